@@ -1,0 +1,213 @@
+//! The two seams behind which vendors live, and the rules every backend keeps.
+//!
+//! A session owns a worker thread and one backend object. Units go in through `submit`, results come out
+//! through the sink given at creation, from whichever thread the backend likes. Time never crosses the seam:
+//! units carry a serial number, and the session puts the times back on whatever carries that serial. This
+//! is what keeps pts right when pictures are reordered.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Surface};
+use crate::packet::{BitstreamLayout, Packet, PictureType};
+use crate::pixel::PixelFormat;
+use crate::time::Rational;
+
+pub mod software;
+
+/// An implementation family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// NVIDIA NVDEC / NVENC.
+    Nvidia,
+    /// Apple VideoToolbox.
+    VideoToolbox,
+    /// The embedded CPU codecs, always there.
+    Software,
+    /// The test double.
+    Mock,
+}
+
+impl BackendKind {
+    /// Name on the command line, in JSON and in metrics labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::VideoToolbox => "videotoolbox",
+            Self::Software => "software",
+            Self::Mock => "mock",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        match s.to_ascii_lowercase().as_str() {
+            "nvidia" | "nvdec" | "nvenc" | "cuda" => Ok(Self::Nvidia),
+            "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
+            "software" | "cpu" | "sw" => Ok(Self::Software),
+            "mock" => Ok(Self::Mock),
+            _ => Err(Error::invalid(format!(
+                "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software"
+            ))),
+        }
+    }
+}
+
+/// One access unit on its way into a decoder.
+#[derive(Clone, Debug)]
+pub struct CodedUnit {
+    /// The session's number of this unit, strictly increasing.
+    pub serial: u64,
+    /// The data, in the layout the backend asked for ([`DecoderBackend::input_layout`]).
+    pub packet: Packet,
+}
+
+/// One decoded picture on its way out of a decoder, in output order.
+#[derive(Clone, Debug)]
+pub struct DecodedPicture {
+    /// Serial of the unit that held the picture.
+    pub serial: u64,
+    /// Size after cropping.
+    pub dimensions: Dimensions,
+    /// Format of the surface (or what it would have been, in metadata-only mode).
+    pub format: PixelFormat,
+    /// Colour as the bitstream states it.
+    pub color: ColorInfo,
+    /// Sample aspect ratio, where stated.
+    pub sample_aspect_ratio: Option<Rational>,
+    /// Frame rate the bitstream states, where it does.
+    pub frame_rate: Option<Rational>,
+    /// Whether it was a random access point.
+    pub keyframe: bool,
+    /// The memory.
+    pub surface: Surface,
+}
+
+/// What a decoder reports through its sink.
+#[derive(Debug)]
+pub enum DecodeEvent {
+    /// A picture, in output order.
+    Picture(DecodedPicture),
+    /// The unit with this serial gives no picture, rightly (parameter sets alone, a hidden frame, a
+    /// leading picture that cannot be decoded after a random access).
+    NoPicture {
+        /// Serial of the unit.
+        serial: u64,
+        /// Why, for the ledger.
+        reason: &'static str,
+    },
+    /// The unit with this serial is lost. When the error is not recoverable the session ends.
+    Failed {
+        /// Serial of the unit.
+        serial: u64,
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Where a decoder puts its results. Returns `false` once the session is gone: stop working then. May block
+/// while the session's output queue is full: that is how backpressure reaches the decoder.
+pub type DecodeSink = Box<dyn FnMut(DecodeEvent) -> bool + Send>;
+
+/// A decoder of one stream. Created by a candidate of the selection table.
+pub trait DecoderBackend: Send {
+    /// Layout that `submit` expects; the session converts.
+    fn input_layout(&self) -> BitstreamLayout;
+
+    /// Takes one access unit. Runs on the session's worker thread and may take as long as decoding does.
+    /// Every serial must be answered through the sink exactly once, at the latest during the next `flush`.
+    ///
+    /// # Errors
+    /// Only when the decoder can do no more; per-unit failures go to the sink.
+    fn submit(&mut self, unit: CodedUnit) -> Result<()>;
+
+    /// Delivers everything still held, then is ready for a new coded sequence (starting with a random
+    /// access point) with the same configuration.
+    ///
+    /// # Errors
+    /// Only when the decoder can do no more.
+    fn flush(&mut self) -> Result<()>;
+
+    /// Name of the codec library or engine in use, for summaries.
+    fn implementation(&self) -> &'static str;
+}
+
+/// One picture on its way into an encoder.
+#[derive(Clone, Debug)]
+pub struct EncodeUnit {
+    /// The session's number of this frame, strictly increasing.
+    pub serial: u64,
+    /// The picture.
+    pub frame: Frame,
+}
+
+/// One encoded access unit, in decoding order.
+#[derive(Clone, Debug)]
+pub struct EncodedUnit {
+    /// Serial of the frame it shows.
+    pub serial: u64,
+    /// The coded bytes in [`EncoderBackend::output_layout`].
+    pub data: bytes::Bytes,
+    /// Whether decoding can start here.
+    pub keyframe: bool,
+    /// Coding type.
+    pub picture_type: Option<PictureType>,
+}
+
+/// What an encoder reports through its sink.
+#[derive(Debug)]
+pub enum EncodeEvent {
+    /// An access unit, in decoding order.
+    Unit(EncodedUnit),
+    /// The encoder chose not to code this frame (rate control, for instance).
+    Dropped {
+        /// Serial of the frame.
+        serial: u64,
+        /// Why, for the ledger.
+        reason: &'static str,
+    },
+    /// The frame with this serial is lost.
+    Failed {
+        /// Serial of the frame.
+        serial: u64,
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Where an encoder puts its results; see [`DecodeSink`].
+pub type EncodeSink = Box<dyn FnMut(EncodeEvent) -> bool + Send>;
+
+/// An encoder of one stream.
+pub trait EncoderBackend: Send {
+    /// Layout of the units that come out.
+    fn output_layout(&self) -> BitstreamLayout;
+
+    /// Takes one frame; same rules as [`DecoderBackend::submit`].
+    ///
+    /// # Errors
+    /// Only when the encoder can do no more.
+    fn submit(&mut self, unit: EncodeUnit) -> Result<()>;
+
+    /// Delivers everything still held; the next frame is coded as an IDR.
+    ///
+    /// # Errors
+    /// Only when the encoder can do no more.
+    fn flush(&mut self) -> Result<()>;
+
+    /// Name of the codec library or engine in use, for summaries.
+    fn implementation(&self) -> &'static str;
+}

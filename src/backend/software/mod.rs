@@ -1,0 +1,1 @@
+//! The embedded CPU codecs: compiled from cargo alone, always there.

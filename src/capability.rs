@@ -1,0 +1,57 @@
+//! What a backend can do, told before it is tried.
+
+use crate::backend::BackendKind;
+use crate::codec::Codec;
+use crate::dimensions::Dimensions;
+use crate::pixel::PixelFormat;
+
+/// Answer to "what can this backend do with this codec?".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapabilityReport {
+    /// The backend.
+    pub backend: BackendKind,
+    /// The codec.
+    pub codec: Codec,
+    /// Decoding; `None`: not at all.
+    pub decode: Option<DecodeCapability>,
+    /// Encoding; `None`: not at all.
+    pub encode: Option<EncodeCapability>,
+}
+
+/// What can be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeCapability {
+    /// Name of the decoder library or engine.
+    pub implementation: &'static str,
+    /// Largest picture.
+    pub max: Dimensions,
+    /// Formats that [`crate::config::DecodeOutputMode::NativeSurface`] may deliver.
+    pub formats: Vec<PixelFormat>,
+    /// Features of the codec that are refused by name before the first picture.
+    pub refused: Vec<&'static str>,
+}
+
+/// What can be encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodeCapability {
+    /// Name of the encoder library or engine.
+    pub implementation: &'static str,
+    /// Smallest picture.
+    pub min: Dimensions,
+    /// Largest picture.
+    pub max: Dimensions,
+    /// Both sides must be multiples of this.
+    pub alignment: u32,
+    /// Input formats.
+    pub formats: Vec<PixelFormat>,
+    /// Most B frames between P frames.
+    pub max_b_frames: u32,
+    /// Constant bit rate.
+    pub cbr: bool,
+    /// Variable bit rate.
+    pub vbr: bool,
+    /// Constant quantiser.
+    pub const_qp: bool,
+    /// Lowest and highest quantiser.
+    pub qp_range: (u8, u8),
+}

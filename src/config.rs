@@ -1,0 +1,217 @@
+//! Settings: one entrance. What every backend means the same way is in the `Common*` structs; the rest is
+//! in [`BackendEncodeConfig`].
+
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::pixel::PixelFormat;
+use crate::time::Rational;
+
+/// What a decode session delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum DecodeOutputMode {
+    /// Times, sizes and colour only; no sample is copied or converted.
+    MetadataOnly,
+    /// The decoder's own format in the decoder's own memory (host memory for the software backend).
+    #[default]
+    NativeSurface,
+    /// Packed [`PixelFormat::Rgb24`] in host memory, converted with the stream's own matrix and range.
+    CpuRgb,
+}
+
+/// Decode settings with the same meaning on every backend.
+#[derive(Clone, Debug)]
+pub struct CommonDecodeConfig {
+    /// Codec of the packets.
+    pub codec: Codec,
+    /// Deliver each frame as soon as the stream's reorder rules allow, at the cost of throughput.
+    pub low_latency: bool,
+    /// Upper bound of frames held back for reordering and pipelining; `None`: what the stream declares.
+    pub max_display_delay: Option<u32>,
+    /// Prefer surfaces that share the decoder's memory.
+    pub prefer_zero_copy: bool,
+    /// What to deliver.
+    pub output: DecodeOutputMode,
+    /// The container's codec configuration (`avcC`, `hvcC`, `av1C`, `vpcC` payload), where there is one.
+    pub codec_config: Option<Bytes>,
+    /// Frame rate used to number frames of streams without any timestamps; `None`: the stream's own
+    /// timing information, else 25.
+    pub frame_rate: Option<Rational>,
+    /// Colour stated by the container; overrides the bitstream where both speak.
+    pub color: ColorInfo,
+    /// Threads a CPU decoder may use; `None`: its own choice.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl CommonDecodeConfig {
+    /// Defaults: throughput, native surfaces.
+    pub fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            low_latency: false,
+            max_display_delay: None,
+            prefer_zero_copy: true,
+            output: DecodeOutputMode::default(),
+            codec_config: None,
+            frame_rate: None,
+            color: ColorInfo::UNSPECIFIED,
+            threads: None,
+        }
+    }
+
+    /// Sets the output mode.
+    #[must_use]
+    pub fn output(mut self, output: DecodeOutputMode) -> Self {
+        self.output = output;
+        self
+    }
+}
+
+/// How bits are spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateControl {
+    /// Constant bit rate.
+    Cbr {
+        /// Bits per second.
+        bitrate_bps: u32,
+    },
+    /// Variable bit rate around an average.
+    Vbr {
+        /// Average bits per second.
+        avg_bps: u32,
+        /// Ceiling, if any.
+        max_bps: Option<u32>,
+    },
+    /// Constant quantiser.
+    ConstQp {
+        /// QP of intra pictures.
+        intra: u8,
+        /// QP of P pictures.
+        inter_p: u8,
+        /// QP of B pictures.
+        inter_b: u8,
+    },
+}
+
+/// Encode settings with the same meaning on every backend. `None` leaves the choice to the backend, which
+/// states it in its summary.
+#[derive(Clone, Debug)]
+pub struct CommonEncodeConfig {
+    /// Codec to produce.
+    pub codec: Codec,
+    /// Picture size.
+    pub dimensions: Dimensions,
+    /// Nominal frame rate; rate control works by it, pts do not.
+    pub frame_rate: Rational,
+    /// Format of the frames that will be submitted.
+    pub format: PixelFormat,
+    /// Colour to signal in the stream.
+    pub color: ColorInfo,
+    /// Sample aspect ratio to signal.
+    pub sample_aspect_ratio: Option<Rational>,
+    /// No reordering, no lookahead.
+    pub low_latency: bool,
+    /// Frames from one IDR to the next.
+    pub gop_length: Option<u32>,
+    /// Distance between P frames (1: no B frames); the mission's name for `b_frames + 1`.
+    pub frame_interval_p: Option<i32>,
+    /// B frames between P frames.
+    pub b_frames: Option<u32>,
+    /// Rate control.
+    pub rate_control: Option<RateControl>,
+    /// Make every frame an IDR.
+    pub force_idr: bool,
+    /// Threads a CPU encoder may use; `None`: its own choice.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl CommonEncodeConfig {
+    /// Defaults: 8-bit 4:2:0 input, everything else the backend's choice.
+    pub fn new(codec: Codec, dimensions: Dimensions, frame_rate: Rational) -> Self {
+        Self {
+            codec,
+            dimensions,
+            frame_rate,
+            format: PixelFormat::I420,
+            color: ColorInfo::UNSPECIFIED,
+            sample_aspect_ratio: None,
+            low_latency: false,
+            gop_length: None,
+            frame_interval_p: None,
+            b_frames: None,
+            rate_control: None,
+            force_idr: false,
+            threads: None,
+        }
+    }
+
+    /// No reordering, no lookahead.
+    #[must_use]
+    pub fn low_latency(mut self) -> Self {
+        self.low_latency = true;
+        self
+    }
+
+    /// Sets the rate control.
+    #[must_use]
+    pub fn rate_control(mut self, rate_control: RateControl) -> Self {
+        self.rate_control = Some(rate_control);
+        self
+    }
+
+    /// B frames asked for, from whichever of `b_frames` and `frame_interval_p` is set.
+    pub fn requested_b_frames(&self) -> Option<u32> {
+        self.b_frames.or_else(|| self.frame_interval_p.map(|p| u32::try_from(p - 1).unwrap_or(0)))
+    }
+}
+
+/// Settings that only one backend understands. Given to another backend they are refused before the first
+/// frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendEncodeConfig {
+    /// Nothing special.
+    #[default]
+    None,
+    /// NVENC.
+    Nvidia(NvidiaEncodeConfig),
+    /// VideoToolbox.
+    VideoToolbox(VtEncodeConfig),
+    /// The embedded CPU encoders.
+    Software(SoftwareEncodeConfig),
+}
+
+/// NVENC settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvidiaEncodeConfig {
+    /// Pictures submitted before the oldest output is waited for (1 to 64).
+    pub max_in_flight_outputs: usize,
+    /// `p1` (fastest) to `p7`.
+    pub preset: Option<String>,
+    /// `hq`, `ll`, `ull`, `lossless`.
+    pub tuning: Option<String>,
+}
+
+impl Default for NvidiaEncodeConfig {
+    fn default() -> Self {
+        Self { max_in_flight_outputs: 6, preset: None, tuning: None }
+    }
+}
+
+/// VideoToolbox settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VtEncodeConfig {
+    /// `kVTCompressionPropertyKey_RealTime`.
+    pub real_time: Option<bool>,
+}
+
+/// Settings of the embedded CPU encoders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SoftwareEncodeConfig {
+    /// 0 (slowest, best) to 2 (fastest) for H.264; `None`: the middle.
+    pub speed: Option<u8>,
+}

@@ -1,0 +1,219 @@
+//! Files and streams: samples with exact times in, samples with exact times out.
+//!
+//! A demuxer gives every sample the time at which it is *presented*: edit lists are applied, so that zero is
+//! the start of the presentation and a sample that only primes the decoder has a negative time or is marked
+//! `discard`. A muxer takes those times back and writes whatever edit list reproduces them.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::error::Result;
+use crate::packet::BitstreamLayout;
+use crate::time::{Rational, TimeBase, Timestamp};
+
+/// Number of a track, unique within its container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u32);
+
+/// What a track carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrackKind {
+    /// Pictures in a codec this crate knows; [`Track::video`] is set.
+    Video,
+    /// Sound.
+    Audio,
+    /// Text.
+    Subtitle,
+    /// Anything else, pictures in unknown codecs included.
+    Other,
+}
+
+/// One track.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its number.
+    pub id: TrackId,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// Time base of its samples.
+    pub time_base: TimeBase,
+    /// Codec name for people: [`Codec::name`], or the container's four characters.
+    pub codec_name: String,
+    /// ISO 639-2 language, where stated.
+    pub language: Option<String>,
+    /// Duration of the presentation, where known.
+    pub duration: Option<Timestamp>,
+    /// Number of samples, where known.
+    pub sample_count: Option<u64>,
+    /// Video details.
+    pub video: Option<VideoTrack>,
+    /// The container's own description of a track that is passed through untouched.
+    pub copy: Option<CopyDescription>,
+}
+
+/// Details of a video track.
+#[derive(Clone, Debug)]
+pub struct VideoTrack {
+    /// Codec.
+    pub codec: Codec,
+    /// Framing of the samples.
+    pub layout: BitstreamLayout,
+    /// Size of the pictures as decoded and cropped.
+    pub dimensions: Dimensions,
+    /// Colour, as the container states it.
+    pub color: ColorInfo,
+    /// Sample aspect ratio, where stated.
+    pub sample_aspect_ratio: Option<Rational>,
+    /// Average frame rate, where known.
+    pub frame_rate: Option<Rational>,
+    /// Codec configuration record (`avcC`, `hvcC`, `av1C`, `vpcC` payload), where there is one.
+    pub codec_config: Option<Bytes>,
+    /// ISO/IEC 14496-12 transformation matrix (rotation, mirroring), where it is not the identity.
+    pub matrix: Option<[i32; 9]>,
+}
+
+impl VideoTrack {
+    /// A track with no more than the mandatory facts.
+    pub fn new(codec: Codec, layout: BitstreamLayout, dimensions: Dimensions) -> Self {
+        Self {
+            codec,
+            layout,
+            dimensions,
+            color: ColorInfo::UNSPECIFIED,
+            sample_aspect_ratio: None,
+            frame_rate: None,
+            codec_config: None,
+            matrix: None,
+        }
+    }
+
+    /// Clockwise rotation that the matrix asks a player for, in degrees, when it is a pure rotation by a
+    /// multiple of 90; `None` for no rotation or any other matrix.
+    pub fn rotation(&self) -> Option<u16> {
+        let m = self.matrix?;
+        match (m[0].signum(), m[1].signum(), m[3].signum(), m[4].signum()) {
+            (0, 1, -1, 0) => Some(90),
+            (-1, 0, 0, -1) => Some(180),
+            (0, -1, 1, 0) => Some(270),
+            _ => None,
+        }
+    }
+}
+
+/// What a muxer of the same family needs to copy a track without understanding it.
+#[derive(Clone, Debug)]
+pub struct CopyDescription {
+    /// ISO/IEC 14496-12 handler type (`soun`, `text`, ...).
+    pub handler: [u8; 4],
+    /// The whole sample entry box, header included.
+    pub sample_entry: Bytes,
+}
+
+/// One sample of one track.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The track.
+    pub track: TrackId,
+    /// The coded bytes.
+    pub data: Bytes,
+    /// Presentation time; `None` for raw elementary streams.
+    pub pts: Option<Timestamp>,
+    /// Decoding time, on the presentation time line.
+    pub dts: Option<Timestamp>,
+    /// Duration in ticks of the track's time base.
+    pub duration: Option<u64>,
+    /// Whether decoding can start here.
+    pub keyframe: bool,
+    /// Needed for decoding, but outside the presented part: decode, do not show.
+    pub discard: bool,
+}
+
+/// File formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContainerFormat {
+    /// ISO base media file format: MP4, MOV, plain or fragmented.
+    Mp4,
+    /// Raw elementary stream (H.264 or H.265 Annex B).
+    ElementaryStream,
+    /// IVF (VP8, VP9, AV1).
+    Ivf,
+}
+
+impl fmt::Display for ContainerFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mp4 => "mp4",
+            Self::ElementaryStream => "elementary stream",
+            Self::Ivf => "ivf",
+        })
+    }
+}
+
+/// Reads samples in storage order.
+pub trait Demuxer: Send {
+    /// The format.
+    fn format(&self) -> ContainerFormat;
+
+    /// The tracks. Complete once the demuxer is open.
+    fn tracks(&self) -> &[Track];
+
+    /// The next sample of any track that is not disabled; `None` at the end.
+    ///
+    /// # Errors
+    /// [`crate::Error::CorruptStream`] or [`crate::Error::Io`]; after an error that is recoverable the next call
+    /// goes on behind the damage.
+    fn next_sample(&mut self) -> Result<Option<Sample>>;
+
+    /// Restricts reading to these tracks, so that others cost nothing.
+    fn select_tracks(&mut self, tracks: &[TrackId]);
+
+    /// Moves to the last random access point of `track` at or before `to`, so that the next samples start
+    /// there. Returns `false` where the source cannot (a pipe, a raw stream): the caller then reads and
+    /// drops.
+    ///
+    /// # Errors
+    /// As [`Self::next_sample`].
+    fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool>;
+}
+
+/// What a muxer wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MuxSummary {
+    /// Samples written, all tracks.
+    pub samples: u64,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// Writes samples.
+///
+/// All tracks are added before the first sample. Samples of one track come in decoding order; a muxer
+/// interleaves tracks as they come. Video packets may be in any layout of their codec: the muxer converts,
+/// and takes the parameter sets out of the first random access point where `codec_config` is absent.
+pub trait Muxer: Send {
+    /// The format.
+    fn format(&self) -> ContainerFormat;
+
+    /// Adds a track; the id inside `track` is ignored and the new one returned.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] when the format cannot carry it.
+    fn add_track(&mut self, track: &Track) -> Result<TrackId>;
+
+    /// Writes one sample of a track added before.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] (a full disk, say) or [`crate::Error::InvalidInput`] for times that the format cannot carry.
+    fn write_sample(&mut self, sample: &Sample) -> Result<()>;
+
+    /// Completes the output. Nothing is playable before this returns.
+    ///
+    /// # Errors
+    /// As [`Self::write_sample`].
+    fn finish(&mut self) -> Result<MuxSummary>;
+}

@@ -1,0 +1,123 @@
+//! Errors are instructions: each kind is something a caller can act on, and says what, where and what to
+//! do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::backend::BackendKind;
+
+/// Result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, sorted by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A backend cannot run on this machine. Pick another or follow `remedy`.
+    #[error("{backend} is not available: {reason}. {remedy}")]
+    Unavailable {
+        /// Which backend.
+        backend: BackendKind,
+        /// What was found missing, and where it was looked for.
+        reason: String,
+        /// What the user can do.
+        remedy: String,
+    },
+    /// Valid input or setting that the chosen backend (or the project) cannot honour. Retrying is useless.
+    #[error("unsupported: {feature}{}", fmt_remedy(.remedy))]
+    Unsupported {
+        /// The feature by its name in the field (`H.264 High 4:4:4 Predictive`, `--pix-fmt pal8`).
+        feature: String,
+        /// What works instead, or empty.
+        remedy: String,
+    },
+    /// A setting or argument that is wrong whatever the backend. Correct the call.
+    #[error("invalid input: {0}")]
+    InvalidInput(String),
+    /// The stream or file breaks its specification.
+    #[error("corrupt stream: {what}")]
+    CorruptStream {
+        /// What is broken and where (byte offset, sample number, box path).
+        what: String,
+        /// Whether decoding can go on with the next access unit.
+        recoverable: bool,
+    },
+    /// The driver refuses another session. Close one, or wait.
+    #[error("{backend} session limit reached: {detail}")]
+    SessionLimit {
+        /// Which backend.
+        backend: BackendKind,
+        /// The driver's words and the known limit.
+        detail: String,
+    },
+    /// The device is gone (reset, unplugged, fallen off the bus). Open a new session, here or elsewhere.
+    #[error("{backend} device lost: {detail}")]
+    DeviceLost {
+        /// Which backend.
+        backend: BackendKind,
+        /// The driver's words.
+        detail: String,
+    },
+    /// A call into a codec library or driver failed in a way not covered by the kinds above.
+    #[error("{backend}: {call} failed: {detail} (code {code})")]
+    Backend {
+        /// Which backend.
+        backend: BackendKind,
+        /// The function that failed.
+        call: &'static str,
+        /// Its return code; 0 where it has none.
+        code: i64,
+        /// Its explanation.
+        detail: String,
+    },
+    /// A file or pipe failed.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// `open`, `read`, `write`, `rename` ...
+        action: &'static str,
+        /// The file; `-` for standard input or output.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+fn fmt_remedy(remedy: &str) -> String {
+    if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
+}
+
+impl Error {
+    /// [`Error::Unsupported`] without a remedy.
+    pub fn unsupported(feature: impl Into<String>) -> Self {
+        Self::Unsupported { feature: feature.into(), remedy: String::new() }
+    }
+
+    /// [`Error::InvalidInput`].
+    pub fn invalid(what: impl Into<String>) -> Self {
+        Self::InvalidInput(what.into())
+    }
+
+    /// [`Error::CorruptStream`] after which decoding can go on.
+    pub fn corrupt(what: impl Into<String>) -> Self {
+        Self::CorruptStream { what: what.into(), recoverable: true }
+    }
+
+    /// [`Error::CorruptStream`] that ends the stream (a container without index, say).
+    pub fn corrupt_fatal(what: impl Into<String>) -> Self {
+        Self::CorruptStream { what: what.into(), recoverable: false }
+    }
+
+    /// [`Error::Io`].
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+
+    /// Whether the session or reader that returned this can be used on.
+    pub fn is_recoverable(&self) -> bool {
+        matches!(self, Self::CorruptStream { recoverable: true, .. })
+    }
+}

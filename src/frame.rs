@@ -1,0 +1,233 @@
+//! Pictures and the memory they live in.
+
+use bytes::Bytes;
+
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
+use crate::time::{Rational, Timestamp};
+
+/// One plane in host memory: `rows` rows of `row_bytes` bytes, `stride` bytes apart.
+///
+/// Cloning shares the memory.
+#[derive(Clone, Debug)]
+pub struct Plane {
+    data: Bytes,
+    stride: usize,
+    row_bytes: usize,
+    rows: usize,
+}
+
+impl Plane {
+    /// The whole memory, padding included; the last row may lack its padding.
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+
+    /// Bytes from one row to the next.
+    pub const fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Bytes of samples in a row.
+    pub const fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// Number of rows.
+    pub const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The samples of row `y`; empty past the last row.
+    pub fn row(&self, y: usize) -> &[u8] {
+        if y >= self.rows {
+            return &[];
+        }
+        self.data.get(y * self.stride..y * self.stride + self.row_bytes).unwrap_or(&[])
+    }
+
+    /// All rows, without padding.
+    pub fn iter_rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.rows).map(|y| self.row(y))
+    }
+
+    /// The samples as one slice when there is no padding between rows.
+    pub fn as_contiguous(&self) -> Option<&[u8]> {
+        if self.stride == self.row_bytes { self.data.get(..self.row_bytes * self.rows) } else { None }
+    }
+}
+
+/// A picture in host memory. Cloning shares the memory.
+#[derive(Clone, Debug)]
+pub struct HostSurface {
+    format: PixelFormat,
+    dimensions: Dimensions,
+    planes: Vec<Plane>,
+}
+
+impl HostSurface {
+    /// From one `(memory, stride)` per plane of `format`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the number of planes, a stride or a length does not fit.
+    pub fn new(
+        format: PixelFormat,
+        dimensions: Dimensions,
+        planes: impl IntoIterator<Item = (Bytes, usize)>,
+    ) -> Result<Self> {
+        let mut out = Vec::with_capacity(format.plane_count());
+        for (i, (data, stride)) in planes.into_iter().enumerate() {
+            let Some(size) = format.plane_size(i, dimensions) else {
+                return Err(Error::invalid(format!(
+                    "{format} has {} planes, more were given",
+                    format.plane_count()
+                )));
+            };
+            let needed = stride
+                .checked_mul(size.rows - 1)
+                .and_then(|n| n.checked_add(size.row_bytes))
+                .filter(|_| stride >= size.row_bytes);
+            if needed.is_none_or(|n| data.len() < n) {
+                return Err(Error::invalid(format!(
+                    "plane {i} of a {dimensions} {format} picture has {} bytes at stride {stride}; rows need {} bytes, {} rows",
+                    data.len(),
+                    size.row_bytes,
+                    size.rows
+                )));
+            }
+            out.push(Plane { data, stride, row_bytes: size.row_bytes, rows: size.rows });
+        }
+        if out.len() != format.plane_count() {
+            return Err(Error::invalid(format!(
+                "{format} has {} planes, {} were given",
+                format.plane_count(),
+                out.len()
+            )));
+        }
+        Ok(Self { format, dimensions, planes: out })
+    }
+
+    /// From a tightly packed buffer: all rows of all planes one after another, as in a raw video file.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the length is not [`PixelFormat::frame_bytes`].
+    pub fn from_packed(format: PixelFormat, dimensions: Dimensions, data: impl Into<Bytes>) -> Result<Self> {
+        let data: Bytes = data.into();
+        let expected = format.frame_bytes(dimensions);
+        if data.len() != expected {
+            return Err(Error::invalid(format!(
+                "a {dimensions} {format} picture has {expected} bytes, got {}",
+                data.len()
+            )));
+        }
+        let mut offset = 0;
+        let planes: Vec<_> = (0..format.plane_count())
+            .filter_map(|i| format.plane_size(i, dimensions))
+            .map(|size| {
+                let len = size.row_bytes * size.rows;
+                let plane = data.slice(offset..offset + len);
+                offset += len;
+                (plane, size.row_bytes)
+            })
+            .collect();
+        Self::new(format, dimensions, planes)
+    }
+
+    /// Pixel format.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Picture size.
+    pub const fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+
+    /// The planes, in the order the format states.
+    pub fn planes(&self) -> &[Plane] {
+        &self.planes
+    }
+
+    /// Plane `index`.
+    pub fn plane(&self, index: usize) -> Option<&Plane> {
+        self.planes.get(index)
+    }
+
+    /// Appends the tightly packed samples (no padding) to `out`.
+    pub fn write_packed(&self, out: &mut Vec<u8>) {
+        out.reserve(self.format.frame_bytes(self.dimensions));
+        for plane in &self.planes {
+            match plane.as_contiguous() {
+                Some(all) => out.extend_from_slice(all),
+                None => plane.iter_rows().for_each(|row| out.extend_from_slice(row)),
+            }
+        }
+    }
+
+    /// The tightly packed samples. A visible copy.
+    pub fn to_packed(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write_packed(&mut out);
+        out
+    }
+}
+
+/// Where a picture lives.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Surface {
+    /// Nowhere: the session was asked for metadata only.
+    None,
+    /// Host memory.
+    Host(HostSurface),
+}
+
+/// One picture with its time and meaning.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Presentation time.
+    pub pts: Timestamp,
+    /// Duration in ticks of `pts`' base, where known.
+    pub duration: Option<u64>,
+    /// Picture size (after cropping).
+    pub dimensions: Dimensions,
+    /// Pixel format of the surface; for metadata-only frames, what the decoder would have delivered.
+    pub format: PixelFormat,
+    /// Colour description. [`ColorInfo::resolve`] fills what the stream does not state.
+    pub color: ColorInfo,
+    /// Sample aspect ratio, where stated.
+    pub sample_aspect_ratio: Option<Rational>,
+    /// Whether the coded picture was a random access point.
+    pub keyframe: bool,
+    /// Asks the encoder to code this frame as an IDR picture.
+    pub force_keyframe: bool,
+    /// The memory.
+    pub surface: Surface,
+}
+
+impl Frame {
+    /// A frame over host memory, colour unspecified.
+    pub fn host(pts: Timestamp, surface: HostSurface) -> Self {
+        Self {
+            pts,
+            duration: None,
+            dimensions: surface.dimensions(),
+            format: surface.format(),
+            color: ColorInfo::UNSPECIFIED,
+            sample_aspect_ratio: None,
+            keyframe: false,
+            force_keyframe: false,
+            surface: Surface::Host(surface),
+        }
+    }
+
+    /// The host surface, if the picture is in host memory; never copies.
+    pub fn as_host(&self) -> Option<&HostSurface> {
+        match &self.surface {
+            Surface::Host(host) => Some(host),
+            Surface::None => None,
+        }
+    }
+}
