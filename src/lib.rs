@@ -1,6 +1,7 @@
 //! Hardware video for Rust: decode, encode and transcode on whatever the machine has.
 
 pub mod backend;
+pub mod bitstream;
 pub mod capability;
 pub mod codec;
 pub mod color;
@@ -11,6 +12,9 @@ pub mod error;
 pub mod frame;
 pub mod packet;
 pub mod pixel;
+pub mod queue;
+pub mod session;
 pub mod time;
+pub mod transform;
 
 pub use error::{Error, Result};

@@ -83,6 +83,9 @@ pub struct Packet {
     pub duration: Option<u64>,
     /// Whether decoding can start here.
     pub keyframe: bool,
+    /// Needed to decode others, but not to be shown (before an edit list's start or a seek target): the
+    /// decode session decodes it and counts it as discarded.
+    pub discard: bool,
     /// Coding type, where known.
     pub picture_type: Option<PictureType>,
     /// Generation of the encode session that made it (0 for packets from a file).
@@ -100,6 +103,7 @@ impl Packet {
             dts: None,
             duration: None,
             keyframe: false,
+            discard: false,
             picture_type: None,
             generation: 0,
         }

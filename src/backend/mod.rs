@@ -16,7 +16,14 @@ use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
-pub mod software;
+pub mod mock;
+mod select;
+mod software;
+
+pub use select::{
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, query_backend_capability, query_capability,
+};
+pub(crate) use select::{open_decoder, open_encoder};
 
 /// An implementation family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,8 +35,8 @@ pub enum BackendKind {
     VideoToolbox,
     /// The embedded CPU codecs, always there.
     Software,
-    /// The test double.
-    Mock,
+    /// One handed in by the caller ([`crate::session::DecodeSession::with_backend`]).
+    Custom,
 }
 
 impl BackendKind {
@@ -39,7 +46,7 @@ impl BackendKind {
             Self::Nvidia => "nvidia",
             Self::VideoToolbox => "videotoolbox",
             Self::Software => "software",
-            Self::Mock => "mock",
+            Self::Custom => "custom",
         }
     }
 }
@@ -58,7 +65,6 @@ impl FromStr for BackendKind {
             "nvidia" | "nvdec" | "nvenc" | "cuda" => Ok(Self::Nvidia),
             "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
             "software" | "cpu" | "sw" => Ok(Self::Software),
-            "mock" => Ok(Self::Mock),
             _ => Err(Error::invalid(format!(
                 "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software"
             ))),
@@ -207,6 +213,12 @@ pub trait EncoderBackend: Send {
     /// # Errors
     /// Only when the encoder can do no more.
     fn flush(&mut self) -> Result<()>;
+
+    /// By how many frames an output may trail its input because of reordering (the B-frame depth); what
+    /// decoding times are computed from.
+    fn reorder_delay(&self) -> usize {
+        0
+    }
 
     /// Name of the codec library or engine in use, for summaries.
     fn implementation(&self) -> &'static str;

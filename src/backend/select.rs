@@ -1,0 +1,289 @@
+//! Choosing a backend, and the receipt that explains the choice.
+//!
+//! The candidate list is data, `select` is a pure function of it: that is what makes "never silent" testable.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, software};
+use crate::capability::CapabilityReport;
+use crate::codec::Codec;
+use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
+use crate::error::{Error, Result};
+
+/// What the caller wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Backend {
+    /// The best that works here, in the order of [`CANDIDATES`].
+    #[default]
+    Auto,
+    /// This one or an error that says why not.
+    Only(BackendKind),
+}
+
+impl From<BackendKind> for Backend {
+    fn from(kind: BackendKind) -> Self {
+        Self::Only(kind)
+    }
+}
+
+impl FromStr for Backend {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        if s.eq_ignore_ascii_case("auto") { Ok(Self::Auto) } else { s.parse().map(Self::Only) }
+    }
+}
+
+/// Backends in order of preference. Those that this version does not contain are listed too, so that a
+/// receipt can say so.
+pub const CANDIDATES: [BackendKind; 3] =
+    [BackendKind::Nvidia, BackendKind::VideoToolbox, BackendKind::Software];
+
+/// The step at which a candidate was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Not contained in this build.
+    Build,
+    /// Library, driver or device not there.
+    Device,
+    /// Codec, feature or setting not supported.
+    Capability,
+    /// The driver's session limit.
+    SessionLimit,
+    /// Opening failed otherwise.
+    Open,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Build => "build",
+            Self::Device => "device",
+            Self::Capability => "capability",
+            Self::SessionLimit => "session limit",
+            Self::Open => "open",
+        })
+    }
+}
+
+/// What became of one candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does the job, with this codec library or engine.
+    Chosen(&'static str),
+    /// It was tried and could not.
+    Refused {
+        /// Where it failed.
+        step: Step,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// An earlier candidate was chosen, or the caller named another.
+    NotTried,
+}
+
+/// Decode or encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Decoding.
+    Decode,
+    /// Encoding.
+    Encode,
+}
+
+/// Why this backend runs and the others do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What was to be done.
+    pub job: Job,
+    /// In which codec.
+    pub codec: Codec,
+    /// Every candidate, in order of preference.
+    pub entries: Vec<(BackendKind, Verdict)>,
+}
+
+impl Receipt {
+    /// The backend that was chosen, and its codec library or engine.
+    pub fn chosen(&self) -> Option<(BackendKind, &'static str)> {
+        self.entries.iter().find_map(|(kind, verdict)| match verdict {
+            Verdict::Chosen(implementation) => Some((*kind, *implementation)),
+            Verdict::Refused { .. } | Verdict::NotTried => None,
+        })
+    }
+
+    pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
+        Self { job, codec, entries: vec![(kind, Verdict::Chosen(implementation))] }
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = match self.job {
+            Job::Decode => "decode",
+            Job::Encode => "encode",
+        };
+        match self.chosen() {
+            Some((kind, implementation)) => write!(f, "{} {job}: {kind} ({implementation})", self.codec)?,
+            None => write!(f, "{} {job}: no backend", self.codec)?,
+        }
+        for (kind, verdict) in &self.entries {
+            if let Verdict::Refused { step, reason } = verdict {
+                write!(f, "; {kind} refused at {step}: {reason}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tries candidates in order until one opens.
+///
+/// # Errors
+/// The refusal of the only candidate asked for, or of the last one tried.
+fn select<T>(
+    wanted: Backend,
+    job: Job,
+    codec: Codec,
+    candidates: &[BackendKind],
+    mut open: impl FnMut(BackendKind) -> Result<T>,
+    implementation: impl Fn(&T) -> &'static str,
+) -> Result<(T, Receipt)> {
+    let mut entries = Vec::new();
+    let mut opened = None;
+    let mut last_error = None;
+    for &kind in candidates {
+        let asked = wanted == Backend::Auto || wanted == Backend::Only(kind);
+        let verdict = if opened.is_some() || !asked {
+            Verdict::NotTried
+        } else {
+            match open(kind) {
+                Ok(backend) => {
+                    let name = implementation(&backend);
+                    opened = Some(backend);
+                    Verdict::Chosen(name)
+                }
+                Err(error) => {
+                    let step = refusal_step(&error);
+                    let reason = error.to_string();
+                    last_error = Some(error);
+                    Verdict::Refused { step, reason }
+                }
+            }
+        };
+        entries.push((kind, verdict));
+    }
+    match opened {
+        Some(backend) => Ok((backend, Receipt { job, codec, entries })),
+        None => Err(last_error.unwrap_or_else(|| match wanted {
+            Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
+            Backend::Auto => Error::invalid("no backend candidates"),
+        })),
+    }
+}
+
+fn refusal_step(error: &Error) -> Step {
+    match error {
+        Error::Unavailable { reason, .. } if reason == NOT_BUILT => Step::Build,
+        Error::Unavailable { .. } | Error::DeviceLost { .. } => Step::Device,
+        Error::Unsupported { .. } | Error::InvalidInput(_) => Step::Capability,
+        Error::SessionLimit { .. } => Step::SessionLimit,
+        _ => Step::Open,
+    }
+}
+
+const NOT_BUILT: &str = "this version does not contain it";
+
+fn not_built(backend: BackendKind) -> Error {
+    Error::Unavailable {
+        backend,
+        reason: NOT_BUILT.to_owned(),
+        remedy: "Use --backend software or --backend auto".to_owned(),
+    }
+}
+
+pub(crate) fn open_decoder(
+    wanted: Backend,
+    config: &CommonDecodeConfig,
+    sink: impl Fn() -> DecodeSink,
+) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
+    let open = |kind| match kind {
+        BackendKind::Software => software::open_decoder(config, sink()),
+        other => Err(not_built(other)),
+    };
+    select(wanted, Job::Decode, config.codec, &CANDIDATES, open, |b| b.implementation())
+}
+
+pub(crate) fn open_encoder(
+    wanted: Backend,
+    config: &CommonEncodeConfig,
+    special: &BackendEncodeConfig,
+    sink: impl Fn() -> EncodeSink,
+) -> Result<(Box<dyn EncoderBackend>, Receipt)> {
+    let open = |kind| match kind {
+        BackendKind::Software => software::open_encoder(config, special, sink()),
+        other => Err(not_built(other)),
+    };
+    select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())
+}
+
+/// What each backend can do with `codec` on this machine.
+pub fn query_capability(codec: Codec) -> Vec<(BackendKind, Result<CapabilityReport>)> {
+    CANDIDATES.into_iter().map(|kind| (kind, query_backend_capability(kind, codec))).collect()
+}
+
+/// What one backend can do with `codec` on this machine.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the backend cannot run here at all.
+pub fn query_backend_capability(backend: BackendKind, codec: Codec) -> Result<CapabilityReport> {
+    match backend {
+        BackendKind::Software => Ok(CapabilityReport {
+            backend,
+            codec,
+            decode: software::decode_capability(codec),
+            encode: software::encode_capability(codec),
+        }),
+        other => Err(not_built(other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn try_select(wanted: Backend, works: &[BackendKind]) -> Result<(BackendKind, Receipt)> {
+        let open = |kind| {
+            if works.contains(&kind) {
+                Ok(kind)
+            } else {
+                Err(Error::Unavailable { backend: kind, reason: "no device".into(), remedy: String::new() })
+            }
+        };
+        select(wanted, Job::Decode, Codec::H264, &CANDIDATES, open, |_| "fake")
+    }
+
+    #[test]
+    fn auto_takes_the_first_that_opens_and_says_why_not_the_others() {
+        let (kind, receipt) = try_select(Backend::Auto, &[BackendKind::Software]).unwrap();
+        assert_eq!(kind, BackendKind::Software);
+        assert_eq!(receipt.chosen(), Some((BackendKind::Software, "fake")));
+        assert!(matches!(receipt.entries[0].1, Verdict::Refused { step: Step::Device, .. }));
+        assert!(receipt.to_string().contains("nvidia refused at device: nvidia is not available: no device"));
+    }
+
+    #[test]
+    fn candidates_behind_the_chosen_one_are_not_tried() {
+        let all = [BackendKind::Nvidia, BackendKind::Software];
+        let (kind, receipt) = try_select(Backend::Auto, &all).unwrap();
+        assert_eq!(kind, BackendKind::Nvidia);
+        assert_eq!(receipt.entries[2].1, Verdict::NotTried);
+    }
+
+    #[test]
+    fn a_named_backend_is_never_replaced() {
+        let err = try_select(Backend::Only(BackendKind::Nvidia), &[BackendKind::Software]).unwrap_err();
+        assert!(matches!(err, Error::Unavailable { backend: BackendKind::Nvidia, .. }));
+        assert!(try_select(Backend::Only(BackendKind::Custom), &[BackendKind::Custom]).is_err());
+    }
+}

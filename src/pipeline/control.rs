@@ -1,0 +1,77 @@
+//! Steering a running job from outside, and hearing from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Asks a job to stop early and complete its output with what it has. Clones ask the same job.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// Asks.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Frames completed.
+    pub frames: u64,
+    /// Frames of the whole job, where known.
+    pub total_frames: Option<u64>,
+    /// Presentation time of the last completed frame.
+    pub position: Option<Timestamp>,
+    /// Duration of the whole job, where known.
+    pub total: Option<Duration>,
+    /// Bytes put out so far.
+    pub bytes: u64,
+    /// Time since the start.
+    pub elapsed: Duration,
+}
+
+impl Progress {
+    /// Completed frames per second of wall time.
+    pub fn fps(&self) -> f64 {
+        self.frames as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// Presented time per wall time.
+    pub fn speed(&self) -> Option<f64> {
+        self.position.map(|p| p.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9))
+    }
+}
+
+/// Called with the state of a job, a few times per second at most from the thread that runs it.
+pub type ProgressFn<'a> = Box<dyn FnMut(&Progress) + 'a>;
+
+/// Limits how often progress is told.
+pub(super) struct Reporter<'a> {
+    tell: Option<ProgressFn<'a>>,
+    last: Option<std::time::Instant>,
+}
+
+const INTERVAL: Duration = Duration::from_millis(100);
+
+impl<'a> Reporter<'a> {
+    pub(super) fn new(tell: Option<ProgressFn<'a>>) -> Self {
+        Self { tell, last: None }
+    }
+
+    pub(super) fn update(&mut self, last: bool, progress: impl FnOnce() -> Progress) {
+        let Some(tell) = &mut self.tell else { return };
+        if last || self.last.is_none_or(|t| t.elapsed() >= INTERVAL) {
+            self.last = Some(std::time::Instant::now());
+            tell(&progress());
+        }
+    }
+}

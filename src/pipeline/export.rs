@@ -1,0 +1,231 @@
+//! Decoding to uncompressed pictures: files, pipes, image sequences, or nowhere.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::control::{Progress, ProgressFn, Reporter};
+use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+use crate::config::DecodeOutputMode;
+use crate::container::OutputFormat;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::output_file::OutputFile;
+use crate::pixel::PixelFormat;
+use crate::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter, RawWriter, VideoFormat, Y4mWriter};
+use crate::time::{Rational, Timestamp};
+
+/// Where decoded pictures go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportTarget {
+    /// Nowhere: for measuring.
+    Null,
+    /// A file by its name: `.yuv`, `.y4m`, `frame-%05d.png`, or `-`.
+    File(PathBuf),
+}
+
+/// A decode, to be set up and run.
+pub struct Export<'a> {
+    /// The input.
+    pub input: PathBuf,
+    /// The output.
+    pub target: ExportTarget,
+    /// Format of the output when its name does not tell (`yuv`, `y4m`).
+    pub output_format: Option<String>,
+    /// How to read.
+    pub source: SourceOptions,
+    /// What to do to the frames.
+    pub filter: FilterOptions,
+    /// Stop after this many frames.
+    pub max_frames: Option<u64>,
+    /// Replace the output if it exists.
+    pub overwrite: bool,
+    /// Called with the state of the job.
+    pub progress: Option<ProgressFn<'a>>,
+}
+
+/// What a decode did.
+#[derive(Clone, Debug)]
+pub struct ExportReport {
+    /// The input.
+    pub source: SourceInfo,
+    /// Reading and decoding.
+    pub input: SourceSummary,
+    /// Rate, size and format changes.
+    pub filter: FilterSummary,
+    /// Frames put out.
+    pub frames: u64,
+    /// Size of the frames put out.
+    pub format: Option<VideoFormat>,
+    /// Bytes put out.
+    pub bytes: u64,
+    /// Presented time of the output.
+    pub duration: Duration,
+    /// Wall time.
+    pub wall: Duration,
+    /// Stopped early on request.
+    pub cancelled: bool,
+}
+
+impl ExportReport {
+    /// Whether every frame is accounted for.
+    pub fn balances(&self) -> bool {
+        self.input.decode.as_ref().is_none_or(|d| d.ledger.balances())
+            && self.input.frames == self.filter.frames_in
+            && self.filter.balances()
+            && self.filter.frames_out == self.frames
+    }
+}
+
+impl<'a> Export<'a> {
+    /// Everything of `input` to `target`, as decoded.
+    pub fn new(input: impl Into<PathBuf>, target: ExportTarget) -> Self {
+        Self {
+            input: input.into(),
+            target,
+            output_format: None,
+            source: SourceOptions::default(),
+            filter: FilterOptions::default(),
+            max_frames: None,
+            overwrite: false,
+            progress: None,
+        }
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; no output file is left then.
+    pub fn run(mut self) -> Result<ExportReport> {
+        let started = Instant::now();
+        let kind = match &self.target {
+            ExportTarget::Null => None,
+            ExportTarget::File(path) => {
+                Some(OutputFormat::from_path(path, self.output_format.as_deref())?)
+            }
+        };
+        if kind == Some(OutputFormat::Png) {
+            self.filter.format = Some(PixelFormat::Rgb24);
+        }
+        let mut source = FrameSource::open(&self.input, &self.source)?;
+        let info = source.info().clone();
+        let mut filter = FrameFilter::new(self.filter);
+        let mut reporter = Reporter::new(self.progress.take());
+        let mut sink = Sink::Waiting;
+        let mut state = Progress {
+            frames: 0,
+            total_frames: info.frames,
+            position: None,
+            total: info.duration,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+        };
+        let mut format = None;
+        while let Some(frame) = source.next_frame()? {
+            filter.push(frame, &mut |frame| {
+                if state.frames == 0 {
+                    format = Some(describe(&frame, &info, self.filter.frame_rate));
+                    sink = Sink::open(&self, kind, format)?;
+                }
+                state.bytes += sink.write(&frame)?;
+                state.frames += 1;
+                let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+                state.position = Some(frame.pts.offset(length));
+                Ok(())
+            })?;
+            state.elapsed = started.elapsed();
+            reporter.update(false, || state);
+            if self.max_frames.is_some_and(|max| state.frames >= max) {
+                break;
+            }
+        }
+        state.elapsed = started.elapsed();
+        reporter.update(true, || state);
+        if state.frames == 0 {
+            let what = format!("{} ({}) holds no frame in the wanted part", self.input.display(), info.format);
+            return Err(Error::corrupt_fatal(what));
+        }
+        sink.finish()?;
+        Ok(ExportReport {
+            input: source.summary(),
+            filter: filter.summary(),
+            source: info,
+            frames: state.frames,
+            format,
+            bytes: state.bytes,
+            duration: state.position.map_or(Duration::ZERO, Timestamp::as_duration),
+            wall: started.elapsed(),
+            cancelled: self.source.cancel.is_cancelled(),
+        })
+    }
+
+    /// Decoding that nobody looks at needs no samples.
+    #[must_use]
+    pub fn metadata_only(mut self) -> Self {
+        self.source.output = DecodeOutputMode::MetadataOnly;
+        self
+    }
+}
+
+fn describe(frame: &Frame, info: &SourceInfo, rate: Option<Rational>) -> VideoFormat {
+    let rate = rate.or(info.frame_rate).or(Rational::new(25, 1)).unwrap_or(Rational::ONE);
+    VideoFormat {
+        color: frame.color,
+        sample_aspect_ratio: frame.sample_aspect_ratio,
+        ..VideoFormat::new(frame.format, frame.dimensions, rate)
+    }
+}
+
+enum Sink {
+    Waiting,
+    Null,
+    File { writer: Box<dyn FrameWriter>, file: OutputFile },
+    Images(Box<PngSequenceWriter>),
+}
+
+impl Sink {
+    fn open(job: &Export<'_>, kind: Option<OutputFormat>, format: Option<VideoFormat>) -> Result<Self> {
+        let (Some(kind), Some(format), ExportTarget::File(path)) = (kind, format, &job.target) else {
+            return Ok(Self::Null);
+        };
+        let inputs = std::slice::from_ref(&job.input);
+        if kind == OutputFormat::Png {
+            let pattern = PngPattern::parse(path)?;
+            return Ok(Self::Images(Box::new(PngSequenceWriter::new(pattern, job.overwrite, inputs))));
+        }
+        let file = OutputFile::create(path, job.overwrite, inputs)?;
+        let output = file.writer();
+        let writer: Box<dyn FrameWriter> = match kind {
+            OutputFormat::Y4m => Box::new(Y4mWriter::new(output, path, format)?),
+            OutputFormat::Raw => Box::new(RawWriter::new(output, path, format.format, format.dimensions)),
+            other => {
+                return Err(Error::Unsupported {
+                    feature: format!("decoding to {other}"),
+                    remedy: "decode writes .yuv, .y4m and .png; use transcode for compressed files".to_owned(),
+                });
+            }
+        };
+        Ok(Self::File { writer, file })
+    }
+
+    fn write(&mut self, frame: &Frame) -> Result<u64> {
+        match self {
+            Self::Waiting | Self::Null => return Ok(0),
+            Self::File { writer, .. } => writer.write_frame(frame)?,
+            Self::Images(writer) => writer.write_frame(frame)?,
+        }
+        Ok(frame.format.frame_bytes(frame.dimensions) as u64)
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Self::Waiting | Self::Null => Ok(()),
+            Self::File { mut writer, file } => {
+                writer.finish()?;
+                drop(writer);
+                file.commit()
+            }
+            Self::Images(mut writer) => writer.finish().map(drop),
+        }
+    }
+}

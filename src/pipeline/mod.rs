@@ -1,0 +1,14 @@
+//! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
+
+mod control;
+mod export;
+mod filter;
+mod passthrough;
+mod source;
+mod transcode;
+
+pub use control::{CancelToken, Progress, ProgressFn};
+pub use export::{Export, ExportReport, ExportTarget};
+pub use filter::{FilterOptions, FilterSummary, FrameFilter};
+pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+pub use transcode::{Transcode, TranscodeReport, transcode};

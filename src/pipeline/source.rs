@@ -1,0 +1,417 @@
+//! Frames of any input: a container is demuxed and decoded, an uncompressed file is read, each on threads of
+//! their own.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::control::CancelToken;
+use crate::backend::Backend;
+use crate::codec::Codec;
+use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::container::{Demuxer, Input, Sample, Track, TrackKind, VideoTrack, open_input, open_raw};
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::queue::{self, QueueReceiver, QueueSender};
+use crate::rawvideo::{FrameReader, VideoFormat};
+use crate::session::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
+use crate::time::{Rational, TimeBase, Timestamp};
+
+/// Uncompressed frames read ahead.
+const READ_AHEAD: usize = 3;
+/// Problems remembered by their words; the rest is only counted.
+const PROBLEMS_KEPT: usize = 10;
+
+/// How to read an input.
+#[derive(Clone, Debug, Default)]
+pub struct SourceOptions {
+    /// Decoder to use.
+    pub backend: Backend,
+    /// What frames hold.
+    pub output: DecodeOutputMode,
+    /// Skip what is presented before this time; the first frame's time becomes the distance to it.
+    pub start: Option<Duration>,
+    /// Stop after this much presented time.
+    pub duration: Option<Duration>,
+    /// Go on after damage, counting it, instead of stopping with an error.
+    pub keep_going: bool,
+    /// Threads a CPU decoder may use.
+    pub threads: Option<NonZeroUsize>,
+    /// Layout of headerless input; without it the format is recognised.
+    pub raw: Option<VideoFormat>,
+    /// Frame rate of streams that carry no times.
+    pub frame_rate: Option<Rational>,
+    /// Stops reading when asked.
+    pub cancel: CancelToken,
+}
+
+/// What is known of an input before its first frame.
+#[derive(Clone, Debug)]
+pub struct SourceInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Container or file format, for people.
+    pub format: String,
+    /// Codec; `None` for uncompressed input.
+    pub codec: Option<Codec>,
+    /// Picture size, where known before decoding.
+    pub dimensions: Option<Dimensions>,
+    /// Time base of the frames.
+    pub time_base: TimeBase,
+    /// Average frame rate, where known.
+    pub frame_rate: Option<Rational>,
+    /// Frames to expect, where known (with `start` and `duration` an estimate).
+    pub frames: Option<u64>,
+    /// Duration to expect, where known.
+    pub duration: Option<Duration>,
+    /// ISO/IEC 14496-12 transformation matrix, where it is not the identity.
+    pub matrix: Option<[i32; 9]>,
+    /// All tracks of the container.
+    pub tracks: Vec<Track>,
+}
+
+/// What reading an input came to.
+#[derive(Clone, Debug, Default)]
+pub struct SourceSummary {
+    /// The decode session; `None` for uncompressed input.
+    pub decode: Option<DecodeSummary>,
+    /// Frames given.
+    pub frames: u64,
+    /// Frames decoded or read, but outside `start` and `duration`.
+    pub outside: u64,
+    /// Damage gone over ([`SourceOptions::keep_going`]).
+    pub problem_count: u64,
+    /// The first of them, in words.
+    pub problems: Vec<String>,
+}
+
+/// Gives the frames of one video track in presentation order. Dropping it stops its threads.
+pub struct FrameSource {
+    info: SourceInfo,
+    feed: Feed,
+    window: Window,
+    keep_going: bool,
+    done: bool,
+    summary: SourceSummary,
+}
+
+enum Feed {
+    Decoder { frames: DecodeOutput, faults: Arc<Faults> },
+    Reader { frames: QueueReceiver<Result<Frame>> },
+}
+
+/// What went wrong on the demuxing thread.
+#[derive(Default)]
+struct Faults(Mutex<(Option<Error>, Vec<Error>)>);
+
+impl Faults {
+    fn fatal(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(error);
+    }
+
+    fn recovered(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(error);
+    }
+
+    fn take_fatal(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+
+    fn take_recovered(&self) -> Vec<Error> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+}
+
+impl FrameSource {
+    /// Opens `path` (`-` is standard input) and starts reading.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no video, or nothing here decodes it.
+    pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
+        let input = match &options.raw {
+            Some(format) => Input::Frames(open_raw(path, format)?),
+            None => open_input(path)?,
+        };
+        let window = Window::new(options.start, options.duration);
+        let (mut info, feed) = match input {
+            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, &window)?,
+            Input::Frames(reader) => Self::read(path, reader, options)?,
+        };
+        window.narrow(&mut info);
+        let keep_going = options.keep_going;
+        Ok(Self { info, feed, window, keep_going, done: false, summary: SourceSummary::default() })
+    }
+
+    fn decode(
+        path: &Path,
+        mut demuxer: Box<dyn Demuxer>,
+        options: &SourceOptions,
+        window: &Window,
+    ) -> Result<(SourceInfo, Feed)> {
+        let (track, video) = first_video(demuxer.as_ref(), path)?;
+        let config = CommonDecodeConfig {
+            output: options.output,
+            codec_config: video.codec_config.clone(),
+            frame_rate: options.frame_rate,
+            color: video.color,
+            threads: options.threads,
+            ..CommonDecodeConfig::new(video.codec)
+        };
+        let session = DecodeSession::new(options.backend, config)?;
+        demuxer.select_tracks(&[track.id]);
+        if let Some(start) = window.start {
+            demuxer.seek(track.id, start)?;
+        }
+        let info = SourceInfo {
+            path: path.to_owned(),
+            format: demuxer.format().to_string(),
+            codec: Some(video.codec),
+            dimensions: Some(video.dimensions),
+            time_base: track.time_base,
+            frame_rate: video.frame_rate.or(options.frame_rate),
+            frames: track.sample_count,
+            duration: track.duration.map(Timestamp::as_duration),
+            matrix: video.matrix,
+            tracks: demuxer.tracks().to_vec(),
+        };
+        let (packets, frames) = session.split();
+        let faults = Arc::new(Faults::default());
+        let feeder = Feeder {
+            video,
+            packets,
+            faults: Arc::clone(&faults),
+            keep_going: options.keep_going,
+            cancel: options.cancel.clone(),
+        };
+        spawn("vhw-demux", move || feeder.run(demuxer.as_mut()))?;
+        Ok((info, Feed::Decoder { frames, faults }))
+    }
+
+    fn read(
+        path: &Path,
+        mut reader: Box<dyn FrameReader>,
+        options: &SourceOptions,
+    ) -> Result<(SourceInfo, Feed)> {
+        let format = reader.video_format();
+        let info = SourceInfo {
+            path: path.to_owned(),
+            format: format!("uncompressed {}", format.format),
+            codec: None,
+            dimensions: Some(format.dimensions),
+            time_base: TimeBase::from_frame_rate(format.frame_rate),
+            frame_rate: Some(format.frame_rate),
+            frames: None,
+            duration: None,
+            matrix: None,
+            tracks: Vec::new(),
+        };
+        let (tx, frames) = queue::bounded(READ_AHEAD);
+        let cancel = options.cancel.clone();
+        spawn("vhw-read", move || read_ahead(reader.as_mut(), &tx, &cancel))?;
+        Ok((info, Feed::Reader { frames }))
+    }
+
+    /// What is known before the first frame.
+    pub fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    /// The next frame; `None` at the end.
+    ///
+    /// # Errors
+    /// Damage in the input (unless [`SourceOptions::keep_going`]), or the end of the decoder.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>> {
+        while !self.done {
+            let next = match &mut self.feed {
+                Feed::Decoder { frames, faults } => match frames.reap() {
+                    Ok(None) => faults.take_fatal().map_or(Ok(None), Err),
+                    other => other,
+                },
+                Feed::Reader { frames } => frames.recv().transpose(),
+            };
+            match next {
+                Ok(None) => self.done = true,
+                Ok(Some(frame)) => match self.window.place(&frame) {
+                    Place::Before => self.summary.outside += 1,
+                    Place::Behind => {
+                        self.summary.outside += 1;
+                        self.done = true;
+                    }
+                    Place::Inside(pts) => {
+                        self.summary.frames += 1;
+                        return Ok(Some(Frame { pts, ..frame }));
+                    }
+                },
+                Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
+                Err(error) => {
+                    self.done = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What reading came to so far.
+    pub fn summary(&mut self) -> SourceSummary {
+        if let Feed::Decoder { frames, faults } = &self.feed {
+            self.summary.decode = Some(frames.summary());
+            for error in faults.take_recovered() {
+                self.note(&error);
+            }
+        }
+        self.summary.clone()
+    }
+
+    fn note(&mut self, error: &Error) {
+        self.summary.problem_count += 1;
+        if self.summary.problems.len() < PROBLEMS_KEPT {
+            self.summary.problems.push(error.to_string());
+        }
+    }
+}
+
+impl Iterator for FrameSource {
+    type Item = Result<Frame>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_frame().transpose()
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
+        .map_err(|source| Error::io("start a thread for", name, source))
+}
+
+fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
+    let tracks = demuxer.tracks();
+    let found = tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some());
+    if let Some(track) = found
+        && let Some(video) = &track.video
+    {
+        return Ok((track.clone(), video.clone()));
+    }
+    let names: Vec<_> = tracks.iter().map(|t| t.codec_name.as_str()).collect();
+    Err(Error::Unsupported {
+        feature: format!(
+            "{} has no video track that can be decoded (tracks: {})",
+            path.display(),
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        ),
+        remedy: "H.264, HEVC, AV1 and VP9 are decoded".to_owned(),
+    })
+}
+
+fn read_ahead(reader: &mut dyn FrameReader, out: &QueueSender<Result<Frame>>, cancel: &CancelToken) {
+    while !cancel.is_cancelled() {
+        let Some(next) = reader.next_frame().transpose() else { return };
+        let failed = next.is_err();
+        if out.send(next).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The demuxing thread.
+struct Feeder {
+    video: VideoTrack,
+    packets: DecodeInput,
+    faults: Arc<Faults>,
+    keep_going: bool,
+    cancel: CancelToken,
+}
+
+impl Feeder {
+    fn run(mut self, demuxer: &mut dyn Demuxer) {
+        while !self.cancel.is_cancelled() {
+            match demuxer.next_sample() {
+                Ok(Some(sample)) => {
+                    // A refusal means that the consumer is gone, or hears of the reason by itself.
+                    if self.packets.submit_blocking(self.packet(sample)).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
+                Err(error) => {
+                    self.faults.fatal(error);
+                    return;
+                }
+            }
+        }
+        // As above: nobody to tell.
+        let _ = self.packets.flush();
+    }
+
+    fn packet(&self, sample: Sample) -> Packet {
+        Packet {
+            pts: sample.pts,
+            dts: sample.dts,
+            duration: sample.duration,
+            keyframe: sample.keyframe,
+            discard: sample.discard,
+            ..Packet::new(self.video.codec, self.video.layout, sample.data)
+        }
+    }
+}
+
+/// The part of the presentation that is wanted.
+struct Window {
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+enum Place {
+    Before,
+    Inside(Timestamp),
+    Behind,
+}
+
+impl Window {
+    fn new(start: Option<Duration>, duration: Option<Duration>) -> Self {
+        let at = |d: Duration| {
+            Timestamp::new(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX), TimeBase::NANOS)
+        };
+        let end = duration.map(|d| at(start.unwrap_or_default().saturating_add(d)));
+        Self { start: start.map(at), end }
+    }
+
+    fn place(&self, frame: &Frame) -> Place {
+        if self.end.is_some_and(|end| frame.pts >= end) {
+            return Place::Behind;
+        }
+        match self.start {
+            None => Place::Inside(frame.pts),
+            Some(start) if frame.pts < start => Place::Before,
+            Some(start) => {
+                let start = start.rescale(frame.pts.base()).ticks();
+                Place::Inside(frame.pts.offset(start.saturating_neg()))
+            }
+        }
+    }
+
+    fn narrow(&self, info: &mut SourceInfo) {
+        let start = self.start.map_or(Duration::ZERO, Timestamp::as_duration);
+        let end = self.end.map(Timestamp::as_duration);
+        let whole = info.duration;
+        let wanted = match (whole, end) {
+            (Some(whole), Some(end)) => Some(whole.min(end).saturating_sub(start)),
+            (Some(whole), None) => Some(whole.saturating_sub(start)),
+            (None, Some(end)) => Some(end.saturating_sub(start)),
+            (None, None) => None,
+        };
+        if let (Some(frames), Some(whole), Some(wanted)) = (info.frames, whole, wanted)
+            && !whole.is_zero()
+        {
+            info.frames = Some((frames as f64 * wanted.as_secs_f64() / whole.as_secs_f64()).round() as u64);
+        }
+        info.duration = wanted;
+    }
+}

@@ -1,0 +1,545 @@
+//! The whole job: any input to a compressed file.
+//!
+//! ```text
+//! vhw-demux ── packets ─► vhw-decode ── frames ─► vhw-filter ── frames ─► vhw-encode ── packets ─► caller: mux
+//! ```
+//! Every arrow is a bounded queue, so memory does not grow with the input. Tracks that are copied are read
+//! through a second demuxer on the caller's thread, just far enough to keep them interleaved with the video.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::control::{CancelToken, Progress, ProgressFn, Reporter};
+use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::passthrough::Passthrough;
+use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+use crate::backend::{Backend, pick_input_format};
+use crate::codec::Codec;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use crate::container::{
+    Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
+};
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::output_file::OutputFile;
+use crate::packet::{BitstreamLayout, Packet};
+use crate::pixel::PixelFormat;
+use crate::rawvideo::VideoFormat;
+use crate::session::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
+use crate::time::{Rational, Timestamp};
+
+/// How long the caller's thread waits for a packet before it looks at the clock again.
+const POLL: Duration = Duration::from_millis(50);
+/// Nominal rate of streams that state none; only rate control works by it.
+const NOMINAL_RATE: (u32, u32) = (25, 1);
+
+/// A transcode, to be set up and run. See [`crate::transcode`].
+#[must_use = "nothing happens until `run`"]
+pub struct Transcode<'a> {
+    input: PathBuf,
+    output: PathBuf,
+    source: SourceOptions,
+    filter: FilterOptions,
+    codec: Option<Codec>,
+    output_format: Option<String>,
+    encode_backend: Backend,
+    special: BackendEncodeConfig,
+    rate_control: Option<RateControl>,
+    gop_length: Option<u32>,
+    b_frames: Option<u32>,
+    max_frames: Option<u64>,
+    encode_threads: Option<NonZeroUsize>,
+    overwrite: bool,
+    copy_tracks: bool,
+    progress: Option<ProgressFn<'a>>,
+}
+
+/// What a transcode did.
+#[derive(Clone, Debug)]
+pub struct TranscodeReport {
+    /// The input.
+    pub source: SourceInfo,
+    /// Reading and decoding.
+    pub input: SourceSummary,
+    /// Rate, size and format changes.
+    pub filter: FilterSummary,
+    /// Encoding.
+    pub encode: EncodeSummary,
+    /// The output.
+    pub output: PathBuf,
+    /// Video samples written.
+    pub video_samples: u64,
+    /// Samples of other tracks written untouched.
+    pub copied_samples: u64,
+    /// Bytes of the finished file.
+    pub bytes: u64,
+    /// Presented time of the output.
+    pub duration: Duration,
+    /// Wall time.
+    pub wall: Duration,
+    /// Stopped early on request.
+    pub cancelled: bool,
+    /// What the user should know: tracks left out, precision lost.
+    pub notes: Vec<String>,
+}
+
+impl TranscodeReport {
+    /// Whether every frame is accounted for from the file that went in to the file that came out.
+    pub fn balances(&self) -> bool {
+        let decoded = self.input.decode.as_ref().is_none_or(|d| d.ledger.balances());
+        decoded
+            && self.input.frames == self.filter.frames_in
+            && self.filter.balances()
+            && self.filter.frames_out == self.encode.ledger.submitted
+            && self.encode.ledger.balances()
+            && self.encode.ledger.pending == 0
+            && self.encode.ledger.delivered == self.video_samples
+    }
+
+    /// What ran where, and why.
+    pub fn receipt(&self) -> String {
+        match &self.input.decode {
+            Some(decode) => format!("{} -> {}", decode.receipt, self.encode.receipt),
+            None => self.encode.receipt.to_string(),
+        }
+    }
+}
+
+impl<'a> Transcode<'a> {
+    /// From `input` to `output`; `-` is standard input or output.
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            source: SourceOptions::default(),
+            filter: FilterOptions::default(),
+            codec: None,
+            output_format: None,
+            encode_backend: Backend::Auto,
+            special: BackendEncodeConfig::None,
+            rate_control: None,
+            gop_length: None,
+            b_frames: None,
+            max_frames: None,
+            encode_threads: None,
+            overwrite: false,
+            copy_tracks: true,
+            progress: None,
+        }
+    }
+
+    /// Codec of the output; by default what the output's name implies, else H.264.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = Some(codec);
+        self
+    }
+
+    /// Average bits per second.
+    pub fn bitrate(self, bits_per_second: u32) -> Self {
+        self.rate_control(RateControl::Vbr { avg_bps: bits_per_second, max_bps: None })
+    }
+
+    /// Rate control.
+    pub fn rate_control(mut self, rate_control: RateControl) -> Self {
+        self.rate_control = Some(rate_control);
+        self
+    }
+
+    /// Frames from one IDR to the next.
+    pub fn gop_length(mut self, frames: u32) -> Self {
+        self.gop_length = Some(frames);
+        self
+    }
+
+    /// B frames between P frames.
+    pub fn b_frames(mut self, frames: u32) -> Self {
+        self.b_frames = Some(frames);
+        self
+    }
+
+    /// Constant output frame rate.
+    pub fn frame_rate(mut self, rate: Rational) -> Self {
+        self.filter.frame_rate = Some(rate);
+        self
+    }
+
+    /// Output size.
+    pub fn size(mut self, size: Dimensions) -> Self {
+        self.filter.size = Some(size);
+        self
+    }
+
+    /// Pixel format given to the encoder.
+    pub fn pixel_format(mut self, format: PixelFormat) -> Self {
+        self.filter.format = Some(format);
+        self
+    }
+
+    /// Layout of a headerless input file.
+    pub fn raw_input(mut self, format: VideoFormat) -> Self {
+        self.source.raw = Some(format);
+        self
+    }
+
+    /// Frame rate of inputs that carry no times.
+    pub fn input_frame_rate(mut self, rate: Rational) -> Self {
+        self.source.frame_rate = Some(rate);
+        self
+    }
+
+    /// Begin at this time of the input.
+    pub fn start(mut self, start: Duration) -> Self {
+        self.source.start = Some(start);
+        self
+    }
+
+    /// Stop after this much presented time.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.source.duration = Some(duration);
+        self
+    }
+
+    /// Stop after this many frames.
+    pub fn max_frames(mut self, frames: u64) -> Self {
+        self.max_frames = Some(frames);
+        self
+    }
+
+    /// Decoder and encoder.
+    pub fn backend(self, backend: impl Into<Backend>) -> Self {
+        let backend = backend.into();
+        self.decode_backend(backend).encode_backend(backend)
+    }
+
+    /// Decoder.
+    pub fn decode_backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.source.backend = backend.into();
+        self
+    }
+
+    /// Encoder.
+    pub fn encode_backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.encode_backend = backend.into();
+        self
+    }
+
+    /// Encoder settings that only one backend understands.
+    pub fn backend_config(mut self, special: BackendEncodeConfig) -> Self {
+        self.special = special;
+        self
+    }
+
+    /// Threads for CPU codecs, decoder and encoder each.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.source.threads = Some(threads);
+        self.encode_threads = Some(threads);
+        self
+    }
+
+    /// Container of the output when its name does not tell (`mp4`, `h264`, `ivf` ...).
+    pub fn output_format(mut self, name: impl Into<String>) -> Self {
+        self.output_format = Some(name.into());
+        self
+    }
+
+    /// Replace the output if it exists.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Whether audio and other tracks are copied (they are by default, from MP4 to MP4).
+    pub fn copy_tracks(mut self, copy: bool) -> Self {
+        self.copy_tracks = copy;
+        self
+    }
+
+    /// Go on after damage in the input, counting it, instead of stopping with an error.
+    pub fn keep_going(mut self, keep_going: bool) -> Self {
+        self.source.keep_going = keep_going;
+        self
+    }
+
+    /// Stops early, with a finished output, when the token is cancelled.
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+        self.source.cancel = token;
+        self
+    }
+
+    /// Calls `tell` with the state of the job, at most ten times per second, on the calling thread.
+    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + 'a) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; no output file is left then (unless it is a pipe).
+    pub fn run(mut self) -> Result<TranscodeReport> {
+        let started = Instant::now();
+        let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
+        let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
+        let mut source = FrameSource::open(&self.input, &self.source)?;
+        let mut notes = Vec::new();
+        let Some(first) = source.next_frame()? else {
+            return Err(no_frames(&source));
+        };
+        let info = source.info().clone();
+
+        let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes)?;
+        let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
+        let mut muxer = create_muxer(format, &file)?;
+        let time_base = match self.filter.frame_rate {
+            Some(rate) => crate::time::TimeBase::from_frame_rate(rate),
+            None => first.pts.base(),
+        };
+        let video_track = muxer.add_track(&output_track(&encode_config, time_base, &info))?;
+        let passthrough = if self.copy_tracks {
+            Passthrough::open(&self.input, &self.source, &info, muxer.as_mut(), &mut notes)?
+        } else {
+            Passthrough::none()
+        };
+
+        let (frames, packets) = session.split();
+        let stage = FilterStage::spawn(source, first, self.filter, frames, self.max_frames)?;
+        let mut writer = Writer {
+            muxer: muxer.as_mut(),
+            video_track,
+            passthrough,
+            packets,
+            reporter: Reporter::new(self.progress.take()),
+            info: &info,
+            max_frames: self.max_frames,
+            started,
+            samples: 0,
+            bytes: 0,
+            end: None,
+        };
+        let written = writer.run(&self.source.cancel);
+        let encode = writer.packets.summary();
+        let (samples, copied) = (writer.samples, writer.passthrough.samples());
+        let end = writer.end;
+        // The filter stage knows why the encoder got no more frames; its error comes first.
+        drop(writer);
+        let (input, filter) = stage.join()?;
+        written?;
+
+        let mux = muxer.finish()?;
+        drop(muxer);
+        file.commit()?;
+        Ok(TranscodeReport {
+            source: info,
+            input,
+            filter,
+            encode,
+            output: self.output,
+            video_samples: samples,
+            copied_samples: copied,
+            bytes: mux.bytes,
+            duration: end.map_or(Duration::ZERO, Timestamp::as_duration),
+            wall: started.elapsed(),
+            cancelled: self.source.cancel.is_cancelled(),
+            notes,
+        })
+    }
+
+    fn open_encoder(
+        &mut self,
+        codec: Codec,
+        info: &SourceInfo,
+        first: &Frame,
+        notes: &mut Vec<String>,
+    ) -> Result<(EncodeSession, CommonEncodeConfig)> {
+        let native = first.format;
+        let format = match self.filter.format {
+            Some(format) => format,
+            None => pick_input_format(self.encode_backend, codec, native)?,
+        };
+        if format.bit_depth() < native.bit_depth() {
+            notes.push(format!("{native} becomes {format}: {} bit are lost", native.bit_depth() - format.bit_depth()));
+        }
+        let size = self.filter.size.unwrap_or(first.dimensions);
+        // Every frame is brought to the encoder's format; frames of another size are an error unless a size
+        // was asked for (the encoder session refuses them with both sizes in words).
+        self.filter.format = Some(format);
+        let rate = self.filter.frame_rate.or(info.frame_rate);
+        let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
+        let config = CommonEncodeConfig {
+            format,
+            color: first.color,
+            sample_aspect_ratio: first.sample_aspect_ratio,
+            gop_length: self.gop_length,
+            b_frames: self.b_frames,
+            rate_control: self.rate_control,
+            threads: self.encode_threads,
+            ..CommonEncodeConfig::new(codec, size, rate)
+        };
+        let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;
+        Ok((session, config))
+    }
+}
+
+fn no_frames(source: &FrameSource) -> Error {
+    let info = source.info();
+    Error::corrupt_fatal(format!("{} ({}) holds no frame in the wanted part", info.path.display(), info.format))
+}
+
+fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, info: &SourceInfo) -> Track {
+    let video = VideoTrack {
+        color: config.color,
+        sample_aspect_ratio: config.sample_aspect_ratio,
+        frame_rate: Some(config.frame_rate),
+        matrix: info.matrix,
+        ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
+    };
+    let language = info.tracks.iter().find(|t| t.kind == TrackKind::Video).and_then(|t| t.language.clone());
+    Track {
+        id: TrackId(0),
+        kind: TrackKind::Video,
+        time_base,
+        codec_name: config.codec.name().to_owned(),
+        language,
+        duration: None,
+        sample_count: None,
+        video: Some(video),
+        copy: None,
+    }
+}
+
+/// The thread between decoder and encoder.
+struct FilterStage(JoinHandle<Result<(SourceSummary, FilterSummary)>>);
+
+impl FilterStage {
+    fn spawn(
+        mut source: FrameSource,
+        first: Frame,
+        options: FilterOptions,
+        mut encoder: EncodeInput,
+        max_frames: Option<u64>,
+    ) -> Result<Self> {
+        let work = move || {
+            let mut filter = FrameFilter::new(options);
+            let mut next = Some(first);
+            while let Some(frame) = next {
+                let at = frame.pts;
+                let mut emit = |frame: Frame| encoder.submit_blocking(frame);
+                filter.push(frame, &mut emit).map_err(|e| size_hint(e, at))?;
+                if max_frames.is_some_and(|max| filter.summary().frames_out >= max) {
+                    break;
+                }
+                next = source.next_frame()?;
+            }
+            encoder.flush()?;
+            Ok((source.summary(), filter.summary()))
+        };
+        std::thread::Builder::new()
+            .name("vhw-filter".to_owned())
+            .spawn(work)
+            .map(Self)
+            .map_err(|source| Error::io("start a thread for", "vhw-filter", source))
+    }
+
+    fn join(self) -> Result<(SourceSummary, FilterSummary)> {
+        self.0.join().unwrap_or_else(|_| Err(Error::corrupt_fatal("a frame conversion panicked")))
+    }
+}
+
+/// A change of picture size needs a word on what to do about it.
+fn size_hint(error: Error, at: Timestamp) -> Error {
+    match error {
+        Error::InvalidInput(what) if what.contains("the encoder was opened for") => Error::Unsupported {
+            feature: format!("the picture size changes at {at}: {what}"),
+            remedy: "give --size WIDTHxHEIGHT to bring all frames to one size".to_owned(),
+        },
+        other => other,
+    }
+}
+
+/// The caller's thread: packets to samples.
+struct Writer<'a, 'p> {
+    muxer: &'a mut dyn Muxer,
+    video_track: TrackId,
+    passthrough: Passthrough,
+    packets: EncodeOutput,
+    reporter: Reporter<'p>,
+    info: &'a SourceInfo,
+    max_frames: Option<u64>,
+    started: Instant,
+    samples: u64,
+    bytes: u64,
+    end: Option<Timestamp>,
+}
+
+impl Writer<'_, '_> {
+    fn run(&mut self, cancel: &CancelToken) -> Result<()> {
+        loop {
+            match self.packets.reap_timeout(POLL)? {
+                Some(packet) => self.write(packet)?,
+                None if self.packets.is_finished() => break,
+                None => {}
+            }
+            self.report(false);
+        }
+        // A cut-short video must not be followed by the rest of the sound.
+        let until = if cancel.is_cancelled() || self.max_frames.is_some() { self.end } else { None };
+        self.passthrough.finish(self.muxer, until)?;
+        self.report(true);
+        Ok(())
+    }
+
+    fn write(&mut self, packet: Packet) -> Result<()> {
+        if let Some(dts) = packet.dts {
+            self.passthrough.advance(self.muxer, dts)?;
+        }
+        let shown_until = packet.pts.map(|t| {
+            t.offset(packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0))
+        });
+        self.end = self.end.max(shown_until);
+        self.samples += 1;
+        self.bytes += packet.data.len() as u64;
+        self.muxer.write_sample(&Sample {
+            track: self.video_track,
+            data: packet.data,
+            pts: packet.pts,
+            dts: packet.dts,
+            duration: packet.duration,
+            keyframe: packet.keyframe,
+            discard: false,
+        })
+    }
+
+    fn report(&mut self, last: bool) {
+        let (samples, end, bytes, started) = (self.samples, self.end, self.bytes, self.started);
+        let total_frames = match (self.info.frames, self.max_frames) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let total = self.info.duration;
+        self.reporter.update(last, || Progress {
+            frames: samples,
+            total_frames,
+            position: end,
+            total,
+            bytes,
+            elapsed: started.elapsed(),
+        });
+    }
+}
+
+/// Starts a transcode of `input` to `output`.
+///
+/// ```no_run
+/// # fn main() -> video_hw::Result<()> {
+/// use video_hw::codec::Codec;
+///
+/// let report = video_hw::transcode("in.mp4", "out.mp4").codec(Codec::H264).bitrate(6_000_000).run()?;
+/// println!("{}", report.receipt());
+/// # Ok(()) }
+/// ```
+pub fn transcode<'a>(input: impl AsRef<Path>, output: impl AsRef<Path>) -> Transcode<'a> {
+    Transcode::new(input.as_ref(), output.as_ref())
+}

@@ -1,0 +1,442 @@
+//! Encode sessions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::dts::DtsGenerator;
+use super::worker::{self, Outcome, Outlet, Work};
+use super::{Ledger, SessionTiming, Submit};
+use crate::backend::{
+    self, Backend, BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, Job,
+    Receipt,
+};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::packet::{BitstreamLayout, Packet};
+use crate::queue::QueueStats;
+use crate::time::Timestamp;
+
+/// Frames that wait for the encoder: large, so few.
+const INPUT_QUEUE: usize = 4;
+/// Packets that wait for the consumer: small.
+const OUTPUT_QUEUE: usize = 64;
+
+/// What an encode session did so far.
+#[derive(Clone, Debug)]
+pub struct EncodeSummary {
+    /// Why this backend.
+    pub receipt: Receipt,
+    /// What became of every frame.
+    pub ledger: Ledger,
+    /// Coded bytes given out.
+    pub bytes_out: u64,
+    /// Random access points among the packets.
+    pub keyframes: u64,
+    /// Where the time went.
+    pub timing: SessionTiming,
+    /// Frames waiting for the encoder.
+    pub input_queue: QueueStats,
+    /// Packets waiting for the caller.
+    pub output_queue: QueueStats,
+}
+
+/// An encoder of one stream: frames in, packets out in decoding order, each with the times of its own frame.
+pub struct EncodeSession {
+    input: EncodeInput,
+    output: EncodeOutput,
+}
+
+/// The end of an encode session that takes frames.
+pub struct EncodeInput {
+    worker: worker::Input<Frame>,
+    books: Arc<Mutex<Books>>,
+    config: CommonEncodeConfig,
+    last_pts: Option<Timestamp>,
+}
+
+/// The end of an encode session that gives packets.
+pub struct EncodeOutput {
+    worker: worker::Output<Packet>,
+    books: Arc<Mutex<Books>>,
+    receipt: Receipt,
+    input_stats: QueueStats,
+}
+
+impl EncodeSession {
+    /// Opens a session on the best backend that works here, or on the one named.
+    ///
+    /// # Errors
+    /// When no candidate can do it: the reason and remedy of the last one tried.
+    pub fn new(backend: impl Into<Backend>, config: CommonEncodeConfig) -> Result<Self> {
+        Self::with_special(backend, config, &BackendEncodeConfig::None)
+    }
+
+    /// As [`Self::new`], with settings that only one backend understands.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_special(
+        backend: impl Into<Backend>,
+        config: CommonEncodeConfig,
+        special: &BackendEncodeConfig,
+    ) -> Result<Self> {
+        let wanted = backend.into();
+        Self::open(config, |config, sink| backend::open_encoder(wanted, config, special, sink))
+    }
+
+    /// Opens a session on a backend of the caller's own.
+    ///
+    /// # Errors
+    /// Whatever `open` returns.
+    pub fn with_backend(
+        config: CommonEncodeConfig,
+        open: impl FnOnce(EncodeSink) -> Result<Box<dyn EncoderBackend>>,
+    ) -> Result<Self> {
+        Self::open(config, |config, sink| {
+            let backend = open(sink())?;
+            let receipt =
+                Receipt::given(Job::Encode, config.codec, BackendKind::Custom, backend.implementation());
+            Ok((backend, receipt))
+        })
+    }
+
+    fn open(
+        config: CommonEncodeConfig,
+        open: impl FnOnce(
+            &CommonEncodeConfig,
+            &dyn Fn() -> EncodeSink,
+        ) -> Result<(Box<dyn EncoderBackend>, Receipt)>,
+    ) -> Result<Self> {
+        let books = Arc::new(Mutex::new(Books::new(&config)));
+        let work_books = Arc::clone(&books);
+        let (input, output, receipt) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+            let (backend, receipt) = open(&config, &|| sink(Arc::clone(&work_books), outlet.clone()))?;
+            {
+                let mut books = lock(&work_books);
+                books.layout = backend.output_layout();
+                books.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
+            }
+            Ok((EncodeWork { backend, books: Arc::clone(&work_books), next_serial: 0 }, receipt))
+        })?;
+        let input_stats = input.stats();
+        Ok(Self {
+            input: EncodeInput { worker: input, books: Arc::clone(&books), config, last_pts: None },
+            output: EncodeOutput { worker: output, books, receipt, input_stats },
+        })
+    }
+
+    /// Hands a frame to the encoder; never waits. `force_keyframe` in the frame asks for an IDR.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when size or format differ from the configuration or the pts does not
+    /// increase, or when the session has ended.
+    pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
+        self.input.submit(frame)
+    }
+
+    /// The next packet, if one is ready.
+    ///
+    /// # Errors
+    /// The loss of one frame ([`Error::is_recoverable`]: go on), or the end of the session.
+    pub fn try_reap(&mut self) -> Result<Option<Packet>> {
+        self.output.try_reap()
+    }
+
+    /// The next packet, waiting at most `timeout`. `None`: not yet, or a flush has completed.
+    ///
+    /// # Errors
+    /// As [`Self::try_reap`].
+    pub fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<Packet>> {
+        self.output.reap_timeout(timeout)
+    }
+
+    /// Makes every packet of the frames submitted so far come out. The session stays usable; the next frame
+    /// is coded as an IDR.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn flush(&mut self) -> Result<()> {
+        self.input.flush()
+    }
+
+    /// Flushes, then gives every remaining packet, waiting for each. Losses appear as `Err` items.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Packet>> + '_> {
+        self.flush()?;
+        Ok(self.output.worker.until_flushed(self.input.worker.flushes()))
+    }
+
+    /// Whether every flush asked for has completed and been reaped.
+    pub fn is_drained(&self) -> bool {
+        self.output.worker.flushes_seen() == self.input.worker.flushes()
+    }
+
+    /// What the session did so far.
+    pub fn summary(&self) -> EncodeSummary {
+        EncodeSummary { input_queue: self.input.worker.stats(), ..self.output.summary() }
+    }
+
+    /// Why this backend.
+    pub fn receipt(&self) -> &Receipt {
+        &self.output.receipt
+    }
+
+    /// Takes the two ends apart, for two threads.
+    pub fn split(self) -> (EncodeInput, EncodeOutput) {
+        (self.input, self.output)
+    }
+}
+
+impl EncodeInput {
+    /// See [`EncodeSession::submit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
+        let frame = self.check(frame)?;
+        let pts = frame.pts;
+        let submitted = self.worker.submit(frame)?;
+        if matches!(submitted, Submit::Accepted) {
+            self.accepted(pts);
+        }
+        Ok(submitted)
+    }
+
+    /// Hands a frame over, waiting for room; another thread must be reaping.
+    ///
+    /// # Errors
+    /// As [`EncodeSession::submit`].
+    pub fn submit_blocking(&mut self, frame: Frame) -> Result<()> {
+        let frame = self.check(frame)?;
+        let pts = frame.pts;
+        self.worker.submit_blocking(frame)?;
+        self.accepted(pts);
+        Ok(())
+    }
+
+    /// See [`EncodeSession::flush`].
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn flush(&mut self) -> Result<()> {
+        self.worker.flush()
+    }
+
+    fn accepted(&mut self, pts: Timestamp) {
+        self.last_pts = Some(pts);
+        lock(&self.books).ledger.submitted += 1;
+    }
+
+    fn check(&self, mut frame: Frame) -> Result<Frame> {
+        if frame.dimensions != self.config.dimensions || frame.format != self.config.format {
+            return Err(Error::invalid(format!(
+                "frame at {} is {} {}; the encoder was opened for {} {}",
+                frame.pts, frame.dimensions, frame.format, self.config.dimensions, self.config.format
+            )));
+        }
+        if let Some(last) = self.last_pts.filter(|last| frame.pts <= *last) {
+            return Err(Error::invalid(format!("frame times must increase: {} after {last}", frame.pts)));
+        }
+        frame.force_keyframe |= self.config.force_idr;
+        Ok(frame)
+    }
+}
+
+impl EncodeOutput {
+    /// See [`EncodeSession::try_reap`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_reap(&mut self) -> Result<Option<Packet>> {
+        self.worker.try_reap()
+    }
+
+    /// See [`EncodeSession::reap_timeout`].
+    ///
+    /// # Errors
+    /// As [`EncodeSession::try_reap`].
+    pub fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<Packet>> {
+        self.worker.reap_timeout(timeout)
+    }
+
+    /// The next packet, waiting for it; `None` when a flush has completed or the session is over.
+    ///
+    /// # Errors
+    /// As [`EncodeSession::try_reap`].
+    pub fn reap(&mut self) -> Result<Option<Packet>> {
+        self.worker.reap()
+    }
+
+    /// What the session did so far.
+    pub fn summary(&self) -> EncodeSummary {
+        let books = lock(&self.books);
+        EncodeSummary {
+            receipt: self.receipt.clone(),
+            ledger: books.ledger.with_pending(),
+            bytes_out: books.bytes_out,
+            keyframes: books.keyframes,
+            timing: books.timing,
+            input_queue: self.input_stats,
+            output_queue: self.worker.stats(),
+        }
+    }
+}
+
+/// A frame inside the encoder.
+struct Pending {
+    pts: Timestamp,
+    duration: Option<u64>,
+    since: Instant,
+}
+
+struct Books {
+    config: CommonEncodeConfig,
+    layout: BitstreamLayout,
+    ledger: Ledger,
+    pending: BTreeMap<u64, Pending>,
+    dts: DtsGenerator,
+    bytes_out: u64,
+    keyframes: u64,
+    timing: SessionTiming,
+    fatal: Option<Error>,
+}
+
+fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Books {
+    fn new(config: &CommonEncodeConfig) -> Self {
+        Self {
+            config: config.clone(),
+            layout: BitstreamLayout::elementary(config.codec),
+            ledger: Ledger::default(),
+            pending: BTreeMap::new(),
+            dts: DtsGenerator::new(0, config.frame_rate),
+            bytes_out: 0,
+            keyframes: 0,
+            timing: SessionTiming::default(),
+            fatal: None,
+        }
+    }
+
+    fn take(&mut self, serial: u64) -> Option<Pending> {
+        let pending = self.pending.remove(&serial);
+        if pending.is_none() {
+            self.ledger.unexpected += 1;
+        }
+        pending
+    }
+
+    fn packet(&mut self, unit: EncodedUnit) -> Option<Packet> {
+        let pending = self.take(unit.serial)?;
+        self.timing.note_latency(pending.since.elapsed());
+        self.ledger.delivered += 1;
+        self.bytes_out += unit.data.len() as u64;
+        self.keyframes += u64::from(unit.keyframe);
+        Some(Packet {
+            codec: self.config.codec,
+            layout: self.layout,
+            data: unit.data,
+            pts: Some(pending.pts),
+            dts: Some(self.dts.next(pending.pts)),
+            duration: pending.duration,
+            keyframe: unit.keyframe,
+            discard: false,
+            picture_type: unit.picture_type,
+            generation: 0,
+        })
+    }
+}
+
+/// Turns backend events into outcomes: restores time, keeps the books.
+fn sink(books: Arc<Mutex<Books>>, outlet: Outlet<Packet>) -> EncodeSink {
+    Box::new(move |event| {
+        let outcome = match event {
+            EncodeEvent::Unit(unit) => match lock(&books).packet(unit) {
+                Some(packet) => Outcome::Item(packet),
+                None => return true,
+            },
+            EncodeEvent::Dropped { serial, reason } => {
+                let mut books = lock(&books);
+                if books.take(serial).is_some() {
+                    books.dts.abandoned(serial);
+                    books.ledger.drop_one(reason);
+                }
+                return true;
+            }
+            EncodeEvent::Failed { serial, error } => {
+                let mut books = lock(&books);
+                if books.take(serial).is_some() {
+                    books.dts.abandoned(serial);
+                    books.ledger.failed += 1;
+                }
+                if !error.is_recoverable() {
+                    books.fatal.get_or_insert(error);
+                    return false;
+                }
+                Outcome::Lost(error)
+            }
+        };
+        let start = Instant::now();
+        let taken = outlet.send(outcome);
+        lock(&books).timing.blocked += start.elapsed();
+        taken
+    })
+}
+
+struct EncodeWork {
+    backend: Box<dyn EncoderBackend>,
+    books: Arc<Mutex<Books>>,
+    next_serial: u64,
+}
+
+impl EncodeWork {
+    /// Runs a backend call, charges its time and looks for a fatal event.
+    fn charge(&mut self, call: impl FnOnce(&mut (dyn EncoderBackend + 'static)) -> Result<()>) -> Result<()> {
+        let blocked_before = lock(&self.books).timing.blocked;
+        let start = Instant::now();
+        let done = call(self.backend.as_mut());
+        let elapsed = start.elapsed();
+        let mut books = lock(&self.books);
+        books.timing.charge(elapsed, blocked_before);
+        let done = match books.fatal.take() {
+            Some(fatal) => Err(fatal),
+            None => done,
+        };
+        if done.is_err() {
+            books.ledger.failed += books.pending.len() as u64;
+            books.pending.clear();
+        }
+        done
+    }
+}
+
+impl Work for EncodeWork {
+    type Input = Frame;
+
+    fn unit(&mut self, frame: Frame) -> Result<()> {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        {
+            let mut books = lock(&self.books);
+            let pending = Pending { pts: frame.pts, duration: frame.duration, since: Instant::now() };
+            books.pending.insert(serial, pending);
+            books.dts.submitted(serial, frame.pts);
+        }
+        self.charge(|backend| backend.submit(EncodeUnit { serial, frame }))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.charge(|backend| backend.flush())
+    }
+
+    fn abandon(&mut self, _frame: Frame) {
+        lock(&self.books).ledger.failed += 1;
+    }
+}

@@ -1,0 +1,31 @@
+//! Sessions: submit without waiting, reap without losing.
+//!
+//! A session owns one backend and one worker thread. `submit` hands a unit over or hands it back when the
+//! queue is full; `try_reap`, `reap_timeout` and `reap` give results in order; `flush` makes everything come
+//! out and leaves the session ready for more. Time is restored here: backends only see serial numbers.
+//!
+//! Single-threaded use interleaves `submit` and `try_reap`. A pipeline takes the two ends apart
+//! ([`DecodeSession::split`], [`EncodeSession::split`]) and puts each on a thread of its own.
+
+mod decode;
+mod dts;
+mod encode;
+mod layout;
+mod ledger;
+mod timing;
+mod worker;
+
+pub use decode::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
+pub use encode::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
+pub use ledger::Ledger;
+pub use timing::SessionTiming;
+
+/// Answer to a submission that never waits.
+#[derive(Debug)]
+#[must_use = "a unit that was not accepted is handed back"]
+pub enum Submit<T> {
+    /// Taken.
+    Accepted,
+    /// No room: reap, then submit this again.
+    Full(T),
+}

@@ -1,0 +1,246 @@
+//! The thread between a session's two ends: commands in, outcomes out, nothing lost in between.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Submit;
+use crate::error::{Error, Result};
+use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
+
+enum Command<I> {
+    Unit(I),
+    Flush,
+}
+
+pub(crate) enum Outcome<O> {
+    /// A result, in order.
+    Item(O),
+    /// One unit is lost, the session goes on.
+    Lost(Error),
+    /// Everything submitted before the flush has come out.
+    Flushed,
+    /// The session is over.
+    Ended(Error),
+}
+
+/// What runs on the thread.
+pub(crate) trait Work: Send + 'static {
+    type Input: Send + 'static;
+
+    fn unit(&mut self, input: Self::Input) -> Result<()>;
+
+    fn flush(&mut self) -> Result<()>;
+
+    /// A unit that will not be worked on because the session has ended.
+    fn abandon(&mut self, input: Self::Input);
+}
+
+/// Where the work's results go. Cheap to clone.
+pub(crate) struct Outlet<O>(QueueSender<Outcome<O>>);
+
+impl<O> Clone for Outlet<O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<O> Outlet<O> {
+    /// Waits while the queue is full; `false` once nobody will take results.
+    pub(crate) fn send(&self, outcome: Outcome<O>) -> bool {
+        self.0.send(outcome).is_ok()
+    }
+
+    fn mark(&self, outcome: Outcome<O>) {
+        // A marker that nobody will read is no loss.
+        let _ = self.0.send_marker(outcome);
+    }
+}
+
+/// Joins the worker when both ends are gone, so that a dropped session has released its device.
+struct Joiner(Mutex<Option<JoinHandle<()>>>);
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        let handle = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // The worker catches panics itself; there is nothing to learn from the result.
+            let _ = handle.join();
+        }
+    }
+}
+
+/// The end that takes units. Field order matters: the queue closes before the thread is joined.
+pub(crate) struct Input<I> {
+    queue: QueueSender<Command<I>>,
+    flushes: u64,
+    _joiner: Arc<Joiner>,
+}
+
+/// The end that gives results. Field order matters, as in [`Input`].
+pub(crate) struct Output<O> {
+    queue: QueueReceiver<Outcome<O>>,
+    flushes_seen: u64,
+    ended: bool,
+    _joiner: Arc<Joiner>,
+}
+
+/// Starts the thread. `open` makes the work on the caller's thread, so that its errors are the caller's.
+pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
+    name: &str,
+    input_capacity: usize,
+    output_capacity: usize,
+    open: impl FnOnce(Outlet<O>) -> Result<(W, X)>,
+) -> Result<(Input<W::Input>, Output<O>, X)> {
+    let (in_tx, in_rx) = queue::bounded(input_capacity);
+    let (out_tx, out_rx) = queue::bounded(output_capacity);
+    let outlet = Outlet(out_tx);
+    let (work, extra) = open(outlet.clone())?;
+    let handle = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(work, &in_rx, &outlet))
+        .map_err(|source| Error::io("start a worker thread for", name, source))?;
+    let joiner = Arc::new(Joiner(Mutex::new(Some(handle))));
+    let input = Input { queue: in_tx, flushes: 0, _joiner: Arc::clone(&joiner) };
+    let output = Output { queue: out_rx, flushes_seen: 0, ended: false, _joiner: joiner };
+    Ok((input, output, extra))
+}
+
+fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, outlet: &Outlet<O>) {
+    while let Some(command) = commands.recv() {
+        if outlet.0.is_closed() {
+            return;
+        }
+        let is_flush = matches!(command, Command::Flush);
+        // A panic in a codec library must end one session, not the process.
+        let done = catch_unwind(AssertUnwindSafe(|| match command {
+            Command::Unit(unit) => work.unit(unit),
+            Command::Flush => work.flush(),
+        }))
+        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+        match done {
+            Ok(()) if is_flush => outlet.mark(Outcome::Flushed),
+            Ok(()) => {}
+            Err(error) => {
+                while let Received::Item(command) = commands.try_recv() {
+                    if let Command::Unit(unit) = command {
+                        work.abandon(unit);
+                    }
+                }
+                outlet.mark(Outcome::Ended(error));
+                return;
+            }
+        }
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let words = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    Error::CorruptStream { what: format!("the codec library panicked: {words}"), recoverable: false }
+}
+
+impl<I> Input<I> {
+    /// Hands `unit` over if there is room now; never waits.
+    pub(crate) fn submit(&mut self, unit: I) -> Result<Submit<I>> {
+        match self.queue.try_send(Command::Unit(unit)) {
+            Ok(()) => Ok(Submit::Accepted),
+            Err(TrySend::Full(Command::Unit(unit))) => Ok(Submit::Full(unit)),
+            Err(TrySend::Full(Command::Flush) | TrySend::Closed(_)) => Err(ended()),
+        }
+    }
+
+    /// Hands `unit` over, waiting for room. Only for callers that drain the output on another thread.
+    pub(crate) fn submit_blocking(&mut self, unit: I) -> Result<()> {
+        self.queue.send(Command::Unit(unit)).map_err(|_| ended())
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.queue.send_marker(Command::Flush).map_err(|_| ended())?;
+        self.flushes += 1;
+        Ok(())
+    }
+
+    pub(crate) const fn flushes(&self) -> u64 {
+        self.flushes
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        self.queue.stats()
+    }
+}
+
+fn ended() -> Error {
+    Error::invalid("the session has ended; its output tells why")
+}
+
+impl<O> Output<O> {
+    pub(crate) fn try_reap(&mut self) -> Result<Option<O>> {
+        match self.queue.try_recv() {
+            Received::Item(outcome) => self.settle(outcome),
+            Received::Empty => Ok(None),
+            Received::Closed => self.closed(),
+        }
+    }
+
+    pub(crate) fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<O>> {
+        match self.queue.recv_timeout(timeout) {
+            Received::Item(outcome) => self.settle(outcome),
+            Received::Empty => Ok(None),
+            Received::Closed => self.closed(),
+        }
+    }
+
+    /// Waits for a result; `None` at the end of a flush and once the session is over.
+    pub(crate) fn reap(&mut self) -> Result<Option<O>> {
+        match self.queue.recv() {
+            Some(outcome) => self.settle(outcome),
+            None => self.closed(),
+        }
+    }
+
+    /// Every result up to the end of flush number `flushes`, waiting for each.
+    pub(crate) fn until_flushed(&mut self, flushes: u64) -> impl Iterator<Item = Result<O>> + '_ {
+        std::iter::from_fn(move || {
+            while self.flushes_seen < flushes && !self.ended {
+                if let Some(item) = self.reap().transpose() {
+                    return Some(item);
+                }
+            }
+            None
+        })
+    }
+
+    pub(crate) const fn flushes_seen(&self) -> u64 {
+        self.flushes_seen
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        self.queue.stats()
+    }
+
+    fn settle(&mut self, outcome: Outcome<O>) -> Result<Option<O>> {
+        match outcome {
+            Outcome::Item(item) => Ok(Some(item)),
+            Outcome::Lost(error) => Err(error),
+            Outcome::Flushed => {
+                self.flushes_seen += 1;
+                Ok(None)
+            }
+            Outcome::Ended(error) => {
+                self.ended = true;
+                Err(error)
+            }
+        }
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "same shape as settle")]
+    fn closed(&mut self) -> Result<Option<O>> {
+        self.ended = true;
+        Ok(None)
+    }
+}
