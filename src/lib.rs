@@ -9,8 +9,11 @@ pub mod container;
 pub mod dimensions;
 pub mod error;
 pub mod frame;
+pub mod output_file;
 pub mod packet;
 pub mod pixel;
+pub mod rawvideo;
+pub mod stream_io;
 pub mod time;
 
 pub use error::{Error, Result};
