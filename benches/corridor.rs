@@ -114,7 +114,8 @@ fn decode_bare(codec: Codec, units: &[Vec<u8>]) -> u64 {
 }
 
 fn decode_through_session(codec: Codec, units: &[Vec<u8>]) -> u64 {
-    let session = DecodeSession::new(video_hw::backend::Backend::Auto, CommonDecodeConfig::new(codec)).unwrap();
+    let session =
+        DecodeSession::new(video_hw::backend::Backend::Auto, CommonDecodeConfig::new(codec)).unwrap();
     let (mut input, mut output) = session.split();
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -145,7 +146,8 @@ fn transcode_against_halves(clip: &Path, rounds: usize) {
 
     let (mut ratios, mut lines) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let (d, decoded) = timed(|| video_hw::frames(clip).open().unwrap().map(|f| f.unwrap()).count() as u64);
+        let (d, decoded) =
+            timed(|| video_hw::frames(clip).open().unwrap().map(|f| f.unwrap()).count() as u64);
         let (e, encoded) = timed(|| encode_alone(&config, &held));
         let (t, both) = timed(|| {
             let job = video_hw::transcode(clip, &out).bitrate(BITRATE).overwrite(true);

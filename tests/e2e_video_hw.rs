@@ -184,10 +184,8 @@ fn a_window_of_a_file_starts_at_zero_and_holds_what_was_asked() {
         .unwrap()
         .map(|f| f.unwrap())
         .collect();
-    let wanted: Vec<_> = all
-        .iter()
-        .filter(|f| f.pts.as_duration() >= start && f.pts.as_duration() < start + length)
-        .collect();
+    let wanted: Vec<_> =
+        all.iter().filter(|f| f.pts.as_duration() >= start && f.pts.as_duration() < start + length).collect();
     assert_eq!(part.len(), wanted.len());
     assert!((29..=31).contains(&part.len()));
     for (got, want) in part.iter().zip(&wanted) {
