@@ -12,5 +12,6 @@ pub mod frame;
 pub mod packet;
 pub mod pixel;
 pub mod time;
+pub mod transform;
 
 pub use error::{Error, Result};
