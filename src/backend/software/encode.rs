@@ -10,6 +10,7 @@ use crate::frame::{Frame, HostSurface};
 use crate::packet::{BitstreamLayout, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
+use crate::transform::split_pairs;
 
 use super::driver::openh264::{Coded, Encoder, Parameters};
 pub(crate) use super::encode_settings::encode_capability;
@@ -100,9 +101,7 @@ impl SoftwareEncoder {
                 cb.clear();
                 cr.clear();
                 for row in interleaved.iter_rows() {
-                    let (pairs, _) = row.as_chunks::<2>();
-                    cb.extend(pairs.iter().map(|pair| pair[0]));
-                    cr.extend(pairs.iter().map(|pair| pair[1]));
+                    split_pairs(row, cb, cr);
                 }
                 let stride = interleaved.row_bytes() / 2;
                 self.encoder.encode([luma, (cb, stride), (cr, stride)], milliseconds, &mut self.output)
