@@ -17,6 +17,9 @@ use crate::time::{Rational, TimeBase, Timestamp};
 
 pub mod ivf;
 pub mod open;
+pub mod output_format;
+mod probe;
+mod vpx_av1;
 
 /// Number of a track, unique within its container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
