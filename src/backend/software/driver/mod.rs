@@ -1,0 +1,4 @@
+//! Codec libraries whose interface is C-shaped. All `unsafe` of the software backend is here.
+#![allow(unsafe_code)]
+
+pub(super) mod rav1d;
