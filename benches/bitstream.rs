@@ -1,6 +1,9 @@
 //! Throughput of the start-code scan and of access-unit assembly on data like coded video: random bytes
 //! with emulation prevention, a slice of some kilobytes behind every start code.
 
+// A bench may stop at a surprise.
+#![allow(clippy::expect_used)]
+
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

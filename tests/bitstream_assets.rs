@@ -2,6 +2,9 @@
 //!
 //! Reads `../shared/assets`, which is not part of the tree; says so and passes where it is absent.
 
+// The helpers of a test file are not tests to the lint.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -166,7 +169,9 @@ fn picture_order_counts_give_the_display_order() {
         let Some(said) = judge("ffprobe", &[&arguments[..], &["-of", "csv=p=0"]].concat(), &[&path]) else {
             return;
         };
-        let judged: Vec<u64> = said.lines().map(|l| l.split(',').next().unwrap().parse().unwrap()).collect();
+        // Side data gives lines of its own, with nothing in the first column.
+        let positions = said.lines().filter_map(|l| l.split(',').next()).filter(|p| !p.is_empty());
+        let judged: Vec<u64> = positions.map(|p| p.parse().unwrap()).collect();
         let ours = output_order(&units(codec, &std::fs::read(&path).unwrap(), 65_536));
         assert_eq!(ours.len(), frames);
         assert_eq!(ours, judged, "{}", path.display());
@@ -256,4 +261,62 @@ fn check_config(mp4: &Path, codec: Codec, units: &[AccessUnit]) {
         return;
     };
     assert_eq!(rebuilt, record);
+}
+
+/// Frames of an IVF file: a header of 32 bytes, then size (4), time (8) and data of each.
+fn ivf_frames(file: &[u8]) -> Vec<&[u8]> {
+    let (mut frames, mut rest) = (Vec::new(), &file[32..]);
+    while let Some((header, behind)) = rest.split_at_checked(12) {
+        let size = u32::from_le_bytes(header[..4].try_into().unwrap()) as usize;
+        let (frame, behind) = behind.split_at(size);
+        frames.push(frame);
+        rest = behind;
+    }
+    frames
+}
+
+#[test]
+fn av1_vp9_and_vp8_headers_agree_with_ffprobe() {
+    use video_hw::bitstream::{av1, vp8, vp9};
+    let Some(dir) = assets() else { return };
+    let mut judged = 0;
+    for entry in std::fs::read_dir(dir.join("cros-codecs")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let codec = match name {
+            _ if name.ends_with(".md5") => continue,
+            _ if name.ends_with("av1") => Codec::Av1,
+            _ if name.ends_with(".vp8") => Codec::Vp8,
+            _ if name.contains("vp9") => Codec::Vp9,
+            _ => continue,
+        };
+        let file = std::fs::read(&path).unwrap();
+        let frames = ivf_frames(&file);
+        let layout = BitstreamLayout::elementary(codec);
+        let info = StreamInfo::from_unit(codec, layout, frames[0]).unwrap().unwrap();
+        let arguments = ["-v", "error", "-show_entries", "stream=width,height,pix_fmt", "-of", "csv=p=0"];
+        let Some(said) = judge("ffprobe", &arguments, &[&path]) else { return };
+        let size = info.dimensions;
+        assert_eq!(
+            format!("{},{},{}", size.width(), size.height(), pixel_format(&info)),
+            said.trim(),
+            "{name}"
+        );
+        let arguments = ["-v", "error", "-show_entries", "packet=flags", "-of", "csv=p=0"];
+        let said = judge("ffprobe", &arguments, &[&path]).unwrap();
+        let theirs: Vec<bool> = said.lines().map(|l| l.starts_with('K')).collect();
+        let is_key = |frame: &&[u8]| match codec {
+            Codec::Av1 => av1::is_keyframe(frame),
+            Codec::Vp8 => vp8::FrameHeader::parse(frame).unwrap().keyframe,
+            _ => vp9::FrameHeader::parse(vp9::frames(frame)[0]).unwrap().keyframe,
+        };
+        let ours: Vec<bool> = frames.iter().map(is_key).collect();
+        assert_eq!(ours, theirs, "{name}");
+        if codec == Codec::Av1 {
+            let config = av1::Av1Config::from_temporal_unit(frames[0]).unwrap().build();
+            assert_eq!(StreamInfo::from_config(codec, &config).unwrap(), Some(info));
+        }
+        judged += 1;
+    }
+    assert!(judged >= 6, "only {judged} clips found");
 }

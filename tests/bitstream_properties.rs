@@ -1,5 +1,8 @@
 //! Properties of the bitstream parsers on arbitrary and on nearly valid bytes.
 
+// The helpers of a test file are not tests to the lint.
+#![allow(clippy::unwrap_used)]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
