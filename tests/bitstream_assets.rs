@@ -283,11 +283,10 @@ fn av1_vp9_and_vp8_headers_agree_with_ffprobe() {
     for entry in std::fs::read_dir(dir.join("cros-codecs")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let codec = match name {
-            _ if name.ends_with(".md5") => continue,
-            _ if name.ends_with("av1") => Codec::Av1,
-            _ if name.ends_with(".vp8") => Codec::Vp8,
-            _ if name.contains("vp9") => Codec::Vp9,
+        let codec = match path.extension().and_then(|e| e.to_str()) {
+            Some("av1") => Codec::Av1,
+            Some("vp8") => Codec::Vp8,
+            Some("vp9" | "ivf") => Codec::Vp9,
             _ => continue,
         };
         let file = std::fs::read(&path).unwrap();
