@@ -1,6 +1,7 @@
 //! Hardware video for Rust: decode, encode and transcode on whatever the machine has.
 
 pub mod backend;
+pub mod bitstream;
 pub mod capability;
 pub mod codec;
 pub mod color;

@@ -13,6 +13,12 @@ fn check(name: &str, args: &str, file: &str) {
     }
     let (_dir, path) = scratch(file);
     ffmpeg(args, &path);
+    let out = path.with_file_name("out.mp4");
+    remux(&path, &out, name.len() % 2 == 0);
+    let err = run2(&["-v","error","-i",out.to_str().unwrap(),"-f","null","-"]);
+    if !err.is_empty() { eprintln!("{name} DECODE: {err}"); }
+    for s in 0..2 { let (a,b)=(probe(&path,s),probe(&out,s)); if a!=b { 
+       eprintln!("{name} stream {s}: remux differs: {} vs {}; {:?}", a.len(), b.len(), a.iter().zip(&b).enumerate().find(|(_,(x,y))| x!=y)); } }
     compare(&path, name);
 }
 
@@ -53,3 +59,5 @@ fn explore() {
         eprintln!("{name}: {}", r.is_ok());
     }
 }
+
+fn run2(a:&[&str])->String { let o=std::process::Command::new("ffmpeg").args(a).output().unwrap(); String::from_utf8_lossy(&o.stderr).into() }

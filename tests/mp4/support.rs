@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use video_hw::container::mp4::Mp4Demuxer;
-use video_hw::container::{Demuxer, Sample, TrackId};
+use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
+use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
 
 /// Whether ffmpeg and ffprobe can be run; says so loudly where not.
 pub(crate) fn have_ffmpeg(test: &str) -> bool {
@@ -109,4 +109,27 @@ pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     (dir, path)
+}
+
+/// Copies every track of `from` through demuxer and muxer.
+pub(crate) fn remux(from: &Path, to: &Path, faststart: bool) {
+    let mut demuxer = open(from);
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(to).unwrap();
+    let options = Mp4MuxOptions { path: to.to_owned() };
+    let mut muxer = if faststart {
+        Mp4Muxer::create_faststart(file, options).unwrap()
+    } else {
+        Mp4Muxer::create(file, options).unwrap()
+    };
+    let ids: Vec<(TrackId, TrackId)> =
+        demuxer.tracks().iter().map(|track| (track.id, muxer.add_track(track).unwrap())).collect();
+    let mut count = 0;
+    while let Some(mut sample) = demuxer.next_sample().unwrap() {
+        sample.track = ids.iter().find(|(old, _)| *old == sample.track).unwrap().1;
+        muxer.write_sample(&sample).unwrap();
+        count += 1;
+    }
+    let summary = muxer.finish().unwrap();
+    assert_eq!(summary.samples, count);
+    assert_eq!(summary.bytes, std::fs::metadata(to).unwrap().len());
 }

@@ -1,0 +1,22 @@
+//! Coded bytes: where units begin and end, and what their headers say.
+//!
+//! Nothing here decodes a picture. [`annexb`] finds NAL units, [`AccessUnitAssembler`] groups them into one
+//! unit per frame from chunks of any size, [`convert`] changes the framing, and the codec modules read the
+//! headers that tell a container or a decoder what a stream is. [`StreamInfo`] is the summary of all that.
+//!
+//! Every parser takes hostile bytes: it returns an error, never panics, and allocates in proportion to what
+//! the input really holds.
+
+pub mod annexb;
+mod assembler;
+//av1
+mod bits;
+pub mod convert;
+pub mod h264;
+pub mod hevc;
+//si
+//vp8
+//vp9
+
+pub use assembler::{AccessUnit, AccessUnitAssembler};
+//pub use stream_info::StreamInfo;
