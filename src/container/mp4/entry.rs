@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
+use crate::bitstream::h264::{self, AvcConfig};
+use crate::bitstream::hevc::{self, HevcConfig};
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::container::VideoTrack;
@@ -94,9 +96,21 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     }))
 }
 
-/// The size that the codec configuration states, cropped.
-fn coded_dimensions(_codec: Codec, _config: Option<&Bytes>) -> Option<Dimensions> {
-    None
+/// The size that the parameter sets of the codec configuration state, cropped.
+fn coded_dimensions(codec: Codec, config: Option<&Bytes>) -> Option<Dimensions> {
+    match codec {
+        Codec::H264 => {
+            let record = AvcConfig::parse(config?).ok()?;
+            h264::Sps::parse(record.sps.first()?).ok()?.dimensions()
+        }
+        Codec::Hevc => {
+            let record = HevcConfig::parse(config?).ok()?;
+            let sps = record.units().find(|nal| hevc::nal_type(nal) == Some(hevc::NAL_SPS))?;
+            hevc::Sps::parse(sps).ok()?.dimensions()
+        }
+        // Their records hold no size; the sample entry states the one of the sequence.
+        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => None,
+    }
 }
 
 fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<BitstreamLayout> {

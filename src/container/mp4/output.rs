@@ -18,8 +18,6 @@ pub(super) trait ReadWriteSeek: Read + Write + Seek + Send {}
 impl<T: Read + Write + Seek + Send> ReadWriteSeek for T {}
 
 pub(super) enum Target {
-    /// A pipe: bytes once written stay.
-    Stream(Box<dyn Write + Send>),
     /// Sizes can be filled in later.
     Seekable(Box<dyn WriteSeek>),
     /// What was written can be read back and moved.
@@ -115,7 +113,6 @@ impl Output {
 impl Target {
     fn writer(&mut self) -> &mut dyn Write {
         match self {
-            Self::Stream(w) => w,
             Self::Seekable(w) => w,
             Self::Rewritable(w) => w,
         }
@@ -123,7 +120,6 @@ impl Target {
 
     fn seek(&mut self, to: u64) -> io::Result<()> {
         match self {
-            Self::Stream(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the output cannot be sought in")),
             Self::Seekable(w) => w.seek(SeekFrom::Start(to)).map(drop),
             Self::Rewritable(w) => w.seek(SeekFrom::Start(to)).map(drop),
         }
