@@ -70,15 +70,20 @@ fn fragments_match_ffprobe() {
         "-movflags frag_keyframe",
     ] {
         let Some((_dir, path)) = make(&format!("{BOTH} {options}"), "a.mp4", "libx264") else { return };
-        compare(&path, without_durations);
-        // Instead: each sample lasts until the next one.
+        // With a fragment for each frame this ffprobe marks sound as discarded, at random.
+        compare(&path, |row| {
+            row.duration = 0;
+            row.discard = false;
+        });
+        // Instead: each sample lasts until the next one, and all are presented.
         let mut demuxer = open(&path);
-        for track in demuxer.tracks().to_vec() {
-            let rows = rows(&read_all(&mut demuxer), track.id);
-            for pair in rows.windows(2) {
+        let tracks = demuxer.tracks().to_vec();
+        let samples = read_all(&mut demuxer);
+        assert!(samples.iter().all(|sample| !sample.discard), "{options}");
+        for track in tracks {
+            for pair in rows(&samples, track.id).windows(2) {
                 assert_eq!(pair[0].dts + pair[0].duration as i64, pair[1].dts, "{options}");
             }
-            demuxer.seek(track.id, Timestamp::new(0, track.time_base)).unwrap();
         }
     }
 }
@@ -126,7 +131,9 @@ fn edit_lists_match_ffprobe() {
     {
         let cut = dir.path().join(format!("cut{number}.mp4"));
         ffmpeg(args, &cut);
-        compare(&cut, exactly);
+        // This ffprobe forgets an initial delay when it computes the duration of the last packet.
+        let delayed = args.contains("itsoffset");
+        compare(&cut, if delayed { without_durations } else { exactly });
     }
 }
 

@@ -1,10 +1,7 @@
 //! Sample descriptions (`stsd`): what the samples of a track are.
 
-use bytes::Bytes;
-
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
-use crate::bitstream::h264::{self, AvcConfig};
-use crate::bitstream::hevc::{self, HevcConfig};
+use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::container::VideoTrack;
@@ -80,12 +77,11 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
         }
     }
     let layout = layout(entry, codec, config.as_ref())?;
-    let config = config.map(|config| match codec {
-        // The record of a vpcC box starts behind version and flags.
-        Codec::Vp8 | Codec::Vp9 => config.payload.slice(config.payload.len().min(4)..),
-        _ => config.payload,
-    });
-    let dimensions = coded_dimensions(codec, config.as_ref())
+    let config = config.map(|config| config.payload);
+    // Parameter sets that cannot be read are for the decoder to complain about.
+    let coded = config.as_ref().and_then(|config| StreamInfo::from_config(codec, config).ok().flatten());
+    let dimensions = coded
+        .map(|info| info.dimensions)
         .or(stated)
         .ok_or_else(|| entry.broken("states no picture size"))?;
     Ok(Some(VideoTrack {
@@ -94,23 +90,6 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
         codec_config: config,
         ..VideoTrack::new(codec, layout, dimensions)
     }))
-}
-
-/// The size that the parameter sets of the codec configuration state, cropped.
-fn coded_dimensions(codec: Codec, config: Option<&Bytes>) -> Option<Dimensions> {
-    match codec {
-        Codec::H264 => {
-            let record = AvcConfig::parse(config?).ok()?;
-            h264::Sps::parse(record.sps.first()?).ok()?.dimensions()
-        }
-        Codec::Hevc => {
-            let record = HevcConfig::parse(config?).ok()?;
-            let sps = record.units().find(|nal| hevc::nal_type(nal) == Some(hevc::NAL_SPS))?;
-            hevc::Sps::parse(sps).ok()?.dimensions()
-        }
-        // Their records hold no size; the sample entry states the one of the sequence.
-        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => None,
-    }
 }
 
 fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<BitstreamLayout> {

@@ -10,7 +10,10 @@ use crate::bitstream::annexb::nal_units;
 use crate::bitstream::convert::length_prefixed_units;
 use crate::bitstream::h264::{self, AvcConfig};
 use crate::bitstream::hevc::{self, HevcConfig};
+use crate::bitstream::vp9::VpConfig;
+use crate::bitstream::av1::{self, Av1Config};
 use crate::codec::Codec;
+use crate::color::ColorInfo;
 use crate::container::VideoTrack;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -72,7 +75,8 @@ impl Payload {
             BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
                 self.from_length_prefixed(data, length_size)
             }
-            BitstreamLayout::Obu | BitstreamLayout::Opaque => Ok(data.clone()),
+            BitstreamLayout::Obu => self.from_obus(data),
+            BitstreamLayout::Opaque => self.from_vpx(data),
         }
     }
 
@@ -146,6 +150,34 @@ impl Payload {
         Ok(())
     }
 
+    /// AV1-ISOBMFF 2.4: temporal delimiters do not belong in samples.
+    fn from_obus(&mut self, data: &Bytes) -> Result<Bytes> {
+        if self.config.is_none() {
+            self.config = Some(Av1Config::from_temporal_unit(data)?.build().into());
+        }
+        let mut out = Vec::with_capacity(data.len());
+        av1::strip_temporal_delimiters(data, &mut out)?;
+        Ok(if out.len() == data.len() { data.clone() } else { out.into() })
+    }
+
+    fn from_vpx(&mut self, data: &Bytes) -> Result<Bytes> {
+        if self.config.is_none() {
+            let config = match self.codec {
+                Codec::Vp9 => VpConfig::from_vp9_chunk(data)?,
+                // VP8 is always 4:2:0 with 8 bits; its "version" is no profile of the record.
+                _ => VpConfig {
+                    profile: 0,
+                    level: 0,
+                    bit_depth: 8,
+                    chroma_subsampling: 1,
+                    color: ColorInfo::UNSPECIFIED,
+                },
+            };
+            self.config = Some(config.build().into());
+        }
+        Ok(data.clone())
+    }
+
     /// What the sample entry is to say, once all samples are known.
     pub(super) fn describe(&self) -> Result<Description> {
         let Some(config) = &self.config else {
@@ -175,10 +207,6 @@ impl Payload {
             Codec::Vp9 => (*b"vp09", *b"vpcC"),
             Codec::Vp8 => (*b"vp08", *b"vpcC"),
         };
-        if config_box == *b"vpcC" {
-            // A full box of version 1.
-            config.splice(0..0, [1, 0, 0, 0]);
-        }
         Ok(Description { entry, config_box, config })
     }
 }
