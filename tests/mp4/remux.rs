@@ -43,7 +43,9 @@ fn every_codec_survives() {
 #[test]
 fn fragments_become_a_plain_file() {
     for options in ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+default_base_moof"] {
-        let Some((_dir, path)) = make(&format!("{BOTH} -movflags {options}"), "a.mp4", "libx264") else { return };
+        let Some((_dir, path)) = make(&format!("{BOTH} -movflags {options}"), "a.mp4", "libx264") else {
+            return;
+        };
         check(&path, |row| row.duration = 0);
     }
 }
@@ -91,7 +93,10 @@ fn tags_of_the_picture_survive() {
         let wanted = "stream=width,height,sample_aspect_ratio,color_range,color_space,color_transfer,color_primaries,\
                       time_base,start_pts,nb_frames,codec_tag_string,side_data_list:stream_tags=language,rotate:\
                       stream_side_data=rotation";
-        run("ffprobe", &["-v", "error", "-show_entries", wanted, "-of", "compact=p=0", path.to_str().unwrap()])
+        run(
+            "ffprobe",
+            &["-v", "error", "-show_entries", wanted, "-of", "compact=p=0", path.to_str().unwrap()],
+        )
     };
     let before = tags(&turned);
     assert!(before.contains("bt2020nc") && before.contains("rotat") && before.contains("fra"), "{before}");
@@ -110,7 +115,9 @@ fn sound_is_copied_bit_for_bit() {
     };
     assert!(adts(&path, "a.aac") == adts(&out, "b.aac"), "extracted sound differs");
 
-    let Some((dir, path)) = make(&format!("{PICTURE} {SOUND} -c:v libx264 -c:a pcm_s24le"), "a.mov", "libx264") else {
+    let Some((dir, path)) =
+        make(&format!("{PICTURE} {SOUND} -c:v libx264 -c:a pcm_s24le"), "a.mov", "libx264")
+    else {
         return;
     };
     let out = dir.path().join("copy.mp4");

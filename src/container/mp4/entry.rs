@@ -80,10 +80,8 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     let config = config.map(|config| config.payload);
     // Parameter sets that cannot be read are for the decoder to complain about.
     let coded = config.as_ref().and_then(|config| StreamInfo::from_config(codec, config).ok().flatten());
-    let dimensions = coded
-        .map(|info| info.dimensions)
-        .or(stated)
-        .ok_or_else(|| entry.broken("states no picture size"))?;
+    let dimensions =
+        coded.map(|info| info.dimensions).or(stated).ok_or_else(|| entry.broken("states no picture size"))?;
     Ok(Some(VideoTrack {
         color: color.unwrap_or_default(),
         sample_aspect_ratio: aspect,

@@ -34,7 +34,10 @@ pub struct Mp4Muxer {
 
 impl fmt::Debug for Mp4Muxer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mp4Muxer").field("tracks", &self.tracks.len()).field("samples", &self.samples).finish_non_exhaustive()
+        f.debug_struct("Mp4Muxer")
+            .field("tracks", &self.tracks.len())
+            .field("samples", &self.samples)
+            .finish_non_exhaustive()
     }
 }
 

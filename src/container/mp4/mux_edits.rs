@@ -61,7 +61,8 @@ pub(super) fn movie_timescale(tracks: &[(&MuxTrack, Placement)]) -> Result<u32> 
         [(placement.delay, scale), (cut, scale)]
     };
     let fits = |movie: u64| {
-        let whole = |(ticks, scale): (u64, u64)| (u128::from(ticks) * u128::from(movie)).is_multiple_of(scale.into());
+        let whole =
+            |(ticks, scale): (u64, u64)| (u128::from(ticks) * u128::from(movie)).is_multiple_of(scale.into());
         tracks.iter().flat_map(exact_points).all(whole)
     };
     let mut all = MILLISECONDS;

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use shiguredo_mp4::boxes::{
-    Brand, DinfBox, ElstBox, ElstEntry, FtypBox, HdlrBox, MdhdBox, MvhdBox, NmhdBox, SmhdBox, SthdBox, TkhdBox,
-    VisualSampleEntryFields, VmhdBox,
+    Brand, DinfBox, ElstBox, ElstEntry, FtypBox, HdlrBox, MdhdBox, MvhdBox, NmhdBox, SmhdBox, SthdBox,
+    TkhdBox, VisualSampleEntryFields, VmhdBox,
 };
 use shiguredo_mp4::{Encode, FixedPointNumber, LanguageCode, Mp4FileTime};
 
@@ -37,8 +37,9 @@ impl Boxes {
         self.0.extend([0; 4]);
         self.0.extend(kind);
         content(self)?;
-        let size = u32::try_from(self.0.len() - start)
-            .map_err(|_| Error::invalid("the movie header outgrows 4 GiB: too many samples for one MP4 file"))?;
+        let size = u32::try_from(self.0.len() - start).map_err(|_| {
+            Error::invalid("the movie header outgrows 4 GiB: too many samples for one MP4 file")
+        })?;
         if let Some(field) = self.0.get_mut(start..start + 4) {
             field.copy_from_slice(&size.to_be_bytes());
         }
@@ -161,7 +162,11 @@ impl<'a> Header<'a> {
             duration: self.duration(track, placement),
             layer: TkhdBox::DEFAULT_LAYER,
             alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
-            volume: if handler == *b"soun" { TkhdBox::DEFAULT_AUDIO_VOLUME } else { TkhdBox::DEFAULT_VIDEO_VOLUME },
+            volume: if handler == *b"soun" {
+                TkhdBox::DEFAULT_AUDIO_VOLUME
+            } else {
+                TkhdBox::DEFAULT_VIDEO_VOLUME
+            },
             matrix: video.and_then(|video| video.matrix).unwrap_or(TkhdBox::DEFAULT_MATRIX),
             width,
             height,
@@ -176,7 +181,8 @@ impl<'a> Header<'a> {
         }
         out.within(b"mdia", |out| {
             let language = track.public.language.as_deref().and_then(LanguageCode::from_ascii);
-            let media: u64 = track.deltas.0.iter().map(|&(count, delta)| u64::from(count) * u64::from(delta)).sum();
+            let media: u64 =
+                track.deltas.0.iter().map(|&(count, delta)| u64::from(count) * u64::from(delta)).sum();
             out.bytes(&encode(&MdhdBox {
                 creation_time: Mp4FileTime::from_secs(0),
                 modification_time: Mp4FileTime::from_secs(0),
@@ -206,7 +212,11 @@ impl<'a> Header<'a> {
         let media_rate = FixedPointNumber::new(1, 0);
         let mut entries = Vec::new();
         if placement.delay > 0 {
-            entries.push(ElstEntry { edit_duration: movie(placement.delay, false), media_time: -1, media_rate });
+            entries.push(ElstEntry {
+                edit_duration: movie(placement.delay, false),
+                media_time: -1,
+                media_rate,
+            });
         }
         entries.push(ElstEntry {
             edit_duration: movie(placement.length, placement.cut),
@@ -233,7 +243,10 @@ fn presentation_size(
     if let Some(video) = video {
         let (num, den) = video.sample_aspect_ratio.map_or((1, 1), |ratio| (ratio.num(), ratio.den()));
         let width = (u128::from(video.dimensions.width()) << 16) * u128::from(num) / u128::from(den);
-        return (side(u64::try_from(width).unwrap_or(u64::MAX)), side(u64::from(video.dimensions.height()) << 16));
+        return (
+            side(u64::try_from(width).unwrap_or(u64::MAX)),
+            side(u64::from(video.dimensions.height()) << 16),
+        );
     }
     // A visual sample entry that is not understood still says how large it is.
     let stated = copy.filter(|copy| copy.handler == *b"vide").and_then(|copy| {
@@ -287,7 +300,10 @@ fn sample_tables(
     let offsets = &track.offsets.0;
     let raised = |offset: i64| {
         i32::try_from(offset.saturating_add(placement.raise)).map_err(|_| {
-            Error::invalid(format!("track {}: decoding starts too long after presentation", track.public.id.0))
+            Error::invalid(format!(
+                "track {}: decoding starts too long after presentation",
+                track.public.id.0
+            ))
         })
     };
     let mut composition = Vec::with_capacity(offsets.len());
@@ -296,7 +312,9 @@ fn sample_tables(
     }
     if composition.iter().any(|&(_, offset)| offset != 0) {
         let version = u8::from(composition.iter().any(|&(_, offset)| offset < 0));
-        out.table(b"ctts", version, composition.iter(), |out, &(count, offset)| pair(out, count, offset as u32))?;
+        out.table(b"ctts", version, composition.iter(), |out, &(count, offset)| {
+            pair(out, count, offset as u32)
+        })?;
     }
 
     let mut runs: Vec<(u32, u32)> = Vec::new();
@@ -326,7 +344,9 @@ fn sample_tables(
         Ok(())
     })?;
     if data_end > u64::from(u32::MAX) {
-        out.table(b"co64", 0, track.chunks.iter(), |out, chunk| out.extend((chunk.offset + shift).to_be_bytes()))
+        out.table(b"co64", 0, track.chunks.iter(), |out, chunk| {
+            out.extend((chunk.offset + shift).to_be_bytes())
+        })
     } else {
         out.table(b"stco", 0, track.chunks.iter(), |out, chunk| {
             out.extend(((chunk.offset + shift) as u32).to_be_bytes());

@@ -130,9 +130,8 @@ impl MuxTrack {
     /// Converts a sample and checks that its times fit.
     pub(super) fn check(&mut self, sample: &Sample) -> Result<Checked> {
         let number = u64::from(self.count) + 1;
-        let invalid = |what: String| {
-            Error::invalid(format!("sample {number} of track {}: {what}", self.public.id.0))
-        };
+        let invalid =
+            |what: String| Error::invalid(format!("sample {number} of track {}: {what}", self.public.id.0));
         if self.count == u32::MAX {
             return Err(invalid("an MP4 track holds no more than 2^32 - 1 samples".to_owned()));
         }
@@ -149,28 +148,43 @@ impl MuxTrack {
                     self.public.time_base
                 )));
             }
-            exact.ticks().checked_mul(self.factor).ok_or_else(|| invalid("its time is out of range".to_owned()))
+            exact
+                .ticks()
+                .checked_mul(self.factor)
+                .ok_or_else(|| invalid("its time is out of range".to_owned()))
         };
         let (pts, dts) = (ticks(pts)?, ticks(dts)?);
-        let duration = match sample.duration {
-            None => None,
-            Some(ticks) => {
-                let scaled = ticks.checked_mul(self.factor.unsigned_abs()).and_then(|d| u32::try_from(d).ok());
-                Some(scaled.ok_or_else(|| invalid(format!("its duration of {ticks} ticks does not fit 32 bits")))?)
-            }
-        };
+        let duration =
+            match sample.duration {
+                None => None,
+                Some(ticks) => {
+                    let scaled =
+                        ticks.checked_mul(self.factor.unsigned_abs()).and_then(|d| u32::try_from(d).ok());
+                    Some(scaled.ok_or_else(|| {
+                        invalid(format!("its duration of {ticks} ticks does not fit 32 bits"))
+                    })?)
+                }
+            };
         let delta = if self.count == 0 {
             0
         } else {
             let delta = dts.checked_sub(self.times.last_dts).filter(|delta| *delta >= 0);
             let delta = delta.ok_or_else(|| {
-                invalid(format!("its decoding time {dts} is before that of the sample in front of it ({})", self.times.last_dts))
+                invalid(format!(
+                    "its decoding time {dts} is before that of the sample in front of it ({})",
+                    self.times.last_dts
+                ))
             })?;
-            u32::try_from(delta)
-                .map_err(|_| invalid(format!("it is {delta} ticks behind the one in front of it; MP4 has 32 bits for that")))?
+            u32::try_from(delta).map_err(|_| {
+                invalid(format!(
+                    "it is {delta} ticks behind the one in front of it; MP4 has 32 bits for that"
+                ))
+            })?
         };
         if pts.checked_sub(dts).is_none_or(|offset| i32::try_from(offset).is_err()) {
-            return Err(invalid(format!("presentation time {pts} and decoding time {dts} are too far apart")));
+            return Err(invalid(format!(
+                "presentation time {pts} and decoding time {dts} are too far apart"
+            )));
         }
         let data = match &mut self.payload {
             Some(payload) => payload.convert(&sample.data)?,

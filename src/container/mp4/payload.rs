@@ -7,11 +7,11 @@
 use bytes::Bytes;
 
 use crate::bitstream::annexb::nal_units;
+use crate::bitstream::av1::{self, Av1Config};
 use crate::bitstream::convert::length_prefixed_units;
 use crate::bitstream::h264::{self, AvcConfig};
 use crate::bitstream::hevc::{self, HevcConfig};
 use crate::bitstream::vp9::VpConfig;
-use crate::bitstream::av1::{self, Av1Config};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::container::VideoTrack;
@@ -61,7 +61,9 @@ impl Payload {
             }
             (Some(config), Codec::Hevc) => HevcConfig::parse(config)?.units().map(<[u8]>::to_vec).collect(),
             (None, _) if matches!(layout, BitstreamLayout::Avcc { .. } | BitstreamLayout::Hvcc { .. }) => {
-                return Err(Error::invalid(format!("{codec} samples in {layout} layout need a codec_config")));
+                return Err(Error::invalid(format!(
+                    "{codec} samples in {layout} layout need a codec_config"
+                )));
             }
             _ => Vec::new(),
         };
@@ -145,7 +147,8 @@ impl Payload {
             AvcConfig::from_parameter_sets(of_type(h264::NAL_SPS), of_type(h264::NAL_PPS))?.build()
         };
         self.config = Some(config.into());
-        let held = |nal: &&[u8]| self.codec == Codec::Hevc || h264::nal_type(nal) != Some(h264::NAL_SPS_EXTENSION);
+        let held =
+            |nal: &&[u8]| self.codec == Codec::Hevc || h264::nal_type(nal) != Some(h264::NAL_SPS_EXTENSION);
         self.stored = sets.into_iter().filter(held).map(<[u8]>::to_vec).collect();
         Ok(())
     }
@@ -218,8 +221,8 @@ enum Role {
 }
 
 fn push_unit(out: &mut Vec<u8>, nal: &[u8]) -> Result<()> {
-    let length =
-        u32::try_from(nal.len()).map_err(|_| Error::invalid("a NAL unit of 4 GiB or more does not fit MP4"))?;
+    let length = u32::try_from(nal.len())
+        .map_err(|_| Error::invalid("a NAL unit of 4 GiB or more does not fit MP4"))?;
     out.extend(length.to_be_bytes());
     out.extend_from_slice(nal);
     Ok(())
