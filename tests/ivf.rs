@@ -280,8 +280,8 @@ fn damage_is_told_with_its_place() {
     assert!(header_error(|f| f.truncate(31)).contains("31 of 32 bytes"));
     assert!(header_error(|f| f[0] = b'X').contains("DKIF"));
     assert!(header_error(|f| f[4] = 1).contains("version 1"));
-    assert!(header_error(|f| f[8..12].copy_from_slice(b"H\x00\x1b4")).contains(r#"H\\x00\\x1b4"#));
-    assert!(header_error(|f| f[12..14].fill(0)).contains("0x8"));
+    assert!(header_error(|f| f[8..12].copy_from_slice(b"H\x00\x1b4")).contains(r"H\\x00\\x1b4"));
+    assert!(header_error(|f| f[12..14].fill(0)).contains("picture size"));
     assert!(header_error(|f| f[16..20].fill(0)).contains("1001/0"));
 
     let file = small_file([3, 4, 5]);
@@ -310,6 +310,23 @@ fn damage_is_told_with_its_place() {
         7,
         "what lies before is reached"
     );
+}
+
+#[test]
+fn a_size_missing_in_the_header_is_found_in_the_first_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    for codec in [Codec::Vp8, Codec::Vp9] {
+        let Some(path) = made(dir.path(), codec) else { continue };
+        let mut file = std::fs::read(&path).unwrap();
+        let all = samples(&mut *open(&path));
+        file[12..16].fill(0);
+        let mut demuxer = IvfDemuxer::new(NonSeekable(&file[..]), "a").unwrap();
+        assert_eq!(demuxer.tracks()[0].video.as_ref().unwrap().dimensions, Dimensions::new(64, 64).unwrap());
+        assert_eq!(rows(&samples(&mut demuxer)), rows(&all), "the frame looked at is not lost");
+        let mut demuxer = IvfDemuxer::new(Cursor::new(&file[..]), "a").unwrap();
+        assert!(demuxer.seek(TrackId(1), all[45].pts.unwrap()).unwrap());
+        assert_eq!(rows(&samples(&mut demuxer)), rows(&all[40..]));
+    }
 }
 
 #[test]

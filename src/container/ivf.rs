@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::Codec;
-use crate::container::vpx_av1::{is_keyframe, self_contained_unit};
+use crate::container::vpx_av1::{is_keyframe, keyframe_dimensions, self_contained_unit};
 use crate::container::{
     ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
 };
@@ -50,6 +50,8 @@ pub struct IvfDemuxer<R> {
     codec: Codec,
     time_base: TimeBase,
     tracks: [Track; 1],
+    /// The first sample, where it was read to describe the track.
+    ahead: Option<Sample>,
     seekable: bool,
     enabled: bool,
     ended: bool,
@@ -103,9 +105,6 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         let header_length = usize::from(le16(&header, 6)).max(FILE_HEADER);
         read_up_to(&mut reader, header_length - FILE_HEADER).map_err(|e| Error::io("read", &path, e))?;
 
-        let mut video = VideoTrack::new(codec, BitstreamLayout::elementary(codec), dimensions);
-        let rate = time_base.seconds_per_tick().inverted();
-        video.frame_rate = Rational::new(MAX_FRAME_RATE, 1).is_some_and(|max| rate <= max).then_some(rate);
         let track = Track {
             id: TRACK,
             kind: TrackKind::Video,
@@ -114,25 +113,49 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             language: None,
             duration: None,
             sample_count: None,
-            video: Some(video),
+            video: None,
             copy: None,
         };
         let position = reader.stream_position();
         let seekable = position.is_ok();
         let position = position.unwrap_or(header_length as u64);
         let end = Point { pts: 0, position, number: 0 };
-        Ok(Self {
+        let mut demuxer = Self {
             reader,
             path,
             codec,
             time_base,
             tracks: [track],
+            ahead: None,
             seekable,
             enabled: true,
             ended: false,
             position,
             number: 0,
             keyframes: KeyframeIndex { points: Vec::new(), end },
+        };
+        let dimensions = match dimensions {
+            Some(dimensions) => dimensions,
+            None => demuxer.dimensions_of_first_frame()?,
+        };
+        let rate = time_base.seconds_per_tick().inverted();
+        let is_rate = Rational::new(MAX_FRAME_RATE, 1).is_some_and(|max| rate <= max);
+        demuxer.tracks[0].video = Some(VideoTrack {
+            frame_rate: is_rate.then_some(rate),
+            ..VideoTrack::new(codec, BitstreamLayout::elementary(codec), dimensions)
+        });
+        Ok(demuxer)
+    }
+
+    /// For file headers that state no size, as a writer leaves that did not look into the stream.
+    fn dimensions_of_first_frame(&mut self) -> Result<Dimensions> {
+        self.ahead = self.read_sample()?;
+        let size = self.ahead.as_ref().and_then(|sample| keyframe_dimensions(self.codec, &sample.data));
+        size.ok_or_else(|| {
+            Error::corrupt_fatal(format!(
+                "{}: neither the IVF header nor the first frame states a picture size",
+                self.path.display()
+            ))
         })
     }
 
@@ -271,6 +294,9 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         if self.ended || !self.enabled {
             return Ok(None);
         }
+        if let Some(sample) = self.ahead.take() {
+            return Ok(Some(sample));
+        }
         let result = self.read_sample();
         self.ended = !matches!(result, Ok(Some(_)));
         result
@@ -293,6 +319,7 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         self.extend_index(ticks.ticks())?;
         if let Some(point) = self.keyframes.last_at_or_before(ticks.ticks()) {
             self.go_to(point)?;
+            self.ahead = None;
             self.ended = false;
             return Ok(true);
         }
@@ -301,7 +328,7 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
     }
 }
 
-type FileHeader = (Result<Codec, [u8; 4]>, Dimensions, TimeBase);
+type FileHeader = (Result<Codec, [u8; 4]>, Option<Dimensions>, TimeBase);
 
 fn parse_file_header(header: &[u8; FILE_HEADER]) -> Result<FileHeader, String> {
     if !header.starts_with(MAGIC) {
@@ -311,9 +338,7 @@ fn parse_file_header(header: &[u8; FILE_HEADER]) -> Result<FileHeader, String> {
     if version != 0 {
         return Err(format!("IVF version {version}; only version 0 is known"));
     }
-    let (width, height) = (u32::from(le16(header, 12)), u32::from(le16(header, 14)));
-    let dimensions = Dimensions::new(width, height)
-        .ok_or_else(|| format!("the IVF header states a picture size of {width}x{height}"))?;
+    let dimensions = Dimensions::new(le16(header, 12).into(), le16(header, 14).into());
     let (den, num) = (le32(header, 16), le32(header, 20));
     let time_base = TimeBase::new(num, den)
         .ok_or_else(|| format!("the IVF header states a time base of {num}/{den} seconds"))?;

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
 
+pub mod elementary;
 pub mod ivf;
 pub mod open;
 pub mod output_format;

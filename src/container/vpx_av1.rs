@@ -4,6 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::codec::Codec;
+use crate::dimensions::Dimensions;
 
 /// OBU types (AV1 specification, 6.2.2).
 const OBU_SEQUENCE_HEADER: u8 = 1;
@@ -43,6 +44,65 @@ fn is_vp9_keyframe(data: &[u8]) -> bool {
     let flags = if first >> 4 & 0b11 == 0b11 { first << 1 } else { first };
     flags & 0b1100 == 0
 }
+
+/// Picture size in the header of a VP8 or VP9 key frame. AV1 is not looked into: its reference tools always
+/// state the size in the file header.
+pub(super) fn keyframe_dimensions(codec: Codec, data: &[u8]) -> Option<Dimensions> {
+    match codec {
+        Codec::Vp8 => vp8_dimensions(data),
+        Codec::Vp9 => vp9_dimensions(data),
+        Codec::Av1 | Codec::H264 | Codec::Hevc => None,
+    }
+}
+
+/// RFC 6386, 9.1: behind the frame tag (3 bytes) and a start code, two sides of 14 bits, each with 2 bits of
+/// scaling above.
+fn vp8_dimensions(data: &[u8]) -> Option<Dimensions> {
+    let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = *data else { return None };
+    let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    Dimensions::new(side(w0, w1), side(h0, h1)).filter(|_| is_vp8_keyframe(data))
+}
+
+/// VP9 specification, 6.2 to 6.2.3: uncompressed_header, color_config, frame_size.
+fn vp9_dimensions(data: &[u8]) -> Option<Dimensions> {
+    if !is_vp9_keyframe(data) {
+        return None;
+    }
+    let mut first = [0; 16];
+    data.iter().zip(&mut first).for_each(|(from, to)| *to = *from);
+    let bits = u128::from_be_bytes(first);
+    let mut at = 2;
+    let mut take = |count: u32| {
+        at += count;
+        (bits >> (128 - at)) as u32 & ((1 << count) - 1)
+    };
+    let profile = take(1) | take(1) << 1;
+    if profile == 3 {
+        take(1);
+    }
+    // show_existing_frame, frame_type, show_frame, error_resilient_mode.
+    take(4);
+    if take(24) != VP9_SYNC_CODE {
+        return None;
+    }
+    if profile >= 2 {
+        take(1); // ten_or_twelve_bit
+    }
+    let rgb = take(3) == VP9_COLOR_SPACE_RGB;
+    if !rgb {
+        take(1); // color_range
+    }
+    match (profile & 1 == 1, rgb) {
+        (true, false) => take(3), // subsampling_x, subsampling_y, reserved_zero
+        (true, true) => take(1),  // reserved_zero
+        (false, _) => 0,
+    };
+    let (width, height) = (take(16) + 1, take(16) + 1);
+    Dimensions::new(width, height)
+}
+
+const VP9_SYNC_CODE: u32 = 0x49_83_42;
+const VP9_COLOR_SPACE_RGB: u32 = 7;
 
 /// AV1, 7.6.1: a random access point is a shown key frame in a temporal unit with a sequence header.
 fn is_av1_keyframe(data: &[u8]) -> bool {
