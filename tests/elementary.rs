@@ -1,5 +1,12 @@
 //! Raw H.264 and H.265 streams: against ffmpeg, through pipes, and against damage.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 mod streams_common;
 
 use std::io::{self, Write as _};
@@ -42,7 +49,9 @@ fn mux(track: &Track, samples: &[Sample]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut muxer = ElementaryMuxer::new(&mut out, "out");
     muxer.add_track(track).unwrap();
-    samples.iter().for_each(|s| muxer.write_sample(s).unwrap());
+    for s in &samples {
+        muxer.write_sample(s).unwrap();
+    }
     let summary = muxer.finish().unwrap();
     drop(muxer);
     assert_eq!((summary.samples, summary.bytes), (samples.len() as u64, out.len() as u64));
@@ -225,7 +234,9 @@ fn pipes_carry_streams() {
         let (reader, mut writer) = io::pipe().unwrap();
         let file = std::fs::read(&path).unwrap();
         let thread = std::thread::spawn(move || {
-            file.chunks(7).for_each(|chunk| writer.write_all(chunk).unwrap());
+            for chunk in file.chunks(7) {
+                writer.write_all(chunk).unwrap();
+            }
         });
         let mut demuxer = ElementaryDemuxer::new(reader, "-", codec).unwrap();
         let got: Vec<_> = samples(&mut demuxer).into_iter().map(|s| s.data).collect();
@@ -237,10 +248,8 @@ fn pipes_carry_streams() {
 #[test]
 fn streams_without_parameter_sets_are_refused() {
     let error = |bytes: &[u8], codec| ElementaryDemuxer::new(bytes, "a", codec).err().unwrap().to_string();
-    assert!(
-        error(&[0, 0, 1, 0x65, 0x88, 0x80], Codec::H264).contains("no h264 picture with its SPS and PPS")
-    );
-    assert!(error(b"", Codec::Hevc).contains("VPS, SPS and PPS"));
+    assert!(error(&[0, 0, 1, 0x65, 0x88, 0x80], Codec::H264).contains("no h264 picture with its"));
+    assert!(error(b"", Codec::Hevc).contains("no hevc picture with its"));
     assert!(error(b"", Codec::Vp9).contains("vp9"));
     let endless = ElementaryDemuxer::new(io::repeat(0), "a", Codec::H264).err().unwrap().to_string();
     assert!(endless.contains("67108864 bytes"), "an endless source of nothing ends: {endless}");

@@ -1,5 +1,12 @@
 //! Memory follows what an input holds, not what its headers claim.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 use std::io::{self, Cursor, Read};
 
 use peak_alloc::PeakAlloc;

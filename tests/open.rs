@@ -1,5 +1,12 @@
 //! Opening inputs by content, and telling clearly what cannot be opened.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 mod streams_common;
 
 use std::fs;

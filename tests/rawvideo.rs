@@ -1,5 +1,12 @@
 //! Uncompressed pictures: against ffmpeg, against themselves, and against damage.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 mod streams_common;
 
 use std::fs;
@@ -90,7 +97,9 @@ fn raw_video_of_ffmpeg_is_read_and_ours_is_read_by_ffmpeg() {
         let ours = dir.path().join(format!("ours-{format}.yuv"));
         let mut writer = RawWriter::new(fs::File::create(&ours).unwrap(), &ours, format, size);
         // Padded rows must come out as packed ones.
-        frames.iter().for_each(|f| writer.write_frame(&padded(f)).unwrap());
+        for f in &frames {
+            writer.write_frame(&padded(f)).unwrap();
+        }
         assert_eq!(writer.finish().unwrap(), fs::metadata(&ours).unwrap().len());
         assert_eq!(ffmpeg_md5s(&[&as_raw[..], &[text(&ours)]].concat()), expected, "{format}");
     }
@@ -124,7 +133,9 @@ fn y4m_of_ffmpeg_is_read_and_ours_is_read_by_ffmpeg() {
         let ours = dir.path().join(format!("ours-{format}.y4m"));
         let file = fs::File::create(&ours).unwrap();
         let mut writer = Y4mWriter::new(file, &ours, reader.video_format()).unwrap();
-        frames.iter().for_each(|f| writer.write_frame(&padded(f)).unwrap());
+        for f in &frames {
+            writer.write_frame(&padded(f)).unwrap();
+        }
         assert_eq!(writer.finish().unwrap(), fs::metadata(&ours).unwrap().len());
         assert_eq!(ffmpeg_md5s(&["-i", text(&ours)]), expected, "{format}");
         let entries = "stream=pix_fmt,width,height,r_frame_rate,sample_aspect_ratio";
@@ -245,7 +256,9 @@ fn pictures_kept_by_the_caller_are_never_overwritten() {
     let frames: Vec<_> = (0..40).map(|i| noise(PixelFormat::I420, size, i)).collect();
     let mut bytes = Vec::new();
     let mut writer = Y4mWriter::new(&mut bytes, "a.y4m", format).unwrap();
-    frames.iter().for_each(|f| writer.write_frame(f).unwrap());
+    for f in &frames {
+        writer.write_frame(f).unwrap();
+    }
     writer.finish().unwrap();
     drop(writer);
     let expected: Vec<_> = frames.iter().map(frame_md5).collect();
@@ -261,7 +274,9 @@ fn pictures_kept_by_the_caller_are_never_overwritten() {
             }
         }
         assert!(reader.next_frame().unwrap().is_none());
-        kept.iter().for_each(|(i, frame)| assert_eq!(frame_md5(frame), expected[*i]));
+        for (i, frame) in &kept {
+            assert_eq!(frame_md5(frame), expected[*i]);
+        }
     }
 }
 
@@ -274,7 +289,9 @@ fn y4m_comes_through_a_pipe() {
     let sent = frames.clone();
     let thread = std::thread::spawn(move || {
         let mut writer = Y4mWriter::new(writer, "-", format).unwrap();
-        sent.iter().for_each(|f| writer.write_frame(f).unwrap());
+        for f in &sent {
+            writer.write_frame(f).unwrap();
+        }
         writer.finish().unwrap()
     });
     let mut reader = Y4mReader::new(reader, "-").unwrap();
@@ -294,7 +311,9 @@ fn png_sequences_are_lossless() {
     let pattern_path = dir.path().join("f%%-%03d.png");
     let pattern = PngPattern::parse(&pattern_path).unwrap();
     let mut writer = PngSequenceWriter::new(pattern.clone(), false, &[]);
-    frames.iter().for_each(|f| writer.write_frame(&padded(f)).unwrap());
+    for f in &frames {
+        writer.write_frame(&padded(f)).unwrap();
+    }
     let total: u64 = (1..=3).map(|n| fs::metadata(pattern.path(n)).unwrap().len()).sum();
     assert_eq!(writer.finish().unwrap(), total);
     assert!(dir.path().join("f%-003.png").exists());

@@ -7,13 +7,11 @@ use std::path::PathBuf;
 
 use crate::bitstream::annexb::{find_start_code, nal_units};
 use crate::bitstream::convert::length_prefixed_to_annexb;
-use crate::bitstream::{AccessUnit, AccessUnitAssembler, h264, hevc};
+use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, h264, hevc};
 use crate::codec::Codec;
-use crate::color::ColorInfo;
 use crate::container::{
     ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
 };
-use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 use crate::stream_io::read_some;
@@ -53,7 +51,7 @@ pub struct ElementaryDemuxer<R> {
 }
 
 impl<R: Read + Send> ElementaryDemuxer<R> {
-    /// Reads up to the first picture whose parameter sets are there, to describe the track; `path` is named in
+    /// Reads up to the first picture that comes with its parameter sets, to describe the track; `path` is named in
     /// errors.
     ///
     /// # Errors
@@ -74,14 +72,14 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
             limit: MAX_LEADING_BYTES,
             finished: false,
         };
-        let mut sets = ParameterSets::new(codec);
         loop {
             match demuxer.next_unit() {
                 Ok(Some(unit)) => {
-                    let described = sets.describe(&unit);
+                    // A broken parameter set is as good as a missing one: a later picture may do.
+                    let info = StreamInfo::from_unit(codec, BitstreamLayout::AnnexB, &unit.data);
                     demuxer.ahead.push_back(unit);
-                    if let Some(described) = described {
-                        demuxer.tracks = [track(codec, Some(described))];
+                    if let Ok(Some(info)) = info {
+                        demuxer.tracks = [track(codec, Some(&info))];
                         demuxer.limit = u64::MAX;
                         return Ok(demuxer);
                     }
@@ -93,9 +91,8 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
                 Err(e) => return Err(e),
             }
         }
-        let sets = if codec == Codec::Hevc { "VPS, SPS and PPS" } else { "SPS and PPS" };
         Err(Error::corrupt_fatal(format!(
-            "{}: no {codec} picture with its {sets} in the first {} bytes",
+            "{}: no {codec} picture with its sequence parameter set in the first {} bytes",
             demuxer.path.display(),
             demuxer.position
         )))
@@ -168,78 +165,9 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
     }
 }
 
-/// What the active sequence parameter set says.
-struct Described {
-    dimensions: Dimensions,
-    color: ColorInfo,
-    sample_aspect_ratio: Option<Rational>,
-    frame_rate: Option<Rational>,
-}
-
-enum ParameterSets {
-    H264(h264::ParameterSets),
-    Hevc(hevc::ParameterSets),
-}
-
-impl ParameterSets {
-    fn new(codec: Codec) -> Self {
-        match codec {
-            Codec::Hevc => Self::Hevc(hevc::ParameterSets::new()),
-            _ => Self::H264(h264::ParameterSets::new()),
-        }
-    }
-
-    /// Takes the unit's parameter sets, and tells what applies to its picture, if that can be told.
-    fn describe(&mut self, unit: &AccessUnit) -> Option<Described> {
-        for nal in nal_units(&unit.data) {
-            // A broken set is as good as a missing one: a later picture may do.
-            let described = match self {
-                Self::H264(sets) => describe_h264(sets, nal),
-                Self::Hevc(sets) => describe_hevc(sets, nal),
-            };
-            if described.is_some() {
-                return described;
-            }
-        }
-        None
-    }
-}
-
-fn describe_h264(sets: &mut h264::ParameterSets, nal: &[u8]) -> Option<Described> {
-    let kind = h264::nal_type(nal)?;
-    if !matches!(kind, h264::NAL_SLICE | h264::NAL_PARTITION_A | h264::NAL_IDR) {
-        let _ = sets.insert(nal);
-        return None;
-    }
-    let slice = h264::SliceIdentity::parse(nal, sets).ok()?;
-    let (sps, _) = sets.active(slice.pps_id)?;
-    Some(Described {
-        dimensions: sps.dimensions()?,
-        color: sps.color(),
-        sample_aspect_ratio: sps.vui.as_ref().and_then(|vui| vui.sample_aspect_ratio),
-        frame_rate: sps.vui.as_ref().and_then(|vui| vui.frame_rate),
-    })
-}
-
-fn describe_hevc(sets: &mut hevc::ParameterSets, nal: &[u8]) -> Option<Described> {
-    if hevc::nal_type(nal)? >= hevc::NAL_VPS {
-        let _ = sets.insert(nal);
-        return None;
-    }
-    let slice = hevc::SliceSegment::parse(nal, sets).ok()?;
-    let (sps, _) = sets.active(slice.pps_id)?;
-    let of_vps = sets.vps(sps.vps_id).and_then(|vps| vps.frame_rate);
-    Some(Described {
-        dimensions: sps.dimensions()?,
-        color: sps.color(),
-        sample_aspect_ratio: sps.vui.as_ref().and_then(|vui| vui.sample_aspect_ratio),
-        frame_rate: sps.vui.as_ref().and_then(|vui| vui.frame_rate).or(of_vps),
-    })
-}
-
 /// The one track; `None` while nothing is known.
-fn track(codec: Codec, described: Option<Described>) -> Track {
-    let rate = described.as_ref().and_then(|d| d.frame_rate).or(DEFAULT_RATE).unwrap_or(Rational::ONE);
+fn track(codec: Codec, info: Option<&StreamInfo>) -> Track {
+    let rate = info.and_then(|info| info.frame_rate).or(DEFAULT_RATE).unwrap_or(Rational::ONE);
     Track {
         id: TRACK,
         kind: TrackKind::Video,
@@ -248,11 +176,11 @@ fn track(codec: Codec, described: Option<Described>) -> Track {
         language: None,
         duration: None,
         sample_count: None,
-        video: described.map(|d| VideoTrack {
-            color: d.color,
-            sample_aspect_ratio: d.sample_aspect_ratio,
-            frame_rate: d.frame_rate,
-            ..VideoTrack::new(codec, BitstreamLayout::AnnexB, d.dimensions)
+        video: info.map(|info| VideoTrack {
+            color: info.color,
+            sample_aspect_ratio: info.sample_aspect_ratio,
+            frame_rate: info.frame_rate,
+            ..VideoTrack::new(codec, BitstreamLayout::AnnexB, info.dimensions)
         }),
         copy: None,
     }

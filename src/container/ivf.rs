@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
-use crate::container::vpx_av1::{is_keyframe, keyframe_dimensions, self_contained_unit};
+use crate::container::vpx_av1::{is_keyframe, self_contained_unit};
 use crate::container::{
     ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
 };
@@ -30,10 +31,6 @@ const FRAME_COUNT_OFFSET: u64 = 24;
 /// Largest frame accepted. The largest level of AV1 allows some 160 Mbit/s at 1 frame/s or more; anything
 /// near this is a damaged header.
 const MAX_FRAME: u32 = 256 * 1024 * 1024;
-
-/// Bytes of a frame that tell a random access point: VP8 and VP9 need 1, AV1 its sequence header and the start
-/// of its first frame header.
-const KEYFRAME_PREFIX: usize = 256;
 
 /// A time base of 1/240 or coarser is taken for the frame rate, which is what the field meant originally;
 /// finer ones (1/1000, 1/90000) are clocks.
@@ -150,8 +147,12 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
     /// For file headers that state no size, as a writer leaves that did not look into the stream.
     fn dimensions_of_first_frame(&mut self) -> Result<Dimensions> {
         self.ahead = self.read_sample()?;
-        let size = self.ahead.as_ref().and_then(|sample| keyframe_dimensions(self.codec, &sample.data));
-        size.ok_or_else(|| {
+        let layout = BitstreamLayout::elementary(self.codec);
+        let info = match &self.ahead {
+            Some(sample) => StreamInfo::from_unit(self.codec, layout, &sample.data).ok().flatten(),
+            None => None,
+        };
+        info.map(|info| info.dimensions).ok_or_else(|| {
             Error::corrupt_fatal(format!(
                 "{}: neither the IVF header nor the first frame states a picture size",
                 self.path.display()
@@ -225,34 +226,16 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         self.number += 1;
     }
 
-    /// Looks at frames behind the index until one is presented after `to`, or the file ends.
+    /// Reads frames behind the index until one is presented after `to`, or the file ends.
     fn extend_index(&mut self, to: i64) -> Result<()> {
-        let length = self.reader.seek(SeekFrom::End(0)).map_err(|e| self.io(e))?;
         self.go_to(self.keyframes.end)?;
-        let mut prefix = [0; KEYFRAME_PREFIX];
         loop {
-            let header = match self.read_frame_header() {
-                Ok(Some(header)) => header,
+            match self.read_sample() {
+                Ok(Some(Sample { pts: Some(pts), .. })) if pts.ticks() <= to => {}
                 Err(e @ Error::Io { .. }) => return Err(e),
-                // Damage is reported when it is read; what lies before it can be reached.
-                Ok(None) | Err(_) => return Ok(()),
-            };
-            let wanted = KEYFRAME_PREFIX.min(header.size as usize);
-            let got = match prefix.get_mut(..wanted) {
-                Some(buf) => fill(&mut self.reader, buf).map_err(|e| self.io(e))?,
-                None => 0,
-            };
-            let keyframe = is_keyframe(self.codec, prefix.get(..got).unwrap_or_default());
-            let here = Point { pts: header.pts, position: self.position, number: self.number };
-            self.advance(&header);
-            if self.position > length {
-                return Ok(());
+                // Damage is reported when it is read again; what lies before it can be reached.
+                Ok(_) | Err(_) => return Ok(()),
             }
-            self.keyframes.note(here, keyframe, self.position);
-            if header.pts > to {
-                return Ok(());
-            }
-            self.reader.seek(SeekFrom::Start(self.position)).map_err(|e| self.io(e))?;
         }
     }
 

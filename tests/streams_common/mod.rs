@@ -1,6 +1,5 @@
 //! What the tests of streams and pictures share: the judge (ffmpeg) and sums.
 
-#![allow(clippy::unwrap_used, reason = "tests stop where something is wrong")]
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use std::fmt::Write as _;
