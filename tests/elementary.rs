@@ -49,7 +49,7 @@ fn mux(track: &Track, samples: &[Sample]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut muxer = ElementaryMuxer::new(&mut out, "out");
     muxer.add_track(track).unwrap();
-    for s in &samples {
+    for s in samples {
         muxer.write_sample(s).unwrap();
     }
     let summary = muxer.finish().unwrap();

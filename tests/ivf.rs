@@ -56,7 +56,7 @@ fn ffprobe_rows(path: &Path) -> Vec<Row> {
 fn mux<W: io::Write + io::Seek + Send>(out: W, track: &Track, samples: &[Sample]) -> u64 {
     let mut muxer = IvfMuxer::new(out, "out.ivf");
     muxer.add_track(track).unwrap();
-    for s in &samples {
+    for s in samples {
         muxer.write_sample(s).unwrap();
     }
     let summary = muxer.finish().unwrap();

@@ -50,8 +50,7 @@ fn every_asset_is_recognised_whatever_its_name() {
                 Some("h264" | "264" | "jsv") => (ContainerFormat::ElementaryStream, Codec::H264),
                 Some("h265") => (ContainerFormat::ElementaryStream, Codec::Hevc),
                 Some("vp8") => (ContainerFormat::Ivf, Codec::Vp8),
-                Some("vp9") => (ContainerFormat::Ivf, Codec::Vp9),
-                Some("ivf") => (ContainerFormat::Ivf, Codec::Vp9),
+                Some("vp9" | "ivf") => (ContainerFormat::Ivf, Codec::Vp9),
                 Some("av1") => (ContainerFormat::Ivf, Codec::Av1),
                 _ => continue,
             };
@@ -101,7 +100,7 @@ fn a_file_without_permission_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret.mp4");
     fs::write(&path, "x").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&path).is_ok() {
         eprintln!("SKIPPED: this user may read everything");
         return;

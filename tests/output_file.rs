@@ -196,7 +196,7 @@ mod unix {
         out.write_all(b"small enough to be buffered").unwrap();
         assert_eq!(out.commit().unwrap_err().to_string(), expected);
         let mut out = create(Path::new("/dev/full"), false, &[]).unwrap();
-        assert_eq!(out.write_all(&[0; 1 << 20]).unwrap_err().raw_os_error(), Some(28));
+        assert_eq!(out.write_all(&vec![0; 1 << 20]).unwrap_err().raw_os_error(), Some(28));
         assert_eq!(out.commit().unwrap_err().to_string(), expected, "the failure is remembered");
     }
 
