@@ -122,21 +122,16 @@ fn length_prefixed(codec: Codec, track: &Track, read: &[Sample]) -> (Track, Vec<
     let of_type = |wanted| -> Vec<Vec<u8>> {
         nals.iter().filter(|n| h264::nal_type(n) == Some(wanted)).map(|n| n.to_vec()).collect()
     };
-    let config = match codec {
-        Codec::H264 => {
-            video.layout = BitstreamLayout::Avcc { length_size: 4 };
-            h264::AvcConfig::from_parameter_sets(of_type(h264::NAL_SPS), of_type(h264::NAL_PPS))
-                .unwrap()
-                .build()
-        }
-        _ => {
-            video.layout = BitstreamLayout::Hvcc { length_size: 4 };
-            let sets = nals
-                .iter()
-                .copied()
-                .filter(|n| matches!(hevc::nal_type(n), Some(hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS)));
-            hevc::HevcConfig::from_parameter_sets(sets, true).unwrap().build()
-        }
+    let config = if codec == Codec::H264 {
+        video.layout = BitstreamLayout::Avcc { length_size: 4 };
+        let (sps, pps) = (of_type(h264::NAL_SPS), of_type(h264::NAL_PPS));
+        h264::AvcConfig::from_parameter_sets(sps, pps).unwrap().build()
+    } else {
+        video.layout = BitstreamLayout::Hvcc { length_size: 4 };
+        let is_set =
+            |n: &&[u8]| matches!(hevc::nal_type(n), Some(hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS));
+        let sets = nals.iter().copied().filter(is_set);
+        hevc::HevcConfig::from_parameter_sets(sets, true).unwrap().build()
     };
     video.codec_config = Some(config.into());
     let converted = read
@@ -167,7 +162,8 @@ fn length_prefixed_samples_become_a_stream_that_decodes_alike() {
         let (track, converted) = length_prefixed(codec, &track, &read);
         let out = mux(&track, &converted);
         let sps = if codec == Codec::Hevc { hevc::NAL_SPS } else { h264::NAL_SPS };
-        assert_eq!(kinds(codec, &out).iter().filter(|k| **k == sps).count(), 2, "one per key frame");
+        let sets: Vec<_> = kinds(codec, &out).into_iter().filter(|k| *k == sps).collect();
+        assert_eq!(sets.len(), 2, "one per key frame");
         let copy = dir.path().join("copy");
         std::fs::write(&copy, &out).unwrap();
         let format = ["-f", codec.name(), "-i"];
