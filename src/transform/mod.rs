@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::frame::Frame;
 use crate::pixel::PixelFormat;
 
+mod below_black;
 mod convert;
 mod float;
 mod matrix;
