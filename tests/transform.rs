@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use video_hw::color::{
-    ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics,
-};
+use video_hw::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
@@ -90,7 +88,7 @@ fn any_color() -> impl Strategy<Value = ColorInfo> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_conversion_is_within_one_code_of_the_exact_one(
@@ -185,7 +183,9 @@ fn depth_changes_and_layouts_undo_each_other() {
 #[test]
 fn white_stays_white_at_every_depth() {
     let formats = [PixelFormat::Gray8, PixelFormat::Gray10, PixelFormat::Gray12];
-    for (range, whites) in [(ColorRange::Limited, [235_u16, 940, 3760]), (ColorRange::Full, [255, 1023, 4095])] {
+    for (range, whites) in
+        [(ColorRange::Limited, [235_u16, 940, 3760]), (ColorRange::Full, [255, 1023, 4095])]
+    {
         for (format, white) in formats.into_iter().zip(whites) {
             let data: Vec<u8> = match format {
                 PixelFormat::Gray8 => vec![white as u8; 4],
@@ -261,7 +261,7 @@ fn alpha_survives_reordering_and_is_opaque_when_new() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_format_scales_to_every_size_and_flat_pictures_stay_flat(

@@ -25,7 +25,12 @@ impl Exact {
         Self { luma, chroma, to_rgb: matrix.to_rgb, out }
     }
 
-    fn row<T: Copy + Into<f64> + PartialOrd>(&self, y: &[T], chroma: impl Fn(usize) -> (T, T), out: &mut [u8]) {
+    fn row<T: Copy + Into<f64> + PartialOrd>(
+        &self,
+        y: &[T],
+        chroma: impl Fn(usize) -> (T, T),
+        out: &mut [u8],
+    ) {
         let needed = |v: T| v.into() < self.luma.offset;
         if !y.iter().any(|&v| needed(v)) {
             return;
@@ -50,7 +55,12 @@ impl Exact {
 }
 
 /// Corrects `out`, packed rows of `channels` converted from an 8-bit picture.
-pub(super) fn correct8(host: &HostSurface, matrix: &Matrix, channels: Channels, out: &mut [u8]) -> Result<()> {
+pub(super) fn correct8(
+    host: &HostSurface,
+    matrix: &Matrix,
+    channels: Channels,
+    out: &mut [u8],
+) -> Result<()> {
     let (shift_x, shift_y) = match host.format().chroma() {
         Some(Chroma::Monochrome) | None => return Ok(()),
         Some(chroma) => chroma.shifts(),

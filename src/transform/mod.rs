@@ -19,6 +19,7 @@ mod meaning;
 mod packed;
 pub mod reference;
 mod repack;
+mod resample;
 mod samples;
 mod scale;
 

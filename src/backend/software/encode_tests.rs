@@ -11,7 +11,8 @@ use crate::backend::{EncodeEvent, EncodeUnit, EncodedUnit, EncoderBackend};
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
 use crate::config::{
-    BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig, VtEncodeConfig,
+    BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig,
+    VtEncodeConfig,
 };
 use crate::dimensions::Dimensions;
 use crate::error::Error;
@@ -219,7 +220,9 @@ fn what_was_not_stated_is_not_signalled() {
     ) else {
         return;
     };
-    for line in ["color_range=unknown", "color_space=unknown", "color_primaries=unknown", "color_transfer=unknown"] {
+    for line in
+        ["color_range=unknown", "color_space=unknown", "color_primaries=unknown", "color_transfer=unknown"]
+    {
         assert!(text.lines().any(|l| l == line), "no {line} in {text}");
     }
 }
@@ -227,7 +230,8 @@ fn what_was_not_stated_is_not_signalled() {
 #[test]
 fn layout_and_stride_of_the_input_do_not_change_the_stream() {
     let mut streams = Vec::new();
-    for (format, padding) in [(PixelFormat::I420, 0), (PixelFormat::I420, 37), (PixelFormat::Nv12, 0), (PixelFormat::Nv12, 6)]
+    for (format, padding) in
+        [(PixelFormat::I420, 0), (PixelFormat::I420, 37), (PixelFormat::Nv12, 0), (PixelFormat::Nv12, 6)]
     {
         let mut config = config(318, 182);
         config.format = format;
@@ -279,7 +283,9 @@ fn a_session_that_is_gone_is_not_encoded_for() {
     )
     .unwrap();
     for serial in 0..3 {
-        encoder.submit(EncodeUnit { serial, frame: picture(config.dimensions, config.format, 0, 0) }).unwrap();
+        encoder
+            .submit(EncodeUnit { serial, frame: picture(config.dimensions, config.format, 0, 0) })
+            .unwrap();
     }
     assert_eq!(*calls.lock().unwrap(), 1);
 }
@@ -317,15 +323,27 @@ fn what_cannot_be_honoured_is_refused_by_name_and_value() {
     refusal(&rate(RateControl::Cbr { bitrate_bps: 9_999 }), none(), &["bitrate_bps 9999", "10000 to"]);
     refusal(&rate(RateControl::Cbr { bitrate_bps: u32::MAX }), none(), &["bitrate_bps 4294967295"]);
     refusal(&rate(RateControl::Vbr { avg_bps: 1, max_bps: None }), none(), &["avg_bps 1 "]);
-    refusal(&rate(RateControl::Vbr { avg_bps: 1_000_000, max_bps: Some(2_000_000) }), none(), &["max_bps 2000000"]);
+    refusal(
+        &rate(RateControl::Vbr { avg_bps: 1_000_000, max_bps: Some(2_000_000) }),
+        none(),
+        &["max_bps 2000000"],
+    );
     let qp = |intra, inter_p| RateControl::ConstQp { intra, inter_p, inter_b: 30 };
     refusal(&rate(qp(52, 52)), none(), &["constqp intra 52", "10 to 51"]);
     refusal(&rate(qp(9, 9)), none(), &["constqp intra 9", "10 to 51"]);
     refusal(&rate(qp(20, 22)), none(), &["constqp inter_p 22", "20"]);
     let software = BackendEncodeConfig::Software(SoftwareEncodeConfig { speed: Some(3) });
     refusal(&|_| {}, software, &["speed 3", "0 (slowest, best) to 2"]);
-    refusal(&|_| {}, BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default()), &["backend settings nvidia"]);
-    refusal(&|_| {}, BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default()), &["backend settings videotoolbox"]);
+    refusal(
+        &|_| {},
+        BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default()),
+        &["backend settings nvidia"],
+    );
+    refusal(
+        &|_| {},
+        BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default()),
+        &["backend settings videotoolbox"],
+    );
 }
 
 #[test]
