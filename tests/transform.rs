@@ -1,4 +1,5 @@
 //! Format conversion and scaling, against the exact reference.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use proptest::prelude::*;

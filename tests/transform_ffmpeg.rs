@@ -1,4 +1,5 @@
 //! Conversion and scaling of natural pictures, against ffmpeg.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -43,7 +43,7 @@ impl Exact {
             let (cb, cr) = chroma(x);
             let (cb, cr): (f64, f64) = (cb.into(), cr.into());
             // Without colour, both are black.
-            if cb == zero && cr == zero {
+            if (cb - zero).abs() < 0.5 && (cr - zero).abs() < 0.5 {
                 continue;
             }
             let yuv = [self.luma.value(y.into()), self.chroma.value(cb), self.chroma.value(cr)];

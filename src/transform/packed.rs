@@ -130,7 +130,9 @@ pub(super) fn from_yuv(
         PixelFormat::Nv12 => semi_planar8(host, base, &numbers, &mut out)?,
         PixelFormat::Gray8 => gray8(host, base, &numbers, &mut out)?,
         // The library panics on odd widths whose chroma fills whole SIMD blocks (63, say).
-        PixelFormat::I010 | PixelFormat::I012 | PixelFormat::P010 | PixelFormat::P016 if width % 2 == 0 => {
+        PixelFormat::I010 | PixelFormat::I012 | PixelFormat::P010 | PixelFormat::P016
+            if width.is_multiple_of(2) =>
+        {
             planar16(host, base, &numbers, &mut out)?
         }
         _ => return None,
