@@ -192,6 +192,7 @@ fn what_the_stream_says_of_itself_is_what_was_asked() {
     for rate in [(30_000, 1001), (25, 1), (120, 1), (1, 2)] {
         let mut config = config(320, 180);
         config.frame_rate = Rational::new(rate.0, rate.1).unwrap();
+        config.rate_control = Some(RateControl::Cbr { bitrate_bps: 10_000_000 });
         config.sample_aspect_ratio = Rational::new(32, 22);
         config.color = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
         config.color.matrix = MatrixCoefficients::Smpte170M;
