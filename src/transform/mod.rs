@@ -5,7 +5,7 @@
 //!   stream that sites its chroma to the left, as H.264 and HEVC do when they say nothing, is moved by a
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
 //! * [`scale()`] changes the size.
-//! * [`reference`] is the slow, exact conversion that the others are tested against.
+//! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 
 use crate::error::Result;
 use crate::frame::Frame;
