@@ -37,20 +37,22 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     let meaning = Meaning::of(frame, to)?;
     let surface = match (host.format().is_rgb(), to.is_rgb()) {
         (false, false) => repack::repack(host, to, &meaning)?,
-        (false, true) => match packed::from_yuv(host, to, &meaning) {
-            Some(done) => done?,
-            None => {
+        (false, true) => {
+            if let Some(done) = packed::from_yuv(host, to, &meaning) {
+                done?
+            } else {
                 let rgb = float::from_yuv(host, &meaning.matrix, meaning.range)?;
                 float::to_rgb(&rgb, to, host.dimensions())?
             }
-        },
-        (true, false) => match packed::to_yuv(host, to, &meaning) {
-            Some(done) => done?,
-            None => {
+        }
+        (true, false) => {
+            if let Some(done) = packed::to_yuv(host, to, &meaning) {
+                done?
+            } else {
                 let rgb = float::from_rgb(host)?;
                 float::to_yuv(&rgb, &meaning.matrix, meaning.range, to, host.dimensions())?
             }
-        },
+        }
         (true, true) => match (channels(host.format()), channels(to)) {
             (Some(from), Some(into)) => packed::reorder(host, from, into, to)?,
             _ => float::to_rgb(&float::from_rgb(host)?, to, host.dimensions())?,

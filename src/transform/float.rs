@@ -63,12 +63,16 @@ pub(super) fn from_rgb(host: &HostSurface) -> Result<Rgb> {
         for (index, out) in out.iter_mut().enumerate() {
             for row in plane(host, index)?.iter_rows() {
                 let (words, _) = row.as_chunks::<4>();
-                // A caller's floats may be anything; NaN becomes black.
-                out.extend(words.iter().map(|&w| f32::from_le_bytes(w).max(0.0).min(1.0)));
+                out.extend(words.iter().map(|&w| unit(f32::from_le_bytes(w))));
             }
         }
     }
     Ok(out)
+}
+
+/// A float within 0.0..=1.0; NaN, which has no colour, is black.
+pub(super) fn unit(value: f32) -> f32 {
+    if value > 0.0 { value.min(1.0) } else { 0.0 }
 }
 
 /// To an R, G, B format.

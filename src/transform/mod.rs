@@ -5,12 +5,13 @@
 //!   stream that sites its chroma to the left, as H.264 and HEVC do when they say nothing, is moved by a
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
 //! * [`scale()`] changes the size.
-//! * [`reference`] is the slow, exact conversion that the others are tested against.
+//! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::pixel::PixelFormat;
 
+mod below_black;
 mod convert;
 mod float;
 mod matrix;
@@ -18,6 +19,7 @@ mod meaning;
 mod packed;
 pub mod reference;
 mod repack;
+mod resample;
 mod samples;
 mod scale;
 

@@ -1,5 +1,7 @@
 //! Packed 8-bit R, G, B: channel orders, and the SIMD conversions from and to 8-bit Y'CbCr.
 
+use std::borrow::Cow;
+
 use yuv::{
     BufferStoreMut, YuvBiPlanarImage, YuvBiPlanarImageMut, YuvConversionMode, YuvError, YuvGrayImage,
     YuvGrayImageMut, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
@@ -8,9 +10,11 @@ use yuv::{
 use crate::color::ColorRange;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::{HostSurface, Plane};
+use crate::frame::HostSurface;
 use crate::pixel::PixelFormat;
 
+use super::below_black::{correct8, correct16};
+use super::matrix::Matrix;
 use super::meaning::Meaning;
 use super::samples::{load, plane};
 
@@ -70,6 +74,7 @@ const fn alpha_last(format: PixelFormat) -> (PixelFormat, bool) {
 }
 
 struct Numbers {
+    exact: Matrix,
     range: YuvRange,
     matrix: YuvStandardMatrix,
     size: Dimensions,
@@ -82,17 +87,30 @@ fn numbers(host: &HostSurface, meaning: &Meaning) -> Option<Numbers> {
         ColorRange::Full => YuvRange::Full,
     };
     let matrix = YuvStandardMatrix::Custom(kr as f32, kb as f32);
-    Some(Numbers { range, matrix, size: host.dimensions() })
+    Some(Numbers { exact: meaning.matrix, range, matrix, size: host.dimensions() })
 }
 
 fn refused(error: &YuvError) -> Error {
     Error::invalid(format!("colour conversion: {error}"))
 }
 
-fn stride(plane: &Plane) -> Result<u32> {
-    u32::try_from(plane.stride()).map_err(|_| {
-        Error::invalid(format!("a stride of {} bytes; the most is {}", plane.stride(), u32::MAX))
-    })
+/// A plane as the library wants it: every row, the last one too, as long as the stride. Where the last row of
+/// a padded plane ends with its samples, the library leaves it out without a word; such a plane is copied.
+struct Whole<'a> {
+    data: Cow<'a, [u8]>,
+    stride: u32,
+}
+
+fn whole(host: &HostSurface, index: usize) -> Result<Whole<'_>> {
+    let plane = plane(host, index)?;
+    let whole = plane.stride().checked_mul(plane.rows()).and_then(|len| plane.data().get(..len));
+    let (data, stride) = match whole {
+        Some(data) => (Cow::Borrowed(data), plane.stride()),
+        None => (Cow::Owned(plane.iter_rows().flatten().copied().collect()), plane.row_bytes()),
+    };
+    let stride = u32::try_from(stride)
+        .map_err(|_| Error::invalid(format!("a stride of {stride} bytes; the most is {}", u32::MAX)))?;
+    Ok(Whole { data, stride })
 }
 
 /// Y'CbCr to packed R, G, B; `None` for what the library does not convert.
@@ -107,15 +125,23 @@ pub(super) fn from_yuv(
     let rows = numbers.size.height() as usize;
     let width = numbers.size.width() as usize;
     let mut out = vec![255_u8; width * step * rows];
-    let done = match host.format() {
+    let mut done = match host.format() {
         PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => planar8(host, base, &numbers, &mut out)?,
         PixelFormat::Nv12 => semi_planar8(host, base, &numbers, &mut out)?,
         PixelFormat::Gray8 => gray8(host, base, &numbers, &mut out)?,
-        PixelFormat::I010 | PixelFormat::I012 | PixelFormat::P010 | PixelFormat::P016 => {
+        // The library panics on odd widths whose chroma fills whole SIMD blocks (63, say).
+        PixelFormat::I010 | PixelFormat::I012 | PixelFormat::P010 | PixelFormat::P016
+            if width.is_multiple_of(2) =>
+        {
             planar16(host, base, &numbers, &mut out)?
         }
         _ => return None,
     };
+    if let (8, ColorRange::Limited, Some(channels)) =
+        (host.format().bit_depth(), meaning.range, channels(base))
+    {
+        done = done.and_then(|()| correct8(host, &meaning.matrix, channels, &mut out));
+    }
     Some(done.and_then(|()| {
         if rotate {
             // B, G, R, A reversed is A, R, G, B; R, G, B, A reversed is A, B, G, R.
@@ -147,14 +173,14 @@ fn planar8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> 
         _ => return None,
     };
     Some((|| {
-        let (y, u, v) = (plane(host, 0)?, plane(host, 1)?, plane(host, 2)?);
+        let (y, u, v) = (whole(host, 0)?, whole(host, 1)?, whole(host, 2)?);
         let image = YuvPlanarImage {
-            y_plane: y.data(),
-            y_stride: stride(y)?,
-            u_plane: u.data(),
-            u_stride: stride(u)?,
-            v_plane: v.data(),
-            v_stride: stride(v)?,
+            y_plane: &y.data,
+            y_stride: y.stride,
+            u_plane: &u.data,
+            u_stride: u.stride,
+            v_plane: &v.data,
+            v_stride: v.stride,
             width: n.size.width(),
             height: n.size.height(),
         };
@@ -185,12 +211,12 @@ fn semi_planar8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]
         _ => return None,
     };
     Some((|| {
-        let (y, uv) = (plane(host, 0)?, plane(host, 1)?);
+        let (y, uv) = (whole(host, 0)?, whole(host, 1)?);
         let image = YuvBiPlanarImage {
-            y_plane: y.data(),
-            y_stride: stride(y)?,
-            uv_plane: uv.data(),
-            uv_stride: stride(uv)?,
+            y_plane: &y.data,
+            y_stride: y.stride,
+            uv_plane: &uv.data,
+            uv_stride: uv.stride,
             width: n.size.width(),
             height: n.size.height(),
         };
@@ -209,10 +235,10 @@ fn gray8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Do
         _ => return None,
     };
     Some((|| {
-        let y = plane(host, 0)?;
+        let y = whole(host, 0)?;
         let image = YuvGrayImage {
-            y_plane: y.data(),
-            y_stride: stride(y)?,
+            y_plane: &y.data,
+            y_stride: y.stride,
             width: n.size.width(),
             height: n.size.height(),
         };
@@ -251,7 +277,11 @@ fn planar16(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) ->
             height: n.size.height(),
         };
         let row = out_stride(out, n);
-        convert(&image, out, row, n.range, n.matrix).map_err(|e| refused(&e))
+        convert(&image, out, row, n.range, n.matrix).map_err(|e| refused(&e))?;
+        if let (YuvRange::Limited, Some(channels)) = (n.range, channels(to)) {
+            correct16([&y, &u, &v], host.format(), &n.exact, channels, out);
+        }
+        Ok(())
     })())
 }
 
@@ -306,8 +336,8 @@ pub(super) fn to_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
     };
     let (width, height) = (n.size.width(), n.size.height());
     Some((|| {
-        let source = plane(host, 0)?;
-        let (pixels, row) = (source.data().as_ref(), stride(source)?);
+        let source = whole(host, 0)?;
+        let (pixels, row) = (source.data.as_ref(), source.stride);
         let mut planes: Vec<(Vec<u8>, u32)> = (0..to.plane_count())
             .filter_map(|i| to.plane_size(i, n.size))
             .map(|p| (vec![0; p.row_bytes * p.rows], p.row_bytes as u32))

@@ -6,6 +6,7 @@ use crate::frame::{Frame, HostSurface};
 use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
 use super::convert::{Converted, host, with_surface};
+use super::float::unit;
 use super::matrix::{Quantiser, apply};
 use super::meaning::{Meaning, depth};
 use super::packed::channels;
@@ -144,7 +145,7 @@ impl Source<'_> {
         if format.is_rgb() {
             return [0, 1, 2].map(|plane| {
                 let word = [0, 1, 2, 3].map(|i| self.byte(plane, y, x * 4 + i));
-                f64::from(f32::from_le_bytes(word)).max(0.0).min(1.0)
+                f64::from(unit(f32::from_le_bytes(word)))
             });
         }
         apply(&self.meaning.matrix.to_rgb, self.yuv(x, y))

@@ -30,10 +30,16 @@ pub(super) fn repack(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
             components.push(Samples { data: vec![chroma.code(0.0); width * rows], width, rows });
             continue;
         }
-        let resampled = resample(&source, host, to, index);
-        let source = resampled.unwrap_or(source);
         let as_luma = index == 0 || meaning.matrix.identity;
-        components.push(change_depth(source, from_depth, to_depth, meaning.range, as_luma));
+        let shrinks = shifts(host.format()).0 < shifts(to).0 || shifts(host.format()).1 < shifts(to).1;
+        components.push(if index > 0 && shrinks {
+            // Rounded once, after averaging and the change of depth together.
+            let [from, into] = [from_depth, to_depth]
+                .map(|depth| Quantiser::pair(depth, meaning.range, meaning.matrix.identity)[1]);
+            average(&source, host, to, index, |mean| into.code(from.value(mean)))
+        } else {
+            repeat(change_depth(source, from_depth, to_depth, meaning.range, as_luma), host, to, index)
+        });
     }
     store(to, host.dimensions(), &components)
 }
@@ -68,35 +74,52 @@ fn change_depth(mut samples: Samples, from: u8, to: u8, range: ColorRange, luma:
     samples
 }
 
-/// The mean of the source samples at the luma positions that each new chroma sample covers: repetition when
-/// chroma grows, a box filter when it shrinks. `None` when nothing changes.
-fn resample(source: &Samples, host: &HostSurface, to: PixelFormat, index: usize) -> Option<Samples> {
-    let from_chroma = host.format().chroma().unwrap_or(Chroma::Monochrome);
-    let to_chroma = to.chroma().unwrap_or(Chroma::Monochrome);
-    if index == 0 || from_chroma == to_chroma {
-        return None;
+fn shifts(format: PixelFormat) -> (u32, u32) {
+    format.chroma().map_or((0, 0), Chroma::shifts)
+}
+
+/// Chroma where it grows or stays: each sample is repeated over the luma positions it covers.
+fn repeat(source: Samples, host: &HostSurface, to: PixelFormat, index: usize) -> Samples {
+    let ((from_x, from_y), (to_x, to_y)) = (shifts(host.format()), shifts(to));
+    if index == 0 || (from_x, from_y) == (to_x, to_y) {
+        return source;
     }
-    let ((from_x, from_y), (to_x, to_y)) = (from_chroma.shifts(), to_chroma.shifts());
     let (width, rows) = component_size(to, host.dimensions(), index);
-    let (across, down) = (1 << to_x.saturating_sub(from_x), 1 << to_y.saturating_sub(from_y));
-    let (repeat_x, repeat_y) = (from_x.saturating_sub(to_x), from_y.saturating_sub(to_y));
-    let count = across * down;
+    let mut data = Vec::with_capacity(width * rows);
+    for y in 0..rows {
+        let row = (y >> (from_y - to_y)).min(source.rows - 1) * source.width;
+        data.extend((0..width).map(|x| source.data[row + (x >> (from_x - to_x)).min(source.width - 1)]));
+    }
+    Samples { data, width, rows }
+}
+
+/// Chroma where it shrinks: the mean of the source at the luma positions that a new sample covers.
+fn average(
+    source: &Samples,
+    host: &HostSurface,
+    to: PixelFormat,
+    index: usize,
+    code: impl Fn(f64) -> u16,
+) -> Samples {
+    let ((from_x, from_y), (to_x, to_y)) = (shifts(host.format()), shifts(to));
+    let (width, rows) = component_size(to, host.dimensions(), index);
+    let (across, down) = (1_usize << (to_x - from_x), 1_usize << (to_y - from_y));
+    let weight = 1.0 / (across * down) as f64;
     let mut data = Vec::with_capacity(width * rows);
     for y in 0..rows {
         for x in 0..width {
-            let mut sum = count as u32 / 2;
+            let mut sum = 0;
             for dy in 0..down {
                 // Past the last row or column of an odd picture, the last one stands in: the same mean.
-                let row = ((y * down + dy) >> repeat_y).min(source.rows - 1) * source.width;
+                let row = (y * down + dy).min(source.rows - 1) * source.width;
                 for dx in 0..across {
-                    sum +=
-                        u32::from(source.data[row + ((x * across + dx) >> repeat_x).min(source.width - 1)]);
+                    sum += u32::from(source.data[row + (x * across + dx).min(source.width - 1)]);
                 }
             }
-            data.push((sum / count as u32) as u16);
+            data.push(code(f64::from(sum) * weight));
         }
     }
-    Some(Samples { data, width, rows })
+    Samples { data, width, rows }
 }
 
 fn interleave(host: &HostSurface) -> Result<HostSurface> {

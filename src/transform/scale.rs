@@ -1,23 +1,16 @@
 //! Picture size.
 
-use std::borrow::Cow;
-use std::fmt::Debug;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use pic_scale::{
-    BufferStore, ImageSize, ImageStore, ImageStoreMut, PicScaleError, Resampling, ResamplingFunction, Scaler,
-    WorkloadStrategy,
-};
 
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::{Frame, HostSurface, Plane, Surface};
 use crate::pixel::{PixelFormat, PlaneLayout};
 use crate::time::Rational;
 
 use super::convert::host;
 use super::meaning::depth;
+use super::resample::resample;
 use super::samples::{Samples, component_size, load, plane, store};
 
 /// The interpolation kernel. When a picture shrinks, the kernel is widened by the same factor, so that nothing
@@ -33,61 +26,43 @@ pub enum ScaleFilter {
     Lanczos3,
 }
 
-impl ScaleFilter {
-    const fn kernel(self) -> ResamplingFunction {
-        match self {
-            Self::Bilinear => ResamplingFunction::Bilinear,
-            Self::Bicubic => ResamplingFunction::CatmullRom,
-            Self::Lanczos3 => ResamplingFunction::Lanczos3,
-        }
-    }
-}
-
 /// Changes the size of a picture; the format stays. The sample aspect ratio is changed so that the shape of the
 /// displayed picture stays (an unstated one counts as 1:1). Planes and channels, alpha too, are scaled each for
 /// itself, with their outer edges aligned.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] when the picture is not in host memory or is too large to be scaled.
+/// [`crate::Error::InvalidInput`] when the picture is not in host memory.
 pub fn scale(frame: &Frame, to: Dimensions, filter: ScaleFilter) -> Result<Frame> {
     let source = host(frame)?;
     if source.dimensions() == to {
         return Ok(frame.clone());
     }
-    let mut scaler = Scaler::new(filter.kernel());
-    let scaler = scaler.set_workload_strategy(WorkloadStrategy::PreferQuality);
-    let format = source.format();
+    let (format, from) = (source.format(), source.dimensions());
     let surface = match format.layout() {
         PlaneLayout::PackedRgb(3) => {
-            let plane = plane(source, 0)?;
-            let row =
-                scale_bytes::<3>(plane, source.dimensions(), to, |a, b| scaler.plan_rgb_resampling(a, b))?;
-            HostSurface::new(format, to, [row])?
+            HostSurface::new(format, to, [scale_bytes::<3>(plane(source, 0)?, from, to, filter)])?
         }
         PlaneLayout::PackedRgb(_) => {
-            let plane = plane(source, 0)?;
-            let row = scale_bytes::<4>(plane, source.dimensions(), to, |a, b| {
-                scaler.plan_rgba_resampling(a, b, false)
-            })?;
-            HostSurface::new(format, to, [row])?
+            HostSurface::new(format, to, [scale_bytes::<4>(plane(source, 0)?, from, to, filter)])?
         }
-        PlaneLayout::PlanarRgbF32 => {
-            let planes = source.planes().iter().map(|p| scale_floats(&scaler, p, source.dimensions(), to));
-            HostSurface::new(format, to, planes.collect::<Result<Vec<_>>>()?)?
-        }
+        PlaneLayout::PlanarRgbF32 => HostSurface::new(
+            format,
+            to,
+            source.planes().iter().map(|plane| scale_floats(plane, from, to, filter)),
+        )?,
         _ if format.bytes_per_sample() == 1 => {
             let planes = source.planes().iter().enumerate().map(|(i, plane)| {
-                let (from, into) = (plane_size(format, source.dimensions(), i), plane_size(format, to, i));
+                let (from, to) = (plane_size(format, from, i), plane_size(format, to, i));
                 if format == PixelFormat::Nv12 && i == 1 {
-                    scale_bytes::<2>(plane, from, into, |a, b| scaler.plan_cbcr_resampling(a, b))
+                    scale_bytes::<2>(plane, from, to, filter)
                 } else {
-                    scale_bytes::<1>(plane, from, into, |a, b| scaler.plan_planar_resampling(a, b))
+                    scale_bytes::<1>(plane, from, to, filter)
                 }
             });
-            HostSurface::new(format, to, planes.collect::<Result<Vec<_>>>()?)?
+            HostSurface::new(format, to, planes)?
         }
         _ => {
-            let components = (0..3).map(|index| scale_words(&scaler, source, index, to));
+            let components = (0..3).map(|index| scale_words(source, index, to, filter));
             store(format, to, &components.collect::<Result<Vec<_>>>()?)?
         }
     };
@@ -124,81 +99,41 @@ fn aspect_ratio(old: Option<Rational>, from: Dimensions, to: Dimensions) -> Opti
     ratio.filter(|&ratio| old.is_some() || ratio != Rational::ONE)
 }
 
-fn image_size(size: Dimensions) -> ImageSize {
-    ImageSize::new(size.width() as usize, size.height() as usize)
-}
-
-fn refused(error: &PicScaleError, from: Dimensions, to: Dimensions) -> Error {
-    Error::invalid(format!("scaling {from} to {to}: {error}"))
-}
-
-type Plan<T, const N: usize> = Result<Arc<Resampling<T, N>>, PicScaleError>;
-
-fn resample<T: Copy + Default + Debug, const N: usize>(
-    source: &[T],
-    stride: usize,
-    depth: usize,
-    from: Dimensions,
-    to: Dimensions,
-    plan: Plan<T, N>,
-) -> Result<Vec<T>> {
-    let plan = plan.map_err(|e| refused(&e, from, to))?;
-    let store = ImageStore::<T, N> {
-        buffer: Cow::Borrowed(source),
-        channels: N,
-        width: from.width() as usize,
-        height: from.height() as usize,
-        stride,
-        bit_depth: depth,
-    };
-    let mut out = vec![T::default(); to.pixels() as usize * N];
-    let mut target = ImageStoreMut::<T, N> {
-        buffer: BufferStore::Borrowed(&mut out),
-        channels: N,
-        width: to.width() as usize,
-        height: to.height() as usize,
-        stride: to.width() as usize * N,
-        bit_depth: depth,
-    };
-    plan.resample(&store, &mut target).map_err(|e| refused(&e, from, to))?;
-    Ok(out)
+fn sides(size: Dimensions) -> (usize, usize) {
+    (size.width() as usize, size.height() as usize)
 }
 
 fn scale_bytes<const N: usize>(
     plane: &Plane,
     from: Dimensions,
     to: Dimensions,
-    plan: impl Fn(ImageSize, ImageSize) -> Plan<u8, N>,
-) -> Result<(Bytes, usize)> {
-    let plan = plan(image_size(from), image_size(to));
-    let out = resample::<u8, N>(plane.data(), plane.stride(), 8, from, to, plan)?;
-    Ok((out.into(), to.width() as usize * N))
+    filter: ScaleFilter,
+) -> (Bytes, usize) {
+    let out = resample::<u8, N>(|y| plane.row(y), sides(from), sides(to), filter, 255.0);
+    (out.into(), to.width() as usize * N)
 }
 
-fn scale_floats(scaler: &Scaler, plane: &Plane, from: Dimensions, to: Dimensions) -> Result<(Bytes, usize)> {
+fn scale_floats(plane: &Plane, from: Dimensions, to: Dimensions, filter: ScaleFilter) -> (Bytes, usize) {
+    let width = from.width() as usize;
     let mut floats = Vec::with_capacity(from.pixels() as usize);
     for row in plane.iter_rows() {
         floats.extend(row.as_chunks::<4>().0.iter().map(|&w| f32::from_le_bytes(w)));
     }
-    let plan = scaler.plan_planar_resampling_f32(image_size(from), image_size(to));
-    let out = resample::<f32, 1>(&floats, from.width() as usize, 0, from, to, plan)?;
-    // The kernels with negative lobes overshoot; the format's range is 0.0..=1.0.
-    let bytes: Vec<u8> = out.iter().flat_map(|v| v.max(0.0).min(1.0).to_le_bytes()).collect();
-    Ok((bytes.into(), to.width() as usize * 4))
+    let row = |y: usize| floats.get(y * width..(y + 1) * width).unwrap_or(&[]);
+    let out = resample::<f32, 1>(row, sides(from), sides(to), filter, 1.0);
+    let bytes: Vec<u8> = out.iter().flat_map(|v| v.to_le_bytes()).collect();
+    (bytes.into(), to.width() as usize * 4)
 }
 
-fn scale_words(scaler: &Scaler, host: &HostSurface, index: usize, to: Dimensions) -> Result<Samples> {
+fn scale_words(host: &HostSurface, index: usize, to: Dimensions, filter: ScaleFilter) -> Result<Samples> {
     let samples = load(host, index)?;
     if samples.width == 0 {
         return Ok(samples);
     }
     let format = host.format();
-    let (from, to) = (plane_size(format, host.dimensions(), index), plane_size(format, to, index));
-    if from == to {
-        return Ok(samples);
-    }
-    let depth = usize::from(depth(format));
-    let plan = scaler.plan_planar_resampling16(image_size(from), image_size(to), depth);
-    let data = resample::<u16, 1>(&samples.data, samples.width, depth, from, to, plan)?;
-    Ok(Samples { data, width: to.width() as usize, rows: to.height() as usize })
+    let (width, rows) = component_size(format, to, index);
+    let max = f32::from((1_u16 << depth(format)) - 1);
+    let row = |y: usize| samples.data.get(y * samples.width..(y + 1) * samples.width).unwrap_or(&[]);
+    let data = resample::<u16, 1>(row, (samples.width, samples.rows), (width, rows), filter, max);
+    Ok(Samples { data, width, rows })
 }

@@ -13,7 +13,7 @@ use crate::time::Rational;
 
 use super::driver::openh264::{Parameters, Rate, Signal};
 
-pub(super) const IMPLEMENTATION: &str = "openh264 2.6";
+pub(super) const IMPLEMENTATION: &str = "openh264 2.7";
 
 const FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::Nv12];
 const MIN_SIDE: u32 = 16;
@@ -133,7 +133,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
         scene_change_idr: config.gop_length.is_none() && !config.force_idr,
         complexity: 2 - speed,
         slices: slices(config)?,
-        level_idc: level(config)?,
+        level_idc: level(config, rate)?,
         signal: Signal {
             full_range: config.color.range.map(|range| range == ColorRange::Full),
             colour: colour(config.color)?,
@@ -166,8 +166,15 @@ fn rate(asked: Option<RateControl>, factor: f64) -> Result<Rate> {
             return Err(refuse(setting, bits, format!("{MIN_BITRATE} to {MAX_BITRATE} bit/s")));
         }
         let scaled = f64::from(bits) * factor;
-        if !(f64::from(MIN_BITRATE / 100)..=2.0e9).contains(&scaled) {
-            return Err(refuse(setting, bits, "more bits for this frame rate"));
+        // Never under one bit per frame: rate control has 60 frames a second at most.
+        let least = f64::from(MIN_BITRATE / 100);
+        if !(least..=f64::from(MAX_BITRATE)).contains(&scaled) {
+            let allowed = format!(
+                "{:.0} to {:.0} bit/s at this frame rate",
+                least / factor,
+                f64::from(MAX_BITRATE) / factor
+            );
+            return Err(refuse(setting, bits, allowed));
         }
         Ok(Rate::Average(scaled as i32))
     };
@@ -209,16 +216,21 @@ fn slices(config: &CommonEncodeConfig) -> Result<u16> {
 
 /// The lowest level that holds the picture size, the macroblock rate and the bit rate. Told to the library
 /// because it does not know the true frame rate above 60 Hz.
-fn level(config: &CommonEncodeConfig) -> Result<u8> {
+fn level(config: &CommonEncodeConfig, told: Rate) -> Result<u8> {
     let (w, h) = (config.dimensions.width(), config.dimensions.height());
     let frame = u64::from(w.div_ceil(16)) * u64::from(h.div_ceil(16));
     let rate = config.frame_rate;
     let per_second = (frame * u64::from(rate.num())).div_ceil(u64::from(rate.den()));
-    let bits = match config.rate_control {
+    let asked = match config.rate_control {
         Some(RateControl::Cbr { bitrate_bps: bits } | RateControl::Vbr { avg_bps: bits, .. }) => {
             u64::from(bits)
         }
         _ => 0,
+    };
+    // The library holds what it was told, which differs where the frame rate was scaled, to the level too.
+    let bits = match told {
+        Rate::Average(told) => asked.max(u64::try_from(told).unwrap_or(0)),
+        Rate::Quantiser(_) => asked,
     };
     LEVELS
         .iter()

@@ -10,4 +10,6 @@ pub(crate) use decode::{decode_capability, open_decoder};
 pub(crate) use encode::{encode_capability, open_encoder};
 
 #[cfg(test)]
+mod encode_tests;
+#[cfg(test)]
 mod tests;
