@@ -9,7 +9,7 @@ pub(super) mod vui;
 
 pub use config::{AvcConfig, AvcHighFields};
 pub use pps::Pps;
-pub use slice::{MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point};
+pub use slice::{Deblocking, MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point};
 pub use sps::{Crop, PicOrderCntType, Sps};
 pub use vui::{BitstreamRestriction, Vui};
 

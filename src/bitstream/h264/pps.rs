@@ -29,6 +29,8 @@ pub struct Pps {
     pub weighted_bipred_idc: u8,
     /// `pic_init_qp_minus26` + 26.
     pub pic_init_qp: i8,
+    /// `chroma_qp_index_offset` (Cb) and `second_chroma_qp_index_offset` (Cr), -12 to 12.
+    pub chroma_qp_index_offset: [i8; 2],
     /// `deblocking_filter_control_present_flag`.
     pub deblocking_control_present: bool,
     /// `constrained_intra_pred_flag`.
@@ -75,11 +77,11 @@ impl Pps {
             return Err(r.out_of_range("pic_init_qp_minus26", i64::from(init_qp)));
         }
         r.se()?; // pic_init_qs_minus26
-        r.se()?; // chroma_qp_index_offset
+        let cb_offset = read_chroma_offset(r)?;
         let deblocking_control_present = r.flag()?;
         let constrained_intra_pred = r.flag()?;
         let redundant_pic_cnt_present = r.flag()?;
-        let (mut transform_8x8, mut scaling_matrix) = (false, false);
+        let (mut transform_8x8, mut scaling_matrix, mut cr_offset) = (false, false, cb_offset);
         if r.more_rbsp_data() {
             transform_8x8 = r.flag()?;
             scaling_matrix = r.flag()?;
@@ -88,7 +90,7 @@ impl Pps {
                 let big_lists = if full_chroma { 6 } else { 2 };
                 skip_scaling_lists(r, 6 + if transform_8x8 { big_lists } else { 0 })?;
             }
-            r.se()?; // second_chroma_qp_index_offset
+            cr_offset = read_chroma_offset(r)?;
         }
         Ok(Self {
             id,
@@ -101,6 +103,7 @@ impl Pps {
             weighted_pred,
             weighted_bipred_idc,
             pic_init_qp: (init_qp + 26) as i8,
+            chroma_qp_index_offset: [cb_offset, cr_offset],
             deblocking_control_present,
             constrained_intra_pred,
             redundant_pic_cnt_present,
@@ -108,6 +111,14 @@ impl Pps {
             scaling_matrix,
         })
     }
+}
+
+fn read_chroma_offset(r: &mut BitReader) -> BitResult<i8> {
+    let offset = r.se()?;
+    if !(-12..=12).contains(&offset) {
+        return Err(r.out_of_range("chroma_qp_index_offset", i64::from(offset)));
+    }
+    Ok(offset as i8)
 }
 
 /// Reads past the slice group map and returns its type.

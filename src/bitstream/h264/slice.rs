@@ -1,4 +1,4 @@
-//! Slice header (7.3.3), up to and including reference picture marking.
+//! Slice header (7.3.3).
 
 use super::sps::PicOrderCntType;
 use super::{NAL_IDR, NAL_PARTITION_A, NAL_SEI, NAL_SLICE, ParameterSets, Pps, Sps, nal_ref_idc, nal_type};
@@ -186,7 +186,18 @@ impl SliceIdentity {
     }
 }
 
-/// Slice header up to and including `dec_ref_pic_marking()`.
+/// Loop filter settings of a slice (7.4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deblocking {
+    /// `disable_deblocking_filter_idc`: 0 filters, 1 does not, 2 filters within the slice only.
+    pub disable_idc: u8,
+    /// `slice_alpha_c0_offset_div2`, -6 to 6.
+    pub alpha_offset_div2: i8,
+    /// `slice_beta_offset_div2`, -6 to 6.
+    pub beta_offset_div2: i8,
+}
+
+/// Slice header up to and including the loop filter settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceHeader {
     /// The beginning of the header.
@@ -203,6 +214,8 @@ pub struct SliceHeader {
     pub adaptive_marking: bool,
     /// The operations, in order, without the terminating 0.
     pub memory_management: Vec<MemoryManagement>,
+    /// Loop filter settings.
+    pub deblocking: Deblocking,
 }
 
 impl SliceHeader {
@@ -236,14 +249,34 @@ impl SliceHeader {
             long_term_reference: false,
             adaptive_marking: false,
             memory_management: Vec::new(),
+            deblocking: Deblocking::default(),
         };
-        if identity.nal_ref_idc == 0 {
-            return Ok(header);
+        if identity.nal_ref_idc != 0 {
+            header.read_marking(r)?;
         }
-        if identity.is_idr() {
+        if pps.cabac && (is_p || is_b) {
+            r.ue_max(2, "cabac_init_idc")?;
+        }
+        r.se()?; // slice_qp_delta
+        if matches!(identity.slice_type, SliceType::Sp | SliceType::Si) {
+            if identity.slice_type == SliceType::Sp {
+                r.flag()?; // sp_for_switch_flag
+            }
+            r.se()?; // slice_qs_delta
+        }
+        if pps.deblocking_control_present {
+            header.deblocking = read_deblocking(r)?;
+        }
+        Ok(header)
+    }
+
+    /// `dec_ref_pic_marking()`.
+    fn read_marking(&mut self, r: &mut BitReader) -> BitResult<()> {
+        let header = self;
+        if header.identity.is_idr() {
             header.no_output_of_prior_pics = r.flag()?;
             header.long_term_reference = r.flag()?;
-            return Ok(header);
+            return Ok(());
         }
         header.adaptive_marking = r.flag()?;
         while header.adaptive_marking {
@@ -265,7 +298,7 @@ impl SliceHeader {
             }
             header.memory_management.push(operation);
         }
-        Ok(header)
+        Ok(())
     }
 
     /// Whether the picture resets order counts as an IDR picture does (operation 5).
@@ -279,6 +312,21 @@ fn slice_reader(nal: &[u8]) -> Result<BitReader<'_>> {
         (Some(NAL_SLICE | NAL_PARTITION_A | NAL_IDR), Some((_, payload))) => Ok(BitReader::nal(payload)),
         _ => Err(Error::corrupt("H.264 slice header: the NAL unit is not of type 1, 2 or 5")),
     }
+}
+
+fn read_deblocking(r: &mut BitReader) -> BitResult<Deblocking> {
+    let disable_idc = r.ue_max(2, "disable_deblocking_filter_idc")? as u8;
+    let mut offset = || -> BitResult<i8> {
+        if disable_idc == 1 {
+            return Ok(0);
+        }
+        let offset = r.se()?;
+        if !(-6..=6).contains(&offset) {
+            return Err(r.out_of_range("slice deblocking offset", i64::from(offset)));
+        }
+        Ok(offset as i8)
+    };
+    Ok(Deblocking { disable_idc, alpha_offset_div2: offset()?, beta_offset_div2: offset()? })
 }
 
 fn read_ref_counts(r: &mut BitReader, pps: &Pps, is_p: bool, is_b: bool) -> BitResult<[u8; 2]> {

@@ -1,14 +1,15 @@
 //! HEVC Main and Main 10 through `rusty_h265`.
 
-use rusty_h265::nal::split_annex_b;
 use rusty_h265::{Decoder as Library, Error as HevcError, Frame};
 
 use super::facts::FactsTimeline;
 use super::guard::guarded;
-use super::output::{Output, PictureShape};
+use super::output::{Output, PictureShape, StreamFacts};
 use super::planes::{Window16, pack};
 use super::pool::BufferPool;
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::bitstream::annexb::nal_units;
+use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, nal_type};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -55,7 +56,7 @@ impl UnitKind {
 impl HevcDecoder {
     pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Self> {
         let parameter_sets = match &config.codec_config {
-            Some(hvcc) => super::parameter_sets::hevc(hvcc)?,
+            Some(record) => HevcConfig::parse(record)?.units().map(<[u8]>::to_vec).collect(),
             None => Vec::new(),
         };
         let mut decoder = Self {
@@ -76,7 +77,7 @@ impl HevcDecoder {
         for set in &self.parameter_sets {
             let library = &mut self.library;
             let _ = guarded(LIBRARY, || library.push_nal(set, None));
-            if let Some(facts) = super::parameter_sets::hevc_facts(set) {
+            if let Some(facts) = facts(set) {
                 self.facts.set(0, facts);
             }
         }
@@ -88,11 +89,11 @@ impl HevcDecoder {
         let mut outcome = Ok(());
         let rasl_before = self.library.stats.skipped_rasl;
         let pts = i64::try_from(unit.serial).ok();
-        for nal in split_annex_b(&unit.packet.data) {
-            let nal_type = nal.first().map_or(63, |b| b >> 1 & 0x3f);
-            kind.coded_slices |= nal_type < 32;
-            kind.random_access |= (16..=23).contains(&nal_type);
-            if let Some(facts) = super::parameter_sets::hevc_facts(nal) {
+        for nal in nal_units(&unit.packet.data) {
+            let nal_type = nal_type(nal).unwrap_or(NAL_AUD);
+            kind.coded_slices |= nal_type < NAL_VPS;
+            kind.random_access |= is_irap(nal_type);
+            if let Some(facts) = facts(nal) {
                 self.facts.set(unit.serial, facts);
             }
             let library = &mut self.library;
@@ -157,6 +158,19 @@ impl HevcDecoder {
                 .collect()
         });
     }
+}
+
+/// What a sequence parameter set says about the pictures; `None` for other units.
+fn facts(nal: &[u8]) -> Option<StreamFacts> {
+    if nal_type(nal) != Some(NAL_SPS) {
+        return None;
+    }
+    let sps = Sps::parse(nal).ok()?;
+    Some(StreamFacts {
+        color: sps.color(),
+        sample_aspect_ratio: sps.vui.as_ref().and_then(|v| v.sample_aspect_ratio),
+        frame_rate: sps.vui.as_ref().and_then(|v| v.frame_rate),
+    })
 }
 
 fn translate(error: HevcError) -> Error {

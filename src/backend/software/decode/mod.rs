@@ -3,9 +3,9 @@
 mod av1;
 mod facts;
 mod guard;
+mod h264;
 mod hevc;
 mod output;
-mod parameter_sets;
 mod planes;
 mod pool;
 mod vp9;
@@ -28,7 +28,7 @@ const MAX_PIXELS: u32 = 8192 * 8192;
 /// [`Error::Unsupported`] for VP8.
 pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
     Ok(match config.codec {
-        Codec::H264 => return Err(Error::unsupported("x")),
+        Codec::H264 => Box::new(h264::H264Decoder::open(config, sink)?),
         Codec::Hevc => Box::new(hevc::HevcDecoder::open(config, sink)?),
         Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)?),
         Codec::Vp9 => Box::new(vp9::Vp9Decoder::open(config, sink)),
@@ -44,7 +44,7 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
 /// What [`open_decoder`] can do with a codec; `None`: nothing.
 pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
     let (implementation, formats, refused) = match codec {
-        Codec::H264 => ("rusty_h264, oxideav-h264", &H264_FORMATS[..], &H264_REFUSED[..]),
+        Codec::H264 => ("rusty_h264, oxideav-h264", &H264_FORMATS[..], &h264::route::REFUSED[..]),
         Codec::Hevc => ("rusty_h265", &HEVC_FORMATS[..], &HEVC_REFUSED[..]),
         Codec::Av1 => ("re_rav1d", &AV1_FORMATS[..], &[][..]),
         Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &[][..]),
@@ -59,17 +59,22 @@ pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
     })
 }
 
-const H264_FORMATS: [PixelFormat; 6] = [
+const H264_FORMATS: [PixelFormat; 8] = [
     PixelFormat::I420,
     PixelFormat::I010,
     PixelFormat::I422,
     PixelFormat::I210,
     PixelFormat::I444,
     PixelFormat::I410,
+    PixelFormat::Gray8,
+    PixelFormat::Gray10,
 ];
-const H264_REFUSED: [&str; 0] = [];
 const HEVC_FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::I010];
-const HEVC_REFUSED: [&str; 0] = [];
+const HEVC_REFUSED: [&str; 3] = [
+    "HEVC range extensions (4:0:0, 4:2:2, 4:4:4, more than 10 bits)",
+    "HEVC screen content coding",
+    "HEVC enhancement layers (ignored; the base layer is decoded)",
+];
 const AV1_FORMATS: [PixelFormat; 12] = [
     PixelFormat::I420,
     PixelFormat::I010,

@@ -1,20 +1,66 @@
 //! The shared clips.
 
-use super::harness::{asset, decode, ivf_units};
+use super::harness::{Outcome, asset, decode, ivf_units, nal_access_units};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
+
+fn expect_list(name: &str, outcome: &Outcome, list: &[u8]) {
+    assert!(outcome.failures.is_empty(), "{name}: {:?}", outcome.failures);
+    let expected: Vec<&str> = std::str::from_utf8(list).unwrap().split_whitespace().collect();
+    let got = outcome.nv12_md5s();
+    let wrong = got.iter().zip(&expected).position(|(a, b)| a != b);
+    assert_eq!(wrong, None, "{name}: first wrong picture");
+    assert_eq!(got.len(), expected.len(), "{name}: number of pictures");
+}
+
+fn check_nal(codec: Codec, name: &str) {
+    let (Some(file), Some(md5s)) = (asset(name), asset(&format!("{name}.md5"))) else { return };
+    let outcome = decode(&CommonDecodeConfig::new(codec), &nal_access_units(codec, &file));
+    expect_list(name, &outcome, &md5s);
+}
+
+#[test]
+fn cros_h264_clips_are_exact() {
+    for name in ["64x64-I", "64x64-I-P", "64x64-I-P-B-P", "64x64-I-P-B-P-high", "test-25fps"] {
+        check_nal(Codec::H264, &format!("cros-codecs/{name}.h264"));
+    }
+}
+
+#[test]
+fn cros_interlaced_h264_clip_is_exact() {
+    check_nal(Codec::H264, "cros-codecs/test-25fps-interlaced.h264");
+}
+
+#[test]
+fn cros_hevc_clips_are_exact() {
+    for name in ["64x64-I", "64x64-I-P", "64x64-I-P-B-P", "bbb", "bear", "test-25fps"] {
+        check_nal(Codec::Hevc, &format!("cros-codecs/{name}.h265"));
+    }
+}
+
+#[test]
+fn jvt_clips_are_exact() {
+    let Some(list) = asset("jvt/md5s.txt") else { return };
+    let mut wrong = Vec::new();
+    for line in std::str::from_utf8(&list).unwrap().lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let &[md5, frames, _, name] = fields.as_slice() else { panic!("{line}") };
+        let Some(file) = asset(&format!("jvt/{name}")) else { continue };
+        let outcome = decode(&CommonDecodeConfig::new(Codec::H264), &nal_access_units(Codec::H264, &file));
+        let got = (outcome.stream_md5(), outcome.pictures.len().to_string());
+        if got != (md5.into(), frames.into()) {
+            wrong.push(format!("{name}: {got:?}, expected {md5} {frames}; {:?} {:?}", outcome.failures.first(), outcome.no_picture.first()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
 
 fn check_ivf(codec: Codec, name: &str, threads: usize) {
     let (Some(file), Some(md5s)) = (asset(name), asset(&format!("{name}.md5"))) else { return };
     let mut config = CommonDecodeConfig::new(codec);
     config.threads = threads.try_into().ok();
     let outcome = decode(&config, &ivf_units(&file));
-    assert!(outcome.failures.is_empty(), "{name}: {:?}", outcome.failures);
-    let expected: Vec<&str> = std::str::from_utf8(&md5s).unwrap().split_whitespace().collect();
-    let got = outcome.nv12_md5s();
-    let wrong = got.iter().zip(&expected).position(|(a, b)| a != b);
-    assert_eq!(wrong, None, "{name}: first wrong picture");
-    assert_eq!(got.len(), expected.len(), "{name}: number of pictures");
+    expect_list(name, &outcome, &md5s);
 }
 
 #[test]

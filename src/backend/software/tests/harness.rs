@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 
 use crate::backend::software::open_decoder;
 use crate::backend::{CodedUnit, DecodeEvent, DecodedPicture, DecoderBackend};
+use crate::bitstream::AccessUnitAssembler;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::Error;
@@ -159,6 +160,19 @@ pub(super) fn ivf_units(file: &[u8]) -> Vec<Bytes> {
         units.push(file.slice(at + 12..end));
         at = end;
     }
+    units
+}
+
+/// Frames of a raw H.264 or HEVC stream.
+pub(super) fn nal_access_units(codec: Codec, file: &[u8]) -> Vec<Bytes> {
+    let mut assembler = AccessUnitAssembler::new(codec).unwrap();
+    let mut units = Vec::new();
+    for chunk in file.chunks(1 << 16) {
+        assembler.push(chunk).unwrap();
+        units.extend(std::iter::from_fn(|| assembler.next_unit()).map(|u| u.data));
+    }
+    assembler.finish();
+    units.extend(std::iter::from_fn(|| assembler.next_unit()).map(|u| u.data));
     units
 }
 

@@ -1,0 +1,130 @@
+//! Which library decodes a stream, decided from its headers.
+//!
+//! `rusty_h264` is fast and exact within a subset; `oxideav-h264` is slower and exact beyond it; what
+//! neither was shown to decode exactly is refused by name. `docs/decode-support.md` lists the evidence.
+
+use crate::bitstream::h264::{
+    MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps,
+};
+use crate::error::{Error, Result};
+use crate::pixel::{Chroma, PixelFormat};
+
+use super::super::MAX_PIXELS;
+
+/// A library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `rusty_h264`.
+    Fast,
+    /// `oxideav-h264`.
+    Exact,
+}
+
+/// Names of what is refused.
+pub(in super::super) const REFUSED: [&str; 6] = [
+    "H.264 flexible macroblock ordering (slice groups)",
+    "H.264 arbitrary slice order",
+    "H.264 data partitioning",
+    "H.264 switching slices (SP, SI)",
+    "H.264 separate colour planes",
+    "H.264 bit depths other than 8 and 10, or different for luma and chroma",
+];
+
+fn refuse(name: usize) -> Error {
+    Error::Unsupported {
+        feature: REFUSED[name].into(),
+        remedy: "re-encode as High profile, 4:2:0, without these tools".into(),
+    }
+}
+
+/// The format of the pictures.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the name of what stands in the way.
+pub(super) fn format(sps: &Sps) -> Result<PixelFormat> {
+    if sps.separate_colour_planes {
+        return Err(refuse(4));
+    }
+    let same_depth = sps.chroma == Chroma::Monochrome || sps.bit_depth_luma == sps.bit_depth_chroma;
+    match PixelFormat::planar(sps.chroma, sps.bit_depth_luma) {
+        Some(format) if same_depth && format.bit_depth() <= 10 => Ok(format),
+        _ => Err(refuse(5)),
+    }
+}
+
+/// The library for a sequence, by its sequence parameter set.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the name of what stands in the way.
+pub(super) fn of_sequence(sps: &Sps) -> Result<Route> {
+    let format = format(sps)?;
+    let pixels = u64::from(sps.width_in_mbs) * u64::from(sps.frame_height_in_mbs()) * 256;
+    if pixels > u64::from(MAX_PIXELS) {
+        return Err(Error::unsupported(format!("H.264 pictures above {MAX_PIXELS} luma samples")));
+    }
+    let fast = format == PixelFormat::I420 && !sps.transform_bypass && sps.frame_mbs_only;
+    Ok(if fast { Route::Fast } else { Route::Exact })
+}
+
+/// The library for one picture, by the headers of its slices (redundant ones left out). `prev_ref_frame_num`
+/// is `frame_num` of the reference picture before, where known.
+///
+/// # Errors
+/// [`Error::Unsupported`] with the name of what stands in the way.
+pub(super) fn of_picture(
+    sps: &Sps,
+    slices: &[(SliceHeader, Pps)],
+    prev_ref_frame_num: Option<u32>,
+) -> Result<Route> {
+    let mut route = of_sequence(sps)?;
+    let Some((first, first_pps)) = slices.first() else { return Ok(route) };
+    let mut previous: Option<&SliceHeader> = None;
+    for (slice, pps) in slices {
+        let id = &slice.identity;
+        if pps.num_slice_groups > 1 {
+            return Err(refuse(0));
+        }
+        if id.nal_type == NAL_PARTITION_A {
+            return Err(refuse(2));
+        }
+        if matches!(id.slice_type, SliceType::Sp | SliceType::Si) {
+            return Err(refuse(3));
+        }
+        if previous.is_some_and(|p| p.identity.bottom_field == id.bottom_field && id.first_mb <= p.identity.first_mb) {
+            return Err(refuse(1));
+        }
+        previous = Some(slice);
+        let b = id.slice_type == SliceType::B;
+        let exact_only = pps.constrained_intra_pred
+            || pps.chroma_qp_index_offset[0] != pps.chroma_qp_index_offset[1]
+            || (b && pps.weighted_bipred_idc == 1)
+            // The fast library keeps these per picture, not per slice.
+            || b != (first.identity.slice_type == SliceType::B)
+            || slice.deblocking != first.deblocking
+            || !same_but_id(pps, first_pps);
+        if exact_only {
+            route = Route::Exact;
+        }
+    }
+    let id = &first.identity;
+    // It applies the operations of every slice, and the second time this one takes the picture away.
+    let long_term =
+        first.memory_management.iter().any(|m| matches!(m, MemoryManagement::ShortToLongTerm { .. }));
+    if slices.len() > 1 && long_term {
+        route = Route::Exact;
+    }
+    // It lets frames inferred for gaps into the lists of B slices.
+    let gap = !id.is_idr()
+        && prev_ref_frame_num.is_some_and(|prev| {
+            id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num()
+        });
+    if sps.gaps_in_frame_num_allowed && gap {
+        route = Route::Exact;
+    }
+    Ok(route)
+}
+
+fn same_but_id(a: &Pps, b: &Pps) -> bool {
+    a == b || Pps { id: b.id, ..a.clone() } == *b
+}
+
