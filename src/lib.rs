@@ -10,10 +10,13 @@ pub mod container;
 pub mod dimensions;
 pub mod error;
 pub mod frame;
+pub mod output_file;
 pub mod packet;
 pub mod pixel;
 pub mod queue;
 pub mod session;
+pub mod rawvideo;
+pub mod stream_io;
 pub mod time;
 pub mod transform;
 

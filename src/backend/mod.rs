@@ -23,7 +23,7 @@ mod software;
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, query_backend_capability, query_capability,
 };
-pub(crate) use select::{open_decoder, open_encoder};
+pub(crate) use select::{open_decoder, open_encoder, pick_input_format};
 
 /// An implementation family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

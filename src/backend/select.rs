@@ -10,6 +10,7 @@ use crate::capability::CapabilityReport;
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
 
 /// What the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -225,6 +226,31 @@ pub(crate) fn open_encoder(
         other => Err(not_built(other)),
     };
     select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())
+}
+
+/// The format in which frames should reach the encoder that will be chosen: `native` where it is taken, else
+/// the taken format that keeps most of it.
+///
+/// # Errors
+/// When no backend here encodes `codec` at all.
+pub(crate) fn pick_input_format(wanted: Backend, codec: Codec, native: PixelFormat) -> Result<PixelFormat> {
+    let mut last_error = None;
+    for kind in CANDIDATES.into_iter().filter(|k| wanted == Backend::Auto || wanted == Backend::Only(*k)) {
+        match query_backend_capability(kind, codec) {
+            Ok(CapabilityReport { encode: Some(encode), .. }) => {
+                let loss = |f: &PixelFormat| {
+                    let bits = native.bit_depth().saturating_sub(f.bit_depth());
+                    (*f != native, bits, f.chroma() != native.chroma(), f.bit_depth())
+                };
+                if let Some(best) = encode.formats.into_iter().min_by_key(loss) {
+                    return Ok(best);
+                }
+            }
+            Ok(_) => last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}"))),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| Error::unsupported(format!("encoding {codec}"))))
 }
 
 /// What each backend can do with `codec` on this machine.

@@ -1,27 +1,22 @@
-pub mod convert {
-    pub fn length_prefixed_to_annexb(_: &[u8], _: u8, _: &mut Vec<u8>) -> crate::Result<()> {
-        todo!()
-    }
-}
-pub mod h264 {
-    pub struct AvcConfig;
-    impl AvcConfig {
-        pub fn parse(_: &[u8]) -> crate::Result<Self> {
-            todo!()
-        }
-        pub fn to_annexb(&self) -> Vec<u8> {
-            todo!()
-        }
-    }
-}
-pub mod hevc {
-    pub struct HevcConfig;
-    impl HevcConfig {
-        pub fn parse(_: &[u8]) -> crate::Result<Self> {
-            todo!()
-        }
-        pub fn to_annexb(&self) -> Vec<u8> {
-            todo!()
-        }
-    }
-}
+//! Coded bytes: where units begin and end, and what their headers say.
+//!
+//! Nothing here decodes a picture. [`annexb`] finds NAL units, [`AccessUnitAssembler`] groups them into one
+//! unit per frame from chunks of any size, [`convert`] changes the framing, and the codec modules read the
+//! headers that tell a container or a decoder what a stream is. [`StreamInfo`] is the summary of all that.
+//!
+//! Every parser takes hostile bytes: it returns an error, never panics, and allocates in proportion to what
+//! the input really holds.
+
+pub mod annexb;
+mod assembler;
+//av1
+mod bits;
+pub mod convert;
+pub mod h264;
+pub mod hevc;
+//si
+//vp8
+//vp9
+
+pub use assembler::{AccessUnit, AccessUnitAssembler};
+//pub use stream_info::StreamInfo;

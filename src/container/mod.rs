@@ -15,6 +15,9 @@ use crate::error::Result;
 use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
 
+pub mod ivf;
+pub mod open;
+
 /// Number of a track, unique within its container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u32);

@@ -10,5 +10,5 @@ mod transcode;
 pub use control::{CancelToken, Progress, ProgressFn};
 pub use export::{Export, ExportReport, ExportTarget};
 pub use filter::{FilterOptions, FilterSummary, FrameFilter};
-pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+pub use source::{FrameSource, FramesBuilder, SourceInfo, SourceOptions, SourceSummary, frames};
 pub use transcode::{Transcode, TranscodeReport, transcode};

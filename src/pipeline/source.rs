@@ -282,6 +282,64 @@ impl Iterator for FrameSource {
     }
 }
 
+/// Starts reading the frames of a file; see [`crate::frames`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until `open`"]
+pub struct FramesBuilder {
+    path: PathBuf,
+    options: SourceOptions,
+}
+
+impl FramesBuilder {
+    /// What frames hold: native surfaces by default, packed RGB or metadata alone on request.
+    pub fn output(mut self, output: DecodeOutputMode) -> Self {
+        self.options.output = output;
+        self
+    }
+
+    /// Begin at this time.
+    pub fn start(mut self, start: Duration) -> Self {
+        self.options.start = Some(start);
+        self
+    }
+
+    /// Stop after this much presented time.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.options.duration = Some(duration);
+        self
+    }
+
+    /// Decoder to use.
+    pub fn backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.options.backend = backend.into();
+        self
+    }
+
+    /// Opens the file and starts decoding.
+    ///
+    /// # Errors
+    /// As [`FrameSource::open`].
+    pub fn open(self) -> Result<FrameSource> {
+        FrameSource::open(&self.path, &self.options)
+    }
+}
+
+/// Frames of a file, in presentation order, on whatever decodes here.
+///
+/// ```no_run
+/// use video_hw::config::DecodeOutputMode;
+///
+/// # fn main() -> video_hw::Result<()> {
+/// for frame in video_hw::frames("in.mp4").output(DecodeOutputMode::CpuRgb).open()? {
+///     let frame = frame?;
+///     println!("{} {} {}", frame.pts, frame.dimensions, frame.format);
+/// }
+/// # Ok(()) }
+/// ```
+pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
+    FramesBuilder { path: path.into(), options: SourceOptions::default() }
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .name(name.to_owned())

@@ -323,10 +323,12 @@ impl<'a> Transcode<'a> {
         let encode = writer.packets.summary();
         let (samples, copied) = (writer.samples, writer.passthrough.samples());
         let end = writer.end;
-        // The filter stage knows why the encoder got no more frames; its error comes first.
+        // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
+        // more frames is a consequence of what the filter stage says.
         drop(writer);
-        let (input, filter) = stage.join()?;
+        let filtered = stage.join();
         written?;
+        let (input, filter) = filtered?;
 
         let mux = muxer.finish()?;
         drop(muxer);
@@ -483,6 +485,9 @@ impl Writer<'_, '_> {
                 None => {}
             }
             self.report(false);
+        }
+        if !self.packets.was_flushed() {
+            return Ok(());
         }
         // A cut-short video must not be followed by the rest of the sound.
         let until = if cancel.is_cancelled() || self.max_frames.is_some() { self.end } else { None };

@@ -271,6 +271,16 @@ impl EncodeOutput {
         self.worker.reap()
     }
 
+    /// Whether nothing will ever come again: the other end is gone and everything has been reaped.
+    pub fn is_finished(&self) -> bool {
+        self.worker.has_ended()
+    }
+
+    /// Whether a flush has completed and been reaped.
+    pub fn was_flushed(&self) -> bool {
+        self.worker.flushes_seen() > 0
+    }
+
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
         let books = lock(&self.books);

@@ -219,6 +219,10 @@ impl<O> Output<O> {
         self.flushes_seen
     }
 
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     pub(crate) fn stats(&self) -> QueueStats {
         self.queue.stats()
     }

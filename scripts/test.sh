@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
+# sudo; elsewhere it says what is missing). Options:
+#   --long   also fuzz each target for a minute
+# The tests themselves run last, so that their summary is the last thing printed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+long=no
+for arg in "$@"; do
+  case "$arg" in
+    --long) long=yes ;;
+    *) sed -n '2,5p' "$0"; exit 2 ;;
+  esac
+done
+
+step() { printf '\n== %s\n' "$*"; }
+
+need() { # need COMMAND PACKAGE
+  command -v "$1" >/dev/null 2>&1 && return
+  if command -v apt-get >/dev/null 2>&1; then
+    local sudo=""
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    step "install $2"
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+  else
+    echo "please install $2 (for the command $1)" >&2
+    exit 1
+  fi
+}
+
+need ffmpeg ffmpeg # the foreign judge of the tests; the library does not use it
+need c++ g++       # openh264 is compiled from its bundled C++ sources
+
+for component in rustfmt clippy; do
+  cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component"
+done
+
+step "format"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "licences"
+command -v cargo-deny >/dev/null 2>&1 || cargo install --locked --quiet cargo-deny
+cargo deny --all-features --log-level error check licenses bans sources
+
+if [ "$long" = yes ]; then
+  bash scripts/fuzz.sh 60
+fi
+
+step "tests"
+cargo test --workspace --locked

@@ -1,0 +1,3 @@
+//! Foreign code behind the embedded codecs; the only place of this backend with `unsafe`.
+
+pub(super) mod openh264;

@@ -1,0 +1,169 @@
+//! The H.264 encoder behind the seam: one frame in, one access unit out, in the same order.
+
+use bytes::BytesMut;
+
+use crate::backend::{EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend};
+use crate::codec::Codec;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, HostSurface};
+use crate::packet::{BitstreamLayout, PictureType};
+use crate::pixel::PixelFormat;
+use crate::time::Rational;
+use crate::transform::split_pairs;
+
+use super::driver::openh264::{Coded, Encoder, Parameters};
+pub(crate) use super::encode_settings::encode_capability;
+use super::encode_settings::{IMPLEMENTATION, negotiate};
+use super::sps_timing::with_frame_rate;
+
+/// Opens an encoder, or says which setting it cannot honour.
+///
+/// # Errors
+/// [`Error::Unsupported`] for settings, [`Error::Backend`] when the library fails.
+pub(crate) fn open_encoder(
+    config: &CommonEncodeConfig,
+    backend: &BackendEncodeConfig,
+    sink: EncodeSink,
+) -> Result<Box<dyn EncoderBackend>> {
+    let parameters = negotiate(config, backend)?;
+    let encoder = Encoder::open(&parameters)?;
+    Ok(Box::new(SoftwareEncoder {
+        encoder,
+        parameters,
+        config: config.clone(),
+        sink,
+        closed: false,
+        idr_next: false,
+        count: 0,
+        output: BytesMut::new(),
+        chroma: [Vec::new(), Vec::new()],
+    }))
+}
+
+struct SoftwareEncoder {
+    encoder: Encoder,
+    parameters: Parameters,
+    config: CommonEncodeConfig,
+    sink: EncodeSink,
+    /// The session is gone; nothing is worth coding any more.
+    closed: bool,
+    idr_next: bool,
+    /// Frames given to the library, for its clock.
+    count: u64,
+    output: BytesMut,
+    /// Cb and Cr of the NV12 picture at hand.
+    chroma: [Vec<u8>; 2],
+}
+
+impl SoftwareEncoder {
+    fn emit(&mut self, event: EncodeEvent) {
+        self.closed |= !(self.sink)(event);
+    }
+
+    fn check<'a>(&self, frame: &'a Frame) -> Result<&'a HostSurface> {
+        let Some(host) = frame.as_host() else {
+            return Err(Error::invalid("the frame has no picture in host memory; download it before encoding"));
+        };
+        if host.dimensions() != self.config.dimensions || host.format() != self.config.format {
+            return Err(Error::invalid(format!(
+                "the frame is {} {}, the encoder was opened for {} {}",
+                host.dimensions(),
+                host.format(),
+                self.config.dimensions,
+                self.config.format
+            )));
+        }
+        Ok(host)
+    }
+
+    fn code(&mut self, frame: &Frame) -> Result<Coded> {
+        let host = self.check(frame)?;
+        if frame.force_keyframe || self.idr_next {
+            self.encoder.force_idr()?;
+        }
+        let milliseconds = milliseconds(self.count, self.config.frame_rate, self.parameters.frame_rate);
+        self.count += 1;
+        let planes = host.planes();
+        let [y, chroma @ ..] = planes else {
+            return Err(Error::invalid("the frame has no planes"));
+        };
+        let luma = (y.data().as_ref(), y.stride());
+        self.output.clear();
+        match chroma {
+            [cb, cr] if host.format() == PixelFormat::I420 => self.encoder.encode(
+                [luma, (cb.data().as_ref(), cb.stride()), (cr.data().as_ref(), cr.stride())],
+                milliseconds,
+                &mut self.output,
+            ),
+            [interleaved] => {
+                let [cb, cr] = &mut self.chroma;
+                cb.clear();
+                cr.clear();
+                for row in interleaved.iter_rows() {
+                    split_pairs(row, cb, cr);
+                }
+                let stride = interleaved.row_bytes() / 2;
+                self.encoder.encode([luma, (cb, stride), (cr, stride)], milliseconds, &mut self.output)
+            }
+            _ => Err(Error::invalid("the frame has the wrong number of planes")),
+        }
+    }
+}
+
+impl EncoderBackend for SoftwareEncoder {
+    fn output_layout(&self) -> BitstreamLayout {
+        BitstreamLayout::elementary(Codec::H264)
+    }
+
+    fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
+        if self.closed {
+            return Ok(());
+        }
+        let serial = unit.serial;
+        match self.code(&unit.frame) {
+            Ok(Coded::Skipped) => {
+                self.emit(EncodeEvent::Dropped { serial, reason: "skipped by the encoder's rate control" });
+            }
+            Ok(coded) => {
+                let keyframe = coded == Coded::Idr;
+                self.idr_next &= !keyframe;
+                if keyframe {
+                    self.output = with_frame_rate(&self.output, self.config.frame_rate);
+                }
+                let data = self.output.split().freeze();
+                let picture_type = Some(match coded {
+                    Coded::Idr => PictureType::Idr,
+                    Coded::I => PictureType::I,
+                    Coded::P | Coded::Skipped => PictureType::P,
+                });
+                self.emit(EncodeEvent::Unit(EncodedUnit { serial, data, keyframe, picture_type }));
+            }
+            Err(error) => {
+                let fatal = matches!(error, Error::Backend { .. });
+                self.emit(EncodeEvent::Failed { serial, error });
+                if fatal {
+                    // The library's context is lost with the error: go on with a new one, from an IDR.
+                    self.encoder = Encoder::open(&self.parameters)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        // Nothing is ever held back: there is no reordering and no lookahead.
+        self.idr_next = true;
+        Ok(())
+    }
+
+    fn implementation(&self) -> &'static str {
+        IMPLEMENTATION
+    }
+}
+
+/// When frame `count` is shown, on the clock of the frame rate that rate control was told.
+fn milliseconds(count: u64, rate: Rational, told: f32) -> i64 {
+    let rate = if (f64::from(told) - rate.as_f64()).abs() < 0.001 { rate.as_f64() } else { f64::from(told) };
+    (count as f64 * 1000.0 / rate) as i64
+}

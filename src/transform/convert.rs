@@ -1,0 +1,86 @@
+//! Pixel format conversion: picks the fastest path that is exact enough.
+
+use crate::error::{Error, Result};
+use crate::frame::{Frame, HostSurface, Surface};
+use crate::pixel::PixelFormat;
+
+use super::meaning::Meaning;
+use super::packed::{self, channels};
+use super::{float, repack};
+
+/// A frame in another format.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// The frame. Its colour says what the new samples are: R, G, B is full range with the identity matrix.
+    pub frame: Frame,
+    /// Whether the matrix or the range was not stated and [`crate::color::ColorInfo::resolve`]'s rule was used.
+    pub assumed_color: bool,
+}
+
+/// Converts a frame to another pixel format. Everything but format, colour and memory is kept.
+///
+/// Y'CbCr to Y'CbCr keeps the colour, and rounds to the nearest code. Y'CbCr to R, G, B uses the frame's matrix
+/// and range. R, G, B to Y'CbCr uses the matrix and range of the frame's tags; for a frame tagged as R, G, B or
+/// not at all, the matrix that belongs to its primaries, else the default for its size, and limited range.
+/// New alpha is opaque; alpha that has no place is dropped. [`PixelFormat::P016`] is handled as 12 bit.
+///
+/// Results differ from the exact ones ([`super::reference`]) by one code at most.
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the picture is not in host memory, [`Error::Unsupported`] for a matrix that
+/// cannot be converted.
+pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
+    let host = host(frame)?;
+    if host.format() == to {
+        return Ok(Converted { frame: frame.clone(), assumed_color: false });
+    }
+    let meaning = Meaning::of(frame, to)?;
+    let surface = match (host.format().is_rgb(), to.is_rgb()) {
+        (false, false) => repack::repack(host, to, &meaning)?,
+        (false, true) => match packed::from_yuv(host, to, &meaning) {
+            Some(done) => done?,
+            None => {
+                let rgb = float::from_yuv(host, &meaning.matrix, meaning.range)?;
+                float::to_rgb(&rgb, to, host.dimensions())?
+            }
+        },
+        (true, false) => match packed::to_yuv(host, to, &meaning) {
+            Some(done) => done?,
+            None => {
+                let rgb = float::from_rgb(host)?;
+                float::to_yuv(&rgb, &meaning.matrix, meaning.range, to, host.dimensions())?
+            }
+        },
+        (true, true) => match (channels(host.format()), channels(to)) {
+            (Some(from), Some(into)) => packed::reorder(host, from, into, to)?,
+            _ => float::to_rgb(&float::from_rgb(host)?, to, host.dimensions())?,
+        },
+    };
+    Ok(Converted { frame: with_surface(frame, surface, &meaning), assumed_color: meaning.assumed })
+}
+
+pub(super) fn host(frame: &Frame) -> Result<&HostSurface> {
+    let host = frame
+        .as_host()
+        .ok_or_else(|| Error::invalid("the frame has no picture in host memory; download it first"))?;
+    if host.format() != frame.format || host.dimensions() != frame.dimensions {
+        return Err(Error::invalid(format!(
+            "the frame says {} {}, its memory {} {}",
+            frame.dimensions,
+            frame.format,
+            host.dimensions(),
+            host.format()
+        )));
+    }
+    Ok(host)
+}
+
+pub(super) fn with_surface(frame: &Frame, surface: HostSurface, meaning: &Meaning) -> Frame {
+    Frame {
+        dimensions: surface.dimensions(),
+        format: surface.format(),
+        color: meaning.result,
+        surface: Surface::Host(surface),
+        ..*frame
+    }
+}
