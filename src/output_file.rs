@@ -88,9 +88,10 @@ impl OutputFile {
                 let target = follow_links(path).map_err(|e| Error::io("open", path, e))?;
                 Self::temporary(path, target, overwrite, None)
             }
-            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-                Err(Error::invalid(format!("output {} lies below something that is no directory", path.display())))
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => Err(Error::invalid(format!(
+                "output {} lies below something that is no directory",
+                path.display()
+            ))),
             Err(e) => Err(Error::io("open", path, e)),
         }
     }

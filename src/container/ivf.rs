@@ -60,11 +60,10 @@ pub struct IvfDemuxer<R> {
 }
 
 /// Random access points found so far; never more than the frames read.
-#[derive(Default)]
 struct KeyframeIndex {
     points: Vec<Point>,
-    /// The first frame not looked at yet.
-    end: Option<Point>,
+    /// The first frame not looked at yet; its pts is not known.
+    end: Point,
 }
 
 #[derive(Clone, Copy)]
@@ -118,7 +117,10 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             video: Some(video),
             copy: None,
         };
-        let seekable = reader.stream_position().is_ok();
+        let position = reader.stream_position();
+        let seekable = position.is_ok();
+        let position = position.unwrap_or(header_length as u64);
+        let end = Point { pts: 0, position, number: 0 };
         Ok(Self {
             reader,
             path,
@@ -128,9 +130,9 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             seekable,
             enabled: true,
             ended: false,
-            position: header_length as u64,
+            position,
             number: 0,
-            keyframes: KeyframeIndex::default(),
+            keyframes: KeyframeIndex { points: Vec::new(), end },
         })
     }
 
@@ -202,17 +204,15 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
 
     /// Looks at frames behind the index until one is presented after `to`, or the file ends.
     fn extend_index(&mut self, to: i64) -> Result<()> {
-        if let Some(end) = self.keyframes.end {
-            self.go_to(end)?;
-        }
+        let length = self.reader.seek(SeekFrom::End(0)).map_err(|e| self.io(e))?;
+        self.go_to(self.keyframes.end)?;
         let mut prefix = [0; KEYFRAME_PREFIX];
         loop {
             let header = match self.read_frame_header() {
                 Ok(Some(header)) => header,
-                Ok(None) => return Ok(()),
                 Err(e @ Error::Io { .. }) => return Err(e),
                 // Damage is reported when it is read; what lies before it can be reached.
-                Err(_) => return Ok(()),
+                Ok(None) | Err(_) => return Ok(()),
             };
             let wanted = KEYFRAME_PREFIX.min(header.size as usize);
             let got = match prefix.get_mut(..wanted) {
@@ -222,12 +222,14 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             let keyframe = is_keyframe(self.codec, prefix.get(..got).unwrap_or_default());
             let here = Point { pts: header.pts, position: self.position, number: self.number };
             self.advance(&header);
-            let end = self.position;
-            self.keyframes.note(here, keyframe, end);
-            if got < wanted || header.pts > to {
+            if self.position > length {
                 return Ok(());
             }
-            self.reader.seek(SeekFrom::Start(end)).map_err(|e| self.io(e))?;
+            self.keyframes.note(here, keyframe, self.position);
+            if header.pts > to {
+                return Ok(());
+            }
+            self.reader.seek(SeekFrom::Start(self.position)).map_err(|e| self.io(e))?;
         }
     }
 
@@ -242,10 +244,10 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
 impl KeyframeIndex {
     /// Remembers the frame at `here`, which ends at byte `end`, unless it lies inside the known part.
     fn note(&mut self, here: Point, keyframe: bool, end: u64) {
-        if self.end.is_some_and(|known| here.number < known.number) {
+        if here.number < self.end.number {
             return;
         }
-        self.end = Some(Point { pts: here.pts, position: end, number: here.number.saturating_add(1) });
+        self.end = Point { pts: 0, position: end, number: here.number.saturating_add(1) };
         if keyframe {
             self.points.push(here);
         }

@@ -4,6 +4,8 @@
 //! the start of the presentation and a sample that only primes the decoder has a negative time or is marked
 //! `discard`. A muxer takes those times back and writes whatever edit list reproduces them.
 
+pub mod mp4;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -17,6 +19,9 @@ use crate::time::{Rational, TimeBase, Timestamp};
 
 pub mod ivf;
 pub mod open;
+pub mod output_format;
+mod probe;
+mod vpx_av1;
 
 /// Number of a track, unique within its container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,6 +119,9 @@ pub struct CopyDescription {
     pub handler: [u8; 4],
     /// The whole sample entry box, header included.
     pub sample_entry: Bytes,
+    /// The whole media header box (`smhd`, `nmhd`, `gmhd`, ...), header included; `None` for the one that
+    /// the handler type implies.
+    pub media_header: Option<Bytes>,
 }
 
 /// One sample of one track.

@@ -1,0 +1,170 @@
+//! Opening an input of whatever format.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::codec::Codec;
+use crate::container::Demuxer;
+use crate::container::ivf::IvfDemuxer;
+use crate::container::output_format::is_raw_video_name;
+use crate::container::probe::{PROBE_BYTES, Probe, probe};
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
+use crate::rawvideo::{FrameReader, RawReader, VideoFormat, Y4mReader};
+use crate::stream_io::{NonSeekable, read_up_to};
+use crate::time::Rational;
+
+const READ_BUFFER: usize = 256 * 1024;
+
+/// An opened input.
+pub enum Input {
+    /// Compressed samples.
+    Demuxer(Box<dyn Demuxer>),
+    /// Uncompressed pictures.
+    Frames(Box<dyn FrameReader>),
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Demuxer(demuxer) => write!(f, "Demuxer({})", demuxer.format()),
+            Self::Frames(frames) => write!(f, "Frames({} {})", frames.dimensions(), frames.format()),
+        }
+    }
+}
+
+/// Opens a file, a FIFO or standard input (`-`) and finds out its format from its content. The name only
+/// decides between H.264 and H.265 where the bytes allow both, and tells headerless pictures, for which
+/// see [`open_raw`].
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be opened or read, [`Error::InvalidInput`] when it is empty, a directory or of
+/// no known format, [`Error::Unsupported`] for formats that are not read here and for MP4 from a pipe, and the
+/// errors of the format's own reader.
+pub fn open_input(path: &Path) -> Result<Input> {
+    let (source, head) = Source::open(path)?;
+    match probe(&head, path) {
+        Probe::Mp4 => open_mp4(source, path),
+        Probe::Ivf => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(IvfDemuxer::new(file, path)?),
+            Source::Pipe(pipe) => Box::new(IvfDemuxer::new(pipe, path)?),
+        })),
+        Probe::Y4m => Ok(Input::Frames(match source {
+            Source::File(file) => Box::new(Y4mReader::new(file, path)?),
+            Source::Pipe(pipe) => Box::new(Y4mReader::new(pipe, path)?),
+        })),
+        _ if is_raw_video_name(path) => Err(Error::invalid(format!(
+            "{} holds headerless pictures by its name; state their size, pixel format and frame rate",
+            path.display()
+        ))),
+        Probe::AnnexB(codec) => open_elementary(source, path, codec),
+        Probe::Foreign(name) => Err(Error::Unsupported {
+            feature: format!("{name} input ({})", name_of(path)),
+            remedy: "put the video into MP4 first, for instance with ffmpeg -i IN -c copy OUT.mp4".into(),
+        }),
+        Probe::Text => {
+            let start = String::from_utf8_lossy(head.get(..32).unwrap_or(&head)).into_owned();
+            Err(Error::invalid(format!("{} is not video, it looks like text: {start:?}", name_of(path))))
+        }
+        Probe::Unknown => {
+            let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
+            Err(Error::invalid(format!(
+                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264 and H.265 streams are read",
+                name_of(path),
+                start.join(" ")
+            )))
+        }
+    }
+}
+
+/// Opens headerless pictures, of which the caller knows the format; `-` is standard input.
+///
+/// # Errors
+/// As [`open_input`], without those about formats.
+pub fn open_raw(
+    path: &Path,
+    format: PixelFormat,
+    dimensions: Dimensions,
+    frame_rate: Rational,
+) -> Result<Box<dyn FrameReader>> {
+    let format = VideoFormat::new(format, dimensions, frame_rate);
+    let (source, _) = Source::open(path)?;
+    Ok(match source {
+        Source::File(file) => Box::new(RawReader::new(file, path, format)),
+        Source::Pipe(pipe) => Box::new(RawReader::new(pipe, path, format)),
+    })
+}
+
+/// MP4 needs its index, which may lie behind the samples.
+fn open_mp4(source: Source, path: &Path) -> Result<Input> {
+    match source {
+        Source::File(_file) => Err(Error::unsupported(format!("MP4 ({})", path.display()))),
+        Source::Pipe(_) => Err(Error::Unsupported {
+            feature: format!("MP4 from a pipe ({})", name_of(path)),
+            remedy: "it needs a seekable file: save it first".into(),
+        }),
+    }
+}
+
+fn open_elementary(_source: Source, path: &Path, codec: Codec) -> Result<Input> {
+    Err(Error::unsupported(format!("{codec} stream ({})", path.display())))
+}
+
+type Pipe = NonSeekable<BufReader<io::Chain<Cursor<Vec<u8>>, File>>>;
+
+/// An input from its first byte on.
+enum Source {
+    /// It can seek.
+    File(BufReader<File>),
+    /// It cannot.
+    Pipe(Pipe),
+}
+
+impl Source {
+    /// Opens `path`; also returns its first bytes, which will be read again.
+    fn open(path: &Path) -> Result<(Self, Vec<u8>)> {
+        let mut file = if path.as_os_str() == "-" {
+            standard_input().map_err(|e| Error::io("open", path, e))?
+        } else {
+            // Opening a directory succeeds on some systems, reading it never does.
+            if fs::metadata(path).is_ok_and(|m| m.is_dir()) {
+                return Err(Error::invalid(format!("{} is a directory, not a file", path.display())));
+            }
+            File::open(path).map_err(|e| Error::io("open", path, e))?
+        };
+        let start = file.stream_position().ok();
+        let head = read_up_to(&mut file, PROBE_BYTES).map_err(|e| Error::io("read", path, e))?;
+        if head.is_empty() {
+            return Err(Error::invalid(format!("{} is empty (0 bytes)", name_of(path))));
+        }
+        let source = if let Some(start) = start {
+            file.seek(SeekFrom::Start(start)).map_err(|e| Error::io("read", path, e))?;
+            Self::File(BufReader::with_capacity(READ_BUFFER, file))
+        } else {
+            let all = Cursor::new(head.clone()).chain(file);
+            Self::Pipe(NonSeekable(BufReader::with_capacity(READ_BUFFER, all)))
+        };
+        Ok((source, head))
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }
+}
+
+/// Standard input as a file, which it is when a shell redirects one: then it can seek.
+fn standard_input() -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::io::AsHandle;
+        Ok(File::from(io::stdin().as_handle().try_clone_to_owned()?))
+    }
+}

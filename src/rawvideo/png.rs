@@ -32,10 +32,7 @@ impl PngPattern {
     /// [`Error::InvalidInput`] when there is not exactly one number, or any other conversion.
     pub fn parse(path: &Path) -> Result<Self> {
         let bad = |why: &str| {
-            Error::invalid(format!(
-                "picture sequence {}: {why}; name it like frame-%05d.png",
-                path.display()
-            ))
+            Error::invalid(format!("picture sequence {}: {why}; name it like frame-%05d.png", path.display()))
         };
         let Some(text) = path.to_str() else { return Err(bad("the name is not UTF-8")) };
         let (mut before, mut after) = (String::new(), String::new());

@@ -74,7 +74,8 @@ pub(super) fn parse(line: &[u8]) -> Result<VideoFormat> {
 /// The header line with its line feed.
 pub(super) fn format(format: &VideoFormat) -> Result<String> {
     let Some(color_space) = color_space(format.format) else {
-        let wanted = if format.format.is_rgb() { "yuv444p" } else { "its planar twin (yuv420p, yuv420p10le)" };
+        let wanted =
+            if format.format.is_rgb() { "yuv444p" } else { "its planar twin (yuv420p, yuv420p10le)" };
         return Err(Error::Unsupported {
             feature: format!("{} in Y4M, which holds planar YUV and luma only", format.format),
             remedy: format!("convert to {wanted}, or write raw video"),

@@ -1,3 +1,5 @@
-//! Foreign code behind the embedded codecs; the only place of this backend with `unsafe`.
+//! Codec libraries whose interface is C-shaped. All `unsafe` of the software backend is here.
+#![allow(unsafe_code)]
 
 pub(super) mod openh264;
+pub(super) mod rav1d;

@@ -1,0 +1,216 @@
+//! HEVC Main and Main 10 through `rusty_h265`.
+
+use rusty_h265::nal::split_annex_b;
+use rusty_h265::{Decoder as Library, Error as HevcError, Frame};
+
+use super::facts::FactsTimeline;
+use super::guard::guarded;
+use super::output::{Output, PictureShape};
+use super::planes::{Window16, pack};
+use super::pool::BufferPool;
+use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::config::CommonDecodeConfig;
+use crate::error::{Error, Result};
+use crate::packet::BitstreamLayout;
+use crate::pixel::{Chroma, PixelFormat};
+
+const LIBRARY: &str = "rusty_h265";
+
+/// The library completes a picture when the next one begins, one unit late. The first slice segment of a
+/// picture that refers to picture parameter set 64, which cannot exist (H.265 section 7.4.3.3.1), makes it
+/// complete the picture and then refuse the rest, so that nothing else changes: `nal_unit_type` TRAIL_R,
+/// `first_slice_segment_in_pic_flag` 1, `slice_pic_parameter_set_id` 64.
+const END_OF_PICTURE: [u8; 4] = [0x02, 0x01, 0x81, 0x04];
+
+/// The HEVC decoder. The library decodes on the calling thread.
+pub(super) struct HevcDecoder {
+    library: Library,
+    output: Output,
+    pool: BufferPool,
+    facts: FactsTimeline,
+    /// Parameter sets from the container, given to every new library object.
+    parameter_sets: Vec<Vec<u8>>,
+}
+
+/// What the NAL unit headers of an access unit tell.
+#[derive(Clone, Copy, Debug, Default)]
+struct UnitKind {
+    coded_slices: bool,
+    random_access: bool,
+    skipped_leading: bool,
+}
+
+impl UnitKind {
+    const fn why_no_picture(self) -> &'static str {
+        if self.skipped_leading {
+            "leading picture that refers to pictures before the random access point"
+        } else if self.coded_slices {
+            "the picture is not for output, or precedes the first random access point"
+        } else {
+            "no coded picture in the unit"
+        }
+    }
+}
+
+impl HevcDecoder {
+    pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Self> {
+        let parameter_sets = match &config.codec_config {
+            Some(hvcc) => super::parameter_sets::hevc(hvcc)?,
+            None => Vec::new(),
+        };
+        let mut decoder = Self {
+            library: Library::new(),
+            output: Output::new(config, sink),
+            pool: BufferPool::default(),
+            facts: FactsTimeline::default(),
+            parameter_sets,
+        };
+        decoder.restart();
+        Ok(decoder)
+    }
+
+    /// A fresh library object with the container's parameter sets. Errors in those show again, with a
+    /// serial, when a slice needs them.
+    fn restart(&mut self) {
+        self.library = Library::new();
+        for set in &self.parameter_sets {
+            let library = &mut self.library;
+            let _ = guarded(LIBRARY, || library.push_nal(set, None));
+            if let Some(facts) = super::parameter_sets::hevc_facts(set) {
+                self.facts.set(0, facts);
+            }
+        }
+    }
+
+    /// Feeds one access unit; the first error wins.
+    fn decode(&mut self, unit: &CodedUnit) -> (UnitKind, Result<()>) {
+        let mut kind = UnitKind::default();
+        let mut outcome = Ok(());
+        let rasl_before = self.library.stats.skipped_rasl;
+        let pts = i64::try_from(unit.serial).ok();
+        for nal in split_annex_b(&unit.packet.data) {
+            let nal_type = nal.first().map_or(63, |b| b >> 1 & 0x3f);
+            kind.coded_slices |= nal_type < 32;
+            kind.random_access |= (16..=23).contains(&nal_type);
+            if let Some(facts) = super::parameter_sets::hevc_facts(nal) {
+                self.facts.set(unit.serial, facts);
+            }
+            let library = &mut self.library;
+            match guarded(LIBRARY, || library.push_nal(nal, pts)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => outcome = outcome.and(Err(translate(error))),
+                Err(panicked) => return (kind, Err(self.lost(panicked))),
+            }
+        }
+        kind.skipped_leading = self.library.stats.skipped_rasl > rasl_before;
+        let library = &mut self.library;
+        // The refusal of the made-up slice is the expected answer.
+        if let Err(panicked) = guarded(LIBRARY, || library.push_nal(&END_OF_PICTURE, None)) {
+            return (kind, Err(self.lost(panicked)));
+        }
+        (kind, outcome)
+    }
+
+    /// The library panicked: everything it held is lost, and it starts afresh.
+    fn lost(&mut self, panicked: Error) -> Error {
+        self.restart();
+        let words = panicked.to_string();
+        self.output.fail_all(|| Error::corrupt(words.clone()));
+        panicked
+    }
+
+    fn deliver_ready(&mut self) {
+        while let Ok(frame) = self.library.next_frame() {
+            // Every picture carries the serial of the unit that started it; a second picture in the same
+            // unit has none and cannot be told apart.
+            if let Some(serial) = frame.pts.and_then(|p| u64::try_from(p).ok()) {
+                self.deliver(serial, &frame);
+            }
+        }
+    }
+
+    fn deliver(&mut self, serial: u64, frame: &Frame) {
+        let picture = &frame.picture;
+        let depth = if picture.bit_depth_luma == picture.bit_depth_chroma { picture.bit_depth_luma } else { 0 };
+        let shape =
+            PictureShape::new(frame.width, frame.height, PixelFormat::planar(Chroma::Yuv420, depth));
+        let shape = match shape {
+            Ok(shape) => shape,
+            Err(error) => return self.output.failed(serial, error),
+        };
+        let (left, top, width, height) = picture.crop;
+        let pool = &self.pool;
+        self.output.picture(serial, shape, &self.facts.at(serial), || {
+            (0..3)
+                .map(|i| {
+                    let (plane, s) = (&picture.planes[i], usize::from(i > 0));
+                    let window = Window16 {
+                        samples: &plane.data,
+                        stride: plane.stride,
+                        left: left >> s,
+                        top: top >> s,
+                        width: (width + s) >> s,
+                        height: (height + s) >> s,
+                    };
+                    pack(pool, window, depth > 8)
+                })
+                .collect()
+        });
+    }
+}
+
+fn translate(error: HevcError) -> Error {
+    match error {
+        HevcError::Unsupported(what) => Error::Unsupported {
+            feature: format!("HEVC {what}"),
+            remedy: "use a hardware decoder, or re-encode as Main or Main 10".into(),
+        },
+        other => Error::corrupt(format!("{LIBRARY}: {other}")),
+    }
+}
+
+impl DecoderBackend for HevcDecoder {
+    fn input_layout(&self) -> BitstreamLayout {
+        BitstreamLayout::AnnexB
+    }
+
+    fn submit(&mut self, unit: CodedUnit) -> Result<()> {
+        let serial = unit.serial;
+        self.output.accept(&unit, unit.packet.keyframe);
+        let (kind, outcome) = self.decode(&unit);
+        self.output.set_keyframe(serial, kind.random_access);
+        if let Err(error) = outcome {
+            self.output.failed(serial, error);
+        }
+        self.deliver_ready();
+        // What waits for its turn stays open; everything else will never come out.
+        let waiting = |dpb: &[rusty_h265::decoder::DpbEntry], serial: u64| {
+            dpb.iter().any(|e| e.needed_for_output && e.pts.and_then(|p| u64::try_from(p).ok()) == Some(serial))
+        };
+        if !waiting(self.library.dpb(), serial) {
+            self.output.no_picture(serial, kind.why_no_picture());
+        }
+        if kind.random_access {
+            let dpb = self.library.dpb();
+            self.output.settle_unless("discarded by no_output_of_prior_pics_flag", |s| waiting(dpb, s));
+            self.facts.prune(self.output.oldest_open().unwrap_or(serial));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let library = &mut self.library;
+        match guarded(LIBRARY, || library.flush()) {
+            Ok(()) => self.deliver_ready(),
+            Err(panicked) => {
+                self.lost(panicked);
+            }
+        }
+        self.output.settle_before(u64::MAX, "not for output");
+        Ok(())
+    }
+
+    fn implementation(&self) -> &'static str {
+        LIBRARY
+    }
+}

@@ -1,0 +1,97 @@
+//! The software decoders.
+
+mod av1;
+mod facts;
+mod guard;
+mod hevc;
+mod output;
+mod parameter_sets;
+mod planes;
+mod pool;
+mod vp9;
+
+use crate::backend::{DecodeSink, DecoderBackend};
+use crate::capability::DecodeCapability;
+use crate::codec::Codec;
+use crate::config::CommonDecodeConfig;
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
+
+/// Most luma samples of one picture, whatever the codec: a header of a few bytes must not be able to ask
+/// for gigabytes. 8192x8192 is above level 6.2 of H.264 and HEVC.
+const MAX_PIXELS: u32 = 8192 * 8192;
+
+/// Opens the decoder of `config.codec`.
+///
+/// # Errors
+/// [`Error::Unsupported`] for VP8.
+pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
+    Ok(match config.codec {
+        Codec::H264 => return Err(Error::unsupported("x")),
+        Codec::Hevc => Box::new(hevc::HevcDecoder::open(config, sink)?),
+        Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)?),
+        Codec::Vp9 => Box::new(vp9::Vp9Decoder::open(config, sink)),
+        Codec::Vp8 => {
+            return Err(Error::Unsupported {
+                feature: "VP8 decoding in software".into(),
+                remedy: "use a GPU that decodes VP8, or re-encode the stream".into(),
+            });
+        }
+    })
+}
+
+/// What [`open_decoder`] can do with a codec; `None`: nothing.
+pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
+    let (implementation, formats, refused) = match codec {
+        Codec::H264 => ("rusty_h264, oxideav-h264", &H264_FORMATS[..], &H264_REFUSED[..]),
+        Codec::Hevc => ("rusty_h265", &HEVC_FORMATS[..], &HEVC_REFUSED[..]),
+        Codec::Av1 => ("re_rav1d", &AV1_FORMATS[..], &[][..]),
+        Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &[][..]),
+        Codec::Vp8 => return None,
+    };
+    let side = if codec.uses_nal_units() { 8192 } else { 16_384 };
+    Some(DecodeCapability {
+        implementation,
+        max: Dimensions::new(side, MAX_PIXELS / side)?,
+        formats: formats.to_vec(),
+        refused: refused.to_vec(),
+    })
+}
+
+const H264_FORMATS: [PixelFormat; 6] = [
+    PixelFormat::I420,
+    PixelFormat::I010,
+    PixelFormat::I422,
+    PixelFormat::I210,
+    PixelFormat::I444,
+    PixelFormat::I410,
+];
+const H264_REFUSED: [&str; 0] = [];
+const HEVC_FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::I010];
+const HEVC_REFUSED: [&str; 0] = [];
+const AV1_FORMATS: [PixelFormat; 12] = [
+    PixelFormat::I420,
+    PixelFormat::I010,
+    PixelFormat::I012,
+    PixelFormat::I422,
+    PixelFormat::I210,
+    PixelFormat::I212,
+    PixelFormat::I444,
+    PixelFormat::I410,
+    PixelFormat::I412,
+    PixelFormat::Gray8,
+    PixelFormat::Gray10,
+    PixelFormat::Gray12,
+];
+const VP9_FORMATS: [PixelFormat; 9] = [
+    PixelFormat::I420,
+    PixelFormat::I010,
+    PixelFormat::I012,
+    PixelFormat::I422,
+    PixelFormat::I210,
+    PixelFormat::I212,
+    PixelFormat::I444,
+    PixelFormat::I410,
+    PixelFormat::I412,
+];

@@ -1,0 +1,4 @@
+//! Decoding against the results of reference decoders.
+
+mod assets;
+mod harness;

@@ -1,0 +1,162 @@
+//! Sample descriptions (`stsd`): what the samples of a track are.
+
+use bytes::Bytes;
+
+use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
+use crate::codec::Codec;
+use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
+use crate::container::VideoTrack;
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::packet::BitstreamLayout;
+use crate::time::Rational;
+
+/// Bytes of a visual sample entry between the box header and its child boxes (clause 12.1.3).
+pub(super) const VISUAL_FIELDS_LEN: usize = 78;
+
+/// The sample entries of `stsd`, as boxes.
+pub(super) fn sample_entries(stsd: &Mp4Box) -> Result<Vec<Mp4Box>> {
+    let count = be_u32(&stsd.payload, 4).ok_or_else(|| stsd.broken("is too short for its entry count"))?;
+    let mut entries = Vec::new();
+    for entry in stsd.children(8).take(count as usize) {
+        entries.push(entry?);
+    }
+    if entries.is_empty() {
+        return Err(stsd.broken("has no sample entry"));
+    }
+    Ok(entries)
+}
+
+/// Codec and type of its configuration box.
+fn codec_of(kind: [u8; 4]) -> Option<(Codec, [u8; 4])> {
+    Some(match &kind {
+        b"avc1" | b"avc2" | b"avc3" | b"avc4" | b"dvav" | b"dva1" => (Codec::H264, *b"avcC"),
+        b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => (Codec::Hevc, *b"hvcC"),
+        b"av01" | b"dav1" => (Codec::Av1, *b"av1C"),
+        b"vp09" => (Codec::Vp9, *b"vpcC"),
+        b"vp08" => (Codec::Vp8, *b"vpcC"),
+        _ => return None,
+    })
+}
+
+/// The original format of a protected sample entry (`encv`, `enca`, ...: clause 8.12), for messages;
+/// `None` for an entry that is not protected.
+pub(super) fn protection(entry: &Mp4Box, fields_len: usize) -> Option<String> {
+    if !matches!(&entry.kind, b"encv" | b"enca" | b"enct" | b"encs" | b"drms" | b"drmi") {
+        return None;
+    }
+    let find = |parent: &Mp4Box, skip, kind: &[u8; 4]| {
+        parent.children(skip).filter_map(Result::ok).find(|child| child.kind == *kind)
+    };
+    let sinf = find(entry, fields_len, b"sinf");
+    let word = |kind: &[u8; 4], at: usize| {
+        let found = find(sinf.as_ref()?, 0, kind)?;
+        Some(FourCc(found.payload.get(at..at + 4)?.try_into().ok()?).to_string())
+    };
+    let format = word(b"frma", 0).unwrap_or_else(|| "unknown".into());
+    let scheme = word(b"schm", 4).unwrap_or_else(|| "unknown".into());
+    Some(format!("encrypted samples (sample entry {}, format {format}, scheme {scheme})", FourCc(entry.kind)))
+}
+
+/// Reads a visual sample entry; `None` where the codec is not one of ours.
+pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
+    let Some((codec, config_kind)) = codec_of(entry.kind) else { return Ok(None) };
+    let side = |at| be_u16(&entry.payload, at).map(u32::from);
+    let stated = side(24).zip(side(26)).and_then(|(width, height)| Dimensions::new(width, height));
+
+    let (mut config, mut color, mut aspect) = (None, None, None);
+    for child in entry.children(VISUAL_FIELDS_LEN) {
+        let child = child?;
+        match &child.kind {
+            kind if *kind == config_kind && config.is_none() => config = Some(child),
+            b"colr" if color.is_none() => color = colour(&child.payload),
+            b"pasp" if aspect.is_none() => {
+                let (h, v) = (be_u32(&child.payload, 0), be_u32(&child.payload, 4));
+                aspect = h.zip(v).and_then(|(h, v)| Rational::new(h, v));
+            }
+            _ => {}
+        }
+    }
+    let layout = layout(entry, codec, config.as_ref())?;
+    let config = config.map(|config| match codec {
+        // The record of a vpcC box starts behind version and flags.
+        Codec::Vp8 | Codec::Vp9 => config.payload.slice(config.payload.len().min(4)..),
+        _ => config.payload,
+    });
+    let dimensions = coded_dimensions(codec, config.as_ref())
+        .or(stated)
+        .ok_or_else(|| entry.broken("states no picture size"))?;
+    Ok(Some(VideoTrack {
+        color: color.unwrap_or_default(),
+        sample_aspect_ratio: aspect,
+        codec_config: config,
+        ..VideoTrack::new(codec, layout, dimensions)
+    }))
+}
+
+/// The size that the codec configuration states, cropped.
+fn coded_dimensions(_codec: Codec, _config: Option<&Bytes>) -> Option<Dimensions> {
+    None
+}
+
+fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<BitstreamLayout> {
+    // ISO/IEC 14496-15 5.3.3.1 and 8.3.3.1: lengthSizeMinusOne.
+    let length_size = |at: usize| {
+        let config = config.ok_or_else(|| entry.broken("has no codec configuration box"))?;
+        match config.payload.get(at).map(|byte| (byte & 3) + 1) {
+            Some(3) => Err(config.broken("asks for NAL unit lengths of 3 bytes")),
+            Some(size) => Ok(size),
+            None => Err(config.broken("is too short")),
+        }
+    };
+    Ok(match codec {
+        Codec::H264 => BitstreamLayout::Avcc { length_size: length_size(4)? },
+        Codec::Hevc => BitstreamLayout::Hvcc { length_size: length_size(21)? },
+        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => BitstreamLayout::elementary(codec),
+    })
+}
+
+/// `colr` box: `nclx` (clause 12.1.5) or QuickTime's `nclc`; ICC profiles say nothing here.
+fn colour(payload: &[u8]) -> Option<ColorInfo> {
+    let range = match payload.get(..4)? {
+        b"nclx" => Some(if payload.get(10)? & 0x80 != 0 { ColorRange::Full } else { ColorRange::Limited }),
+        b"nclc" => None,
+        _ => return None,
+    };
+    // Code points are 8 bits wide in H.273; 2 means "not stated".
+    let code = |at| be_u16(payload, at).map(|code| u8::try_from(code).unwrap_or(2));
+    Some(ColorInfo {
+        primaries: ColorPrimaries::from_code(code(4)?),
+        transfer: TransferCharacteristics::from_code(code(6)?),
+        matrix: MatrixCoefficients::from_code(code(8)?),
+        range,
+    })
+}
+
+/// Bytes of one PCM frame of a QuickTime sound description whose sample table counts frames of "1 byte".
+///
+/// # Errors
+/// [`Error::Unsupported`] for compressed sound in that form: its samples are fractions of packets.
+pub(super) fn quicktime_pcm_frame(entry: &Mp4Box) -> Result<u32> {
+    let unsupported = || {
+        Err(Error::unsupported(format!(
+            "QuickTime sound {} with a sample table that counts single PCM frames",
+            FourCc(entry.kind)
+        )))
+    };
+    let field = |at| be_u16(&entry.payload, at).ok_or_else(|| entry.broken("is too short"));
+    let (version, channels, bits) = (field(8)?, field(16)?, field(18)?);
+    let bytes_per_value = match &entry.kind {
+        b"raw " | b"twos" | b"sowt" | b"NONE" => u32::from(bits.div_ceil(8)),
+        b"ulaw" | b"alaw" => 1,
+        b"in24" => 3,
+        b"in32" | b"fl32" => 4,
+        b"fl64" => 8,
+        _ => return unsupported(),
+    };
+    // Version 2 counts its channels elsewhere, and its tables count bytes properly.
+    if version > 1 || channels == 0 || bytes_per_value == 0 {
+        return unsupported();
+    }
+    Ok(bytes_per_value * u32::from(channels))
+}

@@ -1,0 +1,237 @@
+//! Movie fragments (ISO/IEC 14496-12 clause 8.8): one `moof` at a time, read in place.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use shiguredo_mp4::boxes::{TfdtBox, TfhdBox, TrunBox};
+
+use super::boxes::{Mp4Box, be_u32};
+use super::movie::{FragmentDefaults, MovieTrack};
+use super::tables::Entry;
+use crate::error::{Error, Result};
+
+/// `sample_flags` (clause 8.8.3.1): not a sync sample; depends on others.
+const NON_SYNC: u32 = 0x0001_0000;
+const DEPENDS_ON_OTHERS: u32 = 0x0100_0000;
+
+/// One `trun`: samples stored one after the other.
+struct Run {
+    fields: u32,
+    /// Bytes per sample in `table`; zero when everything is a default.
+    stride: usize,
+    table: Bytes,
+    count: u32,
+    done: u32,
+    offset: u64,
+    defaults: FragmentDefaults,
+    first_flags: Option<u32>,
+}
+
+impl Run {
+    fn parse(trun: &Mp4Box, defaults: FragmentDefaults, file_len: u64) -> Result<(Self, Option<i32>)> {
+        let (_, fields) = trun.version_flags()?;
+        let word = |at| be_u32(&trun.payload, at).ok_or_else(|| trun.broken("is too short"));
+        let count = word(4)?;
+        let mut at = 8;
+        let mut optional = |flag: u32| -> Result<Option<u32>> {
+            if fields & flag == 0 {
+                return Ok(None);
+            }
+            at += 4;
+            word(at - 4).map(Some)
+        };
+        let data_offset = optional(TrunBox::FLAG_DATA_OFFSET_PRESENT)?.map(|v| v as i32);
+        let first_flags = optional(TrunBox::FLAG_FIRST_SAMPLE_FLAGS_PRESENT)?;
+        let per_sample = fields
+            & (TrunBox::FLAG_SAMPLE_DURATION_PRESENT
+                | TrunBox::FLAG_SAMPLE_SIZE_PRESENT
+                | TrunBox::FLAG_SAMPLE_FLAGS_PRESENT
+                | TrunBox::FLAG_SAMPLE_COMPOSITION_TIME_OFFSETS_PRESENT);
+        let stride = per_sample.count_ones() as usize * 4;
+        let table = trun.payload.slice(at.min(trun.payload.len())..);
+        if table.len().checked_div(stride).is_some_and(|room| room < count as usize) {
+            return Err(
+                trun.broken(&format!("claims {count} samples, but has room for {}", table.len() / stride))
+            );
+        }
+        // Sizes that cost no bytes in the box are held against the file, so that a count of 2^32 ends here.
+        if fields & TrunBox::FLAG_SAMPLE_SIZE_PRESENT == 0
+            && (u64::from(count) * u64::from(defaults.size) > file_len
+                || (defaults.size == 0 && stride == 0 && count > 1))
+        {
+            return Err(trun.broken(&format!(
+                "claims {count} samples of {} bytes in a file of {file_len} bytes",
+                defaults.size
+            )));
+        }
+        Ok((Self { fields, stride, table, count, done: 0, offset: 0, defaults, first_flags }, data_offset))
+    }
+
+    /// Size, duration, flags and composition offset of sample `index` of the run.
+    fn sample(&self, index: u32) -> (u32, u32, u32, i32) {
+        let mut at = index as usize * self.stride;
+        let mut field = |flag: u32, default: u32| {
+            if self.fields & flag == 0 {
+                return default;
+            }
+            at += 4;
+            be_u32(&self.table, at - 4).unwrap_or(default)
+        };
+        let duration = field(TrunBox::FLAG_SAMPLE_DURATION_PRESENT, self.defaults.duration);
+        let size = field(TrunBox::FLAG_SAMPLE_SIZE_PRESENT, self.defaults.size);
+        let flags = match self.first_flags {
+            Some(first) if index == 0 => {
+                field(TrunBox::FLAG_SAMPLE_FLAGS_PRESENT, 0);
+                first
+            }
+            _ => field(TrunBox::FLAG_SAMPLE_FLAGS_PRESENT, self.defaults.flags),
+        };
+        let shift = field(TrunBox::FLAG_SAMPLE_COMPOSITION_TIME_OFFSETS_PRESENT, 0) as i32;
+        (size, duration, flags, shift)
+    }
+
+    fn byte_len(&self) -> u64 {
+        if self.fields & TrunBox::FLAG_SAMPLE_SIZE_PRESENT == 0 {
+            return u64::from(self.count) * u64::from(self.defaults.size);
+        }
+        (0..self.count).map(|index| u64::from(self.sample(index).0)).sum()
+    }
+
+    fn least_composition_offset(&self) -> i32 {
+        if self.fields & TrunBox::FLAG_SAMPLE_COMPOSITION_TIME_OFFSETS_PRESENT == 0 {
+            return 0;
+        }
+        (0..self.count).map(|index| self.sample(index).3).min().unwrap_or(0)
+    }
+}
+
+/// The samples of one track that the fragments read so far hold and that were not given out yet.
+#[derive(Default)]
+pub(super) struct FragmentQueue {
+    runs: VecDeque<Run>,
+    /// Decoding time of the next sample.
+    pub(super) next_dts: i64,
+    /// Samples of the current fragment given out.
+    given: u64,
+}
+
+impl FragmentQueue {
+    /// Drops what is queued.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+    }
+
+    /// The next sample, numbered within its fragment.
+    pub(super) fn advance(&mut self, sound: bool) -> Option<Entry> {
+        loop {
+            let run = self.runs.front_mut()?;
+            if run.done >= run.count {
+                self.runs.pop_front();
+                continue;
+            }
+            let (size, duration, flags, shift) = run.sample(run.done);
+            let entry = Entry {
+                number: self.given + 1,
+                offset: run.offset,
+                size,
+                dts: self.next_dts,
+                cts: self.next_dts.saturating_add(shift.into()),
+                duration,
+                sync: sound || flags & (NON_SYNC | DEPENDS_ON_OTHERS) == 0,
+                description: run.defaults.description,
+            };
+            run.done += 1;
+            run.offset = run.offset.saturating_add(size.into());
+            self.given += 1;
+            self.next_dts = self.next_dts.saturating_add(duration.into());
+            return Some(entry);
+        }
+    }
+}
+
+/// What a fragment holds of one track.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// Index of the track.
+    pub(super) track: usize,
+    /// Decoding time of the first sample.
+    pub(super) dts: i64,
+    /// Largest negative composition offset, as a positive number.
+    pub(super) dts_shift: i64,
+}
+
+/// Queues the samples of one `moof`. Returns the tracks that have any.
+pub(super) fn queue_fragment(
+    moof: &Mp4Box,
+    tracks: &[MovieTrack],
+    queues: &mut [FragmentQueue],
+    file_len: u64,
+) -> Result<Vec<Start>> {
+    let mut starts: Vec<Start> = Vec::new();
+    // Where the data of the next track fragment begins if it does not say.
+    let mut implied_base = moof.offset;
+    for child in moof.children(0) {
+        let traf = child?;
+        if traf.kind != *b"traf" {
+            continue;
+        }
+        let tfhd: TfhdBox = traf.need(b"tfhd")?.decode()?;
+        let known = tracks.iter().position(|track| track.public.id.0 == tfhd.track_id);
+        let trex = known.and_then(|index| tracks.get(index)).map(|track| track.defaults).unwrap_or_default();
+        let defaults = FragmentDefaults {
+            description: tfhd.sample_description_index.unwrap_or(trex.description).max(1),
+            duration: tfhd.default_sample_duration.unwrap_or(trex.duration),
+            size: tfhd.default_sample_size.unwrap_or(trex.size),
+            flags: tfhd.default_sample_flags.map_or(trex.flags, |flags| flags.get()),
+        };
+        // Clause 8.8.7.1: an explicit base, else the moof, else the end of the data before.
+        let base = match tfhd.base_data_offset {
+            Some(offset) => offset,
+            None if tfhd.default_base_is_moof => moof.offset,
+            None => implied_base,
+        };
+        let mut runs: Vec<Run> = Vec::new();
+        let mut at = base;
+        for child in traf.children(0) {
+            let trun = child?;
+            if trun.kind != *b"trun" {
+                continue;
+            }
+            let (mut run, data_offset) = Run::parse(&trun, defaults, file_len)?;
+            if let Some(shift) = data_offset {
+                at = base
+                    .checked_add_signed(shift.into())
+                    .ok_or_else(|| trun.broken(&format!("points {shift} bytes from offset {base}")))?;
+            }
+            run.offset = at;
+            at = at.saturating_add(run.byte_len());
+            runs.push(run);
+        }
+        implied_base = at;
+        let Some(index) = known else { continue };
+        let Some(queue) = queues.get_mut(index) else { continue };
+        if let Some(tfdt) = traf.child(b"tfdt")? {
+            let tfdt: TfdtBox = tfdt.decode()?;
+            // A track may have several fragments in one moof; only the first finds its queue empty.
+            if queue.runs.is_empty() {
+                queue.next_dts = i64::try_from(tfdt.base_media_decode_time).map_err(|_| {
+                    Error::corrupt(format!("tfdt in the moof at offset {} is out of range", moof.offset))
+                })?;
+            }
+        }
+        if tfhd.duration_is_empty || runs.iter().all(|run| run.count == 0) {
+            if tfhd.duration_is_empty {
+                queue.next_dts = queue.next_dts.saturating_add(defaults.duration.into());
+            }
+            continue;
+        }
+        let least = runs.iter().map(Run::least_composition_offset).min();
+        let dts_shift = -i64::from(least.unwrap_or(0).min(0));
+        if queue.runs.is_empty() {
+            queue.given = 0;
+            starts.push(Start { track: index, dts: queue.next_dts, dts_shift });
+        }
+        queue.runs.extend(runs);
+    }
+    Ok(starts)
+}

@@ -1,0 +1,18 @@
+//! ISO base media file format (ISO/IEC 14496-12, 14496-14, 14496-15) and QuickTime movies.
+//!
+//! Headers are read and written with the box structures of the `shiguredo_mp4` crate. Sample tables, edit
+//! lists and fragments are read by our own code, in place: tables stay the bytes of the file, counts are
+//! checked against the bytes that are there, and a track that is not understood is carried as it is.
+
+mod boxes;
+mod demux;
+mod edits;
+mod entry;
+mod fragment;
+mod fragments;
+mod movie;
+mod range;
+mod source;
+mod tables;
+
+pub use demux::Mp4Demuxer;

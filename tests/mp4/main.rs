@@ -1,0 +1,4 @@
+//! MP4 and QuickTime files against ffmpeg and ffprobe as judges.
+
+mod demux;
+mod support;
