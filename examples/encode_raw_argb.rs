@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         index += 1;
         let mut rgb = Frame::host(pts, HostSurface::from_packed(order, size, bytes.clone())?);
         rgb.color = ColorInfo::SRGB;
-        let mut frame = transform::convert(&rgb, PixelFormat::I420)?;
+        let mut frame = transform::convert(&rgb, PixelFormat::I420)?.frame;
         while let Submit::Full(back) = session.submit(frame)? {
             frame = back;
             if let Some(packet) = session.reap_timeout(std::time::Duration::from_millis(10))? {

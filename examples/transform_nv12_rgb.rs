@@ -20,7 +20,7 @@ fn main() -> video_hw::Result<()> {
     for matrix in [MatrixCoefficients::Smpte170M, MatrixCoefficients::Bt709, MatrixCoefficients::Bt2020Ncl] {
         for range in [ColorRange::Limited, ColorRange::Full] {
             frame.color = ColorInfo { matrix, range: Some(range), ..ColorInfo::UNSPECIFIED };
-            let rgb = transform::convert(&frame, PixelFormat::Rgb24)?;
+            let rgb = transform::convert(&frame, PixelFormat::Rgb24)?.frame;
             let pixel = rgb.as_host().and_then(|s| s.plane(0)).map(|p| p.row(0)[..3].to_vec());
             println!("Y 81 Cb 90 Cr 240 in {matrix} {range:?}: {pixel:?}");
         }

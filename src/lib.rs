@@ -12,12 +12,14 @@ pub mod error;
 pub mod frame;
 pub mod output_file;
 pub mod packet;
+pub mod pipeline;
 pub mod pixel;
 pub mod queue;
-pub mod session;
 pub mod rawvideo;
+pub mod session;
 pub mod stream_io;
 pub mod time;
 pub mod transform;
 
 pub use error::{Error, Result};
+pub use pipeline::{frames, transcode};

@@ -17,11 +17,16 @@ use crate::error::Result;
 use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
 
+mod create;
 pub mod ivf;
 pub mod open;
 pub mod output_format;
 mod probe;
 mod vpx_av1;
+
+pub use create::create_muxer;
+pub use open::{Input, open_input, open_raw};
+pub use output_format::OutputFormat;
 
 /// Number of a track, unique within its container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::codec::Codec;
 use crate::container::Demuxer;
 use crate::container::ivf::IvfDemuxer;
+use crate::container::mp4::Mp4Demuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
 use crate::dimensions::Dimensions;
@@ -101,7 +102,7 @@ pub fn open_raw(
 /// MP4 needs its index, which may lie behind the samples.
 fn open_mp4(source: Source, path: &Path) -> Result<Input> {
     match source {
-        Source::File(_file) => Err(Error::unsupported(format!("MP4 ({})", path.display()))),
+        Source::File(file) => Ok(Input::Demuxer(Box::new(Mp4Demuxer::open(file, path.to_owned())?))),
         Source::Pipe(_) => Err(Error::Unsupported {
             feature: format!("MP4 from a pipe ({})", name_of(path)),
             remedy: "it needs a seekable file: save it first".into(),

@@ -38,6 +38,15 @@ const NAMES: [(OutputFormat, &str, &[&str]); 7] = [
 ];
 
 impl OutputFormat {
+    /// The codec that the format alone decides.
+    pub const fn implied_codec(self) -> Option<Codec> {
+        match self {
+            Self::Elementary(codec) => Some(codec),
+            Self::Ivf => Some(Codec::Av1),
+            Self::Mp4 | Self::Y4m | Self::RawVideo | Self::PngSequence => None,
+        }
+    }
+
     /// The format for `path`: the `explicit` one, where there is one, else the one that the extension
     /// means. `-` (standard output) has no extension and needs an explicit one.
     ///

@@ -100,11 +100,9 @@ impl<'a> Export<'a> {
         let started = Instant::now();
         let kind = match &self.target {
             ExportTarget::Null => None,
-            ExportTarget::File(path) => {
-                Some(OutputFormat::from_path(path, self.output_format.as_deref())?)
-            }
+            ExportTarget::File(path) => Some(OutputFormat::from_path(path, self.output_format.as_deref())?),
         };
-        if kind == Some(OutputFormat::Png) {
+        if kind == Some(OutputFormat::PngSequence) {
             self.filter.format = Some(PixelFormat::Rgb24);
         }
         let mut source = FrameSource::open(&self.input, &self.source)?;
@@ -142,7 +140,8 @@ impl<'a> Export<'a> {
         state.elapsed = started.elapsed();
         reporter.update(true, || state);
         if state.frames == 0 {
-            let what = format!("{} ({}) holds no frame in the wanted part", self.input.display(), info.format);
+            let what =
+                format!("{} ({}) holds no frame in the wanted part", self.input.display(), info.format);
             return Err(Error::corrupt_fatal(what));
         }
         sink.finish()?;
@@ -189,7 +188,7 @@ impl Sink {
             return Ok(Self::Null);
         };
         let inputs = std::slice::from_ref(&job.input);
-        if kind == OutputFormat::Png {
+        if kind == OutputFormat::PngSequence {
             let pattern = PngPattern::parse(path)?;
             return Ok(Self::Images(Box::new(PngSequenceWriter::new(pattern, job.overwrite, inputs))));
         }
@@ -197,11 +196,14 @@ impl Sink {
         let output = file.writer();
         let writer: Box<dyn FrameWriter> = match kind {
             OutputFormat::Y4m => Box::new(Y4mWriter::new(output, path, format)?),
-            OutputFormat::Raw => Box::new(RawWriter::new(output, path, format.format, format.dimensions)),
+            OutputFormat::RawVideo => {
+                Box::new(RawWriter::new(output, path, format.format, format.dimensions))
+            }
             other => {
                 return Err(Error::Unsupported {
                     feature: format!("decoding to {other}"),
-                    remedy: "decode writes .yuv, .y4m and .png; use transcode for compressed files".to_owned(),
+                    remedy: "decode writes .yuv, .y4m and .png; use transcode for compressed files"
+                        .to_owned(),
                 });
             }
         };

@@ -36,6 +36,8 @@ pub struct FilterSummary {
     pub scaled: u64,
     /// Frames converted to another pixel format.
     pub converted: u64,
+    /// Whether a conversion had to assume a colour that the stream does not state.
+    pub assumed_color: bool,
     /// Time spent.
     pub busy: std::time::Duration,
 }
@@ -112,7 +114,9 @@ impl FrameFilter {
             self.summary.scaled += 1;
         }
         if let Some(format) = self.options.format.filter(|f| *f != frame.format) {
-            frame = transform::convert(&frame, format)?;
+            let converted = transform::convert(&frame, format)?;
+            self.summary.assumed_color |= converted.assumed_color;
+            frame = converted.frame;
             self.summary.converted += 1;
         }
         self.summary.busy += start.elapsed();

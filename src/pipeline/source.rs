@@ -132,7 +132,9 @@ impl FrameSource {
     /// When the file cannot be read, has no video, or nothing here decodes it.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
         let input = match &options.raw {
-            Some(format) => Input::Frames(open_raw(path, format)?),
+            Some(format) => {
+                Input::Frames(open_raw(path, format.format, format.dimensions, format.frame_rate)?)
+            }
             None => open_input(path)?,
         };
         let window = Window::new(options.start, options.duration);
@@ -434,9 +436,8 @@ enum Place {
 
 impl Window {
     fn new(start: Option<Duration>, duration: Option<Duration>) -> Self {
-        let at = |d: Duration| {
-            Timestamp::new(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX), TimeBase::NANOS)
-        };
+        let at =
+            |d: Duration| Timestamp::new(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX), TimeBase::NANOS);
         let end = duration.map(|d| at(start.unwrap_or_default().saturating_add(d)));
         Self { start: start.map(at), end }
     }

@@ -18,9 +18,7 @@ use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::backend::{Backend, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
-use crate::container::{
-    Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
-};
+use crate::container::{Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -362,7 +360,10 @@ impl<'a> Transcode<'a> {
             None => pick_input_format(self.encode_backend, codec, native)?,
         };
         if format.bit_depth() < native.bit_depth() {
-            notes.push(format!("{native} becomes {format}: {} bit are lost", native.bit_depth() - format.bit_depth()));
+            notes.push(format!(
+                "{native} becomes {format}: {} bit are lost",
+                native.bit_depth() - format.bit_depth()
+            ));
         }
         let size = self.filter.size.unwrap_or(first.dimensions);
         // Every frame is brought to the encoder's format; frames of another size are an error unless a size
@@ -387,7 +388,11 @@ impl<'a> Transcode<'a> {
 
 fn no_frames(source: &FrameSource) -> Error {
     let info = source.info();
-    Error::corrupt_fatal(format!("{} ({}) holds no frame in the wanted part", info.path.display(), info.format))
+    Error::corrupt_fatal(format!(
+        "{} ({}) holds no frame in the wanted part",
+        info.path.display(),
+        info.format
+    ))
 }
 
 fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, info: &SourceInfo) -> Track {
@@ -500,9 +505,8 @@ impl Writer<'_, '_> {
         if let Some(dts) = packet.dts {
             self.passthrough.advance(self.muxer, dts)?;
         }
-        let shown_until = packet.pts.map(|t| {
-            t.offset(packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0))
-        });
+        let shown_until =
+            packet.pts.map(|t| t.offset(packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0)));
         self.end = self.end.max(shown_until);
         self.samples += 1;
         self.bytes += packet.data.len() as u64;

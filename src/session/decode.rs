@@ -401,7 +401,7 @@ fn finish(frame: Frame, output: DecodeOutputMode) -> Result<Frame> {
     match output {
         DecodeOutputMode::MetadataOnly => Ok(Frame { surface: Surface::None, ..frame }),
         DecodeOutputMode::NativeSurface => Ok(frame),
-        DecodeOutputMode::CpuRgb => transform::convert(&frame, PixelFormat::Rgb24),
+        DecodeOutputMode::CpuRgb => Ok(transform::convert(&frame, PixelFormat::Rgb24)?.frame),
     }
 }
 

@@ -39,7 +39,12 @@ pub(super) const fn channels(format: PixelFormat) -> Option<Channels> {
 }
 
 /// Reorders channels. New alpha is opaque.
-pub(super) fn reorder(host: &HostSurface, from: Channels, to: Channels, format: PixelFormat) -> Result<HostSurface> {
+pub(super) fn reorder(
+    host: &HostSurface,
+    from: Channels,
+    to: Channels,
+    format: PixelFormat,
+) -> Result<HostSurface> {
     let width = host.dimensions().width() as usize;
     let mut out = vec![255_u8; host.dimensions().pixels() as usize * to.step];
     for (row, target) in plane(host, 0)?.iter_rows().zip(out.chunks_exact_mut(width * to.step)) {
@@ -85,12 +90,17 @@ fn refused(error: &YuvError) -> Error {
 }
 
 fn stride(plane: &Plane) -> Result<u32> {
-    u32::try_from(plane.stride())
-        .map_err(|_| Error::invalid(format!("a stride of {} bytes; the most is {}", plane.stride(), u32::MAX)))
+    u32::try_from(plane.stride()).map_err(|_| {
+        Error::invalid(format!("a stride of {} bytes; the most is {}", plane.stride(), u32::MAX))
+    })
 }
 
 /// Y'CbCr to packed R, G, B; `None` for what the library does not convert.
-pub(super) fn from_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> Option<Result<HostSurface>> {
+pub(super) fn from_yuv(
+    host: &HostSurface,
+    to: PixelFormat,
+    meaning: &Meaning,
+) -> Option<Result<HostSurface>> {
     let numbers = numbers(host, meaning)?;
     let step = channels(to)?.step;
     let (base, rotate) = alpha_last(to);
@@ -119,7 +129,8 @@ type Done = Option<Result<()>>;
 
 fn planar8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
     use PixelFormat::{Bgr24, Bgra, I420, I422, I444, Rgb24, Rgba};
-    type Convert = fn(&YuvPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
+    type Convert =
+        fn(&YuvPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
     let convert: Convert = match (host.format(), to) {
         (I420, Rgb24) => yuv::yuv420_to_rgb,
         (I420, Bgr24) => yuv::yuv420_to_bgr,
@@ -214,7 +225,8 @@ fn gray8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Do
 /// taking the planes apart first.
 fn planar16(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
     use PixelFormat::{Bgr24, Bgra, I010, I012, P010, P016, Rgb24, Rgba};
-    type Convert = fn(&YuvPlanarImage<u16>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
+    type Convert =
+        fn(&YuvPlanarImage<u16>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
     let convert: Convert = match (host.format(), to) {
         (I010 | P010, Rgb24) => yuv::i010_to_rgb,
         (I010 | P010, Bgr24) => yuv::i010_to_bgr,

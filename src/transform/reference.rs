@@ -129,8 +129,7 @@ impl Source<'_> {
         if format.is_rgb() {
             return apply(&self.meaning.matrix.to_yuv, self.rgb(x, y));
         }
-        let [luma, chroma] =
-            Quantiser::pair(depth(format), self.meaning.range, self.meaning.matrix.identity);
+        let [luma, chroma] = Quantiser::pair(depth(format), self.meaning.range, self.meaning.matrix.identity);
         let value = |component| chroma.value(self.code(component, x, y));
         let gray = format.chroma() == Some(Chroma::Monochrome);
         let (cb, cr) = if gray { (0.0, 0.0) } else { (value(1), value(2)) };

@@ -89,7 +89,8 @@ fn resample(source: &Samples, host: &HostSurface, to: PixelFormat, index: usize)
                 // Past the last row or column of an odd picture, the last one stands in: the same mean.
                 let row = ((y * down + dy) >> repeat_y).min(source.rows - 1) * source.width;
                 for dx in 0..across {
-                    sum += u32::from(source.data[row + ((x * across + dx) >> repeat_x).min(source.width - 1)]);
+                    sum +=
+                        u32::from(source.data[row + ((x * across + dx) >> repeat_x).min(source.width - 1)]);
                 }
             }
             data.push((sum / count as u32) as u16);

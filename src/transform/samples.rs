@@ -69,7 +69,8 @@ pub(super) fn load(host: &HostSurface, component: usize) -> Result<Samples> {
 }
 
 pub(super) fn plane(host: &HostSurface, index: usize) -> Result<&Plane> {
-    host.plane(index).ok_or_else(|| Error::invalid(format!("the {} picture has no plane {index}", host.format())))
+    host.plane(index)
+        .ok_or_else(|| Error::invalid(format!("the {} picture has no plane {index}", host.format())))
 }
 
 /// Builds a picture from its components.

@@ -60,13 +60,15 @@ pub fn scale(frame: &Frame, to: Dimensions, filter: ScaleFilter) -> Result<Frame
     let surface = match format.layout() {
         PlaneLayout::PackedRgb(3) => {
             let plane = plane(source, 0)?;
-            let row = scale_bytes::<3>(plane, source.dimensions(), to, |a, b| scaler.plan_rgb_resampling(a, b))?;
+            let row =
+                scale_bytes::<3>(plane, source.dimensions(), to, |a, b| scaler.plan_rgb_resampling(a, b))?;
             HostSurface::new(format, to, [row])?
         }
         PlaneLayout::PackedRgb(_) => {
             let plane = plane(source, 0)?;
-            let row =
-                scale_bytes::<4>(plane, source.dimensions(), to, |a, b| scaler.plan_rgba_resampling(a, b, false))?;
+            let row = scale_bytes::<4>(plane, source.dimensions(), to, |a, b| {
+                scaler.plan_rgba_resampling(a, b, false)
+            })?;
             HostSurface::new(format, to, [row])?
         }
         PlaneLayout::PlanarRgbF32 => {

@@ -43,7 +43,11 @@ fn explore() {
         ("fragdelay", format!("{b} -movflags frag_keyframe+delay_moov"), "a.mp4"),
         ("negcts", format!("{b} -movflags negative_cts_offsets"), "a.mp4"),
         ("vfr", format!("{PICTURE} -vf setpts='N*N*0.02+N/25/TB' -vsync vfr -c:v libx264 -bf 3"), "a.mp4"),
-        ("hevc", format!("{PICTURE} -c:v libx265 -preset ultrafast -x265-params log-level=error:bframes=3"), "a.mp4"),
+        (
+            "hevc",
+            format!("{PICTURE} -c:v libx265 -preset ultrafast -x265-params log-level=error:bframes=3"),
+            "a.mp4",
+        ),
         ("vp9", format!("{PICTURE} -c:v libvpx-vp9 -deadline realtime -cpu-used 8"), "a.mp4"),
         ("av1", format!("{PICTURE} -c:v libsvtav1 -preset 12"), "a.mp4"),
         ("pcm", format!("{PICTURE} {SOUND} -c:v libx264 -bf 2 -c:a pcm_s16le"), "a.mov"),

@@ -61,7 +61,10 @@ pub(crate) fn probe(path: &Path, stream: usize) -> Vec<Row> {
     );
     let row = |line: &str| {
         let field = |name: &str| {
-            line.split('|').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).unwrap_or("N/A").to_owned()
+            line.split('|')
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+                .unwrap_or("N/A")
+                .to_owned()
         };
         let flags = field("flags");
         Row {

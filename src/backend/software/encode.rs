@@ -63,7 +63,9 @@ impl SoftwareEncoder {
 
     fn check<'a>(&self, frame: &'a Frame) -> Result<&'a HostSurface> {
         let Some(host) = frame.as_host() else {
-            return Err(Error::invalid("the frame has no picture in host memory; download it before encoding"));
+            return Err(Error::invalid(
+                "the frame has no picture in host memory; download it before encoding",
+            ));
         };
         if host.dimensions() != self.config.dimensions || host.format() != self.config.format {
             return Err(Error::invalid(format!(

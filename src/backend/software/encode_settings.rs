@@ -93,7 +93,9 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
     let software = match backend {
         BackendEncodeConfig::None => SoftwareEncodeConfig::default(),
         BackendEncodeConfig::Software(software) => software.clone(),
-        BackendEncodeConfig::Nvidia(_) => return Err(refuse("backend settings", "nvidia", "none or software")),
+        BackendEncodeConfig::Nvidia(_) => {
+            return Err(refuse("backend settings", "nvidia", "none or software"));
+        }
         BackendEncodeConfig::VideoToolbox(_) => {
             return Err(refuse("backend settings", "videotoolbox", "none or software"));
         }
@@ -213,12 +215,16 @@ fn level(config: &CommonEncodeConfig) -> Result<u8> {
     let rate = config.frame_rate;
     let per_second = (frame * u64::from(rate.num())).div_ceil(u64::from(rate.den()));
     let bits = match config.rate_control {
-        Some(RateControl::Cbr { bitrate_bps: bits } | RateControl::Vbr { avg_bps: bits, .. }) => u64::from(bits),
+        Some(RateControl::Cbr { bitrate_bps: bits } | RateControl::Vbr { avg_bps: bits, .. }) => {
+            u64::from(bits)
+        }
         _ => 0,
     };
     LEVELS
         .iter()
-        .find(|&&(_, max_rate, max_frame, max_bits)| per_second <= max_rate && frame <= max_frame && bits <= max_bits)
+        .find(|&&(_, max_rate, max_frame, max_bits)| {
+            per_second <= max_rate && frame <= max_frame && bits <= max_bits
+        })
         .map(|&(idc, ..)| idc)
         .ok_or_else(|| {
             let max = LEVELS[LEVELS.len() - 1].1 / frame.max(1);

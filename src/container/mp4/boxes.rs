@@ -123,7 +123,8 @@ impl Mp4Box {
 
     /// Version and flags of a full box.
     pub(super) fn version_flags(&self) -> Result<(u8, u32)> {
-        let word = be_u32(&self.payload, 0).ok_or_else(|| self.broken("is too short for version and flags"))?;
+        let word =
+            be_u32(&self.payload, 0).ok_or_else(|| self.broken("is too short for version and flags"))?;
         Ok(((word >> 24) as u8, word & 0x00FF_FFFF))
     }
 
@@ -179,7 +180,12 @@ impl Iterator for Children<'_> {
         }
         let bytes = payload.slice(self.at..self.at + len);
         self.at += len;
-        Some(Ok(Mp4Box { kind: header.kind, offset, payload: bytes.slice(header.header_len as usize..), bytes }))
+        Some(Ok(Mp4Box {
+            kind: header.kind,
+            offset,
+            payload: bytes.slice(header.header_len as usize..),
+            bytes,
+        }))
     }
 }
 

@@ -292,8 +292,8 @@ fn name_track(error: Error, track: &MovieTrack) -> Error {
 
 /// Boxes that a file may begin with (ISO/IEC 14496-12 clause 6.2 and QuickTime).
 const FIRST_BOXES: [&[u8; 4]; 14] = [
-    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx", b"uuid", b"meta",
-    b"udta", b"PICT",
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"sidx", b"uuid",
+    b"meta", b"udta", b"PICT",
 ];
 
 /// Walks over the top-level boxes to the movie header.

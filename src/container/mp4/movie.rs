@@ -110,12 +110,11 @@ impl MovieTrack {
 
         let mut refusal = None;
         let edits = match trak.child(b"edts")?.map(|edts| edts.child(b"elst")).transpose()?.flatten() {
-            Some(elst) => {
-                Edits::parse(&elst, TimeBase::per_second(mvhd.timescale), time_base).unwrap_or_else(|e| {
+            Some(elst) => Edits::parse(&elst, TimeBase::per_second(mvhd.timescale), time_base)
+                .unwrap_or_else(|e| {
                     refusal = Some(e);
                     Edits::none()
-                })
-            }
+                }),
             None => Edits::none(),
         };
         if let Some(format) = entry::protection(main, entry_fields_len(&hdlr.handler_type)) {
@@ -175,7 +174,8 @@ impl MovieTrack {
             copy,
             video,
         };
-        let usable_entries = entries.iter().map(|e| interchangeable(e, main, public.video.as_ref())).collect();
+        let usable_entries =
+            entries.iter().map(|e| interchangeable(e, main, public.video.as_ref())).collect();
         let mut track = Self {
             public,
             table,
@@ -305,7 +305,9 @@ fn matrix(movie: &[i32; 9], track: &[i32; 9]) -> Option<[i32; 9]> {
         for column in 0..3 {
             let sum: i64 = [(0, 16), (1, 16), (2, 30)]
                 .iter()
-                .map(|&(k, shift)| (i64::from(track[row * 3 + k]) * i64::from(movie[k * 3 + column])) >> shift)
+                .map(|&(k, shift)| {
+                    (i64::from(track[row * 3 + k]) * i64::from(movie[k * 3 + column])) >> shift
+                })
                 .sum();
             product[row * 3 + column] = sum.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
         }

@@ -131,9 +131,9 @@ impl HevcDecoder {
 
     fn deliver(&mut self, serial: u64, frame: &Frame) {
         let picture = &frame.picture;
-        let depth = if picture.bit_depth_luma == picture.bit_depth_chroma { picture.bit_depth_luma } else { 0 };
-        let shape =
-            PictureShape::new(frame.width, frame.height, PixelFormat::planar(Chroma::Yuv420, depth));
+        let depth =
+            if picture.bit_depth_luma == picture.bit_depth_chroma { picture.bit_depth_luma } else { 0 };
+        let shape = PictureShape::new(frame.width, frame.height, PixelFormat::planar(Chroma::Yuv420, depth));
         let shape = match shape {
             Ok(shape) => shape,
             Err(error) => return self.output.failed(serial, error),
@@ -185,7 +185,8 @@ impl DecoderBackend for HevcDecoder {
         self.deliver_ready();
         // What waits for its turn stays open; everything else will never come out.
         let waiting = |dpb: &[rusty_h265::decoder::DpbEntry], serial: u64| {
-            dpb.iter().any(|e| e.needed_for_output && e.pts.and_then(|p| u64::try_from(p).ok()) == Some(serial))
+            dpb.iter()
+                .any(|e| e.needed_for_output && e.pts.and_then(|p| u64::try_from(p).ok()) == Some(serial))
         };
         if !waiting(self.library.dpb(), serial) {
             self.output.no_picture(serial, kind.why_no_picture());

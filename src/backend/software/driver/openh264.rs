@@ -97,8 +97,11 @@ struct Vtable {
     initialize_ext: unsafe extern "C" fn(*mut sys::ISVCEncoder, *const sys::SEncParamExt) -> c_int,
     default_params: unsafe extern "C" fn(*mut sys::ISVCEncoder, *mut sys::SEncParamExt) -> c_int,
     uninitialize: unsafe extern "C" fn(*mut sys::ISVCEncoder) -> c_int,
-    encode_frame:
-        unsafe extern "C" fn(*mut sys::ISVCEncoder, *const sys::SSourcePicture, *mut sys::SFrameBSInfo) -> c_int,
+    encode_frame: unsafe extern "C" fn(
+        *mut sys::ISVCEncoder,
+        *const sys::SSourcePicture,
+        *mut sys::SFrameBSInfo,
+    ) -> c_int,
     force_intra_frame: unsafe extern "C" fn(*mut sys::ISVCEncoder, bool) -> c_int,
     set_option: unsafe extern "C" fn(*mut sys::ISVCEncoder, sys::ENCODER_OPTION, *mut c_void) -> c_int,
 }
@@ -137,9 +140,8 @@ impl Encoder {
         // The library writes warnings to standard error unless told not to, before anything else.
         let mut quiet: c_int = sys::WELS_LOG_QUIET;
         // SAFETY: this option is allowed before initialisation and reads one int.
-        let code = unsafe {
-            (vtable.set_option)(object, sys::ENCODER_OPTION_TRACE_LEVEL, (&raw mut quiet).cast())
-        };
+        let code =
+            unsafe { (vtable.set_option)(object, sys::ENCODER_OPTION_TRACE_LEVEL, (&raw mut quiet).cast()) };
         if code != 0 {
             return Err(failed("SetOption(ENCODER_OPTION_TRACE_LEVEL)", code, "the log cannot be silenced"));
         }
@@ -197,10 +199,14 @@ impl Encoder {
             bPsnrV: false,
         };
         for (i, (data, stride)) in planes.into_iter().enumerate() {
-            let (width, rows) = if i == 0 { (self.width, self.height) } else { (self.width / 2, self.height / 2) };
+            let (width, rows) =
+                if i == 0 { (self.width, self.height) } else { (self.width / 2, self.height / 2) };
             let needed = stride.checked_mul(rows - 1).and_then(|n| n.checked_add(width));
             let (Ok(c_stride), Some(needed)) = (c_int::try_from(stride), needed) else {
-                return Err(Error::invalid(format!("plane {i} has a stride of {stride} bytes; the most is {}", c_int::MAX)));
+                return Err(Error::invalid(format!(
+                    "plane {i} has a stride of {stride} bytes; the most is {}",
+                    c_int::MAX
+                )));
             };
             if stride < width || data.len() < needed {
                 return Err(Error::invalid(format!(
@@ -215,9 +221,8 @@ impl Encoder {
         // SAFETY: the object is initialised; the three planes were checked to hold every row that the
         // library reads and outlive the call, in which it copies them (it never writes to its source);
         // `info` is a whole structure for the results.
-        let code = unsafe {
-            (self.vtable.encode_frame)(self.object, &raw const picture, &raw mut *self.info)
-        };
+        let code =
+            unsafe { (self.vtable.encode_frame)(self.object, &raw const picture, &raw mut *self.info) };
         if code != 0 {
             self.usable = false;
             return Err(failed("EncodeFrame", code, "the picture could not be coded"));

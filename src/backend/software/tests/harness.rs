@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use md5::{Digest, Md5};
 
 use crate::backend::software::open_decoder;
 use crate::backend::{CodedUnit, DecodeEvent, DecodedPicture, DecoderBackend};
@@ -27,19 +28,19 @@ pub(super) struct Outcome {
 impl Outcome {
     /// md5 of each 8-bit 4:2:0 picture as NV12, the form of the cros-codecs lists.
     pub(super) fn nv12_md5s(&self) -> Vec<String> {
-        self.pictures.iter().map(|p| format!("{:x}", md5::compute(nv12(host(p))))).collect()
+        self.pictures.iter().map(|p| hex(Md5::digest(nv12(host(p))).as_slice())).collect()
     }
 
     /// md5 of all pictures as one byte stream.
     pub(super) fn stream_md5(&self) -> String {
-        let mut context = md5::Context::new();
+        let mut context = Md5::new();
         let mut packed = Vec::new();
         for picture in &self.pictures {
             packed.clear();
             host(picture).write_packed(&mut packed);
-            context.consume(&packed);
+            context.update(&packed);
         }
-        format!("{:x}", context.finalize())
+        hex(context.finalize().as_slice())
     }
 
     /// The feature that the stream was refused for.
@@ -49,6 +50,10 @@ impl Outcome {
             _ => None,
         })
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn nv12(picture: &HostSurface) -> Vec<u8> {
