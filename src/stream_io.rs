@@ -42,15 +42,23 @@ pub(crate) fn read_up_to(reader: &mut impl Read, len: usize) -> io::Result<Vec<u
     Ok(out)
 }
 
+/// One read of whatever is there; 0 at the end of the input.
+pub(crate) fn read_some(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buf) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// Fills `buf`, or less at the end of the input; returns the bytes filled.
 pub(crate) fn fill(reader: &mut impl Read, buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(n) => filled = filled.saturating_add(n),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+        match read_some(reader, rest)? {
+            0 => break,
+            n => filled = filled.saturating_add(n),
         }
     }
     Ok(filled)

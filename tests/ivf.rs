@@ -1,5 +1,12 @@
 //! IVF: against ffprobe, against itself, through pipes, and against damage.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 mod streams_common;
 
 use std::io::{self, Cursor};
@@ -49,7 +56,9 @@ fn ffprobe_rows(path: &Path) -> Vec<Row> {
 fn mux<W: io::Write + io::Seek + Send>(out: W, track: &Track, samples: &[Sample]) -> u64 {
     let mut muxer = IvfMuxer::new(out, "out.ivf");
     muxer.add_track(track).unwrap();
-    samples.iter().for_each(|s| muxer.write_sample(s).unwrap());
+    for s in samples {
+        muxer.write_sample(s).unwrap();
+    }
     let summary = muxer.finish().unwrap();
     assert_eq!(summary.samples, samples.len() as u64);
     summary.bytes
@@ -127,9 +136,10 @@ fn made(dir: &Path, codec: Codec) -> Option<PathBuf> {
         return None;
     }
     let path = dir.join(format!("{codec}.ivf"));
+    let realtime = if codec == Codec::Av1 { ["-usage", "realtime"] } else { ["-deadline", "realtime"] };
     let fast = ["-cpu-used", "8", "-g", "20", "-keyint_min", "20", "-b:v", "100k"];
     let source = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=30000/1001", "-frames:v", "60", "-c:v", encoder];
-    run("ffmpeg", &[&source[..], &fast, &[text(&path)]].concat());
+    run("ffmpeg", &[&source[..], &realtime, &fast, &[text(&path)]].concat());
     Some(path)
 }
 
@@ -214,7 +224,11 @@ fn small_file(sizes: [usize; 3]) -> Vec<u8> {
     let samples: Vec<_> = sizes
         .iter()
         .enumerate()
-        .map(|(i, size)| sample(i as i64 * 5 + 7, &vec![u8::from(i > 0); *size], track.time_base))
+        .map(|(i, size)| {
+            let key = [0, 0, 0, 0x9d, 0x01, 0x2a, 16, 0, 8, 0];
+            let data = if i == 0 { &key } else { &[1; 10] };
+            sample(i as i64 * 5 + 7, &data[..*size], track.time_base)
+        })
         .collect();
     let mut out = Cursor::new(Vec::new());
     mux(&mut out, &track, &samples);
@@ -242,12 +256,12 @@ fn header_fields_are_where_they_belong() {
     assert_eq!(track.time_base, TimeBase::new(1001, 30_000).unwrap());
     assert_eq!(video.frame_rate.unwrap().to_string(), "30000/1001");
     assert_eq!(track.sample_count, None, "the header's count is not to be trusted");
-    let file = small_file([3, 4, 0]);
-    assert_eq!(file.len(), 32 + 3 * 12 + 7);
+    let file = small_file([10, 4, 0]);
+    assert_eq!(file.len(), 32 + 3 * 12 + 14);
     assert_eq!(file[24..32], [3, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(file[32..44], [3, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(file[32..44], [10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
     let read = samples(&mut IvfDemuxer::new(Cursor::new(file), "a").unwrap());
-    assert_eq!(rows(&read), [(7, 7, 3, true), (12, 12, 4, false), (17, 17, 0, false)]);
+    assert_eq!(rows(&read), [(7, 7, 10, true), (12, 12, 4, false), (17, 17, 0, false)]);
 }
 
 #[test]
@@ -273,21 +287,27 @@ fn pipes_carry_ivf_with_an_honest_frame_count() {
 fn damage_is_told_with_its_place() {
     let open = |bytes: &[u8]| IvfDemuxer::new(Cursor::new(bytes.to_vec()), "a.ivf");
     let header_error = |change: fn(&mut Vec<u8>)| {
-        let mut file = small_file([3, 4, 5]);
+        let mut file = small_file([10, 4, 5]);
         change(&mut file);
         open(&file).err().unwrap().to_string()
     };
     assert!(header_error(|f| f.truncate(31)).contains("31 of 32 bytes"));
     assert!(header_error(|f| f[0] = b'X').contains("DKIF"));
     assert!(header_error(|f| f[4] = 1).contains("version 1"));
-    assert!(header_error(|f| f[8..12].copy_from_slice(b"H\x00\x1b4")).contains(r#"H\\x00\\x1b4"#));
-    assert!(header_error(|f| f[12..14].fill(0)).contains("0x8"));
+    assert!(header_error(|f| f[8..12].copy_from_slice(b"H\x00\x1b4")).contains(r"H\\x00\\x1b4"));
+    assert!(
+        header_error(|f| {
+            f.truncate(32);
+            f[12..14].fill(0);
+        })
+        .contains("picture size")
+    );
     assert!(header_error(|f| f[16..20].fill(0)).contains("1001/0"));
 
-    let file = small_file([3, 4, 5]);
+    let file = small_file([10, 4, 5]);
     for (cut, what) in [
-        (file.len() - 1, "frame 2 at byte 63 is cut short: 4 of 5 bytes"),
-        (63 + 7, "header of frame 2 at byte 63 is cut short: 7 of 12 bytes"),
+        (file.len() - 1, "frame 2 at byte 70 is cut short: 4 of 5 bytes"),
+        (70 + 7, "header of frame 2 at byte 70 is cut short: 7 of 12 bytes"),
     ] {
         let mut demuxer = open(&file[..cut]).unwrap();
         assert!(demuxer.next_sample().unwrap().is_some());
@@ -298,11 +318,11 @@ fn damage_is_told_with_its_place() {
         assert!(demuxer.next_sample().unwrap().is_none());
     }
     let mut huge = file.clone();
-    huge[47..51].fill(0xff);
+    huge[54..58].fill(0xff);
     let mut demuxer = open(&huge).unwrap();
     assert!(demuxer.next_sample().unwrap().is_some());
     let error = demuxer.next_sample().unwrap_err();
-    assert!(error.to_string().contains("frame 1 at byte 47 claims 4294967295 bytes"), "{error}");
+    assert!(error.to_string().contains("frame 1 at byte 54 claims 4294967295 bytes"), "{error}");
     assert!(demuxer.next_sample().unwrap().is_none());
     assert!(demuxer.seek(TrackId(1), Timestamp::new(1 << 40, TimeBase::MPEG)).unwrap());
     assert_eq!(
@@ -313,8 +333,25 @@ fn damage_is_told_with_its_place() {
 }
 
 #[test]
+fn a_size_missing_in_the_header_is_found_in_the_first_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1] {
+        let Some(path) = made(dir.path(), codec) else { continue };
+        let mut file = std::fs::read(&path).unwrap();
+        let all = samples(&mut *open(&path));
+        file[12..16].fill(0);
+        let mut demuxer = IvfDemuxer::new(NonSeekable(&file[..]), "a").unwrap();
+        assert_eq!(demuxer.tracks()[0].video.as_ref().unwrap().dimensions, Dimensions::new(64, 64).unwrap());
+        assert_eq!(rows(&samples(&mut demuxer)), rows(&all), "the frame looked at is not lost");
+        let mut demuxer = IvfDemuxer::new(Cursor::new(&file[..]), "a").unwrap();
+        assert!(demuxer.seek(TrackId(1), all[45].pts.unwrap()).unwrap());
+        assert_eq!(rows(&samples(&mut demuxer)), rows(&all[40..]));
+    }
+}
+
+#[test]
 fn longer_headers_are_skipped() {
-    let mut file = small_file([3, 4, 5]);
+    let mut file = small_file([10, 4, 5]);
     file[6] = 40;
     file.splice(32..32, [0xee; 8]);
     let mut demuxer = IvfDemuxer::new(Cursor::new(file), "a").unwrap();
@@ -350,7 +387,7 @@ proptest! {
         body in prop::collection::vec(prop_oneof![Just(0u8), Just(10), any::<u8>()], 0..600),
         to in any::<i64>(),
     ) {
-        let mut file = small_file([3, 4, 5])[..32].to_vec();
+        let mut file = small_file([10, 4, 5])[..32].to_vec();
         file[8..12].copy_from_slice(&codec);
         file.extend_from_slice(&body);
         let mut demuxer = IvfDemuxer::new(Cursor::new(file.clone()), "a").unwrap();
@@ -368,7 +405,7 @@ proptest! {
 
     #[test]
     fn changed_bytes_never_panic(at in 0usize..80, value in any::<u8>(), cut in 0usize..80) {
-        let mut file = small_file([3, 4, 5]);
+        let mut file = small_file([10, 4, 5]);
         if let Some(byte) = file.get_mut(at) {
             *byte = value;
         }

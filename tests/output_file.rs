@@ -1,5 +1,12 @@
 //! Output files appear complete or not at all, and never at the price of an input.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where something is wrong"
+)]
+
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -189,7 +196,7 @@ mod unix {
         out.write_all(b"small enough to be buffered").unwrap();
         assert_eq!(out.commit().unwrap_err().to_string(), expected);
         let mut out = create(Path::new("/dev/full"), false, &[]).unwrap();
-        assert_eq!(out.write_all(&[0; 1 << 20]).unwrap_err().raw_os_error(), Some(28));
+        assert_eq!(out.write_all(&vec![0; 1 << 20]).unwrap_err().raw_os_error(), Some(28));
         assert_eq!(out.commit().unwrap_err().to_string(), expected, "the failure is remembered");
     }
 

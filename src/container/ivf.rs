@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::container::vpx_av1::{is_keyframe, self_contained_unit};
 use crate::container::{
@@ -31,10 +32,6 @@ const FRAME_COUNT_OFFSET: u64 = 24;
 /// near this is a damaged header.
 const MAX_FRAME: u32 = 256 * 1024 * 1024;
 
-/// Bytes of a frame that tell a random access point: VP8 and VP9 need 1, AV1 its sequence header and the start
-/// of its first frame header.
-const KEYFRAME_PREFIX: usize = 256;
-
 /// A time base of 1/240 or coarser is taken for the frame rate, which is what the field meant originally;
 /// finer ones (1/1000, 1/90000) are clocks.
 const MAX_FRAME_RATE: u32 = 240;
@@ -50,6 +47,8 @@ pub struct IvfDemuxer<R> {
     codec: Codec,
     time_base: TimeBase,
     tracks: [Track; 1],
+    /// The first sample, where it was read to describe the track.
+    ahead: Option<Sample>,
     seekable: bool,
     enabled: bool,
     ended: bool,
@@ -103,9 +102,6 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         let header_length = usize::from(le16(&header, 6)).max(FILE_HEADER);
         read_up_to(&mut reader, header_length - FILE_HEADER).map_err(|e| Error::io("read", &path, e))?;
 
-        let mut video = VideoTrack::new(codec, BitstreamLayout::elementary(codec), dimensions);
-        let rate = time_base.seconds_per_tick().inverted();
-        video.frame_rate = Rational::new(MAX_FRAME_RATE, 1).is_some_and(|max| rate <= max).then_some(rate);
         let track = Track {
             id: TRACK,
             kind: TrackKind::Video,
@@ -114,25 +110,53 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             language: None,
             duration: None,
             sample_count: None,
-            video: Some(video),
+            video: None,
             copy: None,
         };
         let position = reader.stream_position();
         let seekable = position.is_ok();
         let position = position.unwrap_or(header_length as u64);
         let end = Point { pts: 0, position, number: 0 };
-        Ok(Self {
+        let mut demuxer = Self {
             reader,
             path,
             codec,
             time_base,
             tracks: [track],
+            ahead: None,
             seekable,
             enabled: true,
             ended: false,
             position,
             number: 0,
             keyframes: KeyframeIndex { points: Vec::new(), end },
+        };
+        let dimensions = match dimensions {
+            Some(dimensions) => dimensions,
+            None => demuxer.dimensions_of_first_frame()?,
+        };
+        let rate = time_base.seconds_per_tick().inverted();
+        let is_rate = Rational::new(MAX_FRAME_RATE, 1).is_some_and(|max| rate <= max);
+        demuxer.tracks[0].video = Some(VideoTrack {
+            frame_rate: is_rate.then_some(rate),
+            ..VideoTrack::new(codec, BitstreamLayout::elementary(codec), dimensions)
+        });
+        Ok(demuxer)
+    }
+
+    /// For file headers that state no size, as a writer leaves that did not look into the stream.
+    fn dimensions_of_first_frame(&mut self) -> Result<Dimensions> {
+        self.ahead = self.read_sample()?;
+        let layout = BitstreamLayout::elementary(self.codec);
+        let info = match &self.ahead {
+            Some(sample) => StreamInfo::from_unit(self.codec, layout, &sample.data).ok().flatten(),
+            None => None,
+        };
+        info.map(|info| info.dimensions).ok_or_else(|| {
+            Error::corrupt_fatal(format!(
+                "{}: neither the IVF header nor the first frame states a picture size",
+                self.path.display()
+            ))
         })
     }
 
@@ -202,34 +226,16 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         self.number += 1;
     }
 
-    /// Looks at frames behind the index until one is presented after `to`, or the file ends.
+    /// Reads frames behind the index until one is presented after `to`, or the file ends.
     fn extend_index(&mut self, to: i64) -> Result<()> {
-        let length = self.reader.seek(SeekFrom::End(0)).map_err(|e| self.io(e))?;
         self.go_to(self.keyframes.end)?;
-        let mut prefix = [0; KEYFRAME_PREFIX];
         loop {
-            let header = match self.read_frame_header() {
-                Ok(Some(header)) => header,
+            match self.read_sample() {
+                Ok(Some(Sample { pts: Some(pts), .. })) if pts.ticks() <= to => {}
                 Err(e @ Error::Io { .. }) => return Err(e),
-                // Damage is reported when it is read; what lies before it can be reached.
-                Ok(None) | Err(_) => return Ok(()),
-            };
-            let wanted = KEYFRAME_PREFIX.min(header.size as usize);
-            let got = match prefix.get_mut(..wanted) {
-                Some(buf) => fill(&mut self.reader, buf).map_err(|e| self.io(e))?,
-                None => 0,
-            };
-            let keyframe = is_keyframe(self.codec, prefix.get(..got).unwrap_or_default());
-            let here = Point { pts: header.pts, position: self.position, number: self.number };
-            self.advance(&header);
-            if self.position > length {
-                return Ok(());
+                // Damage is reported when it is read again; what lies before it can be reached.
+                Ok(_) | Err(_) => return Ok(()),
             }
-            self.keyframes.note(here, keyframe, self.position);
-            if header.pts > to {
-                return Ok(());
-            }
-            self.reader.seek(SeekFrom::Start(self.position)).map_err(|e| self.io(e))?;
         }
     }
 
@@ -271,6 +277,9 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         if self.ended || !self.enabled {
             return Ok(None);
         }
+        if let Some(sample) = self.ahead.take() {
+            return Ok(Some(sample));
+        }
         let result = self.read_sample();
         self.ended = !matches!(result, Ok(Some(_)));
         result
@@ -293,6 +302,7 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         self.extend_index(ticks.ticks())?;
         if let Some(point) = self.keyframes.last_at_or_before(ticks.ticks()) {
             self.go_to(point)?;
+            self.ahead = None;
             self.ended = false;
             return Ok(true);
         }
@@ -301,7 +311,7 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
     }
 }
 
-type FileHeader = (Result<Codec, [u8; 4]>, Dimensions, TimeBase);
+type FileHeader = (Result<Codec, [u8; 4]>, Option<Dimensions>, TimeBase);
 
 fn parse_file_header(header: &[u8; FILE_HEADER]) -> Result<FileHeader, String> {
     if !header.starts_with(MAGIC) {
@@ -311,9 +321,7 @@ fn parse_file_header(header: &[u8; FILE_HEADER]) -> Result<FileHeader, String> {
     if version != 0 {
         return Err(format!("IVF version {version}; only version 0 is known"));
     }
-    let (width, height) = (u32::from(le16(header, 12)), u32::from(le16(header, 14)));
-    let dimensions = Dimensions::new(width, height)
-        .ok_or_else(|| format!("the IVF header states a picture size of {width}x{height}"))?;
+    let dimensions = Dimensions::new(le16(header, 12).into(), le16(header, 14).into());
     let (den, num) = (le32(header, 16), le32(header, 20));
     let time_base = TimeBase::new(num, den)
         .ok_or_else(|| format!("the IVF header states a time base of {num}/{den} seconds"))?;

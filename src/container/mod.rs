@@ -4,8 +4,6 @@
 //! the start of the presentation and a sample that only primes the decoder has a negative time or is marked
 //! `discard`. A muxer takes those times back and writes whatever edit list reproduces them.
 
-pub mod mp4;
-
 use std::fmt;
 
 use bytes::Bytes;
@@ -18,7 +16,9 @@ use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
 
 mod create;
+pub mod elementary;
 pub mod ivf;
+pub mod mp4;
 pub mod open;
 pub mod output_format;
 mod probe;

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::codec::Codec;
 use crate::container::Demuxer;
+use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
 use crate::container::mp4::Mp4Demuxer;
 use crate::container::output_format::is_raw_video_name;
@@ -61,7 +61,10 @@ pub fn open_input(path: &Path) -> Result<Input> {
             "{} holds headerless pictures by its name; state their size, pixel format and frame rate",
             path.display()
         ))),
-        Probe::AnnexB(codec) => open_elementary(source, path, codec),
+        Probe::AnnexB(codec) => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(ElementaryDemuxer::new(file, path, codec)?),
+            Source::Pipe(pipe) => Box::new(ElementaryDemuxer::new(pipe, path, codec)?),
+        })),
         Probe::Foreign(name) => Err(Error::Unsupported {
             feature: format!("{name} input ({})", name_of(path)),
             remedy: "put the video into MP4 first, for instance with ffmpeg -i IN -c copy OUT.mp4".into(),
@@ -108,10 +111,6 @@ fn open_mp4(source: Source, path: &Path) -> Result<Input> {
             remedy: "it needs a seekable file: save it first".into(),
         }),
     }
-}
-
-fn open_elementary(_source: Source, path: &Path, codec: Codec) -> Result<Input> {
-    Err(Error::unsupported(format!("{codec} stream ({})", path.display())))
 }
 
 type Pipe = NonSeekable<BufReader<io::Chain<Cursor<Vec<u8>>, File>>>;

@@ -210,8 +210,8 @@ mod tests {
 
     #[test]
     fn the_name_breaks_ties() {
-        // A slice of either codec: H.264 type 1 without reference, H.265 type 0 (TRAIL_N).
-        let both = [0, 0, 1, 0x01, 0x01, 0x88];
+        // A picture parameter set of H.264 or an IDR_N_LP slice of H.265.
+        let both = [0, 0, 1, 0x28, 0x01, 0xaf];
         assert_eq!(named(&both, "a.hevc"), Probe::AnnexB(Codec::Hevc));
         assert_eq!(named(&both, "a.264"), Probe::AnnexB(Codec::H264));
     }

@@ -1,4 +1,7 @@
-//! MP4 and QuickTime files against ffmpeg and ffprobe as judges.
+//! MP4 and QuickTime files, with ffmpeg and ffprobe as judges.
 
 mod demux;
+mod hostile;
+mod mux;
+mod remux;
 mod support;

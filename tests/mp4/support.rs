@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use video_hw::container::mp4::Mp4Demuxer;
-use video_hw::container::{Demuxer, Sample, TrackId};
+use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
+use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
 
 /// Whether ffmpeg and ffprobe can be run; says so loudly where not.
 pub(crate) fn have_ffmpeg(test: &str) -> bool {
@@ -112,4 +112,71 @@ pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     (dir, path)
+}
+
+/// Copies every track of `from` through demuxer and muxer.
+pub(crate) fn remux(from: &Path, to: &Path, faststart: bool) {
+    let mut demuxer = open(from);
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(to).unwrap();
+    let options = Mp4MuxOptions { path: to.to_owned() };
+    let mut muxer = if faststart {
+        Mp4Muxer::create_faststart(file, options).unwrap()
+    } else {
+        Mp4Muxer::create(file, options).unwrap()
+    };
+    let ids: Vec<(TrackId, TrackId)> =
+        demuxer.tracks().iter().map(|track| (track.id, muxer.add_track(track).unwrap())).collect();
+    let mut count = 0;
+    while let Some(mut sample) = demuxer.next_sample().unwrap() {
+        sample.track = ids.iter().find(|(old, _)| *old == sample.track).unwrap().1;
+        muxer.write_sample(&sample).unwrap();
+        count += 1;
+    }
+    let summary = muxer.finish().unwrap();
+    assert_eq!(summary.samples, count);
+    assert_eq!(summary.bytes, std::fs::metadata(to).unwrap().len());
+}
+
+/// Three seconds of moving picture at 25 frames per second.
+pub(crate) const PICTURE: &str = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=3";
+/// Three seconds of sound.
+pub(crate) const SOUND: &str = "-f lavfi -i sine=frequency=440:duration=3:sample_rate=44100";
+/// H.264 with reordered pictures, and AAC.
+pub(crate) const BOTH: &str = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=3 -f lavfi -i \
+                               sine=frequency=440:duration=3:sample_rate=44100 -c:v libx264 -preset veryfast -bf 3 -g 20 -c:a aac";
+/// Encoders and how to use them.
+pub(crate) const CODECS: [(&str, &str); 4] = [
+    ("libx264", "-c:v libx264 -preset veryfast -bf 3 -g 20"),
+    ("libx265", "-c:v libx265 -preset ultrafast -g 20 -x265-params log-level=error:bframes=3"),
+    ("libvpx-vp9", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 20"),
+    ("libsvtav1", "-c:v libsvtav1 -preset 12 -g 20"),
+];
+
+/// Makes a file; `None`, loudly, where ffmpeg or the encoder is missing.
+pub(crate) fn make(args: &str, name: &str, encoder: &str) -> Option<(tempfile::TempDir, PathBuf)> {
+    if !have_ffmpeg(name) {
+        return None;
+    }
+    if !have_encoder(encoder) {
+        eprintln!("SKIPPED: {args}: this ffmpeg has no {encoder}");
+        return None;
+    }
+    let (dir, path) = scratch(name);
+    ffmpeg(args, &path);
+    Some((dir, path))
+}
+
+/// The md5 of every decoded frame with its time, or of every packet with `copy`.
+pub(crate) fn frame_md5(path: &Path, copy: bool) -> String {
+    let codec = if copy { "-c copy" } else { "-vsync passthrough" };
+    let args = format!("-v error -i {} {codec} -map 0:v? -map 0:a? -f framemd5 -", path.display());
+    let args: Vec<&str> = args.split_whitespace().collect();
+    run("ffmpeg", &args)
+}
+
+/// What ffmpeg complains about when it decodes everything.
+pub(crate) fn complaints(path: &Path) -> String {
+    let args = ["-v", "error", "-i", path.to_str().unwrap(), "-f", "null", "-"];
+    let output = Command::new("ffmpeg").args(args).output().unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -27,8 +27,6 @@ pub(super) struct Segment {
 pub(super) struct Edits {
     /// Never empty; ascending and not overlapping in the media.
     segments: Vec<Segment>,
-    /// One tick of the movie in ticks of the media: what rounding can hide in a segment's duration.
-    slack: i64,
 }
 
 /// Times of a sample on the presentation time line.
@@ -43,7 +41,7 @@ pub(super) struct Presented {
 impl Edits {
     /// Everything is presented, from zero.
     pub(super) fn none() -> Self {
-        Self { segments: vec![Segment { start: i64::MIN, end: i64::MAX, shift: 0 }], slack: 0 }
+        Self { segments: vec![Segment { start: i64::MIN, end: i64::MAX, shift: 0 }] }
     }
 
     /// Reads an `elst` box. `movie` and `media` are the time bases of `mvhd` and `mdhd`.
@@ -100,7 +98,7 @@ impl Edits {
             // Only empty edits, or none: the list delays the track and hides nothing.
             segments.push(Segment { start: i64::MIN, end: i64::MAX, shift: to_media(elapsed) });
         }
-        Ok(Self { segments, slack: to_media(1) })
+        Ok(Self { segments })
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
@@ -125,12 +123,10 @@ impl Edits {
         let end = entry.cts.saturating_add(entry.duration.into());
         let early = entry.cts < segment.start && !(sound && end > segment.start);
         let late = entry.cts >= segment.end;
-        // A cut end shortens the last sample, but rounding to the ticks of the movie is no cut.
-        let cut = end.saturating_sub(segment.end);
-        let duration = if !early && !late && cut > self.slack {
-            i64::from(entry.duration).saturating_sub(cut)
-        } else {
-            entry.duration.into()
+        // The end of the edit shortens the last sample.
+        let duration = match end.saturating_sub(segment.end) {
+            cut @ 1.. if !early && !late => i64::from(entry.duration).saturating_sub(cut),
+            _ => entry.duration.into(),
         };
         Presented {
             pts: entry.cts.saturating_add(segment.shift),
@@ -189,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_sample_is_cut_at_the_end_of_its_edit_but_not_by_rounding() {
+    fn the_last_sample_is_cut_at_the_end_of_its_edit() {
         let edits = parse(&[(100, 0, ONE)]).unwrap();
         assert_eq!(edits.present(&at(950), 0, true).duration, 50);
-        assert_eq!(edits.present(&at(905), 0, true).duration, 100);
+        assert_eq!(edits.present(&at(900), 0, true).duration, 100);
     }
 
     #[test]

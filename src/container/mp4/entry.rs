@@ -1,8 +1,7 @@
 //! Sample descriptions (`stsd`): what the samples of a track are.
 
-use bytes::Bytes;
-
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
+use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::container::VideoTrack;
@@ -78,25 +77,17 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
         }
     }
     let layout = layout(entry, codec, config.as_ref())?;
-    let config = config.map(|config| match codec {
-        // The record of a vpcC box starts behind version and flags.
-        Codec::Vp8 | Codec::Vp9 => config.payload.slice(config.payload.len().min(4)..),
-        _ => config.payload,
-    });
-    let dimensions = coded_dimensions(codec, config.as_ref())
-        .or(stated)
-        .ok_or_else(|| entry.broken("states no picture size"))?;
+    let config = config.map(|config| config.payload);
+    // Parameter sets that cannot be read are for the decoder to complain about.
+    let coded = config.as_ref().and_then(|config| StreamInfo::from_config(codec, config).ok().flatten());
+    let dimensions =
+        coded.map(|info| info.dimensions).or(stated).ok_or_else(|| entry.broken("states no picture size"))?;
     Ok(Some(VideoTrack {
         color: color.unwrap_or_default(),
         sample_aspect_ratio: aspect,
         codec_config: config,
         ..VideoTrack::new(codec, layout, dimensions)
     }))
-}
-
-/// The size that the codec configuration states, cropped.
-fn coded_dimensions(_codec: Codec, _config: Option<&Bytes>) -> Option<Dimensions> {
-    None
 }
 
 fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<BitstreamLayout> {

@@ -11,8 +11,15 @@ mod entry;
 mod fragment;
 mod fragments;
 mod movie;
+mod mux;
+mod mux_edits;
+mod mux_moov;
+mod mux_track;
+mod output;
+mod payload;
 mod range;
 mod source;
 mod tables;
 
 pub use demux::Mp4Demuxer;
+pub use mux::{Mp4MuxOptions, Mp4Muxer};

@@ -1,0 +1,23 @@
+//! MP4 and QuickTime files: opening, reading to the end, seeking.
+
+#![no_main]
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use libfuzzer_sys::fuzz_target;
+use video_hw::container::Demuxer;
+use video_hw::container::mp4::Mp4Demuxer;
+use video_hw::time::{TimeBase, Timestamp};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(mut demuxer) = Mp4Demuxer::open(Cursor::new(data.to_vec()), PathBuf::new()) else { return };
+    while !matches!(demuxer.next_sample(), Ok(None)) {}
+    let ids: Vec<_> = demuxer.tracks().iter().map(|track| track.id).collect();
+    for id in ids.into_iter().take(4) {
+        let one = Timestamp::new(1, TimeBase::new(1, 1).unwrap());
+        if demuxer.seek(id, one).is_ok() {
+            let _ = demuxer.next_sample();
+        }
+    }
+});

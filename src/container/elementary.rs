@@ -1,0 +1,312 @@
+//! Raw streams of H.264 and H.265: NAL units after start codes (Annex B), nothing else. There are no times:
+//! a sample is one frame, and its pts and dts are `None`.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use crate::bitstream::annexb::{find_start_code, nal_units};
+use crate::bitstream::convert::length_prefixed_to_annexb;
+use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, h264, hevc};
+use crate::codec::Codec;
+use crate::container::{
+    ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
+};
+use crate::error::{Error, Result};
+use crate::packet::BitstreamLayout;
+use crate::stream_io::read_some;
+use crate::time::{Rational, TimeBase, Timestamp};
+
+const TRACK: TrackId = TrackId(1);
+
+/// Bytes read at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// How far the first picture whose parameter sets are known may lie behind the start of the stream.
+const MAX_LEADING_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Frame rate of the track's time base where the stream states none.
+const DEFAULT_RATE: Option<Rational> = Rational::new(25, 1);
+
+/// Reads a raw stream, one sample per frame.
+///
+/// A sample's `keyframe` also marks H.264 recovery points, at which a decoder may start although they
+/// are no IDR pictures. Units without a picture (stray parameter sets at the end) are left out.
+pub struct ElementaryDemuxer<R> {
+    reader: R,
+    path: PathBuf,
+    assembler: AccessUnitAssembler,
+    chunk: Vec<u8>,
+    /// Units that were read to describe the track.
+    ahead: VecDeque<AccessUnit>,
+    /// Damage that was met meanwhile, reported behind them.
+    held_error: Option<Error>,
+    tracks: [Track; 1],
+    enabled: bool,
+    /// Bytes read, and at how many to stop.
+    position: u64,
+    limit: u64,
+    /// The source is at its end and the assembler has given up its last unit.
+    finished: bool,
+}
+
+impl<R: Read + Send> ElementaryDemuxer<R> {
+    /// Reads up to the first picture that comes with its parameter sets, to describe the track; `path` is named in
+    /// errors.
+    ///
+    /// # Errors
+    /// [`Error::CorruptStream`] without such a picture, [`Error::Unsupported`] for codecs without NAL units,
+    /// [`Error::Io`].
+    pub fn new(reader: R, path: impl Into<PathBuf>, codec: Codec) -> Result<Self> {
+        let path = path.into();
+        let mut demuxer = Self {
+            reader,
+            path,
+            assembler: AccessUnitAssembler::new(codec)?,
+            chunk: vec![0; CHUNK],
+            ahead: VecDeque::new(),
+            held_error: None,
+            tracks: [track(codec, None)],
+            enabled: true,
+            position: 0,
+            limit: MAX_LEADING_BYTES,
+            finished: false,
+        };
+        loop {
+            match demuxer.next_unit() {
+                Ok(Some(unit)) => {
+                    // A broken parameter set is as good as a missing one: a later picture may do.
+                    let info = StreamInfo::from_unit(codec, BitstreamLayout::AnnexB, &unit.data);
+                    demuxer.ahead.push_back(unit);
+                    if let Ok(Some(info)) = info {
+                        demuxer.tracks = [track(codec, Some(&info))];
+                        demuxer.limit = u64::MAX;
+                        return Ok(demuxer);
+                    }
+                }
+                Ok(None) => break,
+                Err(e) if e.is_recoverable() => {
+                    demuxer.held_error.get_or_insert(e);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::corrupt_fatal(format!(
+            "{}: no {codec} picture with its sequence parameter set in the first {} bytes",
+            demuxer.path.display(),
+            demuxer.position
+        )))
+    }
+
+    /// The next unit that holds a picture.
+    fn next_unit(&mut self) -> Result<Option<AccessUnit>> {
+        loop {
+            while let Some(unit) = self.assembler.next_unit() {
+                if unit.has_picture {
+                    return Ok(Some(unit));
+                }
+            }
+            if self.finished {
+                return Ok(None);
+            }
+            if self.position >= self.limit {
+                return Ok(None);
+            }
+            let got =
+                read_some(&mut self.reader, &mut self.chunk).map_err(|e| Error::io("read", &self.path, e))?;
+            self.position = self.position.saturating_add(got as u64);
+            if got == 0 {
+                self.finished = true;
+                self.assembler.finish();
+            }
+            self.assembler.push(self.chunk.get(..got).unwrap_or_default())?;
+        }
+    }
+}
+
+impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
+    fn format(&self) -> ContainerFormat {
+        ContainerFormat::ElementaryStream
+    }
+
+    fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    fn next_sample(&mut self) -> Result<Option<Sample>> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let unit = match self.ahead.pop_front() {
+            Some(unit) => Some(unit),
+            None => match self.held_error.take() {
+                Some(error) => return Err(error),
+                None => self.next_unit()?,
+            },
+        };
+        Ok(unit.map(|unit| Sample {
+            track: TRACK,
+            data: unit.data,
+            pts: None,
+            dts: None,
+            duration: None,
+            keyframe: unit.keyframe || unit.recovery_point,
+            discard: false,
+        }))
+    }
+
+    fn select_tracks(&mut self, tracks: &[TrackId]) {
+        self.enabled = tracks.contains(&TRACK);
+    }
+
+    /// Never possible: without times there is nothing to seek to.
+    fn seek(&mut self, _: TrackId, _: Timestamp) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// The one track; `None` while nothing is known.
+fn track(codec: Codec, info: Option<&StreamInfo>) -> Track {
+    let rate = info.and_then(|info| info.frame_rate).or(DEFAULT_RATE).unwrap_or(Rational::ONE);
+    Track {
+        id: TRACK,
+        kind: TrackKind::Video,
+        time_base: TimeBase::from_frame_rate(rate),
+        codec_name: codec.name().into(),
+        language: None,
+        duration: None,
+        sample_count: None,
+        video: info.map(|info| VideoTrack {
+            color: info.color,
+            sample_aspect_ratio: info.sample_aspect_ratio,
+            frame_rate: info.frame_rate,
+            ..VideoTrack::new(codec, BitstreamLayout::AnnexB, info.dimensions)
+        }),
+        copy: None,
+    }
+}
+
+/// Writes a raw stream. Times are not written.
+///
+/// Length-prefixed samples are converted. Where the track comes with a codec configuration (`avcC`, `hvcC`), its
+/// parameter sets are put before the first sample and before every random access point that has none,
+/// until the stream brings its own.
+pub struct ElementaryMuxer<W> {
+    writer: W,
+    path: PathBuf,
+    track: Option<MuxTrack>,
+    /// The sample under way, kept for its memory.
+    scratch: Vec<u8>,
+    summary: MuxSummary,
+}
+
+struct MuxTrack {
+    codec: Codec,
+    layout: BitstreamLayout,
+    /// Parameter sets of the configuration, in Annex B; empty without one.
+    parameter_sets: Vec<u8>,
+    /// The stream has brought parameter sets of its own: those of the configuration may be outdated.
+    in_band: bool,
+}
+
+impl<W: Write + Send> ElementaryMuxer<W> {
+    /// A muxer to `writer`; `path` is named in errors.
+    pub fn new(writer: W, path: impl Into<PathBuf>) -> Self {
+        Self { writer, path: path.into(), track: None, scratch: Vec::new(), summary: MuxSummary::default() }
+    }
+}
+
+impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
+    fn format(&self) -> ContainerFormat {
+        ContainerFormat::ElementaryStream
+    }
+
+    fn add_track(&mut self, track: &Track) -> Result<TrackId> {
+        if self.track.is_some() {
+            return Err(Error::unsupported("a second track in an elementary stream"));
+        }
+        let Some(video) = track.video.as_ref().filter(|v| v.codec.uses_nal_units()) else {
+            return Err(Error::Unsupported {
+                feature: format!("{} as an elementary stream, which is H.264 or H.265", track.codec_name),
+                remedy: "write IVF or MP4".into(),
+            });
+        };
+        match (video.codec, video.layout) {
+            (_, BitstreamLayout::AnnexB)
+            | (Codec::H264, BitstreamLayout::Avcc { .. })
+            | (Codec::Hevc, BitstreamLayout::Hvcc { .. }) => {}
+            (codec, layout) => {
+                return Err(Error::invalid(format!("{codec} samples cannot be in the layout {layout}")));
+            }
+        }
+        let parameter_sets = match (&video.codec_config, video.codec) {
+            (None, _) => Vec::new(),
+            (Some(config), Codec::Hevc) => hevc::HevcConfig::parse(config)?.to_annexb(),
+            (Some(config), _) => h264::AvcConfig::parse(config)?.to_annexb(),
+        };
+        self.track =
+            Some(MuxTrack { codec: video.codec, layout: video.layout, parameter_sets, in_band: false });
+        Ok(TRACK)
+    }
+
+    fn write_sample(&mut self, sample: &Sample) -> Result<()> {
+        let number = self.summary.samples;
+        let Some(track) = self.track.as_mut().filter(|_| sample.track == TRACK) else {
+            return Err(Error::invalid(format!("elementary stream sample {number} is of an unknown track")));
+        };
+        self.scratch.clear();
+        let data: &[u8] = match track.layout {
+            BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
+                length_prefixed_to_annexb(&sample.data, length_size, &mut self.scratch)?;
+                &self.scratch
+            }
+            _ => &sample.data,
+        };
+        let parts = track.complete(data, sample.keyframe || number == 0);
+        for part in parts {
+            self.writer.write_all(part).map_err(|e| Error::io("write", &self.path, e))?;
+            self.summary.bytes += part.len() as u64;
+        }
+        self.summary.samples += 1;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<MuxSummary> {
+        self.writer.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        Ok(self.summary)
+    }
+}
+
+impl MuxTrack {
+    /// The unit in three parts, the middle one being the parameter sets that it needs. An access unit
+    /// delimiter stays in front (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+    fn complete<'a>(&'a mut self, data: &'a [u8], entry_point: bool) -> [&'a [u8]; 3] {
+        let (sps, delimiter) = match self.codec {
+            Codec::Hevc => (hevc::NAL_SPS, hevc::NAL_AUD),
+            _ => (h264::NAL_SPS, h264::NAL_AUD),
+        };
+        if self.in_band || self.parameter_sets.is_empty() {
+            return [&[], &[], data];
+        }
+        let codec = self.codec;
+        let kind = |nal: &[u8]| if codec == Codec::Hevc { hevc::nal_type(nal) } else { h264::nal_type(nal) };
+        self.in_band = nal_units(data).any(|nal| kind(nal) == Some(sps));
+        if self.in_band || !entry_point {
+            return [&[], &[], data];
+        }
+        let has_delimiter = nal_units(data).next().is_some_and(|nal| kind(nal) == Some(delimiter));
+        let split = if has_delimiter { end_of_first_unit(data) } else { 0 };
+        let (delimiter, rest) = data.split_at_checked(split).unwrap_or((&[], data));
+        [delimiter, &self.parameter_sets, rest]
+    }
+}
+
+/// Where the start code of the second NAL unit begins.
+fn end_of_first_unit(data: &[u8]) -> usize {
+    let Some(first) = find_start_code(data).map(|at| at + 3) else { return data.len() };
+    let Some(second) = data.get(first..).and_then(find_start_code).map(|at| first + at) else {
+        return data.len();
+    };
+    // A zero in front of the three bytes is the first of a start code of four.
+    if data.get(..second).is_some_and(|before| before.ends_with(&[0])) { second - 1 } else { second }
+}
