@@ -1,0 +1,399 @@
+//! Commands and their options, in the words of ffmpeg where it has some.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use video_hw::backend::Backend;
+use video_hw::codec::Codec;
+use video_hw::dimensions::Dimensions;
+use video_hw::pixel::PixelFormat;
+use video_hw::time::Rational;
+
+use crate::exit::{self, Paths};
+use crate::parse;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "video-hw",
+    version,
+    about = "Decode, encode and transcode video on whatever this machine has",
+    after_help = TOP_EXAMPLES,
+    after_long_help = TOP_EXAMPLES.to_owned() + "\n\n" + exit::HELP,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M
+  video-hw decode in.mp4 out.y4m
+  video-hw encode in.y4m out.mp4 --bitrate 2M
+  video-hw probe in.mp4
+  video-hw devices
+
+Every command explains itself: video-hw transcode --help";
+
+const TRANSCODE_EXAMPLES: &str = "\
+Examples:
+  video-hw transcode in.mp4 out.mp4
+  video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M --size hd720 --fps 29.97
+  video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
+  video-hw transcode in.h265 - --format h264 --quiet | ffprobe -
+  video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json";
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  video-hw decode in.mp4 out.y4m
+  video-hw decode in.mp4 out.yuv --pix-fmt nv12
+  video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
+  video-hw decode in.mp4 - --format y4m --quiet | ffplay -
+  video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
+  video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
+
+const ENCODE_EXAMPLES: &str = "\
+Examples:
+  video-hw encode in.y4m out.mp4 --bitrate 2M
+  video-hw encode in.yuv out.mp4 --size 1280x720 --pix-fmt yuv420p --fps 30
+  video-hw encode in.y4m out.h264 --qp 24 --gop 60
+  ffmpeg -i in.mkv -f yuv4mpegpipe - | video-hw encode - out.mp4
+  cat in.yuv | video-hw encode - out.mp4 --size hd720 --pix-fmt nv12 --fps 25 --scale 640x360";
+
+const PROBE_EXAMPLES: &str = "\
+Examples:
+  video-hw probe in.mp4
+  video-hw probe in.mp4 --json | jq '.tracks[0].codec'
+  cat in.h264 | video-hw probe -";
+
+const DEVICES_EXAMPLES: &str = "\
+Examples:
+  video-hw devices
+  video-hw devices --json | jq '.backends[] | select(.available) | .name'";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn any input into a compressed file; sound and other tracks are copied
+    Transcode(TranscodeArgs),
+    /// Decode to uncompressed pictures, to checksums, or to nowhere
+    Decode(DecodeArgs),
+    /// Encode uncompressed pictures
+    Encode(EncodeArgs),
+    /// Tell what is in a file, and what would decode it here
+    Probe(ProbeArgs),
+    /// List the backends, what they can do here, and why not
+    Devices(DevicesArgs),
+}
+
+/// How a job behaves and reports.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct JobArgs {
+    /// Replace the output if it exists
+    #[arg(short = 'y', long, alias = "force")]
+    pub(crate) overwrite: bool,
+    /// Go on after damage in the input, counting it, instead of stopping
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// No progress and no summary; errors only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// One JSON document about the job on standard output (standard error when OUT is -)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Also tell which backends were refused and why, and where the time went
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+/// Which part of the input.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Part of the input")]
+pub(crate) struct PartArgs {
+    /// Begin here: 12.5, 500ms, 1:30, 1:02:03.5
+    #[arg(long, value_name = "TIME", value_parser = parse::time, alias = "ss")]
+    pub(crate) start: Option<Duration>,
+    /// Stop after this much: 10, 500ms, 1:30
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse::length)]
+    pub(crate) duration: Option<Duration>,
+    /// Stop after this many frames of output
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) frames: Option<u64>,
+}
+
+/// Changes to the pictures.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct PictureArgs {
+    /// Constant output frame rate: 30, 29.97, 30000/1001, pal; by default the input's own times
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate)]
+    pub(crate) fps: Option<Rational>,
+    /// Output size: 1280x720, or a name such as hd720
+    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size)]
+    pub(crate) size: Option<Dimensions>,
+    /// Output pixel format, by ffmpeg's name: yuv420p, nv12, rgb24 ...
+    #[arg(long, value_name = "NAME", value_parser = parse::pixel_format, alias = "pix_fmt")]
+    pub(crate) pix_fmt: Option<PixelFormat>,
+    /// Frame rate of an input that carries no times (raw H.264, H.265)
+    #[arg(long, value_name = "RATE", value_parser = parse::frame_rate)]
+    pub(crate) input_fps: Option<Rational>,
+}
+
+/// The encoder and the file it fills.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Encoding")]
+pub(crate) struct EncoderArgs {
+    /// Output codec: h264, hevc, av1; by default what OUT implies, else h264
+    #[arg(short, long, value_name = "NAME", value_parser = parse::codec)]
+    pub(crate) codec: Option<Codec>,
+    /// Average bit rate: 6M, 800k, 6000000
+    #[arg(short, long, value_name = "RATE", value_parser = parse::bitrate)]
+    pub(crate) bitrate: Option<u32>,
+    /// Highest bit rate, with --bitrate
+    #[arg(long, value_name = "RATE", value_parser = parse::bitrate, requires = "bitrate", alias = "maxrate")]
+    pub(crate) max_bitrate: Option<u32>,
+    /// Constant bit rate at --bitrate
+    #[arg(long, requires = "bitrate", conflicts_with = "max_bitrate")]
+    pub(crate) cbr: bool,
+    /// Constant quantiser instead of a bit rate (h264, hevc: 0 best to 51)
+    #[arg(long, value_name = "N", conflicts_with = "bitrate")]
+    pub(crate) qp: Option<u8>,
+    /// Frames from one key frame to the next
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) gop: Option<u32>,
+    /// B frames between P frames
+    #[arg(long, value_name = "N", alias = "bf")]
+    pub(crate) bframes: Option<u32>,
+    /// Speed of the software encoder: 0 (best) to 2 (fastest)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) speed: Option<u8>,
+    /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) format: Option<String>,
+}
+
+/// What runs where, in a job with decoder and encoder.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where it runs")]
+pub(crate) struct BackendArgs {
+    /// Decoder and encoder: auto, nvidia, videotoolbox, software
+    #[arg(long, value_name = "NAME", value_parser = parse::backend)]
+    pub(crate) backend: Option<Backend>,
+    /// Decoder, where it differs from --backend
+    #[arg(long, value_name = "NAME", value_parser = parse::backend)]
+    pub(crate) decoder_backend: Option<Backend>,
+    /// Encoder, where it differs from --backend
+    #[arg(long, value_name = "NAME", value_parser = parse::backend)]
+    pub(crate) encoder_backend: Option<Backend>,
+    /// Threads that a CPU codec may use
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = TRANSCODE_EXAMPLES)]
+pub(crate) struct TranscodeArgs {
+    /// File to read; - is standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// File to write; - is standard output
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Leave sound and other tracks out
+    #[arg(long)]
+    pub(crate) no_copy: bool,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DECODE_EXAMPLES)]
+pub(crate) struct DecodeArgs {
+    /// File to read; - is standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// File to write: .yuv, .y4m, frame-%05d.png; - is standard output
+    #[arg(value_name = "OUT", required_unless_present_any = ["null", "md5", "frame_md5"])]
+    pub(crate) output: Option<PathBuf>,
+    /// Decode and keep nothing
+    #[arg(long, conflicts_with = "output")]
+    pub(crate) null: bool,
+    /// With --null: do not even produce samples where the decoder can avoid it
+    #[arg(long, requires = "null")]
+    pub(crate) metadata_only: bool,
+    /// Print the MD5 of all frames as one stream of bytes, the number of frames, and their format
+    #[arg(long, conflicts_with_all = ["output", "null"])]
+    pub(crate) md5: bool,
+    /// Print one line for each frame: number, time in seconds, size, format, MD5
+    #[arg(long, conflicts_with_all = ["output", "null"])]
+    pub(crate) frame_md5: bool,
+    /// Format when OUT does not tell (always for -): yuv, y4m, png
+    #[arg(short, long, value_name = "NAME", requires = "output")]
+    pub(crate) format: Option<String>,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    /// Decoder: auto, nvidia, videotoolbox, software
+    #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
+    pub(crate) backend: Option<Backend>,
+    /// Threads that a CPU decoder may use
+    #[arg(long, value_name = "N", help_heading = "Where it runs")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ENCODE_EXAMPLES)]
+pub(crate) struct EncodeArgs {
+    /// Pictures to read: .y4m, .yuv, or - for standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// File to write; - is standard output
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Picture size of headerless input: 1280x720, or a name such as hd720
+    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size, help_heading = "Headerless input")]
+    pub(crate) size: Option<Dimensions>,
+    /// Pixel format of headerless input, by ffmpeg's name
+    #[arg(long, value_name = "NAME", value_parser = parse::pixel_format, alias = "pix_fmt", help_heading = "Headerless input")]
+    pub(crate) pix_fmt: Option<PixelFormat>,
+    /// Frame rate of headerless input: 30, 29.97, 30000/1001
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Headerless input")]
+    pub(crate) fps: Option<Rational>,
+    /// Output size
+    #[arg(long, value_name = "WxH", value_parser = parse::size, help_heading = "Pictures")]
+    pub(crate) scale: Option<Dimensions>,
+    #[command(flatten)]
+    pub(crate) encoder: EncoderArgs,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    /// Encoder: auto, nvidia, videotoolbox, software
+    #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
+    pub(crate) backend: Option<Backend>,
+    /// Threads that a CPU encoder may use
+    #[arg(long, value_name = "N", help_heading = "Where it runs")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PROBE_EXAMPLES)]
+pub(crate) struct ProbeArgs {
+    /// File to read; - is standard input
+    #[arg(value_name = "IN")]
+    pub(crate) input: PathBuf,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DEVICES_EXAMPLES)]
+pub(crate) struct DevicesArgs {
+    /// One JSON document instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Command {
+    /// What the command reads and writes.
+    pub(crate) fn paths(&self) -> Paths {
+        let (input, output) = match self {
+            Self::Transcode(a) => (Some(&a.input), Some(&a.output)),
+            Self::Decode(a) => (Some(&a.input), a.output.as_ref()),
+            Self::Encode(a) => (Some(&a.input), Some(&a.output)),
+            Self::Probe(a) => (Some(&a.input), None),
+            Self::Devices(_) => (None, None),
+        };
+        Paths { input: input.cloned(), output: output.cloned() }
+    }
+
+    /// Whether JSON was asked for.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Transcode(a) => a.job.json,
+            Self::Decode(a) => a.job.json,
+            Self::Encode(a) => a.job.json,
+            Self::Probe(a) => a.json,
+            Self::Devices(a) => a.json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_examples() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:\n  video-hw ") || help.contains("Examples:\n  ffmpeg"), "{help}");
+        }
+        let top = Cli::command().render_long_help().to_string();
+        assert!(top.contains("Examples:") && top.contains("130  cancelled"), "{top}");
+    }
+
+    /// The examples in the help are commands that parse.
+    #[test]
+    fn examples_parse() {
+        let texts = [
+            TOP_EXAMPLES,
+            TRANSCODE_EXAMPLES,
+            DECODE_EXAMPLES,
+            ENCODE_EXAMPLES,
+            PROBE_EXAMPLES,
+            DEVICES_EXAMPLES,
+        ];
+        let mut seen = 0;
+        for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
+            let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
+            let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
+            let words = command.split_whitespace().map(|w| w.trim_matches('\''));
+            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            seen += 1;
+        }
+        assert!(seen >= 20, "{seen} examples");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "transcode a b --qp 20 --bitrate 1M",
+            "transcode a b --max-bitrate 1M",
+            "transcode a b --cbr",
+            "transcode a b --speed 3",
+            "transcode a b --gop 0",
+            "transcode a b --threads 0",
+            "transcode a b --frames 0",
+            "decode a",
+            "decode a b --null",
+            "decode a b --md5",
+            "decode a --md5 --metadata-only",
+            "decode a b -q -v",
+        ] {
+            let words = std::iter::once("video-hw").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `encode`: uncompressed pictures to a compressed file.
+
+use std::path::Path;
+
+use video_hw::backend::Backend;
+use video_hw::pipeline::Transcode;
+use video_hw::rawvideo::VideoFormat;
+use video_hw::{Error, Result};
+
+use crate::args::EncodeArgs;
+use crate::exit::Exit;
+use crate::transcode;
+
+pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
+    let mut job =
+        Transcode::new(&args.input, &args.output).encode_backend(args.backend.unwrap_or(Backend::Auto));
+    if let Some(format) = headerless(args)? {
+        job = job.raw_input(format);
+    }
+    if let Some(size) = args.scale {
+        job = job.size(size);
+    }
+    if let Some(threads) = args.threads {
+        job = job.threads(threads);
+    }
+    transcode::finish("encode", job, &args.encoder, &args.part, &args.job)
+}
+
+/// The layout of headerless input; `None` for input that states its own.
+fn headerless(args: &EncodeArgs) -> Result<Option<VideoFormat>> {
+    let stated = args.size.is_some() || args.pix_fmt.is_some() || args.fps.is_some();
+    if !is_headerless(&args.input, stated) {
+        if stated {
+            return Err(Error::invalid(format!(
+                "--size, --pix-fmt and --fps describe headerless input, but {} states its own; give --scale to change the size",
+                args.input.display()
+            )));
+        }
+        return Ok(None);
+    }
+    if let (Some(size), Some(format), Some(rate)) = (args.size, args.pix_fmt, args.fps) {
+        return Ok(Some(VideoFormat::new(format, size, rate)));
+    }
+    let missing: Vec<_> = [
+        (args.size.is_none(), "--size WxH"),
+        (args.pix_fmt.is_none(), "--pix-fmt NAME"),
+        (args.fps.is_none(), "--fps RATE"),
+    ]
+    .into_iter()
+    .filter_map(|(missing, option)| missing.then_some(option))
+    .collect();
+    Err(Error::invalid(format!(
+        "headerless input {} needs {}",
+        if args.input == Path::new("-") { "on standard input".into() } else { args.input.to_string_lossy() },
+        missing.join(" and ")
+    )))
+}
+
+/// By the name; standard input is headerless when anything is said about its layout.
+fn is_headerless(input: &Path, stated: bool) -> bool {
+    if input == Path::new("-") {
+        return stated;
+    }
+    let extension = input.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        Some("yuv" | "raw" | "rgb" | "rawvideo") => true,
+        Some("y4m" | "mp4" | "mov" | "m4v" | "h264" | "264" | "h265" | "265" | "hevc" | "ivf") => false,
+        // An unknown name: what is said about the layout decides, else the content will.
+        _ => stated,
+    }
+}

@@ -1,0 +1,204 @@
+//! Exit codes.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | the input cannot be read, or is damaged |
+//! | 2 | wrong arguments |
+//! | 3 | a feature that is not supported, or that nothing on this machine can do |
+//! | 4 | the output cannot be written |
+//! | 5 | a backend, driver or device failed |
+//! | 70 | a defect of this program: the frames do not add up, or it panicked |
+//! | 130 | cancelled; after the first Ctrl-C the output is complete and playable |
+//! | 141 | the reader of standard output went away (`... \| head`) |
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use video_hw::Error;
+
+/// The table above for `--help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0    done
+  1    the input cannot be read, or is damaged
+  2    wrong arguments
+  3    not supported, or nothing on this machine can do it
+  4    the output cannot be written
+  5    a backend, driver or device failed
+  70   a defect of this program
+  130  cancelled; after the first Ctrl-C the output is complete and playable
+  141  the reader of standard output went away";
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Done = 0,
+    Input = 1,
+    Usage = 2,
+    Unsupported = 3,
+    Output = 4,
+    Backend = 5,
+    Defect = 70,
+    Cancelled = 130,
+    /// 128 + SIGPIPE, what a shell reports of a program that the signal ended.
+    BrokenPipe = 141,
+}
+
+impl Exit {
+    pub(crate) const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// What a command reads and writes; tells whose failure an I/O error is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paths {
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Whether standard output carries the command's data.
+    pub(crate) fn data_on_stdout(&self) -> bool {
+        self.output.as_deref() == Some(Path::new("-"))
+    }
+}
+
+/// The exit code that an error leads to.
+pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
+    match error {
+        Error::CorruptStream { .. } => Exit::Input,
+        // "x.mp4 is empty" is the input's fault, "size 0x0" the caller's.
+        Error::InvalidInput(what) if paths.input.as_deref().is_some_and(|i| is_about(what, i)) => Exit::Input,
+        Error::InvalidInput(_) => Exit::Usage,
+        Error::Unavailable { .. } | Error::Unsupported { .. } => Exit::Unsupported,
+        Error::SessionLimit { .. } | Error::DeviceLost { .. } | Error::Backend { .. } => Exit::Backend,
+        Error::Io { action, path, source } => of_io(action, path, source, paths),
+        Error::Cancelled => Exit::Cancelled,
+        // The enum may grow; a kind without a meaning here is a defect of this table.
+        _ => Exit::Defect,
+    }
+}
+
+fn is_about(what: &str, input: &Path) -> bool {
+    let name = if input == Path::new("-") { "standard input".into() } else { input.display().to_string() };
+    what.strip_prefix(&name).is_some_and(|rest| rest.starts_with(' '))
+}
+
+fn of_io(action: &str, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
+    let writing = ["write", "create", "rename", "overwrite", "flush"].iter().any(|verb| action.starts_with(verb));
+    let stdout = path == Path::new("-");
+    if writing && stdout && source.kind() == io::ErrorKind::BrokenPipe {
+        return Exit::BrokenPipe;
+    }
+    let is_output = paths.output.as_deref() == Some(path) && !stdout;
+    let is_input = paths.input.as_deref() == Some(path);
+    if writing || (is_output && !is_input) { Exit::Output } else { Exit::Input }
+}
+
+/// Name of an error's kind in JSON.
+pub(crate) fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Unavailable { .. } => "unavailable",
+        Error::Unsupported { .. } => "unsupported",
+        Error::InvalidInput(_) => "invalid_input",
+        Error::CorruptStream { .. } => "corrupt_stream",
+        Error::SessionLimit { .. } => "session_limit",
+        Error::DeviceLost { .. } => "device_lost",
+        Error::Backend { .. } => "backend",
+        Error::Io { .. } => "io",
+        Error::Cancelled => "cancelled",
+        _ => "other",
+    }
+}
+
+/// The message, on one line and in terms of this program's options.
+pub(crate) fn message(error: &Error) -> String {
+    let text = match error {
+        Error::InvalidInput(what) => what.clone(),
+        Error::Io { path, .. } if path == Path::new("-") => {
+            error.to_string().replacen(" -:", " standard input or output:", 1)
+        }
+        other => other.to_string(),
+    };
+    let text = text.replace("allow overwriting or", "give --overwrite (-y) or");
+    let text = text.replace("state the format (", "state the format with --format (");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use video_hw::backend::BackendKind;
+
+    fn paths() -> Paths {
+        Paths { input: Some("in.mp4".into()), output: Some("out.mp4".into()) }
+    }
+
+    fn io_error(action: &'static str, path: &str, kind: io::ErrorKind) -> Error {
+        Error::io(action, path, io::Error::from(kind))
+    }
+
+    #[test]
+    fn every_kind_has_its_code() {
+        let backend = BackendKind::Nvidia;
+        let text = String::new;
+        let table = [
+            (Error::corrupt("x"), Exit::Input, "corrupt_stream"),
+            (Error::invalid("x"), Exit::Usage, "invalid_input"),
+            (Error::unsupported("x"), Exit::Unsupported, "unsupported"),
+            (Error::Unavailable { backend, reason: text(), remedy: text() }, Exit::Unsupported, "unavailable"),
+            (Error::SessionLimit { backend, detail: text() }, Exit::Backend, "session_limit"),
+            (Error::DeviceLost { backend, detail: text() }, Exit::Backend, "device_lost"),
+            (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),
+            (Error::Cancelled, Exit::Cancelled, "cancelled"),
+        ];
+        for (error, exit, name) in table {
+            assert_eq!(of_error(&error, &paths()), exit, "{error}");
+            assert_eq!(kind(&error), name);
+        }
+    }
+
+    #[test]
+    fn a_wrong_input_is_told_from_a_wrong_argument() {
+        assert_eq!(of_error(&Error::invalid("in.mp4 is empty"), &paths()), Exit::Input);
+        assert_eq!(of_error(&Error::invalid("in.mp4x is no size"), &paths()), Exit::Usage);
+        assert_eq!(of_error(&Error::invalid("output out.mp4 exists already"), &paths()), Exit::Usage);
+        let stdin = Paths { input: Some("-".into()), output: None };
+        assert_eq!(of_error(&Error::invalid("standard input is empty"), &stdin), Exit::Input);
+    }
+
+    #[test]
+    fn io_errors_go_to_the_side_they_happened_on() {
+        use io::ErrorKind::{BrokenPipe, NotFound, PermissionDenied, StorageFull};
+        let exit = |action, path, kind| of_error(&io_error(action, path, kind), &paths());
+        assert_eq!(exit("open", "in.mp4", NotFound), Exit::Input);
+        assert_eq!(exit("read", "in.mp4", PermissionDenied), Exit::Input);
+        assert_eq!(exit("open", "out.mp4", PermissionDenied), Exit::Output);
+        assert_eq!(exit("write", "out.mp4", StorageFull), Exit::Output);
+        assert_eq!(exit("create a file in", "/somewhere", PermissionDenied), Exit::Output);
+        assert_eq!(exit("write", "out.mp4", BrokenPipe), Exit::Output);
+        assert_eq!(exit("write", "-", StorageFull), Exit::Output);
+        assert_eq!(exit("write", "-", BrokenPipe), Exit::BrokenPipe);
+    }
+
+    #[test]
+    fn messages_are_one_line_and_name_the_option() {
+        let exists = Error::invalid("output a.mp4 exists already; allow overwriting or choose another name");
+        assert_eq!(
+            message(&exists),
+            "output a.mp4 exists already; give --overwrite (-y) or choose another name"
+        );
+        assert_eq!(message(&Error::corrupt("one\n  two")), "corrupt stream: one two");
+        assert!(!message(&io_error("write", "-", io::ErrorKind::StorageFull)).contains(" -:"));
+    }
+}

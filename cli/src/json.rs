@@ -1,0 +1,184 @@
+//! Reports as JSON. Times are seconds, sizes bytes, rates bits per second; what is not known is `null`.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use video_hw::Error;
+use video_hw::backend::{Receipt, Verdict};
+use video_hw::color::{ColorInfo, ColorRange};
+use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
+use video_hw::queue::QueueStats;
+use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, SessionTiming};
+use video_hw::time::Rational;
+
+use crate::exit::{self, Exit};
+
+/// What ends a run that failed.
+pub(crate) fn error(error: &Error, exit: Exit) -> Value {
+    json!({
+        "error": { "kind": exit::kind(error), "message": exit::message(error) },
+        "exit_code": exit.code(),
+    })
+}
+
+/// Wrong arguments, before there is a job.
+pub(crate) fn usage_error(message: &str) -> Value {
+    json!({
+        "error": { "kind": "usage", "message": message },
+        "exit_code": Exit::Usage.code(),
+    })
+}
+
+pub(crate) fn seconds(time: Duration) -> Value {
+    json!(time.as_secs_f64())
+}
+
+pub(crate) fn rational(value: Option<Rational>) -> Value {
+    value.map_or(Value::Null, |r| json!(r.to_string()))
+}
+
+pub(crate) fn color(color: ColorInfo) -> Value {
+    json!({
+        "matrix": color.matrix.to_string(),
+        "primaries": color.primaries.to_string(),
+        "transfer": color.transfer.to_string(),
+        "range": range(color.range),
+    })
+}
+
+/// ffmpeg's words for the range.
+pub(crate) fn range(range: Option<ColorRange>) -> Option<&'static str> {
+    range.map(|r| match r {
+        ColorRange::Limited => "tv",
+        ColorRange::Full => "pc",
+    })
+}
+
+pub(crate) fn source(info: &SourceInfo) -> Value {
+    json!({
+        "format": info.format,
+        "codec": info.codec.map(|c| c.name()),
+        "size": info.dimensions.map(|d| d.to_string()),
+        "frame_rate": rational(info.frame_rate),
+        "time_base": info.time_base.to_string(),
+        "frames": info.frames,
+        "duration_s": info.duration.map(|d| d.as_secs_f64()),
+    })
+}
+
+/// Why a backend was chosen.
+pub(crate) fn receipt(receipt: &Receipt) -> Vec<Value> {
+    let entries = receipt.entries.iter().map(|(kind, verdict)| {
+        let mut entry = Map::new();
+        entry.insert("candidate".to_owned(), json!(kind.name()));
+        match verdict {
+            Verdict::Chosen(implementation) => {
+                entry.insert("verdict".to_owned(), json!("chosen"));
+                entry.insert("implementation".to_owned(), json!(implementation));
+            }
+            Verdict::Refused { step, reason } => {
+                entry.insert("verdict".to_owned(), json!("refused"));
+                entry.insert("step".to_owned(), json!(step.to_string()));
+                entry.insert("reason".to_owned(), json!(reason));
+            }
+            Verdict::NotTried => {
+                entry.insert("verdict".to_owned(), json!("not_tried"));
+            }
+        }
+        Value::Object(entry)
+    });
+    entries.collect()
+}
+
+fn session(chosen: &Receipt, books: &Ledger) -> Value {
+    let (backend, implementation) = chosen.chosen().unzip();
+    json!({
+        "backend": backend.map(|b| b.name()),
+        "implementation": implementation,
+        "codec": chosen.codec.name(),
+        "receipt": receipt(chosen),
+        "ledger": ledger(books),
+    })
+}
+
+fn ledger(books: &Ledger) -> Value {
+    json!({
+        "submitted": books.submitted,
+        "delivered": books.delivered,
+        "dropped": books.dropped,
+        "failed": books.failed,
+        "pending": books.pending,
+        "unexpected": books.unexpected,
+        "balances": books.balances(),
+    })
+}
+
+fn stage(timing: &SessionTiming, delivered: u64, input: QueueStats, output: QueueStats) -> Value {
+    let queue = |q: QueueStats| json!({ "capacity": q.capacity, "peak": q.peak });
+    json!({
+        "busy_s": seconds(timing.busy),
+        "blocked_s": seconds(timing.blocked),
+        "latency_mean_s": seconds(timing.latency_mean(delivered)),
+        "latency_max_s": seconds(timing.latency_max),
+        "input_queue": queue(input),
+        "output_queue": queue(output),
+    })
+}
+
+pub(crate) fn decode(summary: &DecodeSummary) -> Value {
+    let mut value = session(&summary.receipt, &summary.ledger);
+    value["bytes_in"] = json!(summary.bytes_in);
+    value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
+    value
+}
+
+pub(crate) fn encode(summary: &EncodeSummary) -> Value {
+    let mut value = session(&summary.receipt, &summary.ledger);
+    value["bytes_out"] = json!(summary.bytes_out);
+    value["keyframes"] = json!(summary.keyframes);
+    value
+}
+
+/// Where the time went.
+pub(crate) fn stages(
+    decode: Option<&DecodeSummary>,
+    filter: &FilterSummary,
+    encode: Option<&EncodeSummary>,
+) -> Value {
+    let mut out = Map::new();
+    if let Some(d) = decode {
+        let value = stage(&d.timing, d.ledger.delivered, d.input_queue, d.output_queue);
+        out.insert("decode".to_owned(), value);
+    }
+    let value = json!({
+        "busy_s": seconds(filter.busy),
+        "frames_in": filter.frames_in,
+        "frames_out": filter.frames_out,
+        "scaled": filter.scaled,
+        "converted": filter.converted,
+    });
+    out.insert("filter".to_owned(), value);
+    if let Some(e) = encode {
+        let value = stage(&e.timing, e.ledger.delivered, e.input_queue, e.output_queue);
+        out.insert("encode".to_owned(), value);
+    }
+    Value::Object(out)
+}
+
+/// Frames that are not in the output, by reason.
+pub(crate) fn dropped(input: &SourceSummary, filter: &FilterSummary, encode: Option<&Ledger>) -> Value {
+    let mut out = Map::new();
+    let mut add = |reason: &str, n: u64| {
+        if n > 0 {
+            let sum = n + out.get(reason).and_then(Value::as_u64).unwrap_or(0);
+            out.insert(reason.to_owned(), json!(sum));
+        }
+    };
+    add("frame rate", filter.dropped);
+    add("outside the wanted part", input.outside);
+    let decode = input.decode.as_ref().map(|d| &d.ledger);
+    for (reason, n) in decode.into_iter().chain(encode).flat_map(|l| &l.dropped) {
+        add(reason, *n);
+    }
+    Value::Object(out)
+}

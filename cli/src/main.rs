@@ -1,0 +1,129 @@
+//! `video-hw`: the command line of the library.
+//!
+//! Results go to standard output, words for people to standard error. The exit codes are a table in
+//! [`exit`].
+
+use std::ffi::OsString;
+use std::io::{Write, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+mod args;
+mod cancel;
+mod decode;
+mod devices;
+mod encode;
+mod exit;
+mod json;
+mod parse;
+mod probe;
+mod progress;
+mod report;
+mod text;
+mod transcode;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&words) {
+        Ok(cli) => run_guarded(&cli.command).into(),
+        Err(error) => refuse(&error, words.iter().any(|w| w == "--json")).into(),
+    }
+}
+
+/// Runs the command; a panic is a defect told in one line.
+fn run_guarded(command: &Command) -> Exit {
+    // Worker threads turn their panics into errors, which are reported as such; the message of the panic
+    // itself is kept for the case that it ends the command.
+    let last = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let seen = std::sync::Arc::clone(&last);
+    std::panic::set_hook(Box::new(move |info| {
+        if let Ok(mut seen) = seen.lock() {
+            *seen = info.to_string();
+        }
+    }));
+    match catch_unwind(AssertUnwindSafe(|| run(command))) {
+        Ok(exit) => exit,
+        Err(payload) if payload.is::<cancel::Aborted>() => {
+            say("aborted; the output is removed");
+            Exit::Cancelled
+        }
+        Err(_) => {
+            let what = last.lock().map(|s| s.clone()).unwrap_or_default();
+            let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+            say(&format!("defect in this program: {what}; please report this"));
+            Exit::Defect
+        }
+    }
+}
+
+fn run(command: &Command) -> Exit {
+    let result = match command {
+        Command::Transcode(args) => transcode::run(args),
+        Command::Decode(args) => decode::run(args),
+        Command::Encode(args) => encode::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::Devices(args) => devices::run(args),
+    };
+    let error = match result {
+        Ok(exit) => return exit,
+        Err(error) => error,
+    };
+    let paths = command.paths();
+    let exit = exit::of_error(&error, &paths);
+    // Whoever stopped reading knows; a message would only clutter `... | head`.
+    if exit == Exit::BrokenPipe {
+        return exit;
+    }
+    say(&exit::message(&error));
+    if command.json() {
+        tell_json(&json::error(&error, exit), paths.data_on_stdout());
+    }
+    exit
+}
+
+/// The one line about a failure.
+fn say(message: &str) {
+    // Standard error may be closed; the exit code still tells.
+    let _ = writeln!(stderr(), "video-hw: error: {message}");
+}
+
+fn tell_json(document: &serde_json::Value, data_on_stdout: bool) {
+    let document = format!("{document:#}");
+    if data_on_stdout {
+        let _ = writeln!(stderr(), "{document}");
+    } else {
+        // The command has failed already; a closed standard output adds nothing.
+        let _ = text::to_stdout(&document);
+    }
+}
+
+/// Help and version go out as they are, wrong arguments in one line.
+fn refuse(error: &clap::Error, json: bool) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            return Exit::Done;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            return Exit::Usage;
+        }
+        _ => {}
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let lines: Vec<_> = lines.take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more")).collect();
+    let message = lines.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    say(&format!("{message} (see --help)"));
+    if json {
+        tell_json(&json::usage_error(message), false);
+    }
+    Exit::Usage
+}

@@ -1,0 +1,316 @@
+//! `probe`: what is in a file, and what would decode it here.
+//!
+//! The answer to the second question is not looked up but tried: the first picture is decoded.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use video_hw::Result;
+use video_hw::Error;
+use video_hw::backend::Receipt;
+use video_hw::bitstream::StreamInfo;
+use video_hw::config::DecodeOutputMode;
+use video_hw::container::{Demuxer, Input, Track, TrackKind, open_input};
+use video_hw::frame::Frame;
+use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
+use video_hw::pixel::{Chroma, PixelFormat};
+use video_hw::time::{Rational, Timestamp};
+
+use crate::args::ProbeArgs;
+use crate::exit::{self, Exit};
+use crate::{json, text};
+
+/// Samples searched for parameter sets or a key frame.
+const HEADER_SEARCH: usize = 100;
+
+pub(crate) fn run(args: &ProbeArgs) -> Result<Exit> {
+    let facts = Facts::gather(&args.input)?;
+    text::to_stdout(&if args.json { format!("{:#}", facts.json()) } else { facts.table() })?;
+    Ok(Exit::Done)
+}
+
+struct Facts {
+    name: String,
+    /// Container or file format.
+    format: String,
+    file_bytes: Option<u64>,
+    tracks: Vec<Track>,
+    /// The headers of the first video track.
+    headers: Option<StreamInfo>,
+    /// What the attempt to decode says about the input; `None` when it could not even start.
+    source: Option<SourceInfo>,
+    attempt: Result<Attempt>,
+}
+
+struct Attempt {
+    /// `None` for uncompressed input.
+    receipt: Option<Receipt>,
+    frame: Frame,
+}
+
+impl Facts {
+    fn gather(path: &Path) -> Result<Self> {
+        let piped = path == Path::new("-");
+        let mut facts = Self {
+            name: if piped { "standard input".to_owned() } else { path.display().to_string() },
+            format: String::new(),
+            file_bytes: std::fs::metadata(path).ok().filter(|m| m.is_file() && !piped).map(|m| m.len()),
+            tracks: Vec::new(),
+            headers: None,
+            source: None,
+            attempt: Err(Error::Cancelled),
+        };
+        // A pipe can be read once only: its headers are left to the decoder.
+        if !piped && let Input::Demuxer(mut demuxer) = open_input(path)? {
+            facts.format = demuxer.format().to_string();
+            facts.tracks = demuxer.tracks().to_vec();
+            facts.headers = headers(demuxer.as_mut())?;
+        }
+        let options = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..SourceOptions::default() };
+        match FrameSource::open(path, &options) {
+            Ok(mut source) => {
+                let info = source.info().clone();
+                facts.format.clone_from(&info.format);
+                facts.tracks.clone_from(&info.tracks);
+                facts.source = Some(info);
+                facts.attempt = match source.next_frame() {
+                    Ok(Some(frame)) => Ok(Attempt { receipt: source.summary().decode.map(|d| d.receipt), frame }),
+                    Ok(None) => Err(Error::corrupt_fatal(format!("{} holds no frame", facts.name))),
+                    Err(error) => Err(error),
+                };
+            }
+            // The tracks can be told of all the same; without any, this is all there is to tell.
+            Err(error) if facts.tracks.is_empty() => return Err(error),
+            Err(error) => facts.attempt = Err(error),
+        }
+        Ok(facts)
+    }
+
+    fn duration(&self) -> Option<f64> {
+        let longest = self.tracks.iter().filter_map(|t| t.duration).max().map(Timestamp::as_secs_f64);
+        longest.or(self.source.as_ref().and_then(|s| s.duration).map(|d| d.as_secs_f64())).filter(|d| *d > 0.0)
+    }
+
+    fn bit_rate(&self) -> Option<f64> {
+        self.file_bytes.zip(self.duration()).map(|(bytes, seconds)| bytes as f64 * 8.0 / seconds)
+    }
+
+    fn is_main(&self, track: &Track) -> bool {
+        main_video(&self.tracks).is_some_and(|main| main.id == track.id)
+    }
+
+    /// Format of the decoded pictures, or what the headers let expect.
+    fn pixel_format(&self) -> Option<PixelFormat> {
+        let decoded = self.attempt.as_ref().ok().map(|a| a.frame.format);
+        decoded.or_else(|| self.headers.as_ref().and_then(|h| PixelFormat::planar(h.chroma, h.bit_depth())))
+    }
+
+    fn json(&self) -> Value {
+        let tracks: Vec<_> = self.tracks.iter().map(|t| self.track_json(t)).collect();
+        let decode = match &self.attempt {
+            Ok(Attempt { receipt: Some(receipt), .. }) => {
+                let (backend, implementation) = receipt.chosen().unzip();
+                json!({
+                    "backend": backend.map(|b| b.name()),
+                    "implementation": implementation,
+                    "receipt": json::receipt(receipt),
+                })
+            }
+            Ok(_) => json!({ "uncompressed": true }),
+            Err(error) => json!({ "refused": { "kind": exit::kind(error), "message": exit::message(error) } }),
+        };
+        json!({
+            "command": "probe",
+            "input": self.name,
+            "container": self.format,
+            "file_bytes": self.file_bytes,
+            "duration_s": self.duration(),
+            "bitrate_bps": self.bit_rate(),
+            "tracks": tracks,
+            "picture": self.attempt.as_ref().ok().map(|a| picture_json(&a.frame)),
+            "decode": decode,
+            "exit_code": Exit::Done.code(),
+        })
+    }
+
+    fn track_json(&self, track: &Track) -> Value {
+        let mut value = json!({
+            "id": track.id.0,
+            "kind": kind(track.kind),
+            "codec": track.codec_name,
+            "language": track.language,
+            "time_base": track.time_base.to_string(),
+            "duration_s": track.duration.map(Timestamp::as_secs_f64),
+            "samples": track.sample_count,
+        });
+        let Some(video) = &track.video else { return value };
+        let headers = self.headers.as_ref().filter(|_| self.is_main(track));
+        let format = self.pixel_format().filter(|_| self.is_main(track));
+        value["layout"] = json!(video.layout.to_string());
+        value["size"] = json!(video.dimensions.to_string());
+        value["coded_size"] = json!(headers.map(|h| h.coded_dimensions.to_string()));
+        value["profile"] = json!(headers.map(|h| &h.profile_name));
+        value["level"] = json!(headers.map(|h| &h.level));
+        value["pix_fmt"] = json!(format.map(PixelFormat::name));
+        value["chroma"] = json!(headers.map(|h| chroma(h.chroma)));
+        value["bit_depth"] = json!(headers.map(StreamInfo::bit_depth));
+        value["interlaced"] = json!(headers.map(|h| h.interlaced));
+        value["color"] = json::color(headers.map_or(video.color, |h| video.color.or(h.color)));
+        let sar = video.sample_aspect_ratio.or(headers.and_then(|h| h.sample_aspect_ratio));
+        value["sample_aspect_ratio"] = json::rational(sar);
+        value["rotation"] = json!(video.rotation().unwrap_or(0));
+        value["frame_rate"] = json::rational(video.frame_rate.or(headers.and_then(|h| h.frame_rate)));
+        value
+    }
+
+    fn table(&self) -> String {
+        let mut out = Table(format!("{}\n", self.name));
+        out.row("container", Some(self.format.clone()));
+        out.row("duration", self.duration().map(|d| format!("{d:.3} s")));
+        out.row("file", self.file_bytes.map(text::bytes));
+        out.row("bit rate", self.bit_rate().map(text::bit_rate));
+        for track in &self.tracks {
+            self.track_rows(track, &mut out);
+        }
+        if self.tracks.is_empty()
+            && let Ok(Attempt { frame, .. }) = &self.attempt
+        {
+            out.heading("pictures");
+            out.row("size", Some(frame.dimensions.to_string()));
+            out.row("format", Some(frame.format.to_string()));
+            out.row("rate", self.source.as_ref().and_then(|s| s.frame_rate).map(frame_rate));
+        }
+        out.heading("here");
+        out.row(
+            "decoded by",
+            Some(match &self.attempt {
+                Ok(Attempt { receipt: Some(receipt), .. }) => receipt
+                    .chosen()
+                    .map_or_else(|| "nothing".to_owned(), |(kind, implementation)| format!("{kind} ({implementation})")),
+                Ok(_) => "nothing, it is not compressed".to_owned(),
+                Err(error) => format!("nothing: {}", exit::message(error)),
+            }),
+        );
+        out.0
+    }
+
+    fn track_rows(&self, track: &Track, out: &mut Table) {
+        out.heading(&format!("track {}: {}", track.id.0, kind(track.kind)));
+        let headers = self.headers.as_ref().filter(|_| self.is_main(track));
+        let mut codec = track.codec_name.clone();
+        if let Some(h) = headers {
+            codec = [&codec, &h.profile_name].map(String::as_str).join(" ").trim_end().to_owned();
+            if !h.level.is_empty() {
+                codec = format!("{codec}, level {}", h.level);
+            }
+        }
+        out.row("codec", Some(codec));
+        if let Some(video) = &track.video {
+            let coded = headers.map(|h| h.coded_dimensions).filter(|c| *c != video.dimensions);
+            let coded = coded.map_or_else(String::new, |c| format!(" (coded {c})"));
+            out.row("size", Some(format!("{}{coded}", video.dimensions)));
+            let sar = video.sample_aspect_ratio.or(headers.and_then(|h| h.sample_aspect_ratio));
+            out.row("pixel aspect", sar.map(|r| format!("{}:{}", r.num(), r.den())));
+            out.row("rotation", video.rotation().map(|degrees| format!("{degrees} degrees clockwise")));
+            if self.is_main(track) {
+                let scan = headers.filter(|h| h.interlaced).map_or("", |_| ", interlaced");
+                out.row("format", self.pixel_format().map(|f| format!("{f}, {} bit{scan}", f.bit_depth())));
+            }
+            let color = headers.map_or(video.color, |h| video.color.or(h.color));
+            out.row(
+                "colour",
+                Some(format!(
+                    "matrix {}, primaries {}, transfer {}, range {}",
+                    color.matrix,
+                    color.primaries,
+                    color.transfer,
+                    json::range(color.range).unwrap_or("unknown")
+                )),
+            );
+            let rate = video.frame_rate.or(headers.and_then(|h| h.frame_rate));
+            out.row("rate", rate.map(frame_rate));
+        }
+        out.row("language", track.language.clone());
+        out.row("duration", track.duration.map(|d| format!("{:.3} s", d.as_secs_f64())));
+        out.row("samples", track.sample_count.map(text::thousands));
+        out.row("time base", Some(format!("{} s", track.time_base)));
+    }
+}
+
+/// The track that the library decodes: the first with pictures.
+fn main_video(tracks: &[Track]) -> Option<&Track> {
+    tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some())
+}
+
+/// The headers of the first video track: from the container's configuration record, else from the samples.
+fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
+    let Some(track) = main_video(demuxer.tracks()).cloned() else { return Ok(None) };
+    let Some(video) = track.video else { return Ok(None) };
+    // A damaged record is the decoder's to report.
+    if let Some(config) = &video.codec_config
+        && let Ok(Some(info)) = StreamInfo::from_config(video.codec, config)
+    {
+        return Ok(Some(info));
+    }
+    demuxer.select_tracks(&[track.id]);
+    for _ in 0..HEADER_SEARCH {
+        let Some(sample) = demuxer.next_sample()? else { break };
+        if let Ok(Some(info)) = StreamInfo::from_unit(video.codec, video.layout, &sample.data) {
+            return Ok(Some(info));
+        }
+    }
+    Ok(None)
+}
+
+fn picture_json(frame: &Frame) -> Value {
+    let (resolved, assumed) = frame.color.resolve(frame.dimensions);
+    json!({
+        "size": frame.dimensions.to_string(),
+        "pix_fmt": frame.format.name(),
+        "bit_depth": frame.format.bit_depth(),
+        "color": json::color(frame.color),
+        "color_used": json::color(resolved),
+        "color_assumed": assumed,
+        "sample_aspect_ratio": json::rational(frame.sample_aspect_ratio),
+        "first_pts_s": frame.pts.as_secs_f64(),
+    })
+}
+
+fn kind(kind: TrackKind) -> &'static str {
+    match kind {
+        TrackKind::Video => "video",
+        TrackKind::Audio => "audio",
+        TrackKind::Subtitle => "subtitle",
+        TrackKind::Other => "other",
+    }
+}
+
+fn chroma(chroma: Chroma) -> &'static str {
+    match chroma {
+        Chroma::Monochrome => "4:0:0",
+        Chroma::Yuv420 => "4:2:0",
+        Chroma::Yuv422 => "4:2:2",
+        Chroma::Yuv444 => "4:4:4",
+    }
+}
+
+fn frame_rate(rate: Rational) -> String {
+    let rate = rate.reduced();
+    if rate.den() == 1 { format!("{} fps", rate.num()) } else { format!("{:.3} fps ({rate})", rate.as_f64()) }
+}
+
+/// Headings and rows; what is not known has no row.
+struct Table(String);
+
+impl Table {
+    fn heading(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    fn row(&mut self, name: &str, value: Option<String>) {
+        if let Some(value) = value.filter(|v| !v.is_empty()) {
+            self.0.push_str(&format!("  {name:<13} {value}\n"));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use video_hw::pipeline::Progress;
+
+use crate::text;
+
+/// From one plain line to the next.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Steps of the bar.
+const STEPS: u64 = 1000;
+
+/// Shows a job's progress.
+pub(crate) enum ProgressView {
+    /// `--quiet`.
+    Hidden,
+    /// A terminal.
+    Bar(ProgressBar),
+    /// A log file or a pipe; the time of the last line.
+    Lines(Instant),
+}
+
+impl ProgressView {
+    pub(crate) fn new(quiet: bool) -> Self {
+        if quiet {
+            Self::Hidden
+        } else if stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr_with_hz(10));
+            // The template is constant; were it wrong, the default style would do.
+            if let Ok(style) = ProgressStyle::with_template("{bar:24} {wide_msg}") {
+                bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+            }
+            Self::Bar(bar)
+        } else {
+            Self::Lines(Instant::now())
+        }
+    }
+
+    pub(crate) fn update(&mut self, progress: &Progress) {
+        match self {
+            Self::Hidden => {}
+            Self::Bar(bar) => {
+                bar.set_position((fraction(progress).unwrap_or(0.0) * STEPS as f64) as u64);
+                bar.set_message(line(progress));
+            }
+            Self::Lines(last) if last.elapsed() >= LINE_INTERVAL => {
+                *last = Instant::now();
+                // Standard error may be closed; the job matters more than its progress.
+                let _ = writeln!(stderr(), "video-hw: {}", line(progress));
+            }
+            Self::Lines(_) => {}
+        }
+    }
+
+    /// Takes the bar away, so that what is written next stands in its place.
+    pub(crate) fn clear(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How much is done, 0 to 1.
+fn fraction(p: &Progress) -> Option<f64> {
+    let by_time = p.position.zip(p.total).filter(|(_, total)| !total.is_zero());
+    let by_time = by_time.map(|(at, total)| at.as_secs_f64() / total.as_secs_f64());
+    let by_frames = p.total_frames.filter(|n| *n > 0).map(|n| p.frames as f64 / n as f64);
+    // With --frames the count ends the job before the time does.
+    let done = match (by_time, by_frames) {
+        (Some(a), Some(b)) => a.max(b),
+        (a, b) => a.or(b)?,
+    };
+    Some(done.clamp(0.0, 1.0))
+}
+
+/// The state in one line.
+fn line(p: &Progress) -> String {
+    let done = fraction(p);
+    let mut parts = Vec::with_capacity(7);
+    if let Some(done) = done {
+        parts.push(format!("{:3.0}%", done * 100.0));
+    }
+    parts.push(format!("{} frames", text::thousands(p.frames)));
+    parts.push(format!("{} fps", text::rate(p.fps())));
+    if let Some(speed) = p.speed() {
+        parts.push(format!("{}x", text::rate(speed)));
+    }
+    if p.bytes > 0 {
+        if let Some(rate) = p.position.and_then(|at| text::bits_per_second(p.bytes, at.as_duration())) {
+            parts.push(text::bit_rate(rate));
+        }
+        parts.push(text::bytes(p.bytes));
+    }
+    if let Some(done) = done.filter(|d| *d > 0.0 && *d < 1.0) {
+        let left = p.elapsed.as_secs_f64() * (1.0 - done) / done;
+        // Just after the start this is a guess of any size.
+        if let Ok(left) = Duration::try_from_secs_f64(left) {
+            parts.push(format!("ETA {}", text::clock(left)));
+        }
+    }
+    parts.join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use video_hw::time::{TimeBase, Timestamp};
+
+    fn state() -> Progress {
+        Progress {
+            frames: 1_500,
+            total_frames: Some(6_000),
+            position: Some(Timestamp::new(50, TimeBase::new(1, 1).unwrap())),
+            total: Some(Duration::from_secs(200)),
+            bytes: 37_500_000,
+            elapsed: Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn the_line_says_it_all() {
+        assert_eq!(line(&state()), " 25%  1,500 frames  300 fps  10.0x  6.0 Mb/s  37.5 MB  ETA 0:15");
+    }
+
+    #[test]
+    fn nothing_known_means_nothing_invented() {
+        let p = Progress { total_frames: None, total: None, position: None, bytes: 0, ..state() };
+        assert_eq!(line(&p), "1,500 frames  300 fps");
+        let p = Progress { frames: 0, total_frames: Some(0), total: Some(Duration::ZERO), ..p };
+        assert_eq!(line(&p), "0 frames  0.00 fps");
+    }
+
+    #[test]
+    fn a_job_that_ends_by_frames_is_measured_by_frames() {
+        let p = Progress { total_frames: Some(1_500), ..state() };
+        assert!(line(&p).starts_with("100%"));
+    }
+}

@@ -1,0 +1,271 @@
+//! What a finished job has to say: to people on standard error, to programs as JSON.
+
+use std::io::{Write, stderr};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use video_hw::Result;
+use video_hw::backend::{Receipt, Verdict};
+use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
+use video_hw::session::{EncodeSummary, SessionTiming};
+
+use crate::args::JobArgs;
+use crate::exit::Exit;
+use crate::{json, text};
+
+/// A finished job, whichever it was.
+pub(crate) struct Finished<'a> {
+    /// The command's name.
+    pub(crate) command: &'static str,
+    pub(crate) source: &'a SourceInfo,
+    pub(crate) input: &'a SourceSummary,
+    pub(crate) filter: &'a FilterSummary,
+    pub(crate) encode: Option<&'a EncodeSummary>,
+    /// Where the result is; `None` where there is none to keep.
+    pub(crate) output: Option<&'a Path>,
+    pub(crate) frames_out: u64,
+    /// Samples of other tracks.
+    pub(crate) copied: u64,
+    pub(crate) bytes: u64,
+    pub(crate) duration: Duration,
+    pub(crate) wall: Duration,
+    pub(crate) cancelled: bool,
+    pub(crate) balances: bool,
+    pub(crate) notes: &'a [String],
+    /// What only this command reports, added to the JSON document.
+    pub(crate) extra: Vec<(&'static str, Value)>,
+}
+
+impl<'a> Finished<'a> {
+    pub(crate) fn transcode(command: &'static str, report: &'a TranscodeReport) -> Self {
+        Self {
+            command,
+            source: &report.source,
+            input: &report.input,
+            filter: &report.filter,
+            encode: Some(&report.encode),
+            output: Some(&report.output),
+            frames_out: report.video_samples,
+            copied: report.copied_samples,
+            bytes: report.bytes,
+            duration: report.duration,
+            wall: report.wall,
+            cancelled: report.cancelled,
+            balances: report.balances(),
+            notes: &report.notes,
+            extra: Vec::new(),
+        }
+    }
+
+    pub(crate) fn export(report: &'a ExportReport, output: Option<&'a Path>) -> Self {
+        let pixel_format = report.format.map(|f| f.format.name());
+        let size = report.format.map(|f| f.dimensions.to_string());
+        Self {
+            command: "decode",
+            source: &report.source,
+            input: &report.input,
+            filter: &report.filter,
+            encode: None,
+            output,
+            frames_out: report.frames,
+            copied: 0,
+            bytes: report.bytes,
+            duration: report.duration,
+            wall: report.wall,
+            cancelled: report.cancelled,
+            balances: report.balances(),
+            notes: &[],
+            extra: vec![("pix_fmt", json!(pixel_format)), ("size", json!(size))],
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if !self.balances {
+            Exit::Defect
+        } else if self.cancelled {
+            Exit::Cancelled
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// Tells, and gives the exit code.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn tell(&self, job: &JobArgs) -> Result<Exit> {
+        let exit = self.exit();
+        let mut err = stderr().lock();
+        // Standard error may be closed; that must not turn a finished job into a failed one.
+        if !job.quiet {
+            let _ = writeln!(err, "{}", self.summary(job.verbose));
+        }
+        if !self.balances {
+            let _ = writeln!(err, "video-hw: error: {}", self.defect());
+        }
+        if job.json {
+            let document = format!("{:#}", self.json(exit));
+            if self.output == Some(Path::new("-")) {
+                let _ = writeln!(err, "{document}");
+            } else {
+                text::to_stdout(&document)?;
+            }
+        }
+        Ok(exit)
+    }
+
+    fn defect(&self) -> String {
+        format!(
+            "defect: the frames of {} do not add up ({} read, {} dropped, {} repeated, {} written, {} lost); the output is not to be trusted, please report this with the --json report",
+            self.source.path.display(),
+            self.input.frames,
+            self.filter.dropped,
+            self.filter.repeated,
+            self.frames_out,
+            self.failed(),
+        )
+    }
+
+    fn failed(&self) -> u64 {
+        let decode = self.input.decode.as_ref().map_or(0, |d| d.ledger.failed);
+        decode + self.encode.map_or(0, |e| e.ledger.failed)
+    }
+
+    /// Frames that should have been in the output and are not there on purpose.
+    fn dropped(&self) -> u64 {
+        self.filter.dropped + self.encode.map_or(0, |e| e.ledger.dropped_total())
+    }
+
+    fn summary(&self, verbose: bool) -> String {
+        let mut lines = vec![self.what_ran()];
+        if verbose {
+            lines.extend(self.details());
+        }
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        let problems = self.input.problems.iter();
+        lines.extend(problems.map(|problem| format!("warning: {problem}")));
+        let told = self.input.problems.len() as u64;
+        if self.input.problem_count > told {
+            lines.push(format!("warning: and {} more like these", self.input.problem_count - told));
+        }
+        lines.push(self.figures());
+        lines.join("\n")
+    }
+
+    /// `software: h264 (rusty_h264) -> h264 (openh264)`.
+    fn what_ran(&self) -> String {
+        let decode = self.input.decode.as_ref().map(|d| part(&d.receipt));
+        let encode = self.encode.map(|e| part(&e.receipt));
+        match (decode, encode) {
+            (Some((a, decoder)), Some((b, encoder))) if a == b => format!("{a}: {decoder} -> {encoder}"),
+            (Some((a, decoder)), Some((b, encoder))) => format!("{a}: {decoder} -> {b}: {encoder}"),
+            (Some((a, decoder)), None) => format!("{a}: {decoder}"),
+            (None, Some((b, encoder))) => format!("{b}: {} -> {encoder}", self.source.format),
+            (None, None) => self.source.format.clone(),
+        }
+    }
+
+    /// `7,200 frames  912 fps  15.2x  5.9 Mb/s  0 dropped  out.mp4 88.1 MB`.
+    fn figures(&self) -> String {
+        let mut parts = vec![
+            format!("{} frames", text::thousands(self.frames_out)),
+            format!("{} fps", text::rate(text::per_second(self.frames_out as f64, self.wall))),
+            format!("{}x", text::rate(text::per_second(self.duration.as_secs_f64(), self.wall))),
+        ];
+        if let Some(rate) = text::bits_per_second(self.bytes, self.duration).filter(|_| self.bytes > 0) {
+            parts.push(text::bit_rate(rate));
+        }
+        parts.push(format!("{} dropped", text::thousands(self.dropped())));
+        if self.filter.repeated > 0 {
+            parts.push(format!("{} repeated", text::thousands(self.filter.repeated)));
+        }
+        if self.failed() > 0 {
+            parts.push(format!("{} lost", text::thousands(self.failed())));
+        }
+        if self.cancelled {
+            parts.push("cancelled".to_owned());
+        }
+        if let Some(output) = self.output {
+            let name = if output == Path::new("-") { "standard output".into() } else { output.to_string_lossy() };
+            parts.push(format!("{name} {}", text::bytes(self.bytes)));
+        }
+        parts.join("  ")
+    }
+
+    fn details(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let decode = self.input.decode.as_ref();
+        for receipt in decode.map(|d| &d.receipt).into_iter().chain(self.encode.map(|e| &e.receipt)) {
+            for (kind, verdict) in &receipt.entries {
+                if let Verdict::Refused { step, reason } = verdict {
+                    let job = format!("{:?}", receipt.job).to_lowercase();
+                    lines.push(format!("{kind}: no {job} ({step}): {reason}"));
+                }
+            }
+        }
+        if let Some(d) = decode {
+            lines.push(time_line("decode", &d.timing, d.ledger.delivered));
+        }
+        lines.push(format!("filter: busy {:.3} s", self.filter.busy.as_secs_f64()));
+        if let Some(e) = self.encode {
+            lines.push(time_line("encode", &e.timing, e.ledger.delivered));
+        }
+        if self.copied > 0 {
+            lines.push(format!("copied: {} samples of other tracks", text::thousands(self.copied)));
+        }
+        lines
+    }
+
+    fn json(&self, exit: Exit) -> Value {
+        let decode = self.input.decode.as_ref();
+        let mut document = json!({
+            "command": self.command,
+            "input": self.source.path.to_string_lossy(),
+            "output": self.output.map(Path::to_string_lossy),
+            "source": json::source(self.source),
+            "frames_in": self.input.frames,
+            "frames_out": self.frames_out,
+            "dropped": json::dropped(self.input, self.filter, self.encode.map(|e| &e.ledger)),
+            "repeated": self.filter.repeated,
+            "failed": self.failed(),
+            "copied_samples": self.copied,
+            "bytes": self.bytes,
+            "duration_s": json::seconds(self.duration),
+            "wall_s": json::seconds(self.wall),
+            "fps": text::per_second(self.frames_out as f64, self.wall),
+            "speed": text::per_second(self.duration.as_secs_f64(), self.wall),
+            "bitrate_bps": text::bits_per_second(self.bytes, self.duration),
+            "decode": decode.map(json::decode),
+            "encode": self.encode.map(json::encode),
+            "stages": json::stages(decode, self.filter, self.encode),
+            "ledger": { "balances": self.balances },
+            "notes": self.notes,
+            "problems": self.input.problems,
+            "problem_count": self.input.problem_count,
+            "cancelled": self.cancelled,
+            "exit_code": exit.code(),
+        });
+        for (key, value) in &self.extra {
+            document[*key] = value.clone();
+        }
+        document
+    }
+}
+
+fn part(receipt: &Receipt) -> (String, String) {
+    match receipt.chosen() {
+        Some((kind, implementation)) => (kind.to_string(), format!("{} ({implementation})", receipt.codec)),
+        None => ("no backend".to_owned(), receipt.codec.to_string()),
+    }
+}
+
+fn time_line(stage: &str, timing: &SessionTiming, delivered: u64) -> String {
+    format!(
+        "{stage}: busy {:.3} s, blocked {:.3} s, latency mean {:.1} ms, max {:.1} ms",
+        timing.busy.as_secs_f64(),
+        timing.blocked.as_secs_f64(),
+        timing.latency_mean(delivered).as_secs_f64() * 1e3,
+        timing.latency_max.as_secs_f64() * 1e3,
+    )
+}

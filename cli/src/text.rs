@@ -1,0 +1,105 @@
+//! Numbers for people, and words onto standard output.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use video_hw::{Error, Result};
+
+/// `7,200`.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// `88.1 MB` (powers of ten, as disks and networks count).
+pub(crate) fn bytes(n: u64) -> String {
+    match n {
+        0..1_000 => format!("{n} B"),
+        1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.2} GB", n as f64 / 1e9),
+    }
+}
+
+/// `5.9 Mb/s`.
+pub(crate) fn bit_rate(bits_per_second: f64) -> String {
+    if bits_per_second >= 1e9 {
+        format!("{:.2} Gb/s", bits_per_second / 1e9)
+    } else if bits_per_second >= 1e6 {
+        format!("{:.1} Mb/s", bits_per_second / 1e6)
+    } else {
+        format!("{:.0} kb/s", bits_per_second / 1e3)
+    }
+}
+
+/// `912`, `29.5`, `0.42`: as many places as mean something.
+pub(crate) fn rate(value: f64) -> String {
+    if value >= 100.0 {
+        format!("{value:.0}")
+    } else if value >= 1.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// `0:12`, `1:02:03`.
+pub(crate) fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    if s >= 3600 {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    } else {
+        format!("{}:{:02}", s / 60, s % 60)
+    }
+}
+
+/// Bits per second of `bytes` in `time`; `None` for no time.
+pub(crate) fn bits_per_second(bytes: u64, time: Duration) -> Option<f64> {
+    (!time.is_zero()).then(|| bytes as f64 * 8.0 / time.as_secs_f64())
+}
+
+/// `per`, where that is a number.
+pub(crate) fn per_second(count: f64, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { count / time.as_secs_f64() }
+}
+
+/// Puts `text` and a line end on standard output.
+///
+/// # Errors
+/// [`Error::Io`] with path `-`; a reader that has gone away is one of them.
+pub(crate) fn to_stdout(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::io("write", "-", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(7_200), "7,200");
+        assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(88_100_000), "88.1 MB");
+        assert_eq!(bit_rate(5_900_000.0), "5.9 Mb/s");
+        assert_eq!(bit_rate(640_000.0), "640 kb/s");
+        assert_eq!(rate(912.4), "912");
+        assert_eq!(rate(0.416), "0.42");
+        assert_eq!(clock(Duration::from_secs(12)), "0:12");
+        assert_eq!(clock(Duration::from_secs(3_723)), "1:02:03");
+        assert_eq!(bits_per_second(10, Duration::ZERO), None);
+    }
+}
