@@ -13,7 +13,7 @@ bt709="-color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv
 ff -f lavfi -i "$video" -f lavfi -i "$audio" -pix_fmt yuv420p $bt709 \
    -c:v libx264 -preset medium -crf 26 -bf 3 -g 48 -c:a aac -b:a 64k -map_metadata -1 -fflags +bitexact bars.mp4
 # The same pictures at uneven times, a quarter turn, fragmented.
-ff -f lavfi -i "$small" -vf "setpts='(N+0.37*mod(N,3))/25/TB'" -fps_mode passthrough -video_track_timescale 90000 \
+ff -f lavfi -i "$small" -vf "settb=1/90000,setpts='(N+0.37*mod(N,3))/25/TB'" -fps_mode passthrough -enc_time_base 1/90000 -video_track_timescale 90000 \
    -pix_fmt yuv420p -c:v libx264 -preset medium -crf 30 -bf 2 -g 25 -map_metadata -1 -fflags +bitexact vfr.tmp.mp4
 ff -display_rotation 90 -i vfr.tmp.mp4 -c copy -map_metadata -1 -fflags +bitexact vfr-rotated.mp4 2>/dev/null ||
   ff -i vfr.tmp.mp4 -c copy -metadata:s:v:0 rotate=90 -fflags +bitexact vfr-rotated.mp4
@@ -32,6 +32,6 @@ ff -f lavfi -i "$small" -pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8 -b:v 0 -crf
 for f in *.mp4 *.h264 *.h265 *.ivf; do
   fmt=$(ffprobe -v error -select_streams v:0 -show_entries stream=pix_fmt -of csv=p=0 "$f" | cut -d, -f1)
   n=$(ffprobe -v error -select_streams v:0 -count_frames -show_entries stream=nb_read_frames -of csv=p=0 "$f" | cut -d, -f1)
-  md5=$(ffmpeg -v error -noautorotate -i "$f" -map 0:v:0 -fps_mode passthrough -pix_fmt "$fmt" -f rawvideo - | md5sum | cut -d' ' -f1)
+  md5=$(ffmpeg -v error -noautorotate -i "$f" -map 0:v:0 -fps_mode passthrough -enc_time_base 1/90000 -pix_fmt "$fmt" -f rawvideo - | md5sum | cut -d' ' -f1)
   echo "$md5 $n $fmt $f" >> md5s.txt
 done

@@ -109,15 +109,16 @@ impl Av1Decoder {
     fn feed(&mut self, bytes: &[u8], serial: Option<u64>) {
         let timestamp = serial.map_or(-1, |s| i64::try_from(s).unwrap_or(-1));
         let Some(mut data) = Data::new(bytes, timestamp) else { return };
+        let mut stuck = false;
         loop {
             match self.decoder.send(&mut data) {
                 Ok(()) => break,
-                // The decoder is full. It gives a picture or an error then; if neither, it never will.
+                // Data sent before is still waiting. Asking for a picture makes the decoder work it off,
+                // even when no picture comes of it; if that did not help, nothing will.
+                Err(Refusal::Again) if !stuck => stuck = !self.take_picture(),
                 Err(Refusal::Again) => {
-                    if !self.take_picture() {
-                        self.fail(serial, -libc::EAGAIN);
-                        break;
-                    }
+                    self.fail(serial, -libc::EAGAIN);
+                    break;
                 }
                 Err(Refusal::Code(code)) => {
                     self.fail(serial, code);
