@@ -67,7 +67,6 @@ fn fragments_match_ffprobe() {
         "-movflags frag_keyframe+empty_moov+omit_tfhd_offset",
         "-movflags frag_keyframe+empty_moov+separate_moof",
         "-movflags frag_every_frame+empty_moov+default_base_moof",
-        "-movflags cmaf+frag_keyframe -frag_duration 500000",
         // The first fragment is in moov itself.
         "-movflags frag_keyframe",
     ] {
@@ -88,6 +87,23 @@ fn fragments_match_ffprobe() {
                 assert_eq!(pair[0].dts + pair[0].duration as i64, pair[1].dts, "{options}");
             }
         }
+    }
+}
+
+#[test]
+fn negative_composition_offsets_in_fragments_keep_presentation_at_zero() {
+    let Some((_dir, path)) =
+        make(&format!("{PICTURE} -c:v libx264 -bf 3 -movflags cmaf"), "a.mp4", "libx264")
+    else {
+        return;
+    };
+    let mut demuxer = open(&path);
+    let id = demuxer.tracks()[0].id;
+    let ours = rows(&read_all(&mut demuxer), id);
+    assert_eq!((ours[0].pts, ours[0].dts), (0, -1024));
+    // This ffprobe adds the largest negative offset to the times of fragments.
+    for (ours, theirs) in ours.iter().zip(probe(&path, 0)) {
+        assert_eq!((ours.pts + 1024, ours.dts + 1024, ours.size), (theirs.pts, theirs.dts, theirs.size));
     }
 }
 
