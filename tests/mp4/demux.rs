@@ -157,6 +157,24 @@ fn edit_lists_match_ffprobe() {
 }
 
 #[test]
+fn an_edit_that_starts_between_pictures_keeps_their_distance_to_zero() {
+    let Some((dir, path)) = make(BOTH, "a.mp4", "libx264") else { return };
+    let cut = dir.path().join("cut.mp4");
+    ffmpeg(&format!("-ss 1.03 -i {} -c copy", path.display()), &cut);
+    let mut demuxer = open(&cut);
+    let id = demuxer.tracks()[0].id;
+    let ours = rows(&read_all(&mut demuxer), id);
+    // The picture of 1.04 s is shown 10 ms after the start, as ISO/IEC 14496-12 8.6.6 says; ffprobe moves
+    // the first picture to zero, away from its sound.
+    let first = ours.iter().filter(|row| !row.discard).map(|row| row.pts).min();
+    assert_eq!(first, Some(128));
+    for (ours, theirs) in ours.iter().zip(probe(&cut, 0)) {
+        let moved = Row { pts: ours.pts - 128, dts: ours.dts - 128, ..ours.clone() };
+        assert_eq!(moved, theirs);
+    }
+}
+
+#[test]
 fn pcm_in_quicktime_is_read_frame_by_frame() {
     let Some((dir, path)) =
         make(&format!("{PICTURE} {SOUND} -c:v libx264 -c:a pcm_s16le"), "a.mov", "libx264")
