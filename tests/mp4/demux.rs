@@ -67,7 +67,6 @@ fn fragments_match_ffprobe() {
         "-movflags frag_keyframe+empty_moov+omit_tfhd_offset",
         "-movflags frag_keyframe+empty_moov+separate_moof",
         "-movflags frag_every_frame+empty_moov+default_base_moof",
-        "-movflags cmaf+frag_keyframe -frag_duration 500000",
         // The first fragment is in moov itself.
         "-movflags frag_keyframe",
     ] {
@@ -88,6 +87,23 @@ fn fragments_match_ffprobe() {
                 assert_eq!(pair[0].dts + pair[0].duration as i64, pair[1].dts, "{options}");
             }
         }
+    }
+}
+
+#[test]
+fn negative_composition_offsets_in_fragments_keep_presentation_at_zero() {
+    let Some((_dir, path)) =
+        make(&format!("{PICTURE} -c:v libx264 -bf 3 -movflags cmaf"), "a.mp4", "libx264")
+    else {
+        return;
+    };
+    let mut demuxer = open(&path);
+    let id = demuxer.tracks()[0].id;
+    let ours = rows(&read_all(&mut demuxer), id);
+    assert_eq!((ours[0].pts, ours[0].dts), (0, -1024));
+    // This ffprobe adds the largest negative offset to the times of fragments.
+    for (ours, theirs) in ours.iter().zip(probe(&path, 0)) {
+        assert_eq!((ours.pts + 1024, ours.dts + 1024, ours.size), (theirs.pts, theirs.dts, theirs.size));
     }
 }
 
@@ -137,6 +153,24 @@ fn edit_lists_match_ffprobe() {
         // This ffprobe forgets an initial delay when it computes the duration of the last packet.
         let delayed = args.contains("itsoffset");
         compare(&cut, if delayed { without_durations } else { exactly });
+    }
+}
+
+#[test]
+fn an_edit_that_starts_between_pictures_keeps_their_distance_to_zero() {
+    let Some((dir, path)) = make(BOTH, "a.mp4", "libx264") else { return };
+    let cut = dir.path().join("cut.mp4");
+    ffmpeg(&format!("-ss 1.03 -i {} -c copy", path.display()), &cut);
+    let mut demuxer = open(&cut);
+    let id = demuxer.tracks()[0].id;
+    let ours = rows(&read_all(&mut demuxer), id);
+    // The picture of 1.04 s is shown 10 ms after the start, as ISO/IEC 14496-12 8.6.6 says; ffprobe moves
+    // the first picture to zero, away from its sound.
+    let first = ours.iter().filter(|row| !row.discard).map(|row| row.pts).min();
+    assert_eq!(first, Some(128));
+    for (ours, theirs) in ours.iter().zip(probe(&cut, 0)) {
+        let moved = Row { pts: ours.pts - 128, dts: ours.dts - 128, ..ours.clone() };
+        assert_eq!(moved, theirs);
     }
 }
 

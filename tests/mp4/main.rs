@@ -1,5 +1,8 @@
 //! MP4 and QuickTime files, with ffmpeg and ffprobe as judges.
 
+// Helpers outside of test functions may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod demux;
 mod hostile;
 mod mux;

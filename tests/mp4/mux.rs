@@ -1,5 +1,6 @@
 //! Writing streams that do not come out of an MP4 file.
 
+use std::collections::BTreeMap;
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -248,6 +249,61 @@ fn a_full_disk_is_an_io_error() {
     let mut muxer = Mp4Muxer::create(Memory::default(), options()).unwrap();
     muxer.add_track(&track).unwrap();
     assert!(matches!(muxer.finish(), Err(Error::InvalidInput(_))), "a file without samples");
+}
+
+/// Keeps small writes, with their places, and forgets large ones.
+#[derive(Clone, Default)]
+struct Sparse {
+    pieces: Arc<Mutex<BTreeMap<u64, Vec<u8>>>>,
+    position: u64,
+}
+
+impl Write for Sparse {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if data.len() < 1 << 20 {
+            self.pieces.lock().unwrap().insert(self.position, data.to_vec());
+        }
+        self.position += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Sparse {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let SeekFrom::Start(position) = to else { return Err(io::Error::from(io::ErrorKind::Unsupported)) };
+        self.position = position;
+        Ok(position)
+    }
+}
+
+#[test]
+fn more_than_four_gigabytes_get_wide_sizes_and_offsets() {
+    let sink = Sparse::default();
+    let mut muxer = Mp4Muxer::create(sink.clone(), options()).unwrap();
+    let track = opaque_track(*b"meta", 1, 1000);
+    let ids = [muxer.add_track(&track).unwrap(), muxer.add_track(&track).unwrap()];
+    let block = Bytes::from(vec![0; 256 << 20]);
+    for at in 0..17 {
+        let sample = opaque_sample(&track, ids[at % 2], at as i64, at as i64);
+        muxer.write_sample(&Sample { data: block.clone(), ..sample }).unwrap();
+    }
+    let summary = muxer.finish().unwrap();
+    let data = 17 * block.len() as u64;
+    assert!(summary.bytes > data);
+    let pieces = sink.pieces.lock().unwrap();
+    let mut wide = b"\0\0\0\x01mdat".to_vec();
+    wide.extend((data + 16).to_be_bytes());
+    assert!(pieces.values().any(|piece| *piece == wide), "no wide mdat header");
+    let moov = pieces.values().find(|piece| piece.windows(4).any(|w| w == b"moov")).unwrap();
+    let co64 = moov.windows(4).position(|w| w == b"co64").unwrap();
+    // Version and flags, the number of chunks, and the first of them.
+    assert_eq!(moov[co64 + 8..co64 + 12], 9_u32.to_be_bytes());
+    let mdat = pieces.iter().find(|(_, piece)| **piece == wide).unwrap().0;
+    assert_eq!(moov[co64 + 12..co64 + 20], (mdat + 16).to_be_bytes());
 }
 
 /// Samples of one track: `(dts step, pts - dts)`, first decoding time, and which part is presented.

@@ -98,10 +98,10 @@ impl Mp4Box {
     }
 
     /// The first child of this type.
-    pub(super) fn child(&self, kind: &[u8; 4]) -> Result<Option<Mp4Box>> {
+    pub(super) fn child(&self, kind: [u8; 4]) -> Result<Option<Mp4Box>> {
         for child in self.children(0) {
             let child = child?;
-            if child.kind == *kind {
+            if child.kind == kind {
                 return Ok(Some(child));
             }
         }
@@ -109,8 +109,8 @@ impl Mp4Box {
     }
 
     /// The first child of this type, which must be there.
-    pub(super) fn need(&self, kind: &[u8; 4]) -> Result<Mp4Box> {
-        self.child(kind)?.ok_or_else(|| self.broken(&format!("has no {} box", FourCc(*kind))))
+    pub(super) fn need(&self, kind: [u8; 4]) -> Result<Mp4Box> {
+        self.child(kind)?.ok_or_else(|| self.broken(&format!("has no {} box", FourCc(kind))))
     }
 
     /// Decodes the box with the structure of that crate.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use shiguredo_mp4::SampleFlags;
 use shiguredo_mp4::boxes::{TfdtBox, TfhdBox, TrunBox};
 
 use super::boxes::{Mp4Box, be_u32};
@@ -175,14 +176,14 @@ pub(super) fn queue_fragment(
         if traf.kind != *b"traf" {
             continue;
         }
-        let tfhd: TfhdBox = traf.need(b"tfhd")?.decode()?;
+        let tfhd: TfhdBox = traf.need(*b"tfhd")?.decode()?;
         let known = tracks.iter().position(|track| track.public.id.0 == tfhd.track_id);
         let trex = known.and_then(|index| tracks.get(index)).map(|track| track.defaults).unwrap_or_default();
         let defaults = FragmentDefaults {
             description: tfhd.sample_description_index.unwrap_or(trex.description).max(1),
             duration: tfhd.default_sample_duration.unwrap_or(trex.duration),
             size: tfhd.default_sample_size.unwrap_or(trex.size),
-            flags: tfhd.default_sample_flags.map_or(trex.flags, |flags| flags.get()),
+            flags: tfhd.default_sample_flags.map_or(trex.flags, SampleFlags::get),
         };
         // Clause 8.8.7.1: an explicit base, else the moof, else the end of the data before.
         let base = match tfhd.base_data_offset {
@@ -210,7 +211,7 @@ pub(super) fn queue_fragment(
         implied_base = at;
         let Some(index) = known else { continue };
         let Some(queue) = queues.get_mut(index) else { continue };
-        if let Some(tfdt) = traf.child(b"tfdt")? {
+        if let Some(tfdt) = traf.child(*b"tfdt")? {
             let tfdt: TfdtBox = tfdt.decode()?;
             // A track may have several fragments in one moof; only the first finds its queue empty.
             if queue.runs.is_empty() {

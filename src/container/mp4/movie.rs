@@ -38,10 +38,10 @@ pub(super) struct MovieTrack {
 
 impl Movie {
     pub(super) fn parse(moov: &Mp4Box, file_len: u64) -> Result<Self> {
-        if moov.child(b"cmov")?.is_some() {
+        if moov.child(*b"cmov")?.is_some() {
             return Err(Error::unsupported("compressed QuickTime movie header (cmov)"));
         }
-        let mvhd: MvhdBox = moov.need(b"mvhd")?.decode()?;
+        let mvhd: MvhdBox = moov.need(*b"mvhd")?.decode()?;
         let mut tracks: Vec<MovieTrack> = Vec::new();
         for child in moov.children(0) {
             let trak = child?;
@@ -64,7 +64,7 @@ impl Movie {
         if tracks.is_empty() {
             return Err(moov.broken("has no tracks"));
         }
-        if let Some(mvex) = moov.child(b"mvex")? {
+        if let Some(mvex) = moov.child(*b"mvex")? {
             for child in mvex.children(0) {
                 let child = child?;
                 if child.kind != *b"trex" {
@@ -92,24 +92,24 @@ impl Movie {
 
 impl MovieTrack {
     fn parse(trak: &Mp4Box, mvhd: &MvhdBox, file_len: u64) -> Result<Self> {
-        let tkhd: TkhdBox = trak.need(b"tkhd")?.decode()?;
-        let mdia = trak.need(b"mdia")?;
-        let mdhd: MdhdBox = mdia.need(b"mdhd")?.decode()?;
-        let hdlr: HdlrBox = mdia.need(b"hdlr")?.decode()?;
-        let minf = mdia.need(b"minf")?;
-        let stbl = minf.need(b"stbl")?;
+        let tkhd: TkhdBox = trak.need(*b"tkhd")?.decode()?;
+        let mdia = trak.need(*b"mdia")?;
+        let mdhd: MdhdBox = mdia.need(*b"mdhd")?.decode()?;
+        let hdlr: HdlrBox = mdia.need(*b"hdlr")?.decode()?;
+        let minf = mdia.need(*b"minf")?;
+        let stbl = minf.need(*b"stbl")?;
 
         let time_base = TimeBase::per_second(mdhd.timescale);
         let sound = hdlr.handler_type == *b"soun";
         let mut table = SampleTable::parse(&stbl, file_len)?;
-        let entries = entry::sample_entries(&stbl.need(b"stsd")?)?;
+        let entries = entry::sample_entries(&stbl.need(*b"stsd")?)?;
         let first = Cursor::default().advance(&table).ok().flatten();
         // The entry of the first sample describes the track.
         let main = first.and_then(|sample| entries.get(sample.description.checked_sub(1)? as usize));
         let main = main.or(entries.first()).ok_or_else(|| stbl.broken("has no sample entry"))?;
 
         let mut refusal = None;
-        let edits = match trak.child(b"edts")?.map(|edts| edts.child(b"elst")).transpose()?.flatten() {
+        let edits = match trak.child(*b"edts")?.map(|edts| edts.child(*b"elst")).transpose()?.flatten() {
             Some(elst) => Edits::parse(&elst, TimeBase::per_second(mvhd.timescale), time_base)
                 .unwrap_or_else(|e| {
                     refusal = Some(e);
@@ -117,7 +117,7 @@ impl MovieTrack {
                 }),
             None => Edits::none(),
         };
-        if let Some(format) = entry::protection(main, entry_fields_len(&hdlr.handler_type)) {
+        if let Some(format) = entry::protection(main, entry_fields_len(hdlr.handler_type)) {
             let error = Error::unsupported(format);
             if hdlr.handler_type == *b"vide" {
                 return Err(error);
@@ -193,7 +193,7 @@ impl MovieTrack {
 
     /// A track of which only the number is known.
     fn unreadable(trak: &Mp4Box, why: Error) -> Result<Self> {
-        let tkhd: TkhdBox = trak.need(b"tkhd")?.decode()?;
+        let tkhd: TkhdBox = trak.need(*b"tkhd")?.decode()?;
         Ok(Self {
             public: Track {
                 id: TrackId(tkhd.track_id),
@@ -254,13 +254,13 @@ fn presented_duration(table: &SampleTable, edits: &Edits) -> Option<i64> {
 }
 
 fn handler(trak: &Mp4Box) -> Option<[u8; 4]> {
-    let hdlr = trak.child(b"mdia").ok()??.child(b"hdlr").ok()??;
+    let hdlr = trak.child(*b"mdia").ok()??.child(*b"hdlr").ok()??;
     hdlr.payload.get(8..12)?.try_into().ok()
 }
 
 /// Bytes between the header of a sample entry and its child boxes, by handler (clauses 8.5.2, 12.1, 12.2).
-fn entry_fields_len(handler: &[u8; 4]) -> usize {
-    match handler {
+fn entry_fields_len(handler: [u8; 4]) -> usize {
+    match &handler {
         b"vide" => entry::VISUAL_FIELDS_LEN,
         b"soun" => 28,
         _ => 8,
@@ -269,7 +269,7 @@ fn entry_fields_len(handler: &[u8; 4]) -> usize {
 
 /// Samples in another file (clause 8.7.2): refused.
 fn external_data(minf: &Mp4Box, entry: &Mp4Box) -> Result<Option<Error>> {
-    let Some(dref) = minf.child(b"dinf")?.map(|dinf| dinf.child(b"dref")).transpose()?.flatten() else {
+    let Some(dref) = minf.child(*b"dinf")?.map(|dinf| dinf.child(*b"dref")).transpose()?.flatten() else {
         return Ok(None);
     };
     let index = be_u16(&entry.payload, 6).unwrap_or(1).max(1);

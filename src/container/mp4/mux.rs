@@ -124,13 +124,12 @@ impl Muxer for Mp4Muxer {
         self.finished = true;
         let end = self.out.position();
         // The size counts from the header of mdat; a large one starts at the padding.
-        match u32::try_from(end - mdat - 8) {
-            Ok(size) => self.out.overwrite(mdat + 8, &size.to_be_bytes())?,
-            Err(_) => {
-                let mut header = *b"\0\0\0\x01mdat\0\0\0\0\0\0\0\0";
-                header[8..].copy_from_slice(&(end - mdat).to_be_bytes());
-                self.out.overwrite(mdat, &header)?;
-            }
+        if let Ok(size) = u32::try_from(end - mdat - 8) {
+            self.out.overwrite(mdat + 8, &size.to_be_bytes())?;
+        } else {
+            let mut header = *b"\0\0\0\x01mdat\0\0\0\0\0\0\0\0";
+            header[8..].copy_from_slice(&(end - mdat).to_be_bytes());
+            self.out.overwrite(mdat, &header)?;
         }
         let header = Header::new(&self.tracks)?;
         if self.faststart {

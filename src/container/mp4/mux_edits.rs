@@ -90,7 +90,7 @@ fn lcm(a: u64, b: u64) -> u64 {
     while y != 0 {
         (x, y) = (y, x % y);
     }
-    if x == 0 { 0 } else { (a / x).saturating_mul(b) }
+    a.checked_div(x).unwrap_or(0).saturating_mul(b)
 }
 
 /// Ticks of the movie, rounded up unless the end is a cut, so that rounding hides no sample.

@@ -32,7 +32,7 @@ fn encode(value: &impl Encode) -> Result<Vec<u8>> {
 struct Boxes(Vec<u8>);
 
 impl Boxes {
-    fn within(&mut self, kind: &[u8; 4], content: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn within(&mut self, kind: [u8; 4], content: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let start = self.0.len();
         self.0.extend([0; 4]);
         self.0.extend(kind);
@@ -49,7 +49,7 @@ impl Boxes {
     /// A full box that is a table: version, no flags, the number of entries, and the entries.
     fn table<E>(
         &mut self,
-        kind: &[u8; 4],
+        kind: [u8; 4],
         version: u8,
         entries: impl ExactSizeIterator<Item = E>,
         mut write: impl FnMut(&mut Vec<u8>, E),
@@ -120,10 +120,10 @@ impl<'a> Header<'a> {
             next_track_id: self.tracks.iter().map(|(track, _)| track.public.id.0).max().unwrap_or(0) + 1,
         };
         let mvhd = encode(&mvhd)?;
-        out.within(b"moov", |out| {
+        out.within(*b"moov", |out| {
             out.bytes(&mvhd);
             for (track, placement) in &self.tracks {
-                out.within(b"trak", |out| self.trak(out, track, placement, shift, data_end))?;
+                out.within(*b"trak", |out| self.trak(out, track, placement, shift, data_end))?;
             }
             Ok(())
         })?;
@@ -174,12 +174,12 @@ impl<'a> Header<'a> {
         out.bytes(&encode(&tkhd)?);
         if let Some(elst) = self.edit_list(track, placement) {
             let elst = encode(&elst)?;
-            out.within(b"edts", |out| {
+            out.within(*b"edts", |out| {
                 out.bytes(&elst);
                 Ok(())
             })?;
         }
-        out.within(b"mdia", |out| {
+        out.within(*b"mdia", |out| {
             let language = track.public.language.as_deref().and_then(LanguageCode::from_ascii);
             let media: u64 =
                 track.deltas.0.iter().map(|&(count, delta)| u64::from(count) * u64::from(delta)).sum();
@@ -196,10 +196,10 @@ impl<'a> Header<'a> {
                 _ => b"\0",
             };
             out.bytes(&encode(&HdlrBox { handler_type: handler, name: name.to_vec() })?);
-            out.within(b"minf", |out| {
-                out.bytes(&media_header(&handler, copy)?);
+            out.within(*b"minf", |out| {
+                out.bytes(&media_header(handler, copy)?);
                 out.bytes(&encode(&DinfBox::LOCAL_FILE)?);
-                out.within(b"stbl", |out| sample_tables(out, track, placement, shift, data_end))
+                out.within(*b"stbl", |out| sample_tables(out, track, placement, shift, data_end))
             })
         })
     }
@@ -260,11 +260,11 @@ fn presentation_size(
     (side(width), side(height))
 }
 
-fn media_header(handler: &[u8; 4], copy: Option<&CopyDescription>) -> Result<Vec<u8>> {
+fn media_header(handler: [u8; 4], copy: Option<&CopyDescription>) -> Result<Vec<u8>> {
     if let Some(header) = copy.and_then(|copy| copy.media_header.as_ref()) {
         return Ok(header.to_vec());
     }
-    match handler {
+    match &handler {
         b"vide" => encode(&VmhdBox::default()),
         b"soun" => encode(&SmhdBox::default()),
         b"subt" => encode(&SthdBox),
@@ -280,7 +280,7 @@ fn sample_tables(
     data_end: u64,
 ) -> Result<()> {
     let entry = sample_entry(track)?;
-    out.table(b"stsd", 0, [entry].iter(), |out, entry| out.extend_from_slice(entry))?;
+    out.table(*b"stsd", 0, [entry].iter(), |out, entry| out.extend_from_slice(entry))?;
 
     let last = track.last_duration();
     let mut deltas: Vec<(u32, u32)> = Vec::with_capacity(track.deltas.0.len() + 1);
@@ -293,9 +293,9 @@ fn sample_tables(
         out.extend(count.to_be_bytes());
         out.extend(value.to_be_bytes());
     };
-    out.table(b"stts", 0, deltas.iter(), |out, &(count, delta)| pair(out, count, delta))?;
+    out.table(*b"stts", 0, deltas.iter(), |out, &(count, delta)| pair(out, count, delta))?;
     if !track.all_sync {
-        out.table(b"stss", 0, track.sync.iter(), |out, number| out.extend(number.to_be_bytes()))?;
+        out.table(*b"stss", 0, track.sync.iter(), |out, number| out.extend(number.to_be_bytes()))?;
     }
     let offsets = &track.offsets.0;
     let raised = |offset: i64| {
@@ -312,8 +312,8 @@ fn sample_tables(
     }
     if composition.iter().any(|&(_, offset)| offset != 0) {
         let version = u8::from(composition.iter().any(|&(_, offset)| offset < 0));
-        out.table(b"ctts", version, composition.iter(), |out, &(count, offset)| {
-            pair(out, count, offset as u32)
+        out.table(*b"ctts", version, composition.iter(), |out, &(count, offset)| {
+            pair(out, count, offset as u32);
         })?;
     }
 
@@ -323,11 +323,11 @@ fn sample_tables(
             runs.push((index as u32 + 1, chunk.samples));
         }
     }
-    out.table(b"stsc", 0, runs.iter(), |out, &(first, samples)| {
+    out.table(*b"stsc", 0, runs.iter(), |out, &(first, samples)| {
         pair(out, first, samples);
         out.extend(1_u32.to_be_bytes());
     })?;
-    out.within(b"stsz", |out| {
+    out.within(*b"stsz", |out| {
         out.bytes(&[0; 4]);
         match &track.sizes {
             // A size of zero means "each has its own"; empty samples all around are written out.
@@ -344,11 +344,11 @@ fn sample_tables(
         Ok(())
     })?;
     if data_end > u64::from(u32::MAX) {
-        out.table(b"co64", 0, track.chunks.iter(), |out, chunk| {
-            out.extend((chunk.offset + shift).to_be_bytes())
+        out.table(*b"co64", 0, track.chunks.iter(), |out, chunk| {
+            out.extend((chunk.offset + shift).to_be_bytes());
         })
     } else {
-        out.table(b"stco", 0, track.chunks.iter(), |out, chunk| {
+        out.table(*b"stco", 0, track.chunks.iter(), |out, chunk| {
             out.extend(((chunk.offset + shift) as u32).to_be_bytes());
         })
     }
@@ -387,14 +387,14 @@ fn visual_entry(video: &VideoTrack, payload: &Payload) -> Result<Vec<u8>> {
         depth: VisualSampleEntryFields::DEFAULT_DEPTH,
     })?;
     let mut out = Boxes(Vec::new());
-    out.within(&description.entry, |out| {
+    out.within(description.entry, |out| {
         out.bytes(&fields);
-        out.within(&description.config_box, |out| {
+        out.within(description.config_box, |out| {
             out.bytes(&description.config);
             Ok(())
         })?;
         if video.color != ColorInfo::UNSPECIFIED {
-            out.within(b"colr", |out| {
+            out.within(*b"colr", |out| {
                 let ColorInfo { primaries, transfer, matrix, range } = video.color;
                 out.bytes(b"nclx");
                 for code in [primaries.code(), transfer.code(), matrix.code()] {
@@ -405,7 +405,7 @@ fn visual_entry(video: &VideoTrack, payload: &Payload) -> Result<Vec<u8>> {
             })?;
         }
         if let Some(ratio) = video.sample_aspect_ratio {
-            out.within(b"pasp", |out| {
+            out.within(*b"pasp", |out| {
                 out.bytes(&ratio.num().to_be_bytes());
                 out.bytes(&ratio.den().to_be_bytes());
                 Ok(())

@@ -73,16 +73,16 @@ impl Payload {
     /// The sample as it is stored.
     pub(super) fn convert(&mut self, data: &Bytes) -> Result<Bytes> {
         match self.layout {
-            BitstreamLayout::AnnexB => self.from_annexb(data),
+            BitstreamLayout::AnnexB => self.store_annexb(data),
             BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
-                self.from_length_prefixed(data, length_size)
+                self.store_length_prefixed(data, length_size)
             }
-            BitstreamLayout::Obu => self.from_obus(data),
-            BitstreamLayout::Opaque => self.from_vpx(data),
+            BitstreamLayout::Obu => self.store_obus(data),
+            BitstreamLayout::Opaque => self.store_vpx(data),
         }
     }
 
-    fn from_annexb(&mut self, data: &[u8]) -> Result<Bytes> {
+    fn store_annexb(&mut self, data: &[u8]) -> Result<Bytes> {
         if self.config.is_none() {
             self.build_nal_config(data)?;
         }
@@ -98,7 +98,7 @@ impl Payload {
     }
 
     /// Samples that have lengths already are left as they are, so that a copy stays a copy.
-    fn from_length_prefixed(&mut self, data: &Bytes, length_size: u8) -> Result<Bytes> {
+    fn store_length_prefixed(&mut self, data: &Bytes, length_size: u8) -> Result<Bytes> {
         let mut out = Vec::new();
         for nal in length_prefixed_units(data, length_size) {
             let nal = nal?;
@@ -154,7 +154,7 @@ impl Payload {
     }
 
     /// AV1-ISOBMFF 2.4: temporal delimiters do not belong in samples.
-    fn from_obus(&mut self, data: &Bytes) -> Result<Bytes> {
+    fn store_obus(&mut self, data: &Bytes) -> Result<Bytes> {
         if self.config.is_none() {
             self.config = Some(Av1Config::from_temporal_unit(data)?.build().into());
         }
@@ -163,7 +163,7 @@ impl Payload {
         Ok(if out.len() == data.len() { data.clone() } else { out.into() })
     }
 
-    fn from_vpx(&mut self, data: &Bytes) -> Result<Bytes> {
+    fn store_vpx(&mut self, data: &Bytes) -> Result<Bytes> {
         if self.config.is_none() {
             let config = match self.codec {
                 Codec::Vp9 => VpConfig::from_vp9_chunk(data)?,

@@ -1,6 +1,6 @@
 //! Positioned, buffered reading of a file whose contents are not trusted.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -70,33 +70,34 @@ impl Source {
             let skip = usize::try_from(skip).ok()?;
             (skip.checked_add(len)? <= self.window.len()).then_some(skip)
         });
-        let skip = match held {
-            Some(skip) => skip,
-            None => {
-                self.seek_to(offset)?;
-                self.window_start = offset;
-                self.window.resize(WINDOW, 0);
-                let mut filled = 0;
-                while filled < WINDOW {
-                    match self.inner.read(&mut self.window[filled..]) {
-                        Ok(0) => break,
-                        Ok(n) => filled += n,
-                        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                        Err(e) => {
-                            self.window.clear();
-                            // The position is unknown after a failure; the next read seeks.
-                            self.at = u64::MAX;
-                            return Err(Error::io("read", &self.path, e));
-                        }
-                    }
-                }
-                self.window.truncate(filled);
-                self.at = offset + filled as u64;
-                0
-            }
+        let skip = if let Some(skip) = held {
+            skip
+        } else {
+            self.fill_window(offset)?;
+            0
         };
         let end = (skip + len).min(self.window.len());
         Ok(self.window.get(skip..end).unwrap_or_default())
+    }
+
+    /// Reads a new window from `offset` on.
+    fn fill_window(&mut self, offset: u64) -> Result<()> {
+        self.window.clear();
+        self.seek_to(offset)?;
+        self.window_start = offset;
+        let read = (&mut self.inner).take(WINDOW as u64).read_to_end(&mut self.window);
+        match read {
+            Ok(got) => {
+                self.at = offset + got as u64;
+                Ok(())
+            }
+            Err(e) => {
+                self.window.clear();
+                // The position is unknown after a failure; the next read seeks.
+                self.at = u64::MAX;
+                Err(Error::io("read", &self.path, e))
+            }
+        }
     }
 
     fn seek_to(&mut self, offset: u64) -> Result<()> {

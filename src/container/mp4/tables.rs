@@ -76,24 +76,24 @@ impl SampleTable {
     /// `file_len` bounds what a table of fixed-size samples can claim.
     pub(super) fn parse(stbl: &Mp4Box, file_len: u64) -> Result<Self> {
         let (count, sizes) = parse_sizes(stbl, file_len)?;
-        let offsets = match stbl.child(b"stco")? {
+        let offsets = match stbl.child(*b"stco")? {
             Some(stco) => Offsets::Short(stco.table(4, 4)?),
-            None => match stbl.child(b"co64")? {
+            None => match stbl.child(*b"co64")? {
                 Some(co64) => Offsets::Long(co64.table(4, 8)?),
                 None if count == 0 => Offsets::Short(Bytes::new()),
                 None => return Err(stbl.broken("has neither an stco nor a co64 box")),
             },
         };
         // Fragmented movies may leave the tables out.
-        let needed = |kind: &[u8; 4], entry_len| match stbl.child(kind)? {
+        let needed = |kind: [u8; 4], entry_len| match stbl.child(kind)? {
             Some(found) => found.table(4, entry_len),
             None if count == 0 => Ok(Bytes::new()),
-            None => Err(stbl.broken(&format!("has no {} box", FourCc(*kind)))),
+            None => Err(stbl.broken(&format!("has no {} box", FourCc(kind)))),
         };
-        let chunk_runs = needed(b"stsc", 12)?;
-        let deltas = needed(b"stts", 8)?;
-        let composition = stbl.child(b"ctts")?.map(|ctts| ctts.table(4, 8)).transpose()?;
-        let sync = stbl.child(b"stss")?.map(|stss| stss.table(4, 4)).transpose()?;
+        let chunk_runs = needed(*b"stsc", 12)?;
+        let deltas = needed(*b"stts", 8)?;
+        let composition = stbl.child(*b"ctts")?.map(|ctts| ctts.table(4, 8)).transpose()?;
+        let sync = stbl.child(*b"stss")?.map(|stss| stss.table(4, 4)).transpose()?;
         let dts_shift = composition.as_ref().map_or(0, |table| {
             let least = table.chunks_exact(8).filter_map(|e| be_u32(e, 4)).map(|v| v as i32).min();
             -i64::from(least.unwrap_or(0).min(0))
@@ -169,7 +169,7 @@ impl SampleTable {
 }
 
 fn parse_sizes(stbl: &Mp4Box, file_len: u64) -> Result<(u32, Sizes)> {
-    if let Some(stsz) = stbl.child(b"stsz")? {
+    if let Some(stsz) = stbl.child(*b"stsz")? {
         let too_short = || stsz.broken("is too short");
         let size = be_u32(&stsz.payload, 4).ok_or_else(too_short)?;
         let count = be_u32(&stsz.payload, 8).ok_or_else(too_short)?;
@@ -183,7 +183,7 @@ fn parse_sizes(stbl: &Mp4Box, file_len: u64) -> Result<(u32, Sizes)> {
         }
         return Ok((count, Sizes::Fixed(size)));
     }
-    let Some(stz2) = stbl.child(b"stz2")? else {
+    let Some(stz2) = stbl.child(*b"stz2")? else {
         return Err(stbl.broken("has neither an stsz nor an stz2 box"));
     };
     let too_short = || stz2.broken("is too short");
