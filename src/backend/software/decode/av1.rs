@@ -30,7 +30,8 @@ pub(super) struct Av1Decoder {
 
 impl Av1Decoder {
     pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Self> {
-        let threads = config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let threads =
+            config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let frame_delay = match (config.low_latency, config.max_display_delay) {
             (true, _) => 1,
             (false, Some(delay)) => delay as usize + 1,
@@ -84,9 +85,9 @@ impl Av1Decoder {
                 (0..shape.format.plane_count())
                     .filter_map(|i| shape.format.plane_size(i, shape.dimensions).map(|size| (i, size)))
                     .map(|(i, size)| {
-                        picture
-                            .plane(i, size.row_bytes, size.rows)
-                            .ok_or_else(|| Error::corrupt(format!("{LIBRARY} gave a picture without plane {i}")))
+                        picture.plane(i, size.row_bytes, size.rows).ok_or_else(|| {
+                            Error::corrupt(format!("{LIBRARY} gave a picture without plane {i}"))
+                        })
                     })
                     .collect()
             }),

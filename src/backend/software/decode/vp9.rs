@@ -1,7 +1,9 @@
 //! VP9 through `rusty_vp9`.
 
 use bytes::Bytes;
-use rusty_vp9::{BitReader, DecodedFrame, Error as Vp9Error, Vp9Decoder as Library, parse_uncompressed_header};
+use rusty_vp9::{
+    BitReader, DecodedFrame, Error as Vp9Error, Vp9Decoder as Library, parse_uncompressed_header,
+};
 
 use super::MAX_PIXELS;
 use super::guard::guarded;
@@ -38,8 +40,9 @@ impl Vp9Decoder {
     fn admit(&mut self, unit: &[u8]) -> Result<Admission> {
         let mut shows_key = false;
         for frame in superframe(unit) {
-            let header = guarded(LIBRARY, || parse_uncompressed_header(&mut BitReader::new(frame), &[(0, 0); 8]))?
-                .map_err(|e| Error::corrupt(format!("VP9 frame header: {e}")))?;
+            let header =
+                guarded(LIBRARY, || parse_uncompressed_header(&mut BitReader::new(frame), &[(0, 0); 8]))?
+                    .map_err(|e| Error::corrupt(format!("VP9 frame header: {e}")))?;
             if header.show_existing_frame {
                 continue;
             }

@@ -76,9 +76,8 @@ impl Decoder {
         let mut context: Option<Dav1dContext> = None;
         // SAFETY: both pointers come from references that live through the call; the settings hold no
         // callbacks but the library's own.
-        let code = unsafe {
-            dav1d::dav1d_open(Some(NonNull::from(&mut context)), Some(NonNull::from(&mut raw)))
-        };
+        let code =
+            unsafe { dav1d::dav1d_open(Some(NonNull::from(&mut context)), Some(NonNull::from(&mut raw))) };
         outcome(code.0)?;
         if context.is_some() { Ok(Self { context }) } else { Err(Refusal::Code(-1)) }
     }

@@ -171,10 +171,13 @@ pub(super) fn nal_access_units(codec: Codec, file: &[u8]) -> Vec<Bytes> {
     units
 }
 
+pub(super) fn asset_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name)
+}
+
 /// A shared test asset; says so loudly when the folder is not there.
 pub(super) fn asset(name: &str) -> Option<Vec<u8>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name);
-    let read = fs::read(&path);
+    let read = fs::read(asset_path(name));
     if read.is_err() {
         eprintln!("SKIPPED: no {name} below ../shared/assets");
     }
