@@ -97,11 +97,11 @@ impl HevcDecoder {
             let nal_type = nal_type(nal).unwrap_or(NAL_AUD);
             kind.coded_slices |= nal_type < NAL_VPS;
             kind.random_access |= is_irap(nal_type);
-            if nal_type == NAL_SPS {
-                if let Ok(sps) = Sps::parse(nal) {
-                    self.facts.set(unit.serial, facts(&sps));
-                    self.profile = sps.profile.profile_name();
-                }
+            if nal_type == NAL_SPS
+                && let Ok(sps) = Sps::parse(nal)
+            {
+                self.facts.set(unit.serial, facts(&sps));
+                self.profile = sps.profile.profile_name();
             }
             let library = &mut self.library;
             match guarded(LIBRARY, || library.push_nal(nal, pts)) {

@@ -42,10 +42,10 @@ fn a_flush_gives_everything_and_the_decoder_starts_again() {
         let Some(stream) = encode(codec, "176x144", arguments) else { continue };
         let units = nal_access_units(codec, &stream);
         let mut bench = Bench::open(&CommonDecodeConfig::new(codec));
-        units[..20].iter().for_each(|u| bench.submit(u.clone()));
+        bench.submit_all(&units[..20]);
         bench.flush();
         assert_eq!(bench.pictures(), 20, "{arguments}");
-        units.iter().for_each(|u| bench.submit(u.clone()));
+        bench.submit_all(&units);
         bench.flush();
         let outcome = bench.finish();
         let frames: Vec<_> = outcome.pictures.iter().map(|p| host(p).to_packed()).collect();
@@ -98,9 +98,9 @@ fn parameter_sets_may_come_from_the_container_only() {
         assert!(packed(&config, &bare) == expected, "{arguments}");
         // A seek: flush, then the second group of pictures, whose parameter sets were never in band.
         let mut bench = Bench::open(&config);
-        bare[..4].iter().for_each(|u| bench.submit(u.clone()));
+        bench.submit_all(&bare[..4]);
         bench.flush();
-        bare[8..].iter().for_each(|u| bench.submit(u.clone()));
+        bench.submit_all(&bare[8..]);
         bench.flush();
         let outcome = bench.finish();
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
@@ -153,15 +153,17 @@ fn damaged_streams_keep_the_books() {
                 match next(4) {
                     0 => bytes.truncate(next(bytes.len() + 1)),
                     1 => continue,
-                    _ => (0..=round).for_each(|_| {
-                        let at = next(bytes.len());
-                        bytes[at] ^= 1 << next(8);
-                    }),
+                    _ => {
+                        for _ in 0..=round {
+                            let at = next(bytes.len());
+                            bytes[at] ^= 1 << next(8);
+                        }
+                    }
                 }
                 damaged.push(bytes.into());
             }
             let mut bench = Bench::open(&config);
-            damaged.into_iter().for_each(|u| bench.submit(u));
+            bench.submit_all(&damaged);
             bench.flush();
             let before = bench.pictures();
             bench.submit(units[0].clone());

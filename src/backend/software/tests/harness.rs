@@ -94,6 +94,12 @@ impl Bench {
         self.submitted += 1;
     }
 
+    pub(super) fn submit_all(&mut self, units: &[Bytes]) {
+        for unit in units {
+            self.submit(unit.clone());
+        }
+    }
+
     pub(super) fn flush(&mut self) {
         self.decoder.flush().unwrap();
     }
@@ -137,9 +143,7 @@ impl Bench {
 /// Decodes units to the end.
 pub(super) fn decode(config: &CommonDecodeConfig, units: &[Bytes]) -> Outcome {
     let mut bench = Bench::open(config);
-    for unit in units {
-        bench.submit(unit.clone());
-    }
+    bench.submit_all(units);
     bench.flush();
     bench.finish()
 }

@@ -37,6 +37,8 @@ pub(super) struct H264Decoder {
     period: u64,
     prev_ref_frame_num: Option<u32>,
     sequence: Option<Sequence>,
+    /// A picture was refused: nothing that may refer to it is decoded.
+    refused: bool,
 }
 
 /// Coded video sequences that share a sequence parameter set.
@@ -103,6 +105,7 @@ impl H264Decoder {
             period: 0,
             prev_ref_frame_num: None,
             sequence: None,
+            refused: false,
         })
     }
 
@@ -121,6 +124,11 @@ impl H264Decoder {
             .cloned()
             .ok_or_else(|| Error::corrupt("H.264 slice without its sequence parameter set"))?;
         self.output.set_keyframe(serial, unit.is_random_access());
+        if self.refused && !unit.is_idr() {
+            self.output.no_picture(serial, "refers to a refused picture");
+            return Ok(());
+        }
+        self.refused = false;
         let new_sequence = self.sequence.as_ref().is_none_or(|s| s.sps != sps);
         if new_sequence {
             if !unit.is_random_access() {
@@ -170,7 +178,12 @@ impl H264Decoder {
     fn deliver(&mut self, finished: Vec<Finished>) {
         let Some(sequence) = &self.sequence else { return };
         for Finished { serial, planes } in finished {
-            self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
+            self.refused |= planes.is_err();
+            if self.refused && planes.is_ok() {
+                self.output.no_picture(serial, "refers to a refused picture");
+            } else {
+                self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
+            }
         }
     }
 
@@ -240,11 +253,11 @@ impl Sequence {
     ) -> Result<()> {
         if let Codec::Fast { decoder, reorder } = &mut self.codec {
             self.replay.push(serial, unit, filtered);
-            if route == Route::Fast {
-                if let Decoded::Picture(planes) = decoder.decode(unit, filtered)? {
-                    reorder.push(key, Waiting { serial, planes });
-                    return Ok(());
-                }
+            if route == Route::Fast
+                && let Decoded::Picture(planes) = decoder.decode(unit, filtered)?
+            {
+                reorder.push(key, Waiting { serial, planes });
+                return Ok(());
             }
             return self.change_library(finished);
         }
@@ -287,14 +300,20 @@ impl DecoderBackend for H264Decoder {
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
         self.output.accept(&unit, unit.packet.keyframe);
-        if let Err(error) = self.take(&unit) {
+        let outcome = self.take(&unit);
+        self.refused |= matches!(outcome, Err(Error::Unsupported { .. }));
+        if let Err(error) = outcome {
             self.output.failed(unit.serial, error);
+        }
+        if self.refused {
+            self.end_sequence();
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         self.end_sequence();
+        self.refused = false;
         self.output.settle_before(u64::MAX, "the library gave no picture for this unit");
         self.poc = PocDecoder::new();
         self.period = 0;
