@@ -1,7 +1,8 @@
 //! The shared clips.
 
 use super::encoded::ffmpeg;
-use super::harness::{Outcome, asset, asset_path, decode, host, ivf_units, nal_access_units};
+use super::harness::{Bench, Outcome, asset, asset_path, decode, host, ivf_units, nal_access_units};
+use crate::backend::DecodedPicture;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 
@@ -120,8 +121,37 @@ fn vp9_resolution_change_is_exact() {
     let judge = String::from_utf8(judge).unwrap();
     let expected: Vec<&str> =
         judge.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.rsplit(", ").next()).collect();
-    let got: Vec<String> =
-        outcome.pictures.iter().map(|p| format!("{:x}", md5::compute(host(p).to_packed()))).collect();
+    let got: Vec<String> = outcome.pictures.iter().map(packed_md5).collect();
     assert_eq!(got.iter().zip(&expected).position(|(a, b)| a != b), None, "first wrong picture");
     assert_eq!(got.len(), expected.len());
+}
+
+/// The 1080p clip of the figures: natural content, cropped from 1088 rows, judged by ffmpeg.
+#[test]
+fn bench_clip_is_exact() {
+    let name = "bench/sample-10s-1080p.h265";
+    let Some(file) = asset(name) else { return };
+    let path = asset_path(name);
+    let Some(judge) = ffmpeg(&["-i", path.to_str().unwrap(), "-vsync", "passthrough", "-f", "framemd5", "-"])
+    else {
+        eprintln!("SKIPPED: no ffmpeg to judge {name}");
+        return;
+    };
+    let judge = String::from_utf8(judge).unwrap();
+    let expected: Vec<&str> =
+        judge.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.rsplit(", ").next()).collect();
+    let mut bench = Bench::open(&CommonDecodeConfig::new(Codec::Hevc));
+    let mut got = Vec::new();
+    for unit in nal_access_units(Codec::Hevc, &file) {
+        bench.submit(unit);
+        got.extend(bench.take_pictures().iter().map(packed_md5));
+    }
+    bench.flush();
+    got.extend(bench.take_pictures().iter().map(packed_md5));
+    assert_eq!(got.iter().zip(&expected).position(|(a, b)| a != b), None, "first wrong picture");
+    assert_eq!(got.len(), expected.len());
+}
+
+fn packed_md5(picture: &DecodedPicture) -> String {
+    format!("{:x}", md5::compute(host(picture).to_packed()))
 }

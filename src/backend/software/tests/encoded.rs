@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 
-use super::harness::{decode, nal_access_units};
+use super::harness::{decode, ivf_units, nal_access_units};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 
@@ -18,7 +18,7 @@ pub(super) fn ffmpeg(arguments: &[&str]) -> Option<Vec<u8>> {
 
 /// 30 frames of a moving pattern; `None` (and a word on it) without the encoder.
 pub(super) fn encode(codec: Codec, size: &str, arguments: &str) -> Option<Vec<u8>> {
-    let format = if codec == Codec::H264 { "h264" } else { "hevc" };
+    let format = file_format(codec);
     let source = format!("testsrc2=size={size}:rate=25,noise=alls=12:allf=t");
     let mut all = vec!["-f", "lavfi", "-i", &source, "-frames:v", "30"];
     all.extend(arguments.split_whitespace());
@@ -28,6 +28,18 @@ pub(super) fn encode(codec: Codec, size: &str, arguments: &str) -> Option<Vec<u8
         eprintln!("SKIPPED: no ffmpeg, or it cannot encode with {arguments}");
     }
     stream
+}
+
+const fn file_format(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "h264",
+        Codec::Hevc => "hevc",
+        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => "ivf",
+    }
+}
+
+fn units(codec: Codec, file: &[u8]) -> Vec<Bytes> {
+    if codec.uses_nal_units() { nal_access_units(codec, file) } else { ivf_units(file) }
 }
 
 /// What to encode, and with what.
@@ -56,14 +68,19 @@ const fn refused(
 fn check(codec: Codec, cases: &[Case]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stream");
-    let (encoder, format) = if codec == Codec::H264 { ("libx264", "h264") } else { ("libx265", "hevc") };
+    let encoder = match codec {
+        Codec::H264 => "libx264",
+        Codec::Hevc => "libx265",
+        Codec::Av1 => "libaom-av1",
+        Codec::Vp9 | Codec::Vp8 => "libvpx-vp9",
+    };
     let mut wrong = Vec::new();
     for Case { name, size, encode: arguments, refused } in cases {
         let Some(stream) = encode(codec, size, &format!("-c:v {encoder} {arguments}")) else { continue };
         std::fs::write(&path, &stream).unwrap();
         let result = match refused {
             Some(feature) => expect_refusal(codec, &stream, feature),
-            None => compare(codec, &path, format),
+            None => compare(codec, &path),
         };
         if let Err(what) = result {
             wrong.push(format!("{name} {size}: {what}"));
@@ -84,16 +101,16 @@ fn expect_refusal(codec: Codec, stream: &[u8], feature: &str) -> Result<(), Stri
     ))
 }
 
-fn compare(codec: Codec, path: &Path, format: &str) -> Result<(), String> {
+fn compare(codec: Codec, path: &Path) -> Result<(), String> {
     let file = std::fs::read(path).unwrap();
-    let outcome = decode(&CommonDecodeConfig::new(codec), &nal_access_units(codec, &file));
+    let outcome = decode(&CommonDecodeConfig::new(codec), &units(codec, &file));
     let Some(first) = outcome.pictures.first() else {
         return Err(format!("no picture; {:?}", outcome.failures.first()));
     };
     let pix_fmt = first.format.name();
     let judge = ffmpeg(&[
         "-f",
-        format,
+        file_format(codec),
         "-i",
         path.to_str().unwrap(),
         "-f",
@@ -232,6 +249,40 @@ fn hevc_main_and_main10_are_exact() {
                 "176x144",
                 "-pix_fmt yuv420p -x265-params log-level=none:scaling-list=default",
             ),
+        ],
+    );
+}
+
+#[test]
+fn vp9_profiles_and_odd_sizes_are_exact() {
+    check(
+        Codec::Vp9,
+        &[
+            case("profile 0, odd", "177x145", "-pix_fmt yuv420p -deadline realtime -cpu-used 4 -b:v 300k"),
+            case(
+                "profile 0, alt-ref",
+                "176x144",
+                "-pix_fmt yuv420p -auto-alt-ref 1 -lag-in-frames 16 -cpu-used 3",
+            ),
+            case("profile 1, 4:4:4", "177x145", "-pix_fmt yuv444p -cpu-used 4"),
+            case("profile 1, 4:2:2", "176x144", "-pix_fmt yuv422p -cpu-used 4"),
+            case("profile 2, 10 bit", "178x146", "-pix_fmt yuv420p10le -cpu-used 4"),
+            case("profile 3, 12 bit 4:4:4", "176x144", "-pix_fmt yuv444p12le -cpu-used 4"),
+            case("lossless", "176x144", "-pix_fmt yuv420p -lossless 1 -cpu-used 4"),
+        ],
+    );
+}
+
+#[test]
+fn av1_formats_and_odd_sizes_are_exact() {
+    check(
+        Codec::Av1,
+        &[
+            case("odd", "177x145", "-pix_fmt yuv420p -cpu-used 8 -b:v 300k"),
+            case("10 bit", "178x146", "-pix_fmt yuv420p10le -cpu-used 8"),
+            case("4:4:4", "177x145", "-pix_fmt yuv444p -cpu-used 8"),
+            case("film grain", "176x144", "-pix_fmt yuv420p -cpu-used 8 -denoise-noise-level 20"),
+            case("tiles", "320x256", "-pix_fmt yuv420p -cpu-used 8 -tiles 2x2"),
         ],
     );
 }

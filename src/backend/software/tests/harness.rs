@@ -109,6 +109,20 @@ impl Bench {
         self.events.lock().unwrap().iter().filter(|e| matches!(e, DecodeEvent::Picture(_))).count()
     }
 
+    /// Takes the pictures delivered so far out of the log, which then no longer counts their units.
+    pub(super) fn take_pictures(&mut self) -> Vec<DecodedPicture> {
+        let mut events = self.events.lock().unwrap();
+        let (mut pictures, mut others) = (Vec::new(), Vec::new());
+        for event in events.drain(..) {
+            match event {
+                DecodeEvent::Picture(picture) => pictures.push(picture),
+                other => others.push(other),
+            }
+        }
+        *events = others;
+        pictures
+    }
+
     /// Sorts the log; panics unless every serial was answered exactly once.
     pub(super) fn finish(self) -> Outcome {
         let mut outcome = Outcome::default();
