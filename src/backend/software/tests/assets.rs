@@ -88,6 +88,11 @@ fn av1_clip_is_exact_with_frame_threads() {
 }
 
 #[test]
+fn vp8_clip_is_exact() {
+    check_ivf(Codec::Vp8, "cros-codecs/test-25fps.vp8", 1);
+}
+
+#[test]
 fn vp9_clip_is_exact() {
     check_ivf(Codec::Vp9, "cros-codecs/test-25fps.vp9", 1);
 }

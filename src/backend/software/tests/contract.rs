@@ -131,6 +131,7 @@ fn damaged_streams_keep_the_books() {
         (Codec::H264, nal(Codec::H264, "jvt/test_vd_rc.264")),
         (Codec::H264, nal(Codec::H264, "cros-codecs/test-25fps-interlaced.h264")),
         (Codec::Hevc, nal(Codec::Hevc, "cros-codecs/bear.h265")),
+        (Codec::Vp8, asset("cros-codecs/test-25fps.vp8").map(|f| ivf_units(&f))),
         (Codec::Vp9, asset("cros-codecs/test-25fps.vp9").map(|f| ivf_units(&f))),
         (Codec::Av1, asset("cros-codecs/test-25fps.ivf.av1").map(|f| ivf_units(&f))),
     ];

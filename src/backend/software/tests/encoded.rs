@@ -72,7 +72,8 @@ fn check(codec: Codec, cases: &[Case]) {
         Codec::H264 => "libx264",
         Codec::Hevc => "libx265",
         Codec::Av1 => "libaom-av1",
-        Codec::Vp9 | Codec::Vp8 => "libvpx-vp9",
+        Codec::Vp9 => "libvpx-vp9",
+        Codec::Vp8 => "libvpx",
     };
     let mut wrong = Vec::new();
     for Case { name, size, encode: arguments, refused } in cases {
@@ -283,6 +284,22 @@ fn av1_formats_and_odd_sizes_are_exact() {
             case("4:4:4", "177x145", "-pix_fmt yuv444p -cpu-used 8"),
             case("film grain", "176x144", "-pix_fmt yuv420p -cpu-used 8 -denoise-noise-level 20"),
             case("tiles", "320x256", "-pix_fmt yuv420p -cpu-used 8 -tiles 2x2"),
+        ],
+    );
+}
+
+#[test]
+fn vp8_is_exact() {
+    check(
+        Codec::Vp8,
+        &[
+            case("alt-ref", "176x144", "-pix_fmt yuv420p -auto-alt-ref 1 -lag-in-frames 16 -b:v 400k"),
+            case("odd", "177x145", "-pix_fmt yuv420p -deadline realtime -cpu-used 4 -b:v 300k"),
+            case("four partitions", "320x256", "-pix_fmt yuv420p -slices 4 -b:v 800k"),
+            case("profile 1", "176x144", "-pix_fmt yuv420p -profile:v 1 -b:v 200k"),
+            case("profile 2", "176x144", "-pix_fmt yuv420p -profile:v 2 -b:v 200k"),
+            case("profile 3", "178x146", "-pix_fmt yuv420p -profile:v 3 -b:v 200k"),
+            case("error resilient", "176x144", "-pix_fmt yuv420p -error-resilient 1 -b:v 300k"),
         ],
     );
 }
