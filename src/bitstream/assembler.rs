@@ -32,7 +32,7 @@ pub struct AccessUnit {
     pub recovery_point: bool,
     /// Whether it holds a picture; parameter sets alone at the end of a stream do not make one.
     pub has_picture: bool,
-    /// Coding type over all slices, where they could be read.
+    /// Coding type, where it could be read: over all slices in H.264, of the first slice in H.265.
     pub picture_type: Option<PictureType>,
 }
 

@@ -186,6 +186,8 @@ impl<'a> BitReader<'a> {
         match (self.left, rest) {
             (0, []) => false,
             (0, [last]) => *last != 0x80,
+            // The stop bit may be behind an emulation prevention byte.
+            (0, [3, 0x80]) if self.escaped && self.zeros >= 2 => false,
             (left, []) => unread != 0 && unread != 1 << (left - 1),
             _ => true,
         }

@@ -65,8 +65,9 @@ impl<'a> Iterator for LengthPrefixedUnits<'a> {
 pub fn length_prefixed_to_annexb(data: &[u8], length_size: u8, out: &mut Vec<u8>) -> Result<()> {
     out.reserve(data.len());
     for unit in length_prefixed_units(data, length_size) {
+        let unit = unit?;
         out.extend_from_slice(&START_CODE_LONG);
-        out.extend_from_slice(unit?);
+        out.extend_from_slice(unit);
     }
     Ok(())
 }

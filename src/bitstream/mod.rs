@@ -9,14 +9,14 @@
 
 pub mod annexb;
 mod assembler;
-//av1
+pub mod av1;
 mod bits;
 pub mod convert;
 pub mod h264;
 pub mod hevc;
-//si
-//vp8
-//vp9
+mod stream_info;
+pub mod vp8;
+pub mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
-//pub use stream_info::StreamInfo;
+pub use stream_info::StreamInfo;

@@ -184,3 +184,118 @@ impl PocDecoder {
         (count as i32, count as i32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MemoryManagement, SliceIdentity, SliceType};
+    use super::*;
+    use crate::bitstream::bits::tests::BitWriter;
+
+    /// Frames of 16x16, 4 bits of `frame_num`.
+    fn sps(poc: PicOrderCntType) -> Sps {
+        let mut w = BitWriter::default();
+        w.u(8, 77).u(8, 0).u(8, 30).ue(0).ue(0).ue(2).ue(1).u(1, 0).ue(0).ue(0).u(1, 1).u(1, 1).u(2, 0);
+        let nal = [&[0x67][..], &w.trailing()].concat();
+        Sps { poc, ..Sps::parse(&nal).unwrap() }
+    }
+
+    fn picture(frame_num: u32, nal_ref_idc: u8, poc_lsb: u32) -> SliceHeader {
+        SliceHeader {
+            identity: SliceIdentity {
+                nal_type: 1,
+                nal_ref_idc,
+                first_mb: 0,
+                slice_type: SliceType::P,
+                pps_id: 0,
+                colour_plane: 0,
+                frame_num,
+                field: false,
+                bottom_field: false,
+                idr_pic_id: 0,
+                poc_lsb,
+                delta_poc_bottom: 0,
+                delta_poc: [0, 0],
+                redundant_pic_cnt: 0,
+            },
+            direct_spatial_mv_pred: false,
+            num_ref_idx_active: [1, 0],
+            no_output_of_prior_pics: false,
+            long_term_reference: false,
+            adaptive_marking: false,
+            memory_management: Vec::new(),
+        }
+    }
+
+    fn idr() -> SliceHeader {
+        let mut header = picture(0, 3, 0);
+        header.identity.nal_type = 5;
+        header
+    }
+
+    fn counts(sps: &Sps, pictures: &[SliceHeader]) -> Vec<(u64, i32)> {
+        let mut decoder = PocDecoder::new();
+        pictures.iter().map(|p| decoder.next_picture(sps, p).key()).collect()
+    }
+
+    #[test]
+    fn type_0_wraps_in_both_directions_and_follows_reference_pictures_only() {
+        let sps = sps(PicOrderCntType::Lsb { bits: 4 });
+        let pictures = [
+            idr(),
+            picture(1, 1, 8),
+            picture(2, 1, 0),
+            picture(3, 0, 14),
+            picture(3, 0, 2),
+            picture(3, 1, 6),
+        ];
+        // 0, 8, 16 (wrapped up), 14 (wrapped down, not a reference), 18, 22.
+        let expected = [0, 8, 16, 14, 18, 22].map(|count| (1, count));
+        assert_eq!(counts(&sps, &pictures), expected);
+    }
+
+    #[test]
+    fn type_1_repeats_its_cycle() {
+        let sps = sps(PicOrderCntType::Cycle {
+            delta_always_zero: true,
+            offset_for_non_ref_pic: -2,
+            offset_for_top_to_bottom_field: 1,
+            offset_for_ref_frame: vec![4, 6],
+        });
+        let pictures = [idr(), picture(1, 1, 0), picture(2, 0, 0), picture(2, 1, 0), picture(3, 1, 0)];
+        // Expected counts of frames 1, 2, 3 are 4, 10, 14; a non-reference one takes that of the frame
+        // before it, less 2.
+        assert_eq!(counts(&sps, &pictures), [0, 4, 2, 10, 14].map(|count| (1, count)));
+        let order = PocDecoder::new().next_picture(&sps, &idr());
+        assert_eq!((order.top, order.bottom), (Some(0), Some(1)));
+    }
+
+    #[test]
+    fn type_2_counts_in_decoding_order_across_a_wrap() {
+        let sps = sps(PicOrderCntType::DecodingOrder);
+        assert_eq!(sps.max_frame_num(), 16);
+        let pictures = [idr(), picture(1, 0, 0), picture(1, 1, 0), picture(15, 1, 0), picture(0, 1, 0)];
+        assert_eq!(counts(&sps, &pictures), [0, 1, 2, 30, 32].map(|count| (1, count)));
+    }
+
+    #[test]
+    fn operation_5_begins_a_new_period() {
+        for (poc, next) in [(PicOrderCntType::Lsb { bits: 4 }, 4), (PicOrderCntType::DecodingOrder, 2)] {
+            let sps = sps(poc);
+            let mut reset = picture(3, 1, 6);
+            reset.adaptive_marking = true;
+            reset.memory_management = vec![MemoryManagement::UnmarkAll];
+            let keys = counts(&sps, &[idr(), reset, picture(1, 1, 4)]);
+            assert_eq!(keys, [(1, 0), (2, 0), (2, next)]);
+        }
+    }
+
+    #[test]
+    fn both_fields_of_an_idr_frame_are_in_one_period() {
+        let sps = sps(PicOrderCntType::Lsb { bits: 4 });
+        let (mut top, mut bottom) = (idr(), picture(0, 1, 1));
+        top.identity.field = true;
+        bottom.identity.field = true;
+        bottom.identity.bottom_field = true;
+        assert_eq!(counts(&sps, &[top, bottom]), [(1, 0), (1, 1)]);
+    }
+}

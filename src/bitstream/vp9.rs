@@ -1,0 +1,258 @@
+//! VP9 headers ("6.x" and "B" below are clauses of the VP9 bitstream specification).
+
+use super::bits::{BitReader, BitResult};
+use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
+use crate::error::{Error, Result};
+use crate::pixel::Chroma;
+
+/// The beginning of `uncompressed_header()` (6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Profile, 0 to 3.
+    pub profile: u8,
+    /// `show_existing_frame`: no new picture, an old one is shown.
+    pub show_existing: bool,
+    /// Whether decoding can start here.
+    pub keyframe: bool,
+    /// Whether a picture is shown.
+    pub show: bool,
+    /// Format, in key frames.
+    pub format: Option<KeyFormat>,
+}
+
+/// What a key frame says about the pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyFormat {
+    /// Bits per sample: 8, 10 or 12.
+    pub bit_depth: u8,
+    /// Chroma subsampling; `None` is 4:4:0.
+    pub chroma: Option<Chroma>,
+    /// Matrix (`color_space`) and range.
+    pub color: ColorInfo,
+    /// Width in samples.
+    pub width: u32,
+    /// Height in samples.
+    pub height: u32,
+}
+
+impl FrameHeader {
+    /// Reads the beginning of a frame (not of a superframe, see [`frames`]).
+    ///
+    /// # Errors
+    /// [`Error::CorruptStream`].
+    pub fn parse(frame: &[u8]) -> Result<Self> {
+        Self::read(&mut BitReader::new(frame)).map_err(|e| e.within("VP9 frame header"))
+    }
+
+    fn read(r: &mut BitReader) -> BitResult<Self> {
+        let marker = r.u(2)?;
+        if marker != 2 {
+            return Err(r.out_of_range("frame_marker", i64::from(marker)));
+        }
+        let low = r.u(1)?;
+        let profile = (low | (r.u(1)? << 1)) as u8;
+        if profile == 3 && r.flag()? {
+            return Err(r.out_of_range("profile", 4));
+        }
+        if r.flag()? {
+            return Ok(Self { profile, show_existing: true, keyframe: false, show: true, format: None });
+        }
+        let keyframe = !r.flag()?;
+        let show = r.flag()?;
+        r.skip(1)?; // error_resilient_mode
+        let format = if keyframe { Some(read_format(r, profile)?) } else { None };
+        Ok(Self { profile, show_existing: false, keyframe, show, format })
+    }
+}
+
+fn read_format(r: &mut BitReader, profile: u8) -> BitResult<KeyFormat> {
+    let sync = r.u(24)?;
+    if sync != 0x49_83_42 {
+        return Err(r.out_of_range("frame_sync_code", i64::from(sync)));
+    }
+    let bit_depth = match profile >= 2 {
+        true if r.flag()? => 12,
+        true => 10,
+        false => 8,
+    };
+    let color_space = r.u(3)?;
+    let mut color = ColorInfo::UNSPECIFIED;
+    color.matrix = match color_space {
+        1 => MatrixCoefficients::Bt470Bg,
+        2 => MatrixCoefficients::Bt709,
+        3 => MatrixCoefficients::Smpte170M,
+        4 => MatrixCoefficients::Smpte240M,
+        5 => MatrixCoefficients::Bt2020Ncl,
+        7 => MatrixCoefficients::Identity,
+        _ => MatrixCoefficients::Unspecified,
+    };
+    let full;
+    let chroma;
+    if color_space == 7 {
+        full = true;
+        chroma = Some(Chroma::Yuv444);
+        if profile & 1 == 1 {
+            r.skip(1)?;
+        }
+    } else {
+        full = r.flag()?;
+        chroma = if profile & 1 == 1 {
+            let subsampling = (r.flag()?, r.flag()?);
+            r.skip(1)?;
+            match subsampling {
+                (true, true) => Some(Chroma::Yuv420),
+                (true, false) => Some(Chroma::Yuv422),
+                (false, true) => None,
+                (false, false) => Some(Chroma::Yuv444),
+            }
+        } else {
+            Some(Chroma::Yuv420)
+        };
+    }
+    color.range = Some(if full { ColorRange::Full } else { ColorRange::Limited });
+    let width = r.u(16)? + 1;
+    let height = r.u(16)? + 1;
+    Ok(KeyFormat { bit_depth, chroma, color, width, height })
+}
+
+/// The frames of a chunk: those of a superframe (annex B), without its index, or the chunk itself. At most
+/// eight. An index whose sizes exceed the chunk is not one.
+pub fn frames(chunk: &[u8]) -> Vec<&[u8]> {
+    superframe(chunk).unwrap_or_else(|| vec![chunk])
+}
+
+fn superframe(chunk: &[u8]) -> Option<Vec<&[u8]>> {
+    let marker = *chunk.last()?;
+    if marker & 0xe0 != 0xc0 {
+        return None;
+    }
+    let count = usize::from(marker & 7) + 1;
+    let size_bytes = usize::from((marker >> 3) & 3) + 1;
+    let index_at = chunk.len().checked_sub(2 + count * size_bytes)?;
+    let (mut rest, index) = chunk.split_at_checked(index_at)?;
+    let (&first, sizes) = index.split_first()?;
+    if first != marker {
+        return None;
+    }
+    let mut frames = Vec::new();
+    for field in sizes.chunks_exact(size_bytes).take(count) {
+        let size = field.iter().rev().fold(0_usize, |acc, &b| (acc << 8) | usize::from(b));
+        let (frame, behind) = rest.split_at_checked(size)?;
+        if !frame.is_empty() {
+            frames.push(frame);
+        }
+        rest = behind;
+    }
+    Some(frames)
+}
+
+/// `VPCodecConfigurationRecord` of VP8 and VP9 in MP4, the payload of the `vpcC` box. The box is a full
+/// box: the payload begins with its version (1) and flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VpConfig {
+    /// Profile.
+    pub profile: u8,
+    /// Ten times the level, 0 when not stated.
+    pub level: u8,
+    /// Bits per sample.
+    pub bit_depth: u8,
+    /// `chromaSubsampling`: 0 and 1 are 4:2:0 with vertical and collocated siting, 2 is 4:2:2, 3 is 4:4:4.
+    pub chroma_subsampling: u8,
+    /// Colour.
+    pub color: ColorInfo,
+}
+
+impl VpConfig {
+    /// Reads the payload of a `vpcC` box, version and flags included.
+    ///
+    /// # Errors
+    /// [`Error::CorruptStream`].
+    pub fn parse(data: &[u8]) -> Result<Self> {
+        let Some((&[version, _, _, _, profile, level, format, primaries, transfer, matrix], _)) =
+            data.split_first_chunk()
+        else {
+            return Err(Error::corrupt_fatal(format!("vpcC: {} bytes are less than 12", data.len())));
+        };
+        if version != 1 {
+            return Err(Error::corrupt_fatal(format!("vpcC: version is {version}, not 1")));
+        }
+        Ok(Self {
+            profile,
+            level,
+            bit_depth: format >> 4,
+            chroma_subsampling: (format >> 1) & 7,
+            color: ColorInfo {
+                matrix: MatrixCoefficients::from_code(matrix),
+                primaries: ColorPrimaries::from_code(primaries),
+                transfer: TransferCharacteristics::from_code(transfer),
+                range: Some(if format & 1 == 1 { ColorRange::Full } else { ColorRange::Limited }),
+            },
+        })
+    }
+
+    /// The record for a VP9 stream that begins with this chunk.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when it does not begin with a key frame, [`Error::Unsupported`] for 4:4:0.
+    pub fn from_vp9_chunk(chunk: &[u8]) -> Result<Self> {
+        let first = frames(chunk).first().copied().unwrap_or(&[]);
+        let header = FrameHeader::parse(first)?;
+        let format = header.format.ok_or_else(|| Error::invalid("vpcC needs a VP9 key frame first"))?;
+        let chroma_subsampling = match format.chroma {
+            Some(Chroma::Yuv420 | Chroma::Monochrome) => 1,
+            Some(Chroma::Yuv422) => 2,
+            Some(Chroma::Yuv444) => 3,
+            None => return Err(Error::unsupported("VP9 4:4:0 in MP4")),
+        };
+        Ok(Self {
+            profile: header.profile,
+            level: 0,
+            bit_depth: format.bit_depth,
+            chroma_subsampling,
+            color: format.color,
+        })
+    }
+
+    /// The payload of a `vpcC` box, version and flags included.
+    pub fn build(&self) -> Vec<u8> {
+        let full = u8::from(self.color.range == Some(ColorRange::Full));
+        let format = (self.bit_depth << 4) | ((self.chroma_subsampling & 7) << 1) | full;
+        let color = &self.color;
+        let (primaries, transfer) = (color.primaries.code(), color.transfer.code());
+        vec![1, 0, 0, 0, self.profile, self.level, format, primaries, transfer, color.matrix.code(), 0, 0]
+    }
+
+    /// Chroma subsampling; `None` for reserved values.
+    pub const fn chroma(&self) -> Option<Chroma> {
+        match self.chroma_subsampling {
+            0 | 1 => Some(Chroma::Yuv420),
+            2 => Some(Chroma::Yuv422),
+            3 => Some(Chroma::Yuv444),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn superframes_are_split_and_broken_indexes_ignored() {
+        let chunk = [1, 2, 3, 4, 5, 0xc1, 2, 3, 0xc1];
+        assert_eq!(frames(&chunk), [&[1, 2][..], &[3, 4, 5]]);
+        let too_long = [1, 2, 3, 0xc1, 2, 9, 0xc1];
+        assert_eq!(frames(&too_long), [&too_long[..]]);
+        assert_eq!(frames(&[0xc7]), [&[0xc7][..]]);
+        assert_eq!(frames(&[]), [&[][..]]);
+    }
+
+    #[test]
+    fn config_round_trip() {
+        let color = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
+        let config = VpConfig { profile: 2, level: 41, bit_depth: 10, chroma_subsampling: 1, color };
+        assert_eq!(config.build().len(), 12);
+        assert_eq!(VpConfig::parse(&config.build()).unwrap(), config);
+        assert!(VpConfig::parse(&config.build()[..9]).is_err());
+    }
+}
