@@ -244,7 +244,7 @@ mod tests {
         let too_long = [1, 2, 3, 0xc1, 2, 9, 0xc1];
         assert_eq!(frames(&too_long), [&too_long[..]]);
         assert_eq!(frames(&[0xc7]), [&[0xc7][..]]);
-        assert_eq!(frames(&[]), [&[][..]]);
+        assert_eq!(frames(&[]), [&[] as &[u8]]);
     }
 
     #[test]

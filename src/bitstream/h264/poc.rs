@@ -223,6 +223,8 @@ mod tests {
             long_term_reference: false,
             adaptive_marking: false,
             memory_management: Vec::new(),
+            qp_delta: 0,
+            deblocking: super::super::Deblocking::default(),
         }
     }
 
