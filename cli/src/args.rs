@@ -348,7 +348,10 @@ mod tests {
     fn every_help_has_examples() {
         for command in Cli::command().get_subcommands_mut() {
             let help = command.render_long_help().to_string();
-            assert!(help.contains("Examples:\n  video-hw ") || help.contains("Examples:\n  ffmpeg"), "{help}");
+            assert!(
+                help.contains("Examples:\n  video-hw ") || help.contains("Examples:\n  ffmpeg"),
+                "{help}"
+            );
         }
         let top = Cli::command().render_long_help().to_string();
         assert!(top.contains("Examples:") && top.contains("130  cancelled"), "{top}");

@@ -111,7 +111,8 @@ impl Checksums {
             && let Some(frame) = source.next_frame()?
         {
             filter.push(frame, &mut |frame| {
-                position = Some(frame.pts.offset(frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0)));
+                position =
+                    Some(frame.pts.offset(frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0)));
                 self.add(&frame, rate)
             })?;
             tell(&Progress {
@@ -124,7 +125,8 @@ impl Checksums {
             });
         }
         if self.frames == 0 {
-            let what = format!("{} ({}) holds no frame in the wanted part", args.input.display(), info.format);
+            let what =
+                format!("{} ({}) holds no frame in the wanted part", args.input.display(), info.format);
             return Err(Error::corrupt_fatal(what));
         }
         Ok(ExportReport {
@@ -142,7 +144,10 @@ impl Checksums {
 
     fn add(&mut self, frame: &Frame, rate: Rational) -> Result<()> {
         let Some(host) = frame.as_host() else {
-            return Err(Error::unsupported(format!("a checksum of frame {}, which is not in host memory", self.frames)));
+            return Err(Error::unsupported(format!(
+                "a checksum of frame {}, which is not in host memory",
+                self.frames
+            )));
         };
         self.packed.clear();
         host.write_packed(&mut self.packed);

@@ -61,8 +61,7 @@ fn why(error: &Error) -> String {
 }
 
 fn decode_words(d: &DecodeCapability) -> String {
-    let mut words =
-        format!("decode  {}, up to {}: {}", d.implementation, d.max, names(&d.formats).join(" "));
+    let mut words = format!("decode  {}, up to {}: {}", d.implementation, d.max, names(&d.formats).join(" "));
     if !d.refused.is_empty() {
         words.push_str(&format!("; not {}", d.refused.join(", ")));
     }

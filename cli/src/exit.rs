@@ -95,7 +95,8 @@ fn is_about(what: &str, input: &Path) -> bool {
 }
 
 fn of_io(action: &str, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
-    let writing = ["write", "create", "rename", "overwrite", "flush"].iter().any(|verb| action.starts_with(verb));
+    let writing =
+        ["write", "create", "rename", "overwrite", "flush"].iter().any(|verb| action.starts_with(verb));
     let stdout = path == Path::new("-");
     if writing && stdout && source.kind() == io::ErrorKind::BrokenPipe {
         return Exit::BrokenPipe;
@@ -156,7 +157,11 @@ mod tests {
             (Error::corrupt("x"), Exit::Input, "corrupt_stream"),
             (Error::invalid("x"), Exit::Usage, "invalid_input"),
             (Error::unsupported("x"), Exit::Unsupported, "unsupported"),
-            (Error::Unavailable { backend, reason: text(), remedy: text() }, Exit::Unsupported, "unavailable"),
+            (
+                Error::Unavailable { backend, reason: text(), remedy: text() },
+                Exit::Unsupported,
+                "unavailable",
+            ),
             (Error::SessionLimit { backend, detail: text() }, Exit::Backend, "session_limit"),
             (Error::DeviceLost { backend, detail: text() }, Exit::Backend, "device_lost"),
             (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use video_hw::Result;
 use video_hw::Error;
+use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::StreamInfo;
 use video_hw::config::DecodeOutputMode;
@@ -74,7 +74,9 @@ impl Facts {
                 facts.tracks.clone_from(&info.tracks);
                 facts.source = Some(info);
                 facts.attempt = match source.next_frame() {
-                    Ok(Some(frame)) => Ok(Attempt { receipt: source.summary().decode.map(|d| d.receipt), frame }),
+                    Ok(Some(frame)) => {
+                        Ok(Attempt { receipt: source.summary().decode.map(|d| d.receipt), frame })
+                    }
                     Ok(None) => Err(Error::corrupt_fatal(format!("{} holds no frame", facts.name))),
                     Err(error) => Err(error),
                 };
@@ -88,7 +90,9 @@ impl Facts {
 
     fn duration(&self) -> Option<f64> {
         let longest = self.tracks.iter().filter_map(|t| t.duration).max().map(Timestamp::as_secs_f64);
-        longest.or(self.source.as_ref().and_then(|s| s.duration).map(|d| d.as_secs_f64())).filter(|d| *d > 0.0)
+        longest
+            .or(self.source.as_ref().and_then(|s| s.duration).map(|d| d.as_secs_f64()))
+            .filter(|d| *d > 0.0)
     }
 
     fn bit_rate(&self) -> Option<f64> {
@@ -117,7 +121,9 @@ impl Facts {
                 })
             }
             Ok(_) => json!({ "uncompressed": true }),
-            Err(error) => json!({ "refused": { "kind": exit::kind(error), "message": exit::message(error) } }),
+            Err(error) => {
+                json!({ "refused": { "kind": exit::kind(error), "message": exit::message(error) } })
+            }
         };
         json!({
             "command": "probe",
@@ -184,9 +190,10 @@ impl Facts {
         out.row(
             "decoded by",
             Some(match &self.attempt {
-                Ok(Attempt { receipt: Some(receipt), .. }) => receipt
-                    .chosen()
-                    .map_or_else(|| "nothing".to_owned(), |(kind, implementation)| format!("{kind} ({implementation})")),
+                Ok(Attempt { receipt: Some(receipt), .. }) => receipt.chosen().map_or_else(
+                    || "nothing".to_owned(),
+                    |(kind, implementation)| format!("{kind} ({implementation})"),
+                ),
                 Ok(_) => "nothing, it is not compressed".to_owned(),
                 Err(error) => format!("nothing: {}", exit::message(error)),
             }),

@@ -187,7 +187,8 @@ impl<'a> Finished<'a> {
             parts.push("cancelled".to_owned());
         }
         if let Some(output) = self.output {
-            let name = if output == Path::new("-") { "standard output".into() } else { output.to_string_lossy() };
+            let name =
+                if output == Path::new("-") { "standard output".into() } else { output.to_string_lossy() };
             parts.push(format!("{name} {}", text::bytes(self.bytes)));
         }
         parts.join("  ")

@@ -30,7 +30,8 @@ fn interlaced_h264_is_exact_or_refused_by_name() {
 
 #[test]
 fn frame_checksums_come_one_a_line_with_their_times() {
-    let out = run(&["decode", &clip("small.h264"), "--frame-md5", "--md5", "-q", "--input-fps", "25"]).ok().out();
+    let out =
+        run(&["decode", &clip("small.h264"), "--frame-md5", "--md5", "-q", "--input-fps", "25"]).ok().out();
     let lines: Vec<_> = out.lines().collect();
     assert_eq!(lines.len(), 51);
     assert!(lines[0].starts_with("0 0.000000 178x146 yuv420p "), "{}", lines[0]);
@@ -65,9 +66,10 @@ fn files_hold_the_same_bytes_as_the_checksum() {
 #[test]
 fn png_sequences_are_numbered_and_readable() {
     let scratch = Scratch::new();
-    let json = run(&["decode", &clip("small.h264"), &scratch.path("f-%03d.png"), "--frames", "3", "-q", "--json"])
-        .ok()
-        .json();
+    let json =
+        run(&["decode", &clip("small.h264"), &scratch.path("f-%03d.png"), "--frames", "3", "-q", "--json"])
+            .ok()
+            .json();
     assert_eq!(json["frames_out"], 3);
     let names = scratch.names();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -81,7 +83,8 @@ fn png_sequences_are_numbered_and_readable() {
 #[test]
 fn size_rate_and_format_are_changed_and_counted() {
     let args = ["decode", &clip("bars.mp4"), "--md5", "-q", "--json", "--size", "320x180", "--fps", "15"];
-    let json = run(&[&args[..], &["--pix-fmt", "nv12", "--start", "1", "--duration", "2"]].concat()).ok().json();
+    let json =
+        run(&[&args[..], &["--pix-fmt", "nv12", "--start", "1", "--duration", "2"]].concat()).ok().json();
     assert_eq!(json["size"], "320x180");
     assert_eq!(json["pix_fmt"], "nv12");
     assert_eq!(json["frames_out"], 30);

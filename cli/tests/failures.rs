@@ -77,7 +77,10 @@ fn a_film_that_is_cut_short() {
     let scratch = Scratch::new();
     let whole = scratch.file("whole.mp4", &front);
     let out = run(&["decode", &whole, "--md5", "-q"]).ok().out();
-    assert!(out.starts_with("4c44b66919f1e08e0ceadc8a16ced774 120 "), "moving the index changed nothing: {out}");
+    assert!(
+        out.starts_with("4c44b66919f1e08e0ceadc8a16ced774 120 "),
+        "moving the index changed nothing: {out}"
+    );
     bad_input("front.mp4", &front[..front.len() * 2 / 3], 1, &[]);
 }
 
@@ -185,7 +188,8 @@ fn the_input_is_never_the_output() {
 fn a_full_disk() {
     let full = ["transcode", &clip("bars.mp4"), "/dev/full", "--format", "h264"];
     run(&full).refused(4, &["/dev/full", "No space left"]);
-    run(&["decode", &clip("bars.mp4"), "/dev/full", "--format", "yuv"]).refused(4, &["/dev/full", "No space left"]);
+    run(&["decode", &clip("bars.mp4"), "/dev/full", "--format", "yuv"])
+        .refused(4, &["/dev/full", "No space left"]);
 }
 
 #[cfg(unix)]
@@ -206,7 +210,8 @@ fn a_folder_that_cannot_be_written() {
 #[test]
 fn an_output_folder_that_does_not_exist() {
     let scratch = Scratch::new();
-    run(&["transcode", &clip("small.h264"), &scratch.path("no/out.mp4")]).refused(2, &["no", "does not exist"]);
+    run(&["transcode", &clip("small.h264"), &scratch.path("no/out.mp4")])
+        .refused(2, &["no", "does not exist"]);
 }
 
 #[test]

@@ -26,11 +26,15 @@ fn times_and_sound_survive() {
     }
     let scratch = Scratch::new();
     let (input, output) = (clip("bars.mp4"), scratch.path("out.mp4"));
-    let json = run(&["transcode", &input, &output, "--codec", "h264", "--bitrate", "1M", "-q", "--json"]).ok().json();
+    let json = run(&["transcode", &input, &output, "--codec", "h264", "--bitrate", "1M", "-q", "--json"])
+        .ok()
+        .json();
     assert_eq!(scratch.names(), ["out.mp4"]);
     plays(&output);
     same_times(&input, &output);
-    let sound = |file: &str| tool("ffmpeg", &["-v", "error", "-i", file, "-map", "0:a", "-c", "copy", "-f", "md5", "-"]);
+    let sound = |file: &str| {
+        tool("ffmpeg", &["-v", "error", "-i", file, "-map", "0:a", "-c", "copy", "-f", "md5", "-"])
+    };
     assert_eq!(sound(&input), sound(&output), "sound packets");
     assert_eq!((&json["frames_in"], &json["frames_out"]), (&120.into(), &120.into()));
     assert_eq!(json["ledger"]["balances"], true);
@@ -81,10 +85,23 @@ fn size_rate_and_part_are_as_asked() {
     }
     let scratch = Scratch::new();
     let output = scratch.path("out.mp4");
-    let args = ["--size", "320x180", "--fps", "29.97", "--start", "0:01", "--duration", "2", "--no-copy", "-q", "--json"];
+    let args = [
+        "--size",
+        "320x180",
+        "--fps",
+        "29.97",
+        "--start",
+        "0:01",
+        "--duration",
+        "2",
+        "--no-copy",
+        "-q",
+        "--json",
+    ];
     let json = run(&[&["transcode", &clip("bars.mp4"), &output][..], &args].concat()).ok().json();
     plays(&output);
-    let args = ["-v", "error", "-show_entries", "stream=codec_type,width,height,r_frame_rate", "-of", "csv=p=0"];
+    let args =
+        ["-v", "error", "-show_entries", "stream=codec_type,width,height,r_frame_rate", "-of", "csv=p=0"];
     let streams = tool("ffprobe", &[&args[..], &[&output]].concat());
     assert_eq!(streams.trim(), "video,320,180,30000/1001", "one stream: sound is left out");
     let times = frame_times(&output);
@@ -115,7 +132,8 @@ fn streams_go_through_pipes() {
     assert_eq!(json["bytes"].as_u64(), Some(result.stdout.len() as u64));
     let scratch = Scratch::new();
     let file = scratch.file("out.h264", &result.stdout);
-    let args = ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,width,height,nb_read_frames"];
+    let args =
+        ["-v", "error", "-count_frames", "-show_entries", "stream=codec_name,width,height,nb_read_frames"];
     assert_eq!(tool("ffprobe", &[&args[..], &["-of", "csv=p=0", &file]].concat()).trim(), "h264,178,146,50");
 }
 
@@ -156,14 +174,17 @@ fn uncompressed_pictures_are_encoded() {
     let input = scratch.file("in.yuv", &raw);
     let layout = ["--size", "64x48", "--pix-fmt", "yuv420p", "--fps", "25"];
     let again = scratch.path("again.mp4");
-    let json = run(&[&["encode", &input, &again, "-q", "--json", "--scale", "32x32"][..], &layout].concat()).ok().json();
+    let json = run(&[&["encode", &input, &again, "-q", "--json", "--scale", "32x32"][..], &layout].concat())
+        .ok()
+        .json();
     assert_eq!(json["frames_out"], 12);
     let probe = run(&["probe", &again, "--json"]).ok().json();
     assert_eq!(probe["tracks"][0]["size"], "32x32");
     assert_eq!(probe["duration_s"], 0.48);
 
     let piped = scratch.path("piped.mp4");
-    let json = run_with_stdin(&[&["encode", "-", &piped, "-q", "--json"][..], &layout].concat(), &raw).ok().json();
+    let json =
+        run_with_stdin(&[&["encode", "-", &piped, "-q", "--json"][..], &layout].concat(), &raw).ok().json();
     assert_eq!(json["frames_out"], 12);
     let json = run_with_stdin(&["encode", "-", &piped, "-q", "--json", "-y"], &y4m(64, 48, 5)).ok().json();
     assert_eq!(json["frames_out"], 5);
@@ -230,8 +251,15 @@ fn the_summary_is_what_ran_and_what_came_out() {
     let output = scratch.path("out.mp4");
     let result = run(&["transcode", &clip("bars.mp4"), &output]).ok();
     let lines: Vec<_> = result.stderr.lines().collect();
-    assert!(lines[0].starts_with("software: h264 (") && lines[0].contains(" -> h264 (openh264"), "{}", lines[0]);
+    assert!(
+        lines[0].starts_with("software: h264 (") && lines[0].contains(" -> h264 (openh264"),
+        "{}",
+        lines[0]
+    );
     let last = lines[lines.len() - 1];
-    assert!(last.starts_with("120 frames  ") && last.contains("0 dropped") && last.contains("out.mp4 "), "{last}");
+    assert!(
+        last.starts_with("120 frames  ") && last.contains("0 dropped") && last.contains("out.mp4 "),
+        "{last}"
+    );
     assert!(result.stdout.is_empty());
 }

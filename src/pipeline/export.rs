@@ -77,7 +77,7 @@ impl ExportReport {
     }
 }
 
-impl<'a> Export<'a> {
+impl Export<'_> {
     /// Everything of `input` to `target`, as decoded.
     pub fn new(input: impl Into<PathBuf>, target: ExportTarget) -> Self {
         Self {

@@ -55,7 +55,8 @@ impl Run {
     /// Standard output as one JSON document.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out(), self.stderr))
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out(), self.stderr))
     }
 
     /// Fails with `code` and exactly one line, which holds all of `words`.
@@ -103,7 +104,8 @@ pub fn run_with_stdin<S: AsRef<str>>(args: &[S], input: &[u8]) -> Run {
 
 /// Whether a tool is there; says so loudly when it is not.
 pub fn have(tool: &str) -> bool {
-    let found = Command::new(tool).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let found =
+        Command::new(tool).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         eprintln!("SKIPPED: {tool} is not installed");
     }
@@ -122,7 +124,8 @@ pub fn tool(name: &str, args: &[&str]) -> String {
 /// Presentation times of all video frames in seconds, in order, as ffprobe tells them.
 #[track_caller]
 pub fn frame_times(file: &str) -> Vec<f64> {
-    let args = ["-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0", file];
+    let args =
+        ["-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "csv=p=0", file];
     let text = tool("ffprobe", &args);
     text.lines().filter_map(|l| l.trim_end_matches(',').parse().ok()).collect()
 }
@@ -180,7 +183,9 @@ pub fn y4m(width: usize, height: usize, frames: usize) -> Vec<u8> {
 pub fn yuv_frame(width: usize, height: usize, n: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(width * height * 3 / 2);
     for y in 0..height {
-        out.extend((0..width).map(|x| if (x + y / 4 + 3 * n) % 64 < 16 { 200 } else { 60 + (y % 100) as u8 }));
+        out.extend(
+            (0..width).map(|x| if (x + y / 4 + 3 * n) % 64 < 16 { 200 } else { 60 + (y % 100) as u8 }),
+        );
     }
     out.resize(out.len() + 2 * (width.div_ceil(2) * height.div_ceil(2)), 128);
     out

@@ -187,7 +187,7 @@ impl PocDecoder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Deblocking, MemoryManagement, SliceIdentity, SliceType};
+    use super::super::{MemoryManagement, SliceIdentity, SliceType};
     use super::*;
     use crate::bitstream::bits::tests::BitWriter;
 
@@ -223,7 +223,8 @@ mod tests {
             long_term_reference: false,
             adaptive_marking: false,
             memory_management: Vec::new(),
-            deblocking: Deblocking::default(),
+            qp_delta: 0,
+            deblocking: super::super::Deblocking::default(),
         }
     }
 

@@ -214,6 +214,8 @@ pub struct SliceHeader {
     pub adaptive_marking: bool,
     /// The operations, in order, without the terminating 0.
     pub memory_management: Vec<MemoryManagement>,
+    /// `slice_qp_delta`, added to [`Pps::pic_init_qp`].
+    pub qp_delta: i8,
     /// Loop filter settings.
     pub deblocking: Deblocking,
 }
@@ -249,6 +251,7 @@ impl SliceHeader {
             long_term_reference: false,
             adaptive_marking: false,
             memory_management: Vec::new(),
+            qp_delta: 0,
             deblocking: Deblocking::default(),
         };
         if identity.nal_ref_idc != 0 {
@@ -257,7 +260,11 @@ impl SliceHeader {
         if pps.cabac && (is_p || is_b) {
             r.ue_max(2, "cabac_init_idc")?;
         }
-        r.se()?; // slice_qp_delta
+        let qp_delta = r.se()?;
+        if !(-87..=87).contains(&qp_delta) {
+            return Err(r.out_of_range("slice_qp_delta", i64::from(qp_delta)));
+        }
+        header.qp_delta = qp_delta as i8;
         if matches!(identity.slice_type, SliceType::Sp | SliceType::Si) {
             if identity.slice_type == SliceType::Sp {
                 r.flag()?; // sp_for_switch_flag

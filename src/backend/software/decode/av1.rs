@@ -19,6 +19,9 @@ const LIBRARY: &str = "re_rav1d";
 /// headers or hidden frames alone.
 const HIDDEN: &str = "the temporal unit shows no frame";
 
+/// Fruitless attempts to make room, after which the library is taken to be stuck.
+const MAX_STALLS: usize = 16;
+
 /// The AV1 decoder.
 pub(super) struct Av1Decoder {
     decoder: Decoder,
@@ -109,13 +112,15 @@ impl Av1Decoder {
     fn feed(&mut self, bytes: &[u8], serial: Option<u64>) {
         let timestamp = serial.map_or(-1, |s| i64::try_from(s).unwrap_or(-1));
         let Some(mut data) = Data::new(bytes, timestamp) else { return };
-        let mut stuck = false;
+        let mut stalls = 0;
         loop {
             match self.decoder.send(&mut data) {
                 Ok(()) => break,
-                // Data sent before is still waiting. Asking for a picture makes the decoder work it off,
-                // even when no picture comes of it; if that did not help, nothing will.
-                Err(Refusal::Again) if !stuck => stuck = !self.take_picture(),
+                // The library still has data of the unit before. Asking for a picture makes it go on, whether
+                // one comes out or not; asking again makes it finish what is in flight.
+                Err(Refusal::Again) if stalls < MAX_STALLS => {
+                    stalls = if self.take_picture() { 0 } else { stalls + 1 };
+                }
                 Err(Refusal::Again) => {
                     self.fail(serial, -libc::EAGAIN);
                     break;

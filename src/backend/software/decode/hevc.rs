@@ -31,6 +31,8 @@ pub(super) struct HevcDecoder {
     facts: FactsTimeline,
     /// Parameter sets from the container, given to every new library object.
     parameter_sets: Vec<Vec<u8>>,
+    /// Name of the newest sequence parameter set's profile.
+    profile: String,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -65,6 +67,7 @@ impl HevcDecoder {
             pool: BufferPool::default(),
             facts: FactsTimeline::default(),
             parameter_sets,
+            profile: String::new(),
         };
         decoder.restart();
         Ok(decoder)
@@ -77,8 +80,9 @@ impl HevcDecoder {
         for set in &self.parameter_sets {
             let library = &mut self.library;
             let _ = guarded(LIBRARY, || library.push_nal(set, None));
-            if let Some(facts) = facts(set) {
-                self.facts.set(0, facts);
+            if let Ok(sps) = Sps::parse(set) {
+                self.facts.set(0, facts(&sps));
+                self.profile = sps.profile.profile_name();
             }
         }
     }
@@ -93,13 +97,16 @@ impl HevcDecoder {
             let nal_type = nal_type(nal).unwrap_or(NAL_AUD);
             kind.coded_slices |= nal_type < NAL_VPS;
             kind.random_access |= is_irap(nal_type);
-            if let Some(facts) = facts(nal) {
-                self.facts.set(unit.serial, facts);
+            if nal_type == NAL_SPS
+                && let Ok(sps) = Sps::parse(nal)
+            {
+                self.facts.set(unit.serial, facts(&sps));
+                self.profile = sps.profile.profile_name();
             }
             let library = &mut self.library;
             match guarded(LIBRARY, || library.push_nal(nal, pts)) {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => outcome = outcome.and(Err(translate(error))),
+                Ok(Err(error)) => outcome = outcome.and(Err(translate(error, &self.profile))),
                 Err(panicked) => return (kind, Err(self.lost(panicked))),
             }
         }
@@ -160,24 +167,19 @@ impl HevcDecoder {
     }
 }
 
-/// What a sequence parameter set says about the pictures; `None` for other units.
-fn facts(nal: &[u8]) -> Option<StreamFacts> {
-    if nal_type(nal) != Some(NAL_SPS) {
-        return None;
-    }
-    let sps = Sps::parse(nal).ok()?;
-    Some(StreamFacts {
+fn facts(sps: &Sps) -> StreamFacts {
+    StreamFacts {
         color: sps.color(),
         sample_aspect_ratio: sps.vui.as_ref().and_then(|v| v.sample_aspect_ratio),
         frame_rate: sps.vui.as_ref().and_then(|v| v.frame_rate),
-    })
+    }
 }
 
-fn translate(error: HevcError) -> Error {
+fn translate(error: HevcError, profile: &str) -> Error {
     match error {
         HevcError::Unsupported(what) => Error::Unsupported {
-            feature: format!("HEVC {what}"),
-            remedy: "use a hardware decoder, or re-encode as Main or Main 10".into(),
+            feature: format!("HEVC {profile}"),
+            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10 ({LIBRARY}: {what})"),
         },
         other => Error::corrupt(format!("{LIBRARY}: {other}")),
     }

@@ -8,6 +8,7 @@ mod hevc;
 mod output;
 mod planes;
 mod pool;
+mod vp8;
 mod vp9;
 
 use crate::backend::{DecodeSink, DecoderBackend};
@@ -15,7 +16,7 @@ use crate::capability::DecodeCapability;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pixel::PixelFormat;
 
 /// Most luma samples of one picture, whatever the codec: a header of a few bytes must not be able to ask
@@ -25,19 +26,14 @@ const MAX_PIXELS: u32 = 8192 * 8192;
 /// Opens the decoder of `config.codec`.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for VP8.
+/// When the container's codec configuration cannot be read or the library does not start.
 pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
     Ok(match config.codec {
         Codec::H264 => Box::new(h264::H264Decoder::open(config, sink)?),
         Codec::Hevc => Box::new(hevc::HevcDecoder::open(config, sink)?),
         Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)?),
         Codec::Vp9 => Box::new(vp9::Vp9Decoder::open(config, sink)),
-        Codec::Vp8 => {
-            return Err(Error::Unsupported {
-                feature: "VP8 decoding in software".into(),
-                remedy: "use a GPU that decodes VP8, or re-encode the stream".into(),
-            });
-        }
+        Codec::Vp8 => Box::new(vp8::Vp8Decoder::open(config, sink)),
     })
 }
 
@@ -48,7 +44,7 @@ pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
         Codec::Hevc => ("rusty_h265", &HEVC_FORMATS[..], &HEVC_REFUSED[..]),
         Codec::Av1 => ("re_rav1d", &AV1_FORMATS[..], &[][..]),
         Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &[][..]),
-        Codec::Vp8 => return None,
+        Codec::Vp8 => ("oxideav-vp8", &[PixelFormat::I420][..], &[][..]),
     };
     let side = if codec.uses_nal_units() { 8192 } else { 16_384 };
     Some(DecodeCapability {

@@ -69,11 +69,6 @@ impl Output {
         }
     }
 
-    /// Whether samples are wanted at all.
-    pub(super) const fn wants_samples(&self) -> bool {
-        !self.metadata_only
-    }
-
     /// Whether the session has gone away; the backend then stops working.
     pub(super) const fn is_gone(&self) -> bool {
         self.gone
@@ -89,11 +84,6 @@ impl Output {
         if let Some(flag) = self.open.get_mut(&serial) {
             *flag = keyframe;
         }
-    }
-
-    /// Whether the unit still has no answer.
-    pub(super) fn is_open(&self, serial: u64) -> bool {
-        self.open.contains_key(&serial)
     }
 
     /// The oldest unit without an answer.

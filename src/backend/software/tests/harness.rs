@@ -53,7 +53,7 @@ impl Outcome {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -99,6 +99,12 @@ impl Bench {
         self.submitted += 1;
     }
 
+    pub(super) fn submit_all(&mut self, units: &[Bytes]) {
+        for unit in units {
+            self.submit(unit.clone());
+        }
+    }
+
     pub(super) fn flush(&mut self) {
         self.decoder.flush().unwrap();
     }
@@ -106,6 +112,20 @@ impl Bench {
     /// Number of pictures delivered so far.
     pub(super) fn pictures(&self) -> usize {
         self.events.lock().unwrap().iter().filter(|e| matches!(e, DecodeEvent::Picture(_))).count()
+    }
+
+    /// Takes the pictures delivered so far out of the log, which then no longer counts their units.
+    pub(super) fn take_pictures(&mut self) -> Vec<DecodedPicture> {
+        let mut events = self.events.lock().unwrap();
+        let (mut pictures, mut others) = (Vec::new(), Vec::new());
+        for event in events.drain(..) {
+            match event {
+                DecodeEvent::Picture(picture) => pictures.push(picture),
+                other => others.push(other),
+            }
+        }
+        *events = others;
+        pictures
     }
 
     /// Sorts the log; panics unless every serial was answered exactly once.
@@ -142,9 +162,7 @@ impl Bench {
 /// Decodes units to the end.
 pub(super) fn decode(config: &CommonDecodeConfig, units: &[Bytes]) -> Outcome {
     let mut bench = Bench::open(config);
-    for unit in units {
-        bench.submit(unit.clone());
-    }
+    bench.submit_all(units);
     bench.flush();
     bench.finish()
 }
@@ -176,10 +194,13 @@ pub(super) fn nal_access_units(codec: Codec, file: &[u8]) -> Vec<Bytes> {
     units
 }
 
+pub(super) fn asset_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name)
+}
+
 /// A shared test asset; says so loudly when the folder is not there.
 pub(super) fn asset(name: &str) -> Option<Vec<u8>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name);
-    let read = fs::read(&path);
+    let read = fs::read(asset_path(name));
     if read.is_err() {
         eprintln!("SKIPPED: no {name} below ../shared/assets");
     }

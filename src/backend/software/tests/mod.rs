@@ -1,4 +1,8 @@
 //! Decoding against the results of reference decoders.
 
 mod assets;
+mod contract;
 mod harness;
+
+mod encoded;
+mod measure;

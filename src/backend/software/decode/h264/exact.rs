@@ -1,12 +1,18 @@
 //! `oxideav-h264` behind the rules of this backend.
 
+use std::collections::BTreeMap;
+
 use oxideav_core::{CodecId, Decoder, Frame, Packet, TimeBase};
 use oxideav_h264::h264_decoder::H264CodecDecoder;
 
 use bytes::Bytes;
 
 use super::super::guard::guarded;
+use super::pcm::{Chroma, may_hold_raw_macroblocks};
+use super::route::raw_macroblocks;
+use crate::bitstream::h264::Sps;
 use crate::error::{Error, Result};
+use crate::pixel::Chroma as ChromaFormat;
 
 pub(super) const LIBRARY: &str = "oxideav-h264";
 
@@ -17,21 +23,38 @@ const DELIMITER: [u8; 6] = [0, 0, 0, 1, 9, 0xf0];
 /// A decoder of streams with one sequence parameter set; it puts pictures into output order itself.
 pub(super) struct ExactDecoder {
     library: H264CodecDecoder,
+    /// Whether raw macroblocks can be found in the pictures: 8-bit 4:2:0 frames without field macroblocks.
+    searchable: bool,
+    /// Units whose pictures have to be searched for them once they come out.
+    suspects: BTreeMap<u64, Bytes>,
 }
 
 /// A picture and the serial of the unit that began it.
 pub(super) struct Finished {
     pub(super) serial: u64,
-    pub(super) planes: Vec<(Bytes, usize)>,
+    pub(super) planes: Result<Vec<(Bytes, usize)>>,
 }
 
 impl ExactDecoder {
-    pub(super) fn new() -> Self {
-        Self { library: H264CodecDecoder::new(CodecId::new("h264")) }
+    pub(super) fn new(sps: &Sps) -> Self {
+        let searchable =
+            sps.frame_mbs_only && sps.chroma == ChromaFormat::Yuv420 && sps.bit_depth_chroma == 8;
+        let library = H264CodecDecoder::new(CodecId::new("h264"));
+        Self { library, searchable, suspects: BTreeMap::new() }
     }
 
     /// Decodes one access unit. The pictures are those that became ready for output, of any unit.
-    pub(super) fn decode(&mut self, serial: u64, unit: &[u8], out: &mut Vec<Finished>) -> Result<()> {
+    /// `filtered`: the loop filter would be wrong around raw macroblocks.
+    pub(super) fn decode(
+        &mut self,
+        serial: u64,
+        unit: &Bytes,
+        filtered: bool,
+        out: &mut Vec<Finished>,
+    ) -> Result<()> {
+        if self.searchable && filtered {
+            self.suspects.insert(serial, unit.clone());
+        }
         let mut data = Vec::with_capacity(unit.len() + DELIMITER.len());
         data.extend_from_slice(unit);
         data.extend_from_slice(&DELIMITER);
@@ -56,15 +79,24 @@ impl ExactDecoder {
     }
 
     fn collect(&mut self, out: &mut Vec<Finished>) -> Result<()> {
-        let library = &mut self.library;
+        let (library, suspects) = (&mut self.library, &mut self.suspects);
         guarded(LIBRARY, || {
             while let Ok(Frame::Video(frame)) = library.receive_frame() {
                 let Some(serial) = frame.pts.and_then(|p| u64::try_from(p).ok()) else { continue };
                 let count = frame.image_planes().len();
                 let planes = frame.planes.into_iter().take(count);
-                let planes = planes.map(|p| (Bytes::from(p.data), p.stride)).collect();
+                let planes: Vec<_> = planes.map(|p| (Bytes::from(p.data), p.stride)).collect();
+                let suspect = suspects.remove(&serial);
+                let raw = suspect.is_some_and(|unit| has_raw_macroblocks(&unit, &planes));
+                let planes = if raw { Err(raw_macroblocks()) } else { Ok(planes) };
                 out.push(Finished { serial, planes });
             }
         })
     }
+}
+
+fn has_raw_macroblocks(unit: &[u8], planes: &[(Bytes, usize)]) -> bool {
+    let [_, (cb, width), (cr, _)] = planes else { return false };
+    let (width, height) = (*width, cb.len().checked_div(*width).unwrap_or(0));
+    may_hold_raw_macroblocks(unit, [cb, cr].map(|samples| Chroma { samples, width, height }))
 }

@@ -6,6 +6,8 @@ use rusty_h264_decoder::{DecodeError, Decoder};
 use super::super::guard::guarded;
 use super::super::output::PictureShape;
 use super::super::planes::crop;
+use super::pcm::{Chroma, may_hold_raw_macroblocks};
+use super::route::raw_macroblocks;
 use crate::bitstream::h264::Sps;
 use crate::error::{Error, Result};
 
@@ -37,7 +39,9 @@ impl Planes {
         let (left, top) = (sps.crop.left as usize, sps.crop.top as usize);
         (0..3)
             .zip(&self.planes)
-            .filter_map(|(i, plane)| shape.format.plane_size(i, shape.dimensions).map(|size| (i, plane, size)))
+            .filter_map(|(i, plane)| {
+                shape.format.plane_size(i, shape.dimensions).map(|size| (i, plane, size))
+            })
             .map(|(i, plane, size)| {
                 let s = usize::from(i > 0);
                 crop(plane, self.width >> s, (left >> s, top >> s), (size.row_bytes, size.rows))
@@ -51,8 +55,9 @@ impl FastDecoder {
         Self { library: Decoder::new(), left_open: false }
     }
 
-    /// Decodes one access unit (Annex B, parameter sets included where they are new).
-    pub(super) fn decode(&mut self, unit: &[u8]) -> Result<Decoded> {
+    /// Decodes one access unit (Annex B, parameter sets included where they are new). `filtered`: the loop
+    /// filter would be wrong around raw macroblocks.
+    pub(super) fn decode(&mut self, unit: &[u8], filtered: bool) -> Result<Decoded> {
         let library = &mut self.library;
         let mut outcome = guarded(LIBRARY, || library.decode(unit))?;
         if self.left_open && outcome.is_err() {
@@ -61,10 +66,16 @@ impl FastDecoder {
         }
         self.left_open = !matches!(outcome, Ok(Some(_)));
         match outcome {
-            Ok(Some(frame)) => Ok(Decoded::Picture(Planes {
-                width: frame.width,
-                planes: [frame.y.into(), frame.u.into(), frame.v.into()],
-            })),
+            Ok(Some(frame)) => {
+                let chroma = |samples| Chroma { samples, width: frame.width / 2, height: frame.height / 2 };
+                if filtered && may_hold_raw_macroblocks(unit, [chroma(&frame.u), chroma(&frame.v)]) {
+                    return Err(raw_macroblocks());
+                }
+                Ok(Decoded::Picture(Planes {
+                    width: frame.width,
+                    planes: [frame.y.into(), frame.u.into(), frame.v.into()],
+                }))
+            }
             Ok(None) => Err(Error::corrupt("the picture lacks slices")),
             Err(DecodeError::Unsupported(_)) => Ok(Decoded::NotHere),
             Err(error) => Err(Error::corrupt(format!("{LIBRARY}: {error}"))),

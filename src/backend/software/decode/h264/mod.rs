@@ -2,6 +2,7 @@
 
 mod exact;
 mod fast;
+mod pcm;
 mod reorder;
 pub(super) mod route;
 mod unit;
@@ -36,6 +37,8 @@ pub(super) struct H264Decoder {
     period: u64,
     prev_ref_frame_num: Option<u32>,
     sequence: Option<Sequence>,
+    /// A picture was refused: nothing that may refer to it is decoded.
+    refused: bool,
 }
 
 /// Coded video sequences that share a sequence parameter set.
@@ -62,7 +65,8 @@ struct Waiting {
 /// What the fast library was given since the last IDR picture, so that the other one can take over.
 #[derive(Default)]
 struct Replay {
-    units: Vec<(u64, Bytes)>,
+    /// Serial, data, and whether the loop filter would be wrong around raw macroblocks.
+    units: Vec<(u64, Bytes, bool)>,
     bytes: usize,
     overflown: bool,
 }
@@ -72,13 +76,13 @@ impl Replay {
         *self = Self::default();
     }
 
-    fn push(&mut self, serial: u64, unit: &Bytes) {
+    fn push(&mut self, serial: u64, unit: &Bytes, filtered: bool) {
         self.bytes += unit.len();
         if self.units.len() >= MAX_REPLAY_UNITS || self.bytes > MAX_REPLAY_BYTES {
             self.overflown = true;
             self.units = Vec::new();
         } else if !self.overflown {
-            self.units.push((serial, unit.clone()));
+            self.units.push((serial, unit.clone(), filtered));
         }
     }
 }
@@ -101,6 +105,7 @@ impl H264Decoder {
             period: 0,
             prev_ref_frame_num: None,
             sequence: None,
+            refused: false,
         })
     }
 
@@ -119,6 +124,11 @@ impl H264Decoder {
             .cloned()
             .ok_or_else(|| Error::corrupt("H.264 slice without its sequence parameter set"))?;
         self.output.set_keyframe(serial, unit.is_random_access());
+        if self.refused && !unit.is_idr() {
+            self.output.no_picture(serial, "refers to a refused picture");
+            return Ok(());
+        }
+        self.refused = false;
         let new_sequence = self.sequence.as_ref().is_none_or(|s| s.sps != sps);
         if new_sequence {
             if !unit.is_random_access() {
@@ -143,8 +153,10 @@ impl H264Decoder {
             self.prev_ref_frame_num = Some(if reset { 0 } else { first.identity.frame_num });
         }
         let Some(sequence) = self.sequence.as_mut() else { return Ok(()) };
-        if sequence.open_start.is_some_and(|(period, count)| order.period == period && order.count() < count) {
-            self.output.no_picture(serial, "leading picture that refers to pictures before the random access point");
+        if sequence.open_start.is_some_and(|(period, count)| order.period == period && order.count() < count)
+        {
+            self.output
+                .no_picture(serial, "leading picture that refers to pictures before the random access point");
             return Ok(());
         }
         let mut data = Vec::with_capacity(unit.data.len() + 128);
@@ -155,8 +167,9 @@ impl H264Decoder {
         if unit.is_idr() {
             sequence.replay.restart();
         }
+        let filtered = route::filters_around_raw(&unit.slices);
         let mut finished = Vec::new();
-        let outcome = sequence.decode(serial, order.key(), &data, route, &mut finished);
+        let outcome = sequence.decode(serial, order.key(), &data, (route, filtered), &mut finished);
         self.deliver(finished);
         self.deliver_reordered(self.period);
         outcome
@@ -165,7 +178,12 @@ impl H264Decoder {
     fn deliver(&mut self, finished: Vec<Finished>) {
         let Some(sequence) = &self.sequence else { return };
         for Finished { serial, planes } in finished {
-            self.output.picture(serial, sequence.shape, &self.facts.at(serial), || Ok(planes));
+            self.refused |= planes.is_err();
+            if self.refused && planes.is_ok() {
+                self.output.no_picture(serial, "refers to a refused picture");
+            } else {
+                self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
+            }
         }
     }
 
@@ -197,12 +215,10 @@ impl H264Decoder {
 }
 
 impl Codec {
-    fn new(route: Route) -> Self {
+    fn new(route: Route, sps: &Sps) -> Self {
         match route {
-            Route::Fast => {
-                Self::Fast { decoder: Box::new(FastDecoder::new()), reorder: Reorder::new() }
-            }
-            Route::Exact => Self::Exact(Box::new(ExactDecoder::new())),
+            Route::Fast => Self::Fast { decoder: Box::new(FastDecoder::new()), reorder: Reorder::new() },
+            Route::Exact => Self::Exact(Box::new(ExactDecoder::new(sps))),
         }
     }
 
@@ -215,12 +231,13 @@ impl Codec {
 
 impl Sequence {
     fn start(sps: &Sps, route: Route) -> Result<Self> {
-        let dimensions = sps.dimensions().ok_or_else(|| Error::corrupt("H.264 SPS: cropping leaves nothing"))?;
+        let dimensions =
+            sps.dimensions().ok_or_else(|| Error::corrupt("H.264 SPS: cropping leaves nothing"))?;
         let shape = PictureShape { dimensions, format: route::format(sps)? };
         Ok(Self {
             sps: sps.clone(),
             shape,
-            codec: Codec::new(route),
+            codec: Codec::new(route, sps),
             replay: Replay::default(),
             open_start: None,
         })
@@ -231,21 +248,21 @@ impl Sequence {
         serial: u64,
         key: (u64, i32),
         unit: &Bytes,
-        route: Route,
+        (route, filtered): (Route, bool),
         finished: &mut Vec<Finished>,
     ) -> Result<()> {
         if let Codec::Fast { decoder, reorder } = &mut self.codec {
-            self.replay.push(serial, unit);
-            if route == Route::Fast {
-                if let Decoded::Picture(planes) = decoder.decode(unit)? {
-                    reorder.push(key, Waiting { serial, planes });
-                    return Ok(());
-                }
+            self.replay.push(serial, unit, filtered);
+            if route == Route::Fast
+                && let Decoded::Picture(planes) = decoder.decode(unit, filtered)?
+            {
+                reorder.push(key, Waiting { serial, planes });
+                return Ok(());
             }
             return self.change_library(finished);
         }
         match &mut self.codec {
-            Codec::Exact(decoder) => decoder.decode(serial, unit, finished),
+            Codec::Exact(decoder) => decoder.decode(serial, unit, filtered, finished),
             Codec::Fast { .. } => Ok(()),
         }
     }
@@ -258,10 +275,10 @@ impl Sequence {
                 "the picture needs a coding tool that appears too late in its sequence; decoding continues at the next IDR picture",
             ));
         }
-        let mut decoder = ExactDecoder::new();
+        let mut decoder = ExactDecoder::new(&self.sps);
         let mut outcome = Ok(());
-        for (serial, unit) in std::mem::take(&mut self.replay.units) {
-            outcome = decoder.decode(serial, &unit, finished);
+        for (serial, unit, filtered) in std::mem::take(&mut self.replay.units) {
+            outcome = decoder.decode(serial, &unit, filtered, finished);
         }
         self.codec = Codec::Exact(Box::new(decoder));
         outcome
@@ -283,14 +300,20 @@ impl DecoderBackend for H264Decoder {
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
         self.output.accept(&unit, unit.packet.keyframe);
-        if let Err(error) = self.take(&unit) {
+        let outcome = self.take(&unit);
+        self.refused |= matches!(outcome, Err(Error::Unsupported { .. }));
+        if let Err(error) = outcome {
             self.output.failed(unit.serial, error);
+        }
+        if self.refused {
+            self.end_sequence();
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         self.end_sequence();
+        self.refused = false;
         self.output.settle_before(u64::MAX, "the library gave no picture for this unit");
         self.poc = PocDecoder::new();
         self.period = 0;

@@ -3,9 +3,7 @@
 //! `rusty_h264` is fast and exact within a subset; `oxideav-h264` is slower and exact beyond it; what
 //! neither was shown to decode exactly is refused by name. `docs/decode-support.md` lists the evidence.
 
-use crate::bitstream::h264::{
-    MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps,
-};
+use crate::bitstream::h264::{MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps};
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, PixelFormat};
 
@@ -21,13 +19,14 @@ pub(super) enum Route {
 }
 
 /// Names of what is refused.
-pub(in super::super) const REFUSED: [&str; 6] = [
+pub(in super::super) const REFUSED: [&str; 7] = [
     "H.264 flexible macroblock ordering (slice groups)",
     "H.264 arbitrary slice order",
     "H.264 data partitioning",
     "H.264 switching slices (SP, SI)",
     "H.264 separate colour planes",
     "H.264 bit depths other than 8 and 10, or different for luma and chroma",
+    "H.264 I_PCM macroblocks under an active loop filter",
 ];
 
 fn refuse(name: usize) -> Error {
@@ -90,7 +89,9 @@ pub(super) fn of_picture(
         if matches!(id.slice_type, SliceType::Sp | SliceType::Si) {
             return Err(refuse(3));
         }
-        if previous.is_some_and(|p| p.identity.bottom_field == id.bottom_field && id.first_mb <= p.identity.first_mb) {
+        if previous
+            .is_some_and(|p| p.identity.bottom_field == id.bottom_field && id.first_mb <= p.identity.first_mb)
+        {
             return Err(refuse(1));
         }
         previous = Some(slice);
@@ -115,16 +116,30 @@ pub(super) fn of_picture(
     }
     // It lets frames inferred for gaps into the lists of B slices.
     let gap = !id.is_idr()
-        && prev_ref_frame_num.is_some_and(|prev| {
-            id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num()
-        });
+        && prev_ref_frame_num
+            .is_some_and(|prev| id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num());
     if sps.gaps_in_frame_num_allowed && gap {
         route = Route::Exact;
     }
     Ok(route)
 }
 
+/// Whether the loop filter may change samples around a raw macroblock. Below an average quantiser of 16 it
+/// changes none (table 8-16); the margin leaves room for quantisers that vary within the slice.
+pub(super) fn filters_around_raw(slices: &[(SliceHeader, Pps)]) -> bool {
+    slices.iter().any(|(slice, pps)| {
+        let loop_filter = slice.deblocking;
+        let qp = i32::from(pps.pic_init_qp) + i32::from(slice.qp_delta);
+        let offset = 2 * i32::from(loop_filter.alpha_offset_div2.max(loop_filter.beta_offset_div2)).max(0);
+        loop_filter.disable_idc != 1 && qp + offset > 9
+    })
+}
+
+/// The error for raw macroblocks where the filter is on: both libraries take the wrong quantiser there.
+pub(super) fn raw_macroblocks() -> Error {
+    refuse(6)
+}
+
 fn same_but_id(a: &Pps, b: &Pps) -> bool {
     a == b || Pps { id: b.id, ..a.clone() } == *b
 }
-

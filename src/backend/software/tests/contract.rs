@@ -1,0 +1,178 @@
+//! The rules of the seam: order, latency, flush, changes in the middle, damage.
+
+use bytes::Bytes;
+
+use super::encoded::encode;
+use super::harness::{Bench, asset, decode, host, ivf_units, nal_access_units};
+use crate::bitstream::annexb::nal_units;
+use crate::bitstream::h264::AvcConfig;
+use crate::codec::Codec;
+use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::frame::Surface;
+
+fn packed(config: &CommonDecodeConfig, units: &[Bytes]) -> Vec<Vec<u8>> {
+    let outcome = decode(config, units);
+    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    outcome.pictures.iter().map(|p| host(p).to_packed()).collect()
+}
+
+#[test]
+fn a_stream_without_reordering_comes_out_at_once() {
+    for (codec, arguments) in [
+        (Codec::H264, "-c:v libx264 -pix_fmt yuv420p -tune zerolatency"),
+        (Codec::Hevc, "-c:v libx265 -pix_fmt yuv420p -x265-params log-level=none:bframes=0"),
+    ] {
+        let Some(stream) = encode(codec, "176x144", arguments) else { continue };
+        let mut bench = Bench::open(&CommonDecodeConfig::new(codec));
+        for (i, unit) in nal_access_units(codec, &stream).into_iter().enumerate() {
+            bench.submit(unit);
+            assert_eq!(bench.pictures(), i + 1, "{codec}");
+        }
+        bench.finish();
+    }
+}
+
+#[test]
+fn a_flush_gives_everything_and_the_decoder_starts_again() {
+    for (codec, arguments) in [
+        (Codec::H264, "-c:v libx264 -pix_fmt yuv420p -bf 3"),
+        (Codec::H264, "-c:v libx264 -pix_fmt yuv420p10le -bf 3"),
+        (Codec::Hevc, "-c:v libx265 -pix_fmt yuv420p -x265-params log-level=none"),
+    ] {
+        let Some(stream) = encode(codec, "176x144", arguments) else { continue };
+        let units = nal_access_units(codec, &stream);
+        let mut bench = Bench::open(&CommonDecodeConfig::new(codec));
+        bench.submit_all(&units[..20]);
+        bench.flush();
+        assert_eq!(bench.pictures(), 20, "{arguments}");
+        bench.submit_all(&units);
+        bench.flush();
+        let outcome = bench.finish();
+        let frames: Vec<_> = outcome.pictures.iter().map(|p| host(p).to_packed()).collect();
+        assert!(frames[20..] == packed(&CommonDecodeConfig::new(codec), &units), "{arguments}");
+    }
+}
+
+#[test]
+fn a_change_of_size_and_library_in_the_middle_loses_no_picture() {
+    let parts: Vec<_> = [
+        ("176x144", "-c:v libx264 -pix_fmt yuv420p -bf 3"),
+        ("320x176", "-c:v libx264 -pix_fmt yuv420p -bf 3"),
+        ("320x176", "-c:v libx264 -pix_fmt yuv420p10le -bf 3"),
+        ("176x160", "-c:v libx264 -pix_fmt yuv420p -flags +ildct+ilme -bf 2"),
+        ("176x144", "-c:v libx264 -pix_fmt yuv420p -bf 3 -x264-params constrained-intra=1"),
+        ("176x144", "-c:v libx264 -pix_fmt yuv420p -bf 3"),
+    ]
+    .iter()
+    .filter_map(|(size, arguments)| encode(Codec::H264, size, arguments))
+    .collect();
+    let config = CommonDecodeConfig::new(Codec::H264);
+    let units: Vec<Vec<Bytes>> = parts.iter().map(|p| nal_access_units(Codec::H264, p)).collect();
+    let expected: Vec<_> = units.iter().flat_map(|u| packed(&config, u)).collect();
+    let got = packed(&config, &units.concat());
+    assert_eq!(got.len(), expected.len());
+    assert_eq!(got.iter().zip(&expected).position(|(a, b)| a != b), None);
+}
+
+#[test]
+fn parameter_sets_may_come_from_the_container_only() {
+    for arguments in
+        ["-c:v libx264 -pix_fmt yuv420p -bf 3 -g 8", "-c:v libx264 -pix_fmt yuv420p10le -bf 3 -g 8"]
+    {
+        let Some(stream) = encode(Codec::H264, "176x144", arguments) else { return };
+        let of_type = |t: u8| -> Vec<Vec<u8>> {
+            nal_units(&stream).filter(|n| n[0] & 0x1f == t).take(1).map(<[u8]>::to_vec).collect()
+        };
+        let mut config = CommonDecodeConfig::new(Codec::H264);
+        let units = nal_access_units(Codec::H264, &stream);
+        let expected = packed(&config, &units);
+        let record = AvcConfig::from_parameter_sets(of_type(7), of_type(8)).unwrap();
+        config.codec_config = Some(record.build().into());
+        let bare: Vec<Bytes> = units
+            .iter()
+            .map(|unit| {
+                let slices = nal_units(unit).filter(|n| !matches!(n[0] & 0x1f, 7 | 8));
+                slices.flat_map(|n| [&[0, 0, 1], n].concat()).collect::<Vec<u8>>().into()
+            })
+            .collect();
+        assert!(packed(&config, &bare) == expected, "{arguments}");
+        // A seek: flush, then the second group of pictures, whose parameter sets were never in band.
+        let mut bench = Bench::open(&config);
+        bench.submit_all(&bare[..4]);
+        bench.flush();
+        bench.submit_all(&bare[8..]);
+        bench.flush();
+        let outcome = bench.finish();
+        assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+        let last = host(outcome.pictures.last().unwrap()).to_packed();
+        assert!(last == expected[expected.len() - 1], "{arguments}");
+    }
+}
+
+#[test]
+fn metadata_only_copies_no_sample() {
+    let Some(file) = asset("cros-codecs/64x64-I-P-B-P.h265") else { return };
+    let config = CommonDecodeConfig::new(Codec::Hevc).output(DecodeOutputMode::MetadataOnly);
+    let outcome = decode(&config, &nal_access_units(Codec::Hevc, &file));
+    assert_eq!(outcome.pictures.len(), 3);
+    assert!(outcome.pictures.iter().all(|p| matches!(p.surface, Surface::None)));
+    let sizes: Vec<_> = outcome.pictures.iter().map(|p| p.dimensions.to_string()).collect();
+    assert_eq!(sizes, ["64x64"; 3]);
+    assert!(outcome.pictures[0].keyframe && !outcome.pictures[1].keyframe);
+}
+
+/// Every unit is answered exactly once, whatever the bytes are (`Bench::finish` counts), and the decoder
+/// still works afterwards.
+#[test]
+fn damaged_streams_keep_the_books() {
+    let nal = |codec, name: &str| asset(name).map(|f| nal_access_units(codec, &f));
+    let streams = [
+        (Codec::H264, nal(Codec::H264, "jvt/BA1_FT_C.264")),
+        (Codec::H264, nal(Codec::H264, "jvt/test_vd_rc.264")),
+        (Codec::H264, nal(Codec::H264, "cros-codecs/test-25fps-interlaced.h264")),
+        (Codec::Hevc, nal(Codec::Hevc, "cros-codecs/bear.h265")),
+        (Codec::Vp8, asset("cros-codecs/test-25fps.vp8").map(|f| ivf_units(&f))),
+        (Codec::Vp9, asset("cros-codecs/test-25fps.vp9").map(|f| ivf_units(&f))),
+        (Codec::Av1, asset("cros-codecs/test-25fps.ivf.av1").map(|f| ivf_units(&f))),
+    ];
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |bound: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % bound as u64) as usize
+    };
+    for (codec, units) in streams {
+        let Some(units) = units else { continue };
+        let units = &units[..units.len().min(12)];
+        let mut config = CommonDecodeConfig::new(codec);
+        config.threads = 1.try_into().ok();
+        for round in 0..12 {
+            let mut damaged: Vec<Bytes> = Vec::new();
+            for unit in units {
+                let mut bytes = unit.to_vec();
+                match next(4) {
+                    0 => bytes.truncate(next(bytes.len() + 1)),
+                    1 => continue,
+                    _ => {
+                        for _ in 0..=round {
+                            let at = next(bytes.len());
+                            bytes[at] ^= 1 << next(8);
+                        }
+                    }
+                }
+                damaged.push(bytes.into());
+            }
+            let mut bench = Bench::open(&config);
+            bench.submit_all(&damaged);
+            bench.flush();
+            let before = bench.pictures();
+            bench.submit(units[0].clone());
+            bench.flush();
+            if round == 0 {
+                assert!(bench.pictures() > before, "{codec}: no picture after the damage");
+            }
+            bench.finish();
+        }
+    }
+}
