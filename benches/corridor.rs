@@ -8,6 +8,8 @@
 //!
 //! Without a clip it uses the small ones of the repository, where start-up weighs more than on real input.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a failure here is a failed run")]
+
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

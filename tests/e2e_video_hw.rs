@@ -1,6 +1,8 @@
 //! Whole jobs through the public API, on the clips of the repository. No foreign tool is needed here: what
 //! ffmpeg and ffprobe think is asked by the tests of the command line.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a failure here is a failed run")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

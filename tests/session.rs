@@ -1,5 +1,7 @@
 //! Sessions against scripted backends: order, times, losses, backpressure, reuse.
 
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a failure here is a failed run")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

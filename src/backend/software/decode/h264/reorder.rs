@@ -56,11 +56,6 @@ impl<T> Reorder<T> {
         }
         None
     }
-
-    /// Forgets all that waits.
-    pub(super) fn clear(&mut self) {
-        self.waiting.clear();
-    }
 }
 
 #[cfg(test)]
