@@ -56,7 +56,7 @@ impl FromStr for Dimensions {
 
     fn from_str(s: &str) -> Result<Self, Error> {
         let parse = || {
-            let (w, h) = s.split_once(['x', 'X', ':'])?;
+            let (w, h) = s.split_once(['x', 'X'])?;
             Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?)
         };
         parse().ok_or_else(|| Error::invalid(format!("size {s:?} is not WIDTHxHEIGHT with sides 1 to 65535")))

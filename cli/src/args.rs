@@ -230,7 +230,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, conflicts_with = "output")]
     pub(crate) null: bool,
     /// With --null: do not even produce samples where the decoder can avoid it
-    #[arg(long, requires = "null")]
+    #[arg(long, requires = "null", conflicts_with_all = ["md5", "frame_md5"])]
     pub(crate) metadata_only: bool,
     /// Print the MD5 of all frames as one stream of bytes, the number of frames, and their format
     #[arg(long, conflicts_with_all = ["output", "null"])]
