@@ -82,6 +82,33 @@ impl<T> Shared<T> {
     }
 }
 
+/// Looks at a queue without being one of its ends.
+#[derive(Clone)]
+pub struct QueueMonitor(Arc<dyn Watched>);
+
+impl QueueMonitor {
+    /// Fill state.
+    pub fn stats(&self) -> QueueStats {
+        self.0.stats()
+    }
+}
+
+impl std::fmt::Debug for QueueMonitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+trait Watched: Send + Sync {
+    fn stats(&self) -> QueueStats;
+}
+
+impl<T: Send> Watched for Shared<T> {
+    fn stats(&self) -> QueueStats {
+        Shared::stats(self)
+    }
+}
+
 /// A queue of at most `capacity` items (at least one).
 pub fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
     let shared = Arc::new(Shared {
@@ -137,6 +164,14 @@ impl<T> QueueSender<T> {
         }
         self.0.push(state, item);
         Ok(())
+    }
+
+    /// Something that sees the fill state also when this end has gone elsewhere.
+    pub fn monitor(&self) -> QueueMonitor
+    where
+        T: Send + 'static,
+    {
+        QueueMonitor(Arc::clone(&self.0) as Arc<dyn Watched>)
     }
 
     /// Whether the receiver is gone.

@@ -253,9 +253,9 @@ fn rate_size_and_format_can_be_changed_and_the_books_balance() {
     job.filter.format = Some(PixelFormat::I444);
     let report = job.run().unwrap();
     assert!(report.balances());
-    assert_eq!((report.frames, report.filter.repeated), (99, 49));
+    assert_eq!((report.frames, report.filter.repeated), (100, 50));
     let back = video_hw::frames(&double).open().unwrap().map(|f| f.unwrap().format);
-    assert!(back.eq(std::iter::repeat_n(PixelFormat::I444, 99)));
+    assert!(back.eq(std::iter::repeat_n(PixelFormat::I444, 100)));
 }
 
 #[test]

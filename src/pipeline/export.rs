@@ -107,38 +107,34 @@ impl Export<'_> {
         }
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let info = source.info().clone();
-        let mut filter = FrameFilter::new(self.filter);
+        let mut filter = FrameFilter::new(self.filter, self.max_frames);
         let mut reporter = Reporter::new(self.progress.take());
-        let mut sink = Sink::Waiting;
-        let mut state = Progress {
-            frames: 0,
-            total_frames: info.frames,
-            position: None,
-            total: info.duration,
-            bytes: 0,
-            elapsed: Duration::ZERO,
+        let mut output = Output {
+            job: &self,
+            kind,
+            info: &info,
+            sink: Sink::Waiting,
+            format: None,
+            state: Progress {
+                frames: 0,
+                total_frames: info.frames,
+                position: None,
+                total: info.duration,
+                bytes: 0,
+                elapsed: Duration::ZERO,
+            },
         };
-        let mut format = None;
-        while let Some(frame) = source.next_frame()? {
-            filter.push(frame, &mut |frame| {
-                if state.frames == 0 {
-                    format = Some(describe(&frame, &info, self.filter.frame_rate));
-                    sink = Sink::open(&self, kind, format)?;
-                }
-                state.bytes += sink.write(&frame)?;
-                state.frames += 1;
-                let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
-                state.position = Some(frame.pts.offset(length));
-                Ok(())
-            })?;
-            state.elapsed = started.elapsed();
-            reporter.update(false, || state);
-            if self.max_frames.is_some_and(|max| state.frames >= max) {
-                break;
-            }
+        while !filter.is_full()
+            && let Some(frame) = source.next_frame()?
+        {
+            filter.push(frame, &mut |frame| output.take(&frame))?;
+            output.state.elapsed = started.elapsed();
+            reporter.update(false, || output.state);
         }
-        state.elapsed = started.elapsed();
-        reporter.update(true, || state);
+        filter.finish(&mut |frame| output.take(&frame))?;
+        output.state.elapsed = started.elapsed();
+        reporter.update(true, || output.state);
+        let Output { sink, state, format, .. } = output;
         if state.frames == 0 {
             let what =
                 format!("{} ({}) holds no frame in the wanted part", self.input.display(), info.format);
@@ -148,13 +144,13 @@ impl Export<'_> {
         Ok(ExportReport {
             input: source.summary(),
             filter: filter.summary(),
-            source: info,
             frames: state.frames,
             format,
             bytes: state.bytes,
             duration: state.position.map_or(Duration::ZERO, Timestamp::as_duration),
             wall: started.elapsed(),
             cancelled: self.source.cancel.is_cancelled(),
+            source: info,
         })
     }
 
@@ -163,6 +159,30 @@ impl Export<'_> {
     pub fn metadata_only(mut self) -> Self {
         self.source.output = DecodeOutputMode::MetadataOnly;
         self
+    }
+}
+
+/// What comes out of the filter, and where it goes.
+struct Output<'a, 'p> {
+    job: &'a Export<'p>,
+    kind: Option<OutputFormat>,
+    info: &'a SourceInfo,
+    sink: Sink,
+    format: Option<VideoFormat>,
+    state: Progress,
+}
+
+impl Output<'_, '_> {
+    fn take(&mut self, frame: &Frame) -> Result<()> {
+        if self.state.frames == 0 {
+            self.format = Some(describe(frame, self.info, self.job.filter.frame_rate));
+            self.sink = Sink::open(self.job, self.kind, self.format)?;
+        }
+        self.state.bytes += self.sink.write(frame)?;
+        self.state.frames += 1;
+        let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+        self.state.position = Some(frame.pts.offset(length));
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::pixel::PixelFormat;
-use crate::time::{Rational, TimeBase};
+use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{self, ScaleFilter};
 
 /// Longest gap that is filled with repeated frames when the frame rate is changed.
@@ -50,22 +50,31 @@ impl FilterSummary {
 }
 
 /// Applies [`FilterOptions`] to a sequence of frames.
+///
+/// At a constant rate, output `k` shows the frame that the input shows at time `k / rate`, both rounded to the
+/// nearest output: a frame fills the outputs from its own time to the next frame's.
 pub struct FrameFilter {
     options: FilterOptions,
+    limit: Option<u64>,
     summary: FilterSummary,
-    /// Next output slot and the frame shown before it, when the rate is changed.
-    rate_state: Option<(i64, Frame)>,
+    /// The frame whose end is not known yet, and its first output, when the rate is changed.
+    held: Option<(i64, Frame)>,
 }
 
 impl FrameFilter {
-    /// A filter at the start of a sequence.
-    pub fn new(options: FilterOptions) -> Self {
-        Self { options, summary: FilterSummary::default(), rate_state: None }
+    /// A filter at the start of a sequence; it gives at most `limit` frames.
+    pub fn new(options: FilterOptions, limit: Option<u64>) -> Self {
+        Self { options, limit, summary: FilterSummary::default(), held: None }
     }
 
     /// What was done so far.
     pub fn summary(&self) -> FilterSummary {
         self.summary
+    }
+
+    /// Whether the limit is reached; further frames would be dropped.
+    pub fn is_full(&self) -> bool {
+        self.limit.is_some_and(|limit| self.summary.frames_out >= limit)
     }
 
     /// Passes one frame through; `emit` gets zero or more.
@@ -75,36 +84,76 @@ impl FrameFilter {
     pub fn push(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         self.summary.frames_in += 1;
         let Some(rate) = self.options.frame_rate else {
-            return self.shape(frame).and_then(|f| self.give(f, emit));
+            return if self.is_full() {
+                self.drop_one()
+            } else {
+                self.shape(frame).and_then(|f| self.give(f, emit))
+            };
         };
-        let base = TimeBase::from_frame_rate(rate);
-        let at = frame.pts.rescale(base);
-        let Some((next, previous)) = self.rate_state.take() else {
-            let frame = self.shape(Frame { pts: at, duration: Some(1), ..frame })?;
-            self.rate_state = Some((at.ticks().saturating_add(1), frame.clone()));
-            return self.give(frame, emit);
-        };
-        if at.ticks() < next {
-            self.summary.dropped += 1;
-            self.rate_state = Some((next, previous));
-            return Ok(());
+        let output = frame.pts.rescale(TimeBase::from_frame_rate(rate)).ticks();
+        if let Some((first, held)) = self.held.take() {
+            self.fill(rate, held, first..output, emit)?;
+            // Times that go back cannot be shown; sessions never give them.
+            self.held = Some((output.max(first), frame));
+        } else {
+            self.held = Some((output, frame));
         }
-        let gap = at.ticks().saturating_sub(next);
-        if gap as f64 / rate.as_f64() > MAX_GAP_SECONDS {
+        Ok(())
+    }
+
+    /// Gives what is still held. The last frame lasts as long as it says.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn finish(&mut self, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+        let (Some(rate), Some((first, held))) = (self.options.frame_rate, self.held.take()) else {
+            return Ok(());
+        };
+        let length = held.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+        let mut end = held.pts.offset(length).rescale(TimeBase::from_frame_rate(rate)).ticks();
+        if length == 0 || self.summary.frames_out == 0 {
+            end = end.max(first.saturating_add(1));
+        }
+        self.fill(rate, held, first..end, emit)
+    }
+
+    /// Shows `frame` in all of `outputs`.
+    fn fill(
+        &mut self,
+        rate: Rational,
+        frame: Frame,
+        outputs: std::ops::Range<i64>,
+        emit: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<()> {
+        if outputs.is_empty() || self.is_full() {
+            return self.drop_one();
+        }
+        let count = outputs.end.saturating_sub(outputs.start);
+        if count as f64 / rate.as_f64() > MAX_GAP_SECONDS {
             return Err(Error::invalid(format!(
-                "a gap of {:.0} s before {} is too long to fill at a constant frame rate; leave out --fps to keep the input's own times",
-                gap as f64 / rate.as_f64(),
+                "a gap of {:.0} s after {} is too long to fill at a constant frame rate; leave out --fps to keep the input's own times",
+                count as f64 / rate.as_f64(),
                 frame.pts
             )));
         }
-        for slot in next..at.ticks() {
-            self.summary.repeated += 1;
-            let pts = crate::time::Timestamp::new(slot, base);
-            self.give(Frame { pts, force_keyframe: false, ..previous.clone() }, emit)?;
+        let frame = self.shape(frame)?;
+        for output in outputs.clone() {
+            if self.is_full() {
+                break;
+            }
+            let first = output == outputs.start;
+            self.summary.repeated += u64::from(!first);
+            let pts = Timestamp::new(output, TimeBase::from_frame_rate(rate));
+            let force_keyframe = first && frame.force_keyframe;
+            self.give(Frame { pts, duration: Some(1), force_keyframe, ..frame.clone() }, emit)?;
         }
-        let frame = self.shape(Frame { pts: at, duration: Some(1), ..frame })?;
-        self.rate_state = Some((at.ticks().saturating_add(1), frame.clone()));
-        self.give(frame, emit)
+        Ok(())
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "the end of a path that may fail")]
+    fn drop_one(&mut self) -> Result<()> {
+        self.summary.dropped += 1;
+        Ok(())
     }
 
     fn shape(&mut self, mut frame: Frame) -> Result<Frame> {
@@ -126,5 +175,61 @@ impl FrameFilter {
     fn give(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         self.summary.frames_out += 1;
         emit(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::HostSurface;
+
+    /// The input times (ticks of 1/1000, each 40 long) shown by the outputs.
+    fn shown(times: &[i64], rate: u32, limit: Option<u64>) -> (Vec<(i64, u8)>, FilterSummary) {
+        let size = Dimensions::new(2, 2).unwrap();
+        let options = FilterOptions { frame_rate: Rational::new(rate, 1), ..FilterOptions::default() };
+        let mut filter = FrameFilter::new(options, limit);
+        let mut out = Vec::new();
+        let mut emit = |f: Frame| {
+            out.push((f.pts.ticks(), f.as_host().unwrap().plane(0).unwrap().row(0)[0]));
+            Ok(())
+        };
+        for (i, &ticks) in times.iter().enumerate() {
+            let data = vec![i as u8; PixelFormat::Gray8.frame_bytes(size)];
+            let surface = HostSurface::from_packed(PixelFormat::Gray8, size, data).unwrap();
+            let pts = Timestamp::new(ticks, TimeBase::new(1, 1000).unwrap());
+            let frame = Frame { duration: Some(40), ..Frame::host(pts, surface) };
+            filter.push(frame, &mut emit).unwrap();
+        }
+        filter.finish(&mut emit).unwrap();
+        assert!(filter.summary().balances());
+        (out, filter.summary())
+    }
+
+    #[test]
+    fn a_frame_fills_the_outputs_up_to_the_next() {
+        let even: Vec<i64> = (0..4).map(|i| i * 40).collect();
+        assert_eq!(shown(&even, 25, None).0, [(0, 0), (1, 1), (2, 2), (3, 3)]);
+        let doubled: Vec<_> = (0..8).map(|i| (i, (i / 2) as u8)).collect();
+        assert_eq!(shown(&even, 50, None).0, doubled);
+        let (halved, summary) = shown(&(0..50).map(|i| i * 40).collect::<Vec<_>>(), 12, None);
+        assert_eq!((halved.len(), summary.dropped), (24, 26));
+        // A gap is filled with what was last shown.
+        assert_eq!(shown(&[0, 160], 25, None).0, [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1)]);
+        assert_eq!(shown(&[0, 160], 25, Some(2)).0, [(0, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn one_frame_is_always_shown_and_endless_gaps_are_refused() {
+        assert_eq!(shown(&[13], 1, None).0, [(0, 0)]);
+        let options = FilterOptions { frame_rate: Rational::new(25, 1), ..FilterOptions::default() };
+        let mut filter = FrameFilter::new(options, None);
+        let size = Dimensions::new(2, 2).unwrap();
+        let at = |s: i64| {
+            let surface = HostSurface::from_packed(PixelFormat::Gray8, size, vec![0; 4]).unwrap();
+            Frame::host(Timestamp::new(s, TimeBase::new(1, 1).unwrap()), surface)
+        };
+        filter.push(at(0), &mut |_| Ok(())).unwrap();
+        let error = filter.push(at(1 << 40), &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("--fps"), "{error}");
     }
 }

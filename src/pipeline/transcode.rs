@@ -429,17 +429,15 @@ impl FilterStage {
         max_frames: Option<u64>,
     ) -> Result<Self> {
         let work = move || {
-            let mut filter = FrameFilter::new(options);
+            let mut filter = FrameFilter::new(options, max_frames);
+            let mut emit = |frame: Frame| encoder.submit_blocking(frame);
             let mut next = Some(first);
             while let Some(frame) = next {
                 let at = frame.pts;
-                let mut emit = |frame: Frame| encoder.submit_blocking(frame);
                 filter.push(frame, &mut emit).map_err(|e| size_hint(e, at))?;
-                if max_frames.is_some_and(|max| filter.summary().frames_out >= max) {
-                    break;
-                }
-                next = source.next_frame()?;
+                next = if filter.is_full() { None } else { source.next_frame()? };
             }
+            filter.finish(&mut emit)?;
             encoder.flush()?;
             Ok((source.summary(), filter.summary()))
         };

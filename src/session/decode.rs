@@ -83,7 +83,6 @@ pub struct DecodeOutput {
     worker: worker::Output<Frame>,
     books: Arc<Mutex<Books>>,
     receipt: Receipt,
-    input_stats: QueueStats,
 }
 
 impl DecodeSession {
@@ -130,10 +129,9 @@ impl DecodeSession {
             let books = Arc::clone(&work_books);
             Ok((DecodeWork { backend, books, converter, report, next_serial: 0 }, receipt))
         })?;
-        let input_stats = input.stats();
         Ok(Self {
             input: DecodeInput { worker: input, books: Arc::clone(&books) },
-            output: DecodeOutput { worker: output, books, receipt, input_stats },
+            output: DecodeOutput { worker: output, books, receipt },
         })
     }
 
@@ -186,7 +184,7 @@ impl DecodeSession {
 
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
-        DecodeSummary { input_queue: self.input.worker.stats(), ..self.output.summary() }
+        self.output.summary()
     }
 
     /// Why this backend.
@@ -259,6 +257,7 @@ impl DecodeOutput {
 
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
+        let (input_queue, output_queue) = self.worker.stats();
         let books = lock(&self.books);
         DecodeSummary {
             receipt: self.receipt.clone(),
@@ -266,8 +265,8 @@ impl DecodeOutput {
             bytes_in: books.bytes_in,
             synthesised_timestamps: books.synthesised,
             timing: books.timing,
-            input_queue: self.input_stats,
-            output_queue: self.worker.stats(),
+            input_queue,
+            output_queue,
         }
     }
 }
@@ -326,10 +325,13 @@ impl Books {
             return None;
         }
         self.timing.note_latency(pending.since.elapsed());
-        let pts = pending.pts.unwrap_or_else(|| self.number(picture.frame_rate));
+        let (pts, duration) = match pending.pts {
+            Some(pts) => (pts, pending.duration),
+            None => (self.number(picture.frame_rate), Some(1)),
+        };
         Some(Frame {
             pts,
-            duration: pending.duration,
+            duration,
             dimensions: picture.dimensions,
             format: picture.format,
             color: self.config.color.or(picture.color),

@@ -61,7 +61,6 @@ pub struct EncodeOutput {
     worker: worker::Output<Packet>,
     books: Arc<Mutex<Books>>,
     receipt: Receipt,
-    input_stats: QueueStats,
 }
 
 impl EncodeSession {
@@ -120,10 +119,9 @@ impl EncodeSession {
             }
             Ok((EncodeWork { backend, books: Arc::clone(&work_books), next_serial: 0 }, receipt))
         })?;
-        let input_stats = input.stats();
         Ok(Self {
             input: EncodeInput { worker: input, books: Arc::clone(&books), config, last_pts: None },
-            output: EncodeOutput { worker: output, books, receipt, input_stats },
+            output: EncodeOutput { worker: output, books, receipt },
         })
     }
 
@@ -177,7 +175,7 @@ impl EncodeSession {
 
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
-        EncodeSummary { input_queue: self.input.worker.stats(), ..self.output.summary() }
+        self.output.summary()
     }
 
     /// Why this backend.
@@ -283,6 +281,7 @@ impl EncodeOutput {
 
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
+        let (input_queue, output_queue) = self.worker.stats();
         let books = lock(&self.books);
         EncodeSummary {
             receipt: self.receipt.clone(),
@@ -290,8 +289,8 @@ impl EncodeOutput {
             bytes_out: books.bytes_out,
             keyframes: books.keyframes,
             timing: books.timing,
-            input_queue: self.input_stats,
-            output_queue: self.worker.stats(),
+            input_queue,
+            output_queue,
         }
     }
 }

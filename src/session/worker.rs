@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Submit;
 use crate::error::{Error, Result};
-use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
+use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 
 enum Command<I> {
     Unit(I),
@@ -81,6 +81,7 @@ pub(crate) struct Input<I> {
 /// The end that gives results. Field order matters, as in [`Input`].
 pub(crate) struct Output<O> {
     queue: QueueReceiver<Outcome<O>>,
+    input: QueueMonitor,
     flushes_seen: u64,
     ended: bool,
     _joiner: Arc<Joiner>,
@@ -102,8 +103,9 @@ pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
         .spawn(move || run(work, &in_rx, &outlet))
         .map_err(|source| Error::io("start a worker thread for", name, source))?;
     let joiner = Arc::new(Joiner(Mutex::new(Some(handle))));
+    let monitor = in_tx.monitor();
     let input = Input { queue: in_tx, flushes: 0, _joiner: Arc::clone(&joiner) };
-    let output = Output { queue: out_rx, flushes_seen: 0, ended: false, _joiner: joiner };
+    let output = Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, _joiner: joiner };
     Ok((input, output, extra))
 }
 
@@ -168,10 +170,6 @@ impl<I> Input<I> {
     pub(crate) const fn flushes(&self) -> u64 {
         self.flushes
     }
-
-    pub(crate) fn stats(&self) -> QueueStats {
-        self.queue.stats()
-    }
 }
 
 fn ended() -> Error {
@@ -223,8 +221,9 @@ impl<O> Output<O> {
         self.ended
     }
 
-    pub(crate) fn stats(&self) -> QueueStats {
-        self.queue.stats()
+    /// Fill state of both queues, input first.
+    pub(crate) fn stats(&self) -> (QueueStats, QueueStats) {
+        (self.input.stats(), self.queue.stats())
     }
 
     fn settle(&mut self, outcome: Outcome<O>) -> Result<Option<O>> {
