@@ -2,7 +2,7 @@
 //! do next.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backend::BackendKind;
 
@@ -114,6 +114,21 @@ impl Error {
     /// [`Error::Io`].
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
+    }
+
+    /// The same error, naming the file it is about where it does not yet.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        let name =
+            if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+        let prefix = |what: String| if what.contains(&name) { what } else { format!("{name}: {what}") };
+        match self {
+            Self::CorruptStream { what, recoverable } => {
+                Self::CorruptStream { what: prefix(what), recoverable }
+            }
+            Self::Unsupported { feature, remedy } => Self::Unsupported { feature: prefix(feature), remedy },
+            other => other,
+        }
     }
 
     /// Whether the session or reader that returned this can be used on.

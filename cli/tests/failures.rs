@@ -226,8 +226,9 @@ fn features_that_nothing_here_has() {
     run(&["transcode", &clip("small.h264"), &output, "--bframes", "2"]).refused(3, &["B frames"]);
     // An MP4 without pictures.
     let mut data = bars();
-    let at = find_box(&data, b"avc1");
-    data[at + 4..at + 8].copy_from_slice(b"xyz9");
+    // The first "avc1" is a brand of the file type box; the sample entry is the last.
+    let at = data.windows(4).rposition(|w| w == b"avc1").unwrap();
+    data[at..at + 4].copy_from_slice(b"xyz9");
     let unknown = scratch.file("unknown.mp4", &data);
     run(&["transcode", &unknown, &output]).refused(3, &["unknown.mp4", "xyz9"]);
     let probe = run(&["probe", &unknown, "--json"]).ok().json();

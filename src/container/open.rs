@@ -46,6 +46,10 @@ impl fmt::Debug for Input {
 /// no known format, [`Error::Unsupported`] for formats that are not read here and for MP4 from a pipe, and the
 /// errors of the format's own reader.
 pub fn open_input(path: &Path) -> Result<Input> {
+    open_recognised(path).map_err(|error| error.in_file(path))
+}
+
+fn open_recognised(path: &Path) -> Result<Input> {
     let (source, head) = Source::open(path)?;
     match probe(&head, path) {
         Probe::Mp4 => open_mp4(source, path),

@@ -96,7 +96,19 @@ impl Export<'_> {
     ///
     /// # Errors
     /// The first thing that went wrong; no output file is left then.
-    pub fn run(mut self) -> Result<ExportReport> {
+    pub fn run(self) -> Result<ExportReport> {
+        self.run_to(None)
+    }
+
+    /// Gives the frames to `writer` instead of the target.
+    ///
+    /// # Errors
+    /// The first thing that went wrong.
+    pub fn run_into(self, writer: &mut dyn FrameWriter) -> Result<ExportReport> {
+        self.run_to(Some(writer))
+    }
+
+    fn run_to(mut self, given: Option<&mut dyn FrameWriter>) -> Result<ExportReport> {
         let started = Instant::now();
         let kind = match &self.target {
             ExportTarget::Null => None,
@@ -113,7 +125,7 @@ impl Export<'_> {
             job: &self,
             kind,
             info: &info,
-            sink: Sink::Waiting,
+            sink: given.map_or(Sink::Waiting, Sink::Given),
             format: None,
             state: Progress {
                 frames: 0,
@@ -163,20 +175,22 @@ impl Export<'_> {
 }
 
 /// What comes out of the filter, and where it goes.
-struct Output<'a, 'p> {
+struct Output<'a, 'p, 's> {
     job: &'a Export<'p>,
     kind: Option<OutputFormat>,
     info: &'a SourceInfo,
-    sink: Sink,
+    sink: Sink<'s>,
     format: Option<VideoFormat>,
     state: Progress,
 }
 
-impl Output<'_, '_> {
+impl Output<'_, '_, '_> {
     fn take(&mut self, frame: &Frame) -> Result<()> {
         if self.state.frames == 0 {
             self.format = Some(describe(frame, self.info, self.job.filter.frame_rate));
-            self.sink = Sink::open(self.job, self.kind, self.format)?;
+            if matches!(self.sink, Sink::Waiting) {
+                self.sink = Sink::open(self.job, self.kind, self.format)?;
+            }
         }
         self.state.bytes += self.sink.write(frame)?;
         self.state.frames += 1;
@@ -195,14 +209,15 @@ fn describe(frame: &Frame, info: &SourceInfo, rate: Option<Rational>) -> VideoFo
     }
 }
 
-enum Sink {
+enum Sink<'a> {
     Waiting,
     Null,
+    Given(&'a mut dyn FrameWriter),
     File { writer: Box<dyn FrameWriter>, file: OutputFile },
     Images(Box<PngSequenceWriter>),
 }
 
-impl Sink {
+impl Sink<'_> {
     fn open(job: &Export<'_>, kind: Option<OutputFormat>, format: Option<VideoFormat>) -> Result<Self> {
         let (Some(kind), Some(format), ExportTarget::File(path)) = (kind, format, &job.target) else {
             return Ok(Self::Null);
@@ -233,6 +248,7 @@ impl Sink {
     fn write(&mut self, frame: &Frame) -> Result<u64> {
         match self {
             Self::Waiting | Self::Null => return Ok(0),
+            Self::Given(writer) => writer.write_frame(frame)?,
             Self::File { writer, .. } => writer.write_frame(frame)?,
             Self::Images(writer) => writer.write_frame(frame)?,
         }
@@ -242,6 +258,7 @@ impl Sink {
     fn finish(self) -> Result<()> {
         match self {
             Self::Waiting | Self::Null => Ok(()),
+            Self::Given(writer) => writer.finish().map(drop),
             Self::File { mut writer, file } => {
                 writer.finish()?;
                 drop(writer);

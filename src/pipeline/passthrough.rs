@@ -1,6 +1,6 @@
 //! Tracks that are copied untouched, interleaved with the video by time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::source::{SourceInfo, SourceOptions};
@@ -14,6 +14,7 @@ pub(super) struct Passthrough {
     /// Input track, output track.
     tracks: Vec<(TrackId, TrackId)>,
     next: Option<Sample>,
+    path: PathBuf,
     start: Option<Duration>,
     end: Option<Timestamp>,
     samples: u64,
@@ -21,7 +22,15 @@ pub(super) struct Passthrough {
 
 impl Passthrough {
     pub(super) fn none() -> Self {
-        Self { demuxer: None, tracks: Vec::new(), next: None, start: None, end: None, samples: 0 }
+        Self {
+            demuxer: None,
+            tracks: Vec::new(),
+            next: None,
+            path: PathBuf::new(),
+            start: None,
+            end: None,
+            samples: 0,
+        }
     }
 
     /// Adds every track of the input that `muxer` can carry, and notes those that it cannot.
@@ -54,7 +63,15 @@ impl Passthrough {
             demuxer.seek(*first, at(start))?;
         }
         let end = options.duration.map(|d| at(options.start.unwrap_or_default().saturating_add(d)));
-        Ok(Self { demuxer: Some(demuxer), tracks, next: None, start: options.start, end, samples: 0 })
+        Ok(Self {
+            demuxer: Some(demuxer),
+            tracks,
+            next: None,
+            path: path.to_owned(),
+            start: options.start,
+            end,
+            samples: 0,
+        })
     }
 
     /// Samples written.
@@ -89,7 +106,7 @@ impl Passthrough {
     fn peek(&mut self) -> Result<Option<&Sample>> {
         while self.next.is_none() {
             let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-            let Some(sample) = demuxer.next_sample()? else {
+            let Some(sample) = demuxer.next_sample().map_err(|e| e.in_file(&self.path))? else {
                 self.demuxer = None;
                 return Ok(None);
             };

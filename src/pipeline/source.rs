@@ -250,7 +250,7 @@ impl FrameSource {
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
                 Err(error) => {
                     self.done = true;
-                    return Err(error);
+                    return Err(error.in_file(&self.info.path));
                 }
             }
         }

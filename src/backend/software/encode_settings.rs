@@ -109,7 +109,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
         Some(other) => return Err(refuse("frame_interval_p", other, "1 (the encoder has no B frames)")),
     }
     if let Some(b @ 1..) = config.b_frames {
-        return Err(refuse("b_frames", b, "0"));
+        return Err(refuse("B frames (b_frames)", b, "0"));
     }
     if config.gop_length == Some(0) {
         return Err(refuse("gop_length", 0, "1 to 4294967294"));

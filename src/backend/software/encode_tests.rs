@@ -307,7 +307,7 @@ fn what_cannot_be_honoured_is_refused_by_name_and_value() {
     let none = || BackendEncodeConfig::None;
     let size = |w, h| Dimensions::new(w, h).unwrap();
     refusal(&|c| c.codec = Codec::Hevc, none(), &["codec", "hevc"]);
-    refusal(&|c| c.b_frames = Some(2), none(), &["b_frames 2", "0"]);
+    refusal(&|c| c.b_frames = Some(2), none(), &["b_frames", "2", "0"]);
     refusal(&|c| c.frame_interval_p = Some(3), none(), &["frame_interval_p 3", "1"]);
     refusal(&|c| c.format = PixelFormat::P010, none(), &["format p010le", "nv12"]);
     refusal(&|c| c.format = PixelFormat::I444, none(), &["format yuv444p"]);
