@@ -133,7 +133,9 @@ pub fn frame_times(file: &str) -> Vec<f64> {
 /// Plays the file with a decoder that complains about anything wrong.
 #[track_caller]
 pub fn plays(file: &str) {
-    tool("ffmpeg", &["-v", "error", "-i", file, "-f", "null", "-"]);
+    // Its encoder time base: by default one frame of the average rate, in which uneven times collide.
+    let args = ["-v", "error", "-i", file, "-enc_time_base", "1/90000", "-f", "null", "-"];
+    tool("ffmpeg", &args);
 }
 
 /// A scratch folder.
