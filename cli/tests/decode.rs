@@ -1,5 +1,7 @@
 //! `decode`: goldens, files, pipes.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
 mod common;
 
 use common::{Scratch, clip, goldens, have, run, run_with_stdin, tool, y4m};

@@ -1,5 +1,7 @@
 //! Everything that goes wrong does so in one clear line, with its exit code, and leaves nothing behind.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
 mod common;
 
 use std::fs;

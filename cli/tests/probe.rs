@@ -1,5 +1,7 @@
 //! `probe` and `devices`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
 mod common;
 
 use common::{clip, goldens, run, run_with_stdin};

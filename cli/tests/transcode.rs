@@ -1,5 +1,7 @@
 //! `transcode` and `encode`, judged by ffmpeg.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
 mod common;
 
 use common::{Scratch, clip, frame_times, have, plays, run, run_with_stdin, tool, y4m, yuv_frame};
