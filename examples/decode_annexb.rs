@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (Some("--chunk"), Some(n)) => n.parse()?,
         _ => 65_536,
     };
-    let codec = if path.ends_with(".h265") || path.ends_with(".hevc") { Codec::Hevc } else { Codec::H264 };
+    let extension = path.rsplit('.').next().unwrap_or_default();
+    let codec = if matches!(extension, "h265" | "265" | "hevc") { Codec::Hevc } else { Codec::H264 };
 
     let mut units = AccessUnitAssembler::new(codec)?;
     let mut session = DecodeSession::new(Backend::Auto, CommonDecodeConfig::new(codec))?;

@@ -24,3 +24,8 @@ pub mod transform;
 
 pub use error::{Error, Result};
 pub use pipeline::{frames, transcode};
+
+/// The examples of the README are compiled and run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

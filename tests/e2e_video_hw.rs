@@ -91,7 +91,9 @@ fn chunk_size_does_not_matter() {
 }
 
 fn samples(path: &Path) -> (Vec<Track>, Vec<Sample>) {
-    let Input::Demuxer(mut demuxer) = open_input(path).unwrap() else { panic!("{path:?} has no samples") };
+    let Input::Demuxer(mut demuxer) = open_input(path).unwrap() else {
+        panic!("{} has no samples", path.display())
+    };
     let tracks = demuxer.tracks().to_vec();
     let samples = std::iter::from_fn(|| demuxer.next_sample().unwrap()).collect();
     (tracks, samples)
@@ -178,7 +180,7 @@ fn uneven_times_and_rotation_survive() {
 #[test]
 fn a_window_of_a_file_starts_at_zero_and_holds_what_was_asked() {
     let all: Vec<_> = video_hw::frames(clip("bars.mp4")).open().unwrap().map(|f| f.unwrap()).collect();
-    let (start, length) = (Duration::from_millis(1500), Duration::from_millis(1000));
+    let (start, length) = (Duration::from_millis(1500), Duration::from_secs(1));
     let part: Vec<_> = video_hw::frames(clip("bars.mp4"))
         .start(start)
         .duration(length)
@@ -192,7 +194,7 @@ fn a_window_of_a_file_starts_at_zero_and_holds_what_was_asked() {
     assert!((29..=31).contains(&part.len()));
     for (got, want) in part.iter().zip(&wanted) {
         assert_eq!(got.as_host().unwrap().to_packed(), want.as_host().unwrap().to_packed());
-        let shift = want.pts.as_duration() - got.pts.as_duration();
+        let shift = want.pts.as_duration().saturating_sub(got.pts.as_duration());
         assert!(shift.abs_diff(start) < Duration::from_millis(1), "{shift:?}");
     }
     assert!(part[0].pts.as_duration() < Duration::from_millis(34));
@@ -214,7 +216,7 @@ fn cancelling_leaves_a_complete_file_and_errors_leave_none() {
         .run()
         .unwrap();
     assert!(report.cancelled && report.balances(), "{report:#?}");
-    let frames = video_hw::frames(&out).open().unwrap().map(|f| f.unwrap()).count() as u64;
+    let frames = video_hw::frames(&out).open().unwrap().flatten().count() as u64;
     assert_eq!(frames, report.video_samples);
 
     let error = video_hw::transcode(clip("bars.mp4"), &out).run().unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! Ctrl-C: the first leaves a complete file, the second leaves none.
-#![cfg(unix)]
+
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+#![cfg(unix)]
 
 mod common;
 

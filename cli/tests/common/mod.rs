@@ -1,6 +1,6 @@
 //! Running the built program, and asking ffmpeg for its opinion.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this")]
+#![allow(unreachable_pub, dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
 use std::io::Write;

@@ -249,8 +249,10 @@ impl MovieTrack {
 /// The end of the last presented stretch.
 fn presented_duration(table: &SampleTable, edits: &Edits) -> Option<i64> {
     let last = edits.segments().last()?;
-    let media_end = i64::try_from(table.media_duration()).ok()?;
-    Some(last.end.min(media_end).saturating_add(last.shift)).filter(|end| *end > 0)
+    // The sum of the sample durations counts from the first decoding time, an edit from the first composition
+    // time: with reordering they do not end together, and the edit is right.
+    let end = if last.end == i64::MAX { i64::try_from(table.media_duration()).ok()? } else { last.end };
+    Some(end.saturating_add(last.shift)).filter(|end| *end > 0)
 }
 
 fn handler(trak: &Mp4Box) -> Option<[u8; 4]> {

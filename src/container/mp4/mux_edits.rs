@@ -35,7 +35,8 @@ pub(super) fn place(times: &Times, track: u32) -> Result<Option<Placement>> {
         Some(before) if before < 0 => 0,
         _ => first.max(0),
     };
-    let end = after.map_or(end, |after| end.min(after)).max(start);
+    // The last sample is shown even where it has no duration: what begins at the end is outside.
+    let end = after.map_or(end, |after| end.min(after)).max(last.saturating_add(1));
     let media_time = start - times.first_dts;
     Ok(Some(Placement {
         delay: start.unsigned_abs(),
