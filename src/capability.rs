@@ -1,6 +1,6 @@
 //! What a backend can do, told before it is tried.
 
-use crate::backend::BackendKind;
+use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
 use crate::pixel::PixelFormat;

@@ -1,6 +1,7 @@
 //! Hardware video for Rust: decode, encode and transcode on whatever the machine has.
 
 pub mod backend;
+mod backend_kind;
 pub mod bitstream;
 pub mod capability;
 pub mod codec;

@@ -19,8 +19,8 @@ use video_hw::bitstream::convert::{Keep, annexb_to_length_prefixed};
 use video_hw::bitstream::{h264, hevc};
 use video_hw::codec::Codec;
 use video_hw::container::elementary::{ElementaryDemuxer, ElementaryMuxer};
-use video_hw::container::open::{Input, open_input};
 use video_hw::container::{Demuxer, Muxer, Sample, Track};
+use video_hw::container::{Input, open_input};
 use video_hw::packet::BitstreamLayout;
 
 fn samples(demuxer: &mut dyn Demuxer) -> Vec<Sample> {

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use streams_common::{ffmpeg_md5s, frame_md5, have, run, text};
 use video_hw::Error;
 use video_hw::color::{ColorInfo, ColorRange};
-use video_hw::container::open::{Input, open_input, open_raw};
+use video_hw::container::{Input, open_input, open_raw};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::{Chroma, PixelFormat, PlaneLayout};

@@ -19,8 +19,8 @@ mod create;
 pub mod elementary;
 pub mod ivf;
 pub mod mp4;
-pub mod open;
-pub mod output_format;
+mod open;
+mod output_format;
 mod probe;
 mod vpx_av1;
 

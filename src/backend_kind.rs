@@ -1,0 +1,53 @@
+//! The names of the backends: a noun, so that errors and capabilities can name one without knowing the seam.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// An implementation family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// NVIDIA NVDEC / NVENC.
+    Nvidia,
+    /// Apple VideoToolbox.
+    VideoToolbox,
+    /// The embedded CPU codecs, always there.
+    Software,
+    /// One handed in by the caller ([`crate::session::DecodeSession::with_backend`]).
+    Custom,
+}
+
+impl BackendKind {
+    /// Name on the command line, in JSON and in metrics labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::VideoToolbox => "videotoolbox",
+            Self::Software => "software",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for BackendKind {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self, Error> {
+        match s.to_ascii_lowercase().as_str() {
+            "nvidia" | "nvdec" | "nvenc" | "cuda" => Ok(Self::Nvidia),
+            "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
+            "software" | "cpu" | "sw" => Ok(Self::Software),
+            _ => Err(Error::invalid(format!(
+                "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software"
+            ))),
+        }
+    }
+}
