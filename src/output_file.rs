@@ -4,7 +4,7 @@
 //! a failed or interrupted job neither leaves half a file nor destroys the one that was there before.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +32,8 @@ pub struct OutputFile {
 }
 
 /// A handle that writes into an [`OutputFile`], at the one position that all its handles share. Fails once the
-/// file is committed or dropped.
+/// file is committed or dropped. What was written to a regular file can be read back (a muxer moves its index to
+/// the front that way).
 #[derive(Clone, Debug)]
 pub struct OutputWriter {
     shared: Arc<Mutex<State>>,
@@ -273,6 +274,15 @@ impl Write for OutputWriter {
     }
 }
 
+impl Read for OutputWriter {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        lock(&self.shared).attempt(|w| {
+            w.flush()?;
+            w.get_mut().read(buf)
+        })
+    }
+}
+
 impl Seek for OutputWriter {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         lock(&self.shared).seek(to)
@@ -313,7 +323,7 @@ fn create_beside(parent: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     loop {
         let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
         let temporary = parent.join(format!(".{short}.partial-{pid}{suffix}"));
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
             Ok(file) => return Ok((file, temporary)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < NAME_ATTEMPTS => attempt += 1,
             Err(e) => return Err(e),

@@ -173,6 +173,12 @@ pub(crate) struct EncoderArgs {
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
+    /// MP4: index in front of the data, so that playing over a network begins at once
+    #[arg(long, conflicts_with = "fragmented")]
+    pub(crate) faststart: bool,
+    /// MP4: in fragments, playable as far as written (always for -)
+    #[arg(long)]
+    pub(crate) fragmented: bool,
 }
 
 /// What runs where, in a job with decoder and encoder.

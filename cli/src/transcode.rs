@@ -76,6 +76,7 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a>
         let special = SoftwareEncodeConfig { speed: Some(speed) };
         job = job.backend_config(BackendEncodeConfig::Software(special));
     }
+    job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {
         job = job.output_format(format.as_str());
     }

@@ -3,28 +3,54 @@
 use super::Muxer;
 use super::elementary::ElementaryMuxer;
 use super::ivf::IvfMuxer;
-use super::mp4::{Mp4MuxOptions, Mp4Muxer};
+use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::output_file::OutputFile;
 
+/// Where an MP4 file keeps its index. Other formats have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MuxOptions {
+    /// In front of the media data, so that playing over a network begins at once. Costs a second pass over the
+    /// output when it is finished.
+    pub faststart: bool,
+    /// In pieces: a short header, then fragments that each describe themselves. Always so where the output
+    /// cannot seek.
+    pub fragmented: bool,
+}
+
 /// A muxer of `format` that writes into `file`. The caller commits the file after [`Muxer::finish`].
 ///
 /// # Errors
-/// [`Error::Unsupported`] for formats that hold uncompressed pictures, and for MP4 into a pipe.
-pub fn create_muxer(format: OutputFormat, file: &OutputFile) -> Result<Box<dyn Muxer>> {
+/// [`Error::Unsupported`] for formats that hold uncompressed pictures, and for `options` that the format or the
+/// output cannot honour.
+pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions) -> Result<Box<dyn Muxer>> {
     let (writer, path) = (file.writer(), file.path().to_owned());
+    let MuxOptions { faststart, fragmented } = options;
+    let refuse =
+        |feature: String, remedy: &str| Err(Error::Unsupported { feature, remedy: remedy.to_owned() });
+    if faststart && fragmented {
+        return Err(Error::invalid("faststart and fragmented exclude each other: choose one"));
+    }
     match format {
-        OutputFormat::Mp4 if !file.is_seekable() => Err(Error::Unsupported {
-            feature: "MP4 into a pipe".to_owned(),
-            remedy: "write a file, or another format with --format h264".to_owned(),
-        }),
+        OutputFormat::Mp4 if faststart && !file.is_seekable() => {
+            refuse("faststart into a pipe".to_owned(), "write a file, or fragmented MP4")
+        }
+        OutputFormat::Mp4 if fragmented || !file.is_seekable() => {
+            Ok(Box::new(Mp4FragmentMuxer::new(writer, Mp4MuxOptions { path })))
+        }
+        OutputFormat::Mp4 if faststart => {
+            Ok(Box::new(Mp4Muxer::create_faststart(writer, Mp4MuxOptions { path })?))
+        }
         OutputFormat::Mp4 => Ok(Box::new(Mp4Muxer::create(writer, Mp4MuxOptions { path })?)),
+        OutputFormat::Elementary(_) | OutputFormat::Ivf if faststart || fragmented => {
+            refuse(format!("faststart or fragmented {format} output"), "only MP4 has an index; write .mp4")
+        }
         OutputFormat::Elementary(_) => Ok(Box::new(ElementaryMuxer::new(writer, path))),
         OutputFormat::Ivf => Ok(Box::new(IvfMuxer::new(writer, path))),
-        OutputFormat::Y4m | OutputFormat::RawVideo | OutputFormat::PngSequence => Err(Error::Unsupported {
-            feature: format!("{format} output for compressed video"),
-            remedy: "use .mp4, .h264, .h265 or .ivf, or decode instead".to_owned(),
-        }),
+        OutputFormat::Y4m | OutputFormat::RawVideo | OutputFormat::PngSequence => refuse(
+            format!("{format} output for compressed video"),
+            "use .mp4, .h264, .h265 or .ivf, or decode instead",
+        ),
     }
 }

@@ -24,7 +24,7 @@ mod output_format;
 mod probe;
 mod vpx_av1;
 
-pub use create::create_muxer;
+pub use create::{MuxOptions, create_muxer};
 pub use open::{Input, open_input, open_raw};
 pub use output_format::OutputFormat;
 

@@ -18,7 +18,9 @@ use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::backend::{Backend, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
-use crate::container::{Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer};
+use crate::container::{
+    MuxOptions, Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
+};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -51,6 +53,7 @@ pub struct Transcode<'a> {
     max_frames: Option<u64>,
     encode_threads: Option<NonZeroUsize>,
     overwrite: bool,
+    mux: MuxOptions,
     copy_tracks: bool,
     progress: Option<ProgressFn<'a>>,
 }
@@ -124,6 +127,7 @@ impl<'a> Transcode<'a> {
             max_frames: None,
             encode_threads: None,
             overwrite: false,
+            mux: MuxOptions::default(),
             copy_tracks: true,
             progress: None,
         }
@@ -249,6 +253,18 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// Puts the index of an MP4 file in front of its media data, so that playing over a network begins at once.
+    pub fn faststart(mut self, faststart: bool) -> Self {
+        self.mux.faststart = faststart;
+        self
+    }
+
+    /// Writes fragmented MP4, which is playable as far as it is written. MP4 into a pipe always is.
+    pub fn fragmented(mut self, fragmented: bool) -> Self {
+        self.mux.fragmented = fragmented;
+        self
+    }
+
     /// Whether audio and other tracks are copied (they are by default, from MP4 to MP4).
     pub fn copy_tracks(mut self, copy: bool) -> Self {
         self.copy_tracks = copy;
@@ -290,7 +306,7 @@ impl<'a> Transcode<'a> {
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes)?;
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
-        let mut muxer = create_muxer(format, &file)?;
+        let mut muxer = create_muxer(format, &file, self.mux)?;
         let time_base = match self.filter.frame_rate {
             Some(rate) => crate::time::TimeBase::from_frame_rate(rate),
             None => first.pts.base(),

@@ -92,6 +92,16 @@ impl Mp4Box {
         Ok(Self { kind: header.kind, offset, payload: bytes.slice(header.header_len as usize..), bytes })
     }
 
+    /// A box that stands alone, such as the sample entry of a track that is copied.
+    pub(super) fn from_bytes(bytes: &Bytes) -> Option<Self> {
+        let header = BoxHeader::parse(bytes, 0, bytes.len() as u64)?.ok()?;
+        if header.len != bytes.len() as u64 {
+            return None;
+        }
+        let payload = bytes.slice(header.header_len as usize..);
+        Some(Self { kind: header.kind, offset: 0, payload, bytes: bytes.clone() })
+    }
+
     /// The boxes inside, from `skip` bytes into the payload on.
     pub(super) fn children(&self, skip: usize) -> Children<'_> {
         Children { parent: self, at: skip }

@@ -41,6 +41,10 @@ struct Reader {
     behind_end: bool,
     /// The next sample, looked at but not given out.
     head: Option<Entry>,
+    /// Sample description of the last sample given out.
+    description: Option<u32>,
+    /// That the tables disagree about the number of samples has been told.
+    told: bool,
 }
 
 impl fmt::Debug for Mp4Demuxer {
@@ -92,12 +96,14 @@ impl Mp4Demuxer {
         while reader.head.is_none() && !reader.table_done {
             let Some(entry) = reader.cursor.advance(&track.table).map_err(|e| name_track(e, track))? else {
                 reader.table_done = true;
+                tell_disagreement(track, u64::MAX, &mut reader.told)?;
                 break;
             };
             if !range::between_segments(track, &entry) {
                 reader.head = Some(entry);
             }
             reader.table_done = range::ends_with(track, &entry, &mut reader.behind_end);
+            tell_disagreement(track, entry.number, &mut reader.told)?;
         }
         if reader.head.is_none() {
             reader.head = self.fragments.advance(index, track);
@@ -118,23 +124,6 @@ impl Mp4Demuxer {
             Some(moof) => format!("track {id}, sample {number} of the fragment at offset {moof}"),
             None => format!("track {id}, sample {number}"),
         };
-        let usable = entry.description.checked_sub(1).and_then(|at| track.usable_entries.get(at as usize));
-        match usable {
-            Some(true) => {}
-            Some(false) => {
-                return Err(Error::unsupported(format!(
-                    "{place} changes to sample description {}, which differs from that of the track",
-                    entry.description
-                )));
-            }
-            None => {
-                return Err(Error::corrupt(format!(
-                    "{place} refers to sample description {} of {}",
-                    entry.description,
-                    track.usable_entries.len()
-                )));
-            }
-        }
         let file_len = self.source.len();
         if offset.saturating_add(size.into()) > file_len {
             return Err(Error::corrupt(format!(
@@ -148,6 +137,8 @@ impl Mp4Demuxer {
                 data.len()
             )));
         }
+        let last = reader.description.replace(entry.description);
+        let data = track.descriptions.apply(entry.description, last, entry.sync, data, &place)?;
         let times = track.edits.present(&entry, dts_shift, track.sound);
         let base = track.public.time_base;
         Ok(Some(Sample {
@@ -275,6 +266,22 @@ impl Demuxer for Mp4Demuxer {
 fn floor_ticks(to: Timestamp, track: &MovieTrack) -> i64 {
     let nearest = to.rescale(track.public.time_base);
     if nearest > to { nearest.offset(-1).ticks() } else { nearest.ticks() }
+}
+
+/// The error for tables that disagree about the number of samples, before sample `number`, the first one that
+/// is missing in one of them. Reading can go on with what `stsz` counts.
+fn tell_disagreement(track: &MovieTrack, number: u64, told: &mut bool) -> Result<()> {
+    match track.table.disagreement() {
+        Some(timed) if number > timed && !*told => {
+            *told = true;
+            Err(Error::corrupt(format!(
+                "track {}: the sample tables disagree: sizes (stsz) for {} samples, durations (stts) for {timed}",
+                track.public.id.0,
+                track.table.sample_count()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn name_track(error: Error, track: &MovieTrack) -> Error {

@@ -6,7 +6,7 @@ use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::container::VideoTrack;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::packet::BitstreamLayout;
 use crate::time::Rational;
 
@@ -122,32 +122,4 @@ fn colour(payload: &[u8]) -> Option<ColorInfo> {
         matrix: MatrixCoefficients::from_code(code(8)?),
         range,
     })
-}
-
-/// Bytes of one PCM frame of a QuickTime sound description whose sample table counts frames of "1 byte".
-///
-/// # Errors
-/// [`Error::Unsupported`] for compressed sound in that form: its samples are fractions of packets.
-pub(super) fn quicktime_pcm_frame(entry: &Mp4Box) -> Result<u32> {
-    let unsupported = || {
-        Err(Error::unsupported(format!(
-            "QuickTime sound {} with a sample table that counts single PCM frames",
-            FourCc(entry.kind)
-        )))
-    };
-    let field = |at| be_u16(&entry.payload, at).ok_or_else(|| entry.broken("is too short"));
-    let (version, channels, bits) = (field(8)?, field(16)?, field(18)?);
-    let bytes_per_value = match &entry.kind {
-        b"raw " | b"twos" | b"sowt" | b"NONE" => u32::from(bits.div_ceil(8)),
-        b"ulaw" | b"alaw" => 1,
-        b"in24" => 3,
-        b"in32" | b"fl32" => 4,
-        b"fl64" => 8,
-        _ => return unsupported(),
-    };
-    // Version 2 counts its channels elsewhere, and its tables count bytes properly.
-    if version > 1 || channels == 0 || bytes_per_value == 0 {
-        return unsupported();
-    }
-    Ok(bytes_per_value * u32::from(channels))
 }

@@ -8,6 +8,7 @@ use shiguredo_mp4::boxes::{TfdtBox, TfhdBox, TrunBox};
 
 use super::boxes::{Mp4Box, be_u32};
 use super::movie::{FragmentDefaults, MovieTrack};
+use super::pcm::PcmGroups;
 use super::tables::Entry;
 use crate::error::{Error, Result};
 
@@ -123,7 +124,7 @@ impl FragmentQueue {
     }
 
     /// The next sample, numbered within its fragment.
-    pub(super) fn advance(&mut self, sound: bool) -> Option<Entry> {
+    pub(super) fn advance(&mut self, sound: bool, pcm: Option<&PcmGroups>) -> Option<Entry> {
         loop {
             let run = self.runs.front_mut()?;
             if run.done >= run.count {
@@ -131,19 +132,24 @@ impl FragmentQueue {
                 continue;
             }
             let (size, duration, flags, shift) = run.sample(run.done);
+            let cts = self.next_dts.saturating_add(shift.into());
+            // Frames that the run does not tell apart.
+            let frames = pcm.filter(|_| run.stride == 0).map_or(1, |pcm| pcm.len(cts, size, duration));
+            let frames = frames.min(run.count - run.done);
+            let (size, duration) = (size.saturating_mul(frames), duration.saturating_mul(frames));
             let entry = Entry {
                 number: self.given + 1,
                 offset: run.offset,
                 size,
                 dts: self.next_dts,
-                cts: self.next_dts.saturating_add(shift.into()),
+                cts,
                 duration,
                 sync: sound || flags & (NON_SYNC | DEPENDS_ON_OTHERS) == 0,
                 description: run.defaults.description,
             };
-            run.done += 1;
+            run.done += frames;
             run.offset = run.offset.saturating_add(size.into());
-            self.given += 1;
+            self.given += u64::from(frames);
             self.next_dts = self.next_dts.saturating_add(duration.into());
             return Some(entry);
         }

@@ -60,7 +60,7 @@ impl Fragments {
 
     /// The next sample of track `index` in the current fragment.
     pub(super) fn advance(&mut self, index: usize, track: &MovieTrack) -> Option<Entry> {
-        self.queues.get_mut(index)?.advance(track.sound)
+        self.queues.get_mut(index)?.advance(track.sound, track.table.pcm())
     }
 
     /// Back to the first fragment.
@@ -138,7 +138,7 @@ impl Fragments {
             }
             let starts = queue_fragment(&moof, tracks, &mut queues, source.len()).map_err(recoverable)?;
             for queue in &mut queues {
-                while queue.advance(false).is_some() {}
+                while queue.advance(false, None).is_some() {}
             }
             self.clocks = queues.iter().map(|queue| queue.next_dts).collect();
             for start in &starts {
@@ -191,7 +191,7 @@ impl Fragments {
         self.queue(at, &mut queues, source, tracks)?;
         let (Some(queue), Some(track)) = (queues.get_mut(index), tracks.get(index)) else { return Ok(None) };
         let mut last = None;
-        while let Some(entry) = queue.advance(track.sound) {
+        while let Some(entry) = queue.advance(track.sound, track.table.pcm()) {
             if wanted(&entry) {
                 last = Some(entry);
             }

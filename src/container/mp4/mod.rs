@@ -6,20 +6,25 @@
 
 mod boxes;
 mod demux;
+mod descriptions;
 mod edits;
 mod entry;
 mod fragment;
 mod fragments;
 mod movie;
 mod mux;
+mod mux_boxes;
 mod mux_edits;
+mod mux_fragments;
 mod mux_moov;
 mod mux_track;
 mod output;
 mod payload;
+mod pcm;
 mod range;
 mod source;
 mod tables;
 
 pub use demux::Mp4Demuxer;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
+pub use mux_fragments::Mp4FragmentMuxer;

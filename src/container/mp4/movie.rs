@@ -3,10 +3,12 @@
 use shiguredo_mp4::boxes::{HdlrBox, MdhdBox, MvhdBox, TkhdBox, TrexBox};
 
 use super::boxes::{FourCc, Mp4Box, be_u16};
+use super::descriptions::Descriptions;
 use super::edits::Edits;
 use super::entry;
+use super::pcm::{self, PcmGroups};
 use super::tables::{Cursor, SampleTable};
-use crate::container::{CopyDescription, Track, TrackId, TrackKind, VideoTrack};
+use crate::container::{CopyDescription, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -30,8 +32,7 @@ pub(super) struct MovieTrack {
     pub(super) sound: bool,
     /// Defaults out of `mvex`.
     pub(super) defaults: FragmentDefaults,
-    /// For each sample entry whether its samples can be read as those of the track's own.
-    pub(super) usable_entries: Vec<bool>,
+    pub(super) descriptions: Descriptions,
     /// Why the samples of this track cannot be read, though the rest of the file can.
     pub(super) refusal: Option<Error>,
 }
@@ -127,11 +128,20 @@ impl MovieTrack {
         if let Some(error) = external_data(&minf, main)? {
             refusal.get_or_insert(error);
         }
+        let frame_len = if sound { pcm::frame_len(main) } else { None };
         if sound && table.fixed_size() == Some(1) {
-            match entry::quicktime_pcm_frame(main) {
-                Ok(size) => table.set_fixed_size(size),
-                Err(e) => refusal = Some(e),
+            match frame_len {
+                Some(size) => table.set_fixed_size(size),
+                None => {
+                    refusal = Some(Error::unsupported(format!(
+                        "QuickTime sound {} with a sample table that counts single PCM frames",
+                        FourCc(main.kind)
+                    )));
+                }
             }
+        }
+        if let Some(frame_len) = frame_len {
+            table.set_pcm(PcmGroups::new(frame_len, &edits));
         }
 
         let mut video = if hdlr.handler_type == *b"vide" { entry::video(main)? } else { None };
@@ -170,19 +180,19 @@ impl MovieTrack {
             language: (language != *b"und" && language.iter().all(u8::is_ascii_lowercase))
                 .then(|| language.iter().copied().map(char::from).collect()),
             duration: presented_duration(&table, &edits).map(|ticks| Timestamp::new(ticks, time_base)),
-            sample_count: Some(table.sample_count().into()),
+            // PCM frames are counted, but given out in groups.
+            sample_count: frame_len.is_none().then_some(table.sample_count().into()),
             copy,
             video,
         };
-        let usable_entries =
-            entries.iter().map(|e| interchangeable(e, main, public.video.as_ref())).collect();
+        let descriptions = Descriptions::new(&entries, main, public.video.as_ref());
         let mut track = Self {
             public,
             table,
             edits,
             sound,
             defaults: FragmentDefaults::default(),
-            usable_entries,
+            descriptions,
             refusal,
         };
         if track.edits.segments().len() > 1 && track.refusal.is_none() {
@@ -210,7 +220,7 @@ impl MovieTrack {
             edits: Edits::none(),
             sound: false,
             defaults: FragmentDefaults::default(),
-            usable_entries: Vec::new(),
+            descriptions: Descriptions::none(),
             refusal: Some(why),
         })
     }
@@ -284,15 +294,6 @@ fn external_data(minf: &Mp4Box, entry: &Mp4Box) -> Result<Option<Error>> {
             reference.offset
         ))
     }))
-}
-
-/// Whether samples of `entry` can stand among those of `main`.
-fn interchangeable(entry: &Mp4Box, main: &Mp4Box, video: Option<&VideoTrack>) -> bool {
-    if entry.bytes == main.bytes {
-        return true;
-    }
-    let (Some(video), Ok(Some(other))) = (video, entry::video(entry)) else { return false };
-    video.codec == other.codec && video.layout == other.layout && video.codec_config == other.codec_config
 }
 
 /// The matrix of the track after that of the movie (clause 8.3.2), `None` for the identity. Each is

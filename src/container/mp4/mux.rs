@@ -111,6 +111,7 @@ impl Muxer for Mp4Muxer {
             return Err(Error::invalid(format!("track {} was not added", sample.track.0)));
         };
         let checked = track.check(sample)?;
+        track.check_room(&checked)?;
         let offset = self.out.position();
         self.out.write(&checked.data)?;
         track.push(&checked, offset);
@@ -144,7 +145,7 @@ impl Muxer for Mp4Muxer {
 }
 
 /// QuickTime sound descriptions of version 1 and 2 have other fields than those of ISO files.
-fn is_quicktime_sound(track: &Track) -> bool {
+pub(super) fn is_quicktime_sound(track: &Track) -> bool {
     track.copy.as_ref().is_some_and(|copy| {
         copy.handler == *b"soun" && copy.sample_entry.get(16..18).is_some_and(|version| version != [0, 0])
     })

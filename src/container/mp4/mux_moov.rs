@@ -8,6 +8,7 @@ use shiguredo_mp4::boxes::{
 };
 use shiguredo_mp4::{Encode, FixedPointNumber, LanguageCode, Mp4FileTime};
 
+use super::mux_boxes::Boxes;
 use super::mux_edits::{Placement, movie_timescale, place, to_movie};
 use super::mux_track::{MuxTrack, Sizes};
 use super::payload::Payload;
@@ -24,55 +25,26 @@ pub(super) fn file_type(quicktime: bool) -> Result<Vec<u8>> {
     encode(&FtypBox { major_brand: Brand::ISOM, minor_version: 512, compatible_brands })
 }
 
-fn encode(value: &impl Encode) -> Result<Vec<u8>> {
-    value.encode_to_vec().map_err(|e| Error::invalid(format!("a box cannot be written: {}", e.reason)))
+/// The `ftyp` box of a fragmented file (clause 8.8, with signed composition offsets and `default-base-is-moof`).
+pub(super) fn fragmented_file_type(quicktime: bool) -> Result<Vec<u8>> {
+    let [iso5, iso6] = [Brand::new(*b"iso5"), Brand::new(*b"iso6")];
+    let mut compatible_brands = vec![iso5, iso6, Brand::MP41];
+    if quicktime {
+        compatible_brands.push(Brand::new(*b"qt  "));
+    }
+    encode(&FtypBox { major_brand: iso5, minor_version: 512, compatible_brands })
 }
 
-/// Writes boxes around boxes: the size of each is filled in when it is closed.
-struct Boxes(Vec<u8>);
-
-impl Boxes {
-    fn within(&mut self, kind: [u8; 4], content: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        let start = self.0.len();
-        self.0.extend([0; 4]);
-        self.0.extend(kind);
-        content(self)?;
-        let size = u32::try_from(self.0.len() - start).map_err(|_| {
-            Error::invalid("the movie header outgrows 4 GiB: too many samples for one MP4 file")
-        })?;
-        if let Some(field) = self.0.get_mut(start..start + 4) {
-            field.copy_from_slice(&size.to_be_bytes());
-        }
-        Ok(())
-    }
-
-    /// A full box that is a table: version, no flags, the number of entries, and the entries.
-    fn table<E>(
-        &mut self,
-        kind: [u8; 4],
-        version: u8,
-        entries: impl ExactSizeIterator<Item = E>,
-        mut write: impl FnMut(&mut Vec<u8>, E),
-    ) -> Result<()> {
-        self.within(kind, |out| {
-            out.0.extend([version, 0, 0, 0]);
-            out.0.extend((entries.len() as u32).to_be_bytes());
-            for entry in entries {
-                write(&mut out.0, entry);
-            }
-            Ok(())
-        })
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
+fn encode(value: &impl Encode) -> Result<Vec<u8>> {
+    value.encode_to_vec().map_err(|e| Error::invalid(format!("a box cannot be written: {}", e.reason)))
 }
 
 /// Everything but the place of the media data.
 pub(super) struct Header<'a> {
     tracks: Vec<(&'a MuxTrack, Placement)>,
     timescale: u32,
+    /// The samples are in fragments behind the header.
+    fragmented: bool,
 }
 
 impl<'a> Header<'a> {
@@ -88,7 +60,18 @@ impl<'a> Header<'a> {
             return Err(Error::invalid("nothing to write: no track has a sample to present"));
         }
         let timescale = movie_timescale(&placed)?;
-        Ok(Self { tracks: placed, timescale })
+        Ok(Self { tracks: placed, timescale, fragmented: false })
+    }
+
+    /// The header in front of fragments: tracks, and the media time of the start of their presentation.
+    pub(super) fn fragmented(tracks: impl Iterator<Item = (&'a MuxTrack, u64)>) -> Result<Self> {
+        let place = |media_time| Placement { delay: 0, media_time, length: 0, cut: false, raise: 0 };
+        let tracks: Vec<_> = tracks.map(|(track, media_time)| (track, place(media_time))).collect();
+        if tracks.is_empty() {
+            return Err(Error::invalid("nothing to write: no track has a sample to present"));
+        }
+        let timescale = movie_timescale(&tracks)?;
+        Ok(Self { tracks, timescale, fragmented: true })
     }
 
     /// The header for a file whose media data, which ends at `data_end` now, is moved back to make room for
@@ -107,7 +90,7 @@ impl<'a> Header<'a> {
 
     /// The header for media data that lies `shift` bytes behind where it was written and ends at `data_end`.
     pub(super) fn build(&self, shift: u64, data_end: u64) -> Result<Vec<u8>> {
-        let mut out = Boxes(Vec::new());
+        let mut out = Boxes::new();
         let durations = self.tracks.iter().map(|(track, placement)| self.duration(track, placement));
         let mvhd = MvhdBox {
             creation_time: Mp4FileTime::from_secs(0),
@@ -125,9 +108,18 @@ impl<'a> Header<'a> {
             for (track, placement) in &self.tracks {
                 out.within(*b"trak", |out| self.trak(out, track, placement, shift, data_end))?;
             }
+            if self.fragmented {
+                out.within(*b"mvex", |out| {
+                    for (track, _) in &self.tracks {
+                        // Each fragment states its own defaults.
+                        out.within(*b"trex", |out| out.words(&[0, track.public.id.0, 1, 0, 0, 0]))?;
+                    }
+                    Ok(())
+                })?;
+            }
             Ok(())
         })?;
-        Ok(out.0)
+        Ok(out.into_bytes())
     }
 
     /// Of a track in the presentation, in ticks of the movie.
@@ -187,7 +179,7 @@ impl<'a> Header<'a> {
                 creation_time: Mp4FileTime::from_secs(0),
                 modification_time: Mp4FileTime::from_secs(0),
                 timescale: nonzero(track.timescale),
-                duration: media + u64::from(track.last_duration()),
+                duration: if self.fragmented { 0 } else { media + u64::from(track.last_duration()) },
                 language: language.unwrap_or_default(),
             })?);
             let name: &[u8] = match &handler {
@@ -199,7 +191,14 @@ impl<'a> Header<'a> {
             out.within(*b"minf", |out| {
                 out.bytes(&media_header(handler, copy)?);
                 out.bytes(&encode(&DinfBox::LOCAL_FILE)?);
-                out.within(*b"stbl", |out| sample_tables(out, track, placement, shift, data_end))
+                out.within(*b"stbl", |out| {
+                    let entry = sample_entry(track)?;
+                    out.table(*b"stsd", 0, [entry].iter(), |out, entry| out.extend_from_slice(entry))?;
+                    if self.fragmented {
+                        return empty_tables(out);
+                    }
+                    sample_tables(out, track, placement, shift, data_end)
+                })
             })
         })
     }
@@ -272,6 +271,14 @@ fn media_header(handler: [u8; 4], copy: Option<&CopyDescription>) -> Result<Vec<
     }
 }
 
+/// The tables that must be there although all samples are in fragments.
+fn empty_tables(out: &mut Boxes) -> Result<()> {
+    for kind in [b"stts", b"stsc", b"stco"] {
+        out.within(*kind, |out| out.words(&[0, 0]))?;
+    }
+    out.within(*b"stsz", |out| out.words(&[0, 0, 0]))
+}
+
 fn sample_tables(
     out: &mut Boxes,
     track: &MuxTrack,
@@ -279,9 +286,6 @@ fn sample_tables(
     shift: u64,
     data_end: u64,
 ) -> Result<()> {
-    let entry = sample_entry(track)?;
-    out.table(*b"stsd", 0, [entry].iter(), |out, entry| out.extend_from_slice(entry))?;
-
     let last = track.last_duration();
     let mut deltas: Vec<(u32, u32)> = Vec::with_capacity(track.deltas.0.len() + 1);
     deltas.extend(&track.deltas.0);
@@ -327,21 +331,18 @@ fn sample_tables(
         pair(out, first, samples);
         out.extend(1_u32.to_be_bytes());
     })?;
-    out.within(*b"stsz", |out| {
-        out.bytes(&[0; 4]);
-        match &track.sizes {
-            // A size of zero means "each has its own"; empty samples all around are written out.
-            Sizes::Equal { size, count } if *size > 0 => pair(&mut out.0, *size, *count),
-            Sizes::Equal { count, .. } => {
-                pair(&mut out.0, 0, *count);
-                out.0.resize(out.0.len() + *count as usize * 4, 0);
-            }
-            Sizes::Each(sizes) => {
-                pair(&mut out.0, 0, sizes.len() as u32);
-                out.0.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
-            }
+    out.within(*b"stsz", |out| match &track.sizes {
+        // A size of zero means "each has its own"; empty samples all around are written out.
+        Sizes::Equal { size, count } if *size > 0 => out.words(&[0, *size, *count]),
+        Sizes::Equal { count, .. } => {
+            out.words(&[0, 0, *count])?;
+            out.bytes(&vec![0; *count as usize * 4]);
+            Ok(())
         }
-        Ok(())
+        Sizes::Each(sizes) => {
+            out.words(&[0, 0, sizes.len() as u32])?;
+            out.words(sizes)
+        }
     })?;
     if data_end > u64::from(u32::MAX) {
         out.table(*b"co64", 0, track.chunks.iter(), |out, chunk| {
@@ -386,7 +387,7 @@ fn visual_entry(video: &VideoTrack, payload: &Payload) -> Result<Vec<u8>> {
         compressorname: VisualSampleEntryFields::NULL_COMPRESSORNAME,
         depth: VisualSampleEntryFields::DEFAULT_DEPTH,
     })?;
-    let mut out = Boxes(Vec::new());
+    let mut out = Boxes::new();
     out.within(description.entry, |out| {
         out.bytes(&fields);
         out.within(description.config_box, |out| {
@@ -413,5 +414,5 @@ fn visual_entry(video: &VideoTrack, payload: &Payload) -> Result<Vec<u8>> {
         }
         Ok(())
     })?;
-    Ok(out.0)
+    Ok(out.into_bytes())
 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::boxes::Mp4Box;
 use super::payload::Payload;
+use super::pcm;
 use crate::container::{Sample, Track};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -12,10 +14,11 @@ use crate::time::Timestamp;
 pub(super) struct Runs<T>(pub(super) Vec<(u32, T)>);
 
 impl<T: PartialEq> Runs<T> {
-    fn push(&mut self, value: T) {
+    fn push(&mut self, times: u32, value: T) {
         match self.0.last_mut() {
-            Some((count, last)) if *last == value && *count < u32::MAX => *count += 1,
-            _ => self.0.push((1, value)),
+            _ if times == 0 => {}
+            Some((count, last)) if *last == value && *count <= u32::MAX - times => *count += times,
+            _ => self.0.push((times, value)),
         }
     }
 }
@@ -27,18 +30,18 @@ pub(super) enum Sizes {
 }
 
 impl Sizes {
-    fn push(&mut self, new: u32) {
+    fn push(&mut self, times: u32, new: u32) {
         match self {
             Self::Equal { size, count } if *count == 0 || *size == new => {
                 *size = new;
-                *count += 1;
+                *count += times;
             }
             Self::Equal { size, count } => {
                 let mut each = vec![*size; *count as usize];
-                each.push(new);
+                each.extend(std::iter::repeat_n(new, times as usize));
                 *self = Self::Each(each);
             }
-            Self::Each(each) => each.push(new),
+            Self::Each(each) => each.extend(std::iter::repeat_n(new, times as usize)),
         }
     }
 }
@@ -57,7 +60,10 @@ pub(super) struct MuxTrack {
     factor: i64,
     /// Conversion of video samples; `None` for tracks that are copied.
     pub(super) payload: Option<Payload>,
-    pub(super) count: u32,
+    /// Bytes of a PCM frame: a sample of several frames is entered into the tables frame by frame.
+    frame_len: Option<u32>,
+    /// Entries of the tables.
+    pub(super) count: u64,
     pub(super) sizes: Sizes,
     pub(super) deltas: Runs<u32>,
     /// Composition time minus decoding time.
@@ -77,7 +83,8 @@ pub(super) struct Times {
     /// Decoding time of the first sample: where the media time line begins.
     pub(super) first_dts: i64,
     last_dts: i64,
-    /// Duration of the last sample.
+    /// What the last sample covers up to its last table entry, and the duration of that entry.
+    covered: u32,
     last_duration: Option<u32>,
     /// Presentation times of the first and last presented sample, and the latest end of one.
     pub(super) presented: Option<(i64, i64, i64)>,
@@ -92,9 +99,42 @@ pub(super) struct Checked {
     pts: i64,
     dts: i64,
     duration: Option<u32>,
+    /// Duration of the table entry in front of this sample.
     delta: u32,
+    /// Table entries that the sample makes, and the duration of each but the last.
+    frames: u32,
+    step: u32,
     keyframe: bool,
     discard: bool,
+}
+
+impl Checked {
+    pub(super) fn pts(&self) -> i64 {
+        self.pts
+    }
+
+    pub(super) fn dts(&self) -> i64 {
+        self.dts
+    }
+
+    /// Duration of the table entry in front of this sample.
+    pub(super) fn delta(&self) -> u32 {
+        self.delta
+    }
+
+    /// Table entries that the sample makes, and the duration of each but the last.
+    pub(super) fn frames(&self) -> (u32, u32) {
+        (self.frames, self.step)
+    }
+
+    pub(super) fn is_sync(&self) -> bool {
+        self.keyframe
+    }
+
+    /// Not to be shown.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.discard
+    }
 }
 
 impl MuxTrack {
@@ -115,6 +155,7 @@ impl MuxTrack {
             timescale: tick.den(),
             factor: tick.num().into(),
             payload,
+            frame_len: pcm_frame_len(track),
             count: 0,
             sizes: Sizes::Equal { size: 0, count: 0 },
             deltas: Runs::default(),
@@ -129,12 +170,9 @@ impl MuxTrack {
 
     /// Converts a sample and checks that its times fit.
     pub(super) fn check(&mut self, sample: &Sample) -> Result<Checked> {
-        let number = u64::from(self.count) + 1;
+        let number = self.count + 1;
         let invalid =
             |what: String| Error::invalid(format!("sample {number} of track {}: {what}", self.public.id.0));
-        if self.count == u32::MAX {
-            return Err(invalid("an MP4 track holds no more than 2^32 - 1 samples".to_owned()));
-        }
         let (Some(pts), Some(dts)) = (sample.pts.or(sample.dts), sample.dts.or(sample.pts)) else {
             return Err(invalid("it has no time; MP4 needs one".to_owned()));
         };
@@ -168,11 +206,10 @@ impl MuxTrack {
         let delta = if self.count == 0 {
             0
         } else {
-            let delta = dts.checked_sub(self.times.last_dts).filter(|delta| *delta >= 0);
-            let delta = delta.ok_or_else(|| {
+            let before = self.times.last_dts.saturating_add(self.times.covered.into());
+            let delta = dts.checked_sub(before).filter(|delta| *delta >= 0).ok_or_else(|| {
                 invalid(format!(
-                    "its decoding time {dts} is before that of the sample in front of it ({})",
-                    self.times.last_dts
+                    "its decoding time {dts} is before that of the sample in front of it ({before})"
                 ))
             })?;
             u32::try_from(delta).map_err(|_| {
@@ -190,10 +227,27 @@ impl MuxTrack {
             Some(payload) => payload.convert(&sample.data)?,
             None => sample.data.clone(),
         };
-        if u32::try_from(data.len()).is_err() {
+        let Ok(size) = u32::try_from(data.len()) else {
             return Err(Error::invalid(format!("a sample of {} bytes does not fit MP4", data.len())));
+        };
+        let (keyframe, discard) = (sample.keyframe, sample.discard);
+        // Whole PCM frames that share the duration of the sample evenly.
+        let whole = self.frame_len.filter(|len| keyframe && size > 0 && size.is_multiple_of(*len));
+        let frames = whole.map_or(1, |len| size / len);
+        let (frames, step) = match duration {
+            Some(duration) if duration.is_multiple_of(frames) => (frames, duration / frames),
+            _ => (1, duration.unwrap_or(0)),
+        };
+        Ok(Checked { data, pts, dts, duration, delta, frames, step, keyframe, discard })
+    }
+
+    /// Refuses more samples than the tables of one track can count.
+    pub(super) fn check_room(&self, sample: &Checked) -> Result<()> {
+        let most = u64::from(u32::MAX);
+        if self.count + u64::from(sample.frames) > most {
+            return Err(Error::invalid(format!("track {} outgrows {most} samples", self.public.id.0)));
         }
-        Ok(Checked { data, pts, dts, duration, delta, keyframe: sample.keyframe, discard: sample.discard })
+        Ok(())
     }
 
     /// Enters a sample that was written at `offset` into the tables.
@@ -201,30 +255,43 @@ impl MuxTrack {
         if self.count == 0 {
             self.times.first_dts = sample.dts;
         } else {
-            self.deltas.push(sample.delta);
+            self.deltas.push(1, sample.delta);
         }
-        self.times.last_dts = sample.dts;
-        self.times.last_duration = sample.duration.or((self.count > 0).then_some(sample.delta));
-        self.count += 1;
+        let frames = sample.frames;
+        let first = self.count + 1;
+        self.deltas.push(frames - 1, sample.step);
+        self.note(sample);
         let size = sample.data.len() as u32;
-        self.sizes.push(size);
-        self.offsets.push(sample.pts - sample.dts);
+        self.sizes.push(frames, size / frames);
+        self.offsets.push(frames, sample.pts - sample.dts);
         if self.all_sync && !sample.keyframe {
             self.all_sync = false;
-            self.sync = (1..self.count).collect();
+            self.sync = (1..first as u32).collect();
         }
         if !self.all_sync && sample.keyframe {
-            self.sync.push(self.count);
+            self.sync.extend(first as u32..=self.count as u32);
         }
         match self.chunks.last_mut() {
-            Some(chunk) if self.chunk_end == offset => chunk.samples += 1,
-            _ => self.chunks.push(Chunk { offset, samples: 1 }),
+            Some(chunk) if self.chunk_end == offset => chunk.samples += frames,
+            _ => self.chunks.push(Chunk { offset, samples: frames }),
         }
         self.chunk_end = offset + u64::from(size);
+    }
+
+    /// Takes note of the times of a sample.
+    pub(super) fn note(&mut self, sample: &Checked) {
+        self.times.last_duration = match sample.duration {
+            Some(_) => Some(sample.step),
+            None => (self.count > 0).then_some(sample.delta),
+        };
+        self.times.last_dts = sample.dts;
+        self.times.covered = sample.step * (sample.frames - 1);
+        self.count += u64::from(sample.frames);
         if sample.discard {
             self.times.discarded.push(sample.pts);
         } else {
-            let end = sample.pts.saturating_add(self.times.last_duration.unwrap_or(0).into());
+            let length = u64::from(self.times.covered) + u64::from(self.times.last_duration.unwrap_or(0));
+            let end = sample.pts.saturating_add_unsigned(length);
             self.times.presented = Some(match self.times.presented {
                 None => (sample.pts, sample.pts, end),
                 Some((first, last, latest)) => (first.min(sample.pts), last.max(sample.pts), latest.max(end)),
@@ -232,8 +299,13 @@ impl MuxTrack {
         }
     }
 
-    /// Duration of the last sample: as stated, else as that of the one before, else one tick.
+    /// Duration of the last table entry: as stated, else as that of the one before, else one tick.
     pub(super) fn last_duration(&self) -> u32 {
         self.times.last_duration.unwrap_or(1)
     }
+}
+
+fn pcm_frame_len(track: &Track) -> Option<u32> {
+    let copy = track.copy.as_ref().filter(|copy| copy.handler == *b"soun")?;
+    pcm::frame_len(&Mp4Box::from_bytes(&copy.sample_entry)?)
 }

@@ -18,6 +18,8 @@ pub(super) trait ReadWriteSeek: Read + Write + Seek + Send {}
 impl<T: Read + Write + Seek + Send> ReadWriteSeek for T {}
 
 pub(super) enum Target {
+    /// Written once, from the beginning to the end.
+    Stream(Box<dyn Write + Send>),
     /// Sizes can be filled in later.
     Seekable(Box<dyn WriteSeek>),
     /// What was written can be read back and moved.
@@ -113,6 +115,7 @@ impl Output {
 impl Target {
     fn writer(&mut self) -> &mut dyn Write {
         match self {
+            Self::Stream(w) => w,
             Self::Seekable(w) => w,
             Self::Rewritable(w) => w,
         }
@@ -120,6 +123,7 @@ impl Target {
 
     fn seek(&mut self, to: u64) -> io::Result<()> {
         match self {
+            Self::Stream(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "the output cannot seek")),
             Self::Seekable(w) => w.seek(SeekFrom::Start(to)).map(drop),
             Self::Rewritable(w) => w.seek(SeekFrom::Start(to)).map(drop),
         }

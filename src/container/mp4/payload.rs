@@ -181,6 +181,11 @@ impl Payload {
         Ok(data.clone())
     }
 
+    /// Whether samples carry parameter sets that the record does not have.
+    pub(super) fn is_in_band(&self) -> bool {
+        self.in_band
+    }
+
     /// What the sample entry is to say, once all samples are known.
     pub(super) fn describe(&self) -> Result<Description> {
         let Some(config) = &self.config else {

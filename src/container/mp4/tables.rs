@@ -6,12 +6,13 @@
 use bytes::Bytes;
 
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32, be_u64};
+use super::pcm::PcmGroups;
 use crate::error::{Error, Result};
 
-/// Where and when one sample is, on the media time line of its track.
+/// Where and when one sample, or one group of PCM frames, is on the media time line of its track.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    /// From one, as in the specification and in messages.
+    /// From one, as in the specification and in messages; of a group its first frame.
     pub(super) number: u64,
     pub(super) offset: u64,
     pub(super) size: u32,
@@ -56,6 +57,10 @@ pub(super) struct SampleTable {
     /// By how much decoding times are moved so that none is behind its composition time: the largest
     /// negative composition offset.
     dts_shift: i64,
+    /// Samples that `stts` has durations for.
+    timed: u64,
+    /// Of tracks of PCM frames.
+    pcm: Option<PcmGroups>,
 }
 
 impl SampleTable {
@@ -70,6 +75,8 @@ impl SampleTable {
             composition: None,
             sync: None,
             dts_shift: 0,
+            timed: 0,
+            pcm: None,
         }
     }
 
@@ -98,7 +105,8 @@ impl SampleTable {
             let least = table.chunks_exact(8).filter_map(|e| be_u32(e, 4)).map(|v| v as i32).min();
             -i64::from(least.unwrap_or(0).min(0))
         });
-        Ok(Self { count, sizes, offsets, chunk_runs, deltas, composition, sync, dts_shift })
+        let timed = deltas.chunks_exact(8).filter_map(|run| be_u32(run, 0)).map(u64::from).sum();
+        Ok(Self { count, sizes, offsets, chunk_runs, deltas, composition, sync, dts_shift, timed, pcm: None })
     }
 
     pub(super) fn sample_count(&self) -> u32 {
@@ -124,6 +132,21 @@ impl SampleTable {
     /// Overrides [`Self::fixed_size`] (QuickTime sound, where the table counts 1 per PCM frame).
     pub(super) fn set_fixed_size(&mut self, size: u32) {
         self.sizes = Sizes::Fixed(size);
+    }
+
+    /// Hands PCM frames out in groups.
+    pub(super) fn set_pcm(&mut self, groups: PcmGroups) {
+        self.pcm = Some(groups);
+    }
+
+    pub(super) fn pcm(&self) -> Option<&PcmGroups> {
+        self.pcm.as_ref()
+    }
+
+    /// Number of samples that have durations, where sizes and durations disagree about it. Then the sizes
+    /// count: samples without a duration last as long as the one before, surplus durations mean nothing.
+    pub(super) fn disagreement(&self) -> Option<u64> {
+        (self.timed != u64::from(self.count)).then_some(self.timed)
     }
 
     /// Sum of the durations of all samples.
@@ -270,7 +293,7 @@ impl Cursor {
             Some(table) => self.composition.advance(table) as i32,
             None => 0,
         };
-        let entry = Entry {
+        let mut entry = Entry {
             number,
             offset: self.offset,
             size,
@@ -284,7 +307,26 @@ impl Cursor {
         self.in_chunk -= 1;
         self.dts = self.dts.saturating_add(duration.into());
         self.offset = self.offset.saturating_add(size.into());
+        self.extend_group(table, &mut entry);
         Ok(Some(entry))
+    }
+
+    /// Adds the PCM frames that follow to the one in `entry`, all of which are alike.
+    fn extend_group(&mut self, table: &SampleTable, entry: &mut Entry) {
+        let Some(groups) = table.pcm.as_ref().filter(|_| table.composition.is_none() && table.sync.is_none())
+        else {
+            return;
+        };
+        let (size, duration) = (entry.size, entry.duration);
+        let more = groups.len(entry.cts, size, duration).saturating_sub(1);
+        let more = more.min(self.in_chunk).min(self.delta.left).min(table.count - self.done);
+        self.done += more;
+        self.in_chunk -= more;
+        self.delta.left -= more;
+        entry.size = size.saturating_mul(more + 1);
+        entry.duration = duration.saturating_mul(more + 1);
+        self.dts = self.dts.saturating_add(i64::from(entry.duration - duration));
+        self.offset = self.offset.saturating_add((entry.size - size).into());
     }
 
     fn advance_sync(&mut self, table: &SampleTable) -> bool {
