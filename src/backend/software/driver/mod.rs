@@ -2,4 +2,5 @@
 #![allow(unsafe_code)]
 
 pub(super) mod openh264;
+pub(super) mod openh264_decoder;
 pub(super) mod rav1d;

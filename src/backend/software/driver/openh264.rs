@@ -106,7 +106,7 @@ struct Vtable {
     set_option: unsafe extern "C" fn(*mut sys::ISVCEncoder, sys::ENCODER_OPTION, *mut c_void) -> c_int,
 }
 
-fn failed(call: &'static str, code: c_int, detail: &str) -> Error {
+pub(super) fn failed(call: &'static str, code: c_int, detail: &str) -> Error {
     Error::Backend { backend: BackendKind::Software, call, code: i64::from(code), detail: detail.to_owned() }
 }
 

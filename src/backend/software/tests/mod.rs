@@ -6,3 +6,4 @@ mod harness;
 
 mod encoded;
 mod measure;
+mod raw_macroblocks;

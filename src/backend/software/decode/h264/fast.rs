@@ -7,7 +7,6 @@ use super::super::guard::guarded;
 use super::super::output::PictureShape;
 use super::super::planes::crop;
 use super::pcm::{Chroma, may_hold_raw_macroblocks};
-use super::route::raw_macroblocks;
 use crate::bitstream::h264::Sps;
 use crate::error::{Error, Result};
 
@@ -23,6 +22,8 @@ pub(super) struct FastDecoder {
 /// What a unit came to.
 pub(super) enum Decoded {
     Picture(Planes),
+    /// A picture that looks as if it had raw macroblocks, beside which it may be wrong.
+    Suspect(Planes),
     /// A tool that the library does not have; the other one must take over.
     NotHere,
 }
@@ -55,9 +56,9 @@ impl FastDecoder {
         Self { library: Decoder::new(), left_open: false }
     }
 
-    /// Decodes one access unit (Annex B, parameter sets included where they are new). `filtered`: the loop
-    /// filter would be wrong around raw macroblocks.
-    pub(super) fn decode(&mut self, unit: &[u8], filtered: bool) -> Result<Decoded> {
+    /// Decodes one access unit (Annex B, parameter sets included where they are new). `search`: raw macroblocks
+    /// matter.
+    pub(super) fn decode(&mut self, unit: &[u8], search: bool) -> Result<Decoded> {
         let library = &mut self.library;
         let mut outcome = guarded(LIBRARY, || library.decode(unit))?;
         if self.left_open && outcome.is_err() {
@@ -68,13 +69,13 @@ impl FastDecoder {
         match outcome {
             Ok(Some(frame)) => {
                 let chroma = |samples| Chroma { samples, width: frame.width / 2, height: frame.height / 2 };
-                if filtered && may_hold_raw_macroblocks(unit, [chroma(&frame.u), chroma(&frame.v)]) {
-                    return Err(raw_macroblocks());
-                }
-                Ok(Decoded::Picture(Planes {
+                let suspect =
+                    search && may_hold_raw_macroblocks(unit, [chroma(&frame.u), chroma(&frame.v)]);
+                let planes = Planes {
                     width: frame.width,
                     planes: [frame.y.into(), frame.u.into(), frame.v.into()],
-                }))
+                };
+                Ok(if suspect { Decoded::Suspect(planes) } else { Decoded::Picture(planes) })
             }
             Ok(None) => Err(Error::corrupt("the picture lacks slices")),
             Err(DecodeError::Unsupported(_)) => Ok(Decoded::NotHere),

@@ -1,31 +1,27 @@
-//! H.264: two libraries, one order.
+//! H.264: three libraries, one order.
 
 mod exact;
 mod fast;
 mod pcm;
+mod raw;
 mod reorder;
 pub(super) mod route;
+mod sequence;
+mod survey;
 mod unit;
 
 use bytes::Bytes;
 
-use self::exact::{ExactDecoder, Finished};
-use self::fast::{Decoded, FastDecoder, Planes};
-use self::reorder::Reorder;
-use self::route::Route;
+use self::sequence::{Coded, Sequence};
 use self::unit::{Sets, Unit};
 use super::facts::FactsTimeline;
-use super::output::{Output, PictureShape, StreamFacts};
+use super::output::{Output, StreamFacts};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::h264::poc::PocDecoder;
-use crate::bitstream::h264::{AvcConfig, Sps};
+use crate::bitstream::h264::{AvcConfig, Pps, SliceHeader, Sps};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
-
-/// Units of the current sequence kept for a change of libraries in its middle, and their total size.
-const MAX_REPLAY_UNITS: usize = 2000;
-const MAX_REPLAY_BYTES: usize = 64 << 20;
 
 /// The H.264 decoder.
 pub(super) struct H264Decoder {
@@ -41,50 +37,11 @@ pub(super) struct H264Decoder {
     refused: bool,
 }
 
-/// Coded video sequences that share a sequence parameter set.
-struct Sequence {
-    sps: Sps,
-    shape: PictureShape,
-    codec: Codec,
-    replay: Replay,
-    /// Started at a picture that is no IDR picture: pictures of this period below the order count refer to
-    /// what was never sent.
-    open_start: Option<(u64, i32)>,
-}
-
-enum Codec {
-    Fast { decoder: Box<FastDecoder>, reorder: Reorder<Waiting> },
-    Exact(Box<ExactDecoder>),
-}
-
-struct Waiting {
+/// A picture and the serial of the unit that began it.
+struct Finished {
     serial: u64,
-    planes: Planes,
-}
-
-/// What the fast library was given since the last IDR picture, so that the other one can take over.
-#[derive(Default)]
-struct Replay {
-    /// Serial, data, and whether the loop filter would be wrong around raw macroblocks.
-    units: Vec<(u64, Bytes, bool)>,
-    bytes: usize,
-    overflown: bool,
-}
-
-impl Replay {
-    fn restart(&mut self) {
-        *self = Self::default();
-    }
-
-    fn push(&mut self, serial: u64, unit: &Bytes, filtered: bool) {
-        self.bytes += unit.len();
-        if self.units.len() >= MAX_REPLAY_UNITS || self.bytes > MAX_REPLAY_BYTES {
-            self.overflown = true;
-            self.units = Vec::new();
-        } else if !self.overflown {
-            self.units.push((serial, unit.clone(), filtered));
-        }
-    }
+    /// Memory and stride of each plane.
+    planes: Result<Vec<(Bytes, usize)>>,
 }
 
 impl H264Decoder {
@@ -138,14 +95,13 @@ impl H264Decoder {
             self.end_sequence();
         }
         let route = route::of_picture(&sps, &unit.slices, self.prev_ref_frame_num)?;
+        let raw_is_exact = route::raw_is_exact(&sps, &unit.slices, self.prev_ref_frame_num);
         let order = self.poc.next_picture(&sps, first);
         if new_sequence {
-            self.sequence = Some(Sequence::start(&sps, route)?);
+            let mut sequence = Sequence::start(&sps, route, reorder::depth(&sps, &self.config))?;
+            sequence.open_start = (!unit.is_idr()).then_some(order.key());
+            self.sequence = Some(sequence);
             self.facts.set(serial, facts(&sps));
-            if let Some(s) = self.sequence.as_mut() {
-                s.open_start = (!unit.is_idr()).then_some(order.key());
-                s.codec.set_depth(reorder::depth(&sps, &self.config));
-            }
         }
         self.period = order.period;
         if first.identity.nal_ref_idc != 0 {
@@ -159,52 +115,49 @@ impl H264Decoder {
                 .no_picture(serial, "leading picture that refers to pictures before the random access point");
             return Ok(());
         }
+        if lacks_first_slices(&unit.slices) {
+            return Err(Error::corrupt("the picture lacks its first slices"));
+        }
         let mut data = Vec::with_capacity(unit.data.len() + 128);
         // A sequence that starts over must be enough for another library.
         self.sets.tell(sps.id, new_sequence || unit.is_idr(), &mut data);
         data.extend_from_slice(&unit.data);
-        let data = Bytes::from(data);
-        if unit.is_idr() {
-            sequence.replay.restart();
-        }
-        let filtered = route::filters_around_raw(&unit.slices);
+        let coded = Coded {
+            serial,
+            key: order.key(),
+            data: data.into(),
+            idr: unit.is_idr(),
+            hazards: route::raw_hazards(&unit.slices),
+            route,
+            raw_is_exact,
+        };
         let mut finished = Vec::new();
-        let outcome = sequence.decode(serial, order.key(), &data, (route, filtered), &mut finished);
+        let wanted = self.output.oldest_open().unwrap_or(serial);
+        let outcome = sequence.decode(&coded, wanted, &mut finished);
         self.deliver(finished);
         self.deliver_reordered(self.period);
         outcome
     }
 
-    fn deliver(&mut self, finished: Vec<Finished>) {
+    fn deliver(&mut self, finished: impl IntoIterator<Item = Finished>) {
         let Some(sequence) = &self.sequence else { return };
         for Finished { serial, planes } in finished {
-            self.refused |= planes.is_err();
-            if self.refused && planes.is_ok() {
-                self.output.no_picture(serial, "refers to a refused picture");
-            } else {
-                self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
-            }
+            self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
         }
     }
 
     fn deliver_reordered(&mut self, period: u64) {
-        let Some(sequence) = &mut self.sequence else { return };
-        let Codec::Fast { reorder, .. } = &mut sequence.codec else { return };
-        while let Some(Waiting { serial, planes }) = reorder.pop(period) {
-            let (sps, shape) = (&sequence.sps, sequence.shape);
-            self.output.picture(serial, shape, &self.facts.at(serial), || planes.shown(sps, shape));
+        while let Some(picture) = self.sequence.as_mut().and_then(|s| s.pop(period)) {
+            self.deliver([picture]);
         }
     }
 
     /// Delivers all that is held and forgets the decoder.
     fn end_sequence(&mut self) {
-        self.deliver_reordered(u64::MAX);
         let mut finished = Vec::new();
-        let mut lost = None;
-        if let Some(Sequence { codec: Codec::Exact(decoder), .. }) = &mut self.sequence {
-            lost = decoder.finish(&mut finished).err();
-        }
+        let lost = self.sequence.as_mut().and_then(|sequence| sequence.finish(&mut finished).err());
         self.deliver(finished);
+        self.deliver_reordered(u64::MAX);
         self.sequence = None;
         self.prev_ref_frame_num = None;
         if let Some(error) = lost {
@@ -214,75 +167,13 @@ impl H264Decoder {
     }
 }
 
-impl Codec {
-    fn new(route: Route, sps: &Sps) -> Self {
-        match route {
-            Route::Fast => Self::Fast { decoder: Box::new(FastDecoder::new()), reorder: Reorder::new() },
-            Route::Exact => Self::Exact(Box::new(ExactDecoder::new(sps))),
-        }
-    }
-
-    fn set_depth(&mut self, depth: usize) {
-        if let Self::Fast { reorder, .. } = self {
-            reorder.set_depth(depth);
-        }
-    }
-}
-
-impl Sequence {
-    fn start(sps: &Sps, route: Route) -> Result<Self> {
-        let dimensions =
-            sps.dimensions().ok_or_else(|| Error::corrupt("H.264 SPS: cropping leaves nothing"))?;
-        let shape = PictureShape { dimensions, format: route::format(sps)? };
-        Ok(Self {
-            sps: sps.clone(),
-            shape,
-            codec: Codec::new(route, sps),
-            replay: Replay::default(),
-            open_start: None,
-        })
-    }
-
-    fn decode(
-        &mut self,
-        serial: u64,
-        key: (u64, i32),
-        unit: &Bytes,
-        (route, filtered): (Route, bool),
-        finished: &mut Vec<Finished>,
-    ) -> Result<()> {
-        if let Codec::Fast { decoder, reorder } = &mut self.codec {
-            self.replay.push(serial, unit, filtered);
-            if route == Route::Fast
-                && let Decoded::Picture(planes) = decoder.decode(unit, filtered)?
-            {
-                reorder.push(key, Waiting { serial, planes });
-                return Ok(());
-            }
-            return self.change_library(finished);
-        }
-        match &mut self.codec {
-            Codec::Exact(decoder) => decoder.decode(serial, unit, filtered, finished),
-            Codec::Fast { .. } => Ok(()),
-        }
-    }
-
-    /// Gives the whole sequence so far to the other library. Pictures that were delivered already come out
-    /// again and find their serial answered; those that waited come out now.
-    fn change_library(&mut self, finished: &mut Vec<Finished>) -> Result<()> {
-        if self.replay.overflown {
-            return Err(Error::corrupt(
-                "the picture needs a coding tool that appears too late in its sequence; decoding continues at the next IDR picture",
-            ));
-        }
-        let mut decoder = ExactDecoder::new(&self.sps);
-        let mut outcome = Ok(());
-        for (serial, unit, filtered) in std::mem::take(&mut self.replay.units) {
-            outcome = decoder.decode(serial, &unit, filtered, finished);
-        }
-        self.codec = Codec::Exact(Box::new(decoder));
-        outcome
-    }
+/// Whether the first slice of a field or frame is missing.
+fn lacks_first_slices(slices: &[(SliceHeader, Pps)]) -> bool {
+    let mut field = None;
+    slices.iter().any(|(slice, _)| {
+        let begins = field.replace(slice.identity.bottom_field) != Some(slice.identity.bottom_field);
+        begins && slice.identity.first_mb > 0
+    })
 }
 
 fn facts(sps: &Sps) -> StreamFacts {
@@ -321,9 +212,6 @@ impl DecoderBackend for H264Decoder {
     }
 
     fn implementation(&self) -> &'static str {
-        match self.sequence.as_ref().map(|s| &s.codec) {
-            Some(Codec::Exact(_)) => exact::LIBRARY,
-            _ => fast::LIBRARY,
-        }
+        self.sequence.as_ref().map_or(fast::LIBRARY, Sequence::library)
     }
 }

@@ -1,12 +1,10 @@
-//! Finds macroblocks sent as raw samples (`I_PCM`).
+//! Suspects macroblocks sent as raw samples (`I_PCM`), cheaply.
 //!
-//! Both libraries filter their edges with the quantiser of the macroblock before instead of 0 (ITU-T H.264,
-//! 8.7.2.2), which gives wrong pictures above about QP 15. No header tells that a picture has such
-//! macroblocks, but their samples do: 256 luma, 64 Cb and 64 Cr bytes stand in the slice data one after
-//! another, byte-aligned (7.3.5), and the chroma loop filter changes only the two samples at an edge
-//! (8.7.2.3), so that columns and rows 1, 2, 5 and 6 of the 8x8 chroma blocks come out as they were sent.
-//! A macroblock whose samples stand in the slice data is one; that 24 and more bytes agree by chance in coded
-//! data does not happen.
+//! Reading the slice data tells for certain, but takes about as long as decoding it. What the fast library
+//! decoded is therefore searched first: 256 luma, 64 Cb and 64 Cr bytes of a raw macroblock stand in the slice
+//! data one after another, byte-aligned (7.3.5), and the chroma loop filter changes only the two samples at an
+//! edge (8.7.2.3), so that columns and rows 1, 2, 5 and 6 of the 8x8 chroma blocks come out as they were sent.
+//! Where cropping leaves too little of a block, every picture is suspect that is large enough to hold one.
 
 use crate::bitstream::annexb::nal_units;
 
@@ -31,7 +29,11 @@ pub(super) struct Chroma<'a> {
 pub(super) fn may_hold_raw_macroblocks(unit: &[u8], planes: [Chroma<'_>; 2]) -> bool {
     let mut index: Option<Index> = None;
     let mut budget = MAX_COMPARISONS;
+    let hidden = [planes[0].width, planes[0].height].iter().any(|side| matches!(side % 8, 1 | 2));
     for nal in nal_units(unit).filter(|nal| nal.len() > MACROBLOCK && matches!(nal[0] & 0x1f, 1 | 5)) {
+        if hidden {
+            return true;
+        }
         let data = unescape(nal);
         let index = index.get_or_insert_with(|| Index::new(planes[0]));
         for raw in data.windows(MACROBLOCK) {
@@ -65,7 +67,7 @@ impl Index {
                 .flat_map(move |row| (0..plane.width.div_ceil(8)).map(move |column| (column, row)))
         };
         let key_at = |(column, row): (usize, usize)| {
-            // Blocks of which the picture shows less than three columns and rows cannot be told.
+            // `hidden` blocks.
             let (x, y) = (column * 8, row * 8);
             if x + 3 > plane.width || y + 3 > plane.height {
                 return None;

@@ -34,12 +34,14 @@ pub(super) struct Reorder<T> {
 }
 
 impl<T> Reorder<T> {
-    pub(super) const fn new() -> Self {
-        Self { waiting: Vec::new(), depth: 0 }
+    /// `depth`: most pictures that wait for one with a lower count.
+    pub(super) const fn new(depth: usize) -> Self {
+        Self { waiting: Vec::new(), depth }
     }
 
-    pub(super) fn set_depth(&mut self, depth: usize) {
-        self.depth = depth;
+    /// Forgets what waits of this period and later ones.
+    pub(super) fn forget_from(&mut self, period: u64) {
+        self.waiting.retain(|((of, _), _)| *of < period);
     }
 
     /// Adds a decoded picture with its period and count.
@@ -64,8 +66,7 @@ mod tests {
 
     #[test]
     fn waits_for_as_many_pictures_as_the_stream_reorders() {
-        let mut reorder = Reorder::new();
-        reorder.set_depth(2);
+        let mut reorder = Reorder::new(2);
         let mut out = Vec::new();
         for count in [0, 8, 4, 2, 6, 16, 12] {
             reorder.push((1, count), count);
@@ -76,8 +77,7 @@ mod tests {
 
     #[test]
     fn a_new_period_releases_the_old_one() {
-        let mut reorder = Reorder::new();
-        reorder.set_depth(4);
+        let mut reorder = Reorder::new(4);
         reorder.push((1, 4), 'b');
         reorder.push((1, 2), 'a');
         reorder.push((2, 0), 'c');

@@ -1,7 +1,8 @@
 //! Which library decodes a stream, decided from its headers.
 //!
-//! `rusty_h264` is fast and exact within a subset; `oxideav-h264` is slower and exact beyond it; what
-//! neither was shown to decode exactly is refused by name. `docs/decode-support.md` lists the evidence.
+//! `rusty_h264` is fast and exact within a subset; `oxideav-h264` is slower and exact beyond it; openh264 is
+//! exact around raw macroblocks, where the others are not, but not with B slices; what none was shown to
+//! decode exactly is refused by name. `docs/decode-support.md` lists the evidence.
 
 use crate::bitstream::h264::{MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps};
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ pub(in super::super) const REFUSED: [&str; 7] = [
     "H.264 switching slices (SP, SI)",
     "H.264 separate colour planes",
     "H.264 bit depths other than 8 and 10, or different for luma and chroma",
-    "H.264 I_PCM macroblocks under an active loop filter",
+    "H.264 I_PCM macroblocks under an active loop filter, with B slices or beyond 8-bit 4:2:0 frames",
 ];
 
 fn refuse(name: usize) -> Error {
@@ -107,7 +108,6 @@ pub(super) fn of_picture(
             route = Route::Exact;
         }
     }
-    let id = &first.identity;
     // It applies the operations of every slice, and the second time this one takes the picture away.
     let long_term =
         first.memory_management.iter().any(|m| matches!(m, MemoryManagement::ShortToLongTerm { .. }));
@@ -115,27 +115,62 @@ pub(super) fn of_picture(
         route = Route::Exact;
     }
     // It lets frames inferred for gaps into the lists of B slices.
-    let gap = !id.is_idr()
-        && prev_ref_frame_num
-            .is_some_and(|prev| id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num());
-    if sps.gaps_in_frame_num_allowed && gap {
+    if sps.gaps_in_frame_num_allowed && follows_gap(sps, first, prev_ref_frame_num) {
         route = Route::Exact;
     }
     Ok(route)
 }
 
-/// Whether the loop filter may change samples around a raw macroblock. Below an average quantiser of 16 it
-/// changes none (table 8-16); the margin leaves room for quantisers that vary within the slice.
-pub(super) fn filters_around_raw(slices: &[(SliceHeader, Pps)]) -> bool {
-    slices.iter().any(|(slice, pps)| {
-        let loop_filter = slice.deblocking;
-        let qp = i32::from(pps.pic_init_qp) + i32::from(slice.qp_delta);
-        let offset = 2 * i32::from(loop_filter.alpha_offset_div2.max(loop_filter.beta_offset_div2)).max(0);
-        loop_filter.disable_idc != 1 && qp + offset > 9
-    })
+/// Whether frames were left out before this picture (7.4.3, `frame_num`).
+fn follows_gap(sps: &Sps, first: &SliceHeader, prev_ref_frame_num: Option<u32>) -> bool {
+    let id = &first.identity;
+    !id.is_idr()
+        && prev_ref_frame_num
+            .is_some_and(|prev| id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num())
 }
 
-/// The error for raw macroblocks where the filter is on: both libraries take the wrong quantiser there.
+/// What raw macroblocks in a picture would meet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct RawHazards {
+    /// The loop filter is on somewhere.
+    pub(super) filter: bool,
+    /// There are B slices, in which the fast library leaves old motion vectors behind raw macroblocks.
+    pub(super) bipredictive: bool,
+}
+
+pub(super) fn raw_hazards(slices: &[(SliceHeader, Pps)]) -> RawHazards {
+    RawHazards {
+        filter: slices.iter().any(|(slice, _)| slice.deblocking.disable_idc != 1),
+        bipredictive: slices.iter().any(|(slice, _)| slice.identity.slice_type == SliceType::B),
+    }
+}
+
+/// Macroblocks of the largest pictures that openh264 takes: those of level 5.2.
+const OPENH264_MAX_MBS: u32 = 36_864;
+
+/// Whether openh264 decodes the picture exactly, raw macroblocks included.
+pub(super) fn raw_is_exact(
+    sps: &Sps,
+    slices: &[(SliceHeader, Pps)],
+    prev_ref_frame_num: Option<u32>,
+) -> bool {
+    let squared = |side: u32| u64::from(side) * u64::from(side);
+    let (width, height) = (sps.width_in_mbs, sps.height_in_map_units);
+    let size = u64::from(width) * u64::from(height) <= u64::from(OPENH264_MAX_MBS)
+        && squared(width.max(height)) <= u64::from(8 * OPENH264_MAX_MBS);
+    matches!(of_sequence(sps), Ok(Route::Fast))
+        && size
+        && matches!(sps.profile_idc, 66 | 77 | 88 | 100)
+        && sps.level_idc <= 52
+        && slices.iter().all(|(slice, pps)| {
+            matches!(slice.identity.slice_type, SliceType::I | SliceType::P)
+                // It filters the chroma of raw macroblocks with 0 instead of the value for QP 0 and the offset.
+                && pps.chroma_qp_index_offset.iter().all(|offset| *offset <= 0)
+        })
+        && slices.first().is_some_and(|(first, _)| !follows_gap(sps, first, prev_ref_frame_num))
+}
+
+/// The error for raw macroblocks where the filter is on and openh264 cannot help.
 pub(super) fn raw_macroblocks() -> Error {
     refuse(6)
 }
