@@ -161,7 +161,19 @@ fn a_dead_or_panicking_backend_ends_the_session_with_a_reason_and_balanced_books
             }
         };
         assert!(matches!(error, Error::InvalidInput(_)));
+        let ledger = session.summary().ledger;
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!((ledger.delivered, ledger.pending), (2, 0), "{ledger:?}");
+        assert_eq!(ledger.failed, ledger.submitted - 2, "{ledger:?}");
     }
+}
+
+#[test]
+fn a_packet_of_another_codec_is_refused() {
+    let mut session = decoder(MockDecoder::default());
+    let error = session.submit(Packet { codec: Codec::Vp8, ..mock_packet(0) }).unwrap_err();
+    assert!(error.to_string().contains("opened for h264"), "{error}");
+    assert_eq!(session.summary().ledger.submitted, 0);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Decode sessions.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::books::SharedBooks;
 use super::layout::LayoutConverter;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
@@ -11,6 +10,7 @@ use crate::backend::{
     self, Backend, BackendKind, CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, Job,
     Receipt,
 };
+use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
@@ -75,13 +75,14 @@ pub struct DecodeSession {
 /// The end of a decode session that takes packets.
 pub struct DecodeInput {
     worker: worker::Input<Packet>,
-    books: Arc<Mutex<Books>>,
+    codec: Codec,
+    books: SharedBooks<Pending, Own>,
 }
 
 /// The end of a decode session that gives frames.
 pub struct DecodeOutput {
     worker: worker::Output<Frame>,
-    books: Arc<Mutex<Books>>,
+    books: SharedBooks<Pending, Own>,
     receipt: Receipt,
 }
 
@@ -119,18 +120,17 @@ impl DecodeSession {
             &dyn Fn() -> DecodeSink,
         ) -> Result<(Box<dyn DecoderBackend>, Receipt)>,
     ) -> Result<Self> {
-        let books = Arc::new(Mutex::new(Books::new(config)));
-        let work_books = Arc::clone(&books);
+        let books = SharedBooks::new(Own { config: config.clone(), bytes_in: 0, synthesised: 0 });
         let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let (backend, receipt) = open(config, &|| sink(Arc::clone(&work_books), outlet.clone()))?;
+            let (backend, receipt) = open(config, &|| sink(books.clone(), outlet.clone()))?;
             let converter =
                 LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
-            let report = sink(Arc::clone(&work_books), outlet.clone());
-            let books = Arc::clone(&work_books);
+            let report = sink(books.clone(), outlet);
+            let books = books.clone();
             Ok((DecodeWork { backend, books, converter, report, next_serial: 0 }, receipt))
         })?;
         Ok(Self {
-            input: DecodeInput { worker: input, books: Arc::clone(&books) },
+            input: DecodeInput { worker: input, codec: config.codec, books: books.clone() },
             output: DecodeOutput { worker: output, books, receipt },
         })
     }
@@ -138,7 +138,7 @@ impl DecodeSession {
     /// Hands a packet (one access unit) to the decoder; never waits.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// [`Error::InvalidInput`] when the packet is of another codec, or when the session has ended.
     pub fn submit(&mut self, packet: Packet) -> Result<Submit<Packet>> {
         self.input.submit(packet)
     }
@@ -202,11 +202,12 @@ impl DecodeInput {
     /// See [`DecodeSession::submit`].
     ///
     /// # Errors
-    /// When the session has ended.
+    /// As there.
     pub fn submit(&mut self, packet: Packet) -> Result<Submit<Packet>> {
+        self.check(&packet)?;
         let submitted = self.worker.submit(packet)?;
         if matches!(submitted, Submit::Accepted) {
-            lock(&self.books).ledger.submitted += 1;
+            self.books.lock().ledger.submitted += 1;
         }
         Ok(submitted)
     }
@@ -214,11 +215,22 @@ impl DecodeInput {
     /// Hands a packet over, waiting for room; another thread must be reaping.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// As [`DecodeSession::submit`].
     pub fn submit_blocking(&mut self, packet: Packet) -> Result<()> {
+        self.check(&packet)?;
         self.worker.submit_blocking(packet)?;
-        lock(&self.books).ledger.submitted += 1;
+        self.books.lock().ledger.submitted += 1;
         Ok(())
+    }
+
+    fn check(&self, packet: &Packet) -> Result<()> {
+        if packet.codec == self.codec {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "a packet of {}; the decoder was opened for {}",
+            packet.codec, self.codec
+        )))
     }
 
     /// See [`DecodeSession::flush`].
@@ -258,12 +270,12 @@ impl DecodeOutput {
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
-        let books = lock(&self.books);
+        let books = self.books.lock();
         DecodeSummary {
             receipt: self.receipt.clone(),
-            ledger: books.ledger.with_pending(),
-            bytes_in: books.bytes_in,
-            synthesised_timestamps: books.synthesised,
+            ledger: books.ledger(),
+            bytes_in: books.own.bytes_in,
+            synthesised_timestamps: books.own.synthesised,
             timing: books.timing,
             input_queue,
             output_queue,
@@ -277,71 +289,43 @@ struct Pending {
     duration: Option<u64>,
     keyframe: bool,
     discard: bool,
-    since: Instant,
 }
 
-/// The session's memory of what is inside, shared by worker, sink and both ends.
-struct Books {
+/// What a decode session counts of its own.
+struct Own {
     config: CommonDecodeConfig,
-    ledger: Ledger,
-    pending: BTreeMap<u64, Pending>,
     bytes_in: u64,
     synthesised: u64,
-    timing: SessionTiming,
-    fatal: Option<Error>,
 }
 
-fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
-    // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
-    books.lock().unwrap_or_else(PoisonError::into_inner)
+type Books = super::books::Books<Pending, Own>;
+
+/// The frame for a picture; `None` when it is not to be shown.
+fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
+    let (pending, since) = books.take(picture.serial)?;
+    if pending.discard {
+        books.ledger.drop_one(DISCARDED);
+        return None;
+    }
+    books.timing.note_latency(since.elapsed());
+    let (pts, duration) = match pending.pts {
+        Some(pts) => (pts, pending.duration),
+        None => (books.own.number(picture.frame_rate), Some(1)),
+    };
+    Some(Frame {
+        pts,
+        duration,
+        dimensions: picture.dimensions,
+        format: picture.format,
+        color: books.own.config.color.or(picture.color),
+        sample_aspect_ratio: picture.sample_aspect_ratio,
+        keyframe: picture.keyframe || pending.keyframe,
+        force_keyframe: false,
+        surface: picture.surface,
+    })
 }
 
-impl Books {
-    fn new(config: &CommonDecodeConfig) -> Self {
-        Self {
-            config: config.clone(),
-            ledger: Ledger::default(),
-            pending: BTreeMap::new(),
-            bytes_in: 0,
-            synthesised: 0,
-            timing: SessionTiming::default(),
-            fatal: None,
-        }
-    }
-
-    fn take(&mut self, serial: u64) -> Option<Pending> {
-        let pending = self.pending.remove(&serial);
-        if pending.is_none() {
-            self.ledger.unexpected += 1;
-        }
-        pending
-    }
-
-    /// The frame for a picture; `None` when it is not to be shown.
-    fn frame(&mut self, picture: DecodedPicture) -> Option<Frame> {
-        let pending = self.take(picture.serial)?;
-        if pending.discard {
-            self.ledger.drop_one(DISCARDED);
-            return None;
-        }
-        self.timing.note_latency(pending.since.elapsed());
-        let (pts, duration) = match pending.pts {
-            Some(pts) => (pts, pending.duration),
-            None => (self.number(picture.frame_rate), Some(1)),
-        };
-        Some(Frame {
-            pts,
-            duration,
-            dimensions: picture.dimensions,
-            format: picture.format,
-            color: self.config.color.or(picture.color),
-            sample_aspect_ratio: picture.sample_aspect_ratio,
-            keyframe: picture.keyframe || pending.keyframe,
-            force_keyframe: false,
-            surface: picture.surface,
-        })
-    }
-
+impl Own {
     fn number(&mut self, stated: Option<Rational>) -> Timestamp {
         let rate = self
             .config
@@ -356,46 +340,35 @@ impl Books {
 }
 
 /// Turns backend events into outcomes: restores time, applies the output mode, keeps the books.
-fn sink(books: Arc<Mutex<Books>>, outlet: Outlet<Frame>) -> DecodeSink {
-    let output = lock(&books).config.output;
+fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
+    let output = books.lock().own.config.output;
     Box::new(move |event| {
         let outcome = match event {
             DecodeEvent::Picture(picture) => {
-                let Some(frame) = lock(&books).frame(picture) else { return true };
-                match finish(frame, output) {
+                let Some(frame) = frame(&mut books.lock(), picture) else { return true };
+                let finished = finish(frame, output);
+                let ledger = &mut books.lock().ledger;
+                match finished {
                     Ok(frame) => {
-                        lock(&books).ledger.delivered += 1;
+                        ledger.delivered += 1;
                         Outcome::Item(frame)
                     }
                     Err(error) => {
-                        lock(&books).ledger.failed += 1;
+                        ledger.failed += 1;
                         Outcome::Lost(error)
                     }
                 }
             }
             DecodeEvent::NoPicture { serial, reason } => {
-                let mut books = lock(&books);
-                if books.take(serial).is_some() {
-                    books.ledger.drop_one(reason);
-                }
+                books.lock().dropped(serial, reason);
                 return true;
             }
-            DecodeEvent::Failed { serial, error } => {
-                let mut books = lock(&books);
-                if books.take(serial).is_some() {
-                    books.ledger.failed += 1;
-                }
-                if !error.is_recoverable() {
-                    books.fatal.get_or_insert(error);
-                    return false;
-                }
-                Outcome::Lost(error)
-            }
+            DecodeEvent::Failed { serial, error } => match books.lock().failed(serial, error) {
+                Some(error) => Outcome::Lost(error),
+                None => return false,
+            },
         };
-        let start = Instant::now();
-        let taken = outlet.send(outcome);
-        lock(&books).timing.blocked += start.elapsed();
-        taken
+        books.send(&outlet, outcome)
     })
 }
 
@@ -409,31 +382,10 @@ fn finish(frame: Frame, output: DecodeOutputMode) -> Result<Frame> {
 
 struct DecodeWork {
     backend: Box<dyn DecoderBackend>,
-    books: Arc<Mutex<Books>>,
+    books: SharedBooks<Pending, Own>,
     converter: LayoutConverter,
     report: DecodeSink,
     next_serial: u64,
-}
-
-impl DecodeWork {
-    /// Runs a backend call, charges its time and looks for a fatal event.
-    fn charge(&mut self, call: impl FnOnce(&mut (dyn DecoderBackend + 'static)) -> Result<()>) -> Result<()> {
-        let blocked_before = lock(&self.books).timing.blocked;
-        let start = Instant::now();
-        let done = call(self.backend.as_mut());
-        let elapsed = start.elapsed();
-        let mut books = lock(&self.books);
-        books.timing.charge(elapsed, blocked_before);
-        let done = match books.fatal.take() {
-            Some(fatal) => Err(fatal),
-            None => done,
-        };
-        if done.is_err() {
-            books.ledger.failed += books.pending.len() as u64;
-            books.pending.clear();
-        }
-        done
-    }
 }
 
 impl Work for DecodeWork {
@@ -443,33 +395,32 @@ impl Work for DecodeWork {
         let serial = self.next_serial;
         self.next_serial += 1;
         {
-            let mut books = lock(&self.books);
-            books.bytes_in += packet.data.len() as u64;
+            let mut books = self.books.lock();
+            books.own.bytes_in += packet.data.len() as u64;
             let pending = Pending {
                 pts: packet.pts,
                 duration: packet.duration,
                 keyframe: packet.keyframe,
                 discard: packet.discard,
-                since: Instant::now(),
             };
-            books.pending.insert(serial, pending);
+            books.enter(serial, pending);
         }
-        let packet = match self.converter.convert(packet) {
-            Ok(packet) => packet,
+        let Self { backend, books, converter, report, .. } = self;
+        books.charge(|| match converter.convert(packet) {
+            Ok(packet) => backend.submit(CodedUnit { serial, packet }),
             Err(error) => {
-                (self.report)(DecodeEvent::Failed { serial, error });
-                return self.charge(|_| Ok(()));
+                report(DecodeEvent::Failed { serial, error });
+                Ok(())
             }
-        };
-        self.charge(|backend| backend.submit(CodedUnit { serial, packet }))
+        })
     }
 
     fn flush(&mut self) -> Result<()> {
         self.converter.restart();
-        self.charge(|backend| backend.flush())
+        self.books.charge(|| self.backend.flush())
     }
 
-    fn abandon(&mut self, _packet: Packet) {
-        lock(&self.books).ledger.failed += 1;
+    fn end(&mut self) {
+        self.books.end();
     }
 }

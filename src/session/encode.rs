@@ -1,9 +1,8 @@
 //! Encode sessions.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::books::SharedBooks;
 use super::dts::DtsGenerator;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
@@ -11,6 +10,7 @@ use crate::backend::{
     self, Backend, BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, Job,
     Receipt,
 };
+use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -51,7 +51,7 @@ pub struct EncodeSession {
 /// The end of an encode session that takes frames.
 pub struct EncodeInput {
     worker: worker::Input<Frame>,
-    books: Arc<Mutex<Books>>,
+    books: SharedBooks<Pending, Own>,
     config: CommonEncodeConfig,
     last_pts: Option<Timestamp>,
 }
@@ -59,7 +59,7 @@ pub struct EncodeInput {
 /// The end of an encode session that gives packets.
 pub struct EncodeOutput {
     worker: worker::Output<Packet>,
-    books: Arc<Mutex<Books>>,
+    books: SharedBooks<Pending, Own>,
     receipt: Receipt,
 }
 
@@ -108,19 +108,24 @@ impl EncodeSession {
             &dyn Fn() -> EncodeSink,
         ) -> Result<(Box<dyn EncoderBackend>, Receipt)>,
     ) -> Result<Self> {
-        let books = Arc::new(Mutex::new(Books::new(&config)));
-        let work_books = Arc::clone(&books);
+        let books = SharedBooks::new(Own {
+            codec: config.codec,
+            layout: BitstreamLayout::elementary(config.codec),
+            dts: DtsGenerator::new(0, config.frame_rate),
+            bytes_out: 0,
+            keyframes: 0,
+        });
         let (input, output, receipt) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let (backend, receipt) = open(&config, &|| sink(Arc::clone(&work_books), outlet.clone()))?;
+            let (backend, receipt) = open(&config, &|| sink(books.clone(), outlet.clone()))?;
             {
-                let mut books = lock(&work_books);
-                books.layout = backend.output_layout();
-                books.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
+                let own = &mut books.lock().own;
+                own.layout = backend.output_layout();
+                own.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
             }
-            Ok((EncodeWork { backend, books: Arc::clone(&work_books), next_serial: 0 }, receipt))
+            Ok((EncodeWork { backend, books: books.clone(), next_serial: 0 }, receipt))
         })?;
         Ok(Self {
-            input: EncodeInput { worker: input, books: Arc::clone(&books), config, last_pts: None },
+            input: EncodeInput { worker: input, books: books.clone(), config, last_pts: None },
             output: EncodeOutput { worker: output, books, receipt },
         })
     }
@@ -226,7 +231,7 @@ impl EncodeInput {
 
     fn accepted(&mut self, pts: Timestamp) {
         self.last_pts = Some(pts);
-        lock(&self.books).ledger.submitted += 1;
+        self.books.lock().ledger.submitted += 1;
     }
 
     fn check(&self, mut frame: Frame) -> Result<Frame> {
@@ -282,12 +287,12 @@ impl EncodeOutput {
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
-        let books = lock(&self.books);
+        let books = self.books.lock();
         EncodeSummary {
             receipt: self.receipt.clone(),
-            ledger: books.ledger.with_pending(),
-            bytes_out: books.bytes_out,
-            keyframes: books.keyframes,
+            ledger: books.ledger(),
+            bytes_out: books.own.bytes_out,
+            keyframes: books.own.keyframes,
             timing: books.timing,
             input_queue,
             output_queue,
@@ -299,131 +304,70 @@ impl EncodeOutput {
 struct Pending {
     pts: Timestamp,
     duration: Option<u64>,
-    since: Instant,
 }
 
-struct Books {
-    config: CommonEncodeConfig,
+/// What an encode session counts of its own.
+struct Own {
+    codec: Codec,
     layout: BitstreamLayout,
-    ledger: Ledger,
-    pending: BTreeMap<u64, Pending>,
     dts: DtsGenerator,
     bytes_out: u64,
     keyframes: u64,
-    timing: SessionTiming,
-    fatal: Option<Error>,
 }
 
-fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
-    // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
-    books.lock().unwrap_or_else(PoisonError::into_inner)
-}
+type Books = super::books::Books<Pending, Own>;
 
-impl Books {
-    fn new(config: &CommonEncodeConfig) -> Self {
-        Self {
-            config: config.clone(),
-            layout: BitstreamLayout::elementary(config.codec),
-            ledger: Ledger::default(),
-            pending: BTreeMap::new(),
-            dts: DtsGenerator::new(0, config.frame_rate),
-            bytes_out: 0,
-            keyframes: 0,
-            timing: SessionTiming::default(),
-            fatal: None,
-        }
-    }
-
-    fn take(&mut self, serial: u64) -> Option<Pending> {
-        let pending = self.pending.remove(&serial);
-        if pending.is_none() {
-            self.ledger.unexpected += 1;
-        }
-        pending
-    }
-
-    fn packet(&mut self, unit: EncodedUnit) -> Option<Packet> {
-        let pending = self.take(unit.serial)?;
-        self.timing.note_latency(pending.since.elapsed());
-        self.ledger.delivered += 1;
-        self.bytes_out += unit.data.len() as u64;
-        self.keyframes += u64::from(unit.keyframe);
-        Some(Packet {
-            codec: self.config.codec,
-            layout: self.layout,
-            data: unit.data,
-            pts: Some(pending.pts),
-            dts: Some(self.dts.next(pending.pts)),
-            duration: pending.duration,
-            keyframe: unit.keyframe,
-            discard: false,
-            picture_type: unit.picture_type,
-            generation: 0,
-        })
-    }
+fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
+    let (pending, since) = books.take(unit.serial)?;
+    books.timing.note_latency(since.elapsed());
+    books.ledger.delivered += 1;
+    books.own.bytes_out += unit.data.len() as u64;
+    books.own.keyframes += u64::from(unit.keyframe);
+    Some(Packet {
+        codec: books.own.codec,
+        layout: books.own.layout,
+        data: unit.data,
+        pts: Some(pending.pts),
+        dts: Some(books.own.dts.next(pending.pts)),
+        duration: pending.duration,
+        keyframe: unit.keyframe,
+        discard: false,
+        picture_type: unit.picture_type,
+        generation: 0,
+    })
 }
 
 /// Turns backend events into outcomes: restores time, keeps the books.
-fn sink(books: Arc<Mutex<Books>>, outlet: Outlet<Packet>) -> EncodeSink {
+fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink {
     Box::new(move |event| {
         let outcome = match event {
-            EncodeEvent::Unit(unit) => match lock(&books).packet(unit) {
+            EncodeEvent::Unit(unit) => match packet(&mut books.lock(), unit) {
                 Some(packet) => Outcome::Item(packet),
                 None => return true,
             },
             EncodeEvent::Dropped { serial, reason } => {
-                let mut books = lock(&books);
-                if books.take(serial).is_some() {
-                    books.dts.abandoned(serial);
-                    books.ledger.drop_one(reason);
-                }
+                let mut books = books.lock();
+                books.own.dts.abandoned(serial);
+                books.dropped(serial, reason);
                 return true;
             }
             EncodeEvent::Failed { serial, error } => {
-                let mut books = lock(&books);
-                if books.take(serial).is_some() {
-                    books.dts.abandoned(serial);
-                    books.ledger.failed += 1;
+                let mut books = books.lock();
+                books.own.dts.abandoned(serial);
+                match books.failed(serial, error) {
+                    Some(error) => Outcome::Lost(error),
+                    None => return false,
                 }
-                if !error.is_recoverable() {
-                    books.fatal.get_or_insert(error);
-                    return false;
-                }
-                Outcome::Lost(error)
             }
         };
-        let start = Instant::now();
-        let taken = outlet.send(outcome);
-        lock(&books).timing.blocked += start.elapsed();
-        taken
+        books.send(&outlet, outcome)
     })
 }
 
 struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
-    books: Arc<Mutex<Books>>,
+    books: SharedBooks<Pending, Own>,
     next_serial: u64,
-}
-
-impl EncodeWork {
-    /// Runs a backend call, charges its time and looks for a fatal event.
-    fn charge(&mut self, call: impl FnOnce(&mut (dyn EncoderBackend + 'static)) -> Result<()>) -> Result<()> {
-        let blocked_before = lock(&self.books).timing.blocked;
-        let start = Instant::now();
-        let done = call(self.backend.as_mut());
-        let elapsed = start.elapsed();
-        let mut books = lock(&self.books);
-        books.timing.charge(elapsed, blocked_before);
-        let done = match books.fatal.take() {
-            Some(fatal) => Err(fatal),
-            None => done,
-        };
-        if done.is_err() {
-            books.ledger.failed += books.pending.len() as u64;
-            books.pending.clear();
-        }
-        done
-    }
 }
 
 impl Work for EncodeWork {
@@ -433,19 +377,18 @@ impl Work for EncodeWork {
         let serial = self.next_serial;
         self.next_serial += 1;
         {
-            let mut books = lock(&self.books);
-            let pending = Pending { pts: frame.pts, duration: frame.duration, since: Instant::now() };
-            books.pending.insert(serial, pending);
-            books.dts.submitted(serial, frame.pts);
+            let mut books = self.books.lock();
+            books.own.dts.submitted(serial, frame.pts);
+            books.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
         }
-        self.charge(|backend| backend.submit(EncodeUnit { serial, frame }))
+        self.books.charge(|| self.backend.submit(EncodeUnit { serial, frame }))
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.charge(|backend| backend.flush())
+        self.books.charge(|| self.backend.flush())
     }
 
-    fn abandon(&mut self, _frame: Frame) {
-        lock(&self.books).ledger.failed += 1;
+    fn end(&mut self) {
+        self.books.end();
     }
 }

@@ -31,13 +31,14 @@ impl Ledger {
             && self.unexpected == 0
     }
 
-    /// The books with `pending` filled in. The worker may settle a unit before the submitting thread has
-    /// counted it; such a unit counts as submitted.
-    pub(crate) fn with_pending(&self) -> Self {
+    /// The books with the units that have no outcome yet: pending, or lost once the session has `ended`. The
+    /// worker may settle a unit before the submitting thread has counted it; such a unit counts as submitted.
+    pub(crate) fn closed(&self, ended: bool) -> Self {
         let mut ledger = self.clone();
         let settled = ledger.delivered + ledger.dropped_total() + ledger.failed;
         ledger.submitted = ledger.submitted.max(settled);
-        ledger.pending = ledger.submitted - settled;
+        let open = ledger.submitted - settled;
+        *(if ended { &mut ledger.failed } else { &mut ledger.pending }) += open;
         ledger
     }
 

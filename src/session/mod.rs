@@ -7,6 +7,7 @@
 //! Single-threaded use interleaves `submit` and `try_reap`. A pipeline takes the two ends apart
 //! ([`DecodeSession::split`], [`EncodeSession::split`]) and puts each on a thread of its own.
 
+mod books;
 mod decode;
 mod dts;
 mod encode;

@@ -33,8 +33,8 @@ pub(crate) trait Work: Send + 'static {
 
     fn flush(&mut self) -> Result<()>;
 
-    /// A unit that will not be worked on because the session has ended.
-    fn abandon(&mut self, input: Self::Input);
+    /// The session has ended by an error or a panic: what is inside, or still comes in, is lost.
+    fn end(&mut self);
 }
 
 /// Where the work's results go. Cheap to clone.
@@ -125,11 +125,7 @@ fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, out
             Ok(()) if is_flush => outlet.mark(Outcome::Flushed),
             Ok(()) => {}
             Err(error) => {
-                while let Received::Item(command) = commands.try_recv() {
-                    if let Command::Unit(unit) = command {
-                        work.abandon(unit);
-                    }
-                }
+                work.end();
                 outlet.mark(Outcome::Ended(error));
                 return;
             }

@@ -1,0 +1,111 @@
+//! What a session remembers of the units inside it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::worker::{Outcome, Outlet};
+use super::{Ledger, SessionTiming};
+use crate::error::{Error, Result};
+
+/// The books of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
+/// counts besides.
+pub(super) struct Books<P, S> {
+    pub(super) ledger: Ledger,
+    pub(super) timing: SessionTiming,
+    pub(super) own: S,
+    pending: BTreeMap<u64, (P, Instant)>,
+    fatal: Option<Error>,
+    ended: bool,
+}
+
+impl<P, S> Books<P, S> {
+    /// The ledger as it stands.
+    pub(super) fn ledger(&self) -> Ledger {
+        self.ledger.closed(self.ended)
+    }
+
+    /// The unit is on its way into the backend.
+    pub(super) fn enter(&mut self, serial: u64, unit: P) {
+        self.pending.insert(serial, (unit, Instant::now()));
+    }
+
+    /// What was kept for the unit that the backend answers, and when it went in.
+    pub(super) fn take(&mut self, serial: u64) -> Option<(P, Instant)> {
+        let pending = self.pending.remove(&serial);
+        if pending.is_none() {
+            self.ledger.unexpected += 1;
+        }
+        pending
+    }
+
+    /// The unit rightly gives nothing.
+    pub(super) fn dropped(&mut self, serial: u64, reason: &'static str) {
+        if self.take(serial).is_some() {
+            self.ledger.drop_one(reason);
+        }
+    }
+
+    /// The unit is lost. `None`: the session is over, and the error is kept for the worker to tell.
+    pub(super) fn failed(&mut self, serial: u64, error: Error) -> Option<Error> {
+        if self.take(serial).is_some() {
+            self.ledger.failed += 1;
+        }
+        if error.is_recoverable() {
+            return Some(error);
+        }
+        self.fatal.get_or_insert(error);
+        None
+    }
+}
+
+/// The books as the worker, the backend's sink and both ends of the session share them.
+pub(super) struct SharedBooks<P, S>(Arc<Mutex<Books<P, S>>>);
+
+impl<P, S> Clone for SharedBooks<P, S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P, S> SharedBooks<P, S> {
+    pub(super) fn new(own: S) -> Self {
+        Self(Arc::new(Mutex::new(Books {
+            ledger: Ledger::default(),
+            timing: SessionTiming::default(),
+            own,
+            pending: BTreeMap::new(),
+            fatal: None,
+            ended: false,
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Books<P, S>> {
+        // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a backend call and charges its time. A fatal event that came meanwhile is the call's error.
+    pub(super) fn charge(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
+        let blocked_before = self.lock().timing.blocked;
+        let start = Instant::now();
+        let done = call();
+        let elapsed = start.elapsed();
+        let mut books = self.lock();
+        books.timing.charge(elapsed, blocked_before);
+        books.fatal.take().map_or(done, Err)
+    }
+
+    /// Sends an outcome on, charging the wait for room; `false` once nobody will take it.
+    pub(super) fn send<O>(&self, outlet: &Outlet<O>, outcome: Outcome<O>) -> bool {
+        let start = Instant::now();
+        let taken = outlet.send(outcome);
+        self.lock().timing.blocked += start.elapsed();
+        taken
+    }
+
+    /// Nothing will come out any more.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+    }
+}
