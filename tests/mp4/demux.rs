@@ -175,7 +175,7 @@ fn an_edit_that_starts_between_pictures_keeps_their_distance_to_zero() {
 }
 
 #[test]
-fn pcm_in_quicktime_is_read_frame_by_frame() {
+fn pcm_in_quicktime_is_read_in_groups_of_frames() {
     let Some((dir, path)) =
         make(&format!("{PICTURE} {SOUND} -c:v libx264 -c:a pcm_s16le"), "a.mov", "libx264")
     else {
@@ -186,9 +186,11 @@ fn pcm_in_quicktime_is_read_frame_by_frame() {
     let mut demuxer = open(&path);
     let track = demuxer.tracks()[1].clone();
     assert_eq!((track.kind, track.codec_name.as_str()), (TrackKind::Audio, "sowt"));
+    compare(&path, exactly);
     demuxer.select_tracks(&[track.id]);
     let samples = read_all(&mut demuxer);
-    assert_eq!(samples.len(), 3 * 44_100);
+    assert!(samples.len() < 200, "{} samples", samples.len());
+    assert_eq!(samples.iter().map(|sample| sample.duration.unwrap()).sum::<u64>(), 3 * 44_100);
     let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.data.to_vec()).collect();
     assert!(bytes == std::fs::read(raw).unwrap(), "PCM differs");
 }

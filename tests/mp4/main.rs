@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod demux;
+mod fragmented;
 mod hostile;
+mod layouts;
 mod mux;
 mod remux;
 mod support;
+mod tracks;

@@ -180,3 +180,69 @@ pub(crate) fn complaints(path: &Path) -> String {
     let output = Command::new("ffmpeg").args(args).output().unwrap();
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// The whole boxes in these bytes.
+pub(crate) fn boxes(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while bytes.len() >= 8 {
+        let len = match u32::from_be_bytes(bytes[..4].try_into().unwrap()) {
+            0 => bytes.len(),
+            1 => u64::from_be_bytes(bytes[8..16].try_into().unwrap()) as usize,
+            len => len as usize,
+        };
+        let (one, rest) = bytes.split_at(len);
+        found.push(one);
+        bytes = rest;
+    }
+    found
+}
+
+/// A box around a payload.
+pub(crate) fn make_box(kind: &[u8], payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u32 + 8).to_be_bytes(), kind, payload].concat()
+}
+
+/// Big-endian words.
+pub(crate) fn words(values: &[u32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_be_bytes()).collect()
+}
+
+/// Replaces every box at the end of this path (types joined by `/`) by what `change` makes of it, and corrects the
+/// sizes around it. Offsets in tables are not touched: edit what lies behind the media data.
+pub(crate) fn edit(bytes: &[u8], path: &str, change: &mut dyn FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let (kind, rest) = path.split_once('/').map_or((path, None), |(kind, rest)| (kind, Some(rest)));
+    let mut out = Vec::new();
+    for one in boxes(bytes) {
+        match rest {
+            _ if one[4..8] != *kind.as_bytes() => out.extend(one),
+            Some(rest) => out.extend(make_box(&one[4..8], &edit(&one[8..], rest, change))),
+            None => out.extend(change(one)),
+        }
+    }
+    out
+}
+
+/// The first box at the end of this path.
+pub(crate) fn find(bytes: &[u8], path: &str) -> Option<Vec<u8>> {
+    let mut found = None;
+    edit(bytes, path, &mut |one| {
+        found.get_or_insert_with(|| one.to_vec());
+        one.to_vec()
+    });
+    found
+}
+
+pub(crate) fn open_bytes(bytes: &[u8]) -> Mp4Demuxer {
+    Mp4Demuxer::open(std::io::Cursor::new(bytes.to_vec()), PathBuf::from("crafted.mp4")).unwrap()
+}
+
+/// Copies every track of `demuxer` into `muxer`.
+pub(crate) fn copy_all(demuxer: &mut Mp4Demuxer, muxer: &mut dyn Muxer) {
+    let ids: Vec<(TrackId, TrackId)> =
+        demuxer.tracks().iter().map(|track| (track.id, muxer.add_track(track).unwrap())).collect();
+    while let Some(mut sample) = demuxer.next_sample().unwrap() {
+        sample.track = ids.iter().find(|(old, _)| *old == sample.track).unwrap().1;
+        muxer.write_sample(&sample).unwrap();
+    }
+    muxer.finish().unwrap();
+}

@@ -51,6 +51,7 @@ impl Boxes {
     }
 
     /// Big-endian 32 bits each.
+    #[allow(clippy::unnecessary_wraps, reason = "the body of a box is a fallible closure")]
     pub(super) fn words(&mut self, words: &[u32]) -> Result<()> {
         self.0.extend(words.iter().flat_map(|word| word.to_be_bytes()));
         Ok(())

@@ -243,12 +243,15 @@ impl Fragmented {
     }
 }
 
+/// One value of a sample in a `trun` box.
+type Field = fn(&Line) -> u32;
+
 impl Part {
     /// The boxes of one track; what all samples share is said once.
     fn traf(&self, out: &mut Boxes, data_at: u32) -> Result<()> {
         let Some(first) = self.lines.first() else { return Ok(()) };
-        let differs = |field: fn(&Line) -> u32| self.lines.iter().any(|line| field(line) != field(first));
-        let fields: [(u32, fn(&Line) -> u32); 4] = [
+        let differs = |field: Field| self.lines.iter().any(|line| field(line) != field(first));
+        let fields: [(u32, Field); 4] = [
             (0x100, |line| line.duration),
             (0x200, |line| line.size),
             (0x400, |line| line.flags),

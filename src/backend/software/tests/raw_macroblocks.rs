@@ -75,7 +75,7 @@ struct Bits {
 impl Bits {
     fn u(&mut self, bits: u32, value: u32) {
         for i in (0..bits).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.last_mut().unwrap();
@@ -95,7 +95,7 @@ impl Bits {
     }
 
     fn align(&mut self) {
-        while self.used % 8 != 0 {
+        while !self.used.is_multiple_of(8) {
             self.u(1, 0);
         }
     }
