@@ -121,6 +121,32 @@ fn metadata_only_copies_no_sample() {
     assert!(outcome.pictures[0].keyframe && !outcome.pictures[1].keyframe);
 }
 
+/// A picture that lacks a slice, the first, one in the middle or the last, is a failure and not a picture.
+#[test]
+fn a_lost_slice_is_a_failure() {
+    for arguments in [
+        "-c:v libx264 -pix_fmt yuv420p -bf 0 -x264-params slices=4",
+        "-c:v libx264 -pix_fmt yuv420p -bf 0 -x264-params slices=4:constrained-intra=1",
+        "-c:v libx264 -pix_fmt yuv420p10le -bf 0 -x264-params slices=4:cabac=0",
+        "-c:v libx264 -pix_fmt yuv420p -bf 0 -flags +ildct+ilme -x264-params slices=4",
+    ] {
+        let Some(stream) = encode(Codec::H264, "176x160", arguments) else { return };
+        let units = nal_access_units(Codec::H264, &stream);
+        for lost in 0..4 {
+            let mut units = units.clone();
+            let slices = nal_units(&units[5]).filter(|nal| nal[0] & 0x1f == 1);
+            let kept = slices.enumerate().filter(|(i, _)| *i != lost).map(|(_, nal)| nal);
+            units[5] = kept.flat_map(|nal| [&[0, 0, 0, 1], nal].concat()).collect::<Vec<u8>>().into();
+            let outcome = decode(&CommonDecodeConfig::new(Codec::H264), &units);
+            assert!(
+                outcome.pictures.iter().all(|p| p.serial != 5),
+                "{arguments}: delivered without slice {lost}"
+            );
+            assert!(outcome.pictures.iter().any(|p| p.serial == 4), "{arguments}: {lost}");
+        }
+    }
+}
+
 /// Every unit is answered exactly once, whatever the bytes are (`Bench::finish` counts), and the decoder
 /// still works afterwards.
 #[test]

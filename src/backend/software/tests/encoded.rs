@@ -171,6 +171,7 @@ fn progressive_h264_420_is_exact() {
                 "178x146",
                 "-pix_fmt yuv420p -vf fade=in:0:20 -bf 3 -x264-params weightp=2",
             ),
+            case("raw macroblocks", "176x144", "-pix_fmt yuv420p -qp 1 -tune psnr -bf 0 -vf noise=alls=100"),
             case("qp 1, macroblocks without coding", "176x144", "-pix_fmt yuv420p -qp 1 -bf 2"),
             case("chroma offset", "176x144", "-pix_fmt yuv420p -x264-params chroma-qp-offset=6"),
             case("custom matrices", "176x144", "-pix_fmt yuv420p -x264-params cqm=jvt"),

@@ -24,6 +24,8 @@ struct Stream {
     alpha_offset_div2: i32,
     /// Every macroblock raw, instead of about one in three.
     all_raw: bool,
+    /// B pictures are shown after all pictures that they refer to.
+    late_b: bool,
     /// B pictures have raw macroblocks, too.
     raw_in_b: bool,
     /// Macroblocks from one slice to the next; 0: one slice.
@@ -52,6 +54,7 @@ const PLAIN: Stream = Stream {
     quantiser: 40,
     alpha_offset_div2: 0,
     all_raw: false,
+    late_b: false,
     raw_in_b: true,
     slice: 0,
     disable_idc: 0,
@@ -141,15 +144,15 @@ impl Stream {
                 (frame_num, order, idr) = (0, 0, idr + 1);
             } else {
                 frame_num += u32::from(reference_before);
-                order += if kind == b'B' { 0 } else { 4 };
+                order += if kind == b'B' && !self.late_b { 0 } else { 4 };
             }
             reference_before = kind != b'B';
             let fields = if self.structure == Structure::Fields { 2 } else { 1 };
             for field in 0..fields {
                 // The second field of an IDR picture is no IDR picture.
                 let kind = if kind == b'I' && field == 1 { b'P' } else { kind };
-                // B pictures are shown before the picture they follow.
-                let pictures = (i as u32, frame_num, idr, order - if kind == b'B' { 2 } else { 0 });
+                let early = kind == b'B' && !self.late_b;
+                let pictures = (i as u32, frame_num, idr, order - if early { 2 } else { 0 });
                 self.picture(kind, pictures, field, &mut random, &mut out);
             }
         }
@@ -406,6 +409,7 @@ fn raw_macroblocks_in_i_and_p_frames_are_exact() {
         Stream { name: "chroma offset", second_chroma_offset: -5, ..PLAIN },
         Stream { name: "cropped", crop: 14, ..PLAIN },
         Stream { name: "B without", pictures: "IPBPIPB", quantiser: 12, raw_in_b: false, ..PLAIN },
+        Stream { name: "late B", pictures: "IPBPIPB", quantiser: 12, raw_in_b: false, late_b: true, ..PLAIN },
         Stream { name: "unreferenced", pictures: "IPIPPIIIPP", ..PLAIN },
     ];
     let wrong: Vec<String> = streams

@@ -12,6 +12,7 @@ mod unit;
 
 use bytes::Bytes;
 
+use self::route::History;
 use self::sequence::{Coded, Sequence};
 use self::unit::{Sets, Unit};
 use super::facts::FactsTimeline;
@@ -31,7 +32,7 @@ pub(super) struct H264Decoder {
     sets: Sets,
     poc: PocDecoder,
     period: u64,
-    prev_ref_frame_num: Option<u32>,
+    history: History,
     sequence: Option<Sequence>,
     /// A picture was refused: nothing that may refer to it is decoded.
     refused: bool,
@@ -60,7 +61,7 @@ impl H264Decoder {
             sets,
             poc: PocDecoder::new(),
             period: 0,
-            prev_ref_frame_num: None,
+            history: History::default(),
             sequence: None,
             refused: false,
         })
@@ -94,9 +95,9 @@ impl H264Decoder {
             }
             self.end_sequence();
         }
-        let route = route::of_picture(&sps, &unit.slices, self.prev_ref_frame_num)?;
-        let raw_is_exact = route::raw_is_exact(&sps, &unit.slices, self.prev_ref_frame_num);
         let order = self.poc.next_picture(&sps, first);
+        let route = route::of_picture(&sps, &unit.slices, &self.history, order.count())?;
+        let raw_is_exact = route::raw_is_exact(&sps, &unit.slices, &self.history);
         if new_sequence {
             let mut sequence = Sequence::start(&sps, route, reorder::depth(&sps, &self.config))?;
             sequence.open_start = (!unit.is_idr()).then_some(order.key());
@@ -104,10 +105,7 @@ impl H264Decoder {
             self.facts.set(serial, facts(&sps));
         }
         self.period = order.period;
-        if first.identity.nal_ref_idc != 0 {
-            let reset = first.unmarks_all();
-            self.prev_ref_frame_num = Some(if reset { 0 } else { first.identity.frame_num });
-        }
+        self.history.push(&sps, first, order.count());
         let Some(sequence) = self.sequence.as_mut() else { return Ok(()) };
         if sequence.open_start.is_some_and(|(period, count)| order.period == period && order.count() < count)
         {
@@ -127,6 +125,7 @@ impl H264Decoder {
             key: order.key(),
             data: data.into(),
             idr: unit.is_idr(),
+            slicing: unit.slices.iter().map(|(s, _)| (s.identity.bottom_field, s.identity.first_mb)).collect(),
             hazards: route::raw_hazards(&unit.slices),
             route,
             raw_is_exact,
@@ -159,7 +158,7 @@ impl H264Decoder {
         self.deliver(finished);
         self.deliver_reordered(u64::MAX);
         self.sequence = None;
-        self.prev_ref_frame_num = None;
+        self.history = History::default();
         if let Some(error) = lost {
             let words = error.to_string();
             self.output.fail_all(|| Error::corrupt(words.clone()));

@@ -4,6 +4,8 @@
 //! exact around raw macroblocks, where the others are not, but not with B slices; what none was shown to
 //! decode exactly is refused by name. `docs/decode-support.md` lists the evidence.
 
+use std::collections::VecDeque;
+
 use crate::bitstream::h264::{MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps};
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, PixelFormat};
@@ -66,15 +68,45 @@ pub(super) fn of_sequence(sps: &Sps) -> Result<Route> {
     Ok(if fast { Route::Fast } else { Route::Exact })
 }
 
-/// The library for one picture, by the headers of its slices (redundant ones left out). `prev_ref_frame_num`
-/// is `frame_num` of the reference picture before, where known.
+/// The reference pictures before a picture, as far as headers tell.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// `frame_num` of the one before.
+    frame_num: Option<u32>,
+    /// Order counts of those that a sliding window keeps.
+    orders: VecDeque<i32>,
+}
+
+impl History {
+    /// Notes a picture with its order count.
+    pub(super) fn push(&mut self, sps: &Sps, first: &SliceHeader, order: i32) {
+        if first.identity.is_idr() {
+            *self = Self::default();
+        }
+        if first.identity.nal_ref_idc == 0 {
+            return;
+        }
+        if first.unmarks_all() {
+            self.orders.clear();
+        }
+        self.frame_num = Some(if first.unmarks_all() { 0 } else { first.identity.frame_num });
+        self.orders.push_back(order);
+        if self.orders.len() > usize::from(sps.max_num_ref_frames) {
+            self.orders.pop_front();
+        }
+    }
+}
+
+/// The library for one picture with order count `order`, by the headers of its slices (redundant ones left
+/// out).
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the name of what stands in the way.
 pub(super) fn of_picture(
     sps: &Sps,
     slices: &[(SliceHeader, Pps)],
-    prev_ref_frame_num: Option<u32>,
+    history: &History,
+    order: i32,
 ) -> Result<Route> {
     let mut route = of_sequence(sps)?;
     let Some((first, first_pps)) = slices.first() else { return Ok(route) };
@@ -100,6 +132,8 @@ pub(super) fn of_picture(
         let exact_only = pps.constrained_intra_pred
             || pps.chroma_qp_index_offset[0] != pps.chroma_qp_index_offset[1]
             || (b && pps.weighted_bipred_idc == 1)
+            // It compares the lists, which are then the same (8.2.4.2.3), after cutting them to length.
+            || (b && !history.orders.iter().any(|reference| *reference > order))
             // The fast library keeps these per picture, not per slice.
             || b != (first.identity.slice_type == SliceType::B)
             || slice.deblocking != first.deblocking
@@ -115,17 +149,18 @@ pub(super) fn of_picture(
         route = Route::Exact;
     }
     // It lets frames inferred for gaps into the lists of B slices.
-    if sps.gaps_in_frame_num_allowed && follows_gap(sps, first, prev_ref_frame_num) {
+    if sps.gaps_in_frame_num_allowed && follows_gap(sps, first, history) {
         route = Route::Exact;
     }
     Ok(route)
 }
 
 /// Whether frames were left out before this picture (7.4.3, `frame_num`).
-fn follows_gap(sps: &Sps, first: &SliceHeader, prev_ref_frame_num: Option<u32>) -> bool {
+fn follows_gap(sps: &Sps, first: &SliceHeader, history: &History) -> bool {
     let id = &first.identity;
     !id.is_idr()
-        && prev_ref_frame_num
+        && history
+            .frame_num
             .is_some_and(|prev| id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num())
 }
 
@@ -152,7 +187,7 @@ const OPENH264_MAX_MBS: u32 = 36_864;
 pub(super) fn raw_is_exact(
     sps: &Sps,
     slices: &[(SliceHeader, Pps)],
-    prev_ref_frame_num: Option<u32>,
+    history: &History,
 ) -> bool {
     let squared = |side: u32| u64::from(side) * u64::from(side);
     let (width, height) = (sps.width_in_mbs, sps.height_in_map_units);
@@ -167,7 +202,7 @@ pub(super) fn raw_is_exact(
                 // It filters the chroma of raw macroblocks with 0 instead of the value for QP 0 and the offset.
                 && pps.chroma_qp_index_offset.iter().all(|offset| *offset <= 0)
         })
-        && slices.first().is_some_and(|(first, _)| !follows_gap(sps, first, prev_ref_frame_num))
+        && slices.first().is_some_and(|(first, _)| !follows_gap(sps, first, history))
 }
 
 /// The error for raw macroblocks where the filter is on and openh264 cannot help.

@@ -31,6 +31,8 @@ pub(super) struct Sequence {
     reorder: Reorder<Finished>,
     survey: Survey,
     replay: Replay,
+    /// Where the slices of the last picture began that was known to be whole.
+    slicing: Vec<(bool, u32)>,
     /// openh264 would have decoded all since the IDR picture exactly.
     raw_is_exact: bool,
     /// Started at a picture that is no IDR picture: pictures of this period below the order count refer to
@@ -53,6 +55,8 @@ pub(super) struct Coded {
     /// Slices after start codes, parameter sets before them where they are new.
     pub(super) data: Bytes,
     pub(super) idr: bool,
+    /// Field parity and first macroblock of each slice.
+    pub(super) slicing: Vec<(bool, u32)>,
     pub(super) hazards: RawHazards,
     pub(super) route: Route,
     pub(super) raw_is_exact: bool,
@@ -106,6 +110,7 @@ impl Sequence {
             reorder: Reorder::new(depth),
             survey: Survey::new(),
             replay: Replay::default(),
+            slicing: Vec::new(),
             raw_is_exact: false,
             open_start: None,
         })
@@ -127,6 +132,12 @@ impl Sequence {
             self.begin()?;
         }
         self.survey.learn(&unit.data)?;
+        // A lost slice leaves another slicing behind, and the libraries do not notice one in the middle. Most
+        // encoders slice all pictures in the same way, so that few pictures need the full reading.
+        if unit.slicing.len() > 1 && unit.slicing != self.slicing {
+            self.survey.expect_whole(&unit.data, &self.sps)?;
+            self.slicing.clone_from(&unit.slicing);
+        }
         self.raw_is_exact &= unit.raw_is_exact;
         if self.raw_is_exact || matches!(self.codec, Codec::Fast(_)) {
             self.replay.push(unit);

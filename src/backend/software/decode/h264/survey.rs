@@ -78,6 +78,18 @@ impl Survey {
         if !nal_units(unit).any(|nal| nal.len() > raw_macroblock_bytes(sps)) {
             return Ok(Raw::None);
         }
+        Ok(self.read_whole(unit, sps)?.raw())
+    }
+
+    /// Reads the slices of `unit`.
+    ///
+    /// # Errors
+    /// [`Error::CorruptStream`] when a slice cannot be read to its end or macroblocks are missing.
+    pub(super) fn expect_whole(&mut self, unit: &[u8], sps: &Sps) -> Result<()> {
+        self.read_whole(unit, sps).map(|_| ())
+    }
+
+    fn read_whole(&mut self, unit: &[u8], sps: &Sps) -> Result<Findings> {
         let findings = self.read(unit)?;
         let frame = u64::from(sps.width_in_mbs) * u64::from(sps.frame_height_in_mbs());
         // An access unit can be a single field.
@@ -88,7 +100,7 @@ impl Survey {
                 findings.macroblocks
             )));
         }
-        Ok(findings.raw())
+        Ok(findings)
     }
 
     fn read(&mut self, unit: &[u8]) -> Result<Findings> {
