@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use video_hw::Error;
-use video_hw::container::mp4::{Mp4FragmentMuxer, Mp4MuxOptions};
 use video_hw::container::Muxer;
+use video_hw::container::mp4::{Mp4FragmentMuxer, Mp4MuxOptions};
 
 use crate::mux::{opaque_sample, opaque_track};
 use crate::support::*;
