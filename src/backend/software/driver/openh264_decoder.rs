@@ -165,7 +165,9 @@ impl Decoder {
                 handed_out += usize::from(self.hand_out(&info, out)?);
             }
             if state != 0 {
-                return Err(Error::corrupt(format!("openh264 could not decode the picture (state {state:#x})")));
+                return Err(Error::corrupt(format!(
+                    "openh264 could not decode the picture (state {state:#x})"
+                )));
             }
         }
         // A picture that lacks macroblocks is no error to it: it waits for more slices.

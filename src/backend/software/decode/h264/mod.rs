@@ -125,7 +125,11 @@ impl H264Decoder {
             key: order.key(),
             data: data.into(),
             idr: unit.is_idr(),
-            slicing: unit.slices.iter().map(|(s, _)| (s.identity.bottom_field, s.identity.first_mb)).collect(),
+            slicing: unit
+                .slices
+                .iter()
+                .map(|(s, _)| (s.identity.bottom_field, s.identity.first_mb))
+                .collect(),
             hazards: route::raw_hazards(&unit.slices),
             route,
             raw_is_exact,

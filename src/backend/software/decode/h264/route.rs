@@ -184,11 +184,7 @@ pub(super) fn raw_hazards(slices: &[(SliceHeader, Pps)]) -> RawHazards {
 const OPENH264_MAX_MBS: u32 = 36_864;
 
 /// Whether openh264 decodes the picture exactly, raw macroblocks included.
-pub(super) fn raw_is_exact(
-    sps: &Sps,
-    slices: &[(SliceHeader, Pps)],
-    history: &History,
-) -> bool {
+pub(super) fn raw_is_exact(sps: &Sps, slices: &[(SliceHeader, Pps)], history: &History) -> bool {
     let squared = |side: u32| u64::from(side) * u64::from(side);
     let (width, height) = (sps.width_in_mbs, sps.height_in_map_units);
     let size = u64::from(width) * u64::from(height) <= u64::from(OPENH264_MAX_MBS)

@@ -93,8 +93,7 @@ impl Survey {
         let findings = self.read(unit)?;
         let frame = u64::from(sps.width_in_mbs) * u64::from(sps.frame_height_in_mbs());
         // An access unit can be a single field.
-        let whole = findings.macroblocks == frame
-            || !sps.frame_mbs_only && findings.macroblocks == frame / 2;
+        let whole = findings.macroblocks == frame || !sps.frame_mbs_only && findings.macroblocks == frame / 2;
         if !whole {
             return Err(Error::corrupt(format!(
                 "the picture has {} of {frame} macroblocks",
