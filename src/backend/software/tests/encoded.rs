@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 
-use super::harness::{decode, ivf_units, nal_access_units};
+use super::harness::{Bench, decode, ivf_units, nal_access_units};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 
@@ -244,6 +244,12 @@ fn encoded_raw_macroblocks_are_exact() {
         std::fs::write(&path, &stream).unwrap();
         if let Err(what) = compare(Codec::H264, &path) {
             wrong.push(format!("{arguments}: {what}"));
+        }
+        let mut bench = Bench::open(&CommonDecodeConfig::new(Codec::H264));
+        bench.submit_all(&nal_access_units(Codec::H264, &stream));
+        let library = bench.decoder.implementation();
+        if (library == "openh264") != arguments.contains("-deblock") {
+            wrong.push(format!("{arguments}: decoded by {library}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
