@@ -177,6 +177,13 @@ fn facts(sps: &Sps) -> StreamFacts {
 
 fn translate(error: HevcError, profile: &str) -> Error {
     match error {
+        // A tool outside the profile that the stream states: the library knows it better.
+        HevcError::Unsupported(what) if matches!(profile, "Main" | "Main 10" | "Main Still Picture") => {
+            Error::Unsupported {
+                feature: format!("HEVC {what}"),
+                remedy: "use a hardware decoder, or re-encode".into(),
+            }
+        }
         HevcError::Unsupported(what) => Error::Unsupported {
             feature: format!("HEVC {profile}"),
             remedy: format!("use a hardware decoder, or re-encode as Main or Main 10 ({LIBRARY}: {what})"),

@@ -40,10 +40,10 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
 /// What [`open_decoder`] can do with a codec; `None`: nothing.
 pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
     let (implementation, formats, refused) = match codec {
-        Codec::H264 => ("rusty_h264, oxideav-h264", &H264_FORMATS[..], &h264::route::REFUSED[..]),
+        Codec::H264 => ("rusty_h264, oxideav-h264, openh264", &H264_FORMATS[..], &h264::route::REFUSED[..]),
         Codec::Hevc => ("rusty_h265", &HEVC_FORMATS[..], &HEVC_REFUSED[..]),
         Codec::Av1 => ("re_rav1d", &AV1_FORMATS[..], &[][..]),
-        Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &[][..]),
+        Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &vp9::REFUSED[..]),
         Codec::Vp8 => ("oxideav-vp8", &[PixelFormat::I420][..], &[][..]),
     };
     let side = if codec.uses_nal_units() { 8192 } else { 16_384 };

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
 
+/// Names of what is refused.
+pub(super) const REFUSED: [&str; 1] = ["VP9 4:4:0 sampling"];
+
 const LIBRARY: &str = "rusty_vp9";
 
 /// The VP9 decoder. The library decodes on the calling thread and holds nothing back.
@@ -65,6 +68,10 @@ impl Vp9Decoder {
             (0, 0) => Some(Chroma::Yuv444),
             _ => None,
         };
+        if chroma.is_none() {
+            self.output.failed(serial, Error::unsupported(REFUSED[0]));
+            return;
+        }
         let format = chroma.and_then(|c| PixelFormat::planar(c, u8::try_from(frame.bit_depth).unwrap_or(0)));
         match PictureShape::new(frame.width as usize, frame.height as usize, format) {
             // The library's planes are tight and ours to keep.

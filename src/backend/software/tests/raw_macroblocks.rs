@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::encoded::ffmpeg;
-use super::harness::{Outcome, decode, nal_access_units};
+use super::harness::{Bench, Outcome, decode, nal_access_units};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::pixel::PixelFormat;
@@ -419,6 +419,23 @@ fn raw_macroblocks_in_i_and_p_frames_are_exact() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The library changes where it has to, and back at the next sequence.
+#[test]
+fn openh264_decodes_only_sequences_with_raw_macroblocks_that_matter() {
+    for (quantiser, expected) in [(40, "openh264"), (12, "rusty_h264")] {
+        let file = Stream { quantiser, pictures: "IPPP", ..PLAIN }.write();
+        let mut bench = Bench::open(&CommonDecodeConfig::new(Codec::H264));
+        bench.submit_all(&nal_access_units(Codec::H264, &file));
+        assert_eq!(bench.decoder.implementation(), expected);
+        bench.flush();
+        let plain = Stream { quantiser: 12, pictures: "IP", ..PLAIN }.write();
+        bench.submit_all(&nal_access_units(Codec::H264, &plain));
+        assert_eq!(bench.decoder.implementation(), "rusty_h264");
+        bench.flush();
+        assert_eq!(bench.finish().pictures.len(), 6);
+    }
+}
+
 #[test]
 fn raw_macroblocks_elsewhere_are_refused() {
     let streams = [
@@ -475,5 +492,40 @@ fn b_slices_after_raw_macroblocks_are_refused_until_the_next_idr_picture() {
     let shown = [0, 1, 3, 5, 6, 7].map(|i| expected[i]);
     for (i, (picture, expected)) in outcome.pictures.iter().zip(shown).enumerate() {
         assert!(super::harness::host(picture).to_packed() == expected, "picture {i}");
+    }
+}
+
+/// Every unit is answered once, whatever the bytes (`Bench::finish` counts), also where openh264 decodes.
+#[test]
+fn damaged_raw_macroblocks_keep_the_books() {
+    let stream = Stream { slice: 7, pictures: "IPPPIPP", ..PLAIN };
+    let units = nal_access_units(Codec::H264, &stream.write());
+    let mut random = Random(99);
+    for round in 0..300 {
+        let mut bench = Bench::open(&CommonDecodeConfig::new(Codec::H264));
+        for (i, unit) in units.iter().enumerate() {
+            let mut bytes = unit.to_vec();
+            match random.below(6) {
+                // The first picture is whole, so that openh264 gets the damaged ones.
+                _ if i == 0 => {}
+                0 => bytes.truncate(random.below(bytes.len() as u32 + 1) as usize),
+                1 => continue,
+                2 | 3 => {
+                    for _ in 0..=round % 8 {
+                        // Headers and macroblock types more often than samples.
+                        let reach = if round % 2 == 0 { 40.min(bytes.len()) } else { bytes.len() };
+                        let at = random.below(reach as u32) as usize;
+                        bytes[at] ^= 1 << random.below(8);
+                    }
+                }
+                _ => {}
+            }
+            bench.submit(bytes);
+        }
+        bench.flush();
+        bench.submit_all(&units);
+        bench.flush();
+        let outcome = bench.finish();
+        assert!(outcome.pictures.len() >= units.len(), "round {round}: it did not recover");
     }
 }

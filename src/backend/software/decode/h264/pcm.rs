@@ -1,6 +1,6 @@
 //! Suspects macroblocks sent as raw samples (`I_PCM`), cheaply.
 //!
-//! Reading the slice data tells for certain, but takes about as long as decoding it. What the fast library
+//! Reading the slice data tells for certain, but takes a good part of the decoding time. What the fast library
 //! decoded is therefore searched first: 256 luma, 64 Cb and 64 Cr bytes of a raw macroblock stand in the slice
 //! data one after another, byte-aligned (7.3.5), and the chroma loop filter changes only the two samples at an
 //! edge (8.7.2.3), so that columns and rows 1, 2, 5 and 6 of the 8x8 chroma blocks come out as they were sent.
