@@ -1,0 +1,165 @@
+//! Faults on order: a script in the configuration says which call fails, hangs, loses the device or damages its
+//! picture.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One line of the script.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultConfig {
+    /// Exported name without version suffix: `cuMemAlloc`, `nvEncEncodePicture`, `cuvidMapVideoFrame64`.
+    pub function: String,
+    /// The first call of that function to be hit, from 1.
+    #[serde(default = "one")]
+    pub call: u64,
+    /// How many calls in a row are hit; 0 means all that follow.
+    #[serde(default = "one")]
+    pub count: u64,
+    /// The call does nothing and answers this code.
+    pub code: Option<u32>,
+    /// The call sleeps this long first.
+    pub hang_ms: Option<u64>,
+    /// The device is lost: this call and every later one of all three libraries answers so (releasing still works).
+    #[serde(default)]
+    pub device_lost: bool,
+    /// The picture of this call is damaged.
+    #[serde(default)]
+    pub corrupt: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Corrupt,
+    Hang(Duration),
+    Fail(u32),
+    DeviceLost,
+}
+
+static COUNTS: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+static LOST: AtomicBool = AtomicBool::new(false);
+static FIRED: Mutex<Vec<Fired>> = Mutex::new(Vec::new());
+
+/// A fault that took effect, for the report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fired {
+    /// Function hit.
+    pub function: &'static str,
+    /// Which call of it, from 1.
+    pub call: u64,
+    /// What was done.
+    pub effect: String,
+}
+
+/// Counts a call of `function` and decides its fate.
+pub(super) fn next(function: &'static str) -> Effect {
+    let number = {
+        let mut counts = COUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let count = counts.entry(function).or_insert(0);
+        *count += 1;
+        *count
+    };
+    let effect = decide(function, number, &super::config().fault);
+    if effect == Effect::DeviceLost {
+        LOST.store(true, Ordering::SeqCst);
+    }
+    if effect != Effect::None {
+        let mut fired = FIRED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if fired.len() < 1000 {
+            fired.push(Fired { function, call: number, effect: format!("{effect:?}") });
+        }
+        return effect;
+    }
+    if device_lost() && !survives_loss(function) { Effect::DeviceLost } else { Effect::None }
+}
+
+fn decide(function: &str, number: u64, script: &[FaultConfig]) -> Effect {
+    let Some(fault) = script.iter().find(|fault| {
+        fault.function == function
+            && number >= fault.call
+            && (fault.count == 0 || number - fault.call < fault.count)
+    }) else {
+        return Effect::None;
+    };
+    if fault.device_lost {
+        Effect::DeviceLost
+    } else if let Some(code) = fault.code {
+        Effect::Fail(code)
+    } else if let Some(ms) = fault.hang_ms {
+        Effect::Hang(Duration::from_millis(ms))
+    } else if fault.corrupt {
+        Effect::Corrupt
+    } else {
+        Effect::None
+    }
+}
+
+/// True once a fault has taken the device away.
+pub fn device_lost() -> bool {
+    LOST.load(Ordering::SeqCst)
+}
+
+/// After the loss of the device a client can still ask questions that need no device and give back what it
+/// holds; everything else fails.
+fn survives_loss(function: &str) -> bool {
+    ["Destroy", "Free", "Release", "Unregister", "Unmap", "Unlock", "Pop", "Push", "SetCurrent", "GetError"]
+        .iter()
+        .any(|word| function.contains(word))
+        || matches!(
+            function,
+            "cuInit"
+                | "cuDriverGetVersion"
+                | "cuDeviceGetCount"
+                | "cuDeviceGet"
+                | "cuGetProcAddress"
+                | "cuCtxGetCurrent"
+                | "NvEncodeAPICreateInstance"
+                | "NvEncodeAPIGetMaxSupportedVersion"
+                | "nvEncGetLastErrorString"
+        )
+}
+
+/// Calls of every function so far, and the faults that took effect.
+pub fn summary() -> (BTreeMap<&'static str, u64>, Vec<Fired>) {
+    let counts = COUNTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let fired = FIRED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    (counts.clone(), fired.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str) -> Vec<FaultConfig> {
+        #[derive(Deserialize)]
+        struct Script {
+            fault: Vec<FaultConfig>,
+        }
+        toml::from_str::<Script>(text).unwrap().fault
+    }
+
+    #[test]
+    fn the_kth_call_is_hit_and_only_that_one() {
+        let script = script("[[fault]]\nfunction = 'f'\ncall = 3\ncode = 20\n");
+        let fates: Vec<_> = (1..=5).map(|n| decide("f", n, &script)).collect();
+        assert_eq!(fates, [Effect::None, Effect::None, Effect::Fail(20), Effect::None, Effect::None]);
+        assert_eq!(decide("g", 3, &script), Effect::None);
+    }
+
+    #[test]
+    fn a_count_of_zero_never_ends() {
+        let script = script("[[fault]]\nfunction = 'f'\ncall = 2\ncount = 0\nhang_ms = 5\n");
+        assert_eq!(decide("f", 1, &script), Effect::None);
+        assert_eq!(decide("f", 1_000_000, &script), Effect::Hang(Duration::from_millis(5)));
+    }
+}

@@ -1,0 +1,13 @@
+//! What the three libraries share: configuration, the way in of every exported function, faults, rules and
+//! their breaches, the model of time, and the report at exit.
+
+pub mod call;
+pub mod clock;
+pub mod config;
+pub mod fault;
+pub mod report;
+pub mod rules;
+
+pub use call::{Call, Status, enter};
+pub use config::config;
+pub use rules::Rule;
