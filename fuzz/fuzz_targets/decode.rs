@@ -79,7 +79,10 @@ fuzz_target!(init: abort_on_own_panics(), |input: &[u8]| {
                         Err(error) => alive = error.is_recoverable(),
                     }
                 }
-                Err(_) => alive = false,
+                Err(_) => {
+                    alive = false;
+                    break 'units;
+                }
             }
         }
         break;

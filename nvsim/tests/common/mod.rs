@@ -1,6 +1,7 @@
 //! Runs a test body as a process of its own on the simulated driver and reads the report it leaves.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -93,7 +94,11 @@ pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
         .envs(environment.iter().copied());
     let output = command.output().unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_else(|error| {
-        panic!("{test} left no report ({error}): {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "{test} left no report ({error}): {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
     });
     Outcome { output, report: serde_json::from_str(&text).unwrap() }
 }
