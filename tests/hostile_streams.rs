@@ -1,4 +1,5 @@
-//! What the decoders allocate: no more than a stream may ask for, and nothing that stays behind.
+//! Decoders and hostile streams: they allocate no more than a stream may ask for, nothing stays behind, and the
+//! session goes on.
 
 #![allow(
     clippy::unwrap_used,
@@ -116,9 +117,48 @@ fn a_superframe_hides_no_header() {
     }
 }
 
+/// Every bit of the headers of the first units, flipped alone: the session survives, whatever the library does (a
+/// panic inside it is caught), and decodes the undamaged stream that follows completely, or refuses by name what
+/// the bit asks for. Not for AV1, whose library ends the process where it panics.
+fn a_flipped_bit_harms_no_more_than_its_stream() {
+    const HEADER_BITS: usize = 24 * 8;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/decode");
+    // Caught panics are expected here and their words of no use.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut lost = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let (codec, units) = seed(&std::fs::read(&path).unwrap());
+        if codec == Codec::Av1 {
+            continue;
+        }
+        let (clean, _) = decode(codec, &units);
+        for number in 0..units.len().min(2) {
+            for bit in 0..HEADER_BITS.min(units[number].len() * 8) {
+                let mut stream = units.clone();
+                stream[number][bit / 8] ^= 0x80 >> (bit % 8);
+                stream.extend_from_slice(&units);
+                let (pictures, errors) = decode(codec, &stream);
+                // A bit can ask for a tool that is refused, which ends a session by design.
+                let refused = errors.iter().any(|error| matches!(error, Error::Unsupported { .. }));
+                if pictures < clean && !refused {
+                    lost.push(format!(
+                        "{}: unit {number}, bit {bit}: {pictures} of {clean}: {errors:?}",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
 /// One test, so that nothing else allocates meanwhile.
 #[test]
 fn decoders_allocate_what_they_may_and_give_it_back() {
     a_superframe_hides_no_header();
     nothing_stays_behind();
+    a_flipped_bit_harms_no_more_than_its_stream();
 }
