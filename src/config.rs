@@ -117,7 +117,7 @@ pub struct CommonEncodeConfig {
     pub low_latency: bool,
     /// Frames from one IDR to the next.
     pub gop_length: Option<u32>,
-    /// Distance between P frames (1: no B frames); the mission's name for `b_frames + 1`.
+    /// Distance between P frames (1: no B frames): `b_frames + 1`, as NVENC counts.
     pub frame_interval_p: Option<i32>,
     /// B frames between P frames.
     pub b_frames: Option<u32>,

@@ -118,32 +118,44 @@ fn read_format(r: &mut BitReader, profile: u8) -> BitResult<KeyFormat> {
 /// The frames of a chunk: those of a superframe (annex B), without its index, or the chunk itself. At most
 /// eight. An index whose sizes exceed the chunk is not one.
 pub fn frames(chunk: &[u8]) -> Vec<&[u8]> {
-    superframe(chunk).unwrap_or_else(|| vec![chunk])
+    split(chunk).unwrap_or_else(|_| vec![chunk])
 }
 
-fn superframe(chunk: &[u8]) -> Option<Vec<&[u8]>> {
+/// As [`frames`], but an index that promises more than the chunk holds is an error: decoders differ in what
+/// they make of it.
+///
+/// # Errors
+/// [`Error::CorruptStream`].
+pub(crate) fn split(chunk: &[u8]) -> Result<Vec<&[u8]>> {
+    let Some((mut rest, sizes)) = superframe_index(chunk) else { return Ok(vec![chunk]) };
+    let mut frames = Vec::new();
+    for size in sizes {
+        let Some((frame, behind)) = rest.split_at_checked(size) else {
+            return Err(Error::corrupt(format!(
+                "VP9 superframe index: a frame of {size} bytes where {} are left",
+                rest.len()
+            )));
+        };
+        if !frame.is_empty() {
+            frames.push(frame);
+        }
+        rest = behind;
+    }
+    Ok(frames)
+}
+
+/// What precedes the index of a superframe, and the sizes that the index states; `None` without an index.
+fn superframe_index(chunk: &[u8]) -> Option<(&[u8], impl Iterator<Item = usize>)> {
     let marker = *chunk.last()?;
     if marker & 0xe0 != 0xc0 {
         return None;
     }
     let count = usize::from(marker & 7) + 1;
     let size_bytes = usize::from((marker >> 3) & 3) + 1;
-    let index_at = chunk.len().checked_sub(2 + count * size_bytes)?;
-    let (mut rest, index) = chunk.split_at_checked(index_at)?;
+    let (frames, index) = chunk.split_at_checked(chunk.len().checked_sub(2 + count * size_bytes)?)?;
     let (&first, sizes) = index.split_first()?;
-    if first != marker {
-        return None;
-    }
-    let mut frames = Vec::new();
-    for field in sizes.chunks_exact(size_bytes).take(count) {
-        let size = field.iter().rev().fold(0_usize, |acc, &b| (acc << 8) | usize::from(b));
-        let (frame, behind) = rest.split_at_checked(size)?;
-        if !frame.is_empty() {
-            frames.push(frame);
-        }
-        rest = behind;
-    }
-    Some(frames)
+    let size = |field: &[u8]| field.iter().rev().fold(0, |acc, &b| (acc << 8) | usize::from(b));
+    (first == marker).then(|| (frames, sizes.chunks_exact(size_bytes).take(count).map(size)))
 }
 
 /// `VPCodecConfigurationRecord` of VP8 and VP9 in MP4, the payload of the `vpcC` box. The box is a full
@@ -243,6 +255,10 @@ mod tests {
         assert_eq!(frames(&chunk), [&[1, 2][..], &[3, 4, 5]]);
         let too_long = [1, 2, 3, 0xc1, 2, 9, 0xc1];
         assert_eq!(frames(&too_long), [&too_long[..]]);
+        let error = split(&too_long).unwrap_err().to_string();
+        assert!(error.contains("a frame of 9 bytes where 1 are left"), "{error}");
+        // The frames end in front of the index and not with the chunk.
+        assert!(split(&[1, 2, 3, 0xc1, 2, 3, 0xc1]).is_err());
         assert_eq!(frames(&[0xc7]), [&[0xc7][..]]);
         assert_eq!(frames(&[]), [&[] as &[u8]]);
     }

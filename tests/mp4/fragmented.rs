@@ -13,7 +13,13 @@ use crate::support::*;
 
 /// A pipe: bytes go in and cannot be changed any more.
 #[derive(Clone, Default)]
-struct Pipe(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+impl Pipe {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Write for Pipe {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
@@ -29,7 +35,7 @@ impl Write for Pipe {
 fn fragment(from: &Path, to: &Path) {
     let pipe = Pipe::default();
     copy_all(&mut open(from), &mut Mp4FragmentMuxer::new(pipe.clone(), Mp4MuxOptions::default()));
-    std::fs::write(to, &*pipe.0.lock().unwrap()).unwrap();
+    std::fs::write(to, pipe.bytes()).unwrap();
 }
 
 fn times(path: &Path) -> Vec<(u32, i64, i64, usize, bool)> {
@@ -119,7 +125,7 @@ fn only_one_fragment_is_held() {
     }
     muxer.finish().unwrap();
     assert!(matches!(muxer.finish(), Err(Error::InvalidInput(_))));
-    let bytes = pipe.0.lock().unwrap().clone();
+    let bytes = pipe.bytes();
     let samples = read_all(&mut open_bytes(&bytes));
     assert_eq!(samples.len(), 2100);
     assert!(samples.iter().all(|sample| sample.data.len() == 10_000 && !sample.discard));
@@ -139,4 +145,46 @@ fn what_fragments_cannot_say_is_refused() {
     hidden.keyframe = true;
     muxer.write_sample(&hidden).unwrap();
     assert_eq!(muxer.finish().unwrap().samples, 1);
+}
+
+/// What a player that is given the bytes through a pipe sees.
+fn probe_pipe(path: &Path, stream: usize) -> Vec<Row> {
+    probe_input(std::fs::File::open(path).unwrap().into(), "pipe:0", stream)
+}
+
+#[test]
+fn fragments_say_what_a_plain_file_says() {
+    let long = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=4 -f lavfi -i \
+                sine=frequency=440:duration=4:sample_rate=44100";
+    for (encoder, args) in CODECS {
+        let Some((dir, path)) = make(&format!("{long} {args} -c:a aac"), "a.mp4", encoder) else { continue };
+        let (plain, fragments) = (dir.path().join("plain.mp4"), dir.path().join("fragments.mp4"));
+        remux(&path, &plain, false);
+        fragment(&path, &fragments);
+        assert!(find(&std::fs::read(&fragments).unwrap(), "moof").is_some());
+        for stream in 0..2 {
+            // This ffprobe estimates the durations of samples in fragments, and does not apply the start of an
+            // edit list to them, so that it does not call the priming of sound discarded.
+            let told = |mut rows: Vec<Row>| {
+                for row in &mut rows {
+                    (row.duration, row.discard) = (0, false);
+                }
+                rows
+            };
+            let wanted = told(probe(&plain, stream));
+            // No shift: the fragments begin at the same time.
+            assert!(told(probe(&fragments, stream)) == wanted, "stream {stream} of {encoder}");
+            assert!(told(probe_pipe(&fragments, stream)) == wanted, "stream {stream} of {encoder}, piped");
+        }
+        // What it does not tell, the demuxer does.
+        let told = |path: &Path| -> Vec<(u32, Row)> {
+            let mut samples = read_all(&mut open(path));
+            // Stable: tracks are interleaved in another way.
+            samples.sort_by_key(|sample| sample.track);
+            samples.iter().map(|sample| (sample.track.0, row(sample))).collect()
+        };
+        assert_eq!(told(&plain), told(&fragments), "{encoder}");
+        assert!(told(&plain).iter().any(|(track, row)| *track == 2 && row.discard), "sound has priming");
+        assert_eq!(complaints(&fragments), "", "{encoder}");
+    }
 }

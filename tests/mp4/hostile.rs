@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use video_hw::Error;
-use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
-use video_hw::container::{Demuxer, Muxer, TrackId};
+use video_hw::container::mp4::{Mp4Demuxer, Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
+use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
 use video_hw::time::{TimeBase, Timestamp};
 
 use crate::mux::{Memory, opaque_sample, opaque_track};
@@ -232,5 +232,34 @@ proptest! {
         let mut file = b"\0\0\0\x08free\0\0\0\0moov".to_vec();
         file.extend(noise);
         exhaust(file);
+    }
+}
+
+/// Each run alone could be true; a few kilobytes of them are billions of samples.
+#[test]
+fn runs_that_claim_the_same_bytes_over_and_over_are_named() {
+    for size in [0, 1] {
+        let pipe = crate::fragmented::Pipe::default();
+        let mut muxer = Mp4FragmentMuxer::new(pipe.clone(), Mp4MuxOptions::default());
+        let track = opaque_track(*b"meta", 1, 1000);
+        let id = muxer.add_track(&track).unwrap();
+        for at in 0..400 {
+            let sample = opaque_sample(&track, id, at, at);
+            muxer.write_sample(&Sample { data: vec![7; 1].into(), duration: Some(1), ..sample }).unwrap();
+        }
+        muxer.finish().unwrap();
+        let bytes = pipe.bytes();
+        // Duration, size and flags in tfhd; the size is the second.
+        let sized = edit(&bytes, "moof/traf/tfhd", &mut |tfhd| {
+            assert_eq!(tfhd[20..24], words(&[1]));
+            [&tfhd[..20], &words(&[size]), &tfhd[24..]].concat()
+        });
+        let one = open_bytes(sized.clone()).unwrap().next_sample().unwrap().unwrap();
+        assert_eq!(one.data.len(), size as usize);
+        let many = edit(&sized, "moof/traf/trun", &mut |trun| trun.repeat(9));
+        let error = open_bytes(many).unwrap().next_sample().unwrap_err();
+        assert!(error.is_recoverable(), "{error}");
+        let said = format!("claims 400 samples of {size} bytes");
+        assert!(error.to_string().contains(&said), "{error}");
     }
 }

@@ -113,6 +113,31 @@ fn edit_lists_of_version_1_are_read() {
     assert_eq!((rows[1].dts, rows[1].pts, rows[1].discard), (1000, 1040, false));
 }
 
+#[test]
+fn chunk_offsets_of_64_bits_are_read() {
+    let plain = file(200);
+    let mut tables = 0;
+    let wide = edit(&plain, &format!("{STBL}/stco"), &mut |stco| {
+        tables += 1;
+        let offsets = stco[16..].chunks(4).flat_map(|offset| [&[0; 4], offset].concat());
+        make_box(b"co64", &[stco[8..16].to_vec(), offsets.collect()].concat())
+    });
+    assert_eq!(tables, 2);
+    assert_eq!(view(&plain), view(&wide));
+    // An offset that no file reaches is the error of its samples, and of no others.
+    let mut far = false;
+    let edited = edit(&wide, &format!("{STBL}/co64"), &mut |co64| {
+        let mut co64 = co64.to_vec();
+        if !std::mem::replace(&mut far, true) {
+            co64[16..24].copy_from_slice(&(u64::MAX - 3).to_be_bytes());
+        }
+        co64
+    });
+    let (rows, errors) = read_with_errors(&edited);
+    assert!(!rows.is_empty() && rows.len() < 25 && rows.len() + errors.len() == 25, "{errors:?}");
+    assert!(errors.iter().all(|error| error.contains("track 1, sample")), "{errors:?}");
+}
+
 /// QuickTime and later ISO files put composition times before decoding times and say so in `cslg`.
 #[test]
 fn negative_composition_offsets_with_cslg_are_read() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod demux;
+mod descriptions;
 mod fragmented;
 mod hostile;
 mod layouts;

@@ -234,6 +234,25 @@ fn what_mp4_cannot_carry_is_refused_and_leaves_the_file_usable() {
     assert_eq!(rows.iter().map(|row| row.pts).collect::<Vec<_>>(), [3003, 4004]);
 }
 
+/// An edit list cannot begin before zero: such a track has nothing to present.
+#[test]
+fn a_track_that_ends_before_zero_is_left_out() {
+    for first in [i64::MIN, i64::MIN + 1, -40] {
+        let memory = Memory::default();
+        let mut muxer = Mp4Muxer::create(memory.clone(), options()).unwrap();
+        let track = opaque_track(*b"meta", 1, 1000);
+        let ids = [muxer.add_track(&track).unwrap(), muxer.add_track(&track).unwrap()];
+        let early = opaque_sample(&track, ids[0], first, first);
+        muxer.write_sample(&Sample { duration: Some(40), ..early }).unwrap();
+        muxer.write_sample(&opaque_sample(&track, ids[1], 0, 0)).unwrap();
+        muxer.finish().unwrap();
+        let mut demuxer = Mp4Demuxer::open(Cursor::new(memory.bytes()), PathBuf::new()).unwrap();
+        let samples = read_all(&mut demuxer);
+        assert_eq!((demuxer.tracks().len(), samples.len()), (1, 1), "{first}");
+        assert_eq!((samples[0].track, samples[0].pts.unwrap().ticks()), (ids[1], 0), "{first}");
+    }
+}
+
 #[test]
 fn a_full_disk_is_an_io_error() {
     let track = opaque_track(*b"meta", 1, 1000);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
 use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
@@ -52,13 +52,18 @@ pub(crate) struct Row {
 
 /// The packets of the stream with this index, in ffprobe's view.
 pub(crate) fn probe(path: &Path, stream: usize) -> Vec<Row> {
+    probe_input(Stdio::null(), path.to_str().unwrap(), stream)
+}
+
+/// As [`probe`], of what ffprobe calls `name`: a file, or its standard input.
+pub(crate) fn probe_input(input: Stdio, name: &str, stream: usize) -> Vec<Row> {
     let entries = "packet=pts,dts,duration,size,flags";
     let stream = stream.to_string();
-    let path = path.to_str().unwrap();
-    let text = run(
-        "ffprobe",
-        &["-v", "error", "-select_streams", &stream, "-show_entries", entries, "-of", "compact=p=0", path],
-    );
+    let args =
+        ["-v", "error", "-select_streams", &stream, "-show_entries", entries, "-of", "compact=p=0", name];
+    let output = Command::new("ffprobe").args(args).stdin(input).output().expect("ffprobe starts");
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
     let row = |line: &str| {
         let field = |name: &str| {
             line.split('|')

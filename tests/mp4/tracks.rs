@@ -1,9 +1,9 @@
-//! Tracks beside the usual picture and sound: more pictures, time codes, text, QuickTime sound, VP8.
+//! Tracks beside the usual picture and sound: more sound, time codes, text, QuickTime sound, VP8, nothing at all.
 
 use std::path::Path;
 
 use video_hw::container::ivf::IvfDemuxer;
-use video_hw::container::mp4::{Mp4MuxOptions, Mp4Muxer};
+use video_hw::container::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
 use video_hw::container::{Demuxer, Muxer, Sample};
 
 use crate::support::*;
@@ -134,4 +134,137 @@ fn vp8_in_mp4() {
     };
     assert_eq!(md5s(&out).len(), 25);
     assert_eq!(md5s(&out), md5s(&path));
+}
+
+/// Two sound tracks in different languages, text and a time code beside the picture.
+fn many_tracks() -> Option<(tempfile::TempDir, std::path::PathBuf)> {
+    let sounds = "-f lavfi -i sine=duration=3 -f lavfi -i sine=frequency=880:duration=3";
+    let args = format!(
+        "{PICTURE} {sounds} -map 0 -map 1 -map 2 -c:v libx264 -preset veryfast -bf 2 -g 20 -c:a aac \
+         -metadata:s:a:0 language=deu -metadata:s:a:1 language=fra"
+    );
+    let (dir, path) = make(&args, "a.mp4", "libx264")?;
+    let text = dir.path().join("text.srt");
+    std::fs::write(
+        &text,
+        "1\n00:00:00,100 --> 00:00:00,500\nHello\n\n2\n00:00:01,600 --> 00:00:02,900\nWorld\n",
+    )
+    .unwrap();
+    let all = dir.path().join("all.mp4");
+    let args = format!(
+        "-i {} -i {} -map 0 -map 1 -c copy -c:s mov_text -timecode 01:02:03:04 -metadata:s:s:0 language=ita",
+        path.display(),
+        text.display()
+    );
+    ffmpeg(&args, &all);
+    Some((dir, all))
+}
+
+const MANY: [(&str, Option<&str>); 5] =
+    [("h264", None), ("mp4a", Some("deu")), ("mp4a", Some("fra")), ("tx3g", Some("ita")), ("tmcd", None)];
+
+#[test]
+fn sound_tracks_text_and_time_codes_are_copied() {
+    let Some((dir, path)) = many_tracks() else { return };
+    let named = |path: &Path| -> Vec<(String, Option<String>)> {
+        open(path).tracks().iter().map(|track| (track.codec_name.clone(), track.language.clone())).collect()
+    };
+    let names = named(&path);
+    for ((name, language), (wanted, spoken)) in names.iter().zip(MANY) {
+        assert_eq!(name, wanted);
+        assert!(spoken.is_none() || language.as_deref() == spoken, "{name}: {language:?}");
+    }
+    check_read(&path);
+    // The text ends with a sample without bytes and duration, at the end of the presentation and so outside of
+    // it. A copy does not have it, and this ffprobe lets the last text then last until the movie ends.
+    check_copy(&path, |row| {
+        if row.pts == 1_600_000 {
+            row.duration = 0;
+        }
+    });
+    let text = rows(&read_all(&mut open(&dir.path().join("copy.mp4"))), open(&path).tracks()[3].id);
+    assert_eq!(text.last().map(|row| row.duration), Some(1_300_000));
+    let out = dir.path().join("copy.mp4");
+    assert_eq!(named(&out), names);
+    // The time code itself.
+    let tags = |path: &Path| {
+        let args = ["-v", "error", "-select_streams", "d", "-show_entries", "stream_tags=timecode"];
+        run("ffprobe", &[&args[..], &["-of", "csv=p=0", path.to_str().unwrap()]].concat())
+    };
+    assert_eq!(tags(&path).trim(), "01:02:03:04");
+    // Which of the sound tracks is played.
+    let defaults = |path: &Path| {
+        let args = ["-v", "error", "-show_entries", "stream_disposition=default", "-of", "csv=p=0"];
+        run("ffprobe", &[&args[..], &[path.to_str().unwrap()]].concat())
+    };
+    assert_eq!(defaults(&path).lines().map(str::trim).collect::<Vec<_>>()[..3], ["1", "1", "0"]);
+    assert_eq!(defaults(&out), defaults(&path));
+    assert_eq!(tags(&out), tags(&path));
+}
+
+#[test]
+fn a_track_without_samples_is_listed_and_harms_no_other() {
+    let Some((dir, path)) = many_tracks() else { return };
+    let bytes = std::fs::read(&path).unwrap();
+    let before: Vec<_> = read_all(&mut open_bytes(&bytes)).into_iter().filter(|s| s.track.0 != 3).collect();
+    // The third track loses its samples.
+    let mut number = 0;
+    let bare = edit(&bytes, "moov/trak", &mut |trak| {
+        number += 1;
+        if number != 3 {
+            return trak.to_vec();
+        }
+        let mut trak = trak.to_vec();
+        for (name, words_of) in
+            [("stsz", &[0, 0, 0][..]), ("stts", &[0, 0]), ("stsc", &[0, 0]), ("stco", &[0, 0])]
+        {
+            let empty = make_box(name.as_bytes(), &words(words_of));
+            trak = edit(&trak, &format!("trak/mdia/minf/stbl/{name}"), &mut |_| empty.clone());
+        }
+        trak
+    });
+    assert_ne!(bare, bytes);
+    let demuxer = open_bytes(&bare);
+    assert_eq!((demuxer.tracks().len(), demuxer.tracks()[2].sample_count), (5, Some(0)));
+    let after = read_all(&mut open_bytes(&bare));
+    assert_eq!(after.len(), before.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((before.track, row(before), &before.data), (after.track, row(after), &after.data));
+    }
+    // A copy has what can be presented, and plays.
+    let source = dir.path().join("bare.mp4");
+    std::fs::write(&source, &bare).unwrap();
+    let out = dir.path().join("copy.mp4");
+    remux(&source, &out, true);
+    assert_eq!(complaints(&out), "");
+    assert_eq!(read_all(&mut open(&out)).len(), before.len());
+}
+
+#[test]
+fn samples_without_bytes_keep_their_place_and_time() {
+    let memory = crate::mux::Memory::default();
+    let mut muxer = Mp4Muxer::create(memory.clone(), Mp4MuxOptions::default()).unwrap();
+    let pipe = crate::fragmented::Pipe::default();
+    let mut fragments = Mp4FragmentMuxer::new(pipe.clone(), Mp4MuxOptions::default());
+    let track = crate::mux::opaque_track(*b"meta", 1, 1000);
+    let ids = [muxer.add_track(&track).unwrap(), fragments.add_track(&track).unwrap()];
+    for at in 0..120_i64 {
+        let mut sample = crate::mux::opaque_sample(&track, ids[0], at * 40, at * 40);
+        // Gaps at the start, in the middle, one after the other, and at the end.
+        let empty = at < 3 || (50..90).contains(&at) || at == 119;
+        sample.data = if empty { Vec::new() } else { vec![at as u8; 3] }.into();
+        muxer.write_sample(&sample).unwrap();
+        fragments.write_sample(&Sample { track: ids[1], ..sample }).unwrap();
+    }
+    muxer.finish().unwrap();
+    fragments.finish().unwrap();
+    for bytes in [memory.bytes(), pipe.bytes()] {
+        let samples = read_all(&mut open_bytes(&bytes));
+        assert_eq!(samples.len(), 120);
+        for (at, sample) in samples.iter().enumerate() {
+            assert_eq!((sample.pts.unwrap().ticks(), sample.duration), (at as i64 * 40, Some(40)), "{at}");
+            let empty = at < 3 || (50..90).contains(&at) || at == 119;
+            assert_eq!(sample.data.to_vec(), if empty { Vec::new() } else { vec![at as u8; 3] }, "{at}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ struct Run {
 }
 
 impl Run {
-    fn parse(trun: &Mp4Box, defaults: FragmentDefaults, file_len: u64) -> Result<(Self, Option<i32>)> {
+    fn parse(trun: &Mp4Box, defaults: FragmentDefaults) -> Result<(Self, Option<i32>)> {
         let (_, fields) = trun.version_flags()?;
         let word = |at| be_u32(&trun.payload, at).ok_or_else(|| trun.broken("is too short"));
         let count = word(4)?;
@@ -56,16 +56,6 @@ impl Run {
                 trun.broken(&format!("claims {count} samples, but has room for {}", table.len() / stride))
             );
         }
-        // Sizes that cost no bytes in the box are held against the file, so that a count of 2^32 ends here.
-        if fields & TrunBox::FLAG_SAMPLE_SIZE_PRESENT == 0
-            && (u64::from(count) * u64::from(defaults.size) > file_len
-                || (defaults.size == 0 && stride == 0 && count > 1))
-        {
-            return Err(trun.broken(&format!(
-                "claims {count} samples of {} bytes in a file of {file_len} bytes",
-                defaults.size
-            )));
-        }
         Ok((Self { fields, stride, table, count, done: 0, offset: 0, defaults, first_flags }, data_offset))
     }
 
@@ -90,6 +80,15 @@ impl Run {
         };
         let shift = field(TrunBox::FLAG_SAMPLE_COMPOSITION_TIME_OFFSETS_PRESENT, 0) as i32;
         (size, duration, flags, shift)
+    }
+
+    /// What the run claims of the file without a line in a table for it: the bytes of samples that all have the
+    /// default size, one for each sample that has none.
+    fn unproven_bytes(&self) -> u64 {
+        if self.fields & TrunBox::FLAG_SAMPLE_SIZE_PRESENT != 0 {
+            return 0;
+        }
+        u64::from(self.count) * u64::from(self.defaults.size.max(1))
     }
 
     fn byte_len(&self) -> u64 {
@@ -175,6 +174,9 @@ pub(super) fn queue_fragment(
     file_len: u64,
 ) -> Result<Vec<Start>> {
     let mut starts: Vec<Start> = Vec::new();
+    // Runs whose samples cost nothing in the box are held against the file, all together: otherwise a few
+    // bytes claim 2^32 samples, or a few kilobytes as many runs of all that is there.
+    let mut unproven = 0_u64;
     // Where the data of the next track fragment begins if it does not say.
     let mut implied_base = moof.offset;
     for child in moof.children(0) {
@@ -204,7 +206,15 @@ pub(super) fn queue_fragment(
             if trun.kind != *b"trun" {
                 continue;
             }
-            let (mut run, data_offset) = Run::parse(&trun, defaults, file_len)?;
+            let (mut run, data_offset) = Run::parse(&trun, defaults)?;
+            unproven = unproven.saturating_add(run.unproven_bytes());
+            if unproven > file_len {
+                return Err(trun.broken(&format!(
+                    "claims {} samples of {} bytes, {unproven} bytes with the runs before it, in a file of \
+                     {file_len} bytes",
+                    run.count, defaults.size
+                )));
+            }
             if let Some(shift) = data_offset {
                 at = base
                     .checked_add_signed(shift.into())

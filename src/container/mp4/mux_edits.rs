@@ -18,7 +18,7 @@ pub(super) struct Placement {
     pub(super) raise: i64,
 }
 
-/// Places a track. `None` where it has nothing to present.
+/// Places a track. `None` where it has nothing to present, or nothing that reaches past zero.
 pub(super) fn place(times: &Times, track: u32) -> Result<Option<Placement>> {
     let Some((first, last, end)) = times.presented else { return Ok(None) };
     let before = times.discarded.iter().copied().filter(|&pts| pts < first).max();
@@ -37,7 +37,10 @@ pub(super) fn place(times: &Times, track: u32) -> Result<Option<Placement>> {
     };
     // The last sample is shown even where it has no duration: what begins at the end is outside.
     let end = after.map_or(end, |after| end.min(after)).max(last.saturating_add(1));
-    let media_time = start - times.first_dts;
+    if end <= start {
+        return Ok(None);
+    }
+    let media_time = start.saturating_sub(times.first_dts);
     Ok(Some(Placement {
         delay: start.unsigned_abs(),
         media_time: media_time.max(0).unsigned_abs(),

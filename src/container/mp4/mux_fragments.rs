@@ -257,10 +257,13 @@ impl Part {
             (0x400, |line| line.flags),
             (0x800, |line| line.shift as u32),
         ];
-        // There is no default for composition offsets but zero.
+        // There is no default for composition offsets but zero, and readers doubt samples that are nothing but a
+        // number.
         let told: Vec<_> = fields
             .into_iter()
-            .filter(|&(flag, field)| differs(field) || (flag == 0x800 && first.shift != 0))
+            .filter(|&(flag, field)| {
+                differs(field) || (flag == 0x800 && first.shift != 0) || (flag == 0x200 && first.size == 0)
+            })
             .collect();
         // default-base-is-moof, and defaults for duration, size and flags.
         out.within(*b"tfhd", |out| {

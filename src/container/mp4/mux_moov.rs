@@ -143,8 +143,9 @@ impl<'a> Header<'a> {
             _ => *b"vide",
         };
         let (width, height) = presentation_size(video, copy);
+        let (alternate_group, enabled) = self.choice(track, handler);
         let tkhd = TkhdBox {
-            flag_track_enabled: true,
+            flag_track_enabled: enabled,
             flag_track_in_movie: true,
             flag_track_in_preview: false,
             flag_track_size_is_aspect_ratio: false,
@@ -153,7 +154,7 @@ impl<'a> Header<'a> {
             track_id: track.public.id.0,
             duration: self.duration(track, placement),
             layer: TkhdBox::DEFAULT_LAYER,
-            alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
+            alternate_group,
             volume: if handler == *b"soun" {
                 TkhdBox::DEFAULT_AUDIO_VOLUME
             } else {
@@ -201,6 +202,23 @@ impl<'a> Header<'a> {
                 })
             })
         })
+    }
+
+    /// Alternate group of a track, and whether it is the one of them to be played unless a viewer chooses:
+    /// several sound tracks, or several of text, are languages or versions of each other and not a choir.
+    fn choice(&self, track: &MuxTrack, handler: [u8; 4]) -> (i16, bool) {
+        let group = match &handler {
+            b"soun" => 1,
+            b"text" | b"subt" | b"sbtl" | b"clcp" => 2,
+            // Looked up, never played.
+            b"tmcd" => return (TkhdBox::DEFAULT_ALTERNATE_GROUP, false),
+            _ => return (TkhdBox::DEFAULT_ALTERNATE_GROUP, true),
+        };
+        let same = |other: &&MuxTrack| other.public.copy.as_ref().is_some_and(|copy| copy.handler == handler);
+        let mut alternatives = self.tracks.iter().map(|(track, _)| *track).filter(same);
+        let first = alternatives.next().is_none_or(|first| first.public.id == track.public.id);
+        let alone = first && alternatives.next().is_none();
+        (if alone { TkhdBox::DEFAULT_ALTERNATE_GROUP } else { group }, first)
     }
 
     fn edit_list(&self, track: &MuxTrack, placement: &Placement) -> Option<ElstBox> {

@@ -22,6 +22,8 @@ use crate::pixel::PixelFormat;
 /// Most luma samples of one picture, whatever the codec: a header of a few bytes must not be able to ask
 /// for gigabytes. 8192x8192 is above level 6.2 of H.264 and HEVC.
 const MAX_PIXELS: u32 = 8192 * 8192;
+/// The HEVC library's own limit, that of level 6.2 (H.265 table A.8).
+const HEVC_MAX_PIXELS: u32 = 35_651_584;
 
 /// Opens the decoder of `config.codec`.
 ///
@@ -46,10 +48,14 @@ pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
         Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &vp9::REFUSED[..]),
         Codec::Vp8 => ("oxideav-vp8", &[PixelFormat::I420][..], &[][..]),
     };
-    let side = if codec.uses_nal_units() { 8192 } else { 16_384 };
+    let (side, pixels) = match codec {
+        Codec::H264 => (8192, MAX_PIXELS),
+        Codec::Hevc => (8192, HEVC_MAX_PIXELS),
+        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => (16_384, MAX_PIXELS),
+    };
     Some(DecodeCapability {
         implementation,
-        max: Dimensions::new(side, MAX_PIXELS / side)?,
+        max: Dimensions::new(side, pixels / side)?,
         formats: formats.to_vec(),
         refused: refused.to_vec(),
     })
@@ -96,3 +102,14 @@ const VP9_FORMATS: [PixelFormat; 9] = [
     PixelFormat::I410,
     PixelFormat::I412,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hevc_is_offered_up_to_level_6_2() {
+        let max = decode_capability(Codec::Hevc).unwrap().max;
+        assert_eq!((max.width(), max.height()), (8192, 4352));
+    }
+}

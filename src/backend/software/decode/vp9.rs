@@ -9,6 +9,7 @@ use super::MAX_PIXELS;
 use super::guard::guarded;
 use super::output::{Output, PictureShape, StreamFacts};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::bitstream::vp9;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
@@ -39,10 +40,11 @@ impl Vp9Decoder {
         }
     }
 
-    /// Looks at the headers of every frame in the unit before the library allocates for them.
+    /// Looks at the headers of every frame in the unit before the library allocates for them. A superframe
+    /// that the library would split in another way is refused: a header must not get past this.
     fn admit(&mut self, unit: &[u8]) -> Result<Admission> {
         let mut shows_key = false;
-        for frame in superframe(unit) {
+        for frame in vp9::split(unit)? {
             let header =
                 guarded(LIBRARY, || parse_uncompressed_header(&mut BitReader::new(frame), &[(0, 0); 8]))?
                     .map_err(|e| Error::corrupt(format!("VP9 frame header: {e}")))?;
@@ -89,31 +91,6 @@ fn new_library() -> Library {
     let mut library = Library::new();
     library.flush();
     library
-}
-
-/// The frames of a superframe (VP9 bitstream specification, annex B), or the unit itself.
-fn superframe(unit: &[u8]) -> Vec<&[u8]> {
-    let whole = vec![unit];
-    let Some(&marker) = unit.last() else { return Vec::new() };
-    if marker & 0xe0 != 0xc0 {
-        return whole;
-    }
-    let (count, width) = (usize::from(marker & 7) + 1, usize::from(marker >> 3 & 3) + 1);
-    let Some(index_start) = unit.len().checked_sub(2 + count * width) else { return whole };
-    if unit[index_start] != marker {
-        return whole;
-    }
-    let mut rest = &unit[..index_start];
-    let mut frames = Vec::with_capacity(count);
-    for size in unit[index_start + 1..unit.len() - 1].chunks_exact(width) {
-        let size = size.iter().rev().fold(0, |n, &b| n << 8 | usize::from(b));
-        let Some((frame, tail)) = rest.split_at_checked(size) else { break };
-        rest = tail;
-        if !frame.is_empty() {
-            frames.push(frame);
-        }
-    }
-    frames
 }
 
 /// Colour of a key frame (VP9 bitstream specification, section 7.2.2).

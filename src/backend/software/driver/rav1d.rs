@@ -171,6 +171,12 @@ impl Drop for RawPicture {
     fn drop(&mut self) {
         // SAFETY: the picture was written by the library and is released once.
         unsafe { dav1d::dav1d_picture_unref(Some(NonNull::from(&mut self.0))) };
+        // What the call leaves behind is an empty picture, but one that holds a list of T.35 messages: a new,
+        // empty list, which nobody would ever release.
+        if let Some(list) = self.0.itut_t35_ref.take() {
+            // SAFETY: the call above made it from an `Arc` for this field alone, and it is taken out once.
+            drop(unsafe { list.into_arc() });
+        }
     }
 }
 
