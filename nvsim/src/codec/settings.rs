@@ -77,12 +77,13 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
             rate = (ffi::RATE_QUALITY, i32::from(quality.min(51)), 0, limit, vbv, 0);
         }
         Rate::Vbr { average, max, vbv } => {
-            // An encoder that has no buffer model cannot change its rate later: without a ceiling it gets one that
-            // it will hardly meet.
-            let ceiling = if max == 0 { f64::from(average) * 4.0 } else { f64::from(max.max(average)) };
-            let buffer = if vbv == 0 || max == 0 { ceiling } else { f64::from(vbv) };
-            let average = kbits(f64::from(average) * stretch);
-            rate = (ffi::RATE_AVERAGE, 0, average, kbits(ceiling * stretch), kbits(buffer), 0);
+            // Left to an average alone, the libraries need minutes to come back to it after a start or a change. A
+            // buffer that fills at the average rate holds it within seconds, and its size gives the freedom.
+            let second = f64::from(average);
+            let peak = if max == 0 { second * 1.5 } else { f64::from(max.max(average)) };
+            let buffer = if vbv == 0 { peak } else { f64::from(vbv) };
+            let average = kbits(second * stretch);
+            rate = (ffi::RATE_AVERAGE, 0, average, average, kbits(buffer.min(second * 1.5)), 0);
         }
         Rate::Cbr { average, vbv } => {
             let buffer = if vbv == 0 { f64::from(average) } else { f64::from(vbv) };
@@ -112,7 +113,7 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
         vbv,
         constant,
         speed,
-        slices: spec.slices.clamp(1, spec.height.div_ceil(32)) as i32,
+        slices: slices(spec) as i32,
         cabac: i32::from(!spec.cavlc && ceiling != 66),
         profile: ceiling as i32,
         level: level_of(spec) as i32,
@@ -124,6 +125,17 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
         matrix: i32::from(matrix),
         full_range: spec.full_range.map_or(-1, i32::from),
     }
+}
+
+/// As many slices as the library can make of such pictures. libx265 cuts between rows of blocks of 32, and only where
+/// it can work on several rows at once, which takes three blocks in a row.
+fn slices(spec: &EncoderSpec) -> u32 {
+    let most = match spec.codec {
+        EncoderCodec::H264 => spec.height.div_ceil(16),
+        EncoderCodec::Hevc if spec.width > 64 => spec.height.div_ceil(32),
+        EncoderCodec::Hevc => 1,
+    };
+    spec.slices.clamp(1, most)
 }
 
 /// Whether an open encoder can go from one spec to the other and keep its state.
