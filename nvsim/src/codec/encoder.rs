@@ -162,7 +162,7 @@ pub struct SoftEncoder {
 }
 
 impl SoftEncoder {
-    /// Opens the library's encoder. Sizes are 16x16 to 8192x8192, even for 4:2:0.
+    /// Opens the library's encoder. Sizes are 16x16 (HEVC: 17x16) to 8192x8192, even for 4:2:0.
     pub fn open(spec: &EncoderSpec) -> Result<Self, CodecError> {
         settings::check(spec)?;
         let mut handle = Handle::open(spec.codec, &settings::settings(spec, spec.fps))?;

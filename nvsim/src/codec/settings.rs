@@ -16,6 +16,9 @@ pub(super) fn check(spec: &EncoderSpec) -> Result<(), CodecError> {
     if !SIZES.contains(&width) || !SIZES.contains(&height) {
         return refuse(format!("{width}x{height} is outside 16x16 to 8192x8192"));
     }
+    if spec.codec == EncoderCodec::Hevc && width <= 16 {
+        return refuse(format!("a width of {width} is one block, of which libx265 makes wrong pictures"));
+    }
     if spec.chroma == Chroma::Yuv420 && (width % 2 != 0 || height % 2 != 0) {
         return refuse(format!("{width}x{height} is odd, and 4:2:0 needs even sizes"));
     }

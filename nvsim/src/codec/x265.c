@@ -88,9 +88,9 @@ void *nvsim_x265_open(const nvsim_settings *s, char *message, size_t size)
     p->fpsNum = s->fps_num;
     p->fpsDenom = s->fps_den;
 
-    /* A picture must hold one coding tree block; levels from 5 on want blocks of 32 at least. One size for nearly all
-     * encoders of a process, because older releases keep tables for one. */
-    p->maxCUSize = s->width < 32 || s->height < 32 ? 16 : 32;
+    /* A picture must hold two coding tree blocks in a row: with one, the reconstruction of the library is now and then
+     * not what its stream says. Levels from 5 on want blocks of 32 at least, and their pictures are never that small. */
+    p->maxCUSize = s->width <= 32 || s->height < 32 ? 16 : 32;
     if (p->maxTUSize > p->maxCUSize)
         p->maxTUSize = p->maxCUSize;
 
