@@ -18,15 +18,15 @@ fn ten_seconds_have_the_rate_asked_for() {
     for codec in BOTH {
         for reorder in [0, 1] {
             for rate in [
-                Rate::Cbr { average: 800_000, vbv: 0 },
-                Rate::Cbr { average: 800_000, vbv: 400_000 },
-                Rate::Vbr { average: 800_000, max: 1_200_000, vbv: 0 },
-                Rate::Vbr { average: 800_000, max: 0, vbv: 0 },
+                Rate::Cbr { average: 300_000, vbv: 0 },
+                Rate::Cbr { average: 300_000, vbv: 150_000 },
+                Rate::Vbr { average: 300_000, max: 450_000, vbv: 0 },
+                Rate::Vbr { average: 300_000, max: 0, vbv: 0 },
             ] {
-                let spec = EncoderSpec { rate, reorder, ..spec(codec, 320, 240) };
+                let spec = EncoderSpec { rate, reorder, ..spec(codec, 176, 144) };
                 let order = coding_order(300, 2 * u64::from(reorder), &[120, 240]);
                 let bits = clip(&spec, &order, 24).stream.len() as f64 * 8.0 / 10.0;
-                close(bits, 800_000.0, &format!("{spec:?}"));
+                close(bits, 300_000.0, &format!("{spec:?}"));
             }
         }
     }
@@ -36,21 +36,36 @@ fn ten_seconds_have_the_rate_asked_for() {
 fn rates_change_without_a_break() {
     let there = judge("ffmpeg");
     for codec in BOTH {
+        let check = |stream: &[u8], shown: &[u8]| {
+            assert!(!there || decode(codec, stream, Chroma::Yuv420, 8) == shown, "{codec:?}");
+        };
         for constant in [true, false] {
             let rate = |average| match constant {
                 true => Rate::Cbr { average, vbv: 0 },
                 false => Rate::Vbr { average, max: 0, vbv: 0 },
             };
-            let mut spec = EncoderSpec { rate: rate(800_000), ..spec(codec, 320, 240) };
+            let mut spec = EncoderSpec { rate: rate(300_000), ..spec(codec, 176, 144) };
             let mut encoder = SoftEncoder::open(&spec).unwrap();
             let (mut stream, mut shown, mut time) = (Vec::new(), Vec::new(), 0);
             // Seconds, bits per second, frames per second. The first seconds after a change settle.
-            for (average, fps) in [(800_000, 30), (400_000, 30), (1_000_000, 30), (1_000_000, 60)] {
+            for (average, fps) in [(300_000, 30), (150_000, 30), (400_000, 30), (400_000, 60)] {
                 spec = EncoderSpec { rate: rate(average), fps: (fps, 1), ..spec };
-                assert_eq!(encoder.reconfigure(&spec), Ok(Reopened(false)));
+                let reopened = encoder.reconfigure(&spec).unwrap();
+                // libx265 cannot change its rates; the caller then starts over with an IDR picture.
+                assert_eq!(reopened, Reopened(codec == EncoderCodec::Hevc && time > 0));
+                if reopened.0 {
+                    // A stream of its own: its frame rate may be another.
+                    check(&stream, &shown);
+                    stream.clear();
+                    shown.clear();
+                }
                 let mut sizes = Vec::new();
-                for _ in 0..10 * fps {
-                    let kind = if time == 0 { PictureKind::Idr } else { PictureKind::P };
+                for index in 0..10 * fps {
+                    let kind = if time == 0 || (index == 0 && reopened.0) {
+                        PictureKind::Idr
+                    } else {
+                        PictureKind::P
+                    };
                     let out = encode(&mut encoder, &spec, kind, time, 24);
                     sizes.push(out.data.len());
                     stream.extend(out.data);
@@ -61,9 +76,7 @@ fn rates_change_without_a_break() {
                 let bits = settled.iter().sum::<usize>() as f64 * 8.0 / 6.0;
                 close(bits, f64::from(average), &format!("{codec:?} constant {constant} {fps}/s"));
             }
-            if there {
-                assert!(decode(codec, &stream, Chroma::Yuv420, 8) == shown);
-            }
+            check(&stream, &shown);
         }
     }
 }

@@ -141,19 +141,35 @@ fn slices(spec: &EncoderSpec) -> u32 {
     spec.slices.clamp(1, most)
 }
 
-/// Whether an open encoder can go from one spec to the other and keep its state.
-pub(super) fn keeps_state(from: &EncoderSpec, to: &EncoderSpec) -> bool {
+/// What it takes to go from one spec to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The library need not know: quantisers come with each picture, and a rate that is no rate has no seconds.
+    Headers,
+    /// The library has to be told and keeps its state.
+    Rates,
+    /// The encoder has to be opened anew.
+    Everything,
+}
+
+/// How an open encoder goes from one spec to the other.
+pub(super) fn change(from: &EncoderSpec, to: &EncoderSpec) -> Change {
     let rates = match (from.rate, to.rate) {
-        (Rate::ConstQp { .. }, Rate::ConstQp { .. })
-        | (Rate::Lossless, Rate::Lossless)
-        | (Rate::Vbr { .. }, Rate::Vbr { .. })
-        | (Rate::Cbr { .. }, Rate::Cbr { .. }) => true,
-        // libx265 has no way to change its quality later, and a buffer model cannot come or go.
-        (Rate::Quality { max: before, quality: old }, Rate::Quality { max: after, quality: new }) => {
-            (before == 0) == (after == 0) && (old == new || to.codec == EncoderCodec::H264)
+        (Rate::ConstQp { .. }, Rate::ConstQp { .. }) | (Rate::Lossless, Rate::Lossless) => Change::Headers,
+        (Rate::Quality { max: 0, quality: old }, Rate::Quality { max: 0, quality: new }) if old == new => {
+            Change::Headers
         }
-        _ => false,
+        // libx265 takes new rates without a complaint and goes on with the old ones.
+        _ if to.codec == EncoderCodec::Hevc => Change::Everything,
+        (Rate::Vbr { .. }, Rate::Vbr { .. }) | (Rate::Cbr { .. }, Rate::Cbr { .. }) => Change::Rates,
+        // A buffer model cannot come or go.
+        (Rate::Quality { max: before, .. }, Rate::Quality { max: after, .. })
+            if (before == 0) == (after == 0) =>
+        {
+            Change::Rates
+        }
+        _ => Change::Everything,
     };
     let same = EncoderSpec { rate: to.rate, fps: to.fps, gop: to.gop, ..from.clone() };
-    rates && same == *to
+    if same == *to { rates } else { Change::Everything }
 }

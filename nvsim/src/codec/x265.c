@@ -229,13 +229,6 @@ int32_t nvsim_x265_encode(void *handle, const nvsim_picture *picture, nvsim_code
     return gather(e, nals, count, out);
 }
 
-int32_t nvsim_x265_reconfigure(void *handle, const nvsim_settings *s)
-{
-    encoder *e = handle;
-    set_rate(e->param, s);
-    return e->api->encoder_reconfig(e->x265, e->param) ? -1 : 0;
-}
-
 void nvsim_x265_message(void *handle, char *message, size_t size)
 {
     const encoder *e = handle;
