@@ -17,7 +17,7 @@ fn plane(width: usize, height: usize, time: u64) -> Vec<u8> {
         for x in 0..width {
             let (x, y) = (x + time as usize * 3, y + time as usize);
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            plane.push((64 + (x / 2 & 63) + ((x * x + y * y) >> 12 & 63) + (seed >> 30) as usize) as u8);
+            plane.push((64 + ((x / 2) & 63) + (((x * x + y * y) >> 12) & 63) + (seed >> 30) as usize) as u8);
         }
     }
     plane
