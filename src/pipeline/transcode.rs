@@ -24,7 +24,7 @@ use crate::container::{
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::output_file::OutputFile;
+use crate::output_file::{self, OutputFile};
 use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
@@ -295,12 +295,13 @@ impl<'a> Transcode<'a> {
     /// The first thing that went wrong; no output file is left then (unless it is a pipe).
     pub fn run(mut self) -> Result<TranscodeReport> {
         let started = Instant::now();
+        output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let mut notes = Vec::new();
         let Some(first) = source.next_frame()? else {
-            return Err(no_frames(&source));
+            return Err(source.nothing());
         };
         let info = source.info().clone();
 
@@ -319,7 +320,8 @@ impl<'a> Transcode<'a> {
         };
 
         let (frames, packets) = session.split();
-        let stage = FilterStage::spawn(source, first, self.filter, frames, self.max_frames)?;
+        let filter = FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
+        let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
             video_track,
@@ -402,15 +404,6 @@ impl<'a> Transcode<'a> {
     }
 }
 
-fn no_frames(source: &FrameSource) -> Error {
-    let info = source.info();
-    Error::corrupt_fatal(format!(
-        "{} ({}) holds no frame in the wanted part",
-        info.path.display(),
-        info.format
-    ))
-}
-
 fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, info: &SourceInfo) -> Track {
     let video = VideoTrack {
         color: config.color,
@@ -440,12 +433,10 @@ impl FilterStage {
     fn spawn(
         mut source: FrameSource,
         first: Frame,
-        options: FilterOptions,
+        mut filter: FrameFilter,
         mut encoder: EncodeInput,
-        max_frames: Option<u64>,
     ) -> Result<Self> {
         let work = move || {
-            let mut filter = FrameFilter::new(options, max_frames);
             let mut emit = |frame: Frame| encoder.submit_blocking(frame);
             let mut next = Some(first);
             while let Some(frame) = next {
