@@ -73,7 +73,9 @@ impl Interrupts {
             }
         }
         self.abort.store(true, Ordering::Relaxed);
-        if !leaves_nothing {
+        if leaves_nothing {
+            say("error: aborted; the output is not complete");
+        } else {
             std::thread::sleep(ABORT_LIMIT);
         }
         end();

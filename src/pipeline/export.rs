@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::control::{Progress, ProgressFn, Reporter};
+use super::control::{Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::config::DecodeOutputMode;
@@ -133,7 +133,7 @@ impl Export<'_> {
             format: None,
             state: Progress {
                 frames: 0,
-                total_frames: info.frames,
+                total_frames: expected_frames(&info, self.filter.frame_rate, self.max_frames),
                 position: None,
                 total: info.duration,
                 bytes: 0,

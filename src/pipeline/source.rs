@@ -237,7 +237,7 @@ impl FrameSource {
         if let (Some(start), Some(last)) = (self.window.start, self.skipped) {
             return Error::invalid(format!(
                 "start {} s lies behind the last frame of {name}, which is shown at {:.3} s; give an earlier start",
-                start.as_secs_f64(),
+                start.as_duration().as_secs_f64(),
                 last.as_secs_f64()
             ));
         }

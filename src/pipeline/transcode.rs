@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::control::{CancelToken, Progress, ProgressFn, Reporter};
+use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
@@ -320,6 +320,7 @@ impl<'a> Transcode<'a> {
         };
 
         let (frames, packets) = session.split();
+        let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let filter = FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
         let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
@@ -329,7 +330,8 @@ impl<'a> Transcode<'a> {
             packets,
             reporter: Reporter::new(self.progress.take()),
             info: &info,
-            max_frames: self.max_frames,
+            limited: self.max_frames.is_some(),
+            total_frames,
             started,
             samples: 0,
             bytes: 0,
@@ -479,7 +481,10 @@ struct Writer<'a, 'p> {
     packets: EncodeOutput,
     reporter: Reporter<'p>,
     info: &'a SourceInfo,
-    max_frames: Option<u64>,
+    /// Whether a number of frames ends the job.
+    limited: bool,
+    /// Frames to expect, where known.
+    total_frames: Option<u64>,
     started: Instant,
     samples: u64,
     bytes: u64,
@@ -500,7 +505,7 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         // A cut-short video must not be followed by the rest of the sound.
-        let until = if cancel.is_cancelled() || self.max_frames.is_some() { self.end } else { None };
+        let until = if cancel.is_cancelled() || self.limited { self.end } else { None };
         self.passthrough.finish(self.muxer, until)?;
         self.report(true);
         Ok(())
@@ -528,10 +533,7 @@ impl Writer<'_, '_> {
 
     fn report(&mut self, last: bool) {
         let (samples, end, bytes, started) = (self.samples, self.end, self.bytes, self.started);
-        let total_frames = match (self.info.frames, self.max_frames) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let total_frames = self.total_frames;
         let total = self.info.duration;
         self.reporter.update(last, || Progress {
             frames: samples,
