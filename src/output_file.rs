@@ -100,7 +100,7 @@ impl OutputFile {
     fn replace(path: &Path, existing: &Metadata, overwrite: bool, inputs: &[PathBuf]) -> Result<Self> {
         let name = path.display();
         if existing.is_dir() {
-            return Err(Error::invalid(format!("output {name} is a directory; give a file name in it")));
+            return Err(directory(path));
         }
         let kind = SpecialFile::of(existing);
         if kind != Some(SpecialFile::CharacterDevice)
@@ -303,6 +303,16 @@ impl Seek for OutputFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         lock(&self.shared).seek(to)
     }
+}
+
+/// For jobs that look at the output's name long before they create it: a directory has no format, and that must
+/// not be the complaint.
+pub(crate) fn refuse_directory(path: &Path) -> Result<()> {
+    if path.is_dir() { Err(directory(path)) } else { Ok(()) }
+}
+
+fn directory(path: &Path) -> Error {
+    Error::invalid(format!("output {} is a directory; give a file name in it", path.display()))
 }
 
 fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -114,13 +114,13 @@ pub(crate) struct JobArgs {
 #[command(next_help_heading = "Part of the input")]
 pub(crate) struct PartArgs {
     /// Begin here: 12.5, 500ms, 1:30, 1:02:03.5
-    #[arg(long, value_name = "TIME", value_parser = parse::time, alias = "ss")]
+    #[arg(long, value_name = "TIME", value_parser = parse::time, alias = "ss", allow_hyphen_values = true)]
     pub(crate) start: Option<Duration>,
     /// Stop after this much: 10, 500ms, 1:30
-    #[arg(short = 't', long, value_name = "TIME", value_parser = parse::length)]
+    #[arg(short = 't', long, value_name = "TIME", value_parser = parse::length, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
     /// Stop after this many frames of output
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_hyphen_values = true)]
     pub(crate) frames: Option<u64>,
 }
 
@@ -129,16 +129,16 @@ pub(crate) struct PartArgs {
 #[command(next_help_heading = "Pictures")]
 pub(crate) struct PictureArgs {
     /// Constant output frame rate: 30, 29.97, 30000/1001, pal; by default the input's own times
-    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate)]
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, allow_hyphen_values = true)]
     pub(crate) fps: Option<Rational>,
     /// Output size: 1280x720, or a name such as hd720
-    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size)]
+    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size, allow_hyphen_values = true)]
     pub(crate) size: Option<Dimensions>,
     /// Output pixel format, by ffmpeg's name: yuv420p, nv12, rgb24 ...
     #[arg(long, value_name = "NAME", value_parser = parse::pixel_format, alias = "pix_fmt")]
     pub(crate) pix_fmt: Option<PixelFormat>,
     /// Frame rate of an input that carries no times (raw H.264, H.265)
-    #[arg(long, value_name = "RATE", value_parser = parse::frame_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse::frame_rate, allow_hyphen_values = true)]
     pub(crate) input_fps: Option<Rational>,
 }
 
@@ -150,25 +150,25 @@ pub(crate) struct EncoderArgs {
     #[arg(short, long, value_name = "NAME", value_parser = parse::codec)]
     pub(crate) codec: Option<Codec>,
     /// Average bit rate: 6M, 800k, 6000000
-    #[arg(short, long, value_name = "RATE", value_parser = parse::bitrate)]
+    #[arg(short, long, value_name = "RATE", value_parser = parse::bitrate, allow_hyphen_values = true)]
     pub(crate) bitrate: Option<u32>,
     /// Highest bit rate, with --bitrate
-    #[arg(long, value_name = "RATE", value_parser = parse::bitrate, requires = "bitrate", alias = "maxrate")]
+    #[arg(long, value_name = "RATE", value_parser = parse::bitrate, requires = "bitrate", alias = "maxrate", allow_hyphen_values = true)]
     pub(crate) max_bitrate: Option<u32>,
     /// Constant bit rate at --bitrate
     #[arg(long, requires = "bitrate", conflicts_with = "max_bitrate")]
     pub(crate) cbr: bool,
     /// Constant quantiser instead of a bit rate (h264, hevc: 0 best to 51)
-    #[arg(long, value_name = "N", conflicts_with = "bitrate")]
+    #[arg(long, value_name = "N", conflicts_with = "bitrate", allow_hyphen_values = true)]
     pub(crate) qp: Option<u8>,
     /// Frames from one key frame to the next
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_hyphen_values = true)]
     pub(crate) gop: Option<u32>,
     /// B frames between P frames
-    #[arg(long, value_name = "N", alias = "bf")]
+    #[arg(long, value_name = "N", alias = "bf", allow_hyphen_values = true)]
     pub(crate) bframes: Option<u32>,
     /// Speed of the software encoder: 0 (best) to 2 (fastest)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true)]
     pub(crate) speed: Option<u8>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
@@ -195,7 +195,7 @@ pub(crate) struct BackendArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) encoder_backend: Option<Backend>,
     /// Threads that a CPU codec may use
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
@@ -255,7 +255,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// Threads that a CPU decoder may use
-    #[arg(long, value_name = "N", help_heading = "Where it runs")]
+    #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
@@ -271,16 +271,16 @@ pub(crate) struct EncodeArgs {
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Picture size of headerless input: 1280x720, or a name such as hd720
-    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size, help_heading = "Headerless input")]
+    #[arg(short = 's', long, value_name = "WxH", value_parser = parse::size, help_heading = "Headerless input", allow_hyphen_values = true)]
     pub(crate) size: Option<Dimensions>,
     /// Pixel format of headerless input, by ffmpeg's name
     #[arg(long, value_name = "NAME", value_parser = parse::pixel_format, alias = "pix_fmt", help_heading = "Headerless input")]
     pub(crate) pix_fmt: Option<PixelFormat>,
     /// Frame rate of headerless input: 30, 29.97, 30000/1001
-    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Headerless input")]
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Headerless input", allow_hyphen_values = true)]
     pub(crate) fps: Option<Rational>,
     /// Output size
-    #[arg(long, value_name = "WxH", value_parser = parse::size, help_heading = "Pictures")]
+    #[arg(long, value_name = "WxH", value_parser = parse::size, help_heading = "Pictures", allow_hyphen_values = true)]
     pub(crate) scale: Option<Dimensions>,
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
@@ -290,7 +290,7 @@ pub(crate) struct EncodeArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// Threads that a CPU encoder may use
-    #[arg(long, value_name = "N", help_heading = "Where it runs")]
+    #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) job: JobArgs,

@@ -1,20 +1,25 @@
-//! Ctrl-C and SIGTERM: the first asks the job to finish what it has, the second ends it at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the job to finish what it has, the second ends it at once.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use video_hw::Result;
 use video_hw::pipeline::CancelToken;
-use video_hw::{Error, Result};
 
 use crate::exit::Exit;
 
-/// How soon a signal is noticed.
+/// How often the watching thread looks around.
 const POLL: Duration = Duration::from_millis(20);
+/// Signals this close together are one: `timeout` sends its signal to the process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 /// How long an aborted job may take to remove its temporary file before the process ends regardless.
-const ABORT_LIMIT: Duration = Duration::from_secs(2);
+const ABORT_LIMIT: Duration = Duration::from_secs(1);
+/// How long a cancelled job that writes to a pipe may stand still: a reader that takes nothing any more
+/// must not keep the process.
+const STUCK_LIMIT: Duration = Duration::from_millis(700);
 
 /// The user's wishes, as a running job sees them.
 #[derive(Clone, Default)]
@@ -22,64 +27,160 @@ pub(crate) struct Interrupts {
     /// Cancelled by the first signal.
     pub(crate) token: CancelToken,
     abort: Arc<AtomicBool>,
+    /// Signs of life of the job.
+    beats: Arc<AtomicU64>,
 }
 
 /// What unwinds through a job that is aborted.
 pub(crate) struct Aborted;
 
 impl Interrupts {
-    /// Takes over SIGINT and SIGTERM.
+    /// Takes over the signals, for a job that writes to `output`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn install(quiet: bool) -> Result<Self> {
-        let arrived = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&arrived))
-                .map_err(|e| Error::io("install a signal handler for", "Ctrl-C", e))?;
-        }
+    pub(crate) fn install(quiet: bool, output: Option<&Path>) -> Result<Self> {
+        let mut signals = signals::Signals::register()?;
         let interrupts = Self::default();
         let watcher = interrupts.clone();
+        let leaves_nothing = output.is_none_or(is_written_directly);
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || watcher.watch(&arrived, quiet))
-            .map_err(|e| Error::io("start a thread for", "Ctrl-C", e))?;
+            .spawn(move || watcher.watch(&mut signals, quiet, leaves_nothing))
+            .map_err(|e| video_hw::Error::io("start a thread for", "Ctrl-C", e))?;
         Ok(interrupts)
     }
 
-    fn watch(&self, arrived: &AtomicBool, quiet: bool) {
-        let wait = || {
-            while !arrived.swap(false, Ordering::Relaxed) {
-                std::thread::sleep(POLL);
-            }
-        };
-        wait();
+    fn watch(&self, signals: &mut signals::Signals, quiet: bool, leaves_nothing: bool) {
+        while !signals.arrived(POLL) {}
+        let first = Instant::now();
         self.token.cancel();
         if !quiet {
-            let _ = writeln!(std::io::stderr(), "\nvideo-hw: finishing the output; once more to abort");
+            say("finishing the output; once more to abort");
         }
-        wait();
+        let mut alive = (self.beats.load(Ordering::Relaxed), Instant::now());
+        loop {
+            if signals.arrived(POLL) && first.elapsed() > SAME_SIGNAL {
+                break;
+            }
+            let beats = self.beats.load(Ordering::Relaxed);
+            if beats != alive.0 {
+                alive = (beats, Instant::now());
+            }
+            if leaves_nothing && alive.1.elapsed() > STUCK_LIMIT {
+                say("error: cancelled; the output is not complete, because nobody reads it");
+                end();
+            }
+        }
         self.abort.store(true, Ordering::Relaxed);
-        std::thread::sleep(ABORT_LIMIT);
-        std::process::exit(i32::from(Exit::Cancelled.code()));
+        if leaves_nothing {
+            say("error: aborted; the output is not complete");
+        } else {
+            std::thread::sleep(ABORT_LIMIT);
+        }
+        end();
     }
 
     /// Called by a job again and again. After the second signal it unwinds, and with that the job's unfinished
     /// output goes away: it is removed by whoever owns it.
     pub(crate) fn check_abort(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
         if self.abort.load(Ordering::Relaxed) {
             std::panic::resume_unwind(Box::new(Aborted));
         }
     }
 }
 
-impl Interrupts {
-    /// A job that was cancelled before its first frame came through reports an empty input; the user knows
-    /// better.
-    pub(crate) fn explain<T>(&self, result: Result<T>) -> Result<T> {
-        match result {
-            Err(Error::CorruptStream { .. }) if self.token.is_cancelled() => Err(Error::Cancelled),
-            other => other,
+/// Whether the output is a pipe or device, so that there is no temporary file to remove.
+fn is_written_directly(output: &Path) -> bool {
+    output == Path::new("-") || std::fs::metadata(output).is_ok_and(|m| !m.is_file() && !m.is_dir())
+}
+
+fn say(what: &str) {
+    let mut stderr = stderr().lock();
+    // On a terminal a progress line stands there, which is left alone.
+    let line_end = if stderr.is_terminal() { "\n" } else { "" };
+    // Standard error may be closed.
+    let _ = writeln!(stderr, "{line_end}video-hw: {what}");
+}
+
+fn end() -> ! {
+    std::process::exit(i32::from(Exit::Cancelled.code()))
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::io::{ErrorKind, Read};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::low_level::pipe;
+    use video_hw::{Error, Result};
+
+    /// One byte for each signal.
+    pub(super) struct Signals(UnixStream);
+
+    impl Signals {
+        pub(super) fn register() -> Result<Self> {
+            let failed = |e| Error::io("install a signal handler for", "Ctrl-C", e);
+            let (signals, handler) = UnixStream::pair().map_err(failed)?;
+            let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+            for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
+                handler.try_clone().and_then(|h| pipe::register(signal, h)).map_err(failed)?;
+            }
+            Ok(Self(signals))
+        }
+
+        /// Waits at most `limit` for a signal.
+        pub(super) fn arrived(&mut self, limit: Duration) -> bool {
+            if self.0.set_read_timeout(Some(limit)).is_err() {
+                std::thread::sleep(limit);
+            }
+            loop {
+                match self.0.read(&mut [0]) {
+                    Ok(n) => return n > 0,
+                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => return false,
+                }
+            }
+        }
+    }
+
+    /// Whether the process was started with the signal ignored, as `nohup` does with SIGHUP. Where the system
+    /// does not tell, it is taken to be so, and the signal keeps the meaning it has.
+    fn is_ignored(signal: i32) -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+        mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use video_hw::{Error, Result};
+
+    pub(super) struct Signals(Arc<AtomicBool>);
+
+    impl Signals {
+        pub(super) fn register() -> Result<Self> {
+            let arrived = Arc::new(AtomicBool::new(false));
+            for signal in [SIGINT, SIGTERM] {
+                signal_hook::flag::register(signal, Arc::clone(&arrived))
+                    .map_err(|e| Error::io("install a signal handler for", "Ctrl-C", e))?;
+            }
+            Ok(Self(arrived))
+        }
+
+        pub(super) fn arrived(&mut self, limit: Duration) -> bool {
+            std::thread::sleep(limit);
+            self.0.swap(false, Ordering::Relaxed)
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::report::Finished;
 use crate::text;
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
-    let interrupts = Interrupts::install(args.job.quiet)?;
+    let interrupts = Interrupts::install(args.job.quiet, args.output.as_deref())?;
     let mut view = ProgressView::new(args.job.quiet);
     let source = SourceOptions {
         backend: args.backend.unwrap_or(Backend::Auto),
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         None => job.run(),
     };
     view.clear();
-    let report = interrupts.explain(result)?;
+    let report = result?;
     match sums {
         Some(sums) => sums.tell(args, &report),
         None => Finished::export(&report, args.output.as_deref()).tell(&args.job),

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(threads) = args.threads {
         job = job.threads(threads);
     }
-    transcode::finish("encode", job, &args.encoder, &args.part, &args.job)
+    transcode::finish("encode", &args.output, job, &args.encoder, &args.part, &args.job)
 }
 
 /// The layout of headerless input; `None` for input that states its own.

@@ -9,7 +9,7 @@
 //! | 4 | the output cannot be written |
 //! | 5 | a backend, driver or device failed |
 //! | 70 | a defect of this program: the frames do not add up, or it panicked |
-//! | 130 | cancelled; after the first Ctrl-C the output is complete and playable |
+//! | 130 | cancelled; after the first Ctrl-C, SIGTERM or SIGHUP the output is complete and playable |
 //! | 141 | the reader of standard output went away (`... \| head`) |
 
 use std::io;
@@ -28,7 +28,8 @@ Exit codes:
   4    the output cannot be written
   5    a backend, driver or device failed
   70   a defect of this program
-  130  cancelled; after the first Ctrl-C the output is complete and playable
+  130  cancelled; after the first Ctrl-C (SIGTERM, SIGHUP) the output is complete and playable,
+       after the second there is none
   141  the reader of standard output went away";
 
 /// How the program ends.
@@ -133,6 +134,7 @@ pub(crate) fn message(error: &Error) -> String {
     };
     let text = text.replace("allow overwriting or", "give --overwrite (-y) or");
     let text = text.replace("state the format (", "state the format with --format (");
+    let text = text.replace("names a format; known:", "names a format; give it one, or --format:");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

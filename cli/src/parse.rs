@@ -3,6 +3,7 @@
 //! Arithmetic is exact (no floating point), so that what is typed is what is used, and every parser refuses
 //! what it does not understand instead of reading a part of it.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use video_hw::Error;
@@ -144,6 +145,11 @@ fn limited(time: Duration) -> Option<Duration> {
 pub(crate) fn length(text: &str) -> Result<Duration, String> {
     let time = time(text)?;
     if time.is_zero() { Err("a duration of 0 leaves nothing".to_owned()) } else { Ok(time) }
+}
+
+/// A number of threads. More than any machine has is refused by the codec, which knows its limit.
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number of threads; write 1, 4 or 16"))
 }
 
 /// Frames per second: `30`, `30000/1001`, `12.5`, `ntsc`. `29.97` and its like mean the exact `30000/1001`.

@@ -1,24 +1,26 @@
-//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress on standard error: one line that is drawn over on a terminal, a plain line now and then elsewhere.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use terminal_size::{Width, terminal_size_of};
 use video_hw::pipeline::Progress;
 
 use crate::text;
 
 /// From one plain line to the next.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Steps of the bar.
-const STEPS: u64 = 1000;
+/// Columns of a terminal that does not tell.
+const USUAL_WIDTH: usize = 80;
+/// Columns of the bar, with its brackets.
+const BAR: usize = 24;
 
 /// Shows a job's progress.
 pub(crate) enum ProgressView {
     /// `--quiet`.
     Hidden,
-    /// A terminal.
-    Bar(ProgressBar),
+    /// A terminal; the columns of the line that stands there.
+    Terminal(usize),
     /// A log file or a pipe; the time of the last line.
     Lines(Instant),
 }
@@ -28,39 +30,54 @@ impl ProgressView {
         if quiet {
             Self::Hidden
         } else if stderr().is_terminal() {
-            let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr_with_hz(10));
-            // The template is constant; were it wrong, the default style would do.
-            if let Ok(style) = ProgressStyle::with_template("{bar:24} {wide_msg}") {
-                bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-            }
-            Self::Bar(bar)
+            Self::Terminal(0)
         } else {
             Self::Lines(Instant::now())
         }
     }
 
     pub(crate) fn update(&mut self, progress: &Progress) {
+        // Standard error may be closed; the job matters more than its progress.
         match self {
             Self::Hidden => {}
-            Self::Bar(bar) => {
-                bar.set_position((fraction(progress).unwrap_or(0.0) * STEPS as f64) as u64);
-                bar.set_message(line(progress));
+            Self::Terminal(drawn) => {
+                // Asked every time: the window may have been resized.
+                let width = columns();
+                let line = fitted(progress, width);
+                let columns = line.chars().count();
+                let rest = drawn.saturating_sub(columns).min(width.saturating_sub(columns + 1));
+                let _ = write!(stderr(), "\r{line}{:rest$}", "");
+                *drawn = columns;
             }
             Self::Lines(last) if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
-                // Standard error may be closed; the job matters more than its progress.
                 let _ = writeln!(stderr(), "video-hw: {}", line(progress));
             }
             Self::Lines(_) => {}
         }
     }
 
-    /// Takes the bar away, so that what is written next stands in its place.
-    pub(crate) fn clear(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
+    /// Takes the line away, so that what is written next stands in its place.
+    pub(crate) fn clear(&mut self) {
+        if let Self::Terminal(drawn) = self
+            && *drawn > 0
+        {
+            let blank = (*drawn).min(columns().saturating_sub(1));
+            let _ = write!(stderr(), "\r{:blank$}\r", "");
+            *drawn = 0;
         }
     }
+}
+
+impl Drop for ProgressView {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn columns() -> usize {
+    let width = terminal_size_of(stderr()).map(|(Width(width), _)| usize::from(width));
+    width.filter(|width| *width > 0).unwrap_or(USUAL_WIDTH)
 }
 
 /// How much is done, 0 to 1.
@@ -76,32 +93,73 @@ fn fraction(p: &Progress) -> Option<f64> {
     Some(done.clamp(0.0, 1.0))
 }
 
-/// The state in one line.
-fn line(p: &Progress) -> String {
+/// One thing to tell. The less it matters, the later it stands in this list, and the sooner it goes when the
+/// terminal is narrow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Done,
+    Frames,
+    Left,
+    Rate,
+    Speed,
+    Bytes,
+    BitRate,
+}
+
+fn parts(p: &Progress) -> Vec<(Rank, String)> {
     let done = fraction(p);
     let mut parts = Vec::with_capacity(7);
     if let Some(done) = done {
-        parts.push(format!("{:3.0}%", done * 100.0));
+        parts.push((Rank::Done, format!("{:3.0}%", done * 100.0)));
     }
-    parts.push(format!("{} frames", text::thousands(p.frames)));
-    parts.push(format!("{} fps", text::rate(p.fps())));
+    parts.push((Rank::Frames, format!("{} frames", text::thousands(p.frames))));
+    parts.push((Rank::Rate, format!("{} fps", text::rate(p.fps()))));
     if let Some(speed) = p.speed() {
-        parts.push(format!("{}x", text::rate(speed)));
+        parts.push((Rank::Speed, format!("{}x", text::rate(speed))));
     }
     if p.bytes > 0 {
         if let Some(rate) = p.position.and_then(|at| text::bits_per_second(p.bytes, at.as_duration())) {
-            parts.push(text::bit_rate(rate));
+            parts.push((Rank::BitRate, text::bit_rate(rate)));
         }
-        parts.push(text::bytes(p.bytes));
+        parts.push((Rank::Bytes, text::bytes(p.bytes)));
     }
     if let Some(done) = done.filter(|d| *d > 0.0 && *d < 1.0) {
         let left = p.elapsed.as_secs_f64() * (1.0 - done) / done;
         // Just after the start this is a guess of any size.
         if let Ok(left) = Duration::try_from_secs_f64(left) {
-            parts.push(format!("ETA {}", text::clock(left)));
+            parts.push((Rank::Left, format!("ETA {}", text::clock(left))));
         }
     }
-    parts.join("  ")
+    parts
+}
+
+fn join(parts: &[(Rank, String)]) -> String {
+    parts.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("  ")
+}
+
+/// The state in one line.
+fn line(p: &Progress) -> String {
+    join(&parts(p))
+}
+
+/// The state in less than `width` columns: a line that fills the last column makes some terminals scroll.
+fn fitted(p: &Progress, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    let mut parts = parts(p);
+    let mut line = join(&parts);
+    if let Some(done) = fraction(p)
+        && BAR + 1 + line.len() <= room
+    {
+        let inside = BAR - 2;
+        let full = ((done * inside as f64) as usize).min(inside);
+        return format!("[{:<inside$}] {line}", "#".repeat(full));
+    }
+    while line.len() > room && parts.len() > 1 {
+        let least = parts.iter().map(|(rank, _)| *rank).max();
+        parts.retain(|(rank, _)| Some(*rank) != least);
+        line = join(&parts);
+    }
+    line.chars().take(room).collect()
 }
 
 #[cfg(test)]
@@ -137,5 +195,19 @@ mod tests {
     fn a_job_that_ends_by_frames_is_measured_by_frames() {
         let p = Progress { total_frames: Some(1_500), ..state() };
         assert!(line(&p).starts_with("100%"));
+    }
+
+    #[test]
+    fn the_line_fits_every_terminal() {
+        let p = state();
+        for width in 1..200 {
+            let line = fitted(&p, width);
+            assert!(line.is_ascii() && line.len() < width.max(1), "{width}: {line:?}");
+        }
+        assert_eq!(fitted(&p, 120), format!("[#####{}] {}", " ".repeat(17), line(&p)));
+        assert_eq!(fitted(&p, 80), line(&p));
+        assert_eq!(fitted(&p, 40), " 25%  1,500 frames  300 fps  ETA 0:15");
+        assert_eq!(fitted(&p, 20), " 25%  1,500 frames");
+        assert_eq!(fitted(&p, 3), " 2");
     }
 }

@@ -1,5 +1,7 @@
 //! `transcode`, and what `encode` shares with it.
 
+use std::path::Path;
+
 use video_hw::Result;
 use video_hw::backend::Backend;
 use video_hw::config::{BackendEncodeConfig, RateControl, SoftwareEncodeConfig};
@@ -32,18 +34,19 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }
-    finish("transcode", job, &args.encoder, &args.part, &args.job)
+    finish("transcode", &args.output, job, &args.encoder, &args.part, &args.job)
 }
 
 /// Sets what every encoding job has, does it and tells.
 pub(crate) fn finish(
     command: &'static str,
+    output: &Path,
     job: Transcode<'_>,
     encoder: &EncoderArgs,
     part: &PartArgs,
     options: &JobArgs,
 ) -> Result<Exit> {
-    let interrupts = Interrupts::install(options.quiet)?;
+    let interrupts = Interrupts::install(options.quiet, Some(output))?;
     let mut view = ProgressView::new(options.quiet);
     let job = with_part(with_encoder(job, encoder), part)
         .overwrite(options.overwrite)
@@ -55,7 +58,7 @@ pub(crate) fn finish(
         });
     let result = job.run();
     view.clear();
-    let report = interrupts.explain(result)?;
+    let report = result?;
     Finished::transcode(command, &report).tell(options)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use crate::container::Demuxer;
@@ -15,7 +15,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameReader, RawReader, VideoFormat, Y4mReader};
-use crate::stream_io::{NonSeekable, read_up_to};
+use crate::stream_io::{NonSeekable, PositionedFile, read_up_to};
 use crate::time::Rational;
 
 const READ_BUFFER: usize = 256 * 1024;
@@ -122,7 +122,7 @@ type Pipe = NonSeekable<BufReader<io::Chain<Cursor<Vec<u8>>, File>>>;
 /// An input from its first byte on.
 enum Source {
     /// It can seek.
-    File(BufReader<File>),
+    File(BufReader<PositionedFile>),
     /// It cannot.
     Pipe(Pipe),
 }
@@ -139,14 +139,21 @@ impl Source {
             }
             File::open(path).map_err(|e| Error::io("open", path, e))?
         };
+        // A file keeps its position: standard input may be opened again, for other tracks.
         let start = file.stream_position().ok();
-        let head = read_up_to(&mut file, PROBE_BYTES).map_err(|e| Error::io("read", path, e))?;
+        let head = match start {
+            Some(start) => {
+                let again = file.try_clone().map_err(|e| Error::io("read", path, e))?;
+                read_up_to(&mut PositionedFile::new(again, start), PROBE_BYTES)
+            }
+            None => read_up_to(&mut file, PROBE_BYTES),
+        };
+        let head = head.map_err(|e| Error::io("read", path, e))?;
         if head.is_empty() {
             return Err(Error::invalid(format!("{} is empty (0 bytes)", name_of(path))));
         }
         let source = if let Some(start) = start {
-            file.seek(SeekFrom::Start(start)).map_err(|e| Error::io("read", path, e))?;
-            Self::File(BufReader::with_capacity(READ_BUFFER, file))
+            Self::File(BufReader::with_capacity(READ_BUFFER, PositionedFile::new(file, start)))
         } else {
             let all = Cursor::new(head.clone()).chain(file);
             Self::Pipe(NonSeekable(BufReader::with_capacity(READ_BUFFER, all)))

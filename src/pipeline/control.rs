@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use super::source::SourceInfo;
+use crate::time::{Rational, Timestamp};
 
 /// Asks a job to stop early and complete its output with what it has. Clones ask the same job.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,19 @@ impl Progress {
     /// Presented time per wall time.
     pub fn speed(&self) -> Option<f64> {
         self.position.map(|p| p.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9))
+    }
+}
+
+/// Frames of the whole output, as far as one can know: a changed frame rate makes them from the duration, and
+/// `limit` ends the job before the input does.
+pub(super) fn expected_frames(info: &SourceInfo, rate: Option<Rational>, limit: Option<u64>) -> Option<u64> {
+    let whole = match rate {
+        Some(rate) => info.duration.map(|d| (d.as_secs_f64() * rate.as_f64()).round() as u64),
+        None => info.frames,
+    };
+    match (whole, limit) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::control::{Progress, ProgressFn, Reporter};
+use super::control::{Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::config::DecodeOutputMode;
 use crate::container::OutputFormat;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::output_file::OutputFile;
+use crate::output_file::{self, OutputFile};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter, RawWriter, VideoFormat, Y4mWriter};
 use crate::time::{Rational, Timestamp};
@@ -112,14 +112,18 @@ impl Export<'_> {
         let started = Instant::now();
         let kind = match &self.target {
             ExportTarget::Null => None,
-            ExportTarget::File(path) => Some(OutputFormat::from_path(path, self.output_format.as_deref())?),
+            ExportTarget::File(path) => {
+                output_file::refuse_directory(path)?;
+                Some(OutputFormat::from_path(path, self.output_format.as_deref())?)
+            }
         };
         if kind == Some(OutputFormat::PngSequence) {
             self.filter.format = Some(PixelFormat::Rgb24);
         }
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let info = source.info().clone();
-        let mut filter = FrameFilter::new(self.filter, self.max_frames);
+        let mut filter =
+            FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
         let mut reporter = Reporter::new(self.progress.take());
         let mut output = Output {
             job: &self,
@@ -129,7 +133,7 @@ impl Export<'_> {
             format: None,
             state: Progress {
                 frames: 0,
-                total_frames: info.frames,
+                total_frames: expected_frames(&info, self.filter.frame_rate, self.max_frames),
                 position: None,
                 total: info.duration,
                 bytes: 0,
@@ -148,9 +152,7 @@ impl Export<'_> {
         reporter.update(true, || output.state);
         let Output { sink, state, format, .. } = output;
         if state.frames == 0 {
-            let what =
-                format!("{} ({}) holds no frame in the wanted part", self.input.display(), info.format);
-            return Err(Error::corrupt_fatal(what));
+            return Err(source.nothing());
         }
         sink.finish()?;
         Ok(ExportReport {

@@ -1,5 +1,6 @@
 //! Between decoder and encoder: frame rate, size, pixel format.
 
+use super::control::CancelToken;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -59,12 +60,23 @@ pub struct FrameFilter {
     summary: FilterSummary,
     /// The frame whose end is not known yet, and its first output, when the rate is changed.
     held: Option<(i64, Frame)>,
+    /// From the frame before the held one to the held one.
+    gap: Option<Timestamp>,
+    cancel: CancelToken,
 }
 
 impl FrameFilter {
     /// A filter at the start of a sequence; it gives at most `limit` frames.
     pub fn new(options: FilterOptions, limit: Option<u64>) -> Self {
-        Self { options, limit, summary: FilterSummary::default(), held: None }
+        let summary = FilterSummary::default();
+        Self { options, limit, summary, held: None, gap: None, cancel: CancelToken::default() }
+    }
+
+    /// Stops to repeat frames when the token is cancelled; filling a gap of minutes takes its time.
+    #[must_use]
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+        self.cancel = token;
+        self
     }
 
     /// What was done so far.
@@ -92,6 +104,8 @@ impl FrameFilter {
         };
         let output = frame.pts.rescale(TimeBase::from_frame_rate(rate)).ticks();
         if let Some((first, held)) = self.held.take() {
+            let (from, to) = (held.pts, frame.pts);
+            self.gap = (from.base() == to.base()).then(|| to.offset(from.ticks().saturating_neg()));
             self.fill(rate, held, first..output, emit)?;
             // Times that go back cannot be shown; sessions never give them.
             self.held = Some((output.max(first), frame));
@@ -101,7 +115,8 @@ impl FrameFilter {
         Ok(())
     }
 
-    /// Gives what is still held. The last frame lasts as long as it says.
+    /// Gives what is still held. The last frame lasts as long as it says; where it does not (IVF has no
+    /// durations), as long as the frame before it.
     ///
     /// # Errors
     /// As [`Self::push`].
@@ -109,7 +124,9 @@ impl FrameFilter {
         let (Some(rate), Some((first, held))) = (self.options.frame_rate, self.held.take()) else {
             return Ok(());
         };
-        let length = held.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+        let stated = held.duration.filter(|d| *d > 0).and_then(|d| i64::try_from(d).ok());
+        let gap = self.gap.filter(|gap| gap.base() == held.pts.base()).map(Timestamp::ticks);
+        let length = stated.or(gap).unwrap_or(0).max(0);
         let mut end = held.pts.offset(length).rescale(TimeBase::from_frame_rate(rate)).ticks();
         if length == 0 || self.summary.frames_out == 0 {
             end = end.max(first.saturating_add(1));
@@ -138,10 +155,10 @@ impl FrameFilter {
         }
         let frame = self.shape(frame)?;
         for output in outputs.clone() {
-            if self.is_full() {
+            let first = output == outputs.start;
+            if self.is_full() || (!first && self.cancel.is_cancelled()) {
                 break;
             }
-            let first = output == outputs.start;
             self.summary.repeated += u64::from(!first);
             let pts = Timestamp::new(output, TimeBase::from_frame_rate(rate));
             let force_keyframe = first && frame.force_keyframe;
@@ -185,6 +202,16 @@ mod tests {
 
     /// The input times (ticks of 1/1000, each 40 long) shown by the outputs.
     fn shown(times: &[i64], rate: u32, limit: Option<u64>) -> (Vec<(i64, u8)>, FilterSummary) {
+        shown_for(times, Some(40), rate, limit)
+    }
+
+    /// The same with frames of another length, or of none.
+    fn shown_for(
+        times: &[i64],
+        length: Option<u64>,
+        rate: u32,
+        limit: Option<u64>,
+    ) -> (Vec<(i64, u8)>, FilterSummary) {
         let size = Dimensions::new(2, 2).unwrap();
         let options = FilterOptions { frame_rate: Rational::new(rate, 1), ..FilterOptions::default() };
         let mut filter = FrameFilter::new(options, limit);
@@ -197,7 +224,7 @@ mod tests {
             let data = vec![i as u8; PixelFormat::Gray8.frame_bytes(size)];
             let surface = HostSurface::from_packed(PixelFormat::Gray8, size, data).unwrap();
             let pts = Timestamp::new(ticks, TimeBase::new(1, 1000).unwrap());
-            let frame = Frame { duration: Some(40), ..Frame::host(pts, surface) };
+            let frame = Frame { duration: length, ..Frame::host(pts, surface) };
             filter.push(frame, &mut emit).unwrap();
         }
         filter.finish(&mut emit).unwrap();
@@ -216,6 +243,46 @@ mod tests {
         // A gap is filled with what was last shown.
         assert_eq!(shown(&[0, 160], 25, None).0, [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1)]);
         assert_eq!(shown(&[0, 160], 25, Some(2)).0, [(0, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn the_last_frame_fills_the_outputs_up_to_its_end() {
+        let even: Vec<i64> = (0..4).map(|i| i * 40).collect();
+        let quadrupled: Vec<_> = (0..16).map(|i| (i, (i / 4) as u8)).collect();
+        assert_eq!(shown(&even, 100, None).0, quadrupled);
+        // Without a length it lasts as long as the one before.
+        for unstated in [None, Some(0)] {
+            assert_eq!(shown_for(&even, unstated, 100, None).0, quadrupled);
+        }
+        // A long last frame keeps its time when the rate is lowered, too.
+        assert_eq!(shown_for(&[0, 1000], Some(1000), 2, None).0, [(0, 0), (1, 0), (2, 1), (3, 1)]);
+        assert_eq!(shown_for(&[0, 500, 1000], Some(3000), 1, None).0.len(), 4);
+    }
+
+    #[test]
+    fn a_cancelled_filter_repeats_no_more() {
+        let options = FilterOptions { frame_rate: Rational::new(1000, 1), ..FilterOptions::default() };
+        let token = CancelToken::default();
+        let mut filter = FrameFilter::new(options, None).cancel_token(token.clone());
+        let size = Dimensions::new(2, 2).unwrap();
+        let at = |s: i64| {
+            let surface = HostSurface::from_packed(PixelFormat::Gray8, size, vec![0; 4]).unwrap();
+            Frame::host(Timestamp::new(s, TimeBase::new(1, 1).unwrap()), surface)
+        };
+        let mut given = 0;
+        let mut emit = |_| {
+            given += 1;
+            if given == 10 {
+                token.cancel();
+            }
+            Ok(())
+        };
+        filter.push(at(0), &mut emit).unwrap();
+        filter.push(at(500), &mut emit).unwrap();
+        filter.finish(&mut emit).unwrap();
+        // The tenth of the first frame, and one of the last, so that the books still balance.
+        assert_eq!(given, 11);
+        assert!(filter.summary().balances());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod control;
 mod export;
+mod feed;
 mod filter;
 mod passthrough;
 mod source;

@@ -3,25 +3,21 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::control::CancelToken;
+use super::feed::{self, Feed};
 use crate::backend::Backend;
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
-use crate::container::{Demuxer, Input, Sample, Track, TrackKind, VideoTrack, open_input, open_raw};
+use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::packet::Packet;
-use crate::queue::{self, QueueReceiver, QueueSender};
 use crate::rawvideo::{FrameReader, VideoFormat};
-use crate::session::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
+use crate::session::{DecodeSession, DecodeSummary};
 use crate::time::{Rational, TimeBase, Timestamp};
 
-/// Uncompressed frames read ahead.
-const READ_AHEAD: usize = 3;
 /// Problems remembered by their words; the rest is only counted.
 const PROBLEMS_KEPT: usize = 10;
 
@@ -44,7 +40,7 @@ pub struct SourceOptions {
     pub raw: Option<VideoFormat>,
     /// Frame rate of streams that carry no times.
     pub frame_rate: Option<Rational>,
-    /// Stops reading when asked.
+    /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
 }
 
@@ -88,41 +84,18 @@ pub struct SourceSummary {
     pub problems: Vec<String>,
 }
 
-/// Gives the frames of one video track in presentation order. Dropping it stops its threads.
+/// Gives the frames of one video track in presentation order. Dropping it stops its threads (one that waits for
+/// a silent pipe stops with the next byte).
 pub struct FrameSource {
     info: SourceInfo,
     feed: Feed,
     window: Window,
     keep_going: bool,
+    cancel: CancelToken,
     done: bool,
+    /// Time of the last frame before the wanted part.
+    skipped: Option<Timestamp>,
     summary: SourceSummary,
-}
-
-enum Feed {
-    Decoder { frames: DecodeOutput, faults: Arc<Faults> },
-    Reader { frames: QueueReceiver<Result<Frame>> },
-}
-
-/// What went wrong on the demuxing thread.
-#[derive(Default)]
-struct Faults(Mutex<(Option<Error>, Vec<Error>)>);
-
-impl Faults {
-    fn fatal(&self, error: Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(error);
-    }
-
-    fn recovered(&self, error: Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(error);
-    }
-
-    fn take_fatal(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
-    }
-
-    fn take_recovered(&self) -> Vec<Error> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
-    }
 }
 
 impl FrameSource {
@@ -131,20 +104,23 @@ impl FrameSource {
     /// # Errors
     /// When the file cannot be read, has no video, or nothing here decodes it.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
-        let input = match &options.raw {
-            Some(format) => {
-                Input::Frames(open_raw(path, format.format, format.dimensions, format.frame_rate)?)
-            }
-            None => open_input(path)?,
-        };
+        let input = feed::open(path, options.raw, &options.cancel)?;
         let window = Window::new(options.start, options.duration);
         let (mut info, feed) = match input {
             Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, &window)?,
             Input::Frames(reader) => Self::read(path, reader, options)?,
         };
         window.narrow(&mut info);
-        let keep_going = options.keep_going;
-        Ok(Self { info, feed, window, keep_going, done: false, summary: SourceSummary::default() })
+        Ok(Self {
+            info,
+            feed,
+            window,
+            keep_going: options.keep_going,
+            cancel: options.cancel.clone(),
+            done: false,
+            skipped: None,
+            summary: SourceSummary::default(),
+        })
     }
 
     fn decode(
@@ -179,22 +155,13 @@ impl FrameSource {
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
         };
-        let (packets, frames) = session.split();
-        let faults = Arc::new(Faults::default());
-        let feeder = Feeder {
-            video,
-            packets,
-            faults: Arc::clone(&faults),
-            keep_going: options.keep_going,
-            cancel: options.cancel.clone(),
-        };
-        spawn("vhw-demux", move || feeder.run(demuxer.as_mut()))?;
-        Ok((info, Feed::Decoder { frames, faults }))
+        let feed = Feed::decode(demuxer, video, session.split(), options.keep_going, options.cancel.clone())?;
+        Ok((info, feed))
     }
 
     fn read(
         path: &Path,
-        mut reader: Box<dyn FrameReader>,
+        reader: Box<dyn FrameReader>,
         options: &SourceOptions,
     ) -> Result<(SourceInfo, Feed)> {
         let format = reader.video_format();
@@ -210,10 +177,7 @@ impl FrameSource {
             matrix: None,
             tracks: Vec::new(),
         };
-        let (tx, frames) = queue::bounded(READ_AHEAD);
-        let cancel = options.cancel.clone();
-        spawn("vhw-read", move || read_ahead(reader.as_mut(), &tx, &cancel))?;
-        Ok((info, Feed::Reader { frames }))
+        Ok((info, Feed::read(reader, options.cancel.clone())?))
     }
 
     /// What is known before the first frame.
@@ -221,30 +185,26 @@ impl FrameSource {
         &self.info
     }
 
-    /// The next frame; `None` at the end.
+    /// The next frame; `None` at the end, which a cancelled source reaches with what it has read so far.
     ///
     /// # Errors
     /// Damage in the input (unless [`SourceOptions::keep_going`]), or the end of the decoder.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         while !self.done {
-            let next = match &mut self.feed {
-                Feed::Decoder { frames, faults } => match frames.reap() {
-                    Ok(None) => faults.take_fatal().map_or(Ok(None), Err),
-                    other => other,
-                },
-                Feed::Reader { frames } => frames.recv().transpose(),
-            };
-            match next {
+            match self.feed.next(&self.cancel) {
                 Ok(None) => self.done = true,
                 Ok(Some(frame)) => match self.window.place(&frame) {
-                    Place::Before => self.summary.outside += 1,
+                    Place::Before => {
+                        self.summary.outside += 1;
+                        self.skipped = Some(frame.pts);
+                    }
                     Place::Behind => {
                         self.summary.outside += 1;
                         self.done = true;
                     }
-                    Place::Inside(pts) => {
+                    Place::Inside { pts, duration } => {
                         self.summary.frames += 1;
-                        return Ok(Some(Frame { pts, ..frame }));
+                        return Ok(Some(Frame { pts, duration, ..frame }));
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
@@ -259,13 +219,29 @@ impl FrameSource {
 
     /// What reading came to so far.
     pub fn summary(&mut self) -> SourceSummary {
-        if let Feed::Decoder { frames, faults } = &self.feed {
+        if let Feed::Decoder { frames, faults, .. } = &self.feed {
             self.summary.decode = Some(frames.summary());
             for error in faults.take_recovered() {
                 self.note(&error);
             }
         }
         self.summary.clone()
+    }
+
+    /// Why not a single frame came.
+    pub(super) fn nothing(&self) -> Error {
+        let name = self.info.path.display();
+        if self.cancel.is_cancelled() {
+            return Error::Cancelled;
+        }
+        if let (Some(start), Some(last)) = (self.window.start, self.skipped) {
+            return Error::invalid(format!(
+                "start {} s lies behind the last frame of {name}, which is shown at {:.3} s; give an earlier start",
+                start.as_duration().as_secs_f64(),
+                last.as_secs_f64()
+            ));
+        }
+        Error::corrupt_fatal(format!("{name} ({}) holds no frame in the wanted part", self.info.format))
     }
 
     fn note(&mut self, error: &Error) {
@@ -342,14 +318,6 @@ pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
     FramesBuilder { path: path.into(), options: SourceOptions::default() }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map(drop)
-        .map_err(|source| Error::io("start a thread for", name, source))
-}
-
 fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
     let tracks = demuxer.tracks();
     let found = tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some());
@@ -369,59 +337,6 @@ fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)
     })
 }
 
-fn read_ahead(reader: &mut dyn FrameReader, out: &QueueSender<Result<Frame>>, cancel: &CancelToken) {
-    while !cancel.is_cancelled() {
-        let Some(next) = reader.next_frame().transpose() else { return };
-        let failed = next.is_err();
-        if out.send(next).is_err() || failed {
-            return;
-        }
-    }
-}
-
-/// The demuxing thread.
-struct Feeder {
-    video: VideoTrack,
-    packets: DecodeInput,
-    faults: Arc<Faults>,
-    keep_going: bool,
-    cancel: CancelToken,
-}
-
-impl Feeder {
-    fn run(mut self, demuxer: &mut dyn Demuxer) {
-        while !self.cancel.is_cancelled() {
-            match demuxer.next_sample() {
-                Ok(Some(sample)) => {
-                    // A refusal means that the consumer is gone, or hears of the reason by itself.
-                    if self.packets.submit_blocking(self.packet(sample)).is_err() {
-                        return;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
-                Err(error) => {
-                    self.faults.fatal(error);
-                    return;
-                }
-            }
-        }
-        // As above: nobody to tell.
-        let _ = self.packets.flush();
-    }
-
-    fn packet(&self, sample: Sample) -> Packet {
-        Packet {
-            pts: sample.pts,
-            dts: sample.dts,
-            duration: sample.duration,
-            keyframe: sample.keyframe,
-            discard: sample.discard,
-            ..Packet::new(self.video.codec, self.video.layout, sample.data)
-        }
-    }
-}
-
 /// The part of the presentation that is wanted.
 struct Window {
     start: Option<Timestamp>,
@@ -430,7 +345,7 @@ struct Window {
 
 enum Place {
     Before,
-    Inside(Timestamp),
+    Inside { pts: Timestamp, duration: Option<u64> },
     Behind,
 }
 
@@ -446,14 +361,16 @@ impl Window {
         if self.end.is_some_and(|end| frame.pts >= end) {
             return Place::Behind;
         }
-        match self.start {
-            None => Place::Inside(frame.pts),
-            Some(start) if frame.pts < start => Place::Before,
-            Some(start) => {
-                let start = start.rescale(frame.pts.base()).ticks();
-                Place::Inside(frame.pts.offset(start.saturating_neg()))
-            }
+        let shift = self.start.map_or(0, |start| start.rescale(frame.pts.base()).ticks());
+        if self.start.is_some_and(|start| frame.pts < start) {
+            return Place::Before;
         }
+        // The last frame is shown up to the end of the wanted part, not beyond.
+        let left =
+            self.end.map(|end| end.rescale(frame.pts.base()).ticks().saturating_sub(frame.pts.ticks()));
+        let left = left.map(|left| u64::try_from(left).unwrap_or(0).max(1));
+        let duration = frame.duration.map(|d| left.map_or(d, |left| d.min(left)));
+        Place::Inside { pts: frame.pts.offset(shift.saturating_neg()), duration }
     }
 
     fn narrow(&self, info: &mut SourceInfo) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::control::{CancelToken, Progress, ProgressFn, Reporter};
+use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
@@ -24,7 +24,7 @@ use crate::container::{
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::output_file::OutputFile;
+use crate::output_file::{self, OutputFile};
 use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
@@ -295,12 +295,13 @@ impl<'a> Transcode<'a> {
     /// The first thing that went wrong; no output file is left then (unless it is a pipe).
     pub fn run(mut self) -> Result<TranscodeReport> {
         let started = Instant::now();
+        output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let mut notes = Vec::new();
         let Some(first) = source.next_frame()? else {
-            return Err(no_frames(&source));
+            return Err(source.nothing());
         };
         let info = source.info().clone();
 
@@ -319,7 +320,9 @@ impl<'a> Transcode<'a> {
         };
 
         let (frames, packets) = session.split();
-        let stage = FilterStage::spawn(source, first, self.filter, frames, self.max_frames)?;
+        let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
+        let filter = FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
+        let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
             video_track,
@@ -327,7 +330,8 @@ impl<'a> Transcode<'a> {
             packets,
             reporter: Reporter::new(self.progress.take()),
             info: &info,
-            max_frames: self.max_frames,
+            limited: self.max_frames.is_some(),
+            total_frames,
             started,
             samples: 0,
             bytes: 0,
@@ -402,15 +406,6 @@ impl<'a> Transcode<'a> {
     }
 }
 
-fn no_frames(source: &FrameSource) -> Error {
-    let info = source.info();
-    Error::corrupt_fatal(format!(
-        "{} ({}) holds no frame in the wanted part",
-        info.path.display(),
-        info.format
-    ))
-}
-
 fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, info: &SourceInfo) -> Track {
     let video = VideoTrack {
         color: config.color,
@@ -440,12 +435,10 @@ impl FilterStage {
     fn spawn(
         mut source: FrameSource,
         first: Frame,
-        options: FilterOptions,
+        mut filter: FrameFilter,
         mut encoder: EncodeInput,
-        max_frames: Option<u64>,
     ) -> Result<Self> {
         let work = move || {
-            let mut filter = FrameFilter::new(options, max_frames);
             let mut emit = |frame: Frame| encoder.submit_blocking(frame);
             let mut next = Some(first);
             while let Some(frame) = next {
@@ -488,7 +481,10 @@ struct Writer<'a, 'p> {
     packets: EncodeOutput,
     reporter: Reporter<'p>,
     info: &'a SourceInfo,
-    max_frames: Option<u64>,
+    /// Whether a number of frames ends the job.
+    limited: bool,
+    /// Frames to expect, where known.
+    total_frames: Option<u64>,
     started: Instant,
     samples: u64,
     bytes: u64,
@@ -509,7 +505,7 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         // A cut-short video must not be followed by the rest of the sound.
-        let until = if cancel.is_cancelled() || self.max_frames.is_some() { self.end } else { None };
+        let until = if cancel.is_cancelled() || self.limited { self.end } else { None };
         self.passthrough.finish(self.muxer, until)?;
         self.report(true);
         Ok(())
@@ -537,10 +533,7 @@ impl Writer<'_, '_> {
 
     fn report(&mut self, last: bool) {
         let (samples, end, bytes, started) = (self.samples, self.end, self.bytes, self.started);
-        let total_frames = match (self.info.frames, self.max_frames) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let total_frames = self.total_frames;
         let total = self.info.duration;
         self.reporter.update(last, || Progress {
             frames: samples,

@@ -267,6 +267,17 @@ impl DecodeOutput {
         self.worker.reap()
     }
 
+    /// Whether nothing will ever come again: the other end is gone and everything has been reaped, or the session
+    /// has ended with an error. Tells the end from a queue that is empty for the moment.
+    pub fn is_finished(&self) -> bool {
+        self.worker.has_ended()
+    }
+
+    /// Whether a flush has completed and everything before it has been reaped.
+    pub fn was_flushed(&self) -> bool {
+        self.worker.flushes_seen() > 0
+    }
+
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
         let (input_queue, output_queue) = self.worker.stats();

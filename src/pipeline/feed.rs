@@ -1,0 +1,229 @@
+//! The threads that read an input, and waiting for them.
+//!
+//! A read from a silent pipe, or the opening of one that nobody writes to, may last for ever and cannot be broken
+//! off from outside. So both happen on threads that nobody joins. Whoever waits for them looks at the cancel token
+//! now and then, and leaves a thread that is stuck to itself: it ends with its next byte, or with the process.
+
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::control::CancelToken;
+use crate::container::{Demuxer, Input, Sample, VideoTrack, open_input, open_raw};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::queue::{self, QueueReceiver, QueueSender, Received};
+use crate::rawvideo::{FrameReader, VideoFormat};
+use crate::session::{DecodeInput, DecodeOutput};
+
+/// How soon somebody who waits notices that the job is cancelled.
+const LOOK: Duration = Duration::from_millis(20);
+/// Uncompressed frames read ahead.
+const READ_AHEAD: usize = 3;
+
+/// Opens `path`, or gives up when the job is cancelled.
+pub(super) fn open(path: &Path, raw: Option<VideoFormat>, cancel: &CancelToken) -> Result<Input> {
+    let (tx, opened) = queue::bounded(1);
+    let name = path.to_owned();
+    let opener = spawn("vhw-open", move || {
+        let input = match raw {
+            Some(f) => open_raw(&name, f.format, f.dimensions, f.frame_rate).map(Input::Frames),
+            None => open_input(&name),
+        };
+        // When nobody waits any more the input closes here.
+        let _ = tx.send(input);
+    })?;
+    loop {
+        match opened.recv_timeout(LOOK) {
+            Received::Item(input) => return input,
+            Received::Closed => match opener.join() {
+                Err(panic) => resume_unwind(panic),
+                Ok(()) => return Err(Error::corrupt_fatal(format!("{} was not opened", path.display()))),
+            },
+            Received::Empty if cancel.is_cancelled() => return Err(Error::Cancelled),
+            Received::Empty => {}
+        }
+    }
+}
+
+/// Frames on their way from the reading threads.
+pub(super) enum Feed {
+    Decoder { frames: DecodeOutput, packets: Inlet, faults: Arc<Faults> },
+    Reader(QueueReceiver<Result<Frame>>),
+}
+
+impl Feed {
+    /// Starts to demux the samples of `video` into a decoder.
+    pub(super) fn decode(
+        mut demuxer: Box<dyn Demuxer>,
+        video: VideoTrack,
+        (packets, frames): (DecodeInput, DecodeOutput),
+        keep_going: bool,
+        cancel: CancelToken,
+    ) -> Result<Self> {
+        let packets = Inlet(Arc::new(Mutex::new(Some(packets))));
+        let faults = Arc::new(Faults::default());
+        let feeder =
+            Feeder { video, packets: packets.clone(), faults: Arc::clone(&faults), keep_going, cancel };
+        spawn("vhw-demux", move || feeder.run(demuxer.as_mut()))?;
+        Ok(Self::Decoder { frames, packets, faults })
+    }
+
+    /// Starts to read uncompressed frames.
+    pub(super) fn read(mut reader: Box<dyn FrameReader>, cancel: CancelToken) -> Result<Self> {
+        let (tx, frames) = queue::bounded(READ_AHEAD);
+        spawn("vhw-read", move || read_ahead(reader.as_mut(), &tx, &cancel))?;
+        Ok(Self::Reader(frames))
+    }
+
+    /// The next frame, waiting for it; `None` at the end. A cancelled job still gets what was read so far.
+    pub(super) fn next(&mut self, cancel: &CancelToken) -> Result<Option<Frame>> {
+        match self {
+            Self::Decoder { frames, packets, faults } => loop {
+                if let Some(frame) = frames.reap_timeout(LOOK)? {
+                    return Ok(Some(frame));
+                }
+                if frames.is_finished() || frames.was_flushed() {
+                    return faults.take_fatal().map_or(Ok(None), Err);
+                }
+                if cancel.is_cancelled() {
+                    packets.close_for_reader(true);
+                }
+            },
+            Self::Reader(frames) => loop {
+                match frames.recv_timeout(LOOK) {
+                    Received::Item(frame) => return frame.map(Some),
+                    Received::Closed => return Ok(None),
+                    Received::Empty if cancel.is_cancelled() => return Ok(None),
+                    Received::Empty => {}
+                }
+            },
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        // A reader that is stuck must not keep the decoder.
+        if let Self::Decoder { packets, .. } = self {
+            packets.close_for_reader(false);
+        }
+    }
+}
+
+/// The decoder's input, which the demuxing thread fills and which can be closed while that thread is stuck.
+#[derive(Clone)]
+pub(super) struct Inlet(Arc<Mutex<Option<DecodeInput>>>);
+
+impl Inlet {
+    /// Waits for room; `false` when no more packets are wanted.
+    fn submit(&self, packet: Packet) -> bool {
+        let mut input = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A refusal means that the consumer is gone, or hears of the reason by itself.
+        input.as_mut().is_some_and(|input| input.submit_blocking(packet).is_ok())
+    }
+
+    /// Nothing more will come. With `flush`, what is inside comes out.
+    fn close(&self, flush: bool) {
+        Self::end(self.0.lock().unwrap_or_else(PoisonError::into_inner).take(), flush);
+    }
+
+    /// [`Self::close`] in the place of a reader that is stuck. One that is not holds the lock while its packet
+    /// waits for room, and sees the token or the closed session right after.
+    fn close_for_reader(&self, flush: bool) {
+        Self::end(self.0.try_lock().ok().and_then(|mut input| input.take()), flush);
+    }
+
+    fn end(input: Option<DecodeInput>, flush: bool) {
+        if let Some(mut input) = input
+            && flush
+        {
+            // As above: nobody to tell.
+            let _ = input.flush();
+        }
+    }
+}
+
+/// What went wrong on the demuxing thread.
+#[derive(Default)]
+pub(super) struct Faults(Mutex<(Option<Error>, Vec<Error>)>);
+
+impl Faults {
+    fn fatal(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(error);
+    }
+
+    fn recovered(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(error);
+    }
+
+    fn take_fatal(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+
+    /// Damage gone over since the last call.
+    pub(super) fn take_recovered(&self) -> Vec<Error> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+}
+
+/// The demuxing thread.
+struct Feeder {
+    video: VideoTrack,
+    packets: Inlet,
+    faults: Arc<Faults>,
+    keep_going: bool,
+    cancel: CancelToken,
+}
+
+impl Feeder {
+    fn run(self, demuxer: &mut dyn Demuxer) {
+        while !self.cancel.is_cancelled() {
+            match demuxer.next_sample() {
+                Ok(Some(sample)) => {
+                    if !self.packets.submit(self.packet(sample)) {
+                        return self.packets.close(false);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
+                Err(error) => {
+                    self.faults.fatal(error);
+                    return self.packets.close(false);
+                }
+            }
+        }
+        self.packets.close(true);
+    }
+
+    fn packet(&self, sample: Sample) -> Packet {
+        Packet {
+            pts: sample.pts,
+            dts: sample.dts,
+            duration: sample.duration,
+            keyframe: sample.keyframe,
+            discard: sample.discard,
+            ..Packet::new(self.video.codec, self.video.layout, sample.data)
+        }
+    }
+}
+
+fn read_ahead(reader: &mut dyn FrameReader, out: &QueueSender<Result<Frame>>, cancel: &CancelToken) {
+    while !cancel.is_cancelled() {
+        let Some(next) = reader.next_frame().transpose() else { return };
+        let failed = next.is_err();
+        if out.send(next).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| Error::io("start a thread for", name, source))
+}
