@@ -1,8 +1,9 @@
-//! Progress on standard error: one line that is drawn over on a terminal, a plain line now and then elsewhere.
+//! Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use terminal_size::{Width, terminal_size_of};
 use video_hw::pipeline::Progress;
 
@@ -12,15 +13,17 @@ use crate::text;
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Columns of a terminal that does not tell.
 const USUAL_WIDTH: usize = 80;
-/// Columns of the bar, with its brackets.
-const BAR: usize = 24;
+/// Columns of the bar and the space behind it.
+const BAR: usize = 25;
+/// Steps of the bar.
+const STEPS: u64 = 1000;
 
 /// Shows a job's progress.
 pub(crate) enum ProgressView {
     /// `--quiet`.
     Hidden,
-    /// A terminal; the columns of the line that stands there.
-    Terminal(usize),
+    /// A terminal.
+    Terminal(ProgressBar),
     /// A log file or a pipe; the time of the last line.
     Lines(Instant),
 }
@@ -30,27 +33,30 @@ impl ProgressView {
         if quiet {
             Self::Hidden
         } else if stderr().is_terminal() {
-            Self::Terminal(0)
+            Self::Terminal(ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr_with_hz(10)))
         } else {
             Self::Lines(Instant::now())
         }
     }
 
     pub(crate) fn update(&mut self, progress: &Progress) {
-        // Standard error may be closed; the job matters more than its progress.
         match self {
             Self::Hidden => {}
-            Self::Terminal(drawn) => {
+            Self::Terminal(bar) => {
                 // Asked every time: the window may have been resized.
-                let width = columns();
-                let line = fitted(progress, width);
-                let columns = line.chars().count();
-                let rest = drawn.saturating_sub(columns).min(width.saturating_sub(columns + 1));
-                let _ = write!(stderr(), "\r{line}{:rest$}", "");
-                *drawn = columns;
+                let (with_bar, message) = fitted(progress, columns());
+                // The templates are constant; were one wrong, the default style would do.
+                if let Ok(style) =
+                    ProgressStyle::with_template(if with_bar { "{bar:24} {msg}" } else { "{msg}" })
+                {
+                    bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+                }
+                bar.set_position((fraction(progress).unwrap_or(0.0) * STEPS as f64) as u64);
+                bar.set_message(message);
             }
             Self::Lines(last) if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
+                // Standard error may be closed; the job matters more than its progress.
                 let _ = writeln!(stderr(), "video-hw: {}", line(progress));
             }
             Self::Lines(_) => {}
@@ -59,12 +65,8 @@ impl ProgressView {
 
     /// Takes the line away, so that what is written next stands in its place.
     pub(crate) fn clear(&mut self) {
-        if let Self::Terminal(drawn) = self
-            && *drawn > 0
-        {
-            let blank = (*drawn).min(columns().saturating_sub(1));
-            let _ = write!(stderr(), "\r{:blank$}\r", "");
-            *drawn = 0;
+        if let Self::Terminal(bar) = self {
+            bar.finish_and_clear();
         }
     }
 }
@@ -142,24 +144,21 @@ fn line(p: &Progress) -> String {
     join(&parts(p))
 }
 
-/// The state in less than `width` columns: a line that fills the last column makes some terminals scroll.
-fn fitted(p: &Progress, width: usize) -> String {
+/// The state in less than `width` columns (a line that fills the last column makes some terminals scroll), and
+/// whether there is room for the bar beside it.
+fn fitted(p: &Progress, width: usize) -> (bool, String) {
     let room = width.saturating_sub(1);
     let mut parts = parts(p);
     let mut line = join(&parts);
-    if let Some(done) = fraction(p)
-        && BAR + 1 + line.len() <= room
-    {
-        let inside = BAR - 2;
-        let full = ((done * inside as f64) as usize).min(inside);
-        return format!("[{:<inside$}] {line}", "#".repeat(full));
+    if fraction(p).is_some() && BAR + line.len() <= room {
+        return (true, line);
     }
     while line.len() > room && parts.len() > 1 {
         let least = parts.iter().map(|(rank, _)| *rank).max();
         parts.retain(|(rank, _)| Some(*rank) != least);
         line = join(&parts);
     }
-    line.chars().take(room).collect()
+    (false, line.chars().take(room).collect())
 }
 
 #[cfg(test)]
@@ -201,13 +200,16 @@ mod tests {
     fn the_line_fits_every_terminal() {
         let p = state();
         for width in 1..200 {
-            let line = fitted(&p, width);
-            assert!(line.is_ascii() && line.len() < width.max(1), "{width}: {line:?}");
+            let (bar, line) = fitted(&p, width);
+            assert!(
+                line.is_ascii() && line.len() + if bar { BAR } else { 0 } < width.max(1),
+                "{width}: {line:?}"
+            );
         }
-        assert_eq!(fitted(&p, 120), format!("[#####{}] {}", " ".repeat(17), line(&p)));
-        assert_eq!(fitted(&p, 80), line(&p));
-        assert_eq!(fitted(&p, 40), " 25%  1,500 frames  300 fps  ETA 0:15");
-        assert_eq!(fitted(&p, 20), " 25%  1,500 frames");
-        assert_eq!(fitted(&p, 3), " 2");
+        assert_eq!(fitted(&p, 120), (true, line(&p)));
+        assert_eq!(fitted(&p, 80), (false, line(&p)));
+        assert_eq!(fitted(&p, 40).1, " 25%  1,500 frames  300 fps  ETA 0:15");
+        assert_eq!(fitted(&p, 20).1, " 25%  1,500 frames");
+        assert_eq!(fitted(&p, 3).1, " 2");
     }
 }
