@@ -1,6 +1,8 @@
 //! Runs a test body as a process of its own on the simulated driver and reads the report it leaves.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unreachable_pub, reason = "a module of test files")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -53,10 +55,11 @@ impl Outcome {
 
 /// Directory with the three driver names.
 pub fn driver_directory() -> PathBuf {
-    // target/<profile>/deps/<test> -> target/<profile>/libnvsim.so
+    // Beside the test: `cargo test` leaves the shared object in target/<profile>/deps, as new as the test, and only
+    // `cargo build` links it to the directory above.
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().unwrap().parent().unwrap();
-    let library = profile.join("libnvsim.so");
+    let library = test.with_file_name("libnvsim.so");
     assert!(library.exists(), "{} is not built", library.display());
     let names = profile.join("nvsim-driver");
     std::fs::create_dir_all(&names).unwrap();
@@ -93,7 +96,11 @@ pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
         .envs(environment.iter().copied());
     let output = command.output().unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_else(|error| {
-        panic!("{test} left no report ({error}): {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "{test} left no report ({error}): {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
     });
     Outcome { output, report: serde_json::from_str(&text).unwrap() }
 }
