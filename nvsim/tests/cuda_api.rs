@@ -249,6 +249,8 @@ fn streams_run_later_and_in_order() {
         let gate = Gate::on(&cuda, blocking);
         assert_eq!(cuda.cuMemsetD8Async(address, 3, 64, blocking), 0);
         assert_eq!(cuda.cuMemsetD8Async(address, 4, 1, null_mut()), 0);
+        // Time for a default stream that does not wait to give itself away.
+        std::thread::sleep(std::time::Duration::from_millis(30));
         assert_eq!(cuda.cuStreamQuery(null_mut()), 600);
         gate.open();
         assert_eq!(cuda.read(address, 2), [4, 3]);
