@@ -54,10 +54,11 @@ impl Outcome {
 
 /// Directory with the three driver names.
 pub fn driver_directory() -> PathBuf {
-    // target/<profile>/deps/<test> -> target/<profile>/libnvsim.so
+    // Beside the test: `cargo test` leaves the shared object in target/<profile>/deps, as new as the test, and only
+    // `cargo build` links it to the directory above.
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().unwrap().parent().unwrap();
-    let library = profile.join("libnvsim.so");
+    let library = test.with_file_name("libnvsim.so");
     assert!(library.exists(), "{} is not built", library.display());
     let names = profile.join("nvsim-driver");
     std::fs::create_dir_all(&names).unwrap();
