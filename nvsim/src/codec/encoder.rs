@@ -1,6 +1,10 @@
 //! One coded picture out for each picture in, in coding order, with no delay.
 
-use super::CodecError;
+use std::borrow::Cow;
+
+use super::ffi::{Handle, Input};
+use super::stream::Stream;
+use super::{CodecError, settings};
 
 /// What is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,33 +143,155 @@ pub struct PictureOut {
     pub qp: u32,
 }
 
+/// Whether a change lost the encoder's state: the next picture must then be an IDR picture, with its parameter sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reopened(pub bool);
+
 /// An open encoder.
+///
+/// Every call of [`encode`](Self::encode) gives the bits of its own picture. The libraries cannot do that with B
+/// slices, so a picture in a B position is coded from P slices that refer to the picture coded just before, and takes
+/// its place in display order by its rewritten order count. All pictures are references.
 #[derive(Debug)]
 pub struct SoftEncoder {
     spec: EncoderSpec,
+    handle: Handle,
+    stream: Stream,
+    // The frame rate that the library was opened with; see `settings`.
+    opened_fps: (u32, u32),
 }
 
 impl SoftEncoder {
-    /// Opens the library's encoder.
+    /// Opens the library's encoder. Sizes are 16x16 to 8192x8192, even for 4:2:0.
     pub fn open(spec: &EncoderSpec) -> Result<Self, CodecError> {
-        Ok(Self { spec: spec.clone() })
+        settings::check(spec)?;
+        let mut handle = Handle::open(spec.codec, &settings::settings(spec, spec.fps))?;
+        let stream = Stream::new(spec, handle.headers()?)?;
+        Ok(Self { spec: spec.clone(), handle, stream, opened_fps: spec.fps })
     }
 
-    /// Parameter sets, Annex B.
+    /// Parameter sets, Annex B: those that count from the next IDR picture on.
     pub fn parameter_sets(&self) -> Vec<u8> {
-        Vec::new()
+        self.stream.headers().to_vec()
     }
 
-    /// Codes one picture.
+    /// Codes one picture. The first picture, and the first after a change that reopened the encoder, must be an IDR
+    /// picture. After an error the stream goes on with an IDR picture only.
     pub fn encode(&mut self, picture: &PictureIn) -> Result<PictureOut, CodecError> {
-        let _ = picture;
-        Err(CodecError(format!("no encoder for {:?} yet", self.spec.codec)))
+        let place = self.stream.place(picture)?;
+        let planes = self.planes(picture)?;
+        let kind = match picture.kind {
+            PictureKind::Idr => 0,
+            PictureKind::I => 1,
+            PictureKind::P | PictureKind::B => 2,
+        };
+        let qp = match (self.spec.rate, picture.kind) {
+            (Rate::ConstQp { i, .. }, PictureKind::Idr | PictureKind::I) => Some(i),
+            (Rate::ConstQp { p, .. }, PictureKind::P) => Some(p),
+            (Rate::ConstQp { b, .. }, PictureKind::B) => Some(b),
+            _ => None,
+        };
+        let input = Input {
+            planes: planes.each_ref().map(|plane| &*plane.bytes),
+            pitches: planes.each_ref().map(|plane| plane.pitch),
+            kind,
+            qp: qp.map(|qp| i32::from(qp.min(51))),
+        };
+        let result = self.handle.encode(&input).and_then(|coded| {
+            let (data, qp) = self.stream.assemble(picture, place, &coded.data)?;
+            Ok(PictureOut { data, qp: coded.qp.or(qp).unwrap_or(0) as u32 })
+        });
+        if result.is_err() {
+            // The library may have counted the picture: only an IDR picture leads back to common ground.
+            self.stream.lose();
+        }
+        result
     }
 
-    /// Changes rate, frame rate or size from the next picture on. The caller makes that picture an IDR when the
-    /// size changes.
-    pub fn reconfigure(&mut self, spec: &EncoderSpec) -> Result<(), CodecError> {
-        self.spec = spec.clone();
-        Ok(())
+    /// Changes rate, frame rate or size from the next picture on. Rates of the same kind and the frame rate change
+    /// without a break (the parameter sets follow at the next IDR picture). Anything else opens the library's encoder
+    /// anew, and the caller makes the next picture an IDR picture. After an error everything is as before.
+    pub fn reconfigure(&mut self, spec: &EncoderSpec) -> Result<Reopened, CodecError> {
+        settings::check(spec)?;
+        if *spec == self.spec {
+            return Ok(Reopened(false));
+        }
+        if settings::keeps_state(&self.spec, spec) {
+            let told = settings::settings(spec, self.opened_fps);
+            let told_before = matches!(spec.rate, Rate::ConstQp { .. } | Rate::Lossless);
+            if told_before || self.handle.reconfigure(&told).is_ok() {
+                self.stream.change(spec)?;
+                self.spec = spec.clone();
+                return Ok(Reopened(false));
+            }
+        }
+        *self = Self::open(spec)?;
+        Ok(Reopened(true))
+    }
+
+    /// The planes of the picture coded last as a decoder will see them, without padding; none before the first
+    /// picture or after a change.
+    pub fn reconstruction(&self) -> Option<[Vec<u8>; 3]> {
+        let sizes = self.plane_sizes();
+        self.handle.reconstruction(sizes, if self.spec.depth > 8 { 2 } else { 1 })
+    }
+
+    /// Samples and rows of the planes.
+    fn plane_sizes(&self) -> [(usize, usize); 3] {
+        let (width, height) = (self.spec.width as usize, self.spec.height as usize);
+        let chroma = match self.spec.chroma {
+            Chroma::Yuv420 => (width / 2, height / 2),
+            Chroma::Yuv444 => (width, height),
+        };
+        [(width, height), chroma, chroma]
+    }
+
+    /// The planes as the libraries may read them.
+    fn planes<'a>(&self, picture: &PictureIn<'a>) -> Result<[Plane<'a>; 3], CodecError> {
+        let sizes = self.plane_sizes();
+        let plane = |index: usize| {
+            let (width, height) = sizes[index];
+            Plane::new(picture.planes[index], picture.pitches[index], width, height, self.spec.depth)
+        };
+        Ok([plane(0)?, plane(1)?, plane(2)?])
+    }
+}
+
+/// One plane of the input.
+struct Plane<'a> {
+    bytes: Cow<'a, [u8]>,
+    pitch: i32,
+}
+
+impl<'a> Plane<'a> {
+    fn new(
+        bytes: &'a [u8],
+        pitch: usize,
+        width: usize,
+        height: usize,
+        depth: u8,
+    ) -> Result<Self, CodecError> {
+        let row = if depth > 8 { width * 2 } else { width };
+        let needed = pitch.checked_mul(height - 1).and_then(|before| before.checked_add(row));
+        let pitch_told = i32::try_from(pitch).ok();
+        let (Some(needed), Some(pitch_told)) = (needed, pitch_told) else {
+            return Err(CodecError(format!("a pitch of {pitch}")));
+        };
+        if pitch < row || bytes.len() < needed {
+            return Err(CodecError(format!(
+                "a plane of {} bytes and pitch {pitch} does not hold {width}x{height}",
+                bytes.len()
+            )));
+        }
+        // Samples beyond the depth, or that lie askew, would lead the libraries out of their tables.
+        let rows = || bytes.chunks(pitch).take(height).map(|line| &line[..row]);
+        let high = |line: &[u8]| line.iter().skip(1).step_by(2).fold(0, |all, &byte| all | byte) > 3;
+        if depth > 8
+            && (!pitch.is_multiple_of(2) || !bytes.as_ptr().addr().is_multiple_of(2) || rows().any(high))
+        {
+            let mask = |line: &'a [u8]| line.chunks_exact(2).flat_map(|sample| [sample[0], sample[1] & 3]);
+            return Ok(Self { bytes: rows().flat_map(mask).collect(), pitch: row as i32 });
+        }
+        Ok(Self { bytes: Cow::Borrowed(bytes), pitch: pitch_told })
     }
 }

@@ -3,6 +3,11 @@
 
 pub mod decoder;
 pub mod encoder;
+mod ffi;
+mod level;
+mod rewrite;
+mod settings;
+mod stream;
 
 use std::fmt;
 
