@@ -4,15 +4,15 @@ use std::ffi::{c_char, c_void};
 use std::sync::atomic::Ordering;
 
 use super::abi::{
-    CapsParam, CreateBitstream, CreateInput, Guid, LockBitstream, LockInput, Map, NvStatus, OpenSession, PicParams,
-    Plain, PresetConfig, Register, SequencePayload, Word, guids,
+    CapsParam, CreateBitstream, CreateInput, Guid, LockBitstream, LockInput, Map, NvStatus, OpenSession,
+    PicParams, PresetConfig, Register, SequencePayload, Word, guids,
 };
 use super::caps::Caps;
 use super::session::{self, Session, check_context};
 use super::versions::{self, Api, Struct};
 use super::{abi, buffers, configure, encode, lock, presets, rules, settings};
 use crate::codec::encoder::EncoderCodec;
-use crate::core::{self, Call, Status, config, enter};
+use crate::core::{Call, Status, config, enter};
 
 /// `NvEncodeAPIGetMaxSupportedVersion`.
 #[unsafe(no_mangle)]
@@ -36,7 +36,10 @@ pub unsafe extern "C" fn NvEncodeAPICreateInstance(list: *mut c_void) -> NvStatu
         let Some(word) = (unsafe { abi::read::<Word>(list) }) else { return NvStatus::INVALID_PTR };
         let Some(api) = Api::from_struct_word(word.value).filter(|api| api.installed()) else {
             let version = &config().driver.nvenc;
-            call.breach(&rules::API_VERSION, format!("list version {:#010x}, the driver speaks {version}", word.value));
+            call.breach(
+                &rules::API_VERSION,
+                format!("list version {:#010x}, the driver speaks {version}", word.value),
+            );
             return NvStatus::INVALID_VERSION;
         };
         if let Err(status) = versions::check(call, api, Struct::FunctionList, word.value) {
@@ -103,7 +106,11 @@ fn functions(api: Api) -> Vec<usize> {
 }
 
 /// Runs a function on the session behind a handle.
-fn on(name: &'static str, encoder: usize, body: impl FnOnce(&Call, &Session) -> Result<(), NvStatus>) -> NvStatus {
+fn on(
+    name: &'static str,
+    encoder: usize,
+    body: impl FnOnce(&Call, &Session) -> Result<(), NvStatus>,
+) -> NvStatus {
     enter(name, |call| {
         if encoder == 0 {
             return NvStatus::INVALID_PTR;

@@ -50,7 +50,7 @@ pub(super) enum Source {
 
 impl Source {
     /// Runs `look` on the bytes; `None` when device memory is gone.
-    pub fn with<T>(&self, bytes: usize, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    pub(super) fn with<T>(&self, bytes: usize, look: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let start = match self {
             Self::Buffer(memory) if bytes <= memory.layout.size() => memory.start.as_ptr(),
             Self::Buffer(_) => return None,
@@ -96,12 +96,16 @@ pub(super) enum OutputState {
     /// The encoder's: submission number.
     Pending(u64),
     /// A thread is waiting in LockBitstream.
-    Waiting(u64),
-    /// The client's.
-    Locked(Arc<Vec<u8>>),
+    Waiting,
+    /// The client's, who has a pointer to the bytes.
+    Locked(#[allow(dead_code, reason = "kept alive until the unlock")] Arc<Vec<u8>>),
 }
 
-pub(super) unsafe fn create_input(call: &Call, session: &Session, params: *mut CreateInput) -> Result<(), NvStatus> {
+pub(super) unsafe fn create_input(
+    call: &Call,
+    session: &Session,
+    params: *mut CreateInput,
+) -> Result<(), NvStatus> {
     // SAFETY: null or the client's structure.
     let mut p = unsafe { abi::read::<CreateInput>(params.cast()) }.ok_or(NvStatus::INVALID_PTR)?;
     versions::check(call, session.api, Struct::CreateInput, p.version)?;
@@ -138,7 +142,11 @@ pub(super) fn destroy_input(call: &Call, session: &Session, handle: usize) -> Re
     Ok(())
 }
 
-pub(super) unsafe fn lock_input(call: &Call, session: &Session, params: *mut LockInput) -> Result<(), NvStatus> {
+pub(super) unsafe fn lock_input(
+    call: &Call,
+    session: &Session,
+    params: *mut LockInput,
+) -> Result<(), NvStatus> {
     // SAFETY: null or the client's structure.
     let mut p = unsafe { abi::read::<LockInput>(params.cast()) }.ok_or(NvStatus::INVALID_PTR)?;
     versions::check(call, session.api, Struct::LockInput, p.version)?;
@@ -242,7 +250,10 @@ pub(super) unsafe fn register(call: &Call, session: &Session, params: *mut Regis
         return Err(NvStatus::RESOURCE_REGISTER_FAILED);
     }
     p.registered = new_handle();
-    session.state().resources.insert(p.registered, Resource { address, layout, width: p.width, mapped: None });
+    session
+        .state()
+        .resources
+        .insert(p.registered, Resource { address, layout, width: p.width, mapped: None });
     // SAFETY: as above.
     unsafe { abi::write(params.cast(), p) };
     Ok(())
@@ -259,7 +270,10 @@ pub(super) fn unregister(call: &Call, session: &Session, handle: usize) -> Resul
         state.mapped.remove(&mapped);
     }
     if gpu::view(resource.address, 1).is_none() && gpu::context(session.context_handle).is_some() {
-        call.breach(&rules::FREED_INPUT, format!("{:#x} was freed before it was unregistered", resource.address));
+        call.breach(
+            &rules::FREED_INPUT,
+            format!("{:#x} was freed before it was unregistered", resource.address),
+        );
     }
     Ok(())
 }

@@ -83,10 +83,13 @@ pub fn of(device: &Device, codec: EncoderCodec) -> Result<Option<Caps>, String> 
     let Some(settings) = device.nvenc.get(key(codec)) else { return Ok(None) };
     let mut caps = defaults(codec, device.compute, device.nvenc_engines);
     for (name, value) in &settings.caps {
-        let number = NAMES
-            .iter()
-            .position(|known| known == name)
-            .ok_or_else(|| format!("configuration: device {:?}: nvenc.{}.caps: no capability {name:?}", device.name, key(codec)))?;
+        let number = NAMES.iter().position(|known| known == name).ok_or_else(|| {
+            format!(
+                "configuration: device {:?}: nvenc.{}.caps: no capability {name:?}",
+                device.name,
+                key(codec)
+            )
+        })?;
         caps.0[number] = *value;
     }
     Ok(Some(caps))

@@ -9,7 +9,7 @@ use super::input::{Planes, Target};
 use super::plan::{Force, Pattern, Planner};
 use super::session::{Session, lock};
 use crate::codec::CodecError;
-use crate::codec::encoder::{EncoderSpec, PictureIn, PictureKind, SoftEncoder};
+use crate::codec::encoder::{EncoderSpec, PictureIn, PictureKind, Reopened, SoftEncoder};
 use crate::policy;
 
 /// One picture to code.
@@ -55,7 +55,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread and waits for its encoder to open; answers the parameter sets.
-    pub fn start(session: Weak<Session>, spec: EncoderSpec) -> Result<(Self, Vec<u8>), CodecError> {
+    pub(super) fn start(session: Weak<Session>, spec: EncoderSpec) -> Result<(Self, Vec<u8>), CodecError> {
         let (jobs, inbox) = channel();
         let (opened, outcome) = channel();
         let thread = std::thread::Builder::new()
@@ -75,7 +75,7 @@ impl Worker {
     }
 
     /// Hands a picture over.
-    pub fn send(&self, job: Job) {
+    pub(super) fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // A dead worker leaves its pictures without result; the lock of their outputs answers GENERIC.
             let _ = jobs.send(job);
@@ -83,7 +83,7 @@ impl Worker {
     }
 
     /// True when the thread has ended before its time.
-    pub fn dead(&self) -> bool {
+    pub(super) fn dead(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
@@ -109,21 +109,28 @@ fn work(mut encoder: SoftEncoder, spec: EncoderSpec, inbox: &Receiver<Job>, sess
         if alive.state().closed {
             continue;
         }
-        let is_new = !Arc::ptr_eq(&job.spec, &current) && !retired.iter().any(|old| Arc::ptr_eq(old, &job.spec));
-        let result = if is_new && *job.spec != *current { encoder.reconfigure(&job.spec) } else { Ok(()) };
+        let is_new =
+            !Arc::ptr_eq(&job.spec, &current) && !retired.iter().any(|old| Arc::ptr_eq(old, &job.spec));
+        let change = is_new && *job.spec != *current;
+        let result = if change { encoder.reconfigure(&job.spec) } else { Ok(Reopened(false)) };
         if is_new {
             retired.push(std::mem::replace(&mut current, job.spec.clone()));
             if retired.len() > 64 {
                 retired.remove(0);
             }
         }
-        let result = result.and_then(|()| {
+        let mut kind = job.kind;
+        let result = result.and_then(|Reopened(anew)| {
+            // The change could not be made without a break: only an IDR picture can follow.
+            if anew {
+                kind = PictureKind::Idr;
+            }
             encoder.encode(&PictureIn {
                 planes: [0, 1, 2].map(|n: usize| job.planes.data[n].as_slice()),
                 pitches: job.planes.pitches,
-                kind: job.kind,
+                kind,
                 display_index: job.display_index,
-                parameter_sets: job.parameter_sets,
+                parameter_sets: job.parameter_sets || anew,
                 sei: &job.sei,
             })
         });
@@ -142,6 +149,7 @@ fn work(mut encoder: SoftEncoder, spec: EncoderSpec, inbox: &Receiver<Job>, sess
         let mut state = alive.state();
         if let Some(coded) = state.running.as_mut().and_then(|running| running.coded.get_mut(&job.number)) {
             coded.finished = Some(finished);
+            coded.kind = kind;
         }
         drop(state);
         alive.wake.notify_all();
@@ -198,7 +206,12 @@ pub(super) fn canned(
     Ok((Coder::Canned { pictures, next: 0 }, sets))
 }
 
-fn make(encoder: &mut SoftEncoder, spec: &EncoderSpec, pattern: Pattern, headers: bool) -> Result<Vec<Canned>, CodecError> {
+fn make(
+    encoder: &mut SoftEncoder,
+    spec: &EncoderSpec,
+    pattern: Pattern,
+    headers: bool,
+) -> Result<Vec<Canned>, CodecError> {
     let mut planner = Planner::new(pattern);
     let mut order = Vec::new();
     for index in 0..u64::from(pattern.gop) {

@@ -22,7 +22,11 @@ fn internal(error: &CodecError) -> NvStatus {
 
 /// # Safety
 /// `init` is null or points to what the API says, and so does its configuration.
-unsafe fn read(call: &Call, session: &Session, init: *const c_void) -> Result<(InitParams, Settings), NvStatus> {
+unsafe fn read(
+    call: &Call,
+    session: &Session,
+    init: *const c_void,
+) -> Result<(InitParams, Settings), NvStatus> {
     // SAFETY: the caller vouches for it.
     let init = unsafe { abi::read::<InitParams>(init) }.ok_or(NvStatus::INVALID_PTR)?;
     versions::check(call, session.api, Struct::InitParams, init.version)?;
@@ -63,7 +67,8 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     let (_, settings) = unsafe { read(call, session, init) }?;
     let caps = session.caps(settings.spec.codec).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
     let (coder, headers) = open_coder(session, &settings)?;
-    let pattern = if config().canned.encode { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
+    let pattern =
+        if config().canned.encode { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
     let mut state = session.state();
     state.figures.codec = Some(settings.spec.codec);
     state.figures.size = (settings.spec.width, settings.spec.height);
@@ -94,7 +99,11 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
 ///
 /// # Safety
 /// `params` is null or points to what the API says, and so does the configuration in it.
-pub(super) unsafe fn reconfigure(call: &Call, session: &Session, params: *mut c_void) -> Result<(), NvStatus> {
+pub(super) unsafe fn reconfigure(
+    call: &Call,
+    session: &Session,
+    params: *mut c_void,
+) -> Result<(), NvStatus> {
     // SAFETY: the caller vouches for it.
     let version = unsafe { abi::read::<abi::Word>(params) }.ok_or(NvStatus::INVALID_PTR)?.value;
     versions::check(call, session.api, Struct::Reconfigure, version)?;
@@ -128,7 +137,8 @@ pub(super) unsafe fn reconfigure(call: &Call, session: &Session, params: *mut c_
     if resized {
         if new.spec.width > new.max_size.0 || new.spec.height > new.max_size.1 {
             let (width, height) = (new.spec.width, new.spec.height);
-            let detail = format!("{width}x{height} is beyond the maximum of {}x{}", new.max_size.0, new.max_size.1);
+            let detail =
+                format!("{width}x{height} is beyond the maximum of {}x{}", new.max_size.0, new.max_size.1);
             call.breach(&rules::RECONFIGURE_FORBIDDEN, detail);
             return Err(NvStatus(policy::RECONFIGURE_REFUSED));
         }
@@ -151,17 +161,21 @@ pub(super) unsafe fn reconfigure(call: &Call, session: &Session, params: *mut c_
     if resized {
         let canned = matches!(running.coder, Coder::Canned { .. });
         running.headers = if canned {
-            let (coder, headers) = coder::canned(&new.spec, shape(&new), !new.disable_headers).map_err(|e| internal(&e))?;
+            let (coder, headers) =
+                coder::canned(&new.spec, shape(&new), !new.disable_headers).map_err(|e| internal(&e))?;
             running.coder = coder;
             headers
         } else {
             coder::parameter_sets(&new.spec).map_err(|error| internal(&error))?
         };
-        // A stream of another size begins with parameter sets.
+    }
+    let anew = settings::breaks_stream(&running.spec, &new.spec);
+    if anew {
+        // The stream begins anew, with parameter sets.
         running.first_idr_done = false;
     }
     running.spec = Arc::new(new.spec.clone());
-    running.force_idr |= force_idr || resized;
+    running.force_idr |= force_idr || anew;
     running.settings = new;
     let size = (running.spec.width, running.spec.height);
     guard.figures.size = size;

@@ -108,7 +108,7 @@ fn end_of_stream(call: &Call, session: &Session, state: &mut State, p: &PicParam
         call.breach(&rules::EOS_BUFFERS, "EOS with an input or output buffer");
         return Err(NvStatus::INVALID_PARAM);
     }
-    let running = state.running(call)?;
+    let running = state.running.as_mut().ok_or(NvStatus::ENCODER_NOT_INITIALIZED)?;
     let rest = running.planner.flush();
     code(session, running, &mut state.figures, rest);
     running.lockable = running.next_coded;
@@ -129,11 +129,16 @@ fn input(call: &Call, state: &State, p: &PicParams) -> Result<(Source, Layout, u
         }
         return Ok((Source::Buffer(buffer.memory.clone()), buffer.layout, buffer.width));
     }
-    if let Some(resource) = state.mapped.get(&p.input).and_then(|registered| state.resources.get(registered)) {
+    if let Some(resource) = state.mapped.get(&p.input).and_then(|registered| state.resources.get(registered))
+    {
         return Ok((Source::Device(resource.address), resource.layout, resource.width));
     }
     call.breach(&rules::INPUT_NOT_MAPPED, format!("{:#x} is neither an input buffer nor mapped", p.input));
-    Err(if state.resources.contains_key(&p.input) { NvStatus::RESOURCE_NOT_MAPPED } else { NvStatus::INVALID_PARAM })
+    Err(if state.resources.contains_key(&p.input) {
+        NvStatus::RESOURCE_NOT_MAPPED
+    } else {
+        NvStatus::INVALID_PARAM
+    })
 }
 
 fn check_output(call: &Call, outputs: &BTreeMap<usize, Output>, handle: usize) -> Result<(), NvStatus> {
@@ -147,8 +152,11 @@ fn check_output(call: &Call, outputs: &BTreeMap<usize, Output>, handle: usize) -
             call.breach(&rules::OUTPUT_LOCKED, format!("bitstream buffer {handle:#x} is locked"));
             Err(NvStatus::INVALID_PARAM)
         }
-        OutputState::Pending(_) | OutputState::Waiting(_) => {
-            call.breach(&rules::OUTPUT_PENDING, format!("bitstream buffer {handle:#x} waits for its picture"));
+        OutputState::Pending(_) | OutputState::Waiting => {
+            call.breach(
+                &rules::OUTPUT_PENDING,
+                format!("bitstream buffer {handle:#x} waits for its picture"),
+            );
             Err(NvStatus::INVALID_PARAM)
         }
     }
@@ -164,7 +172,10 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
     check_output(call, &state.outputs, p.output)?;
     let running = state.running.as_mut().ok_or(NvStatus::ENCODER_NOT_INITIALIZED)?;
     if p.format != layout.format {
-        call.breach(&rules::WRONG_FORMAT, format!("bufferFmt {:#x}, the buffer has {:#x}", p.format, layout.format));
+        call.breach(
+            &rules::WRONG_FORMAT,
+            format!("bufferFmt {:#x}, the buffer has {:#x}", p.format, layout.format),
+        );
         return Err(NvStatus::INVALID_PARAM);
     }
     let (width, height) = (running.spec.width, running.spec.height);
@@ -289,7 +300,8 @@ unsafe fn sei(codec: EncoderCodec, p: &PicParams) -> Result<Vec<(u32, Vec<u8>)>,
             Vec::new()
         } else {
             // SAFETY: not null, and the caller vouches for the length.
-            unsafe { std::slice::from_raw_parts(message.payload as *const u8, message.size as usize) }.to_vec()
+            unsafe { std::slice::from_raw_parts(message.payload as *const u8, message.size as usize) }
+                .to_vec()
         };
         list.push((message.kind, bytes));
     }
@@ -303,7 +315,9 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
         running.next_coded += 1;
         *figures.kinds.entry(kind_name(kind)).or_insert(0) += 1;
         let idr = kind == PictureKind::Idr;
-        let wanted = idr && !running.settings.disable_headers && (!running.first_idr_done || running.settings.repeat_headers);
+        let wanted = idr
+            && !running.settings.disable_headers
+            && (!running.first_idr_done || running.settings.repeat_headers);
         running.first_idr_done |= idr;
         let parameter_sets = wanted || held.headers;
         let ready_at = book(session, running, &held.spec);
@@ -365,7 +379,8 @@ fn book(session: &Session, running: &mut Running, spec: &EncoderSpec) -> Instant
     let pixels = f64::from(spec.width) * f64::from(spec.height);
     let mut ns = time.encode_ns_per_frame as f64 + time.encode_ns_per_pixel * pixels;
     if time.jitter > 0.0 {
-        running.jitter = running.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        running.jitter =
+            running.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let unit = (running.jitter >> 33) as f64 / f64::from(1u32 << 31);
         ns *= 1.0 + time.jitter * (2.0 * unit - 1.0);
     }

@@ -92,8 +92,11 @@ impl Layout {
         let half = self.pitch / 2;
         let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
         let at = |offset: usize| data.get(offset..).unwrap_or_default();
-        let plain = |offset: usize, pitch: usize, w: usize, h: usize| Samples::bytes(at(offset), pitch, 1, w, h);
-        let deep = |offset: usize, step: usize, w: usize, h: usize| Samples::words(at(offset), self.pitch, step, w, h);
+        let plain =
+            |offset: usize, pitch: usize, w: usize, h: usize| Samples::bytes(at(offset), pitch, 1, w, h);
+        let deep = |offset: usize, step: usize, w: usize, h: usize| {
+            Samples::words(at(offset), self.pitch, step, w, h)
+        };
         let (planes, chroma, depth) = match self.format {
             f::NV12 => {
                 let uv = |offset| Samples::bytes(at(luma + offset), self.pitch, 2, cw, ch);
@@ -105,16 +108,18 @@ impl Layout {
                 let (u, v) = if self.format == f::IYUV { (first, second) } else { (second, first) };
                 ([plain(0, self.pitch, width, height), u, v], Chroma::Yuv420, 8)
             }
-            f::YUV444 => (
-                [0, 1, 2].map(|n| plain(n * luma, self.pitch, width, height)),
-                Chroma::Yuv444,
-                8,
+            f::YUV444 => ([0, 1, 2].map(|n| plain(n * luma, self.pitch, width, height)), Chroma::Yuv444, 8),
+            f::YUV420_10BIT => (
+                [deep(0, 1, width, height), deep(luma, 2, cw, ch), deep(luma + 2, 2, cw, ch)],
+                Chroma::Yuv420,
+                10,
             ),
-            f::YUV420_10BIT => {
-                ([deep(0, 1, width, height), deep(luma, 2, cw, ch), deep(luma + 2, 2, cw, ch)], Chroma::Yuv420, 10)
-            }
             f::YUV444_10BIT => ([0, 1, 2].map(|n| deep(n * luma, 1, width, height)), Chroma::Yuv444, 10),
-            _ => (self.packed(data, target), Chroma::Yuv444, if matches!(self.format, f::ARGB10 | f::ABGR10) { 10 } else { 8 }),
+            _ => (
+                self.packed(data, target),
+                Chroma::Yuv444,
+                if matches!(self.format, f::ARGB10 | f::ABGR10) { 10 } else { 8 },
+            ),
         };
         finish(planes, chroma, depth, target)
     }
@@ -122,7 +127,8 @@ impl Layout {
     /// Packed formats: words of alpha and three components.
     fn packed(&self, data: &[u8], target: &Target) -> [Samples; 3] {
         let (width, height) = (target.width, target.height);
-        let mut planes = [(); 3].map(|()| Samples { values: Vec::with_capacity(width * height), width, height });
+        let mut planes =
+            [(); 3].map(|()| Samples { values: Vec::with_capacity(width * height), width, height });
         for row in data.chunks(self.pitch.max(1)).take(height) {
             for bytes in row.as_chunks::<4>().0.iter().take(width) {
                 let word = u32::from_le_bytes(*bytes);
@@ -169,7 +175,9 @@ impl Samples {
         let mut values = Vec::with_capacity(width * height);
         for row in data.chunks(pitch.max(1)).take(height) {
             let samples = row.as_chunks::<2>().0;
-            values.extend(samples.iter().step_by(step).take(width).map(|value| u16::from_le_bytes(*value) >> 6));
+            values.extend(
+                samples.iter().step_by(step).take(width).map(|value| u16::from_le_bytes(*value) >> 6),
+            );
         }
         values.resize(width * height, 0);
         Self { values, width, height }
@@ -185,7 +193,8 @@ impl Samples {
             let (x, y) = (2 * x, 2 * y);
             ((value(x, y) + value(x + 1, y) + value(x, y + 1) + value(x + 1, y + 1) + 2) / 4) as u16
         };
-        let values = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| mean(x, y)).collect();
+        let values =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| mean(x, y)).collect();
         Self { values, width, height }
     }
 
@@ -220,7 +229,11 @@ fn finish(mut planes: [Samples; 3], chroma: Chroma, depth: u8, target: &Target) 
     let pitches = [0, 1, 2].map(|n: usize| planes[n].width * if wide { 2 } else { 1 });
     let data = planes.map(|plane| {
         let values = plane.values.into_iter().map(scale);
-        if wide { values.flat_map(u16::to_le_bytes).collect() } else { values.map(|value| value as u8).collect() }
+        if wide {
+            values.flat_map(u16::to_le_bytes).collect()
+        } else {
+            values.map(|value| value as u8).collect()
+        }
     });
     Planes { data, pitches }
 }
@@ -242,7 +255,8 @@ fn rgb_to_yuv(r: u32, g: u32, b: u32, depth: u8, target: &Target) -> [u16; 3] {
     let u = (b - y) / (2.0 * (1.0 - kb));
     let v = (r - y) / (2.0 * (1.0 - kr));
     let unit = (1u32 << (depth - 8)) as f32;
-    let (luma, offset, chroma) = if target.full_range { (top, 0.0, top) } else { (219.0 * unit, 16.0 * unit, 224.0 * unit) };
+    let (luma, offset, chroma) =
+        if target.full_range { (top, 0.0, top) } else { (219.0 * unit, 16.0 * unit, 224.0 * unit) };
     let clip = |value: f32| value.round().clamp(0.0, top) as u16;
     [clip(y * luma + offset), clip(u * chroma + 128.0 * unit), clip(v * chroma + 128.0 * unit)]
 }

@@ -18,7 +18,11 @@ use crate::policy;
 ///
 /// # Safety
 /// `params` is null or points to what the API says.
-pub(super) unsafe fn lock(call: &Call, session: &Session, params: *mut LockBitstream) -> Result<(), NvStatus> {
+pub(super) unsafe fn lock(
+    call: &Call,
+    session: &Session,
+    params: *mut LockBitstream,
+) -> Result<(), NvStatus> {
     // SAFETY: the caller vouches for it.
     let mut p = unsafe { abi::read::<LockBitstream>(params.cast()) }.ok_or(NvStatus::INVALID_PTR)?;
     versions::check(call, session.api, Struct::LockBitstream, p.version)?;
@@ -100,7 +104,7 @@ fn begin(call: &Call, state: &mut State, handle: usize) -> Result<u64, NvStatus>
             call.breach(&rules::LOCK_NOT_SUBMITTED, format!("{handle:#x} belongs to no picture"));
             return Err(NvStatus(policy::LOCK_REFUSED));
         }
-        OutputState::Waiting(_) | OutputState::Locked(_) => {
+        OutputState::Waiting | OutputState::Locked(_) => {
             call.breach(&rules::DOUBLE_LOCK, format!("{handle:#x} is locked already"));
             return Err(NvStatus::INVALID_CALL);
         }
@@ -115,7 +119,7 @@ fn begin(call: &Call, state: &mut State, handle: usize) -> Result<u64, NvStatus>
         call.breach(&rules::LOCK_ORDER, format!("submission {number} before submission {next}"));
         return Err(NvStatus(policy::LOCK_REFUSED));
     }
-    output.state = OutputState::Waiting(number);
+    output.state = OutputState::Waiting;
     Ok(number)
 }
 
@@ -160,7 +164,8 @@ fn check_input(call: &Call, coded: &Coded) {
     match held.source.with(held.layout.bytes(), |data| held.layout.checksum(data, checksum_step())) {
         Some(checksum) if checksum == held.checksum => {}
         Some(_) => {
-            let detail = format!("the picture with timestamp {} changed in {:#x}", held.timestamp, held.input);
+            let detail =
+                format!("the picture with timestamp {} changed in {:#x}", held.timestamp, held.input);
             call.breach(&rules::INPUT_WRITTEN, detail);
         }
         None => call.breach(&rules::FREED_INPUT, format!("the memory of {:#x} is gone", held.input)),

@@ -5,7 +5,7 @@
 //! `lock` hands them out in order of submission.
 
 pub mod abi;
-mod api;
+pub mod api;
 mod buffers;
 pub mod caps;
 mod coder;

@@ -99,7 +99,8 @@ impl<T> Planner<T> {
 
     fn judge(&mut self, force: Force) -> Verdict {
         let due_idr = !self.started || force == Force::Idr || self.since_idr >= self.pattern.idr;
-        let due_intra = force == Force::Intra || self.pattern.interval == 0 || self.since_intra >= self.pattern.gop;
+        let due_intra =
+            force == Force::Intra || self.pattern.interval == 0 || self.since_intra >= self.pattern.gop;
         self.started = true;
         let verdict = if due_idr {
             self.since_idr = 0;
@@ -146,7 +147,8 @@ impl<T> Planner<T> {
             Verdict::Inter(place) => place,
         };
         let interval = self.pattern.interval.max(1);
-        let ends_gop = place + 1 >= self.pattern.gop || matches!(self.waiting.get(at + 1), Some((_, Verdict::Idr)));
+        let ends_gop =
+            place + 1 >= self.pattern.gop || matches!(self.waiting.get(at + 1), Some((_, Verdict::Idr)));
         place % interval == 0 || ends_gop
     }
 }

@@ -1,6 +1,8 @@
 //! What a preset means: the configuration that `nvEncGetEncodePresetConfig(Ex)` fills in.
 
-use super::abi::{Config, Guid, INFINITE_GOP, Plain, Qp, formats, guids, h264_bits, hevc_bits, rc_bits, rc_modes, tunings};
+use super::abi::{
+    Config, Guid, INFINITE_GOP, Plain, Qp, formats, guids, h264_bits, hevc_bits, rc_bits, rc_modes, tunings,
+};
 use super::versions::{Api, Struct};
 use crate::codec::encoder::EncoderCodec;
 use crate::policy;
@@ -78,7 +80,9 @@ impl Preset {
             tunings::ULTRA_LOW_LATENCY => 1,
             _ => 0,
         };
-        rc.multi_pass = u32::from(self.tuning == tunings::ULTRA_LOW_LATENCY || self.level >= 5 && !lossless && !low_latency);
+        rc.multi_pass = u32::from(
+            self.tuning == tunings::ULTRA_LOW_LATENCY || self.level >= 5 && !lossless && !low_latency,
+        );
         let lookahead = match (self.tuning, self.level) {
             (tunings::HIGH_QUALITY, 6) => 16,
             (tunings::HIGH_QUALITY, 7) | (tunings::ULTRA_HIGH_QUALITY, _) => 31 - self.b_frames(codec) as u16,

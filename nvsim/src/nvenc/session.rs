@@ -133,12 +133,12 @@ pub(super) fn find(handle: usize) -> Option<Arc<Session>> {
 }
 
 impl Session {
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
     /// Waits for a change, a while at most, so that the loss of the device is noticed.
-    pub fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let (state, _) = self
             .wake
             .wait_timeout(state, Duration::from_millis(20))
@@ -147,14 +147,14 @@ impl Session {
     }
 
     /// The capabilities for a codec. A mistake in the configuration ends the process, as everywhere.
-    pub fn caps(&self, codec: EncoderCodec) -> Option<Caps> {
+    pub(super) fn caps(&self, codec: EncoderCodec) -> Option<Caps> {
         device_caps(self.device, codec)
     }
 }
 
 impl State {
     /// The running part, or the error that calls before initialisation get.
-    pub fn running(&mut self, call: &Call) -> Result<&mut Running, NvStatus> {
+    pub(super) fn running(&mut self, call: &Call) -> Result<&mut Running, NvStatus> {
         self.running.as_mut().ok_or_else(|| {
             call.breach(&rules::BEFORE_INIT, "the session is not initialised");
             NvStatus::ENCODER_NOT_INITIALIZED
@@ -162,7 +162,7 @@ impl State {
     }
 
     /// A picture that read `input` was locked.
-    pub fn release_input(&mut self, input: usize) {
+    pub(super) fn release_input(&mut self, input: usize) {
         if let Some(count) = self.used.get_mut(&input) {
             *count -= 1;
             if *count == 0 {
@@ -183,9 +183,8 @@ fn device_caps(device: usize, codec: EncoderCodec) -> Option<Caps> {
 /// The encode engines of a device.
 pub(super) fn engines(device: usize) -> Option<&'static EngineBank> {
     static BANKS: std::sync::OnceLock<Vec<EngineBank>> = std::sync::OnceLock::new();
-    let banks = BANKS.get_or_init(|| {
-        config().device.iter().map(|device| EngineBank::new(device.nvenc_engines)).collect()
-    });
+    let banks = BANKS
+        .get_or_init(|| config().device.iter().map(|device| EngineBank::new(device.nvenc_engines)).collect());
     banks.get(device)
 }
 
@@ -193,7 +192,11 @@ pub(super) fn engines(device: usize) -> Option<&'static EngineBank> {
 ///
 /// # Safety
 /// `params` and `encoder` are null or point to what the API says.
-pub(super) unsafe fn open(call: &Call, params: *const OpenSession, encoder: *mut usize) -> Result<(), NvStatus> {
+pub(super) unsafe fn open(
+    call: &Call,
+    params: *const OpenSession,
+    encoder: *mut usize,
+) -> Result<(), NvStatus> {
     // SAFETY: the caller vouches for the pointer.
     let params = unsafe { abi::read::<OpenSession>(params.cast()) }.ok_or(NvStatus::INVALID_PTR)?;
     if encoder.is_null() {
@@ -285,7 +288,8 @@ fn complain(call: &Call, state: &mut State) {
         call.breach(&rules::DESTROY_WITHOUT_EOS, format!("{} pictures", state.figures.pictures_in));
     }
     let pending = state.running.as_ref().map_or(0, |running| running.submitted.len());
-    let locked = state.outputs.values().filter(|output| matches!(output.state, OutputState::Locked(_))).count();
+    let locked =
+        state.outputs.values().filter(|output| matches!(output.state, OutputState::Locked(_))).count();
     let mut live = Vec::new();
     for (count, what) in [
         (pending, "outputs never locked"),
@@ -299,7 +303,9 @@ fn complain(call: &Call, state: &mut State) {
             live.push(format!("{count} {what}"));
         }
     }
-    if !live.is_empty() && !(fault::device_lost() && live.len() == 1 && pending > 0) {
+    // Outputs that a lost device will never fill are not the client's fault.
+    let excused = fault::device_lost() && live.len() == 1 && pending > 0;
+    if !live.is_empty() && !excused {
         call.breach(&rules::DESTROY_LIVE, live.join(", "));
     }
 }

@@ -4,14 +4,14 @@
 use std::ffi::c_void;
 
 use super::abi::{
-    self, Config, Guid, INFINITE_GOP, InitParams, NvStatus, Plain, Vui, guids, h264_bits, hevc_bits, init_bits,
+    self, Config, Guid, INFINITE_GOP, InitParams, NvStatus, Vui, guids, h264_bits, hevc_bits, init_bits,
     rc_bits, rc_modes, tunings,
 };
 use super::caps::{Cap, Caps};
 use super::plan::Pattern;
 use super::presets;
-use super::versions::{self, Api, Struct};
 use super::rules;
+use super::versions::{self, Api, Struct};
 use crate::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, Rate};
 use crate::core::Call;
 use crate::policy;
@@ -58,7 +58,12 @@ pub fn codec(guid: Guid) -> Option<EncoderCodec> {
 ///
 /// # Safety
 /// `init.config` is null or points to an `NV_ENC_CONFIG` of the client's.
-unsafe fn configuration(call: &Call, api: Api, codec: EncoderCodec, init: &InitParams) -> Result<Config, NvStatus> {
+unsafe fn configuration(
+    call: &Call,
+    api: Api,
+    codec: EncoderCodec,
+    init: &InitParams,
+) -> Result<Config, NvStatus> {
     // SAFETY: the caller vouches for the pointer.
     if let Some(config) = unsafe { abi::read::<Config>(init.config as *const c_void) } {
         versions::check(call, api, Struct::Config, config.version)?;
@@ -69,7 +74,8 @@ unsafe fn configuration(call: &Call, api: Api, codec: EncoderCodec, init: &InitP
         }
         return Ok(config);
     }
-    let preset = presets::find(api, codec, init.preset_guid, init.tuning).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
+    let preset =
+        presets::find(api, codec, init.preset_guid, init.tuning).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
     Ok(preset.config(api, codec))
 }
 
@@ -165,7 +171,8 @@ fn gather(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config)
     spec.rate = rate(config, lossless);
     let interval = u32::try_from(config.frame_interval_p).unwrap_or(0);
     let gop = if config.gop_length == 0 { INFINITE_GOP } else { config.gop_length };
-    let lookahead = if config.rc.bits & rc_bits::LOOKAHEAD != 0 { u32::from(config.rc.lookahead_depth) } else { 0 };
+    let lookahead =
+        if config.rc.bits & rc_bits::LOOKAHEAD != 0 { u32::from(config.rc.lookahead_depth) } else { 0 };
     Settings {
         ptd: init.enable_ptd != 0,
         pattern: Pattern { gop, idr: if idr == 0 { gop } else { idr }, interval, lookahead },
@@ -203,8 +210,10 @@ fn read_vui(vui: &Vui, spec: &mut EncoderSpec) {
 
 /// The display aspect ratio over the size gives the sample aspect ratio.
 fn sample_aspect(init: &InitParams) -> (u32, u32) {
-    let (mut a, mut b) =
-        (u64::from(init.dar_width) * u64::from(init.height), u64::from(init.dar_height) * u64::from(init.width));
+    let (mut a, mut b) = (
+        u64::from(init.dar_width) * u64::from(init.height),
+        u64::from(init.dar_height) * u64::from(init.width),
+    );
     if a == 0 || b == 0 {
         return (0, 0);
     }
@@ -235,9 +244,15 @@ fn rate(config: &Config, lossless: bool) -> Rate {
     let average = if rc.average_bit_rate == 0 { policy::PRESET_BIT_RATE } else { rc.average_bit_rate };
     match rc.mode {
         rc_modes::CONSTQP if lossless && rc.const_qp.p == 0 && rc.const_qp.i == 0 => Rate::Lossless,
-        rc_modes::CONSTQP => Rate::ConstQp { i: qp(rc.const_qp.i), p: qp(rc.const_qp.p), b: qp(rc.const_qp.b) },
-        rc_modes::CBR | rc_modes::CBR_HQ | rc_modes::CBR_LOWDELAY_HQ => Rate::Cbr { average, vbv: rc.vbv_buffer_size },
-        _ if rc.target_quality > 0 => Rate::Quality { quality: rc.target_quality.min(51), max: rc.max_bit_rate },
+        rc_modes::CONSTQP => {
+            Rate::ConstQp { i: qp(rc.const_qp.i), p: qp(rc.const_qp.p), b: qp(rc.const_qp.b) }
+        }
+        rc_modes::CBR | rc_modes::CBR_HQ | rc_modes::CBR_LOWDELAY_HQ => {
+            Rate::Cbr { average, vbv: rc.vbv_buffer_size }
+        }
+        _ if rc.target_quality > 0 => {
+            Rate::Quality { quality: rc.target_quality.min(51), max: rc.max_bit_rate }
+        }
         _ => Rate::Vbr { average, max: rc.max_bit_rate, vbv: rc.vbv_buffer_size },
     }
 }
@@ -252,7 +267,11 @@ pub fn check_size(caps: &Caps, width: u32, height: u32) -> Result<(), NvStatus> 
         && within(height, Cap::HeightMin, Cap::HeightMax)
         && blocks <= u64::try_from(caps.get(Cap::MbNumMax)).unwrap_or(0);
     // 4:2:0 needs whole chroma samples.
-    if fits && width % 2 == 0 && height % 2 == 0 { Ok(()) } else { Err(NvStatus::INVALID_PARAM) }
+    if fits && width.is_multiple_of(2) && height.is_multiple_of(2) {
+        Ok(())
+    } else {
+        Err(NvStatus::INVALID_PARAM)
+    }
 }
 
 fn check(call: &Call, caps: &Caps, init: &InitParams, config: &Config, s: &Settings) -> Result<(), NvStatus> {
@@ -317,9 +336,19 @@ pub fn forbidden_change(old: &Settings, new: &Settings) -> Option<&'static str> 
         .or_else(|| same("frameFieldMode", old.frame_field_mode == new.frame_field_mode))
 }
 
+/// True when the software encoder cannot follow a change without an IDR picture.
+pub fn breaks_stream(old: &EncoderSpec, new: &EncoderSpec) -> bool {
+    let rate = match (old.rate, new.rate) {
+        (Rate::Quality { .. }, Rate::Quality { .. }) => old.rate != new.rate,
+        (old, new) => std::mem::discriminant(&old) != std::mem::discriminant(&new),
+    };
+    rate || *new != EncoderSpec { rate: new.rate, fps: new.fps, gop: new.gop, ..old.clone() }
+}
+
 /// An `NV_ENC_INITIALIZE_PARAMS` for unit tests.
 #[cfg(test)]
-pub(super) fn example() -> InitParams {
+fn example() -> InitParams {
+    use super::abi::Plain;
     let mut init = InitParams::zeroed();
     init.encode_guid = guids::H264;
     init.preset_guid = guids::PRESETS[3];
@@ -333,6 +362,7 @@ pub(super) fn example() -> InitParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nvenc::abi::Plain;
 
     #[test]
     fn the_preset_becomes_settings() {

@@ -101,7 +101,8 @@ impl Api {
 
     /// The version word of a structure.
     pub fn struct_word(self, kind: Struct) -> u32 {
-        let revision = REVISIONS.iter().find(|(found, _)| *found == kind).map_or(0, |(_, row)| row[self as usize]);
+        let revision =
+            REVISIONS.iter().find(|(found, _)| *found == kind).map_or(0, |(_, row)| row[self as usize]);
         let high = match kind {
             S::Config | S::InitParams | S::Reconfigure | S::PresetConfig | S::PicParams => 1 << 31,
             S::LockBitstream if self >= Self::V12_1 => 1 << 31,
@@ -163,7 +164,10 @@ pub fn check(call: &Call, api: Api, kind: Struct, word: u32) -> Result<(), NvSta
     if word == wanted {
         return Ok(());
     }
-    call.breach(&rules::STRUCT_VERSION, format!("{kind:?} has version {word:#010x}, API {api:?} has {wanted:#010x}"));
+    call.breach(
+        &rules::STRUCT_VERSION,
+        format!("{kind:?} has version {word:#010x}, API {api:?} has {wanted:#010x}"),
+    );
     Err(NvStatus::INVALID_VERSION)
 }
 
@@ -227,6 +231,9 @@ mod tests {
         assert_eq!(offset_of!(abi::ReconfigureShort, init), 8);
         assert_eq!((offset_of!(abi::PicParams, input), offset_of!(abi::PicParams, output)), (40, 48));
         assert_eq!((offset_of!(abi::PicParams, pic_type), offset_of!(abi::PicParams, codec)), (72, 80));
-        assert_eq!((offset_of!(abi::LockBitstream, data), offset_of!(abi::LockBitstream, pic_type)), (56, 64));
+        assert_eq!(
+            (offset_of!(abi::LockBitstream, data), offset_of!(abi::LockBitstream, pic_type)),
+            (56, 64)
+        );
     }
 }
