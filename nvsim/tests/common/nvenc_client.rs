@@ -415,7 +415,8 @@ impl<'a> Client<'a> {
                 timestamp: params.timestamp,
                 kind: params.pic_type,
                 frame_idx: params.frame_idx,
-                data: unsafe { std::slice::from_raw_parts(params.data as *const u8, params.size as usize) }.to_vec(),
+                data: unsafe { std::slice::from_raw_parts(params.data as *const u8, params.size as usize) }
+                    .to_vec(),
             }),
             status => Err(status),
         }
@@ -497,10 +498,16 @@ impl<'a> Client<'a> {
     /// Gives everything back in the right order.
     pub fn close(mut self) {
         for input in self.inputs.drain(..) {
-            assert_eq!(self.driver.call(at::DESTROY_INPUT, [self.encoder, input, 0, 0, 0]), NvStatus::SUCCESS);
+            assert_eq!(
+                self.driver.call(at::DESTROY_INPUT, [self.encoder, input, 0, 0, 0]),
+                NvStatus::SUCCESS
+            );
         }
         for output in self.outputs.drain(..) {
-            assert_eq!(self.driver.call(at::DESTROY_OUTPUT, [self.encoder, output, 0, 0, 0]), NvStatus::SUCCESS);
+            assert_eq!(
+                self.driver.call(at::DESTROY_OUTPUT, [self.encoder, output, 0, 0, 0]),
+                NvStatus::SUCCESS
+            );
         }
         assert_eq!(self.call(at::DESTROY, 0), NvStatus::SUCCESS);
     }
