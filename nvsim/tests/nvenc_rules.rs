@@ -285,7 +285,7 @@ breaches! {
         let mut client = submitted(driver, 0);
         let status = client.reconfigure(0, |_, config, _| config.gop_length = 10);
         assert_eq!(status, NvStatus::INVALID_PARAM);
-        let status = client.reconfigure(0, |init, ..| init.width += 16);
+        let status = client.reconfigure(0, |init, _, _| init.width += 16);
         assert_eq!(status, NvStatus::INVALID_PARAM);
         client.take(client.outputs[0]);
     };

@@ -130,6 +130,7 @@ impl Api {
             S::Register => size_of::<abi::Register>(),
             S::Map => size_of::<abi::Map>(),
             S::LockInput => size_of::<abi::LockInput>(),
+            S::PicParams if self == Self::V11_1 => 3344,
             S::PicParams => 3360,
             S::LockBitstream if self == Self::V12_1 => 1552,
             S::LockBitstream | S::SequencePayload | S::EventParams => 1544,

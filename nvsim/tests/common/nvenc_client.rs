@@ -1,6 +1,11 @@
 //! A small client of the encoder library, as the driver sees one: dlopen, function list, versioned structures.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, missing_docs, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the client calls a C interface all the time, as clients do"
+)]
 
 use std::ffi::c_void;
 use std::ops::{Deref, DerefMut};
@@ -106,7 +111,7 @@ impl Driver {
     /// A CUDA function with at most four arguments of register size.
     pub fn cuda_call(&self, name: &str, args: [usize; 4]) -> u32 {
         type Function = unsafe extern "C" fn(usize, usize, usize, usize) -> u32;
-        let function = unsafe { self.cuda.get::<Function>(name) }.unwrap();
+        let function = unsafe { self.cuda.get::<Function>(name.as_bytes()) }.unwrap();
         unsafe { function(args[0], args[1], args[2], args[3]) }
     }
 
@@ -455,6 +460,11 @@ impl<'a> Client<'a> {
                 pictures.push(self.take(ready.pop_front().expect("too few buffers")));
             }
             let at = (n % self.outputs.len() as u64) as usize;
+            // An input is in use until its own picture comes out, which may be in a later output than its own.
+            while self.lock_input(self.inputs[at], true).is_err() {
+                pictures.push(self.take(ready.pop_front().expect("too few buffers")));
+            }
+            assert_eq!(self.call(at::UNLOCK_INPUT, self.inputs[at]), NvStatus::SUCCESS);
             self.fill(self.inputs[at], first + n);
             pending.push(self.outputs[at]);
             match self.submit(self.inputs[at], self.outputs[at], first + n) {
