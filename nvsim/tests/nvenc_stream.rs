@@ -1,5 +1,8 @@
 //! Clients that keep the rules: what they get, that nothing is held against them, and that FFmpeg can read it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
+
 #[path = "common/mod.rs"]
 mod common;
 #[path = "common/nvenc_client.rs"]

@@ -1,5 +1,8 @@
 //! The model of time. The only place where time is asserted: the engines are simulated, so the figures are known.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
+
 #[path = "common/mod.rs"]
 mod common;
 #[path = "common/nvenc_client.rs"]
