@@ -45,3 +45,12 @@ pub const INPUT_PITCH_EXTRA: u32 = 64;
 
 /// Pictures made in advance for a session with canned pictures; one GOP if that is shorter.
 pub const CANNED_PICTURES: u32 = 30;
+
+/// A picture may leave its size at zero and means the session's: FFmpeg does so for pictures in device memory, and
+/// real drivers take them.
+pub const PICTURE_SIZE_MAY_BE_ZERO: bool = true;
+
+/// An input is the client's again when the output submitted with it is locked, even if its own picture comes in a
+/// later output, provided that EncodePicture has answered SUCCESS since. The documentation can be read more strictly
+/// (the output that holds the picture), but NVIDIA's samples and FFmpeg pair inputs and outputs by submission.
+pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;

@@ -283,6 +283,8 @@ pub(super) unsafe fn map(call: &Call, session: &Session, params: *mut Map) -> Re
     let mut p = unsafe { abi::read::<Map>(params.cast()) }.ok_or(NvStatus::INVALID_PTR)?;
     versions::check(call, session.api, Struct::Map, p.version)?;
     check_context(call, session)?;
+    let stream = session.state().input_stream;
+    gpu::wait_stream(session.context, stream)?;
     let mut state = session.state();
     state.running(call)?;
     let Some(resource) = state.resources.get_mut(&p.registered) else {

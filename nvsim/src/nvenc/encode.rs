@@ -25,6 +25,10 @@ pub(super) struct Held {
     pub source: Source,
     pub layout: Layout,
     pub checksum: u64,
+    /// Number of its submission.
+    pub submission: u64,
+    /// The client has its input back.
+    pub released: bool,
     pub timestamp: u64,
     pub duration: u64,
     pub display_index: u64,
@@ -86,9 +90,7 @@ pub(super) unsafe fn encode(call: &Call, session: &Session, params: *mut PicPara
     check_context(call, session)?;
     let _inside = Inside::enter(call, session);
     let stream = session.state().input_stream;
-    if let Some(stream) = stream {
-        gpu::wait_stream(stream)?;
-    }
+    gpu::wait_stream(session.context, stream)?;
     let mut guard = session.state();
     let state = &mut *guard;
     state.running(call)?;
@@ -179,7 +181,9 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
         return Err(NvStatus::INVALID_PARAM);
     }
     let (width, height) = (running.spec.width, running.spec.height);
-    if (p.width, p.height) != (width, height) || buffer_width < width || layout.rows < height as usize {
+    let unsaid = policy::PICTURE_SIZE_MAY_BE_ZERO && (p.width, p.height) == (0, 0);
+    let other = (p.width, p.height) != (width, height) && !unsaid;
+    if other || buffer_width < width || layout.rows < height as usize {
         let found = format!("{}x{} in a buffer of {buffer_width}x{}", p.width, p.height, layout.rows);
         call.breach(&rules::INPUT_SIZE, format!("{found}, the session has {width}x{height}"));
         return Err(NvStatus::INVALID_PARAM);
@@ -224,6 +228,8 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
         source,
         layout,
         checksum,
+        submission: number,
+        released: false,
         timestamp: p.timestamp,
         duration: p.duration,
         display_index: running.display,

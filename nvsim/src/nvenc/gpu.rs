@@ -27,7 +27,11 @@ pub(super) fn pending_write(address: u64, len: u64) -> bool {
     driver::pending_write(address, len)
 }
 
-/// Waits for the work of a stream.
-pub(super) fn wait_stream(stream: usize) -> Result<(), NvStatus> {
-    driver::stream_wait_idle(stream as *mut c_void).map_err(|_| NvStatus::INVALID_PARAM)
+/// Waits for the work of a stream; none is the default stream of the session's context.
+pub(super) fn wait_stream(context: ContextId, stream: Option<usize>) -> Result<(), NvStatus> {
+    match stream {
+        Some(stream) => driver::stream_wait_idle(stream as *mut c_void),
+        None => driver::default_stream_wait_idle(context),
+    }
+    .map_err(|_| NvStatus::INVALID_PARAM)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::abi::{self, LockBitstream, NvStatus, types};
 use super::buffers::OutputState;
 use super::coder::Coder;
-use super::encode::{Coded, checksum_step};
+use super::encode::{Held, checksum_step};
 use super::rules;
 use super::session::{Session, State};
 use super::versions::{self, Struct};
@@ -44,11 +44,25 @@ pub(super) unsafe fn lock(
         return Err(status);
     }
     let running = state.running.as_mut().ok_or(NvStatus::INVALID_ENCODERDEVICE)?;
-    let coded = running.coded.remove(&number).ok_or(NvStatus::GENERIC)?;
+    let mut coded = running.coded.remove(&number).ok_or(NvStatus::GENERIC)?;
     running.submitted.pop_front();
     running.next_lock = number + 1;
-    state.release_input(coded.held.input);
-    check_input(call, &coded);
+    // The client gets back the input of the picture it sees, and that of the picture that was submitted with this
+    // output: see `policy::INPUT_FREE_WITH_ITS_OUTPUT`.
+    let paired = running
+        .coded
+        .values_mut()
+        .find(|other| policy::INPUT_FREE_WITH_ITS_OUTPUT && other.held.submission == number);
+    let mut freed = Vec::new();
+    for held in [Some(&mut coded.held), paired.map(|coded| &mut coded.held)].into_iter().flatten() {
+        if !std::mem::replace(&mut held.released, true) {
+            check_input(call, held);
+            freed.push(held.input);
+        }
+    }
+    for input in freed {
+        state.release_input(input);
+    }
     let Some(finished) = coded.finished.as_ref().and_then(Option::as_ref) else {
         if let Some(output) = state.outputs.get_mut(&p.output) {
             output.state = OutputState::Free;
@@ -159,8 +173,7 @@ fn wait(session: &Session, number: u64, no_wait: bool) -> Result<(), NvStatus> {
 }
 
 /// The client must not have touched the input.
-fn check_input(call: &Call, coded: &Coded) {
-    let held = &coded.held;
+fn check_input(call: &Call, held: &Held) {
     match held.source.with(held.layout.bytes(), |data| held.layout.checksum(data, checksum_step())) {
         Some(checksum) if checksum == held.checksum => {}
         Some(_) => {

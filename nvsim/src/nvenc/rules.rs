@@ -68,7 +68,7 @@ rules! {
     INPUT_SIZE "N-27f" "input-size" false
         "a picture has the size of the session";
     UNMAP_EARLY "N-28" "unmap-before-lock" false
-        "a resource is unmapped after the output of its picture was locked";
+        "a resource is unmapped after the output that was submitted with it, or that of its picture, was locked";
     UNREGISTER_MAPPED "N-28b" "unregister-mapped" false
         "a resource is unmapped before it is unregistered";
     NOT_MAPPED "N-28c" "not-mapped" false

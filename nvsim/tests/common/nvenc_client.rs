@@ -1,6 +1,6 @@
 //! A small client of the encoder library, as the driver sees one: dlopen, function list, versioned structures.
 
-#![allow(dead_code, missing_docs, reason = "each test file uses its own part")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(
     clippy::undocumented_unsafe_blocks,
