@@ -13,9 +13,9 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 
 use common::scenario;
-use nvenc_client::{Client, Driver, Picture, at};
-use nvsim::nvenc::abi::{NvStatus, flags, guids, rc_bits, types};
-use nvsim::nvenc::versions::Api;
+use nvenc_client::{Block, Client, Driver, Picture, at};
+use nvsim::nvenc::abi::{LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, types};
+use nvsim::nvenc::versions::{Api, Struct};
 
 const CANNED: (&str, &str) = ("NVSIM_SET", "canned.encode=true");
 
@@ -397,6 +397,104 @@ fn canned_pictures_decode() {
         if let Some(kinds) = decode(&bytes(&pictures), "h264") {
             assert_eq!(kinds.len(), 70, "{kinds}");
         }
+    })
+    .clean();
+}
+
+#[test]
+fn sei_messages_of_the_client_are_in_the_stream() {
+    scenario("sei_messages_of_the_client_are_in_the_stream", &[], || {
+        let driver = Driver::new(Api::V13_0);
+        for codec in [guids::H264, guids::HEVC] {
+            let mut client = Client::open(&driver);
+            client.codec = codec;
+            assert_eq!(client.init(|_, config| config.frame_interval_p = 1), NvStatus::SUCCESS);
+            client.buffers(1);
+            let text = b"0123456789abcdefa message of the client";
+            let message = SeiPayload { size: text.len() as u32, kind: 5, payload: text.as_ptr() as usize };
+            client.fill(client.inputs[0], 0);
+            let status = client.submit_with(client.inputs[0], client.outputs[0], 0, |p| {
+                // Count and array lie at other places for each codec.
+                if codec == guids::H264 {
+                    p.codec[4] |= 1 << 32;
+                    p.codec[5] = &raw const message as u64;
+                } else {
+                    p.codec[7] = 1;
+                    p.codec[8] = &raw const message as u64;
+                }
+            });
+            assert_eq!(status, NvStatus::SUCCESS);
+            let picture = client.take(client.outputs[0]);
+            assert!(picture.data.windows(text.len()).any(|window| window == text), "{codec:?}");
+            assert_eq!(client.eos(), NvStatus::SUCCESS);
+            client.close();
+        }
+        driver.destroy_context();
+    })
+    .clean();
+}
+
+#[test]
+fn statistics_lie_where_the_version_has_them() {
+    scenario("statistics_lie_where_the_version_has_them", &[CANNED], || {
+        for (api, offset) in [(Api::V11_1, 140), (Api::V12_0, 140), (Api::V12_1, 92), (Api::V13_0, 92)] {
+            let driver = Driver::new(api);
+            let client = Client::ready(&driver, 0, 1);
+            let mut counts = Vec::new();
+            for n in 0..2 {
+                assert_eq!(client.submit(client.inputs[0], client.outputs[0], n), NvStatus::SUCCESS);
+                let mut params = Block::<LockBitstream>::new();
+                params.version = api.struct_word(Struct::LockBitstream);
+                params.output = client.outputs[0];
+                params.bits = 4;
+                let address = params.pointer();
+                assert_eq!(client.call(at::LOCK, address), NvStatus::SUCCESS);
+                counts.push(unsafe { ((address + offset) as *const [u32; 2]).read() });
+                assert_eq!(client.call(at::UNLOCK, client.outputs[0]), NvStatus::SUCCESS);
+            }
+            assert_eq!(counts, [[12 * 8, 0], [0, 12 * 8]], "{api:?}");
+            assert_eq!(client.eos(), NvStatus::SUCCESS);
+            client.close();
+            driver.destroy_context();
+        }
+    })
+    .clean();
+}
+
+#[test]
+fn a_streams_work_precedes_its_picture() {
+    scenario("a_streams_work_precedes_its_picture", &[], || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 0);
+        client.outputs.push(client.create_output().unwrap());
+        let bytes = 192 * 128 * 3 / 2;
+        let address = driver.alloc(bytes);
+        driver.upload(address, &vec![16; bytes]);
+        let registered = client.register(address, 192).unwrap();
+        driver.push();
+        let mut stream = 0usize;
+        assert_eq!(driver.cuda_call("cuStreamCreate", [&raw mut stream as usize, 1, 0, 0]), 0);
+        let streams = &raw mut stream as usize;
+        assert_eq!(driver.call(at::IO_STREAMS, [client.encoder, streams, streams, 0, 0]), NvStatus::SUCCESS);
+        extern "C" fn slow(_: *mut std::ffi::c_void) {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        assert_eq!(driver.cuda_call("cuLaunchHostFunc", [stream, slow as *const () as usize, 0, 0]), 0);
+        type Memset = unsafe extern "C" fn(usize, u8, usize, usize) -> u32;
+        let memset = unsafe { driver.cuda.get::<Memset>(b"cuMemsetD8Async\0") }.unwrap();
+        assert_eq!(unsafe { memset(address, 200, bytes, stream) }, 0);
+        // Neither the write that is still to come nor the change after submission is held against the client.
+        let mapped = client.map(registered).unwrap();
+        assert_eq!(client.submit(mapped, client.outputs[0], 0), NvStatus::SUCCESS);
+        client.take(client.outputs[0]);
+        assert_eq!(client.call(at::UNMAP, mapped), NvStatus::SUCCESS);
+        assert_eq!(client.call(at::UNREGISTER, registered), NvStatus::SUCCESS);
+        assert_eq!(client.eos(), NvStatus::SUCCESS);
+        assert_eq!(driver.cuda_call("cuStreamDestroy_v2", [stream, 0, 0, 0]), 0);
+        driver.pop();
+        client.close();
+        driver.free(address);
+        driver.destroy_context();
     })
     .clean();
 }
