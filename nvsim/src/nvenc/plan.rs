@@ -159,7 +159,7 @@ mod tests {
 
     fn run(pattern: Pattern, pictures: u32, forced: &[u32]) -> Vec<String> {
         let mut planner = Planner::new(pattern);
-        let mut text = |list: Vec<(u32, PictureKind)>| -> String {
+        let text = |list: Vec<(u32, PictureKind)>| -> String {
             list.iter().map(|(n, kind)| format!("{}{n} ", format!("{kind:?}").to_lowercase())).collect()
         };
         let mut out: Vec<_> = (0..pictures)
