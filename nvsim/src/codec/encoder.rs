@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::ffi::{Handle, Input};
+use super::settings::Change;
 use super::stream::Stream;
 use super::{CodecError, settings};
 
@@ -162,7 +163,7 @@ pub struct SoftEncoder {
 }
 
 impl SoftEncoder {
-    /// Opens the library's encoder. Sizes are 16x16 to 8192x8192, even for 4:2:0.
+    /// Opens the library's encoder. Sizes are 16x16 (HEVC: 17x16) to 8192x8192, even for 4:2:0.
     pub fn open(spec: &EncoderSpec) -> Result<Self, CodecError> {
         settings::check(spec)?;
         let mut handle = Handle::open(spec.codec, &settings::settings(spec, spec.fps))?;
@@ -208,25 +209,30 @@ impl SoftEncoder {
         result
     }
 
-    /// Changes rate, frame rate or size from the next picture on. Rates of the same kind and the frame rate change
-    /// without a break (the parameter sets follow at the next IDR picture). Anything else opens the library's encoder
-    /// anew, and the caller makes the next picture an IDR picture. After an error everything is as before.
+    /// Changes rate, frame rate or size from the next picture on.
+    ///
+    /// Without a break, and with the parameter sets following at the next IDR picture, change: quantisers and (with
+    /// quantisers, without loss or by quality alone) the frame rate; with H.264 also rates of the same kind and the
+    /// frame rate always. Anything else opens the library's encoder anew, and the caller makes the next picture an IDR
+    /// picture with parameter sets. After an error everything is as before.
     pub fn reconfigure(&mut self, spec: &EncoderSpec) -> Result<Reopened, CodecError> {
         settings::check(spec)?;
-        if *spec == self.spec {
+        if (EncoderSpec { gop: spec.gop, ..self.spec.clone() }) == *spec {
+            self.spec.gop = spec.gop;
             return Ok(Reopened(false));
         }
-        if settings::keeps_state(&self.spec, spec) {
-            let told = settings::settings(spec, self.opened_fps);
-            let told_before = matches!(spec.rate, Rate::ConstQp { .. } | Rate::Lossless);
-            if told_before || self.handle.reconfigure(&told).is_ok() {
-                self.stream.change(spec)?;
-                self.spec = spec.clone();
-                return Ok(Reopened(false));
-            }
+        let kept = match settings::change(&self.spec, spec) {
+            Change::Headers => true,
+            Change::Rates => self.handle.reconfigure(&settings::settings(spec, self.opened_fps)).is_ok(),
+            Change::Everything => false,
+        };
+        if kept {
+            self.stream.change(spec)?;
+            self.spec = spec.clone();
+        } else {
+            *self = Self::open(spec)?;
         }
-        *self = Self::open(spec)?;
-        Ok(Reopened(true))
+        Ok(Reopened(!kept))
     }
 
     /// The planes of the picture coded last as a decoder will see them, without padding; none before the first

@@ -85,7 +85,6 @@ unsafe extern "C" {
     fn nvsim_x265_open(settings: *const Settings, message: *mut c_char, size: usize) -> *mut c_void;
     fn nvsim_x265_headers(handle: *mut c_void, out: *mut RawCoded) -> i32;
     fn nvsim_x265_encode(handle: *mut c_void, picture: *const RawPicture, out: *mut RawCoded) -> i32;
-    fn nvsim_x265_reconfigure(handle: *mut c_void, settings: *const Settings) -> i32;
     fn nvsim_x265_message(handle: *mut c_void, message: *mut c_char, size: usize);
     fn nvsim_x265_close(handle: *mut c_void);
 }
@@ -180,15 +179,17 @@ impl Handle {
         Ok(Coded { data, qp: (out.qp >= 0).then_some(out.qp) })
     }
 
+    /// New rates for libx264; libx265 takes none while it is open.
     pub(super) fn reconfigure(&mut self, settings: &Settings) -> Result<(), CodecError> {
+        if self.codec == EncoderCodec::Hevc {
+            return Err(CodecError("libx265 does not change its rates".into()));
+        }
         self.last = RawCoded::EMPTY;
-        let result = match self.codec {
-            // SAFETY: the handle is open and the settings outlive the call.
-            EncoderCodec::H264 => unsafe { nvsim_x264_reconfigure(self.raw.as_ptr(), settings) },
-            // SAFETY: as above.
-            EncoderCodec::Hevc => unsafe { nvsim_x265_reconfigure(self.raw.as_ptr(), settings) },
-        };
-        if result == 0 { Ok(()) } else { Err(self.message()) }
+        // SAFETY: the handle is open and libx264's, and the settings outlive the call.
+        match unsafe { nvsim_x264_reconfigure(self.raw.as_ptr(), settings) } {
+            0 => Ok(()),
+            _ => Err(self.message()),
+        }
     }
 
     /// The planes of the picture that the last call coded, as a decoder will see it: rows of `widths` samples of

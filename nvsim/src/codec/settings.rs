@@ -16,6 +16,9 @@ pub(super) fn check(spec: &EncoderSpec) -> Result<(), CodecError> {
     if !SIZES.contains(&width) || !SIZES.contains(&height) {
         return refuse(format!("{width}x{height} is outside 16x16 to 8192x8192"));
     }
+    if spec.codec == EncoderCodec::Hevc && width <= 16 {
+        return refuse(format!("a width of {width} is one block, of which libx265 makes wrong pictures"));
+    }
     if spec.chroma == Chroma::Yuv420 && (width % 2 != 0 || height % 2 != 0) {
         return refuse(format!("{width}x{height} is odd, and 4:2:0 needs even sizes"));
     }
@@ -77,12 +80,13 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
             rate = (ffi::RATE_QUALITY, i32::from(quality.min(51)), 0, limit, vbv, 0);
         }
         Rate::Vbr { average, max, vbv } => {
-            // An encoder that has no buffer model cannot change its rate later: without a ceiling it gets one that
-            // it will hardly meet.
-            let ceiling = if max == 0 { f64::from(average) * 4.0 } else { f64::from(max.max(average)) };
-            let buffer = if vbv == 0 || max == 0 { ceiling } else { f64::from(vbv) };
-            let average = kbits(f64::from(average) * stretch);
-            rate = (ffi::RATE_AVERAGE, 0, average, kbits(ceiling * stretch), kbits(buffer), 0);
+            // Left to an average alone, the libraries need minutes to come back to it after a start or a change. A
+            // buffer that fills at the average rate holds it within seconds, and its size gives the freedom.
+            let second = f64::from(average);
+            let peak = if max == 0 { second * 1.5 } else { f64::from(max.max(average)) };
+            let buffer = if vbv == 0 { peak } else { f64::from(vbv) };
+            let average = kbits(second * stretch);
+            rate = (ffi::RATE_AVERAGE, 0, average, average, kbits(buffer.min(second * 1.5)), 0);
         }
         Rate::Cbr { average, vbv } => {
             let buffer = if vbv == 0 { f64::from(average) } else { f64::from(vbv) };
@@ -112,7 +116,7 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
         vbv,
         constant,
         speed,
-        slices: spec.slices.clamp(1, spec.height.div_ceil(32)) as i32,
+        slices: slices(spec) as i32,
         cabac: i32::from(!spec.cavlc && ceiling != 66),
         profile: ceiling as i32,
         level: level_of(spec) as i32,
@@ -126,19 +130,46 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
     }
 }
 
-/// Whether an open encoder can go from one spec to the other and keep its state.
-pub(super) fn keeps_state(from: &EncoderSpec, to: &EncoderSpec) -> bool {
+/// As many slices as the library can make of such pictures. libx265 cuts between rows of blocks of 32, and only where
+/// it can work on several rows at once, which takes three blocks in a row.
+fn slices(spec: &EncoderSpec) -> u32 {
+    let most = match spec.codec {
+        EncoderCodec::H264 => spec.height.div_ceil(16),
+        EncoderCodec::Hevc if spec.width > 64 => spec.height.div_ceil(32),
+        EncoderCodec::Hevc => 1,
+    };
+    spec.slices.clamp(1, most)
+}
+
+/// What it takes to go from one spec to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The library need not know: quantisers come with each picture, and a rate that is no rate has no seconds.
+    Headers,
+    /// The library has to be told and keeps its state.
+    Rates,
+    /// The encoder has to be opened anew.
+    Everything,
+}
+
+/// How an open encoder goes from one spec to the other.
+pub(super) fn change(from: &EncoderSpec, to: &EncoderSpec) -> Change {
     let rates = match (from.rate, to.rate) {
-        (Rate::ConstQp { .. }, Rate::ConstQp { .. })
-        | (Rate::Lossless, Rate::Lossless)
-        | (Rate::Vbr { .. }, Rate::Vbr { .. })
-        | (Rate::Cbr { .. }, Rate::Cbr { .. }) => true,
-        // libx265 has no way to change its quality later, and a buffer model cannot come or go.
-        (Rate::Quality { max: before, quality: old }, Rate::Quality { max: after, quality: new }) => {
-            (before == 0) == (after == 0) && (old == new || to.codec == EncoderCodec::H264)
+        (Rate::ConstQp { .. }, Rate::ConstQp { .. }) | (Rate::Lossless, Rate::Lossless) => Change::Headers,
+        (Rate::Quality { max: 0, quality: old }, Rate::Quality { max: 0, quality: new }) if old == new => {
+            Change::Headers
         }
-        _ => false,
+        // libx265 takes new rates without a complaint and goes on with the old ones.
+        _ if to.codec == EncoderCodec::Hevc => Change::Everything,
+        (Rate::Vbr { .. }, Rate::Vbr { .. }) | (Rate::Cbr { .. }, Rate::Cbr { .. }) => Change::Rates,
+        // A buffer model cannot come or go.
+        (Rate::Quality { max: before, .. }, Rate::Quality { max: after, .. })
+            if (before == 0) == (after == 0) =>
+        {
+            Change::Rates
+        }
+        _ => Change::Everything,
     };
     let same = EncoderSpec { rate: to.rate, fps: to.fps, gop: to.gop, ..from.clone() };
-    rates && same == *to
+    if same == *to { rates } else { Change::Everything }
 }

@@ -50,11 +50,13 @@ typedef struct nvsim_coded {
     void *nvsim_##lib##_open(const nvsim_settings *settings, char *message, size_t size);                      \
     int32_t nvsim_##lib##_headers(void *handle, nvsim_coded *out);                                             \
     int32_t nvsim_##lib##_encode(void *handle, const nvsim_picture *picture, nvsim_coded *out);                \
-    int32_t nvsim_##lib##_reconfigure(void *handle, const nvsim_settings *settings);                           \
     void nvsim_##lib##_message(void *handle, char *message, size_t size);                                      \
     void nvsim_##lib##_close(void *handle)
 
 NVSIM_DECLARE(x264);
 NVSIM_DECLARE(x265);
+
+/* libx265 3.5 accepts new rates and goes on with the old ones, so only libx264 is ever asked. */
+int32_t nvsim_x264_reconfigure(void *handle, const nvsim_settings *settings);
 
 #endif

@@ -27,14 +27,14 @@ static void keep_message(void *private, int level, const char *format, va_list a
 
 static void set_rate(x264_param_t *p, const nvsim_settings *s)
 {
-    /* The library counts quantisers from zero whatever the depth, the standard from -6 for each bit above eight. */
-    int qp_offset = 6 * (s->depth - 8);
     p->rc.f_ip_factor = 1.4f;
     switch (s->rate) {
     case NVSIM_RATE_QP:
-        p->rc.i_rc_method = X264_RC_CQP;
-        /* Zero at opening means lossless; the real quantiser comes with each picture. */
-        p->rc.i_qp_constant = s->qp + qp_offset > 0 ? s->qp + qp_offset : 1;
+        /* The real quantiser comes with each picture. The library's own constant mode would hold that close to the
+         * one given here; its quality mode takes every quantiser, and does nothing of its own without adaptation. */
+        p->rc.i_rc_method = X264_RC_CRF;
+        p->rc.f_rf_constant = s->qp > 0 ? s->qp : 1;
+        p->rc.i_aq_mode = X264_AQ_NONE;
         break;
     case NVSIM_RATE_LOSSLESS:
         p->rc.i_rc_method = X264_RC_CQP;
@@ -171,6 +171,7 @@ int32_t nvsim_x264_encode(void *handle, const nvsim_picture *picture, nvsim_code
     x264_picture_init(&in);
     in.i_type = kinds[picture->kind];
     in.i_pts = e->count++;
+    /* The library counts quantisers from zero whatever the depth, the standard from -6 for each bit above eight. */
     in.i_qpplus1 = picture->qp < 0 ? X264_QP_AUTO : picture->qp + 6 * (e->param.i_bitdepth - 8) + 1;
     in.img.i_csp = (e->param.i_csp & X264_CSP_MASK) | (e->param.i_bitdepth > 8 ? X264_CSP_HIGH_DEPTH : 0);
     in.img.i_plane = 3;

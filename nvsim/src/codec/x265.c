@@ -88,9 +88,9 @@ void *nvsim_x265_open(const nvsim_settings *s, char *message, size_t size)
     p->fpsNum = s->fps_num;
     p->fpsDenom = s->fps_den;
 
-    /* A picture must hold one coding tree block; levels from 5 on want blocks of 32 at least. One size for nearly all
-     * encoders of a process, because older releases keep tables for one. */
-    p->maxCUSize = s->width < 32 || s->height < 32 ? 16 : 32;
+    /* A picture must hold two coding tree blocks in a row: with one, the reconstruction of the library is now and then
+     * not what its stream says. Levels from 5 on want blocks of 32 at least, and their pictures are never that small. */
+    p->maxCUSize = s->width <= 32 || s->height < 32 ? 16 : 32;
     if (p->maxTUSize > p->maxCUSize)
         p->maxTUSize = p->maxCUSize;
 
@@ -227,13 +227,6 @@ int32_t nvsim_x265_encode(void *handle, const nvsim_picture *picture, nvsim_code
         out->pitches[i] = e->out->stride[i];
     }
     return gather(e, nals, count, out);
-}
-
-int32_t nvsim_x265_reconfigure(void *handle, const nvsim_settings *s)
-{
-    encoder *e = handle;
-    set_rate(e->param, s);
-    return e->api->encoder_reconfig(e->x265, e->param) ? -1 : 0;
 }
 
 void nvsim_x265_message(void *handle, char *message, size_t size)

@@ -49,7 +49,8 @@ pub fn picture(spec: &EncoderSpec, time: u64, noise: u32) -> [Vec<u8>; 3] {
         for y in 0..height {
             for x in 0..width {
                 let (dx, dy) = (x + time * 3, y + time);
-                let mut value = 64 + ((dx * 2) & 63) as u32 + ((dx * dy) >> 6 & 31) as u32 + index * 24;
+                let mut value =
+                    64 + ((dx * 2) & 63) as u32 + ((dx * dx + dy * dy) >> 10 & 31) as u32 + index * 24;
                 let (sx, sy) = ((time * 5) % width, (time * 2) % height);
                 if x.wrapping_sub(sx) < width / 4 && y.wrapping_sub(sy) < height / 4 {
                     value += 70;
