@@ -138,8 +138,10 @@ breaches! {
         assert_eq!(client.submit(client.inputs[0], client.outputs[0], 0), NvStatus::INVALID_PARAM);
     };
     lock_busy_input LOCK_BUSY_INPUT: |driver| {
-        let client = submitted(driver, 0);
-        assert_eq!(client.lock_input(client.inputs[0], false).unwrap_err(), NvStatus::ENCODER_BUSY);
+        let client = submitted(driver, 1);
+        assert_eq!(client.submit(client.inputs[1], client.outputs[1], 1), NvStatus::NEED_MORE_INPUT);
+        assert_eq!(client.lock_input(client.inputs[1], true).unwrap_err(), NvStatus::ENCODER_BUSY);
+        assert_eq!(client.lock_input(client.inputs[1], false).unwrap_err(), NvStatus::ENCODER_BUSY);
     };
     lock_input_twice INPUT_LOCK_STATE: |driver| {
         let client = Client::ready(driver, 0, 1);

@@ -498,3 +498,22 @@ fn a_streams_work_precedes_its_picture() {
     })
     .clean();
 }
+
+#[test]
+fn locking_a_busy_input_waits_for_its_picture() {
+    scenario("locking_a_busy_input_waits_for_its_picture", &[], || {
+        let driver = Driver::new(Api::V13_0);
+        let client = Client::ready(&driver, 0, 2);
+        for n in 0..2 {
+            // Both pictures are drawn into the same buffer; the second drawing must not spoil the first picture.
+            client.fill(client.inputs[0], n as u64);
+            assert_eq!(client.submit(client.inputs[0], client.outputs[n], n as u64), NvStatus::SUCCESS);
+        }
+        client.take(client.outputs[0]);
+        client.take(client.outputs[1]);
+        assert_eq!(client.eos(), NvStatus::SUCCESS);
+        client.close();
+        driver.destroy_context();
+    })
+    .clean();
+}

@@ -2,12 +2,14 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::abi::{self, CreateBitstream, CreateInput, LockInput, Map, NvStatus, Register};
 use super::input::{self, Layout};
 use super::session::{Session, check_context, new_handle};
 use super::versions::{self, Struct};
-use super::{gpu, presets, rules};
+use super::{gpu, lock, presets, rules};
+use crate::core::clock::wait_until;
 use crate::core::{Call, fault};
 use crate::policy;
 
@@ -159,20 +161,53 @@ pub(super) unsafe fn lock_input(
         call.breach(&rules::INPUT_LOCK_STATE, "the input buffer is locked already");
         return Err(NvStatus::INVALID_CALL);
     }
-    if state.used.contains_key(&p.buffer) {
-        // The driver would wait for the picture; one that waits for later pictures it would wait for in vain.
-        if p.bits & 1 == 0 {
-            call.breach(&rules::LOCK_BUSY_INPUT, format!("input buffer {:#x}", p.buffer));
-        }
+    if state.used.contains_key(&p.buffer) && p.bits & 1 != 0 {
         state.figures.busy += 1;
         return Err(NvStatus::ENCODER_BUSY);
     }
-    let Some(buffer) = state.inputs.get_mut(&p.buffer) else { return Err(NvStatus::GENERIC) };
+    drop(state);
+    wait_for_input(call, session, p.buffer)?;
+    let mut state = session.state();
+    let Some(buffer) = state.inputs.get_mut(&p.buffer) else { return Err(NvStatus::INVALID_PARAM) };
     buffer.locked = true;
     p.data = buffer.memory.start.as_ptr() as usize;
     p.pitch = buffer.layout.pitch as u32;
     // SAFETY: as above.
     unsafe { abi::write(params.cast(), p) };
+    Ok(())
+}
+
+/// Waits until the encoder has read an input buffer.
+fn wait_for_input(call: &Call, session: &Session, input: usize) -> Result<(), NvStatus> {
+    let mut guard = session.state();
+    while guard.used.contains_key(&input) {
+        if fault::device_lost() {
+            return Err(NvStatus::DEVICE_NOT_EXIST);
+        }
+        let state = &mut *guard;
+        let running = state.running.as_mut().ok_or(NvStatus::INVALID_ENCODERDEVICE)?;
+        let mut users =
+            running.coded.values_mut().filter(|coded| coded.held.input == input && !coded.held.released);
+        let Some(coded) = users.next() else {
+            // Its picture waits for pictures that can only come after this call.
+            call.breach(&rules::LOCK_BUSY_INPUT, format!("input buffer {input:#x}"));
+            state.figures.busy += 1;
+            return Err(NvStatus::ENCODER_BUSY);
+        };
+        let now = Instant::now();
+        if coded.finished.is_none() {
+            guard = session.wait(guard);
+        } else if coded.ready_at > now {
+            let until = coded.ready_at.min(now + Duration::from_millis(20));
+            drop(guard);
+            wait_until(until);
+            guard = session.state();
+        } else {
+            coded.held.released = true;
+            lock::check_input(call, &coded.held);
+            state.release_input(input);
+        }
+    }
     Ok(())
 }
 

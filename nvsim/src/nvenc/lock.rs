@@ -173,7 +173,7 @@ fn wait(session: &Session, number: u64, no_wait: bool) -> Result<(), NvStatus> {
 }
 
 /// The client must not have touched the input.
-fn check_input(call: &Call, held: &Held) {
+pub(super) fn check_input(call: &Call, held: &Held) {
     match held.source.with(held.layout.bytes(), |data| held.layout.checksum(data, checksum_step())) {
         Some(checksum) if checksum == held.checksum => {}
         Some(_) => {
