@@ -54,3 +54,7 @@ pub const PICTURE_SIZE_MAY_BE_ZERO: bool = true;
 /// later output, provided that EncodePicture has answered SUCCESS since. The documentation can be read more strictly
 /// (the output that holds the picture), but NVIDIA's samples and FFmpeg pair inputs and outputs by submission.
 pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;
+
+/// Sizes with an odd number of rows or columns are refused: their chroma planes would have half samples, and nothing
+/// says how the driver rounds.
+pub const EVEN_SIZES_ONLY: bool = true;

@@ -273,3 +273,47 @@ fn what_is_left_is_a_leak() {
     let leaks = outcome.report["leaks"].to_string();
     assert!(leaks.contains("encode session") && leaks.contains("3 input buffers"), "{leaks}");
 }
+
+#[test]
+fn a_reconfiguration_is_checked_and_leaves_the_session_as_it_was() {
+    let settings = [("NVSIM_SET", "device.0.nvenc.h264.caps.support_dyn_rcmode_change=0;canned.encode=true")];
+    let outcome =
+        scenario("a_reconfiguration_is_checked_and_leaves_the_session_as_it_was", &settings, || {
+            let driver = Driver::new(Api::V13_0);
+            let mut client = Client::open(&driver);
+            let status = client.init(|init, config| {
+                config.frame_interval_p = 1;
+                (init.max_width, init.max_height) = (256, 256);
+            });
+            assert_eq!(status, NvStatus::SUCCESS);
+            client.buffers(2);
+            type Change = fn(&mut InitParams, &mut Config);
+            let forbidden: [(Change, NvStatus); 9] = [
+                (|_, config| config.gop_length = 30, NvStatus::INVALID_PARAM),
+                (|_, config| config.h264().idr_period = 30, NvStatus::INVALID_PARAM),
+                (|_, config| config.frame_interval_p = 2, NvStatus::INVALID_PARAM),
+                (|init, _| init.enable_ptd = 0, NvStatus::INVALID_PARAM),
+                (|init, _| init.max_width = 512, NvStatus::INVALID_PARAM),
+                (|_, config| config.h264().chroma_format_idc = 3, NvStatus::INVALID_PARAM),
+                (|init, _| init.encode_guid = guids::HEVC, NvStatus::INVALID_PARAM),
+                (|init, _| init.width = 300, NvStatus::INVALID_PARAM),
+                // Not forbidden, but beyond what this card can do.
+                (|_, config| config.rc.mode = rc_modes::CBR, NvStatus::UNSUPPORTED_PARAM),
+            ];
+            for (at, (change, expected)) in forbidden.into_iter().enumerate() {
+                let status = client.reconfigure(0, |init, config, _| {
+                    (init.max_width, init.max_height) = (256, 256);
+                    change(init, config);
+                });
+                assert_eq!(status, expected, "case {at}");
+            }
+            let pictures = client.run(0, 2);
+            assert_eq!(pictures.len(), 2);
+            client.close();
+            driver.destroy_context();
+        })
+        .ok();
+    let found = outcome.violations();
+    assert_eq!(found, ["reconfigure-forbidden"; 8]);
+    assert_eq!(outcome.report["sections"]["nvenc"]["sessions"][0]["reconfigured"], 0);
+}

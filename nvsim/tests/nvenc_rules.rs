@@ -309,13 +309,17 @@ fn two_threads_encode() {
         (client.width, client.height) = (1920, 1088);
         assert_eq!(client.init(|_, config| config.frame_interval_p = 1), NvStatus::SUCCESS);
         client.buffers(8);
-        let client = &client;
+        let (client, barrier) = (&client, &std::sync::Barrier::new(2));
         std::thread::scope(|scope| {
             for thread in 0..2 {
                 scope.spawn(move || {
+                    barrier.wait();
                     for n in 0..4 {
                         let at = thread * 4 + n;
                         client.submit(client.inputs[at], client.outputs[at], at as u64);
+                    }
+                    for _ in 0..5000 {
+                        assert_eq!(client.eos(), NvStatus::SUCCESS);
                     }
                 });
             }

@@ -14,7 +14,7 @@ use std::sync::mpsc::channel;
 
 use common::scenario;
 use nvenc_client::{Block, Client, Driver, Picture, at};
-use nvsim::nvenc::abi::{LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, types};
+use nvsim::nvenc::abi::{LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, rc_modes, types};
 use nvsim::nvenc::versions::{Api, Struct};
 
 const CANNED: (&str, &str) = ("NVSIM_SET", "canned.encode=true");
@@ -514,6 +514,50 @@ fn locking_a_busy_input_waits_for_its_picture() {
         assert_eq!(client.eos(), NvStatus::SUCCESS);
         client.close();
         driver.destroy_context();
+    })
+    .clean();
+}
+
+#[test]
+fn another_rate_mode_begins_the_stream_anew() {
+    scenario("another_rate_mode_begins_the_stream_anew", &[], || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 1, 6);
+        let mut pictures = client.run(0, 4);
+        let status = client.reconfigure(1, |_, config, _| config.rc.mode = rc_modes::CBR);
+        assert_eq!(status, NvStatus::SUCCESS);
+        pictures.extend(client.run(4, 4));
+        assert_eq!(letters(&pictures), "DPbPDPbP");
+        client.close();
+        driver.destroy_context();
+        if let Some(kinds) = decode(&bytes(&pictures), "h264") {
+            assert_eq!(kinds.len(), 8);
+        }
+    })
+    .clean();
+}
+
+#[test]
+fn another_rate_goes_on_without_a_break() {
+    scenario("another_rate_goes_on_without_a_break", &[], || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 1);
+        let mut pictures = Vec::new();
+        for n in 0..6 {
+            client.fill(client.inputs[0], n);
+            assert_eq!(client.submit(client.inputs[0], client.outputs[0], n), NvStatus::SUCCESS);
+            pictures.push(client.take(client.outputs[0]));
+            let rate = 100_000 + 50_000 * n as u32;
+            let status = client.reconfigure(0, |_, config, _| config.rc.average_bit_rate = rate);
+            assert_eq!(status, NvStatus::SUCCESS);
+        }
+        assert_eq!(letters(&pictures), "DPPPPP");
+        assert_eq!(client.eos(), NvStatus::SUCCESS);
+        client.close();
+        driver.destroy_context();
+        if let Some(kinds) = decode(&bytes(&pictures), "h264") {
+            assert_eq!(kinds, "IPPPPP");
+        }
     })
     .clean();
 }

@@ -65,6 +65,10 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     }
     // SAFETY: the caller vouches for it.
     let (_, settings) = unsafe { read(call, session, init) }?;
+    let (max_size, spec) = (settings.max_size, &settings.spec);
+    if max_size != (0, 0) && (max_size.0 < spec.width || max_size.1 < spec.height) {
+        return Err(NvStatus::INVALID_PARAM);
+    }
     let caps = session.caps(settings.spec.codec).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
     let (coder, headers) = open_coder(session, &settings)?;
     let pattern =

@@ -266,21 +266,14 @@ pub fn check_size(caps: &Caps, width: u32, height: u32) -> Result<(), NvStatus> 
     let fits = within(width, Cap::WidthMin, Cap::WidthMax)
         && within(height, Cap::HeightMin, Cap::HeightMax)
         && blocks <= u64::try_from(caps.get(Cap::MbNumMax)).unwrap_or(0);
-    // 4:2:0 needs whole chroma samples.
-    if fits && width.is_multiple_of(2) && height.is_multiple_of(2) {
-        Ok(())
-    } else {
-        Err(NvStatus::INVALID_PARAM)
-    }
+    let even = width.is_multiple_of(2) && height.is_multiple_of(2);
+    if fits && (even || !policy::EVEN_SIZES_ONLY) { Ok(()) } else { Err(NvStatus::INVALID_PARAM) }
 }
 
 fn check(call: &Call, caps: &Caps, init: &InitParams, config: &Config, s: &Settings) -> Result<(), NvStatus> {
     check_size(caps, init.width, init.height)?;
     if s.max_size != (0, 0) {
         check_size(caps, s.max_size.0, s.max_size.1)?;
-        if s.max_size.0 < init.width || s.max_size.1 < init.height {
-            return Err(NvStatus::INVALID_PARAM);
-        }
     }
     let rc = &config.rc;
     if config.frame_interval_p < 0 || rc.mode > rc_modes::VBR_HQ || (rc.mode & rc.mode.wrapping_sub(1)) != 0 {
