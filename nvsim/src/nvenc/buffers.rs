@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::abi::{self, CreateBitstream, CreateInput, LockInput, Map, NvStatus, Register};
+use super::caps::Cap;
 use super::input::{self, Layout};
 use super::session::{Session, check_context, new_handle};
 use super::versions::{self, Struct};
@@ -114,7 +115,9 @@ pub(super) unsafe fn create_input(
     let mut state = session.state();
     let running = state.running(call)?;
     let caps = &running.caps;
-    if p.width == 0 || p.height == 0 || p.width > 32768 || p.height > 32768 {
+    // Clients round sizes up, to 64 at most.
+    let beyond = |size: u32, cap: Cap| i64::from(size) >= i64::from(caps.get(cap)) + 64;
+    if p.width == 0 || p.height == 0 || beyond(p.width, Cap::WidthMax) || beyond(p.height, Cap::HeightMax) {
         return Err(NvStatus::INVALID_PARAM);
     }
     if !presets::input_formats(caps).contains(&p.format) {
