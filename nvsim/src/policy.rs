@@ -4,3 +4,57 @@
 /// What CUDA calls answer after the loss of the device: `CUDA_ERROR_LAUNCH_FAILED`, the sticky error that clients
 /// meet in practice when a card falls off the bus or is reset.
 pub const CUDA_DEVICE_LOST: u32 = 719;
+
+/// The quality and tuning that the presets of older NVENC clients stand for: default, HP, HQ, BD, low latency
+/// (default, HQ, HP), lossless (default, HP). NVIDIA's migration guide gives no single answer; these are its
+/// nearest ones.
+pub const LEGACY_PRESETS: [(u8, u32); 9] =
+    [(4, 1), (1, 1), (5, 1), (5, 1), (4, 2), (5, 2), (1, 2), (4, 4), (1, 4)];
+
+/// The bit rate in a preset's configuration. The driver's figure depends on nothing the client said before the
+/// query, and clients set their own.
+pub const PRESET_BIT_RATE: u32 = 2_000_000;
+
+/// Asynchronous mode on Linux: `NV_ENC_ERR_UNSUPPORTED_PARAM`.
+pub const ASYNC_REFUSED: u32 = 12;
+
+/// `LockBitstream` of an output that is not ready to be locked, out of order or not submitted at all:
+/// `NV_ENC_ERR_INVALID_PARAM`.
+pub const LOCK_REFUSED: u32 = 8;
+
+/// A forbidden change in `ReconfigureEncoder`: `NV_ENC_ERR_INVALID_PARAM`; the session stays as it was.
+pub const RECONFIGURE_REFUSED: u32 = 8;
+
+/// The picture after an end of stream is an IDR: nothing that was flushed may be referred to.
+pub const IDR_AFTER_EOS: bool = true;
+
+/// A session whose CUDA context is gone: `NV_ENC_ERR_INVALID_DEVICE`.
+pub const CONTEXT_GONE: u32 = 4;
+
+/// RGB input is converted with the matrix and range of the VUI; without one, BT.601 limited range, which is what
+/// players assume of video that says nothing.
+pub const RGB_DEFAULT_MATRIX: u8 = 6;
+
+/// B pictures in sessions without picture type decision are refused with `NV_ENC_ERR_UNSUPPORTED_PARAM`: they need
+/// the client's picture order counts, which are not modelled.
+pub const CLIENT_B_PICTURES: u32 = 12;
+
+/// Extra bytes in each row of an input buffer, over the width rounded up to 64: a client that takes the width for
+/// the pitch is found out.
+pub const INPUT_PITCH_EXTRA: u32 = 64;
+
+/// Pictures made in advance for a session with canned pictures; one GOP if that is shorter.
+pub const CANNED_PICTURES: u32 = 30;
+
+/// A picture may leave its size at zero and means the session's: FFmpeg does so for pictures in device memory, and
+/// real drivers take them.
+pub const PICTURE_SIZE_MAY_BE_ZERO: bool = true;
+
+/// An input is the client's again when the output submitted with it is locked, even if its own picture comes in a
+/// later output, provided that EncodePicture has answered SUCCESS since. The documentation can be read more strictly
+/// (the output that holds the picture), but NVIDIA's samples and FFmpeg pair inputs and outputs by submission.
+pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;
+
+/// Sizes with an odd number of rows or columns are refused: their chroma planes would have half samples, and nothing
+/// says how the driver rounds.
+pub const EVEN_SIZES_ONLY: bool = true;

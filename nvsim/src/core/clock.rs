@@ -1,5 +1,6 @@
 //! The model of time: engines that are busy for as long as the configuration says, and waits that end on time.
 
+use std::cmp::Reverse;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,15 @@ impl EngineBank {
         Self { free_at: Mutex::new(vec![Instant::now(); engines.max(1)]) }
     }
 
-    /// Books `work` on the engine that is free first, no earlier than `ready`; answers when it will be done.
+    /// Books `work` where it can begin first, no earlier than `ready`; answers when it will be done. Among engines
+    /// on which it begins at the same time it takes the one that was busy last, so that no engine is left with a gap
+    /// that nobody can book any more.
     /// `ready` is how a session keeps its own pictures in order: pass the end of its previous picture where the
     /// hardware runs the pictures of one session one after another.
     pub fn book(&self, ready: Instant, work: Duration) -> Instant {
         let mut free_at = self.free_at.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some(engine) = free_at.iter_mut().min() else { return ready + work };
+        let best = free_at.iter_mut().min_by_key(|free| ((**free).max(ready), Reverse(**free)));
+        let Some(engine) = best else { return ready + work };
         let done = (*engine).max(ready) + work;
         *engine = done;
         done
@@ -66,6 +70,16 @@ mod tests {
         let two = EngineBank::new(2);
         let last = (0..10).map(|_| two.book(start, ms)).last().unwrap();
         assert_eq!(last, start + 5 * ms);
+    }
+
+    #[test]
+    fn sessions_that_book_ahead_do_not_block_each_other() {
+        let ms = Duration::from_millis(1);
+        let start = Instant::now() + ms;
+        let bank = EngineBank::new(2);
+        // Two sessions, each with its pictures one after another, the first four pictures ahead.
+        let session = || (0..4).fold(start, |ready, _| bank.book(ready, ms));
+        assert_eq!((session(), session()), (start + 4 * ms, start + 4 * ms));
     }
 
     #[test]

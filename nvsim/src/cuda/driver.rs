@@ -73,6 +73,13 @@ pub fn stream_wait_idle(stream: *mut c_void) -> Result<(), CuResult> {
     Ok(())
 }
 
+/// Waits until the default stream of a context is idle, whatever is current.
+pub fn default_stream_wait_idle(context: ContextId) -> Result<(), CuResult> {
+    let context = CONTEXTS.get(context.0).map_err(|_| CuResult::ERROR_CONTEXT_IS_DESTROYED)?;
+    stream::special(std::ptr::null_mut(), &context).synchronize();
+    Ok(())
+}
+
 /// Runs `work` on a stream, after what it was given before.
 pub fn enqueue(stream: *mut c_void, work: Box<dyn FnOnce() + Send>) -> Result<(), CuResult> {
     find(stream)?.issue(Vec::new(), &[], work).map(|_| ())

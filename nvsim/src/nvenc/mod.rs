@@ -1,16 +1,27 @@
 //! The encoder library: sessions, buffers, pictures in and out.
+//!
+//! The way of a picture: `api` takes the call, `encode` checks the submission, `plan` decides when the picture is
+//! coded and as what, `coder` turns it into bytes on the session's own thread (or takes bytes made before), and
+//! `lock` hands them out in order of submission.
 
-use serde_json::{Value, json};
+pub mod abi;
+pub mod api;
+mod buffers;
+pub mod caps;
+mod coder;
+mod configure;
+mod encode;
+mod gpu;
+pub mod input;
+mod lock;
+pub mod plan;
+pub mod presets;
+pub mod rules;
+mod session;
+pub mod settings;
+pub mod versions;
 
-use crate::core::report::{Leak, Section};
+use crate::core::report::Section;
 
 /// What this library adds to the report.
-pub const SECTION: Section = Section { name: "nvenc", figures, leaks };
-
-fn figures() -> Value {
-    json!({})
-}
-
-fn leaks() -> Vec<Leak> {
-    Vec::new()
-}
+pub const SECTION: Section = Section { name: "nvenc", figures: session::figures, leaks: session::leaks };
