@@ -1,5 +1,8 @@
 //! The decoder library: parser, decoder, mapped pictures.
 
+pub mod abi;
+pub mod side;
+
 use serde_json::{Value, json};
 
 use crate::core::report::{Leak, Section};
