@@ -1,6 +1,12 @@
 //! Small clips made by the ffmpeg program, cut into coded pictures, with what a software decode of them gives.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
