@@ -1,6 +1,6 @@
 //! Every rule of the decoder half, broken on purpose; and a client that breaks none.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test fails by panicking")]
 
 mod common;
 mod nvdec_client;
