@@ -107,7 +107,10 @@ fn fill(
     histogram: Option<u64>,
 ) {
     let time = &config().time;
-    let due = time.enabled.then(|| Instant::now() + Duration::from_nanos(time.launch_ns));
+    if time.enabled {
+        // First the time, then the data: a client that does not wait for the stream sees what was there before.
+        clock::wait_until(Instant::now() + Duration::from_nanos(time.launch_ns));
+    }
     // The memory is gone when the client destroyed the context.
     if let Ok(memory) = driver::host_view(address, layout.bytes() as u64) {
         // SAFETY: the range is live device memory, and only work in this order writes it while it is mapped.
@@ -125,9 +128,6 @@ fn fill(
         let bins = post::histogram(picture);
         // SAFETY: the range is live device memory of this size; the source is a local array.
         unsafe { std::ptr::copy_nonoverlapping(bins.as_ptr().cast(), memory, size_of_val(&bins)) };
-    }
-    if let Some(due) = due {
-        clock::wait_until(due);
     }
 }
 

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::abi::decode_status;
 use super::decoder::{Decoder, FIGURES, Figures};
+use super::lock::LOSS_POLL;
 use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder, plane_size};
 use crate::core::clock::{self, EngineBank};
-use crate::core::config;
+use crate::core::{config, fault};
 use crate::cuda::abi::CuResult;
 
 /// A picture on its way.
@@ -74,7 +75,7 @@ fn serve(decoder: &Decoder) {
         let (picture, damaged) =
             catch_unwind(AssertUnwindSafe(|| source.decode(&job, size))).unwrap_or((None, true));
         if let Some(due) = due {
-            clock::wait_until(due);
+            wait_until(decoder, due);
             previous = due;
         }
         let status = match (&picture, damaged || job.corrupt) {
@@ -98,6 +99,24 @@ fn serve(decoder: &Decoder) {
         }
         drop(state);
         decoder.changed.notify_all();
+    }
+}
+
+/// Waits until the engine would be done. The end of the decoder or the loss of the device ends the wait.
+fn wait_until(decoder: &Decoder, due: Instant) {
+    let mut state = decoder.state();
+    while !state.closing && !fault::device_lost() {
+        let left = due.saturating_duration_since(Instant::now());
+        if left < LOSS_POLL {
+            break;
+        }
+        let waited = decoder.changed.wait_timeout(state, (left - LOSS_POLL / 2).min(LOSS_POLL));
+        state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+    }
+    let over = state.closing || fault::device_lost();
+    drop(state);
+    if !over {
+        clock::wait_until(due);
     }
 }
 
