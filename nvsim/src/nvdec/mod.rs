@@ -1,6 +1,7 @@
 //! The decoder library: parser, decoder, mapped pictures.
 
 pub mod abi;
+pub mod parser;
 pub mod side;
 
 use serde_json::{Value, json};
@@ -11,9 +12,9 @@ use crate::core::report::{Leak, Section};
 pub const SECTION: Section = Section { name: "nvdec", figures, leaks };
 
 fn figures() -> Value {
-    json!({})
+    json!({ "parser": parser::figures() })
 }
 
 fn leaks() -> Vec<Leak> {
-    Vec::new()
+    parser::leaks()
 }

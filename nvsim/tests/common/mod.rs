@@ -93,7 +93,11 @@ pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
         .envs(environment.iter().copied());
     let output = command.output().unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_else(|error| {
-        panic!("{test} left no report ({error}): {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "{test} left no report ({error}): {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
     });
     Outcome { output, report: serde_json::from_str(&text).unwrap() }
 }
