@@ -343,7 +343,7 @@ fn has_sequence_set(codec: DecoderCodec, data: &[u8]) -> bool {
 /// Takes a picture into the queue; waits while the queue is full.
 pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) -> Result<(), CuResult> {
     let invalid = CuResult::ERROR_INVALID_VALUE;
-    let sets = side::take(params.pBitstreamData);
+    let sets = side::take(params.pBitstreamData).filter(|sets| !sets.is_empty());
     if params.pBitstreamData.is_null() || params.nBitstreamDataLen == 0 {
         call.breach(&rules::NO_BITSTREAM, format!("{} bytes", params.nBitstreamDataLen));
         return Err(invalid);

@@ -12,6 +12,7 @@ mod decoder;
 pub mod exports;
 mod lock;
 mod map;
+pub mod parser;
 mod post;
 mod reconfigure;
 pub mod rules;
@@ -34,6 +35,7 @@ fn figures() -> Value {
         "pictures_undecodable": get(&figures.undecodable),
         "pictures_never_mapped": get(&figures.never_mapped),
         "frames_mapped": get(&figures.mapped),
+        "parser": parser::figures(),
     })
 }
 
@@ -49,5 +51,6 @@ fn leaks() -> Vec<Leak> {
     }
     let lock = |_| Leak { kind: "context lock", detail: String::new() };
     leaks.extend(lock::LOCKS.try_list().iter().map(lock));
+    leaks.extend(parser::leaks());
     leaks
 }
