@@ -120,14 +120,17 @@ impl Decoder {
         mut state: MutexGuard<'a, State>,
         mut done: impl FnMut(&State) -> bool,
     ) -> Result<MutexGuard<'a, State>, CuResult> {
-        while !done(&state) {
+        loop {
+            // First: the loss also ends what was waited for.
             if fault::device_lost() {
                 return Err(CuResult::DEVICE_LOST);
+            }
+            if done(&state) {
+                return Ok(state);
             }
             let waited = self.changed.wait_timeout(state, LOSS_POLL);
             state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
-        Ok(state)
     }
 
     /// Takes the client's context lock, if the decoder was made with one.
