@@ -80,8 +80,11 @@ fn scaling_list(out: &mut Writer, raster: &[u8], side: usize) {
 
 /// An unsigned Exp-Golomb code of a slice header.
 fn read_ue(bits: &mut impl Iterator<Item = bool>) -> Option<u32> {
-    let zeros = bits.by_ref().take_while(|bit| !bit).take(17).count() as u32;
-    (zeros <= 16).then_some(())?;
+    let mut zeros = 0;
+    while !bits.next()? {
+        zeros += 1;
+        (zeros <= 16).then_some(())?;
+    }
     let rest = (0..zeros).try_fold(0, |value, _| Some(value << 1 | u32::from(bits.next()?)))?;
     Some((1 << zeros) - 1 + rest)
 }
