@@ -94,7 +94,7 @@ fn the_format_says_what_the_stream_is() {
     let Some(clip) = clip(
         "format",
         "mpegts",
-        "libx264 -bf 0 -g 12 -s 1920x1080 -preset ultrafast -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range pc",
+        "libx264 -bf 0 -g 12 -s 1920x1080 -aspect 16:9 -preset ultrafast -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range pc",
     ) else {
         return;
     };
@@ -393,4 +393,29 @@ fn a_parser_not_destroyed_is_a_leak() {
     })
     .ok();
     assert_eq!(outcome.report["leaks"][0]["kind"], "video parser");
+}
+
+/// Output order of the further streams, as ffmpeg's decoder has it.
+#[test]
+fn further_streams_come_out_in_order() {
+    let Some(folder) = parser_clips::assets() else { return };
+    let streams = parser_clips::raw_streams(&folder);
+    assert!(!streams.is_empty(), "{} has no streams", folder.display());
+    scenario("further_streams_come_out_in_order", &[], || {
+        for (path, codec) in &streams {
+            let Some(expected) = parser_clips::output_order(path) else {
+                eprintln!("SKIPPED: no ffprobe for {}", path.display());
+                continue;
+            };
+            let data = std::fs::read(path).unwrap();
+            for (delay, chunk) in [(0, data.len()), (4, 1000)] {
+                let mut client = Client::new(*codec, delay);
+                client.play_chunks(&data, chunk);
+                let log = client.close();
+                assert!(log.reused.is_empty(), "{}: {:?}", path.display(), log.reused);
+                assert_eq!(log.order(), expected, "{}", path.display());
+            }
+        }
+    })
+    .clean();
 }

@@ -13,7 +13,7 @@ pub struct Packet {
 }
 
 /// What the client saw.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Log {
     pub formats: Vec<CUVIDEOFORMAT>,
     /// Decode callbacks: surface, second field, intra.
