@@ -10,6 +10,7 @@
  * Nothing of the process is changed (no log callback): the host may use the same libavcodec for itself.
  */
 
+#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@ static const struct {
 
 struct nvsim_avdec {
     int codec;
+    int64_t max_pixels;
     AVCodecContext *context;
     AVPacket *packet;
     AVFrame *thrown_away;
@@ -61,6 +63,9 @@ enum { NOTHING = 0, NEW_PICTURE = 1, DAMAGED = 2 };
 static int get_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 {
     struct nvsim_avdec *decoder = context->opaque;
+    /* Not by the context's own limit: it is applied to the size with the edges around, and refusals are printed. */
+    if ((int64_t)frame->width * frame->height > decoder->max_pixels)
+        return AVERROR(EINVAL);
     int result = avcodec_default_get_buffer2(context, frame, flags);
     if (result < 0)
         return result;
@@ -127,13 +132,14 @@ struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t
     context->opaque = decoder;
     context->thread_count = 1;
     context->thread_type = 0;
-    context->max_pixels = max_pixels;
+    decoder->max_pixels = max_pixels;
     context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
     /* Puts every message of this context above any level a host shows (levels count in one byte). */
     context->log_level_offset = 100;
     if (codec == AV1) {
         /* This decoder has buffers of its own; on one thread and with this flag it puts out at once. */
         context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        context->max_pixels = max_pixels;
         av_opt_set_int(context->priv_data, "framethreads", 1, 0);
         av_opt_set_int(context->priv_data, "tilethreads", 1, 0);
     } else {

@@ -296,7 +296,7 @@ fn attribute_of(attribute: i32, index: usize) -> Result<i32, CuResult> {
         // Host registration, device memory pools.
         99 => 1,
         115 => 1,
-        1..=LAST_ATTRIBUTE => 0,
+        _ if (1..=LAST_ATTRIBUTE).contains(&attribute) => 0,
         _ => return Err(CuResult::ERROR_INVALID_VALUE),
     })
 }
@@ -304,7 +304,6 @@ fn attribute_of(attribute: i32, index: usize) -> Result<i32, CuResult> {
 /// `CUdevprop`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "names of the driver API")]
 pub struct Properties {
     pub max_threads_per_block: i32,
     pub max_threads_dim: [i32; 3],

@@ -17,7 +17,6 @@ pub(super) enum Kind {
     Function,
     Array,
     Link,
-    Texture,
 }
 
 /// A non-canonical address on the machines there are.

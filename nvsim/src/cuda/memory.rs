@@ -161,6 +161,12 @@ fn retire(mapping: Mapping) {
     drop(retired);
 }
 
+/// True for freed memory that has not gone back to the system yet.
+pub(super) fn in_quarantine(address: u64) -> bool {
+    let retired = RETIRED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    retired.iter().any(|mapping| (mapping.address..mapping.address + mapping.size as u64).contains(&address))
+}
+
 /// Total memory of a device.
 pub(super) fn total(device: usize) -> u64 {
     config().device.get(device).map_or(0, |device| device.memory_mib << 20)

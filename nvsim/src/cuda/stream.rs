@@ -77,7 +77,8 @@ impl Ticket {
 
 pub(super) static STREAMS: Table<Stream> = Table::new(Kind::Stream);
 /// Default streams of threads, by thread and context.
-static PER_THREAD: Mutex<Option<HashMap<(u64, u64), Arc<Stream>>>> = Mutex::new(None);
+type PerThread = HashMap<(u64, u64), Arc<Stream>>;
+static PER_THREAD: Mutex<Option<PerThread>> = Mutex::new(None);
 
 impl Stream {
     pub(super) fn new(context: u64, role: Role, priority: i32) -> Arc<Self> {
@@ -96,11 +97,6 @@ impl Stream {
     pub(super) fn tail(self: &Arc<Self>) -> Option<Ticket> {
         let state = self.lock();
         (state.done < state.issued).then(|| Ticket { stream: self.clone(), number: state.issued })
-    }
-
-    /// A ticket for everything given so far, done or not.
-    pub(super) fn mark(self: &Arc<Self>) -> Ticket {
-        Ticket { stream: self.clone(), number: self.lock().issued }
     }
 
     /// Work of other streams that new work on this one comes after: the default stream waits for the blocking

@@ -53,10 +53,11 @@ impl Outcome {
 
 /// Directory with the three driver names.
 pub fn driver_directory() -> PathBuf {
-    // target/<profile>/deps/<test> -> target/<profile>/libnvsim.so
+    // target/<profile>/deps/<test> -> target/<profile>/deps/libnvsim.so, which is built with the test. (The copy one
+    // level up is of the last `cargo build`, and may be old.)
     let test = std::env::current_exe().unwrap();
+    let library = test.parent().unwrap().join("libnvsim.so");
     let profile = test.parent().unwrap().parent().unwrap();
-    let library = profile.join("libnvsim.so");
     assert!(library.exists(), "{} is not built", library.display());
     let names = profile.join("nvsim-driver");
     std::fs::create_dir_all(&names).unwrap();

@@ -39,6 +39,10 @@ pub mod surface_format {
     pub const P016: u32 = 1;
     pub const YUV444: u32 = 2;
     pub const YUV444_16BIT: u32 = 3;
+    /// 13.0 and later.
+    pub const NV16: u32 = 4;
+    /// 13.0 and later.
+    pub const P216: u32 = 5;
 }
 
 /// `cudaVideoChromaFormat`.
