@@ -1,5 +1,15 @@
 //! Clips for the parser's tests: made by ffmpeg, cut into packets by ffprobe.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test client: it calls the driver as any C program does"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -6,6 +6,8 @@ mod order;
 mod scaling;
 mod sets;
 mod slice;
+#[cfg(test)]
+mod synthetic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
