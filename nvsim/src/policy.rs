@@ -40,6 +40,9 @@ pub const PARSER_DEFAULT_CLOCK: u64 = 10_000_000;
 /// Bytes of one unit between start codes, or of one picture, beyond which a stream is taken for garbage and dropped.
 pub const PARSER_UNIT_LIMIT: usize = 64 << 20;
 
+/// Bytes of a parameter set NAL unit beyond which it is not taken.
+pub const PARSER_SET_LIMIT: usize = 64 << 10;
+
 /// What `cuvidParseVideoData` answers when a callback refused: `CUDA_ERROR_UNKNOWN`.
 pub const PARSER_CALLBACK_FAILED: u32 = 999;
 

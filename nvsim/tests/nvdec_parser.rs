@@ -1,6 +1,16 @@
 //! The parser against streams of ffmpeg's encoders: every picture decoded and shown once, in order, on time, whatever
 //! the chunking; surfaces never in two uses; the rules for clients.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::undocumented_unsafe_blocks,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test client: it calls the driver as any C program does"
+)]
+
 mod common;
 mod parser_client;
 mod parser_clips;
@@ -57,7 +67,9 @@ macro_rules! streams {
         #[test]
         fn $test() {
             let Some(clip) = clip(stringify!($test), $format, $arguments) else { return };
-            scenario(stringify!($test), &[], || check(&clip, codec::$codec)).clean();
+            let outcome = scenario(stringify!($test), &[], || check(&clip, codec::$codec)).clean();
+            let figures = &outcome.report["sections"]["nvdec"]["parser"];
+            assert_eq!(figures["pictures_without_a_free_surface"], 0, "the surfaces asked for are enough");
         }
     )* };
 }
@@ -94,7 +106,7 @@ fn the_format_says_what_the_stream_is() {
     let Some(clip) = clip(
         "format",
         "mpegts",
-        "libx264 -bf 0 -g 12 -s 1920x1080 -preset ultrafast -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range pc",
+        "libx264 -bf 0 -g 12 -s 1920x1080 -aspect 16:9 -preset ultrafast -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range pc",
     ) else {
         return;
     };
@@ -393,4 +405,82 @@ fn a_parser_not_destroyed_is_a_leak() {
     })
     .ok();
     assert_eq!(outcome.report["leaks"][0]["kind"], "video parser");
+}
+
+/// Output order of the further streams, as ffmpeg's decoder has it.
+#[test]
+fn further_streams_come_out_in_order() {
+    let Some(folder) = parser_clips::assets() else { return };
+    let streams = parser_clips::raw_streams(&folder);
+    assert!(!streams.is_empty(), "{} has no streams", folder.display());
+    scenario("further_streams_come_out_in_order", &[], || {
+        for (path, codec) in &streams {
+            let Some(expected) = parser_clips::output_order(path) else {
+                eprintln!("SKIPPED: no ffprobe for {}", path.display());
+                continue;
+            };
+            let data = std::fs::read(path).unwrap();
+            for (delay, chunk) in [(0, data.len()), (4, 1000)] {
+                let mut client = Client::new(*codec, delay);
+                client.play_chunks(&data, chunk);
+                let log = client.close();
+                assert!(log.reused.is_empty(), "{}: {:?}", path.display(), log.reused);
+                assert_eq!(log.order(), expected, "{}", path.display());
+            }
+        }
+    })
+    .clean();
+}
+
+#[test]
+fn every_rule_is_provoked_in_this_file() {
+    let text = include_str!("nvdec_parser.rs");
+    for rule in nvsim::nvdec::parser::rules::ALL {
+        assert!(text.contains(&format!("\"{}\"", rule.name)), "no test for {}", rule.name);
+    }
+}
+
+/// A stream cut at a random access point that is not the beginning: the pictures that lead it refer to what is missing.
+#[test]
+fn leading_pictures_of_the_first_random_access_point_are_skipped() {
+    let arguments = "libx265 -x265-params log-level=error:bframes=3:b-adapt=0:open-gop=1:keyint=10:min-keyint=10:repeat-headers=1";
+    let Some(clip) = clip("leading", "mpegts", arguments) else { return };
+    scenario("leading_pictures_of_the_first_random_access_point_are_skipped", &[], || {
+        let is_cra =
+            |data: &[u8]| data.windows(4).any(|bytes| bytes[..3] == [0, 0, 1] && bytes[3] >> 1 & 63 == 21);
+        let cut = clip.packets.iter().position(|packet| is_cra(&packet.data)).expect("an open group");
+        let start = clip.packets[cut].pts;
+        let rest = &clip.packets[cut..];
+        let leading = rest.iter().filter(|packet| packet.pts < start).count();
+        assert!(leading > 0, "the group has leading pictures");
+        let mut client = Client::new(codec::HEVC, 0);
+        client.play(rest, 0);
+        let log = client.close();
+        assert_eq!(log.pictures, rest.len() - leading);
+        assert_eq!(log.times(), clip.times().into_iter().filter(|&time| time >= start).collect::<Vec<_>>());
+    })
+    .clean();
+}
+
+/// A stream without IDR pictures after its first: decoding starts at the recovery point.
+#[test]
+fn h264_starts_at_a_recovery_point() {
+    let Some(clip) = clip("recovery", "mpegts", "libx264 -bf 0 -x264-params intra-refresh=1:keyint=15")
+    else {
+        return;
+    };
+    scenario("h264_starts_at_a_recovery_point", &[], || {
+        // The parameter sets, then the stream from its third picture on.
+        let first = &clip.packets[0].data;
+        let idr = first.windows(5).position(|bytes| bytes[..3] == [0, 0, 1] && bytes[3] & 31 == 5).unwrap();
+        let has_recovery = |data: &[u8]| data.windows(4).any(|bytes| bytes == [0, 0, 1, 6]);
+        let entry = clip.packets.iter().skip(2).position(|packet| has_recovery(&packet.data)).unwrap() + 2;
+        let mut client = Client::new(codec::H264, 0);
+        client.send(&first[..idr], 0, 0);
+        client.play(&clip.packets[2..], 0);
+        let log = client.close();
+        assert_eq!(log.pictures, clip.packets.len() - entry);
+        assert_eq!(log.times(), clip.times()[entry..]);
+    })
+    .clean();
 }

@@ -1,6 +1,16 @@
 //! A client of the parser alone: it notes every callback, and checks by itself that no surface is handed out while it
 //! is in use.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test client: it calls the driver as any C program does"
+)]
+
 use std::ffi::{c_int, c_ulong, c_void};
 
 use nvsim::nvdec::abi::*;
@@ -13,7 +23,7 @@ pub struct Packet {
 }
 
 /// What the client saw.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Log {
     pub formats: Vec<CUVIDEOFORMAT>,
     /// Decode callbacks: surface, second field, intra.
@@ -61,11 +71,11 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
     if !second {
         let number = log.pictures;
         log.pictures += 1;
-        if let Some((other, true)) = log.surfaces[surface as usize] {
-            if !log.hidden_allowed {
-                log.reused
-                    .push(format!("picture {number} on surface {surface} of picture {other}, not shown yet"));
-            }
+        if let Some((other, true)) = log.surfaces[surface as usize]
+            && !log.hidden_allowed
+        {
+            log.reused
+                .push(format!("picture {number} on surface {surface} of picture {other}, not shown yet"));
         }
         if log.last_shown == Some(surface) {
             log.reused.push(format!("picture {number} on surface {surface}, which was shown last"));

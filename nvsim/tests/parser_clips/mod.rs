@@ -1,5 +1,15 @@
 //! Clips for the parser's tests: made by ffmpeg, cut into packets by ffprobe.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test client: it calls the driver as any C program does"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -119,7 +129,6 @@ fn bytes(dump: &str) -> Vec<u8> {
 }
 
 /// The folder with further streams, if there is one.
-#[allow(dead_code, reason = "used by the test of the further streams only")]
 pub fn assets() -> Option<PathBuf> {
     let path = std::env::var_os("VIDEO_HW_ASSETS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/assets"), PathBuf::from);
@@ -128,4 +137,51 @@ pub fn assets() -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// Raw H.264 and HEVC streams below a folder.
+pub fn raw_streams(folder: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.extend(raw_streams(&entry));
+            continue;
+        }
+        match entry.extension().and_then(|extension| extension.to_str()) {
+            Some("h264" | "264" | "jsv") => found.push((entry, nvsim::nvdec::abi::codec::H264)),
+            Some("h265" | "265") => found.push((entry, nvsim::nvdec::abi::codec::HEVC)),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Numbers in coding order of the frames that ffmpeg's decoder puts out, in its order. The number comes from the
+/// place of the frame's packet in the file.
+pub fn output_order(path: &Path) -> Option<Vec<usize>> {
+    let output = Command::new("ffprobe")
+        .args([
+            "-v",
+            "quiet",
+            "-threads",
+            "1",
+            "-select_streams",
+            "v",
+            "-show_entries",
+            "frame=pkt_pos",
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(path)
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let places: Vec<u64> = text
+        .lines()
+        .filter_map(|line| line.split(',').find(|field| !field.is_empty())?.trim().parse().ok())
+        .collect();
+    let mut sorted = places.clone();
+    sorted.sort_unstable();
+    Some(places.iter().map(|place| sorted.binary_search(place).unwrap()).collect())
 }

@@ -178,7 +178,7 @@ impl Mpeg2 {
                 return Ok(());
             }
             let format = self.format(&sequence, stage);
-            stage.sequence(&format, &self.raw)?;
+            self.pair.sequence(&format, &self.raw, stage)?;
         }
         let surface = match &self.first {
             Some(first) if completes => first.surface.clone(),

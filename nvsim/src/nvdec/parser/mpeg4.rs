@@ -95,7 +95,7 @@ impl FrameCodec for Mpeg4 {
         let mut format = format::basic(codec::MPEG4, layer.width, layer.height);
         format.progressive_sequence = (!layer.interlaced).into();
         format.min_num_decode_surfaces = stage.surfaces_for(pair::FRAMES);
-        stage.sequence(&format, &self.headers)?;
+        self.pair.sequence(&format, &self.headers, stage)?;
         let surface = stage.acquire_any()?;
         let mut mpeg4 = CUVIDMPEG4PICPARAMS::zeroed();
         (mpeg4.ForwardRefIdx, mpeg4.BackwardRefIdx) = if kind == 0 { (-1, -1) } else { (forward, backward) };

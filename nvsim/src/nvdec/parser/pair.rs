@@ -1,6 +1,8 @@
 //! References of the older codecs: two anchors (I and P pictures), and B pictures between them that nothing refers
 //! to. An anchor is shown when the next anchor comes.
 
+use crate::nvdec::abi::CUVIDEOFORMAT;
+
 use super::stage::{Flow, Shown, Stage, Surface};
 
 /// See the module's text.
@@ -15,6 +17,16 @@ pub(super) struct Pair {
 pub(super) const FRAMES: usize = 2;
 
 impl Pair {
+    /// Tells the client of the format; before a new one the picture that is held back is shown, and nothing refers
+    /// across it.
+    pub(super) fn sequence(&mut self, format: &CUVIDEOFORMAT, header: &[u8], stage: &mut Stage) -> Flow {
+        if stage.is_new(format) {
+            self.flush(stage)?;
+            self.reset();
+        }
+        stage.sequence(format, header)
+    }
+
     /// Indices of the forward and backward references of a picture, -1 where there is none.
     pub(super) fn references(&self, bidirectional: bool) -> [i32; 2] {
         let index = |surface: &Option<Surface>| surface.as_deref().copied().unwrap_or(-1);

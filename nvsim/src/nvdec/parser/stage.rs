@@ -118,7 +118,7 @@ impl Stage {
     /// Tells the client of the stream's format if it is not the one it knows. `header` is the raw sequence header.
     /// Everything that waits must have been shown before.
     pub(super) fn sequence(&mut self, format: &CUVIDEOFORMAT, header: &[u8]) -> Flow {
-        if self.format.as_ref().is_some_and(|known| same_pictures(known, format)) {
+        if !self.is_new(format) {
             self.format = Some(*format);
             self.times.set_rate(format.frame_rate.numerator, format.frame_rate.denominator);
             return Ok(());
@@ -153,6 +153,11 @@ impl Stage {
         self.format = Some(*format);
         self.times.set_rate(format.frame_rate.numerator, format.frame_rate.denominator);
         Ok(())
+    }
+
+    /// True when the client has to be told of this format.
+    pub(super) fn is_new(&self, format: &CUVIDEOFORMAT) -> bool {
+        !self.format.as_ref().is_some_and(|known| same_pictures(known, format))
     }
 
     /// Pictures sent to the decode callback (two fields are one).

@@ -99,7 +99,7 @@ impl FrameCodec for Vc1 {
         let mut format = format::basic(codec::VC1, sequence.width, sequence.height);
         format.progressive_sequence = (!sequence.interlace).into();
         format.min_num_decode_surfaces = stage.surfaces_for(pair::FRAMES);
-        stage.sequence(&format, &self.headers)?;
+        self.pair.sequence(&format, &self.headers, stage)?;
         let surface = stage.acquire_any()?;
         let mut vc1 = CUVIDVC1PICPARAMS::zeroed();
         (vc1.ForwardRefIdx, vc1.BackwardRefIdx) = (forward, backward);

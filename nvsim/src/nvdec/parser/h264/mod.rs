@@ -6,6 +6,8 @@ mod order;
 mod scaling;
 mod sets;
 mod slice;
+#[cfg(test)]
+mod synthetic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ struct Open {
     /// The first slice's header.
     slice: Slice,
     intra: bool,
+    /// Picture parameter sets that the slices use.
+    sets: Vec<u32>,
     coded: Coded,
     timestamp: Option<i64>,
     recovery: bool,
@@ -102,6 +106,7 @@ impl H264 {
                 pps: pps.clone(),
                 slice: slice.clone(),
                 intra: true,
+                sets: vec![pps.id],
                 coded,
                 timestamp,
                 recovery,
@@ -112,8 +117,9 @@ impl H264 {
         if open.coded.data.len() + unit.data.len() > policy::PARSER_UNIT_LIMIT {
             return Ok(());
         }
-        if slice.pps != open.pps.id && !open.coded.offsets.is_empty() {
+        if !open.sets.contains(&slice.pps) {
             // Slices of one picture may use different sets; the decoder behind needs them all.
+            open.sets.push(slice.pps);
             open.coded.sets.extend_from_slice(&[0, 0, 0, 1]);
             open.coded.sets.extend_from_slice(&pps.raw);
         }
@@ -355,8 +361,9 @@ impl H264 {
 impl UnitCodec for H264 {
     fn unit(&mut self, unit: &Unit, stage: &mut Stage) -> Flow {
         let kind = unit.data[0] & 31;
-        // Of several pictures, these units come before the first slice of one (7.4.1.2.3).
-        if matches!(kind, 6..=9 | 14..=18) {
+        // These units come before the first slice of a picture (7.4.1.2.3). A prefix unit (14) may also come between
+        // two slices of one, so it says nothing.
+        if matches!(kind, 6..=9 | 15..=18) {
             self.end_picture(stage)?;
             self.begins_at.get_or_insert(unit.at);
         }
@@ -368,6 +375,8 @@ impl UnitCodec for H264 {
                     self.sei.extend(sei::messages(&rbsp));
                 }
             }
+            // A set of this size is garbage; copies of it go along with every picture.
+            7 | 8 if unit.data.len() > policy::PARSER_SET_LIMIT => {}
             7 => {
                 if let Some(sps) = sets::sps(&unit.data) {
                     self.sps.insert(sps.id, Arc::new(sps));

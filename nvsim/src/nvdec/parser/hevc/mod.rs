@@ -217,6 +217,8 @@ impl UnitCodec for Hevc {
         }
         match kind {
             0..=9 | 16..=21 => self.slice_unit(unit, stage)?,
+            // A set of this size is garbage; copies of it go along with every picture.
+            32..=34 if unit.data.len() > policy::PARSER_SET_LIMIT => {}
             32 => {
                 self.vps.insert(unit.data[2] >> 4, unit.data.clone());
             }
