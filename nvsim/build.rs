@@ -1,12 +1,13 @@
-//! Compiles the C side of the software encoders and links the shared object so that it stays mapped until the process
+//! Compiles the C side of the software codecs, and links the shared object so that it stays mapped until the process
 //! ends (its report is written by an exit hook).
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
     println!("cargo:rerun-if-changed=build.rs");
-    match encoders() {
+    match encoders().and_then(|()| decoder()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -15,19 +16,38 @@ fn main() -> ExitCode {
     }
 }
 
-/// The shims of `src/codec`. Their functions stay hidden: a client process may carry the same libraries itself.
-fn encoders() -> Result<(), String> {
-    let sources = ["src/codec/x264.c", "src/codec/x265.c"];
-    let mut build = cc::Build::new();
-    build.flag("-fvisibility=hidden").flag("-std=c11").warnings(true).files(sources);
-    for (package, debian) in [("x264", "libx264-dev"), ("x265", "libx265-dev")] {
-        let library = pkg_config::Config::new().probe(package).map_err(|error| {
-            format!("nvsim needs {package}, the Debian package {debian} (and pkg-config): {error}")
-        })?;
-        build.includes(library.include_paths);
-    }
-    for source in sources.into_iter().chain(["src/codec/shim.h"]) {
+/// Include paths of a library, and its link flags for cargo; or what to install.
+fn library(name: &str, version: &str, debian: &str) -> Result<Vec<PathBuf>, String> {
+    pkg_config::Config::new().atleast_version(version).probe(name).map(|found| found.include_paths).map_err(|error| {
+        format!("nvsim needs {name} {version} or newer: on Debian and Ubuntu install {debian} and pkg-config.\n{error}")
+    })
+}
+
+/// One C file for all: functions stay hidden, because a client process may carry the same libraries itself.
+fn compile(output: &str, sources: &[&str], includes: Vec<PathBuf>) -> Result<(), String> {
+    for source in sources.iter().chain(&["src/codec/shim.h"]) {
         println!("cargo:rerun-if-changed={source}");
     }
-    build.try_compile("nvsim_encoders").map_err(|error| format!("the encoder shims do not compile: {error}"))
+    cc::Build::new()
+        .std("c11")
+        .warnings(true)
+        .extra_warnings(true)
+        .flag("-fvisibility=hidden")
+        .files(sources)
+        .includes(includes)
+        .try_compile(output)
+        .map_err(|error| format!("the C side of the software codecs does not compile: {error}"))
+}
+
+fn encoders() -> Result<(), String> {
+    let mut includes = library("x264", "0.164", "libx264-dev")?;
+    includes.extend(library("x265", "3.5", "libx265-dev")?);
+    compile("nvsim_encoders", &["src/codec/x264.c", "src/codec/x265.c"], includes)
+}
+
+fn decoder() -> Result<(), String> {
+    // libavcodec 59 is FFmpeg 5: the oldest with every field the file uses.
+    let mut includes = library("libavcodec", "59", "libavcodec-dev")?;
+    includes.extend(library("libavutil", "57", "libavutil-dev")?);
+    compile("nvsim_avdec", &["src/codec/avdec.c"], includes)
 }

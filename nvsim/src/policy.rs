@@ -58,3 +58,59 @@ pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;
 /// Sizes with an odd number of rows or columns are refused: their chroma planes would have half samples, and nothing
 /// says how the driver rounds.
 pub const EVEN_SIZES_ONLY: bool = true;
+
+/// What `cuvidMapVideoFrame` answers when as many frames are mapped as there are output surfaces: the code that clients
+/// report from the field (`CUDA_ERROR_MAP_FAILED`).
+pub const NVDEC_MAP_TOO_MANY: u32 = 205;
+
+/// What `cuvidReconfigureDecoder` answers to a size beyond the maximum: `CUDA_ERROR_INVALID_VALUE`.
+pub const NVDEC_RECONFIGURE_REFUSED: u32 = 1;
+
+/// Decoded pictures that wait for an engine before `cuvidDecodePicture` blocks (documented as the depth of the
+/// driver's queue; that the one being decoded does not count is assumed).
+pub const NVDEC_QUEUE: usize = 4;
+
+/// Rows of mapped frames are a multiple of this many bytes, as on cards since Kepler.
+pub const NVDEC_PITCH: usize = 512;
+
+/// Y, U and V of what lies outside the target rectangle: black of limited range.
+pub const NVDEC_BLACK: [u16; 3] = [16, 128, 128];
+
+/// Most decode surfaces of a decoder, and most output surfaces: limits met in practice.
+pub const NVDEC_MAX_DECODE_SURFACES: u64 = 32;
+/// See [`NVDEC_MAX_DECODE_SURFACES`].
+pub const NVDEC_MAX_OUTPUT_SURFACES: u64 = 64;
+
+/// Largest number of decode surfaces a parser goes around: the decoder takes no more (D-9).
+pub const PARSER_MAX_SURFACES: u32 = 32;
+
+/// What `min_num_decode_surfaces` has beyond the stream's decoded picture buffer and the display delay: one for the
+/// picture in decoding, one for the picture whose display callback was the last.
+pub const PARSER_EXTRA_SURFACES: u64 = 2;
+
+/// `ulClockRate` 0.
+pub const PARSER_DEFAULT_CLOCK: u64 = 10_000_000;
+
+/// Bytes of one unit between start codes, or of one picture, beyond which a stream is taken for garbage and dropped.
+pub const PARSER_UNIT_LIMIT: usize = 64 << 20;
+
+/// Bytes of a parameter set NAL unit beyond which it is not taken.
+pub const PARSER_SET_LIMIT: usize = 64 << 10;
+
+/// What `cuvidParseVideoData` answers when a callback refused: `CUDA_ERROR_UNKNOWN`.
+pub const PARSER_CALLBACK_FAILED: u32 = 999;
+
+/// What the parser answers to a dead handle: `CUDA_ERROR_INVALID_HANDLE`.
+pub const PARSER_DEAD_HANDLE: u32 = 400;
+
+/// What the parser answers to a call inside a callback or beside another thread's call: `CUDA_ERROR_INVALID_VALUE`.
+/// The real parser has no defence; here nothing is parsed, so that the breach cannot damage the simulation.
+pub const PARSER_BUSY: u32 = 1;
+
+/// An IDR picture with `no_output_of_prior_pics_flag` throws away the pictures that wait for output, as the standards
+/// say.
+pub const PARSER_OBEYS_NO_OUTPUT_OF_PRIOR_PICTURES: bool = true;
+
+/// Where an H.264 stream does not begin with an IDR picture, decoding starts at the first picture that has a recovery
+/// point or only I slices; what comes before is not decoded.
+pub const PARSER_STARTS_AT_I_SLICES: bool = true;

@@ -1,0 +1,264 @@
+/* One decoded picture for each coded picture, in coding order and at once, from libavcodec, whose own output comes in
+ * display order and late.
+ *
+ * The way: a decoder asks for the buffer of a picture when it begins to decode it. The context runs on one thread, so
+ * buffers are asked for in coding order, and when the call that took the packet has returned, the picture in that
+ * buffer is finished. A second reference to the buffer is kept from the moment it was given; what the library
+ * puts out later in display order is thrown away. A second field asks for no buffer and is decoded into the one
+ * before.
+ *
+ * Nothing of the process is changed (no log callback): the host may use the same libavcodec for itself.
+ */
+
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <libavcodec/avcodec.h>
+#include <libavutil/frame.h>
+#include <libavutil/macros.h>
+#include <libavutil/mem.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+
+/* Which codec, as src/codec/decoder.rs numbers them. */
+enum { MPEG1, MPEG2, MPEG4, VC1, H264, JPEG, HEVC, VP8, VP9, AV1, CODECS };
+
+static const struct {
+    enum AVCodecID id;
+    const char *decoder; /* NULL: the library's own */
+} CODEC[CODECS] = {
+    [MPEG1] = {AV_CODEC_ID_MPEG1VIDEO, "mpeg1video"}, [MPEG2] = {AV_CODEC_ID_MPEG2VIDEO, "mpeg2video"},
+    [MPEG4] = {AV_CODEC_ID_MPEG4, "mpeg4"},           [VC1] = {AV_CODEC_ID_VC1, "vc1"},
+    [H264] = {AV_CODEC_ID_H264, "h264"},              [JPEG] = {AV_CODEC_ID_MJPEG, "mjpeg"},
+    [HEVC] = {AV_CODEC_ID_HEVC, "hevc"},              [VP8] = {AV_CODEC_ID_VP8, "vp8"},
+    [VP9] = {AV_CODEC_ID_VP9, "vp9"},                 [AV1] = {AV_CODEC_ID_AV1, "libdav1d"},
+};
+
+struct nvsim_avdec {
+    int codec;
+    int64_t max_pixels;
+    AVCodecContext *context;
+    AVPacket *packet;
+    AVFrame *thrown_away;
+    AVFrame *picture;       /* the picture decoded last, or being decoded */
+    const AVFrame *theirs;  /* H.264 only: the decoder's own frame of that picture */
+    int buffers;            /* given since the call began */
+    int slices, bad_slices; /* HEVC: decoded since the call began */
+};
+
+/* What the caller sees of a picture. */
+struct nvsim_avpicture {
+    int width, height;                 /* coded size */
+    int display_width, display_height; /* after the cropping that the stream asks for */
+    int chroma, depth, planes;
+    const uint8_t *data[3];
+    ptrdiff_t stride[3];
+};
+
+enum { NOTHING = 0, NEW_PICTURE = 1, DAMAGED = 2 };
+
+static int get_buffer(AVCodecContext *context, AVFrame *frame, int flags)
+{
+    struct nvsim_avdec *decoder = context->opaque;
+    /* Not by the context's own limit: it is applied to the size with the edges around, and refusals are printed. */
+    if ((int64_t)frame->width * frame->height > decoder->max_pixels)
+        return AVERROR(EINVAL);
+    int result = avcodec_default_get_buffer2(context, frame, flags);
+    if (result < 0)
+        return result;
+    /* Several buffers in one call: H.264 first fills gaps of frame_num and then comes to the picture; the others come
+     * to the picture first and then make up for missing references. */
+    if (decoder->codec != H264 && decoder->buffers > 0)
+        return 0;
+    av_frame_unref(decoder->picture);
+    result = av_frame_ref(decoder->picture, frame);
+    if (result < 0) {
+        av_frame_unref(frame);
+        return result;
+    }
+    decoder->theirs = decoder->codec == H264 ? frame : NULL;
+    decoder->buffers++;
+    return 0;
+}
+
+/* The HEVC decoder runs each slice through here and forgets that one failed. */
+static int execute(AVCodecContext *context, int (*job)(AVCodecContext *, void *), void *arg, int *results, int count,
+                   int size)
+{
+    struct nvsim_avdec *decoder = context->opaque;
+    for (int i = 0; i < count; i++) {
+        int result = job(context, (char *)arg + (size_t)i * size);
+        decoder->slices++;
+        decoder->bad_slices += result < 0;
+        if (results)
+            results[i] = result;
+    }
+    return 0;
+}
+
+void nvsim_avdec_close(struct nvsim_avdec *decoder)
+{
+    if (!decoder)
+        return;
+    /* The context first: it may hold buffers of frames. */
+    avcodec_free_context(&decoder->context);
+    av_packet_free(&decoder->packet);
+    av_frame_free(&decoder->thrown_away);
+    av_frame_free(&decoder->picture);
+    av_free(decoder);
+}
+
+/* Returns NULL when the library lacks the decoder or memory. */
+struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels)
+{
+    if (codec < 0 || codec >= CODECS || extradata_size > INT_MAX / 2)
+        return NULL;
+    const AVCodec *implementation = avcodec_find_decoder_by_name(CODEC[codec].decoder);
+    if (!implementation)
+        implementation = avcodec_find_decoder(CODEC[codec].id);
+    struct nvsim_avdec *decoder = av_mallocz(sizeof *decoder);
+    if (!implementation || !decoder)
+        goto fail;
+    decoder->codec = codec;
+    decoder->packet = av_packet_alloc();
+    decoder->thrown_away = av_frame_alloc();
+    decoder->picture = av_frame_alloc();
+    AVCodecContext *context = decoder->context = avcodec_alloc_context3(implementation);
+    if (!decoder->packet || !decoder->thrown_away || !decoder->picture || !context)
+        goto fail;
+    context->opaque = decoder;
+    context->thread_count = 1;
+    context->thread_type = 0;
+    decoder->max_pixels = max_pixels;
+    context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+    /* Puts every message of this context above any level a host shows (levels count in one byte). */
+    context->log_level_offset = 100;
+    if (codec == AV1) {
+        /* This decoder has buffers of its own; on one thread and with this flag it puts out at once. What it never
+         * puts out by itself is a picture that is not shown: such a packet gives none. */
+        context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        context->max_pixels = max_pixels;
+        av_opt_set_int(context->priv_data, "framethreads", 1, 0);
+        av_opt_set_int(context->priv_data, "tilethreads", 1, 0);
+    } else {
+        context->get_buffer2 = get_buffer;
+        /* Here the flag lets the library put out the picture of the call and not the one before, which tells at once
+         * whether errors were concealed in it. */
+        if (codec == MPEG1 || codec == MPEG2)
+            context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+    }
+    if (extradata_size) {
+        context->extradata = av_mallocz(extradata_size + AV_INPUT_BUFFER_PADDING_SIZE);
+        if (!context->extradata)
+            goto fail;
+        memcpy(context->extradata, extradata, extradata_size);
+        context->extradata_size = (int)extradata_size;
+    }
+    if (avcodec_open2(context, implementation, NULL) < 0)
+        goto fail;
+    /* After opening, which sets the library's own. */
+    if (codec == HEVC)
+        context->execute = execute;
+    return decoder;
+fail:
+    nvsim_avdec_close(decoder);
+    return NULL;
+}
+
+/* Takes and drops what the library puts out. Returns 1 when decoding failed or hid an error of this call's picture. */
+static int drain(struct nvsim_avdec *decoder)
+{
+    int failed = 0;
+    for (;;) {
+        int result = avcodec_receive_frame(decoder->context, decoder->thrown_away);
+        if (result == AVERROR(EAGAIN) || result == AVERROR_EOF)
+            return failed;
+        if (result < 0)
+            return 1;
+        if (decoder->thrown_away->data[0] == decoder->picture->data[0] || decoder->codec == AV1)
+            failed |= decoder->thrown_away->decode_error_flags != 0;
+        if (decoder->codec == AV1) {
+            av_frame_unref(decoder->picture);
+            av_frame_move_ref(decoder->picture, decoder->thrown_away);
+            decoder->buffers++;
+        }
+        av_frame_unref(decoder->thrown_away);
+    }
+}
+
+/* True when the H.264 decoder noted on its own frame that slices were lost or concealed. In these versions of the library
+ * that decoder keeps the frames of its picture buffer from opening to closing, so that the pointer seen in the buffer
+ * request is still good after the call. Other versions tell only through their answers. */
+static int noted_damage(const struct nvsim_avdec *decoder)
+{
+#if LIBAVCODEC_VERSION_MAJOR <= 60
+    return decoder->theirs && decoder->theirs->decode_error_flags != 0;
+#else
+    return 0;
+#endif
+}
+
+/* Decodes one packet. Returns a set of the flags above. */
+int nvsim_avdec_decode(struct nvsim_avdec *decoder, const uint8_t *data, size_t size)
+{
+    int failed = 0, result;
+    if (size == 0 || size > INT_MAX / 2 || av_new_packet(decoder->packet, (int)size) < 0)
+        return DAMAGED;
+    memcpy(decoder->packet->data, data, size);
+    decoder->buffers = decoder->slices = decoder->bad_slices = 0;
+    do {
+        result = avcodec_send_packet(decoder->context, decoder->packet);
+        failed |= result < 0 && result != AVERROR(EAGAIN);
+        failed |= drain(decoder);
+        /* Everything that waited has been taken, so a second refusal cannot happen; it must not become a loop. */
+    } while (result == AVERROR(EAGAIN) && !failed);
+    av_packet_unref(decoder->packet);
+    if (decoder->codec == HEVC)
+        failed |= decoder->slices == 0 || decoder->bad_slices > 0;
+    failed |= noted_damage(decoder);
+    return (decoder->buffers ? NEW_PICTURE : NOTHING) | (failed ? DAMAGED : 0);
+}
+
+/* Describes the picture decoded last. Returns 0, or -1 when there is none or it is of a kind not dealt with here.
+ * The pointers are good until the next call. */
+int nvsim_avdec_picture(const struct nvsim_avdec *decoder, struct nvsim_avpicture *out)
+{
+    const AVFrame *frame = decoder->picture;
+    if (!frame->buf[0])
+        return -1;
+    const AVPixFmtDescriptor *format = av_pix_fmt_desc_get(frame->format);
+    if (!format || (format->flags & (AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BITSTREAM |
+                                     AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT)))
+        return -1;
+    int depth = format->comp[0].depth, planes = format->nb_components < 3 ? 1 : 3;
+    if (planes == 3 && !(format->flags & AV_PIX_FMT_FLAG_PLANAR))
+        return -1;
+    if (planes == 1)
+        out->chroma = 400;
+    else if (format->log2_chroma_w == 1 && format->log2_chroma_h == 1)
+        out->chroma = 420;
+    else if (format->log2_chroma_w == 1 && format->log2_chroma_h == 0)
+        out->chroma = 422;
+    else if (format->log2_chroma_w == 0 && format->log2_chroma_h == 0)
+        out->chroma = 444;
+    else
+        return -1;
+    if (format->comp[0].step != (depth > 8 ? 2 : 1) || format->comp[0].shift != 0)
+        return -1;
+    out->width = frame->width;
+    out->height = frame->height;
+    out->display_width = FFMIN(frame->width, decoder->context->width);
+    out->display_height = FFMIN(frame->height, decoder->context->height);
+    out->depth = depth;
+    out->planes = planes;
+    for (int plane = 0; plane < 3; plane++) {
+        out->data[plane] = plane < planes ? frame->data[plane] : NULL;
+        out->stride[plane] = plane < planes ? frame->linesize[plane] : 0;
+        if (plane < planes && !frame->data[plane])
+            return -1;
+    }
+    return 0;
+}
