@@ -137,7 +137,8 @@ struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t
     /* Puts every message of this context above any level a host shows (levels count in one byte). */
     context->log_level_offset = 100;
     if (codec == AV1) {
-        /* This decoder has buffers of its own; on one thread and with this flag it puts out at once. */
+        /* This decoder has buffers of its own; on one thread and with this flag it puts out at once. What it never
+         * puts out by itself is a picture that is not shown: such a packet gives none. */
         context->flags |= AV_CODEC_FLAG_LOW_DELAY;
         context->max_pixels = max_pixels;
         av_opt_set_int(context->priv_data, "framethreads", 1, 0);

@@ -139,6 +139,10 @@ impl SoftDecoder {
     }
 
     /// Decodes the data of one picture (with the parameter sets it needs in front of it).
+    ///
+    /// A picture that is not shown is given like any other, except of AV1, whose decoder keeps it to itself: there the
+    /// answer holds no picture. HEVC slice data that is damaged behind an intact header mostly decodes to something, and
+    /// is then not reported as damaged.
     pub fn decode(&mut self, data: &[u8]) -> Result<Decoded, CodecError> {
         // SAFETY: the handle is open; pointer and length are of one slice, which the library copies.
         let flags = unsafe { nvsim_avdec_decode(self.handle.as_ptr(), data.as_ptr(), data.len()) };

@@ -129,7 +129,7 @@ fn find(call: &Call, ctx: Handle) -> Result<Arc<Context>, CuResult> {
 }
 
 /// Makes a context on a device.
-fn make(device: usize, flags: u32, primary: bool) -> Arc<Context> {
+pub(super) fn make(device: usize, flags: u32, primary: bool) -> Arc<Context> {
     let time = &config().time;
     if time.enabled {
         clock::wait_until(Instant::now() + Duration::from_nanos(time.create_context_ns));

@@ -85,3 +85,43 @@ fn find(handle: *mut c_void) -> Result<std::sync::Arc<stream::Stream>, CuResult>
     }
     STREAMS.get(value(handle)).map_err(|_| CuResult::ERROR_INVALID_HANDLE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::abi::STREAM_LEGACY;
+    use crate::cuda::handles::handle;
+    use crate::cuda::stream::{Role, Stream};
+    use std::sync::mpsc;
+
+    #[test]
+    fn memory_and_streams_for_the_other_libraries() {
+        let context = context::make(0, 0, false);
+        let id = context_from_handle(context.handle()).unwrap();
+        assert_eq!((context_alive(id), device_of(id), current_context()), (true, 0, None));
+        let address = allocate(id, 4096, "surface").unwrap();
+        assert!(host_view(address + 4000, 96).is_ok());
+        assert_eq!(host_view(address + 4000, 97), Err(CuResult::ERROR_INVALID_VALUE));
+
+        let stream = Stream::new(context.id, Role::NonBlocking, 0);
+        let (open, gate) = mpsc::channel();
+        let (tell, hear) = mpsc::channel();
+        stream.issue(Vec::new(), &[(address, 16)], Box::new(move || gate.recv().unwrap_or(()))).unwrap();
+        enqueue(handle(stream.id), Box::new(move || tell.send(7).unwrap())).unwrap();
+        assert!(pending_write(address + 15, 100) && !pending_write(address + 16, 100));
+        assert!(hear.try_recv().is_err());
+        open.send(()).unwrap();
+        stream_wait_idle(handle(stream.id)).unwrap();
+        assert_eq!(hear.try_recv(), Ok(7));
+        assert!(!pending_write(address, 4096));
+        assert_eq!(stream_wait_idle(STREAM_LEGACY as *mut c_void), Err(CuResult::ERROR_INVALID_CONTEXT));
+
+        release(address);
+        release(address);
+        assert!(host_view(address, 1).is_err());
+        stream::close_context(context.id);
+        CONTEXTS.remove(context.id).unwrap();
+        assert!(!context_alive(id) && context_from_handle(context.handle()).is_none());
+        assert_eq!(allocate(id, 1, "surface"), Err(CuResult::ERROR_CONTEXT_IS_DESTROYED));
+    }
+}

@@ -37,6 +37,10 @@ impl Event {
         self.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    fn snapshot(&self) -> Record {
+        self.lock().clone()
+    }
+
     fn leak(&self) -> Leak {
         Leak { kind: "event", detail: format!("{:#x}", self.id) }
     }
@@ -125,7 +129,9 @@ pub(super) fn destroy(call: &Call, event: Handle) -> Done {
 
 pub(super) unsafe fn elapsed(call: &Call, out: *mut f32, start: Handle, end: Handle) -> Done {
     let (start, end) = (find(call, start)?, find(call, end)?);
-    let records = (start.lock().clone(), end.lock().clone());
+    // One after the other: they may be the same event.
+    let first = start.snapshot();
+    let records = (first, end.snapshot());
     let (Some(first), Some(second)) = (records.0.ticket, records.1.ticket) else {
         call.breach(&rules::EVENT_TIMING, "one of the events was never recorded");
         return Err(CuResult::ERROR_INVALID_HANDLE);

@@ -123,6 +123,10 @@ impl Stream {
     ) -> Result<Ticket, CuResult> {
         after.extend(self.implied());
         let mut state = self.lock();
+        if state.closing {
+            // Destroyed by another thread meanwhile: the worker is gone, and nobody would ever do the work.
+            return Err(CuResult::ERROR_CONTEXT_IS_DESTROYED);
+        }
         if !state.worker {
             let stream = self.clone();
             std::thread::Builder::new()
@@ -301,5 +305,7 @@ mod tests {
         assert!(free.tail().is_some());
         open_free.send(()).unwrap();
         assert_eq!(close_context(context).len(), 2);
+        let late = blocking.issue(Vec::new(), &[], Box::new(|| ()));
+        assert_eq!(late.err(), Some(CuResult::ERROR_CONTEXT_IS_DESTROYED));
     }
 }

@@ -13,7 +13,7 @@ use super::post::{Geometry, Layout, Rect};
 use super::surface::{Output, Slot, decode_surface_bytes};
 use super::table::{Missing, Table};
 use super::worker::{self, Job};
-use super::{caps, rules, side};
+use super::{caps, rules, sets, side};
 use crate::codec::decoder::DecoderCodec;
 use crate::core::{Call, Status, clock, config, fault};
 use crate::cuda::abi::CuResult;
@@ -120,14 +120,17 @@ impl Decoder {
         mut state: MutexGuard<'a, State>,
         mut done: impl FnMut(&State) -> bool,
     ) -> Result<MutexGuard<'a, State>, CuResult> {
-        while !done(&state) {
+        loop {
+            // First: the loss also ends what was waited for.
             if fault::device_lost() {
                 return Err(CuResult::DEVICE_LOST);
+            }
+            if done(&state) {
+                return Ok(state);
             }
             let waited = self.changed.wait_timeout(state, LOSS_POLL);
             state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
         }
-        Ok(state)
     }
 
     /// Takes the client's context lock, if the decoder was made with one.
@@ -340,10 +343,21 @@ fn has_sequence_set(codec: DecoderCodec, data: &[u8]) -> bool {
     })
 }
 
+/// The parameter sets of a picture that came without any, from its parameters. HEVC's do not hold the reference picture
+/// sets that slices refer to by number, so only H.264's are rebuilt.
+fn rebuild(decoder: &Decoder, params: &CUVIDPICPARAMS, data: &[u8], size: (u32, u32)) -> Option<Vec<u8>> {
+    if decoder.codec != DecoderCodec::H264 {
+        return None;
+    }
+    // SAFETY: every member of the union is made of numbers, for which any bytes are valid.
+    let picture = unsafe { &params.CodecSpecific.h264 };
+    sets::h264(picture, params, data, decoder.chroma, size)
+}
+
 /// Takes a picture into the queue; waits while the queue is full.
 pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) -> Result<(), CuResult> {
     let invalid = CuResult::ERROR_INVALID_VALUE;
-    let sets = side::take(params.pBitstreamData).filter(|sets| !sets.is_empty());
+    let mut sets = side::take(params.pBitstreamData).filter(|sets| !sets.is_empty());
     if params.pBitstreamData.is_null() || params.nBitstreamDataLen == 0 {
         call.breach(&rules::NO_BITSTREAM, format!("{} bytes", params.nBitstreamDataLen));
         return Err(invalid);
@@ -390,11 +404,17 @@ pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) ->
         call.breach(&rules::PICTURE_SIZE, detail);
         return Err(invalid);
     }
-    if matches!(decoder.api_codec, codec::H264 | codec::HEVC) && !config().canned.decode && !state.has_sets {
+    let needs_sets = matches!(decoder.api_codec, codec::H264 | codec::HEVC) && !config().canned.decode;
+    if needs_sets && sets.is_none() && !state.has_sets {
         // NVDEC knows the parameters from CUVIDPICPARAMS; the software decoder needs the sets themselves.
-        if sets.is_none() && !has_sequence_set(decoder.codec, &data) {
-            return Err(CuResult::ERROR_NOT_SUPPORTED);
+        if has_sequence_set(decoder.codec, &data) {
+            state.has_sets = true;
+        } else {
+            sets = Some(Arc::new(
+                rebuild(decoder, params, &data, state.size).ok_or(CuResult::ERROR_NOT_SUPPORTED)?,
+            ));
         }
+    } else if sets.is_some() {
         state.has_sets = true;
     }
     if state.slots[index].mapped > 0 {

@@ -16,6 +16,7 @@ pub mod parser;
 mod post;
 mod reconfigure;
 pub mod rules;
+mod sets;
 pub mod side;
 mod status;
 mod surface;

@@ -182,9 +182,14 @@ impl Source {
                     }
                 }
                 let Some(decoder) = open else { return (None, true) };
-                let decoded = match fresh {
-                    Some(headers) if !outside => decoder.decode(&[headers.as_slice(), &job.data].concat()),
-                    _ => decoder.decode(&job.data),
+                let headers = fresh.filter(|_| !outside).map_or(&[][..], |headers| headers.as_slice());
+                let stuffed =
+                    matches!(codec, DecoderCodec::Mpeg1 | DecoderCodec::Mpeg2).then(|| stuffed(&job.data));
+                let data = stuffed.as_deref().unwrap_or(&job.data);
+                let decoded = if headers.is_empty() {
+                    decoder.decode(data)
+                } else {
+                    decoder.decode(&[headers, data].concat())
                 };
                 if fresh.is_some() {
                     sets.clone_from(&job.sets);
@@ -196,6 +201,21 @@ impl Source {
             }
         }
     }
+}
+
+/// The data with zero bytes before each start code and at the end. Slices of MPEG-1 and MPEG-2 may end in zero bits;
+/// who cuts at start codes may have cut those off together with the zero bytes that may follow any slice. The hardware
+/// does not miss them, the software decoder does.
+fn stuffed(data: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(data.len() + data.len() / 64 + 8);
+    for (place, byte) in data.iter().enumerate() {
+        if *byte == 0 && data[place..].starts_with(&[0, 0, 1]) {
+            result.extend_from_slice(&[0; 2]);
+        }
+        result.push(*byte);
+    }
+    result.extend_from_slice(&[0; 4]);
+    result
 }
 
 /// A picture of diagonal stripes, a little further for each step.

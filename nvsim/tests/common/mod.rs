@@ -1,6 +1,8 @@
 //! Runs a test body as a process of its own on the simulated driver and reads the report it leaves.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(unreachable_pub, reason = "a module of test files")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -53,11 +55,11 @@ impl Outcome {
 
 /// Directory with the three driver names.
 pub fn driver_directory() -> PathBuf {
-    // target/<profile>/deps/<test> -> target/<profile>/deps/libnvsim.so, which is built with the test. (The copy one
-    // level up is of the last `cargo build`, and may be old.)
+    // Beside the test: `cargo test` leaves the shared object in target/<profile>/deps, as new as the test, and only
+    // `cargo build` links it to the directory above.
     let test = std::env::current_exe().unwrap();
-    let library = test.parent().unwrap().join("libnvsim.so");
     let profile = test.parent().unwrap().parent().unwrap();
+    let library = test.with_file_name("libnvsim.so");
     assert!(library.exists(), "{} is not built", library.display());
     let names = profile.join("nvsim-driver");
     std::fs::create_dir_all(&names).unwrap();
