@@ -283,6 +283,10 @@ fn a_refusing_callback_ends_the_call() {
         client.log.answer = Some(0);
         assert_eq!(client.send(&clip.packets[0].data, packet_flags::ENDOFPICTURE, 0), 999);
         assert!(client.log.decodes.is_empty());
+        // What was refused is announced again.
+        client.log.answer = None;
+        client.play(&clip.packets, 0);
+        assert_eq!((client.log.formats.len(), client.log.pictures), (2, clip.packets.len()));
         client.close();
     })
     .clean();

@@ -125,6 +125,8 @@ impl Stage {
         }
         self.drain()?;
         self.last_shown = None;
+        // A client that refuses has perhaps given up its decoder: the next picture is announced anew.
+        self.format = None;
         self.counts.sequences += 1;
         let mut extended = CUVIDEOFORMATEX::zeroed();
         extended.format = *format;

@@ -140,7 +140,13 @@ impl H264 {
             (self.dpb.size, self.dpb.reorder) = depth;
             self.active = Some(open.sps.clone());
             let format = video_format(self.codec, &open.sps, stage.surfaces_for(depth.0));
-            stage.sequence(&format, &open.coded.sets)?;
+            let told = stage.sequence(&format, &open.coded.sets);
+            if told.is_err() {
+                // Refused: the next entry point is announced again, and nothing is decoded before it.
+                self.active = None;
+                self.started = false;
+            }
+            told?;
         }
         Ok(())
     }

@@ -150,7 +150,13 @@ impl Hevc {
             self.active = Some(open.sps.clone());
             self.dpb.configure(&open.sps);
             let surfaces = stage.surfaces_for(open.sps.buffering as usize + 1);
-            stage.sequence(&video_format(&open.sps, surfaces), &open.coded.sets)?;
+            let told = stage.sequence(&video_format(&open.sps, surfaces), &open.coded.sets);
+            if told.is_err() {
+                // Refused: the next entry point is announced again, and nothing is decoded before it.
+                self.active = None;
+                self.started = false;
+            }
+            told?;
         }
         Ok(())
     }
