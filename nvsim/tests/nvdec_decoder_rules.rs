@@ -100,13 +100,13 @@ fn caps_need_a_context() {
 }
 
 #[test]
-fn a_decoder_needs_its_context() {
-    canned("a_decoder_needs_its_context", || {
+fn mapping_needs_the_context_and_the_rest_does_not() {
+    canned("mapping_needs_the_context_and_the_rest_does_not", || {
         let (driver, context, decoder) = start();
         assert_eq!(driver.ctx_pop(&mut std::ptr::null_mut()), SUCCESS);
-        assert_eq!(driver.decode_data(decoder, 0, &[0; 100]), INVALID_CONTEXT);
-        assert_eq!(driver.ctx_push(context), SUCCESS);
         assert_eq!(driver.decode_data(decoder, 0, &[0; 100]), SUCCESS);
+        assert_eq!(driver.map_frame(decoder, 0), Err(INVALID_CONTEXT));
+        assert_eq!(driver.ctx_push(context), SUCCESS);
         assert_eq!(driver.destroy(decoder), SUCCESS);
     })
     .breach("decoder-context-not-current");

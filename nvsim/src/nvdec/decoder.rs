@@ -85,7 +85,7 @@ impl Figures {
 
 pub(super) static DECODERS: Table<Decoder> = Table::new(0x6e76_6400_0000);
 
-/// The decoder of a handle, when it can be used by this thread now.
+/// The decoder of a handle.
 pub(super) fn find(call: &Call, handle: *mut c_void) -> Result<Arc<Decoder>, CuResult> {
     let decoder = DECODERS.get(handle).map_err(|missing| {
         let rule = if missing == Missing::Dead { &rules::DEAD_DECODER } else { &rules::FOREIGN_DECODER };
@@ -96,6 +96,13 @@ pub(super) fn find(call: &Call, handle: *mut c_void) -> Result<Arc<Decoder>, CuR
         call.breach(&rules::CONTEXT_GONE, "the decoder's context was destroyed");
         return Err(CuResult::ERROR_CONTEXT_IS_DESTROYED);
     }
+    Ok(decoder)
+}
+
+/// The decoder of a handle, for a call that needs its context current: mapping. Decoding, unmapping, asking for the
+/// status and destroying work without one (measured on 580.159; NVIDIA's own Python client unmaps so).
+pub(super) fn find_current(call: &Call, handle: *mut c_void) -> Result<Arc<Decoder>, CuResult> {
+    let decoder = find(call, handle)?;
     // With a context lock the library makes the context current itself.
     if decoder.lock == 0 && driver::current_context() != Some(decoder.context) {
         call.breach(&rules::CONTEXT, "the decoder's context is not current to this thread");

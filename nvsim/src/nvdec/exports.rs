@@ -106,7 +106,7 @@ pub unsafe extern "C" fn cuvidMapVideoFrame64(
     pVPP: *mut CUVIDPROCPARAMS,
 ) -> CuResult {
     answer("cuvidMapVideoFrame64", |call| {
-        let decoder = decoder::find(call, hDecoder)?;
+        let decoder = decoder::find_current(call, hDecoder)?;
         // SAFETY: the client passes its own structures.
         let (address, pitch, params) = unsafe {
             (given(call, pDevPtr, "pDevPtr")?, given(call, pPitch, "pPitch")?, given(call, pVPP, "pVPP")?)

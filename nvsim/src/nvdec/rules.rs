@@ -13,7 +13,7 @@ macro_rules! rules {
 }
 
 rules! {
-    CONTEXT "D-8a" "decoder-context-not-current" false "The decoder library is called with the decoder's CUDA context current, or with a context lock.";
+    CONTEXT "D-8a" "decoder-context-not-current" false "Capabilities, creation and mapping are asked for with the decoder's CUDA context current, or with a context lock.";
     CONTEXT_GONE "D-8b" "decoder-outlives-context" false "A decoder is destroyed before the context it was made in.";
     NULL_POINTER "D-8c" "decoder-null-pointer" false "Structures and results are passed by pointers that are not null.";
     BEYOND_CAPS "D-8d" "beyond-caps" false "Codec, chroma format, bit depth and size are within what cuvidGetDecoderCaps answers.";

@@ -154,6 +154,16 @@ pub fn decode_matrix() -> Vec<(bool, DecodeRun)> {
             "",
             "-f lavfi -i testsrc2=s=640x360:r=30 -frames:v 60 -c:v libx265 -preset veryfast -x265-params log-level=none:bframes=3 -pix_fmt yuv420p10le",
         ),
+        // No parser of the driver's: ffmpeg hands over picture parameters alone.
+        run(
+            false,
+            "H.264, 3 B-frames, -hwaccel cuda",
+            "h264",
+            "a.mp4",
+            p8,
+            "-hwaccel cuda",
+            "-f lavfi -i testsrc2=s=640x360:r=30 -frames:v 60 -c:v libx264 -bf 3 -pix_fmt yuv420p",
+        ),
         run(
             false,
             "MPEG-2, B-frames",

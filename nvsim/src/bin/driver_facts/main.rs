@@ -39,7 +39,7 @@ const CLIPS: [(&str, u32); 5] = [
 ];
 
 /// Each section runs in a process of its own: a driver may crash on what another one refuses, and that is a fact too.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "start",
     "contexts",
     "memory",
@@ -58,6 +58,7 @@ const SECTIONS: [&str; 18] = [
     "odd packets",
     "damage",
     "undecoded",
+    "contextless",
 ];
 
 fn main() {
@@ -108,6 +109,7 @@ fn run(section: &str, clips: &std::path::Path) {
         "odd packets" => odd_packets(&cuvid, clips),
         "damage" => damage(&cuvid, clips),
         "undecoded" => undecoded(&cuvid),
+        "contextless" => contextless(&cuda, &cuvid, clips),
         clip => {
             let (clip, codec) = CLIPS.into_iter().find(|(name, _)| *name == clip).expect("a section's name");
             parser(&cuvid, &clips.join(clip), clip, codec);
@@ -650,4 +652,33 @@ fn undecoded(cuvid: &Cuvid) {
     let mut process = CUVIDPROCPARAMS { progressive_frame: 1, ..CUVIDPROCPARAMS::zeroed() };
     say("map of an index never decoded", cuvid.map(decoder, 3, &mut mapped, &mut pitch, &mut process));
     cuvid.destroy(decoder);
+}
+
+/// The decoder's functions with no context current.
+fn contextless(cuda: &Cuda, cuvid: &Cuvid, clips: &std::path::Path) {
+    let data = std::fs::read(clips.join("small.h264")).expect("the clips folder is the argument");
+    let units = access_units(&data, codec::H264);
+    let mut tracer = Tracer::new(cuvid, codec::H264, 0, 4).decoding(create_info());
+    for unit in &units[..6] {
+        tracer.feed(unit, packet_flags::ENDOFPICTURE);
+    }
+    let (decoder, shown) = (tracer.decoder(), tracer.displayed());
+    let (mut mapped, mut pitch) = (0, 0);
+    let mut process = CUVIDPROCPARAMS { progressive_frame: 1, ..CUVIDPROCPARAMS::zeroed() };
+    cuvid.map(decoder, shown[2], &mut mapped, &mut pitch, &mut process);
+    let mut context = null_mut();
+    cuda.ctx_pop(&mut context);
+    say("unmap", cuvid.unmap(decoder, mapped));
+    let mut status = CUVIDGETDECODESTATUS::zeroed();
+    say("status", format!("{} {}", cuvid.status(decoder, shown[2], &mut status), status.decodeStatus));
+    let mut caps = CUVIDDECODECAPS { eCodecType: 4, eChromaFormat: 1, ..CUVIDDECODECAPS::zeroed() };
+    say("caps", cuvid.caps(&mut caps));
+    let mut other = null_mut();
+    say("create", cuvid.create(&mut other, &mut create_info()));
+    say("map", cuvid.map(decoder, shown[2], &mut mapped, &mut pitch, &mut process));
+    tracer.feed(units[6], packet_flags::ENDOFPICTURE);
+    let trace = tracer.close();
+    print_trace("decode", &trace);
+    say("destroy", cuvid.destroy(decoder));
+    cuda.ctx_push(context);
 }
