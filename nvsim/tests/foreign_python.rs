@@ -2,6 +2,8 @@
 //! PyNvVideoCodec, NVIDIA's own client. `NVSIM_PYTHON` names an interpreter that has both (and NumPy);
 //! `scripts/foreign-clients.sh` installs one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 mod foreign;
 
