@@ -119,7 +119,7 @@ impl Judge {
     pub fn complaints(&self, output: &Output, report: &Value) -> Vec<String> {
         let mut faults = Vec::new();
         if !output.status.success() {
-            faults.push(format!("ffmpeg ended with {}", output.status));
+            faults.push(format!("the client ended with {}", output.status));
         }
         let said = String::from_utf8_lossy(&output.stderr);
         if !said.trim().is_empty() {
