@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::abi::{CUVIDDECODECREATEINFO, CUVIDPICPARAMS, ShortRect, codec, decode_status, deinterlace};
-use super::lock::{self, Held, LOSS_POLL};
+use super::lock::{self, Held};
 use super::post::{Geometry, Layout, Rect};
 use super::surface::{Output, Slot, decode_surface_bytes};
 use super::table::{Missing, Table};
@@ -106,6 +106,13 @@ pub(super) fn find(call: &Call, handle: *mut c_void) -> Result<Arc<Decoder>, CuR
     Ok(decoder)
 }
 
+impl fault::Waiting for Decoder {
+    fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+}
+
 impl Decoder {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -116,7 +123,8 @@ impl Decoder {
         self.state.try_lock().ok()
     }
 
-    /// Waits until `done` holds. A lost device ends the wait.
+    /// Waits until `done` holds. The loss of the device ends the wait, and so does the end of the decoder, whose pictures
+    /// are dropped.
     pub(super) fn wait_until<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
@@ -127,11 +135,13 @@ impl Decoder {
             if fault::device_lost() {
                 return Err(CuResult::DEVICE_LOST);
             }
+            if state.closing {
+                return Err(CuResult::ERROR_INVALID_HANDLE);
+            }
             if done(&state) {
                 return Ok(state);
             }
-            let waited = self.changed.wait_timeout(state, LOSS_POLL);
-            state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
 
@@ -325,6 +335,8 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         changed: Condvar::new(),
         worker: Mutex::new(None),
     });
+    let waiting: Weak<Decoder> = Arc::downgrade(&decoder);
+    fault::wake_on_loss(waiting);
     match worker::start(decoder.clone()) {
         Ok(worker) => *decoder.worker.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(worker),
         Err(error) => {
@@ -458,8 +470,7 @@ pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) ->
         let mapped = state.slots[index].mapped;
         call.breach(&rules::DECODE_INTO_MAPPED, format!("surface {index} is mapped {mapped} times"));
     }
-    let mut state =
-        decoder.wait_until(state, |state| state.queue.len() < policy::NVDEC_QUEUE || state.closing)?;
+    let mut state = decoder.wait_until(state, |state| state.queue.len() < policy::NVDEC_QUEUE)?;
     // A reconfiguration meanwhile may have left fewer surfaces.
     let Some(slot) = state.slots.get_mut(index) else { return Err(invalid) };
     if slot.used && !slot.was_mapped && params.second_field == 0 {
