@@ -1,15 +1,43 @@
-//! Decisions where NVIDIA documents nothing (marked ASSUMED in the semantics list). Each is made here, once, with
-//! its reason; the rest of the code refers to these names.
+//! Decisions where NVIDIA documents nothing. Each is made here, once, with its reason; the rest of the code refers to
+//! these names. "Measured" means that a real driver was asked: `facts/` has its answers, and `tests/facts.rs` holds the
+//! simulation against them. What is not said to be measured or documented is assumed.
 
 /// What CUDA calls answer after the loss of the device: `CUDA_ERROR_LAUNCH_FAILED`, the sticky error that clients
 /// meet in practice when a card falls off the bus or is reset.
 pub const CUDA_DEVICE_LOST: u32 = 719;
+
+/// What calls answer to a stream, event, module, function, array or linker that is dead or was none:
+/// `CUDA_ERROR_INVALID_HANDLE`. For null this is measured on 580.159; a real driver may as well crash on others.
+pub const CUDA_BAD_HANDLE: u32 = 400;
+
+/// The launch of a kernel that the simulation has no equal of: `CUDA_ERROR_NOT_SUPPORTED`. A real driver launches it.
+pub const CUDA_KERNEL_WITHOUT_REFERENCE: u32 = 801;
 
 /// What `cuCtxPushCurrent` answers to null: `CUDA_ERROR_INVALID_VALUE`, measured on 580.159.
 pub const CUDA_PUSH_NULL: u32 = 1;
 
 /// `cuMemAllocHost` of no bytes succeeds (measured on 580.159); that it gives null is assumed.
 pub const CUDA_NO_HOST_BYTES_IS_NULL: bool = true;
+
+/// An input buffer, output buffer or resource that is none: `NV_ENC_ERR_INVALID_PARAM`.
+pub const NVENC_BAD_HANDLE: u32 = 8;
+
+/// A call that does not fit the state: a second lock, an unlock without a lock, a second initialisation:
+/// `NV_ENC_ERR_INVALID_CALL`.
+pub const NVENC_WRONG_STATE: u32 = 9;
+
+/// A picture whose buffers are locked or in use, or that does not fit the session: `NV_ENC_ERR_INVALID_PARAM`. That it
+/// fails is documented, how is not.
+pub const NVENC_PICTURE_REFUSED: u32 = 8;
+
+/// The registration of a resource whose pitch cannot be: `NV_ENC_ERR_INVALID_PARAM`.
+pub const NVENC_PITCH_REFUSED: u32 = 8;
+
+/// The registration of a resource that does not lie inside one allocation: `NV_ENC_ERR_RESOURCE_REGISTER_FAILED`.
+pub const NVENC_RANGE_REFUSED: u32 = 23;
+
+/// A second mapping of a resource: `NV_ENC_ERR_MAP_FAILED`.
+pub const NVENC_DOUBLE_MAP: u32 = 16;
 
 /// The quality and tuning that the presets of older NVENC clients stand for: default, HP, HQ, BD, low latency
 /// (default, HQ, HP), lossless (default, HP). NVIDIA's migration guide gives no single answer; these are its
