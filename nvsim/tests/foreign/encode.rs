@@ -173,7 +173,7 @@ fn psnr(judge: &Judge, source: &str, frames: &str) -> Option<f64> {
             "-frames:v",
             frames,
             "-lavfi",
-            "[0:v]setpts=N,format=yuv420p[a];[1:v]setpts=N,format=yuv420p[b];[a][b]psnr=shortest=1",
+            "[0:v]settb=1/30,setpts=N,format=yuv420p[a];[1:v]settb=1/30,setpts=N,format=yuv420p[b];[a][b]psnr=shortest=1",
             "-f",
             "null",
             "-",
