@@ -1,9 +1,43 @@
-//! Decisions where NVIDIA documents nothing (marked ASSUMED in the semantics list). Each is made here, once, with
-//! its reason; the rest of the code refers to these names.
+//! Decisions where NVIDIA documents nothing. Each is made here, once, with its reason; the rest of the code refers to
+//! these names. "Measured" means that a real driver was asked: `facts/` has its answers, and `tests/facts.rs` holds the
+//! simulation against them. What is not said to be measured or documented is assumed.
 
 /// What CUDA calls answer after the loss of the device: `CUDA_ERROR_LAUNCH_FAILED`, the sticky error that clients
 /// meet in practice when a card falls off the bus or is reset.
 pub const CUDA_DEVICE_LOST: u32 = 719;
+
+/// What calls answer to a stream, event, module, function, array or linker that is dead or was none:
+/// `CUDA_ERROR_INVALID_HANDLE`. For null this is measured on 580.159; a real driver may as well crash on others.
+pub const CUDA_BAD_HANDLE: u32 = 400;
+
+/// The launch of a kernel that the simulation has no equal of: `CUDA_ERROR_NOT_SUPPORTED`. A real driver launches it.
+pub const CUDA_KERNEL_WITHOUT_REFERENCE: u32 = 801;
+
+/// What `cuCtxPushCurrent` answers to null: `CUDA_ERROR_INVALID_VALUE`, measured on 580.159.
+pub const CUDA_PUSH_NULL: u32 = 1;
+
+/// `cuMemAllocHost` of no bytes succeeds (measured on 580.159); that it gives null is assumed.
+pub const CUDA_NO_HOST_BYTES_IS_NULL: bool = true;
+
+/// An input buffer, output buffer or resource that is none: `NV_ENC_ERR_INVALID_PARAM`.
+pub const NVENC_BAD_HANDLE: u32 = 8;
+
+/// A call that does not fit the state: a second lock, an unlock without a lock, a second initialisation:
+/// `NV_ENC_ERR_INVALID_CALL`.
+pub const NVENC_WRONG_STATE: u32 = 9;
+
+/// A picture whose buffers are locked or in use, or that does not fit the session: `NV_ENC_ERR_INVALID_PARAM`. That it
+/// fails is documented, how is not.
+pub const NVENC_PICTURE_REFUSED: u32 = 8;
+
+/// The registration of a resource whose pitch cannot be: `NV_ENC_ERR_INVALID_PARAM`.
+pub const NVENC_PITCH_REFUSED: u32 = 8;
+
+/// The registration of a resource that does not lie inside one allocation: `NV_ENC_ERR_RESOURCE_REGISTER_FAILED`.
+pub const NVENC_RANGE_REFUSED: u32 = 23;
+
+/// A second mapping of a resource: `NV_ENC_ERR_MAP_FAILED`.
+pub const NVENC_DOUBLE_MAP: u32 = 16;
 
 /// The quality and tuning that the presets of older NVENC clients stand for: default, HP, HQ, BD, low latency
 /// (default, HQ, HP), lossless (default, HP). NVIDIA's migration guide gives no single answer; these are its
@@ -14,6 +48,18 @@ pub const LEGACY_PRESETS: [(u8, u32); 9] =
 /// The bit rate in a preset's configuration. The driver's figure depends on nothing the client said before the
 /// query, and clients set their own.
 pub const PRESET_BIT_RATE: u32 = 2_000_000;
+
+/// `NvEncodeAPICreateInstance` fills the list of every client whose version word is not zero, whatever version it
+/// names (measured on 580.159); what does not fit is refused when a session is opened.
+pub const CREATE_INSTANCE_TAKES_ANY_VERSION: bool = true;
+
+/// The list has a function in its one reserved place too (a pointer was measured there on 580.159). What it does is
+/// unknown; here it answers `NV_ENC_ERR_UNIMPLEMENTED`.
+pub const RESERVED_FUNCTION: u32 = 22;
+
+/// `OpenEncodeSessionEx` on a card without encoder leaves no handle (measured on 580.159). A session refused for other
+/// reasons leaves one that has to be destroyed, as the documentation says of all.
+pub const UNSUPPORTED_DEVICE_LEAVES_HANDLE: bool = false;
 
 /// Asynchronous mode on Linux: `NV_ENC_ERR_UNSUPPORTED_PARAM`.
 pub const ASYNC_REFUSED: u32 = 12;
@@ -59,12 +105,43 @@ pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;
 /// says how the driver rounds.
 pub const EVEN_SIZES_ONLY: bool = true;
 
-/// What `cuvidMapVideoFrame` answers when as many frames are mapped as there are output surfaces: the code that clients
-/// report from the field (`CUDA_ERROR_MAP_FAILED`).
+/// What `cuvidMapVideoFrame` answers when as many frames are mapped as there are output surfaces:
+/// `CUDA_ERROR_MAP_FAILED`, measured on 580.159.
 pub const NVDEC_MAP_TOO_MANY: u32 = 205;
 
-/// What `cuvidReconfigureDecoder` answers to a size beyond the maximum: `CUDA_ERROR_INVALID_VALUE`.
+/// What `cuvidUnmapVideoFrame` answers to an address that is not mapped: `CUDA_ERROR_NOT_MAPPED`, measured on 580.159.
+pub const NVDEC_UNMAP_NOT_MAPPED: u32 = 211;
+
+/// What `cuvidReconfigureDecoder` answers to a size beyond the maximum: `CUDA_ERROR_INVALID_VALUE`, measured on 580.159.
 pub const NVDEC_RECONFIGURE_REFUSED: u32 = 1;
+
+/// `cuvidReconfigureDecoder` takes 0 decode surfaces (measured on 580.159); that the decoder then keeps those that it
+/// has is assumed.
+pub const NVDEC_RECONFIGURE_NONE_KEEPS: bool = true;
+
+/// What `cuvidCreateDecoder` answers to a codec, chroma format, depth or output format that the card does not have:
+/// `CUDA_ERROR_NOT_SUPPORTED`, measured on 580.159.
+pub const NVDEC_NOT_OFFERED: u32 = 801;
+
+/// What `cuvidCreateDecoder` answers to a size outside of the capabilities: `CUDA_ERROR_INVALID_VALUE`, measured on
+/// 580.159.
+pub const NVDEC_SIZE_REFUSED: u32 = 1;
+
+/// What `cuvidCreateDecoder` answers to an output format of another depth than the source's:
+/// `CUDA_ERROR_INVALID_VALUE`, measured on 580.159.
+pub const NVDEC_OUTPUT_DEPTH: u32 = 1;
+
+/// What `cuvidCreateDecoder` answers to a target without rows or columns: `CUDA_ERROR_OUT_OF_MEMORY`, measured on
+/// 580.159.
+pub const NVDEC_TARGET_EMPTY: u32 = 2;
+
+/// What `cuvidCreateDecoder` answers to a target that is too large: `CUDA_ERROR_INVALID_SOURCE`, measured on 580.159
+/// with 8192x8192 for H.264. That the codec's largest picture is the limit is assumed.
+pub const NVDEC_TARGET_TOO_LARGE: u32 = 300;
+
+/// What `cuvidCreateDecoder` answers to `enableHistogram` where the capabilities offer none (assumed):
+/// `CUDA_ERROR_NOT_SUPPORTED`.
+pub const NVDEC_HISTOGRAM_REFUSED: u32 = 801;
 
 /// Decoded pictures that wait for an engine before `cuvidDecodePicture` blocks (documented as the depth of the
 /// driver's queue; that the one being decoded does not count is assumed).
@@ -76,7 +153,7 @@ pub const NVDEC_PITCH: usize = 512;
 /// Y, U and V of what lies outside the target rectangle: black of limited range.
 pub const NVDEC_BLACK: [u16; 3] = [16, 128, 128];
 
-/// Most decode surfaces of a decoder, and most output surfaces: limits met in practice.
+/// Most decode surfaces of a decoder, and most output surfaces: measured on 580.159.
 pub const NVDEC_MAX_DECODE_SURFACES: u64 = 32;
 /// See [`NVDEC_MAX_DECODE_SURFACES`].
 pub const NVDEC_MAX_OUTPUT_SURFACES: u64 = 64;

@@ -210,6 +210,8 @@ fn memory_is_counted_and_pointers_are_known() {
         assert_eq!(cuda.cuMemFreeHost(host), 0);
         assert_eq!(cuda.cuMemFree_v2(address), 0);
         assert_eq!(cuda.cuMemFree_v2(0), 0);
+        assert_eq!(out(context, |out| cuda.cuMemAllocHost_v2(out, 0)), (0, null_mut()));
+        assert_eq!(cuda.cuMemFreeHost(null_mut()), 0);
         let address = cuda.alloc(8 << 20);
         assert_eq!(cuda.cuMemFreeAsync(address, null_mut()), 0);
         assert_eq!(cuda.cuCtxSynchronize(), 0);

@@ -71,6 +71,7 @@ provoke! {
         let stream = cuda.stream(0);
         let local = 0_u64;
         assert_eq!(cuda.cuCtxPushCurrent_v2(stream), 201);
+        assert_eq!(cuda.cuCtxPushCurrent_v2(null_mut()), 1);
         assert_eq!(cuda.cuStreamSynchronize(context), 400);
         assert_eq!(cuda.cuEventRecord((&raw const local).cast_mut().cast(), stream), 400);
         assert_eq!(cuda.cuModuleUnload(stream), 400);

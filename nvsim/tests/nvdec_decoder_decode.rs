@@ -278,16 +278,49 @@ fn the_loss_of_the_device_wakes_who_waits() {
                 assert_eq!(driver.ctx_push(context as *mut c_void), SUCCESS);
                 driver.map_frame(decoder as CUvideodecoder, 0)
             });
+            let mut lock = std::ptr::null_mut();
+            assert_eq!(driver.lock_create(&mut lock, context as *mut c_void), SUCCESS);
+            assert_eq!(driver.lock(lock, 0), SUCCESS);
+            let (shared, handle) = (&driver, lock as usize);
+            let locking = scope.spawn(move || shared.lock(handle as CUvideoctxlock, 0));
             std::thread::sleep(Duration::from_millis(50));
             let mut status = CUVIDGETDECODESTATUS::zeroed();
             assert_eq!(driver.status(decoder as CUvideodecoder, 0, &mut status), DEVICE_LOST);
             assert_eq!(waiting.join().unwrap(), Err(DEVICE_LOST));
+            assert_eq!(locking.join().unwrap(), DEVICE_LOST);
+            assert_eq!(driver.unlock(lock, 0), SUCCESS);
+            assert_eq!(driver.lock_destroy(lock), SUCCESS);
         });
         // Does not wait an hour either.
         assert_eq!(driver.destroy(decoder as CUvideodecoder), SUCCESS);
         assert_eq!(driver.ctx_destroy(context as *mut c_void), SUCCESS);
     })
     .clean();
+}
+
+#[test]
+fn the_end_of_a_decoder_wakes_who_waits() {
+    let settings = "canned.decode=true;time.enabled=true;time.decode_ns_per_frame=3600000000000";
+    let environment = [("NVSIM_SET", settings)];
+    scenario("the_end_of_a_decoder_wakes_who_waits", &environment, || {
+        let (driver, context) = Driver::with_context();
+        let decoder = driver.decoder(&info(codec::H264, 320, 192)) as usize;
+        assert_eq!(driver.decode_data(decoder as CUvideodecoder, 0, &[0; 100]), SUCCESS);
+        assert_eq!(driver.decode_data(decoder as CUvideodecoder, 1, &[0; 100]), SUCCESS);
+        let context = context as usize;
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                assert_eq!(driver.ctx_push(context as *mut c_void), SUCCESS);
+                // The second picture: it is dropped with the queue.
+                driver.map_frame(decoder as CUvideodecoder, 1)
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            assert_eq!(driver.destroy(decoder as CUvideodecoder), SUCCESS);
+            assert_eq!(waiting.join().unwrap(), Err(INVALID_HANDLE));
+        });
+        assert_eq!(driver.ctx_destroy(context as *mut c_void), SUCCESS);
+    })
+    .ok();
 }
 
 #[test]

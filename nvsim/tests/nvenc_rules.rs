@@ -335,10 +335,15 @@ fn an_older_driver_refuses_a_newer_client() {
         let mut driver = Driver::new(Api::V12_1);
         assert_eq!(
             driver.create_instance(Api::V12_2.struct_word(Struct::FunctionList)),
-            NvStatus::INVALID_VERSION
+            NvStatus::SUCCESS,
+            "the list is filled for anybody"
         );
+        driver.api = Api::V12_2;
+        assert_eq!(driver.open().1, NvStatus::INVALID_VERSION);
+        assert_eq!(driver.create_instance(0), NvStatus::INVALID_VERSION, "but for those who say nothing");
     });
-    outcome.breach(rules::API_VERSION.name);
+    let names = outcome.ok().violations();
+    assert_eq!(names.iter().filter(|name| *name == rules::API_VERSION.name).count(), 3, "{names:?}");
 }
 
 #[test]

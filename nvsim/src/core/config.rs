@@ -103,6 +103,9 @@ pub struct Device {
     /// Multiprocessors.
     #[serde(default = "default_multiprocessors")]
     pub multiprocessors: i32,
+    /// Copy engines: copies that can run beside kernels at once.
+    #[serde(default = "default_copy_engines")]
+    pub copy_engines: i32,
     /// Encode engines; 0 is a card that cannot encode.
     #[serde(default)]
     pub nvenc_engines: usize,
@@ -119,6 +122,10 @@ pub struct Device {
 
 fn default_multiprocessors() -> i32 {
     64
+}
+
+fn default_copy_engines() -> i32 {
+    2
 }
 
 /// Capabilities of the encode engines for one codec. Keys of `caps` are the names of `NV_ENC_CAPS` without
@@ -148,6 +155,12 @@ pub struct DecoderCaps {
     /// `nMaxMBCount`; computed from the largest size when 0.
     #[serde(default)]
     pub max_macroblocks: u32,
+    /// Engines that decode this codec; 0: all of the card's.
+    #[serde(default)]
+    pub engines: usize,
+    /// Luma histograms of decoded pictures are offered.
+    #[serde(default)]
+    pub histogram: bool,
 }
 
 /// How long things take. Off, everything runs as fast as it can.

@@ -2,8 +2,8 @@
 //! picture.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,7 @@ pub(super) fn next(function: &'static str) -> Effect {
     let effect = decide(function, number, &super::config().fault);
     if effect == Effect::DeviceLost {
         LOST.store(true, Ordering::SeqCst);
+        wake_all();
     }
     if effect != Effect::None {
         let mut fired = FIRED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -102,6 +103,31 @@ fn decide(function: &str, number: u64, script: &[FaultConfig]) -> Effect {
     } else {
         Effect::None
     }
+}
+
+/// Something that threads wait on, and whose waits the loss of the device ends.
+pub trait Waiting: Send + Sync {
+    /// Wakes all who wait. Has to take the lock that they check [`device_lost`] under, or one that is about to wait
+    /// misses it. No call of the client's holds such a lock when this is called.
+    fn wake(&self);
+}
+
+static WAITING: Mutex<Vec<Weak<dyn Waiting>>> = Mutex::new(Vec::new());
+
+/// Has `waiting` woken when the device is lost. To be called before the first wait.
+pub fn wake_on_loss(waiting: Weak<dyn Waiting>) {
+    let mut list = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those that are gone are thrown out when the list would have to grow.
+    if list.len() == list.capacity() {
+        list.retain(|waiting| waiting.strong_count() > 0);
+    }
+    list.push(waiting);
+}
+
+fn wake_all() {
+    let list: Vec<_> =
+        WAITING.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    list.iter().for_each(|waiting| waiting.wake());
 }
 
 /// True once a fault has taken the device away.

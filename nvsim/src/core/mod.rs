@@ -5,9 +5,11 @@ pub mod call;
 pub mod clock;
 pub mod config;
 pub mod fault;
+pub mod guard;
 pub mod report;
 pub mod rules;
 
 pub use call::{Call, Status, enter};
 pub use config::config;
+pub use guard::guarded;
 pub use rules::Rule;

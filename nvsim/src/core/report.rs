@@ -47,8 +47,8 @@ extern "C" fn at_exit() {
     let _ = std::panic::catch_unwind(write);
 }
 
-/// Notes that the simulation itself failed inside `function`: a run with such an entry proves nothing.
-pub(super) fn internal_error(function: &'static str) {
+/// Notes that the simulation itself failed inside `function` (an exported one, or a worker's name): a run with such an entry proves nothing.
+pub fn internal_error(function: &'static str) {
     INTERNAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(function);
 }
 

@@ -6,6 +6,7 @@ use super::abi::{CuResult, DevicePtr, Done, Handle, put, put_optional};
 use super::memory::{self, Block, PITCH, Place, Use};
 use super::{context, rules, stream, stream_calls};
 use crate::core::Call;
+use crate::policy;
 
 /// Largest width of a pitched allocation.
 const WIDEST: usize = i32::MAX as usize;
@@ -163,6 +164,10 @@ pub(super) unsafe fn host_alloc(call: &Call, out: *mut *mut c_void, bytes: usize
     let context = context::current(call)?;
     if out.is_null() || flags & !HOST_ALLOC_FLAGS != 0 {
         return Err(CuResult::ERROR_INVALID_VALUE);
+    }
+    if bytes == 0 && policy::CUDA_NO_HOST_BYTES_IS_NULL {
+        // SAFETY: not null; the client promises the rest.
+        return unsafe { put(out, std::ptr::null_mut()) };
     }
     let block = context::allocate(&context, bytes as u64, Use::Host, flags)?;
     // SAFETY: not null; the client promises the rest.

@@ -8,6 +8,7 @@ use super::memory::{self, Block, PITCH, Use};
 use super::{context, device, rules, stream};
 use crate::core::Call;
 use crate::core::report::Leak;
+use crate::policy;
 
 /// One array.
 pub(super) struct Array {
@@ -81,7 +82,7 @@ fn refuse(call: &Call, array: Handle, missing: Missing) -> CuResult {
         }
         Missing::Foreign => call.breach(&rules::FOREIGN_HANDLE, format!("{array:?} is not an array")),
     }
-    CuResult::ERROR_INVALID_HANDLE
+    CuResult(policy::CUDA_BAD_HANDLE)
 }
 
 pub(super) fn find(call: &Call, array: Handle) -> Result<Arc<Array>, CuResult> {

@@ -11,6 +11,7 @@ use super::handles::{Kind, Missing, Table, handle, value};
 use super::stream::{self, Role, Stream};
 use super::{device, leaks, memory, rules};
 use crate::core::{Call, clock, config};
+use crate::policy;
 
 /// A context by number, for the other libraries. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -247,6 +248,10 @@ fn push_id(id: u64) {
 
 pub(super) fn push(call: &Call, ctx: Handle) -> Done {
     device::initialized(call)?;
+    if ctx.is_null() {
+        call.breach(&rules::FOREIGN_HANDLE, "a null context is pushed");
+        return Err(CuResult(policy::CUDA_PUSH_NULL));
+    }
     let context = find(call, ctx)?;
     push_id(context.id);
     Ok(())

@@ -270,7 +270,7 @@ fn attribute_of(attribute: i32, index: usize) -> Result<i32, CuResult> {
         37 => 384,
         38 => 64 << 20,
         39 => 1536,
-        40 => 2,
+        40 => device.copy_engines,
         41 => 1,
         // Domain, texture pitch alignment.
         50 => 0,

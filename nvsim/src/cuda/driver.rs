@@ -7,6 +7,7 @@ use super::context::{self, CONTEXTS};
 use super::handles::value;
 use super::memory::{self, Place, Use};
 use super::stream::{self, STREAMS};
+use crate::policy;
 
 pub use super::context::ContextId;
 
@@ -90,7 +91,7 @@ fn find(handle: *mut c_void) -> Result<std::sync::Arc<stream::Stream>, CuResult>
         let context = context::current_quiet().ok_or(CuResult::ERROR_INVALID_CONTEXT)?;
         return Ok(stream::special(handle, &context));
     }
-    STREAMS.get(value(handle)).map_err(|_| CuResult::ERROR_INVALID_HANDLE)
+    STREAMS.get(value(handle)).map_err(|_| CuResult(policy::CUDA_BAD_HANDLE))
 }
 
 #[cfg(test)]

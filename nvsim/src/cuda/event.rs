@@ -9,6 +9,7 @@ use super::stream::Ticket;
 use super::{context, device, rules, stream_calls};
 use crate::core::Call;
 use crate::core::report::Leak;
+use crate::policy;
 
 /// One event.
 pub(super) struct Event {
@@ -58,7 +59,7 @@ fn refuse(call: &Call, event: Handle, missing: Missing) -> CuResult {
         }
         Missing::Foreign => call.breach(&rules::FOREIGN_HANDLE, format!("{event:?} is not an event")),
     }
-    CuResult::ERROR_INVALID_HANDLE
+    CuResult(policy::CUDA_BAD_HANDLE)
 }
 
 pub(super) unsafe fn create(call: &Call, out: *mut Handle, flags: u32) -> Done {

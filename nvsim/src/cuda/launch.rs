@@ -11,6 +11,7 @@ use super::memory::{self, Block, Place};
 use super::module::{self, Function};
 use super::{engines, rules, stream_calls};
 use crate::core::{Call, config};
+use crate::policy;
 
 const MOST_THREADS: u64 = 1024;
 const LARGEST_BLOCK: [u32; 3] = [1024, 1024, 64];
@@ -200,7 +201,7 @@ pub(super) unsafe fn launch(
         kernels::find(&function.entry.name).and_then(|kernel| Some((kernel, layout(&function, kernel)?)));
     let Some((kernel, layout)) = known else {
         UNKNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(function.entry.name.clone());
-        return Err(CuResult::ERROR_NOT_SUPPORTED);
+        return Err(CuResult(policy::CUDA_KERNEL_WITHOUT_REFERENCE));
     };
     let parameters = if extra.is_null() {
         // SAFETY: the client's promise is passed on.

@@ -7,6 +7,7 @@ use super::abi::{CuResult, Done, Handle, put, put_optional};
 use super::handles::{Kind, Missing, Table, handle, value};
 use super::{context, ptx, rules};
 use crate::core::Call;
+use crate::policy;
 
 static LINKS: Table<Mutex<Vec<u8>>> = Table::new(Kind::Link);
 
@@ -25,7 +26,7 @@ fn find(
             Missing::Dead => call.breach(&rules::DEAD_HANDLE, format!("linker {state:?} was destroyed")),
             Missing::Foreign => call.breach(&rules::FOREIGN_HANDLE, format!("{state:?} is not a linker")),
         }
-        CuResult::ERROR_INVALID_HANDLE
+        CuResult(policy::CUDA_BAD_HANDLE)
     })
 }
 

@@ -10,6 +10,7 @@ use super::ptx::{self, Entry, Image};
 use super::{context, device, rules};
 use crate::core::Call;
 use crate::core::report::Leak;
+use crate::policy;
 
 /// One loaded module.
 struct Module {
@@ -93,7 +94,7 @@ fn refuse(call: &Call, module: Handle, missing: Missing) -> CuResult {
         }
         Missing::Foreign => call.breach(&rules::FOREIGN_HANDLE, format!("{module:?} is not a module")),
     }
-    CuResult::ERROR_INVALID_HANDLE
+    CuResult(policy::CUDA_BAD_HANDLE)
 }
 
 fn find(call: &Call, module: Handle) -> Result<Arc<Module>, CuResult> {
@@ -173,7 +174,7 @@ pub(super) fn function(call: &Call, function: Handle) -> Result<Arc<Function>, C
                 call.breach(&rules::FOREIGN_HANDLE, format!("{function:?} is not a function"))
             }
         }
-        CuResult::ERROR_INVALID_HANDLE
+        CuResult(policy::CUDA_BAD_HANDLE)
     })
 }
 

@@ -1,13 +1,13 @@
 //! Streams: queues of work with a thread each, tickets to wait for, and the order of the default stream.
 
 use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::abi::{CuResult, Handle, STREAM_LEGACY, STREAM_PER_THREAD};
 use super::context::Context;
 use super::handles::{Kind, Table};
 use crate::core::call::thread_id;
+use crate::core::guarded;
 
 /// How a stream stands to the default stream of its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,9 +156,9 @@ impl Stream {
                 let number = state.issued;
                 state.writes.extend(writes.iter().map(|&(address, length)| (number, address, length)));
                 drop(state);
-                let outcome = catch_unwind(AssertUnwindSafe(work));
+                let outcome = guarded("stream", work);
                 self.finish(number);
-                return outcome.map_err(|_| CuResult::ERROR_UNKNOWN);
+                return outcome.ok_or(CuResult::ERROR_UNKNOWN);
             }
         }
         self.issue(after, writes, work)?.wait();
@@ -197,8 +197,8 @@ impl Stream {
             for ticket in job.after {
                 ticket.wait();
             }
-            // A panic was printed by the hook; the stream goes on, or everybody would wait for ever.
-            let _ = catch_unwind(AssertUnwindSafe(job.work));
+            // After a panic the stream goes on, or everybody would wait for ever.
+            guarded("stream", job.work);
             self.finish(job.number);
         }
     }

@@ -9,6 +9,7 @@ use super::handles::{Missing, handle, value};
 use super::stream::{self, Role, STREAMS, Stream};
 use super::{device, event, rules};
 use crate::core::Call;
+use crate::policy;
 
 /// `CU_STREAM_NON_BLOCKING`.
 const NON_BLOCKING: u32 = 1;
@@ -20,7 +21,7 @@ fn refuse(call: &Call, stream: Handle, missing: Missing) -> CuResult {
         }
         Missing::Foreign => call.breach(&rules::FOREIGN_HANDLE, format!("{stream:?} is not a stream")),
     }
-    CuResult::ERROR_INVALID_HANDLE
+    CuResult(policy::CUDA_BAD_HANDLE)
 }
 
 /// The stream of a handle, whatever context is current. A default stream needs one.

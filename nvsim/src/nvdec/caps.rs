@@ -7,6 +7,7 @@ use crate::core::config::DecoderCaps;
 use crate::core::{Call, config};
 use crate::cuda::abi::CuResult;
 use crate::cuda::driver;
+use crate::policy;
 
 /// Bins of the luma histogram, each a counter of 32 bits.
 pub(super) const HISTOGRAM_BINS: usize = 256;
@@ -49,14 +50,25 @@ pub(super) fn row(device: usize, codec: u32, chroma: u32, depth: u32) -> Option<
     (device.nvdec_engines > 0).then(|| device.nvdec.iter().find(covers)).flatten()
 }
 
-/// Bit mask of the output formats: 8 bits always, 16 bits for sources of more than 8.
-pub(super) fn output_mask(chroma: u32, depth: u32) -> u16 {
-    let (low, high) = match chroma {
-        chroma_format::YUV444 => (surface_format::YUV444, surface_format::YUV444_16BIT),
-        chroma_format::YUV422 => (surface_format::NV16, surface_format::P216),
-        _ => (surface_format::NV12, surface_format::P016),
-    };
-    1 << low | if depth > 8 { 1 << high } else { 0 }
+/// Bit mask of the output formats. JPEG is always made NV12; 4:4:4 keeps its depth; 4:2:0 of more than 8 bits can have
+/// either. (4:2:2 is taken to be as 4:2:0: the card asked has none.)
+pub(super) fn output_mask(codec: u32, chroma: u32, depth: u32) -> u16 {
+    let deep = depth > 8;
+    match chroma {
+        _ if codec == codec::JPEG => 1 << surface_format::NV12,
+        chroma_format::YUV444 if deep => 1 << surface_format::YUV444_16BIT,
+        chroma_format::YUV444 => 1 << surface_format::YUV444,
+        chroma_format::YUV422 => 1 << surface_format::NV16 | u16::from(deep) << surface_format::P216,
+        _ => 1 << surface_format::NV12 | u16::from(deep) << surface_format::P016,
+    }
+}
+
+/// The code that refuses an output format which [`output_mask`] does not offer: one of the wrong depth is an invalid
+/// value, any other is not supported.
+pub(super) fn output_refusal(codec: u32, chroma: u32, format: u32) -> CuResult {
+    let of_depth = |depth| output_mask(codec, chroma, depth);
+    let known = (of_depth(8) | of_depth(16)).checked_shr(format).is_some_and(|mask| mask & 1 != 0);
+    CuResult(if known { policy::NVDEC_OUTPUT_DEPTH } else { policy::NVDEC_NOT_OFFERED })
 }
 
 /// Largest number of macroblocks of a row.
@@ -87,17 +99,22 @@ pub(super) fn get(call: &Call, caps: &mut CUVIDDECODECAPS) -> Result<(), CuResul
     caps.nCounterBitDepth = 0;
     caps.nMaxHistogramBins = 0;
     let Some(row) = row(device, caps.eCodecType, caps.eChromaFormat, depth) else { return Ok(()) };
-    let engines = config().device.get(device).map_or(0, |device| device.nvdec_engines);
+    let engines = match row.engines {
+        0 => config().device.get(device).map_or(0, |device| device.nvdec_engines),
+        engines => engines,
+    };
     caps.bIsSupported = 1;
     caps.nNumNVDECs = engines.min(255) as u8;
-    caps.nOutputFormatMask = output_mask(caps.eChromaFormat, depth);
+    caps.nOutputFormatMask = output_mask(caps.eCodecType, caps.eChromaFormat, depth);
     caps.nMaxWidth = row.max[0];
     caps.nMaxHeight = row.max[1];
     caps.nMaxMBCount = max_macroblocks(row);
     caps.nMinWidth = row.min[0].min(u32::from(u16::MAX)) as u16;
     caps.nMinHeight = row.min[1].min(u32::from(u16::MAX)) as u16;
-    caps.bIsHistogramSupported = 1;
-    caps.nCounterBitDepth = 32;
-    caps.nMaxHistogramBins = HISTOGRAM_BINS as u16;
+    if row.histogram {
+        caps.bIsHistogramSupported = 1;
+        caps.nCounterBitDepth = 32;
+        caps.nMaxHistogramBins = HISTOGRAM_BINS as u16;
+    }
     Ok(())
 }

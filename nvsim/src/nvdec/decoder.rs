@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::abi::{CUVIDDECODECREATEINFO, CUVIDPICPARAMS, ShortRect, codec, decode_status, deinterlace};
-use super::lock::{self, Held, LOSS_POLL};
+use super::lock::{self, Held};
 use super::post::{Geometry, Layout, Rect};
 use super::surface::{Output, Slot, decode_surface_bytes};
 use super::table::{Missing, Table};
@@ -32,6 +32,8 @@ pub(super) struct Decoder {
     pub(super) output_format: u32,
     pub(super) deinterlace: u32,
     pub(super) max: (u32, u32),
+    /// The codec's largest picture.
+    pub(super) largest: (u32, u32),
     pub(super) max_outputs: usize,
     pub(super) histogram: bool,
     /// Handle of the client's context lock, or 0.
@@ -111,6 +113,13 @@ pub(super) fn find_current(call: &Call, handle: *mut c_void) -> Result<Arc<Decod
     Ok(decoder)
 }
 
+impl fault::Waiting for Decoder {
+    fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+}
+
 impl Decoder {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -121,7 +130,8 @@ impl Decoder {
         self.state.try_lock().ok()
     }
 
-    /// Waits until `done` holds. A lost device ends the wait.
+    /// Waits until `done` holds. The loss of the device ends the wait, and so does the end of the decoder, whose pictures
+    /// are dropped.
     pub(super) fn wait_until<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
@@ -132,11 +142,13 @@ impl Decoder {
             if fault::device_lost() {
                 return Err(CuResult::DEVICE_LOST);
             }
+            if state.closing {
+                return Err(CuResult::ERROR_INVALID_HANDLE);
+            }
             if done(&state) {
                 return Ok(state);
             }
-            let waited = self.changed.wait_timeout(state, LOSS_POLL);
-            state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
 
@@ -154,9 +166,22 @@ impl Decoder {
     }
 }
 
-/// Checks sizes and rectangles, which making and reconfiguring a decoder have in common.
+/// The part of a rectangle that lies inside the picture; all of the picture when there is none.
+fn clipped(rect: ShortRect, (width, height): (u32, u32)) -> Rect {
+    let clip = |from: i16, to: i16, size: u32| {
+        let (from, to) = (u32::try_from(from).unwrap_or(0), u32::try_from(to).unwrap_or(0).min(size));
+        if from < to { (from, to) } else { (0, size) }
+    };
+    let (left, right) = clip(rect.left, rect.right, width);
+    let (top, bottom) = clip(rect.top, rect.bottom, height);
+    Rect { left, top, right, bottom }
+}
+
+/// Checks sizes and rectangles, which making and reconfiguring a decoder have in common. `largest` is the largest
+/// picture of the codec, and the largest target.
 pub(super) fn geometry(
     call: &Call,
+    largest: (u32, u32),
     size: (u32, u32),
     display: ShortRect,
     target_size: (u32, u32),
@@ -164,7 +189,7 @@ pub(super) fn geometry(
 ) -> Result<Geometry, CuResult> {
     let inside = |name: &str, rect: ShortRect, (width, height): (u32, u32)| {
         if rect == ShortRect::default() {
-            return Ok(Rect { left: 0, top: 0, right: width, bottom: height });
+            return Some(Rect { left: 0, top: 0, right: width, bottom: height });
         }
         let edge = |value: i16| u32::try_from(value).ok();
         let rect_in = |rect: ShortRect| {
@@ -177,18 +202,28 @@ pub(super) fn geometry(
             (rect.left < rect.right && rect.top < rect.bottom && rect.right <= width && rect.bottom <= height)
                 .then_some(rect)
         };
-        rect_in(rect).ok_or_else(|| {
+        let found = rect_in(rect);
+        if found.is_none() {
             call.breach(&rules::RECTANGLE, format!("{name} {rect:?} in {width}x{height}"));
-            CuResult::ERROR_INVALID_VALUE
-        })
+        }
+        found
     };
     let (width, height) = target_size;
-    if width == 0 || height == 0 || width % 2 != 0 || height % 2 != 0 || width > 32768 || height > 32768 {
+    if width == 0 || height == 0 {
         call.breach(&rules::TARGET_SIZE, format!("{width}x{height}"));
-        return Err(CuResult::ERROR_INVALID_VALUE);
+        return Err(CuResult(policy::NVDEC_TARGET_EMPTY));
     }
-    let source = inside("display_area", display, size)?;
-    let target = inside("target_rect", target, target_size)?;
+    if width > largest.0 || height > largest.1 {
+        call.breach(&rules::TARGET_TOO_LARGE, format!("{width}x{height}, largest {largest:?}"));
+        return Err(CuResult(policy::NVDEC_TARGET_TOO_LARGE));
+    }
+    if width % 2 != 0 || height % 2 != 0 {
+        // The driver takes it.
+        call.breach(&rules::TARGET_SIZE, format!("{width}x{height}"));
+    }
+    // The driver takes a display area that leaves the picture.
+    let source = inside("display_area", display, size).unwrap_or_else(|| clipped(display, size));
+    let target = inside("target_rect", target, target_size).ok_or(CuResult::ERROR_INVALID_VALUE)?;
     Ok(Geometry { source, target, width, height })
 }
 
@@ -220,40 +255,51 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         );
     }
     if !(1..=policy::NVDEC_MAX_OUTPUT_SURFACES).contains(&info.ulNumOutputSurfaces) {
-        return refuse(
-            &rules::OUTPUT_SURFACES,
-            format!("ulNumOutputSurfaces {}", info.ulNumOutputSurfaces),
-            invalid,
-        );
+        call.breach(&rules::OUTPUT_SURFACES, format!("ulNumOutputSurfaces {}", info.ulNumOutputSurfaces));
+        // The driver takes none, and then there is nothing to map from.
+        if info.ulNumOutputSurfaces != 0 {
+            return Err(invalid);
+        }
     }
     if info.DeinterlaceMode > deinterlace::ADAPTIVE {
-        return refuse(&rules::DEINTERLACE, format!("DeinterlaceMode {}", info.DeinterlaceMode), invalid);
+        // The driver takes it.
+        call.breach(&rules::DEINTERLACE, format!("DeinterlaceMode {}", info.DeinterlaceMode));
     }
     let below = |max: u64, size: u64| max != 0 && max < size;
     if below(info.ulMaxWidth, info.ulWidth) || below(info.ulMaxHeight, info.ulHeight) {
+        // The driver takes it; the size is the maximum then.
         let detail = format!("maximum {}x{}, size {size:?}", info.ulMaxWidth, info.ulMaxHeight);
-        return refuse(&rules::MAX_SIZE, detail, invalid);
+        call.breach(&rules::MAX_SIZE, detail);
     }
     let row = caps::row(device, info.CodecType, info.ChromaFormat, depth);
     let (Some(row), Some((codec, _))) = (row, caps::codec_of(info.CodecType)) else {
         let detail = format!("codec {}, chroma format {}, {depth} bits", info.CodecType, info.ChromaFormat);
-        return refuse(&rules::BEYOND_CAPS, detail, CuResult::ERROR_NOT_SUPPORTED);
+        // A number that is no codec at all is an invalid value.
+        let known = caps::codec_of(info.CodecType).is_some();
+        let code = if known { CuResult(policy::NVDEC_NOT_OFFERED) } else { invalid };
+        return refuse(&rules::BEYOND_CAPS, detail, code);
     };
     let blocks = u64::from(max.0 / 16) * u64::from(max.1 / 16);
     let fits = size.0 >= row.min[0] && size.1 >= row.min[1] && max.0 <= row.max[0] && max.1 <= row.max[1];
     if !fits || blocks > u64::from(caps::max_macroblocks(row)) {
         let detail = format!("{size:?} (maximum {max:?}); allowed {:?} to {:?}", row.min, row.max);
-        return refuse(&rules::BEYOND_CAPS, detail, CuResult::ERROR_NOT_SUPPORTED);
+        return refuse(&rules::BEYOND_CAPS, detail, CuResult(policy::NVDEC_SIZE_REFUSED));
     }
-    if info.OutputFormat > 15 || caps::output_mask(info.ChromaFormat, depth) >> info.OutputFormat & 1 == 0 {
+    let mask = caps::output_mask(info.CodecType, info.ChromaFormat, depth);
+    if mask.checked_shr(info.OutputFormat).is_none_or(|mask| mask & 1 == 0) {
+        let code = caps::output_refusal(info.CodecType, info.ChromaFormat, info.OutputFormat);
+        return refuse(&rules::OUTPUT_FORMAT, format!("{}", info.OutputFormat), code);
+    }
+    if info.enableHistogram != 0 && !row.histogram {
         return refuse(
-            &rules::OUTPUT_FORMAT,
-            format!("{}", info.OutputFormat),
-            CuResult::ERROR_NOT_SUPPORTED,
+            &rules::HISTOGRAM,
+            format!("codec {}", info.CodecType),
+            CuResult(policy::NVDEC_HISTOGRAM_REFUSED),
         );
     }
+    let largest = (row.max[0], row.max[1]);
     let target = (narrow(info.ulTargetWidth), narrow(info.ulTargetHeight));
-    let geometry = geometry(call, size, info.display_area, target, info.target_rect)?;
+    let geometry = geometry(call, largest, size, info.display_area, target, info.target_rect)?;
     if !info.vidLock.is_null() {
         lock::find(call, info.vidLock)?;
     }
@@ -278,6 +324,7 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         output_format: info.OutputFormat,
         deinterlace: info.DeinterlaceMode,
         max,
+        largest,
         max_outputs: info.ulNumOutputSurfaces as usize,
         histogram: info.enableHistogram != 0,
         lock: info.vidLock as usize,
@@ -295,6 +342,8 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         changed: Condvar::new(),
         worker: Mutex::new(None),
     });
+    let waiting: Weak<Decoder> = Arc::downgrade(&decoder);
+    fault::wake_on_loss(waiting);
     match worker::start(decoder.clone()) {
         Ok(worker) => *decoder.worker.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(worker),
         Err(error) => {
@@ -428,8 +477,7 @@ pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) ->
         let mapped = state.slots[index].mapped;
         call.breach(&rules::DECODE_INTO_MAPPED, format!("surface {index} is mapped {mapped} times"));
     }
-    let mut state =
-        decoder.wait_until(state, |state| state.queue.len() < policy::NVDEC_QUEUE || state.closing)?;
+    let mut state = decoder.wait_until(state, |state| state.queue.len() < policy::NVDEC_QUEUE)?;
     // A reconfiguration meanwhile may have left fewer surfaces.
     let Some(slot) = state.slots.get_mut(index) else { return Err(invalid) };
     if slot.used && !slot.was_mapped && params.second_field == 0 {

@@ -2,8 +2,7 @@
 //! context does not mix.
 
 use std::ffi::c_void;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 
 use super::rules;
 use super::table::Table;
@@ -28,8 +27,12 @@ struct Holder {
 
 pub(super) static LOCKS: Table<ContextLock> = Table::new(0x6c6b_0000_0000);
 
-/// Waits look this often whether the device was lost: there is nobody to wake them then.
-pub(super) const LOSS_POLL: Duration = Duration::from_millis(10);
+impl fault::Waiting for ContextLock {
+    fn wake(&self) {
+        drop(self.holder());
+        self.changed.notify_all();
+    }
+}
 
 impl ContextLock {
     fn holder(&self) -> MutexGuard<'_, Holder> {
@@ -44,11 +47,7 @@ impl ContextLock {
             if fault::device_lost() {
                 return Err(CuResult::DEVICE_LOST);
             }
-            holder = self
-                .changed
-                .wait_timeout(holder, LOSS_POLL)
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .0;
+            holder = self.changed.wait(holder).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         holder.thread = me;
         holder.depth += 1;
@@ -99,7 +98,10 @@ pub(super) fn create(call: &Call, context: *mut c_void) -> Result<*mut c_void, C
         call.breach(&rules::LOCK_CONTEXT, format!("{context:?} is no living context"));
         return Err(CuResult::ERROR_INVALID_CONTEXT);
     }
-    Ok(LOCKS.insert(Arc::default()))
+    let lock: Arc<ContextLock> = Arc::default();
+    let waiting: Weak<ContextLock> = Arc::downgrade(&lock);
+    fault::wake_on_loss(waiting);
+    Ok(LOCKS.insert(lock))
 }
 
 pub(super) fn destroy(call: &Call, handle: *mut c_void) -> Result<(), CuResult> {

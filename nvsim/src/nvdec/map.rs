@@ -53,10 +53,12 @@ pub(super) fn map(
     };
     let mut state =
         decoder.wait_until(state, |state| state.slots.get(place).is_none_or(|slot| slot.pending == 0))?;
-    let Some(slot) = state.slots.get(place).filter(|slot| slot.used) else {
+    // A reconfiguration meanwhile may have left fewer surfaces.
+    let Some(slot) = state.slots.get(place) else { return Err(invalid) };
+    if !slot.used {
+        // The driver maps whatever lies there.
         call.breach(&rules::MAP_NEVER_DECODED, format!("nothing was decoded into surface {place}"));
-        return Err(invalid);
-    };
+    }
     let picture = slot.picture.clone();
     let layout = decoder.layout(&state.geometry);
     let geometry = state.geometry;
@@ -148,7 +150,7 @@ pub(super) fn unmap(call: &Call, decoder: &Decoder, address: u64) -> Result<(), 
     let mut state = decoder.state();
     let Some((order, stream, layout)) = release(&mut state, address) else {
         call.breach(&rules::UNMAP_NOT_MAPPED, format!("{address:#x} is not a mapped frame"));
-        return Err(CuResult::ERROR_INVALID_VALUE);
+        return Err(CuResult(policy::NVDEC_UNMAP_NOT_MAPPED));
     };
     // A frame of the time before a reconfiguration: its memory has served.
     let current = decoder.layout(&state.geometry);

@@ -24,10 +24,14 @@ pub(super) fn reconfigure(
     }
     if !(1..=policy::NVDEC_MAX_DECODE_SURFACES).contains(&u64::from(info.ulNumDecodeSurfaces)) {
         call.breach(&rules::DECODE_SURFACES, format!("ulNumDecodeSurfaces {}", info.ulNumDecodeSurfaces));
-        return Err(CuResult::ERROR_INVALID_VALUE);
+        // The driver takes none.
+        if info.ulNumDecodeSurfaces != 0 {
+            return Err(CuResult::ERROR_INVALID_VALUE);
+        }
     }
     let target = (info.ulTargetWidth, info.ulTargetHeight);
-    let geometry = decoder::geometry(call, size, info.display_area, target, info.target_rect)?;
+    let geometry =
+        decoder::geometry(call, decoder.largest, size, info.display_area, target, info.target_rect)?;
     let layout = decoder.layout(&geometry);
     // Pictures of the old size are decoded into the old surfaces first.
     let mut state = decoder.wait_until(decoder.state(), |state| state.queue.is_empty() && !state.busy)?;
@@ -35,7 +39,10 @@ pub(super) fn reconfigure(
     if mapped > 0 {
         call.breach(&rules::RECONFIGURE_MAPPED, format!("{mapped} frames are mapped"));
     }
-    let surfaces = info.ulNumDecodeSurfaces as usize;
+    let surfaces = match info.ulNumDecodeSurfaces {
+        0 if policy::NVDEC_RECONFIGURE_NONE_KEEPS => state.slots.len(),
+        surfaces => surfaces as usize,
+    };
     let mut memory = None;
     if surfaces != state.slots.len() {
         let (width, height) = decoder.max;

@@ -22,6 +22,8 @@ rules! {
     OUTPUT_FORMAT "D-9c" "output-format" false "The output format is one of the mask that cuvidGetDecoderCaps answers.";
     DEINTERLACE "D-9d" "deinterlace-mode" false "The deinterlace mode is Weave, Bob or Adaptive.";
     TARGET_SIZE "D-9e" "target-size" false "The target size is even and not zero.";
+    TARGET_TOO_LARGE "D-9l" "target-too-large" true "The target is no larger than the largest picture of the codec.";
+    HISTOGRAM "D-9m" "histogram-not-offered" false "A histogram is asked for only where cuvidGetDecoderCaps offers one.";
     RECTANGLE "D-9f" "rectangle-outside" false "The display area lies inside the coded picture and the target rectangle inside the target.";
     MAX_SIZE "D-9g" "max-size-below-size" false "The maximal size is zero or no smaller than the coded size.";
     DEAD_DECODER "D-9h" "decoder-used-after-destroy" false "A destroyed decoder is not used again.";

@@ -1,17 +1,15 @@
 //! The engine side of a decoder: a thread that takes pictures from its queue, decodes them in software (or shows a
 //! test pattern) and is done when the model of time says so.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::abi::decode_status;
 use super::decoder::{Decoder, FIGURES, Figures};
-use super::lock::LOSS_POLL;
 use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder, plane_size};
 use crate::core::clock::{self, EngineBank};
-use crate::core::{config, fault};
+use crate::core::{config, fault, guarded};
 use crate::cuda::abi::CuResult;
 
 /// A picture on its way.
@@ -71,9 +69,9 @@ fn serve(decoder: &Decoder) {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             bank.book(job.submitted.max(previous), work(size, f64::from(random) / f64::from(u32::MAX)))
         });
-        // A panic was printed by the hook; the surface must not stay in progress for ever.
-        let (picture, damaged) =
-            catch_unwind(AssertUnwindSafe(|| source.decode(&job, size))).unwrap_or((None, true));
+        // After a panic the surface must not stay in progress for ever.
+        let decoded = guarded("software decoder", || source.decode(&job, size));
+        let (picture, damaged) = decoded.unwrap_or((None, true));
         if let Some(due) = due {
             wait_until(decoder, due);
             previous = due;
@@ -102,15 +100,18 @@ fn serve(decoder: &Decoder) {
     }
 }
 
+/// The last part of a wait for an engine is left to the clock, which is more exact than a condition.
+const CLOSE: Duration = Duration::from_millis(10);
+
 /// Waits until the engine would be done. The end of the decoder or the loss of the device ends the wait.
 fn wait_until(decoder: &Decoder, due: Instant) {
     let mut state = decoder.state();
     while !state.closing && !fault::device_lost() {
         let left = due.saturating_duration_since(Instant::now());
-        if left < LOSS_POLL {
+        if left < CLOSE {
             break;
         }
-        let waited = decoder.changed.wait_timeout(state, (left - LOSS_POLL / 2).min(LOSS_POLL));
+        let waited = decoder.changed.wait_timeout(state, left - CLOSE / 2);
         state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
     }
     let over = state.closing || fault::device_lost();

@@ -13,6 +13,7 @@ use super::versions::{self, Api, Struct};
 use super::{abi, buffers, configure, encode, lock, presets, rules, settings};
 use crate::codec::encoder::EncoderCodec;
 use crate::core::{Call, Status, config, enter};
+use crate::policy;
 
 /// `NvEncodeAPIGetMaxSupportedVersion`.
 #[unsafe(no_mangle)]
@@ -34,18 +35,23 @@ pub unsafe extern "C" fn NvEncodeAPICreateInstance(list: *mut c_void) -> NvStatu
     enter("NvEncodeAPICreateInstance", |call| {
         // SAFETY: null or the client's function list.
         let Some(word) = (unsafe { abi::read::<Word>(list) }) else { return NvStatus::INVALID_PTR };
-        let Some(api) = Api::from_struct_word(word.value).filter(|api| api.installed()) else {
-            let version = &config().driver.nvenc;
-            call.breach(
-                &rules::API_VERSION,
-                format!("list version {:#010x}, the driver speaks {version}", word.value),
-            );
-            return NvStatus::INVALID_VERSION;
+        let checked = match Api::from_struct_word(word.value).filter(|api| api.installed()) {
+            Some(api) => versions::check(call, api, Struct::FunctionList, word.value),
+            None => {
+                let version = &config().driver.nvenc;
+                call.breach(
+                    &rules::API_VERSION,
+                    format!("list version {:#010x}, the driver speaks {version}", word.value),
+                );
+                Err(NvStatus::INVALID_VERSION)
+            }
         };
-        if let Err(status) = versions::check(call, api, Struct::FunctionList, word.value) {
+        if let Err(status) = checked
+            && (word.value == 0 || !policy::CREATE_INSTANCE_TAKES_ANY_VERSION)
+        {
             return status;
         }
-        for (at, function) in functions(api).into_iter().enumerate() {
+        for (at, function) in functions().into_iter().enumerate() {
             // SAFETY: the list of every version has room for 318 pointers behind its first eight bytes.
             unsafe { list.byte_add(8 + 8 * at).cast::<usize>().write_unaligned(function) };
         }
@@ -53,9 +59,9 @@ pub unsafe extern "C" fn NvEncodeAPICreateInstance(list: *mut c_void) -> NvStatu
     })
 }
 
-/// Addresses in the order of the list. The last two came with 12.1; the gap is a reserved place.
-fn functions(api: Api) -> Vec<usize> {
-    let mut list = vec![
+/// Addresses in the order of the list, the same for clients of every version: the list of each has room for them.
+fn functions() -> [usize; 43] {
+    [
         nvEncOpenEncodeSession as *const () as usize,
         nvEncGetEncodeGUIDCount as *const () as usize,
         nvEncGetEncodeProfileGUIDCount as *const () as usize,
@@ -89,7 +95,7 @@ fn functions(api: Api) -> Vec<usize> {
         nvEncRegisterResource as *const () as usize,
         nvEncUnregisterResource as *const () as usize,
         nvEncReconfigureEncoder as *const () as usize,
-        0,
+        nvEncReserved as *const () as usize,
         nvEncCreateMVBuffer as *const () as usize,
         nvEncDestroyMVBuffer as *const () as usize,
         nvEncRunMotionEstimationOnly as *const () as usize,
@@ -97,12 +103,14 @@ fn functions(api: Api) -> Vec<usize> {
         nvEncSetIOCudaStreams as *const () as usize,
         nvEncGetEncodePresetConfigEx as *const () as usize,
         nvEncGetSequenceParamEx as *const () as usize,
-    ];
-    if api >= Api::V12_1 {
-        list.push(nvEncRestoreEncoderState as *const () as usize);
-        list.push(nvEncLookaheadPicture as *const () as usize);
-    }
-    list
+        nvEncRestoreEncoderState as *const () as usize,
+        nvEncLookaheadPicture as *const () as usize,
+    ]
+}
+
+/// The function in the reserved place.
+unsafe extern "C" fn nvEncReserved() -> NvStatus {
+    enter("nvEncReserved", |_| NvStatus(policy::RESERVED_FUNCTION))
 }
 
 /// Runs a function on the session behind a handle.

@@ -138,7 +138,7 @@ pub(super) fn destroy_input(call: &Call, session: &Session, handle: usize) -> Re
     let mut state = session.state();
     let Some(buffer) = state.inputs.remove(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no input buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     if (buffer.locked || state.used.contains_key(&handle)) && !fault::device_lost() {
         let why = if buffer.locked { "locked" } else { "used by a pending picture" };
@@ -158,11 +158,11 @@ pub(super) unsafe fn lock_input(
     let mut state = session.state();
     let Some(buffer) = state.inputs.get(&p.buffer) else {
         call.breach(&rules::DEAD_BUFFER, format!("{:#x} is no input buffer", p.buffer));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     if buffer.locked {
         call.breach(&rules::INPUT_LOCK_STATE, "the input buffer is locked already");
-        return Err(NvStatus::INVALID_CALL);
+        return Err(NvStatus(policy::NVENC_WRONG_STATE));
     }
     if state.used.contains_key(&p.buffer) && p.bits & 1 != 0 {
         state.figures.busy += 1;
@@ -218,11 +218,11 @@ pub(super) fn unlock_input(call: &Call, session: &Session, handle: usize) -> Res
     let mut state = session.state();
     let Some(buffer) = state.inputs.get_mut(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no input buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     if !std::mem::take(&mut buffer.locked) {
         call.breach(&rules::INPUT_LOCK_STATE, "the input buffer is not locked");
-        return Err(NvStatus::INVALID_CALL);
+        return Err(NvStatus(policy::NVENC_WRONG_STATE));
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ pub(super) fn destroy_output(call: &Call, session: &Session, handle: usize) -> R
     let mut state = session.state();
     let Some(output) = state.outputs.remove(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no bitstream buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     if !matches!(output.state, OutputState::Free) && !fault::device_lost() {
         let why = if matches!(output.state, OutputState::Locked(_)) { "locked" } else { "pending" };
@@ -279,13 +279,13 @@ pub(super) unsafe fn register(call: &Call, session: &Session, params: *mut Regis
     }
     if !p.pitch.is_multiple_of(4) || (p.pitch as usize) < row {
         call.breach(&rules::BAD_PITCH, format!("pitch {}, rows of {row} bytes", p.pitch));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_PITCH_REFUSED));
     }
     let layout = Layout { format: p.format, pitch: p.pitch as usize, rows: p.height as usize };
     let address = p.resource as u64;
     if gpu::view(address, layout.bytes() as u64).is_none() {
         call.breach(&rules::BAD_RANGE, format!("{address:#x} and {} bytes", layout.bytes()));
-        return Err(NvStatus::RESOURCE_REGISTER_FAILED);
+        return Err(NvStatus(policy::NVENC_RANGE_REFUSED));
     }
     p.registered = new_handle();
     session
@@ -331,7 +331,7 @@ pub(super) unsafe fn map(call: &Call, session: &Session, params: *mut Map) -> Re
     };
     if resource.mapped.is_some() {
         call.breach(&rules::DOUBLE_MAP, format!("{:#x} is mapped already", p.registered));
-        return Err(NvStatus::MAP_FAILED);
+        return Err(NvStatus(policy::NVENC_DOUBLE_MAP));
     }
     if gpu::view(resource.address, resource.layout.bytes() as u64).is_none() {
         call.breach(&rules::FREED_INPUT, format!("{:#x} was freed", resource.address));

@@ -10,6 +10,7 @@ use super::plan::{Force, Pattern, Planner};
 use super::session::{Session, lock};
 use crate::codec::CodecError;
 use crate::codec::encoder::{EncoderSpec, PictureIn, PictureKind, Reopened, SoftEncoder};
+use crate::core::{guarded, report};
 use crate::policy;
 
 /// One picture to code.
@@ -60,14 +61,16 @@ impl Worker {
         let (opened, outcome) = channel();
         let thread = std::thread::Builder::new()
             .name("nvsim encode".into())
-            .spawn(move || match SoftEncoder::open(&spec) {
-                Ok(encoder) => {
-                    let _ = opened.send(Ok(encoder.parameter_sets()));
-                    work(encoder, spec, &inbox, &session);
-                }
-                Err(error) => {
-                    let _ = opened.send(Err(error));
-                }
+            .spawn(move || {
+                guarded("software encoder", || match SoftEncoder::open(&spec) {
+                    Ok(encoder) => {
+                        let _ = opened.send(Ok(encoder.parameter_sets()));
+                        work(encoder, spec, &inbox, &session);
+                    }
+                    Err(error) => {
+                        let _ = opened.send(Err(error));
+                    }
+                });
             })
             .map_err(|error| CodecError(error.to_string()))?;
         let headers = outcome.recv().map_err(|_| CodecError("the encoder died".into()))??;
@@ -143,6 +146,7 @@ fn work(mut encoder: SoftEncoder, spec: EncoderSpec, inbox: &Receiver<Job>, sess
             }
             Err(error) => {
                 eprintln!("nvsim: the software encoder failed on picture {}: {error}", job.number);
+                report::internal_error("software encoder");
                 None
             }
         };

@@ -61,7 +61,7 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     check_context(call, session)?;
     if session.state().running.is_some() {
         call.breach(&rules::INIT_TWICE, "the session is initialised already");
-        return Err(NvStatus::INVALID_CALL);
+        return Err(NvStatus(policy::NVENC_WRONG_STATE));
     }
     // SAFETY: the caller vouches for it.
     let (_, settings) = unsafe { read(call, session, init) }?;

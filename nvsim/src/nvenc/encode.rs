@@ -108,7 +108,7 @@ pub(super) unsafe fn encode(call: &Call, session: &Session, params: *mut PicPara
 fn end_of_stream(call: &Call, session: &Session, state: &mut State, p: &PicParams) -> Result<(), NvStatus> {
     if p.input != 0 || p.output != 0 {
         call.breach(&rules::EOS_BUFFERS, "EOS with an input or output buffer");
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_PICTURE_REFUSED));
     }
     let running = state.running.as_mut().ok_or(NvStatus::ENCODER_NOT_INITIALIZED)?;
     let rest = running.planner.flush();
@@ -127,7 +127,7 @@ fn input(call: &Call, state: &State, p: &PicParams) -> Result<(Source, Layout, u
     if let Some(buffer) = state.inputs.get(&p.input) {
         if buffer.locked {
             call.breach(&rules::INPUT_LOCKED, format!("input buffer {:#x} is locked", p.input));
-            return Err(NvStatus::INVALID_PARAM);
+            return Err(NvStatus(policy::NVENC_PICTURE_REFUSED));
         }
         return Ok((Source::Buffer(buffer.memory.clone()), buffer.layout, buffer.width));
     }
@@ -146,20 +146,20 @@ fn input(call: &Call, state: &State, p: &PicParams) -> Result<(Source, Layout, u
 fn check_output(call: &Call, outputs: &BTreeMap<usize, Output>, handle: usize) -> Result<(), NvStatus> {
     let Some(output) = outputs.get(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no bitstream buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     match output.state {
         OutputState::Free => Ok(()),
         OutputState::Locked(_) => {
             call.breach(&rules::OUTPUT_LOCKED, format!("bitstream buffer {handle:#x} is locked"));
-            Err(NvStatus::INVALID_PARAM)
+            Err(NvStatus(policy::NVENC_PICTURE_REFUSED))
         }
         OutputState::Pending(_) | OutputState::Waiting => {
             call.breach(
                 &rules::OUTPUT_PENDING,
                 format!("bitstream buffer {handle:#x} waits for its picture"),
             );
-            Err(NvStatus::INVALID_PARAM)
+            Err(NvStatus(policy::NVENC_PICTURE_REFUSED))
         }
     }
 }
@@ -178,7 +178,7 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
             &rules::WRONG_FORMAT,
             format!("bufferFmt {:#x}, the buffer has {:#x}", p.format, layout.format),
         );
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_PICTURE_REFUSED));
     }
     let (width, height) = (running.spec.width, running.spec.height);
     let unsaid = policy::PICTURE_SIZE_MAY_BE_ZERO && (p.width, p.height) == (0, 0);
@@ -186,7 +186,7 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
     if other || buffer_width < width || layout.rows < height as usize {
         let found = format!("{}x{} in a buffer of {buffer_width}x{}", p.width, p.height, layout.rows);
         call.breach(&rules::INPUT_SIZE, format!("{found}, the session has {width}x{height}"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_PICTURE_REFUSED));
     }
     if let Source::Device(address) = source
         && gpu::pending_write(address, layout.bytes() as u64)

@@ -110,7 +110,7 @@ fn begin(call: &Call, state: &mut State, handle: usize) -> Result<u64, NvStatus>
     state.running(call)?;
     let Some(output) = state.outputs.get_mut(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no bitstream buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     let number = match output.state {
         OutputState::Pending(number) => number,
@@ -120,7 +120,7 @@ fn begin(call: &Call, state: &mut State, handle: usize) -> Result<u64, NvStatus>
         }
         OutputState::Waiting | OutputState::Locked(_) => {
             call.breach(&rules::DOUBLE_LOCK, format!("{handle:#x} is locked already"));
-            return Err(NvStatus::INVALID_CALL);
+            return Err(NvStatus(policy::NVENC_WRONG_STATE));
         }
     };
     let running = state.running.as_ref().ok_or(NvStatus::ENCODER_NOT_INITIALIZED)?;
@@ -190,11 +190,11 @@ pub(super) fn unlock(call: &Call, session: &Session, handle: usize) -> Result<()
     let mut state = session.state();
     let Some(output) = state.outputs.get_mut(&handle) else {
         call.breach(&rules::DEAD_BUFFER, format!("{handle:#x} is no bitstream buffer"));
-        return Err(NvStatus::INVALID_PARAM);
+        return Err(NvStatus(policy::NVENC_BAD_HANDLE));
     };
     if !matches!(output.state, OutputState::Locked(_)) {
         call.breach(&rules::UNLOCK_NOT_LOCKED, format!("{handle:#x} is not locked"));
-        return Err(NvStatus::INVALID_CALL);
+        return Err(NvStatus(policy::NVENC_WRONG_STATE));
     }
     output.state = OutputState::Free;
     Ok(())

@@ -49,7 +49,7 @@ rules! {
         "an input buffer is unlocked before it is encoded";
     LOCK_BUSY_INPUT "N-25b" "lock-busy-input" false
         "an input buffer is not locked again while a picture in it waits for its turn";
-    INPUT_LOCK_STATE "N-25c" "input-lock-state" false
+    INPUT_LOCK_STATE "N-25c" "input-lock-state" true
         "an input buffer is locked once and unlocked once";
     BAD_PITCH "N-26" "resource-pitch" false
         "the pitch of a device pointer is a multiple of four and no less than a row";
@@ -93,9 +93,9 @@ rules! {
         "in synchronous mode LockBitstream waits";
     OUTPUT_LOCKED "N-39" "encode-locked-output" false
         "an output buffer is unlocked before it is used again";
-    DOUBLE_LOCK "N-39b" "double-lock" false
+    DOUBLE_LOCK "N-39b" "double-lock" true
         "an output is locked once";
-    UNLOCK_NOT_LOCKED "N-39c" "unlock-not-locked" false
+    UNLOCK_NOT_LOCKED "N-39c" "unlock-not-locked" true
         "only locked outputs are unlocked";
     SEQUENCE_THREAD "N-40" "sequence-params-thread" false
         "GetSequenceParams is called on the thread that encodes";

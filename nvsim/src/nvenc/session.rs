@@ -204,16 +204,13 @@ pub(super) unsafe fn open(
     }
     // SAFETY: checked, and the caller vouches for the rest.
     unsafe { encoder.write(0) };
-    let api = Api::from_word(params.api_version).filter(|api| api.installed()).ok_or_else(|| {
-        call.breach(&rules::API_VERSION, format!("apiVersion {:#010x}", params.api_version));
-        NvStatus::INVALID_VERSION
-    })?;
-    versions::check(call, api, Struct::OpenSession, params.version)?;
-    if params.device_type != abi::DEVICE_CUDA {
-        return Err(NvStatus::UNSUPPORTED_DEVICE);
-    }
+    // The order of the checks is that of 580.159: the structure, the pointer, the device, and last the API version.
+    open_version(call, params.version)?;
     if params.device == 0 {
         return Err(NvStatus::INVALID_PTR);
+    }
+    if params.device_type != abi::DEVICE_CUDA {
+        return Err(NvStatus::UNSUPPORTED_DEVICE);
     }
     let Some((context, device)) = gpu::context(params.device) else {
         call.breach(&rules::CONTEXT_DEAD, format!("{:#x} is no live context", params.device));
@@ -224,6 +221,15 @@ pub(super) unsafe fn open(
         wait_until(Instant::now() + Duration::from_nanos(time.open_session_ns));
     }
     let engines = config().device.get(device).map_or(0, |device| device.nvenc_engines);
+    if engines == 0 && !policy::UNSUPPORTED_DEVICE_LEAVES_HANDLE {
+        REFUSED.fetch_add(1, Ordering::Relaxed);
+        return Err(NvStatus::UNSUPPORTED_DEVICE);
+    }
+    let api = Api::from_word(params.api_version).filter(|api| api.installed()).ok_or_else(|| {
+        call.breach(&rules::API_VERSION, format!("apiVersion {:#010x}", params.api_version));
+        NvStatus::INVALID_VERSION
+    })?;
+    versions::check(call, api, Struct::OpenSession, params.version)?;
     let limits = &config().sessions;
     let mut sessions = lock(&SESSIONS);
     let alive = sessions.values().filter(|session| session.open).count();
@@ -252,6 +258,20 @@ pub(super) unsafe fn open(
     unsafe { encoder.write(session.handle) };
     sessions.insert(session.handle, Arc::new(session));
     verdict
+}
+
+/// Checks the version word of the structure that opens a session, before it is known which API the session has.
+fn open_version(call: &Call, word: u32) -> Result<(), NvStatus> {
+    let spoken = |api: &Api| api.installed() && api.struct_word(Struct::OpenSession) == word;
+    if Api::ALL.iter().any(spoken) {
+        return Ok(());
+    }
+    // All but the version of the API: a client of an API that the driver does not speak.
+    let shape = 0xf0ff_ff00;
+    let newer = word & shape == Api::V13_0.struct_word(Struct::OpenSession) & shape;
+    let rule = if newer { &rules::API_VERSION } else { &rules::STRUCT_VERSION };
+    call.breach(rule, format!("the structure that opens a session has version {word:#010x}"));
+    Err(NvStatus::INVALID_VERSION)
 }
 
 /// `nvEncDestroyEncoder`.

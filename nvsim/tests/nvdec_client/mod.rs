@@ -19,6 +19,7 @@ pub const INVALID_VALUE: Status = 1;
 pub const OUT_OF_MEMORY: Status = 2;
 pub const INVALID_CONTEXT: Status = 201;
 pub const MAP_FAILED: Status = 205;
+pub const NOT_MAPPED: Status = 211;
 pub const INVALID_HANDLE: Status = 400;
 pub const CONTEXT_IS_DESTROYED: Status = 709;
 pub const DEVICE_LOST: Status = 719;
