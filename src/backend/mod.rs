@@ -14,6 +14,7 @@ use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
 pub mod mock;
+mod nvidia;
 mod select;
 mod software;
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, software};
+use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
 use crate::capability::CapabilityReport;
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
@@ -209,6 +209,7 @@ pub(crate) fn open_decoder(
     sink: impl Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
     let open = |kind| match kind {
+        BackendKind::Nvidia => nvidia::open_decoder(config, sink()),
         BackendKind::Software => software::open_decoder(config, sink()),
         other => Err(not_built(other)),
     };
@@ -264,6 +265,9 @@ pub fn query_capability(codec: Codec) -> Vec<(BackendKind, Result<CapabilityRepo
 /// [`Error::Unavailable`] when the backend cannot run here at all.
 pub fn query_backend_capability(backend: BackendKind, codec: Codec) -> Result<CapabilityReport> {
     match backend {
+        BackendKind::Nvidia => {
+            Ok(CapabilityReport { backend, codec, decode: nvidia::decode_capability(codec)?, encode: None })
+        }
         BackendKind::Software => Ok(CapabilityReport {
             backend,
             codec,

@@ -1,0 +1,256 @@
+//! What the parser's callbacks do: make the decoder, keep account of surfaces, send pictures on.
+
+use std::sync::Arc;
+
+use super::format::{color_of, display_area, output_of, rate_of};
+use super::output::{Answers, MAPPED, OutputStage, Shape, Shown};
+use super::pool::PinnedPool;
+use crate::backend::DecodeEvent;
+use crate::backend::nvidia::driver::cuda::Context;
+use crate::backend::nvidia::driver::cuvid::{Decoder, Picture, caps, ulong};
+use crate::backend::nvidia::driver::cuvid_abi::{
+    CreateInfo, DisplayInfo, PREFER_CUVID, ShortRect, VideoFormat,
+};
+use crate::backend::nvidia::driver::parser::ParserEvents;
+use crate::codec::Codec;
+use crate::config::DecodeOutputMode;
+use crate::error::{Error, Result};
+use crate::time::Rational;
+
+/// Decode surfaces beyond what the stream needs: pictures in the hardware's queue (4) and in the mapping stage.
+const EXTRA_SURFACES: u32 = 4 + MAPPED as u32 + 1;
+/// Most surfaces that the library takes.
+const MAX_SURFACES: u32 = 32;
+
+/// The unit whose picture is in a surface.
+#[derive(Clone, Copy, Debug)]
+struct Occupant {
+    serial: u64,
+    keyframe: bool,
+}
+
+/// The unit being parsed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Current {
+    pub(super) serial: u64,
+    pub(super) keyframe: bool,
+    /// The parser found a picture in it.
+    pub(super) decoded: bool,
+    /// That was a first field whose second has not come yet.
+    pub(super) half: bool,
+    /// A picture was shown under its serial.
+    pub(super) shown: bool,
+}
+
+/// State behind the callbacks.
+pub(super) struct Sequencer {
+    context: Arc<Context>,
+    codec: Codec,
+    mode: DecodeOutputMode,
+    pub(super) stage: OutputStage,
+    pub(super) answers: Answers,
+    shape: Option<(VideoFormat, Arc<Shape>)>,
+    surfaces: Vec<Option<Occupant>>,
+    pub(super) current: Current,
+}
+
+impl Sequencer {
+    pub(super) fn new(
+        context: &Arc<Context>,
+        codec: Codec,
+        mode: DecodeOutputMode,
+        answers: Answers,
+    ) -> Result<Self> {
+        Ok(Self {
+            context: Arc::clone(context),
+            codec,
+            mode,
+            stage: OutputStage::start(context, answers.clone(), mode)?,
+            answers,
+            shape: None,
+            surfaces: Vec::new(),
+            current: Current::default(),
+        })
+    }
+
+    /// Units decoded but never shown get their answer.
+    pub(super) fn settle(&mut self, reason: &'static str) {
+        for occupant in self.surfaces.iter_mut().filter_map(Option::take) {
+            self.answers.send(DecodeEvent::NoPicture { serial: occupant.serial, reason });
+        }
+    }
+
+    /// Refuses what the chip cannot decode, in words that say what it can.
+    fn check(&self, format: &VideoFormat, depth: u32) -> Result<()> {
+        let caps = caps(&self.context, format.codec, format.chroma, depth)?;
+        let unsupported = |feature: String| Error::Unsupported {
+            feature,
+            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+        };
+        let name = format!("{} {depth}-bit chroma format {}", self.codec, format.chroma);
+        if caps.supported == 0 {
+            return Err(unsupported(format!("{name} on this GPU's decoder")));
+        }
+        let (width, height) = (format.coded_width, format.coded_height);
+        let macroblocks = u64::from(width >> 4) * u64::from(height >> 4);
+        if width > caps.max_width
+            || height > caps.max_height
+            || macroblocks > u64::from(caps.max_macroblocks)
+            || width < u32::from(caps.min_width)
+            || height < u32::from(caps.min_height)
+        {
+            return Err(unsupported(format!(
+                "{name} at {width}x{height}; this GPU's decoder takes {}x{} to {}x{}",
+                caps.min_width, caps.min_height, caps.max_width, caps.max_height
+            )));
+        }
+        Ok(())
+    }
+
+    /// A picture that the hardware does not take, though its capabilities say it does: too many slices, say.
+    fn refused(&self, error: Error) -> Error {
+        match error {
+            Error::Backend { code: 1, .. } => Error::Unsupported {
+                feature: format!(
+                    "a picture of this {} stream on this GPU's decoder (it answers: invalid value)",
+                    self.codec
+                ),
+                remedy: "use --backend software".to_owned(),
+            },
+            other => other,
+        }
+    }
+
+    fn open(&self, format: &VideoFormat, surfaces: u32) -> Result<Arc<Shape>> {
+        let depth = 8 + u32::from(format.luma_depth_minus8);
+        self.check(format, depth)?;
+        let output = output_of(format.chroma, depth)?;
+        let (left, top, size) = display_area(format)?;
+        // The decoder's output is even; what is too much is left out when copying.
+        let (even_width, even_height) = (size.width().next_multiple_of(2), size.height().next_multiple_of(2));
+        let edge = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
+        let info = CreateInfo {
+            width: ulong(format.coded_width),
+            height: ulong(format.coded_height),
+            max_width: ulong(format.coded_width),
+            max_height: ulong(format.coded_height),
+            decode_surfaces: ulong(surfaces),
+            codec: format.codec,
+            chroma: format.chroma,
+            flags: PREFER_CUVID,
+            depth_minus8: ulong(depth - 8),
+            display_area: ShortRect {
+                left: edge(left),
+                top: edge(top),
+                right: edge(left + even_width),
+                bottom: edge(top + even_height),
+            },
+            output_format: output.surface,
+            target_width: ulong(even_width),
+            target_height: ulong(even_height),
+            output_surfaces: ulong(MAPPED as u32 + 1),
+            ..CreateInfo::default()
+        };
+        let decoder = Arc::new(Decoder::new(&self.context, &info)?);
+        let pool = (self.mode != DecodeOutputMode::MetadataOnly)
+            .then(|| PinnedPool::new(&self.context, output.format.frame_bytes(size)));
+        Ok(Arc::new(Shape {
+            decoder,
+            output,
+            dimensions: size,
+            mapped_rows: even_height as usize,
+            color: color_of(format),
+            sample_aspect_ratio: sample_aspect_ratio(format, size.width(), size.height()),
+            frame_rate: rate_of(format),
+            pool,
+        }))
+    }
+}
+
+/// Whether pictures may be shown in another order than they are coded in. VP8, VP9 and AV1 have hidden pictures
+/// instead, and packets that show them.
+pub(super) const fn reorders(codec: Codec) -> bool {
+    matches!(codec, Codec::H264 | Codec::Hevc)
+}
+
+/// The parser states the shape of the whole picture; ours is that of a sample.
+fn sample_aspect_ratio(format: &VideoFormat, width: u32, height: u32) -> Option<Rational> {
+    let [x, y] = format.aspect.map(|side| u64::try_from(side).unwrap_or(0));
+    let (num, den) = (x * u64::from(height), y * u64::from(width));
+    if num == 0 || den == 0 || num == den {
+        return None;
+    }
+    let divisor = gcd(num, den);
+    Rational::new(u32::try_from(num / divisor).ok()?, u32::try_from(den / divisor).ok()?)
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+impl ParserEvents for Sequencer {
+    fn sequence(&mut self, format: &VideoFormat) -> Result<u32> {
+        let surfaces = (u32::from(format.min_surfaces) + EXTRA_SURFACES).min(MAX_SURFACES);
+        if self.shape.as_ref().is_some_and(|(known, _)| known == format) {
+            // The same again, as after a flush: the decoder stays.
+            return Ok(surfaces);
+        }
+        // Pictures of the sequence before are shown by now, and keep their decoder until they are mapped.
+        if !self.stage.gate().wait_all() {
+            return Err(Error::Cancelled);
+        }
+        self.settle("not shown before the sequence changed");
+        self.surfaces.clear();
+        self.shape = None;
+        self.shape = Some((*format, self.open(format, surfaces)?));
+        Ok(surfaces)
+    }
+
+    fn decode(&mut self, mut picture: Picture<'_>) -> Result<()> {
+        let Some((_, shape)) = &self.shape else {
+            return Err(Error::corrupt("a picture before any sequence header"));
+        };
+        let index = usize::try_from(picture.index()).unwrap_or(usize::MAX);
+        if index >= MAX_SURFACES as usize {
+            return Err(Error::corrupt(format!("the parser names surface {}", picture.index())));
+        }
+        if !self.stage.gate().wait(index) {
+            return Err(Error::Cancelled);
+        }
+        shape.decoder.decode(&mut picture).map_err(|error| self.refused(error))?;
+        self.current.decoded = true;
+        self.current.half = picture.field() && !picture.second_field();
+        // Where pictures come out as they go in, the unit at hand is the one that shows.
+        if reorders(self.codec) && !picture.second_field() {
+            if self.surfaces.len() <= index {
+                self.surfaces.resize(index + 1, None);
+            }
+            let occupant = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
+            // A picture that was decoded for others to refer to and never shown.
+            if let Some(hidden) = self.surfaces[index].replace(occupant)
+                && hidden.serial != occupant.serial
+            {
+                self.answers.send(DecodeEvent::NoPicture { serial: hidden.serial, reason: "hidden" });
+            }
+        }
+        Ok(())
+    }
+
+    fn display(&mut self, info: &DisplayInfo) -> Result<()> {
+        let Some((_, shape)) = &self.shape else { return Ok(()) };
+        let index = usize::try_from(info.index).unwrap_or(usize::MAX);
+        // The unit that the surface was decoded from, or, without reordering, the one at hand: it may show a
+        // picture of an earlier one.
+        let current = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
+        let shown = self.surfaces.get_mut(index).and_then(Option::take).unwrap_or(current);
+        if shown.serial == current.serial {
+            self.current.shown = true;
+        }
+        self.stage.show(Shown {
+            serial: shown.serial,
+            keyframe: shown.keyframe,
+            info: *info,
+            shape: Arc::clone(shape),
+        })
+    }
+}

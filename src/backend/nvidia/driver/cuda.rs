@@ -1,0 +1,358 @@
+//! The CUDA driver API: devices, one shared primary context each, streams, events and memory.
+//!
+//! Contexts: CUDA users of one process (this library, PyTorch, wgpu's interop) meet in a device's *primary* context;
+//! it is retained here and never created anew. Every wrapper makes it current for the length of a call and puts
+//! back what was current before, so that the caller's thread keeps its own context.
+//!
+//! Drop order: memory, events and streams hold their context, so that it is released after all of them.
+
+use std::ffi::{c_int, c_uint, c_void};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use super::library::{self, Missing, Name, Once, functions};
+use super::memory::DeviceRows;
+use super::result::CuResult;
+use crate::error::{Error, Result};
+
+type Handle = *mut c_void;
+
+functions! {
+    /// Functions of libcuda.
+    Functions of Name::Cuda => {
+        init: "cuInit" fn(c_uint);
+        driver_version: "cuDriverGetVersion" fn(*mut c_int);
+        device_count: "cuDeviceGetCount" fn(*mut c_int);
+        primary_retain: "cuDevicePrimaryCtxRetain" fn(*mut Handle, c_int);
+        primary_release: "cuDevicePrimaryCtxRelease_v2" fn(c_int);
+        ctx_push: "cuCtxPushCurrent_v2" fn(Handle);
+        ctx_pop: "cuCtxPopCurrent_v2" fn(*mut Handle);
+        host_alloc: "cuMemHostAlloc" fn(*mut Handle, usize, c_uint);
+        host_free: "cuMemFreeHost" fn(Handle);
+        copy_2d: "cuMemcpy2DAsync_v2" fn(*const Copy2D, Handle);
+        stream_create: "cuStreamCreate" fn(*mut Handle, c_uint);
+        stream_destroy: "cuStreamDestroy_v2" fn(Handle);
+        stream_synchronize: "cuStreamSynchronize" fn(Handle);
+        event_create: "cuEventCreate" fn(*mut Handle, c_uint);
+        event_destroy: "cuEventDestroy_v2" fn(Handle);
+        event_record: "cuEventRecord" fn(Handle, Handle);
+        event_synchronize: "cuEventSynchronize" fn(Handle);
+    }
+}
+
+/// `CUDA_MEMCPY2D`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copy2D {
+    src_x: usize,
+    src_y: usize,
+    src_kind: c_uint,
+    src_host: *const c_void,
+    src_device: u64,
+    src_array: Handle,
+    src_pitch: usize,
+    dst_x: usize,
+    dst_y: usize,
+    dst_kind: c_uint,
+    dst_host: *mut c_void,
+    dst_device: u64,
+    dst_array: Handle,
+    dst_pitch: usize,
+    width: usize,
+    height: usize,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Copy2D>() == 128);
+
+impl Copy2D {
+    const EMPTY: Self = Self {
+        src_x: 0,
+        src_y: 0,
+        src_kind: KIND_DEVICE,
+        src_host: std::ptr::null(),
+        src_device: 0,
+        src_array: std::ptr::null_mut(),
+        src_pitch: 0,
+        dst_x: 0,
+        dst_y: 0,
+        dst_kind: KIND_DEVICE,
+        dst_host: std::ptr::null_mut(),
+        dst_device: 0,
+        dst_array: std::ptr::null_mut(),
+        dst_pitch: 0,
+        width: 0,
+        height: 0,
+    };
+
+    /// The rows are packed in host memory.
+    pub(super) const fn device_to_host(
+        from: DeviceRows,
+        to: *mut c_void,
+        width: usize,
+        height: usize,
+    ) -> Self {
+        Self {
+            src_device: from.address,
+            src_pitch: from.pitch,
+            dst_kind: KIND_HOST,
+            dst_host: to,
+            dst_pitch: width,
+            width,
+            height,
+            ..Self::EMPTY
+        }
+    }
+}
+
+const KIND_HOST: c_uint = 1;
+const KIND_DEVICE: c_uint = 2;
+const STREAM_NON_BLOCKING: c_uint = 1;
+const EVENT_DISABLE_TIMING: c_uint = 2;
+/// Oldest driver that is tried: CUDA 11.4 (470), the oldest with all functions of the table and still maintained.
+const OLDEST_DRIVER: c_int = 11040;
+
+/// The loaded and initialised driver.
+#[derive(Debug)]
+pub(crate) struct Cuda {
+    pub(super) functions: Functions,
+    devices: i32,
+}
+
+/// The driver, loaded and initialised at the first call.
+///
+/// # Errors
+/// [`Error::Unavailable`] with what is missing and what to do.
+pub(crate) fn cuda() -> Result<&'static Cuda> {
+    static CUDA: Once<Cuda> = OnceLock::new();
+    CUDA.get_or_init(load).as_ref().map_err(Missing::error)
+}
+
+fn load() -> Result<Cuda, Missing> {
+    let library = library::open(Name::Cuda)?;
+    let functions = Functions::load(&library);
+    // The driver has threads of its own: it stays loaded, whatever it answered.
+    std::mem::forget(library);
+    let functions = functions?;
+    let missing = |code: CuResult, call: &str| {
+        let remedy = match code {
+            CuResult::STUB_LIBRARY => {
+                "Remove the toolkit's stubs folder from LD_LIBRARY_PATH, so that the driver's libcuda is found"
+            }
+            CuResult::NO_DEVICE => {
+                "Check that nvidia-smi lists a GPU and that CUDA_VISIBLE_DEVICES does not hide it"
+            }
+            CuResult(802) => "Start nvidia-fabricmanager, then try again",
+            CuResult(803) => "Reboot, so that the kernel driver matches the installed libraries",
+            _ => "Check that nvidia-smi works in this environment",
+        };
+        Missing::new(format!("{call} answered {} ({})", code.words(), code.0), remedy)
+    };
+    // SAFETY: cuInit takes no pointer.
+    match unsafe { (functions.init)(0) } {
+        CuResult::SUCCESS => {}
+        code => return Err(missing(code, "cuInit")),
+    }
+    let (mut version, mut devices) = (0, 0);
+    // SAFETY: both write one int.
+    unsafe {
+        match (functions.driver_version)(&raw mut version) {
+            CuResult::SUCCESS => {}
+            code => return Err(missing(code, "cuDriverGetVersion")),
+        }
+        match (functions.device_count)(&raw mut devices) {
+            CuResult::SUCCESS if devices > 0 => {}
+            CuResult::SUCCESS => return Err(missing(CuResult::NO_DEVICE, "cuDeviceGetCount")),
+            code => return Err(missing(code, "cuDeviceGetCount")),
+        }
+    }
+    if version < OLDEST_DRIVER {
+        return Err(Missing::new(
+            format!("the NVIDIA driver speaks CUDA {}.{} only", version / 1000, version % 1000 / 10),
+            "Update the NVIDIA driver to version 470 or newer",
+        ));
+    }
+    Ok(Cuda { functions, devices })
+}
+
+impl Cuda {
+    /// Refuses ordinals that are not there.
+    fn check(&self, ordinal: i32) -> Result<()> {
+        if (0..self.devices).contains(&ordinal) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "no CUDA device {ordinal}; there are {} (0 to {})",
+            self.devices,
+            self.devices - 1
+        )))
+    }
+}
+
+/// A device's primary context, retained.
+#[derive(Debug)]
+pub(crate) struct Context {
+    cuda: &'static Cuda,
+    handle: Handle,
+    device: i32,
+}
+
+// SAFETY: a context handle may be made current on any thread, on several at once; the driver locks inside.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// The context of a device: one retained handle for the whole process, released when the last user drops it.
+    ///
+    /// # Errors
+    /// No driver, no such device, or the driver's refusal.
+    pub(crate) fn of(device: i32) -> Result<Arc<Self>> {
+        static CONTEXTS: Mutex<Vec<(i32, Weak<Context>)>> = Mutex::new(Vec::new());
+        let cuda = cuda()?;
+        cuda.check(device)?;
+        let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.retain(|(_, context)| context.strong_count() > 0);
+        if let Some(context) =
+            contexts.iter().find_map(|(d, context)| (*d == device).then(|| context.upgrade()).flatten())
+        {
+            return Ok(context);
+        }
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: writes one handle; the device exists.
+        unsafe { (cuda.functions.primary_retain)(&raw mut handle, device) }.ok("cuDevicePrimaryCtxRetain")?;
+        let context = Arc::new(Self { cuda, handle, device });
+        contexts.push((device, Arc::downgrade(&context)));
+        Ok(context)
+    }
+
+    /// Makes the context current until the guard is dropped.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub(crate) fn enter(&self) -> Result<Entered<'_>> {
+        // SAFETY: the handle is retained as long as `self` lives.
+        unsafe { (self.cuda.functions.ctx_push)(self.handle) }.ok("cuCtxPushCurrent")?;
+        Ok(Entered { context: self, not_send: PhantomData })
+    }
+
+    pub(super) const fn functions(&self) -> &'static Functions {
+        &self.cuda.functions
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: undoes the one retain of this object; everything made in the context holds an `Arc` of it and so
+        // is gone.
+        unsafe { (self.cuda.functions.primary_release)(self.device) };
+    }
+}
+
+/// A context made current on this thread.
+pub(crate) struct Entered<'a> {
+    context: &'a Context,
+    /// Pops on the thread that pushed.
+    not_send: PhantomData<*mut ()>,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut popped = std::ptr::null_mut();
+        // SAFETY: pops what `enter` pushed on this thread: guards are not `Send` and drop in reverse order.
+        unsafe { (self.context.cuda.functions.ctx_pop)(&raw mut popped) };
+    }
+}
+
+/// A stream of its own, independent of the default stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    context: Arc<Context>,
+    handle: Handle,
+}
+
+// SAFETY: streams may be used from any thread; the driver locks inside.
+unsafe impl Send for Stream {}
+// SAFETY: as above.
+unsafe impl Sync for Stream {}
+
+impl Stream {
+    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
+        let _current = context.enter()?;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: writes one handle.
+        unsafe { (context.functions().stream_create)(&raw mut handle, STREAM_NON_BLOCKING) }
+            .ok("cuStreamCreate")?;
+        Ok(Self { context: Arc::clone(context), handle })
+    }
+
+    pub(crate) const fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(super) const fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// Waits until everything enqueued so far is done.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        let _current = self.context.enter()?;
+        // SAFETY: the stream lives as long as `self`.
+        unsafe { (self.context.functions().stream_synchronize)(self.handle) }.ok("cuStreamSynchronize")
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Ok(_current) = self.context.enter() {
+            // SAFETY: made by `new`, destroyed once; the driver finishes the stream's work on its own.
+            unsafe { (self.context.functions().stream_destroy)(self.handle) };
+        }
+    }
+}
+
+/// A point in a stream's work.
+#[derive(Debug)]
+pub(crate) struct Event {
+    context: Arc<Context>,
+    handle: Handle,
+}
+
+// SAFETY: events may be used from any thread; the driver locks inside.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
+        let _current = context.enter()?;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: writes one handle.
+        unsafe { (context.functions().event_create)(&raw mut handle, EVENT_DISABLE_TIMING) }
+            .ok("cuEventCreate")?;
+        Ok(Self { context: Arc::clone(context), handle })
+    }
+
+    /// Moves the event behind everything enqueued in `stream` so far.
+    pub(crate) fn record(&self, stream: &Stream) -> Result<()> {
+        let _current = self.context.enter()?;
+        // SAFETY: both live, of one context.
+        unsafe { (self.context.functions().event_record)(self.handle, stream.handle) }.ok("cuEventRecord")
+    }
+
+    /// Waits for the work before the event.
+    pub(crate) fn synchronize(&self) -> Result<()> {
+        let _current = self.context.enter()?;
+        // SAFETY: the event lives as long as `self`.
+        unsafe { (self.context.functions().event_synchronize)(self.handle) }.ok("cuEventSynchronize")
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Ok(_current) = self.context.enter() {
+            // SAFETY: made by `new`, destroyed once.
+            unsafe { (self.context.functions().event_destroy)(self.handle) };
+        }
+    }
+}

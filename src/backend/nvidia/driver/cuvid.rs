@@ -1,0 +1,202 @@
+//! The decoder library: capabilities, decoder and mapped pictures. The parser is in [`super::parser`].
+
+use std::ffi::{c_int, c_uint, c_ulong, c_void};
+use std::sync::{Arc, OnceLock};
+
+use super::cuda::{Context, Stream};
+use super::cuvid_abi::{
+    CreateInfo, DecodeCaps, DecodeStatus, DisplayInfo, ParserParams, PictureParams, ProcessParams,
+    SourcePacket, surface,
+};
+use super::library::{self, Missing, Name, Once, functions};
+use super::result::CuResult;
+use crate::error::Result;
+
+type Handle = *mut c_void;
+
+functions! {
+    /// Functions of libnvcuvid.
+    Functions of Name::Cuvid => {
+        caps: "cuvidGetDecoderCaps" fn(*mut DecodeCaps);
+        create: "cuvidCreateDecoder" fn(*mut Handle, *mut CreateInfo);
+        destroy: "cuvidDestroyDecoder" fn(Handle);
+        decode: "cuvidDecodePicture" fn(Handle, *mut PictureParams);
+        status: "cuvidGetDecodeStatus" fn(Handle, c_int, *mut DecodeStatus);
+        map: "cuvidMapVideoFrame64" fn(Handle, c_int, *mut u64, *mut c_uint, *mut ProcessParams);
+        unmap: "cuvidUnmapVideoFrame64" fn(Handle, u64);
+        create_parser: "cuvidCreateVideoParser" fn(*mut Handle, *mut ParserParams);
+        parse: "cuvidParseVideoData" fn(Handle, *mut SourcePacket);
+        destroy_parser: "cuvidDestroyVideoParser" fn(Handle);
+    }
+}
+
+/// The loaded decoder library.
+///
+/// # Errors
+/// [`crate::error::Error::Unavailable`] with what is missing and what to do.
+pub(super) fn cuvid() -> Result<&'static Functions> {
+    static CUVID: Once<Functions> = OnceLock::new();
+    let load = || {
+        let library = library::open(Name::Cuvid)?;
+        let functions = Functions::load(&library);
+        // As for libcuda: a driver's library stays.
+        std::mem::forget(library);
+        functions
+    };
+    CUVID.get_or_init(load).as_ref().map_err(Missing::error)
+}
+
+/// What the engines of the context's device can do with a codec, chroma format and bit depth.
+///
+/// # Errors
+/// The library is missing or the device is lost.
+pub(crate) fn caps(context: &Context, codec: u32, chroma: u32, depth: u32) -> Result<DecodeCaps> {
+    let functions = cuvid()?;
+    let mut caps =
+        DecodeCaps { codec, chroma, depth_minus8: depth.saturating_sub(8), ..DecodeCaps::default() };
+    let _current = context.enter()?;
+    // SAFETY: a whole structure of the asserted size; a context is current.
+    unsafe { (functions.caps)(&raw mut caps) }.ok("cuvidGetDecoderCaps")?;
+    Ok(caps)
+}
+
+/// A decode session of the hardware.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    functions: &'static Functions,
+    context: Arc<Context>,
+    handle: Handle,
+    /// Rows of a mapped picture, all planes together.
+    mapped_rows: usize,
+}
+
+// SAFETY: one thread may decode while another maps; that is how the library is meant to be used. The library locks
+// inside.
+unsafe impl Send for Decoder {}
+// SAFETY: as above.
+unsafe impl Sync for Decoder {}
+
+impl Decoder {
+    pub(crate) fn new(context: &Arc<Context>, info: &CreateInfo) -> Result<Self> {
+        let functions = cuvid()?;
+        let mut info = *info;
+        let mut handle = std::ptr::null_mut();
+        let _current = context.enter()?;
+        // SAFETY: a whole structure of the asserted size, reserved fields zero.
+        unsafe { (functions.create)(&raw mut handle, &raw mut info) }.ok("cuvidCreateDecoder")?;
+        let rows = info.target_height as usize;
+        let mapped_rows = match info.output_format {
+            surface::NV12 | surface::P016 => rows + rows.div_ceil(2),
+            surface::YUV444 | surface::YUV444_16 => rows * 3,
+            // Formats unknown here: only what is certainly there.
+            _ => rows,
+        };
+        Ok(Self { functions, context: Arc::clone(context), handle, mapped_rows })
+    }
+
+    /// Starts decoding a picture; blocks while the hardware's queue (4 pictures) is full.
+    pub(crate) fn decode(&self, picture: &mut Picture<'_>) -> Result<()> {
+        let _current = self.context.enter()?;
+        // SAFETY: the parser made the structure and keeps what it points to alive while `Picture` is borrowed.
+        unsafe { (self.functions.decode)(self.handle, picture.0) }.ok("cuvidDecodePicture")
+    }
+
+    /// Waits for a picture, post-processes it in `stream` and gives its memory. The pixels are ready when the stream
+    /// has come that far.
+    pub(crate) fn map(self: &Arc<Self>, shown: &DisplayInfo, stream: &Stream) -> Result<Mapped> {
+        let mut process = ProcessParams {
+            progressive: shown.progressive,
+            top_field_first: shown.top_field_first,
+            // A repeat count below zero marks a frame of one field.
+            unpaired_field: c_int::from(shown.repeat_first_field < 0),
+            stream: stream.handle(),
+            ..ProcessParams::default()
+        };
+        let (mut address, mut pitch) = (0, 0);
+        let _current = self.context.enter()?;
+        // SAFETY: whole structures of the asserted sizes; the stream outlives the mapping's use of it, because the
+        // caller waits for it before unmapping.
+        unsafe {
+            (self.functions.map)(self.handle, shown.index, &raw mut address, &raw mut pitch, &raw mut process)
+        }
+        .ok("cuvidMapVideoFrame")?;
+        Ok(Mapped { decoder: Arc::clone(self), address, pitch: pitch as usize })
+    }
+
+    /// How decoding of a surface's picture went; `None` where the codec or chip does not tell.
+    pub(crate) fn status(&self, index: c_int) -> Result<Option<u32>> {
+        let mut status = DecodeStatus::default();
+        let _current = self.context.enter()?;
+        // SAFETY: a whole structure of the asserted size.
+        match unsafe { (self.functions.status)(self.handle, index, &raw mut status) } {
+            CuResult::NOT_SUPPORTED => Ok(None),
+            code => code.ok("cuvidGetDecodeStatus").map(|()| Some(status.status)),
+        }
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        if let Ok(_current) = self.context.enter() {
+            // SAFETY: made by `new`, destroyed once; mapped pictures hold the decoder, so none is left.
+            unsafe { (self.functions.destroy)(self.handle) };
+        }
+    }
+}
+
+/// A picture to decode, as the parser describes it; lives as long as the parser's callback.
+pub(crate) struct Picture<'a>(pub(super) &'a mut PictureParams);
+
+impl Picture<'_> {
+    /// Surface that the picture goes to.
+    pub(crate) const fn index(&self) -> c_int {
+        self.0.index
+    }
+
+    /// Whether this is the second field of a picture whose first is decoded already.
+    pub(crate) const fn second_field(&self) -> bool {
+        self.0.second_field != 0
+    }
+
+    /// Whether the picture is a single field.
+    pub(crate) const fn field(&self) -> bool {
+        self.0.field != 0
+    }
+}
+
+/// A mapped picture; unmapped when dropped. Work that reads it must be done by then.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    decoder: Arc<Decoder>,
+    address: u64,
+    pitch: usize,
+}
+
+impl Mapped {
+    pub(crate) const fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(crate) const fn pitch(&self) -> usize {
+        self.pitch
+    }
+
+    /// Rows of all planes together.
+    pub(crate) fn rows(&self) -> usize {
+        self.decoder.mapped_rows
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        if let Ok(_current) = self.decoder.context.enter() {
+            // SAFETY: mapped by `map`, unmapped once.
+            unsafe { (self.decoder.functions.unmap)(self.decoder.handle, self.address) };
+        }
+    }
+}
+
+/// `unsigned long` of the platform.
+pub(crate) const fn ulong(value: u32) -> c_ulong {
+    value as c_ulong
+}

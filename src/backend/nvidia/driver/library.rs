@@ -1,0 +1,127 @@
+//! Finding the driver's libraries at run time, and saying what is missing and what to do about it.
+
+use std::sync::OnceLock;
+
+use libloading::Library;
+
+use crate::backend::BackendKind;
+use crate::error::Error;
+
+/// Why a library cannot be used: kept for the life of the process, since a driver is not installed while we run.
+#[derive(Clone, Debug)]
+pub(crate) struct Missing {
+    pub(crate) reason: String,
+    pub(crate) remedy: String,
+}
+
+impl Missing {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { reason: reason.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        Error::Unavailable {
+            backend: BackendKind::Nvidia,
+            reason: self.reason.clone(),
+            remedy: self.remedy.clone(),
+        }
+    }
+}
+
+/// The libraries of the NVIDIA driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// CUDA driver API.
+    Cuda,
+    /// Decoder.
+    Cuvid,
+}
+
+impl Name {
+    /// File names to try, in order.
+    const fn files(self) -> &'static [&'static str] {
+        match (self, cfg!(windows)) {
+            (Self::Cuda, false) => &["libcuda.so.1", "libcuda.so"],
+            (Self::Cuda, true) => &["nvcuda.dll"],
+            (Self::Cuvid, false) => &["libnvcuvid.so.1", "libnvcuvid.so"],
+            (Self::Cuvid, true) => &["nvcuvid.dll"],
+        }
+    }
+
+    /// What to do when the library is not there.
+    fn remedy(self) -> String {
+        match self {
+            Self::Cuda => "Install the NVIDIA driver; in a container, start it with the NVIDIA runtime (--gpus all)",
+            // The rest of the driver is there, so this is a container without the video capability.
+            Self::Cuvid => {
+                "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
+                 install libnvcuvid1"
+            }
+        }
+        .to_owned()
+    }
+}
+
+/// Opens a library by the first of its names that works.
+pub(crate) fn open(name: Name) -> Result<Library, Missing> {
+    let mut last = String::new();
+    for file in name.files() {
+        // SAFETY: loading runs the initialisers of the system's own driver, found by the system's own search
+        // path; that is what every user of the driver does.
+        match unsafe { Library::new(file) } {
+            Ok(library) => return Ok(library),
+            Err(error) => last = last_line(&error),
+        }
+    }
+    Err(Missing::new(format!("{} cannot be loaded: {last}", name.files()[0]), name.remedy()))
+}
+
+/// The loader's message, with its source where that says more.
+fn last_line(error: &libloading::Error) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// A symbol that an old driver may not have.
+pub(crate) fn missing_symbol(library: Name, symbol: &str) -> Missing {
+    Missing::new(
+        format!("{} has no {symbol}: the driver is too old", library.files()[0]),
+        "Update the NVIDIA driver to version 470 or newer",
+    )
+}
+
+/// Loads once, remembers for good. A loaded driver is never unloaded: it has threads of its own.
+pub(crate) type Once<T> = OnceLock<Result<T, Missing>>;
+
+/// Declares a table of a library's functions: all found at load time, or the first that is missing is named.
+macro_rules! functions {
+    (
+        $(#[$doc:meta])*
+        $table:ident of $library:expr => {
+            $($field:ident: $symbol:literal fn($($type:ty),*);)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $table {
+            $(pub(crate) $field: unsafe extern "system" fn($($type),*) -> $crate::backend::nvidia::driver::result::CuResult,)*
+        }
+
+        impl $table {
+            /// Looks every function up.
+            pub(crate) fn load(library: &libloading::Library) -> Result<Self, $crate::backend::nvidia::driver::library::Missing> {
+                Ok(Self {
+                    $($field: {
+                        // SAFETY: the signature is the one of the vendor's header, and the library is never
+                        // unloaded, so that the pointer stays valid.
+                        match unsafe { library.get(concat!($symbol, "\0").as_bytes()) } {
+                            Ok(symbol) => *symbol,
+                            Err(_) => return Err($crate::backend::nvidia::driver::library::missing_symbol($library, $symbol)),
+                        }
+                    },)*
+                })
+            }
+        }
+    };
+}
+pub(crate) use functions;

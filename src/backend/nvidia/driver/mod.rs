@@ -1,0 +1,12 @@
+//! The only place of the NVIDIA backend that talks to the driver, and the only one with `unsafe` code. Upwards it
+//! offers owned, lifetime-safe objects; downwards it opens the driver's libraries at run time.
+#![allow(unsafe_code, reason = "this module is the wall around the driver's C interface")]
+
+pub(crate) mod cuda;
+pub(crate) mod cuvid;
+pub(crate) mod cuvid_abi;
+pub(crate) mod download;
+mod library;
+pub(crate) mod memory;
+pub(crate) mod parser;
+mod result;

@@ -1,0 +1,303 @@
+//! The NVIDIA backend on the simulated driver (`nvsim/`): the same library code that runs on a card, judged for its
+//! pictures, its manners (no rule of the driver broken, nothing leaked) and its answers when calls fail.
+//!
+//! Each test body runs in a process of its own, with the driver's libraries found by `LD_LIBRARY_PATH` as on any
+//! machine. The shared object is built with the workspace's tests; without it the tests say loudly that they were
+//! skipped.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+use video_hw::backend::{Backend, BackendKind};
+use video_hw::config::DecodeOutputMode;
+use video_hw::error::Error;
+use video_hw::frame::Frame;
+use video_hw::pixel::PixelFormat;
+
+fn clip(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
+}
+
+/// Directory with the driver's three names, or none when the simulated driver is not built.
+fn driver() -> Option<PathBuf> {
+    // Tests run side by side in this process.
+    static DRIVER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    DRIVER.get_or_init(find_driver).clone()
+}
+
+fn find_driver() -> Option<PathBuf> {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = deps.join("libnvsim.so");
+    if !library.exists() {
+        eprintln!("SKIPPED: {} is not built (cargo test --workspace builds it)", library.display());
+        return None;
+    }
+    let names = deps.join("nvsim-names");
+    std::fs::create_dir_all(&names).unwrap();
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+        let aside = names.join(format!("{name}.{}", std::process::id()));
+        std::os::unix::fs::symlink(&library, &aside).unwrap();
+        std::fs::rename(&aside, names.join(name)).unwrap();
+    }
+    Some(names)
+}
+
+/// Runs `body` in a process of its own with these settings of the simulation; gives its output and the report.
+fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Option<(Output, String)> {
+    const MARK: &str = "VIDEO_HW_SIMULATED";
+    if std::env::var(MARK).is_ok_and(|name| name == test) {
+        body();
+        std::process::exit(0);
+    }
+    let names = driver()?;
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report.json");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(MARK, test)
+        .env("LD_LIBRARY_PATH", names)
+        .env("NVSIM_PROFILE", "h200")
+        .env("NVSIM_SET", settings)
+        .env("NVSIM_REPORT", &report)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    let report = std::fs::read_to_string(&report).unwrap_or_default();
+    Some((output, report))
+}
+
+/// As [`simulated`], and no rule of the driver was broken and nothing was left behind.
+fn clean(test: &str, settings: &str, body: impl FnOnce()) {
+    if let Some((_, report)) = simulated(test, settings, body) {
+        for list in ["violations", "leaks", "internal_errors"] {
+            assert!(report.contains(&format!("\"{list}\": []")), "{list}: {report}");
+        }
+    }
+}
+
+/// The packed planar samples: semi-planar chroma taken apart, samples of 10 bits moved to the low bits.
+fn planar(frame: &Frame) -> Vec<u8> {
+    let host = frame.as_host().unwrap();
+    let packed = host.to_packed();
+    let (bytes, shift) = match frame.format {
+        PixelFormat::Nv12 => (1, 0),
+        PixelFormat::P010 => (2, 6),
+        _ => return packed,
+    };
+    let luma = frame.dimensions.width() as usize * frame.dimensions.height() as usize * bytes;
+    let (y, uv) = packed.split_at(luma);
+    let mut out = y.to_vec();
+    for plane in 0..2 {
+        out.extend(uv.chunks_exact(2 * bytes).flat_map(|pair| &pair[plane * bytes..][..bytes]));
+    }
+    if shift > 0 {
+        for sample in out.chunks_exact_mut(2) {
+            let value = u16::from_le_bytes([sample[0], sample[1]]) >> shift;
+            sample.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    out
+}
+
+/// Number of frames and md5 of all of them, as ffmpeg decoded the clip.
+fn golden(name: &str) -> (usize, String) {
+    let text = std::fs::read_to_string(clip("md5s.txt")).unwrap();
+    let line = text.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap();
+    let mut fields = line.split(' ');
+    let md5 = fields.next().unwrap().to_owned();
+    (fields.next().unwrap().parse().unwrap(), md5)
+}
+
+/// Decodes a clip and compares it with its checksum; times must rise.
+fn decode_exactly(name: &str) {
+    let mut hash = Md5::new();
+    let mut frames = 0;
+    let mut last = None;
+    for frame in video_hw::frames(clip(name)).backend(BackendKind::Nvidia).open().unwrap() {
+        let frame = frame.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(last.is_none_or(|last| last < frame.pts), "{name}: {} after {last:?}", frame.pts);
+        last = Some(frame.pts);
+        hash.update(planar(&frame));
+        frames += 1;
+    }
+    let md5: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((frames, md5), golden(name), "{name}");
+}
+
+#[test]
+fn h264_is_exact() {
+    clean("h264_is_exact", "", || {
+        for name in ["bars.mp4", "small.h264", "vfr-rotated.mp4", "vfr-fragmented.mp4"] {
+            decode_exactly(name);
+        }
+    });
+}
+
+#[test]
+fn interlaced_h264_is_exact() {
+    clean("interlaced_h264_is_exact", "", || decode_exactly("interlaced.h264"));
+}
+
+#[test]
+fn hevc_is_exact_at_8_and_10_bits() {
+    clean("hevc_is_exact_at_8_and_10_bits", "", || {
+        decode_exactly("small.h265");
+        decode_exactly("small-10bit.h265");
+    });
+}
+
+#[test]
+fn vp9_is_exact_with_its_hidden_pictures() {
+    clean("vp9_is_exact_with_its_hidden_pictures", "", || decode_exactly("small-vp9.ivf"));
+}
+
+#[test]
+fn metadata_alone_maps_nothing() {
+    let run = simulated("metadata_alone_maps_nothing", "", || {
+        let frames = video_hw::frames(clip("small.h264"))
+            .backend(BackendKind::Nvidia)
+            .output(DecodeOutputMode::MetadataOnly)
+            .open()
+            .unwrap();
+        assert_eq!(frames.map(|frame| assert!(frame.unwrap().as_host().is_none())).count(), 50);
+    });
+    if let Some((_, report)) = run {
+        assert!(!report.contains("cuvidMapVideoFrame64"), "{report}");
+    }
+}
+
+#[test]
+fn a_codec_that_the_chip_lacks_is_refused_by_name() {
+    clean("a_codec_that_the_chip_lacks_is_refused_by_name", "", || {
+        let error =
+            video_hw::frames(clip("small-av1.ivf")).backend(BackendKind::Nvidia).open().err().unwrap();
+        assert!(matches!(&error, Error::Unsupported { feature, .. } if feature.contains("av1")), "{error}");
+        // Left to itself the library goes on with the next backend.
+        let frames = video_hw::frames(clip("small-av1.ivf")).backend(Backend::Auto).open().unwrap();
+        assert_eq!(frames.filter(|frame| frame.is_ok()).count(), 50);
+    });
+}
+
+/// Decodes until the first error; how many frames came before it.
+fn until_error(name: &str) -> (usize, Error) {
+    let mut frames = 0;
+    for frame in video_hw::frames(clip(name)).backend(BackendKind::Nvidia).open().unwrap() {
+        match frame {
+            Ok(_) => frames += 1,
+            Err(error) => return (frames, error),
+        }
+    }
+    panic!("{name}: {frames} frames and no error");
+}
+
+fn fault(function: &str, call: u32, effect: &str) -> String {
+    format!("fault=[{{function='{function}',call={call},{effect}}}]")
+}
+
+#[test]
+fn a_lost_device_is_told_as_such() {
+    let settings = fault("cuvidMapVideoFrame64", 10, "device_lost=true");
+    simulated("a_lost_device_is_told_as_such", &settings, || {
+        let (frames, error) = until_error("small.h264");
+        assert!(matches!(error, Error::DeviceLost { backend: BackendKind::Nvidia, .. }), "{error}");
+        assert!(frames <= 9, "{frames} frames");
+    });
+}
+
+#[test]
+fn a_device_lost_while_decoding_is_told_as_such() {
+    let settings = fault("cuvidDecodePicture", 20, "device_lost=true");
+    simulated("a_device_lost_while_decoding_is_told_as_such", &settings, || {
+        let (_, error) = until_error("small.h264");
+        assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_failing_map_names_the_call() {
+    let settings = fault("cuvidMapVideoFrame64", 5, "code=205");
+    simulated("a_failing_map_names_the_call", &settings, || {
+        let (frames, error) = until_error("small.h264");
+        assert!(matches!(&error, Error::Backend { call: "cuvidMapVideoFrame", code: 205, .. }), "{error}");
+        assert_eq!(frames, 4);
+    });
+}
+
+#[test]
+fn out_of_memory_says_so() {
+    simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "code=2"), || {
+        let (frames, error) = until_error("small.h264");
+        assert_eq!(frames, 0);
+        assert!(error.to_string().contains("out of device memory"), "{error}");
+    });
+}
+
+#[test]
+fn a_slow_driver_loses_nothing() {
+    clean("a_slow_driver_loses_nothing", &fault("cuvidDecodePicture", 7, "hang_ms=300"), || {
+        decode_exactly("small.h264");
+    });
+}
+
+#[test]
+fn a_consumer_that_stops_early_leaves_nothing_behind() {
+    clean("a_consumer_that_stops_early_leaves_nothing_behind", "", || {
+        let mut frames = video_hw::frames(clip("bars.mp4")).backend(BackendKind::Nvidia).open().unwrap();
+        let kept: Vec<_> = frames.by_ref().take(5).map(|frame| frame.unwrap()).collect();
+        std::thread::sleep(Duration::from_millis(50));
+        drop(frames);
+        assert_eq!(kept.len(), 5);
+    });
+}
+
+#[test]
+fn a_driver_that_does_not_start_is_explained() {
+    for (code, hint) in [(100, "nvidia-smi"), (803, "Reboot"), (34, "stub"), (802, "fabricmanager")] {
+        let settings = format!("driver.init_code={code}");
+        simulated("a_driver_that_does_not_start_is_explained", &settings, || {
+            let error =
+                video_hw::frames(clip("small.h264")).backend(BackendKind::Nvidia).open().err().unwrap();
+            let Error::Unavailable { reason, remedy, .. } = &error else { panic!("{error}") };
+            let text = format!("{reason} {remedy}");
+            let hints = ["nvidia-smi", "Reboot", "stub", "fabricmanager"];
+            assert!(hints.iter().any(|hint| text.contains(hint)), "{text}");
+            println!("explained: {text}");
+        })
+        .inspect(|(output, _)| {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains(hint), "{code}: {said}");
+        });
+    }
+}
+
+#[test]
+fn an_old_driver_is_told_what_it_lacks() {
+    simulated("an_old_driver_is_told_what_it_lacks", "driver.cuda=10020", || {
+        let error = video_hw::frames(clip("small.h264")).backend(BackendKind::Nvidia).open().err().unwrap();
+        assert!(matches!(&error, Error::Unavailable { reason, .. } if reason.contains("10.2")), "{error}");
+    });
+}
+
+#[test]
+fn a_machine_without_a_driver_is_told_what_to_install() {
+    if Path::new("/usr/lib/x86_64-linux-gnu/libcuda.so.1").exists() || Path::new("/dev/nvidiactl").exists() {
+        eprintln!("SKIPPED: this machine has an NVIDIA driver");
+        return;
+    }
+    let error = video_hw::frames(clip("small.h264")).backend(BackendKind::Nvidia).open().err().unwrap();
+    let Error::Unavailable { reason, remedy, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("libcuda.so.1") && remedy.contains("driver"), "{error}");
+}
