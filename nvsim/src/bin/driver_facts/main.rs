@@ -6,7 +6,8 @@
 //! $ cargo run -p nvsim --bin driver_facts -- clips
 //! ```
 //!
-//! The one argument is the folder of the project's small clips. Nothing of the simulation is linked in: the driver
+//! The argument is the folder of the project's small clips; a second one names one section, or `file:PATH` for the
+//! traces of any other stream (`.h264`, `.h265`, `.ivf` with VP9). Nothing of the simulation is linked in: the driver
 //! is opened by its names, as any client does.
 
 #![allow(
@@ -110,6 +111,7 @@ fn run(section: &str, clips: &std::path::Path) {
         "damage" => damage(&cuvid, clips),
         "undecoded" => undecoded(&cuvid),
         "contextless" => contextless(&cuda, &cuvid, clips),
+        other if other.starts_with("file:") => any_file(&cuvid, &other["file:".len()..]),
         clip => {
             let (clip, codec) = CLIPS.into_iter().find(|(name, _)| *name == clip).expect("a section's name");
             parser(&cuvid, &clips.join(clip), clip, codec);
@@ -681,4 +683,23 @@ fn contextless(cuda: &Cuda, cuvid: &Cuvid, clips: &std::path::Path) {
     print_trace("decode", &trace);
     say("destroy", cuvid.destroy(decoder));
     cuda.ctx_push(context);
+}
+
+/// Traces of a stream that is not one of the project's.
+fn any_file(cuvid: &Cuvid, path: &str) {
+    let data = std::fs::read(path).expect("a readable file");
+    let codec = match path.rsplit('.').next() {
+        Some("h264" | "264") => codec::H264,
+        Some("h265" | "265") => codec::HEVC,
+        _ => codec::VP9,
+    };
+    let units = access_units(&data, codec);
+    for (name, flags) in [("with end of picture", packet_flags::ENDOFPICTURE), ("without", 0)] {
+        let mut tracer = Tracer::new(cuvid, codec, 0, 1);
+        for unit in &units {
+            tracer.feed(unit, flags);
+        }
+        tracer.feed(&[], packet_flags::ENDOFSTREAM);
+        print_trace(name, &tracer.close());
+    }
 }
