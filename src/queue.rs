@@ -62,6 +62,13 @@ struct State<T> {
     receiver_gone: bool,
 }
 
+impl<T> State<T> {
+    /// Nothing more will come.
+    const fn is_over(&self) -> bool {
+        self.senders == 0 || self.receiver_gone
+    }
+}
+
 impl<T> Shared<T> {
     // A panic while the lock is held cannot leave the queue half-changed: every critical section below is
     // a few non-panicking statements. So a poisoned lock is still good.
@@ -74,6 +81,19 @@ impl<T> Shared<T> {
         state.peak = state.peak.max(state.items.len());
         drop(state);
         self.not_empty.notify_one();
+    }
+
+    /// As if the receiver were gone: nothing goes in any more, and whoever waits at either end is woken.
+    fn end(&self) {
+        let mut state = self.lock();
+        state.receiver_gone = true;
+        // Items nobody will take are freed now, not when the last sender goes; outside the lock, because
+        // dropping an item may take time.
+        let left = std::mem::take(&mut state.items);
+        drop(state);
+        self.not_full.notify_all();
+        self.not_empty.notify_all();
+        drop(left);
     }
 
     fn stats(&self) -> QueueStats {
@@ -91,6 +111,11 @@ impl QueueMonitor {
     pub fn stats(&self) -> QueueStats {
         self.0.stats()
     }
+
+    /// Ends the queue from outside: what is in it is dropped, and both ends find it closed.
+    pub(crate) fn end(&self) {
+        self.0.end();
+    }
 }
 
 impl std::fmt::Debug for QueueMonitor {
@@ -101,11 +126,16 @@ impl std::fmt::Debug for QueueMonitor {
 
 trait Watched: Send + Sync {
     fn stats(&self) -> QueueStats;
+    fn end(&self);
 }
 
 impl<T: Send> Watched for Shared<T> {
     fn stats(&self) -> QueueStats {
         Shared::stats(self)
+    }
+
+    fn end(&self) {
+        Shared::end(self);
     }
 }
 
@@ -216,7 +246,7 @@ impl<T> QueueReceiver<T> {
             return self.recv().map_or(Received::Closed, Received::Item);
         };
         let mut state = self.0.lock();
-        while state.items.is_empty() && state.senders > 0 {
+        while state.items.is_empty() && !state.is_over() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Received::Empty;
@@ -229,13 +259,18 @@ impl<T> QueueReceiver<T> {
     /// Waits for an item; `None` once the queue is closed and empty.
     pub fn recv(&self) -> Option<T> {
         let mut state = self.0.lock();
-        while state.items.is_empty() && state.senders > 0 {
+        while state.items.is_empty() && !state.is_over() {
             state = self.0.not_empty.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         match self.take(state) {
             Received::Item(item) => Some(item),
             Received::Empty | Received::Closed => None,
         }
+    }
+
+    /// As dropping the receiver, while it is still there.
+    pub(crate) fn end(&self) {
+        self.0.end();
     }
 
     /// Fill state.
@@ -250,7 +285,7 @@ impl<T> QueueReceiver<T> {
                 self.0.not_full.notify_one();
                 Received::Item(item)
             }
-            None if state.senders == 0 => Received::Closed,
+            None if state.is_over() => Received::Closed,
             None => Received::Empty,
         }
     }
@@ -258,14 +293,7 @@ impl<T> QueueReceiver<T> {
 
 impl<T> Drop for QueueReceiver<T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.receiver_gone = true;
-        // Items nobody will take are freed now, not when the last sender goes; outside the lock, because
-        // dropping an item may take time.
-        let left = std::mem::take(&mut state.items);
-        drop(state);
-        self.0.not_full.notify_all();
-        drop(left);
+        self.0.end();
     }
 }
 

@@ -10,12 +10,14 @@ use crate::pixel::Chroma;
 pub struct FrameHeader {
     /// Profile, 0 to 3.
     pub profile: u8,
-    /// `show_existing_frame`: no new picture, an old one is shown.
-    pub show_existing: bool,
+    /// `show_existing_frame`: no new picture, the one in this reference slot (0 to 7) is shown.
+    pub show_existing: Option<u8>,
     /// Whether decoding can start here.
     pub keyframe: bool,
     /// Whether a picture is shown.
     pub show: bool,
+    /// `refresh_frame_flags`: bit n is set when the picture goes into reference slot n.
+    pub refresh: u8,
     /// Format, in key frames.
     pub format: Option<KeyFormat>,
 }
@@ -55,21 +57,53 @@ impl FrameHeader {
             return Err(r.out_of_range("profile", 4));
         }
         if r.flag()? {
-            return Ok(Self { profile, show_existing: true, keyframe: false, show: true, format: None });
+            let slot = r.u(3)? as u8;
+            return Ok(Self {
+                profile,
+                show_existing: Some(slot),
+                keyframe: false,
+                show: true,
+                refresh: 0,
+                format: None,
+            });
         }
         let keyframe = !r.flag()?;
         let show = r.flag()?;
-        r.skip(1)?; // error_resilient_mode
-        let format = if keyframe { Some(read_format(r, profile)?) } else { None };
-        Ok(Self { profile, show_existing: false, keyframe, show, format })
+        let error_resilient = r.flag()?;
+        if keyframe {
+            let format = Some(read_format(r, profile)?);
+            return Ok(Self { profile, show_existing: None, keyframe, show, refresh: 0xff, format });
+        }
+        let intra_only = !show && r.flag()?;
+        if !error_resilient {
+            r.skip(2)?; // reset_frame_context
+        }
+        if intra_only {
+            read_sync(r)?;
+            if profile > 0 {
+                read_color(r, profile)?;
+            }
+        }
+        let refresh = r.u(8)? as u8;
+        Ok(Self { profile, show_existing: None, keyframe, show, refresh, format: None })
     }
 }
 
-fn read_format(r: &mut BitReader, profile: u8) -> BitResult<KeyFormat> {
+fn read_sync(r: &mut BitReader) -> BitResult<()> {
     let sync = r.u(24)?;
-    if sync != 0x49_83_42 {
-        return Err(r.out_of_range("frame_sync_code", i64::from(sync)));
-    }
+    if sync == 0x49_83_42 { Ok(()) } else { Err(r.out_of_range("frame_sync_code", i64::from(sync))) }
+}
+
+fn read_format(r: &mut BitReader, profile: u8) -> BitResult<KeyFormat> {
+    read_sync(r)?;
+    let (bit_depth, chroma, color) = read_color(r, profile)?;
+    let width = r.u(16)? + 1;
+    let height = r.u(16)? + 1;
+    Ok(KeyFormat { bit_depth, chroma, color, width, height })
+}
+
+/// `color_config()`.
+fn read_color(r: &mut BitReader, profile: u8) -> BitResult<(u8, Option<Chroma>, ColorInfo)> {
     let bit_depth = match profile >= 2 {
         true if r.flag()? => 12,
         true => 10,
@@ -110,9 +144,7 @@ fn read_format(r: &mut BitReader, profile: u8) -> BitResult<KeyFormat> {
         };
     }
     color.range = Some(if full { ColorRange::Full } else { ColorRange::Limited });
-    let width = r.u(16)? + 1;
-    let height = r.u(16)? + 1;
-    Ok(KeyFormat { bit_depth, chroma, color, width, height })
+    Ok((bit_depth, chroma, color))
 }
 
 /// The frames of a chunk: those of a superframe (annex B), without its index, or the chunk itself. At most

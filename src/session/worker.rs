@@ -58,16 +58,23 @@ impl<O> Outlet<O> {
     }
 }
 
-/// Joins the worker when both ends are gone, so that a dropped session has released its device.
+/// Joins the worker, so that a dropped session has released its device: when the output goes (nobody wants results
+/// any more, whoever still holds the input), at the latest when both ends are gone.
 struct Joiner(Mutex<Option<JoinHandle<()>>>);
 
-impl Drop for Joiner {
-    fn drop(&mut self) {
-        let handle = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(handle) = handle {
+impl Joiner {
+    fn join(&self) {
+        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle.filter(|handle| handle.thread().id() != std::thread::current().id()) {
             // The worker catches panics itself; there is nothing to learn from the result.
             let _ = handle.join();
         }
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        self.join();
     }
 }
 
@@ -78,13 +85,13 @@ pub(crate) struct Input<I> {
     _joiner: Arc<Joiner>,
 }
 
-/// The end that gives results. Field order matters, as in [`Input`].
+/// The end that gives results.
 pub(crate) struct Output<O> {
     queue: QueueReceiver<Outcome<O>>,
     input: QueueMonitor,
     flushes_seen: u64,
     ended: bool,
-    _joiner: Arc<Joiner>,
+    joiner: Arc<Joiner>,
 }
 
 /// Starts the thread. `open` makes the work on the caller's thread, so that its errors are the caller's.
@@ -105,8 +112,17 @@ pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
     let joiner = Arc::new(Joiner(Mutex::new(Some(handle))));
     let monitor = in_tx.monitor();
     let input = Input { queue: in_tx, flushes: 0, _joiner: Arc::clone(&joiner) };
-    let output = Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, _joiner: joiner };
+    let output = Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, joiner };
     Ok((input, output, extra))
+}
+
+impl<O> Drop for Output<O> {
+    fn drop(&mut self) {
+        // The worker may wait for room, or for units from an input that somebody else holds.
+        self.queue.end();
+        self.input.end();
+        self.joiner.join();
+    }
 }
 
 fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, outlet: &Outlet<O>) {

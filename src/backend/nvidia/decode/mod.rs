@@ -69,10 +69,7 @@ impl DecoderBackend for NvdecDecoder {
             Current { serial: unit.serial, keyframe: unit.packet.keyframe, ..Current::default() };
         let data = &unit.packet.data;
         if self.codec == Codec::Vp9 {
-            // A superframe holds several pictures, hidden ones first.
-            for frame in vp9::frames(data) {
-                self.parser.parse(frame, END_OF_PICTURE, None)?;
-            }
+            self.submit_vp9(data)?;
         } else {
             self.parser.parse(data, END_OF_PICTURE, None)?;
         }
@@ -102,6 +99,24 @@ impl DecoderBackend for NvdecDecoder {
 
     fn implementation(&self) -> &'static str {
         "NVDEC"
+    }
+}
+
+impl NvdecDecoder {
+    /// A superframe holds several pictures, hidden ones first. The driver's parser takes its index for a picture
+    /// and passes over packets that show a picture of before (580.159): both are dealt with here.
+    fn submit_vp9(&mut self, data: &[u8]) -> Result<()> {
+        for frame in vp9::frames(data) {
+            // Where the header is damaged no decoder can do anything.
+            let Ok(header) = vp9::FrameHeader::parse(frame) else { continue };
+            if let Some(slot) = header.show_existing {
+                self.parser.events().show_existing(slot)?;
+            } else {
+                self.parser.parse(frame, END_OF_PICTURE, None)?;
+                self.parser.events().refresh(header.refresh);
+            }
+        }
+        Ok(())
     }
 }
 

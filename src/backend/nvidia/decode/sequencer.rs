@@ -40,6 +40,8 @@ pub(super) struct Current {
     pub(super) half: bool,
     /// A picture was shown under its serial.
     pub(super) shown: bool,
+    /// Surface of the picture just found.
+    pub(super) index: Option<usize>,
 }
 
 /// State behind the callbacks.
@@ -51,6 +53,8 @@ pub(super) struct Sequencer {
     pub(super) answers: Answers,
     shape: Option<(VideoFormat, Arc<Shape>)>,
     surfaces: Vec<Option<Occupant>>,
+    /// VP9: the surface of the picture in each reference slot.
+    slots: [Option<usize>; 8],
     pub(super) current: Current,
 }
 
@@ -69,6 +73,7 @@ impl Sequencer {
             answers,
             shape: None,
             surfaces: Vec::new(),
+            slots: [None; 8],
             current: Current::default(),
         })
     }
@@ -78,6 +83,32 @@ impl Sequencer {
         for occupant in self.surfaces.iter_mut().filter_map(Option::take) {
             self.answers.send(DecodeEvent::NoPicture { serial: occupant.serial, reason });
         }
+    }
+
+    /// VP9: the picture just decoded goes into these reference slots.
+    pub(super) fn refresh(&mut self, flags: u8) {
+        if let Some(index) = self.current.index.take() {
+            for (slot, surface) in self.slots.iter_mut().enumerate() {
+                if flags & (1 << slot) != 0 {
+                    *surface = Some(index);
+                }
+            }
+        }
+    }
+
+    /// VP9: shows the picture in a reference slot (again). The parser keeps its surface as long as it is referred to.
+    pub(super) fn show_existing(&mut self, slot: u8) -> Result<()> {
+        let surface = self.slots.get(usize::from(slot)).copied().flatten();
+        let Some((index, (_, shape))) = surface.zip(self.shape.as_ref()) else {
+            return Ok(());
+        };
+        self.current.shown = true;
+        self.stage.show(Shown {
+            serial: self.current.serial,
+            keyframe: false,
+            info: DisplayInfo { index: index as i32, progressive: 1, ..DisplayInfo::default() },
+            shape: Arc::clone(shape),
+        })
     }
 
     /// Refuses what the chip cannot decode, in words that say what it can.
@@ -201,6 +232,7 @@ impl ParserEvents for Sequencer {
         }
         self.settle("not shown before the sequence changed");
         self.surfaces.clear();
+        self.slots = [None; 8];
         self.shape = None;
         self.shape = Some((*format, self.open(format, surfaces)?));
         Ok(surfaces)
@@ -219,6 +251,7 @@ impl ParserEvents for Sequencer {
         }
         shape.decoder.decode(&mut picture).map_err(|error| self.refused(error))?;
         self.current.decoded = true;
+        self.current.index = Some(index);
         self.current.half = picture.field() && !picture.second_field();
         // Where pictures come out as they go in, the unit at hand is the one that shows.
         if reorders(self.codec) && !picture.second_field() {
