@@ -42,7 +42,6 @@ pub struct Log {
     surfaces: Vec<Option<(usize, bool)>>,
     /// Codecs with hidden pictures do not show all of them.
     pub hidden_allowed: bool,
-    last_shown: Option<c_int>,
     /// Answer of the sequence callback; none: what the format asks for.
     pub answer: Option<c_int>,
     pub refuse_decode_at: Option<usize>,
@@ -54,7 +53,6 @@ unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) 
     let (log, format) = unsafe { (&mut *user.cast::<Log>(), &*format) };
     log.formats.push(*format);
     log.surfaces = vec![None; 64];
-    log.last_shown = None;
     log.answer.unwrap_or_else(|| c_int::from(format.min_num_decode_surfaces))
 }
 
@@ -76,9 +74,6 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
         {
             log.reused
                 .push(format!("picture {number} on surface {surface} of picture {other}, not shown yet"));
-        }
-        if log.last_shown == Some(surface) {
-            log.reused.push(format!("picture {number} on surface {surface}, which was shown last"));
         }
         log.surfaces[surface as usize] = Some((number, true));
     }
@@ -118,7 +113,6 @@ unsafe extern "C" fn on_display(user: *mut c_void, info: *mut CUVIDPARSERDISPINF
     entry.1 = false;
     log.displays.push((entry.0, info));
     log.decoded_at_display.push(log.pictures);
-    log.last_shown = Some(info.picture_index);
     1
 }
 

@@ -2,6 +2,7 @@
 //! picture parameters say size, type and references, and the decoder behind reads the rest from the data.
 
 use crate::nvdec::abi::{CUVIDAV1PICPARAMS, CUVIDEOFORMAT, CUVIDPICPARAMS, Zeroed, chroma_format, codec};
+use crate::policy;
 
 use super::bits::Bits;
 use super::format;
@@ -328,15 +329,16 @@ impl Av1 {
                 // A key frame that is shown late starts anew as if it were decoded now.
                 self.slots = std::array::from_fn(|_| Some(reference.clone()));
             }
-            return stage.show(shown(reference.surface));
+            stage.show(shown(reference.surface));
+            return Ok(());
         }
         let Some(sequence) = self.sequence.clone() else { return Ok(()) };
         let intra = matches!(header.kind, KEY | INTRA_ONLY);
         if !intra && self.slots.iter().all(Option::is_none) {
             return Ok(());
         }
-        stage.sequence(&video_format(&sequence, stage), &sequence.raw)?;
-        let surface = stage.acquire_any()?;
+        stage.sequence(&video_format(&sequence), &sequence.raw)?;
+        let surface = stage.acquire_any();
         let mut av1 = CUVIDAV1PICPARAMS::zeroed();
         (av1.width, av1.height) = (sequence.width, sequence.height);
         av1.frame_offset = header.order_hint;
@@ -357,13 +359,16 @@ impl Av1 {
         params.intra_pic_flag = intra.into();
         params.ref_pic_flag = (header.refresh != 0).into();
         params.CodecSpecific.av1 = av1;
-        stage.decode(&mut params, &coded, true)?;
+        stage.decode(&mut params, &coded, true);
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if header.refresh >> index & 1 == 1 {
                 *slot = Some(Reference { surface: surface.clone(), key: header.kind == KEY });
             }
         }
-        if header.show { stage.show(shown(surface)) } else { Ok(()) }
+        if header.show {
+            stage.show(shown(surface));
+        }
+        Ok(())
     }
 }
 
@@ -420,11 +425,11 @@ impl FrameCodec for Av1 {
     }
 }
 
-fn video_format(sequence: &Sequence, stage: &Stage) -> CUVIDEOFORMAT {
+fn video_format(sequence: &Sequence) -> CUVIDEOFORMAT {
     let mut format = format::basic(codec::AV1, sequence.width, sequence.height);
     format.bit_depth_luma_minus8 = sequence.depth_minus8;
     format.bit_depth_chroma_minus8 = sequence.depth_minus8;
-    format.min_num_decode_surfaces = stage.surfaces_for(SLOTS);
+    format.min_num_decode_surfaces = Stage::surfaces_for(SLOTS, policy::PARSER_EXTRA_SURFACES);
     format.chroma_format = match sequence.subsampling {
         _ if sequence.mono => chroma_format::MONOCHROME,
         (false, _) => chroma_format::YUV444,

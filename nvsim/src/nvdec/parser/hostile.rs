@@ -28,8 +28,11 @@ impl Random {
 unsafe extern "C" fn sequence(_: *mut c_void, format: *mut CUVIDEOFORMAT) -> c_int {
     // SAFETY: the parser passes a format that lives through the call.
     let format = unsafe { &*format };
-    assert!(format.coded_width > 0 && format.coded_height > 0);
-    assert!(format.display_area.right > format.display_area.left);
+    // A VP9 stream may begin in the middle, and its size is then not known.
+    if format.codec != codec::VP9 {
+        assert!(format.coded_width > 0 && format.coded_height > 0);
+        assert!(format.display_area.right > format.display_area.left);
+    }
     assert!(u32::from(format.min_num_decode_surfaces) <= policy::PARSER_MAX_SURFACES);
     c_int::from(format.min_num_decode_surfaces).max(1)
 }

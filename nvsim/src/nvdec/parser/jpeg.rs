@@ -1,6 +1,7 @@
 //! Motion JPEG: a packet is a picture.
 
 use crate::nvdec::abi::{CUVIDPICPARAMS, Zeroed, chroma_format, codec};
+use crate::policy;
 
 use super::format;
 use super::machine::FrameCodec;
@@ -43,19 +44,20 @@ impl FrameCodec for Jpeg {
         let Some((width, height, chroma)) = header(data) else { return Ok(()) };
         let mut format = format::basic(codec::JPEG, width, height);
         format.chroma_format = chroma;
-        format.min_num_decode_surfaces = stage.surfaces_for(0);
+        format.min_num_decode_surfaces = Stage::surfaces_for(0, policy::PARSER_EXTRA_SURFACES);
         stage.sequence(&format, &[])?;
-        let surface = stage.acquire_any()?;
+        let surface = stage.acquire_any();
         let mut params = CUVIDPICPARAMS::zeroed();
         params.PicWidthInMbs = width.div_ceil(16) as i32;
         params.FrameHeightInMbs = height.div_ceil(16) as i32;
         params.CurrPicIdx = *surface;
         params.intra_pic_flag = 1;
         let coded = Coded { data: data.to_vec(), offsets: vec![0], ..Coded::default() };
-        stage.decode(&mut params, &coded, true)?;
+        stage.decode(&mut params, &coded, true);
         let shown =
             Shown { surface, progressive: true, top_field_first: true, repeat_first_field: 0, timestamp };
-        stage.show(shown)
+        stage.show(shown);
+        Ok(())
     }
 
     fn reset(&mut self) {}

@@ -171,23 +171,24 @@ impl Mpeg2 {
                 && first.bidirectional == bidirectional
         });
         if !completes {
-            self.end_frame(true, stage)?;
+            self.end_frame(true, stage);
             let known = self.pair.references(false)[0] >= 0;
             // Nothing to refer to: at the start, or B pictures of an open group after a seek.
             if (header.kind == 2 && !known) || (bidirectional && !self.pair.is_full()) {
                 return Ok(());
             }
-            let format = self.format(&sequence, stage);
+            let format = self.format(&sequence);
             self.pair.sequence(&format, &self.raw, stage)?;
         }
         let surface = match &self.first {
             Some(first) if completes => first.surface.clone(),
-            _ => stage.acquire_any()?,
+            _ => stage.acquire_any(),
         };
         let mut params = self.params(&sequence, header, *surface, completes);
-        stage.decode(&mut params, &open.coded, !completes)?;
+        stage.decode(&mut params, &open.coded, !completes);
         if completes {
-            return self.end_frame(false, stage);
+            self.end_frame(false, stage);
+            return Ok(());
         }
         let shown = Shown {
             surface: surface.clone(),
@@ -206,20 +207,21 @@ impl Mpeg2 {
             timestamp: open.timestamp,
         };
         if header.structure == 3 {
-            return self.pair.take(shown, bidirectional, sequence.low_delay, stage);
+            self.pair.take(shown, bidirectional, sequence.low_delay, stage);
+            return Ok(());
         }
         self.first = Some(First { surface, structure: header.structure, shown, bidirectional });
         Ok(())
     }
 
     /// The frame of the first field is complete, or stays `alone`.
-    fn end_frame(&mut self, alone: bool, stage: &mut Stage) -> Flow {
-        let Some(mut first) = self.first.take() else { return Ok(()) };
+    fn end_frame(&mut self, alone: bool, stage: &mut Stage) {
+        let Some(mut first) = self.first.take() else { return };
         if alone {
             first.shown.repeat_first_field = -1;
         }
         let low_delay = self.sequence.as_ref().is_some_and(|sequence| sequence.low_delay);
-        self.pair.take(first.shown, first.bidirectional, low_delay, stage)
+        self.pair.take(first.shown, first.bidirectional, low_delay, stage);
     }
 
     fn params(&self, sequence: &Sequence, header: &Header, surface: i32, second: bool) -> CUVIDPICPARAMS {
@@ -256,7 +258,7 @@ impl Mpeg2 {
         params
     }
 
-    fn format(&self, sequence: &Sequence, stage: &Stage) -> CUVIDEOFORMAT {
+    fn format(&self, sequence: &Sequence) -> CUVIDEOFORMAT {
         let mut format = format::basic(self.codec, sequence.width, sequence.height);
         if self.codec == codec::MPEG2 && !sequence.extended {
             format.codec = codec::MPEG1;
@@ -264,7 +266,7 @@ impl Mpeg2 {
         format.coded_height = coded_height(sequence);
         format.progressive_sequence = sequence.progressive.into();
         format.chroma_format = format::chroma(sequence.chroma);
-        format.min_num_decode_surfaces = stage.surfaces_for(pair::FRAMES);
+        format.min_num_decode_surfaces = Stage::surfaces_for(pair::FRAMES, policy::PARSER_EXTRA_SURFACES);
         format.frame_rate = format::rate(sequence.rate.0, sequence.rate.1);
         format.bitrate = u32::try_from(sequence.bit_rate * 400).unwrap_or(0);
         if sequence.extended {
@@ -356,6 +358,10 @@ impl UnitCodec for Mpeg2 {
         Ok(())
     }
 
+    fn begins_picture(&self, head: &[u8]) -> bool {
+        matches!(head[0], 0x00 | 0xb3 | 0xb7 | 0xb8)
+    }
+
     fn end_picture(&mut self, stage: &mut Stage) -> Flow {
         match self.open.take() {
             Some(open) => self.decode(open, stage),
@@ -375,9 +381,9 @@ impl UnitCodec for Mpeg2 {
         self.first.is_some()
     }
 
-    fn flush(&mut self, stage: &mut Stage) -> Flow {
-        self.end_frame(true, stage)?;
-        self.pair.flush(stage)
+    fn flush(&mut self, stage: &mut Stage) {
+        self.end_frame(true, stage);
+        self.pair.flush(stage);
     }
 
     fn reset(&mut self) {

@@ -1,13 +1,14 @@
 //! MPEG-4 part 2: a packet is a picture, with its headers where they are repeated.
 
 use crate::nvdec::abi::{CUVIDMPEG4PICPARAMS, CUVIDPICPARAMS, Zeroed, codec};
+use crate::policy;
 
 use super::bits::Bits;
 use super::format;
 use super::machine::FrameCodec;
 use super::pair::{self, Pair};
 use super::stage::{Coded, Flow, Shown, Stage};
-use super::units::Units;
+use super::units;
 
 /// A video object layer.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +71,7 @@ fn layer(data: &[u8]) -> Option<Layer> {
 
 impl FrameCodec for Mpeg4 {
     fn frame(&mut self, data: &[u8], timestamp: Option<i64>, stage: &mut Stage) -> Flow {
-        let mut units = Units::default();
-        let mut found = units.push(data);
-        found.extend(units.finish());
+        let found = units::split(data);
         let mut kind = None;
         for unit in &found {
             match unit.data[0] {
@@ -94,9 +93,9 @@ impl FrameCodec for Mpeg4 {
         }
         let mut format = format::basic(codec::MPEG4, layer.width, layer.height);
         format.progressive_sequence = (!layer.interlaced).into();
-        format.min_num_decode_surfaces = stage.surfaces_for(pair::FRAMES);
+        format.min_num_decode_surfaces = Stage::surfaces_for(pair::FRAMES, policy::PARSER_EXTRA_SURFACES);
         self.pair.sequence(&format, &self.headers, stage)?;
-        let surface = stage.acquire_any()?;
+        let surface = stage.acquire_any();
         let mut mpeg4 = CUVIDMPEG4PICPARAMS::zeroed();
         (mpeg4.ForwardRefIdx, mpeg4.BackwardRefIdx) = if kind == 0 { (-1, -1) } else { (forward, backward) };
         mpeg4.video_object_layer_width = layer.width as i32;
@@ -113,7 +112,7 @@ impl FrameCodec for Mpeg4 {
         params.CodecSpecific.mpeg4 = mpeg4;
         let coded =
             Coded { data: data.to_vec(), offsets: vec![0], sets: self.headers.clone(), ..Coded::default() };
-        stage.decode(&mut params, &coded, true)?;
+        stage.decode(&mut params, &coded, true);
         let shown = Shown {
             surface,
             progressive: !layer.interlaced,
@@ -121,11 +120,12 @@ impl FrameCodec for Mpeg4 {
             repeat_first_field: 0,
             timestamp,
         };
-        self.pair.take(shown, bidirectional, layer.low_delay, stage)
+        self.pair.take(shown, bidirectional, layer.low_delay, stage);
+        Ok(())
     }
 
-    fn flush(&mut self, stage: &mut Stage) -> Flow {
-        self.pair.flush(stage)
+    fn flush(&mut self, stage: &mut Stage) {
+        self.pair.flush(stage);
     }
 
     fn reset(&mut self) {

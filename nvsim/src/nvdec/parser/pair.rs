@@ -21,7 +21,7 @@ impl Pair {
     /// across it.
     pub(super) fn sequence(&mut self, format: &CUVIDEOFORMAT, header: &[u8], stage: &mut Stage) -> Flow {
         if stage.is_new(format) {
-            self.flush(stage)?;
+            self.flush(stage);
             self.reset();
         }
         stage.sequence(format, header)
@@ -39,32 +39,26 @@ impl Pair {
     }
 
     /// Takes a decoded picture in. With `low_delay` there are no B pictures and nothing is held back.
-    pub(super) fn take(
-        &mut self,
-        shown: Shown,
-        bidirectional: bool,
-        low_delay: bool,
-        stage: &mut Stage,
-    ) -> Flow {
+    pub(super) fn take(&mut self, shown: Shown, bidirectional: bool, low_delay: bool, stage: &mut Stage) {
         if bidirectional {
-            return stage.show(shown);
+            stage.show(shown);
+            return;
         }
         self.older = self.newer.replace(shown.surface.clone());
         if let Some(held) = self.held.take() {
-            stage.show(held)?;
+            stage.show(held);
         }
         if low_delay {
-            return stage.show(shown);
+            stage.show(shown);
+        } else {
+            self.held = Some(shown);
         }
-        self.held = Some(shown);
-        Ok(())
     }
 
     /// Shows the anchor that is held back.
-    pub(super) fn flush(&mut self, stage: &mut Stage) -> Flow {
-        match self.held.take() {
-            Some(held) => stage.show(held),
-            None => Ok(()),
+    pub(super) fn flush(&mut self, stage: &mut Stage) {
+        if let Some(held) = self.held.take() {
+            stage.show(held);
         }
     }
 

@@ -17,11 +17,11 @@ use super::rules;
 use super::sei::{CUSEIMESSAGE, CUVIDSEIMESSAGEINFO, SeiMessage};
 use super::times::Times;
 
-/// A callback refused: the rest of the packet is not parsed.
+/// The sequence callback refused: the parser does nothing any more.
 #[derive(Debug)]
 pub(super) struct Stop;
 
-/// Goes on, or stops because a callback refused.
+/// Goes on, or stops because the sequence callback refused.
 pub(super) type Flow = Result<(), Stop>;
 
 /// A decode surface by its index. It is in use for as long as somebody besides the pool holds it: a reference, a
@@ -49,6 +49,18 @@ pub(super) struct Coded {
     pub(super) sets: Vec<u8>,
     /// SEI messages that came with it.
     pub(super) sei: Vec<SeiMessage>,
+    /// Time of the packet that it began in, and its picture order count.
+    pub(super) timestamp: Option<i64>,
+    pub(super) order: i32,
+}
+
+/// A picture in output order that the display delay holds back.
+#[derive(Debug)]
+struct Held {
+    picture: Shown,
+    timestamp: i64,
+    /// Pictures decoded before it.
+    decoded: u64,
 }
 
 /// What happened, for the report.
@@ -61,16 +73,29 @@ pub(super) struct Counts {
     pub(super) starved: u64,
 }
 
+/// What is known of a surface's picture.
+#[derive(Debug, Clone, Copy, Default)]
+struct Content {
+    /// Pictures decoded before it.
+    decoded: u64,
+    /// Its decode callback failed.
+    skipped: bool,
+    /// How many pictures had been shown when it was; 0: it has not been shown.
+    shown: u64,
+}
+
 /// See the module's text.
 pub(super) struct Stage {
     parameters: CUVIDPARSERPARAMS,
     pool: Vec<Surface>,
-    next: usize,
-    /// Pictures in output order, with the number of pictures begun when their turn came.
-    queue: VecDeque<(u64, Shown)>,
+    /// Of each surface: what is in it.
+    contents: Vec<Content>,
+    /// Pictures in output order that are held back.
+    queue: VecDeque<Held>,
     /// Pictures begun (two fields are one).
     pictures: u64,
-    last_shown: Option<Surface>,
+    /// The sequence callback refused.
+    refused: bool,
     format: Option<CUVIDEOFORMAT>,
     pub(super) times: Times,
     pub(super) counts: Counts,
@@ -86,10 +111,10 @@ impl Stage {
         let mut stage = Self {
             parameters: *parameters,
             pool: Vec::new(),
-            next: 0,
+            contents: Vec::new(),
             queue: VecDeque::new(),
             pictures: 0,
-            last_shown: None,
+            refused: false,
             format: None,
             times: Times::new(parameters.ulClockRate),
             counts: Counts::default(),
@@ -99,9 +124,20 @@ impl Stage {
         stage
     }
 
-    /// `ulMaxDisplayDelay`, within reason.
-    fn delay(&self) -> u64 {
-        u64::from(self.parameters.ulMaxDisplayDelay.min(policy::PARSER_MAX_SURFACES))
+    /// True when the sequence callback refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// `ulMaxDisplayDelay`.
+    fn delay(&self) -> usize {
+        self.parameters.ulMaxDisplayDelay as usize
+    }
+
+    /// The end of the stream: the same format is announced again if another follows (measured on 580.159).
+    pub(super) fn end_stream(&mut self) {
+        self.times.end_stream();
+        self.format = None;
     }
 
     /// Breaches noticed since the last call.
@@ -109,10 +145,10 @@ impl Stage {
         std::mem::take(&mut self.breaches)
     }
 
-    /// Surfaces that a stream needs whose decoded picture buffer has `dpb` frames.
-    pub(super) fn surfaces_for(&self, dpb: usize) -> u8 {
-        let needed = dpb as u64 + policy::PARSER_EXTRA_SURFACES + self.delay();
-        needed.min(u64::from(policy::PARSER_MAX_SURFACES)) as u8
+    /// Surfaces that a stream needs whose decoded picture buffer has `dpb` frames. The display delay adds none:
+    /// pictures that are held back are shown early where a surface is wanted (measured on 580.159).
+    pub(super) fn surfaces_for(dpb: usize, extra: usize) -> u8 {
+        (dpb + extra).min(policy::PARSER_MAX_SURFACES as usize) as u8
     }
 
     /// Tells the client of the stream's format if it is not the one it knows. `header` is the raw sequence header.
@@ -123,16 +159,18 @@ impl Stage {
             self.times.set_rate(format.frame_rate.numerator, format.frame_rate.denominator);
             return Ok(());
         }
-        self.drain()?;
-        self.last_shown = None;
-        // A client that refuses has perhaps given up its decoder: the next picture is announced anew.
-        self.format = None;
+        self.drain();
+        if self.refused {
+            return Err(Stop);
+        }
+        // Nothing is parsed any more after a refusal (measured on 580.159).
+        self.refused = true;
         self.counts.sequences += 1;
         let mut extended = CUVIDEOFORMATEX::zeroed();
         extended.format = *format;
+        // The length is left at 0, though the bytes are there (the length was measured on 580.159).
         let length = header.len().min(extended.data.raw_seqhdr_data.len());
         extended.data.raw_seqhdr_data[..length].copy_from_slice(&header[..length]);
-        extended.format.seqhdr_data_length = length as u32;
         let Some(callback) = self.parameters.pfnSequenceCallback else { return Err(Stop) };
         let pointer = (&raw mut extended).cast::<CUVIDEOFORMAT>();
         // SAFETY: the callback and its user data are the client's; the structure lives through the call. The pointer
@@ -141,6 +179,7 @@ impl Stage {
         if answer <= 0 {
             return Err(Stop);
         }
+        self.refused = false;
         let surfaces = if answer > 1 { answer as u32 } else { self.parameters.ulMaxNumDecodeSurfaces };
         if surfaces < u32::from(format.min_num_decode_surfaces) {
             self.breaches.push((
@@ -162,80 +201,88 @@ impl Stage {
         !self.format.as_ref().is_some_and(|known| same_pictures(known, format))
     }
 
-    /// Pictures sent to the decode callback (two fields are one).
-    pub(super) fn pictures(&self) -> u64 {
-        self.pictures
-    }
-
     fn resize(&mut self, surfaces: u32) {
         let count = surfaces.clamp(1, policy::PARSER_MAX_SURFACES) as usize;
         // Surfaces that stay keep their users: VP9 and AV1 may change the size and still refer back.
         self.pool.truncate(count);
         self.pool.extend((self.pool.len()..count).map(|index| Surface::new(index as i32)));
-        self.next = 0;
+        self.contents.resize(count, Content::default());
     }
 
     /// A surface that nobody uses. Pictures held back only for the display delay give way first; none means that
     /// the codec's own pictures hold all.
-    pub(super) fn acquire(&mut self) -> Result<Option<Surface>, Stop> {
+    pub(super) fn acquire(&mut self) -> Option<Surface> {
         loop {
             if let Some(surface) = self.free_surface() {
-                return Ok(Some(surface));
+                return Some(surface);
             }
-            if !self.show_head()? {
-                return Ok(None);
+            if !self.show_head() {
+                return None;
             }
         }
     }
 
     /// A surface in any case: the last resort of a client that gave too few is a picture damaged.
-    pub(super) fn acquire_any(&mut self) -> Result<Surface, Stop> {
-        if let Some(surface) = self.acquire()? {
-            return Ok(surface);
-        }
-        self.last_shown = None;
-        if let Some(surface) = self.free_surface() {
-            return Ok(surface);
+    pub(super) fn acquire_any(&mut self) -> Surface {
+        if let Some(surface) = self.acquire() {
+            return surface;
         }
         self.counts.starved += 1;
-        self.next = (self.next + 1) % self.pool.len();
-        Ok(self.pool[self.next].clone())
+        let oldest = (0..self.pool.len()).min_by_key(|&index| self.contents[index].decoded).unwrap_or(0);
+        self.pool[oldest].clone()
     }
 
+    /// Of the free surfaces the one whose picture was shown first, so that a client has the most time to copy it
+    /// (measured on 580.159); surfaces that held none come before.
     fn free_surface(&mut self) -> Option<Surface> {
-        let count = self.pool.len();
-        // bMemoryOptimize (13.0) asks for the lowest index; the default is to go around.
+        // bMemoryOptimize (13.0) asks for the lowest index.
         let lowest = self.parameters.flags & 2 != 0;
-        let first = if lowest { 0 } else { self.next };
-        let index =
-            (0..count).map(|step| (first + step) % count).find(|&i| Arc::strong_count(&self.pool[i]) == 1)?;
-        self.next = (index + 1) % count;
+        let free = (0..self.pool.len()).filter(|&index| Arc::strong_count(&self.pool[index]) == 1);
+        let index = free.min_by_key(|&index| if lowest { 0 } else { self.contents[index].shown })?;
         Some(self.pool[index].clone())
     }
 
-    /// Sends a picture to the decode callback. `begins` is false for a second field.
-    pub(super) fn decode(&mut self, params: &mut CUVIDPICPARAMS, coded: &Coded, begins: bool) -> Flow {
+    fn content(&mut self, surface: i32) -> Option<&mut Content> {
+        self.contents.get_mut(usize::try_from(surface).ok()?)
+    }
+
+    /// Sends a picture to the decode callback. `begins` is false for a second field. A picture whose callback fails
+    /// is never shown; its place in order and in the references stays (measured on 580.159).
+    pub(super) fn decode(&mut self, params: &mut CUVIDPICPARAMS, coded: &Coded, begins: bool) {
+        let surface = params.CurrPicIdx;
         if begins {
+            self.times.wait(surface, coded.timestamp, coded.order);
+            let decoded = self.pictures;
+            if let Some(content) = self.content(surface) {
+                (content.decoded, content.skipped) = (decoded, false);
+            }
             self.pictures += 1;
         }
         self.counts.decodes += 1;
-        self.sei(params.CurrPicIdx, &coded.sei)?;
+        self.sei(surface, &coded.sei);
         params.nBitstreamDataLen = coded.data.len() as u32;
         params.pBitstreamData = coded.data.as_ptr();
         params.nNumSlices = coded.offsets.len() as u32;
         params.pSliceDataOffsets = coded.offsets.as_ptr();
-        let Some(callback) = self.parameters.pfnDecodePicture else { return Err(Stop) };
-        side::publish(coded.data.as_ptr(), Arc::new(coded.sets.clone()));
-        // SAFETY: the callback and its user data are the client's; the parameters and the data live through the call.
-        let answer = unsafe { callback(self.parameters.pUserData, params) };
-        drop(side::take(coded.data.as_ptr()));
-        if answer <= 0 { Err(Stop) } else { Ok(()) }
+        if let Some(callback) = self.parameters.pfnDecodePicture {
+            side::publish(coded.data.as_ptr(), Arc::new(coded.sets.clone()));
+            // SAFETY: the callback and its user data are the client's; the parameters and the data live through
+            // the call.
+            let answer = unsafe { callback(self.parameters.pUserData, params) };
+            drop(side::take(coded.data.as_ptr()));
+            if answer <= 0
+                && let Some(content) = self.content(surface)
+            {
+                content.skipped = true;
+            }
+        }
+        self.show_aged();
     }
 
-    fn sei(&mut self, picture: c_int, messages: &[SeiMessage]) -> Flow {
-        let Some(callback) = self.parameters.pfnGetSEIMsg else { return Ok(()) };
+    fn sei(&mut self, picture: c_int, messages: &[SeiMessage]) {
+        let Some(callback) = self.parameters.pfnGetSEIMsg else { return };
         if messages.is_empty() {
-            return Ok(());
+            return;
         }
         let mut data: Vec<u8> = messages.iter().flat_map(|message| message.payload.iter().copied()).collect();
         let mut list: Vec<_> = messages
@@ -253,8 +300,7 @@ impl Stage {
             picIdx: picture as u32,
         };
         // SAFETY: as for the decode callback; the lists live through the call.
-        let answer = unsafe { callback(self.parameters.pUserData, (&raw mut info).cast::<c_void>()) };
-        if answer <= 0 { Err(Stop) } else { Ok(()) }
+        unsafe { callback(self.parameters.pUserData, (&raw mut info).cast::<c_void>()) };
     }
 
     /// Asks for the operating point of an AV1 stream; the default is the first.
@@ -273,52 +319,64 @@ impl Stage {
         if answer < 0 || point >= points.len() { 0 } else { point }
     }
 
-    /// A picture's turn in output order has come: it is shown once the display delay is over.
-    pub(super) fn show(&mut self, picture: Shown) -> Flow {
-        self.queue.push_back((self.pictures, picture));
-        self.settle()
+    /// A picture's turn in output order has come: it is shown when more wait than the display delay allows.
+    pub(super) fn show(&mut self, picture: Shown) {
+        let surface = *picture.surface;
+        let content = self.content(surface).copied().unwrap_or_default();
+        let timestamp = self.times.display(surface, picture.timestamp, picture.repeat_first_field);
+        if content.skipped {
+            return;
+        }
+        self.queue.push_back(Held { picture, timestamp, decoded: content.decoded });
+        while self.queue.len() > self.delay() {
+            self.show_head();
+        }
     }
 
-    /// Shows what the display delay no longer holds back. Called after each picture.
-    pub(super) fn settle(&mut self) -> Flow {
-        while self.queue.front().is_some_and(|(ready, _)| ready + self.delay() <= self.pictures) {
-            self.show_head()?;
+    /// Shows the next picture if it was decoded long ago: the delay is there to let the decoder finish, and by then
+    /// it has. One picture for each that is decoded (measured on 580.159).
+    fn show_aged(&mut self) {
+        let due = |held: &Held| held.decoded + policy::PARSER_DECODED_BY_THEN < self.pictures;
+        if self.queue.front().is_some_and(due) {
+            self.show_head();
         }
-        Ok(())
     }
 
     /// Shows everything that is held back.
-    pub(super) fn drain(&mut self) -> Flow {
-        while self.show_head()? {}
-        Ok(())
+    pub(super) fn drain(&mut self) {
+        while self.show_head() {}
     }
 
     /// Shows the next picture; false when there is none.
-    fn show_head(&mut self) -> Result<bool, Stop> {
-        let Some((_, picture)) = self.queue.pop_front() else { return Ok(false) };
+    fn show_head(&mut self) -> bool {
+        let Some(Held { picture, timestamp, .. }) = self.queue.pop_front() else { return false };
         self.counts.displays += 1;
+        let turn = self.counts.displays;
+        if let Some(content) = self.content(*picture.surface) {
+            content.shown = turn;
+        }
         let mut info = CUVIDPARSERDISPINFO {
             picture_index: *picture.surface,
             progressive_frame: picture.progressive.into(),
             top_field_first: picture.top_field_first.into(),
             repeat_first_field: picture.repeat_first_field,
-            timestamp: self.times.display(picture.timestamp, picture.repeat_first_field),
+            timestamp,
         };
-        self.last_shown = Some(picture.surface);
-        self.call_display(&raw mut info)?;
-        Ok(true)
+        self.call_display(&raw mut info);
+        true
     }
 
     /// The extra callback that marks the end of the stream.
-    pub(super) fn notify_end(&mut self) -> Flow {
-        self.call_display(std::ptr::null_mut())
+    pub(super) fn notify_end(&mut self) {
+        self.call_display(std::ptr::null_mut());
     }
 
-    fn call_display(&mut self, info: *mut CUVIDPARSERDISPINFO) -> Flow {
-        let Some(callback) = self.parameters.pfnDisplayPicture else { return Err(Stop) };
-        // SAFETY: as for the decode callback.
-        let answer = unsafe { callback(self.parameters.pUserData, info) };
-        if answer <= 0 { Err(Stop) } else { Ok(()) }
+    /// What the callback answers changes nothing: the picture is decoded either way.
+    fn call_display(&mut self, info: *mut CUVIDPARSERDISPINFO) {
+        if let Some(callback) = self.parameters.pfnDisplayPicture {
+            // SAFETY: as for the decode callback.
+            unsafe { callback(self.parameters.pUserData, info) };
+        }
     }
 }
 

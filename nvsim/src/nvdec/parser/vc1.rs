@@ -1,13 +1,14 @@
 //! VC-1, advanced profile: a packet is a picture, with start codes.
 
 use crate::nvdec::abi::{CUVIDPICPARAMS, CUVIDVC1PICPARAMS, Zeroed, codec};
+use crate::policy;
 
 use super::bits::{Bits, unescape};
 use super::format;
 use super::machine::FrameCodec;
 use super::pair::{self, Pair};
 use super::stage::{Coded, Flow, Shown, Stage};
-use super::units::Units;
+use super::units;
 
 /// A sequence header.
 #[derive(Debug, Clone, Default)]
@@ -69,9 +70,7 @@ fn picture(data: &[u8], sequence: &Sequence) -> (Kind, bool) {
 
 impl FrameCodec for Vc1 {
     fn frame(&mut self, data: &[u8], timestamp: Option<i64>, stage: &mut Stage) -> Flow {
-        let mut units = Units::default();
-        let mut found = units.push(data);
-        found.extend(units.finish());
+        let found = units::split(data);
         let mut coded_as = None;
         for unit in &found {
             let body = unescape(&unit.data[1..]);
@@ -98,9 +97,9 @@ impl FrameCodec for Vc1 {
         }
         let mut format = format::basic(codec::VC1, sequence.width, sequence.height);
         format.progressive_sequence = (!sequence.interlace).into();
-        format.min_num_decode_surfaces = stage.surfaces_for(pair::FRAMES);
+        format.min_num_decode_surfaces = Stage::surfaces_for(pair::FRAMES, policy::PARSER_EXTRA_SURFACES);
         self.pair.sequence(&format, &self.headers, stage)?;
-        let surface = stage.acquire_any()?;
+        let surface = stage.acquire_any();
         let mut vc1 = CUVIDVC1PICPARAMS::zeroed();
         (vc1.ForwardRefIdx, vc1.BackwardRefIdx) = (forward, backward);
         vc1.FrameWidth = sequence.width as i32;
@@ -120,13 +119,14 @@ impl FrameCodec for Vc1 {
         params.CodecSpecific.vc1 = vc1;
         let coded =
             Coded { data: data.to_vec(), offsets: vec![0], sets: self.headers.clone(), ..Coded::default() };
-        stage.decode(&mut params, &coded, true)?;
+        stage.decode(&mut params, &coded, true);
         let shown = Shown { surface, progressive, top_field_first: true, repeat_first_field: 0, timestamp };
-        self.pair.take(shown, bidirectional, false, stage)
+        self.pair.take(shown, bidirectional, false, stage);
+        Ok(())
     }
 
-    fn flush(&mut self, stage: &mut Stage) -> Flow {
-        self.pair.flush(stage)
+    fn flush(&mut self, stage: &mut Stage) {
+        self.pair.flush(stage);
     }
 
     fn reset(&mut self) {

@@ -1,6 +1,7 @@
 //! VP8: a packet is a frame; its header says which of the three references it replaces.
 
 use crate::nvdec::abi::{CUVIDPICPARAMS, CUVIDVP8PICPARAMS, Zeroed, codec};
+use crate::policy;
 
 use super::format;
 use super::machine::FrameCodec;
@@ -151,12 +152,12 @@ impl FrameCodec for Vp8 {
         if header.key {
             self.references = Default::default();
             let mut format = format::basic(codec::VP8, self.size.0, self.size.1);
-            format.min_num_decode_surfaces = stage.surfaces_for(FRAMES);
+            format.min_num_decode_surfaces = Stage::surfaces_for(FRAMES, policy::PARSER_EXTRA_SURFACES);
             stage.sequence(&format, &[])?;
         } else if self.references.iter().any(Option::is_none) {
             return Ok(());
         }
-        let surface = stage.acquire_any()?;
+        let surface = stage.acquire_any();
         let index = |place: usize| self.references[place].as_deref().map_or(0xff, |&index| index as u8);
         let mut vp8 = CUVIDVP8PICPARAMS::zeroed();
         vp8.width = self.size.0 as i32;
@@ -175,7 +176,7 @@ impl FrameCodec for Vp8 {
         params.ref_pic_flag = (header.refresh_last || header.golden == 3 || header.alternate == 3).into();
         params.CodecSpecific.vp8 = vp8;
         let coded = Coded { data: data.to_vec(), offsets: vec![0], ..Coded::default() };
-        stage.decode(&mut params, &coded, true)?;
+        stage.decode(&mut params, &coded, true);
         let [last, golden, alternate] = self.references.clone();
         let pick = |from: u32, own: &Option<Surface>, other: &Option<Surface>| match from {
             0 => own.clone(),
@@ -191,7 +192,7 @@ impl FrameCodec for Vp8 {
         if header.show {
             let shown =
                 Shown { surface, progressive: true, top_field_first: true, repeat_first_field: 0, timestamp };
-            stage.show(shown)?;
+            stage.show(shown);
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! VP9: a packet is a frame, or a superframe of several of which one is shown.
 
-use crate::nvdec::abi::{CUVIDPICPARAMS, CUVIDVP9PICPARAMS, Zeroed, chroma_format, codec};
+use crate::nvdec::abi::{
+    AspectRatio, CUVIDPICPARAMS, CUVIDVP9PICPARAMS, VideoSignalDescription, Zeroed, chroma_format, codec,
+};
+use crate::policy;
 
 use super::bits::Bits;
 use super::format;
@@ -18,12 +21,19 @@ struct Reference {
 }
 
 /// What stays from frame to frame.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Colour {
     depth_minus8: u8,
     space: u8,
     full_range: bool,
     subsampling: (bool, bool),
+}
+
+impl Default for Colour {
+    /// What profile 0 has, and what is taken for granted before the first key frame (measured on 580.159).
+    fn default() -> Self {
+        Self { depth_minus8: 0, space: 0, full_range: false, subsampling: (true, true) }
+    }
 }
 
 /// See the module's text.
@@ -75,11 +85,8 @@ impl Vp9 {
             header.reset_context = if header.resilient { 0 } else { bits.u8(2) };
             if header.intra_only {
                 sync(&mut bits)?;
-                self.colour = if header.profile > 0 {
-                    colour(&mut bits, header.profile)
-                } else {
-                    Colour { subsampling: (true, true), ..Colour::default() }
-                };
+                self.colour =
+                    if header.profile > 0 { colour(&mut bits, header.profile) } else { Colour::default() };
                 header.refresh = bits.u8(8);
                 header.size = size(&mut bits);
             } else {
@@ -87,7 +94,9 @@ impl Vp9 {
                 header.references = std::array::from_fn(|_| (bits.u(3) as usize, bits.flag()));
                 let found = header.references.iter().find(|_| bits.flag());
                 header.size = match found {
-                    Some(&(slot, _)) => self.slots[slot].as_ref()?.size,
+                    // Without the reference, as in a stream joined in the middle, the size is not known: the client
+                    // is told 0 by 0 (measured on 580.159).
+                    Some(&(slot, _)) => self.slots[slot].as_ref().map_or((0, 0), |reference| reference.size),
                     None => size(&mut bits),
                 };
             }
@@ -105,49 +114,46 @@ impl Vp9 {
         let shown = |surface| Shown {
             surface,
             progressive: true,
-            top_field_first: true,
+            top_field_first: false,
             repeat_first_field: 0,
             timestamp,
         };
         if let Some(slot) = header.existing {
             let Some(reference) = &self.slots[slot] else { return Ok(false) };
-            stage.show(shown(reference.surface.clone()))?;
+            stage.show(shown(reference.surface.clone()));
             return Ok(true);
         }
-        let intra = header.key || header.intra_only;
-        if !intra && header.references.iter().any(|&(slot, _)| self.slots[slot].is_none()) {
-            return Ok(false);
-        }
-        stage.sequence(&self.format(&header, stage), &[])?;
-        let surface = stage.acquire_any()?;
+        stage.sequence(&self.format(&header), &[])?;
+        let surface = stage.acquire_any();
         let mut params = self.params(&header, *surface);
-        let coded = Coded { data: data.to_vec(), offsets: vec![0], ..Coded::default() };
-        stage.decode(&mut params, &coded, true)?;
+        let coded = Coded { data: data.to_vec(), offsets: vec![0], timestamp, ..Coded::default() };
+        stage.decode(&mut params, &coded, true);
         for (index, slot) in self.slots.iter_mut().enumerate() {
             if header.refresh >> index & 1 == 1 {
                 *slot = Some(Reference { surface: surface.clone(), size: header.size });
             }
         }
         if header.show {
-            stage.show(shown(surface))?;
+            stage.show(shown(surface));
         }
         Ok(header.show)
     }
 
-    fn format(&self, header: &Header, stage: &Stage) -> crate::nvdec::abi::CUVIDEOFORMAT {
-        let mut format = format::basic(codec::VP9, header.size.0, header.size.1);
+    fn format(&self, header: &Header) -> crate::nvdec::abi::CUVIDEOFORMAT {
+        let (width, height) = header.size;
+        let mut format = format::basic(codec::VP9, width, height);
+        // Measured on 580.159: the sizes are the frame's own, and neither ratio nor colour is looked into.
+        (format.coded_width, format.coded_height) = header.size;
+        format.display_aspect_ratio = AspectRatio { x: width as i32, y: height as i32 };
+        format.video_signal_description = VideoSignalDescription::default();
         format.bit_depth_luma_minus8 = self.colour.depth_minus8;
         format.bit_depth_chroma_minus8 = self.colour.depth_minus8;
-        format.min_num_decode_surfaces = stage.surfaces_for(SLOTS);
+        format.min_num_decode_surfaces = Stage::surfaces_for(SLOTS, policy::PARSER_EXTRA_SURFACES);
         format.chroma_format = match self.colour.subsampling {
             (false, _) => chroma_format::YUV444,
             (true, false) => chroma_format::YUV422,
             (true, true) => chroma_format::YUV420,
         };
-        let signal = &mut format.video_signal_description;
-        signal.format_and_range |= u8::from(self.colour.full_range) << 3;
-        // color_space to matrix coefficients: unknown, BT.601, BT.709, SMPTE 170, SMPTE 240, BT.2020, -, RGB.
-        signal.matrix_coefficients = [2, 5, 1, 6, 7, 9, 2, 0][usize::from(self.colour.space & 7)];
         format
     }
 
@@ -178,11 +184,11 @@ impl Vp9 {
         vp9.bitDepthMinus8Luma = self.colour.depth_minus8;
         vp9.bitDepthMinus8Chroma = self.colour.depth_minus8;
         let mut params = CUVIDPICPARAMS::zeroed();
-        params.PicWidthInMbs = header.size.0.div_ceil(16) as i32;
-        params.FrameHeightInMbs = header.size.1.div_ceil(16) as i32;
+        // Rounded down, and never a reference (both measured on 580.159).
+        params.PicWidthInMbs = (header.size.0 / 16) as i32;
+        params.FrameHeightInMbs = (header.size.1 / 16) as i32;
         params.CurrPicIdx = surface;
         params.intra_pic_flag = (header.key || header.intra_only).into();
-        params.ref_pic_flag = (header.refresh != 0).into();
         params.CodecSpecific.vp9 = vp9;
         params
     }
@@ -205,10 +211,10 @@ fn colour(bits: &mut Bits, profile: u8) -> Colour {
     let odd = profile & 1 == 1;
     if colour.space == 7 {
         colour.full_range = true;
+        colour.subsampling = (false, false);
         bits.skip(odd.into());
     } else {
         colour.full_range = bits.flag();
-        colour.subsampling = (true, true);
         if odd {
             colour.subsampling = (bits.flag(), bits.flag());
             bits.skip(1);

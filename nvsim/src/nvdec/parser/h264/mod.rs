@@ -38,7 +38,6 @@ struct Open {
     /// Picture parameter sets that the slices use.
     sets: Vec<u32>,
     coded: Coded,
-    timestamp: Option<i64>,
     recovery: bool,
     pic_struct: Option<u32>,
 }
@@ -50,9 +49,8 @@ pub(super) struct H264 {
     pps: BTreeMap<u32, Arc<Pps>>,
     active: Option<Arc<Sps>>,
     open: Option<Open>,
-    /// Messages and place of the first unit of the access unit that the next slice belongs to.
+    /// Messages of the access unit that the next slice belongs to.
     sei: Vec<SeiMessage>,
-    begins_at: Option<u64>,
     started: bool,
     order: Order,
     /// `frame_num` of the previous reference frame.
@@ -69,7 +67,6 @@ impl H264 {
             active: None,
             open: None,
             sei: Vec::new(),
-            begins_at: None,
             started: false,
             order: Order::default(),
             prev_frame_num: 0,
@@ -90,7 +87,7 @@ impl H264 {
             self.end_picture(stage)?;
         }
         if self.open.is_none() {
-            let timestamp = stage.times.take(self.begins_at.take().unwrap_or(unit.at));
+            let timestamp = stage.times.take(unit.at);
             let messages = std::mem::take(&mut self.sei);
             let recovery = messages.iter().any(|message| message.kind == 6);
             let timing = messages.iter().find(|message| message.kind == 1);
@@ -100,21 +97,27 @@ impl H264 {
                 sets.extend_from_slice(&[0, 0, 0, 1]);
                 sets.extend_from_slice(raw);
             }
-            let coded = Coded { sets, sei: messages, ..Coded::default() };
-            self.open = Some(Open {
+            let coded = Coded { sets, sei: messages, timestamp, ..Coded::default() };
+            let open = Open {
                 sps,
                 pps: pps.clone(),
                 slice: slice.clone(),
                 intra: true,
                 sets: vec![pps.id],
                 coded,
-                timestamp,
                 recovery,
                 pic_struct,
-            });
+            };
+            if slice.is_idr() {
+                // The client hears of a sequence when its first slice is there, not with the whole picture: also of
+                // one whose first picture is lost (measured on 580.159).
+                self.close_field(stage);
+                self.activate(&open, stage)?;
+            }
+            self.open = Some(open);
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        if open.coded.data.len() + unit.data.len() > policy::PARSER_UNIT_LIMIT {
+        if open.coded.data.len() + unit.data.len() + unit.zeros > policy::PARSER_UNIT_LIMIT {
             return Ok(());
         }
         if !open.sets.contains(&slice.pps) {
@@ -127,6 +130,8 @@ impl H264 {
         open.coded.offsets.push(open.coded.data.len() as u32);
         open.coded.data.extend_from_slice(&[0, 0, 1]);
         open.coded.data.extend_from_slice(&unit.data);
+        // What lies before the next start code counts as the slice's (measured on 580.159).
+        open.coded.data.resize(open.coded.data.len() + unit.zeros, 0);
         Ok(())
     }
 
@@ -135,27 +140,24 @@ impl H264 {
         if self.active.as_ref() != Some(&open.sps) {
             let depth = (open.sps.dpb_frames(), open.sps.reorder());
             self.dpb.bump_all();
-            self.give_ready(stage)?;
+            self.give_ready(stage);
             self.dpb.clear();
             (self.dpb.size, self.dpb.reorder) = depth;
             self.active = Some(open.sps.clone());
-            let format = video_format(self.codec, &open.sps, stage.surfaces_for(depth.0));
-            let told = stage.sequence(&format, &open.coded.sets);
-            if told.is_err() {
-                // Refused: the next entry point is announced again, and nothing is decoded before it.
-                self.active = None;
-                self.started = false;
-            }
-            told?;
+            let format = video_format(
+                self.codec,
+                &open.sps,
+                Stage::surfaces_for(depth.0, policy::PARSER_EXTRA_SURFACES),
+            );
+            stage.sequence(&format, &open.coded.sets)?;
         }
         Ok(())
     }
 
-    fn give_ready(&mut self, stage: &mut Stage) -> Flow {
+    fn give_ready(&mut self, stage: &mut Stage) {
         while let Some(shown) = self.dpb.ready.pop_front() {
-            stage.show(shown)?;
+            stage.show(shown);
         }
-        Ok(())
     }
 
     /// The place of the frame whose second field `slice` is.
@@ -175,7 +177,7 @@ impl H264 {
     }
 
     /// The second field of the open frame will not come.
-    fn close_field(&mut self, stage: &mut Stage) -> Flow {
+    fn close_field(&mut self, stage: &mut Stage) {
         if let Some(frame) = self.dpb.frames.iter_mut().find(|frame| frame.open) {
             frame.open = false;
             if let (Some(shown), true) = (&mut frame.output, frame.fields != FRAME) {
@@ -183,7 +185,7 @@ impl H264 {
             }
             self.dpb.close();
         }
-        self.give_ready(stage)
+        self.give_ready(stage);
     }
 
     /// Infers the frames that a gap in `frame_num` stands for (8.2.5.2).
@@ -214,8 +216,8 @@ impl H264 {
         }
     }
 
-    fn decode(&mut self, open: Open, stage: &mut Stage) -> Flow {
-        let slice = &open.slice;
+    fn decode(&mut self, mut open: Open, stage: &mut Stage) -> Flow {
+        let slice = &open.slice.clone();
         if !self.started {
             let entry = slice.is_idr() || open.recovery || (open.intra && policy::PARSER_STARTS_AT_I_SLICES);
             if !entry {
@@ -229,7 +231,7 @@ impl H264 {
         }
         let second = self.first_field(slice);
         if second.is_none() {
-            self.close_field(stage)?;
+            self.close_field(stage);
         }
         if fresh {
             if slice.is_idr() {
@@ -238,7 +240,7 @@ impl H264 {
                     self.dpb.bump_all();
                 }
                 self.dpb.clear();
-                self.give_ready(stage)?;
+                self.give_ready(stage);
                 self.prev_frame_num = 0;
             }
             self.activate(&open, stage)?;
@@ -254,26 +256,27 @@ impl H264 {
         let poc = self.order.next(&sps, slice);
         let surface = match second.and_then(|index| self.dpb.frames[index].surface.clone()) {
             Some(surface) => surface,
-            None => self.surface(stage)?,
+            None => self.surface(stage),
         };
+        open.coded.order = poc[0].min(poc[1]);
         let mut frame = self.frame(&open, poc, surface);
         let mut params = fill::picture(&open, &sps, &self.dpb, &frame, second);
-        stage.decode(&mut params, &open.coded, second.is_none())?;
+        stage.decode(&mut params, &open.coded, second.is_none());
         self.finish(&open, &sps, &mut frame, second);
-        self.give_ready(stage)?;
-        stage.settle()
+        self.give_ready(stage);
+        Ok(())
     }
 
     /// A surface, if need be by showing pictures before their time.
-    fn surface(&mut self, stage: &mut Stage) -> Result<super::stage::Surface, super::stage::Stop> {
+    fn surface(&mut self, stage: &mut Stage) -> super::stage::Surface {
         loop {
-            if let Some(surface) = stage.acquire()? {
-                return Ok(surface);
+            if let Some(surface) = stage.acquire() {
+                return surface;
             }
             if !self.dpb.bump() {
                 return stage.acquire_any();
             }
-            self.give_ready(stage)?;
+            self.give_ready(stage);
         }
     }
 
@@ -286,7 +289,7 @@ impl H264 {
                 progressive,
                 top_field_first,
                 repeat_first_field,
-                timestamp: open.timestamp,
+                timestamp: open.coded.timestamp,
             }),
             surface: Some(surface),
             frame_num: slice.frame_num,
@@ -367,11 +370,8 @@ impl H264 {
 impl UnitCodec for H264 {
     fn unit(&mut self, unit: &Unit, stage: &mut Stage) -> Flow {
         let kind = unit.data[0] & 31;
-        // These units come before the first slice of a picture (7.4.1.2.3). A prefix unit (14) may also come between
-        // two slices of one, so it says nothing.
-        if matches!(kind, 6..=9 | 15..=18) {
+        if ends_picture(kind) {
             self.end_picture(stage)?;
-            self.begins_at.get_or_insert(unit.at);
         }
         match kind {
             1 | 5 => self.slice_unit(unit, stage)?,
@@ -400,6 +400,18 @@ impl UnitCodec for H264 {
         Ok(())
     }
 
+    fn begins_picture(&self, head: &[u8]) -> bool {
+        let kind = head[0] & 31;
+        if ends_picture(kind) || !matches!(kind, 1 | 5) {
+            return ends_picture(kind);
+        }
+        let Some(open) = &self.open else { return false };
+        let pps = slice::pps_id(head).and_then(|id| self.pps.get(&id));
+        let sets = pps.and_then(|pps| Some((self.sps.get(&pps.sps)?, pps)));
+        sets.and_then(|(sps, pps)| slice::slice(head, sps, pps))
+            .is_some_and(|slice| slice.begins_picture_after(&open.slice))
+    }
+
     fn end_picture(&mut self, stage: &mut Stage) -> Flow {
         match self.open.take() {
             Some(open) => self.decode(open, stage),
@@ -419,20 +431,21 @@ impl UnitCodec for H264 {
         self.dpb.frames.iter().any(|frame| frame.open)
     }
 
-    fn flush(&mut self, stage: &mut Stage) -> Flow {
-        self.close_field(stage)?;
+    fn flush(&mut self, stage: &mut Stage) {
+        self.close_field(stage);
         self.dpb.bump_all();
-        self.give_ready(stage)
+        self.give_ready(stage);
     }
 
     fn reset(&mut self) {
-        self.open = None;
-        self.sei.clear();
-        self.begins_at = None;
-        self.started = false;
-        self.order = Order::default();
-        self.dpb.clear();
+        *self = Self::new(self.codec);
     }
+}
+
+/// Beside slices only the access unit delimiter ends a picture. Parameter sets and messages come before the first
+/// slice of a picture as well (7.4.1.2.3), but the parser waits for the slice (measured on 580.159).
+fn ends_picture(kind: u8) -> bool {
+    kind == 9
 }
 
 /// `pic_struct` of a picture timing message.
@@ -451,16 +464,17 @@ fn presentation(open: &Open, poc: [i32; 2]) -> (bool, bool, i32) {
     if open.slice.field {
         return (false, !open.slice.bottom, 0);
     }
-    let top_first = poc[0] <= poc[1];
+    // Measured on 580.159: fields at the same time are progressive and have no first one, except in MBAFF streams
+    // that do not say when the bottom field comes (as x264's).
+    let unknown = open.sps.mbaff && open.sps.poc_type == 0 && !open.pps.bottom_field_order;
+    let same = poc[0] == poc[1];
+    let (progressive, top_first) = if same && unknown { (false, true) } else { (same, poc[0] < poc[1]) };
     match open.pic_struct {
-        Some(0) => (true, true, 0),
-        Some(3) => (false, true, 0),
-        Some(4) => (false, false, 0),
-        Some(5) => (false, true, 1),
-        Some(6) => (false, false, 1),
-        Some(7) => (true, true, 2),
-        Some(8) => (true, true, 4),
-        _ => (open.sps.frame_mbs_only || (poc[0] == poc[1] && !open.sps.mbaff), top_first, 0),
+        Some(order @ (3 | 4)) => (progressive, order == 3, 0),
+        Some(order @ (5 | 6)) => (progressive, order == 5, 1),
+        Some(7) => (progressive, top_first, 2),
+        Some(8) => (progressive, top_first, 4),
+        _ => (progressive, top_first, 0),
     }
 }
 

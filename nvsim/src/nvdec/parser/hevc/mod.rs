@@ -18,7 +18,7 @@ use super::bits::{Bits, unescape};
 use super::format;
 use super::machine::UnitCodec;
 use super::sei::{self, SeiMessage};
-use super::stage::{Coded, Flow, Shown, Stage, Stop, Surface};
+use super::stage::{Coded, Flow, Shown, Stage, Surface};
 use super::units::Unit;
 use dpb::{Dpb, Picture};
 use pps::Pps;
@@ -33,7 +33,8 @@ struct Open {
     slice: Slice,
     intra: bool,
     coded: Coded,
-    timestamp: Option<i64>,
+    /// It begins a sequence (`NoRaslOutputFlag` of the standard).
+    fresh: bool,
     pic_struct: Option<u32>,
 }
 
@@ -46,7 +47,6 @@ pub(super) struct Hevc {
     active: Option<Arc<Sps>>,
     open: Option<Open>,
     sei: Vec<SeiMessage>,
-    begins_at: Option<u64>,
     /// False before the first picture and after an end of sequence: the next one must be a random access point.
     started: bool,
     /// The leading pictures of the last random access point refer to what was not decoded.
@@ -69,21 +69,23 @@ impl Hevc {
         let Some(sps) = self.sps.get(&pps.sps).cloned() else { return Ok(()) };
         let Some(slice) = slice::slice(&unit.data, &sps, &pps) else { return Ok(()) };
         if first {
-            self.begin(unit, sps, pps.clone(), slice.clone(), stage);
+            self.begin(unit, sps, pps.clone(), slice.clone(), stage)?;
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        if open.coded.data.len() + unit.data.len() > policy::PARSER_UNIT_LIMIT {
+        if open.coded.data.len() + unit.data.len() + unit.zeros > policy::PARSER_UNIT_LIMIT {
             return Ok(());
         }
         open.intra &= slice.dependent || slice.intra;
         open.coded.offsets.push(open.coded.data.len() as u32);
         open.coded.data.extend_from_slice(&[0, 0, 1]);
         open.coded.data.extend_from_slice(&unit.data);
+        // What lies before the next start code counts as the slice's (measured on 580.159).
+        open.coded.data.resize(open.coded.data.len() + unit.zeros, 0);
         Ok(())
     }
 
-    fn begin(&mut self, unit: &Unit, sps: Arc<Sps>, pps: Arc<Pps>, slice: Slice, stage: &mut Stage) {
-        let timestamp = stage.times.take(self.begins_at.take().unwrap_or(unit.at));
+    fn begin(&mut self, unit: &Unit, sps: Arc<Sps>, pps: Arc<Pps>, slice: Slice, stage: &mut Stage) -> Flow {
+        let timestamp = stage.times.take(unit.at);
         let messages = std::mem::take(&mut self.sei);
         let timed = sps.vui.as_ref().is_some_and(|vui| vui.frame_field_info);
         let timing = messages.iter().find(|message| message.kind == 1).filter(|_| timed);
@@ -94,69 +96,64 @@ impl Hevc {
             sets.extend_from_slice(&[0, 0, 0, 1]);
             sets.extend_from_slice(raw);
         }
-        let coded = Coded { sets, sei: messages, ..Coded::default() };
-        self.open = Some(Open { sps, pps, slice, intra: true, coded, timestamp, pic_struct });
-    }
-
-    fn give_ready(&mut self, stage: &mut Stage) -> Flow {
-        while let Some(shown) = self.dpb.ready.pop_front() {
-            stage.show(shown)?;
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, open: Open, stage: &mut Stage) -> Flow {
-        let slice = &open.slice;
-        if !self.started && !slice.is_irap() {
-            return Ok(());
-        }
-        // NoRaslOutputFlag of the standard.
+        let coded = Coded { sets, sei: messages, timestamp, ..Coded::default() };
         let fresh = slice.is_irap() && (!self.started || slice.is_idr() || slice.is_bla());
-        if slice.is_irap() {
+        let open = Open { sps, pps, slice, intra: true, coded, fresh, pic_struct };
+        if open.slice.is_irap() {
             self.skip_leading = fresh;
+            self.started = true;
         }
-        if slice.is_rasl() && self.skip_leading {
-            return Ok(());
-        }
-        self.started = true;
         if fresh {
-            let dropped = slice.no_output_of_prior && policy::PARSER_OBEYS_NO_OUTPUT_OF_PRIOR_PICTURES;
+            // The client hears of a sequence when its first slice is there, not with the whole picture: also of one
+            // whose first picture is lost (measured on 580.159).
+            let dropped = open.slice.no_output_of_prior && policy::PARSER_OBEYS_NO_OUTPUT_OF_PRIOR_PICTURES;
             if !dropped {
                 self.dpb.bump_all();
             }
             self.dpb.pictures.clear();
-            self.give_ready(stage)?;
+            self.give_ready(stage);
             self.activate(&open, stage)?;
         }
-        let Some(sps) = self.active.clone() else { return Ok(()) };
-        if sps.poc_lsb_bits != open.sps.poc_lsb_bits {
-            return Ok(());
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn give_ready(&mut self, stage: &mut Stage) {
+        while let Some(shown) = self.dpb.ready.pop_front() {
+            stage.show(shown);
         }
-        let poc = self.order(&sps, slice, fresh);
+    }
+
+    fn decode(&mut self, mut open: Open, stage: &mut Stage) {
+        let slice = &open.slice;
+        if !self.started || (slice.is_rasl() && self.skip_leading) {
+            return;
+        }
+        let Some(sps) = self.active.clone() else { return };
+        if sps.poc_lsb_bits != open.sps.poc_lsb_bits {
+            return;
+        }
+        let poc = self.order(&sps, slice, open.fresh);
         let refs = self.dpb.refer(slice, poc, sps.poc_lsb_bits);
         self.dpb.make_room();
-        self.give_ready(stage)?;
-        let surface = self.surface(stage)?;
+        self.give_ready(stage);
+        let surface = self.surface(stage);
+        let output = slice.output;
+        open.coded.order = poc;
         let mut params = fill::picture(&open, &sps, &self.dpb, &refs, poc, *surface);
-        stage.decode(&mut params, &open.coded, true)?;
-        let output = slice.output.then(|| shown(&open, &sps, surface.clone()));
+        stage.decode(&mut params, &open.coded, true);
+        let output = output.then(|| shown(&open, &sps, surface.clone()));
         self.dpb.store(Picture::new(surface, poc, output));
-        self.give_ready(stage)?;
-        stage.settle()
+        self.give_ready(stage);
     }
 
     fn activate(&mut self, open: &Open, stage: &mut Stage) -> Flow {
         if self.active.as_ref() != Some(&open.sps) {
             self.active = Some(open.sps.clone());
             self.dpb.configure(&open.sps);
-            let surfaces = stage.surfaces_for(open.sps.buffering as usize + 1);
-            let told = stage.sequence(&video_format(&open.sps, surfaces), &open.coded.sets);
-            if told.is_err() {
-                // Refused: the next entry point is announced again, and nothing is decoded before it.
-                self.active = None;
-                self.started = false;
-            }
-            told?;
+            let surfaces =
+                Stage::surfaces_for(open.sps.buffering as usize + 1, policy::PARSER_EXTRA_SURFACES_HEVC);
+            stage.sequence(&video_format(&open.sps, surfaces), &open.coded.sets)?;
         }
         Ok(())
     }
@@ -184,22 +181,22 @@ impl Hevc {
     }
 
     /// A surface, if need be by showing pictures before their time.
-    fn surface(&mut self, stage: &mut Stage) -> Result<Surface, Stop> {
+    fn surface(&mut self, stage: &mut Stage) -> Surface {
         loop {
-            if let Some(surface) = stage.acquire()? {
-                return Ok(surface);
+            if let Some(surface) = stage.acquire() {
+                return surface;
             }
             if !self.dpb.bump() {
                 return stage.acquire_any();
             }
-            self.give_ready(stage)?;
+            self.give_ready(stage);
         }
     }
 
     /// An end of sequence or of the bit stream: what follows starts anew.
     fn end_sequence(&mut self, stage: &mut Stage) -> Flow {
         self.end_picture(stage)?;
-        self.flush(stage)?;
+        self.flush(stage);
         self.started = false;
         Ok(())
     }
@@ -216,10 +213,8 @@ impl UnitCodec for Hevc {
             };
         }
         let kind = unit.data[0] >> 1 & 63;
-        // After the last slice segment of a picture, these units begin the next access unit (7.4.2.4.4).
-        if matches!(kind, 32..=35 | 39 | 41..=44 | 48..=55) {
+        if ends_picture(kind) {
             self.end_picture(stage)?;
-            self.begins_at.get_or_insert(unit.at);
         }
         match kind {
             0..=9 | 16..=21 => self.slice_unit(unit, stage)?,
@@ -251,11 +246,20 @@ impl UnitCodec for Hevc {
         Ok(())
     }
 
+    fn head(&self) -> usize {
+        policy::PARSER_HEAD_HEVC
+    }
+
+    fn begins_picture(&self, head: &[u8]) -> bool {
+        let kind = head[0] >> 1 & 63;
+        ends_picture(kind) || (matches!(kind, 0..=9 | 16..=21) && head[2] & 0x80 != 0)
+    }
+
     fn end_picture(&mut self, stage: &mut Stage) -> Flow {
-        match self.open.take() {
-            Some(open) => self.decode(open, stage),
-            None => Ok(()),
+        if let Some(open) = self.open.take() {
+            self.decode(open, stage);
         }
+        Ok(())
     }
 
     fn is_open(&self) -> bool {
@@ -266,18 +270,19 @@ impl UnitCodec for Hevc {
         self.open = None;
     }
 
-    fn flush(&mut self, stage: &mut Stage) -> Flow {
+    fn flush(&mut self, stage: &mut Stage) {
         self.dpb.bump_all();
-        self.give_ready(stage)
+        self.give_ready(stage);
     }
 
     fn reset(&mut self) {
-        self.open = None;
-        self.sei.clear();
-        self.begins_at = None;
-        self.started = false;
-        self.dpb.pictures.clear();
+        *self = Self::default();
     }
+}
+
+/// Units that, after the last slice segment of a picture, begin the next access unit (7.4.2.4.4).
+fn ends_picture(kind: u8) -> bool {
+    matches!(kind, 32..=35 | 39 | 41..=44 | 48..=55)
 }
 
 fn shown(open: &Open, sps: &Sps, surface: Surface) -> Shown {
@@ -291,9 +296,9 @@ fn shown(open: &Open, sps: &Sps, surface: Surface) -> Shown {
         Some(6) => (false, false, 1),
         Some(7) => (true, true, 2),
         Some(8) => (true, true, 4),
-        _ => (!interlaced(sps), true, 0),
+        _ => (!interlaced(sps), interlaced(sps), 0),
     };
-    Shown { surface, progressive, top_field_first, repeat_first_field, timestamp: open.timestamp }
+    Shown { surface, progressive, top_field_first, repeat_first_field, timestamp: open.coded.timestamp }
 }
 
 fn interlaced(sps: &Sps) -> bool {
