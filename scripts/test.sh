@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
-#   --long   also fuzz each target for a minute
+#   --long   also fuzz each target for a minute, and run all foreign clients of the simulated NVIDIA driver
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,22 +16,33 @@ done
 
 step() { printf '\n== %s\n' "$*"; }
 
-need() { # need COMMAND PACKAGE
-  command -v "$1" >/dev/null 2>&1 && return
+install() { # install PACKAGE
   if command -v apt-get >/dev/null 2>&1; then
     local sudo=""
     [ "$(id -u)" = 0 ] || sudo=sudo
-    step "install $2"
+    step "install $1"
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
   else
-    echo "please install $2 (for the command $1)" >&2
+    echo "please install $1" >&2
     exit 1
   fi
 }
 
+need() { # need COMMAND PACKAGE
+  command -v "$1" >/dev/null 2>&1 || install "$2"
+}
+
 need ffmpeg ffmpeg # the foreign judge of the tests; the library does not use it
 need c++ g++       # openh264 is compiled from its bundled C++ sources
+
+# The simulated NVIDIA driver (nvsim/, for tests alone) codes its pictures with these.
+for library in x264:libx264-dev x265:libx265-dev libavcodec:libavcodec-dev; do
+  need pkg-config pkg-config
+  pkg-config --exists "${library%%:*}" || install "${library##*:}"
+done
+# NVIDIA's interface as others declare it: the structures are compared with it where it is there.
+[ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 
 for component in rustfmt clippy; do
   cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component"
@@ -54,6 +65,7 @@ cargo deny --all-features --log-level error check licenses bans sources
 
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
+  bash scripts/foreign-clients.sh
 fi
 
 step "tests"
