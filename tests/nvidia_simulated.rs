@@ -21,10 +21,13 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind};
-use video_hw::config::DecodeOutputMode;
+use video_hw::config::{CommonDecodeConfig, DecodeOutputMode};
+use video_hw::container::{Input, TrackKind, open_input};
 use video_hw::error::Error;
 use video_hw::frame::Frame;
+use video_hw::packet::Packet;
 use video_hw::pixel::PixelFormat;
+use video_hw::session::{DecodeSession, Submit};
 
 fn clip(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
@@ -260,6 +263,64 @@ fn a_consumer_that_stops_early_leaves_nothing_behind() {
         std::thread::sleep(Duration::from_millis(50));
         drop(frames);
         assert_eq!(kept.len(), 5);
+    });
+}
+
+/// The packets of a clip, and what a session needs to know of them.
+fn packets(name: &str) -> (CommonDecodeConfig, Vec<Packet>) {
+    let Input::Demuxer(mut demuxer) = open_input(&clip(name)).unwrap() else {
+        panic!("{name} has no samples")
+    };
+    let track = demuxer.tracks().iter().find(|track| track.kind == TrackKind::Video).unwrap().clone();
+    let video = track.video.unwrap();
+    demuxer.select_tracks(&[track.id]);
+    let packets = std::iter::from_fn(|| demuxer.next_sample().unwrap())
+        .map(|sample| Packet {
+            pts: sample.pts,
+            dts: sample.dts,
+            keyframe: sample.keyframe,
+            ..Packet::new(video.codec, video.layout, sample.data)
+        })
+        .collect();
+    (CommonDecodeConfig { codec_config: video.codec_config, ..CommonDecodeConfig::new(video.codec) }, packets)
+}
+
+#[test]
+fn a_session_goes_on_after_a_flush() {
+    clean("a_session_goes_on_after_a_flush", "", || {
+        for (name, frames) in [("bars.mp4", 120), ("small.h265", 50), ("small-vp9.ivf", 50)] {
+            let (config, packets) = packets(name);
+            let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+            // Whole, cut short, whole again.
+            let rounds = [packets.len(), packets.len() / 2, packets.len()];
+            let mut delivered = 0;
+            for count in rounds {
+                for mut packet in packets[..count].iter().cloned() {
+                    while let Submit::Full(back) = session.submit(packet).unwrap() {
+                        packet = back;
+                        delivered +=
+                            usize::from(session.reap_timeout(Duration::from_millis(50)).unwrap().is_some());
+                    }
+                }
+                delivered += session.drain().unwrap().map(Result::unwrap).count();
+            }
+            let ledger = session.summary().ledger;
+            assert!(ledger.balances(), "{name}: {ledger:?}");
+            assert_eq!(delivered, frames + frames / 2 + frames, "{name}: {ledger:?}");
+        }
+    });
+}
+
+#[test]
+fn many_sessions_leave_nothing_behind() {
+    clean("many_sessions_leave_nothing_behind", "", || {
+        for round in 0..4 {
+            let threads: Vec<_> =
+                (0..6).map(|_| std::thread::spawn(|| decode_exactly("small.h264"))).collect();
+            for thread in threads {
+                thread.join().unwrap_or_else(|_| panic!("round {round}"));
+            }
+        }
     });
 }
 
