@@ -105,6 +105,10 @@ pub const INPUT_FREE_WITH_ITS_OUTPUT: bool = true;
 /// says how the driver rounds.
 pub const EVEN_SIZES_ONLY: bool = true;
 
+/// What `cuvidMapVideoFrame` answers for a surface that is mapped already: `CUDA_ERROR_ALREADY_MAPPED`, measured on
+/// 580.159.
+pub const NVDEC_MAPPED_ALREADY: u32 = 208;
+
 /// What `cuvidMapVideoFrame` answers when as many frames are mapped as there are output surfaces:
 /// `CUDA_ERROR_MAP_FAILED`, measured on 580.159.
 pub const NVDEC_MAP_TOO_MANY: u32 = 205;

@@ -290,6 +290,22 @@ fn a_decoder_is_not_used_after_its_end() {
 }
 
 #[test]
+fn a_surface_is_mapped_once_at_a_time() {
+    const ALREADY_MAPPED: u32 = 208;
+    canned("a_surface_is_mapped_once_at_a_time", || {
+        let (driver, _, decoder) = start();
+        assert_eq!(driver.decode_data(decoder, 0, &[0; 100]), SUCCESS);
+        let (address, _) = driver.map_frame(decoder, 0).unwrap();
+        assert_eq!(driver.map_frame(decoder, 0), Err(ALREADY_MAPPED));
+        assert_eq!(driver.unmap(decoder, address), SUCCESS);
+        let (address, _) = driver.map_frame(decoder, 0).unwrap();
+        assert_eq!(driver.unmap(decoder, address), SUCCESS);
+        assert_eq!(driver.destroy(decoder), SUCCESS);
+    })
+    .breach("map-twice");
+}
+
+#[test]
 fn frames_are_unmapped_before_the_end() {
     canned("frames_are_unmapped_before_the_end", || {
         let (driver, _, decoder) = start();

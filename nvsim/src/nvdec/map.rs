@@ -59,6 +59,10 @@ pub(super) fn map(
         // The driver maps whatever lies there.
         call.breach(&rules::MAP_NEVER_DECODED, format!("nothing was decoded into surface {place}"));
     }
+    if slot.mapped > 0 {
+        call.breach(&rules::MAP_TWICE, format!("surface {place} is mapped already"));
+        return Err(CuResult(policy::NVDEC_MAPPED_ALREADY));
+    }
     let picture = slot.picture.clone();
     let layout = decoder.layout(&state.geometry);
     let geometry = state.geometry;

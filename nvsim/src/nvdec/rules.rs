@@ -37,6 +37,7 @@ rules! {
     PICTURE_SIZE "D-12e" "picture-size" false "A picture is no larger than its decoder.";
     MAP_INDEX "D-13a" "map-index" false "The picture index of a map is below ulNumDecodeSurfaces.";
     MAP_NEVER_DECODED "D-13b" "map-never-decoded" false "Only a surface that was decoded into is mapped.";
+    MAP_TWICE "D-13e" "map-twice" false "A surface is mapped again only when it was unmapped.";
     MAP_TOO_MANY "D-13c" "map-too-many" false "No more frames are mapped at once than ulNumOutputSurfaces.";
     UNMAP_NOT_MAPPED "D-13d" "unmap-not-mapped" false "Only a mapped frame is unmapped, and only once.";
     RAW_FIELDS "D-14a" "raw-fields" false "The raw video fields of CUVIDPROCPARAMS are zero.";

@@ -420,6 +420,10 @@ fn decoder(cuda: &Cuda, cuvid: &Cuvid, clips: &std::path::Path) {
         if code == 0 {
             addresses.push(mapped);
         }
+        if turn == 0 {
+            let (mut again, mut other) = (0, 0);
+            say("map of a mapped picture", cuvid.map(decoder, *index, &mut again, &mut other, &mut process));
+        }
     }
     say("mapped pictures lie apart", addresses.len() < 2 || addresses[0] != addresses[1]);
     if let Some(address) = addresses.first() {

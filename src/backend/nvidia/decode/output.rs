@@ -90,7 +90,7 @@ impl OutputStage {
             answers,
             mode,
             in_flight: VecDeque::with_capacity(MAPPED),
-            gone: None,
+            over: None,
         };
         let thread = std::thread::Builder::new()
             .name("nvdec output".to_owned())
@@ -147,8 +147,8 @@ struct Stage {
     answers: Answers,
     mode: DecodeOutputMode,
     in_flight: VecDeque<InFlight>,
-    /// The device is lost: everything that follows fails for this reason.
-    gone: Option<String>,
+    /// The stage can do no more: everything that follows fails for this reason.
+    over: Option<String>,
 }
 
 /// A picture whose copy is under way.
@@ -200,7 +200,7 @@ impl Stage {
     }
 
     fn show(&mut self, shown: Shown) {
-        if let Some(detail) = self.gone.clone() {
+        if let Some(detail) = self.over.clone() {
             self.fail(&shown, Error::DeviceLost { backend: BackendKind::Nvidia, detail });
             return;
         }
@@ -209,7 +209,11 @@ impl Stage {
             self.answer(&shown, Surface::None);
             return;
         }
-        while self.in_flight.len() >= MAPPED {
+        // A picture that is shown twice (VP9) cannot be mapped twice at once.
+        let again = |other: &InFlight| {
+            other.shown.info.index == shown.info.index && Arc::ptr_eq(&other.shown.shape, &shown.shape)
+        };
+        while self.in_flight.len() >= MAPPED || self.in_flight.iter().any(again) {
             self.finish_oldest();
         }
         match self.start_copy(&shown) {
@@ -266,8 +270,9 @@ impl Stage {
     }
 
     fn fail_released(&mut self, shown: &Shown, error: Error) {
-        if let Error::DeviceLost { detail, .. } = &error {
-            self.gone.get_or_insert_with(|| detail.clone());
+        if !error.is_recoverable() {
+            // No picture behind this one may come out before the session hears of it.
+            self.over.get_or_insert_with(|| error.to_string());
         }
         self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
     }
