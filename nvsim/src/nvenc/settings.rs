@@ -82,7 +82,7 @@ unsafe fn configuration(
 /// Reads and checks everything.
 ///
 /// # Safety
-/// As for [`configuration`].
+/// As for `configuration`.
 pub unsafe fn read(call: &Call, api: Api, caps: &Caps, init: &InitParams) -> Result<Settings, NvStatus> {
     let codec = codec(init.encode_guid).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
     // SAFETY: the caller vouches for the pointer.
