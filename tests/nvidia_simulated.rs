@@ -194,6 +194,53 @@ fn a_codec_that_the_chip_lacks_is_refused_by_name() {
     });
 }
 
+#[test]
+fn a_stream_that_the_chip_refuses_goes_to_the_next_backend() {
+    // The fifth row of the chip's table is H.264.
+    clean(
+        "a_stream_that_the_chip_refuses_goes_to_the_next_backend",
+        "device.0.nvdec.4.max=[128,128]",
+        || {
+            let (config, packets) = packets("small.h264");
+            for (backend, frames) in [(Backend::Auto, 50), (Backend::Only(BackendKind::Nvidia), 0)] {
+                let mut session = DecodeSession::new(backend, config.clone()).unwrap();
+                assert_eq!(session.receipt().chosen().unwrap().0, BackendKind::Nvidia);
+                let mut delivered = 0;
+                let mut refusal = None;
+                'packets: for mut packet in packets.iter().cloned() {
+                    while let Ok(Submit::Full(back)) = session.submit(packet) {
+                        packet = back;
+                        match session.reap_timeout(Duration::from_millis(50)) {
+                            Ok(frame) => delivered += usize::from(frame.is_some()),
+                            Err(error) => {
+                                refusal = Some(error);
+                                break 'packets;
+                            }
+                        }
+                    }
+                }
+                if let Ok(rest) = session.drain() {
+                    for frame in rest {
+                        match frame {
+                            Ok(_) => delivered += 1,
+                            Err(error) => refusal = Some(error),
+                        }
+                    }
+                }
+                assert_eq!(delivered, frames);
+                assert!(session.summary().ledger.balances());
+                let receipt = session.receipt();
+                if backend == Backend::Auto {
+                    assert_eq!(receipt.chosen().unwrap().0, BackendKind::Software, "{receipt}");
+                    assert!(receipt.to_string().contains("nvidia refused at capability"), "{receipt}");
+                } else {
+                    assert!(matches!(refusal, Some(Error::Unsupported { .. })), "{refusal:?}");
+                }
+            }
+        },
+    );
+}
+
 /// Decodes until the first error; how many frames came before it.
 fn until_error(name: &str) -> (usize, Error) {
     let mut frames = 0;

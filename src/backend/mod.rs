@@ -13,16 +13,18 @@ use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
+mod fallback;
 pub mod mock;
 mod nvidia;
 mod select;
 mod software;
 
 pub use crate::backend_kind::BackendKind;
+pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, query_backend_capability, query_capability,
 };
-pub(crate) use select::{open_decoder, open_encoder, pick_input_format};
+pub(crate) use select::{open_encoder, pick_input_format};
 
 /// One access unit on its way into a decoder.
 #[derive(Clone, Debug)]

@@ -114,6 +114,17 @@ impl Receipt {
         })
     }
 
+    /// The chosen candidate could not go on for this reason; `rest` tells what became of those behind it.
+    pub(super) fn replace_chosen(&mut self, error: &Error, rest: Self) {
+        self.entries.retain(|(kind, _)| !rest.entries.iter().any(|(other, _)| other == kind));
+        for (_, verdict) in &mut self.entries {
+            if matches!(verdict, Verdict::Chosen(_)) {
+                *verdict = Verdict::Refused { step: refusal_step(error), reason: error.to_string() };
+            }
+        }
+        self.entries.extend(rest.entries);
+    }
+
     pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
         Self { job, codec, entries: vec![(kind, Verdict::Chosen(implementation))] }
     }
@@ -203,17 +214,20 @@ fn not_built(backend: BackendKind) -> Error {
     }
 }
 
-pub(crate) fn open_decoder(
+/// Opens the first of the candidates from `first` on that takes the job; the ones before stay out of the receipt.
+pub(super) fn open_decoder_from(
+    first: usize,
     wanted: Backend,
     config: &CommonDecodeConfig,
-    sink: impl Fn() -> DecodeSink,
+    sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
     let open = |kind| match kind {
         BackendKind::Nvidia => nvidia::open_decoder(config, sink()),
         BackendKind::Software => software::open_decoder(config, sink()),
         other => Err(not_built(other)),
     };
-    select(wanted, Job::Decode, config.codec, &CANDIDATES, open, |b| b.implementation())
+    let candidates = CANDIDATES.get(first..).unwrap_or_default();
+    select(wanted, Job::Decode, config.codec, candidates, open, |b| b.implementation())
 }
 
 pub(crate) fn open_encoder(

@@ -8,7 +8,7 @@ use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
 use crate::backend::{
     self, Backend, BackendKind, CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, Job,
-    Receipt,
+    Receipt, SharedReceipt, SinkFactory,
 };
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
@@ -83,7 +83,7 @@ pub struct DecodeInput {
 pub struct DecodeOutput {
     worker: worker::Output<Frame>,
     books: SharedBooks<Pending, Own>,
-    receipt: Receipt,
+    receipt: SharedReceipt,
 }
 
 impl DecodeSession {
@@ -109,20 +109,21 @@ impl DecodeSession {
             let backend = open(sink())?;
             let receipt =
                 Receipt::given(Job::Decode, config.codec, BackendKind::Custom, backend.implementation());
-            Ok((backend, receipt))
+            Ok((backend, SharedReceipt::new(receipt)))
         })
     }
 
     fn open(
         config: &CommonDecodeConfig,
-        open: impl FnOnce(
-            &CommonDecodeConfig,
-            &dyn Fn() -> DecodeSink,
-        ) -> Result<(Box<dyn DecoderBackend>, Receipt)>,
+        open: impl FnOnce(&CommonDecodeConfig, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)>,
     ) -> Result<Self> {
         let books = SharedBooks::new(Own { config: config.clone(), bytes_in: 0, synthesised: 0 });
         let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let (backend, receipt) = open(config, &|| sink(books.clone(), outlet.clone()))?;
+            let factory = {
+                let (books, outlet) = (books.clone(), outlet.clone());
+                Box::new(move || sink(books.clone(), outlet.clone()))
+            };
+            let (backend, receipt) = open(config, factory)?;
             let converter =
                 LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
             let report = sink(books.clone(), outlet);
@@ -188,8 +189,8 @@ impl DecodeSession {
     }
 
     /// Why this backend.
-    pub fn receipt(&self) -> &Receipt {
-        &self.output.receipt
+    pub fn receipt(&self) -> Receipt {
+        self.output.receipt.get()
     }
 
     /// Takes the two ends apart, for two threads.
@@ -283,7 +284,7 @@ impl DecodeOutput {
         let (input_queue, output_queue) = self.worker.stats();
         let books = self.books.lock();
         DecodeSummary {
-            receipt: self.receipt.clone(),
+            receipt: self.receipt.get(),
             ledger: books.ledger(),
             bytes_in: books.own.bytes_in,
             synthesised_timestamps: books.own.synthesised,
