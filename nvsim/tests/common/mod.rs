@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -54,6 +55,12 @@ impl Outcome {
 
 /// Directory with the three driver names.
 pub fn driver_directory() -> PathBuf {
+    // Tests run side by side in this process.
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(make_driver_directory).clone()
+}
+
+fn make_driver_directory() -> PathBuf {
     // Beside the test: `cargo test` leaves the shared object in target/<profile>/deps, as new as the test, and only
     // `cargo build` links it to the directory above.
     let test = std::env::current_exe().unwrap();
