@@ -18,6 +18,19 @@ pub struct CapabilityReport {
     pub encode: Option<EncodeCapability>,
 }
 
+/// A device of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Number in the driver's order.
+    pub ordinal: u32,
+    /// Name, as the driver gives it.
+    pub name: String,
+    /// Identifier that stays when cards are added or hidden: `GPU-` and the UUID.
+    pub id: String,
+    /// Device memory in bytes.
+    pub memory: u64,
+}
+
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeCapability {

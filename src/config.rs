@@ -45,6 +45,9 @@ pub struct CommonDecodeConfig {
     pub color: ColorInfo,
     /// Threads a CPU decoder may use; `None`: its own choice.
     pub threads: Option<NonZeroUsize>,
+    /// Which device of the backend: its ordinal (`1`) or its identifier ([`crate::capability::DeviceInfo::id`],
+    /// the beginning of one where that is enough); `None`: the first. The CPU has none and ignores it.
+    pub device: Option<String>,
 }
 
 impl CommonDecodeConfig {
@@ -60,6 +63,7 @@ impl CommonDecodeConfig {
             frame_rate: None,
             color: ColorInfo::UNSPECIFIED,
             threads: None,
+            device: None,
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
-use video_hw::backend::{Backend, BackendKind};
+use video_hw::backend::{Backend, BackendKind, devices};
 use video_hw::config::{CommonDecodeConfig, DecodeOutputMode};
 use video_hw::container::{Input, TrackKind, open_input};
 use video_hw::error::Error;
@@ -239,6 +239,34 @@ fn a_stream_that_the_chip_refuses_goes_to_the_next_backend() {
             }
         },
     );
+}
+
+#[test]
+fn the_card_that_is_asked_for_is_taken() {
+    let second = "device=[{name='First',memory_mib=64,compute=[9,0]},{name='Second',memory_mib=1024,compute=[9,0],\
+                  nvdec_engines=1,uuid='00112233445566778899aabbccddeeff',\
+                  nvdec=[{codec='h264',chroma=[420],depth=[8],min=[48,16],max=[4096,4096]}]}]";
+    clean("the_card_that_is_asked_for_is_taken", second, || {
+        let cards = devices(BackendKind::Nvidia).unwrap();
+        let names: Vec<_> =
+            cards.iter().map(|card| (card.ordinal, card.name.as_str(), card.memory >> 20)).collect();
+        assert_eq!(names, [(0, "First", 64), (1, "Second", 1024)]);
+        assert_eq!(cards[1].id, "GPU-00112233-4455-6677-8899-aabbccddeeff");
+        let open = |device: &str| {
+            video_hw::frames(clip("small.h264")).backend(BackendKind::Nvidia).device(device).open()
+        };
+        for device in ["1", "GPU-00112233-4455-6677-8899-aabbccddeeff", "gpu-0011"] {
+            assert_eq!(open(device).unwrap().filter_map(Result::ok).count(), 50, "{device}");
+        }
+        // The first card decodes nothing.
+        assert!(matches!(open("0").err().unwrap(), Error::Unsupported { .. }));
+        for (device, hint) in
+            [("2", "there are 2"), ("-1", "there are 2"), ("GPU-ff", "GPU-00112233"), ("gpu", "several")]
+        {
+            let error = open(device).err().unwrap();
+            assert!(matches!(&error, Error::InvalidInput(what) if what.contains(hint)), "{device}: {error}");
+        }
+    });
 }
 
 /// Decodes until the first error; how many frames came before it.

@@ -194,6 +194,9 @@ pub(crate) struct BackendArgs {
     /// Encoder, where it differs from --backend
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) encoder_backend: Option<Backend>,
+    /// GPU of the decoder, where there are several: its number or its identifier, as `devices` lists them
+    #[arg(long, value_name = "ID")]
+    pub(crate) device: Option<String>,
     /// Threads that a CPU codec may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -254,6 +257,9 @@ pub(crate) struct DecodeArgs {
     /// Decoder: auto, nvidia, videotoolbox, software
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
+    /// GPU, where there are several: its number or its identifier, as `devices` lists them
+    #[arg(long, value_name = "ID", help_heading = "Where it runs")]
+    pub(crate) device: Option<String>,
     /// Threads that a CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         duration: args.part.duration,
         keep_going: args.job.keep_going,
         threads: args.threads,
+        device: args.device.clone(),
         frame_rate: args.pictures.input_fps,
         cancel: interrupts.token.clone(),
         ..SourceOptions::default()

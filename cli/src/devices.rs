@@ -1,8 +1,8 @@
 //! `devices`: every backend, what it can do on this machine, and why not.
 
 use serde_json::{Value, json};
-use video_hw::backend::{BackendKind, CANDIDATES, query_backend_capability};
-use video_hw::capability::{CapabilityReport, DecodeCapability, EncodeCapability};
+use video_hw::backend::{self, BackendKind, CANDIDATES, query_backend_capability};
+use video_hw::capability::{CapabilityReport, DecodeCapability, DeviceInfo, EncodeCapability};
 use video_hw::codec::Codec;
 use video_hw::pixel::PixelFormat;
 use video_hw::{Error, Result};
@@ -23,8 +23,15 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The codecs that a backend can do something with, or why it is not available.
-fn ask(kind: BackendKind) -> Result<Vec<CapabilityReport>> {
+/// What is there of a backend.
+struct Answer {
+    devices: Vec<DeviceInfo>,
+    codecs: Vec<CapabilityReport>,
+}
+
+/// A backend's devices and the codecs that it can do something with (on the first device), or why it is not available.
+fn ask(kind: BackendKind) -> Result<Answer> {
+    let devices = backend::devices(kind)?;
     let mut reports = Vec::new();
     for codec in Codec::ALL {
         let report = query_backend_capability(kind, codec)?;
@@ -32,16 +39,20 @@ fn ask(kind: BackendKind) -> Result<Vec<CapabilityReport>> {
             reports.push(report);
         }
     }
-    Ok(reports)
+    Ok(Answer { devices, codecs: reports })
 }
 
-fn table(kind: BackendKind, answer: &Result<Vec<CapabilityReport>>) -> String {
-    let reports = match answer {
-        Ok(reports) => reports,
+fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
+    let answer = match answer {
+        Ok(answer) => answer,
         Err(error) => return format!("{:<13} no   {}\n", kind.name(), why(error)),
     };
     let mut out = format!("{:<13} yes\n", kind.name());
-    for report in reports {
+    for device in &answer.devices {
+        let mib = device.memory >> 20;
+        out.push_str(&format!("  {}      {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
+    }
+    for report in &answer.codecs {
         let mut name = report.codec.name();
         let decode = report.decode.as_ref().map(decode_words);
         let encode = report.encode.as_ref().map(encode_words);
@@ -95,12 +106,13 @@ fn names(formats: &[PixelFormat]) -> Vec<&'static str> {
     formats.iter().map(|f| f.name()).collect()
 }
 
-fn backend_json(kind: BackendKind, answer: &Result<Vec<CapabilityReport>>) -> Value {
+fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
     match answer {
-        Ok(reports) => json!({
+        Ok(answer) => json!({
             "name": kind.name(),
             "available": true,
-            "codecs": reports.iter().map(codec_json).collect::<Vec<_>>(),
+            "devices": answer.devices.iter().map(device_json).collect::<Vec<_>>(),
+            "codecs": answer.codecs.iter().map(codec_json).collect::<Vec<_>>(),
         }),
         Err(error) => {
             let (reason, remedy) = match error {
@@ -116,6 +128,15 @@ fn backend_json(kind: BackendKind, answer: &Result<Vec<CapabilityReport>>) -> Va
             })
         }
     }
+}
+
+fn device_json(device: &DeviceInfo) -> Value {
+    json!({
+        "ordinal": device.ordinal,
+        "name": device.name,
+        "id": device.id,
+        "memory_bytes": device.memory,
+    })
 }
 
 fn codec_json(report: &CapabilityReport) -> Value {

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     if let Some(format) = args.pictures.pix_fmt {
         job = job.pixel_format(format);
     }
+    if let Some(device) = &args.backends.device {
+        job = job.device(device);
+    }
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }

@@ -22,7 +22,7 @@ mod software;
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub use select::{
-    Backend, CANDIDATES, Job, Receipt, Step, Verdict, query_backend_capability, query_capability,
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
 };
 pub(crate) use select::{open_encoder, pick_input_format};
 

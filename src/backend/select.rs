@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
-use crate::capability::CapabilityReport;
+use crate::capability::{CapabilityReport, DeviceInfo};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -288,6 +288,18 @@ pub fn query_backend_capability(backend: BackendKind, codec: Codec) -> Result<Ca
             decode: software::decode_capability(codec),
             encode: software::encode_capability(codec),
         }),
+        other => Err(not_built(other)),
+    }
+}
+
+/// The devices of a backend, in the order of their ordinals; none where the backend runs on the CPU.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the backend cannot run here at all.
+pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
+    match backend {
+        BackendKind::Nvidia => nvidia::devices(),
+        BackendKind::Software => Ok(Vec::new()),
         other => Err(not_built(other)),
     }
 }

@@ -36,6 +36,8 @@ pub struct SourceOptions {
     pub keep_going: bool,
     /// Threads a CPU decoder may use.
     pub threads: Option<NonZeroUsize>,
+    /// Which device of the backend; see [`CommonDecodeConfig::device`].
+    pub device: Option<String>,
     /// Layout of headerless input; without it the format is recognised.
     pub raw: Option<VideoFormat>,
     /// Frame rate of streams that carry no times.
@@ -136,6 +138,7 @@ impl FrameSource {
             frame_rate: options.frame_rate,
             color: video.color,
             threads: options.threads,
+            device: options.device.clone(),
             ..CommonDecodeConfig::new(video.codec)
         };
         let session = DecodeSession::new(options.backend, config)?;
@@ -284,6 +287,12 @@ impl FramesBuilder {
     /// Stop after this much presented time.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.options.duration = Some(duration);
+        self
+    }
+
+    /// Which device of the backend decodes: ordinal or identifier; see [`CommonDecodeConfig::device`].
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.options.device = Some(device.into());
         self
     }
 

@@ -234,6 +234,14 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// Which device of the decoder's backend: ordinal or identifier; see [`CommonDecodeConfig::device`].
+    ///
+    /// [`CommonDecodeConfig::device`]: crate::config::CommonDecodeConfig::device
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.source.device = Some(device.into());
+        self
+    }
+
     /// Threads for CPU codecs, decoder and encoder each.
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.source.threads = Some(threads);

@@ -37,7 +37,7 @@ struct NvdecDecoder {
 /// # Errors
 /// No driver, no device, no decoder library, or a codec that the chip does not decode.
 pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
-    let context = Context::of(0)?;
+    let context = Context::of(super::find_device(config.device.as_deref())?)?;
     let depths = [8, 10, 12];
     let supported = depths.into_iter().any(|depth| {
         cuvid::caps(&context, format::codec_id(config.codec), 1, depth).is_ok_and(|caps| caps.supported != 0)

@@ -6,13 +6,14 @@
 //!
 //! Drop order: memory, events and streams hold their context, so that it is released after all of them.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::library::{self, Missing, Name, Once, functions};
 use super::memory::DeviceRows;
 use super::result::CuResult;
+use crate::capability::DeviceInfo;
 use crate::error::{Error, Result};
 
 type Handle = *mut c_void;
@@ -23,6 +24,9 @@ functions! {
         init: "cuInit" fn(c_uint);
         driver_version: "cuDriverGetVersion" fn(*mut c_int);
         device_count: "cuDeviceGetCount" fn(*mut c_int);
+        device_name: "cuDeviceGetName" fn(*mut c_char, c_int, c_int);
+        device_uuid: "cuDeviceGetUuid" fn(*mut [u8; 16], c_int);
+        device_memory: "cuDeviceTotalMem_v2" fn(*mut usize, c_int);
         primary_retain: "cuDevicePrimaryCtxRetain" fn(*mut Handle, c_int);
         primary_release: "cuDevicePrimaryCtxRelease_v2" fn(c_int);
         ctx_push: "cuCtxPushCurrent_v2" fn(Handle);
@@ -176,8 +180,37 @@ fn load() -> Result<Cuda, Missing> {
 }
 
 impl Cuda {
+    /// Number of devices that the process may see.
+    pub(crate) const fn device_count(&self) -> i32 {
+        self.devices
+    }
+
+    /// What a device is.
+    pub(crate) fn device(&self, ordinal: i32) -> Result<DeviceInfo> {
+        self.check(ordinal)?;
+        let mut name = [0 as c_char; 256];
+        let mut uuid = [0; 16];
+        let mut memory = 0;
+        // SAFETY: each call writes into the variable it is given, of the size it is told. Ordinals below the count
+        // are the driver's device handles.
+        unsafe {
+            (self.functions.device_name)(name.as_mut_ptr(), 255, ordinal).ok("cuDeviceGetName")?;
+            (self.functions.device_uuid)(&raw mut uuid, ordinal).ok("cuDeviceGetUuid")?;
+            (self.functions.device_memory)(&raw mut memory, ordinal).ok("cuDeviceTotalMem")?;
+        }
+        let name: Vec<u8> = name.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8).collect();
+        let hex: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+        Ok(DeviceInfo {
+            ordinal: ordinal as u32,
+            name: String::from_utf8_lossy(&name).into_owned(),
+            id: format!("GPU-{a}-{b}-{c}-{d}-{e}"),
+            memory: memory as u64,
+        })
+    }
+
     /// Refuses ordinals that are not there.
-    fn check(&self, ordinal: i32) -> Result<()> {
+    pub(crate) fn check(&self, ordinal: i32) -> Result<()> {
         if (0..self.devices).contains(&ordinal) {
             return Ok(());
         }
