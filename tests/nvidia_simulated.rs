@@ -314,6 +314,49 @@ fn a_failing_map_names_the_call() {
     });
 }
 
+/// Decodes everything that can be decoded: frames delivered, and recoverable failures.
+fn with_failures(name: &str) -> (usize, usize) {
+    let (config, packets) = packets(name);
+    let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+    let (mut delivered, mut failed) = (0, 0);
+    let mut note = |outcome: Result<Option<Frame>, Error>| match outcome {
+        Ok(frame) => delivered += usize::from(frame.is_some()),
+        Err(error) => {
+            assert!(error.is_recoverable(), "{error}");
+            failed += 1;
+        }
+    };
+    for mut packet in packets {
+        while let Submit::Full(back) = session.submit(packet).unwrap() {
+            packet = back;
+            note(session.reap_timeout(Duration::from_millis(50)));
+        }
+    }
+    session.drain().unwrap().for_each(|outcome| note(outcome.map(Some)));
+    let ledger = session.summary().ledger;
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(ledger.unexpected, 0, "{ledger:?}");
+    (delivered, failed)
+}
+
+#[test]
+fn a_damaged_picture_is_one_failure() {
+    // Refused by the hardware at once.
+    simulated("a_damaged_picture_is_one_failure", &fault("cuvidDecodePicture", 20, "code=1"), || {
+        assert_eq!(with_failures("small.h264"), (49, 1));
+    });
+}
+
+#[test]
+fn a_picture_found_damaged_while_decoding_costs_no_other() {
+    let settings = fault("cuvidDecodePicture", 20, "corrupt=true");
+    simulated("a_picture_found_damaged_while_decoding_costs_no_other", &settings, || {
+        let (delivered, failed) = with_failures("small.h264");
+        assert_eq!(delivered + failed, 50);
+        assert!(failed <= 1, "{failed}");
+    });
+}
+
 #[test]
 fn out_of_memory_says_so() {
     simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "code=2"), || {

@@ -81,7 +81,7 @@ impl DecoderBackend for NvdecDecoder {
         }
         let sequencer = self.parser.events();
         // What is reordered gets its answer when its surface is shown or used again.
-        if !(sequencer.current.shown || (sequencer.current.decoded && sequencer::reorders(self.codec))) {
+        if !(sequencer.current.answered || (sequencer.current.decoded && sequencer::reorders(self.codec))) {
             let reason =
                 if sequencer.current.decoded { "hidden" } else { "no picture that can be decoded from here" };
             sequencer.answers.send(DecodeEvent::NoPicture { serial: unit.serial, reason });

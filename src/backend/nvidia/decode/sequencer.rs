@@ -38,8 +38,8 @@ pub(super) struct Current {
     pub(super) decoded: bool,
     /// That was a first field whose second has not come yet.
     pub(super) half: bool,
-    /// A picture was shown under its serial.
-    pub(super) shown: bool,
+    /// A picture was shown under its serial, or it has failed.
+    pub(super) answered: bool,
     /// Surface of the picture just found.
     pub(super) index: Option<usize>,
 }
@@ -53,6 +53,8 @@ pub(super) struct Sequencer {
     pub(super) answers: Answers,
     shape: Option<(VideoFormat, Arc<Shape>)>,
     surfaces: Vec<Option<Occupant>>,
+    /// The hardware has taken a picture of this sequence.
+    healthy: bool,
     /// VP9: the surface of the picture in each reference slot.
     slots: [Option<usize>; 8],
     pub(super) current: Current,
@@ -73,6 +75,7 @@ impl Sequencer {
             answers,
             shape: None,
             surfaces: Vec::new(),
+            healthy: false,
             slots: [None; 8],
             current: Current::default(),
         })
@@ -102,7 +105,7 @@ impl Sequencer {
         let Some((index, (_, shape))) = surface.zip(self.shape.as_ref()) else {
             return Ok(());
         };
-        self.current.shown = true;
+        self.current.answered = true;
         self.stage.show(Shown {
             serial: self.current.serial,
             keyframe: false,
@@ -232,13 +235,14 @@ impl ParserEvents for Sequencer {
         }
         self.settle("not shown before the sequence changed");
         self.surfaces.clear();
+        self.healthy = false;
         self.slots = [None; 8];
         self.shape = None;
         self.shape = Some((*format, self.open(format, surfaces)?));
         Ok(surfaces)
     }
 
-    fn decode(&mut self, mut picture: Picture<'_>) -> Result<()> {
+    fn decode(&mut self, mut picture: Picture<'_>) -> Result<bool> {
         let Some((_, shape)) = &self.shape else {
             return Err(Error::corrupt("a picture before any sequence header"));
         };
@@ -249,7 +253,17 @@ impl ParserEvents for Sequencer {
         if !self.stage.gate().wait(index) {
             return Err(Error::Cancelled);
         }
-        shape.decoder.decode(&mut picture).map_err(|error| self.refused(error))?;
+        match shape.decoder.decode(&mut picture) {
+            Ok(()) => self.healthy = true,
+            // The hardware took pictures of this sequence before: this one is damaged.
+            Err(error @ Error::Backend { code: 1, .. }) if self.healthy => {
+                self.current.answered = true;
+                let error = Error::corrupt(format!("the GPU's decoder refuses a damaged picture: {error}"));
+                self.answers.send(DecodeEvent::Failed { serial: self.current.serial, error });
+                return Ok(false);
+            }
+            Err(error) => return Err(self.refused(error)),
+        }
         self.current.decoded = true;
         self.current.index = Some(index);
         self.current.half = picture.field() && !picture.second_field();
@@ -266,7 +280,7 @@ impl ParserEvents for Sequencer {
                 self.answers.send(DecodeEvent::NoPicture { serial: hidden.serial, reason: "hidden" });
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn display(&mut self, info: &DisplayInfo) -> Result<()> {
@@ -277,7 +291,7 @@ impl ParserEvents for Sequencer {
         let current = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
         let shown = self.surfaces.get_mut(index).and_then(Option::take).unwrap_or(current);
         if shown.serial == current.serial {
-            self.current.shown = true;
+            self.current.answered = true;
         }
         self.stage.show(Shown {
             serial: shown.serial,

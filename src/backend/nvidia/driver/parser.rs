@@ -22,8 +22,8 @@ pub(crate) trait ParserEvents: Send {
     /// A sequence begins or changes: returns how many decode surfaces there are now.
     fn sequence(&mut self, format: &VideoFormat) -> Result<u32>;
 
-    /// A picture is to be decoded, in decoding order.
-    fn decode(&mut self, picture: Picture<'_>) -> Result<()>;
+    /// A picture is to be decoded, in decoding order. `false`: it cannot be; the parser will not show it.
+    fn decode(&mut self, picture: Picture<'_>) -> Result<bool>;
 
     /// A picture is to be shown, in display order.
     fn display(&mut self, info: &DisplayInfo) -> Result<()>;
@@ -174,7 +174,7 @@ unsafe extern "system" fn on_decode<E: ParserEvents>(
 ) -> c_int {
     // SAFETY: as above; the structure is the parser's and may be changed while the callback runs.
     let decoded = unsafe { guarded::<E, _>(user, |events| events.decode(Picture(&mut *picture))) };
-    c_int::from(decoded.is_some())
+    c_int::from(decoded == Some(true))
 }
 
 unsafe extern "system" fn on_display<E: ParserEvents>(user: *mut c_void, info: *mut DisplayInfo) -> c_int {
