@@ -121,12 +121,12 @@ impl Judge {
         if !output.status.success() {
             faults.push(format!("the client ended with {}", output.status));
         }
+        // The simulation's own summary says no more than the report.
         let said = String::from_utf8_lossy(&output.stderr);
-        if !said.trim().is_empty() {
-            faults.push(format!(
-                "ffmpeg said: {}",
-                said.trim().lines().take(3).collect::<Vec<_>>().join(" / ")
-            ));
+        let said: Vec<_> =
+            said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("nvsim:")).collect();
+        if !said.is_empty() {
+            faults.push(format!("the client said: {}", said[..said.len().min(3)].join(" / ")));
         }
         if report.is_null() {
             faults.push("no report: the driver was not used".into());
