@@ -20,7 +20,10 @@ use video_hw::pixel::Chroma;
 fn assets() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/assets");
     if !dir.is_dir() {
-        eprintln!("SKIPPED: {} is absent", dir.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {} is absent\n", dir.display()),
+        );
         return None;
     }
     Some(dir)
@@ -80,7 +83,10 @@ fn judge(program: &str, arguments: &[&str], files: &[&Path]) -> Option<String> {
     let output = match Command::new(program).args(arguments).args(files).output() {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("SKIPPED: {program} cannot be run: {error}");
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("SKIPPED: {program} cannot be run: {error}\n"),
+            );
             return None;
         }
     };

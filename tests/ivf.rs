@@ -132,7 +132,10 @@ fn made(dir: &Path, codec: Codec) -> Option<PathBuf> {
         return None;
     }
     if !run("ffmpeg", &["-encoders"]).contains(encoder) {
-        eprintln!("SKIPPED: this ffmpeg has no {encoder}");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: this ffmpeg has no {encoder}\n"),
+        );
         return None;
     }
     let path = dir.join(format!("{codec}.ivf"));

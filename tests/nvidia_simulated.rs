@@ -44,7 +44,10 @@ fn find_driver() -> Option<PathBuf> {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let library = deps.join("libnvsim.so");
     if !library.exists() {
-        eprintln!("SKIPPED: {} is not built (cargo test --workspace builds it)", library.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()),
+        );
         return None;
     }
     let names = deps.join("nvsim-names");
@@ -473,7 +476,10 @@ fn an_old_driver_is_told_what_it_lacks() {
 #[test]
 fn a_machine_without_a_driver_is_told_what_to_install() {
     if Path::new("/usr/lib/x86_64-linux-gnu/libcuda.so.1").exists() || Path::new("/dev/nvidiactl").exists() {
-        eprintln!("SKIPPED: this machine has an NVIDIA driver");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: this machine has an NVIDIA driver\n"),
+        );
         return;
     }
     let error = video_hw::frames(clip("small.h264")).backend(BackendKind::Nvidia).open().err().unwrap();

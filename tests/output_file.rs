@@ -188,7 +188,8 @@ mod unix {
     #[test]
     fn a_full_disk_is_told_with_the_name_and_never_committed() {
         if !Path::new("/dev/full").exists() {
-            eprintln!("SKIPPED: no /dev/full");
+            let _ =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED: no /dev/full\n"));
             return;
         }
         let expected = "write /dev/full: No space left on device (os error 28)";
@@ -205,7 +206,7 @@ mod unix {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         if !Command::new("mkfifo").arg(&path).status().is_ok_and(|s| s.success()) {
-            eprintln!("SKIPPED: no mkfifo");
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED: no mkfifo\n"));
             return;
         }
         let reader = std::thread::spawn({

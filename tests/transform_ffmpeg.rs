@@ -22,7 +22,10 @@ fn ffmpeg(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         .stdout(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        eprintln!("SKIPPED: ffmpeg is not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: ffmpeg is not installed\n"),
+        );
         return None;
     };
     let mut stdin = child.stdin.take().unwrap();
@@ -38,7 +41,10 @@ fn ffmpeg(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
 fn natural(format: PixelFormat, size: Dimensions) -> Option<Vec<u8>> {
     let clip = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets/bench/sample-10s-1080p.h265");
     if !clip.is_file() {
-        eprintln!("SKIPPED: {} is missing", clip.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {} is missing\n", clip.display()),
+        );
         return None;
     }
     let filter = format!("select=gte(n\\,40),scale={}:{}", size.width(), size.height());

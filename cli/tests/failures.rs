@@ -203,7 +203,10 @@ fn a_folder_that_cannot_be_written() {
     fs::create_dir(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
     if fs::write(format!("{folder}/try"), b"").is_ok() {
-        eprintln!("SKIPPED: this user may write into read-only folders");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: this user may write into read-only folders\n"),
+        );
         return;
     }
     run(&["transcode", &clip("small.h264"), &format!("{folder}/out.mp4")]).refused(4, &["sealed", "denied"]);

@@ -397,7 +397,10 @@ fn functions_are_found_by_name_and_version() {
 fn every_symbol_of_ffmpegs_loader_is_there() {
     const HEADER: &str = "/usr/include/ffnvcodec/dynlink_loader.h";
     let Ok(header) = std::fs::read_to_string(HEADER) else {
-        eprintln!("SKIPPED: {HEADER} is not installed (libffmpeg-nvenc-dev)");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {HEADER} is not installed (libffmpeg-nvenc-dev)\n"),
+        );
         return;
     };
     let outcome = scenario("every_symbol_of_ffmpegs_loader_is_there", &[], || {

@@ -121,7 +121,10 @@ fn checksums(filter: &str, device: &[&str], report: &Path) -> String {
 fn ffmpeg_uploads_and_downloads() {
     let found = Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: ffmpeg is not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: ffmpeg is not installed\n"),
+        );
         return;
     }
     let directory = tempfile::tempdir().unwrap();

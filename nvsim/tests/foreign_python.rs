@@ -14,7 +14,10 @@ use foreign::{Judge, Row, Table};
 /// `forgiven` are leaks that are the client's own.
 fn run(client: &str, forgiven: &[&str]) {
     let Some(python) = std::env::var_os("NVSIM_PYTHON") else {
-        eprintln!("SKIPPED: NVSIM_PYTHON is not set: the Python clients were not run");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: NVSIM_PYTHON is not set: the Python clients were not run\n"),
+        );
         return;
     };
     let Some(judge) = Judge::new() else { return };

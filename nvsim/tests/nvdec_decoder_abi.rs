@@ -30,7 +30,10 @@ fn c_name<'a>(ours: &'a str, other: &[&'a str]) -> &'a str {
 #[test]
 fn layouts_are_those_of_the_c_headers() {
     if !std::path::Path::new("/usr/include/ffnvcodec/dynlink_cuviddec.h").exists() {
-        eprintln!("SKIPPED: the C headers (Debian: libffmpeg-nvenc-dev) are not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: the C headers (Debian: libffmpeg-nvenc-dev) are not installed\n"),
+        );
         return;
     }
     let mut ours = BTreeMap::new();

@@ -19,7 +19,10 @@ fn has_nvdec() -> bool {
     let list = Command::new("ffmpeg").args(["-v", "error", "-decoders"]).output().unwrap().stdout;
     let there = String::from_utf8_lossy(&list).contains("h264_cuvid");
     if !there {
-        eprintln!("SKIPPED: this ffmpeg is built without NVDEC");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: this ffmpeg is built without NVDEC\n"),
+        );
     }
     there
 }

@@ -438,7 +438,10 @@ fn further_streams_come_out_in_order() {
     scenario("further_streams_come_out_in_order", &[], || {
         for (path, codec) in &streams {
             let Some(expected) = parser_clips::output_order(path) else {
-                eprintln!("SKIPPED: no ffprobe for {}", path.display());
+                let _ = std::io::Write::write_fmt(
+                    &mut std::io::stderr(),
+                    format_args!("SKIPPED: no ffprobe for {}\n", path.display()),
+                );
                 continue;
             };
             let data = std::fs::read(path).unwrap();

@@ -18,7 +18,10 @@ fn has_nvenc() -> bool {
     let listed = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output();
     let found = listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("h264_nvenc"));
     if !found {
-        eprintln!("SKIPPED: no ffmpeg with h264_nvenc here");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no ffmpeg with h264_nvenc here\n"),
+        );
     }
     found
 }

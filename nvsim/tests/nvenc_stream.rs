@@ -45,7 +45,10 @@ fn decode(stream: &[u8], format: &str) -> Option<String> {
         .env_remove("LD_LIBRARY_PATH")
         .output();
     let Ok(output) = output else {
-        eprintln!("SKIPPED: no ffprobe here, the stream is not decoded");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no ffprobe here, the stream is not decoded\n"),
+        );
         return None;
     };
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

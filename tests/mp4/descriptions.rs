@@ -179,7 +179,10 @@ fn a_description_of_another_codec_is_named() {
     let source = |args: &str| format!("-f lavfi -i testsrc2=size=160x96:rate=25:duration=1 {args}");
     let Some((dir, first)) = make(&source(h264.2), "a.mp4", h264.0) else { return };
     if !have_encoder(hevc.0) {
-        eprintln!("SKIPPED: this ffmpeg has no {}", hevc.0);
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: this ffmpeg has no {}\n", hevc.0),
+        );
         return;
     }
     let second = dir.path().join("b.mp4");

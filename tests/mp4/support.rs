@@ -12,7 +12,10 @@ pub(crate) fn have_ffmpeg(test: &str) -> bool {
     let runs = |tool: &str| Command::new(tool).arg("-version").output().is_ok_and(|o| o.status.success());
     let both = runs("ffmpeg") && runs("ffprobe");
     if !both {
-        eprintln!("SKIPPED: {test}: ffmpeg and ffprobe are not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {test}: ffmpeg and ffprobe are not installed\n"),
+        );
     }
     both
 }
@@ -163,7 +166,10 @@ pub(crate) fn make(args: &str, name: &str, encoder: &str) -> Option<(tempfile::T
         return None;
     }
     if !have_encoder(encoder) {
-        eprintln!("SKIPPED: {args}: this ffmpeg has no {encoder}");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {args}: this ffmpeg has no {encoder}\n"),
+        );
         return None;
     }
     let (dir, path) = scratch(name);

@@ -19,7 +19,10 @@ pub(crate) fn have(programs: &[&str]) -> bool {
             .status()
             .is_ok_and(|s| s.success());
         if !found {
-            eprintln!("SKIPPED: {program} is not installed");
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("SKIPPED: {program} is not installed\n"),
+            );
         }
         found
     })
@@ -31,7 +34,8 @@ pub(crate) fn asset(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: no {}", path.display());
+    let _ =
+        std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED: no {}\n", path.display()));
     None
 }
 

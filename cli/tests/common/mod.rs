@@ -107,7 +107,10 @@ pub fn have(tool: &str) -> bool {
     let found =
         Command::new(tool).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
-        eprintln!("SKIPPED: {tool} is not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {tool} is not installed\n"),
+        );
     }
     found
 }

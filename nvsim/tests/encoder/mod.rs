@@ -139,7 +139,10 @@ pub fn clip(spec: &EncoderSpec, order: &[(PictureKind, u64)], noise: u32) -> Cli
 pub fn judge(program: &str) -> bool {
     let there = Command::new(program).arg("-version").output().is_ok_and(|output| output.status.success());
     if !there {
-        eprintln!("SKIPPED: no {program} program to decode with");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no {program} program to decode with\n"),
+        );
     }
     there
 }

@@ -82,7 +82,12 @@ impl Judge {
         let known =
             encoders.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("h264_nvenc"));
         if !known {
-            eprintln!("SKIPPED: no ffmpeg with h264_nvenc on this machine: no foreign client was run");
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!(
+                    "SKIPPED: no ffmpeg with h264_nvenc on this machine: no foreign client was run\n"
+                ),
+            );
             return None;
         }
         Some(Self { directory: tempfile::tempdir().unwrap() })

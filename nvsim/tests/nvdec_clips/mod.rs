@@ -28,7 +28,10 @@ pub fn ffmpeg_is_there() -> bool {
     let there =
         ["ffmpeg", "ffprobe"].iter().all(|program| Command::new(program).arg("-version").output().is_ok());
     if !there {
-        eprintln!("SKIPPED: the ffmpeg and ffprobe programs are not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: the ffmpeg and ffprobe programs are not installed\n"),
+        );
     }
     there
 }

@@ -40,7 +40,10 @@ pub fn clip(name: &str, format: &str, arguments: &str) -> Option<Clip> {
     let listed = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output();
     let known = listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(encoder));
     if !known {
-        eprintln!("SKIPPED: {name}: no ffmpeg with {encoder}");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {name}: no ffmpeg with {encoder}\n"),
+        );
         return None;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -133,7 +136,10 @@ pub fn assets() -> Option<PathBuf> {
     let path = std::env::var_os("VIDEO_HW_ASSETS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/assets"), PathBuf::from);
     if !path.is_dir() {
-        eprintln!("SKIPPED: no folder of further streams at {}", path.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no folder of further streams at {}\n", path.display()),
+        );
         return None;
     }
     Some(path)

@@ -109,7 +109,10 @@ fn tool(name: &str, arguments: &[&str], input: Vec<u8>) -> Option<String> {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = child else {
-        eprintln!("SKIPPED: {name} is not installed");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: {name} is not installed\n"),
+        );
         return None;
     };
     let mut stdin = child.stdin.take().unwrap();
@@ -423,7 +426,10 @@ fn natural_video_reaches_the_asked_bitrate_at_good_quality() {
     let bytes = config.format.frame_bytes(config.dimensions);
     let source = if clip.is_file() { Frames::of(clip.to_str().unwrap(), bytes) } else { None };
     let Some(mut source) = source else {
-        eprintln!("SKIPPED: ffmpeg or {} is missing", clip.display());
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: ffmpeg or {} is missing\n", clip.display()),
+        );
         return;
     };
     config.rate_control = Some(RateControl::Cbr { bitrate_bps: 8_000_000 });

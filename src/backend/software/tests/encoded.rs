@@ -25,7 +25,10 @@ pub(super) fn encode(codec: Codec, size: &str, arguments: &str) -> Option<Vec<u8
     all.extend(["-f", format, "-"]);
     let stream = ffmpeg(&all);
     if stream.is_none() {
-        eprintln!("SKIPPED: no ffmpeg, or it cannot encode with {arguments}");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no ffmpeg, or it cannot encode with {arguments}\n"),
+        );
     }
     stream
 }

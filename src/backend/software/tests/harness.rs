@@ -202,7 +202,10 @@ pub(super) fn asset_path(name: &str) -> PathBuf {
 pub(super) fn asset(name: &str) -> Option<Vec<u8>> {
     let read = fs::read(asset_path(name));
     if read.is_err() {
-        eprintln!("SKIPPED: no {name} below ../shared/assets");
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no {name} below ../shared/assets\n"),
+        );
     }
     read.ok()
 }

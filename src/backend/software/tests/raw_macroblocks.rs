@@ -356,7 +356,10 @@ fn judge(stream: &Stream, file: &[u8], pix_fmt: &str) -> Option<Vec<u8>> {
         "-",
     ]);
     if judged.is_none() {
-        eprintln!("SKIPPED: no ffmpeg to judge {}", stream.name);
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("SKIPPED: no ffmpeg to judge {}\n", stream.name),
+        );
     }
     judged
 }
