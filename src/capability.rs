@@ -38,7 +38,7 @@ pub struct DecodeCapability {
     pub implementation: &'static str,
     /// Largest picture.
     pub max: Dimensions,
-    /// Formats that [`crate::config::DecodeOutputMode::NativeSurface`] may deliver.
+    /// Formats that [`crate::config::DecodeOutputMode::HostSurface`] may deliver.
     pub formats: Vec<PixelFormat>,
     /// Features of the codec that are refused by name before the first picture.
     pub refused: Vec<&'static str>,

@@ -11,16 +11,76 @@ use crate::dimensions::Dimensions;
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
-/// What a decode session delivers.
+/// Where a decode session puts pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum DecodeOutputMode {
-    /// Times, sizes and colour only; no sample is copied or converted.
+    /// Nowhere: times, sizes and colour only; no sample is mapped, copied or converted.
     MetadataOnly,
-    /// The decoder's own format in the decoder's own memory (host memory for the software backend).
-    #[default]
+    /// In the decoder's own memory: the device's with a GPU ([`crate::frame::Surface::Device`]), the host's with the
+    /// CPU.
     NativeSurface,
-    /// Packed [`PixelFormat::Rgb24`] in host memory, converted with the stream's own matrix and range.
+    /// In host memory.
+    #[default]
+    HostSurface,
+    /// [`PixelFormat::Rgb24`] in host memory, converted on the CPU with the stream's own matrix and range.
     CpuRgb,
+}
+
+/// What a consumer of frames wants them to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ColorRequest {
+    /// As the decoder delivers them.
+    #[default]
+    KeepNative,
+    /// [`PixelFormat::Rgb24`].
+    Rgb8,
+    /// This format.
+    To(PixelFormat),
+}
+
+impl ColorRequest {
+    /// The format asked for, if any.
+    pub const fn format(self) -> Option<PixelFormat> {
+        match self {
+            Self::KeepNative => None,
+            Self::Rgb8 => Some(PixelFormat::Rgb24),
+            Self::To(format) => Some(format),
+        }
+    }
+}
+
+/// A part of the picture, in luma samples of the picture as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Crop {
+    /// Columns left out on the left.
+    pub left: u32,
+    /// Rows left out at the top.
+    pub top: u32,
+    /// What remains.
+    pub size: Dimensions,
+}
+
+/// What becomes of pictures that the decoder had to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum DamagePolicy {
+    /// They are delivered, marked ([`crate::frame::Frame::concealed`]) and counted.
+    #[default]
+    Tolerant,
+    /// They are lost: an error that can be recovered from takes their place.
+    Strict,
+}
+
+/// How many decoders work on one stream. The stream is split where decoding can start; its frames come out in
+/// order all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Engines {
+    /// One, as it is in every other program.
+    #[default]
+    One,
+    /// As many as keep the whole device busy.
+    Auto,
+    /// So many.
+    Count(NonZeroUsize),
 }
 
 /// Decode settings with the same meaning on every backend.
@@ -34,8 +94,18 @@ pub struct CommonDecodeConfig {
     pub max_display_delay: Option<u32>,
     /// Prefer surfaces that share the decoder's memory.
     pub prefer_zero_copy: bool,
-    /// What to deliver.
+    /// Where pictures go.
     pub output: DecodeOutputMode,
+    /// The format they are wanted in; converted where they are, on the GPU or on the CPU.
+    pub convert: ColorRequest,
+    /// The part of the picture that is wanted.
+    pub crop: Option<Crop>,
+    /// The size it is wanted in; scaled by the decoder's hardware where it can.
+    pub size: Option<Dimensions>,
+    /// What becomes of damaged pictures.
+    pub damage: DamagePolicy,
+    /// How many decoders share the work.
+    pub engines: Engines,
     /// The container's codec configuration (`avcC`, `hvcC`, `av1C`, `vpcC` payload), where there is one.
     pub codec_config: Option<Bytes>,
     /// Frame rate used to number frames of streams without any timestamps; `None`: the stream's own
@@ -51,7 +121,7 @@ pub struct CommonDecodeConfig {
 }
 
 impl CommonDecodeConfig {
-    /// Defaults: throughput, native surfaces.
+    /// Defaults: throughput, pictures as decoded, in host memory.
     pub fn new(codec: Codec) -> Self {
         Self {
             codec,
@@ -59,6 +129,11 @@ impl CommonDecodeConfig {
             max_display_delay: None,
             prefer_zero_copy: true,
             output: DecodeOutputMode::default(),
+            convert: ColorRequest::default(),
+            crop: None,
+            size: None,
+            damage: DamagePolicy::default(),
+            engines: Engines::default(),
             codec_config: None,
             frame_rate: None,
             color: ColorInfo::UNSPECIFIED,

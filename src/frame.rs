@@ -1,5 +1,7 @@
 //! Pictures and the memory they live in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::color::ColorInfo;
@@ -174,6 +176,103 @@ impl HostSurface {
     }
 }
 
+/// One plane in device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevicePlane {
+    /// Address in the device's memory.
+    pub address: u64,
+    /// Bytes from one row to the next.
+    pub pitch: usize,
+    /// Bytes of samples in a row.
+    pub row_bytes: usize,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+/// Memory of a device; what it holds stays as it is while this is alive.
+pub trait DeviceMemory: std::fmt::Debug + Send + Sync {
+    /// The device's number, as [`crate::backend::devices`] counts.
+    fn device(&self) -> u32;
+
+    /// Copies a plane into `to`, packed; waits until it is done.
+    ///
+    /// # Errors
+    /// A plane that is not in this memory, a buffer of another size, a lost device.
+    fn download(&self, plane: &DevicePlane, to: &mut [u8]) -> Result<()>;
+}
+
+/// A picture in a device's memory, complete: no work on it is outstanding. Cloning shares the memory, which goes back to
+/// its decoder's pool when the last clone is dropped. For CUDA, the addresses are valid in the device's primary
+/// context.
+#[derive(Clone, Debug)]
+pub struct DeviceSurface {
+    format: PixelFormat,
+    dimensions: Dimensions,
+    planes: Vec<DevicePlane>,
+    memory: Arc<dyn DeviceMemory>,
+}
+
+impl DeviceSurface {
+    /// Over memory that a backend owns.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the planes are not those of `format`.
+    pub fn new(
+        format: PixelFormat,
+        dimensions: Dimensions,
+        planes: Vec<DevicePlane>,
+        memory: Arc<dyn DeviceMemory>,
+    ) -> Result<Self> {
+        let fits = planes.len() == format.plane_count()
+            && planes.iter().enumerate().all(|(index, plane)| {
+                format.plane_size(index, dimensions).is_some_and(|size| {
+                    size.row_bytes == plane.row_bytes
+                        && size.rows == plane.rows
+                        && plane.pitch >= size.row_bytes
+                })
+            });
+        if fits {
+            return Ok(Self { format, dimensions, planes, memory });
+        }
+        Err(Error::invalid(format!("{planes:?} are not the planes of a {dimensions} {format} picture")))
+    }
+
+    /// Pixel format.
+    pub const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Picture size.
+    pub const fn dimensions(&self) -> Dimensions {
+        self.dimensions
+    }
+
+    /// The planes, in the order the format states.
+    pub fn planes(&self) -> &[DevicePlane] {
+        &self.planes
+    }
+
+    /// The device's number, as [`crate::backend::devices`] counts.
+    pub fn device(&self) -> u32 {
+        self.memory.device()
+    }
+
+    /// Copies the picture to host memory.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub fn download(&self) -> Result<HostSurface> {
+        let mut data = vec![0; self.format.frame_bytes(self.dimensions)];
+        let mut rest = data.as_mut_slice();
+        for plane in &self.planes {
+            let (now, later) = rest.split_at_mut(plane.row_bytes * plane.rows);
+            self.memory.download(plane, now)?;
+            rest = later;
+        }
+        HostSurface::from_packed(self.format, self.dimensions, data)
+    }
+}
+
 /// Where a picture lives.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -182,6 +281,8 @@ pub enum Surface {
     None,
     /// Host memory.
     Host(HostSurface),
+    /// Memory of a device.
+    Device(DeviceSurface),
 }
 
 /// One picture with its time and meaning.
@@ -201,6 +302,8 @@ pub struct Frame {
     pub sample_aspect_ratio: Option<Rational>,
     /// Whether the coded picture was a random access point.
     pub keyframe: bool,
+    /// Whether the decoder had to mend it: part of it is a guess.
+    pub concealed: bool,
     /// Asks the encoder to code this frame as an IDR picture.
     pub force_keyframe: bool,
     /// The memory.
@@ -218,6 +321,7 @@ impl Frame {
             color: ColorInfo::UNSPECIFIED,
             sample_aspect_ratio: None,
             keyframe: false,
+            concealed: false,
             force_keyframe: false,
             surface: Surface::Host(surface),
         }
@@ -227,7 +331,15 @@ impl Frame {
     pub fn as_host(&self) -> Option<&HostSurface> {
         match &self.surface {
             Surface::Host(host) => Some(host),
-            Surface::None => None,
+            Surface::None | Surface::Device(_) => None,
+        }
+    }
+
+    /// The device surface, if the picture is in a device's memory.
+    pub fn as_device(&self) -> Option<&DeviceSurface> {
+        match &self.surface {
+            Surface::Device(device) => Some(device),
+            Surface::None | Surface::Host(_) => None,
         }
     }
 }

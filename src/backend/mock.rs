@@ -100,6 +100,8 @@ impl OpenDecoder {
                 sample_aspect_ratio: None,
                 frame_rate: None,
                 keyframe: false,
+                concealed: false,
+                shaped: false,
                 surface: Surface::Host(HostSurface::from_packed(PixelFormat::I420, size, shade)?),
             };
             (self.sink)(DecodeEvent::Picture(picture));

@@ -52,6 +52,11 @@ pub struct DecodedPicture {
     pub frame_rate: Option<Rational>,
     /// Whether it was a random access point.
     pub keyframe: bool,
+    /// Whether the decoder had to mend it.
+    pub concealed: bool,
+    /// Whether the crop, size and format that the session's configuration asks for are applied already; where they
+    /// are not, the session does it on the CPU.
+    pub shaped: bool,
     /// The memory.
     pub surface: Surface,
 }

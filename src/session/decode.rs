@@ -332,6 +332,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
         color: books.own.config.color.or(picture.color),
         sample_aspect_ratio: picture.sample_aspect_ratio,
         keyframe: picture.keyframe || pending.keyframe,
+        concealed: picture.concealed,
         force_keyframe: false,
         surface: picture.surface,
     })
@@ -387,7 +388,7 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
 fn finish(frame: Frame, output: DecodeOutputMode) -> Result<Frame> {
     match output {
         DecodeOutputMode::MetadataOnly => Ok(Frame { surface: Surface::None, ..frame }),
-        DecodeOutputMode::NativeSurface => Ok(frame),
+        DecodeOutputMode::NativeSurface | DecodeOutputMode::HostSurface => Ok(frame),
         DecodeOutputMode::CpuRgb => Ok(transform::convert(&frame, PixelFormat::Rgb24)?.frame),
     }
 }

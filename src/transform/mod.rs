@@ -9,7 +9,6 @@
 
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::pixel::PixelFormat;
 
 mod below_black;
 mod convert;
@@ -23,32 +22,10 @@ mod resample;
 mod samples;
 mod scale;
 
+pub use crate::config::ColorRequest;
 pub use convert::{Converted, convert};
 pub(crate) use repack::split_pairs;
 pub use scale::{ScaleFilter, scale};
-
-/// What a consumer of frames wants them to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum ColorRequest {
-    /// As the decoder delivers them.
-    #[default]
-    KeepNative,
-    /// [`PixelFormat::Rgb24`].
-    Rgb8,
-    /// This format.
-    To(PixelFormat),
-}
-
-impl ColorRequest {
-    /// The format asked for, if any.
-    pub const fn format(self) -> Option<PixelFormat> {
-        match self {
-            Self::KeepNative => None,
-            Self::Rgb8 => Some(PixelFormat::Rgb24),
-            Self::To(format) => Some(format),
-        }
-    }
-}
 
 /// Fulfils `request`. A frame that is already as asked for is handed back as it is, without a copy.
 ///

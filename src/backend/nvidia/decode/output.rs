@@ -287,6 +287,8 @@ impl Stage {
             sample_aspect_ratio: shape.sample_aspect_ratio,
             frame_rate: shape.frame_rate,
             keyframe: shown.keyframe,
+            concealed: false,
+            shaped: false,
             surface,
         }));
     }

@@ -115,6 +115,8 @@ impl Output {
                 sample_aspect_ratio: facts.sample_aspect_ratio,
                 frame_rate: facts.frame_rate,
                 keyframe,
+                concealed: false,
+                shaped: false,
                 surface,
             }),
             Err(error) => DecodeEvent::Failed { serial, error },

@@ -69,7 +69,7 @@ fn nv12(picture: &HostSurface) -> Vec<u8> {
 pub(super) fn host(picture: &DecodedPicture) -> &HostSurface {
     match &picture.surface {
         Surface::Host(host) => host,
-        Surface::None => panic!("picture {} has no samples", picture.serial),
+        other => panic!("picture {} is not in host memory: {other:?}", picture.serial),
     }
 }
 
