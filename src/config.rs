@@ -104,8 +104,11 @@ pub struct CommonDecodeConfig {
     pub size: Option<Dimensions>,
     /// What becomes of damaged pictures.
     pub damage: DamagePolicy,
-    /// How many decoders share the work.
+    /// How many decoders share the work. With `low_latency` it is one all the same.
     pub engines: Engines,
+    /// With several decoders: most bytes of decoded pictures that wait for older ones to be done. `None`: an eighth of
+    /// the device's memory, or 1 GiB of the host's.
+    pub reorder_window: Option<u64>,
     /// The container's codec configuration (`avcC`, `hvcC`, `av1C`, `vpcC` payload), where there is one.
     pub codec_config: Option<Bytes>,
     /// Frame rate used to number frames of streams without any timestamps; `None`: the stream's own
@@ -116,7 +119,8 @@ pub struct CommonDecodeConfig {
     /// Threads a CPU decoder may use; `None`: its own choice.
     pub threads: Option<NonZeroUsize>,
     /// Which device of the backend: its ordinal (`1`) or its identifier ([`crate::capability::DeviceInfo::id`],
-    /// the beginning of one where that is enough); `None`: the first. The CPU has none and ignores it.
+    /// the beginning of one where that is enough); `None`: the first. With several `engines` also a list with commas, or
+    /// `all`. The CPU has none and ignores it.
     pub device: Option<String>,
 }
 
@@ -134,6 +138,7 @@ impl CommonDecodeConfig {
             size: None,
             damage: DamagePolicy::default(),
             engines: Engines::default(),
+            reorder_window: None,
             codec_config: None,
             frame_rate: None,
             color: ColorInfo::UNSPECIFIED,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
+use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
@@ -53,6 +54,7 @@ Examples:
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
+  video-hw decode in.mp4 --null --engines auto   the same with every engine of the GPU
   video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -197,6 +199,9 @@ pub(crate) struct BackendArgs {
     /// GPU of the decoder, where there are several: its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID")]
     pub(crate) device: Option<String>,
+    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number; with several also --device all
+    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "1")]
+    pub(crate) engines: Engines,
     /// Threads that a CPU codec may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -260,6 +265,9 @@ pub(crate) struct DecodeArgs {
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID", help_heading = "Where it runs")]
     pub(crate) device: Option<String>,
+    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number; with several also --device all
+    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "1", help_heading = "Where it runs")]
+    pub(crate) engines: Engines,
     /// Threads that a CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,

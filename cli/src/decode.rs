@@ -27,6 +27,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         keep_going: args.job.keep_going,
         threads: args.threads,
         device: args.device.clone(),
+        engines: args.engines,
         frame_rate: args.pictures.input_fps,
         cancel: interrupts.token.clone(),
         ..SourceOptions::default()

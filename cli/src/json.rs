@@ -128,6 +128,15 @@ fn stage(timing: &SessionTiming, delivered: u64, input: QueueStats, output: Queu
 pub(crate) fn decode(summary: &DecodeSummary) -> Value {
     let mut value = session(&summary.receipt, &summary.ledger);
     value["bytes_in"] = json!(summary.bytes_in);
+    value["engines"] = summary.receipt.split.as_ref().map_or(Value::Null, |split| {
+        json!({
+            "wanted": split.engines,
+            "opened": split.opened,
+            "parts": split.parts,
+            "peak_window_bytes": split.peak_window_bytes,
+            "note": split.note,
+        })
+    });
     value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
     value
 }

@@ -9,9 +9,13 @@ use std::time::Duration;
 use video_hw::Error;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
+use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
+
+/// As many as the library opens at most.
+const MAX_ENGINES: usize = 64;
 
 /// Longest time taken: a century, far from every overflow.
 const MAX_SECONDS: u64 = 100 * 366 * 86_400;
@@ -150,6 +154,18 @@ pub(crate) fn length(text: &str) -> Result<Duration, String> {
 /// A number of threads. More than any machine has is refused by the codec, which knows its limit.
 pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number of threads; write 1, 4 or 16"))
+}
+
+/// How many decoders: `auto`, `1`, `8`.
+pub(crate) fn engines(text: &str) -> Result<Engines, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Engines::Auto);
+    }
+    match text.parse::<NonZeroUsize>() {
+        Ok(NonZeroUsize::MIN) => Ok(Engines::One),
+        Ok(count) if count.get() <= MAX_ENGINES => Ok(Engines::Count(count)),
+        _ => Err(format!("{text:?} is not a number of decoders; write auto or 1 to {MAX_ENGINES}")),
+    }
 }
 
 /// Frames per second: `30`, `30000/1001`, `12.5`, `ntsc`. `29.97` and its like mean the exact `30000/1001`.

@@ -255,8 +255,14 @@ impl<'a> Finished<'a> {
 }
 
 fn part(receipt: &Receipt) -> (String, String) {
+    let shared = receipt.split.as_ref().map_or_else(String::new, |split| {
+        let note = split.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+        format!(" on {} of {} decoders{note}", split.opened, split.engines)
+    });
     match receipt.chosen() {
-        Some((kind, implementation)) => (kind.to_string(), format!("{} ({implementation})", receipt.codec)),
+        Some((kind, implementation)) => {
+            (kind.to_string(), format!("{} ({implementation}){shared}", receipt.codec))
+        }
         None => ("no backend".to_owned(), receipt.codec.to_string()),
     }
 }

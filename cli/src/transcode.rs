@@ -34,6 +34,7 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     if let Some(device) = &args.backends.device {
         job = job.device(device);
     }
+    job = job.engines(args.backends.engines);
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }

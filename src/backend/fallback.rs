@@ -3,27 +3,35 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lanes::Lanes;
 use super::select::open_decoder_from;
+use super::split::{self, SharedReport};
 use super::{Backend, CANDIDATES, CodedUnit, DecodeSink, DecoderBackend, Receipt};
-use crate::config::CommonDecodeConfig;
+use crate::config::{CommonDecodeConfig, Engines};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 
 /// A receipt that may still change: as long as the decoder lives, another may take its place.
 #[derive(Clone)]
-pub(crate) struct SharedReceipt(Arc<Mutex<Receipt>>);
+pub(crate) struct SharedReceipt(Arc<Mutex<(Receipt, Option<SharedReport>)>>);
 
 impl SharedReceipt {
     pub(crate) fn new(receipt: Receipt) -> Self {
-        Self(Arc::new(Mutex::new(receipt)))
+        Self(Arc::new(Mutex::new((receipt, None))))
     }
 
     /// As it stands.
     pub(crate) fn get(&self) -> Receipt {
-        self.lock().clone()
+        let inner = self.lock();
+        Receipt { split: inner.1.as_ref().map(SharedReport::get), ..inner.0.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Receipt> {
+    /// The job is shared out among several decoders.
+    pub(super) fn set_split(&self, report: SharedReport) {
+        self.lock().1 = Some(report);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Receipt, Option<SharedReport>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -31,11 +39,30 @@ impl SharedReceipt {
 /// Makes a sink for each decoder that is tried.
 pub(crate) type SinkFactory = Box<dyn Fn() -> DecodeSink + Send>;
 
-/// Opens the decoder that is wanted; one that was chosen by itself can still be replaced.
+/// Opens the decoder that is wanted, or several that look like one.
 ///
 /// # Errors
 /// When no candidate can do it.
 pub(crate) fn open_decoder(
+    wanted: Backend,
+    config: &CommonDecodeConfig,
+    sink: SinkFactory,
+) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
+    // Parts would be decoded ahead, but a frame that is wanted at once must be the next to be decoded.
+    if config.engines == Engines::One || config.low_latency {
+        return open_one(wanted, config, sink);
+    }
+    let lanes = Lanes::new(wanted, config)?;
+    let (each, decide) = (lanes.clone(), lanes);
+    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), sink));
+    split::open(config.codec, sink(), open, move |receipt| decide.limits(receipt.get().chosen()))
+}
+
+/// Opens one decoder; one that was chosen by itself can still be replaced.
+///
+/// # Errors
+/// When no candidate can do it.
+fn open_one(
     wanted: Backend,
     config: &CommonDecodeConfig,
     sink: SinkFactory,
@@ -61,7 +88,7 @@ struct Fallback {
 impl Fallback {
     /// Puts the next candidate that opens in the place of the current decoder; `None` when there is none.
     fn replace(&mut self, refusal: &Error) -> Option<()> {
-        let (kind, _) = self.receipt.lock().chosen()?;
+        let (kind, _) = self.receipt.lock().0.chosen()?;
         let next = CANDIDATES.iter().position(|candidate| *candidate == kind)? + 1;
         let (decoder, rest) = open_decoder_from(next, Backend::Auto, &self.config, &self.sink).ok()?;
         if decoder.input_layout() != self.current.input_layout() {
@@ -71,7 +98,7 @@ impl Fallback {
         let _ = self.current.flush();
         self.current = decoder;
         self.taken = false;
-        self.receipt.lock().replace_chosen(refusal, rest);
+        self.receipt.lock().0.replace_chosen(refusal, rest);
         Some(())
     }
 }

@@ -14,10 +14,12 @@ use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
 mod fallback;
+mod lanes;
 pub mod mock;
 mod nvidia;
 mod select;
 mod software;
+mod split;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
@@ -25,11 +27,12 @@ pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
 };
 pub(crate) use select::{open_encoder, pick_input_format};
+pub use split::SplitReport;
 
 /// One access unit on its way into a decoder.
 #[derive(Clone, Debug)]
 pub struct CodedUnit {
-    /// The session's number of this unit, strictly increasing.
+    /// The session's number of this unit, strictly increasing between two flushes.
     pub serial: u64,
     /// The data, in the layout the backend asked for ([`DecoderBackend::input_layout`]).
     pub packet: Packet,

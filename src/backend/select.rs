@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::split::SplitReport;
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
 use crate::capability::{CapabilityReport, DeviceInfo};
 use crate::codec::Codec;
@@ -103,6 +104,8 @@ pub struct Receipt {
     pub codec: Codec,
     /// Every candidate, in order of preference.
     pub entries: Vec<(BackendKind, Verdict)>,
+    /// How the stream was shared out, where several decoders were wanted.
+    pub split: Option<SplitReport>,
 }
 
 impl Receipt {
@@ -126,7 +129,7 @@ impl Receipt {
     }
 
     pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
-        Self { job, codec, entries: vec![(kind, Verdict::Chosen(implementation))] }
+        Self { job, codec, entries: vec![(kind, Verdict::Chosen(implementation))], split: None }
     }
 }
 
@@ -186,7 +189,7 @@ fn select<T>(
         entries.push((kind, verdict));
     }
     match opened {
-        Some(backend) => Ok((backend, Receipt { job, codec, entries })),
+        Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None })),
         None => Err(last_error.unwrap_or_else(|| match wanted {
             Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
             Backend::Auto => Error::invalid("no backend candidates"),

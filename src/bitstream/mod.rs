@@ -14,9 +14,11 @@ mod bits;
 pub mod convert;
 pub mod h264;
 pub mod hevc;
+mod random_access;
 mod stream_info;
 pub mod vp8;
 pub mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
+pub use random_access::{ActiveParameterSets, UnitRole};
 pub use stream_info::StreamInfo;

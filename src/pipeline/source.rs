@@ -9,7 +9,7 @@ use super::control::CancelToken;
 use super::feed::{self, Feed};
 use crate::backend::Backend;
 use crate::codec::Codec;
-use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -38,6 +38,10 @@ pub struct SourceOptions {
     pub threads: Option<NonZeroUsize>,
     /// Which device of the backend; see [`CommonDecodeConfig::device`].
     pub device: Option<String>,
+    /// How many decoders share the work.
+    pub engines: Engines,
+    /// See [`CommonDecodeConfig::reorder_window`].
+    pub reorder_window: Option<u64>,
     /// Layout of headerless input; without it the format is recognised.
     pub raw: Option<VideoFormat>,
     /// Frame rate of streams that carry no times.
@@ -139,6 +143,8 @@ impl FrameSource {
             color: video.color,
             threads: options.threads,
             device: options.device.clone(),
+            engines: options.engines,
+            reorder_window: options.reorder_window,
             ..CommonDecodeConfig::new(video.codec)
         };
         let session = DecodeSession::new(options.backend, config)?;
@@ -293,6 +299,22 @@ impl FramesBuilder {
     /// Which device of the backend decodes: ordinal or identifier; see [`CommonDecodeConfig::device`].
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.options.device = Some(device.into());
+        self
+    }
+
+    /// How many decoders share the work: all engines of a GPU, all cores of a processor.
+    ///
+    /// ```no_run
+    /// use video_hw::config::Engines;
+    ///
+    /// # fn main() -> video_hw::Result<()> {
+    /// for frame in video_hw::frames("in.mp4").engines(Engines::Auto).open()? {
+    ///     println!("{}", frame?.pts);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn engines(mut self, engines: Engines) -> Self {
+        self.options.engines = engines;
         self
     }
 

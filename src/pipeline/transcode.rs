@@ -17,7 +17,7 @@ use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::backend::{Backend, pick_input_format};
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl};
 use crate::container::{
     MuxOptions, Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
 };
@@ -239,6 +239,12 @@ impl<'a> Transcode<'a> {
     /// [`CommonDecodeConfig::device`]: crate::config::CommonDecodeConfig::device
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.source.device = Some(device.into());
+        self
+    }
+
+    /// How many decoders share the input; one by default.
+    pub fn engines(mut self, engines: Engines) -> Self {
+        self.source.engines = engines;
         self
     }
 

@@ -3,7 +3,7 @@
 mod decode;
 mod driver;
 
-pub(crate) use decode::{decode_capability, open_decoder};
+pub(crate) use decode::{decode_capability, engine_count, open_decoder};
 
 use crate::capability::DeviceInfo;
 use crate::error::{Error, Result};
@@ -12,6 +12,22 @@ use crate::error::{Error, Result};
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
     let cuda = driver::cuda::cuda()?;
     (0..cuda.device_count()).map(|ordinal| cuda.device(ordinal)).collect()
+}
+
+/// The cards of a list with commas, or `all`; the first when nothing is asked for.
+pub(crate) fn device_list(wanted: Option<&str>) -> Result<Vec<DeviceInfo>> {
+    let all = devices()?;
+    let Some(wanted) = wanted else { return Ok(all.into_iter().take(1).collect()) };
+    if wanted.eq_ignore_ascii_case("all") {
+        return Ok(all);
+    }
+    let mut list: Vec<DeviceInfo> = Vec::new();
+    for name in wanted.split(',') {
+        let ordinal = find_device(Some(name.trim()))?;
+        let known = list.iter().any(|device| device.ordinal as i32 == ordinal);
+        list.extend(all.iter().filter(|device| device.ordinal as i32 == ordinal && !known).cloned());
+    }
+    Ok(list)
 }
 
 /// The card that is asked for by ordinal or by (the beginning of) its identifier; the first when none is.
@@ -23,6 +39,11 @@ fn find_device(wanted: Option<&str>) -> Result<i32> {
         return Ok(ordinal);
     }
     let wanted = wanted.to_ascii_lowercase();
+    if wanted == "all" || wanted.contains(',') {
+        return Err(Error::invalid(format!(
+            "device {wanted:?} names several cards, which need several engines"
+        )));
+    }
     let all = devices()?;
     let found: Vec<_> =
         all.iter().filter(|device| device.id.to_ascii_lowercase().starts_with(&wanted)).collect();

@@ -138,6 +138,17 @@ fn second_field(data: &[u8]) -> Option<usize> {
     None
 }
 
+/// Engines of a device that decode a codec.
+pub(crate) fn engine_count(device: i32, codec: Codec) -> Result<usize> {
+    let context = Context::of(device)?;
+    let mut most = 0;
+    for depth in [8, 10] {
+        let caps = cuvid::caps(&context, format::codec_id(codec), 1, depth)?;
+        most = most.max(usize::from(caps.engines));
+    }
+    Ok(most)
+}
+
 /// What the chip decodes of a codec, asked anew each time: it costs microseconds once the driver is open.
 pub(crate) fn decode_capability(codec: Codec) -> Result<Option<DecodeCapability>> {
     let context = Context::of(0)?;

@@ -1,0 +1,324 @@
+//! The reorder window: several decoders put the events of their parts in, the session gets them part by part.
+//!
+//! What waits here is bounded in bytes. The oldest part always gets through, so that the window can never be
+//! full of what cannot leave; of the others the older goes first, because it leaves first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::backend::{DecodeEvent, DecodeSink};
+use crate::error::Error;
+use crate::frame::Surface;
+
+/// Events of the oldest part that fit in however full the window is.
+const HEAD_ROOM: usize = 4;
+/// What an event without samples is charged.
+const EVENT_BYTES: u64 = 512;
+
+/// See the module's documentation.
+pub(super) struct Window {
+    state: Mutex<State>,
+    /// Something may be handed on.
+    ready: Condvar,
+    /// Everything has been, or nothing will be any more.
+    idle: Condvar,
+    limit: AtomicU64,
+}
+
+struct State {
+    /// Number of the oldest part.
+    head: u64,
+    /// From the oldest on.
+    parts: VecDeque<Part>,
+    /// Charged for all events inside.
+    bytes: u64,
+    peak: u64,
+    /// Decoders that wait for room, by part.
+    waiting: BTreeMap<u64, Arc<Condvar>>,
+    closed: bool,
+    /// Why a decoder ended, once everything before that is handed on.
+    failure: Option<Error>,
+}
+
+#[derive(Default)]
+struct Part {
+    events: VecDeque<(DecodeEvent, u64)>,
+    done: bool,
+    failure: Option<Error>,
+}
+
+impl Window {
+    /// A window for anything that comes, until a limit is set.
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                head: 0,
+                parts: VecDeque::new(),
+                bytes: 0,
+                peak: 0,
+                waiting: BTreeMap::new(),
+                closed: false,
+                failure: None,
+            }),
+            ready: Condvar::new(),
+            idle: Condvar::new(),
+            limit: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Most bytes that wait here, but for the oldest part's few.
+    pub(super) fn set_limit(&self, bytes: u64) {
+        self.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The critical sections below do not panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new part, the youngest; returns its number.
+    pub(super) fn begin(&self) -> u64 {
+        let mut state = self.lock();
+        state.parts.push_back(Part::default());
+        state.head + state.parts.len() as u64 - 1
+    }
+
+    /// Puts an event of a part in, waiting for room. `false`: nobody wants events any more.
+    pub(super) fn push(&self, part: u64, event: DecodeEvent) -> bool {
+        let bytes = charge(&event);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let mut state = self.lock();
+        while !state.closed && !state.has_room(part, limit) {
+            let turn = Arc::clone(state.waiting.entry(part).or_default());
+            state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting.remove(&part);
+        if state.closed {
+            return false;
+        }
+        state.bytes += bytes;
+        state.peak = state.peak.max(state.bytes);
+        let is_head = part == state.head;
+        let Some(entry) = state.part(part) else { return false };
+        entry.events.push_back((event, bytes));
+        if is_head {
+            self.ready.notify_one();
+        }
+        if state.bytes < limit {
+            state.wake_first();
+        }
+        true
+    }
+
+    /// Everything of a part is in. A failure ends the session when its turn comes.
+    pub(super) fn finish(&self, part: u64, failure: Option<Error>) {
+        let mut state = self.lock();
+        if let Some(entry) = state.part(part) {
+            entry.done = true;
+            entry.failure = failure;
+        }
+        self.ready.notify_one();
+    }
+
+    /// Hands events on in order until the window is closed or the sink wants no more. Runs on a thread of its own.
+    pub(super) fn deliver(&self, sink: &mut DecodeSink) {
+        let mut state = self.lock();
+        while !state.closed {
+            if let Some((event, bytes)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
+                state.bytes -= bytes;
+                state.wake_first();
+                drop(state);
+                let wanted = sink(event);
+                if !wanted {
+                    return self.close();
+                }
+                state = self.lock();
+            } else if state.parts.front().is_some_and(|part| part.done) {
+                let failure = state.parts.pop_front().and_then(|part| part.failure);
+                state.head += 1;
+                if failure.is_some() {
+                    state.failure = failure;
+                    drop(state);
+                    return self.close();
+                }
+                // The next part is the oldest now: its decoder need not wait any more.
+                state.wake_first();
+                if state.parts.is_empty() {
+                    self.idle.notify_all();
+                }
+            } else {
+                state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Waits until all parts are handed on. `false`: the window was closed before.
+    pub(super) fn wait_idle(&self) -> bool {
+        let state = self.lock();
+        let state = self
+            .idle
+            .wait_while(state, |state| !state.closed && !state.parts.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.closed
+    }
+
+    /// Nothing goes in or out any more, and nobody waits.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = std::mem::take(&mut state.parts);
+        for turn in state.waiting.values() {
+            turn.notify_all();
+        }
+        self.ready.notify_all();
+        self.idle.notify_all();
+        drop(state);
+        // Frames go back to their pools outside the lock.
+        drop(dropped);
+    }
+
+    /// Why a decoder ended, once.
+    pub(super) fn take_failure(&self) -> Option<Error> {
+        self.lock().failure.take()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Most bytes that waited at once.
+    pub(super) fn peak(&self) -> u64 {
+        self.lock().peak
+    }
+}
+
+impl State {
+    fn part(&mut self, part: u64) -> Option<&mut Part> {
+        let index = part.checked_sub(self.head)?;
+        self.parts.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn has_room(&self, part: u64, limit: u64) -> bool {
+        if part == self.head {
+            let queued = self.parts.front().map_or(0, |head| head.events.len());
+            return queued < HEAD_ROOM || self.bytes < limit;
+        }
+        let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
+        self.bytes < limit && first_in_line
+    }
+
+    fn wake_first(&self) {
+        if let Some(turn) = self.waiting.values().next() {
+            turn.notify_one();
+        }
+    }
+}
+
+fn charge(event: &DecodeEvent) -> u64 {
+    let samples = match event {
+        DecodeEvent::Picture(picture) => match &picture.surface {
+            Surface::Host(host) => host.planes().iter().map(|plane| plane.data().len() as u64).sum(),
+            Surface::Device(device) => {
+                device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum()
+            }
+            Surface::None => 0,
+        },
+        DecodeEvent::NoPicture { .. } | DecodeEvent::Failed { .. } => 0,
+    };
+    samples + EVENT_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn limited(bytes: u64) -> Arc<Window> {
+        let window = Window::new();
+        window.set_limit(bytes);
+        Arc::new(window)
+    }
+
+    fn event(serial: u64) -> DecodeEvent {
+        DecodeEvent::NoPicture { serial, reason: "test" }
+    }
+
+    fn collect(window: &Arc<Window>) -> (std::thread::JoinHandle<()>, mpsc::Receiver<u64>) {
+        let (tx, rx) = mpsc::channel();
+        let window = Arc::clone(window);
+        let mut sink: DecodeSink = Box::new(move |event| match event {
+            DecodeEvent::NoPicture { serial, .. } => tx.send(serial).is_ok(),
+            _ => false,
+        });
+        (std::thread::spawn(move || window.deliver(&mut sink)), rx)
+    }
+
+    #[test]
+    fn parts_come_out_in_order_whichever_is_done_first() {
+        let window = limited(u64::MAX);
+        let (first, second) = (window.begin(), window.begin());
+        assert!(window.push(second, event(10)) && window.push(second, event(11)));
+        window.finish(second, None);
+        let (thread, events) = collect(&window);
+        assert!(window.push(first, event(1)));
+        window.finish(first, None);
+        assert!(window.wait_idle());
+        assert_eq!(events.try_iter().collect::<Vec<_>>(), [1, 10, 11]);
+        window.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_window_full_of_younger_parts_lets_the_oldest_through() {
+        let window = limited(2 * EVENT_BYTES);
+        let (first, second, third) = (window.begin(), window.begin(), window.begin());
+        let fill = |part: u64| {
+            let window = Arc::clone(&window);
+            std::thread::spawn(move || {
+                let all = (0..100).all(|i| window.push(part, event(part * 100 + i)));
+                window.finish(part, None);
+                all
+            })
+        };
+        let young = [fill(third), fill(second)];
+        let (thread, events) = collect(&window);
+        let old = fill(first);
+        assert!(old.join().unwrap() && young.into_iter().all(|thread| thread.join().unwrap()));
+        assert!(window.wait_idle());
+        assert_eq!(events.try_iter().collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+        assert!(window.peak() <= (2 + HEAD_ROOM as u64) * EVENT_BYTES);
+        window.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_failure_comes_behind_what_was_decoded_before_it() {
+        let window = limited(u64::MAX);
+        let (first, second) = (window.begin(), window.begin());
+        assert!(window.push(second, event(2)));
+        window.finish(second, Some(Error::Cancelled));
+        let (thread, events) = collect(&window);
+        assert!(window.push(first, event(1)));
+        window.finish(first, None);
+        assert!(!window.wait_idle(), "closed by the failure");
+        thread.join().unwrap();
+        assert_eq!(events.iter().collect::<Vec<_>>(), [1, 2]);
+        assert!(matches!(window.take_failure(), Some(Error::Cancelled)));
+        assert!(!window.push(2, event(3)));
+    }
+
+    #[test]
+    fn a_closed_window_lets_nobody_wait() {
+        let window = limited(0);
+        let (_, second) = (window.begin(), window.begin());
+        let pusher = {
+            let window = Arc::clone(&window);
+            std::thread::spawn(move || window.push(second, event(0)))
+        };
+        window.close();
+        assert!(!pusher.join().unwrap());
+        assert!(!window.wait_idle());
+    }
+}
