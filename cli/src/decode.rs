@@ -30,6 +30,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         engines: args.engines,
         frame_rate: args.pictures.input_fps,
         cancel: interrupts.token.clone(),
+        ends_process: true,
         ..SourceOptions::default()
     };
     let filter = FilterOptions {

@@ -31,7 +31,13 @@ use exit::Exit;
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&words) {
-        Ok(cli) => run_guarded(&cli.command).into(),
+        // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
+        // system closes anyway.
+        Ok(cli) => {
+            let exit = run_guarded(&cli.command);
+            let _ = std::io::stdout().flush();
+            signal_hook::low_level::exit(i32::from(exit.code()))
+        }
         Err(error) => refuse(&error, words.iter().any(|w| w == "--json")).into(),
     }
 }

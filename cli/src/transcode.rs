@@ -56,6 +56,7 @@ pub(crate) fn finish(
         .overwrite(options.overwrite)
         .keep_going(options.keep_going)
         .cancel_token(interrupts.token.clone())
+        .ends_process()
         .on_progress(|state| {
             interrupts.check_abort();
             view.update(state);

@@ -23,6 +23,7 @@ mod split;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
+pub(crate) use nvidia::leave_to_exit;
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::control::CancelToken;
 use super::feed::{self, Feed};
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
@@ -46,6 +46,9 @@ pub struct SourceOptions {
     pub raw: Option<VideoFormat>,
     /// Frame rate of streams that carry no times.
     pub frame_rate: Option<Rational>,
+    /// The process ends with this job, and does so without running exit handlers (`_exit`): what is open on a GPU at the
+    /// end is left to the system, which takes it back faster than the driver gives it.
+    pub ends_process: bool,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
 }
@@ -97,6 +100,7 @@ pub struct FrameSource {
     feed: Feed,
     window: Window,
     keep_going: bool,
+    ends_process: bool,
     cancel: CancelToken,
     done: bool,
     /// Time of the last frame before the wanted part.
@@ -122,6 +126,7 @@ impl FrameSource {
             feed,
             window,
             keep_going: options.keep_going,
+            ends_process: options.ends_process,
             cancel: options.cancel.clone(),
             done: false,
             skipped: None,
@@ -257,6 +262,14 @@ impl FrameSource {
         self.summary.problem_count += 1;
         if self.summary.problems.len() < PROBLEMS_KEPT {
             self.summary.problems.push(error.to_string());
+        }
+    }
+}
+
+impl Drop for FrameSource {
+    fn drop(&mut self) {
+        if self.ends_process {
+            backend::leave_to_exit();
         }
     }
 }

@@ -242,6 +242,14 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// The process ends with this job; see [`SourceOptions::ends_process`].
+    ///
+    /// [`SourceOptions::ends_process`]: super::SourceOptions::ends_process
+    pub fn ends_process(mut self) -> Self {
+        self.source.ends_process = true;
+        self
+    }
+
     /// How many decoders share the input; one by default.
     pub fn engines(mut self, engines: Engines) -> Self {
         self.source.engines = engines;

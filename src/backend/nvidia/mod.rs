@@ -4,6 +4,7 @@ mod decode;
 mod driver;
 
 pub(crate) use decode::{decode_capability, engine_count, open_decoder};
+pub(crate) use driver::cuda::leave_to_exit;
 
 use crate::capability::DeviceInfo;
 use crate::error::{Error, Result};

@@ -8,6 +8,7 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::library::{self, Missing, Name, Once, functions};
@@ -276,10 +277,29 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         // SAFETY: undoes the one retain of this object; everything made in the context holds an `Arc` of it and so
         // is gone.
         unsafe { (self.cuda.functions.primary_release)(self.device) };
     }
+}
+
+/// Set once the process is about to end.
+static LEFT_TO_EXIT: AtomicBool = AtomicBool::new(false);
+
+/// From now on decoders and contexts are left to the system, which takes them back when the process ends.
+///
+/// The driver takes its time with it (580.159, H200): destroying the last decoder waits for a thread that looks up every
+/// quarter of a second, each other takes 18 ms and the context 55 ms. The system needs 0.13 to 0.18 s for all.
+pub(crate) fn leave_to_exit() {
+    LEFT_TO_EXIT.store(true, Ordering::Relaxed);
+}
+
+/// Whether the process is about to end.
+pub(super) fn is_left_to_exit() -> bool {
+    LEFT_TO_EXIT.load(Ordering::Relaxed)
 }
 
 /// A context made current on this thread.

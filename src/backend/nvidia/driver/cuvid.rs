@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::sync::{Arc, OnceLock};
 
-use super::cuda::{Context, Stream};
+use super::cuda::{Context, Stream, is_left_to_exit};
 use super::cuvid_abi::{
     CreateInfo, DecodeCaps, DecodeStatus, DisplayInfo, ParserParams, PictureParams, ProcessParams,
     SourcePacket, surface,
@@ -137,6 +137,9 @@ impl Decoder {
 
 impl Drop for Decoder {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: made by `new`, destroyed once; mapped pictures hold the decoder, so none is left.
             unsafe { (self.functions.destroy)(self.handle) };
