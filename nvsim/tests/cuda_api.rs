@@ -189,6 +189,67 @@ fn pitched_copies_move_rectangles() {
 }
 
 #[test]
+fn copies_inside_the_device_wait_for_their_stream() {
+    let outcome = scenario("copies_inside_the_device_wait_for_their_stream", &[], || {
+        let (cuda, context) = Cuda::ready();
+        let (first, second) = (cuda.stream(1), cuda.stream(1));
+        let (_, event) = out(null_mut(), |out| cuda.cuEventCreate(out, 2));
+        let (mut from, mut pitch) = (0, 0);
+        assert_eq!(cuda.cuMemAllocPitch_v2(&raw mut from, &raw mut pitch, 64, 4, 16), 0);
+        let (linear, packed) = (cuda.alloc(64), cuda.alloc(64));
+        for address in [linear, packed] {
+            assert_eq!(cuda.cuMemsetD8_v2(address, 9, 64), 0);
+        }
+        // What the first stream writes late is copied by the second one, which waits for the event between them.
+        let gate = Gate::on(&cuda, first);
+        assert_eq!(cuda.cuMemsetD8Async(from, 1, pitch * 4, first), 0);
+        assert_eq!(cuda.cuMemsetD8Async(from + pitch as u64, 2, 64, first), 0);
+        assert_eq!(cuda.cuEventRecord(event, first), 0);
+        assert_eq!(cuda.cuStreamWaitEvent(second, event, 0), 0);
+        assert_eq!(cuda.cuMemcpyDtoDAsync_v2(linear, from, 64, second), 0);
+        let copy = Memcpy2D {
+            src_x_in_bytes: 8,
+            src_y: 0,
+            src_memory_type: memory_type::DEVICE,
+            src_host: null_mut(),
+            src_device: from,
+            src_array: null_mut(),
+            src_pitch: pitch,
+            dst_x_in_bytes: 0,
+            dst_y: 1,
+            dst_memory_type: memory_type::DEVICE,
+            dst_host: null_mut(),
+            dst_device: packed,
+            dst_array: null_mut(),
+            dst_pitch: 16,
+            width_in_bytes: 16,
+            height: 2,
+        };
+        assert_eq!(cuda.cuMemcpy2DAsync_v2(&raw const copy, second), 0);
+        assert_eq!((cuda.cuEventQuery(event), cuda.cuStreamQuery(second)), (600, 600));
+        gate.open();
+        assert_eq!(cuda.cuStreamSynchronize(second), 0);
+        assert_eq!((cuda.cuEventQuery(event), cuda.cuStreamQuery(second)), (0, 0));
+        assert_eq!(cuda.read(linear, 64), [1; 64]);
+        assert_eq!(cuda.read(packed, 64), [[9; 16], [1; 16], [2; 16], [9; 16]].concat());
+        // A row too many.
+        let beyond = Memcpy2D { dst_y: 3, ..copy };
+        assert_ne!(cuda.cuMemcpy2DAsync_v2(&raw const beyond, second), 0);
+        for address in [from, linear, packed] {
+            assert_eq!(cuda.cuMemFree_v2(address), 0);
+        }
+        assert_eq!(cuda.cuEventDestroy_v2(event), 0);
+        for stream in [first, second] {
+            assert_eq!(cuda.cuStreamDestroy_v2(stream), 0);
+        }
+        assert_eq!(cuda.cuCtxDestroy_v2(context), 0);
+    })
+    .ok();
+    assert_eq!(outcome.violations(), ["out-of-range"], "the copy beyond the end, and nothing else");
+    assert_eq!(outcome.report["leaks"], serde_json::json!([]));
+}
+
+#[test]
 fn memory_is_counted_and_pointers_are_known() {
     let environment = [("NVSIM_SET", "device.0.memory_mib=8")];
     let outcome = scenario("memory_is_counted_and_pointers_are_known", &environment, || {

@@ -84,5 +84,13 @@ fn two_sessions_share_one_engine() {
 
 #[test]
 fn two_sessions_have_an_engine_each() {
-    scenario("two_sessions_have_an_engine_each", &[("NVSIM_SET", TWO)], || two_sessions(0.3, 0.345)).ok();
+    let body = || two_sessions(0.3, 0.345);
+    let outcome = scenario("two_sessions_have_an_engine_each", &[("NVSIM_SET", TWO)], body).ok();
+    let usage = outcome.report["sections"]["nvenc"]["engines"][0].as_array().unwrap().clone();
+    assert_eq!(usage.len(), 2);
+    for engine in usage {
+        let pictures = engine["pictures"].as_u64().unwrap();
+        assert!(pictures > 0);
+        assert_eq!(engine["busy_ns"], pictures * 1_000_000);
+    }
 }

@@ -79,9 +79,11 @@ functions! {
     cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize);
     cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize);
     cuMemcpyDtoD_v2(to: u64, from: u64, bytes: usize);
+    cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle);
     cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: Handle);
     cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: Handle);
     cuMemcpy2D_v2(copy: *const nvsim::cuda::abi::Memcpy2D);
+    cuMemcpy2DAsync_v2(copy: *const nvsim::cuda::abi::Memcpy2D, stream: Handle);
     cuMemsetD8_v2(to: u64, value: u8, count: usize);
     cuMemsetD8Async(to: u64, value: u8, count: usize, stream: Handle);
     cuMemsetD2D16_v2(to: u64, pitch: usize, value: u16, width: usize, height: usize);
