@@ -67,6 +67,15 @@ functions! {
     cuMemAlloc_v2(out: *mut u64, bytes: usize);
     cuMemAllocPitch_v2(out: *mut u64, pitch: *mut usize, width: usize, height: usize, element: u32);
     cuMemAllocAsync(out: *mut u64, bytes: usize, stream: Handle);
+    cuMemAllocFromPoolAsync(out: *mut u64, bytes: usize, pool: Handle, stream: Handle);
+    cuDeviceGetDefaultMemPool(out: *mut Handle, device: i32);
+    cuDeviceGetMemPool(out: *mut Handle, device: i32);
+    cuDeviceSetMemPool(device: i32, pool: Handle);
+    cuMemPoolCreate(out: *mut Handle, properties: *const nvsim::cuda::abi::PoolProperties);
+    cuMemPoolDestroy(pool: Handle);
+    cuMemPoolTrimTo(pool: Handle, bytes: usize);
+    cuMemPoolGetAttribute(pool: Handle, attribute: u32, out: *mut c_void);
+    cuMemPoolSetAttribute(pool: Handle, attribute: u32, from: *const c_void);
     cuMemFree_v2(address: u64);
     cuMemFreeAsync(address: u64, stream: Handle);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
