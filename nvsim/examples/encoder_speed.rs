@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use nvsim::codec::CodecError;
-use nvsim::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, PictureIn, PictureKind, Rate, SoftEncoder};
+use nvsim::codec::encoder::{EncoderCodec, EncoderSpec, PictureIn, PictureKind, Rate, SoftEncoder};
 
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 720;
@@ -32,26 +32,9 @@ fn main() -> Result<(), CodecError> {
         .collect();
     for codec in [EncoderCodec::H264, EncoderCodec::Hevc] {
         for preset in [1, 4, 7] {
-            let spec = EncoderSpec {
-                codec,
-                width: WIDTH as u32,
-                height: HEIGHT as u32,
-                chroma: Chroma::Yuv420,
-                depth: 8,
-                fps: (30, 1),
-                rate: Rate::Vbr { average: 4_000_000, max: 6_000_000, vbv: 0 },
-                preset,
-                reorder: 1,
-                gop: u32::MAX,
-                slices: 1,
-                aud: false,
-                cavlc: false,
-                profile: 0,
-                level: 0,
-                sar: (0, 0),
-                colour: None,
-                full_range: None,
-            };
+            let rate = Rate::Vbr { average: 4_000_000, max: 6_000_000, vbv: 0 };
+            let plain = EncoderSpec::plain(codec, WIDTH as u32, HEIGHT as u32, rate);
+            let spec = EncoderSpec { preset, reorder: 1, ..plain };
             let mut encoder = SoftEncoder::open(&spec)?;
             let (start, mut bytes) = (Instant::now(), 0);
             for (display_index, planes) in (0..).zip(&clip) {

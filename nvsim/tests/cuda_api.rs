@@ -11,7 +11,7 @@ use std::ptr::null_mut;
 
 use common::scenario;
 use cuda_support::{BUFFER_POINTER, BUFFER_SIZE, Cuda, FILL_PTX, Gate, launch_fill, out};
-use nvsim::cuda::abi::{Array3DDescriptor, Memcpy2D, memory_type};
+use nvsim::cuda::abi::{Array3DDescriptor, Memcpy2D, PoolProperties, memory_type};
 
 const TWO_DEVICES: &str = "[[device]]\nname = 'First'\nmemory_mib = 64\ncompute = [7, 5]\nmultiprocessors = 40\n\
     [[device]]\nname = 'Second'\nmemory_mib = 128\ncompute = [9, 0]\n\
@@ -189,6 +189,67 @@ fn pitched_copies_move_rectangles() {
 }
 
 #[test]
+fn copies_inside_the_device_wait_for_their_stream() {
+    let outcome = scenario("copies_inside_the_device_wait_for_their_stream", &[], || {
+        let (cuda, context) = Cuda::ready();
+        let (first, second) = (cuda.stream(1), cuda.stream(1));
+        let (_, event) = out(null_mut(), |out| cuda.cuEventCreate(out, 2));
+        let (mut from, mut pitch) = (0, 0);
+        assert_eq!(cuda.cuMemAllocPitch_v2(&raw mut from, &raw mut pitch, 64, 4, 16), 0);
+        let (linear, packed) = (cuda.alloc(64), cuda.alloc(64));
+        for address in [linear, packed] {
+            assert_eq!(cuda.cuMemsetD8_v2(address, 9, 64), 0);
+        }
+        // What the first stream writes late is copied by the second one, which waits for the event between them.
+        let gate = Gate::on(&cuda, first);
+        assert_eq!(cuda.cuMemsetD8Async(from, 1, pitch * 4, first), 0);
+        assert_eq!(cuda.cuMemsetD8Async(from + pitch as u64, 2, 64, first), 0);
+        assert_eq!(cuda.cuEventRecord(event, first), 0);
+        assert_eq!(cuda.cuStreamWaitEvent(second, event, 0), 0);
+        assert_eq!(cuda.cuMemcpyDtoDAsync_v2(linear, from, 64, second), 0);
+        let copy = Memcpy2D {
+            src_x_in_bytes: 8,
+            src_y: 0,
+            src_memory_type: memory_type::DEVICE,
+            src_host: null_mut(),
+            src_device: from,
+            src_array: null_mut(),
+            src_pitch: pitch,
+            dst_x_in_bytes: 0,
+            dst_y: 1,
+            dst_memory_type: memory_type::DEVICE,
+            dst_host: null_mut(),
+            dst_device: packed,
+            dst_array: null_mut(),
+            dst_pitch: 16,
+            width_in_bytes: 16,
+            height: 2,
+        };
+        assert_eq!(cuda.cuMemcpy2DAsync_v2(&raw const copy, second), 0);
+        assert_eq!((cuda.cuEventQuery(event), cuda.cuStreamQuery(second)), (600, 600));
+        gate.open();
+        assert_eq!(cuda.cuStreamSynchronize(second), 0);
+        assert_eq!((cuda.cuEventQuery(event), cuda.cuStreamQuery(second)), (0, 0));
+        assert_eq!(cuda.read(linear, 64), [1; 64]);
+        assert_eq!(cuda.read(packed, 64), [[9; 16], [1; 16], [2; 16], [9; 16]].concat());
+        // A row too many.
+        let beyond = Memcpy2D { dst_y: 3, ..copy };
+        assert_ne!(cuda.cuMemcpy2DAsync_v2(&raw const beyond, second), 0);
+        for address in [from, linear, packed] {
+            assert_eq!(cuda.cuMemFree_v2(address), 0);
+        }
+        assert_eq!(cuda.cuEventDestroy_v2(event), 0);
+        for stream in [first, second] {
+            assert_eq!(cuda.cuStreamDestroy_v2(stream), 0);
+        }
+        assert_eq!(cuda.cuCtxDestroy_v2(context), 0);
+    })
+    .ok();
+    assert_eq!(outcome.violations(), ["out-of-range"], "the copy beyond the end, and nothing else");
+    assert_eq!(outcome.report["leaks"], serde_json::json!([]));
+}
+
+#[test]
 fn memory_is_counted_and_pointers_are_known() {
     let environment = [("NVSIM_SET", "device.0.memory_mib=8")];
     let outcome = scenario("memory_is_counted_and_pointers_are_known", &environment, || {
@@ -217,6 +278,68 @@ fn memory_is_counted_and_pointers_are_known() {
         assert_eq!(cuda.cuCtxSynchronize(), 0);
         assert_eq!(cuda.cuMemGetInfo_v2(&raw mut free, &raw mut total), 0);
         assert_eq!(free, total);
+        assert_eq!(cuda.cuCtxDestroy_v2(context), 0);
+    });
+    outcome.clean();
+}
+
+#[test]
+fn pools_keep_account_of_what_is_taken_from_them() {
+    let outcome = scenario("pools_keep_account_of_what_is_taken_from_them", &[], || {
+        const THRESHOLD: u32 = 4;
+        const USED: u32 = 7;
+        const HIGH: u32 = 8;
+        let (cuda, context) = Cuda::ready();
+        let stream = cuda.stream(1);
+        let (code, default) = out(null_mut(), |out| cuda.cuDeviceGetDefaultMemPool(out, 0));
+        assert_eq!((code, out(null_mut(), |out| cuda.cuDeviceGetMemPool(out, 0))), (0, (0, default)));
+        let ask = |pool, attribute| out(9_u64, |out| cuda.cuMemPoolGetAttribute(pool, attribute, out.cast()));
+        let set =
+            |attribute, bytes: u64| cuda.cuMemPoolSetAttribute(default, attribute, (&raw const bytes).cast());
+        assert_eq!(ask(default, THRESHOLD), (0, 0));
+        assert_eq!(set(THRESHOLD, u64::MAX), 0);
+        assert_eq!(ask(default, THRESHOLD), (0, u64::MAX));
+        assert_eq!(out(7_i32, |out| cuda.cuMemPoolGetAttribute(default, 1, out.cast())), (0, 1));
+        let (code, first) = out(0, |out| cuda.cuMemAllocAsync(out, 1000, stream));
+        assert_eq!((code, ask(default, USED)), (0, (0, 1000)));
+        // A pool of one's own, and allocations that go to it.
+        let properties = PoolProperties {
+            allocation_type: 1,
+            handle_types: 0,
+            location_type: 1,
+            location_id: 0,
+            security_attributes: std::ptr::null(),
+            max_size: 0,
+            usage: 0,
+            reserved: [0; 54],
+        };
+        let (code, own) = out(null_mut(), |out| cuda.cuMemPoolCreate(out, &raw const properties));
+        assert_eq!(code, 0);
+        let elsewhere = PoolProperties { location_id: 5, ..properties };
+        assert_eq!(out(null_mut(), |out| cuda.cuMemPoolCreate(out, &raw const elsewhere)).0, 101);
+        let (code, second) = out(0, |out| cuda.cuMemAllocFromPoolAsync(out, 500, own, stream));
+        assert_eq!((code, ask(own, USED), ask(default, USED)), (0, (0, 500), (0, 1000)));
+        assert_eq!(cuda.cuDeviceSetMemPool(0, own), 0);
+        let (code, third) = out(0, |out| cuda.cuMemAllocAsync(out, 300, stream));
+        assert_eq!((code, ask(own, USED)), (0, (0, 800)));
+        // What is freed on a stream is used until the stream gets there.
+        let gate = Gate::on(&cuda, stream);
+        assert_eq!(cuda.cuMemFreeAsync(second, stream), 0);
+        assert_eq!(ask(own, USED), (0, 800));
+        gate.open();
+        assert_eq!(cuda.cuStreamSynchronize(stream), 0);
+        assert_eq!((ask(own, USED), ask(own, HIGH)), ((0, 300), (0, 800)));
+        assert_eq!(cuda.cuMemPoolTrimTo(own, 0), 0);
+        // The memory outlives its pool, and the device is back at its default.
+        assert_eq!(cuda.cuMemPoolDestroy(own), 0);
+        assert_eq!(out(null_mut(), |out| cuda.cuDeviceGetMemPool(out, 0)), (0, default));
+        assert_eq!(cuda.cuMemsetD8_v2(third, 1, 300), 0);
+        assert_eq!((cuda.cuMemFree_v2(third), cuda.cuMemFree_v2(first)), (0, 0));
+        assert_eq!((ask(default, USED), ask(default, HIGH)), ((0, 0), (0, 1000)));
+        assert_eq!((set(HIGH, 5), set(USED, 0), set(HIGH, 0)), (1, 1, 0));
+        assert_eq!(ask(default, HIGH), (0, 0));
+        assert_eq!(cuda.cuMemPoolDestroy(default), 1);
+        assert_eq!(cuda.cuStreamDestroy_v2(stream), 0);
         assert_eq!(cuda.cuCtxDestroy_v2(context), 0);
     });
     outcome.clean();

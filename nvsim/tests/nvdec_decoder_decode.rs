@@ -175,6 +175,40 @@ fn a_fault_script_damages_one_picture() {
 }
 
 #[test]
+fn a_fault_script_says_what_became_of_chosen_pictures() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("faults.toml");
+    let text = "[canned]\ndecode = true\n\
+                [[fault]]\nfunction = 'cuvidDecodePicture'\ncall = 2\ndecode_status = 9\n\
+                [[fault]]\nfunction = 'cuvidDecodePicture'\ncall = 4\ncount = 2\ndecode_status = 8\n";
+    std::fs::write(&script, text).unwrap();
+    let environment = [("NVSIM_CONFIG", script.to_str().unwrap())];
+    let outcome = scenario("a_fault_script_says_what_became_of_chosen_pictures", &environment, || {
+        let (driver, context) = Driver::with_context();
+        let decoder = driver.decoder(&info(codec::HEVC, 320, 192));
+        let mut statuses = Vec::new();
+        for number in 0..6 {
+            let index = number % 4;
+            assert_eq!(driver.decode_data(decoder, index, &[0; 100]), SUCCESS);
+            // The picture is there all the same.
+            let (address, pitch) = driver.map_frame(decoder, index).unwrap();
+            let luma = driver.rows(address, pitch, 320, 192);
+            assert!(luma.iter().all(|sample| (16..236).contains(sample)), "picture {number}");
+            statuses.push(driver.decode_status(decoder, index));
+            assert_eq!(driver.unmap(decoder, address), SUCCESS);
+        }
+        let (good, bad) = (decode_status::SUCCESS, decode_status::ERROR);
+        assert_eq!((good, bad, decode_status::ERROR_CONCEALED), (2, 8, 9));
+        assert_eq!(statuses, [good, decode_status::ERROR_CONCEALED, good, bad, bad, good]);
+        assert_eq!(driver.destroy(decoder), SUCCESS);
+        assert_eq!(driver.ctx_destroy(context), SUCCESS);
+    })
+    .clean();
+    let figures = &outcome.report["sections"]["nvdec"];
+    assert_eq!((&figures["pictures_damaged"], &figures["pictures_undecodable"]), (&1.into(), &2.into()));
+}
+
+#[test]
 fn garbage_ends_in_an_error_status_and_nothing_worse() {
     scenario("garbage_ends_in_an_error_status_and_nothing_worse", &[], || {
         let (driver, context) = Driver::with_context();

@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::undocumented_unsafe_blocks,
     unreachable_pub,
     missing_docs,
     reason = "a test client: it calls the driver as any C program does"
@@ -17,7 +16,7 @@ mod parser_clips;
 
 use common::scenario;
 use nvsim::nvdec::abi::*;
-use parser_client::{Api, Client, Log, Packet, parameters};
+use parser_client::{Api, Client, Packet, Shared, empty_packet, parameters};
 use parser_clips::{Clip, clip};
 
 const TESTED: [u32; 3] = [0, 1, 4];
@@ -263,16 +262,10 @@ fn a_sequence_header_from_the_container_comes_first() {
         // Take the parameter sets off the first packet and give them at creation.
         let first = &clip.packets[0].data;
         let idr = first.windows(5).position(|bytes| bytes[..3] == [0, 0, 1] && bytes[3] & 31 == 5).unwrap();
-        let api = Api::load();
-        let mut log = Box::<Log>::default();
-        let mut parameters = parameters(codec::H264, 0, &mut log);
         let mut extended = CUVIDEOFORMATEX::zeroed();
         extended.format.seqhdr_data_length = idr as u32;
         extended.data.raw_seqhdr_data[..idr].copy_from_slice(&first[..idr]);
-        parameters.pExtVideoInfo = &mut extended;
-        let mut handle = std::ptr::null_mut();
-        assert_eq!(unsafe { (api.create)(&mut handle, &mut parameters) }, 0);
-        let mut client = Client { api, handle, log };
+        let mut client = Client::with(codec::H264, 0, |parameters| parameters.pExtVideoInfo = &mut extended);
         assert!(client.log.formats.is_empty(), "no callback at creation");
         let mut packets = clip.packets.clone();
         packets[0].data.drain(..idr);
@@ -323,9 +316,7 @@ fn dead_handles() {
         let client = Client::new(codec::H264, 0);
         let (api, handle) = (client.api, client.handle);
         client.close();
-        let mut packet =
-            CUVIDSOURCEDATAPACKET { flags: 0, payload_size: 0, payload: std::ptr::null(), timestamp: 0 };
-        assert_eq!(unsafe { (api.parse)(handle, &mut packet) }, 400);
+        assert_eq!(api.parse(handle, Some(&mut empty_packet())), 400);
     })
     .breach("parser-dead-handle");
 }
@@ -336,7 +327,7 @@ fn double_destroy() {
         let client = Client::new(codec::HEVC, 0);
         let (api, handle) = (client.api, client.handle);
         client.close();
-        assert_eq!(unsafe { (api.destroy)(handle) }, 400);
+        assert_eq!(api.destroy(handle), 400);
     })
     .breach("parser-double-destroy");
 }
@@ -345,22 +336,20 @@ fn double_destroy() {
 fn bad_creation() {
     let outcome = scenario("bad_creation", &[], || {
         let api = Api::load();
-        let mut log = Log::default();
-        let mut handle = std::ptr::null_mut();
-        let mut create = |change: &dyn Fn(&mut CUVIDPARSERPARAMS)| {
-            let mut parameters = parameters(codec::H264, 0, &mut log);
+        let log = Shared::new();
+        let create = |change: &dyn Fn(&mut CUVIDPARSERPARAMS)| {
+            let mut parameters = parameters(codec::H264, 0, &log);
             change(&mut parameters);
-            let status = unsafe { (api.create)(&mut handle, &mut parameters) };
-            if status == 0 {
-                assert_eq!(unsafe { (api.destroy)(handle) }, 0);
+            match api.create(Some(&mut parameters)) {
+                Ok(handle) => api.destroy(handle),
+                Err(error) => error,
             }
-            status
         };
         // The real driver does not look at these two.
         assert_eq!(create(&|parameters| parameters.pfnDecodePicture = None), 0);
         assert_eq!(create(&|parameters| parameters.ulMaxNumDecodeSurfaces = 0), 0);
         assert_eq!(create(&|parameters| parameters.CodecType = 64), 300);
-        assert_ne!(unsafe { (api.create)(std::ptr::null_mut(), std::ptr::null_mut()) }, 0);
+        assert!(api.create(None).is_err());
     });
     outcome.breach("parser-missing-callback").breach("parser-bad-parameters");
 }
@@ -369,10 +358,9 @@ fn bad_creation() {
 fn bad_packets() {
     scenario("bad_packets", &[], || {
         let client = Client::new(codec::H264, 0);
-        assert_eq!(unsafe { (client.api.parse)(client.handle, std::ptr::null_mut()) }, 1);
-        let mut packet =
-            CUVIDSOURCEDATAPACKET { flags: 0, payload_size: 9, payload: std::ptr::null(), timestamp: 0 };
-        assert_eq!(unsafe { (client.api.parse)(client.handle, &mut packet) }, 1);
+        assert_eq!(client.api.parse(client.handle, None), 1);
+        let mut packet = CUVIDSOURCEDATAPACKET { payload_size: 9, ..empty_packet() };
+        assert_eq!(client.api.parse(client.handle, Some(&mut packet)), 1);
         client.close();
     })
     .breach("parser-bad-packet");
@@ -385,9 +373,7 @@ fn parsing_inside_a_callback() {
         let mut client = Client::new(codec::H264, 0);
         let (api, handle) = (client.api, client.handle as usize);
         client.log.inside = Some(Box::new(move || {
-            let mut packet =
-                CUVIDSOURCEDATAPACKET { flags: 0, payload_size: 0, payload: std::ptr::null(), timestamp: 0 };
-            assert_ne!(unsafe { (api.parse)(handle as CUvideoparser, &mut packet) }, 0);
+            assert_ne!(api.parse(handle as CUvideoparser, Some(&mut empty_packet())), 0);
         }));
         client.play(&clip.packets, 0);
         client.close();
@@ -403,15 +389,8 @@ fn two_threads_at_once() {
         let (api, handle) = (client.api, client.handle as usize);
         // The second thread runs while the first is held inside a callback.
         client.log.inside = Some(Box::new(move || {
-            let other = std::thread::spawn(move || {
-                let mut packet = CUVIDSOURCEDATAPACKET {
-                    flags: 0,
-                    payload_size: 0,
-                    payload: std::ptr::null(),
-                    timestamp: 0,
-                };
-                unsafe { (api.parse)(handle as CUvideoparser, &mut packet) }
-            });
+            let other =
+                std::thread::spawn(move || api.parse(handle as CUvideoparser, Some(&mut empty_packet())));
             assert_ne!(other.join().unwrap(), 0);
         }));
         client.play(&clip.packets, 0);

@@ -1,7 +1,6 @@
 //! Faults on order in the encoder library.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
 
 #[path = "common/mod.rs"]
 mod common;

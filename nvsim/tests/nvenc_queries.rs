@@ -1,14 +1,11 @@
 //! Versions, queries, presets, limits and refusals of the encoder library.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
 
 #[path = "common/mod.rs"]
 mod common;
 #[path = "common/nvenc_client.rs"]
 mod nvenc_client;
-
-use std::ffi::{CStr, c_char};
 
 use common::scenario;
 use nvenc_client::{Block, Client, Driver, at};
@@ -23,12 +20,8 @@ fn the_newest_version_is_the_configured_one() {
     let settings = [("NVSIM_SET", "driver.nvenc=12.2")];
     scenario("the_newest_version_is_the_configured_one", &settings, || {
         let driver = Driver::new(Api::V12_2);
-        type Get = unsafe extern "C" fn(*mut u32) -> NvStatus;
-        let get = unsafe { driver.nvenc.get::<Get>(b"NvEncodeAPIGetMaxSupportedVersion\0") }.unwrap();
-        let mut version = 0;
-        assert_eq!(unsafe { get(&mut version) }, NvStatus::SUCCESS);
-        assert_eq!(version, 0xc2);
-        assert_eq!(unsafe { get(std::ptr::null_mut()) }, NvStatus::INVALID_PTR);
+        assert_eq!(driver.newest_version(true), Ok(0xc2));
+        assert_eq!(driver.newest_version(false), Err(NvStatus::INVALID_PTR));
         driver.destroy_context();
     })
     .clean();
@@ -48,59 +41,23 @@ fn the_function_list_is_the_same_for_all() {
     .clean();
 }
 
-/// A list query: number of entries, and the entries that fit `room`.
-fn list<T: Copy + Default>(
-    client: &Client,
-    count_at: usize,
-    list_at: usize,
-    by_codec: bool,
-    room: usize,
-) -> (u32, Vec<T>) {
-    let mut count = 0u32;
-    let mut items = vec![T::default(); room];
-    let mut written = 0u32;
-    let driver = client.driver;
-    unsafe {
-        if by_codec {
-            type Count = unsafe extern "C" fn(usize, Guid, *mut u32) -> NvStatus;
-            type List<T> = unsafe extern "C" fn(usize, Guid, *mut T, u32, *mut u32) -> NvStatus;
-            let function = std::mem::transmute::<usize, Count>(driver.list[1 + count_at]);
-            assert_eq!(function(client.encoder, client.codec, &mut count), NvStatus::SUCCESS);
-            let function = std::mem::transmute::<usize, List<T>>(driver.list[1 + list_at]);
-            let status =
-                function(client.encoder, client.codec, items.as_mut_ptr(), room as u32, &mut written);
-            assert_eq!(status, NvStatus::SUCCESS);
-        } else {
-            type Count = unsafe extern "C" fn(usize, *mut u32) -> NvStatus;
-            type List<T> = unsafe extern "C" fn(usize, *mut T, u32, *mut u32) -> NvStatus;
-            let function = std::mem::transmute::<usize, Count>(driver.list[1 + count_at]);
-            assert_eq!(function(client.encoder, &mut count), NvStatus::SUCCESS);
-            let function = std::mem::transmute::<usize, List<T>>(driver.list[1 + list_at]);
-            let status = function(client.encoder, items.as_mut_ptr(), room as u32, &mut written);
-            assert_eq!(status, NvStatus::SUCCESS);
-        }
-    }
-    items.truncate(written as usize);
-    (count, items)
-}
-
 #[test]
 fn lists_are_counted_and_cut() {
     scenario("lists_are_counted_and_cut", &[], || {
         let driver = Driver::new(Api::V11_1);
         let client = Client::open(&driver);
-        let codecs = list::<Guid>(&client, at::GUID_COUNT, at::GUIDS, false, 8);
+        let codecs = client.list::<Guid>(at::GUID_COUNT, at::GUIDS, false, 8);
         assert_eq!(
             codecs,
             (2, vec![guids::H264, guids::HEVC]),
             "AV1 needs a software encoder that is not there"
         );
-        let (count, presets) = list::<Guid>(&client, at::PRESET_COUNT, at::PRESETS, true, 3);
+        let (count, presets) = client.list::<Guid>(at::PRESET_COUNT, at::PRESETS, true, 3);
         assert_eq!((count, presets.len()), (16, 3));
-        let (count, profiles) = list::<Guid>(&client, at::PROFILE_COUNT, at::PROFILES, true, 32);
+        let (count, profiles) = client.list::<Guid>(at::PROFILE_COUNT, at::PROFILES, true, 32);
         assert_eq!(count as usize, profiles.len());
         assert!(profiles.contains(&guids::H264_HIGH));
-        let (_, formats) = list::<u32>(&client, at::FORMAT_COUNT, at::FORMATS, true, 32);
+        let (_, formats) = client.list::<u32>(at::FORMAT_COUNT, at::FORMATS, true, 32);
         assert!(formats.contains(&formats::NV12) && formats.contains(&formats::ARGB));
         assert!(!formats.contains(&formats::YUV420_10BIT), "this card has no 10 bit H.264");
         client.close();
@@ -212,12 +169,7 @@ fn initialisation_is_checked_against_the_caps() {
         }
         (client.width, client.height) = (nvenc_client::WIDTH, nvenc_client::HEIGHT);
         assert_eq!(client.init(|_, _| {}), NvStatus::SUCCESS, "a failed call leaves the session as it was");
-        let last = unsafe {
-            type Last = unsafe extern "C" fn(usize) -> *const c_char;
-            let function = std::mem::transmute::<usize, Last>(driver.list[1 + at::LAST_ERROR]);
-            CStr::from_ptr(function(client.encoder))
-        };
-        assert_eq!(last.to_str(), Ok("UNSUPPORTED_PARAM"));
+        assert_eq!(client.last_error(), "UNSUPPORTED_PARAM");
         client.close();
         driver.destroy_context();
     })

@@ -1,12 +1,13 @@
 //! Every rule of the encoder library, broken on purpose and seen in the report.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
 
 #[path = "common/mod.rs"]
 mod common;
 #[path = "common/nvenc_client.rs"]
 mod nvenc_client;
+
+use std::time::Duration;
 
 use common::scenario;
 use nvenc_client::{Client, Driver, at};
@@ -61,7 +62,7 @@ breaches! {
     old_open OLD_OPEN: |driver| {
         assert_eq!(driver.call(at::OPEN_OLD, [driver.context, 1, 0, 0, 0]), NvStatus::INVALID_CALL);
     };
-    context_destroyed CONTEXT_DEAD: |driver| {
+    context_destroyed_before_its_session CONTEXT_DEAD: |driver| {
         let client = submitted(driver, 0);
         driver.destroy_context();
         assert_eq!(client.submit(client.inputs[1], client.outputs[1], 1), NvStatus::INVALID_DEVICE);
@@ -183,16 +184,10 @@ breaches! {
         let (address, registered) = resource(&client);
         let mapped = client.map(registered).unwrap();
         driver.push();
-        let mut stream = 0usize;
-        assert_eq!(driver.cuda_call("cuStreamCreate", [&raw mut stream as usize, 1, 0, 0]), 0);
-        // A host function that takes its time keeps the write behind it unfinished.
-        unsafe extern "C" fn slow(_: *mut std::ffi::c_void) {
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        assert_eq!(driver.cuda_call("cuLaunchHostFunc", [stream, slow as *const () as usize, 0, 0]), 0);
-        type Memset = unsafe extern "C" fn(usize, u8, usize, usize) -> u32;
-        let memset = unsafe { driver.cuda.get::<Memset>(b"cuMemsetD8Async\0") }.unwrap();
-        assert_eq!(unsafe { memset(address, 1, 1000, stream) }, 0);
+        let stream = driver.stream();
+        // Work that takes its time keeps the write behind it unfinished.
+        driver.occupy(stream, Duration::from_millis(300));
+        driver.set_bytes(address, 1, 1000, stream);
         assert_eq!(client.submit(mapped, client.outputs[0], 0), NvStatus::SUCCESS);
     };
     other_size INPUT_SIZE: |driver| {
@@ -238,10 +233,10 @@ breaches! {
     };
     input_written INPUT_WRITTEN: |driver| {
         let client = Client::ready(driver, 0, 1);
-        let (data, pitch) = client.lock_input(client.inputs[0], false).unwrap();
+        let locked = client.lock_input(client.inputs[0], false).unwrap();
         assert_eq!(client.call(at::UNLOCK_INPUT, client.inputs[0]), NvStatus::SUCCESS);
         assert_eq!(client.submit(client.inputs[0], client.outputs[0], 0), NvStatus::SUCCESS);
-        unsafe { data.write_bytes(0x55, pitch * 128) };
+        locked.set(0, locked.bytes, 0x55);
         client.take(client.outputs[0]);
     };
     same_timestamp DUPLICATE_TIME: |driver| {

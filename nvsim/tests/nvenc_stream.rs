@@ -1,7 +1,6 @@
 //! Clients that keep the rules: what they get, that nothing is held against them, and that FFmpeg can read it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
 
 #[path = "common/mod.rs"]
 mod common;
@@ -14,7 +13,9 @@ use std::sync::mpsc::channel;
 
 use common::scenario;
 use nvenc_client::{Block, Client, Driver, Picture, at};
-use nvsim::nvenc::abi::{LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, rc_modes, types};
+use nvsim::nvenc::abi::{
+    Config, Guid, LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, rc_modes, types,
+};
 use nvsim::nvenc::versions::{Api, Struct};
 
 const CANNED: (&str, &str) = ("NVSIM_SET", "canned.encode=true");
@@ -56,15 +57,35 @@ fn decode(stream: &[u8], format: &str) -> Option<String> {
     Some(text.lines().map(|line| line.trim_matches(',')).collect())
 }
 
+/// Runs a body on a driver of the newest API, with a context that is destroyed afterwards, and holds it to be clean.
+#[track_caller]
+fn clean(test: &str, settings: &[(&str, &str)], body: impl FnOnce(&Driver)) {
+    scenario(test, settings, || {
+        let driver = Driver::new(Api::V13_0);
+        body(&driver);
+        driver.destroy_context();
+    })
+    .clean();
+}
+
+/// A picture every so many of which is an IDR picture.
+fn idr_every(pictures: u32, codec: Guid, config: &mut Config) {
+    config.gop_length = pictures;
+    if codec == guids::H264 {
+        config.h264().idr_period = pictures;
+    } else {
+        config.hevc().idr_period = pictures;
+    }
+}
+
 fn bytes(pictures: &[Picture]) -> Vec<u8> {
     pictures.iter().flat_map(|picture| picture.data.clone()).collect()
 }
 
 #[test]
 fn outputs_are_filled_in_order_of_submission() {
-    scenario("outputs_are_filled_in_order_of_submission", &[CANNED], || {
-        let driver = Driver::new(Api::V13_0);
-        let client = Client::ready(&driver, 1, 4);
+    clean("outputs_are_filled_in_order_of_submission", &[CANNED], |driver| {
+        let client = Client::ready(driver, 1, 4);
         let submit = |n: usize| {
             client.fill(client.inputs[n], n as u64);
             client.submit(client.inputs[n], client.outputs[n], n as u64)
@@ -77,23 +98,18 @@ fn outputs_are_filled_in_order_of_submission() {
         assert_eq!((letters(&pictures), times(&pictures)), ("DPb".to_owned(), vec![0, 2, 1]));
         assert_eq!(client.eos(), NvStatus::SUCCESS, "an end of stream may come again");
         client.close();
-        driver.destroy_context();
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn lookahead_keeps_pictures_back() {
     scenario("lookahead_keeps_pictures_back", &[CANNED], || {
         let driver = Driver::new(Api::V12_2);
-        let mut client = Client::open(&driver);
-        let status = client.init(|_, config| {
+        let client = Client::with(&driver, guids::H264, 12, |_, config| {
             config.frame_interval_p = 3;
             config.rc.bits |= rc_bits::LOOKAHEAD;
             config.rc.lookahead_depth = 5;
         });
-        assert_eq!(status, NvStatus::SUCCESS);
-        client.buffers(12);
         let answers: Vec<_> = (0..9)
             .map(|n| {
                 client.fill(client.inputs[n], n as u64);
@@ -112,23 +128,15 @@ fn lookahead_keeps_pictures_back() {
 }
 
 /// A submit thread, a reaper thread, B pictures, lookahead, a reconfiguration, an end of stream in between.
-fn streaming(api: Api, codec: nvsim::nvenc::abi::Guid, format: &str) {
+fn streaming(api: Api, codec: Guid, format: &str) {
     let driver = Driver::new(api);
-    let mut client = Client::open(&driver);
-    client.codec = codec;
-    let status = client.init(|init, config| {
+    let settings = |config: &mut Config| {
         config.frame_interval_p = 3;
-        config.gop_length = 20;
-        if init.encode_guid == guids::H264 {
-            config.h264().idr_period = 20;
-        } else {
-            config.hevc().idr_period = 20;
-        }
+        idr_every(20, codec, config);
         config.rc.bits |= rc_bits::LOOKAHEAD;
         config.rc.lookahead_depth = 4;
-    });
-    assert_eq!(status, NvStatus::SUCCESS);
-    client.buffers(16);
+    };
+    let mut client = Client::with(&driver, codec, 16, |_, config| settings(config));
     let headers = client.headers(512).unwrap();
     assert!(headers.starts_with(&[0, 0, 0, 1]));
     let (to_reaper, reaper_in) = channel::<usize>();
@@ -136,11 +144,10 @@ fn streaming(api: Api, codec: nvsim::nvenc::abi::Guid, format: &str) {
     for at in 0..16 {
         to_submit.send(at).unwrap();
     }
-    let address = std::ptr::from_ref(&driver) as usize;
+    let driver = &driver;
     let (encoder, outputs) = (client.encoder, client.outputs.clone());
     let pictures = std::thread::scope(|scope| {
         let reaper = scope.spawn(move || {
-            let driver = unsafe { &*(address as *const Driver) };
             let client = Client {
                 driver,
                 encoder,
@@ -170,15 +177,8 @@ fn streaming(api: Api, codec: nvsim::nvenc::abi::Guid, format: &str) {
             assert_eq!(client.call(at::UNLOCK_INPUT, input), NvStatus::SUCCESS);
             client.fill(input, n);
             if n == 33 {
-                let status = client.reconfigure(2, |init, config, bits| {
-                    config.gop_length = 20;
-                    if init.encode_guid == guids::H264 {
-                        config.h264().idr_period = 20;
-                    } else {
-                        config.hevc().idr_period = 20;
-                    }
-                    config.rc.bits |= rc_bits::LOOKAHEAD;
-                    config.rc.lookahead_depth = 4;
+                let status = client.reconfigure(2, |_, config, bits| {
+                    settings(config);
                     config.rc.average_bit_rate = 200_000;
                     *bits = 3;
                 });
@@ -233,10 +233,7 @@ fn every_api_codes_both_codecs() {
         for api in Api::ALL {
             let driver = Driver::new(api);
             for (codec, format) in [(guids::H264, "h264"), (guids::HEVC, "hevc")] {
-                let mut client = Client::open(&driver);
-                client.codec = codec;
-                assert_eq!(client.init(|_, config| config.frame_interval_p = 3), NvStatus::SUCCESS);
-                client.buffers(8);
+                let client = Client::with(&driver, codec, 8, |_, config| config.frame_interval_p = 3);
                 let pictures = client.run(0, 8);
                 assert_eq!(letters(&pictures), "DPbbPbbP", "{api:?}");
                 let stream = bytes(&pictures);
@@ -259,9 +256,8 @@ fn every_api_codes_both_codecs() {
 
 #[test]
 fn device_memory_is_an_input() {
-    scenario("device_memory_is_an_input", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::ready(&driver, 0, 0);
+    clean("device_memory_is_an_input", &[], |driver| {
+        let mut client = Client::ready(driver, 0, 0);
         client.outputs.push(client.create_output().unwrap());
         let address = driver.alloc(256 * 128 * 3 / 2);
         driver.upload(address, &[128; 256 * 128 * 3 / 2]);
@@ -274,28 +270,21 @@ fn device_memory_is_an_input() {
             assert_eq!(client.call(at::UNMAP, mapped), NvStatus::SUCCESS);
         }
         assert_eq!(client.call(at::UNREGISTER, registered), NvStatus::SUCCESS);
-        assert_eq!(client.eos(), NvStatus::SUCCESS);
-        client.close();
+        client.finish();
         driver.free(address);
-        driver.destroy_context();
         if let Some(kinds) = decode(&stream, "h264") {
             assert_eq!(kinds, "IPP");
         }
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn the_size_changes_within_the_maximum() {
-    scenario("the_size_changes_within_the_maximum", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::open(&driver);
-        let status = client.init(|init, config| {
+    clean("the_size_changes_within_the_maximum", &[], |driver| {
+        let mut client = Client::with(driver, guids::H264, 2, |init, config| {
             config.frame_interval_p = 1;
             (init.max_width, init.max_height) = (320, 256);
         });
-        assert_eq!(status, NvStatus::SUCCESS);
-        client.buffers(2);
         let mut stream = bytes(&client.run(0, 3));
         let status = client.reconfigure(0, |init, _, bits| {
             (init.max_width, init.max_height) = (320, 256);
@@ -312,25 +301,19 @@ fn the_size_changes_within_the_maximum() {
         assert_eq!(letters(&pictures), "DPP");
         stream.extend(bytes(&pictures));
         client.close();
-        driver.destroy_context();
         if let Some(kinds) = decode(&stream, "h264") {
             assert_eq!(kinds, "IPPIPP");
         }
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn a_client_may_decide_the_types() {
-    scenario("a_client_may_decide_the_types", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::open(&driver);
-        let status = client.init(|init, config| {
+    clean("a_client_may_decide_the_types", &[], |driver| {
+        let client = Client::with(driver, guids::H264, 1, |init, config| {
             init.enable_ptd = 0;
             config.frame_interval_p = 1;
         });
-        assert_eq!(status, NvStatus::SUCCESS);
-        client.buffers(1);
         let mut pictures = Vec::new();
         for (n, kind) in [types::IDR, types::P, types::I, types::P, types::IDR].into_iter().enumerate() {
             client.fill(client.inputs[0], n as u64);
@@ -341,30 +324,23 @@ fn a_client_may_decide_the_types() {
         }
         let status = client.submit_with(client.inputs[0], client.outputs[0], 9, |p| p.pic_type = types::B);
         assert_eq!(status, NvStatus::UNSUPPORTED_PARAM);
-        assert_eq!(client.eos(), NvStatus::SUCCESS);
-        client.close();
-        driver.destroy_context();
+        client.finish();
         assert_eq!(letters(&pictures), "DPIPD");
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn parameter_sets_come_where_they_are_asked_for() {
-    scenario("parameter_sets_come_where_they_are_asked_for", &[], || {
-        let driver = Driver::new(Api::V13_0);
+    clean("parameter_sets_come_where_they_are_asked_for", &[], |driver| {
         let sps =
             |picture: &Picture| picture.data.windows(5).any(|w| w[..4] == [0, 0, 0, 1] && w[4] & 0x1f == 7);
         for (bits, expected) in
             [(0, [true, false, true]), (1 << 12, [true, true, true]), (1 << 7, [false, false, true])]
         {
-            let mut client = Client::open(&driver);
-            let status = client.init(|_, config| {
+            let client = Client::with(driver, guids::H264, 1, |_, config| {
                 config.frame_interval_p = 1;
                 config.h264().bits |= bits;
             });
-            assert_eq!(status, NvStatus::SUCCESS);
-            client.buffers(1);
             let pictures: Vec<_> = (0..3)
                 .map(|n| {
                     let flag = if n == 2 { flags::OUTPUT_SPSPPS } else { 0 };
@@ -380,39 +356,29 @@ fn parameter_sets_come_where_they_are_asked_for() {
             let found: Vec<_> = pictures.iter().map(sps).collect();
             assert_eq!(found, expected, "bits {bits:#x}");
             assert_eq!(client.headers(4).unwrap_err(), NvStatus::NOT_ENOUGH_BUFFER);
-            assert_eq!(client.eos(), NvStatus::SUCCESS);
-            client.close();
+            client.finish();
         }
-        driver.destroy_context();
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn canned_pictures_decode() {
-    scenario("canned_pictures_decode", &[CANNED], || {
-        let driver = Driver::new(Api::V13_0);
-        let client = Client::ready(&driver, 2, 8);
+    clean("canned_pictures_decode", &[CANNED], |driver| {
+        let client = Client::ready(driver, 2, 8);
         let pictures = client.run(0, 70);
         client.close();
-        driver.destroy_context();
         assert_eq!(pictures.iter().filter(|picture| picture.kind == types::IDR).count(), 3);
         if let Some(kinds) = decode(&bytes(&pictures), "h264") {
             assert_eq!(kinds.len(), 70, "{kinds}");
         }
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn sei_messages_of_the_client_are_in_the_stream() {
-    scenario("sei_messages_of_the_client_are_in_the_stream", &[], || {
-        let driver = Driver::new(Api::V13_0);
+    clean("sei_messages_of_the_client_are_in_the_stream", &[], |driver| {
         for codec in [guids::H264, guids::HEVC] {
-            let mut client = Client::open(&driver);
-            client.codec = codec;
-            assert_eq!(client.init(|_, config| config.frame_interval_p = 1), NvStatus::SUCCESS);
-            client.buffers(1);
+            let client = Client::with(driver, codec, 1, |_, config| config.frame_interval_p = 1);
             let text = b"0123456789abcdefa message of the client";
             let message = SeiPayload { size: text.len() as u32, kind: 5, payload: text.as_ptr() as usize };
             client.fill(client.inputs[0], 0);
@@ -429,12 +395,9 @@ fn sei_messages_of_the_client_are_in_the_stream() {
             assert_eq!(status, NvStatus::SUCCESS);
             let picture = client.take(client.outputs[0]);
             assert!(picture.data.windows(text.len()).any(|window| window == text), "{codec:?}");
-            assert_eq!(client.eos(), NvStatus::SUCCESS);
-            client.close();
+            client.finish();
         }
-        driver.destroy_context();
-    })
-    .clean();
+    });
 }
 
 #[test]
@@ -450,14 +413,12 @@ fn statistics_lie_where_the_version_has_them() {
                 params.version = api.struct_word(Struct::LockBitstream);
                 params.output = client.outputs[0];
                 params.bits = 4;
-                let address = params.pointer();
-                assert_eq!(client.call(at::LOCK, address), NvStatus::SUCCESS);
-                counts.push(unsafe { ((address + offset) as *const [u32; 2]).read() });
+                assert_eq!(client.call(at::LOCK, params.pointer()), NvStatus::SUCCESS);
+                counts.push(params.numbers::<2>(offset));
                 assert_eq!(client.call(at::UNLOCK, client.outputs[0]), NvStatus::SUCCESS);
             }
             assert_eq!(counts, [[12 * 8, 0], [0, 12 * 8]], "{api:?}");
-            assert_eq!(client.eos(), NvStatus::SUCCESS);
-            client.close();
+            client.finish();
             driver.destroy_context();
         }
     })
@@ -466,26 +427,19 @@ fn statistics_lie_where_the_version_has_them() {
 
 #[test]
 fn a_streams_work_precedes_its_picture() {
-    scenario("a_streams_work_precedes_its_picture", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::ready(&driver, 0, 0);
+    clean("a_streams_work_precedes_its_picture", &[], |driver| {
+        let mut client = Client::ready(driver, 0, 0);
         client.outputs.push(client.create_output().unwrap());
         let bytes = 192 * 128 * 3 / 2;
         let address = driver.alloc(bytes);
         driver.upload(address, &vec![16; bytes]);
         let registered = client.register(address, 192).unwrap();
         driver.push();
-        let mut stream = 0usize;
-        assert_eq!(driver.cuda_call("cuStreamCreate", [&raw mut stream as usize, 1, 0, 0]), 0);
+        let mut stream = driver.stream();
         let streams = &raw mut stream as usize;
         assert_eq!(driver.call(at::IO_STREAMS, [client.encoder, streams, streams, 0, 0]), NvStatus::SUCCESS);
-        extern "C" fn slow(_: *mut std::ffi::c_void) {
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        assert_eq!(driver.cuda_call("cuLaunchHostFunc", [stream, slow as *const () as usize, 0, 0]), 0);
-        type Memset = unsafe extern "C" fn(usize, u8, usize, usize) -> u32;
-        let memset = unsafe { driver.cuda.get::<Memset>(b"cuMemsetD8Async\0") }.unwrap();
-        assert_eq!(unsafe { memset(address, 200, bytes, stream) }, 0);
+        driver.occupy(stream, std::time::Duration::from_millis(100));
+        driver.set_bytes(address, 200, bytes, stream);
         // Neither the write that is still to come nor the change after submission is held against the client.
         let mapped = client.map(registered).unwrap();
         assert_eq!(client.submit(mapped, client.outputs[0], 0), NvStatus::SUCCESS);
@@ -497,16 +451,13 @@ fn a_streams_work_precedes_its_picture() {
         driver.pop();
         client.close();
         driver.free(address);
-        driver.destroy_context();
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn locking_a_busy_input_waits_for_its_picture() {
-    scenario("locking_a_busy_input_waits_for_its_picture", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let client = Client::ready(&driver, 0, 2);
+    clean("locking_a_busy_input_waits_for_its_picture", &[], |driver| {
+        let client = Client::ready(driver, 0, 2);
         for n in 0..2 {
             // Both pictures are drawn into the same buffer; the second drawing must not spoil the first picture.
             client.fill(client.inputs[0], n as u64);
@@ -514,37 +465,30 @@ fn locking_a_busy_input_waits_for_its_picture() {
         }
         client.take(client.outputs[0]);
         client.take(client.outputs[1]);
-        assert_eq!(client.eos(), NvStatus::SUCCESS);
-        client.close();
-        driver.destroy_context();
-    })
-    .clean();
+        client.finish();
+    });
 }
 
 #[test]
 fn another_rate_mode_begins_the_stream_anew() {
-    scenario("another_rate_mode_begins_the_stream_anew", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::ready(&driver, 1, 6);
+    clean("another_rate_mode_begins_the_stream_anew", &[], |driver| {
+        let mut client = Client::ready(driver, 1, 6);
         let mut pictures = client.run(0, 4);
         let status = client.reconfigure(1, |_, config, _| config.rc.mode = rc_modes::CBR);
         assert_eq!(status, NvStatus::SUCCESS);
         pictures.extend(client.run(4, 4));
         assert_eq!(letters(&pictures), "DPbPDPbP");
         client.close();
-        driver.destroy_context();
         if let Some(kinds) = decode(&bytes(&pictures), "h264") {
             assert_eq!(kinds.len(), 8);
         }
-    })
-    .clean();
+    });
 }
 
 #[test]
 fn another_rate_goes_on_without_a_break() {
-    scenario("another_rate_goes_on_without_a_break", &[], || {
-        let driver = Driver::new(Api::V13_0);
-        let mut client = Client::ready(&driver, 0, 1);
+    clean("another_rate_goes_on_without_a_break", &[], |driver| {
+        let mut client = Client::ready(driver, 0, 1);
         let mut pictures = Vec::new();
         for n in 0..6 {
             client.fill(client.inputs[0], n);
@@ -555,12 +499,9 @@ fn another_rate_goes_on_without_a_break() {
             assert_eq!(status, NvStatus::SUCCESS);
         }
         assert_eq!(letters(&pictures), "DPPPPP");
-        assert_eq!(client.eos(), NvStatus::SUCCESS);
-        client.close();
-        driver.destroy_context();
+        client.finish();
         if let Some(kinds) = decode(&bytes(&pictures), "h264") {
             assert_eq!(kinds, "IPPPPP");
         }
-    })
-    .clean();
+    });
 }

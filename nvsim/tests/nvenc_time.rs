@@ -1,7 +1,6 @@
 //! The model of time. The only place where time is asserted: the engines are simulated, so the figures are known.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::undocumented_unsafe_blocks, reason = "the client calls a C interface, as clients do")]
 
 #[path = "common/mod.rs"]
 mod common;
@@ -63,13 +62,11 @@ fn a_thousand_pictures_of_a_millisecond_take_a_second() {
 /// Time of two sessions with 300 pictures each, side by side.
 fn side_by_side(first: &Client, second: &Client) -> f64 {
     let begin = Instant::now();
-    // The structures are plain handles; each thread uses its own session.
-    let share = [first, second].map(|client| std::ptr::from_ref(client) as usize);
-    let threads =
-        share.map(|client| std::thread::spawn(move || drive(unsafe { &*(client as *const Client) }, 300)));
-    for thread in threads {
-        thread.join().unwrap();
-    }
+    std::thread::scope(|scope| {
+        for client in [first, second] {
+            scope.spawn(|| drive(client, 300));
+        }
+    });
     begin.elapsed().as_secs_f64()
 }
 
@@ -87,5 +84,13 @@ fn two_sessions_share_one_engine() {
 
 #[test]
 fn two_sessions_have_an_engine_each() {
-    scenario("two_sessions_have_an_engine_each", &[("NVSIM_SET", TWO)], || two_sessions(0.3, 0.345)).ok();
+    let body = || two_sessions(0.3, 0.345);
+    let outcome = scenario("two_sessions_have_an_engine_each", &[("NVSIM_SET", TWO)], body).ok();
+    let usage = outcome.report["sections"]["nvenc"]["engines"][0].as_array().unwrap().clone();
+    assert_eq!(usage.len(), 2);
+    for engine in usage {
+        let pictures = engine["pictures"].as_u64().unwrap();
+        assert!(pictures > 0);
+        assert_eq!(engine["busy_ns"], pictures * 1_000_000);
+    }
 }

@@ -83,7 +83,8 @@ pub struct EncoderSpec {
     pub rate: Rate,
     /// Preset, 1 (fast) to 7.
     pub preset: u8,
-    /// True when the client will send pictures out of display order (B pictures): the headers must say so.
+    /// Pictures that may precede another in coding order and follow it in display order (B pictures); 0: none. The
+    /// headers must say so.
     pub reorder: u8,
     /// Longest distance between IDR pictures, for the rate control; `u32::MAX`: never again.
     pub gop: u32,
@@ -103,6 +104,33 @@ pub struct EncoderSpec {
     pub colour: Option<(u8, u8, u8)>,
     /// Full range flag of the VUI.
     pub full_range: Option<bool>,
+}
+
+impl EncoderSpec {
+    /// 8-bit 4:2:0 at 30 pictures a second with the fastest preset, in display order, one slice a picture, never another
+    /// IDR picture, and nothing signalled that need not be.
+    pub fn plain(codec: EncoderCodec, width: u32, height: u32, rate: Rate) -> Self {
+        Self {
+            codec,
+            width,
+            height,
+            chroma: Chroma::Yuv420,
+            depth: 8,
+            fps: (30, 1),
+            rate,
+            preset: 1,
+            reorder: 0,
+            gop: u32::MAX,
+            slices: 1,
+            aud: false,
+            cavlc: false,
+            profile: 0,
+            level: 0,
+            sar: (0, 0),
+            colour: None,
+            full_range: None,
+        }
+    }
 }
 
 /// What a picture is coded as.

@@ -4,6 +4,7 @@ use super::CodecError;
 use super::encoder::{EncoderCodec, EncoderSpec, PictureIn, PictureKind};
 use super::rewrite::{Wishes, h264, hevc, nal};
 use super::settings::level_of;
+use crate::core::unescape;
 
 /// What slice headers depend on.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +152,7 @@ impl Stream {
                         continue;
                     }
                     wrong_type((kind == 5) != idr)?;
-                    let slice = h264::slice(&nal::unescape(unit), sets, order)?;
+                    let slice = h264::slice(&unescape(unit), sets, order)?;
                     nal::append_escaped(&mut out, &slice.unit);
                     qp = qp.or(Some(slice.qp.max(0)));
                 }
@@ -161,7 +162,7 @@ impl Stream {
                         continue;
                     }
                     wrong_type((kind == 19 || kind == 20) != idr)?;
-                    let slice = hevc::slice(&nal::unescape(unit), sets, order, place.delta)?;
+                    let slice = hevc::slice(&unescape(unit), sets, order, place.delta)?;
                     nal::append_escaped(&mut out, &slice);
                 }
             }
@@ -195,7 +196,7 @@ fn rewrite_headers(made: &[u8], spec: &EncoderSpec, level: u32) -> Result<(Vec<u
         EncoderCodec::H264 => {
             let mut sets = h264::Sets::default();
             for unit in nal::split(made) {
-                let plain = nal::unescape(unit);
+                let plain = unescape(unit);
                 match unit[0] & 31 {
                     7 => nal::append_escaped(&mut out, &h264::sps(&plain, &wishes, &mut sets)?),
                     8 => {
@@ -213,7 +214,7 @@ fn rewrite_headers(made: &[u8], spec: &EncoderSpec, level: u32) -> Result<(Vec<u
         EncoderCodec::Hevc => {
             let mut sets = hevc::Sets::default();
             for unit in nal::split(made) {
-                let plain = nal::unescape(unit);
+                let plain = unescape(unit);
                 match unit[0] >> 1 {
                     32 => nal::append_escaped(&mut out, &hevc::vps(&plain, &wishes)?),
                     33 => nal::append_escaped(&mut out, &hevc::sps(&plain, &wishes, &mut sets)?),

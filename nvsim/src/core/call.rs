@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fault::{self, Effect};
+use super::fault::{self, Effect, PictureFault};
 use super::rules::{self, Rule};
 
 /// A status type of one of the libraries (`CUresult`, `NVENCSTATUS`).
@@ -28,7 +28,7 @@ pub struct Call {
     pub function: &'static str,
     /// Kernel id of the calling thread.
     pub thread: u64,
-    corrupt: bool,
+    picture: PictureFault,
     breaches: Cell<u32>,
 }
 
@@ -41,7 +41,12 @@ impl Call {
 
     /// True when a fault script asks for this call's picture to be damaged.
     pub fn corrupt(&self) -> bool {
-        self.corrupt
+        self.picture.corrupt
+    }
+
+    /// What a fault script has to be said of this call's picture.
+    pub fn decode_status(&self) -> Option<u32> {
+        self.picture.decode_status
     }
 }
 
@@ -58,12 +63,13 @@ pub fn thread_id() -> u64 {
 pub fn enter<S: Status>(function: &'static str, body: impl FnOnce(&Call) -> S) -> S {
     super::report::arm();
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1;
-    let mut call = Call { sequence, function, thread: thread_id(), corrupt: false, breaches: Cell::new(0) };
+    let picture = PictureFault::default();
+    let mut call = Call { sequence, function, thread: thread_id(), picture, breaches: Cell::new(0) };
     let effect = fault::next(function);
     let status = match effect {
         Effect::None => run(&call, body),
-        Effect::Corrupt => {
-            call.corrupt = true;
+        Effect::Picture(fault) => {
+            call.picture = fault;
             run(&call, body)
         }
         Effect::Hang(time) => {

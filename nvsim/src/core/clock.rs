@@ -4,16 +4,34 @@ use std::cmp::Reverse;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// N equal engines. Work is given to the one that is free first, and starts no earlier than that.
 #[derive(Debug)]
 pub struct EngineBank {
-    free_at: Mutex<Vec<Instant>>,
+    engines: Mutex<Vec<Engine>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Engine {
+    free_at: Instant,
+    usage: Usage,
+}
+
+/// What an engine was given to do, for the report: in the model's time, whatever the machine was busy with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Pieces of work.
+    pub pictures: u64,
+    /// How long they take, together.
+    pub busy_ns: u64,
 }
 
 impl EngineBank {
-    /// A bank of `engines` idle engines (at least one).
+    /// A bank of `engines` idle engines. Where there are none, nothing has to wait for one.
     pub fn new(engines: usize) -> Self {
-        Self { free_at: Mutex::new(vec![Instant::now(); engines.max(1)]) }
+        let idle = Engine { free_at: Instant::now(), usage: Usage::default() };
+        Self { engines: Mutex::new(vec![idle; engines]) }
     }
 
     /// Books `work` where it can begin first, no earlier than `ready`; answers when it will be done. Among engines
@@ -22,12 +40,22 @@ impl EngineBank {
     /// `ready` is how a session keeps its own pictures in order: pass the end of its previous picture where the
     /// hardware runs the pictures of one session one after another.
     pub fn book(&self, ready: Instant, work: Duration) -> Instant {
-        let mut free_at = self.free_at.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let best = free_at.iter_mut().min_by_key(|free| ((**free).max(ready), Reverse(**free)));
+        let mut engines = self.engines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let best =
+            engines.iter_mut().min_by_key(|engine| (engine.free_at.max(ready), Reverse(engine.free_at)));
         let Some(engine) = best else { return ready + work };
-        let done = (*engine).max(ready) + work;
-        *engine = done;
-        done
+        engine.free_at = engine.free_at.max(ready) + work;
+        engine.usage.pictures += 1;
+        engine.usage.busy_ns =
+            engine.usage.busy_ns.saturating_add(u64::try_from(work.as_nanos()).unwrap_or(u64::MAX));
+        engine.free_at
+    }
+
+    /// What each engine was given so far; nothing while another thread books: for the report at exit.
+    pub fn usage(&self) -> Vec<Usage> {
+        self.engines
+            .try_lock()
+            .map_or_else(|_| Vec::new(), |engines| engines.iter().map(|engine| engine.usage).collect())
     }
 }
 
@@ -70,6 +98,7 @@ mod tests {
         let two = EngineBank::new(2);
         let last = (0..10).map(|_| two.book(start, ms)).last().unwrap();
         assert_eq!(last, start + 5 * ms);
+        assert_eq!(two.usage(), [Usage { pictures: 5, busy_ns: 5_000_000 }; 2]);
     }
 
     #[test]

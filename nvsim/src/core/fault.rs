@@ -30,17 +30,30 @@ pub struct FaultConfig {
     /// The picture of this call is damaged.
     #[serde(default)]
     pub corrupt: bool,
+    /// `cuvidDecodePicture`: what `cuvidGetDecodeStatus` says of the picture of this call (8: error, 9: error
+    /// concealed), whatever its bits are. Unlike `corrupt` it leaves the picture and those that refer to it as they are,
+    /// so that a test knows what comes out.
+    pub decode_status: Option<u32>,
 }
 
 fn one() -> u64 {
     1
 }
 
+/// What happens to the picture of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PictureFault {
+    /// Its bits are damaged.
+    pub corrupt: bool,
+    /// What its decode status is, whatever the decoder found.
+    pub decode_status: Option<u32>,
+}
+
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     None,
-    Corrupt,
+    Picture(PictureFault),
     Hang(Duration),
     Fail(u32),
     DeviceLost,
@@ -98,8 +111,8 @@ fn decide(function: &str, number: u64, script: &[FaultConfig]) -> Effect {
         Effect::Fail(code)
     } else if let Some(ms) = fault.hang_ms {
         Effect::Hang(Duration::from_millis(ms))
-    } else if fault.corrupt {
-        Effect::Corrupt
+    } else if fault.corrupt || fault.decode_status.is_some() {
+        Effect::Picture(PictureFault { corrupt: fault.corrupt, decode_status: fault.decode_status })
     } else {
         Effect::None
     }
@@ -180,6 +193,14 @@ mod tests {
         let fates: Vec<_> = (1..=5).map(|n| decide("f", n, &script)).collect();
         assert_eq!(fates, [Effect::None, Effect::None, Effect::Fail(20), Effect::None, Effect::None]);
         assert_eq!(decide("g", 3, &script), Effect::None);
+    }
+
+    #[test]
+    fn a_status_is_given_to_chosen_pictures() {
+        let script = script("[[fault]]\nfunction = 'f'\ncall = 2\ncount = 2\ndecode_status = 9\n");
+        let concealed = Effect::Picture(PictureFault { corrupt: false, decode_status: Some(9) });
+        let fates: Vec<_> = (1..=4).map(|n| decide("f", n, &script)).collect();
+        assert_eq!(fates, [Effect::None, concealed, concealed, Effect::None]);
     }
 
     #[test]

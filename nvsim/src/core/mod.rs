@@ -4,6 +4,7 @@
 pub mod call;
 pub mod clock;
 pub mod config;
+mod emulation;
 pub mod fault;
 pub mod guard;
 pub mod report;
@@ -11,5 +12,6 @@ pub mod rules;
 
 pub use call::{Call, Status, enter};
 pub use config::config;
+pub(crate) use emulation::unescape;
 pub use guard::guarded;
 pub use rules::Rule;

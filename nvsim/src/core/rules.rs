@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::call::Call;
 
-/// One rule. Each library has a table of its own rules (`cuda::rules`, `nvenc::rules`, `nvdec::rules`).
+/// One rule. Each library has a table of its own rules (`cuda::rules`, `nvenc::rules`, `nvdec::rules` and
+/// `nvdec::parser::rules`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Number in the semantics list, with a suffix where one number holds several rules: `N-37`, `D-12`, `C-3`.
@@ -19,6 +20,21 @@ pub struct Rule {
     /// True where NVIDIA documents nothing and the simulation had to decide.
     pub assumed: bool,
 }
+
+/// Declares the rules of one library: a constant for each (name, id, key, whether assumed, sentence), and `ALL`.
+macro_rules! rule_table {
+    ($($name:ident $id:literal $key:literal $assumed:literal $text:literal;)*) => {
+        $(
+            #[doc = $text]
+            pub const $name: $crate::core::Rule =
+                $crate::core::Rule { id: $id, name: $key, text: $text, assumed: $assumed };
+        )*
+
+        /// Every rule of this table.
+        pub const ALL: &[$crate::core::Rule] = &[$($name),*];
+    };
+}
+pub(crate) use rule_table;
 
 /// One breach, as the report shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -78,4 +94,25 @@ pub(super) fn record(call: &Call, rule: &Rule, detail: String) {
 pub fn recorded() -> (Vec<Breach>, u64) {
     let breaches = BREACHES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     (breaches.clone(), TOTAL.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ids_and_names_are_unique_across_all_libraries() {
+        // A report names a rule by id and name alone: the same word in two libraries would not tell them apart.
+        let tables = [
+            crate::cuda::rules::ALL,
+            crate::nvenc::rules::ALL,
+            crate::nvdec::rules::ALL,
+            crate::nvdec::parser::rules::ALL,
+        ];
+        let mut seen = BTreeSet::new();
+        for rule in tables.into_iter().flatten() {
+            assert!(seen.insert(rule.id), "{} stands twice", rule.id);
+            assert!(seen.insert(rule.name), "{} stands twice", rule.name);
+        }
+    }
 }

@@ -215,6 +215,21 @@ pub struct Array3DDescriptor {
     pub flags: u32,
 }
 
+/// `CUmemPoolProps`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "names of the driver API")]
+pub struct PoolProperties {
+    pub allocation_type: u32,
+    pub handle_types: u32,
+    pub location_type: u32,
+    pub location_id: i32,
+    pub security_attributes: *const c_void,
+    pub max_size: usize,
+    pub usage: u16,
+    pub reserved: [u8; 54],
+}
+
 /// `CUuuid`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,18 +54,6 @@ pub(super) unsafe fn alloc_managed(call: &Call, out: *mut DevicePtr, bytes: usiz
     unsafe { put(out, block.address) }
 }
 
-pub(super) unsafe fn alloc_async(call: &Call, out: *mut DevicePtr, bytes: usize, stream: Handle) -> Done {
-    let context = context::current(call)?;
-    stream_calls::for_work(call, &context, stream)?;
-    if out.is_null() {
-        return Err(CuResult::ERROR_INVALID_VALUE);
-    }
-    // The address is known at once, and so is the memory.
-    let block = context::allocate(&context, bytes as u64, Use::Device, 0)?;
-    // SAFETY: not null; the client promises the rest.
-    unsafe { put(out, block.address) }
-}
-
 /// The block that a client wants to free, or the breach that it cannot.
 fn to_free(call: &Call, address: u64, kind: fn(Use) -> bool) -> Result<std::sync::Arc<Block>, CuResult> {
     match memory::locate(address, 1) {

@@ -5,13 +5,13 @@ use std::ffi::{c_char, c_void};
 
 use super::abi::{
     Array3DDescriptor, ArrayDescriptor, CuResult, Device, DevicePtr, Done, Handle, HostFn, Memcpy2D,
-    StreamCallback, Uuid,
+    PoolProperties, StreamCallback, Uuid,
 };
 use super::device::Properties;
 use super::proc_address::Row;
 use super::{
-    allocate, array, context, copy, device, errors, event, fill, launch, link, module, pointer, proc_address,
-    stream_calls,
+    allocate, array, context, copy, device, errors, event, fill, launch, link, module, pointer, pool,
+    proc_address, stream_calls,
 };
 use crate::core::{Call, enter};
 
@@ -139,8 +139,21 @@ exports! {
         (out: *mut DevicePtr, pitch: *mut usize, width: usize, height: usize, element: u32);
     cuMemAllocManaged 6000 [cuMemAllocManaged] allocate::alloc_managed:
         (out: *mut DevicePtr, bytes: usize, flags: u32);
-    cuMemAllocAsync 11020 [cuMemAllocAsync] allocate::alloc_async:
+    cuMemAllocAsync 11020 [cuMemAllocAsync] pool::alloc_async:
         (out: *mut DevicePtr, bytes: usize, stream: Handle);
+    cuMemAllocFromPoolAsync 11020 [cuMemAllocFromPoolAsync] pool::alloc_from:
+        (out: *mut DevicePtr, bytes: usize, pool: Handle, stream: Handle);
+    cuDeviceGetDefaultMemPool 11020 [cuDeviceGetDefaultMemPool] pool::default: (out: *mut Handle, dev: Device);
+    cuDeviceGetMemPool 11020 [cuDeviceGetMemPool] pool::current: (out: *mut Handle, dev: Device);
+    cuDeviceSetMemPool 11020 [cuDeviceSetMemPool] pool::choose: (dev: Device, pool: Handle);
+    cuMemPoolCreate 11020 [cuMemPoolCreate] pool::create:
+        (out: *mut Handle, properties: *const PoolProperties);
+    cuMemPoolDestroy 11020 [cuMemPoolDestroy] pool::destroy: (pool: Handle);
+    cuMemPoolTrimTo 11020 [cuMemPoolTrimTo] pool::trim_to: (pool: Handle, bytes_to_keep: usize);
+    cuMemPoolGetAttribute 11020 [cuMemPoolGetAttribute] pool::get_attribute:
+        (pool: Handle, attribute: u32, out: *mut c_void);
+    cuMemPoolSetAttribute 11020 [cuMemPoolSetAttribute] pool::set_attribute:
+        (pool: Handle, attribute: u32, from: *const c_void);
     cuMemFree 3020 [cuMemFree cuMemFree_v2] allocate::free: (address: DevicePtr);
     cuMemFreeAsync 11020 [cuMemFreeAsync] allocate::free_async: (address: DevicePtr, stream: Handle);
     cuMemGetInfo 3020 [cuMemGetInfo cuMemGetInfo_v2] allocate::get_info: (free: *mut usize, total: *mut usize);
@@ -300,8 +313,7 @@ refused! {
     cuMemcpy3D cuMemcpy3D_v2 cuMemcpy3DAsync cuMemcpy3DAsync_v2 cuMemcpyPeer cuMemcpyPeerAsync
     cuMemcpyDtoA cuMemcpyDtoA_v2 cuMemcpyAtoD cuMemcpyAtoD_v2 cuMemcpyHtoA cuMemcpyHtoA_v2 cuMemcpyAtoH
     cuMemcpyAtoH_v2 cuMemcpyAtoA cuMemcpyAtoA_v2
-    cuMemPoolCreate cuMemPoolDestroy cuMemPoolTrimTo cuMemPoolSetAttribute cuMemPoolGetAttribute
-    cuDeviceGetDefaultMemPool cuDeviceGetMemPool cuDeviceSetMemPool cuMemAllocFromPoolAsync
+    cuMemPoolSetAccess cuMemPoolGetAccess cuMemPoolExportToShareableHandle cuMemPoolImportFromShareableHandle
     cuMemCreate cuMemRelease cuMemMap cuMemUnmap cuMemSetAccess cuMemAddressReserve cuMemAddressFree
     cuMemExportToShareableHandle cuMemImportFromShareableHandle cuMemGetAllocationGranularity
     cuLaunchCooperativeKernel cuLaunchKernelEx

@@ -17,6 +17,7 @@ pub(super) enum Kind {
     Function,
     Array,
     Link,
+    Pool,
 }
 
 /// A non-canonical address on the machines there are.

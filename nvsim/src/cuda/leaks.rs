@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::memory::{self, Block, Use};
 use super::stream::{Role, STREAMS, Stream};
-use super::{array, context, event, module};
+use super::{array, context, event, module, pool};
 use crate::core::report::Leak;
 
 /// Things that a dying context took along.
@@ -58,5 +58,6 @@ pub(super) fn list() -> Vec<Leak> {
     leaks.extend(event::peek());
     leaks.extend(module::peek());
     leaks.extend(array::peek());
+    leaks.extend(pool::peek());
     leaks
 }

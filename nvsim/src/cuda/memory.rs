@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::abi::CuResult;
+use super::pool::Accounts;
 use crate::core::{Call, config};
 use crate::cuda::rules;
 
@@ -77,6 +78,28 @@ pub(super) struct Block {
     /// Order of allocation (`CU_POINTER_ATTRIBUTE_BUFFER_ID`).
     pub(super) serial: u64,
     mapping: Option<Mapping>,
+    /// On the books of a pool until the block is gone.
+    _charge: Option<Charge>,
+}
+
+/// Bytes on the books of a memory pool, as long as this lives.
+#[derive(Debug)]
+pub(super) struct Charge {
+    accounts: Arc<Accounts>,
+    bytes: u64,
+}
+
+impl Charge {
+    pub(super) fn new(accounts: &Arc<Accounts>, bytes: u64) -> Self {
+        accounts.add(bytes);
+        Self { accounts: accounts.clone(), bytes }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.accounts.remove(self.bytes);
+    }
 }
 
 impl Block {
@@ -190,6 +213,18 @@ pub(super) fn allocate(
     purpose: Use,
     flags: u32,
 ) -> Result<Arc<Block>, CuResult> {
+    allocate_charged(context, device, bytes, purpose, flags, None)
+}
+
+/// The same, on the books of a pool.
+pub(super) fn allocate_charged(
+    context: u64,
+    device: usize,
+    bytes: u64,
+    purpose: Use,
+    flags: u32,
+    charge: Option<Charge>,
+) -> Result<Arc<Block>, CuResult> {
     if bytes == 0 {
         return Err(CuResult::ERROR_INVALID_VALUE);
     }
@@ -215,9 +250,17 @@ pub(super) fn allocate(
     mapping.fill(FRESH);
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let address = mapping.address;
-    let block =
-        Block { address, size: bytes, context, device, purpose, flags, serial, mapping: Some(mapping) };
-    let block = Arc::new(block);
+    let block = Arc::new(Block {
+        address,
+        size: bytes,
+        context,
+        device,
+        purpose,
+        flags,
+        serial,
+        mapping: Some(mapping),
+        _charge: charge,
+    });
     live().insert(address, block.clone());
     Ok(block)
 }
@@ -236,9 +279,18 @@ pub(super) fn register(
     if live.range(..end).next_back().is_some_and(|(_, block)| block.end() > address) {
         return Err(CuResult::ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     }
-    let block =
-        Block { address, size, context, device, purpose: Use::Registered, flags, serial, mapping: None };
-    live.insert(address, Arc::new(block));
+    let block = Arc::new(Block {
+        address,
+        size,
+        context,
+        device,
+        purpose: Use::Registered,
+        flags,
+        serial,
+        mapping: None,
+        _charge: None,
+    });
+    live.insert(address, block);
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod link;
 mod memory;
 mod module;
 mod pointer;
+mod pool;
 mod proc_address;
 mod ptx;
 pub mod rules;

@@ -1,18 +1,9 @@
 //! Rules of the driver API that a client can break and that are recorded. What a client may well ask to find
 //! something out (an attribute that is not there, more memory than is left) is answered and not recorded.
 
-use crate::core::Rule;
+use crate::core::rules::rule_table;
 
-macro_rules! rules {
-    ($($name:ident $id:literal $key:literal $assumed:literal $text:literal;)*) => {
-        $(#[doc = $text] pub const $name: Rule = Rule { id: $id, name: $key, text: $text, assumed: $assumed };)*
-
-        /// All of them.
-        pub const ALL: &[Rule] = &[$($name),*];
-    };
-}
-
-rules! {
+rule_table! {
     NOT_INITIALIZED "C-1" "not-initialized" false "cuInit comes before every other call.";
     NO_CONTEXT "C-2" "no-current-context" false "The calling thread needs a current context.";
     CONTEXT_DESTROYED "C-3" "context-destroyed" false "A destroyed context is not used again.";
@@ -35,18 +26,4 @@ rules! {
     REGISTRATION "C-20" "host-registration" false "Host memory is registered once and unregistered once.";
     IN_CALLBACK "C-21" "call-in-callback" false "A stream callback makes no CUDA calls.";
     EVENT_TIMING "C-22" "event-timing" false "Elapsed time is asked of two recorded events that were made with timing.";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_names_are_unique() {
-        let mut names: Vec<_> = ALL.iter().flat_map(|rule| [rule.id, rule.name]).collect();
-        names.sort_unstable();
-        let before = names.len();
-        names.dedup();
-        assert_eq!(names.len(), before);
-    }
 }

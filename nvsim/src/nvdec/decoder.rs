@@ -487,7 +487,8 @@ pub(super) fn decode(call: &Call, decoder: &Decoder, params: &CUVIDPICPARAMS) ->
     slot.was_mapped = false;
     slot.pending += 1;
     slot.status = decode_status::IN_PROGRESS;
-    state.queue.push_back(Job { index, data, sets, corrupt: call.corrupt(), submitted: Instant::now() });
+    let (corrupt, status, submitted) = (call.corrupt(), call.decode_status(), Instant::now());
+    state.queue.push_back(Job { index, data, sets, corrupt, status, submitted });
     drop(state);
     decoder.changed.notify_all();
     Ok(())

@@ -36,6 +36,8 @@ fn figures() -> Value {
         "pictures_undecodable": get(&figures.undecodable),
         "pictures_never_mapped": get(&figures.never_mapped),
         "frames_mapped": get(&figures.mapped),
+        // What each engine of each device was given to do; all zero when time is not modelled.
+        "engines": worker::engines().iter().map(crate::core::clock::EngineBank::usage).collect::<Vec<_>>(),
         "parser": parser::figures(),
     })
 }

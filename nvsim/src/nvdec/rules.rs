@@ -1,18 +1,9 @@
 //! Rules of the decoder half that a client can break and that are recorded. Numbers are those of the semantics list,
 //! with a letter where one number holds several rules.
 
-use crate::core::Rule;
+use crate::core::rules::rule_table;
 
-macro_rules! rules {
-    ($($name:ident $id:literal $key:literal $assumed:literal $text:literal;)*) => {
-        $(#[doc = $text] pub const $name: Rule = Rule { id: $id, name: $key, text: $text, assumed: $assumed };)*
-
-        /// All of them.
-        pub const ALL: &[Rule] = &[$($name),*];
-    };
-}
-
-rules! {
+rule_table! {
     CONTEXT "D-8a" "decoder-context-not-current" false "Capabilities, creation and mapping are asked for with the decoder's CUDA context current, or with a context lock.";
     CONTEXT_GONE "D-8b" "decoder-outlives-context" false "A decoder is destroyed before the context it was made in.";
     NULL_POINTER "D-8c" "decoder-null-pointer" false "Structures and results are passed by pointers that are not null.";
@@ -49,18 +40,4 @@ rules! {
     LOCK_NOT_HELD "D-17b" "unlock-not-held" false "A context lock is unlocked by the thread that holds it.";
     LOCK_DESTROYED_HELD "D-17c" "context-lock-destroyed-held" false "A context lock is not destroyed while a thread holds it.";
     LOCK_CONTEXT "D-17d" "context-lock-context" false "A context lock is made for a living context.";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_names_are_unique() {
-        let mut names: Vec<_> = ALL.iter().flat_map(|rule| [rule.id, rule.name]).collect();
-        names.sort_unstable();
-        let before = names.len();
-        names.dedup();
-        assert_eq!(names.len(), before);
-    }
 }

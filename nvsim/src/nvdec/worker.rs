@@ -1,7 +1,7 @@
 //! The engine side of a decoder: a thread that takes pictures from its queue, decodes them in software (or shows a
 //! test pattern) and is done when the model of time says so.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -21,20 +21,15 @@ pub(super) struct Job {
     pub(super) sets: Option<Arc<Vec<u8>>>,
     /// A fault script damaged it.
     pub(super) corrupt: bool,
+    /// What a fault script has to be said of it.
+    pub(super) status: Option<u32>,
     pub(super) submitted: Instant,
 }
 
-/// The decode engines of a device.
-fn engines(device: usize) -> Arc<EngineBank> {
-    static BANKS: Mutex<Vec<(usize, Arc<EngineBank>)>> = Mutex::new(Vec::new());
-    let mut banks = BANKS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some((_, bank)) = banks.iter().find(|(owner, _)| *owner == device) {
-        return bank.clone();
-    }
-    let engines = config().device.get(device).map_or(1, |device| device.nvdec_engines);
-    let bank = Arc::new(EngineBank::new(engines));
-    banks.push((device, bank.clone()));
-    bank
+/// The decode engines of every device.
+pub(super) fn engines() -> &'static [EngineBank] {
+    static BANKS: OnceLock<Vec<EngineBank>> = OnceLock::new();
+    BANKS.get_or_init(|| config().device.iter().map(|device| EngineBank::new(device.nvdec_engines)).collect())
 }
 
 /// Starts the thread of a decoder.
@@ -46,7 +41,7 @@ pub(super) fn start(decoder: Arc<Decoder>) -> Result<JoinHandle<()>, CuResult> {
 }
 
 fn serve(decoder: &Decoder) {
-    let bank = engines(decoder.device);
+    let bank = engines().get(decoder.device);
     let mut source = Source::new(decoder);
     let mut previous = Instant::now();
     let mut random = 1u32;
@@ -65,7 +60,7 @@ fn serve(decoder: &Decoder) {
             }
         };
         decoder.changed.notify_all();
-        let due = config().time.enabled.then(|| {
+        let due = bank.filter(|_| config().time.enabled).map(|bank| {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             bank.book(job.submitted.max(previous), work(size, f64::from(random) / f64::from(u32::MAX)))
         });
@@ -81,6 +76,7 @@ fn serve(decoder: &Decoder) {
             (Some(_), true) => decode_status::ERROR_CONCEALED,
             (None, _) => decode_status::ERROR,
         };
+        let status = job.status.unwrap_or(status);
         Figures::count(&FIGURES.decoded);
         match status {
             decode_status::ERROR_CONCEALED => Figures::count(&FIGURES.damaged),

@@ -392,6 +392,6 @@ fn book(session: &Session, running: &mut Running, spec: &EncoderSpec) -> Instant
     }
     let work = Duration::from_nanos(ns.max(0.0) as u64);
     let ready = running.busy_until.max(now);
-    running.busy_until = engines(session.device).map_or(ready + work, |bank| bank.book(ready, work));
+    running.busy_until = engines().get(session.device).map_or(ready + work, |bank| bank.book(ready, work));
     running.busy_until
 }

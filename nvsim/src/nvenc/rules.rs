@@ -1,24 +1,16 @@
 //! The rules a client of the encoder library has to keep.
 
-use crate::core::Rule;
+use crate::core::rules::rule_table;
 
-macro_rules! rules {
-    ($($ident:ident $id:literal $name:literal $assumed:literal $text:literal;)*) => {
-        $(#[doc = $text] pub const $ident: Rule = Rule { id: $id, name: $name, text: $text, assumed: $assumed };)*
-        /// Every rule of this library.
-        pub const ALL: &[Rule] = &[$($ident),*];
-    };
-}
-
-rules! {
+rule_table! {
     API_VERSION "N-2" "api-version" false
         "the API version of a client must be one that the driver speaks";
     STRUCT_VERSION "N-4" "struct-version" false
         "every structure, nested ones too, carries the version word of the session's API";
     OLD_OPEN "N-7" "old-open-call" false
         "sessions are opened with nvEncOpenEncodeSessionEx";
-    CONTEXT_DEAD "N-8" "context-destroyed" false
-        "the CUDA context outlives the session";
+    CONTEXT_DEAD "N-8" "session-outlives-context" false
+        "a session is destroyed before the CUDA context it was opened on";
     CONTEXT_FOREIGN "N-8b" "foreign-context-current" true
         "resources are registered with the session's context current, or none";
     DESTROY_WITHOUT_EOS "N-12" "destroy-without-eos" false
@@ -105,18 +97,4 @@ rules! {
         "a reset goes with an IDR picture";
     TWO_THREADS "N-45" "encode-on-two-threads" false
         "EncodePicture runs on one thread at a time";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_names_are_unique() {
-        let mut names: Vec<_> = ALL.iter().flat_map(|rule| [rule.id, rule.name]).collect();
-        names.sort_unstable();
-        let before = names.len();
-        names.dedup();
-        assert_eq!(names.len(), before);
-    }
 }

@@ -180,12 +180,10 @@ fn device_caps(device: usize, codec: EncoderCodec) -> Option<Caps> {
     })
 }
 
-/// The encode engines of a device.
-pub(super) fn engines(device: usize) -> Option<&'static EngineBank> {
+/// The encode engines of every device.
+pub(super) fn engines() -> &'static [EngineBank] {
     static BANKS: std::sync::OnceLock<Vec<EngineBank>> = std::sync::OnceLock::new();
-    let banks = BANKS
-        .get_or_init(|| config().device.iter().map(|device| EngineBank::new(device.nvenc_engines)).collect());
-    banks.get(device)
+    BANKS.get_or_init(|| config().device.iter().map(|device| EngineBank::new(device.nvenc_engines)).collect())
 }
 
 /// `nvEncOpenEncodeSessionEx`.
@@ -375,6 +373,8 @@ pub(super) fn figures() -> Value {
     json!({
         "sessions_opened": OPENED.load(Ordering::Relaxed),
         "sessions_refused": REFUSED.load(Ordering::Relaxed),
+        // As for the decoders.
+        "engines": engines().iter().map(EngineBank::usage).collect::<Vec<_>>(),
         "sessions": sessions,
     })
 }

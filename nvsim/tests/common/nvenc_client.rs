@@ -1,186 +1,16 @@
-//! A small client of the encoder library, as the driver sees one: dlopen, function list, versioned structures.
+//! A small client of the encoder library: a session, its buffers, and pictures through them.
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    reason = "the client calls a C interface all the time, as clients do"
-)]
 
-use std::ffi::c_void;
-use std::ops::{Deref, DerefMut};
+mod nvenc_driver;
 
-use libloading::Library;
+use std::ffi::{CStr, c_char, c_void};
+
 use nvsim::nvenc::abi::*;
-use nvsim::nvenc::versions::{Api, Struct};
+use nvsim::nvenc::versions::Struct;
 
-/// A structure with room behind it: some declarations cover only the part that all versions share.
-#[repr(C)]
-pub struct Block<T> {
-    value: T,
-    rest: [u64; 512],
-}
-
-impl<T: Plain> Block<T> {
-    pub fn new() -> Box<Self> {
-        Box::new(Self { value: T::zeroed(), rest: [0; 512] })
-    }
-
-    pub fn pointer(&mut self) -> usize {
-        std::ptr::from_mut(self) as usize
-    }
-}
-
-impl<T> Deref for Block<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> DerefMut for Block<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
-    }
-}
-
-/// Places in the function list.
-pub mod at {
-    pub const OPEN_OLD: usize = 0;
-    pub const GUID_COUNT: usize = 1;
-    pub const PROFILE_COUNT: usize = 2;
-    pub const PROFILES: usize = 3;
-    pub const GUIDS: usize = 4;
-    pub const FORMAT_COUNT: usize = 5;
-    pub const FORMATS: usize = 6;
-    pub const CAPS: usize = 7;
-    pub const PRESET_COUNT: usize = 8;
-    pub const PRESETS: usize = 9;
-    pub const PRESET_CONFIG: usize = 10;
-    pub const INITIALIZE: usize = 11;
-    pub const CREATE_INPUT: usize = 12;
-    pub const DESTROY_INPUT: usize = 13;
-    pub const CREATE_OUTPUT: usize = 14;
-    pub const DESTROY_OUTPUT: usize = 15;
-    pub const ENCODE: usize = 16;
-    pub const LOCK: usize = 17;
-    pub const UNLOCK: usize = 18;
-    pub const LOCK_INPUT: usize = 19;
-    pub const UNLOCK_INPUT: usize = 20;
-    pub const SEQUENCE_PARAMS: usize = 22;
-    pub const MAP: usize = 25;
-    pub const UNMAP: usize = 26;
-    pub const DESTROY: usize = 27;
-    pub const OPEN: usize = 29;
-    pub const REGISTER: usize = 30;
-    pub const UNREGISTER: usize = 31;
-    pub const RECONFIGURE: usize = 32;
-    pub const LAST_ERROR: usize = 37;
-    pub const IO_STREAMS: usize = 38;
-    pub const PRESET_CONFIG_EX: usize = 39;
-    pub const SEQUENCE_PARAMS_EX: usize = 40;
-}
-
-/// The loaded libraries and a context.
-pub struct Driver {
-    pub cuda: Library,
-    pub nvenc: Library,
-    pub api: Api,
-    pub list: Box<[usize; 319]>,
-    pub context: usize,
-}
-
-impl Driver {
-    pub fn new(api: Api) -> Self {
-        let cuda = unsafe { Library::new("libcuda.so.1") }.unwrap();
-        let nvenc = unsafe { Library::new("libnvidia-encode.so.1") }.unwrap();
-        let mut driver = Self { cuda, nvenc, api, list: Box::new([0; 319]), context: 0 };
-        assert_eq!(driver.cuda_call("cuInit", [0, 0, 0, 0]), 0);
-        driver.context = driver.new_context();
-        assert_eq!(driver.create_instance(api.struct_word(Struct::FunctionList)), NvStatus::SUCCESS);
-        driver
-    }
-
-    pub fn create_instance(&mut self, word: u32) -> NvStatus {
-        self.list[0] = word as usize;
-        type Create = unsafe extern "C" fn(*mut c_void) -> NvStatus;
-        let create = unsafe { self.nvenc.get::<Create>(b"NvEncodeAPICreateInstance\0") }.unwrap();
-        unsafe { create(self.list.as_mut_ptr().cast()) }
-    }
-
-    /// A CUDA function with at most four arguments of register size.
-    pub fn cuda_call(&self, name: &str, args: [usize; 4]) -> u32 {
-        type Function = unsafe extern "C" fn(usize, usize, usize, usize) -> u32;
-        let function = unsafe { self.cuda.get::<Function>(name.as_bytes()) }.unwrap();
-        unsafe { function(args[0], args[1], args[2], args[3]) }
-    }
-
-    /// Makes a floating context.
-    pub fn new_context(&self) -> usize {
-        let mut context = 0usize;
-        assert_eq!(self.cuda_call("cuCtxCreate_v2", [&raw mut context as usize, 0, 0, 0]), 0);
-        let mut popped = 0usize;
-        assert_eq!(self.cuda_call("cuCtxPopCurrent_v2", [&raw mut popped as usize, 0, 0, 0]), 0);
-        context
-    }
-
-    pub fn push(&self) {
-        assert_eq!(self.cuda_call("cuCtxPushCurrent_v2", [self.context, 0, 0, 0]), 0);
-    }
-
-    pub fn pop(&self) {
-        let mut popped = 0usize;
-        assert_eq!(self.cuda_call("cuCtxPopCurrent_v2", [&raw mut popped as usize, 0, 0, 0]), 0);
-    }
-
-    pub fn alloc(&self, bytes: usize) -> usize {
-        self.push();
-        let mut address = 0usize;
-        assert_eq!(self.cuda_call("cuMemAlloc_v2", [&raw mut address as usize, bytes, 0, 0]), 0);
-        self.pop();
-        address
-    }
-
-    pub fn free(&self, address: usize) {
-        self.push();
-        assert_eq!(self.cuda_call("cuMemFree_v2", [address, 0, 0, 0]), 0);
-        self.pop();
-    }
-
-    pub fn upload(&self, address: usize, bytes: &[u8]) {
-        self.push();
-        assert_eq!(self.cuda_call("cuMemcpyHtoD_v2", [address, bytes.as_ptr() as usize, bytes.len(), 0]), 0);
-        self.pop();
-    }
-
-    /// A function of the list with arguments of register size.
-    pub fn call(&self, place: usize, args: [usize; 5]) -> NvStatus {
-        let address = self.list[1 + place];
-        assert_ne!(address, 0, "function {place} is not there");
-        type Function = unsafe extern "C" fn(usize, usize, usize, usize, usize) -> NvStatus;
-        let function = unsafe { std::mem::transmute::<usize, Function>(address) };
-        unsafe { function(args[0], args[1], args[2], args[3], args[4]) }
-    }
-
-    pub fn open(&self) -> (usize, NvStatus) {
-        self.open_on(self.context, self.api.word())
-    }
-
-    pub fn open_on(&self, context: usize, api_word: u32) -> (usize, NvStatus) {
-        let mut params = Block::<OpenSession>::new();
-        params.version = self.api.struct_word(Struct::OpenSession);
-        params.device_type = DEVICE_CUDA;
-        params.device = context;
-        params.api_version = api_word;
-        let mut encoder = 0usize;
-        let status = self.call(at::OPEN, [params.pointer(), &raw mut encoder as usize, 0, 0, 0]);
-        (encoder, status)
-    }
-
-    pub fn destroy_context(&self) {
-        assert_eq!(self.cuda_call("cuCtxDestroy_v2", [self.context, 0, 0, 0]), 0);
-    }
-}
+pub use nvenc_driver::{Block, Driver, at};
 
 /// A picture that came out.
 #[derive(Debug, Clone)]
@@ -189,6 +19,34 @@ pub struct Picture {
     pub kind: u32,
     pub frame_idx: u32,
     pub data: Vec<u8>,
+}
+
+/// What lists of the driver hold.
+///
+/// # Safety
+/// Any bytes are a value of the type.
+pub unsafe trait ListEntry: Copy + Default {}
+// SAFETY: numbers.
+unsafe impl ListEntry for Guid {}
+// SAFETY: a number.
+unsafe impl ListEntry for u32 {}
+
+/// The memory of an input buffer. It stays the driver's: after the unlock it is still there, and a client that breaks the
+/// rules can write to it.
+#[derive(Debug)]
+pub struct Locked {
+    data: *mut u8,
+    pub pitch: usize,
+    pub bytes: usize,
+}
+
+impl Locked {
+    pub fn set(&self, from: usize, count: usize, value: u8) {
+        assert!(from <= self.bytes && count <= self.bytes - from);
+        // SAFETY: inside of the buffer: the driver has rows of this pitch for luma and chroma, and the tests write to
+        // no buffer that they have destroyed. Nothing on this side refers to the memory.
+        unsafe { self.data.add(from).write_bytes(value, count) };
+    }
 }
 
 /// One session and its buffers.
@@ -222,8 +80,19 @@ impl<'a> Client<'a> {
 
     /// A session with `b_frames`, without lookahead, with `buffers` of each kind.
     pub fn ready(driver: &'a Driver, b_frames: i32, buffers: usize) -> Self {
+        Self::with(driver, guids::H264, buffers, |_, config| config.frame_interval_p = b_frames + 1)
+    }
+
+    /// A session of a codec, initialised with `change`d settings, with `buffers` of each kind.
+    pub fn with(
+        driver: &'a Driver,
+        codec: Guid,
+        buffers: usize,
+        change: impl FnOnce(&mut InitParams, &mut Config),
+    ) -> Self {
         let mut client = Self::open(driver);
-        assert_eq!(client.init(|_, config| config.frame_interval_p = b_frames + 1), NvStatus::SUCCESS);
+        client.codec = codec;
+        assert_eq!(client.init(change), NvStatus::SUCCESS);
         client.buffers(buffers);
         client
     }
@@ -246,9 +115,11 @@ impl<'a> Client<'a> {
 
     pub fn preset_config(&self, preset: Guid, tuning: u32, config: &mut Block<PresetConfig>) -> NvStatus {
         type Function = unsafe extern "C" fn(usize, Guid, Guid, u32, *mut c_void) -> NvStatus;
-        let address = self.driver.list[1 + at::PRESET_CONFIG_EX];
-        let function = unsafe { std::mem::transmute::<usize, Function>(address) };
-        unsafe { function(self.encoder, self.codec, preset, tuning, std::ptr::from_mut(config).cast()) }
+        // SAFETY: the form of the function, and a structure with room for that of every version.
+        unsafe {
+            let function = self.driver.function::<Function>(at::PRESET_CONFIG_EX);
+            function(self.encoder, self.codec, preset, tuning, std::ptr::from_mut(config).cast())
+        }
     }
 
     pub fn cap(&self, cap: u32) -> Result<i32, NvStatus> {
@@ -257,11 +128,68 @@ impl<'a> Client<'a> {
         param.cap = cap;
         let mut value = -1;
         type Function = unsafe extern "C" fn(usize, Guid, *mut c_void, *mut i32) -> NvStatus;
-        let function = unsafe { std::mem::transmute::<usize, Function>(self.driver.list[1 + at::CAPS]) };
-        match unsafe { function(self.encoder, self.codec, param.pointer() as *mut c_void, &mut value) } {
+        // SAFETY: the form of the function; the structure and the variable are our own.
+        let status = unsafe {
+            let function = self.driver.function::<Function>(at::CAPS);
+            function(self.encoder, self.codec, param.pointer() as *mut c_void, &mut value)
+        };
+        match status {
             NvStatus::SUCCESS => Ok(value),
             status => Err(status),
         }
+    }
+
+    /// How many entries a list of the driver has, and those that fit `room`. Some lists are of the session's codec.
+    pub fn list<T: ListEntry>(
+        &self,
+        count_at: usize,
+        list_at: usize,
+        of_codec: bool,
+        room: usize,
+    ) -> (u32, Vec<T>) {
+        let (mut count, mut written) = (0u32, 0u32);
+        let mut items = vec![T::default(); room];
+        let (driver, encoder, codec) = (self.driver, self.encoder, self.codec);
+        // SAFETY: the forms of the functions, `T` what the list at this place holds; the driver is told the room.
+        let statuses = unsafe {
+            if of_codec {
+                type Count = unsafe extern "C" fn(usize, Guid, *mut u32) -> NvStatus;
+                type List<T> = unsafe extern "C" fn(usize, Guid, *mut T, u32, *mut u32) -> NvStatus;
+                [
+                    driver.function::<Count>(count_at)(encoder, codec, &mut count),
+                    driver.function::<List<T>>(list_at)(
+                        encoder,
+                        codec,
+                        items.as_mut_ptr(),
+                        room as u32,
+                        &mut written,
+                    ),
+                ]
+            } else {
+                type Count = unsafe extern "C" fn(usize, *mut u32) -> NvStatus;
+                type List<T> = unsafe extern "C" fn(usize, *mut T, u32, *mut u32) -> NvStatus;
+                [
+                    driver.function::<Count>(count_at)(encoder, &mut count),
+                    driver.function::<List<T>>(list_at)(
+                        encoder,
+                        items.as_mut_ptr(),
+                        room as u32,
+                        &mut written,
+                    ),
+                ]
+            }
+        };
+        assert_eq!(statuses, [NvStatus::SUCCESS; 2]);
+        items.truncate(written as usize);
+        (count, items)
+    }
+
+    /// What the driver says of the last call that failed.
+    pub fn last_error(&self) -> String {
+        type Last = unsafe extern "C" fn(usize) -> *const c_char;
+        // SAFETY: the form of the function, which answers text that lives as long as the session.
+        let text = unsafe { CStr::from_ptr(self.driver.function::<Last>(at::LAST_ERROR)(self.encoder)) };
+        text.to_str().unwrap().to_owned()
     }
 
     fn init_params(&self, config: usize) -> Box<Block<InitParams>> {
@@ -312,6 +240,8 @@ impl<'a> Client<'a> {
         shared.config = &raw const preset.config as usize;
         let mut words = vec![0u64; 512];
         let base = words.as_mut_ptr().cast::<u8>();
+        assert!(8 + api.size(Struct::InitParams).max(size_of::<InitParams>()) + 4 <= 8 * words.len());
+        // SAFETY: inside of the words, at offsets that are aligned for what is written there.
         unsafe {
             base.cast::<u32>().write(api.struct_word(Struct::Reconfigure));
             base.add(8).cast::<InitParams>().write(shared);
@@ -351,26 +281,31 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Locks an input; answers pointer and pitch.
-    pub fn lock_input(&self, input: usize, no_wait: bool) -> Result<(*mut u8, usize), NvStatus> {
+    /// Locks an input.
+    pub fn lock_input(&self, input: usize, no_wait: bool) -> Result<Locked, NvStatus> {
         let mut params = Block::<LockInput>::new();
         params.version = self.driver.api.struct_word(Struct::LockInput);
         params.bits = u32::from(no_wait);
         params.buffer = input;
         match self.call(at::LOCK_INPUT, params.pointer()) {
-            NvStatus::SUCCESS => Ok((params.data as *mut u8, params.pitch as usize)),
+            NvStatus::SUCCESS => {
+                let pitch = params.pitch as usize;
+                let rows = (self.height + self.height / 2) as usize;
+                Ok(Locked { data: params.data as *mut u8, pitch, bytes: pitch * rows })
+            }
             status => Err(status),
         }
     }
 
     /// Draws picture number `n`: a gradient that moves.
     pub fn fill(&self, input: usize, n: u64) {
-        let (data, pitch) = self.lock_input(input, false).unwrap();
+        let locked = self.lock_input(input, false).unwrap();
+        let pitch = locked.pitch;
         assert!(pitch > self.width as usize, "the pitch is not the width");
         for y in 0..(self.height + self.height / 2) as usize {
             for x in 0..self.width as usize {
                 let value = if y < self.height as usize { (x + y + 3 * n as usize) as u8 } else { 128 };
-                unsafe { data.add(y * pitch + x).write(value) };
+                locked.set(y * pitch + x, 1, value);
             }
         }
         assert_eq!(self.call(at::UNLOCK_INPUT, input), NvStatus::SUCCESS);
@@ -420,6 +355,7 @@ impl<'a> Client<'a> {
                 timestamp: params.timestamp,
                 kind: params.pic_type,
                 frame_idx: params.frame_idx,
+                // SAFETY: the output is locked, and the driver says where it is and how long.
                 data: unsafe { std::slice::from_raw_parts(params.data as *const u8, params.size as usize) }
                     .to_vec(),
             }),
@@ -503,6 +439,12 @@ impl<'a> Client<'a> {
             }
             status => Err(status),
         }
+    }
+
+    /// Ends the stream and gives everything back.
+    pub fn finish(self) {
+        assert_eq!(self.eos(), NvStatus::SUCCESS);
+        self.close();
     }
 
     /// Gives everything back in the right order.

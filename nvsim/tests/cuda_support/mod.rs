@@ -67,6 +67,15 @@ functions! {
     cuMemAlloc_v2(out: *mut u64, bytes: usize);
     cuMemAllocPitch_v2(out: *mut u64, pitch: *mut usize, width: usize, height: usize, element: u32);
     cuMemAllocAsync(out: *mut u64, bytes: usize, stream: Handle);
+    cuMemAllocFromPoolAsync(out: *mut u64, bytes: usize, pool: Handle, stream: Handle);
+    cuDeviceGetDefaultMemPool(out: *mut Handle, device: i32);
+    cuDeviceGetMemPool(out: *mut Handle, device: i32);
+    cuDeviceSetMemPool(device: i32, pool: Handle);
+    cuMemPoolCreate(out: *mut Handle, properties: *const nvsim::cuda::abi::PoolProperties);
+    cuMemPoolDestroy(pool: Handle);
+    cuMemPoolTrimTo(pool: Handle, bytes: usize);
+    cuMemPoolGetAttribute(pool: Handle, attribute: u32, out: *mut c_void);
+    cuMemPoolSetAttribute(pool: Handle, attribute: u32, from: *const c_void);
     cuMemFree_v2(address: u64);
     cuMemFreeAsync(address: u64, stream: Handle);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
@@ -79,9 +88,11 @@ functions! {
     cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize);
     cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize);
     cuMemcpyDtoD_v2(to: u64, from: u64, bytes: usize);
+    cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle);
     cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: Handle);
     cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: Handle);
     cuMemcpy2D_v2(copy: *const nvsim::cuda::abi::Memcpy2D);
+    cuMemcpy2DAsync_v2(copy: *const nvsim::cuda::abi::Memcpy2D, stream: Handle);
     cuMemsetD8_v2(to: u64, value: u8, count: usize);
     cuMemsetD8Async(to: u64, value: u8, count: usize, stream: Handle);
     cuMemsetD2D16_v2(to: u64, pitch: usize, value: u16, width: usize, height: usize);

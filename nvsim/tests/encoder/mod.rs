@@ -11,26 +11,7 @@ use nvsim::codec::encoder::{
 
 /// An encoder for small pictures, everything else plain.
 pub fn spec(codec: EncoderCodec, width: u32, height: u32) -> EncoderSpec {
-    EncoderSpec {
-        codec,
-        width,
-        height,
-        chroma: Chroma::Yuv420,
-        depth: 8,
-        fps: (30, 1),
-        rate: Rate::ConstQp { i: 24, p: 26, b: 28 },
-        preset: 1,
-        reorder: 0,
-        gop: u32::MAX,
-        slices: 1,
-        aud: false,
-        cavlc: false,
-        profile: 0,
-        level: 0,
-        sar: (0, 0),
-        colour: None,
-        full_range: None,
-    }
+    EncoderSpec::plain(codec, width, height, Rate::ConstQp { i: 24, p: 26, b: 28 })
 }
 
 fn plane_sizes(spec: &EncoderSpec) -> [(usize, usize); 3] {

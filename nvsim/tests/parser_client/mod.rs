@@ -4,7 +4,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::undocumented_unsafe_blocks,
     dead_code,
     unreachable_pub,
     missing_docs,
@@ -12,6 +11,8 @@
 )]
 
 use std::ffi::{c_int, c_ulong, c_void};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 use nvsim::nvdec::abi::*;
 
@@ -49,15 +50,58 @@ pub struct Log {
     pub inside: Option<Box<dyn FnMut()>>,
 }
 
+/// The log of a parser, which the callbacks reach by its address alone while the client waits inside a call.
+pub struct Shared(NonNull<Log>);
+
+impl Shared {
+    pub fn new() -> Self {
+        Self(NonNull::from(Box::leak(Box::default())))
+    }
+}
+
+impl Deref for Shared {
+    type Target = Log;
+    fn deref(&self) -> &Log {
+        // SAFETY: made from a box and freed only when this is dropped; callbacks run inside of calls, during which the
+        // client holds no reference to the log.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for Shared {
+    fn deref_mut(&mut self) -> &mut Log {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: it came from a box, and nobody frees it twice.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+/// The log that a parser was made with.
+///
+/// # Safety
+/// For callbacks: `user` is what [`parameters`] gave, and no other callback of the same parser is running.
+unsafe fn log_of<'a>(user: *mut c_void) -> &'a mut Log {
+    // SAFETY: the log outlives its parser, and the client does not touch it while it waits inside a call.
+    unsafe { &mut *user.cast::<Log>() }
+}
+
 unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) -> c_int {
-    let (log, format) = unsafe { (&mut *user.cast::<Log>(), &*format) };
+    // SAFETY: called by the parser with our log and a structure that lives as long as this call.
+    let (log, format) = unsafe { (log_of(user), &*format) };
     log.formats.push(*format);
     log.surfaces = vec![None; 64];
     log.answer.unwrap_or_else(|| c_int::from(format.min_num_decode_surfaces))
 }
 
 unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -> c_int {
-    let (log, params) = unsafe { (&mut *user.cast::<Log>(), &*params) };
+    // SAFETY: called by the parser with our log and a structure that lives as long as this call.
+    let (log, params) = unsafe { (log_of(user), &*params) };
     if let Some(mut inside) = log.inside.take() {
         inside();
         log.inside = Some(inside);
@@ -79,6 +123,7 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
     }
     let codec = log.formats.last().map(|format| format.codec);
     if codec == Some(codec::H264) {
+        // SAFETY: the codec's member of the union, made of numbers.
         let h264 = unsafe { &params.CodecSpecific.h264 };
         for entry in h264.dpb.iter().filter(|entry| entry.PicIdx == surface) {
             if !second {
@@ -86,6 +131,7 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
             }
         }
     } else if codec == Some(codec::HEVC) {
+        // SAFETY: the codec's member of the union, made of numbers.
         let hevc = unsafe { &params.CodecSpecific.hevc };
         if hevc.RefPicIdx.contains(&surface) {
             log.reused.push(format!("surface {surface} is a reference of its own picture"));
@@ -103,12 +149,12 @@ unsafe extern "C" fn on_decode(user: *mut c_void, params: *mut CUVIDPICPARAMS) -
 }
 
 unsafe extern "C" fn on_display(user: *mut c_void, info: *mut CUVIDPARSERDISPINFO) -> c_int {
-    let log = unsafe { &mut *user.cast::<Log>() };
-    if info.is_null() {
+    // SAFETY: called by the parser with our log, and a structure or null.
+    let (log, info) = unsafe { (log_of(user), info.as_ref()) };
+    let Some(&info) = info else {
         log.ends += 1;
         return 1;
-    }
-    let info = unsafe { *info };
+    };
     let Some(entry) = &mut log.surfaces[info.picture_index as usize] else { panic!("shown but not decoded") };
     entry.1 = false;
     log.displays.push((entry.0, info));
@@ -117,9 +163,12 @@ unsafe extern "C" fn on_display(user: *mut c_void, info: *mut CUVIDPARSERDISPINF
 }
 
 unsafe extern "C" fn on_sei(user: *mut c_void, info: *mut c_void) -> c_int {
-    let log = unsafe { &mut *user.cast::<Log>() };
-    let info = unsafe { &*info.cast::<nvsim::nvdec::parser::CUVIDSEIMESSAGEINFO>() };
-    let list = unsafe { std::slice::from_raw_parts(info.pSEIMessage, info.sei_message_count as usize) };
+    // SAFETY: called by the parser with our log, a structure that lives as long as this call, and its list.
+    let (log, info, list) = unsafe {
+        let info = &*info.cast::<nvsim::nvdec::parser::CUVIDSEIMESSAGEINFO>();
+        let list = std::slice::from_raw_parts(info.pSEIMessage, info.sei_message_count as usize);
+        (log_of(user), info, list)
+    };
     let bytes: usize = list.iter().map(|message| message.sei_message_size as usize).sum();
     assert!(bytes > 0 && !info.pSEIData.is_null());
     log.sei += list.len();
@@ -130,16 +179,18 @@ type Create = unsafe extern "C" fn(*mut CUvideoparser, *mut CUVIDPARSERPARAMS) -
 type Parse = unsafe extern "C" fn(CUvideoparser, *mut CUVIDSOURCEDATAPACKET) -> u32;
 type Destroy = unsafe extern "C" fn(CUvideoparser) -> u32;
 
-/// The three functions, from the driver's shared object.
+/// The three functions, from the driver's shared object. Those who call them own what the structures point to.
 #[derive(Clone, Copy)]
 pub struct Api {
-    pub create: Create,
-    pub parse: Parse,
-    pub destroy: Destroy,
+    create: Create,
+    parse: Parse,
+    destroy: Destroy,
 }
 
 impl Api {
     pub fn load() -> Self {
+        // SAFETY: loading the simulated driver runs no code of its own, and the functions have these forms; the library
+        // stays loaded for good.
         unsafe {
             let library = Box::leak(Box::new(libloading::Library::new("libnvcuvid.so.1").unwrap()));
             Self {
@@ -149,22 +200,55 @@ impl Api {
             }
         }
     }
+
+    /// Makes a parser; without parameters the driver is given null for both.
+    pub fn create(&self, parameters: Option<&mut CUVIDPARSERPARAMS>) -> Result<CUvideoparser, u32> {
+        let mut handle = std::ptr::null_mut();
+        let (out, parameters) = match parameters {
+            Some(parameters) => (&raw mut handle, std::ptr::from_mut(parameters)),
+            None => (std::ptr::null_mut(), std::ptr::null_mut()),
+        };
+        // SAFETY: null, or our own variables.
+        match unsafe { (self.create)(out, parameters) } {
+            0 => Ok(handle),
+            error => Err(error),
+        }
+    }
+
+    /// Gives a packet to a parser that may be none; no packet is null.
+    pub fn parse(&self, handle: CUvideoparser, packet: Option<&mut CUVIDSOURCEDATAPACKET>) -> u32 {
+        let packet = packet.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        // SAFETY: null, or a packet with a payload of its size (or of none, which the driver has to notice); the driver
+        // knows its handles and refuses others.
+        unsafe { (self.parse)(handle, packet) }
+    }
+
+    /// Destroys a parser that may be none.
+    pub fn destroy(&self, handle: CUvideoparser) -> u32 {
+        // SAFETY: the driver knows its handles and refuses others.
+        unsafe { (self.destroy)(handle) }
+    }
+}
+
+/// A packet without data.
+pub fn empty_packet() -> CUVIDSOURCEDATAPACKET {
+    CUVIDSOURCEDATAPACKET { flags: 0, payload_size: 0, payload: std::ptr::null(), timestamp: 0 }
 }
 
 /// A parser with its log.
 pub struct Client {
     pub api: Api,
     pub handle: CUvideoparser,
-    pub log: Box<Log>,
+    pub log: Shared,
 }
 
-pub fn parameters(codec: u32, delay: u32, log: &mut Log) -> CUVIDPARSERPARAMS {
+pub fn parameters(codec: u32, delay: u32, log: &Shared) -> CUVIDPARSERPARAMS {
     let mut parameters = CUVIDPARSERPARAMS::zeroed();
     parameters.CodecType = codec;
     parameters.ulMaxNumDecodeSurfaces = 1;
     parameters.ulClockRate = 1000;
     parameters.ulMaxDisplayDelay = delay;
-    parameters.pUserData = std::ptr::from_mut(log).cast();
+    parameters.pUserData = log.0.as_ptr().cast();
     parameters.pfnSequenceCallback = Some(on_sequence);
     parameters.pfnDecodePicture = Some(on_decode);
     parameters.pfnDisplayPicture = Some(on_display);
@@ -174,13 +258,16 @@ pub fn parameters(codec: u32, delay: u32, log: &mut Log) -> CUVIDPARSERPARAMS {
 
 impl Client {
     pub fn new(codec: u32, delay: u32) -> Self {
-        let api = Api::load();
-        let mut log = Box::<Log>::default();
+        Self::with(codec, delay, |_| {})
+    }
+
+    /// A parser with changed parameters.
+    pub fn with(codec: u32, delay: u32, change: impl FnOnce(&mut CUVIDPARSERPARAMS)) -> Self {
+        let (api, mut log) = (Api::load(), Shared::new());
         log.hidden_allowed = matches!(codec, codec::VP8 | codec::VP9 | codec::AV1);
-        let mut parameters = parameters(codec, delay, &mut log);
-        let mut handle = std::ptr::null_mut();
-        assert_eq!(unsafe { (api.create)(&mut handle, &mut parameters) }, 0);
-        Self { api, handle, log }
+        let mut parameters = parameters(codec, delay, &log);
+        change(&mut parameters);
+        Self { api, handle: api.create(Some(&mut parameters)).unwrap(), log }
     }
 
     pub fn send(&mut self, data: &[u8], flags: c_ulong, timestamp: i64) -> u32 {
@@ -190,7 +277,7 @@ impl Client {
             payload: if data.is_empty() { std::ptr::null() } else { data.as_ptr() },
             timestamp,
         };
-        unsafe { (self.api.parse)(self.handle, &mut packet) }
+        self.api.parse(self.handle, Some(&mut packet))
     }
 
     /// Sends each packet with its timestamp, then the end.
@@ -212,8 +299,9 @@ impl Client {
 
     /// Destroys the parser and gives the log.
     pub fn close(self) -> Log {
-        assert_eq!(unsafe { (self.api.destroy)(self.handle) }, 0);
-        *self.log
+        assert_eq!(self.api.destroy(self.handle), 0);
+        let mut log = self.log;
+        std::mem::take(&mut *log)
     }
 }
 

@@ -3,7 +3,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::undocumented_unsafe_blocks,
     dead_code,
     unreachable_pub,
     missing_docs,

@@ -1,8 +1,8 @@
 //! HEVC headers, within the syntax that libx265 writes.
 
 use super::super::CodecError;
-use super::Wishes;
 use super::bits::Copier;
+use super::{Wishes, signal};
 
 fn unexpected(what: &str) -> CodecError {
     CodecError(format!("libx265 wrote {what}, which is not rewritten"))
@@ -133,22 +133,7 @@ pub(in crate::codec) fn sps(unit: &[u8], wishes: &Wishes, sets: &mut Sets) -> Re
 }
 
 fn vui(c: &mut Copier<'_>, wishes: &Wishes) -> Result<(), CodecError> {
-    if c.flag()? && c.u(8)? == 255 {
-        c.u(32)?;
-    }
-    if c.flag()? {
-        c.u(1)?;
-    }
-    if c.flag()? {
-        c.u(4)?;
-        if c.flag()? {
-            c.u(24)?;
-        }
-    }
-    if c.flag()? {
-        c.ue()?;
-        c.ue()?;
-    }
+    signal(c)?;
     c.u(3)?;
     if c.flag()? {
         for _ in 0..4 {

@@ -9,6 +9,9 @@ pub(super) mod h264;
 pub(super) mod hevc;
 pub(super) mod nal;
 
+use super::CodecError;
+use bits::Copier;
+
 /// What the parameter sets shall say, whatever the library wrote.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wishes {
@@ -20,4 +23,26 @@ pub(super) struct Wishes {
     pub(super) reorder: u32,
     /// Frames per second as a fraction.
     pub(super) fps: (u32, u32),
+}
+
+/// Copies what the usability information of both standards begins with: sample shape, overscan, colour, chroma place.
+fn signal(c: &mut Copier<'_>) -> Result<(), CodecError> {
+    // 255: the shape is spelt out.
+    if c.flag()? && c.u(8)? == 255 {
+        c.u(32)?;
+    }
+    if c.flag()? {
+        c.u(1)?;
+    }
+    if c.flag()? {
+        c.u(4)?;
+        if c.flag()? {
+            c.u(24)?;
+        }
+    }
+    if c.flag()? {
+        c.ue()?;
+        c.ue()?;
+    }
+    Ok(())
 }

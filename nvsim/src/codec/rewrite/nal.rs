@@ -1,4 +1,4 @@
-//! NAL units: finding them, and emulation prevention.
+//! NAL units: finding them, and writing them with emulation prevention.
 
 /// The units of an Annex B stream, without start codes.
 pub(in crate::codec) fn split(stream: &[u8]) -> Vec<&[u8]> {
@@ -29,21 +29,6 @@ pub(in crate::codec) fn split(stream: &[u8]) -> Vec<&[u8]> {
 fn trimmed(unit: &[u8]) -> &[u8] {
     let end = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     &unit[..end]
-}
-
-/// The unit without emulation prevention bytes.
-pub(in crate::codec) fn unescape(unit: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(unit.len());
-    let mut zeros = 0;
-    for &byte in unit {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    out
 }
 
 /// Appends a four-byte start code and the unit with emulation prevention.
@@ -89,6 +74,7 @@ pub(in crate::codec) fn append_sei(out: &mut Vec<u8>, header: &[u8], messages: &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::unescape;
 
     #[test]
     fn escaping_round_trips() {

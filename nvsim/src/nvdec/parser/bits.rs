@@ -1,21 +1,6 @@
 //! Reading bits. Past the end every bit is zero and [`Bits::overrun`] says so: a header is parsed to its end first and
 //! judged once, which keeps the parsers free of error paths at every element.
 
-/// Takes the emulation prevention bytes out of a NAL unit: `00 00 03` stands for `00 00`.
-pub(super) fn unescape(nal: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(nal.len());
-    let mut zeros = 0;
-    for &byte in nal {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        out.push(byte);
-    }
-    out
-}
-
 /// A reader of bits, most significant first.
 #[derive(Debug, Clone)]
 pub(super) struct Bits<'a> {
@@ -113,12 +98,6 @@ mod tests {
         let mut bits = Bits::new(&[0; 3]);
         assert_eq!(bits.ue(), 0);
         assert!(bits.overrun());
-    }
-
-    #[test]
-    fn emulation_prevention_goes() {
-        assert_eq!(unescape(&[0, 0, 3, 1, 0, 0, 3, 0, 0, 3]), [0, 0, 1, 0, 0, 0, 0]);
-        assert_eq!(unescape(&[0, 3, 0, 0, 4]), [0, 3, 0, 0, 4]);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! VC-1, advanced profile: a packet is a picture, with start codes.
 
+use crate::core::unescape;
 use crate::nvdec::abi::{CUVIDPICPARAMS, CUVIDVC1PICPARAMS, Zeroed, codec};
 use crate::policy;
 
-use super::bits::{Bits, unescape};
+use super::bits::Bits;
 use super::format;
 use super::machine::FrameCodec;
 use super::pair::{self, Pair};

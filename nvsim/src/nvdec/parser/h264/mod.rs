@@ -12,10 +12,11 @@ mod synthetic;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core::unescape;
 use crate::nvdec::abi::{CUVIDEOFORMAT, IntRect};
 use crate::policy;
 
-use super::bits::{Bits, unescape};
+use super::bits::Bits;
 use super::format;
 use super::machine::UnitCodec;
 use super::sei::{self, SeiMessage};

@@ -1,6 +1,8 @@
 //! Sequence and picture parameter sets of H.264 (7.3.2.1, 7.3.2.2, annex E).
 
-use super::super::bits::{Bits, unescape};
+use crate::core::unescape;
+
+use super::super::bits::Bits;
 use super::super::format::{Look, look};
 use super::scaling::{Lists, read_lists};
 

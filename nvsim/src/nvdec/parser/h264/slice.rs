@@ -1,6 +1,8 @@
 //! Slice headers of H.264 as far as the decoded reference picture marking (7.3.3).
 
-use super::super::bits::{Bits, unescape};
+use crate::core::unescape;
+
+use super::super::bits::Bits;
 use super::sets::{Pps, Sps};
 
 /// What a slice is coded as.

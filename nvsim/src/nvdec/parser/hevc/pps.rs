@@ -1,6 +1,8 @@
 //! Picture parameter sets of HEVC (7.3.2.3).
 
-use super::super::bits::{Bits, unescape};
+use crate::core::unescape;
+
+use super::super::bits::Bits;
 use super::scaling::{self, ScalingLists};
 
 /// A picture parameter set.

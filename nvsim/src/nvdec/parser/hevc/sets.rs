@@ -1,6 +1,8 @@
 //! Sequence parameter sets of HEVC (7.3.2.2, annex E).
 
-use super::super::bits::{Bits, unescape};
+use crate::core::unescape;
+
+use super::super::bits::Bits;
 use super::super::format::{Look, look};
 use super::rps::{self, Rps};
 use super::scaling::{self, ScalingLists};

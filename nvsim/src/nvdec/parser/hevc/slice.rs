@@ -1,6 +1,8 @@
 //! Slice segment headers of HEVC as far as the reference picture sets (7.3.6.1).
 
-use super::super::bits::{Bits, unescape};
+use crate::core::unescape;
+
+use super::super::bits::Bits;
 use super::pps::Pps;
 use super::rps::{self, Rps};
 use super::sets::Sps;
