@@ -73,12 +73,12 @@ class Cases:
         rows = [
             p.ours("ours, device frames", clip, *DEVICE, *one, frames=frames),
             p.pynv_row(f"PyNvVideoCodec {mode}, device frames", peer_clip, "--mode", mode, frames=frames),
-            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", box, "cuda", limit_frames=frames),
-            p.ffmpeg_row(f"ffmpeg {codec}_cuvid, device frames", box, f"{codec}_cuvid", limit_frames=frames),
+            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", box, "cuda", frames=frames),
+            p.ffmpeg_row(f"ffmpeg {codec}_cuvid, device frames", box, f"{codec}_cuvid", frames=frames),
             p.ours("ours, metadata only", clip, *METADATA, *one, frames=frames),
             p.ours("ours, NV12 on the host", clip, *HOST, *one, frames=frames),
             p.pynv_row("PyNvVideoCodec lowlevel, host frames", clip, "--output", "host", frames=frames, reference=False),
-            p.ffmpeg_row("ffmpeg -hwaccel cuda, NV12 on the host", box, "cuda", False, frames, reference=False),
+            p.ffmpeg_row("ffmpeg -hwaccel cuda, NV12 on the host", box, "cuda", device=False, frames=frames, reference=False),
             p.ours("ours, RGB on the device", clip, *DEVICE, "--convert", "rgb24", *one, frames=frames),
             p.cli("video-hw decode, device frames (its own fps, opening included)", clip, "--output", "device", *one),
         ]
@@ -100,7 +100,7 @@ class Cases:
             p.ours("ours, 14 engines, device frames", clip, *DEVICE, "--engines", "14", frames=frames, watch=True),
             p.ours("ours, 1 engine, device frames", clip, *DEVICE, frames=frames, watch=True, most=1),
             p.pynv_row("PyNvVideoCodec lowlevel, device frames", clip, frames=frames, watch=True, most=1),
-            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", box, "cuda", limit_frames=frames, watch=True, most=1),
+            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", box, "cuda", frames=frames, watch=True, most=1),
             p.ours("check: host frames equal those of the loop before", clip, *HOST, *auto, *check,
                    frames=frames, watch=True, most=1),
             p.ours("check: the same, device frames downloaded", clip, *DEVICE, *auto, *check,
@@ -121,11 +121,12 @@ class Cases:
         clip = self.clips.stream(codec, loops)
         p, n = self.programs, SESSIONS
         many = ["--instances", n]
+        together = n * frames
         rows = [
             p.ours(f"ours, {n} sessions, device frames", clip, *DEVICE, sessions=n, frames=frames, watch=True),
-            p.pynv_row(f"PyNvVideoCodec, {n} threads, device frames", clip, *many, frames=frames, watch=True),
+            p.pynv_row(f"PyNvVideoCodec, {n} threads, device frames", clip, *many, frames=together, watch=True),
             p.pynv_row(f"PyNvVideoCodec, {n} processes, device frames", clip, *many, "--apart", "processes",
-                       frames=frames, watch=True),
+                       frames=together, watch=True),
             p.ours(f"ours, {n} sessions, metadata only", clip, *METADATA, sessions=n, frames=frames, watch=True),
             p.ours(f"ours, {n} sessions, NV12 on the host", clip, *HOST, sessions=n, frames=frames, watch=True),
         ]
@@ -142,8 +143,8 @@ class Cases:
             p.cli("video-hw decode, auto, device frames", clip, "--output", "device", *auto),
             p.cli("video-hw decode, auto, NV12 on the host", clip, "--output", "host", *auto),
             p.cli("video-hw decode, auto, metadata only", clip, "--metadata-only", *auto),
-            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", clip, "cuda", limit_frames=FRAMES),
-            p.ffmpeg_row(f"ffmpeg {codec}_cuvid, device frames", clip, f"{codec}_cuvid", limit_frames=FRAMES),
+            p.ffmpeg_row("ffmpeg -hwaccel cuda, device frames", clip, "cuda", frames=FRAMES),
+            p.ffmpeg_row(f"ffmpeg {codec}_cuvid, device frames", clip, f"{codec}_cuvid", frames=FRAMES),
             p.pynv_row("PyNvVideoCodec lowlevel, device frames (with Python's start)", clip, frames=FRAMES,
                        reference=False),
         ]
@@ -207,7 +208,7 @@ def stage_figures(done):
     """Times of the steps in ms since the process was asked for, as a list; the end is what the parent saw."""
     said = parse.last_json(done.out)
     if not said.get("passed"):
-        raise ValueError(said.get("error") or "it says that its checks failed")
+        raise ValueError(said.get("error") or parse.failed_checks(said) or "it made no report")
     start = said["process_start_ms"]
     steps = [("main begins", start)]
     steps += [(step["step"], start + step["at_ms"]) for step in said["steps"]]

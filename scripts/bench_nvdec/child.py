@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 from .memory import Watch
+from .parse import failed_checks, last_json, last_words
 
 KEPT = 1 << 20  # characters of output; programs here print far less
 
@@ -34,15 +35,14 @@ class Done:
 
     def trouble(self):
         """Why it failed, in words."""
-        from .parse import last_json, last_words
-
         if self.status is None:
             return f"did not start: {self.err}"
         if self.timed_out:
             return f"stopped after {self.wall_s:.0f} s, its limit"
-        said = last_json(self.out).get("error") or last_json(self.err).get("error")
+        report = last_json(self.out) or last_json(self.err)
+        said = report.get("error")
         said = said.get("message") if isinstance(said, dict) else said
-        return f"status {self.status}: {said or last_words(self.err or self.out)}"
+        return f"status {self.status}: {said or failed_checks(report) or last_words(self.err or self.out)}"
 
 
 def run(command, limit, device=None, environment=None, on_line=None, stamp=None):

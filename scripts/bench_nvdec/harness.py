@@ -25,11 +25,17 @@ class Row:
     limit: float = 120.0
     stamp: Optional[str] = None
     reference: bool = True  # a peer that ours is compared with
+    frames: Optional[int] = None  # how many a peer should give; ours checks that itself
     # What came of it:
     results: list = field(default_factory=list)
     faults: list = field(default_factory=list)
     skipped: int = 0
     longest: float = 0.0
+
+    def wrong_counts(self):
+        """Numbers of frames that are not the one expected."""
+        found = {result.get("frames") for result in self.results}
+        return sorted(found - {self.frames}, key=str) if self.frames else []
 
     def summary(self, figure):
         return stats.summary([result.get(figure) for result in self.results])
@@ -110,7 +116,7 @@ class Bench:
                 if row.missing or enough or len(row.faults) >= 2:
                     continue
                 until = self.clock.left() - end
-                if until < max(row.longest * 1.25, 3.0) or self.clock.left() < GRACE + 3.0:
+                if until < (row.longest * 1.25 if row.longest else 3.0) or self.clock.left() < GRACE + 3.0:
                     row.skipped += 1
                     continue
                 self.measure(case.key, row, until)

@@ -27,6 +27,19 @@ def last_json(text):
     return documents[-1] if documents else {}
 
 
+def failed_checks(report):
+    """What a report that says it did not pass found wrong, in words; None where it passed or does not say."""
+    if report.get("passed") is not False:
+        return None
+    names = ("misplaced", "different", "disordered", "lost", "missed", "strangers")
+    found = [f"{report[name]} {name}" for name in names if report.get(name)]
+    found += ["its ledger does not balance"] if report.get("balances") is False else []
+    counts = sorted(set(report.get("frames_each") or [report.get("frames")]), key=str)
+    place = f" in {report['surface']} memory" if report.get("surface") else ""
+    found.append(f"{', '.join(map(str, counts))} frames{place}")
+    return "its checks failed: " + ", ".join(found)
+
+
 def progress_steady(samples):
     """Frames a second from the first to the last report of ffmpeg's progress.
 

@@ -61,7 +61,7 @@ class Programs:
         command = [self.video_hw, "decode", clip, "--null", "--quiet", "--json", *self.backend, *options]
         return Row(name, command, command_line, missing=missing, **more)
 
-    def ffmpeg_row(self, name, clip, decoder, device=True, limit_frames=None, **more):
+    def ffmpeg_row(self, name, clip, decoder, device=True, frames=None, **more):
         """ffmpeg: `decoder` is "cuda" for the hwaccel, or the name of a cuvid decoder."""
         command = [self.ffmpeg, "-hide_banner", "-v", "error", "-nostdin", "-nostats"]
         command += ["-progress", "pipe:1", "-stats_period", "0.05"]
@@ -73,20 +73,19 @@ class Programs:
             missing = "--ffmpeg was not given"
         elif not re.search(rf"^\s*(V\S*\s+)?{decoder}\b", self._ffmpeg_can, re.M):
             missing = f"this ffmpeg has no {decoder}"
-        figures = lambda done: ffmpeg_figures(done, limit_frames)  # noqa: E731 - one line is clearer here
-        return Row(name, command, figures, ours=False, missing=missing, **more)
+        return Row(name, command, ffmpeg_figures, ours=False, missing=missing, frames=frames, **more)
 
     def pynv_row(self, name, clip, *options, frames=None, **more):
         """PyNvVideoCodec."""
-        command = [self.pynv, CLIENT, clip, *options] + (["--expect", frames] if frames else [])
-        return Row(name, command, throughput, ours=False, missing=self._pynv_fault, **more)
+        command = [self.pynv, CLIENT, clip, *options]
+        return Row(name, command, throughput, ours=False, missing=self._pynv_fault, frames=frames, **more)
 
 
 def throughput(done):
     """decode_many and pynv_client speak alike."""
     said = parse.last_json(done.out)
     if not said.get("passed"):
-        raise ValueError(said.get("error") or "it says that its checks failed")
+        raise ValueError(said.get("error") or parse.failed_checks(said) or "it made no report")
     rss = said.get("peak_resident_kib")
     keep = {key: said.get(key) for key in ("fps", "fps_running", "frames", "open_s", "concealed")}
     return {**keep, **({"rss_mib": rss / 1024} if rss else {})}
@@ -107,12 +106,10 @@ def command_line(done):
     return {"fps": said["fps"], "frames": said["frames_out"], "concealed": said.get("concealed")}
 
 
-def ffmpeg_figures(done, expected):
+def ffmpeg_figures(done):
     samples = [(at, parse.progress_frames(line)) for at, line in done.lines]
     samples = [(at, frames) for at, frames in samples if frames is not None]
     frames = samples[-1][1] if samples else 0
-    if expected is not None and frames != expected:
-        raise ValueError(f"{frames} frames came, {expected} were expected")
     if not frames:
         raise ValueError("no frame came")
     # It goes on in software when the hardware refuses, which would be measured as something else.

@@ -30,7 +30,8 @@ def table(case, repeat):
                 other = row.summary(figure)
                 cells.append(number(other.median if other else None, places))
         else:
-            cells += [MISSING] + [""] * (4 + len(others))
+            why = MISSING if row.missing else "**FAILED**" if row.faults else "**NOT RUN**"
+            cells += [why] + [""] * (4 + len(others))
         lines.append("| " + " | ".join(cells) + " |")
     lines += [""] + [f"- {words}" for words in remarks(case, best_row, repeat)]
     return "\n".join(lines) + "\n"
@@ -45,6 +46,8 @@ def remarks(case, best_row, repeat):
             yield f"**FAILED** {row.name} ({row.faults.count(fault)}x): {fault}"
         if row.skipped:
             yield f"**NOT RUN** {row.name}: {row.skipped} of {repeat} runs, no time left"
+        for count in row.wrong_counts():
+            yield f"**FRAMES** {row.name}: {count} came, {row.frames} were expected"
         wanted = min(repeat, row.most or repeat)
         if row.results and len(row.results) < wanted and not row.skipped and not row.faults:
             yield f"**FEWER RUNS** {row.name}: {len(row.results)} of {wanted}"

@@ -55,6 +55,11 @@ class Reading(unittest.TestCase):
         self.assertIn("frame 1", checks.verdict_of_frames([a, a], [a, b]))
         self.assertIn("1 frames, 2 expected", checks.verdict_of_frames([a], [a, b]))
 
+    def test_failed_checks(self):
+        self.assertIsNone(parse.failed_checks({"passed": True, "lost": 1}))
+        said = parse.failed_checks({"passed": False, "misplaced": 3, "lost": 0, "frames_each": [3], "surface": "host"})
+        self.assertEqual(said, "its checks failed: 3 misplaced, 3 frames in host memory")
+
     def test_last_words(self):
         self.assertEqual(parse.last_words("hello\nerror: no card\nUsage"), "error: no card")
         self.assertEqual(parse.last_words(""), "no words")
@@ -72,11 +77,11 @@ class Reading(unittest.TestCase):
         with self.assertRaises(ValueError):
             command_line(finished('{"ledger":{"balances":false},"fps":1,"frames_out":1}'))
         lines = [(0.5, "frame=1"), (1.5, "frame=11"), (1.6, "progress=end")]
-        self.assertAlmostEqual(ffmpeg_figures(finished("", lines=lines), 11)["fps"], 10)
+        self.assertAlmostEqual(ffmpeg_figures(finished("", lines=lines))["fps"], 10)
         with self.assertRaises(ValueError):
-            ffmpeg_figures(finished("", lines=lines), 12)
+            ffmpeg_figures(finished("", lines=[(0.1, "frame=0")]))
         with self.assertRaises(ValueError):
-            ffmpeg_figures(finished("", err="Failed setup for format cuda", lines=lines), 11)
+            ffmpeg_figures(finished("", err="Failed setup for format cuda", lines=lines))
         said = '{"passed":true,"process_start_ms":2,"steps":[{"step":"x","at_ms":5}],"main_ends_ns":1000000}'
         self.assertEqual(stage_figures(finished(said))["steps"][-1], ("the process is gone", 9))
 
@@ -97,6 +102,7 @@ class Running(unittest.TestCase):
             Row("works", say, count),
             Row("gone", say, count, ours=False, missing="it was not given"),
             Row("breaks", [sys.executable, "-c", "raise SystemExit('error: no card')"], count),
+            Row("short", say, count, frames=9),
             Row("too slow", say, count, longest=1e6),
         ]
         with tempfile.TemporaryDirectory() as folder:
@@ -110,8 +116,9 @@ class Running(unittest.TestCase):
         self.assertIn("**MISSING** gone: it was not given", text)
         self.assertIn("**FAILED** breaks (2x): status 1: error: no card", text)
         self.assertIn("**NOT RUN** too slow: 2 of 2 runs", text)
+        self.assertIn("**FRAMES** short: None came, 9 were expected", text)
         self.assertIn("**NO PEER**", text)
-        self.assertEqual(len([d for d in parse.json_documents(raw) if "wall_s" in d]), 4)
+        self.assertEqual(len([d for d in parse.json_documents(raw) if "wall_s" in d]), 6)
 
     def test_clips_are_put_behind_themselves(self):
         with tempfile.TemporaryDirectory() as name:
