@@ -164,7 +164,7 @@ class Cases:
                 row = Row(f"stages, {way}", command, stage_figures, stamp=STAMP)
                 missing = None if self.programs.many else "--many was not given"
                 until = self.bench.clock.left() - end
-                if missing or until < 3:
+                if missing or until < 1.5:
                     missing = missing or "no time left"
                     continue
                 figures = self.bench.measure(f"d-{codec}", row, until)

@@ -42,7 +42,8 @@ class Done:
         report = last_json(self.out) or last_json(self.err)
         said = report.get("error")
         said = said.get("message") if isinstance(said, dict) else said
-        return f"status {self.status}: {said or failed_checks(report) or last_words(self.err or self.out)}"
+        words = said or failed_checks(report) or last_words(self.err or self.out)
+        return f"status {self.status}: {' '.join(str(words).split())}"
 
 
 def run(command, limit, device=None, environment=None, on_line=None, stamp=None):

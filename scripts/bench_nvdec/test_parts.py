@@ -54,6 +54,8 @@ class Reading(unittest.TestCase):
         self.assertEqual(checks.verdict_of_frames([a, b], [a, b]), "equal")
         self.assertIn("frame 1", checks.verdict_of_frames([a, a], [a, b]))
         self.assertIn("1 frames, 2 expected", checks.verdict_of_frames([a], [a, b]))
+        self.assertIn("1 of 2 frames", checks.verdict_of_frames([a, b], [a]))
+        self.assertIn("2 frames, 1 expected", checks.verdict_of_frames([b, a], [a]))
 
     def test_failed_checks(self):
         self.assertIsNone(parse.failed_checks({"passed": True, "lost": 1}))
