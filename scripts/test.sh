@@ -59,6 +59,10 @@ cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
+step "measuring script"
+need python3 python3
+python3 -m unittest discover --quiet --start-directory scripts --top-level-directory scripts
+
 step "licences"
 command -v cargo-deny >/dev/null 2>&1 || cargo install --locked --quiet cargo-deny
 cargo deny --all-features --log-level error check licenses bans sources
