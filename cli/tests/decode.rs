@@ -98,7 +98,8 @@ fn size_rate_and_format_are_changed_and_counted() {
 
 /// What every way of asking for the same pictures gives.
 fn sum(args: &[&str]) -> String {
-    let all = [&["decode", &clip("bars.mp4"), "--md5", "-q"], args].concat();
+    let bars = clip("bars.mp4");
+    let all = [&["decode", &bars, "--md5", "-q"], args].concat();
     run(&all).ok().out().split(' ').next().unwrap().to_owned()
 }
 
