@@ -247,8 +247,8 @@ fn older_generations_are_dropped_counted_and_not_worked_on() {
     let worked = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&worked);
     let dispatcher = dispatcher(options(1, 20), move |_| {
-        let _ = gate.lock().unwrap().recv();
         seen.fetch_add(1, Ordering::SeqCst);
+        let _ = gate.lock().unwrap().recv();
         Ok(())
     });
     let native = TransformRequest::default();
@@ -257,7 +257,7 @@ fn older_generations_are_dropped_counted_and_not_worked_on() {
     }
     dispatcher.submit(frame(6, PixelFormat::I420), &native).unwrap();
     // Wait until the first is in work: it cannot be taken back any more.
-    while dispatcher.stats().queue.depth == 6 {
+    while worked.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
     dispatcher.set_generation(3);
