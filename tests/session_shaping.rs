@@ -262,12 +262,13 @@ fn backpressure_reaches_the_decoder_and_both_ends_can_be_dropped() {
             }
         }
     }
-    let frames = unread.drain().unwrap().filter(Result::is_ok).count() as u64;
+    let frames = unread.drain().unwrap().flatten().count() as u64;
     assert_eq!(frames, accepted);
 
     let (full, _) = session(config(DecodeOutputMode::CpuRgb), PLAIN);
     let (mut input, output) = full.split();
-    let feeder = std::thread::spawn(move || (0..).find(|&n| input.submit_blocking(mock_packet(n)).is_err()));
+    let feeder =
+        std::thread::spawn(move || (0..10_000).find(|&n| input.submit_blocking(mock_packet(n)).is_err()));
     std::thread::sleep(Duration::from_millis(20));
     drop(output);
     assert!(feeder.join().unwrap().is_some());
