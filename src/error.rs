@@ -136,3 +136,9 @@ impl Error {
         matches!(self, Self::CorruptStream { recoverable: true, .. })
     }
 }
+
+/// The words of a panic that was caught.
+pub(crate) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    let fixed = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    fixed.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

@@ -10,13 +10,15 @@ use md5::{Digest, Md5};
 use video_hw::backend::Backend;
 use video_hw::bitstream::AccessUnitAssembler;
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, DecodeOutputMode};
+use video_hw::config::{CommonDecodeConfig, Crop, DecodeOutputMode};
 use video_hw::container::{Input, Sample, Track, TrackKind, open_input};
+use video_hw::dimensions::Dimensions;
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::pipeline::{CancelToken, Export, ExportTarget};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, Submit};
 use video_hw::time::Timestamp;
+use video_hw::transform::{self, ScaleFilter};
 
 fn clip(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
@@ -268,4 +270,32 @@ fn metadata_only_and_rgb_outputs() {
     // The first bar of the test picture is grey, the corner of the second is white-yellow: not a grey image.
     let packed = frames[0].as_host().unwrap().to_packed();
     assert!(packed.chunks_exact(3).any(|p| p[0].abs_diff(p[2]) > 100));
+}
+
+#[test]
+fn frames_come_as_they_are_asked_for() {
+    let all = |builder: video_hw::pipeline::FramesBuilder| -> Vec<_> {
+        builder.open().unwrap().map(Result::unwrap).collect()
+    };
+    let packed = |frames: &[video_hw::frame::Frame]| -> Vec<Vec<u8>> {
+        frames.iter().map(|f| f.as_host().unwrap().to_packed()).collect()
+    };
+    let native = all(video_hw::frames(clip("small.h264")));
+    // On the CPU the decoder's own memory is the host's.
+    assert_eq!(packed(&all(video_hw::frames(clip("small.h264")).native())), packed(&native));
+    let crop = Crop { left: 10, top: 20, size: Dimensions::new(101, 57).unwrap() };
+    let size = Dimensions::new(64, 64).unwrap();
+    let shaped = all(video_hw::frames(clip("small.h264")).crop(crop).size(size).rgb().strict());
+    let by_hand: Vec<_> = native
+        .iter()
+        .map(|frame| {
+            let cut = transform::crop(frame, crop).unwrap();
+            let scaled = transform::scale(&cut, size, ScaleFilter::default()).unwrap();
+            transform::convert(&scaled, PixelFormat::Rgb24).unwrap().frame
+        })
+        .collect();
+    assert!(packed(&shaped) == packed(&by_hand));
+    let about =
+        |f: &video_hw::frame::Frame| (f.pts, f.duration, f.dimensions, f.sample_aspect_ratio, f.color);
+    assert!(shaped.iter().map(about).eq(by_hand.iter().map(about)));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-use video_hw::config::Engines;
+use video_hw::config::{Crop, Engines};
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
@@ -55,6 +55,8 @@ Examples:
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
   video-hw decode in.mp4 --null --engines auto   the same with every engine of the GPU
+  video-hw decode in.mp4 --null --output device --json | jq .timing
+  video-hw decode in.mp4 thumbs.yuv --output rgb --crop 0:140:1920:800 --size 480x200
   video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -231,6 +233,21 @@ pub(crate) struct TranscodeArgs {
     pub(crate) job: JobArgs,
 }
 
+/// Where `decode` puts pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum OutputMode {
+    /// Nowhere: times and sizes alone; with --null
+    Metadata,
+    /// In the decoder's own memory, a GPU's if it is one; copied to the host only as it is written
+    Device,
+    /// In host memory, in the decoder's own format
+    Host,
+    /// In host memory as nv12, converted by the GPU where one decodes
+    Nv12,
+    /// In host memory as rgb24, converted by the GPU where one decodes
+    Rgb,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
 pub(crate) struct DecodeArgs {
@@ -243,9 +260,18 @@ pub(crate) struct DecodeArgs {
     /// Decode and keep nothing
     #[arg(long, conflicts_with = "output")]
     pub(crate) null: bool,
-    /// With --null: do not even produce samples where the decoder can avoid it
-    #[arg(long, requires = "null", conflicts_with_all = ["md5", "frame_md5"])]
+    /// Where pictures go, and as what [default: host]
+    #[arg(long = "output", id = "output_mode", value_name = "WHAT", value_enum, help_heading = "Pictures")]
+    pub(crate) output_mode: Option<OutputMode>,
+    /// The same as --output metadata
+    #[arg(long, requires = "null", conflicts_with_all = ["md5", "frame_md5", "output_mode"])]
     pub(crate) metadata_only: bool,
+    /// Keep only this part of the picture, before --size: columns left out, rows left out, width, height
+    #[arg(long, value_name = "X:Y:W:H", value_parser = parse::crop, help_heading = "Pictures", allow_hyphen_values = true)]
+    pub(crate) crop: Option<Crop>,
+    /// Take a picture that the decoder had to mend for damage: stop there, or with --keep-going leave it out
+    #[arg(long, help_heading = "Reporting")]
+    pub(crate) strict: bool,
     /// Print the MD5 of all frames as one stream of bytes, the number of frames, and their format
     #[arg(long, conflicts_with_all = ["output", "null"])]
     pub(crate) md5: bool,

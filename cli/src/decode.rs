@@ -3,13 +3,14 @@
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use video_hw::backend::Backend;
-use video_hw::config::DecodeOutputMode;
+use video_hw::config::{DamagePolicy, DecodeOutputMode};
 use video_hw::frame::Frame;
 use video_hw::pipeline::{Export, ExportReport, ExportTarget, FilterOptions, SourceOptions};
+use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::FrameWriter;
 use video_hw::{Error, Result};
 
-use crate::args::DecodeArgs;
+use crate::args::{DecodeArgs, OutputMode};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::progress::ProgressView;
@@ -17,11 +18,14 @@ use crate::report::Finished;
 use crate::text;
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
+    let (output, format) = output(args)?;
     let interrupts = Interrupts::install(args.job.quiet, args.output.as_deref())?;
     let mut view = ProgressView::new(args.job.quiet);
     let source = SourceOptions {
         backend: args.backend.unwrap_or(Backend::Auto),
-        output: if args.metadata_only { DecodeOutputMode::MetadataOnly } else { DecodeOutputMode::default() },
+        output,
+        crop: args.crop,
+        damage: if args.strict { DamagePolicy::Strict } else { DamagePolicy::Tolerant },
         start: args.part.start,
         duration: args.part.duration,
         keep_going: args.job.keep_going,
@@ -33,11 +37,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         ends_process: true,
         ..SourceOptions::default()
     };
-    let filter = FilterOptions {
-        frame_rate: args.pictures.fps,
-        size: args.pictures.size,
-        format: args.pictures.pix_fmt,
-    };
+    let filter = FilterOptions { frame_rate: args.pictures.fps, size: args.pictures.size, format };
     let target = args.output.clone().map_or(ExportTarget::Null, ExportTarget::File);
     let mut job = Export::new(&args.input, target);
     job.output_format.clone_from(&args.format);
@@ -59,6 +59,28 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     match sums {
         Some(sums) => sums.tell(args, &report),
         None => Finished::export(&report, args.output.as_deref()).tell(&args.job),
+    }
+}
+
+/// Where pictures go, and in which format.
+fn output(args: &DecodeArgs) -> Result<(DecodeOutputMode, Option<PixelFormat>)> {
+    let asked =
+        if args.metadata_only { OutputMode::Metadata } else { args.output_mode.unwrap_or(OutputMode::Host) };
+    if asked == OutputMode::Metadata && !args.null {
+        return Err(Error::invalid("--output metadata produces no samples to write; give --null with it"));
+    }
+    let (mode, format) = match asked {
+        OutputMode::Metadata => (DecodeOutputMode::MetadataOnly, None),
+        OutputMode::Device => (DecodeOutputMode::NativeSurface, None),
+        OutputMode::Host => (DecodeOutputMode::HostSurface, None),
+        OutputMode::Nv12 => (DecodeOutputMode::HostSurface, Some(PixelFormat::Nv12)),
+        OutputMode::Rgb => (DecodeOutputMode::HostSurface, Some(PixelFormat::Rgb24)),
+    };
+    match (format, args.pictures.pix_fmt) {
+        (Some(named), Some(other)) if named != other => {
+            Err(Error::invalid(format!("--output asks for {named} and --pix-fmt for {other}; leave one out")))
+        }
+        (named, other) => Ok((mode, named.or(other))),
     }
 }
 

@@ -12,6 +12,7 @@ use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, SessionTiming};
 use video_hw::time::Rational;
 
 use crate::exit::{self, Exit};
+use crate::text;
 
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {
@@ -138,7 +139,39 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
         })
     });
     value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
+    value["concealed"] = json!(summary.concealed);
     value
+}
+
+/// What was done to decoded pictures, and where.
+pub(crate) fn conversion(summary: &DecodeSummary) -> Value {
+    let done = &summary.transform;
+    json!({
+        "wanted": (!summary.wanted.shapes_nothing()).then(|| summary.wanted.to_string()),
+        "by_decoder": summary.shaped,
+        "by_cpu_workers": done.transformed,
+        "unchanged": done.passed.saturating_sub(summary.shaped),
+        "failed": done.failed,
+        "threads": done.threads,
+        "waited_s": seconds(done.waited),
+        "busy_s": seconds(done.busy),
+        "queue": { "capacity": done.queue.capacity, "peak": done.queue.peak },
+        "assumed_color": done.assumed_color,
+    })
+}
+
+/// How long decoding took, counted from the first packet and, for comparison, from the start of the job.
+pub(crate) fn timing(decode: Option<&DecodeSummary>, frames: u64, wall: Duration) -> Value {
+    let first = decode.and_then(|d| d.first_frame_after);
+    let last = decode.and_then(|d| d.last_frame_after);
+    let decoded = decode.map_or(0, |d| d.ledger.delivered);
+    json!({
+        "first_submit_to_first_frame_s": first.map(seconds),
+        "first_submit_to_last_frame_s": last.map(seconds),
+        "first_submit_to_last_frame_fps": last.map(|last| text::per_second(decoded as f64, last)),
+        "wall_s": seconds(wall),
+        "wall_fps": text::per_second(frames as f64, wall),
+    })
 }
 
 pub(crate) fn encode(summary: &EncodeSummary) -> Value {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use video_hw::Error;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-use video_hw::config::Engines;
+use video_hw::config::{Crop, Engines};
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
@@ -215,6 +215,19 @@ pub(crate) fn backend(text: &str) -> Result<Backend, String> {
     text.parse().map_err(words)
 }
 
+/// A part of a picture: `X:Y:W:H`.
+pub(crate) fn crop(text: &str) -> Result<Crop, String> {
+    let numbers: Option<Vec<u32>> = text.split(':').map(|number| number.parse().ok()).collect();
+    if let Some([left, top, width, height]) = numbers.as_deref()
+        && let Some(size) = Dimensions::new(*width, *height)
+    {
+        return Ok(Crop { left: *left, top: *top, size });
+    }
+    Err(format!(
+        "{text:?} is not X:Y:W:H (columns and rows to leave out, then width and height, each 1 to 65535)"
+    ))
+}
+
 /// A pixel format by ffmpeg's name.
 pub(crate) fn pixel_format(text: &str) -> Result<PixelFormat, String> {
     text.parse().map_err(words)
@@ -355,6 +368,15 @@ mod tests {
             ["0", "0.0", "1001", "1000001/1000", "30/0", "0/30", "-30", "30fps", "4294967296/4294967296"]
         {
             assert!(frame_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn crops() {
+        let size = |w, h| Dimensions::new(w, h).unwrap();
+        assert_eq!(crop("0:8:320:180"), Ok(Crop { left: 0, top: 8, size: size(320, 180) }));
+        for text in ["", "1:2:3", "0:0:0:1", "0:0:1:0", "-1:0:2:2", "1:2:3:4:5", "0:0:70000:1", "a:b:c:d"] {
+            assert!(crop(text).unwrap_err().contains("X:Y:W:H"), "{text}");
         }
     }
 

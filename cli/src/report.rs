@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use video_hw::Result;
-use video_hw::backend::{Receipt, Verdict};
+use video_hw::backend::{BackendKind, Receipt, Verdict};
 use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
 use video_hw::session::{EncodeSummary, SessionTiming};
 
@@ -160,10 +160,33 @@ impl<'a> Finished<'a> {
         match (decode, encode) {
             (Some((a, decoder)), Some((b, encoder))) if a == b => format!("{a}: {decoder} -> {encoder}"),
             (Some((a, decoder)), Some((b, encoder))) => format!("{a}: {decoder} -> {b}: {encoder}"),
-            (Some((a, decoder)), None) => format!("{a}: {decoder}"),
+            (Some((a, decoder)), None) => format!("{a}: {decoder}{}", self.converted()),
             (None, Some((b, encoder))) => format!("{b}: {} -> {encoder}", self.source.format),
             (None, None) => self.source.format.clone(),
         }
+    }
+
+    /// ` -> 320x180, rgb24 on 2 CPU threads`; nothing where pictures stayed as they were.
+    fn converted(&self) -> String {
+        let Some(decode) = &self.input.decode else { return String::new() };
+        let mut places = Vec::new();
+        if decode.shaped > 0 {
+            let gpu = decode
+                .receipt
+                .chosen()
+                .is_some_and(|(kind, _)| matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox));
+            places.push(if gpu { "on the GPU".to_owned() } else { "in the decoder".to_owned() });
+        }
+        if decode.transform.transformed > 0 {
+            places.push(match decode.transform.threads {
+                1 => "on 1 CPU thread".to_owned(),
+                n => format!("on {n} CPU threads"),
+            });
+        }
+        if places.is_empty() || decode.wanted.shapes_nothing() {
+            return String::new();
+        }
+        format!(" -> {} {}", decode.wanted, places.join(" and "))
     }
 
     /// `7,200 frames  912 fps  15.2x  5.9 Mb/s  0 dropped  out.mp4 88.1 MB`.
@@ -179,6 +202,10 @@ impl<'a> Finished<'a> {
         parts.push(format!("{} dropped", text::thousands(self.dropped())));
         if self.filter.repeated > 0 {
             parts.push(format!("{} repeated", text::thousands(self.filter.repeated)));
+        }
+        let concealed = self.input.decode.as_ref().map_or(0, |d| d.concealed);
+        if concealed > 0 {
+            parts.push(format!("{} mended", text::thousands(concealed)));
         }
         if self.failed() > 0 {
             parts.push(format!("{} lost", text::thousands(self.failed())));
@@ -207,6 +234,21 @@ impl<'a> Finished<'a> {
         }
         if let Some(d) = decode {
             lines.push(time_line("decode", &d.timing, d.ledger.delivered));
+            if d.transform.transformed > 0 {
+                lines.push(format!(
+                    "convert: busy {:.3} s on {} threads, waited {:.3} s",
+                    d.transform.busy.as_secs_f64(),
+                    d.transform.threads,
+                    d.transform.waited.as_secs_f64()
+                ));
+            }
+            if let (Some(first), Some(last)) = (d.first_frame_after, d.last_frame_after) {
+                lines.push(format!(
+                    "first packet to first frame {:.1} ms, to last frame {:.3} s",
+                    first.as_secs_f64() * 1e3,
+                    last.as_secs_f64()
+                ));
+            }
         }
         lines.push(format!("filter: busy {:.3} s", self.filter.busy.as_secs_f64()));
         if let Some(e) = self.encode {
@@ -239,6 +281,8 @@ impl<'a> Finished<'a> {
             "bitrate_bps": text::bits_per_second(self.bytes, self.duration),
             "decode": decode.map(json::decode),
             "encode": self.encode.map(json::encode),
+            "conversion": decode.map(json::conversion),
+            "timing": json::timing(decode, self.frames_out, self.wall),
             "stages": json::stages(decode, self.filter, self.encode),
             "ledger": { "balances": self.balances },
             "notes": self.notes,

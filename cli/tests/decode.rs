@@ -96,6 +96,113 @@ fn size_rate_and_format_are_changed_and_counted() {
     assert_eq!(json["stages"]["filter"]["scaled"], 30);
 }
 
+/// What every way of asking for the same pictures gives.
+fn sum(args: &[&str]) -> String {
+    let bars = clip("bars.mp4");
+    let all = [&["decode", &bars, "--md5", "-q"], args].concat();
+    run(&all).ok().out().split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn output_names_a_format_and_a_place_and_the_pictures_are_the_same() {
+    let native = sum(&[]);
+    for place in ["host", "device"] {
+        assert_eq!(sum(&["--output", place]), native, "{place}");
+    }
+    let rgb = sum(&["--pix-fmt", "rgb24"]);
+    assert_ne!(rgb, native);
+    assert_eq!(sum(&["--output", "rgb"]), rgb);
+    assert_eq!(sum(&["--output", "rgb", "--pix-fmt", "rgb24"]), rgb);
+    assert_eq!(sum(&["--output", "device", "--pix-fmt", "rgb24"]), rgb);
+    assert_eq!(sum(&["--output", "nv12"]), sum(&["--pix-fmt", "nv12"]));
+    // With a change of rate the filter does it, on one thread; the pictures must not tell.
+    let small = ["--size", "320x180", "--pix-fmt", "rgb24"];
+    assert_eq!(sum(&small), sum(&[&small[..], &["--fps", "30000/1001"]].concat()));
+}
+
+#[test]
+fn a_crop_is_the_part_of_the_whole_whatever_the_input() {
+    let scratch = Scratch::new();
+    let whole = scratch.path("whole.yuv");
+    run(&["decode", &clip("bars.mp4"), &whole, "-q", "--frames", "3"]).ok();
+    let part = scratch.path("part.yuv");
+    let crop = ["--crop", "100:50:201:99", "-q", "--frames", "3"];
+    run(&[&["decode", &clip("bars.mp4"), &part], &crop[..]].concat()).ok();
+    let (whole, part) = (std::fs::read(&whole).unwrap(), std::fs::read(&part).unwrap());
+    let mut expected = Vec::new();
+    for frame in whole.chunks(640 * 360 * 3 / 2) {
+        let (luma, chroma) = frame.split_at(640 * 360);
+        for row in luma.chunks(640).skip(50).take(99) {
+            expected.extend_from_slice(&row[100..301]);
+        }
+        for plane in chroma.chunks(320 * 180) {
+            for row in plane.chunks(320).skip(25).take(50) {
+                expected.extend_from_slice(&row[50..151]);
+            }
+        }
+    }
+    assert!(part == expected, "{} bytes, expected {}", part.len(), expected.len());
+    // The same from uncompressed input, which no decoder cuts.
+    let y4m = scratch.path("whole.y4m");
+    run(&["decode", &clip("bars.mp4"), &y4m, "-q", "--frames", "3"]).ok();
+    let again = run(&[&["decode", &y4m, "-", "-f", "yuv"], &crop[..]].concat()).ok();
+    assert!(again.stdout == expected, "cut from Y4M");
+
+    let bars = clip("bars.mp4");
+    run(&["decode", &bars, "--null", "--crop", "600:0:100:100"])
+        .refused(2, &["100x100", "column 600", "does not lie within a 640x360 picture"]);
+    run(&["decode", &bars, "--null", "--crop", "1:0:100:100"]).refused(2, &["must be even"]);
+    run(&["decode", &bars, "--null", "--crop", "1:0:100"]).refused(2, &["X:Y:W:H"]);
+}
+
+#[test]
+fn the_report_tells_what_was_converted_where_and_how_long_it_took() {
+    let args = ["decode", &clip("bars.mp4"), "--null", "--output", "rgb", "--size", "320x180"];
+    let result = run(&[&args[..], &["--json"]].concat()).ok();
+    let json = result.json();
+    assert_eq!(json["conversion"]["wanted"], "320x180, rgb24");
+    assert_eq!(json["conversion"]["by_cpu_workers"], 120);
+    assert_eq!(json["conversion"]["by_decoder"], 0);
+    let threads = json["conversion"]["threads"].as_u64().unwrap();
+    assert!(threads >= 1);
+    let plural = if threads == 1 { "" } else { "s" };
+    let words = format!(" -> 320x180, rgb24 on {threads} CPU thread{plural}");
+    assert!(result.stderr.contains(&words), "{}", result.stderr);
+    assert_eq!((&json["size"], &json["pix_fmt"]), (&"320x180".into(), &"rgb24".into()));
+    assert_eq!(json["decode"]["concealed"], 0);
+    let timing = &json["timing"];
+    let seconds = |name: &str| timing[name].as_f64().unwrap_or_else(|| panic!("{name} in {timing}"));
+    let (first, last) = (seconds("first_submit_to_first_frame_s"), seconds("first_submit_to_last_frame_s"));
+    assert!(0.0 < first && first < last && last < seconds("wall_s"), "{timing}");
+    let rate = 120.0 / last;
+    assert!((seconds("first_submit_to_last_frame_fps") / rate - 1.0).abs() < 1e-6, "{timing}");
+    assert!(seconds("wall_fps") < rate);
+
+    // Nothing asked for, nothing said, no thread.
+    let result = run(&["decode", &clip("bars.mp4"), "--null", "--json"]).ok();
+    assert!(!result.stderr.contains("->"), "{}", result.stderr);
+    let plain = &result.json()["conversion"];
+    assert_eq!((&plain["wanted"], &plain["threads"]), (&serde_json::Value::Null, &0.into()));
+    assert_eq!(plain["unchanged"], 120);
+}
+
+#[test]
+fn contradictions_are_refused_by_name() {
+    let bars = clip("bars.mp4");
+    run(&["decode", &bars, "--md5", "--output", "metadata"]).refused(2, &["--output metadata", "--null"]);
+    run(&["decode", &bars, "--md5", "--output", "rgb", "--pix-fmt", "nv12"])
+        .refused(2, &["--output", "rgb24", "--pix-fmt", "nv12"]);
+    run(&["decode", &bars, "--null", "--metadata-only", "--output", "host"])
+        .refused(2, &["--metadata-only", "--output"]);
+    let json = run(&["decode", &bars, "--null", "--output", "metadata", "--json", "-q"]).ok().json();
+    assert_eq!(json["frames_out"], 120);
+    // Metadata tells what the pictures would be.
+    let shaped = ["decode", &bars, "--null", "--output", "metadata", "--json", "-q", "--size", "320x180"];
+    assert_eq!(run(&shaped).ok().json()["size"], "320x180");
+    // Undamaged pictures are none of its business.
+    assert_eq!(sum(&["--strict"]), sum(&[]));
+}
+
 #[test]
 fn reports_are_complete() {
     let json = run(&["decode", &clip("bars.mp4"), "--null", "--json"]).ok().json();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::control::{Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
-use crate::config::DecodeOutputMode;
+use crate::config::{ColorRequest, DecodeOutputMode};
 use crate::container::OutputFormat;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -14,6 +14,7 @@ use crate::output_file::{self, OutputFile};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter, RawWriter, VideoFormat, Y4mWriter};
 use crate::time::{Rational, Timestamp};
+use crate::transform;
 
 /// Where decoded pictures go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct Export<'a> {
     pub output_format: Option<String>,
     /// How to read.
     pub source: SourceOptions,
-    /// What to do to the frames.
+    /// What to do to the frames. Where the rate stays, the decoder's end does it, on the GPU or on several threads.
     pub filter: FilterOptions,
     /// Stop after this many frames.
     pub max_frames: Option<u64>,
@@ -120,6 +121,7 @@ impl Export<'_> {
         if kind == Some(OutputFormat::PngSequence) {
             self.filter.format = Some(PixelFormat::Rgb24);
         }
+        self.hand_over();
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let info = source.info().clone();
         let mut filter =
@@ -143,11 +145,11 @@ impl Export<'_> {
         while !filter.is_full()
             && let Some(frame) = source.next_frame()?
         {
-            filter.push(frame, &mut |frame| output.take(&frame))?;
+            filter.push(frame, &mut |frame| output.take(frame))?;
             output.state.elapsed = started.elapsed();
             reporter.update(false, || output.state);
         }
-        filter.finish(&mut |frame| output.take(&frame))?;
+        filter.finish(&mut |frame| output.take(frame))?;
         output.state.elapsed = started.elapsed();
         reporter.update(true, || output.state);
         let Output { sink, state, format, .. } = output;
@@ -166,6 +168,17 @@ impl Export<'_> {
             cancelled: self.source.cancel.is_cancelled(),
             source: info,
         })
+    }
+
+    /// Gives the filter's work on each frame to the source, which scales and converts where the picture is, or on
+    /// all processors. With a change of rate it stays: the filter then shapes only the frames that are shown.
+    fn hand_over(&mut self) {
+        let source = &mut self.source;
+        let untouched = source.size.is_none() && source.convert == ColorRequest::KeepNative;
+        if self.filter.frame_rate.is_none() && untouched && source.output != DecodeOutputMode::CpuRgb {
+            source.size = self.filter.size;
+            source.convert = self.filter.format.map_or(ColorRequest::KeepNative, ColorRequest::To);
+        }
     }
 
     /// Decoding that nobody looks at needs no samples.
@@ -187,17 +200,18 @@ struct Output<'a, 'p, 's> {
 }
 
 impl Output<'_, '_, '_> {
-    fn take(&mut self, frame: &Frame) -> Result<()> {
+    fn take(&mut self, frame: Frame) -> Result<()> {
         if self.state.frames == 0 {
-            self.format = Some(describe(frame, self.info, self.job.filter.frame_rate));
+            self.format = Some(describe(&frame, self.info, self.job.filter.frame_rate));
             if matches!(self.sink, Sink::Waiting) {
                 self.sink = Sink::open(self.job, self.kind, self.format)?;
             }
         }
+        let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+        let end = frame.pts.offset(length);
         self.state.bytes += self.sink.write(frame)?;
         self.state.frames += 1;
-        let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
-        self.state.position = Some(frame.pts.offset(length));
+        self.state.position = Some(end);
         Ok(())
     }
 }
@@ -247,9 +261,14 @@ impl Sink<'_> {
         Ok(Self::File { writer, file })
     }
 
-    fn write(&mut self, frame: &Frame) -> Result<u64> {
+    /// Frames in a device's memory are copied to the host's here, and only where somebody looks at them.
+    fn write(&mut self, frame: Frame) -> Result<u64> {
+        if matches!(self, Self::Waiting | Self::Null) {
+            return Ok(0);
+        }
+        let frame = &transform::to_host(frame)?;
         match self {
-            Self::Waiting | Self::Null => return Ok(0),
+            Self::Waiting | Self::Null => {}
             Self::Given(writer) => writer.write_frame(frame)?,
             Self::File { writer, .. } => writer.write_frame(frame)?,
             Self::Images(writer) => writer.write_frame(frame)?,

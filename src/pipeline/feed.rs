@@ -18,6 +18,7 @@ use crate::packet::Packet;
 use crate::queue::{self, QueueReceiver, QueueSender, Received};
 use crate::rawvideo::{FrameReader, VideoFormat};
 use crate::session::{DecodeInput, DecodeOutput};
+use crate::transform::TransformRequest;
 
 /// How soon somebody who waits notices that the job is cancelled.
 const LOOK: Duration = Duration::from_millis(20);
@@ -72,10 +73,14 @@ impl Feed {
         Ok(Self::Decoder { frames, packets, faults })
     }
 
-    /// Starts to read uncompressed frames.
-    pub(super) fn read(mut reader: Box<dyn FrameReader>, cancel: CancelToken) -> Result<Self> {
+    /// Starts to read uncompressed frames, each brought to what is asked for.
+    pub(super) fn read(
+        mut reader: Box<dyn FrameReader>,
+        request: TransformRequest,
+        cancel: CancelToken,
+    ) -> Result<Self> {
         let (tx, frames) = queue::bounded(READ_AHEAD);
-        spawn("vhw-read", move || read_ahead(reader.as_mut(), &tx, &cancel))?;
+        spawn("vhw-read", move || read_ahead(reader.as_mut(), &request, &tx, &cancel))?;
         Ok(Self::Reader(frames))
     }
 
@@ -211,9 +216,15 @@ impl Feeder {
     }
 }
 
-fn read_ahead(reader: &mut dyn FrameReader, out: &QueueSender<Result<Frame>>, cancel: &CancelToken) {
+fn read_ahead(
+    reader: &mut dyn FrameReader,
+    request: &TransformRequest,
+    out: &QueueSender<Result<Frame>>,
+    cancel: &CancelToken,
+) {
     while !cancel.is_cancelled() {
         let Some(next) = reader.next_frame().transpose() else { return };
+        let next = next.and_then(|frame| Ok(request.apply(frame)?.frame));
         let failed = next.is_err();
         if out.send(next).is_err() || failed {
             return;

@@ -176,10 +176,12 @@ impl FrameFilter {
     fn shape(&mut self, mut frame: Frame) -> Result<Frame> {
         let start = std::time::Instant::now();
         if let Some(size) = self.options.size.filter(|s| *s != frame.dimensions) {
+            frame = transform::to_host(frame)?;
             frame = transform::scale(&frame, size, ScaleFilter::default())?;
             self.summary.scaled += 1;
         }
         if let Some(format) = self.options.format.filter(|f| *f != frame.format) {
+            frame = transform::to_host(frame)?;
             let converted = transform::convert(&frame, format)?;
             self.summary.assumed_color |= converted.assumed_color;
             frame = converted.frame;

@@ -9,7 +9,7 @@ use super::control::CancelToken;
 use super::feed::{self, Feed};
 use crate::backend::{self, Backend};
 use crate::codec::Codec;
-use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
+use crate::config::{ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines};
 use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::frame::Frame;
 use crate::rawvideo::{FrameReader, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary};
 use crate::time::{Rational, TimeBase, Timestamp};
+use crate::transform::TransformRequest;
 
 /// Problems remembered by their words; the rest is only counted.
 const PROBLEMS_KEPT: usize = 10;
@@ -26,8 +27,16 @@ const PROBLEMS_KEPT: usize = 10;
 pub struct SourceOptions {
     /// Decoder to use.
     pub backend: Backend,
-    /// What frames hold.
+    /// Where pictures go. Uncompressed input is always in host memory.
     pub output: DecodeOutputMode,
+    /// The format they are wanted in.
+    pub convert: ColorRequest,
+    /// The part of the picture that is wanted.
+    pub crop: Option<Crop>,
+    /// The size it is wanted in.
+    pub size: Option<Dimensions>,
+    /// What becomes of pictures that the decoder had to mend.
+    pub damage: DamagePolicy,
     /// Skip what is presented before this time; the first frame's time becomes the distance to it.
     pub start: Option<Duration>,
     /// Stop after this much presented time.
@@ -51,6 +60,19 @@ pub struct SourceOptions {
     pub ends_process: bool,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
+}
+
+impl SourceOptions {
+    /// What is to be done to frames that no decode session does it to.
+    fn transform(&self) -> TransformRequest {
+        let rgb = self.output == DecodeOutputMode::CpuRgb;
+        TransformRequest {
+            crop: self.crop,
+            size: self.size,
+            convert: if rgb { ColorRequest::Rgb8 } else { self.convert },
+            ..TransformRequest::default()
+        }
+    }
 }
 
 /// What is known of an input before its first frame.
@@ -143,6 +165,10 @@ impl FrameSource {
         let (track, video) = first_video(demuxer.as_ref(), path)?;
         let config = CommonDecodeConfig {
             output: options.output,
+            convert: options.convert,
+            crop: options.crop,
+            size: options.size,
+            damage: options.damage,
             codec_config: video.codec_config.clone(),
             frame_rate: options.frame_rate,
             color: video.color,
@@ -191,7 +217,7 @@ impl FrameSource {
             matrix: None,
             tracks: Vec::new(),
         };
-        Ok((info, Feed::read(reader, options.cancel.clone())?))
+        Ok((info, Feed::read(reader, options.transform(), options.cancel.clone())?))
     }
 
     /// What is known before the first frame.
@@ -291,9 +317,45 @@ pub struct FramesBuilder {
 }
 
 impl FramesBuilder {
-    /// What frames hold: native surfaces by default, packed RGB or metadata alone on request.
+    /// Where pictures go: host memory by default.
     pub fn output(mut self, output: DecodeOutputMode) -> Self {
         self.options.output = output;
+        self
+    }
+
+    /// Leaves pictures in the decoder's own memory: the GPU's, where one decodes
+    /// ([`crate::frame::Surface::Device`]).
+    pub fn native(self) -> Self {
+        self.output(DecodeOutputMode::NativeSurface)
+    }
+
+    /// Frames in [`crate::pixel::PixelFormat::Rgb24`], converted by the GPU where one decodes.
+    pub fn rgb(self) -> Self {
+        self.convert(ColorRequest::Rgb8)
+    }
+
+    /// The format that frames are wanted in.
+    pub fn convert(mut self, convert: ColorRequest) -> Self {
+        self.options.convert = convert;
+        self
+    }
+
+    /// The size that frames are wanted in; scaled by the decoder's hardware where it can.
+    pub fn size(mut self, size: Dimensions) -> Self {
+        self.options.size = Some(size);
+        self
+    }
+
+    /// The part of the picture that is wanted. It is cut out before the size is changed.
+    pub fn crop(mut self, crop: Crop) -> Self {
+        self.options.crop = Some(crop);
+        self
+    }
+
+    /// Takes a picture that the decoder had to mend for damage, instead of delivering it marked
+    /// ([`Frame::concealed`]).
+    pub fn strict(mut self) -> Self {
+        self.options.damage = DamagePolicy::Strict;
         self
     }
 
@@ -349,10 +411,8 @@ impl FramesBuilder {
 /// Frames of a file, in presentation order, on whatever decodes here.
 ///
 /// ```no_run
-/// use video_hw::config::DecodeOutputMode;
-///
 /// # fn main() -> video_hw::Result<()> {
-/// for frame in video_hw::frames("in.mp4").output(DecodeOutputMode::CpuRgb).open()? {
+/// for frame in video_hw::frames("in.mp4").rgb().open()? {
 ///     let frame = frame?;
 ///     println!("{} {} {}", frame.pts, frame.dimensions, frame.format);
 /// }

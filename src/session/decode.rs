@@ -1,9 +1,11 @@
 //! Decode sessions.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::books::SharedBooks;
 use super::layout::LayoutConverter;
+use super::shaping::Shaping;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
 use crate::backend::{
@@ -11,14 +13,13 @@ use crate::backend::{
     Receipt, SharedReceipt, SinkFactory,
 };
 use crate::codec::Codec;
-use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::config::{CommonDecodeConfig, DamagePolicy};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Surface};
+use crate::frame::Frame;
 use crate::packet::Packet;
-use crate::pixel::PixelFormat;
 use crate::queue::QueueStats;
 use crate::time::{Rational, TimeBase, Timestamp};
-use crate::transform;
+use crate::transform::{Ticket, TransformRequest, TransformStats};
 
 /// Packets that wait for the decoder: small, so a few more cost nothing and ride over uneven pictures.
 const INPUT_QUEUE: usize = 32;
@@ -40,8 +41,20 @@ pub struct DecodeSummary {
     pub bytes_in: u64,
     /// Frames whose time was numbered by the session because the packets had none.
     pub synthesised_timestamps: u64,
+    /// Frames that the decoder had to mend; with [`DamagePolicy::Strict`] they are lost, and counted here too.
+    pub concealed: u64,
+    /// Crop, size and format asked for.
+    pub wanted: TransformRequest,
+    /// Frames that the decoder itself brought to them.
+    pub shaped: u64,
+    /// What was done on the CPU for the others.
+    pub transform: TransformStats,
     /// Where the time went.
     pub timing: SessionTiming,
+    /// From the submission of the first packet until the first frame was taken out.
+    pub first_frame_after: Option<Duration>,
+    /// From the submission of the first packet until the last frame so far was taken out.
+    pub last_frame_after: Option<Duration>,
     /// Packets waiting for the decoder.
     pub input_queue: QueueStats,
     /// Frames waiting for the caller.
@@ -81,9 +94,13 @@ pub struct DecodeInput {
 
 /// The end of a decode session that gives frames.
 pub struct DecodeOutput {
-    worker: worker::Output<Frame>,
+    worker: worker::Output<Ticket>,
+    /// The next frame, while it is not finished.
+    head: Option<Ticket>,
     books: SharedBooks<Pending, Own>,
     receipt: SharedReceipt,
+    /// Last: it goes when nothing inside can be taken any more.
+    shaping: Arc<Shaping>,
 }
 
 impl DecodeSession {
@@ -117,22 +134,24 @@ impl DecodeSession {
         config: &CommonDecodeConfig,
         open: impl FnOnce(&CommonDecodeConfig, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)>,
     ) -> Result<Self> {
-        let books = SharedBooks::new(Own { config: config.clone(), bytes_in: 0, synthesised: 0 });
-        let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+        let books = SharedBooks::new(Own::new(config.clone()));
+        let shaping = Arc::new(Shaping::new(config)?);
+        let room = Shaping::output_queue(config, OUTPUT_QUEUE);
+        let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, room, |outlet| {
             let factory = {
-                let (books, outlet) = (books.clone(), outlet.clone());
-                Box::new(move || sink(books.clone(), outlet.clone()))
+                let (books, outlet, shaping) = (books.clone(), outlet.clone(), Arc::clone(&shaping));
+                Box::new(move || sink(books.clone(), outlet.clone(), Arc::clone(&shaping)))
             };
             let (backend, receipt) = open(config, factory)?;
             let converter =
                 LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
-            let report = sink(books.clone(), outlet);
+            let report = sink(books.clone(), outlet, Arc::clone(&shaping));
             let books = books.clone();
             Ok((DecodeWork { backend, books, converter, report, next_serial: 0 }, receipt))
         })?;
         Ok(Self {
             input: DecodeInput { worker: input, codec: config.codec, books: books.clone() },
-            output: DecodeOutput { worker: output, books, receipt },
+            output: DecodeOutput { worker: output, head: None, books, receipt, shaping },
         })
     }
 
@@ -175,7 +194,7 @@ impl DecodeSession {
     /// When the session has ended.
     pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Frame>> + '_> {
         self.flush()?;
-        Ok(self.output.worker.until_flushed(self.input.worker.flushes()))
+        Ok(self.output.until_flushed(self.input.worker.flushes()))
     }
 
     /// Whether every flush asked for has completed and been reaped.
@@ -206,9 +225,10 @@ impl DecodeInput {
     /// As there.
     pub fn submit(&mut self, packet: Packet) -> Result<Submit<Packet>> {
         self.check(&packet)?;
+        let began = Instant::now();
         let submitted = self.worker.submit(packet)?;
         if matches!(submitted, Submit::Accepted) {
-            self.books.lock().ledger.submitted += 1;
+            self.accepted(began);
         }
         Ok(submitted)
     }
@@ -219,9 +239,16 @@ impl DecodeInput {
     /// As [`DecodeSession::submit`].
     pub fn submit_blocking(&mut self, packet: Packet) -> Result<()> {
         self.check(&packet)?;
+        let began = Instant::now();
         self.worker.submit_blocking(packet)?;
-        self.books.lock().ledger.submitted += 1;
+        self.accepted(began);
         Ok(())
+    }
+
+    fn accepted(&self, began: Instant) {
+        let mut books = self.books.lock();
+        books.ledger.submitted += 1;
+        books.own.first_in.get_or_insert(began);
     }
 
     fn check(&self, packet: &Packet) -> Result<()> {
@@ -249,7 +276,13 @@ impl DecodeOutput {
     /// # Errors
     /// As there.
     pub fn try_reap(&mut self) -> Result<Option<Frame>> {
-        self.worker.try_reap()
+        if self.head.is_none() {
+            self.head = self.worker.try_reap()?;
+        }
+        match self.head.take_if(|ticket| ticket.is_done()) {
+            Some(ticket) => self.finish(ticket).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// See [`DecodeSession::reap_timeout`].
@@ -257,7 +290,15 @@ impl DecodeOutput {
     /// # Errors
     /// As [`DecodeSession::try_reap`].
     pub fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<Frame>> {
-        self.worker.reap_timeout(timeout)
+        let began = Instant::now();
+        if self.head.is_none() {
+            self.head = self.worker.reap_timeout(timeout)?;
+        }
+        let left = timeout.saturating_sub(began.elapsed());
+        match self.head.take_if(|ticket| ticket.wait_timeout(left)) {
+            Some(ticket) => self.finish(ticket).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The next frame, waiting for it; `None` when a flush has completed or the session is over.
@@ -265,7 +306,39 @@ impl DecodeOutput {
     /// # Errors
     /// As [`DecodeSession::try_reap`].
     pub fn reap(&mut self) -> Result<Option<Frame>> {
-        self.worker.reap()
+        let next = match self.head.take() {
+            Some(ticket) => Some(ticket),
+            None => self.worker.reap()?,
+        };
+        next.map(|ticket| self.finish(ticket)).transpose()
+    }
+
+    /// Every frame up to the end of flush number `flushes`, waiting for each.
+    fn until_flushed(&mut self, flushes: u64) -> impl Iterator<Item = Result<Frame>> + '_ {
+        std::iter::from_fn(move || {
+            while self.worker.flushes_seen() < flushes && !self.worker.has_ended() {
+                if let Some(item) = self.reap().transpose() {
+                    return Some(item);
+                }
+            }
+            None
+        })
+    }
+
+    /// Takes the frame out, waiting for it. Frames that the session works on have their outcome only here: before,
+    /// they are inside.
+    fn finish(&self, ticket: Ticket) -> Result<Frame> {
+        let counted = ticket.was_ready();
+        let frame = ticket.wait();
+        let mut books = self.books.lock();
+        match &frame {
+            Ok(_) => {
+                books.ledger.delivered += u64::from(!counted);
+                books.own.note_frame();
+            }
+            Err(_) => books.ledger.failed += u64::from(!counted),
+        }
+        frame
     }
 
     /// Whether nothing will ever come again: the other end is gone and everything has been reaped, or the session
@@ -288,7 +361,13 @@ impl DecodeOutput {
             ledger: books.ledger(),
             bytes_in: books.own.bytes_in,
             synthesised_timestamps: books.own.synthesised,
+            concealed: books.own.concealed,
+            wanted: self.shaping.wanted(),
+            shaped: books.own.shaped,
+            transform: self.shaping.stats(),
             timing: books.timing,
+            first_frame_after: books.own.since_first_in(books.own.first_out),
+            last_frame_after: books.own.since_first_in(books.own.last_out),
             input_queue,
             output_queue,
         }
@@ -308,23 +387,36 @@ struct Own {
     config: CommonDecodeConfig,
     bytes_in: u64,
     synthesised: u64,
+    concealed: u64,
+    shaped: u64,
+    first_in: Option<Instant>,
+    first_out: Option<Instant>,
+    last_out: Option<Instant>,
 }
 
 type Books = super::books::Books<Pending, Own>;
 
 /// The frame for a picture; `None` when it is not to be shown.
-fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
+fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
     let (pending, since) = books.take(picture.serial)?;
     if pending.discard {
         books.ledger.drop_one(DISCARDED);
         return None;
     }
     books.timing.note_latency(since.elapsed());
+    books.own.concealed += u64::from(picture.concealed);
+    if picture.concealed && books.own.config.damage == DamagePolicy::Strict {
+        let place = pending.pts.map_or_else(String::new, |pts| format!(" at {pts}"));
+        return Some(Err(Error::corrupt(format!(
+            "the picture{place} is damaged, part of it would be a guess"
+        ))));
+    }
+    books.own.shaped += u64::from(picture.shaped);
     let (pts, duration) = match pending.pts {
         Some(pts) => (pts, pending.duration),
         None => (books.own.number(picture.frame_rate), Some(1)),
     };
-    Some(Frame {
+    Some(Ok(Frame {
         pts,
         duration,
         dimensions: picture.dimensions,
@@ -335,10 +427,33 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
         concealed: picture.concealed,
         force_keyframe: false,
         surface: picture.surface,
-    })
+    }))
 }
 
 impl Own {
+    fn new(config: CommonDecodeConfig) -> Self {
+        Self {
+            config,
+            bytes_in: 0,
+            synthesised: 0,
+            concealed: 0,
+            shaped: 0,
+            first_in: None,
+            first_out: None,
+            last_out: None,
+        }
+    }
+
+    fn note_frame(&mut self) {
+        let now = Instant::now();
+        self.first_out.get_or_insert(now);
+        self.last_out = Some(now);
+    }
+
+    fn since_first_in(&self, end: Option<Instant>) -> Option<Duration> {
+        Some(end?.saturating_duration_since(self.first_in?))
+    }
+
     fn number(&mut self, stated: Option<Rational>) -> Timestamp {
         let rate = self
             .config
@@ -352,19 +467,19 @@ impl Own {
     }
 }
 
-/// Turns backend events into outcomes: restores time, applies the output mode, keeps the books.
-fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
-    let output = books.lock().own.config.output;
+/// Turns backend events into outcomes: restores time, begins what is left to be done, keeps the books.
+fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Ticket>, shaping: Arc<Shaping>) -> DecodeSink {
     Box::new(move |event| {
         let outcome = match event {
             DecodeEvent::Picture(picture) => {
+                let shaped = picture.shaped;
                 let Some(frame) = frame(&mut books.lock(), picture) else { return true };
-                let finished = finish(frame, output);
+                let begun = frame.and_then(|frame| shaping.begin(frame, shaped));
                 let ledger = &mut books.lock().ledger;
-                match finished {
-                    Ok(frame) => {
-                        ledger.delivered += 1;
-                        Outcome::Item(frame)
+                match begun {
+                    Ok(ticket) => {
+                        ledger.delivered += u64::from(ticket.was_ready());
+                        Outcome::Item(ticket)
                     }
                     Err(error) => {
                         ledger.failed += 1;
@@ -383,14 +498,6 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
         };
         books.send(&outlet, outcome)
     })
-}
-
-fn finish(frame: Frame, output: DecodeOutputMode) -> Result<Frame> {
-    match output {
-        DecodeOutputMode::MetadataOnly => Ok(Frame { surface: Surface::None, ..frame }),
-        DecodeOutputMode::NativeSurface | DecodeOutputMode::HostSurface => Ok(frame),
-        DecodeOutputMode::CpuRgb => Ok(transform::convert(&frame, PixelFormat::Rgb24)?.frame),
-    }
 }
 
 struct DecodeWork {

@@ -13,6 +13,7 @@ mod dts;
 mod encode;
 mod layout;
 mod ledger;
+mod shaping;
 mod timing;
 mod worker;
 

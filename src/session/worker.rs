@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Submit;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_words};
 use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 
 enum Command<I> {
@@ -150,11 +150,7 @@ fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, out
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let words = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned());
+    let words = panic_words(panic);
     Error::CorruptStream { what: format!("the codec library panicked: {words}"), recoverable: false }
 }
 

@@ -4,7 +4,8 @@
 //!   it covers: it is repeated when it grows and averaged when it shrinks. Both are symmetric filters; a
 //!   stream that sites its chroma to the left, as H.264 and HEVC do when they say nothing, is moved by a
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
-//! * [`scale()`] changes the size.
+//! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it.
+//! * [`TransformRequest`] is all of that as one value, [`TransformDispatcher`] does it on worker threads.
 //! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 
 use crate::error::Result;
@@ -12,20 +13,30 @@ use crate::frame::Frame;
 
 mod below_black;
 mod convert;
+mod crop;
+mod dispatcher;
+#[cfg(test)]
+mod dispatcher_tests;
 mod float;
 mod matrix;
 mod meaning;
 mod packed;
 pub mod reference;
 mod repack;
+mod request;
 mod resample;
 mod samples;
 mod scale;
+mod workers;
 
 pub use crate::config::ColorRequest;
 pub use convert::{Converted, convert};
+pub use crop::crop;
+pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
 pub(crate) use repack::split_pairs;
+pub use request::{TransformRequest, to_host};
 pub use scale::{ScaleFilter, scale};
+pub use workers::Ticket;
 
 /// Fulfils `request`. A frame that is already as asked for is handed back as it is, without a copy.
 ///

@@ -1,0 +1,85 @@
+//! What a session does to the pictures of its decoder: nothing, where the decoder did it; else on worker threads.
+
+use std::num::NonZeroUsize;
+
+use crate::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::pixel::PixelFormat;
+use crate::transform::{
+    ScaleFilter, Ticket, TransformDispatcher, TransformOptions, TransformRequest, TransformStats,
+};
+
+/// Pictures that are cut, scaled, converted or downloaded here leave as tickets, in the order of the decoder; the
+/// consumer's end waits for each. So neither order nor a flush needs a word: both are those of the output queue.
+pub(super) struct Shaping {
+    metadata_only: bool,
+    /// All that is asked for.
+    wanted: TransformRequest,
+    /// What is left when the decoder shaped the picture.
+    rest: TransformRequest,
+    dispatcher: TransformDispatcher,
+}
+
+impl Shaping {
+    /// # Errors
+    /// [`Error::InvalidInput`] for settings that contradict each other.
+    pub(super) fn new(config: &CommonDecodeConfig) -> Result<Self> {
+        let rgb_on_cpu = config.output == DecodeOutputMode::CpuRgb;
+        if rgb_on_cpu && config.convert.format().is_some_and(|format| format != PixelFormat::Rgb24) {
+            return Err(Error::invalid(format!(
+                "frames cannot be both rgb24 (output CpuRgb) and {} (convert); leave one out",
+                config.convert.format().map_or("", PixelFormat::name)
+            )));
+        }
+        let rest = TransformRequest {
+            host: matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb),
+            convert: if rgb_on_cpu { ColorRequest::Rgb8 } else { ColorRequest::KeepNative },
+            ..TransformRequest::default()
+        };
+        let wanted = TransformRequest {
+            crop: config.crop,
+            size: config.size,
+            filter: ScaleFilter::default(),
+            convert: if rgb_on_cpu { ColorRequest::Rgb8 } else { config.convert },
+            ..rest
+        };
+        let metadata_only = config.output == DecodeOutputMode::MetadataOnly;
+        // The output queue bounds what is inside; twice its length never makes the decoder wait for a worker alone.
+        let credits = NonZeroUsize::new(2 * Self::output_queue(config, 0));
+        let dispatcher =
+            TransformDispatcher::new(TransformOptions { credits, ..TransformOptions::default() });
+        Ok(Self { metadata_only, wanted, rest, dispatcher })
+    }
+
+    /// Frames that may wait for the consumer: `base`, and enough to keep all workers busy where there is work for
+    /// them.
+    pub(super) fn output_queue(config: &CommonDecodeConfig, base: usize) -> usize {
+        let asked = config.crop.is_some() || config.size.is_some() || config.convert.format().is_some();
+        let works = match config.output {
+            DecodeOutputMode::MetadataOnly => false,
+            DecodeOutputMode::CpuRgb => true,
+            DecodeOutputMode::NativeSurface | DecodeOutputMode::HostSurface => asked,
+        };
+        let threads = TransformDispatcher::threads(TransformOptions::default());
+        base.max(if works { threads + 2 } else { 1 })
+    }
+
+    /// The frame as asked for, now or later. `shaped`: the decoder has cut, scaled and converted it.
+    pub(super) fn begin(&self, frame: Frame, shaped: bool) -> Result<Ticket> {
+        if self.metadata_only {
+            let nothing = TransformRequest::default();
+            let frame = if shaped { &nothing } else { &self.wanted }.outline(frame)?;
+            return Ok(self.dispatcher.ticket(frame, &nothing));
+        }
+        Ok(self.dispatcher.ticket(frame, if shaped { &self.rest } else { &self.wanted }))
+    }
+
+    pub(super) fn wanted(&self) -> TransformRequest {
+        self.wanted
+    }
+
+    pub(super) fn stats(&self) -> TransformStats {
+        self.dispatcher.stats()
+    }
+}
