@@ -23,6 +23,7 @@ pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
+    query_device_capability,
 };
 pub(crate) use select::{open_encoder, pick_input_format};
 

@@ -3,15 +3,21 @@
 mod decode;
 mod driver;
 
-pub(crate) use decode::{decode_capability, open_decoder};
+pub(crate) use decode::open_decoder;
 
-use crate::capability::DeviceInfo;
+use crate::capability::{DecodeCapability, DeviceInfo};
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 
 /// The cards that the driver shows to this process.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
     let cuda = driver::cuda::cuda()?;
     (0..cuda.device_count()).map(|ordinal| cuda.device(ordinal)).collect()
+}
+
+/// What a card's decoder can do with a codec; `None`: nothing.
+pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Option<DecodeCapability>> {
+    decode::decode_capability(find_device(device)?, codec)
 }
 
 /// The card that is asked for by ordinal or by (the beginning of) its identifier; the first when none is.
