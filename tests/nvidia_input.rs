@@ -363,6 +363,37 @@ fn older_codecs_are_decoded_from_mp4() {
 }
 
 #[test]
+fn raw_mpeg2_is_decoded_with_its_fields_and_flushes() {
+    simulated("raw_mpeg2_is_decoded_with_its_fields_and_flushes", "", || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, arguments) in [
+            ("b.m2v", "-pix_fmt yuv420p -c:v mpeg2video -q:v 4 -g 12 -bf 2"),
+            ("fields.m2v", "-pix_fmt yuv420p -c:v mpeg2video -q:v 4 -g 12 -bf 2 -flags +ilme+ildct -top 1"),
+        ] {
+            let path = encode(folder.path(), name, "176x144", arguments);
+            let frames = decode_as_ffmpeg(&path);
+            assert_eq!(frames.len(), 25, "{name}");
+            // The session goes on after a flush, with what the container says in front.
+            let (config, packets) = packets(&path);
+            let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+            for _ in 0..2 {
+                assert_eq!(sums(&decode(&mut session, &packets).0), sums(&frames), "{name}");
+            }
+        }
+        // Headers that are in the container alone are needed again after each flush.
+        let path = encode(folder.path(), "a.mp4", "176x144", "-pix_fmt yuv420p -c:v mpeg4 -q:v 4 -bf 1");
+        let (config, packets) = packets(&path);
+        let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+        let first = decode(&mut session, &packets).0;
+        assert_eq!(first.len(), 25);
+        assert_eq!(sums(&decode(&mut session, &packets).0), sums(&first));
+    });
+}
+
+#[test]
 fn an_older_codec_is_refused_on_the_cpu_with_a_reason() {
     for codec in [Codec::Mpeg2, Codec::Mpeg4, Codec::Vc1, Codec::Mjpeg] {
         let config = CommonDecodeConfig::new(codec);

@@ -31,10 +31,17 @@ pub(super) enum Begun {
     Fresh,
 }
 
+/// What a decoder is set to: pictures can be mapped while it is as it was when they were decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    coded: (u32, u32),
+    geometry: Geometry,
+}
+
 /// The decoder at work, and what it was set to.
 struct Running {
     format: VideoFormat,
-    geometry: Geometry,
+    setting: Setting,
     surfaces: u32,
     /// Largest coded size that it can be set to.
     room: (u32, u32),
@@ -72,6 +79,11 @@ impl Decoders {
         self.running.as_ref().map(|running| &running.shape)
     }
 
+    /// What the decoder is set to.
+    pub(super) fn setting(&self) -> Option<Setting> {
+        self.running.as_ref().map(|running| running.setting)
+    }
+
     /// Whether this sequence is the one at hand: the same again, as after a flush.
     pub(super) fn knows(&self, format: &VideoFormat) -> bool {
         self.running.as_ref().is_some_and(|running| running.format == *format)
@@ -92,15 +104,16 @@ impl Decoders {
         let caps = caps(self.context.ordinal(), format.codec, format.chroma, depth)?;
         self.check(format, &caps)?;
         let coded = coded_size(format);
+        let setting = Setting { coded, geometry };
         self.largest = (self.largest.0.max(coded.0), self.largest.1.max(coded.1));
         let wanted = (u32::from(format.min_surfaces) + EXTRA_SURFACES + self.delay).min(MAX_SURFACES);
         if let Some(running) = &mut self.running
-            && let Some(surfaces) = running.adapt(format, &geometry, wanted)?
+            && let Some(surfaces) = running.adapt(format, setting, wanted)?
         {
             let decoder = Arc::clone(&running.shape.decoder);
             let room = running.room;
             let shape = self.describe(decoder, format, &geometry, &caps)?;
-            self.running = Some(Running { format: *format, geometry, surfaces, room, shape });
+            self.running = Some(Running { format: *format, setting, surfaces, room, shape });
             return Ok(Begun::Kept);
         }
         // Its memory goes before the next one's is taken.
@@ -108,7 +121,7 @@ impl Decoders {
         let room = self.room(coded, &caps);
         let decoder = self.open(format, &geometry, &caps, room, wanted)?;
         let shape = self.describe(Arc::new(decoder), format, &geometry, &caps)?;
-        self.running = Some(Running { format: *format, geometry, surfaces: wanted, room, shape });
+        self.running = Some(Running { format: *format, setting, surfaces: wanted, room, shape });
         Ok(Begun::Fresh)
     }
 
@@ -209,17 +222,16 @@ impl Decoders {
 
 impl Running {
     /// Sets the decoder to another sequence; `None` where it cannot be, otherwise how many decode surfaces it has then.
-    fn adapt(&self, format: &VideoFormat, geometry: &Geometry, surfaces: u32) -> Result<Option<u32>> {
+    fn adapt(&self, format: &VideoFormat, setting: Setting, surfaces: u32) -> Result<Option<u32>> {
         let before = &self.format;
         let same_kind = |f: &VideoFormat| (f.codec, f.chroma, f.luma_depth_minus8, f.chroma_depth_minus8);
-        let (width, height) = coded_size(format);
+        let Setting { coded: (width, height), geometry } = setting;
         if same_kind(before) != same_kind(format) || width > self.room.0 || height > self.room.1 {
             return Ok(None);
         }
         // Fewer would only have to be made again.
         let surfaces = surfaces.max(self.surfaces);
-        let settled = surfaces == self.surfaces && *geometry == self.geometry;
-        if settled && coded_size(before) == (width, height) {
+        if surfaces == self.surfaces && setting == self.setting {
             return Ok(Some(surfaces));
         }
         let decoder = &self.shape.decoder;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decoders::{Begun, Decoders, MAX_SURFACES};
+use super::decoders::{Begun, Decoders, MAX_SURFACES, Setting};
 use super::output::{Answers, OutputStage, Shape, Shown};
 use crate::backend::DecodeEvent;
 use crate::backend::nvidia::driver::cuda::Context;
@@ -33,8 +33,18 @@ pub(super) struct Current {
     pub(super) half: bool,
     /// A picture was shown under its serial, or it has failed.
     pub(super) answered: bool,
+    /// It has failed: nothing more is heard of it.
+    pub(super) failed: bool,
     /// Surface of the picture just found.
     pub(super) index: Option<usize>,
+}
+
+/// A picture that VP9 keeps: its surface, and the decoder as it was then.
+#[derive(Clone, Debug)]
+struct Held {
+    index: usize,
+    shape: Arc<Shape>,
+    setting: Setting,
 }
 
 /// State behind the callbacks.
@@ -48,8 +58,8 @@ pub(super) struct Sequencer {
     healthy: bool,
     /// A new decoder lacks the pictures that the next ones refer to, until decoding can start anew.
     orphaned: bool,
-    /// VP9: the surface of the picture in each reference slot, and what it was decoded for.
-    slots: [Option<(usize, Arc<Shape>)>; 8],
+    /// VP9: the picture in each reference slot.
+    slots: [Option<Held>; 8],
     pub(super) current: Current,
 }
 
@@ -82,36 +92,45 @@ impl Sequencer {
 
     /// VP9: the picture just decoded goes into these reference slots.
     pub(super) fn refresh(&mut self, flags: u8) {
-        if let (Some(index), Some(shape)) = (self.current.index.take(), self.decoders.shape()) {
-            for (slot, held) in self.slots.iter_mut().enumerate() {
-                if flags & (1 << slot) != 0 {
-                    *held = Some((index, Arc::clone(shape)));
-                }
+        let (index, shape) = (self.current.index.take(), self.decoders.shape());
+        let Some(((index, shape), setting)) = index.zip(shape).zip(self.decoders.setting()) else { return };
+        for (slot, held) in self.slots.iter_mut().enumerate() {
+            if flags & (1 << slot) != 0 {
+                *held = Some(Held { index, shape: Arc::clone(shape), setting });
             }
         }
     }
 
     /// VP9: shows the picture in a reference slot (again). The parser keeps its surface as long as it is referred to.
     pub(super) fn show_existing(&mut self, slot: u8) -> Result<()> {
-        let held = self.slots.get(usize::from(slot)).and_then(Option::as_ref);
-        let Some(((index, shape), current)) = held.zip(self.decoders.shape()) else {
-            return Ok(());
-        };
-        self.current.answered = true;
-        if shape.dimensions != current.dimensions {
-            // The decoder is set to another size by now, and would cut or stretch it.
-            let (old, new) = (shape.dimensions, current.dimensions);
-            let error =
-                Error::corrupt(format!("a picture of {old} is shown again after the change to {new}"));
-            self.answers.send(DecodeEvent::Failed { serial: self.current.serial, error });
+        let held = self.slots.get(usize::from(slot)).cloned().flatten();
+        let Some(Held { index, shape, setting }) = held else { return Ok(()) };
+        if Some(setting) != self.decoders.setting() {
+            // The decoder would cut or stretch it.
+            self.fail(Error::corrupt("a picture is shown again that was decoded before the size changed"));
+        }
+        if self.current.failed {
             return Ok(());
         }
+        self.current.answered = true;
         self.stage.show(Shown {
             serial: self.current.serial,
             keyframe: false,
-            info: DisplayInfo { index: *index as i32, progressive: 1, ..DisplayInfo::default() },
-            shape: Arc::clone(shape),
+            info: DisplayInfo { index: index as i32, progressive: 1, ..DisplayInfo::default() },
+            shape,
         })
+    }
+
+    /// The unit being parsed is lost. It may hold several pictures: one failure is told, and nothing else of it.
+    fn fail(&mut self, error: Error) {
+        let serial = self.current.serial;
+        for occupant in &mut self.surfaces {
+            occupant.take_if(|occupant| occupant.serial == serial);
+        }
+        if !std::mem::replace(&mut self.current.failed, true) {
+            self.current.answered = true;
+            self.answers.send(DecodeEvent::Failed { serial, error });
+        }
     }
 
     /// A picture that the hardware does not take, though its capabilities say it does: too many slices, say.
@@ -172,20 +191,16 @@ impl ParserEvents for Sequencer {
         }
         self.orphaned &= !(self.current.entry && picture.intra());
         if self.orphaned {
-            self.current.answered = true;
-            let error = Error::corrupt(
+            self.fail(Error::corrupt(
                 "the picture refers to others of a smaller size, lost with the decoder that had them",
-            );
-            self.answers.send(DecodeEvent::Failed { serial: self.current.serial, error });
+            ));
             return Ok(false);
         }
         match shape.decoder.decode(&mut picture) {
             Ok(()) => self.healthy = true,
             // The hardware took pictures of this sequence before: this one is damaged.
             Err(error @ Error::Backend { code: 1, .. }) if self.healthy => {
-                self.current.answered = true;
-                let error = Error::corrupt(format!("the GPU's decoder refuses a damaged picture: {error}"));
-                self.answers.send(DecodeEvent::Failed { serial: self.current.serial, error });
+                self.fail(Error::corrupt(format!("the GPU's decoder refuses a damaged picture: {error}")));
                 return Ok(false);
             }
             Err(error) => return Err(self.refused(error)),
@@ -217,6 +232,10 @@ impl ParserEvents for Sequencer {
         let current = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
         let shown = self.surfaces.get_mut(index).and_then(Option::take).unwrap_or(current);
         if shown.serial == current.serial {
+            // A picture of it that could not be decoded has failed it as a whole.
+            if self.current.failed {
+                return Ok(());
+            }
             self.current.answered = true;
         }
         self.stage.show(Shown {
