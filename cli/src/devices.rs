@@ -65,23 +65,23 @@ fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
     };
     let mut out = format!("{:<13} yes\n", kind.name());
     if answer.devices.is_empty() {
-        codec_lines(&answer.codecs, &mut out);
+        codec_lines(&answer.codecs, "  ", &mut out);
     }
     for (device, codecs) in &answer.devices {
         let mib = device.memory >> 20;
-        out.push_str(&format!("  {:<10} {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
-        codec_lines(codecs, &mut out);
+        out.push_str(&format!("  {}  {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
+        codec_lines(codecs, "    ", &mut out);
     }
     out
 }
 
-fn codec_lines(codecs: &[CapabilityReport], out: &mut String) {
+fn codec_lines(codecs: &[CapabilityReport], indent: &str, out: &mut String) {
     for report in codecs {
         let mut name = report.codec.name();
         let decode = report.decode.iter().flat_map(decode_words);
         let encode = report.encode.as_ref().map(encode_words);
         for words in decode.chain(encode) {
-            out.push_str(&format!("  {name:<10} {words}\n"));
+            out.push_str(&format!("{indent}{name:<10} {words}\n"));
             name = "";
         }
     }

@@ -43,6 +43,8 @@ struct Unit {
 #[derive(Debug, Default)]
 struct Cutter {
     buffer: Vec<u8>,
+    /// Where the frame at hand begins: what is before has been given out.
+    start: usize,
     /// How far the buffer has been looked through.
     searched: usize,
     frame: Frame,
@@ -61,6 +63,13 @@ struct Frame {
 }
 
 impl Cutter {
+    fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.searched -= self.start;
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
     /// The next whole frame; at the end of the stream also the last.
     fn next_unit(&mut self, ended: bool) -> Option<Unit> {
         while let Some(found) = self.buffer.get(self.searched..).and_then(find_start_code) {
@@ -101,11 +110,11 @@ impl Cutter {
     }
 
     fn cut(&mut self, at: usize) -> Unit {
-        let rest = self.buffer.split_off(at.min(self.buffer.len()));
-        let data = std::mem::replace(&mut self.buffer, rest);
-        self.searched = 0;
+        let data = self.buffer.get(self.start..at).unwrap_or_default();
+        let data = Bytes::copy_from_slice(data);
+        (self.start, self.searched) = (at, at);
         let frame = std::mem::take(&mut self.frame);
-        Unit { data: data.into(), keyframe: frame.intra && frame.sequence }
+        Unit { data, keyframe: frame.intra && frame.sequence }
     }
 }
 
@@ -162,7 +171,7 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             let got =
                 read_some(&mut self.reader, &mut self.chunk).map_err(|e| Error::io("read", &self.path, e))?;
             self.ended = got == 0;
-            self.cutter.buffer.extend_from_slice(self.chunk.get(..got).unwrap_or_default());
+            self.cutter.push(self.chunk.get(..got).unwrap_or_default());
         }
     }
 }
@@ -220,17 +229,17 @@ impl Header {
         while let Some(at) = find_start_code(rest) {
             let unit = rest.get(at + 3..)?;
             let byte = |offset: usize| unit.get(offset).map(|byte| u32::from(*byte));
-            match unit.first()? {
-                &SEQUENCE => {
+            match *unit.first()? {
+                SEQUENCE => {
                     let (width, height) = (byte(1)? << 4 | byte(2)? >> 4, (byte(2)? & 15) << 8 | byte(3)?);
                     found = Some((width, height, (byte(4)? & 15) as u8));
                 }
-                &EXTENSION if byte(1)? >> 4 == 1 => {
+                EXTENSION if byte(1)? >> 4 == 1 => {
                     let (width, height, _) = found.as_mut()?;
                     *width |= ((byte(2)? & 1) << 1 | byte(3)? >> 7) << 12;
                     *height |= (byte(3)? >> 5 & 3) << 12;
                 }
-                &PICTURE => break,
+                PICTURE => break,
                 _ => {}
             }
             rest = unit;
@@ -296,7 +305,7 @@ mod tests {
         let mut cutter = Cutter::default();
         let mut units = Vec::new();
         for bytes in stream.chunks(chunk) {
-            cutter.buffer.extend_from_slice(bytes);
+            cutter.push(bytes);
             units.extend(std::iter::from_fn(|| cutter.next_unit(false)));
         }
         units.extend(std::iter::from_fn(|| cutter.next_unit(true)));
@@ -321,6 +330,30 @@ mod tests {
             assert_eq!(data, frames, "chunks of {chunk}");
             let keys: Vec<_> = units.iter().map(|unit| unit.keyframe).collect();
             assert_eq!(keys, [true, false, false, true, false, true], "chunks of {chunk}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_come_out_as_they_went_in() {
+        let mut seed = 1u32;
+        let mut random = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed >> 16
+        };
+        for _ in 0..200 {
+            // Mostly start codes, of which the cutter makes what it can.
+            let stream: Vec<u8> = (0..random() % 400)
+                .flat_map(|_| {
+                    let code = [0, 1, 0xb3, 0xb5, 0xb8, 0xb7][random() as usize % 6];
+                    let body = [(random() >> 4) as u8, (random() >> 4) as u8, (random() >> 4) as u8];
+                    let whole = [0, 0, 1, code, body[0], body[1], body[2]];
+                    whole.into_iter().take(4 + random() as usize % 4).collect::<Vec<_>>()
+                })
+                .collect();
+            let units = cut(&stream, 1 + random() as usize % 50);
+            let joined: Vec<u8> = units.iter().flat_map(|unit| unit.data.to_vec()).collect();
+            assert!(stream.starts_with(&joined));
+            assert_eq!(units, cut(&stream, stream.len().max(1)));
         }
     }
 
