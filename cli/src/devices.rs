@@ -107,9 +107,13 @@ fn decode_words(d: &DecodeCapability) -> Vec<String> {
         if usable.iter().take(place).any(|v| limits(v) == limits(first)) {
             continue;
         }
-        let mut formats: Vec<_> =
-            usable.iter().filter(|v| limits(v) == limits(first)).filter_map(|v| v.format).collect();
-        formats.dedup();
+        let mut formats = Vec::new();
+        for format in usable.iter().filter(|v| limits(v) == limits(first)).filter_map(|v| v.format) {
+            // Several kinds of stream may come out as one.
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
         let engines =
             if first.engines == 1 { "1 engine".to_owned() } else { format!("{} engines", first.engines) };
         let mut line = format!("decode  {}, {engines}, {} to {}", d.implementation, first.min, first.max);
