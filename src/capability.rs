@@ -3,7 +3,7 @@
 use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
-use crate::pixel::PixelFormat;
+use crate::pixel::{Chroma, PixelFormat};
 
 /// Answer to "what can this backend do with this codec?".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +36,37 @@ pub struct DeviceInfo {
 pub struct DecodeCapability {
     /// Name of the decoder library or engine.
     pub implementation: &'static str,
+    /// Smallest picture.
+    pub min: Dimensions,
     /// Largest picture.
     pub max: Dimensions,
+    /// Engines of the device that work side by side; 1 on the CPU.
+    pub engines: u32,
     /// Formats that [`crate::config::DecodeOutputMode::HostSurface`] may deliver.
     pub formats: Vec<PixelFormat>,
+    /// What a device says of each kind of stream; none on the CPU.
+    pub variants: Vec<DecodeVariant>,
     /// Features of the codec that are refused by name before the first picture.
     pub refused: Vec<&'static str>,
+}
+
+/// What a device decodes of one kind of stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeVariant {
+    /// Chroma subsampling of the stream.
+    pub chroma: Chroma,
+    /// Bits per sample.
+    pub bit_depth: u8,
+    /// Format of the frames; `None`: the device decodes it, but only into a format that frames cannot have yet.
+    pub format: Option<PixelFormat>,
+    /// Smallest picture.
+    pub min: Dimensions,
+    /// Largest picture.
+    pub max: Dimensions,
+    /// Most blocks of 16x16 samples: below what both largest sides together would give, on some devices.
+    pub max_macroblocks: u32,
+    /// Engines that decode it.
+    pub engines: u32,
 }
 
 /// What can be encoded.

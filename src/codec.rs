@@ -19,11 +19,29 @@ pub enum Codec {
     Vp9,
     /// VP8.
     Vp8,
+    /// ITU-T H.262 | ISO/IEC 13818-2 (MPEG-2 video).
+    Mpeg2,
+    /// ISO/IEC 14496-2 (MPEG-4 part 2: Simple and Advanced Simple, as DivX and Xvid write it).
+    Mpeg4,
+    /// SMPTE 421M (VC-1), advanced profile.
+    Vc1,
+    /// JPEG pictures, one a packet (Motion JPEG).
+    Mjpeg,
 }
 
 impl Codec {
     /// Every codec, in order of preference for listings.
-    pub const ALL: [Self; 5] = [Self::H264, Self::Hevc, Self::Av1, Self::Vp9, Self::Vp8];
+    pub const ALL: [Self; 9] = [
+        Self::H264,
+        Self::Hevc,
+        Self::Av1,
+        Self::Vp9,
+        Self::Vp8,
+        Self::Mpeg2,
+        Self::Mpeg4,
+        Self::Vc1,
+        Self::Mjpeg,
+    ];
 
     /// The name used on the command line and in JSON (ffmpeg's decoder names).
     pub const fn name(self) -> &'static str {
@@ -33,6 +51,10 @@ impl Codec {
             Self::Av1 => "av1",
             Self::Vp9 => "vp9",
             Self::Vp8 => "vp8",
+            Self::Mpeg2 => "mpeg2video",
+            Self::Mpeg4 => "mpeg4",
+            Self::Vc1 => "vc1",
+            Self::Mjpeg => "mjpeg",
         }
     }
 
@@ -58,7 +80,14 @@ impl FromStr for Codec {
             "av1" => Ok(Self::Av1),
             "vp9" => Ok(Self::Vp9),
             "vp8" => Ok(Self::Vp8),
-            _ => Err(Error::invalid(format!("unknown codec {s:?}; known: h264, hevc, av1, vp9, vp8"))),
+            "mpeg2video" | "mpeg2" | "mpeg-2" | "h262" => Ok(Self::Mpeg2),
+            "mpeg4" | "mpeg-4" => Ok(Self::Mpeg4),
+            "vc1" | "vc-1" => Ok(Self::Vc1),
+            "mjpeg" | "jpeg" => Ok(Self::Mjpeg),
+            _ => {
+                let known: Vec<_> = Self::ALL.iter().map(|codec| codec.name()).collect();
+                Err(Error::invalid(format!("unknown codec {s:?}; known: {}", known.join(", "))))
+            }
         }
     }
 }

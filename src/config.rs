@@ -109,7 +109,8 @@ pub struct CommonDecodeConfig {
     /// With several decoders: most bytes of decoded pictures that wait for older ones to be done. `None`: an eighth of
     /// the device's memory, or 1 GiB of the host's.
     pub reorder_window: Option<u64>,
-    /// The container's codec configuration (`avcC`, `hvcC`, `av1C`, `vpcC` payload), where there is one.
+    /// The container's codec configuration, where there is one: the payload of `avcC`, `hvcC`, `av1C` or `vpcC`; for
+    /// MPEG-2, MPEG-4 and VC-1 the headers themselves, with their start codes.
     pub codec_config: Option<Bytes>,
     /// Frame rate used to number frames of streams without any timestamps; `None`: the stream's own
     /// timing information, else 25.

@@ -25,7 +25,8 @@ pub enum BitstreamLayout {
     },
     /// AV1 open bitstream units of one temporal unit, each with its size field ("low overhead format").
     Obu,
-    /// One codec-defined chunk per packet (a VP8 frame, a VP9 frame or superframe).
+    /// One codec-defined chunk per packet: a VP8 frame, a VP9 frame or superframe, a JPEG picture, an MPEG-2, MPEG-4
+    /// or VC-1 picture with its start codes.
     Opaque,
 }
 
@@ -35,7 +36,7 @@ impl BitstreamLayout {
         match codec {
             Codec::H264 | Codec::Hevc => Self::AnnexB,
             Codec::Av1 => Self::Obu,
-            Codec::Vp9 | Codec::Vp8 => Self::Opaque,
+            Codec::Vp9 | Codec::Vp8 | Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg => Self::Opaque,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `devices`: every backend, what it can do on this machine, and why not.
 
 use serde_json::{Value, json};
-use video_hw::backend::{self, BackendKind, CANDIDATES, query_backend_capability};
-use video_hw::capability::{CapabilityReport, DecodeCapability, DeviceInfo, EncodeCapability};
+use video_hw::backend::{self, BackendKind, CANDIDATES, query_device_capability};
+use video_hw::capability::{CapabilityReport, DecodeCapability, DecodeVariant, DeviceInfo, EncodeCapability};
 use video_hw::codec::Codec;
 use video_hw::pixel::PixelFormat;
 use video_hw::{Error, Result};
@@ -23,23 +23,39 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The codecs that something can be done with.
+type Codecs = Vec<CapabilityReport>;
+
 /// What is there of a backend.
 struct Answer {
-    devices: Vec<DeviceInfo>,
-    codecs: Vec<CapabilityReport>,
+    devices: Vec<(DeviceInfo, Codecs)>,
+    /// Of the CPU, where the backend runs on it; otherwise of the first device.
+    codecs: Codecs,
 }
 
-/// A backend's devices and the codecs that it can do something with (on the first device), or why it is not available.
+/// A backend's devices and what each can do, or why the backend is not available.
 fn ask(kind: BackendKind) -> Result<Answer> {
-    let devices = backend::devices(kind)?;
+    let mut devices = Vec::new();
+    for device in backend::devices(kind)? {
+        let codecs = codecs(kind, Some(&device.ordinal.to_string()))?;
+        devices.push((device, codecs));
+    }
+    let codecs = match devices.first() {
+        Some((_, codecs)) => codecs.clone(),
+        None => codecs(kind, None)?,
+    };
+    Ok(Answer { devices, codecs })
+}
+
+fn codecs(kind: BackendKind, device: Option<&str>) -> Result<Codecs> {
     let mut reports = Vec::new();
     for codec in Codec::ALL {
-        let report = query_backend_capability(kind, codec)?;
+        let report = query_device_capability(kind, codec, device)?;
         if report.decode.is_some() || report.encode.is_some() {
             reports.push(report);
         }
     }
-    Ok(Answer { devices, codecs: reports })
+    Ok(reports)
 }
 
 fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
@@ -48,20 +64,27 @@ fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
         Err(error) => return format!("{:<13} no   {}\n", kind.name(), why(error)),
     };
     let mut out = format!("{:<13} yes\n", kind.name());
-    for device in &answer.devices {
-        let mib = device.memory >> 20;
-        out.push_str(&format!("  {}      {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
+    if answer.devices.is_empty() {
+        codec_lines(&answer.codecs, "  ", &mut out);
     }
-    for report in &answer.codecs {
+    for (device, codecs) in &answer.devices {
+        let mib = device.memory >> 20;
+        out.push_str(&format!("  {}  {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
+        codec_lines(codecs, "    ", &mut out);
+    }
+    out
+}
+
+fn codec_lines(codecs: &[CapabilityReport], indent: &str, out: &mut String) {
+    for report in codecs {
         let mut name = report.codec.name();
-        let decode = report.decode.as_ref().map(decode_words);
+        let decode = report.decode.iter().flat_map(decode_words);
         let encode = report.encode.as_ref().map(encode_words);
-        for words in decode.into_iter().chain(encode) {
-            out.push_str(&format!("  {name:<6} {words}\n"));
+        for words in decode.chain(encode) {
+            out.push_str(&format!("{indent}{name:<10} {words}\n"));
             name = "";
         }
     }
-    out
 }
 
 fn why(error: &Error) -> String {
@@ -71,12 +94,38 @@ fn why(error: &Error) -> String {
     }
 }
 
-fn decode_words(d: &DecodeCapability) -> String {
-    let mut words = format!("decode  {}, up to {}: {}", d.implementation, d.max, names(&d.formats).join(" "));
-    if !d.refused.is_empty() {
-        words.push_str(&format!("; not {}", d.refused.join(", ")));
+/// A line for all formats that have the same limits: one, as a rule.
+fn decode_words(d: &DecodeCapability) -> Vec<String> {
+    let mut lines = Vec::new();
+    if d.variants.is_empty() {
+        let formats = names(&d.formats).join(" ");
+        lines.push(format!("decode  {}, up to {}: {formats}", d.implementation, d.max));
     }
-    words
+    let limits = |v: &DecodeVariant| (v.min, v.max, v.max_macroblocks, v.engines);
+    let usable: Vec<_> = d.variants.iter().filter(|v| v.format.is_some()).collect();
+    for (place, first) in usable.iter().enumerate() {
+        if usable.iter().take(place).any(|v| limits(v) == limits(first)) {
+            continue;
+        }
+        let mut formats = Vec::new();
+        for format in usable.iter().filter(|v| limits(v) == limits(first)).filter_map(|v| v.format) {
+            // Several kinds of stream may come out as one.
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+        let engines =
+            if first.engines == 1 { "1 engine".to_owned() } else { format!("{} engines", first.engines) };
+        let mut line = format!("decode  {}, {engines}, {} to {}", d.implementation, first.min, first.max);
+        if u64::from(first.max_macroblocks) < first.max.pixels() / 256 {
+            line.push_str(&format!(" and {} macroblocks", first.max_macroblocks));
+        }
+        lines.push(format!("{line}: {}", names(&formats).join(" ")));
+    }
+    if let Some(last) = lines.last_mut().filter(|_| !d.refused.is_empty()) {
+        last.push_str(&format!("; not {}", d.refused.join(", ")));
+    }
+    lines
 }
 
 fn encode_words(e: &EncodeCapability) -> String {
@@ -111,7 +160,7 @@ fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
         Ok(answer) => json!({
             "name": kind.name(),
             "available": true,
-            "devices": answer.devices.iter().map(device_json).collect::<Vec<_>>(),
+            "devices": answer.devices.iter().map(|(device, codecs)| device_json(device, codecs)).collect::<Vec<_>>(),
             "codecs": answer.codecs.iter().map(codec_json).collect::<Vec<_>>(),
         }),
         Err(error) => {
@@ -130,12 +179,25 @@ fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
     }
 }
 
-fn device_json(device: &DeviceInfo) -> Value {
+fn device_json(device: &DeviceInfo, codecs: &[CapabilityReport]) -> Value {
     json!({
         "ordinal": device.ordinal,
         "name": device.name,
         "id": device.id,
         "memory_bytes": device.memory,
+        "codecs": codecs.iter().map(codec_json).collect::<Vec<_>>(),
+    })
+}
+
+fn variant_json(variant: &DecodeVariant) -> Value {
+    json!({
+        "chroma": variant.chroma.to_string(),
+        "bit_depth": variant.bit_depth,
+        "format": variant.format.map(PixelFormat::name),
+        "min_size": variant.min.to_string(),
+        "max_size": variant.max.to_string(),
+        "max_macroblocks": variant.max_macroblocks,
+        "engines": variant.engines,
     })
 }
 
@@ -144,8 +206,11 @@ fn codec_json(report: &CapabilityReport) -> Value {
         "codec": report.codec.name(),
         "decode": report.decode.as_ref().map(|d| json!({
             "implementation": d.implementation,
+            "min_size": d.min.to_string(),
             "max_size": d.max.to_string(),
+            "engines": d.engines,
             "formats": names(&d.formats),
+            "kinds": d.variants.iter().map(variant_json).collect::<Vec<_>>(),
             "refused": d.refused,
         })),
         "encode": report.encode.as_ref().map(|e| json!({

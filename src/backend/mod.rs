@@ -26,6 +26,7 @@ pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use nvidia::leave_to_exit;
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
+    query_device_capability,
 };
 pub(crate) use select::{open_encoder, pick_input_format};
 pub use split::SplitReport;

@@ -276,14 +276,28 @@ pub fn query_capability(codec: Codec) -> Vec<(BackendKind, Result<CapabilityRepo
     CANDIDATES.into_iter().map(|kind| (kind, query_backend_capability(kind, codec))).collect()
 }
 
-/// What one backend can do with `codec` on this machine.
+/// What one backend can do with `codec` on this machine, on its first device.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the backend cannot run here at all.
 pub fn query_backend_capability(backend: BackendKind, codec: Codec) -> Result<CapabilityReport> {
+    query_device_capability(backend, codec, None)
+}
+
+/// What one device of a backend can do with `codec`; `device` as in [`CommonDecodeConfig::device`].
+///
+/// # Errors
+/// [`Error::Unavailable`] when the backend cannot run here at all, [`Error::InvalidInput`] for a device that is not
+/// there.
+pub fn query_device_capability(
+    backend: BackendKind,
+    codec: Codec,
+    device: Option<&str>,
+) -> Result<CapabilityReport> {
     match backend {
         BackendKind::Nvidia => {
-            Ok(CapabilityReport { backend, codec, decode: nvidia::decode_capability(codec)?, encode: None })
+            let decode = nvidia::decode_capability(device, codec)?;
+            Ok(CapabilityReport { backend, codec, decode, encode: None })
         }
         BackendKind::Software => Ok(CapabilityReport {
             backend,

@@ -22,7 +22,7 @@ pub enum UnitRole {
 impl UnitRole {
     /// Of one access unit in the codec's elementary layout. Units that cannot be read are [`Self::Dependent`].
     ///
-    /// H.264 streams that refresh without IDR pictures have no point at which this finds that decoding can start:
+    /// MPEG-2, MPEG-4 and VC-1 are not looked into. H.264 streams that refresh without IDR pictures have no point at which this finds that decoding can start:
     /// which pictures can be decoded after a recovery point is not written in their headers.
     pub fn of(codec: Codec, unit: &[u8]) -> Self {
         let closed = |key: bool| if key { Self::Closed } else { Self::Dependent };
@@ -53,6 +53,10 @@ impl UnitRole {
                     .first()
                     .is_some_and(|frame| vp9::FrameHeader::parse(frame).is_ok_and(|header| header.keyframe)),
             ),
+            // Every picture is one.
+            Codec::Mjpeg => Self::Closed,
+            // Their groups are open more often than not, and told by headers that are not read here.
+            Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 => Self::Dependent,
             Codec::Vp8 => closed(vp8::FrameHeader::parse(unit).is_ok_and(|header| header.keyframe)),
         }
     }

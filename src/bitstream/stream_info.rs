@@ -66,6 +66,8 @@ impl StreamInfo {
             Codec::Hevc => hevc_info(hevc::HevcConfig::parse(config)?.units().map(Ok)),
             Codec::Av1 => av1::Av1Config::parse(config)?.sequence_header()?.map(|h| av1_info(&h)).transpose(),
             Codec::Vp9 | Codec::Vp8 => vp9::VpConfig::parse(config).map(|_| None),
+            // Their headers are for the decoder alone.
+            Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg => Ok(None),
         }
     }
 
@@ -96,6 +98,7 @@ impl StreamInfo {
             }
             (Codec::Vp9, BitstreamLayout::Opaque) => vp9_info(data),
             (Codec::Vp8, BitstreamLayout::Opaque) => vp8_info(data),
+            (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg, BitstreamLayout::Opaque) => Ok(None),
             _ => Err(Error::invalid(format!("{codec} is never framed as {layout}"))),
         }
     }

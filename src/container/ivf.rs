@@ -396,7 +396,7 @@ impl<W: Write + Seek + Send> Muxer for IvfMuxer<W> {
             Some(Codec::Vp8) => b"VP80",
             Some(Codec::Vp9) => b"VP90",
             Some(Codec::Av1) => b"AV01",
-            Some(Codec::H264 | Codec::Hevc) | None => {
+            _ => {
                 return Err(Error::Unsupported {
                     feature: format!("{} in IVF, which holds VP8, VP9 and AV1", track.codec_name),
                     remedy: "write MP4 or an elementary stream".into(),

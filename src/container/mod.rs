@@ -19,6 +19,7 @@ mod create;
 pub mod elementary;
 pub mod ivf;
 pub mod mp4;
+mod mpeg2_stream;
 mod open;
 mod output_format;
 mod probe;
@@ -154,7 +155,7 @@ pub struct Sample {
 pub enum ContainerFormat {
     /// ISO base media file format: MP4, MOV, plain or fragmented.
     Mp4,
-    /// Raw elementary stream (H.264 or H.265 Annex B).
+    /// Raw elementary stream (H.264 or H.265 Annex B, MPEG-2 video).
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,

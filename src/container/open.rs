@@ -9,6 +9,7 @@ use crate::container::Demuxer;
 use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
 use crate::container::mp4::Mp4Demuxer;
+use crate::container::mpeg2_stream::Mpeg2Demuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
 use crate::dimensions::Dimensions;
@@ -69,6 +70,10 @@ fn open_recognised(path: &Path) -> Result<Input> {
             Source::File(file) => Box::new(ElementaryDemuxer::new(file, path, codec)?),
             Source::Pipe(pipe) => Box::new(ElementaryDemuxer::new(pipe, path, codec)?),
         })),
+        Probe::Mpeg2 => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(Mpeg2Demuxer::new(file, path)?),
+            Source::Pipe(pipe) => Box::new(Mpeg2Demuxer::new(pipe, path)?),
+        })),
         Probe::Foreign(name) => Err(Error::Unsupported {
             feature: format!("{name} input ({})", name_of(path)),
             remedy: "put the video into MP4 first, for instance with ffmpeg -i IN -c copy OUT.mp4".into(),
@@ -80,7 +85,7 @@ fn open_recognised(path: &Path) -> Result<Input> {
         Probe::Unknown => {
             let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
             Err(Error::invalid(format!(
-                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264 and H.265 streams are read",
+                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264, H.265 and MPEG-2 streams are read",
                 name_of(path),
                 start.join(" ")
             )))

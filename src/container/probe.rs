@@ -16,6 +16,8 @@ pub(super) enum Probe {
     Y4m,
     /// NAL units after start codes.
     AnnexB(Codec),
+    /// MPEG-2 video, from a sequence header on.
+    Mpeg2,
     /// A format that is known by name and not read here.
     Foreign(&'static str),
     Text,
@@ -29,14 +31,13 @@ const FIRST_BOXES: [&[u8; 4]; 13] = [
 ];
 
 /// Signatures at the first byte of formats that are not read here.
-const FOREIGN: [(&[u8], &str); 14] = [
+const FOREIGN: [(&[u8], &str); 13] = [
     (b"\x1a\x45\xdf\xa3", "Matroska/WebM"),
     (b"RIFF", "AVI or another RIFF format"),
     (b"OggS", "Ogg"),
     (b"FLV\x01", "Flash video"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF/WMV"),
     (b"\x00\x00\x01\xba", "MPEG program stream"),
-    (b"\x00\x00\x01\xb3", "MPEG-1/2 video"),
     (b"\x06\x0e\x2b\x34", "MXF"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -60,6 +61,11 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     }
     if let Some((_, name)) = FOREIGN.iter().find(|(signature, _)| head.starts_with(signature)) {
         return Probe::Foreign(name);
+    }
+    // With any number of zeros in front.
+    let zeros = head.iter().take_while(|byte| **byte == 0).count();
+    if zeros >= 2 && head.get(zeros..zeros + 2) == Some(&[1, 0xb3]) {
+        return Probe::Mpeg2;
     }
     if is_transport_stream(head) {
         return Probe::Foreign("MPEG transport stream");
@@ -222,6 +228,8 @@ mod tests {
         assert_eq!(named(&[0x80; 64], "a"), Probe::Unknown);
         assert_eq!(named(&[0; 64], "a.h264"), Probe::Unknown);
         assert_eq!(named(b"\x1a\x45\xdf\xa3", "a.webm"), Probe::Foreign("Matroska/WebM"));
+        assert_eq!(named(b"\0\0\0\x01\xb3\x16", "a.h264"), Probe::Mpeg2);
+        assert_eq!(named(b"\0\0\x01\xba\x44", "a.m2v"), Probe::Foreign("MPEG program stream"));
         let mut ts = [0xff; 1000];
         (0..4).for_each(|i| ts[i * 188] = 0x47);
         assert_eq!(named(&ts, "a"), Probe::Foreign("MPEG transport stream"));

@@ -20,7 +20,7 @@ pub(super) fn is_keyframe(codec: Codec, data: &[u8]) -> bool {
         // Of a superframe, the first frame decides.
         Codec::Vp9 => vp9::FrameHeader::parse(data).is_ok_and(|header| header.keyframe),
         Codec::Av1 => av1::is_keyframe(data),
-        Codec::H264 | Codec::Hevc => false,
+        _ => false,
     }
 }
 

@@ -22,6 +22,8 @@ impl LayoutConverter {
         let parameter_sets = match (codec, config) {
             (Codec::H264, Some(config)) => AvcConfig::parse(&config)?.to_annexb(),
             (Codec::Hevc, Some(config)) => HevcConfig::parse(&config)?.to_annexb(),
+            // Headers as the stream itself has them.
+            (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1, Some(config)) => config.to_vec(),
             _ => Vec::new(),
         };
         Ok(Self { target, parameter_sets, at_start: true })
@@ -36,7 +38,10 @@ impl LayoutConverter {
         let lead_in = self.at_start && !self.parameter_sets.is_empty();
         self.at_start = false;
         match (packet.layout, self.target) {
-            (BitstreamLayout::AnnexB, BitstreamLayout::AnnexB) if lead_in => {
+            (BitstreamLayout::AnnexB, BitstreamLayout::AnnexB)
+            | (BitstreamLayout::Opaque, BitstreamLayout::Opaque)
+                if lead_in =>
+            {
                 let mut out = self.parameter_sets.clone();
                 out.extend_from_slice(&packet.data);
                 packet.data = out.into();

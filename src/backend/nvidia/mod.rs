@@ -3,10 +3,11 @@
 mod decode;
 mod driver;
 
-pub(crate) use decode::{decode_capability, engine_count, open_decoder};
+pub(crate) use decode::{engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 
-use crate::capability::DeviceInfo;
+use crate::capability::{DecodeCapability, DeviceInfo};
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 
 /// The cards that the driver shows to this process.
@@ -29,6 +30,11 @@ pub(crate) fn device_list(wanted: Option<&str>) -> Result<Vec<DeviceInfo>> {
         list.extend(all.iter().filter(|device| device.ordinal as i32 == ordinal && !known).cloned());
     }
     Ok(list)
+}
+
+/// What a card's decoder can do with a codec; `None`: nothing.
+pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Option<DecodeCapability>> {
+    decode::decode_capability(find_device(device)?, codec)
 }
 
 /// The card that is asked for by ordinal or by (the beginning of) its identifier; the first when none is.

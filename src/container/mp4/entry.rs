@@ -1,6 +1,7 @@
 //! Sample descriptions (`stsd`): what the samples of a track are.
 
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
+use super::older;
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
@@ -59,7 +60,13 @@ pub(super) fn protection(entry: &Mp4Box, fields_len: usize) -> Option<String> {
 
 /// Reads a visual sample entry; `None` where the codec is not one of ours.
 pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
-    let Some((codec, config_kind)) = codec_of(entry.kind) else { return Ok(None) };
+    let (codec, config_kind, header) = match codec_of(entry.kind) {
+        Some((codec, config_kind)) => (codec, Some(config_kind), None),
+        None => match older::codec_of(entry, VISUAL_FIELDS_LEN)? {
+            Some((codec, header)) => (codec, None, header),
+            None => return Ok(None),
+        },
+    };
     let side = |at| be_u16(&entry.payload, at).map(u32::from);
     let stated = side(24).zip(side(26)).and_then(|(width, height)| Dimensions::new(width, height));
 
@@ -67,7 +74,7 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     for child in entry.children(VISUAL_FIELDS_LEN) {
         let child = child?;
         match &child.kind {
-            kind if *kind == config_kind && config.is_none() => config = Some(child),
+            kind if Some(*kind) == config_kind && config.is_none() => config = Some(child),
             b"colr" if color.is_none() => color = colour(&child.payload),
             b"pasp" if aspect.is_none() => {
                 let (h, v) = (be_u32(&child.payload, 0), be_u32(&child.payload, 4));
@@ -77,7 +84,7 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
         }
     }
     let layout = layout(entry, codec, config.as_ref())?;
-    let config = config.map(|config| config.payload);
+    let config = config.map(|config| config.payload).or(header);
     // Parameter sets that cannot be read are for the decoder to complain about.
     let coded = config.as_ref().and_then(|config| StreamInfo::from_config(codec, config).ok().flatten());
     let dimensions =
@@ -103,7 +110,7 @@ fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<Bitst
     Ok(match codec {
         Codec::H264 => BitstreamLayout::Avcc { length_size: length_size(4)? },
         Codec::Hevc => BitstreamLayout::Hvcc { length_size: length_size(21)? },
-        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => BitstreamLayout::elementary(codec),
+        other => BitstreamLayout::elementary(other),
     })
 }
 

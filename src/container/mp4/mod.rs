@@ -18,6 +18,7 @@ mod mux_edits;
 mod mux_fragments;
 mod mux_moov;
 mod mux_track;
+mod older;
 mod output;
 mod payload;
 mod pcm;

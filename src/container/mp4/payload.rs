@@ -51,6 +51,9 @@ impl Payload {
             BitstreamLayout::Obu => codec == Codec::Av1,
             BitstreamLayout::Opaque => matches!(codec, Codec::Vp8 | Codec::Vp9),
         };
+        if matches!(codec, Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg) {
+            return Err(Error::unsupported(format!("writing {codec} into MP4")));
+        }
         if !fits {
             return Err(Error::invalid(format!("{codec} samples cannot be in {layout} layout")));
         }
@@ -214,6 +217,7 @@ impl Payload {
             Codec::Av1 => (*b"av01", *b"av1C"),
             Codec::Vp9 => (*b"vp09", *b"vpcC"),
             Codec::Vp8 => (*b"vp08", *b"vpcC"),
+            other => return Err(Error::unsupported(format!("writing {other} into MP4"))),
         };
         Ok(Description { entry, config_box, config })
     }

@@ -78,7 +78,7 @@ impl FrameCodec for Mpeg4 {
                 0x20..=0x2f => {
                     if let Some(layer) = layer(&unit.data[1..]) {
                         self.layer = Some(layer);
-                        self.headers = data[..data.len().min(1024)].to_vec();
+                        self.headers = units::before(data, &found, 0xb6).to_vec();
                     }
                 }
                 0xb6 if kind.is_none() => kind = unit.data.get(1).map(|byte| u32::from(byte >> 6)),

@@ -126,6 +126,14 @@ pub(super) fn split(stream: &[u8]) -> Vec<Unit> {
     whole.chain(units.finish()).collect()
 }
 
+/// What comes before the first of these units that begins with `kind`: the headers in front of a picture, as many bytes
+/// of them as a header may have.
+pub(super) fn before<'a>(stream: &'a [u8], units: &[Unit], kind: u8) -> &'a [u8] {
+    let picture = units.iter().find(|unit| unit.data[0] == kind);
+    let end = picture.and_then(|unit| usize::try_from(unit.at).ok()).unwrap_or(stream.len());
+    &stream[..end.min(1024).min(stream.len())]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

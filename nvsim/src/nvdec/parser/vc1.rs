@@ -79,7 +79,7 @@ impl FrameCodec for Vc1 {
                 0x0f => {
                     if let Some(sequence) = sequence(&body) {
                         self.sequence = Some(sequence);
-                        self.headers = data[..data.len().min(1024)].to_vec();
+                        self.headers = units::before(data, &found, 0x0d).to_vec();
                     }
                 }
                 0x0d if coded_as.is_none() => {

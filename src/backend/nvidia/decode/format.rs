@@ -1,6 +1,6 @@
 //! NVDEC's words for codecs, formats and colour, and ours.
 
-use crate::backend::nvidia::driver::cuvid_abi::{VideoFormat, codec, surface};
+use crate::backend::nvidia::driver::cuvid_abi::{DecodeCaps, VideoFormat, codec, surface};
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::dimensions::Dimensions;
@@ -16,6 +16,10 @@ pub(super) const fn codec_id(codec: Codec) -> u32 {
         Codec::Av1 => codec::AV1,
         Codec::Vp9 => codec::VP9,
         Codec::Vp8 => codec::VP8,
+        Codec::Mpeg2 => codec::MPEG2,
+        Codec::Mpeg4 => codec::MPEG4,
+        Codec::Vc1 => codec::VC1,
+        Codec::Mjpeg => codec::JPEG,
     }
 }
 
@@ -40,21 +44,40 @@ pub(super) struct Output {
     pub(super) shift: u32,
 }
 
-/// The surface format for a stream's chroma and depth.
-pub(super) fn output_of(chroma: u32, depth: u32) -> Result<Output> {
-    let output = |surface, format, shift| Ok(Output { surface, format, shift });
-    match (chroma, depth) {
-        (1, 8) => output(surface::NV12, PixelFormat::Nv12, 0),
-        (1, 10) => output(surface::P016, PixelFormat::P010, 0),
-        (1, 12) => output(surface::P016, PixelFormat::P016, 0),
+/// How pictures of this format leave the decoder.
+///
+/// # Errors
+/// A format that the decoder gives out in no way that frames can be.
+pub(super) fn output_of(format: &VideoFormat, caps: &DecodeCaps) -> Result<Output> {
+    let depth = 8 + u32::from(format.luma_depth_minus8);
+    output_in(format.codec, format.chroma, depth, caps.output_mask).ok_or_else(|| Error::Unsupported {
+        feature: format!("NVDEC output of chroma format {} with {depth} bits", format.chroma),
+        remedy: "use --backend software".to_owned(),
+    })
+}
+
+/// The output for a codec, chroma format and depth, among the surface formats that the decoder offers.
+pub(super) fn output_in(codec: u32, chroma: u32, depth: u32, offered: u16) -> Option<Output> {
+    let output = |surface, format, shift| Output { surface, format, shift };
+    let found = match (chroma, depth) {
+        // The decoder of JPEG pictures brings each of them to 4:2:0.
+        (_, 8) if codec == codec::JPEG => output(surface::NV12, PixelFormat::Nv12, 0),
+        // Luma alone comes with grey chroma.
+        (0 | 1, 8) => output(surface::NV12, PixelFormat::Nv12, 0),
+        (0 | 1, 10) => output(surface::P016, PixelFormat::P010, 0),
+        (0 | 1, 12) => output(surface::P016, PixelFormat::P016, 0),
         (3, 8) => output(surface::YUV444, PixelFormat::I444, 0),
         (3, 10) => output(surface::YUV444_16, PixelFormat::I410, 6),
         (3, 12) => output(surface::YUV444_16, PixelFormat::I412, 4),
-        _ => Err(Error::Unsupported {
-            feature: format!("NVDEC output of chroma format {chroma} with {depth} bits"),
-            remedy: "use --backend software".to_owned(),
-        }),
-    }
+        // 4:2:2 comes in two planes, for which there is no pixel format yet.
+        _ => return None,
+    };
+    (offered & (1 << found.surface) != 0).then_some(found)
+}
+
+/// The coded size as a decoder is made for. That of VP9 may be odd, while decoders read an even number of samples.
+pub(super) fn coded_size(format: &VideoFormat) -> (u32, u32) {
+    (format.coded_width.next_multiple_of(2), format.coded_height.next_multiple_of(2))
 }
 
 /// The picture inside the coded size, as (left, top, size).
@@ -76,6 +99,14 @@ pub(super) fn display_area(format: &VideoFormat) -> Result<(u32, u32, Dimensions
 
 /// Colour as the sequence header states it.
 pub(super) fn color_of(format: &VideoFormat) -> ColorInfo {
+    if format.codec == codec::JPEG {
+        // JFIF: the matrix of BT.601, full range. The parser looks for neither.
+        return ColorInfo {
+            matrix: MatrixCoefficients::Bt470Bg,
+            range: Some(ColorRange::Full),
+            ..ColorInfo::UNSPECIFIED
+        };
+    }
     ColorInfo {
         matrix: MatrixCoefficients::from_code(format.matrix),
         primaries: ColorPrimaries::from_code(format.primaries),

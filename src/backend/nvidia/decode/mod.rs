@@ -1,29 +1,33 @@
 //! Decoding by NVDEC.
 //!
-//! The session's thread feeds the driver's parser; the parser's callbacks start the hardware ([`sequencer`]); a second
-//! thread maps finished pictures and copies them out ([`output`]). Nothing else runs, and in the steady state nothing
-//! is allocated but the frames the caller keeps.
+//! The session's thread feeds the driver's parser; the parser's callbacks start the hardware ([`sequencer`]) with the
+//! decoder that fits ([`decoders`]), set to the crop and size that are asked for ([`geometry`]); a second thread maps finished
+//! pictures and copies them out ([`output`]). Nothing else runs, and in the steady state nothing is allocated but the
+//! frames the caller keeps.
 
+mod capability;
+mod decoders;
 mod format;
 mod gate;
+mod geometry;
 mod output;
 mod pool;
+mod second_field;
 mod sequencer;
 
+pub(crate) use capability::{decode_capability, engine_count};
+
 use super::driver::cuda::Context;
-use super::driver::cuvid;
 use super::driver::cuvid_abi::{END_OF_PICTURE, END_OF_STREAM};
 use super::driver::parser::{Parser, ParserConfig};
 use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecoderBackend};
-use crate::bitstream::{annexb, h264, vp9};
-use crate::capability::DecodeCapability;
+use crate::bitstream::vp9;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::packet::BitstreamLayout;
-use crate::pixel::Chroma;
 use output::Answers;
+use second_field::second_field;
 use sequencer::{Current, Sequencer};
 
 /// An NVDEC session.
@@ -32,31 +36,38 @@ struct NvdecDecoder {
     parser: Parser<Sequencer>,
 }
 
+/// Start code of a VC-1 picture.
+const VC1_FRAME: [u8; 4] = [0, 0, 1, 0x0d];
+
 /// Opens a decode session.
 ///
 /// # Errors
 /// No driver, no device, no decoder library, or a codec that the chip does not decode.
 pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
-    let context = Context::of(super::find_device(config.device.as_deref())?)?;
-    let depths = [8, 10, 12];
-    let supported = depths.into_iter().any(|depth| {
-        cuvid::caps(&context, format::codec_id(config.codec), 1, depth).is_ok_and(|caps| caps.supported != 0)
-    });
-    if !supported {
-        // Says first why, when the library itself is the reason.
-        cuvid::caps(&context, format::codec_id(config.codec), 1, 8)?;
-        return Err(Error::Unsupported {
-            feature: format!("{} on this GPU's decoder", config.codec),
-            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
-        });
-    }
-    let sequencer = Sequencer::new(&context, config.codec, config.output, Answers::new(sink))?;
+    let device = super::find_device(config.device.as_deref())?;
+    // Held first: the questions then use this context instead of making one each.
+    let context = Context::of(device)?;
+    capability::check_codec(device, config.codec)?;
+    let delay = display_delay(config);
+    let sequencer = Sequencer::new(&context, config, delay, Answers::new(sink))?;
     // The session puts parameter sets in band, so that the parser needs no header from the container.
     let parser = Parser::new(
-        ParserConfig { codec: format::codec_id(config.codec), display_delay: 0, header: &[] },
+        ParserConfig { codec: format::codec_id(config.codec), display_delay: delay, header: &[] },
         sequencer,
     )?;
     Ok(Box::new(NvdecDecoder { codec: config.codec, parser }))
+}
+
+/// Pictures that the parser holds back although their turn has come, so that who maps them need not wait. Here a
+/// thread of its own waits, and it has a queue: none is best, unless somebody asks for some. Without reordering a
+/// picture's unit is known only while it is parsed, so that nothing can be held back.
+fn display_delay(config: &CommonDecodeConfig) -> u32 {
+    /// The documents recommend 2 to 4; each costs a decode surface.
+    const MOST: u32 = 4;
+    match config.max_display_delay {
+        Some(delay) if !config.low_latency && sequencer::reorders(config.codec) => delay.min(MOST),
+        _ => 0,
+    }
 }
 
 impl DecoderBackend for NvdecDecoder {
@@ -65,17 +76,22 @@ impl DecoderBackend for NvdecDecoder {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
+        let keyframe = unit.packet.keyframe;
         self.parser.events().current =
-            Current { serial: unit.serial, keyframe: unit.packet.keyframe, ..Current::default() };
+            Current { serial: unit.serial, keyframe, entry: keyframe, ..Current::default() };
         let data = &unit.packet.data;
-        if self.codec == Codec::Vp9 {
-            self.submit_vp9(data)?;
-        } else {
-            self.parser.parse(data, END_OF_PICTURE, None)?;
+        match self.codec {
+            Codec::Vp9 => self.submit_vp9(data)?,
+            Codec::Vc1 if !data.starts_with(&[0, 0, 1]) => {
+                // A container may leave out the start code of a picture that comes alone.
+                let framed = [&VC1_FRAME[..], data].concat();
+                self.parser.parse(&framed, END_OF_PICTURE, None)?;
+            }
+            _ => self.parser.parse(data, END_OF_PICTURE, None)?,
         }
         // A packet is one picture for the parser: of a pair of fields it took the first.
         if self.parser.events().current.half
-            && let Some(second) = second_field(data)
+            && let Some(second) = second_field(self.codec, data)
         {
             self.parser.parse(&data[second..], END_OF_PICTURE, None)?;
         }
@@ -112,62 +128,11 @@ impl NvdecDecoder {
             if let Some(slot) = header.show_existing {
                 self.parser.events().show_existing(slot)?;
             } else {
+                self.parser.events().current.entry = header.keyframe;
                 self.parser.parse(frame, END_OF_PICTURE, None)?;
                 self.parser.events().refresh(header.refresh);
             }
         }
         Ok(())
     }
-}
-
-/// Where the second field's NAL units begin in an access unit of two H.264 fields.
-fn second_field(data: &[u8]) -> Option<usize> {
-    let mut slices = 0;
-    for nal in annexb::nal_units(data) {
-        // The first slice of a picture begins with macroblock 0: Exp-Golomb zero, a set bit.
-        let first = nal.get(1).is_some_and(|byte| byte & 0x80 != 0);
-        if matches!(h264::nal_type(nal), Some(1 | 5)) && first {
-            slices += 1;
-            if slices == 2 {
-                let at = nal.as_ptr() as usize - data.as_ptr() as usize;
-                // With its start code.
-                return at.checked_sub(3);
-            }
-        }
-    }
-    None
-}
-
-/// Engines of a device that decode a codec.
-pub(crate) fn engine_count(device: i32, codec: Codec) -> Result<usize> {
-    let context = Context::of(device)?;
-    let mut most = 0;
-    for depth in [8, 10] {
-        let caps = cuvid::caps(&context, format::codec_id(codec), 1, depth)?;
-        most = most.max(usize::from(caps.engines));
-    }
-    Ok(most)
-}
-
-/// What the chip decodes of a codec, asked anew each time: it costs microseconds once the driver is open.
-pub(crate) fn decode_capability(codec: Codec) -> Result<Option<DecodeCapability>> {
-    let context = Context::of(0)?;
-    let mut formats = Vec::new();
-    let mut max: Option<Dimensions> = None;
-    for chroma in [Chroma::Yuv420, Chroma::Yuv444] {
-        for depth in [8, 10, 12] {
-            let caps = cuvid::caps(&context, format::codec_id(codec), format::chroma_id(chroma), depth)?;
-            let Ok(output) = format::output_of(format::chroma_id(chroma), depth) else { continue };
-            if caps.supported == 0 || caps.output_mask & (1 << output.surface) == 0 {
-                continue;
-            }
-            formats.push(output.format);
-            let size = Dimensions::new(caps.max_width, caps.max_height);
-            max = match (max, size) {
-                (Some(max), Some(size)) if size.pixels() <= max.pixels() => Some(max),
-                (max, size) => size.or(max),
-            };
-        }
-    }
-    Ok(max.map(|max| DecodeCapability { implementation: "NVDEC", max, formats, refused: Vec::new() }))
 }

@@ -39,6 +39,8 @@ pub(super) struct Shape {
     pub(super) color: ColorInfo,
     pub(super) sample_aspect_ratio: Option<Rational>,
     pub(super) frame_rate: Option<Rational>,
+    /// The crop and size that are asked for are applied when a picture is mapped.
+    pub(super) shaped: bool,
     /// Buffers for frames; none where nothing is copied.
     pub(super) pool: Option<Arc<PinnedPool>>,
 }
@@ -288,7 +290,7 @@ impl Stage {
             frame_rate: shape.frame_rate,
             keyframe: shown.keyframe,
             concealed: false,
-            shaped: false,
+            shaped: shape.shaped,
             surface,
         }));
     }

@@ -1,26 +1,17 @@
-//! What the parser's callbacks do: make the decoder, keep account of surfaces, send pictures on.
+//! What the parser's callbacks do: keep account of surfaces and units, start the hardware, send pictures on.
 
 use std::sync::Arc;
 
-use super::format::{color_of, display_area, output_of, rate_of};
-use super::output::{Answers, MAPPED, OutputStage, Shape, Shown};
-use super::pool::PinnedPool;
+use super::decoders::{Begun, Decoders, MAX_SURFACES, Setting};
+use super::output::{Answers, OutputStage, Shape, Shown};
 use crate::backend::DecodeEvent;
 use crate::backend::nvidia::driver::cuda::Context;
-use crate::backend::nvidia::driver::cuvid::{Decoder, Picture, caps, ulong};
-use crate::backend::nvidia::driver::cuvid_abi::{
-    CreateInfo, DisplayInfo, PREFER_CUVID, ShortRect, VideoFormat,
-};
+use crate::backend::nvidia::driver::cuvid::Picture;
+use crate::backend::nvidia::driver::cuvid_abi::{DisplayInfo, VideoFormat};
 use crate::backend::nvidia::driver::parser::ParserEvents;
 use crate::codec::Codec;
-use crate::config::DecodeOutputMode;
+use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
-use crate::time::Rational;
-
-/// Decode surfaces beyond what the stream needs: pictures in the hardware's queue (4) and in the mapping stage.
-const EXTRA_SURFACES: u32 = 4 + MAPPED as u32 + 1;
-/// Most surfaces that the library takes.
-const MAX_SURFACES: u32 = 32;
 
 /// The unit whose picture is in a surface.
 #[derive(Clone, Copy, Debug)]
@@ -34,49 +25,60 @@ struct Occupant {
 pub(super) struct Current {
     pub(super) serial: u64,
     pub(super) keyframe: bool,
+    /// Decoding can start with its picture.
+    pub(super) entry: bool,
     /// The parser found a picture in it.
     pub(super) decoded: bool,
     /// That was a first field whose second has not come yet.
     pub(super) half: bool,
     /// A picture was shown under its serial, or it has failed.
     pub(super) answered: bool,
+    /// It has failed: nothing more is heard of it.
+    pub(super) failed: bool,
     /// Surface of the picture just found.
     pub(super) index: Option<usize>,
 }
 
+/// A picture that VP9 keeps: its surface, and the decoder as it was then.
+#[derive(Clone, Debug)]
+struct Held {
+    index: usize,
+    shape: Arc<Shape>,
+    setting: Setting,
+}
+
 /// State behind the callbacks.
 pub(super) struct Sequencer {
-    context: Arc<Context>,
     codec: Codec,
-    mode: DecodeOutputMode,
     pub(super) stage: OutputStage,
     pub(super) answers: Answers,
-    shape: Option<(VideoFormat, Arc<Shape>)>,
+    decoders: Decoders,
     surfaces: Vec<Option<Occupant>>,
-    /// The hardware has taken a picture of this sequence.
+    /// The decoder has taken a picture.
     healthy: bool,
-    /// VP9: the surface of the picture in each reference slot.
-    slots: [Option<usize>; 8],
+    /// A new decoder lacks the pictures that the next ones refer to, until decoding can start anew.
+    orphaned: bool,
+    /// VP9: the picture in each reference slot.
+    slots: [Option<Held>; 8],
     pub(super) current: Current,
 }
 
 impl Sequencer {
     pub(super) fn new(
         context: &Arc<Context>,
-        codec: Codec,
-        mode: DecodeOutputMode,
+        config: &CommonDecodeConfig,
+        delay: u32,
         answers: Answers,
     ) -> Result<Self> {
         Ok(Self {
-            context: Arc::clone(context),
-            codec,
-            mode,
-            stage: OutputStage::start(context, answers.clone(), mode)?,
+            codec: config.codec,
+            stage: OutputStage::start(context, answers.clone(), config.output)?,
             answers,
-            shape: None,
+            decoders: Decoders::new(context, config, delay),
             surfaces: Vec::new(),
             healthy: false,
-            slots: [None; 8],
+            orphaned: false,
+            slots: Default::default(),
             current: Current::default(),
         })
     }
@@ -90,55 +92,45 @@ impl Sequencer {
 
     /// VP9: the picture just decoded goes into these reference slots.
     pub(super) fn refresh(&mut self, flags: u8) {
-        if let Some(index) = self.current.index.take() {
-            for (slot, surface) in self.slots.iter_mut().enumerate() {
-                if flags & (1 << slot) != 0 {
-                    *surface = Some(index);
-                }
+        let (index, shape) = (self.current.index.take(), self.decoders.shape());
+        let Some(((index, shape), setting)) = index.zip(shape).zip(self.decoders.setting()) else { return };
+        for (slot, held) in self.slots.iter_mut().enumerate() {
+            if flags & (1 << slot) != 0 {
+                *held = Some(Held { index, shape: Arc::clone(shape), setting });
             }
         }
     }
 
     /// VP9: shows the picture in a reference slot (again). The parser keeps its surface as long as it is referred to.
     pub(super) fn show_existing(&mut self, slot: u8) -> Result<()> {
-        let surface = self.slots.get(usize::from(slot)).copied().flatten();
-        let Some((index, (_, shape))) = surface.zip(self.shape.as_ref()) else {
+        let held = self.slots.get(usize::from(slot)).cloned().flatten();
+        let Some(Held { index, shape, setting }) = held else { return Ok(()) };
+        if Some(setting) != self.decoders.setting() {
+            // The decoder would cut or stretch it.
+            self.fail(Error::corrupt("a picture is shown again that was decoded before the size changed"));
+        }
+        if self.current.failed {
             return Ok(());
-        };
+        }
         self.current.answered = true;
         self.stage.show(Shown {
             serial: self.current.serial,
             keyframe: false,
             info: DisplayInfo { index: index as i32, progressive: 1, ..DisplayInfo::default() },
-            shape: Arc::clone(shape),
+            shape,
         })
     }
 
-    /// Refuses what the chip cannot decode, in words that say what it can.
-    fn check(&self, format: &VideoFormat, depth: u32) -> Result<()> {
-        let caps = caps(&self.context, format.codec, format.chroma, depth)?;
-        let unsupported = |feature: String| Error::Unsupported {
-            feature,
-            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
-        };
-        let name = format!("{} {depth}-bit chroma format {}", self.codec, format.chroma);
-        if caps.supported == 0 {
-            return Err(unsupported(format!("{name} on this GPU's decoder")));
+    /// The unit being parsed is lost. It may hold several pictures: one failure is told, and nothing else of it.
+    fn fail(&mut self, error: Error) {
+        let serial = self.current.serial;
+        for occupant in &mut self.surfaces {
+            occupant.take_if(|occupant| occupant.serial == serial);
         }
-        let (width, height) = (format.coded_width, format.coded_height);
-        let macroblocks = u64::from(width >> 4) * u64::from(height >> 4);
-        if width > caps.max_width
-            || height > caps.max_height
-            || macroblocks > u64::from(caps.max_macroblocks)
-            || width < u32::from(caps.min_width)
-            || height < u32::from(caps.min_height)
-        {
-            return Err(unsupported(format!(
-                "{name} at {width}x{height}; this GPU's decoder takes {}x{} to {}x{}",
-                caps.min_width, caps.min_height, caps.max_width, caps.max_height
-            )));
+        if !std::mem::replace(&mut self.current.failed, true) {
+            self.current.answered = true;
+            self.answers.send(DecodeEvent::Failed { serial, error });
         }
-        Ok(())
     }
 
     /// A picture that the hardware does not take, though its capabilities say it does: too many slices, say.
@@ -154,96 +146,40 @@ impl Sequencer {
             other => other,
         }
     }
-
-    fn open(&self, format: &VideoFormat, surfaces: u32) -> Result<Arc<Shape>> {
-        let depth = 8 + u32::from(format.luma_depth_minus8);
-        self.check(format, depth)?;
-        let output = output_of(format.chroma, depth)?;
-        let (left, top, size) = display_area(format)?;
-        // The decoder's output is even; what is too much is left out when copying.
-        let (even_width, even_height) = (size.width().next_multiple_of(2), size.height().next_multiple_of(2));
-        let edge = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
-        let info = CreateInfo {
-            width: ulong(format.coded_width),
-            height: ulong(format.coded_height),
-            max_width: ulong(format.coded_width),
-            max_height: ulong(format.coded_height),
-            decode_surfaces: ulong(surfaces),
-            codec: format.codec,
-            chroma: format.chroma,
-            flags: PREFER_CUVID,
-            depth_minus8: ulong(depth - 8),
-            display_area: ShortRect {
-                left: edge(left),
-                top: edge(top),
-                right: edge(left + even_width),
-                bottom: edge(top + even_height),
-            },
-            output_format: output.surface,
-            target_width: ulong(even_width),
-            target_height: ulong(even_height),
-            output_surfaces: ulong(MAPPED as u32 + 1),
-            ..CreateInfo::default()
-        };
-        let decoder = Arc::new(Decoder::new(&self.context, &info)?);
-        let pool = (self.mode != DecodeOutputMode::MetadataOnly)
-            .then(|| PinnedPool::new(&self.context, output.format.frame_bytes(size)));
-        Ok(Arc::new(Shape {
-            decoder,
-            output,
-            dimensions: size,
-            mapped_rows: even_height as usize,
-            color: color_of(format),
-            sample_aspect_ratio: sample_aspect_ratio(format, size.width(), size.height()),
-            frame_rate: rate_of(format),
-            pool,
-        }))
-    }
 }
 
 /// Whether pictures may be shown in another order than they are coded in. VP8, VP9 and AV1 have hidden pictures
 /// instead, and packets that show them.
 pub(super) const fn reorders(codec: Codec) -> bool {
-    matches!(codec, Codec::H264 | Codec::Hevc)
-}
-
-/// The parser states the shape of the whole picture; ours is that of a sample.
-fn sample_aspect_ratio(format: &VideoFormat, width: u32, height: u32) -> Option<Rational> {
-    let [x, y] = format.aspect.map(|side| u64::try_from(side).unwrap_or(0));
-    let (num, den) = (x * u64::from(height), y * u64::from(width));
-    if num == 0 || den == 0 || num == den {
-        return None;
+    match codec {
+        Codec::H264 | Codec::Hevc | Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 => true,
+        Codec::Av1 | Codec::Vp9 | Codec::Vp8 | Codec::Mjpeg => false,
     }
-    let divisor = gcd(num, den);
-    Rational::new(u32::try_from(num / divisor).ok()?, u32::try_from(den / divisor).ok()?)
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl ParserEvents for Sequencer {
     fn sequence(&mut self, format: &VideoFormat) -> Result<u32> {
-        let surfaces = (u32::from(format.min_surfaces) + EXTRA_SURFACES).min(MAX_SURFACES);
-        if self.shape.as_ref().is_some_and(|(known, _)| known == format) {
-            // The same again, as after a flush: the decoder stays.
-            return Ok(surfaces);
+        if self.decoders.knows(format) {
+            return Ok(self.decoders.surfaces());
         }
-        // Pictures of the sequence before are shown by now, and keep their decoder until they are mapped.
+        // Pictures of the sequence before are shown by now; the decoder may change when they are out.
         if !self.stage.gate().wait_all() {
             return Err(Error::Cancelled);
         }
         self.settle("not shown before the sequence changed");
-        self.surfaces.clear();
-        self.healthy = false;
-        self.slots = [None; 8];
-        self.shape = None;
-        self.shape = Some((*format, self.open(format, surfaces)?));
-        Ok(surfaces)
+        let first = self.decoders.shape().is_none();
+        if self.decoders.begin(format)? == Begun::Fresh {
+            self.surfaces.clear();
+            self.healthy = false;
+            self.slots = Default::default();
+            // The others change their size at random access points only.
+            self.orphaned = !first && matches!(self.codec, Codec::Vp9 | Codec::Av1);
+        }
+        Ok(self.decoders.surfaces())
     }
 
     fn decode(&mut self, mut picture: Picture<'_>) -> Result<bool> {
-        let Some((_, shape)) = &self.shape else {
+        let Some(shape) = self.decoders.shape() else {
             return Err(Error::corrupt("a picture before any sequence header"));
         };
         let index = usize::try_from(picture.index()).unwrap_or(usize::MAX);
@@ -253,13 +189,18 @@ impl ParserEvents for Sequencer {
         if !self.stage.gate().wait(index) {
             return Err(Error::Cancelled);
         }
+        self.orphaned &= !(self.current.entry && picture.intra());
+        if self.orphaned {
+            self.fail(Error::corrupt(
+                "the picture refers to others of a smaller size, lost with the decoder that had them",
+            ));
+            return Ok(false);
+        }
         match shape.decoder.decode(&mut picture) {
             Ok(()) => self.healthy = true,
             // The hardware took pictures of this sequence before: this one is damaged.
             Err(error @ Error::Backend { code: 1, .. }) if self.healthy => {
-                self.current.answered = true;
-                let error = Error::corrupt(format!("the GPU's decoder refuses a damaged picture: {error}"));
-                self.answers.send(DecodeEvent::Failed { serial: self.current.serial, error });
+                self.fail(Error::corrupt(format!("the GPU's decoder refuses a damaged picture: {error}")));
                 return Ok(false);
             }
             Err(error) => return Err(self.refused(error)),
@@ -284,13 +225,17 @@ impl ParserEvents for Sequencer {
     }
 
     fn display(&mut self, info: &DisplayInfo) -> Result<()> {
-        let Some((_, shape)) = &self.shape else { return Ok(()) };
+        let Some(shape) = self.decoders.shape() else { return Ok(()) };
         let index = usize::try_from(info.index).unwrap_or(usize::MAX);
         // The unit that the surface was decoded from, or, without reordering, the one at hand: it may show a
         // picture of an earlier one.
         let current = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
         let shown = self.surfaces.get_mut(index).and_then(Option::take).unwrap_or(current);
         if shown.serial == current.serial {
+            // A picture of it that could not be decoded has failed it as a whole.
+            if self.current.failed {
+                return Ok(());
+            }
             self.current.answered = true;
         }
         self.stage.show(Shown {

@@ -270,6 +270,11 @@ impl Context {
         Ok(Entered { context: self, not_send: PhantomData })
     }
 
+    /// The device's number.
+    pub(crate) const fn ordinal(&self) -> i32 {
+        self.device
+    }
+
     pub(super) const fn functions(&self) -> &'static Functions {
         &self.cuda.functions
     }

@@ -1,12 +1,13 @@
 //! The decoder library: capabilities, decoder and mapped pictures. The parser is in [`super::parser`].
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cuda::{Context, Stream, is_left_to_exit};
 use super::cuvid_abi::{
     CreateInfo, DecodeCaps, DecodeStatus, DisplayInfo, ParserParams, PictureParams, ProcessParams,
-    SourcePacket, surface,
+    ReconfigureInfo, SourcePacket, surface,
 };
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
@@ -20,6 +21,7 @@ functions! {
         caps: "cuvidGetDecoderCaps" fn(*mut DecodeCaps);
         create: "cuvidCreateDecoder" fn(*mut Handle, *mut CreateInfo);
         destroy: "cuvidDestroyDecoder" fn(Handle);
+        reconfigure: "cuvidReconfigureDecoder" fn(Handle, *mut ReconfigureInfo);
         decode: "cuvidDecodePicture" fn(Handle, *mut PictureParams);
         status: "cuvidGetDecodeStatus" fn(Handle, c_int, *mut DecodeStatus);
         map: "cuvidMapVideoFrame64" fn(Handle, c_int, *mut u64, *mut c_uint, *mut ProcessParams);
@@ -46,17 +48,33 @@ pub(super) fn cuvid() -> Result<&'static Functions> {
     CUVID.get_or_init(load).as_ref().map_err(Missing::error)
 }
 
-/// What the engines of the context's device can do with a codec, chroma format and bit depth.
+/// What the engines of a device can do with a codec, chroma format and bit depth. They stay what they are, so the
+/// driver is asked once: a context, which costs more than the answer, is needed for that time only.
 ///
 /// # Errors
-/// The library is missing or the device is lost.
-pub(crate) fn caps(context: &Context, codec: u32, chroma: u32, depth: u32) -> Result<DecodeCaps> {
+/// No such device, the library is missing or the device is lost.
+pub(crate) fn caps(device: i32, codec: u32, chroma: u32, depth: u32) -> Result<DecodeCaps> {
+    type Known = ((i32, u32, u32, u32), DecodeCaps);
+    static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
     let functions = cuvid()?;
+    let question = (device, codec, chroma, depth);
+    let find = |known: &[Known]| known.iter().find(|(other, _)| *other == question).map(|(_, caps)| *caps);
+    if let Some(caps) = find(&KNOWN.lock().unwrap_or_else(PoisonError::into_inner)) {
+        return Ok(caps);
+    }
     let mut caps =
         DecodeCaps { codec, chroma, depth_minus8: depth.saturating_sub(8), ..DecodeCaps::default() };
-    let _current = context.enter()?;
-    // SAFETY: a whole structure of the asserted size; a context is current.
-    unsafe { (functions.caps)(&raw mut caps) }.ok("cuvidGetDecoderCaps")?;
+    let context = Context::of(device)?;
+    {
+        let _current = context.enter()?;
+        // SAFETY: a whole structure of the asserted size; a context is current.
+        unsafe { (functions.caps)(&raw mut caps) }.ok("cuvidGetDecoderCaps")?;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Others may have asked meanwhile.
+    if find(&known).is_none() {
+        known.push((question, caps));
+    }
     Ok(caps)
 }
 
@@ -66,8 +84,12 @@ pub(crate) struct Decoder {
     functions: &'static Functions,
     context: Arc<Context>,
     handle: Handle,
-    /// Rows of a mapped picture, all planes together.
-    mapped_rows: usize,
+    /// `cudaVideoSurfaceFormat` of mapped pictures.
+    surface: u32,
+    /// Rows of pictures mapped from now on, all planes together.
+    mapped_rows: AtomicUsize,
+    /// Pictures mapped now.
+    mapped: AtomicUsize,
 }
 
 // SAFETY: one thread may decode while another maps; that is how the library is meant to be used. The library locks
@@ -84,14 +106,30 @@ impl Decoder {
         let _current = context.enter()?;
         // SAFETY: a whole structure of the asserted size, reserved fields zero.
         unsafe { (functions.create)(&raw mut handle, &raw mut info) }.ok("cuvidCreateDecoder")?;
-        let rows = info.target_height as usize;
-        let mapped_rows = match info.output_format {
-            surface::NV12 | surface::P016 => rows + rows.div_ceil(2),
-            surface::YUV444 | surface::YUV444_16 => rows * 3,
-            // Formats unknown here: only what is certainly there.
-            _ => rows,
-        };
-        Ok(Self { functions, context: Arc::clone(context), handle, mapped_rows })
+        Ok(Self {
+            functions,
+            context: Arc::clone(context),
+            handle,
+            surface: info.output_format,
+            mapped_rows: AtomicUsize::new(mapped_rows(info.output_format, info.target_height as usize)),
+            mapped: AtomicUsize::new(0),
+        })
+    }
+
+    /// Changes sizes and geometry without a new decoder; decoded pictures stay. Nothing may be mapped meanwhile, and
+    /// nothing may be mapped now.
+    pub(crate) fn reconfigure(&self, info: &ReconfigureInfo) -> Result<()> {
+        let mut info = *info;
+        let _current = self.context.enter()?;
+        // SAFETY: a whole structure of the asserted size, reserved fields zero.
+        unsafe { (self.functions.reconfigure)(self.handle, &raw mut info) }.ok("cuvidReconfigureDecoder")?;
+        self.mapped_rows.store(mapped_rows(self.surface, info.target_height as usize), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether a picture is mapped, by whomever.
+    pub(crate) fn has_mapped(&self) -> bool {
+        self.mapped.load(Ordering::Acquire) > 0
     }
 
     /// Starts decoding a picture; blocks while the hardware's queue (4 pictures) is full.
@@ -120,7 +158,9 @@ impl Decoder {
             (self.functions.map)(self.handle, shown.index, &raw mut address, &raw mut pitch, &raw mut process)
         }
         .ok("cuvidMapVideoFrame")?;
-        Ok(Mapped { decoder: Arc::clone(self), address, pitch: pitch as usize })
+        self.mapped.fetch_add(1, Ordering::AcqRel);
+        let rows = self.mapped_rows.load(Ordering::Relaxed);
+        Ok(Mapped { decoder: Arc::clone(self), address, pitch: pitch as usize, rows })
     }
 
     /// How decoding of a surface's picture went; `None` where the codec or chip does not tell.
@@ -161,6 +201,11 @@ impl Picture<'_> {
         self.0.second_field != 0
     }
 
+    /// Whether it refers to no other.
+    pub(crate) const fn intra(&self) -> bool {
+        self.0.intra != 0
+    }
+
     /// Whether the picture is a single field.
     pub(crate) const fn field(&self) -> bool {
         self.0.field != 0
@@ -173,6 +218,7 @@ pub(crate) struct Mapped {
     decoder: Arc<Decoder>,
     address: u64,
     pitch: usize,
+    rows: usize,
 }
 
 impl Mapped {
@@ -185,8 +231,8 @@ impl Mapped {
     }
 
     /// Rows of all planes together.
-    pub(crate) fn rows(&self) -> usize {
-        self.decoder.mapped_rows
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
     }
 }
 
@@ -196,6 +242,17 @@ impl Drop for Mapped {
             // SAFETY: mapped by `map`, unmapped once.
             unsafe { (self.decoder.functions.unmap)(self.decoder.handle, self.address) };
         }
+        self.decoder.mapped.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Rows of a mapped picture whose luma has so many.
+const fn mapped_rows(format: u32, luma: usize) -> usize {
+    match format {
+        surface::NV12 | surface::P016 => luma + luma.div_ceil(2),
+        surface::YUV444 | surface::YUV444_16 => luma * 3,
+        // Formats unknown here: only what is certainly there.
+        _ => luma,
     }
 }
 

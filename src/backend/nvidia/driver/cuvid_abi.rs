@@ -93,6 +93,21 @@ impl Default for CreateInfo {
     }
 }
 
+/// `CUVIDRECONFIGUREDECODERINFO`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ReconfigureInfo {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) target_width: u32,
+    pub(crate) target_height: u32,
+    pub(crate) decode_surfaces: u32,
+    pub(crate) reserved1: [u32; 12],
+    pub(crate) display_area: ShortRect,
+    pub(crate) target_rect: ShortRect,
+    pub(crate) reserved2: [u32; 11],
+}
+
 /// `cudaVideoCreate_PreferCUVID`: the decoder engines, not CUDA kernels.
 pub(crate) const PREFER_CUVID: c_ulong = 4;
 
@@ -281,7 +296,11 @@ impl Default for ParserParams {
 
 /// `cudaVideoCodec`
 pub(crate) mod codec {
+    pub(crate) const MPEG2: u32 = 1;
+    pub(crate) const MPEG4: u32 = 2;
+    pub(crate) const VC1: u32 = 3;
     pub(crate) const H264: u32 = 4;
+    pub(crate) const JPEG: u32 = 5;
     pub(crate) const HEVC: u32 = 8;
     pub(crate) const VP8: u32 = 9;
     pub(crate) const VP9: u32 = 10;
@@ -309,6 +328,7 @@ macro_rules! sizes {
 sizes! {
     DecodeCaps: 88 88;
     CreateInfo: 176 112;
+    ReconfigureInfo: 128 128;
     PictureParams: 4280 4280;
     ProcessParams: 264 264;
     DecodeStatus: 192 192;

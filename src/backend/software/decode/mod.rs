@@ -16,7 +16,7 @@ use crate::capability::DecodeCapability;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 
 /// Most luma samples of one picture, whatever the codec: a header of a few bytes must not be able to ask
@@ -36,6 +36,14 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
         Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)?),
         Codec::Vp9 => Box::new(vp9::Vp9Decoder::open(config, sink)),
         Codec::Vp8 => Box::new(vp8::Vp8Decoder::open(config, sink)),
+        codec @ (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg) => {
+            return Err(Error::Unsupported {
+                feature: format!("{codec} decoding on the CPU"),
+                remedy:
+                    "use a machine with an NVIDIA GPU whose decoder takes it (video-hw devices lists them)"
+                        .to_owned(),
+            });
+        }
     })
 }
 
@@ -47,14 +55,18 @@ pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
         Codec::Av1 => ("re_rav1d", &AV1_FORMATS[..], &[][..]),
         Codec::Vp9 => ("rusty_vp9", &VP9_FORMATS[..], &vp9::REFUSED[..]),
         Codec::Vp8 => ("oxideav-vp8", &[PixelFormat::I420][..], &[][..]),
+        Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg => return None,
     };
     let (side, pixels) = match codec {
         Codec::H264 => (8192, MAX_PIXELS),
         Codec::Hevc => (8192, HEVC_MAX_PIXELS),
-        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => (16_384, MAX_PIXELS),
+        _ => (16_384, MAX_PIXELS),
     };
     Some(DecodeCapability {
         implementation,
+        min: Dimensions::new(1, 1)?,
+        engines: 1,
+        variants: Vec::new(),
         max: Dimensions::new(side, pixels / side)?,
         formats: formats.to_vec(),
         refused: refused.to_vec(),

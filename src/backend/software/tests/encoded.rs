@@ -37,7 +37,7 @@ const fn file_format(codec: Codec) -> &'static str {
     match codec {
         Codec::H264 => "h264",
         Codec::Hevc => "hevc",
-        Codec::Av1 | Codec::Vp9 | Codec::Vp8 => "ivf",
+        _ => "ivf",
     }
 }
 
@@ -77,6 +77,7 @@ fn check(codec: Codec, cases: &[Case]) {
         Codec::Av1 => "libaom-av1",
         Codec::Vp9 => "libvpx-vp9",
         Codec::Vp8 => "libvpx",
+        other => unreachable!("{other} has no software decoder"),
     };
     let mut wrong = Vec::new();
     for Case { name, size, encode: arguments, refused } in cases {

@@ -1,0 +1,268 @@
+//! Hardware decoders: made for the first sequence, and kept for the next ones wherever the driver allows it.
+
+use std::sync::Arc;
+
+use super::format::{coded_size, color_of, output_of, rate_of};
+use super::geometry::{Geometry, Wanted};
+use super::output::{MAPPED, Shape};
+use super::pool::PinnedPool;
+use crate::backend::nvidia::driver::cuda::Context;
+use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
+use crate::backend::nvidia::driver::cuvid_abi::{
+    CreateInfo, DecodeCaps, PREFER_CUVID, ReconfigureInfo, VideoFormat,
+};
+use crate::codec::Codec;
+use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::error::{Error, Result};
+
+/// Decode surfaces beyond what the stream needs: pictures in the hardware's queue (4) and in the mapping stage.
+const EXTRA_SURFACES: u32 = 4 + MAPPED as u32 + 1;
+/// Most surfaces that the library takes.
+pub(super) const MAX_SURFACES: u32 = 32;
+/// Room for pictures that grow between key frames: see [`Decoders::room`].
+const USUAL_PICTURE: (u32, u32) = (1920, 1088);
+
+/// What became of the pictures in the decode surfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// They are still there: others may refer to them.
+    Kept,
+    /// There is a new decoder, with nothing in it.
+    Fresh,
+}
+
+/// What a decoder is set to: pictures can be mapped while it is as it was when they were decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Setting {
+    coded: (u32, u32),
+    geometry: Geometry,
+}
+
+/// The decoder at work, and what it was set to.
+struct Running {
+    format: VideoFormat,
+    setting: Setting,
+    surfaces: u32,
+    /// Largest coded size that it can be set to.
+    room: (u32, u32),
+    shape: Arc<Shape>,
+}
+
+/// Makes and keeps the decoder of a session.
+pub(super) struct Decoders {
+    context: Arc<Context>,
+    codec: Codec,
+    mode: DecodeOutputMode,
+    wanted: Wanted,
+    /// Pictures that the parser holds back on purpose.
+    delay: u32,
+    running: Option<Running>,
+    /// Largest sides of the pictures so far.
+    largest: (u32, u32),
+}
+
+impl Decoders {
+    pub(super) fn new(context: &Arc<Context>, config: &CommonDecodeConfig, delay: u32) -> Self {
+        Self {
+            context: Arc::clone(context),
+            codec: config.codec,
+            mode: config.output,
+            wanted: Wanted::of(config),
+            delay,
+            running: None,
+            largest: (0, 0),
+        }
+    }
+
+    /// The decoder of the sequence at hand, and what its pictures share.
+    pub(super) fn shape(&self) -> Option<&Arc<Shape>> {
+        self.running.as_ref().map(|running| &running.shape)
+    }
+
+    /// What the decoder is set to.
+    pub(super) fn setting(&self) -> Option<Setting> {
+        self.running.as_ref().map(|running| running.setting)
+    }
+
+    /// Whether this sequence is the one at hand: the same again, as after a flush.
+    pub(super) fn knows(&self, format: &VideoFormat) -> bool {
+        self.running.as_ref().is_some_and(|running| running.format == *format)
+    }
+
+    /// Decode surfaces of the decoder at work.
+    pub(super) fn surfaces(&self) -> u32 {
+        self.running.as_ref().map_or(0, |running| running.surfaces)
+    }
+
+    /// Gets ready for another sequence. The caller has seen to it that no picture waits to be mapped.
+    ///
+    /// A change of colour or frame rate alone touches nothing; sizes are changed in the decoder that is there, where
+    /// they fit; only what is left needs a new one.
+    pub(super) fn begin(&mut self, format: &VideoFormat) -> Result<Begun> {
+        let geometry = Geometry::new(format, self.wanted)?;
+        let depth = depth(format);
+        let caps = caps(self.context.ordinal(), format.codec, format.chroma, depth)?;
+        self.check(format, &caps)?;
+        let coded = coded_size(format);
+        let setting = Setting { coded, geometry };
+        self.largest = (self.largest.0.max(coded.0), self.largest.1.max(coded.1));
+        let wanted = (u32::from(format.min_surfaces) + EXTRA_SURFACES + self.delay).min(MAX_SURFACES);
+        if let Some(running) = &mut self.running
+            && let Some(surfaces) = running.adapt(format, setting, wanted)?
+        {
+            let decoder = Arc::clone(&running.shape.decoder);
+            let room = running.room;
+            let shape = self.describe(decoder, format, &geometry, &caps)?;
+            self.running = Some(Running { format: *format, setting, surfaces, room, shape });
+            return Ok(Begun::Kept);
+        }
+        // Its memory goes before the next one's is taken.
+        self.running = None;
+        let room = self.room(coded, &caps);
+        let decoder = self.open(format, &geometry, &caps, room, wanted)?;
+        let shape = self.describe(Arc::new(decoder), format, &geometry, &caps)?;
+        self.running = Some(Running { format: *format, setting, surfaces: wanted, room, shape });
+        Ok(Begun::Fresh)
+    }
+
+    /// Refuses what the chip cannot decode, in words that say what it can.
+    fn check(&self, format: &VideoFormat, caps: &DecodeCaps) -> Result<()> {
+        let unsupported = |feature: String| Error::Unsupported {
+            feature,
+            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+        };
+        let name = format!("{} {}-bit chroma format {}", self.codec, depth(format), format.chroma);
+        if caps.supported == 0 {
+            return Err(unsupported(format!("{name} on this GPU's decoder")));
+        }
+        let (width, height) = (format.coded_width, format.coded_height);
+        if !fits((width, height), caps)
+            || width < u32::from(caps.min_width)
+            || height < u32::from(caps.min_height)
+        {
+            return Err(unsupported(format!(
+                "{name} at {width}x{height}; this GPU's decoder takes {}x{} to {}x{}",
+                caps.min_width, caps.min_height, caps.max_width, caps.max_height
+            )));
+        }
+        Ok(())
+    }
+
+    /// The size up to which a new decoder can be set. Every surface takes the memory of the largest picture, so there is
+    /// no room to spare: the largest sides so far, which lets a stream go up and down between sizes it has had.
+    /// Only VP9 and AV1 may grow without a key frame, when a new decoder would lack the pictures that the next ones
+    /// refer to; for them there is room for what calls and adaptive streams grow to.
+    fn room(&self, coded: (u32, u32), caps: &DecodeCaps) -> (u32, u32) {
+        let (long, short) = match self.codec {
+            Codec::Vp9 | Codec::Av1 => USUAL_PICTURE,
+            _ => (0, 0),
+        };
+        let usual = if coded.0 < coded.1 { (short, long) } else { (long, short) };
+        let room = (
+            self.largest.0.max(usual.0).min(caps.max_width),
+            self.largest.1.max(usual.1).min(caps.max_height),
+        );
+        if fits(room, caps) { room } else { coded }
+    }
+
+    fn open(
+        &self,
+        format: &VideoFormat,
+        geometry: &Geometry,
+        caps: &DecodeCaps,
+        room: (u32, u32),
+        surfaces: u32,
+    ) -> Result<Decoder> {
+        let (width, height) = coded_size(format);
+        let output = output_of(format, caps)?;
+        let info = CreateInfo {
+            width: ulong(width),
+            height: ulong(height),
+            max_width: ulong(room.0),
+            max_height: ulong(room.1),
+            decode_surfaces: ulong(surfaces),
+            codec: format.codec,
+            chroma: format.chroma,
+            flags: PREFER_CUVID,
+            depth_minus8: ulong(depth(format) - 8),
+            display_area: geometry.source,
+            output_format: output.surface,
+            target_width: ulong(geometry.target.0),
+            target_height: ulong(geometry.target.1),
+            output_surfaces: ulong(MAPPED as u32 + 1),
+            ..CreateInfo::default()
+        };
+        Decoder::new(&self.context, &info).map_err(|error| geometry.explain(error))
+    }
+
+    fn describe(
+        &self,
+        decoder: Arc<Decoder>,
+        format: &VideoFormat,
+        geometry: &Geometry,
+        caps: &DecodeCaps,
+    ) -> Result<Arc<Shape>> {
+        let output = output_of(format, caps)?;
+        let pool = (self.mode != DecodeOutputMode::MetadataOnly)
+            .then(|| PinnedPool::new(&self.context, output.format.frame_bytes(geometry.dimensions)));
+        Ok(Arc::new(Shape {
+            decoder,
+            output,
+            dimensions: geometry.dimensions,
+            mapped_rows: geometry.target.1 as usize,
+            color: color_of(format),
+            sample_aspect_ratio: geometry.sample_aspect_ratio(format),
+            frame_rate: rate_of(format),
+            // Crop and size are in the geometry, whether there are any or not.
+            shaped: true,
+            pool,
+        }))
+    }
+}
+
+impl Running {
+    /// Sets the decoder to another sequence; `None` where it cannot be, otherwise how many decode surfaces it has then.
+    fn adapt(&self, format: &VideoFormat, setting: Setting, surfaces: u32) -> Result<Option<u32>> {
+        let before = &self.format;
+        let same_kind = |f: &VideoFormat| (f.codec, f.chroma, f.luma_depth_minus8, f.chroma_depth_minus8);
+        let Setting { coded: (width, height), geometry } = setting;
+        if same_kind(before) != same_kind(format) || width > self.room.0 || height > self.room.1 {
+            return Ok(None);
+        }
+        // Fewer would only have to be made again.
+        let surfaces = surfaces.max(self.surfaces);
+        if surfaces == self.surfaces && setting == self.setting {
+            return Ok(Some(surfaces));
+        }
+        let decoder = &self.shape.decoder;
+        // The caller may hold pictures that are still mapped.
+        if decoder.has_mapped() {
+            return Ok(None);
+        }
+        let info = ReconfigureInfo {
+            width,
+            height,
+            target_width: geometry.target.0,
+            target_height: geometry.target.1,
+            decode_surfaces: surfaces,
+            display_area: geometry.source,
+            ..ReconfigureInfo::default()
+        };
+        match decoder.reconfigure(&info) {
+            Ok(()) => Ok(Some(surfaces)),
+            // What this driver does not change it may still make anew, or refuse then in its own words.
+            Err(Error::Backend { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn depth(format: &VideoFormat) -> u32 {
+    8 + u32::from(format.luma_depth_minus8)
+}
+
+/// Whether pictures of this size are not too large.
+fn fits((width, height): (u32, u32), caps: &DecodeCaps) -> bool {
+    let macroblocks = u64::from(width >> 4) * u64::from(height >> 4);
+    width <= caps.max_width && height <= caps.max_height && macroblocks <= u64::from(caps.max_macroblocks)
+}
