@@ -13,6 +13,7 @@ use crate::frame::Frame;
 mod below_black;
 mod convert;
 mod float;
+mod linear;
 mod matrix;
 mod meaning;
 mod packed;
@@ -24,6 +25,7 @@ mod scale;
 
 pub use crate::config::ColorRequest;
 pub use convert::{Converted, convert};
+pub(crate) use linear::Linear;
 pub(crate) use repack::split_pairs;
 pub use scale::{ScaleFilter, scale};
 
