@@ -126,6 +126,6 @@ fn rgb_range(frame: &Frame, to: PixelFormat) -> Result<ColorRange> {
     Ok(ColorRange::Full)
 }
 
-fn identity_needs_444() -> Error {
+pub(super) fn identity_needs_444() -> Error {
     Error::unsupported("conversion of subsampled pictures with the identity matrix (gbr), which needs 4:4:4")
 }

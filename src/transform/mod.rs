@@ -18,6 +18,7 @@ mod dispatcher;
 #[cfg(test)]
 mod dispatcher_tests;
 mod float;
+mod linear;
 mod matrix;
 mod meaning;
 mod packed;
@@ -33,6 +34,7 @@ pub use crate::config::ColorRequest;
 pub use convert::{Converted, convert};
 pub use crop::crop;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
+pub(crate) use linear::Linear;
 pub(crate) use repack::split_pairs;
 pub use request::{TransformRequest, to_host};
 pub use scale::{ScaleFilter, scale};

@@ -2,6 +2,8 @@
 
 mod decode;
 mod driver;
+#[allow(dead_code, reason = "for the decode output stage")]
+mod transform;
 
 pub(crate) use decode::{engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;

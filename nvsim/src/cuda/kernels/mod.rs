@@ -4,7 +4,10 @@
 //! reads or writes, before it runs: they are checked against the allocations, as the hardware would fault, and held
 //! until the kernel is done.
 
+mod convert;
 mod fill;
+mod picture;
+mod scale;
 
 /// A kernel with a software reference.
 pub(super) struct Kernel {
@@ -51,7 +54,18 @@ impl Launch {
     }
 }
 
-const ALL: &[Kernel] = &[fill::FILL_U8];
+const ALL: &[Kernel] = &[
+    fill::FILL_U8,
+    convert::SEMI8,
+    convert::SEMI16,
+    convert::PLANAR8,
+    convert::PLANAR16,
+    convert::SHIFT16,
+    scale::SEMI8,
+    scale::SEMI16,
+    scale::PLANAR8,
+    scale::PLANAR16,
+];
 
 /// The reference for an entry name.
 pub(super) fn find(name: &str) -> Option<&'static Kernel> {

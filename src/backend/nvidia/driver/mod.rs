@@ -8,5 +8,8 @@ pub(crate) mod cuvid_abi;
 pub(crate) mod download;
 mod library;
 pub(crate) mod memory;
+pub(crate) mod module;
 pub(crate) mod parser;
 mod result;
+#[cfg(test)]
+pub(crate) mod scratch;

@@ -1,0 +1,100 @@
+//! Colour conversion on the GPU, before anything is copied: pictures as the decoder wrote them to R, G, B of any size.
+//!
+//! The kernels (kernels.cu) mean what [`crate::transform`] means: chroma is repeated, samples are rounded to the nearest
+//! code, light below black is not cut before the matrix. A picture of another size is resampled by the filter of
+//! [`crate::transform::ScaleFilter::Bilinear`], but not rounded to codes before it is converted.
+
+use std::ffi::CStr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::driver::cuda::{Context, Stream};
+use super::driver::module::Module;
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::error::Result;
+use crate::frame::DevicePlane;
+use crate::pixel::PixelFormat;
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use plan::Plan;
+pub(crate) use plan::Source;
+
+/// Text for the driver's compiler; which drivers take it is told in scripts/build-kernels.py.
+const PTX: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("kernels.ptx"), "\0").as_bytes()) {
+    Ok(text) => text,
+    Err(_) => panic!("the text has a NUL inside"),
+};
+
+/// Whether a [`Converter`] between these formats can be made. The same format means: samples moved to the low bits.
+pub(crate) fn supported(from: PixelFormat, to: PixelFormat) -> bool {
+    plan::supported(from, to)
+}
+
+/// A conversion that is ready to run on any number of pictures.
+#[derive(Debug)]
+pub(crate) struct Converter {
+    kernels: Arc<Module>,
+    plan: Plan,
+}
+
+impl Converter {
+    /// Of pictures like `from`, in `color` (gaps are filled by [`ColorInfo::resolve`] for the source's size), to pictures
+    /// of `to_size` in the format `to`. The first one of a context has the driver compile the kernels.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for formats, colours and sizes that are not converted here, and for a driver that cannot
+    /// compile the kernels; the CPU can still do it.
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        from: Source,
+        to: PixelFormat,
+        color: ColorInfo,
+        to_size: Dimensions,
+    ) -> Result<Self> {
+        let plan = Plan::new(from, to, color, to_size)?;
+        Ok(Self { kernels: kernels(context)?, plan })
+    }
+
+    /// Enqueues the conversion of one picture. Allocates nothing and waits for nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] for planes that are not those of the two pictures; a failing driver.
+    ///
+    /// # Safety
+    /// The planes are device memory of the stream's context; until the work is done they stay valid, nothing else
+    /// touches the target, nothing writes the source, and the converter is not dropped.
+    #[allow(
+        unsafe_code,
+        reason = "the promise about memory is the caller's, and is passed on to the driver module"
+    )]
+    pub(crate) unsafe fn enqueue(
+        &self,
+        stream: &Stream,
+        source: &[DevicePlane],
+        target: &[DevicePlane],
+    ) -> Result<()> {
+        let arguments = self.plan.arguments(source, target)?;
+        // SAFETY: every kernel takes one `Arguments`, which names the memory that the caller vouches for: rows and columns
+        // inside the planes, which were checked against the two pictures.
+        unsafe { self.kernels.launch(stream, self.plan.kernel, self.plan.shape, &arguments) }
+    }
+}
+
+/// The kernels in a context, compiled once as long as somebody uses them.
+fn kernels(context: &Arc<Context>) -> Result<Arc<Module>> {
+    static LOADED: Mutex<Vec<Weak<Module>>> = Mutex::new(Vec::new());
+    // Held while the driver compiles: who asks meanwhile wants the same result.
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.retain(|module| module.strong_count() > 0);
+    let same =
+        |module: &Weak<Module>| module.upgrade().filter(|module| Arc::ptr_eq(module.context(), context));
+    if let Some(module) = loaded.iter().find_map(same) {
+        return Ok(module);
+    }
+    let module = Arc::new(Module::load(context, PTX, &plan::KERNELS)?);
+    loaded.push(Arc::downgrade(&module));
+    Ok(module)
+}
