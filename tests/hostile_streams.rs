@@ -23,10 +23,13 @@ use video_hw::session::{DecodeSession, Submit};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
+/// The codecs that the CPU decodes; the first byte of a seed chooses one.
+const CODECS: [Codec; 5] = [Codec::H264, Codec::Hevc, Codec::Av1, Codec::Vp9, Codec::Vp8];
+
 /// Codec and units of a seed of the fuzz target `decode`, in the format that the target describes.
 fn seed(input: &[u8]) -> (Codec, Vec<Vec<u8>>) {
     let (&choice, mut data) = input.split_first().unwrap();
-    let codec = Codec::ALL[usize::from(choice) % Codec::ALL.len()];
+    let codec = CODECS[usize::from(choice) % CODECS.len()];
     let mut units = Vec::new();
     if codec.uses_nal_units() {
         let mut assembler = AccessUnitAssembler::new(codec).unwrap();
@@ -87,7 +90,7 @@ fn nothing_stays_behind() {
         // A single object kept in each round would be 16 bytes at least.
         assert!(grown < rounds * 16, "{}: {grown} bytes after {rounds} rounds", path.display());
     }
-    assert!(Codec::ALL.iter().all(|codec| codecs.contains(codec)), "seeds of every codec: {codecs:?}");
+    assert!(CODECS.iter().all(|codec| codecs.contains(codec)), "seeds of every codec: {codecs:?}");
 }
 
 /// A VP9 superframe whose index lies about its sizes hides a header that asks for 16384x16384 samples.

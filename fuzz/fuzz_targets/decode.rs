@@ -88,6 +88,9 @@ fn units(codec: Codec, mut data: &[u8]) -> Vec<Vec<u8>> {
     units
 }
 
+/// The codecs that the CPU decodes; the first byte of a seed chooses one.
+const CODECS: [Codec; 5] = [Codec::H264, Codec::Hevc, Codec::Av1, Codec::Vp9, Codec::Vp8];
+
 /// A frame must be what it says.
 fn look_at(frame: &Frame) {
     let host = frame.as_host().unwrap();
@@ -97,7 +100,7 @@ fn look_at(frame: &Frame) {
 
 fuzz_target!(init: abort_on_own_panics(), |input: &[u8]| {
     let Some((&choice, data)) = input.split_first() else { return };
-    let codec = Codec::ALL[usize::from(choice) % Codec::ALL.len()];
+    let codec = CODECS[usize::from(choice) % CODECS.len()];
     let layout = BitstreamLayout::elementary(codec);
     let config = CommonDecodeConfig { threads: NonZeroUsize::new(1), ..CommonDecodeConfig::new(codec) };
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
