@@ -129,6 +129,12 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
     let mut value = session(&summary.receipt, &summary.ledger);
     value["bytes_in"] = json!(summary.bytes_in);
     value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
+    if summary.concealed > 0 {
+        value["concealed"] = json!(summary.concealed);
+    }
+    if !summary.notes.is_empty() {
+        value["notes"] = json!(summary.notes);
+    }
     value
 }
 

@@ -81,6 +81,9 @@ pub enum DecodeEvent {
         /// Why.
         error: Error,
     },
+    /// Something that the caller should know and that loses nothing: work that the backend does in another way than
+    /// asked for. Kept for [`crate::session::DecodeSummary::notes`].
+    Note(String),
 }
 
 /// Where a decoder puts its results. Returns `false` once the session is gone: stop working then. May block

@@ -27,6 +27,9 @@ const OUTPUT_QUEUE: usize = 6;
 /// Frame rate of streams that state neither times nor a rate (ffmpeg assumes the same).
 const FALLBACK_RATE: (u32, u32) = (25, 1);
 
+/// Notes of the backend that are remembered.
+const NOTES_KEPT: usize = 10;
+
 const DISCARDED: &str = "before the presented part";
 
 /// What a decode session did so far.
@@ -40,6 +43,10 @@ pub struct DecodeSummary {
     pub bytes_in: u64,
     /// Frames whose time was numbered by the session because the packets had none.
     pub synthesised_timestamps: u64,
+    /// Frames delivered that the decoder had to mend ([`Frame::concealed`]).
+    pub concealed: u64,
+    /// What the backend did in another way than asked for, in words; each once.
+    pub notes: Vec<String>,
     /// Where the time went.
     pub timing: SessionTiming,
     /// Packets waiting for the decoder.
@@ -117,7 +124,13 @@ impl DecodeSession {
         config: &CommonDecodeConfig,
         open: impl FnOnce(&CommonDecodeConfig, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)>,
     ) -> Result<Self> {
-        let books = SharedBooks::new(Own { config: config.clone(), bytes_in: 0, synthesised: 0 });
+        let books = SharedBooks::new(Own {
+            config: config.clone(),
+            bytes_in: 0,
+            synthesised: 0,
+            concealed: 0,
+            notes: Vec::new(),
+        });
         let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
             let factory = {
                 let (books, outlet) = (books.clone(), outlet.clone());
@@ -288,6 +301,8 @@ impl DecodeOutput {
             ledger: books.ledger(),
             bytes_in: books.own.bytes_in,
             synthesised_timestamps: books.own.synthesised,
+            concealed: books.own.concealed,
+            notes: books.own.notes.clone(),
             timing: books.timing,
             input_queue,
             output_queue,
@@ -308,6 +323,8 @@ struct Own {
     config: CommonDecodeConfig,
     bytes_in: u64,
     synthesised: u64,
+    concealed: u64,
+    notes: Vec<String>,
 }
 
 type Books = super::books::Books<Pending, Own>;
@@ -324,12 +341,15 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
         Some(pts) => (pts, pending.duration),
         None => (books.own.number(picture.frame_rate), Some(1)),
     };
+    // The container speaks of the coded samples, not of what a backend converted them to.
+    let color =
+        if picture.format.is_rgb() { picture.color } else { books.own.config.color.or(picture.color) };
     Some(Frame {
         pts,
         duration,
         dimensions: picture.dimensions,
         format: picture.format,
-        color: books.own.config.color.or(picture.color),
+        color,
         sample_aspect_ratio: picture.sample_aspect_ratio,
         keyframe: picture.keyframe || pending.keyframe,
         concealed: picture.concealed,
@@ -339,6 +359,13 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Frame> {
 }
 
 impl Own {
+    /// Remembers what a backend has to say; a stream that changes for ever must not fill memory.
+    fn note(&mut self, text: String) {
+        if self.notes.len() < NOTES_KEPT && !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
     fn number(&mut self, stated: Option<Rational>) -> Timestamp {
         let rate = self
             .config
@@ -354,20 +381,24 @@ impl Own {
 
 /// Turns backend events into outcomes: restores time, applies the output mode, keeps the books.
 fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
-    let output = books.lock().own.config.output;
+    let (output, convert) = {
+        let books = books.lock();
+        (books.own.config.output, books.own.config.convert.format())
+    };
     Box::new(move |event| {
         let outcome = match event {
             DecodeEvent::Picture(picture) => {
                 let Some(frame) = frame(&mut books.lock(), picture) else { return true };
-                let finished = finish(frame, output);
-                let ledger = &mut books.lock().ledger;
+                let finished = finish(frame, output, convert);
+                let mut books = books.lock();
                 match finished {
                     Ok(frame) => {
-                        ledger.delivered += 1;
+                        books.ledger.delivered += 1;
+                        books.own.concealed += u64::from(frame.concealed);
                         Outcome::Item(frame)
                     }
                     Err(error) => {
-                        ledger.failed += 1;
+                        books.ledger.failed += 1;
                         Outcome::Lost(error)
                     }
                 }
@@ -380,15 +411,23 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Frame>) -> DecodeSink {
                 Some(error) => Outcome::Lost(error),
                 None => return false,
             },
+            DecodeEvent::Note(text) => {
+                books.lock().own.note(text);
+                return true;
+            }
         };
         books.send(&outlet, outcome)
     })
 }
 
-fn finish(frame: Frame, output: DecodeOutputMode) -> Result<Frame> {
+fn finish(frame: Frame, output: DecodeOutputMode, convert: Option<PixelFormat>) -> Result<Frame> {
     match output {
         DecodeOutputMode::MetadataOnly => Ok(Frame { surface: Surface::None, ..frame }),
-        DecodeOutputMode::NativeSurface | DecodeOutputMode::HostSurface => Ok(frame),
+        DecodeOutputMode::NativeSurface => Ok(frame),
+        DecodeOutputMode::HostSurface => match convert {
+            Some(format) if format != frame.format => Ok(transform::convert(&frame, format)?.frame),
+            _ => Ok(frame),
+        },
         DecodeOutputMode::CpuRgb => Ok(transform::convert(&frame, PixelFormat::Rgb24)?.frame),
     }
 }

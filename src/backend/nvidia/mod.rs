@@ -2,6 +2,7 @@
 
 mod decode;
 mod driver;
+mod transform;
 
 pub(crate) use decode::{decode_capability, open_decoder};
 

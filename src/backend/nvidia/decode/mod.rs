@@ -1,12 +1,13 @@
 //! Decoding by NVDEC.
 //!
 //! The session's thread feeds the driver's parser; the parser's callbacks start the hardware ([`sequencer`]); a second
-//! thread maps finished pictures and copies them out ([`output`]). Nothing else runs, and in the steady state nothing
+//! thread maps finished pictures and makes frames of them ([`output`], [`plan`]). Nothing else runs, and in the steady state nothing
 //! is allocated but the frames the caller keeps.
 
 mod format;
 mod gate;
 mod output;
+mod plan;
 mod pool;
 mod sequencer;
 
@@ -50,7 +51,7 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
             remedy: "use --backend software, or a GPU that decodes it".to_owned(),
         });
     }
-    let sequencer = Sequencer::new(&context, config.codec, config.output, Answers::new(sink))?;
+    let sequencer = Sequencer::new(&context, config, Answers::new(sink))?;
     // The session puts parameter sets in band, so that the parser needs no header from the container.
     let parser = Parser::new(
         ParserConfig { codec: format::codec_id(config.codec), display_delay: 0, header: &[] },

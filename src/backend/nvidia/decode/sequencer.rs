@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::format::{color_of, display_area, output_of, rate_of};
 use super::output::{Answers, MAPPED, OutputStage, Shape, Shown};
-use super::pool::PinnedPool;
 use crate::backend::DecodeEvent;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, Picture, caps, ulong};
@@ -13,7 +12,7 @@ use crate::backend::nvidia::driver::cuvid_abi::{
 };
 use crate::backend::nvidia::driver::parser::ParserEvents;
 use crate::codec::Codec;
-use crate::config::DecodeOutputMode;
+use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::time::Rational;
 
@@ -48,7 +47,8 @@ pub(super) struct Current {
 pub(super) struct Sequencer {
     context: Arc<Context>,
     codec: Codec,
-    mode: DecodeOutputMode,
+    /// No other size or part of the picture is asked for than the stream's own.
+    plain: bool,
     pub(super) stage: OutputStage,
     pub(super) answers: Answers,
     shape: Option<(VideoFormat, Arc<Shape>)>,
@@ -61,17 +61,12 @@ pub(super) struct Sequencer {
 }
 
 impl Sequencer {
-    pub(super) fn new(
-        context: &Arc<Context>,
-        codec: Codec,
-        mode: DecodeOutputMode,
-        answers: Answers,
-    ) -> Result<Self> {
+    pub(super) fn new(context: &Arc<Context>, config: &CommonDecodeConfig, answers: Answers) -> Result<Self> {
         Ok(Self {
             context: Arc::clone(context),
-            codec,
-            mode,
-            stage: OutputStage::start(context, answers.clone(), mode)?,
+            codec: config.codec,
+            plain: config.crop.is_none() && config.size.is_none(),
+            stage: OutputStage::start(context, answers.clone(), config)?,
             answers,
             shape: None,
             surfaces: Vec::new(),
@@ -185,18 +180,17 @@ impl Sequencer {
             output_surfaces: ulong(MAPPED as u32 + 1),
             ..CreateInfo::default()
         };
+        let plan = self.stage.plan(output, size, color_of(format))?;
         let decoder = Arc::new(Decoder::new(&self.context, &info)?);
-        let pool = (self.mode != DecodeOutputMode::MetadataOnly)
-            .then(|| PinnedPool::new(&self.context, output.format.frame_bytes(size)));
         Ok(Arc::new(Shape {
             decoder,
             output,
             dimensions: size,
             mapped_rows: even_height as usize,
-            color: color_of(format),
             sample_aspect_ratio: sample_aspect_ratio(format, size.width(), size.height()),
             frame_rate: rate_of(format),
-            pool,
+            shaped: self.plain,
+            plan,
         }))
     }
 }

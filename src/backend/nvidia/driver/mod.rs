@@ -5,8 +5,9 @@
 pub(crate) mod cuda;
 pub(crate) mod cuvid;
 pub(crate) mod cuvid_abi;
-pub(crate) mod download;
 mod library;
 pub(crate) mod memory;
 pub(crate) mod parser;
+pub(crate) mod planes;
 mod result;
+pub(crate) mod transfer;
