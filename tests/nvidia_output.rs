@@ -11,6 +11,7 @@
 )]
 
 mod nvidia_support;
+mod streams_common;
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use video_hw::packet::Packet;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, DecodeSummary, Submit};
 use video_hw::transform;
+
+use streams_common::{have, run};
 
 use nvidia_support::{calls, clean, fault, golden, packets, planar, planar_of, simulated};
 
@@ -122,6 +125,34 @@ fn device_frames_are_exact() {
             });
             sum.check(name);
         }
+    });
+}
+
+#[test]
+fn samples_of_ten_bits_in_444_lie_in_the_low_bits() {
+    clean("samples_of_ten_bits_in_444_lie_in_the_low_bits", "", || {
+        // Without ffmpeg the driver is asked for something else, so that there is a report.
+        if !have(&["ffmpeg"]) {
+            decode_clip("small.h264", |_| {}, |frame| drop(frame.unwrap()));
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("444.h265");
+        let path = path.to_str().unwrap();
+        let source = "testsrc2=size=322x178:rate=25:duration=0.4";
+        let make = ["-f", "lavfi", "-i", source, "-pix_fmt", "yuv444p10le", "-c:v", "libx265"];
+        run("ffmpeg", &[&make[..], &["-x265-params", "log-level=none", path]].concat());
+        let judge = run("ffmpeg", &["-i", path, "-pix_fmt", "yuv444p10le", "-f", "md5", "-"]);
+        let (mut hash, mut frames) = (Md5::new(), 0);
+        let take = |frame: Result<Frame, Error>| {
+            let frame = frame.unwrap();
+            assert_eq!(frame.format, PixelFormat::I410);
+            hash.update(planar(&frame));
+            frames += 1;
+        };
+        decode_clip(path, |_| {}, take);
+        let md5: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!((frames, format!("MD5={md5}").as_str()), (10, judge.trim()));
     });
 }
 
