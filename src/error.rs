@@ -58,6 +58,17 @@ pub enum Error {
         /// The driver's words.
         detail: String,
     },
+    /// There is no memory for a frame at the moment. The frame is lost; the session goes on, and the next frame comes
+    /// out if there is memory for it.
+    #[error("{backend}: no memory: {what}. {remedy}")]
+    OutOfMemory {
+        /// Which backend.
+        backend: BackendKind,
+        /// How much of which memory was asked for.
+        what: String,
+        /// What the user can do.
+        remedy: String,
+    },
     /// A call into a codec library or driver failed in a way not covered by the kinds above.
     #[error("{backend}: {call} failed: {detail} (code {code})")]
     Backend {
@@ -133,7 +144,41 @@ impl Error {
 
     /// Whether the session or reader that returned this can be used on.
     pub fn is_recoverable(&self) -> bool {
-        matches!(self, Self::CorruptStream { recoverable: true, .. })
+        matches!(self, Self::CorruptStream { recoverable: true, .. } | Self::OutOfMemory { .. })
+    }
+
+    /// The same error for something else that fails for the same reason: its kind and words, and of the system's error
+    /// its kind.
+    #[must_use]
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable { backend, reason, remedy } => {
+                Self::Unavailable { backend: *backend, reason: reason.clone(), remedy: remedy.clone() }
+            }
+            Self::Unsupported { feature, remedy } => {
+                Self::Unsupported { feature: feature.clone(), remedy: remedy.clone() }
+            }
+            Self::InvalidInput(what) => Self::InvalidInput(what.clone()),
+            Self::CorruptStream { what, recoverable } => {
+                Self::CorruptStream { what: what.clone(), recoverable: *recoverable }
+            }
+            Self::SessionLimit { backend, detail } => {
+                Self::SessionLimit { backend: *backend, detail: detail.clone() }
+            }
+            Self::DeviceLost { backend, detail } => {
+                Self::DeviceLost { backend: *backend, detail: detail.clone() }
+            }
+            Self::OutOfMemory { backend, what, remedy } => {
+                Self::OutOfMemory { backend: *backend, what: what.clone(), remedy: remedy.clone() }
+            }
+            Self::Backend { backend, call, code, detail } => {
+                Self::Backend { backend: *backend, call, code: *code, detail: detail.clone() }
+            }
+            Self::Io { action, path, source } => {
+                Self::io(action, path, io::Error::new(source.kind(), source.to_string()))
+            }
+            Self::Cancelled => Self::Cancelled,
+        }
     }
 }
 
@@ -141,4 +186,33 @@ impl Error {
 pub(crate) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
     let fixed = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
     fixed.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_told_again_keeps_its_kind_and_words() {
+        let text = || "what".to_owned();
+        let backend = BackendKind::Nvidia;
+        for error in [
+            Error::Unavailable { backend, reason: text(), remedy: text() },
+            Error::Unsupported { feature: text(), remedy: text() },
+            Error::InvalidInput(text()),
+            Error::corrupt("what"),
+            Error::corrupt_fatal("what"),
+            Error::SessionLimit { backend, detail: text() },
+            Error::DeviceLost { backend, detail: text() },
+            Error::OutOfMemory { backend, what: text(), remedy: text() },
+            Error::Backend { backend, call: "f", code: 7, detail: text() },
+            Error::io("read", "a file", io::Error::from(io::ErrorKind::TimedOut)),
+            Error::Cancelled,
+        ] {
+            let again = error.again();
+            assert_eq!(std::mem::discriminant(&again), std::mem::discriminant(&error));
+            assert_eq!(again.to_string(), error.to_string());
+            assert_eq!(again.is_recoverable(), error.is_recoverable());
+        }
+    }
 }

@@ -201,9 +201,13 @@ pub trait DeviceMemory: std::fmt::Debug + Send + Sync {
     fn download(&self, plane: &DevicePlane, to: &mut [u8]) -> Result<()>;
 }
 
-/// A picture in a device's memory, complete: no work on it is outstanding. Cloning shares the memory, which goes back to
-/// its decoder's pool when the last clone is dropped. For CUDA, the addresses are valid in the device's primary
-/// context.
+/// A picture in a device's memory, complete: no work on it is outstanding. Cloning shares the memory. For CUDA, the
+/// addresses are valid in the device's primary context.
+///
+/// When the last clone is dropped (on any thread, also after its session is gone) the memory goes back to a pool, and
+/// another picture may be written to it at once. **Whoever reads it with work of their own on the device (a kernel or
+/// a copy on a stream) has to wait for that work before dropping the surface**: the pool knows nothing of other
+/// streams.
 #[derive(Clone, Debug)]
 pub struct DeviceSurface {
     format: PixelFormat,

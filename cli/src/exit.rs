@@ -82,7 +82,10 @@ pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
         Error::InvalidInput(what) if paths.input.as_deref().is_some_and(|i| is_about(what, i)) => Exit::Input,
         Error::InvalidInput(_) => Exit::Usage,
         Error::Unavailable { .. } | Error::Unsupported { .. } => Exit::Unsupported,
-        Error::SessionLimit { .. } | Error::DeviceLost { .. } | Error::Backend { .. } => Exit::Backend,
+        Error::SessionLimit { .. }
+        | Error::DeviceLost { .. }
+        | Error::OutOfMemory { .. }
+        | Error::Backend { .. } => Exit::Backend,
         Error::Io { action, path, source } => of_io(action, path, source, paths),
         Error::Cancelled => Exit::Cancelled,
         // The enum may grow; a kind without a meaning here is a defect of this table.
@@ -116,6 +119,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         Error::CorruptStream { .. } => "corrupt_stream",
         Error::SessionLimit { .. } => "session_limit",
         Error::DeviceLost { .. } => "device_lost",
+        Error::OutOfMemory { .. } => "out_of_memory",
         Error::Backend { .. } => "backend",
         Error::Io { .. } => "io",
         Error::Cancelled => "cancelled",
@@ -166,6 +170,7 @@ mod tests {
             ),
             (Error::SessionLimit { backend, detail: text() }, Exit::Backend, "session_limit"),
             (Error::DeviceLost { backend, detail: text() }, Exit::Backend, "device_lost"),
+            (Error::OutOfMemory { backend, what: text(), remedy: text() }, Exit::Backend, "out_of_memory"),
             (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),
             (Error::Cancelled, Exit::Cancelled, "cancelled"),
         ];

@@ -140,6 +140,9 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
     });
     value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
     value["concealed"] = json!(summary.concealed);
+    if !summary.notes.is_empty() {
+        value["notes"] = json!(summary.notes);
+    }
     value
 }
 

@@ -142,7 +142,8 @@ impl<'a> Finished<'a> {
         if verbose {
             lines.extend(self.details());
         }
-        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        let of_decoder = self.input.decode.iter().flat_map(|decode| &decode.notes);
+        lines.extend(of_decoder.chain(self.notes).map(|note| format!("note: {note}")));
         let problems = self.input.problems.iter();
         lines.extend(problems.map(|problem| format!("warning: {problem}")));
         let told = self.input.problems.len() as u64;
@@ -203,9 +204,8 @@ impl<'a> Finished<'a> {
         if self.filter.repeated > 0 {
             parts.push(format!("{} repeated", text::thousands(self.filter.repeated)));
         }
-        let concealed = self.input.decode.as_ref().map_or(0, |d| d.concealed);
-        if concealed > 0 {
-            parts.push(format!("{} mended", text::thousands(concealed)));
+        if let Some(decode) = self.input.decode.as_ref().filter(|decode| decode.concealed > 0) {
+            parts.push(format!("{} concealed", text::thousands(decode.concealed)));
         }
         if self.failed() > 0 {
             parts.push(format!("{} lost", text::thousands(self.failed())));

@@ -59,8 +59,8 @@ pub struct DecodedPicture {
     pub keyframe: bool,
     /// Whether the decoder had to mend it.
     pub concealed: bool,
-    /// Whether the crop, size and format that the session's configuration asks for are applied already; where they
-    /// are not, the session does it on the CPU.
+    /// Whether the crop and size that the session's configuration asks for are applied already. Where they are not, the
+    /// session does it on the CPU, and so with the format, which a decoder may convert or leave.
     pub shaped: bool,
     /// The memory.
     pub surface: Surface,
@@ -86,6 +86,9 @@ pub enum DecodeEvent {
         /// Why.
         error: Error,
     },
+    /// Something that the caller should know and that loses nothing: work that the backend does in another way than
+    /// asked for. Kept for [`crate::session::DecodeSummary::notes`].
+    Note(String),
 }
 
 /// Where a decoder puts its results. Returns `false` once the session is gone: stop working then. May block

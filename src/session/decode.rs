@@ -28,6 +28,9 @@ const OUTPUT_QUEUE: usize = 6;
 /// Frame rate of streams that state neither times nor a rate (ffmpeg assumes the same).
 const FALLBACK_RATE: (u32, u32) = (25, 1);
 
+/// Notes of the backend that are remembered.
+const NOTES_KEPT: usize = 10;
+
 const DISCARDED: &str = "before the presented part";
 
 /// What a decode session did so far.
@@ -49,6 +52,8 @@ pub struct DecodeSummary {
     pub shaped: u64,
     /// What was done on the CPU for the others.
     pub transform: TransformStats,
+    /// What the backend did in another way than asked for, in words; each once.
+    pub notes: Vec<String>,
     /// Where the time went.
     pub timing: SessionTiming,
     /// From the submission of the first packet until the first frame was taken out.
@@ -365,6 +370,7 @@ impl DecodeOutput {
             wanted: self.shaping.wanted(),
             shaped: books.own.shaped,
             transform: self.shaping.stats(),
+            notes: books.own.notes.clone(),
             timing: books.timing,
             first_frame_after: books.own.since_first_in(books.own.first_out),
             last_frame_after: books.own.since_first_in(books.own.last_out),
@@ -392,6 +398,7 @@ struct Own {
     first_in: Option<Instant>,
     first_out: Option<Instant>,
     last_out: Option<Instant>,
+    notes: Vec<String>,
 }
 
 type Books = super::books::Books<Pending, Own>;
@@ -416,12 +423,15 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         Some(pts) => (pts, pending.duration),
         None => (books.own.number(picture.frame_rate), Some(1)),
     };
+    // The container speaks of the coded samples, not of what a backend converted them to.
+    let color =
+        if picture.format.is_rgb() { picture.color } else { books.own.config.color.or(picture.color) };
     Some(Ok(Frame {
         pts,
         duration,
         dimensions: picture.dimensions,
         format: picture.format,
-        color: books.own.config.color.or(picture.color),
+        color,
         sample_aspect_ratio: picture.sample_aspect_ratio,
         keyframe: picture.keyframe || pending.keyframe,
         concealed: picture.concealed,
@@ -441,6 +451,7 @@ impl Own {
             first_in: None,
             first_out: None,
             last_out: None,
+            notes: Vec::new(),
         }
     }
 
@@ -452,6 +463,13 @@ impl Own {
 
     fn since_first_in(&self, end: Option<Instant>) -> Option<Duration> {
         Some(end?.saturating_duration_since(self.first_in?))
+    }
+
+    /// Remembers what a backend has to say; a stream that changes for ever must not fill memory.
+    fn note(&mut self, text: String) {
+        if self.notes.len() < NOTES_KEPT && !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
     }
 
     fn number(&mut self, stated: Option<Rational>) -> Timestamp {
@@ -495,6 +513,10 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Ticket>, shaping: Arc<S
                 Some(error) => Outcome::Lost(error),
                 None => return false,
             },
+            DecodeEvent::Note(text) => {
+                books.lock().own.note(text);
+                return true;
+            }
         };
         books.send(&outlet, outcome)
     })

@@ -16,7 +16,7 @@ pub(super) struct Shaping {
     metadata_only: bool,
     /// All that is asked for.
     wanted: TransformRequest,
-    /// What is left when the decoder shaped the picture.
+    /// What is left when the decoder cut and scaled the picture.
     rest: TransformRequest,
     dispatcher: TransformDispatcher,
 }
@@ -34,16 +34,12 @@ impl Shaping {
         }
         let rest = TransformRequest {
             host: matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb),
-            convert: if rgb_on_cpu { ColorRequest::Rgb8 } else { ColorRequest::KeepNative },
+            // Nothing to do where the decoder has converted too.
+            convert: if rgb_on_cpu { ColorRequest::Rgb8 } else { config.convert },
             ..TransformRequest::default()
         };
-        let wanted = TransformRequest {
-            crop: config.crop,
-            size: config.size,
-            filter: ScaleFilter::default(),
-            convert: if rgb_on_cpu { ColorRequest::Rgb8 } else { config.convert },
-            ..rest
-        };
+        let wanted =
+            TransformRequest { crop: config.crop, size: config.size, filter: ScaleFilter::default(), ..rest };
         let metadata_only = config.output == DecodeOutputMode::MetadataOnly;
         // The output queue bounds what is inside; twice its length never makes the decoder wait for a worker alone.
         let credits = NonZeroUsize::new(2 * Self::output_queue(config, 0));
@@ -65,7 +61,7 @@ impl Shaping {
         base.max(if works { threads + 2 } else { 1 })
     }
 
-    /// The frame as asked for, now or later. `shaped`: the decoder has cut, scaled and converted it.
+    /// The frame as asked for, now or later. `shaped`: the decoder has cut and scaled it.
     pub(super) fn begin(&self, frame: Frame, shaped: bool) -> Result<Ticket> {
         if self.metadata_only {
             let nothing = TransformRequest::default();

@@ -2,7 +2,6 @@
 
 mod decode;
 mod driver;
-#[allow(dead_code, reason = "for the decode output stage")]
 mod transform;
 
 pub(crate) use decode::{engine_count, open_decoder};

@@ -35,7 +35,7 @@ impl Bench {
     fn sink(self: &Arc<Self>, window: &Arc<Window>) -> DecodeSink {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
         Box::new(move |event| {
-            if serial(&event) == bench.echo.load(Ordering::Acquire) && !is_fatal(&event) {
+            if serial(&event) == Some(bench.echo.load(Ordering::Acquire)) && !is_fatal(&event) {
                 return true;
             }
             window.push(bench.part.load(Ordering::Acquire), event)
@@ -43,10 +43,11 @@ impl Bench {
     }
 }
 
-const fn serial(event: &DecodeEvent) -> u64 {
+const fn serial(event: &DecodeEvent) -> Option<u64> {
     match event {
-        DecodeEvent::Picture(picture) => picture.serial,
-        DecodeEvent::NoPicture { serial, .. } | DecodeEvent::Failed { serial, .. } => *serial,
+        DecodeEvent::Picture(picture) => Some(picture.serial),
+        DecodeEvent::NoPicture { serial, .. } | DecodeEvent::Failed { serial, .. } => Some(*serial),
+        DecodeEvent::Note(_) => None,
     }
 }
 

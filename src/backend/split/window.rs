@@ -224,7 +224,7 @@ fn charge(event: &DecodeEvent) -> u64 {
             }
             Surface::None => 0,
         },
-        DecodeEvent::NoPicture { .. } | DecodeEvent::Failed { .. } => 0,
+        DecodeEvent::NoPicture { .. } | DecodeEvent::Failed { .. } | DecodeEvent::Note(_) => 0,
     };
     samples + EVENT_BYTES
 }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::format::{coded_size, color_of, output_of, rate_of};
 use super::geometry::{Geometry, Wanted};
-use super::output::{MAPPED, Shape};
-use super::pool::PinnedPool;
+use super::output::{MAPPED, OutputStage, Shape};
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
 use crate::backend::nvidia::driver::cuvid_abi::{
     CreateInfo, DecodeCaps, PREFER_CUVID, ReconfigureInfo, VideoFormat,
 };
 use crate::codec::Codec;
-use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 
 /// Decode surfaces beyond what the stream needs: pictures in the hardware's queue (4) and in the mapping stage.
@@ -52,7 +51,6 @@ struct Running {
 pub(super) struct Decoders {
     context: Arc<Context>,
     codec: Codec,
-    mode: DecodeOutputMode,
     wanted: Wanted,
     /// Pictures that the parser holds back on purpose.
     delay: u32,
@@ -66,7 +64,6 @@ impl Decoders {
         Self {
             context: Arc::clone(context),
             codec: config.codec,
-            mode: config.output,
             wanted: Wanted::of(config),
             delay,
             running: None,
@@ -98,7 +95,7 @@ impl Decoders {
     ///
     /// A change of colour or frame rate alone touches nothing; sizes are changed in the decoder that is there, where
     /// they fit; only what is left needs a new one.
-    pub(super) fn begin(&mut self, format: &VideoFormat) -> Result<Begun> {
+    pub(super) fn begin(&mut self, format: &VideoFormat, stage: &OutputStage) -> Result<Begun> {
         let geometry = Geometry::new(format, self.wanted)?;
         let depth = depth(format);
         let caps = caps(self.context.ordinal(), format.codec, format.chroma, depth)?;
@@ -112,7 +109,7 @@ impl Decoders {
         {
             let decoder = Arc::clone(&running.shape.decoder);
             let room = running.room;
-            let shape = self.describe(decoder, format, &geometry, &caps)?;
+            let shape = describe(stage, decoder, format, &geometry, &caps)?;
             self.running = Some(Running { format: *format, setting, surfaces, room, shape });
             return Ok(Begun::Kept);
         }
@@ -120,7 +117,7 @@ impl Decoders {
         self.running = None;
         let room = self.room(coded, &caps);
         let decoder = self.open(format, &geometry, &caps, room, wanted)?;
-        let shape = self.describe(Arc::new(decoder), format, &geometry, &caps)?;
+        let shape = describe(stage, Arc::new(decoder), format, &geometry, &caps)?;
         self.running = Some(Running { format: *format, setting, surfaces: wanted, room, shape });
         Ok(Begun::Fresh)
     }
@@ -194,30 +191,28 @@ impl Decoders {
         };
         Decoder::new(&self.context, &info).map_err(|error| geometry.explain(error))
     }
+}
 
-    fn describe(
-        &self,
-        decoder: Arc<Decoder>,
-        format: &VideoFormat,
-        geometry: &Geometry,
-        caps: &DecodeCaps,
-    ) -> Result<Arc<Shape>> {
-        let output = output_of(format, caps)?;
-        let pool = (self.mode != DecodeOutputMode::MetadataOnly)
-            .then(|| PinnedPool::new(&self.context, output.format.frame_bytes(geometry.dimensions)));
-        Ok(Arc::new(Shape {
-            decoder,
-            output,
-            dimensions: geometry.dimensions,
-            mapped_rows: geometry.target.1 as usize,
-            color: color_of(format),
-            sample_aspect_ratio: geometry.sample_aspect_ratio(format),
-            frame_rate: rate_of(format),
-            // Crop and size are in the geometry, whether there are any or not.
-            shaped: true,
-            pool,
-        }))
-    }
+/// What the pictures of a sequence share.
+fn describe(
+    stage: &OutputStage,
+    decoder: Arc<Decoder>,
+    format: &VideoFormat,
+    geometry: &Geometry,
+    caps: &DecodeCaps,
+) -> Result<Arc<Shape>> {
+    let output = output_of(format, caps)?;
+    Ok(Arc::new(Shape {
+        decoder,
+        output,
+        dimensions: geometry.dimensions,
+        mapped_rows: geometry.target.1 as usize,
+        sample_aspect_ratio: geometry.sample_aspect_ratio(format),
+        frame_rate: rate_of(format),
+        // Crop and size are in the geometry, whether there are any or not.
+        shaped: true,
+        plan: stage.plan(output, geometry.dimensions, color_of(format))?,
+    }))
 }
 
 impl Running {

@@ -11,6 +11,7 @@ mod format;
 mod gate;
 mod geometry;
 mod output;
+mod plan;
 mod pool;
 mod second_field;
 mod sequencer;

@@ -1,5 +1,5 @@
-//! The mapping stage: takes pictures in display order, waits for the hardware, copies them out on a stream of its
-//! own and hands them on. A thread of its own, so that the next pictures are decoded meanwhile.
+//! The mapping stage: takes pictures in display order, waits for the hardware, has them copied or converted on streams
+//! of its own and hands them on. A thread of its own, so that the next pictures are decoded meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
@@ -8,21 +8,22 @@ use std::thread::JoinHandle;
 
 use super::format::Output;
 use super::gate::SurfaceGate;
-use super::pool::PinnedPool;
-use crate::backend::nvidia::driver::cuda::{Context, Event, Stream};
-use crate::backend::nvidia::driver::cuvid::Decoder;
+use super::plan::{Plan, Wanted};
+use crate::backend::nvidia::driver::cuda::Context;
+use crate::backend::nvidia::driver::cuvid::{Decoder, Mapped};
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
-use crate::backend::nvidia::driver::download::{Download, Rows};
-use crate::backend::nvidia::driver::memory::PinnedMemory;
+use crate::backend::nvidia::driver::planes::Planes;
+use crate::backend::nvidia::driver::transfer::{Lane, Route, Transfer};
 use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture};
 use crate::color::ColorInfo;
-use crate::config::DecodeOutputMode;
+use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::{HostSurface, Surface};
+use crate::frame::Surface;
 use crate::time::Rational;
 
-/// Pictures mapped at once: one being post-processed, one being copied, one being handed on.
+/// Pictures mapped at once: one being post-processed, one being copied, one being handed on. Frames never are mapped
+/// pictures, so that a consumer may keep as many as there is memory for.
 pub(super) const MAPPED: usize = 3;
 /// Pictures waiting to be mapped before the parser waits.
 const QUEUED: usize = 8;
@@ -36,13 +37,12 @@ pub(super) struct Shape {
     pub(super) dimensions: Dimensions,
     /// Rows of the luma plane as mapped (even), where chroma begins.
     pub(super) mapped_rows: usize,
-    pub(super) color: ColorInfo,
     pub(super) sample_aspect_ratio: Option<Rational>,
     pub(super) frame_rate: Option<Rational>,
     /// The crop and size that are asked for are applied when a picture is mapped.
     pub(super) shaped: bool,
-    /// Buffers for frames; none where nothing is copied.
-    pub(super) pool: Option<Arc<PinnedPool>>,
+    /// Where pictures go.
+    pub(super) plan: Arc<Plan>,
 }
 
 /// A picture to be shown.
@@ -80,25 +80,53 @@ pub(super) struct OutputStage {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     gate: Arc<SurfaceGate>,
+    context: Arc<Context>,
+    answers: Answers,
+    wanted: Wanted,
 }
 
 impl OutputStage {
-    pub(super) fn start(context: &Arc<Context>, answers: Answers, mode: DecodeOutputMode) -> Result<Self> {
+    pub(super) fn start(
+        context: &Arc<Context>,
+        answers: Answers,
+        config: &CommonDecodeConfig,
+    ) -> Result<Self> {
         let gate = Arc::new(SurfaceGate::default());
+        let wanted = Wanted::of(config);
         let (jobs, queue) = sync_channel(QUEUED);
         let stage = Stage {
-            stream: Stream::new(context)?,
+            context: Arc::clone(context),
             gate: Arc::clone(&gate),
-            answers,
-            mode,
+            answers: answers.clone(),
+            wanted,
+            lanes: Vec::with_capacity(MAPPED),
             in_flight: VecDeque::with_capacity(MAPPED),
+            plan: None,
             over: None,
         };
         let thread = std::thread::Builder::new()
             .name("nvdec output".to_owned())
             .spawn(move || stage.run(&queue))
             .map_err(|source| Error::io("start a thread for", "nvdec output", source))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), gate })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            gate,
+            context: Arc::clone(context),
+            answers,
+            wanted,
+        })
+    }
+
+    /// How pictures of a sequence become frames.
+    ///
+    /// # Errors
+    /// What is asked for cannot be had of such pictures.
+    pub(super) fn plan(&self, output: Output, dimensions: Dimensions, color: ColorInfo) -> Result<Arc<Plan>> {
+        let note = |text| {
+            self.answers.send(DecodeEvent::Note(text));
+        };
+        Plan::new(&self.context, &self.wanted, output, dimensions, color, note).map(Arc::new)
     }
 
     pub(super) fn gate(&self) -> &SurfaceGate {
@@ -144,19 +172,25 @@ fn gone() -> Error {
 }
 
 struct Stage {
-    stream: Stream,
+    context: Arc<Context>,
     gate: Arc<SurfaceGate>,
     answers: Answers,
-    mode: DecodeOutputMode,
+    wanted: Wanted,
+    /// Those that no picture uses; there are as many as were ever needed at once.
+    lanes: Vec<Lane>,
     in_flight: VecDeque<InFlight>,
+    /// Of the last picture: keeps its pools until the next sequence has its own, which may be the same.
+    plan: Option<Arc<Plan>>,
     /// The stage can do no more: everything that follows fails for this reason.
-    over: Option<String>,
+    over: Option<Error>,
 }
 
-/// A picture whose copy is under way.
+/// A picture on its way out of the decoder.
 struct InFlight {
+    /// First, so that it is waited for before the shape (and its plan's converter) can go.
+    transfer: Transfer,
     shown: Shown,
-    download: Download,
+    concealed: bool,
 }
 
 /// Closes the gate when the stage ends, however it ends: nobody must wait for it.
@@ -172,7 +206,10 @@ impl Stage {
     fn run(mut self, queue: &Receiver<Job>) {
         let _close = CloseGate(Arc::clone(&self.gate));
         loop {
-            // While copies are under way, look for the next picture first; wait for copies when there is none.
+            while self.in_flight.front().is_some_and(|oldest| oldest.transfer.is_done()) {
+                self.finish_oldest();
+            }
+            // While pictures are on their way, look for the next one first; wait for them when there is none.
             let job = if self.in_flight.is_empty() {
                 match queue.recv() {
                     Ok(job) => job,
@@ -202,13 +239,14 @@ impl Stage {
     }
 
     fn show(&mut self, shown: Shown) {
-        if let Some(detail) = self.over.clone() {
-            self.fail(&shown, Error::DeviceLost { backend: BackendKind::Nvidia, detail });
+        if let Some(reason) = &self.over {
+            let error = reason.again();
+            self.fail(&shown, error);
             return;
         }
-        if self.mode == DecodeOutputMode::MetadataOnly {
+        if !self.wanted.maps() {
             self.release(&shown);
-            self.answer(&shown, Surface::None);
+            self.answer(&shown, false, Surface::None);
             return;
         }
         // A picture that is shown twice (VP9) cannot be mapped twice at once.
@@ -218,8 +256,9 @@ impl Stage {
         while self.in_flight.len() >= MAPPED || self.in_flight.iter().any(again) {
             self.finish_oldest();
         }
-        match self.start_copy(&shown) {
-            Ok(download) => self.in_flight.push_back(InFlight { shown, download }),
+        self.plan = Some(Arc::clone(&shown.shape.plan));
+        match self.start(&shown) {
+            Ok((concealed, transfer)) => self.in_flight.push_back(InFlight { transfer, shown, concealed }),
             Err(error) => {
                 // Pictures before this one come first.
                 self.finish_all();
@@ -228,20 +267,35 @@ impl Stage {
         }
     }
 
-    /// Maps a picture and enqueues its copy.
-    fn start_copy(&self, shown: &Shown) -> Result<Download> {
-        /// `cuvidDecodeStatus_Error`: not concealed.
-        const ERROR: u32 = 8;
+    /// Maps a picture and enqueues what makes a frame of it.
+    fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer)> {
         let shape = &shown.shape;
-        let buffer = shape.pool.as_ref().ok_or_else(gone)?.take()?;
-        let done = Event::new(self.stream.context())?;
-        let mapped = shape.decoder.map(&shown.info, &self.stream)?;
+        let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context), Ok)?;
+        let mapped = match shape.decoder.map(&shown.info, lane.stream()) {
+            Ok(mapped) => mapped,
+            Err(error) => {
+                self.lanes.push(lane);
+                return Err(error);
+            }
+        };
         // The map waited for the picture, so that its status is known now.
-        if shape.decoder.status(shown.info.index)? == Some(ERROR) {
-            self.stream.synchronize()?;
-            return Err(Error::corrupt("a picture is damaged beyond what the decoder can conceal"));
+        let judged = shape.decoder.status(shown.info.index).and_then(|status| self.wanted.judge(status));
+        match judged.and_then(|concealed| Ok((concealed, shape.plan.memory()?))) {
+            Ok((concealed, memory)) => {
+                let source = shape.planes(&mapped);
+                let target =
+                    memory.device.as_ref().map_or(source, |block| shape.plan.planes(block.address()));
+                let route = Route { source, target, converter: shape.plan.converter.as_ref() };
+                Transfer::start(lane, mapped, memory, &route).map(|transfer| (concealed, transfer))
+            }
+            Err(error) => {
+                // The decoder writes the mapped memory until the stream has come that far.
+                let _ = lane.stream().synchronize();
+                drop(mapped);
+                self.lanes.push(lane);
+                Err(error)
+            }
         }
-        Download::start(&self.stream, done, mapped, buffer, &shape.rows())
     }
 
     fn finish_all(&mut self) {
@@ -250,14 +304,14 @@ impl Stage {
         }
     }
 
-    /// Waits for the oldest copy and hands the picture on.
+    /// Waits for the oldest picture and hands it on.
     fn finish_oldest(&mut self) {
-        let Some(InFlight { shown, download }) = self.in_flight.pop_front() else { return };
-        let (done, buffer) = download.finish();
+        let Some(InFlight { transfer, shown, concealed }) = self.in_flight.pop_front() else { return };
+        let (memory, lane) = transfer.finish();
+        self.lanes.extend(lane);
         self.release(&shown);
-        let surface = done.and_then(|()| host_surface(&shown.shape, buffer.ok_or_else(gone)?));
-        match surface {
-            Ok(surface) => self.answer(&shown, Surface::Host(surface)),
+        match memory.and_then(|memory| shown.shape.plan.surface(memory)) {
+            Ok(surface) => self.answer(&shown, concealed, surface),
             Err(error) => self.fail_released(&shown, error),
         }
     }
@@ -274,22 +328,22 @@ impl Stage {
     fn fail_released(&mut self, shown: &Shown, error: Error) {
         if !error.is_recoverable() {
             // No picture behind this one may come out before the session hears of it.
-            self.over.get_or_insert_with(|| error.to_string());
+            self.over.get_or_insert_with(|| error.again());
         }
         self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
     }
 
-    fn answer(&self, shown: &Shown, surface: Surface) {
+    fn answer(&self, shown: &Shown, concealed: bool, surface: Surface) {
         let shape = &shown.shape;
         self.answers.send(DecodeEvent::Picture(DecodedPicture {
             serial: shown.serial,
             dimensions: shape.dimensions,
-            format: shape.output.format,
-            color: shape.color,
+            format: shape.plan.format,
+            color: shape.plan.color,
             sample_aspect_ratio: shape.sample_aspect_ratio,
             frame_rate: shape.frame_rate,
             keyframe: shown.keyframe,
-            concealed: false,
+            concealed,
             shaped: shape.shaped,
             surface,
         }));
@@ -297,33 +351,14 @@ impl Stage {
 }
 
 impl Shape {
-    /// The planes inside the mapped memory: one below the other, each from a multiple of the (even) luma's height.
-    fn rows(&self) -> Vec<Rows> {
-        let format = self.output.format;
-        (0..format.plane_count())
-            .filter_map(|plane| Some((plane, format.plane_size(plane, self.dimensions)?)))
-            .map(|(plane, size)| Rows {
-                first: plane * self.mapped_rows,
-                count: size.rows,
-                row_bytes: size.row_bytes,
-            })
-            .collect()
+    /// The planes of a mapped picture: one below the other, each from a multiple of the (even) luma's height.
+    fn planes(&self, mapped: &Mapped) -> Planes {
+        Planes::stacked(
+            self.output.format,
+            self.dimensions,
+            mapped.address(),
+            mapped.pitch(),
+            self.mapped_rows,
+        )
     }
-}
-
-/// The copied picture as a surface.
-fn host_surface(shape: &Shape, memory: PinnedMemory) -> Result<HostSurface> {
-    let output = shape.output;
-    let bytes = output.format.frame_bytes(shape.dimensions);
-    let pool = shape.pool.as_ref().ok_or_else(gone)?;
-    let data = pool.share(memory).slice(..bytes);
-    if output.shift == 0 {
-        return HostSurface::from_packed(output.format, shape.dimensions, data);
-    }
-    // The driver's samples are in the high bits, this format's in the low ones.
-    let shifted: Vec<u8> = data
-        .chunks_exact(2)
-        .flat_map(|sample| (u16::from_le_bytes([sample[0], sample[1]]) >> output.shift).to_le_bytes())
-        .collect();
-    HostSurface::from_packed(output.format, shape.dimensions, shifted)
 }

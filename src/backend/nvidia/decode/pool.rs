@@ -1,62 +1,206 @@
-//! Page-locked buffers for frames: allocating one takes milliseconds, so they come back when a frame is dropped.
+//! Memory of frames: allocating it takes long (and freeing stops the device), so it comes back when a frame is dropped
+//! and is used again, by whichever session needs memory of that size next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bytes::Bytes;
 
-use crate::backend::nvidia::driver::cuda::Context;
-use crate::backend::nvidia::driver::memory::PinnedMemory;
-use crate::error::Result;
+use crate::backend::nvidia::driver::cuda::{Context, Stream};
+use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
+use crate::error::{Error, Result};
+use crate::frame::{DeviceMemory, DevicePlane};
 
-/// Buffers kept for reuse. More than these exist only while the caller holds frames.
-const KEPT: usize = 16;
+/// Idle buffers kept for each session that uses a pool: what a session has under way, queued and at its consumer's. More
+/// exist only while consumers hold frames.
+const KEPT_PER_SESSION: usize = 16;
 
-/// Buffers of one size.
-#[derive(Debug)]
-pub(super) struct PinnedPool {
-    context: Arc<Context>,
-    bytes: usize,
-    free: Mutex<Vec<PinnedMemory>>,
+/// A kind of memory that is pooled.
+pub(super) trait Memory: Debug + Send + Sync + Sized + 'static {
+    /// All pools of this kind in the process. Pools are held by their users alone.
+    fn pools() -> &'static Pools<Self>;
+
+    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self>;
 }
 
-impl PinnedPool {
-    pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Arc<Self> {
-        Arc::new(Self { context: Arc::clone(context), bytes, free: Mutex::new(Vec::new()) })
+/// The pools of a kind.
+pub(super) type Pools<M> = Mutex<Vec<Weak<Pool<M>>>>;
+
+impl Memory for PinnedMemory {
+    fn pools() -> &'static Pools<Self> {
+        static POOLS: Pools<PinnedMemory> = Mutex::new(Vec::new());
+        &POOLS
     }
 
-    /// A buffer with any contents.
-    pub(super) fn take(&self) -> Result<PinnedMemory> {
-        let kept = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        kept.map_or_else(|| PinnedMemory::new(&self.context, self.bytes), Ok)
+    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        Self::new(context, bytes)
+    }
+}
+
+impl Memory for DeviceBlock {
+    fn pools() -> &'static Pools<Self> {
+        static POOLS: Pools<DeviceBlock> = Mutex::new(Vec::new());
+        &POOLS
     }
 
-    /// Shares a buffer's contents; it comes back when the last share is dropped.
-    pub(super) fn share(self: &Arc<Self>, memory: PinnedMemory) -> Bytes {
-        Bytes::from_owner(PinnedBuffer { memory: Some(memory), pool: Arc::clone(self) })
+    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        Self::new(context, bytes)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Buffers of one size in one context.
+#[derive(Debug)]
+pub(super) struct Pool<M> {
+    context: Arc<Context>,
+    bytes: usize,
+    state: Mutex<State<M>>,
+    /// For downloads of frames, made by the first.
+    downloads: OnceLock<Stream>,
+}
+
+#[derive(Debug)]
+struct State<M> {
+    idle: Vec<M>,
+    sessions: usize,
+}
+
+impl<M: Memory> Pool<M> {
+    /// Takes a buffer back, to be kept or freed.
+    fn give_back(&self, memory: M) {
+        let mut state = lock(&self.state);
+        if state.idle.len() < KEPT_PER_SESSION * state.sessions {
+            state.idle.push(memory);
+            return;
+        }
+        // Freeing calls the driver: not under the lock.
+        drop(state);
+        drop(memory);
+    }
+
+    fn take_idle(&self) -> Vec<M> {
+        std::mem::take(&mut lock(&self.state).idle)
+    }
+}
+
+/// A session's hold on a pool. Idle buffers are kept while there is one; with the last they are freed, and frames that
+/// are still held free theirs when they are dropped.
+#[derive(Debug)]
+pub(super) struct Lease<M: Memory>(Arc<Pool<M>>);
+
+impl<M: Memory> Lease<M> {
+    /// The pool for buffers of this size, shared with all sessions of the process.
+    pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Self {
+        let mut pools = lock(M::pools());
+        pools.retain(|pool| pool.strong_count() > 0);
+        let same = |pool: &Arc<Pool<M>>| pool.bytes == bytes && Arc::ptr_eq(&pool.context, context);
+        let pool = pools.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
+            let pool = Arc::new(Pool {
+                context: Arc::clone(context),
+                bytes,
+                state: Mutex::new(State { idle: Vec::new(), sessions: 0 }),
+                downloads: OnceLock::new(),
+            });
+            pools.push(Arc::downgrade(&pool));
+            pool
+        });
+        drop(pools);
+        lock(&pool.state).sessions += 1;
+        Self(pool)
+    }
+
+    /// A buffer with any contents. When there is no room for it, idle buffers of all sizes make some.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] when that is not enough either, or a failing driver.
+    pub(super) fn take(&self) -> Result<M> {
+        let idle = lock(&self.0.state).idle.pop();
+        if let Some(memory) = idle {
+            return Ok(memory);
+        }
+        match M::allocate(&self.0.context, self.0.bytes) {
+            Err(Error::OutOfMemory { .. }) => {
+                free_idle::<M>();
+                M::allocate(&self.0.context, self.0.bytes)
+            }
+            other => other,
+        }
+    }
+
+    /// A buffer of this pool that comes back when it is dropped, on whichever thread.
+    pub(super) fn lend(&self, memory: M) -> Lent<M> {
+        Lent { memory: Some(memory), pool: Arc::clone(&self.0) }
+    }
+
+    /// Takes a buffer back that was not handed out.
+    pub(super) fn give_back(&self, memory: M) {
+        self.0.give_back(memory);
+    }
+}
+
+impl<M: Memory> Drop for Lease<M> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.sessions = state.sessions.saturating_sub(1);
+        let idle = if state.sessions == 0 { std::mem::take(&mut state.idle) } else { Vec::new() };
+        drop(state);
+        drop(idle);
+    }
+}
+
+fn free_idle<M: Memory>() {
+    let pools: Vec<_> = lock(M::pools()).iter().filter_map(Weak::upgrade).collect();
+    for pool in pools {
+        drop(pool.take_idle());
     }
 }
 
 /// A buffer that goes back to its pool.
 #[derive(Debug)]
-struct PinnedBuffer {
+pub(super) struct Lent<M: Memory> {
     /// Always there until drop.
-    memory: Option<PinnedMemory>,
-    pool: Arc<PinnedPool>,
+    memory: Option<M>,
+    pool: Arc<Pool<M>>,
 }
 
-impl AsRef<[u8]> for PinnedBuffer {
+impl Lent<PinnedMemory> {
+    /// The first `bytes` bytes, shared without a copy.
+    pub(super) fn into_bytes(self, bytes: usize) -> Bytes {
+        let all = Bytes::from_owner(self);
+        all.slice(..bytes.min(all.len()))
+    }
+}
+
+impl AsRef<[u8]> for Lent<PinnedMemory> {
     fn as_ref(&self) -> &[u8] {
         self.memory.as_ref().map_or(&[], PinnedMemory::as_slice)
     }
 }
 
-impl Drop for PinnedBuffer {
+impl DeviceMemory for Lent<DeviceBlock> {
+    fn device(&self) -> u32 {
+        self.memory.as_ref().and_then(|block| u32::try_from(block.device()).ok()).unwrap_or(0)
+    }
+
+    fn download(&self, plane: &DevicePlane, to: &mut [u8]) -> Result<()> {
+        let Some(block) = &self.memory else { return Err(Error::invalid("a frame without memory")) };
+        let stream = if let Some(stream) = self.pool.downloads.get() {
+            stream
+        } else {
+            let stream = Stream::new(&self.pool.context)?;
+            self.pool.downloads.get_or_init(|| stream)
+        };
+        block.download(stream, plane, to)
+    }
+}
+
+impl<M: Memory> Drop for Lent<M> {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-            if free.len() < KEPT {
-                free.push(memory);
-            }
+            self.pool.give_back(memory);
         }
     }
 }

@@ -72,7 +72,7 @@ impl Sequencer {
     ) -> Result<Self> {
         Ok(Self {
             codec: config.codec,
-            stage: OutputStage::start(context, answers.clone(), config.output)?,
+            stage: OutputStage::start(context, answers.clone(), config)?,
             answers,
             decoders: Decoders::new(context, config, delay),
             surfaces: Vec::new(),
@@ -168,7 +168,7 @@ impl ParserEvents for Sequencer {
         }
         self.settle("not shown before the sequence changed");
         let first = self.decoders.shape().is_none();
-        if self.decoders.begin(format)? == Begun::Fresh {
+        if self.decoders.begin(format, &self.stage)? == Begun::Fresh {
             self.surfaces.clear();
             self.healthy = false;
             self.slots = Default::default();

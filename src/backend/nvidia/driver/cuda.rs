@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::library::{self, Missing, Name, Once, functions};
-use super::memory::DeviceRows;
 use super::result::CuResult;
 use crate::capability::DeviceInfo;
 use crate::error::{Error, Result};
+use crate::frame::DevicePlane;
 
 type Handle = *mut c_void;
 
@@ -32,6 +32,8 @@ functions! {
         primary_release: "cuDevicePrimaryCtxRelease_v2" fn(c_int);
         ctx_push: "cuCtxPushCurrent_v2" fn(Handle);
         ctx_pop: "cuCtxPopCurrent_v2" fn(*mut Handle);
+        device_alloc: "cuMemAlloc_v2" fn(*mut u64, usize);
+        device_free: "cuMemFree_v2" fn(u64);
         host_alloc: "cuMemHostAlloc" fn(*mut Handle, usize, c_uint);
         host_free: "cuMemFreeHost" fn(Handle);
         copy_2d: "cuMemcpy2DAsync_v2" fn(*const Copy2D, Handle);
@@ -41,6 +43,7 @@ functions! {
         event_create: "cuEventCreate" fn(*mut Handle, c_uint);
         event_destroy: "cuEventDestroy_v2" fn(Handle);
         event_record: "cuEventRecord" fn(Handle, Handle);
+        event_query: "cuEventQuery" fn(Handle);
         event_synchronize: "cuEventSynchronize" fn(Handle);
     }
 }
@@ -91,20 +94,28 @@ impl Copy2D {
     };
 
     /// The rows are packed in host memory.
-    pub(super) const fn device_to_host(
-        from: DeviceRows,
-        to: *mut c_void,
-        width: usize,
-        height: usize,
-    ) -> Self {
+    pub(super) const fn device_to_host(from: &DevicePlane, to: *mut c_void) -> Self {
         Self {
             src_device: from.address,
             src_pitch: from.pitch,
             dst_kind: KIND_HOST,
             dst_host: to,
-            dst_pitch: width,
-            width,
-            height,
+            dst_pitch: from.row_bytes,
+            width: from.row_bytes,
+            height: from.rows,
+            ..Self::EMPTY
+        }
+    }
+
+    /// The samples of `from` go to the rows of `to`.
+    pub(super) const fn device_to_device(from: &DevicePlane, to: &DevicePlane) -> Self {
+        Self {
+            src_device: from.address,
+            src_pitch: from.pitch,
+            dst_device: to.address,
+            dst_pitch: to.pitch,
+            width: from.row_bytes,
+            height: from.rows,
             ..Self::EMPTY
         }
     }
@@ -396,6 +407,16 @@ impl Event {
         let _current = self.context.enter()?;
         // SAFETY: both live, of one context.
         unsafe { (self.context.functions().event_record)(self.handle, stream.handle) }.ok("cuEventRecord")
+    }
+
+    /// Whether the work before the event is done, without waiting for it.
+    pub(crate) fn is_done(&self) -> Result<bool> {
+        let _current = self.context.enter()?;
+        // SAFETY: the event lives as long as `self`.
+        match unsafe { (self.context.functions().event_query)(self.handle) } {
+            CuResult::NOT_READY => Ok(false),
+            code => code.ok("cuEventQuery").map(|()| true),
+        }
     }
 
     /// Waits for the work before the event.

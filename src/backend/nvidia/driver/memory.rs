@@ -1,10 +1,26 @@
-//! Page-locked host memory, and copies into it.
+//! Memory of the device and page-locked memory of the host, and copies between them.
 
 use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::cuda::{Context, Copy2D, Stream};
+use super::planes::lies_in;
+use super::result::CuResult;
+use crate::backend::BackendKind;
 use crate::error::{Error, Result};
+use crate::frame::DevicePlane;
+
+/// The driver's answer to an allocation. That there is no room at the moment is no end: it says what to do.
+fn allocated(code: CuResult, call: &'static str, bytes: usize, kind: &str) -> Result<()> {
+    if code != CuResult::OUT_OF_MEMORY {
+        return code.ok(call);
+    }
+    Err(Error::OutOfMemory {
+        backend: BackendKind::Nvidia,
+        what: format!("{bytes} bytes of {kind} memory for a frame ({call})"),
+        remedy: "Hold fewer frames at a time, or run fewer sessions on this device".to_owned(),
+    })
+}
 
 /// Page-locked host memory: copies to and from the device run at full speed and without staging.
 #[derive(Debug)]
@@ -25,7 +41,8 @@ impl PinnedMemory {
         let mut pointer = std::ptr::null_mut();
         // Flags 0: cached memory. Write-combined memory would be slow to read back.
         // SAFETY: writes one pointer.
-        unsafe { (context.functions().host_alloc)(&raw mut pointer, bytes, 0) }.ok("cuMemHostAlloc")?;
+        let code = unsafe { (context.functions().host_alloc)(&raw mut pointer, bytes, 0) };
+        allocated(code, "cuMemHostAlloc", bytes, "page-locked")?;
         // Uninitialised memory must not be read as bytes.
         // SAFETY: the allocation has `bytes` bytes.
         unsafe { std::ptr::write_bytes(pointer.cast::<u8>(), 0, bytes) };
@@ -39,12 +56,6 @@ impl PinnedMemory {
     }
 }
 
-impl AsRef<[u8]> for PinnedMemory {
-    fn as_ref(&self) -> &[u8] {
-        self.as_slice()
-    }
-}
-
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
         if let Ok(_current) = self.context.enter() {
@@ -54,41 +65,119 @@ impl Drop for PinnedMemory {
     }
 }
 
-/// Rows in device memory that are to be copied.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DeviceRows {
-    pub(crate) address: u64,
-    pub(crate) pitch: usize,
+/// Memory of the device, with any contents.
+#[derive(Debug)]
+pub(crate) struct DeviceBlock {
+    context: Arc<Context>,
+    address: u64,
+    bytes: usize,
 }
 
-/// Enqueues a copy of rows from device memory into page-locked memory, packed at `offset`.
+impl DeviceBlock {
+    pub(crate) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        let _current = context.enter()?;
+        let mut address = 0;
+        // SAFETY: writes one address.
+        let code = unsafe { (context.functions().device_alloc)(&raw mut address, bytes) };
+        allocated(code, "cuMemAlloc", bytes, "device")?;
+        Ok(Self { context: Arc::clone(context), address, bytes })
+    }
+
+    pub(crate) const fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The device's number.
+    pub(crate) fn device(&self) -> i32 {
+        self.context.ordinal()
+    }
+
+    /// Copies a plane that lies in this memory into `to`, packed, on `stream`, and waits until it is done. Nothing may
+    /// be writing the plane.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the plane is not in this memory or `to` is not of its size; a failing driver.
+    pub(crate) fn download(&self, stream: &Stream, plane: &DevicePlane, to: &mut [u8]) -> Result<()> {
+        let size = plane.row_bytes.checked_mul(plane.rows);
+        if size != Some(to.len()) || !lies_in(plane, self.address, self.bytes) {
+            return Err(Error::invalid(format!(
+                "{plane:?} cannot be copied from {} bytes at {:#x} to {} bytes",
+                self.bytes,
+                self.address,
+                to.len()
+            )));
+        }
+        let copy = Copy2D::device_to_host(plane, to.as_mut_ptr().cast());
+        // SAFETY: both ranges were checked, and are borrowed until the stream has been waited for.
+        let enqueued = unsafe { enqueue(stream, &copy) };
+        // Also after a failure: `to` is the caller's again.
+        let done = stream.synchronize();
+        enqueued.and(done)
+    }
+}
+
+impl Drop for DeviceBlock {
+    fn drop(&mut self) {
+        if let Ok(_current) = self.context.enter() {
+            // SAFETY: allocated by `new`, freed once. On a lost device there is nothing left to free: whatever it
+            // answers is all right.
+            unsafe { (self.context.functions().device_free)(self.address) };
+        }
+    }
+}
+
+/// Enqueues copies of `planes` into page-locked memory, packed one after another.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] when the rows do not fit into `to`.
+/// [`Error::InvalidInput`] when they do not fit into `to`; a failing driver.
 ///
 /// # Safety
-/// The range must be valid device memory of the stream's context, and `to` must be neither read nor dropped, until
-/// the copy is done.
+/// The planes must be valid device memory of the stream's context, and `to` must be neither read nor dropped, until
+/// the stream has come that far.
 pub(super) unsafe fn copy_to_host(
     stream: &Stream,
-    from: DeviceRows,
+    planes: &[DevicePlane],
     to: &mut PinnedMemory,
-    offset: usize,
-    row_bytes: usize,
-    rows: usize,
 ) -> Result<()> {
-    let end = row_bytes.checked_mul(rows).and_then(|bytes| bytes.checked_add(offset));
-    if end.is_none_or(|end| end > to.bytes) {
-        return Err(Error::invalid(format!(
-            "{rows} rows of {row_bytes} bytes at {offset} do not fit into {}",
-            to.bytes
-        )));
+    let mut offset: usize = 0;
+    for plane in planes {
+        let end = plane.row_bytes.checked_mul(plane.rows).and_then(|bytes| bytes.checked_add(offset));
+        let Some(end) = end.filter(|end| *end <= to.bytes) else {
+            return Err(Error::invalid(format!("{plane:?} at {offset} does not fit into {}", to.bytes)));
+        };
+        // SAFETY: the offset lies inside the allocation.
+        let target = unsafe { to.pointer.add(offset) };
+        let copy = Copy2D::device_to_host(plane, target.cast::<c_void>());
+        // SAFETY: promised by the caller; the target range was checked.
+        unsafe { enqueue(stream, &copy) }?;
+        offset = end;
     }
-    // SAFETY: the offset lies inside the allocation.
-    let target = unsafe { to.pointer.add(offset) };
-    let copy = Copy2D::device_to_host(from, target.cast::<c_void>(), row_bytes, rows);
-    // SAFETY: promised by the caller; the target range was checked.
-    unsafe { enqueue(stream, &copy) }
+    Ok(())
+}
+
+/// Enqueues copies of planes inside the device.
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the planes differ in number or size; a failing driver.
+///
+/// # Safety
+/// All planes must be valid device memory of the stream's context, and those of `to` used by nobody else, until the
+/// stream has come that far.
+pub(super) unsafe fn copy_inside(stream: &Stream, from: &[DevicePlane], to: &[DevicePlane]) -> Result<()> {
+    let same = from.len() == to.len()
+        && from.iter().zip(to).all(|(a, b)| (a.row_bytes, a.rows) == (b.row_bytes, b.rows));
+    if !same {
+        return Err(Error::invalid(format!("{from:?} and {to:?} are not of one size")));
+    }
+    for (from, to) in from.iter().zip(to) {
+        // SAFETY: promised by the caller; the sizes are the same.
+        unsafe { enqueue(stream, &Copy2D::device_to_device(from, to)) }?;
+    }
+    Ok(())
 }
 
 /// # Safety

@@ -5,11 +5,12 @@
 pub(crate) mod cuda;
 pub(crate) mod cuvid;
 pub(crate) mod cuvid_abi;
-pub(crate) mod download;
 mod library;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod parser;
+pub(crate) mod planes;
 mod result;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub(crate) mod transfer;

@@ -10,8 +10,10 @@ pub(crate) struct CuResult(pub(crate) u32);
 
 impl CuResult {
     pub(crate) const SUCCESS: Self = Self(0);
+    pub(crate) const OUT_OF_MEMORY: Self = Self(2);
     pub(crate) const STUB_LIBRARY: Self = Self(34);
     pub(crate) const NO_DEVICE: Self = Self(100);
+    pub(crate) const NOT_READY: Self = Self(600);
     pub(crate) const NOT_SUPPORTED: Self = Self(801);
 
     /// Whether the device or the context is gone for good: nothing on it will ever succeed again.

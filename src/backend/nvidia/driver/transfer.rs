@@ -1,0 +1,123 @@
+//! Work that reads a mapped picture: copies and conversions, enqueued on a stream of its own and waited for later,
+//! while the next pictures are decoded, mapped and copied.
+
+use super::cuda::{Context, Event, Stream};
+use super::cuvid::Mapped;
+use super::memory::{DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
+use super::planes::Planes;
+use crate::backend::nvidia::transform::Converter;
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// A stream, and the event behind what was enqueued on it last. One for each picture under way, so that their work
+/// overlaps; used again and again, since making either costs more than copying a small picture.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    // Destroyed in this order.
+    done: Event,
+    stream: Stream,
+}
+
+impl Lane {
+    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
+        Ok(Self { done: Event::new(context)?, stream: Stream::new(context)? })
+    }
+
+    pub(crate) const fn stream(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+/// Where a picture goes: into device memory, into host memory, or into the first and from there into the second.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) device: Option<DeviceBlock>,
+    pub(crate) host: Option<PinnedMemory>,
+}
+
+/// The way of a picture through its memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Route<'a> {
+    /// The picture's planes inside the mapped memory.
+    pub(crate) source: Planes,
+    /// Its planes in the device memory that it goes to; the same as `source` where there is none.
+    pub(crate) target: Planes,
+    /// Makes the target from the source; without it they are of one format and the samples are copied.
+    pub(crate) converter: Option<&'a Converter>,
+}
+
+/// A picture on its way. Owns what is read and written until it is done; dropping it waits.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    /// Both are there until `finish` takes them.
+    parts: Option<(Mapped, Memory)>,
+    lane: Option<Lane>,
+}
+
+impl Transfer {
+    /// Enqueues the work on the lane that the picture was mapped on.
+    ///
+    /// # Errors
+    /// Planes outside their memory; a failing driver.
+    pub(crate) fn start(lane: Lane, mapped: Mapped, memory: Memory, route: &Route<'_>) -> Result<Self> {
+        let mut transfer = Self { parts: Some((mapped, memory)), lane: Some(lane) };
+        let (Some((mapped, memory)), Some(lane)) = (&mut transfer.parts, &transfer.lane) else {
+            return Ok(transfer);
+        };
+        let enqueued = enqueue(&lane.stream, mapped, memory, route);
+        // Recorded even after a failure: drop waits for what was enqueued before it.
+        let recorded = lane.done.record(&lane.stream);
+        if recorded.is_err() {
+            let _ = lane.stream.synchronize();
+        }
+        enqueued.and(recorded).map(|()| transfer)
+    }
+
+    /// Whether finishing it would not wait.
+    pub(crate) fn is_done(&self) -> bool {
+        // An error is one that finishing tells.
+        self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
+    }
+
+    /// Waits for the work, unmaps the picture, and gives back the memory, filled, and the lane. After a failure the
+    /// memory is freed and not used again.
+    pub(crate) fn finish(mut self) -> (Result<Memory>, Option<Lane>) {
+        let lane = self.lane.take();
+        let done = lane.as_ref().map_or(Ok(()), |lane| lane.done.synchronize());
+        let memory = self.parts.take().map(|(_, memory)| memory).unwrap_or_default();
+        (done.map(|()| memory), lane)
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        if let Some(lane) = &self.lane {
+            // Where waiting fails the device is lost, and nothing runs on it any more.
+            let _ = lane.done.synchronize();
+        }
+    }
+}
+
+fn enqueue(stream: &Stream, mapped: &Mapped, memory: &mut Memory, route: &Route<'_>) -> Result<()> {
+    let mapped_bytes = mapped.pitch().saturating_mul(mapped.rows());
+    route.source.check(mapped.address(), mapped_bytes)?;
+    let mut picture = &route.source;
+    if let Some(block) = &memory.device {
+        route.target.check(block.address(), block.bytes())?;
+        picture = &route.target;
+        match route.converter {
+            // SAFETY: the source lies inside the mapped picture, which stays mapped, and the target inside the block,
+            // which nobody else uses, until the event that `start` records has been waited for.
+            Some(converter) => unsafe { converter.enqueue(stream, &route.source, &route.target) }?,
+            // SAFETY: as above.
+            None => unsafe { copy_inside(stream, &route.source, &route.target) }?,
+        }
+    } else if route.converter.is_some() {
+        return Err(Error::invalid("a conversion without device memory to write to"));
+    }
+    if let Some(host) = &mut memory.host {
+        // SAFETY: as above; the same stream keeps the order, and the buffer is owned by the transfer until it is done.
+        unsafe { copy_to_host(stream, picture, host) }?;
+    }
+    Ok(())
+}
