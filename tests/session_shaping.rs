@@ -164,10 +164,17 @@ fn crop_size_and_format_are_applied_in_this_order() {
     assert_eq!(summary.wanted.to_string(), "crop 16x8 at 8:4, 16x16, rgb24");
     assert!(summary.first_frame_after.unwrap() <= summary.last_frame_after.unwrap());
 
-    // A decoder that says it has done so is believed.
+    // A decoder that says it has cut and scaled is believed; what it did not convert is converted here.
     let (mut shaped, _) = session(wanted.clone(), Kind { shaped: true, ..PLAIN });
-    let frames = decode(&mut shaped, 3);
-    assert!(frames.into_iter().all(|frame| frame.unwrap().format == PixelFormat::Nv12));
+    for frame in decode(&mut shaped, 3) {
+        let frame = frame.unwrap();
+        assert_eq!(frame.format, PixelFormat::Rgb24);
+        assert_ne!(frame.dimensions, HALF, "not scaled again");
+    }
+    assert_eq!((shaped.summary().shaped, shaped.summary().transform.transformed), (0, 3));
+    let all_done = CommonDecodeConfig { convert: ColorRequest::KeepNative, ..wanted.clone() };
+    let (mut shaped, _) = session(all_done, Kind { shaped: true, ..PLAIN });
+    assert!(decode(&mut shaped, 3).into_iter().all(|frame| frame.unwrap().format == PixelFormat::Nv12));
     assert_eq!((shaped.summary().shaped, shaped.summary().transform.threads), (3, 0));
 
     let metadata = CommonDecodeConfig { output: DecodeOutputMode::MetadataOnly, ..wanted };

@@ -418,7 +418,9 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
             "the picture{place} is damaged, part of it would be a guess"
         ))));
     }
-    books.own.shaped += u64::from(picture.shaped);
+    let format = books.own.config.convert.format();
+    let converted = format.is_none_or(|format| format == picture.format);
+    books.own.shaped += u64::from(picture.shaped && converted);
     let (pts, duration) = match pending.pts {
         Some(pts) => (pts, pending.duration),
         None => (books.own.number(picture.frame_rate), Some(1)),
