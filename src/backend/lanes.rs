@@ -12,10 +12,11 @@ use crate::error::Result;
 const PER_ENGINE: usize = 2;
 /// Most decoders: driver memory and threads grow with each.
 const MAX_LANES: usize = 64;
-/// Bytes of pictures in host memory that may wait.
+/// Share of a memory that waiting pictures may take.
+const WINDOW_PART: u64 = 8;
+/// Bytes of pictures in host memory that may wait, where nobody tells how much there is; and at most.
 const HOST_WINDOW: u64 = 1 << 30;
-/// Share of a device's memory that may.
-const DEVICE_WINDOW_PART: u64 = 8;
+const MAX_HOST_WINDOW: u64 = 4 << 30;
 
 /// The plan for a split stream.
 #[derive(Clone, Debug)]
@@ -71,8 +72,18 @@ impl Lanes {
         let in_device = gpu && self.config.output == DecodeOutputMode::NativeSurface;
         let window = self.config.reorder_window.unwrap_or_else(|| {
             let memory = self.devices.iter().map(|device| device.memory).min();
-            memory.filter(|_| in_device).map_or(HOST_WINDOW, |memory| memory / DEVICE_WINDOW_PART)
+            memory.filter(|_| in_device).map_or_else(host_window, |memory| memory / WINDOW_PART)
         });
         (lanes.clamp(1, MAX_LANES), window)
     }
+}
+
+/// Bytes of pictures that may wait in host memory.
+fn host_window() -> u64 {
+    // Linux tells; elsewhere there is no portable way to ask.
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    total.map_or(HOST_WINDOW, |kib: u64| (kib * 1024 / WINDOW_PART).min(MAX_HOST_WINDOW))
 }
