@@ -13,19 +13,17 @@
 mod nvidia_support;
 mod streams_common;
 
-use std::time::Duration;
-
 use video_hw::backend::BackendKind;
 use video_hw::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode};
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
-use video_hw::session::{DecodeSession, DecodeSummary, Submit};
+use video_hw::session::{DecodeSession, DecodeSummary};
 use video_hw::transform;
 
 use streams_common::{have, md5_hex, run};
 
-use nvidia_support::{calls, clean, fault, packets, simulated};
+use nvidia_support::{clean, decode_into, fault, packets, simulated};
 
 /// Frames and errors of a clip, and the books.
 fn decode(
@@ -37,34 +35,10 @@ fn decode(
     let config = CommonDecodeConfig { output, convert, ..config };
     let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
     let (mut frames, mut errors) = (Vec::new(), Vec::new());
-    let mut note = |outcome: Result<Frame, Error>| match outcome {
+    let summary = decode_into(&mut session, &packets, |outcome| match outcome {
         Ok(frame) => frames.push(frame),
         Err(error) => errors.push(error),
-    };
-    'packets: for mut packet in packets {
-        loop {
-            match session.submit(packet) {
-                Ok(Submit::Accepted) => break,
-                Ok(Submit::Full(back)) => packet = back,
-                Err(_) => break 'packets,
-            }
-            if let Some(outcome) = session.reap_timeout(Duration::from_millis(50)).transpose() {
-                note(outcome);
-            }
-        }
-    }
-    let ended = match session.drain() {
-        Ok(rest) => {
-            rest.for_each(&mut note);
-            false
-        }
-        Err(_) => true,
-    };
-    if ended && let Some(outcome) = session.try_reap().transpose() {
-        note(outcome);
-    }
-    let summary = session.summary();
-    assert!(summary.ledger.balances(), "{:?}", summary.ledger);
+    });
     (frames, errors, summary)
 }
 
@@ -103,11 +77,9 @@ fn rgb_made_on_the_gpu_is_that_of_the_cpu() {
             }
         }
     });
-    if let Some((_, report)) = run {
-        assert_eq!(calls(&report, "cuLaunchKernel"), 4 * (120 + 50), "one kernel for each frame");
-        for list in ["violations", "leaks", "internal_errors"] {
-            assert!(report.contains(&format!("\"{list}\": []")), "{list}: {report}");
-        }
+    if let Some(run) = run {
+        assert_eq!(run.calls("cuLaunchKernel"), 4 * (120 + 50), "one kernel for each frame");
+        run.assert_clean();
     }
 }
 
@@ -160,7 +132,7 @@ fn samples_of_ten_bits_in_444_are_shifted_on_the_gpu() {
         }
     });
     // Without ffmpeg nothing was decoded, and that was said.
-    if let Some((_, report)) = made.filter(|_| have(&["ffmpeg"])) {
-        assert_eq!(calls(&report, "cuLaunchKernel"), 2 * 10);
+    if let Some(run) = made.filter(|_| have(&["ffmpeg"])) {
+        assert_eq!(run.calls("cuLaunchKernel"), 2 * 10);
     }
 }

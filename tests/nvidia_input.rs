@@ -10,13 +10,13 @@
     reason = "a failure here is a failed run"
 )]
 
-mod simulation;
+mod nvidia_support;
 mod streams_common;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use simulation::{decode, packets, planar, simulated};
+use nvidia_support::{clean, clip, decode, packets, planar, simulated};
 use streams_common::{asset, ffmpeg_md5s, have, md5_hex, run, text};
 use video_hw::backend::{Backend, BackendKind, query_device_capability};
 use video_hw::codec::Codec;
@@ -28,10 +28,6 @@ use video_hw::packet::Packet;
 use video_hw::pixel::{Chroma, PixelFormat};
 use video_hw::session::{DecodeSession, Submit};
 use video_hw::transform::{self, ScaleFilter};
-
-fn clip(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
-}
 
 fn size(width: u32, height: u32) -> Dimensions {
     Dimensions::new(width, height).unwrap()
@@ -95,9 +91,9 @@ fn cut(frame: &Frame, crop: Crop) -> Vec<u8> {
 
 #[test]
 fn a_crop_is_the_part_of_the_picture() {
-    simulated("a_crop_is_the_part_of_the_picture", "", || {
+    clean("a_crop_is_the_part_of_the_picture", "", || {
         for name in ["small.h264", "small.h265", "small-vp9.ivf"] {
-            let (config, packets) = packets(&clip(name));
+            let (config, packets) = packets(name);
             let whole = all(&config, &packets);
             for (left, top, width, height) in [(10, 20, 100, 50), (0, 0, 51, 33), (128, 100, 50, 46)] {
                 let crop = Crop { left, top, size: size(width, height) };
@@ -114,8 +110,8 @@ fn a_crop_is_the_part_of_the_picture() {
 
 #[test]
 fn a_size_is_scaled_to() {
-    simulated("a_size_is_scaled_to", "", || {
-        let (config, packets) = packets(&clip("small.h264"));
+    clean("a_size_is_scaled_to", "", || {
+        let (config, packets) = packets("small.h264");
         let whole = all(&config, &packets);
         for wanted in [size(90, 74), size(89, 73), size(356, 292), size(178, 73)] {
             let frames = all(&CommonDecodeConfig { size: Some(wanted), ..config.clone() }, &packets);
@@ -151,8 +147,8 @@ fn a_size_is_scaled_to() {
 
 #[test]
 fn crops_and_sizes_that_cannot_be_are_refused_by_name() {
-    simulated("crops_and_sizes_that_cannot_be_are_refused_by_name", "", || {
-        let (config, packets) = packets(&clip("small.h264"));
+    clean("crops_and_sizes_that_cannot_be_are_refused_by_name", "", || {
+        let (config, packets) = packets("small.h264");
         let refusal = |config| {
             let (frames, errors) = decode_with(config, &packets);
             assert!(frames.is_empty());
@@ -175,8 +171,8 @@ fn crops_and_sizes_that_cannot_be_are_refused_by_name() {
 #[test]
 fn a_target_that_the_driver_refuses_is_told_by_its_sizes() {
     // The simulation notes that a rule was broken: which one holds is told nowhere but by the refusal.
-    simulation::run("a_target_that_the_driver_refuses_is_told_by_its_sizes", "", || {
-        let (config, packets) = packets(&clip("small.h264"));
+    simulated("a_target_that_the_driver_refuses_is_told_by_its_sizes", "", || {
+        let (config, packets) = packets("small.h264");
         let config = CommonDecodeConfig { size: Some(size(8192, 8192)), ..config };
         let (frames, errors) = decode_with(config, &packets);
         assert!(frames.is_empty());
@@ -195,7 +191,7 @@ fn joined(folder: &Path, name: &str, parts: &[PathBuf]) -> PathBuf {
 
 #[test]
 fn sizes_change_without_a_loss() {
-    let report = simulated("sizes_change_without_a_loss", "", || {
+    let report = clean("sizes_change_without_a_loss", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -234,7 +230,7 @@ fn sizes_change_without_a_loss() {
 
 #[test]
 fn a_change_of_colour_or_rate_alone_touches_no_decoder() {
-    let report = simulated("a_change_of_colour_or_rate_alone_touches_no_decoder", "", || {
+    let report = clean("a_change_of_colour_or_rate_alone_touches_no_decoder", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -262,7 +258,7 @@ fn a_change_of_colour_or_rate_alone_touches_no_decoder() {
 
 #[test]
 fn vp9_changes_its_size_at_key_frames() {
-    simulated("vp9_changes_its_size_at_key_frames", "", || {
+    clean("vp9_changes_its_size_at_key_frames", "", || {
         let Some(path) = asset("cros-codecs/resolution_change_500frames-vp9.ivf") else { return };
         if have(&["ffmpeg"]) {
             assert_eq!(decode_as_ffmpeg(&path).len(), 500);
@@ -278,7 +274,7 @@ fn resized() -> (PathBuf, &'static str) {
 
 #[test]
 fn vp9_changes_its_size_between_key_frames() {
-    let report = simulated("vp9_changes_its_size_between_key_frames", "", || {
+    let report = clean("vp9_changes_its_size_between_key_frames", "", || {
         let (path, sum) = resized();
         let (config, packets) = packets(&path);
         let frames = all(&config, &packets);
@@ -300,7 +296,7 @@ fn vp9_changes_its_size_between_key_frames() {
 fn pictures_that_outgrow_what_they_refer_to_fail_one_by_one() {
     // So few macroblocks are allowed that there is no room to spare. The ninth row is VP9.
     let settings = "device.0.nvdec.8.max_macroblocks=400";
-    simulated("pictures_that_outgrow_what_they_refer_to_fail_one_by_one", settings, || {
+    clean("pictures_that_outgrow_what_they_refer_to_fail_one_by_one", settings, || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -326,7 +322,7 @@ fn pictures_that_outgrow_what_they_refer_to_fail_one_by_one() {
 
 #[test]
 fn older_codecs_are_decoded_from_mp4() {
-    simulated("older_codecs_are_decoded_from_mp4", "", || {
+    clean("older_codecs_are_decoded_from_mp4", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -364,7 +360,7 @@ fn older_codecs_are_decoded_from_mp4() {
 
 #[test]
 fn raw_mpeg2_is_decoded_with_its_fields_and_flushes() {
-    simulated("raw_mpeg2_is_decoded_with_its_fields_and_flushes", "", || {
+    clean("raw_mpeg2_is_decoded_with_its_fields_and_flushes", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -405,7 +401,7 @@ fn an_older_codec_is_refused_on_the_cpu_with_a_reason() {
 
 #[test]
 fn with_low_latency_a_packet_gives_its_frame_before_the_next_goes_in() {
-    simulated("with_low_latency_a_packet_gives_its_frame_before_the_next_goes_in", "", || {
+    clean("with_low_latency_a_packet_gives_its_frame_before_the_next_goes_in", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -440,7 +436,7 @@ fn with_low_latency_a_packet_gives_its_frame_before_the_next_goes_in() {
 
 #[test]
 fn a_display_delay_holds_frames_back_and_loses_none() {
-    simulated("a_display_delay_holds_frames_back_and_loses_none", "", || {
+    clean("a_display_delay_holds_frames_back_and_loses_none", "", || {
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -458,8 +454,8 @@ fn a_display_delay_holds_frames_back_and_loses_none() {
 
 #[test]
 fn many_sessions_ask_the_chip_once() {
-    let report = simulated("many_sessions_ask_the_chip_once", "", || {
-        let (config, packets) = packets(&clip("small.h264"));
+    let report = clean("many_sessions_ask_the_chip_once", "", || {
+        let (config, packets) = packets("small.h264");
         let sessions: Vec<_> =
             (0..14).map(|_| DecodeSession::new(BackendKind::Nvidia, config.clone()).unwrap()).collect();
         for mut session in sessions {
@@ -479,7 +475,7 @@ fn each_device_tells_what_it_decodes() {
                   nvdec_engines=3,uuid='00112233445566778899aabbccddeeff',\
                   nvdec=[{codec='hevc',chroma=[420,444],depth=[8,10],min=[144,128],max=[8192,4096],\
                   max_macroblocks=1000},{codec='h264',chroma=[420,422],depth=[8],min=[48,16],max=[4096,4096]}]}]";
-    simulated("each_device_tells_what_it_decodes", second, || {
+    clean("each_device_tells_what_it_decodes", second, || {
         let ask =
             |codec, device| query_device_capability(BackendKind::Nvidia, codec, Some(device)).unwrap().decode;
         assert_eq!(ask(Codec::Hevc, "0"), None);

@@ -27,47 +27,15 @@ use video_hw::transform;
 
 use streams_common::{have, run};
 
-use nvidia_support::{calls, clean, fault, golden, packets, planar, planar_of, simulated};
+use nvidia_support::{clean, decode_into, fault, golden, packets, planar, planar_of, simulated};
 
-/// What a session gives for a clip: every outcome to `take`, the books at the end. Ends with the first error that
-/// cannot be recovered from.
+/// What a session gives for packets: every outcome to `take`, the books at the end.
 fn decode(
     config: CommonDecodeConfig,
-    packets: Vec<Packet>,
-    mut take: impl FnMut(Result<Frame, Error>),
+    packets: &[Packet],
+    take: impl FnMut(Result<Frame, Error>),
 ) -> DecodeSummary {
-    let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
-    'packets: for mut packet in packets {
-        loop {
-            match session.submit(packet) {
-                Ok(Submit::Accepted) => break,
-                Ok(Submit::Full(back)) => packet = back,
-                // The session has ended: its output tells why.
-                Err(_) => break 'packets,
-            }
-            if let Some(outcome) = session.reap_timeout(Duration::from_millis(50)).transpose() {
-                take(outcome);
-            }
-        }
-    }
-    let ended = match session.drain() {
-        Ok(rest) => {
-            rest.for_each(&mut take);
-            false
-        }
-        Err(_) => true,
-    };
-    while ended && let Some(outcome) = session.try_reap().transpose() {
-        let over = outcome.as_ref().is_err_and(|error| !error.is_recoverable());
-        take(outcome);
-        if over {
-            break;
-        }
-    }
-    let summary = session.summary();
-    assert!(summary.ledger.balances(), "{:?}", summary.ledger);
-    assert_eq!(summary.ledger.unexpected, 0, "{:?}", summary.ledger);
-    summary
+    decode_into(&mut DecodeSession::new(BackendKind::Nvidia, config).unwrap(), packets, take)
 }
 
 /// As [`decode`], of a clip with changes to its configuration.
@@ -78,7 +46,7 @@ fn decode_clip(
 ) -> DecodeSummary {
     let (mut config, packets) = packets(name);
     change(&mut config);
-    decode(config, packets, take)
+    decode(config, &packets, take)
 }
 
 fn native(config: &mut CommonDecodeConfig) {
@@ -193,7 +161,7 @@ fn nothing_is_made_for_each_frame() {
             assert_eq!(frames, 120);
         }
     });
-    let Some((_, report)) = run else { return };
+    let Some(run) = run else { return };
     // Two sessions, each with at most three pictures on their way and a queue of six.
     for (function, most) in [
         ("cuStreamCreate", 2 * 3),
@@ -202,7 +170,7 @@ fn nothing_is_made_for_each_frame() {
         ("cuMemAlloc", 16),
         ("cuDevicePrimaryCtxRetain", 2),
     ] {
-        let made = calls(&report, function);
+        let made = run.calls(function);
         assert!((1..=most).contains(&made), "{function}: {made} times");
     }
 }
@@ -219,16 +187,16 @@ fn sessions_use_one_another_s_memory() {
         }
         let kept = first.reap_timeout(Duration::from_secs(60)).unwrap().unwrap();
         for _ in 0..10 {
-            decode(config.clone(), packets.clone(), |frame| drop(frame.unwrap()));
+            decode(config.clone(), &packets, |frame| drop(frame.unwrap()));
         }
         assert!(device(&kept).download().is_ok());
         assert_eq!(1 + first.drain().unwrap().map(Result::unwrap).count(), 20);
     });
-    if let Some((_, report)) = run {
-        let made = calls(&report, "cuMemAlloc");
+    if let Some(run) = run {
+        let made = run.calls("cuMemAlloc");
         // Each of eleven sessions alone would make about ten.
         assert!((1..=30).contains(&made), "{made} allocations");
-        assert!(report.contains("\"leaks\": []") && report.contains("\"violations\": []"), "{report}");
+        run.assert_clean();
     }
 }
 
@@ -248,7 +216,7 @@ fn sessions_opened_and_closed_return_all_memory() {
                     config.output = mode;
                     packets.truncate(if number.is_multiple_of(5) { 11 } else { 50 });
                     let submitted = packets.len() as u64;
-                    let summary = decode(config, packets, |frame| {
+                    let summary = decode(config, &packets, |frame| {
                         frames += 1;
                         kept.extend(frame.ok().filter(|_| frames % 16 == number % 16));
                     });
@@ -274,8 +242,8 @@ fn a_concealed_picture_is_told_or_refused() {
         assert_eq!(concealed.iter().filter(|concealed| **concealed).count(), 1);
         assert_eq!(summary.concealed, 1);
     });
-    if let Some((_, report)) = run {
-        assert!(report.contains("\"violations\": []") && report.contains("\"leaks\": []"), "{report}");
+    if let Some(run) = run {
+        run.assert_clean();
     }
 }
 
@@ -394,8 +362,8 @@ fn a_frame_without_memory_is_lost_and_the_session_goes_on() {
             assert!(error.to_string().contains("Hold fewer frames"), "{error}");
             assert_eq!(results.iter().map(|(frames, _)| frames.len()).sum::<usize>(), 99);
         });
-        let Some((_, report)) = run else { return };
-        assert!(report.contains("\"leaks\": []") && report.contains("\"violations\": []"), "{report}");
+        let Some(run) = run else { return };
+        run.assert_clean();
     }
 }
 
@@ -414,7 +382,7 @@ fn a_card_that_is_full_of_frames_goes_on_when_they_are_dropped() {
         let (mut config, packets) = packets("bars.mp4");
         native(&mut config);
         let (mut kept, mut lost, mut after) = (Vec::new(), 0, 0);
-        decode(config, packets, |frame| match frame {
+        decode(config, &packets, |frame| match frame {
             Ok(_) if lost > 0 => {
                 kept.clear();
                 after += 1;

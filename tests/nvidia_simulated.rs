@@ -26,7 +26,7 @@ use video_hw::error::Error;
 use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};
 
-use nvidia_support::{clean, clip, fault, golden, packets, planar, simulated};
+use nvidia_support::{clean, clip, decode, fault, golden, packets, planar, simulated};
 
 /// Decodes a clip and compares it with its checksum; times must rise.
 fn decode_exactly(name: &str) {
@@ -81,8 +81,8 @@ fn metadata_alone_maps_nothing() {
             .unwrap();
         assert_eq!(frames.map(|frame| assert!(frame.unwrap().as_host().is_none())).count(), 50);
     });
-    if let Some((_, report)) = run {
-        assert!(!report.contains("cuvidMapVideoFrame64"), "{report}");
+    if let Some(run) = run {
+        assert_eq!(run.calls("cuvidMapVideoFrame64"), 0);
     }
 }
 
@@ -109,36 +109,14 @@ fn a_stream_that_the_chip_refuses_goes_to_the_next_backend() {
             for (backend, frames) in [(Backend::Auto, 50), (Backend::Only(BackendKind::Nvidia), 0)] {
                 let mut session = DecodeSession::new(backend, config.clone()).unwrap();
                 assert_eq!(session.receipt().chosen().unwrap().0, BackendKind::Nvidia);
-                let mut delivered = 0;
-                let mut refusal = None;
-                'packets: for mut packet in packets.iter().cloned() {
-                    while let Ok(Submit::Full(back)) = session.submit(packet) {
-                        packet = back;
-                        match session.reap_timeout(Duration::from_millis(50)) {
-                            Ok(frame) => delivered += usize::from(frame.is_some()),
-                            Err(error) => {
-                                refusal = Some(error);
-                                break 'packets;
-                            }
-                        }
-                    }
-                }
-                if let Ok(rest) = session.drain() {
-                    for frame in rest {
-                        match frame {
-                            Ok(_) => delivered += 1,
-                            Err(error) => refusal = Some(error),
-                        }
-                    }
-                }
-                assert_eq!(delivered, frames);
-                assert!(session.summary().ledger.balances());
+                let (delivered, errors) = decode(&mut session, &packets);
+                assert_eq!(delivered.len(), frames);
                 let receipt = session.receipt();
                 if backend == Backend::Auto {
                     assert_eq!(receipt.chosen().unwrap().0, BackendKind::Software, "{receipt}");
                     assert!(receipt.to_string().contains("nvidia refused at capability"), "{receipt}");
                 } else {
-                    assert!(matches!(refusal, Some(Error::Unsupported { .. })), "{refusal:?}");
+                    assert!(matches!(errors.first(), Some(Error::Unsupported { .. })), "{errors:?}");
                 }
             }
         },
@@ -217,26 +195,11 @@ fn a_failing_map_names_the_call() {
 /// Decodes everything that can be decoded: frames delivered, and recoverable failures.
 fn with_failures(name: &str) -> (usize, usize) {
     let (config, packets) = packets(name);
-    let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
-    let (mut delivered, mut failed) = (0, 0);
-    let mut note = |outcome: Result<Option<Frame>, Error>| match outcome {
-        Ok(frame) => delivered += usize::from(frame.is_some()),
-        Err(error) => {
-            assert!(error.is_recoverable(), "{error}");
-            failed += 1;
-        }
-    };
-    for mut packet in packets {
-        while let Submit::Full(back) = session.submit(packet).unwrap() {
-            packet = back;
-            note(session.reap_timeout(Duration::from_millis(50)));
-        }
+    let (frames, errors) = decode(&mut DecodeSession::new(BackendKind::Nvidia, config).unwrap(), &packets);
+    for error in &errors {
+        assert!(error.is_recoverable(), "{error}");
     }
-    session.drain().unwrap().for_each(|outcome| note(outcome.map(Some)));
-    let ledger = session.summary().ledger;
-    assert!(ledger.balances(), "{ledger:?}");
-    assert_eq!(ledger.unexpected, 0, "{ledger:?}");
-    (delivered, failed)
+    (frames.len(), errors.len())
 }
 
 #[test]
@@ -336,8 +299,8 @@ fn a_driver_that_does_not_start_is_explained() {
             assert!(hints.iter().any(|hint| text.contains(hint)), "{text}");
             println!("explained: {text}");
         })
-        .inspect(|(output, _)| {
-            let said = String::from_utf8_lossy(&output.stdout);
+        .inspect(|run| {
+            let said = String::from_utf8_lossy(&run.output.stdout);
             assert!(said.contains(hint), "{code}: {said}");
         });
     }

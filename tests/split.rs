@@ -7,12 +7,17 @@ mod streams_common;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use streams_common::{asset, frame_md5, have, run};
 use video_hw::backend::{BackendKind, SplitReport};
 use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
+use video_hw::container::{Input, open_input};
+use video_hw::frame::Frame;
+use video_hw::packet::Packet;
 use video_hw::pipeline::{FrameSource, SourceOptions};
-use video_hw::session::{DecodeSession, Submit};
+use video_hw::session::{DecodeSession, Ledger, Submit};
 
 /// What the test looks at of a frame.
 type Seen = (String, bool, String);
@@ -171,31 +176,16 @@ fn the_clips_of_the_project() {
 /// The session is usable after a flush, and goes without waiting while its decoders are full of work.
 #[test]
 fn flushing_and_leaving_in_the_middle() {
-    let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("clips/small.h264");
-    let mut demuxer = match video_hw::container::open_input(&clip).unwrap() {
-        video_hw::container::Input::Demuxer(demuxer) => demuxer,
-        video_hw::container::Input::Frames(_) => panic!("coded"),
-    };
-    let track = demuxer.tracks()[0].clone();
-    let video = track.video.unwrap();
-    let mut packets = Vec::new();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
-        packets.push(video_hw::packet::Packet {
-            keyframe: sample.keyframe,
-            ..video_hw::packet::Packet::new(video.codec, video.layout, sample.data)
-        });
-    }
-    let config = CommonDecodeConfig {
-        engines: Engines::Count(NonZeroUsize::new(3).unwrap()),
-        ..CommonDecodeConfig::new(video.codec)
-    };
+    let Repeated { config, mut packets } = Repeated::new("small.h264");
+    packets.truncate(50);
+    let config = CommonDecodeConfig { engines: Engines::Count(NonZeroUsize::new(3).unwrap()), ..config };
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     for round in 1..=3_u64 {
         for packet in &packets {
             let mut packet = packet.clone();
             while let Submit::Full(back) = session.submit(packet).unwrap() {
                 packet = back;
-                let _ = session.reap_timeout(std::time::Duration::from_millis(5)).unwrap();
+                let _ = session.reap_timeout(Duration::from_millis(5)).unwrap();
             }
         }
         let rest = session.drain().unwrap().map(Result::unwrap).count();
@@ -206,4 +196,209 @@ fn flushing_and_leaving_in_the_middle() {
         let _ = session.submit(packet.clone()).unwrap();
     }
     drop(session);
+}
+
+/// Numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % end
+    }
+
+    fn one_in(&mut self, chances: usize) -> bool {
+        self.below(chances) == 0
+    }
+}
+
+/// A clip several times over: each time begins where decoding can start.
+struct Repeated {
+    config: CommonDecodeConfig,
+    packets: Vec<Packet>,
+}
+
+impl Repeated {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name);
+        let Input::Demuxer(mut demuxer) = open_input(&path).unwrap() else { panic!("{name} is coded") };
+        let video = demuxer.tracks()[0].video.clone().unwrap();
+        let packets: Vec<_> = std::iter::from_fn(|| demuxer.next_sample().unwrap())
+            .map(|sample| Packet {
+                keyframe: sample.keyframe,
+                ..Packet::new(video.codec, video.layout, sample.data)
+            })
+            .collect();
+        Self {
+            config: CommonDecodeConfig::new(video.codec),
+            packets: [(); 4].iter().flat_map(|()| packets.clone()).collect(),
+        }
+    }
+}
+
+/// One way to use a session.
+#[derive(Debug)]
+struct Use {
+    clip: usize,
+    lanes: usize,
+    window: Option<u64>,
+    output: DecodeOutputMode,
+    packets: usize,
+    /// Frames after which the session is dropped, with packets and frames inside.
+    leave_after: Option<usize>,
+    /// Packets after which it is drained.
+    flush_after: Option<usize>,
+    /// How long the consumer takes for a frame now and then.
+    pause: Duration,
+    /// Packets go in on a thread of their own.
+    threads: bool,
+    /// Frames that the consumer keeps.
+    keeps: bool,
+}
+
+impl Use {
+    fn choose(random: &mut Random, clips: &[Repeated]) -> Self {
+        let clip = random.below(clips.len());
+        let packets = 1 + random.below(clips[clip].packets.len());
+        let windows = [Some(1), Some(40_000), Some(200_000), Some(1 << 20), None];
+        Self {
+            clip,
+            lanes: 1 + random.below(6),
+            window: windows[random.below(windows.len())],
+            output: if random.one_in(3) {
+                DecodeOutputMode::MetadataOnly
+            } else {
+                DecodeOutputMode::HostSurface
+            },
+            packets,
+            leave_after: random.one_in(2).then(|| random.below(packets)),
+            flush_after: random.one_in(3).then(|| random.below(packets)),
+            pause: Duration::from_micros(if random.one_in(3) { 2000 } else { 0 }),
+            threads: random.one_in(2),
+            keeps: random.one_in(4),
+        }
+    }
+
+    fn session(&self, clips: &[Repeated]) -> DecodeSession {
+        let config = CommonDecodeConfig {
+            engines: Engines::Count(NonZeroUsize::new(self.lanes).unwrap()),
+            reorder_window: self.window,
+            output: self.output,
+            ..clips[self.clip].config.clone()
+        };
+        DecodeSession::new(BackendKind::Software, config).unwrap()
+    }
+
+    /// Uses a session so; all frames come unless it is left before.
+    fn run(&self, clips: &[Repeated]) {
+        let packets = &clips[self.clip].packets[..self.packets];
+        let session = self.session(clips);
+        let mut consumer = Consumer { wanted: self, frames: 0, kept: Vec::new() };
+        let ledger = if self.threads {
+            consumer.on_two_threads(session, packets)
+        } else {
+            consumer.on_one_thread(session, packets)
+        };
+        if let Some(ledger) = ledger {
+            assert!(ledger.balances(), "{self:?}: {ledger:?}");
+            assert_eq!((ledger.delivered, ledger.failed), (self.packets as u64, 0), "{self:?}");
+            assert_eq!(consumer.frames, self.packets, "{self:?}");
+        }
+    }
+}
+
+struct Consumer<'a> {
+    wanted: &'a Use,
+    frames: usize,
+    kept: Vec<Frame>,
+}
+
+impl Consumer<'_> {
+    /// `false`: it leaves.
+    fn take(&mut self, frame: Option<Frame>) -> bool {
+        let Some(frame) = frame else { return true };
+        self.frames += 1;
+        if self.wanted.keeps {
+            self.kept.push(frame);
+        }
+        if self.frames.is_multiple_of(5) {
+            std::thread::sleep(self.wanted.pause);
+        }
+        self.wanted.leave_after.is_none_or(|after| self.frames <= after)
+    }
+
+    fn on_one_thread(&mut self, mut session: DecodeSession, packets: &[Packet]) -> Option<Ledger> {
+        for (index, packet) in packets.iter().enumerate() {
+            let mut packet = packet.clone();
+            // Packets behind a flush must begin where decoding can.
+            if self.wanted.flush_after.is_some_and(|after| index >= after && packet.keyframe) {
+                for frame in session.drain().unwrap() {
+                    if !self.take(Some(frame.unwrap())) {
+                        return None;
+                    }
+                }
+            }
+            while let Submit::Full(back) = session.submit(packet).unwrap() {
+                packet = back;
+                if !self.take(session.reap_timeout(Duration::from_millis(20)).unwrap()) {
+                    return None;
+                }
+            }
+        }
+        for frame in session.drain().unwrap() {
+            if !self.take(Some(frame.unwrap())) {
+                return None;
+            }
+        }
+        Some(session.summary().ledger)
+    }
+
+    fn on_two_threads(&mut self, session: DecodeSession, packets: &[Packet]) -> Option<Ledger> {
+        let (mut input, mut output) = session.split();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for packet in packets.iter().cloned() {
+                    // The consumer may have left.
+                    if input.submit_blocking(packet).is_err() {
+                        return;
+                    }
+                }
+                let _ = input.flush();
+            });
+            let mut stays = true;
+            while stays && !output.was_flushed() {
+                stays = self.take(output.reap().unwrap());
+            }
+            let ledger = output.summary().ledger;
+            drop(output);
+            stays.then_some(ledger)
+        })
+    }
+}
+
+/// Windows of all sizes, consumers that are slow, keep frames, flush or leave in the middle: nobody waits for ever.
+#[test]
+fn whatever_its_consumer_does_nobody_waits_for_ever() {
+    // Far more than any of them takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let clips: Arc<Vec<_>> =
+        Arc::new(["small.h264", "small.h265", "small-vp9.ivf"].map(Repeated::new).into_iter().collect());
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..200 {
+        let wanted = Arc::new(Use::choose(&mut random, &clips));
+        let (done, wait) = mpsc::channel();
+        let run = {
+            let (wanted, clips) = (Arc::clone(&wanted), Arc::clone(&clips));
+            std::thread::spawn(move || {
+                wanted.run(&clips);
+                let _ = done.send(());
+            })
+        };
+        match wait.recv_timeout(PATIENCE) {
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => run.join().unwrap(),
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("somebody waits for ever: {wanted:?}"),
+        }
+    }
 }

@@ -1,19 +1,23 @@
-//! The library on the simulated driver: each test body runs in a process of its own, with the driver's libraries found
-//! by `LD_LIBRARY_PATH` as on any machine.
+//! The library on the simulated driver (`nvsim/`): each test body runs in a process of its own, with the driver's
+//! libraries found by `LD_LIBRARY_PATH` as on any machine; and what the simulation reports of it.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use video_hw::config::CommonDecodeConfig;
 use video_hw::container::{Input, TrackKind, open_input};
+use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::packet::Packet;
 use video_hw::pixel::PixelFormat;
+use video_hw::session::{DecodeSession, DecodeSummary, Submit};
 
-pub(crate) fn clip(name: &str) -> PathBuf {
+/// A clip of the project, or the file of that absolute path.
+pub(crate) fn clip(name: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
 }
 
@@ -28,10 +32,7 @@ fn find_driver() -> Option<PathBuf> {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let library = deps.join("libnvsim.so");
     if !library.exists() {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()),
-        );
+        say(&format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()));
         return None;
     }
     let names = deps.join("nvsim-names");
@@ -44,11 +45,63 @@ fn find_driver() -> Option<PathBuf> {
     Some(names)
 }
 
-/// Runs `body` in a process of its own with these settings of the simulation; gives its output and the report.
-pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Option<(Output, String)> {
+/// Past the test runner, which keeps what tests print that pass.
+fn say(words: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+}
+
+/// What a process on the simulation did.
+pub(crate) struct Run {
+    /// What it printed.
+    pub(crate) output: Output,
+    /// What the simulation wrote; nothing when the driver was never called.
+    pub(crate) report: String,
+    /// It said that it left something out.
+    skipped: bool,
+}
+
+impl Run {
+    /// How often a function of the driver was called.
+    pub(crate) fn calls(&self, function: &str) -> u64 {
+        let Some((_, rest)) = self.report.split_once(&format!("\"{function}\": ")) else { return 0 };
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
+    /// Pictures that each decode engine was given, by card; only while time is modelled.
+    pub(crate) fn engines(&self) -> Vec<Vec<u64>> {
+        let (_, rest) = self.report.split_once("\"nvdec\": {").unwrap();
+        let (_, rest) = rest.split_once("\"engines\": [").unwrap();
+        let (engines, _) = rest.split_once("\"parser\"").unwrap();
+        let pictures = |card: &str| {
+            let engines = card.split("\"pictures\": ").skip(1);
+            let count =
+                |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+            engines.map(count).collect()
+        };
+        engines.split('[').skip(1).map(pictures).collect()
+    }
+
+    /// No rule of the driver was broken and nothing was left behind.
+    pub(crate) fn assert_clean(&self) {
+        for list in ["violations", "leaks", "internal_errors"] {
+            assert!(self.report.contains(&format!("\"{list}\": []")), "{list}: {}", self.report);
+        }
+    }
+}
+
+/// Runs `body` in a process of its own with these settings of the simulation. None: the simulation is not built, or the
+/// body left everything out, which has been said.
+pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
+    simulated_case(test, settings, "", |_| body())
+}
+
+/// As [`simulated`], for tests that do so several times: the body is told which case it is, by `case` alone. The process
+/// runs the test from its beginning, and what it finds there first is its body.
+pub(crate) fn simulated_case(test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED";
+    const CASE: &str = "VIDEO_HW_SIMULATED_CASE";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
-        body();
+        body(&std::env::var(CASE).unwrap_or_default());
         std::process::exit(0);
     }
     let names = driver()?;
@@ -57,6 +110,7 @@ pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Opti
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(MARK, test)
+        .env(CASE, case)
         .env("LD_LIBRARY_PATH", names)
         .env("NVSIM_PROFILE", "h200")
         .env("NVSIM_SET", settings)
@@ -64,18 +118,21 @@ pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Opti
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
+    assert!(output.status.success(), "{settings} {case}: {}: {said}", output.status);
+    let mut skipped = false;
+    for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
+        say(&format!("{line}\n"));
+        skipped = true;
+    }
     let report = std::fs::read_to_string(&report).unwrap_or_default();
-    Some((output, report))
+    let run = Run { output, report, skipped };
+    // A test that skips everything never opens the driver.
+    (!(run.report.is_empty() && run.skipped)).then_some(run)
 }
 
 /// As [`simulated`], and no rule of the driver was broken and nothing was left behind.
-pub(crate) fn clean(test: &str, settings: &str, body: impl FnOnce()) {
-    if let Some((_, report)) = simulated(test, settings, body) {
-        for list in ["violations", "leaks", "internal_errors"] {
-            assert!(report.contains(&format!("\"{list}\": []")), "{list}: {report}");
-        }
-    }
+pub(crate) fn clean(test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
+    simulated(test, settings, body).inspect(Run::assert_clean)
 }
 
 /// The packed planar samples: semi-planar chroma taken apart, samples of 10 bits moved to the low bits.
@@ -119,20 +176,14 @@ pub(crate) fn fault(function: &str, call: u32, effect: &str) -> String {
     format!("fault=[{{function='{function}',call={call},{effect}}}]")
 }
 
-/// How often a function of the driver was called, by a run's report.
-pub(crate) fn calls(report: &str, function: &str) -> u64 {
-    let (_, calls) = report.split_once("\"calls\": {").unwrap();
-    let Some((_, count)) = calls.split_once(&format!("\"{function}\": ")) else { return 0 };
-    count.split([',', '\n']).next().unwrap().parse().unwrap()
-}
-
-/// The packets of a clip, and what a session needs to know of them.
-pub(crate) fn packets(name: &str) -> (CommonDecodeConfig, Vec<Packet>) {
-    let Input::Demuxer(mut demuxer) = open_input(&clip(name)).unwrap() else {
-        panic!("{name} has no samples")
+/// The packets of a clip (see [`clip`]), and what a session needs to know of them.
+pub(crate) fn packets(name: impl AsRef<Path>) -> (CommonDecodeConfig, Vec<Packet>) {
+    let path = clip(name);
+    let Input::Demuxer(mut demuxer) = open_input(&path).unwrap() else {
+        panic!("{} has no samples", path.display())
     };
     let track = demuxer.tracks().iter().find(|track| track.kind == TrackKind::Video).unwrap().clone();
-    let video = track.video.unwrap();
+    let video = track.video.unwrap_or_else(|| panic!("{} has no video of a known codec", path.display()));
     demuxer.select_tracks(&[track.id]);
     let packets = std::iter::from_fn(|| demuxer.next_sample().unwrap())
         .map(|sample| Packet {
@@ -143,4 +194,54 @@ pub(crate) fn packets(name: &str) -> (CommonDecodeConfig, Vec<Packet>) {
         })
         .collect();
     (CommonDecodeConfig { codec_config: video.codec_config, ..CommonDecodeConfig::new(video.codec) }, packets)
+}
+
+/// Decodes all packets and drains: every outcome goes to `take`, in order, up to the error that ends the session. Every
+/// packet must be accounted for.
+pub(crate) fn decode_into(
+    session: &mut DecodeSession,
+    packets: &[Packet],
+    mut take: impl FnMut(Result<Frame, Error>),
+) -> DecodeSummary {
+    'packets: for mut packet in packets.iter().cloned() {
+        loop {
+            match session.submit(packet) {
+                Ok(Submit::Accepted) => break,
+                Ok(Submit::Full(back)) => packet = back,
+                // The session has ended: its output tells why.
+                Err(_) => break 'packets,
+            }
+            if let Some(outcome) = session.reap_timeout(Duration::from_millis(50)).transpose() {
+                take(outcome);
+            }
+        }
+    }
+    let ended = match session.drain() {
+        Ok(rest) => {
+            rest.for_each(&mut take);
+            false
+        }
+        Err(_) => true,
+    };
+    while ended && let Some(outcome) = session.try_reap().transpose() {
+        let over = outcome.as_ref().is_err_and(|error| !error.is_recoverable());
+        take(outcome);
+        if over {
+            break;
+        }
+    }
+    let summary = session.summary();
+    assert!(summary.ledger.balances(), "{:?}", summary.ledger);
+    assert_eq!(summary.ledger.unexpected, 0, "{:?}", summary.ledger);
+    summary
+}
+
+/// As [`decode_into`]: frames in order, and errors.
+pub(crate) fn decode(session: &mut DecodeSession, packets: &[Packet]) -> (Vec<Frame>, Vec<Error>) {
+    let (mut frames, mut errors) = (Vec::new(), Vec::new());
+    decode_into(session, packets, |outcome| match outcome {
+        Ok(frame) => frames.push(frame),
+        Err(error) => errors.push(error),
+    });
+    (frames, errors)
 }

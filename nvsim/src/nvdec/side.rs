@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex};
 /// parsers that can be inside a decode callback at once. Beyond it the oldest entry goes.
 const KEPT: usize = 1024;
 
+/// HEVC's end-of-sequence unit, in front of the parameter sets of a picture that begins a sequence.
+pub const END_OF_SEQUENCE: [u8; 6] = [0, 0, 0, 1, 36 << 1, 1];
+
 static TABLE: Mutex<VecDeque<(usize, Arc<Vec<u8>>)>> = Mutex::new(VecDeque::new());
 
 /// Notes the active parameter sets (Annex B) of the picture whose `pBitstreamData` is `key`, before the decode callback.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::abi::decode_status;
 use super::decoder::{Decoder, FIGURES, Figures};
+use super::side::END_OF_SEQUENCE;
 use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder, plane_size};
 use crate::core::clock::{self, EngineBank};
 use crate::core::{config, fault, guarded};
@@ -161,7 +162,9 @@ impl Source {
             }
             Self::Software { codec, max_pixels, open, sets } => {
                 // VC-1 takes its headers when it is opened, the others in front of a picture; either once.
-                let fresh = job.sets.as_ref().filter(|fresh| sets.as_ref() != Some(fresh));
+                let begins =
+                    |sets: &Vec<u8>| *codec == DecoderCodec::Hevc && sets.starts_with(&END_OF_SEQUENCE);
+                let fresh = job.sets.as_ref().filter(|fresh| sets.as_ref() != Some(fresh) || begins(fresh));
                 let outside = *codec == DecoderCodec::Vc1;
                 if outside && fresh.is_some() {
                     *open = None;

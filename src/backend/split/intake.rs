@@ -6,15 +6,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::cut::Piece;
 
 /// Coded bytes that may wait for decoders.
-const MAX_BYTES: usize = 256 << 20;
+pub(super) const MAX_BYTES: usize = 256 << 20;
 
 /// See the module's documentation.
 pub(super) struct Intake {
     state: Mutex<State>,
     /// A part, a unit or the end has come.
     filled: Condvar,
-    /// A unit has been taken.
+    /// A unit has been taken, or is missed.
     drained: Condvar,
+    max_bytes: usize,
 }
 
 #[derive(Default)]
@@ -23,6 +24,8 @@ struct State {
     bytes: usize,
     /// Decoders that wait for a part.
     free: usize,
+    /// Decoders at work or being opened.
+    lanes: usize,
     closed: bool,
 }
 
@@ -31,11 +34,13 @@ struct Part {
     pieces: VecDeque<Piece>,
     complete: bool,
     taken: bool,
+    /// Its decoder waits for the next unit.
+    awaited: bool,
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), drained: Condvar::new() }
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { state: Mutex::default(), filled: Condvar::new(), drained: Condvar::new(), max_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -47,7 +52,7 @@ impl Intake {
         let mut state = self.lock();
         state.bytes += first.unit.packet.data.len();
         let pieces = VecDeque::from([first]);
-        state.parts.push_back(Part { number, pieces, complete: false, taken: false });
+        state.parts.push_back(Part { number, pieces, complete: false, taken: false, awaited: false });
         self.filled.notify_all();
         state.untaken().saturating_sub(state.free)
     }
@@ -78,12 +83,14 @@ impl Intake {
         self.filled.notify_all();
     }
 
-    /// Waits until there is room for another unit: few parts wait that are complete, and few bytes. `false`: closed.
+    /// Waits until there is room for another unit: few parts wait, and few bytes. `false`: closed.
     pub(super) fn wait_for_room(&self, parts: usize) -> bool {
         let state = self.lock();
         let full = |state: &mut State| {
-            // The last two may still be filled: holding them back would starve the decoders that have them.
-            !state.closed && state.parts.len() > 2 && (state.untaken() > parts || state.bytes >= MAX_BYTES)
+            // A decoder that has used up a part which is still being filled would wait for ever.
+            !state.closed
+                && !state.parts.iter().any(Part::is_starved)
+                && (state.untaken() > parts || state.bytes >= self.max_bytes)
         };
         let state = self.drained.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         !state.closed
@@ -108,15 +115,21 @@ impl Intake {
 
     /// The next unit of a part, waiting for it. `None`: that was all.
     pub(super) fn next(&self, number: u64) -> Option<Piece> {
-        let waits = |state: &mut State| {
-            let part = state.parts.iter().find(|part| part.number == number);
-            !state.closed && part.is_some_and(|part| part.pieces.is_empty() && !part.complete)
-        };
-        let mut state = self.filled.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if let Some(part) = state.part(number) {
+            part.awaited = true;
+            if part.is_starved() {
+                self.drained.notify_all();
+            }
+        }
+        let waits =
+            |state: &mut State| !state.closed && state.part(number).is_some_and(|part| part.is_starved());
+        let mut state = self.filled.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return None;
         }
         let index = state.parts.iter().position(|part| part.number == number)?;
+        state.parts[index].awaited = false;
         let piece = state.parts[index].pieces.pop_front();
         match &piece {
             Some(piece) => state.bytes -= piece.unit.packet.data.len(),
@@ -124,6 +137,35 @@ impl Intake {
         }
         self.drained.notify_all();
         piece
+    }
+
+    /// There is one more decoder.
+    pub(super) fn join(&self) {
+        self.lock().lanes += 1;
+    }
+
+    /// There is one less. When it was the last, the oldest part that nobody has, which nobody will take now.
+    pub(super) fn leave(&self) -> Option<u64> {
+        let mut state = self.lock();
+        state.lanes = state.lanes.saturating_sub(1);
+        if state.closed || state.lanes > 0 {
+            return None;
+        }
+        let part = state.parts.iter_mut().find(|part| !part.taken)?;
+        part.taken = true;
+        Some(part.number)
+    }
+
+    /// A decoder gives a part up, of which it has taken the first unit: another may have it.
+    pub(super) fn give_back(&self, number: u64, first: Piece) {
+        let mut state = self.lock();
+        let bytes = first.unit.packet.data.len();
+        if let Some(part) = state.part(number) {
+            part.pieces.push_front(first);
+            part.taken = false;
+            state.bytes += bytes;
+        }
+        self.filled.notify_all();
     }
 
     /// Nobody gives or takes any more.
@@ -139,5 +181,95 @@ impl Intake {
 impl State {
     fn untaken(&self) -> usize {
         self.parts.iter().filter(|part| !part.taken).count()
+    }
+
+    fn part(&mut self, number: u64) -> Option<&mut Part> {
+        self.parts.iter_mut().find(|part| part.number == number)
+    }
+}
+
+impl Part {
+    /// Its decoder waits for a unit, which is still to come.
+    fn is_starved(&self) -> bool {
+        self.awaited && self.pieces.is_empty() && !self.complete
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::CodedUnit;
+    use crate::codec::Codec;
+    use crate::packet::{BitstreamLayout, Packet};
+
+    fn piece(serial: u64) -> Piece {
+        let packet = Packet::new(Codec::Hevc, BitstreamLayout::AnnexB, vec![0; 100]);
+        Piece { unit: CodedUnit { serial, packet }, echo: false }
+    }
+
+    /// Pushes as the session does; how many units went in.
+    fn feed(intake: &Arc<Intake>, units: u64) -> std::thread::JoinHandle<u64> {
+        let intake = Arc::clone(intake);
+        std::thread::spawn(move || {
+            let mut fed = 0;
+            while fed < units && intake.wait_for_room(4) {
+                if fed == 0 {
+                    intake.begin(0, piece(0));
+                } else {
+                    intake.append(piece(fed), false);
+                }
+                fed += 1;
+            }
+            intake.close_all();
+            fed
+        })
+    }
+
+    #[test]
+    fn a_part_without_end_waits_for_its_decoder_too() {
+        let intake = Arc::new(Intake::new(1000));
+        let feeder = feed(&intake, 500);
+        intake.join();
+        let part = intake.take_part().unwrap();
+        let mut most = 0;
+        let mut taken = 0;
+        while intake.next(part).is_some() {
+            most = most.max(intake.lock().bytes);
+            taken += 1;
+        }
+        assert_eq!((taken, feeder.join().unwrap()), (500, 500));
+        assert!(most <= 1000, "{most} bytes");
+    }
+
+    #[test]
+    fn a_unit_beyond_all_bounds_starves_nobody() {
+        // Each unit alone is as much as may wait.
+        let intake = Arc::new(Intake::new(1));
+        let feeder = feed(&intake, 50);
+        let part = intake.take_part().unwrap();
+        let serials: Vec<_> =
+            std::iter::from_fn(|| intake.next(part)).map(|piece| piece.unit.serial).collect();
+        assert_eq!(serials, (0..50).collect::<Vec<_>>());
+        assert_eq!(feeder.join().unwrap(), 50);
+    }
+
+    #[test]
+    fn a_part_that_is_given_back_is_the_next_to_be_taken() {
+        let intake = Intake::new(1000);
+        intake.join();
+        intake.join();
+        for number in 0..3 {
+            intake.begin(number, piece(number));
+        }
+        intake.close_all();
+        assert_eq!((intake.take_part(), intake.take_part()), (Some(0), Some(1)));
+        let first = intake.next(0).unwrap();
+        intake.give_back(0, first);
+        assert_eq!(intake.leave(), None, "another decoder is there");
+        assert_eq!(intake.take_part(), Some(0));
+        assert_eq!(intake.next(0).map(|piece| piece.unit.serial), Some(0));
+        assert_eq!(intake.leave(), Some(2), "the last one: nobody will take it");
     }
 }

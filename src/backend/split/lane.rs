@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::cut::Piece;
 use super::intake::Intake;
 use super::window::Window;
 use crate::backend::{DecodeEvent, DecodeSink, DecoderBackend, SinkFactory};
@@ -17,11 +18,17 @@ pub(super) struct Bench {
     part: AtomicU64,
     /// Serial of the unit whose picture another part gives.
     echo: AtomicU64,
+    /// Something was said of one of the part's units.
+    heard: AtomicBool,
 }
 
 impl Bench {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { part: AtomicU64::new(NONE), echo: AtomicU64::new(NONE) })
+        Arc::new(Self {
+            part: AtomicU64::new(NONE),
+            echo: AtomicU64::new(NONE),
+            heard: AtomicBool::new(false),
+        })
     }
 
     /// Makes sinks for the lane's decoder.
@@ -35,6 +42,9 @@ impl Bench {
     fn sink(self: &Arc<Self>, window: &Arc<Window>) -> DecodeSink {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
         Box::new(move |event| {
+            if serial(&event).is_some() {
+                bench.heard.store(true, Ordering::Release);
+            }
             if serial(&event) == Some(bench.echo.load(Ordering::Acquire)) && !is_fatal(&event) {
                 return true;
             }
@@ -55,35 +65,88 @@ fn is_fatal(event: &DecodeEvent) -> bool {
     matches!(event, DecodeEvent::Failed { error, .. } if !error.is_recoverable())
 }
 
-/// Works until the intake is closed, or the decoder fails.
-pub(super) fn run(decoder: &mut dyn DecoderBackend, bench: &Bench, intake: &Intake, window: &Window) {
-    while let Some(part) = intake.take_part() {
-        bench.part.store(part, Ordering::Release);
-        bench.echo.store(NONE, Ordering::Release);
-        // A panic in a codec library must end one session, not leave it waiting.
-        let done = catch_unwind(AssertUnwindSafe(|| decode(decoder, part, bench, intake)));
-        let failure = match done {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_) => Some(Error::CorruptStream {
-                what: "the codec library panicked (its words are printed above)".to_owned(),
-                recoverable: false,
-            }),
-        };
-        let failed = failure.is_some();
-        window.finish(part, failure);
-        if failed {
-            return;
-        }
-    }
+/// Why a lane works no more.
+pub(super) struct Ended {
+    pub(super) error: Error,
+    /// Parts that it has decoded.
+    pub(super) parts: u64,
 }
 
-fn decode(decoder: &mut dyn DecoderBackend, part: u64, bench: &Bench, intake: &Intake) -> Result<()> {
+/// Works until the intake is closed (`None`), or the decoder fails.
+///
+/// A decoder that fails at the first unit of a part leaves it to the others: that is how a GPU refuses one more
+/// decoder, since a hardware decoder is made for the sequence header that it is given.
+pub(super) fn run(
+    decoder: &mut dyn DecoderBackend,
+    bench: &Bench,
+    intake: &Intake,
+    window: &Window,
+) -> Option<Ended> {
+    let mut parts = 0;
+    while let Some(part) = intake.take_part() {
+        window.adopt(part);
+        bench.part.store(part, Ordering::Release);
+        bench.echo.store(NONE, Ordering::Release);
+        bench.heard.store(false, Ordering::Release);
+        let mut first = None;
+        // A panic in a codec library must end one session, not leave it waiting.
+        let done = catch_unwind(AssertUnwindSafe(|| decode(decoder, part, &mut first, bench, intake)));
+        let error = match done {
+            Ok(Ok(())) => {
+                window.finish(part, None);
+                parts += 1;
+                continue;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => Error::CorruptStream {
+                what: "the codec library panicked (its words are printed above)".to_owned(),
+                recoverable: false,
+            },
+        };
+        match first {
+            Some(first) if is_own(&error) && !bench.heard.load(Ordering::Acquire) => {
+                // Whatever the decoder still says belongs to no part.
+                bench.part.store(NONE, Ordering::Release);
+                window.orphan(part);
+                intake.give_back(part, first);
+            }
+            _ => window.finish(part, Some(error.again())),
+        }
+        return Some(Ended { error, parts });
+    }
+    None
+}
+
+/// Whether another decoder may well do what this one could not. A lost device is told at once, and a damaged stream is
+/// so for all.
+const fn is_own(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Backend { .. }
+            | Error::OutOfMemory { .. }
+            | Error::SessionLimit { .. }
+            | Error::Unavailable { .. }
+            | Error::Unsupported { .. }
+    )
+}
+
+/// Decodes a part. `first` is its first unit as long as the decoder has not taken it.
+fn decode(
+    decoder: &mut dyn DecoderBackend,
+    part: u64,
+    first: &mut Option<Piece>,
+    bench: &Bench,
+    intake: &Intake,
+) -> Result<()> {
+    let mut is_first = true;
     while let Some(piece) = intake.next(part) {
         if piece.echo {
             bench.echo.store(piece.unit.serial, Ordering::Release);
         }
+        // Cheap: the data is shared.
+        *first = std::mem::take(&mut is_first).then(|| piece.clone());
         decoder.submit(piece.unit)?;
     }
+    *first = None;
     decoder.flush()
 }

@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 
 use cut::{Cutter, Step};
 use intake::Intake;
-use lane::Bench;
+use lane::{Bench, Ended};
 use window::Window;
 
 use super::{CodedUnit, DecodeSink, DecoderBackend, SharedReceipt, SinkFactory};
@@ -88,6 +88,16 @@ struct Shared {
     report: SharedReport,
 }
 
+/// Ends all waiting when it is dropped.
+struct Close<'a>(&'a Shared);
+
+impl Drop for Close<'_> {
+    fn drop(&mut self) {
+        self.0.window.close();
+        self.0.intake.close();
+    }
+}
+
 /// Opens the first decoder, so that its errors are the caller's; `lanes` tells how many there may be, given the kind
 /// of the first, and how many bytes of pictures may wait for older ones.
 ///
@@ -108,13 +118,19 @@ pub(super) fn open(
     let report = SharedReport::default();
     report.change(|report| report.engines = wanted);
     receipt.set_split(report.clone());
-    let shared = Arc::new(Shared { intake: Intake::new(), window, open, receipt: receipt.clone(), report });
+    let shared = Arc::new(Shared {
+        intake: Intake::new(intake::MAX_BYTES),
+        window,
+        open,
+        receipt: receipt.clone(),
+        report,
+    });
     let delivery = {
         let shared = Arc::clone(&shared);
         spawn("vhw-order", move || {
+            // Whoever waits to bring more units need not any longer, however this ends.
+            let _close = Close(&shared);
             shared.window.deliver(&mut sink);
-            // Whoever waits to bring more units need not any longer.
-            shared.intake.close();
         })?
     };
     let decoder = SplitDecoder {
@@ -152,18 +168,36 @@ impl SplitDecoder {
     fn add_lane(&mut self) -> Result<()> {
         let number = self.lanes.len();
         let (shared, first, layout) = (Arc::clone(&self.shared), self.first.take(), self.layout);
+        shared.intake.join();
         let lane = spawn("vhw-decode-part", move || {
-            let opened = first.map_or_else(|| shared.open_lane(number, layout), Ok);
-            match opened {
+            let ended = match first.map_or_else(|| shared.open_lane(number, layout), Ok) {
                 Ok((mut decoder, bench)) => {
                     shared.report.change(|report| report.opened += 1);
-                    lane::run(decoder.as_mut(), &bench, &shared.intake, &shared.window);
+                    lane::run(decoder.as_mut(), &bench, &shared.intake, &shared.window)
                 }
-                // The others go on without it.
-                Err(error) => shared.note(format!("decoder {} did not open: {error}", number + 1)),
+                Err(error) => {
+                    shared.note(format!("decoder {} did not open: {error}", number + 1));
+                    shared.left(error);
+                    return;
+                }
+            };
+            if let Some(Ended { error, parts }) = ended {
+                let what = if parts == 0 { "could not start" } else { "ended" };
+                shared.report.change(|report| report.opened -= usize::from(parts == 0));
+                shared.note(format!("decoder {} {what}: {error}", number + 1));
+                shared.left(error);
             }
-        })?;
-        self.lanes.push(lane);
+        });
+        match lane {
+            Ok(lane) => self.lanes.push(lane),
+            Err(error) if self.lanes.is_empty() => return Err(error),
+            // The others go on without it, and no more are tried.
+            Err(error) => {
+                self.wanted = number;
+                self.shared.note(format!("decoder {} has no thread: {error}", number + 1));
+                self.shared.left(error);
+            }
+        }
         Ok(())
     }
 
@@ -192,6 +226,13 @@ impl Shared {
             self.note(format!("decoder {} runs on {chosen}, the first on {first}", number + 1));
         }
         Ok((decoder, bench))
+    }
+
+    /// A decoder is gone. The others go on without it; when there is none, the session ends with the last one's error.
+    fn left(&self, error: Error) {
+        if let Some(part) = self.intake.leave() {
+            self.window.finish(part, Some(error));
+        }
     }
 
     fn note(&self, note: String) {

@@ -46,6 +46,8 @@ struct Part {
     events: VecDeque<(DecodeEvent, u64)>,
     done: bool,
     failure: Option<Error>,
+    /// Its decoder has given it up, and no other has taken it yet.
+    orphaned: bool,
 }
 
 impl Window {
@@ -89,7 +91,7 @@ impl Window {
         let bytes = charge(&event);
         let limit = self.limit.load(Ordering::Relaxed);
         let mut state = self.lock();
-        while !state.closed && !state.has_room(part, limit) {
+        while !state.closed && state.part(part).is_some() && !state.has_room(part, limit) {
             let turn = Arc::clone(state.waiting.entry(part).or_default());
             state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -97,11 +99,12 @@ impl Window {
         if state.closed {
             return false;
         }
-        state.bytes += bytes;
-        state.peak = state.peak.max(state.bytes);
         let is_head = part == state.head;
+        // What a decoder that has ended still says belongs to no part.
         let Some(entry) = state.part(part) else { return false };
         entry.events.push_back((event, bytes));
+        state.bytes += bytes;
+        state.peak = state.peak.max(state.bytes);
         if is_head {
             self.ready.notify_one();
         }
@@ -118,7 +121,25 @@ impl Window {
             entry.done = true;
             entry.failure = failure;
         }
+        // Who was behind its decoder in the line is the first now.
+        state.wake_first();
         self.ready.notify_one();
+    }
+
+    /// A part's decoder has given it up before anything of it came, so that another has to become free for it.
+    pub(super) fn orphan(&self, part: u64) {
+        let mut state = self.lock();
+        if let Some(entry) = state.part(part) {
+            entry.orphaned = true;
+        }
+        state.wake_first();
+    }
+
+    /// A decoder has taken the part.
+    pub(super) fn adopt(&self, part: u64) {
+        if let Some(entry) = self.lock().part(part) {
+            entry.orphaned = false;
+        }
     }
 
     /// Hands events on in order until the window is closed or the sink wants no more. Runs on a thread of its own.
@@ -205,7 +226,9 @@ impl State {
             return queued < HEAD_ROOM || self.bytes < limit;
         }
         let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
-        self.bytes < limit && first_in_line
+        // Nothing leaves before the oldest part has a decoder, and that can only be one that gets through here.
+        let stuck = self.parts.front().is_some_and(|head| head.orphaned);
+        first_in_line && (stuck || self.bytes < limit)
     }
 
     fn wake_first(&self) {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::core::unescape;
 use crate::nvdec::abi::{CUVIDEOFORMAT, IntRect, codec};
+use crate::nvdec::side::END_OF_SEQUENCE;
 use crate::policy;
 
 use super::bits::Bits;
@@ -141,6 +142,10 @@ impl Hevc {
         let surface = self.surface(stage);
         let output = slice.output;
         open.coded.order = poc;
+        if open.fresh {
+            // The hardware is told the pictures to refer to; the software decoder keeps its own, and has to forget them.
+            open.coded.sets.splice(0..0, END_OF_SEQUENCE);
+        }
         let mut params = fill::picture(&open, &sps, &self.dpb, &refs, poc, *surface);
         stage.decode(&mut params, &open.coded, true);
         let output = output.then(|| shown(&open, &sps, surface.clone()));
