@@ -23,7 +23,6 @@ use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind, devices};
 use video_hw::config::DecodeOutputMode;
 use video_hw::error::Error;
-use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};
 
 use nvidia_support::{clean, clip, decode, fault, golden, packets, planar, simulated};
@@ -222,10 +221,38 @@ fn a_picture_found_damaged_while_decoding_costs_no_other() {
 
 #[test]
 fn out_of_memory_says_so() {
-    simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "code=2"), || {
+    // The second time too, after freeing what is idle.
+    simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "count=2,code=2"), || {
         let (frames, error) = until_error("small.h264");
         assert_eq!(frames, 0);
         assert!(error.to_string().contains("out of device memory"), "{error}");
+    });
+}
+
+#[test]
+fn a_decoder_without_memory_is_tried_again() {
+    // Once what other sessions have left idle is freed.
+    clean("a_decoder_without_memory_is_tried_again", &fault("cuvidCreateDecoder", 2, "code=2"), || {
+        let (mut config, packets) = packets("bars.mp4");
+        config.output = DecodeOutputMode::NativeSurface;
+        let mut first = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+        let mut frames = 0;
+        for packet in packets.iter().take(60) {
+            let mut packet = packet.clone();
+            while let Submit::Full(back) = first.submit(packet).unwrap() {
+                packet = back;
+                frames += usize::from(first.reap_timeout(Duration::from_millis(50)).unwrap().is_some());
+            }
+        }
+        frames += first.drain().unwrap().map(Result::unwrap).count();
+        assert_eq!(frames, 60);
+        decode_exactly("small.h264");
+        drop(first);
+    })
+    .inspect(|run| {
+        assert_eq!(run.calls("cuvidCreateDecoder"), 3);
+        // The idle frames of the first session are gone by the end in any case; what matters is that nothing is left.
+        assert!(run.calls("cuMemFree") > 0);
     });
 }
 

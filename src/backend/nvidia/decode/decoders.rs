@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::format::{coded_size, color_of, output_of, rate_of};
 use super::geometry::{Geometry, Wanted};
 use super::output::{MAPPED, OutputStage, Shape};
+use super::pool::make_room;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
 use crate::backend::nvidia::driver::cuvid_abi::{
     CreateInfo, DecodeCaps, PREFER_CUVID, ReconfigureInfo, VideoFormat,
 };
+use crate::backend::nvidia::driver::result::CuResult;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
@@ -189,7 +191,15 @@ impl Decoders {
             output_surfaces: ulong(MAPPED as u32 + 1),
             ..CreateInfo::default()
         };
-        Decoder::new(&self.context, &info).map_err(|error| geometry.explain(error))
+        let made = match Decoder::new(&self.context, &info) {
+            Err(error) if is_out_of_memory(&error) => {
+                // What frames have left idle may be enough.
+                make_room();
+                Decoder::new(&self.context, &info)
+            }
+            made => made,
+        };
+        made.map_err(|error| geometry.explain(error))
     }
 }
 
@@ -250,6 +260,10 @@ impl Running {
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_out_of_memory(error: &Error) -> bool {
+    matches!(error, Error::Backend { code, .. } if *code == i64::from(CuResult::OUT_OF_MEMORY.0))
 }
 
 fn depth(format: &VideoFormat) -> u32 {

@@ -151,6 +151,12 @@ impl<M: Memory> Drop for Lease<M> {
     }
 }
 
+/// Frees the idle memory of all frames, to make room for something else.
+pub(super) fn make_room() {
+    free_idle::<DeviceBlock>();
+    free_idle::<PinnedMemory>();
+}
+
 fn free_idle<M: Memory>() {
     let pools: Vec<_> = lock(M::pools()).iter().filter_map(Weak::upgrade).collect();
     for pool in pools {
