@@ -10,10 +10,10 @@ use super::format::Output;
 use super::gate::SurfaceGate;
 use super::plan::{Plan, Wanted};
 use crate::backend::nvidia::driver::cuda::Context;
-use crate::backend::nvidia::driver::cuvid::{Decoder, Mapped};
+use crate::backend::nvidia::driver::cuvid::Decoder;
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
 use crate::backend::nvidia::driver::planes::Planes;
-use crate::backend::nvidia::driver::transfer::{Lane, Route, Transfer};
+use crate::backend::nvidia::driver::transfer::{Lane, Planar, Route, Transfer};
 use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture};
 use crate::color::ColorInfo;
 use crate::config::CommonDecodeConfig;
@@ -50,6 +50,8 @@ pub(super) struct Shape {
 pub(super) struct Shown {
     pub(super) serial: u64,
     pub(super) keyframe: bool,
+    /// `info.index`, which is one of the decoder's surfaces.
+    pub(super) surface: usize,
     pub(super) info: DisplayInfo,
     pub(super) shape: Arc<Shape>,
 }
@@ -103,6 +105,7 @@ impl OutputStage {
             in_flight: VecDeque::with_capacity(MAPPED),
             plan: None,
             over: None,
+            gone: false,
         };
         let thread = std::thread::Builder::new()
             .name("nvdec output".to_owned())
@@ -135,8 +138,7 @@ impl OutputStage {
 
     /// Queues a picture; its surface is held until it is copied out.
     pub(super) fn show(&self, shown: Shown) -> Result<()> {
-        let surface = usize::try_from(shown.info.index).unwrap_or(0);
-        self.gate.hold(surface);
+        self.gate.hold(shown.surface);
         self.send(Job::Show(shown))
     }
 
@@ -183,6 +185,8 @@ struct Stage {
     plan: Option<Arc<Plan>>,
     /// The stage can do no more: everything that follows fails for this reason.
     over: Option<Error>,
+    /// Nobody wants pictures any more: those that are queued are let go, neither mapped nor answered.
+    gone: bool,
 }
 
 /// A picture on its way out of the decoder.
@@ -239,8 +243,13 @@ impl Stage {
     }
 
     fn show(&mut self, shown: Shown) {
-        if let Some(reason) = &self.over {
-            let error = reason.again();
+        if self.gone {
+            self.release(&shown);
+            return;
+        }
+        if let Some(error) = self.over.as_ref().map(Error::again) {
+            // Pictures before this one come first.
+            self.finish_all();
             self.fail(&shown, error);
             return;
         }
@@ -269,33 +278,32 @@ impl Stage {
 
     /// Maps a picture and enqueues what makes a frame of it.
     fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer)> {
-        let shape = &shown.shape;
         let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context), Ok)?;
-        let mapped = match shape.decoder.map(&shown.info, lane.stream()) {
-            Ok(mapped) => mapped,
-            Err(error) => {
-                self.lanes.push(lane);
-                return Err(error);
-            }
-        };
-        // The map waited for the picture, so that its status is known now.
-        let judged = shape.decoder.status(shown.info.index).and_then(|status| self.wanted.judge(status));
-        match judged.and_then(|concealed| Ok((concealed, shape.plan.memory()?))) {
-            Ok((concealed, memory)) => {
-                let source = shape.planes(&mapped);
-                let target =
-                    memory.device.as_ref().map_or(source, |block| shape.plan.planes(block.address()));
-                let route = Route { source, target, converter: shape.plan.converter.as_ref() };
-                Transfer::start(lane, mapped, memory, &route).map(|transfer| (concealed, transfer))
-            }
-            Err(error) => {
-                // The decoder writes the mapped memory until the stream has come that far.
-                let _ = lane.stream().synchronize();
-                drop(mapped);
+        match Transfer::map(lane, &shown.shape.decoder, &shown.info) {
+            Ok((mut transfer, mapped)) => match self.fill(&mut transfer, mapped, shown) {
+                Ok(concealed) => Ok((concealed, transfer)),
+                Err(error) => {
+                    self.lanes.extend(transfer.finish().1);
+                    Err(error)
+                }
+            },
+            Err((lane, error)) => {
                 self.lanes.push(lane);
                 Err(error)
             }
         }
+    }
+
+    /// Enqueues what makes a frame of a mapped picture; whether the picture was concealed.
+    fn fill(&self, transfer: &mut Transfer, mapped: Planar, shown: &Shown) -> Result<bool> {
+        let shape = &shown.shape;
+        // The map waited for the picture, so that its status is known now.
+        let concealed = self.wanted.judge(shape.decoder.status(shown.info.index)?)?;
+        let memory = shape.plan.memory()?;
+        let source = shape.planes(mapped);
+        let target = memory.device.as_ref().map_or(source, |block| shape.plan.planes(block.address()));
+        transfer.fill(memory, &Route { source, target, converter: shape.plan.converter.as_ref() })?;
+        Ok(concealed)
     }
 
     fn finish_all(&mut self) {
@@ -310,6 +318,11 @@ impl Stage {
         let (memory, lane) = transfer.finish();
         self.lanes.extend(lane);
         self.release(&shown);
+        if self.gone {
+            return;
+        }
+        // Behind a picture that ended the session no other comes out.
+        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
         match memory.and_then(|memory| shown.shape.plan.surface(memory)) {
             Ok(surface) => self.answer(&shown, concealed, surface),
             Err(error) => self.fail_released(&shown, error),
@@ -317,7 +330,7 @@ impl Stage {
     }
 
     fn release(&self, shown: &Shown) {
-        self.gate.release(usize::try_from(shown.info.index).unwrap_or(0));
+        self.gate.release(shown.surface);
     }
 
     fn fail(&mut self, shown: &Shown, error: Error) {
@@ -330,12 +343,12 @@ impl Stage {
             // No picture behind this one may come out before the session hears of it.
             self.over.get_or_insert_with(|| error.again());
         }
-        self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
+        self.gone |= !self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
     }
 
-    fn answer(&self, shown: &Shown, concealed: bool, surface: Surface) {
+    fn answer(&mut self, shown: &Shown, concealed: bool, surface: Surface) {
         let shape = &shown.shape;
-        self.answers.send(DecodeEvent::Picture(DecodedPicture {
+        self.gone |= !self.answers.send(DecodeEvent::Picture(DecodedPicture {
             serial: shown.serial,
             dimensions: shape.dimensions,
             format: shape.plan.format,
@@ -352,13 +365,7 @@ impl Stage {
 
 impl Shape {
     /// The planes of a mapped picture: one below the other, each from a multiple of the (even) luma's height.
-    fn planes(&self, mapped: &Mapped) -> Planes {
-        Planes::stacked(
-            self.output.format,
-            self.dimensions,
-            mapped.address(),
-            mapped.pitch(),
-            self.mapped_rows,
-        )
+    fn planes(&self, mapped: Planar) -> Planes {
+        Planes::stacked(self.output.format, self.dimensions, mapped.address, mapped.pitch, self.mapped_rows)
     }
 }
