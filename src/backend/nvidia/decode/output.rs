@@ -2,6 +2,8 @@
 //! of its own and hands them on. A thread of its own, so that the next pictures are decoded meanwhile.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,7 +11,7 @@ use std::thread::JoinHandle;
 use super::format::Output;
 use super::gate::SurfaceGate;
 use super::plan::{Plan, Wanted};
-use crate::backend::nvidia::driver::cuda::Context;
+use crate::backend::nvidia::driver::cuda::{Context, Waiting};
 use crate::backend::nvidia::driver::cuvid::Decoder;
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
 use crate::backend::nvidia::driver::planes::Planes;
@@ -106,6 +108,7 @@ impl OutputStage {
             plan: None,
             over: None,
             gone: false,
+            _census: Census::new(),
         };
         let thread = std::thread::Builder::new()
             .name("nvdec output".to_owned())
@@ -187,6 +190,33 @@ struct Stage {
     over: Option<Error>,
     /// Nobody wants pictures any more: those that are queued are let go, neither mapped nor answered.
     gone: bool,
+    _census: Census,
+}
+
+/// Output stages in the process.
+static STAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one of them.
+struct Census;
+
+impl Census {
+    fn new() -> Self {
+        STAGES.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// Stages that wait on a core of their own would take it from the threads that feed the decoders when there are
+    /// many. How the context waits is not changed: it belongs to all CUDA users of the process.
+    fn waiting() -> Waiting {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if 2 * STAGES.load(Ordering::Relaxed) > cores { Waiting::Asleep } else { Waiting::Default }
+    }
+}
+
+impl Drop for Census {
+    fn drop(&mut self) {
+        STAGES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A picture on its way out of the decoder.
@@ -278,7 +308,7 @@ impl Stage {
 
     /// Maps a picture and enqueues what makes a frame of it.
     fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer)> {
-        let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context), Ok)?;
+        let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context, Census::waiting()), Ok)?;
         match Transfer::map(lane, &shown.shape.decoder, &shown.info) {
             Ok((mut transfer, mapped)) => match self.fill(&mut transfer, mapped, shown) {
                 Ok(concealed) => Ok((concealed, transfer)),

@@ -124,6 +124,7 @@ impl Copy2D {
 const KIND_HOST: c_uint = 1;
 const KIND_DEVICE: c_uint = 2;
 const STREAM_NON_BLOCKING: c_uint = 1;
+const EVENT_BLOCKING_SYNC: c_uint = 1;
 const EVENT_DISABLE_TIMING: c_uint = 2;
 /// Oldest driver that is tried: CUDA 11.4 (470), the oldest with all functions of the table and still maintained.
 const OLDEST_DRIVER: c_int = 11040;
@@ -396,13 +397,25 @@ unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
 
+/// How a thread waits for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// As the context says: by default the driver looks again and again, which is the fastest and takes a core.
+    Default,
+    /// Asleep, until the device's interrupt comes.
+    Asleep,
+}
+
 impl Event {
-    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
+    pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
+        let flags = match waiting {
+            Waiting::Default => EVENT_DISABLE_TIMING,
+            Waiting::Asleep => EVENT_DISABLE_TIMING | EVENT_BLOCKING_SYNC,
+        };
         let _current = context.enter()?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: writes one handle.
-        unsafe { (context.functions().event_create)(&raw mut handle, EVENT_DISABLE_TIMING) }
-            .ok("cuEventCreate")?;
+        unsafe { (context.functions().event_create)(&raw mut handle, flags) }.ok("cuEventCreate")?;
         Ok(Self { context: Arc::clone(context), handle })
     }
 

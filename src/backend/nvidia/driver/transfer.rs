@@ -1,7 +1,7 @@
 //! Work that reads a mapped picture: copies and conversions, enqueued on a stream of its own and waited for later,
 //! while the next pictures are decoded, mapped and copied.
 
-use super::cuda::{Context, Event, Stream};
+use super::cuda::{Context, Event, Stream, Waiting};
 use super::cuvid::{Decoder, Mapped};
 use super::cuvid_abi::DisplayInfo;
 use super::memory::{DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
@@ -20,8 +20,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
-        Ok(Self { done: Event::new(context)?, stream: Stream::new(context)? })
+    pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
+        Ok(Self { done: Event::new(context, waiting)?, stream: Stream::new(context)? })
     }
 }
 
