@@ -420,6 +420,42 @@ fn a_copy_inside_the_device_that_fails_names_the_call() {
 }
 
 #[test]
+fn a_wait_that_fails_ends_the_session_with_that_picture() {
+    let settings = fault("cuEventSynchronize", 5, "code=1");
+    clean("a_wait_that_fails_ends_the_session_with_that_picture", &settings, || {
+        // Pictures behind it are on their way already: none of them comes.
+        let (kept, errors) = keep_all(DecodeOutputMode::HostSurface);
+        let [error] = errors.as_slice() else { panic!("{errors:?}") };
+        assert!(matches!(error, Error::Backend { call: "cuEventSynchronize", code: 1, .. }), "{error}");
+        assert_eq!(kept.len(), 4);
+    });
+}
+
+#[test]
+fn a_session_that_is_dropped_maps_no_more() {
+    let run = clean("a_session_that_is_dropped_maps_no_more", "", || {
+        let (config, packets) = packets("bars.mp4");
+        let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+        let mut packets = packets.into_iter();
+        // Until the output, what waits to be mapped, and the input are full.
+        let mut full = 0;
+        while full < 20 {
+            match session.submit(packets.next().unwrap()).unwrap() {
+                Submit::Accepted => full = 0,
+                Submit::Full(_) => full += 1,
+            }
+            std::thread::sleep(Duration::from_millis(if full > 0 { 10 } else { 1 }));
+        }
+        let queue = session.summary().output_queue;
+        assert_eq!(queue.depth, queue.capacity, "{queue:?}");
+    });
+    if let Some(run) = run {
+        // The output queue's six, the one that waits to get in, and two behind it.
+        assert!(run.calls("cuvidMapVideoFrame64") <= 6 + 3, "{}", run.calls("cuvidMapVideoFrame64"));
+    }
+}
+
+#[test]
 fn frames_outlive_the_device() {
     let settings = fault("cuvidMapVideoFrame64", 20, "device_lost=true");
     simulated("frames_outlive_the_device", &settings, || {

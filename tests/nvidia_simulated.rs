@@ -23,7 +23,6 @@ use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind, devices};
 use video_hw::config::DecodeOutputMode;
 use video_hw::error::Error;
-use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};
 
 use nvidia_support::{clean, clip, decode, fault, golden, packets, planar, simulated};
@@ -222,11 +221,34 @@ fn a_picture_found_damaged_while_decoding_costs_no_other() {
 
 #[test]
 fn out_of_memory_says_so() {
-    simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "code=2"), || {
+    // The second time too, after freeing what is idle.
+    simulated("out_of_memory_says_so", &fault("cuvidCreateDecoder", 1, "count=2,code=2"), || {
         let (frames, error) = until_error("small.h264");
         assert_eq!(frames, 0);
         assert!(error.to_string().contains("out of device memory"), "{error}");
     });
+}
+
+#[test]
+fn a_decoder_takes_the_memory_that_frames_have_left_idle() {
+    // Room for two decoders, or for one and the frames.
+    const MEMORY: &str = "device.0.memory_mib=18";
+    let run = clean("a_decoder_takes_the_memory_that_frames_have_left_idle", MEMORY, || {
+        let (mut config, packets) = packets("bars.mp4");
+        config.output = DecodeOutputMode::NativeSurface;
+        let mut first = DecodeSession::new(BackendKind::Nvidia, config.clone()).unwrap();
+        let (frames, errors) = decode(&mut first, &packets[..16]);
+        assert_eq!((frames.len(), errors.len()), (16, 0), "{errors:?}");
+        // The pool keeps them all for the session.
+        drop(frames);
+        config.output = DecodeOutputMode::MetadataOnly;
+        let mut second = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+        let (frames, errors) = decode(&mut second, &packets);
+        assert_eq!((frames.len(), errors.len()), (120, 0), "{errors:?}");
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("cuvidCreateDecoder"), 3);
+    }
 }
 
 #[test]

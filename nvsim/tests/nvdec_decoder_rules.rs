@@ -447,6 +447,24 @@ fn reconfigurations_that_are_refused() {
 }
 
 #[test]
+fn a_reconfiguration_to_a_larger_target() {
+    canned("a_reconfiguration_to_a_larger_target", || {
+        let (driver, _, decoder) = start();
+        let mut change = CUVIDRECONFIGUREDECODERINFO {
+            ulWidth: 320,
+            ulHeight: 192,
+            ulTargetWidth: 322,
+            ulTargetHeight: 192,
+            ulNumDecodeSurfaces: 4,
+            ..Zeroed::zeroed()
+        };
+        assert_eq!(driver.reconfigure(decoder, &mut change), SUCCESS);
+        assert_eq!(driver.destroy(decoder), SUCCESS);
+    })
+    .breach("reconfigure-larger-target");
+}
+
+#[test]
 fn locks_that_are_misused() {
     let outcome = canned("locks_that_are_misused", || {
         let (driver, context) = Driver::with_context();

@@ -14,9 +14,11 @@ const PER_ENGINE: usize = 2;
 const MAX_LANES: usize = 64;
 /// Share of a memory that waiting pictures may take.
 const WINDOW_PART: u64 = 8;
-/// Bytes of pictures in host memory that may wait, where nobody tells how much there is; and at most.
-const HOST_WINDOW: u64 = 1 << 30;
-const MAX_HOST_WINDOW: u64 = 4 << 30;
+/// Most bytes of pictures that wait in a device's memory. Twice what 14 decoders of 1080p need to be all at work; a
+/// larger window is filled all the same, and memory that is taken and freed stops the device.
+const MAX_DEVICE_WINDOW: u64 = 4 << 30;
+/// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make.
+const MAX_HOST_WINDOW: u64 = 1 << 30;
 
 /// The plan for a split stream.
 #[derive(Clone, Debug)]
@@ -72,7 +74,9 @@ impl Lanes {
         let in_device = gpu && self.config.output == DecodeOutputMode::NativeSurface;
         let window = self.config.reorder_window.unwrap_or_else(|| {
             let memory = self.devices.iter().map(|device| device.memory).min();
-            memory.filter(|_| in_device).map_or_else(host_window, |memory| memory / WINDOW_PART)
+            memory
+                .filter(|_| in_device)
+                .map_or_else(host_window, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW))
         });
         (lanes.clamp(1, MAX_LANES), window)
     }
@@ -85,5 +89,5 @@ fn host_window() -> u64 {
     let total = meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(HOST_WINDOW, |kib: u64| (kib * 1024 / WINDOW_PART).min(MAX_HOST_WINDOW))
+    total.map_or(MAX_HOST_WINDOW, |kib: u64| (kib * 1024 / WINDOW_PART).min(MAX_HOST_WINDOW))
 }

@@ -34,6 +34,8 @@ pub(super) struct Decoder {
     pub(super) max: (u32, u32),
     /// The codec's largest picture.
     pub(super) largest: (u32, u32),
+    /// Size of the mapped frames at creation.
+    pub(super) target: (u32, u32),
     pub(super) max_outputs: usize,
     pub(super) histogram: bool,
     /// Handle of the client's context lock, or 0.
@@ -325,6 +327,7 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         deinterlace: info.DeinterlaceMode,
         max,
         largest,
+        target,
         max_outputs: info.ulNumOutputSurfaces as usize,
         histogram: info.enableHistogram != 0,
         lock: info.vidLock as usize,

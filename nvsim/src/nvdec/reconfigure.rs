@@ -32,6 +32,9 @@ pub(super) fn reconfigure(
     let target = (info.ulTargetWidth, info.ulTargetHeight);
     let geometry =
         decoder::geometry(call, decoder.largest, size, info.display_area, target, info.target_rect)?;
+    if geometry.width > decoder.target.0 || geometry.height > decoder.target.1 {
+        call.breach(&rules::RECONFIGURE_TARGET, format!("{target:?}, at creation {:?}", decoder.target));
+    }
     let layout = decoder.layout(&geometry);
     // Pictures of the old size are decoded into the old surfaces first.
     let mut state = decoder.wait_until(decoder.state(), |state| state.queue.is_empty() && !state.busy)?;

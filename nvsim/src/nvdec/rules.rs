@@ -36,6 +36,7 @@ rule_table! {
     STATUS_INDEX "D-15a" "status-index" false "The picture index of a status query is below ulNumDecodeSurfaces.";
     RECONFIGURE_MAX "D-16a" "reconfigure-beyond-max" false "A reconfigured size is within ulMaxWidth and ulMaxHeight.";
     RECONFIGURE_MAPPED "D-16b" "reconfigure-while-mapped" true "No frame is mapped while the decoder is reconfigured.";
+    RECONFIGURE_TARGET "D-16c" "reconfigure-larger-target" false "The target of a reconfiguration is no larger than the one at creation: the surfaces it is mapped to stay as they are (580.159).";
     LOCK_HANDLE "D-17a" "context-lock-handle" false "A context lock comes from cuvidCtxLockCreate and is not used after it was destroyed.";
     LOCK_NOT_HELD "D-17b" "unlock-not-held" false "A context lock is unlocked by the thread that holds it.";
     LOCK_DESTROYED_HELD "D-17c" "context-lock-destroyed-held" false "A context lock is not destroyed while a thread holds it.";

@@ -8,7 +8,7 @@ use super::cut::Piece;
 use super::intake::Intake;
 use super::window::Window;
 use crate::backend::{DecodeEvent, DecodeSink, DecoderBackend, SinkFactory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_words};
 
 /// No unit has this serial.
 const NONE: u64 = u64::MAX;
@@ -98,10 +98,15 @@ pub(super) fn run(
                 continue;
             }
             Ok(Err(error)) => error,
-            Err(_) => Error::CorruptStream {
-                what: "the codec library panicked (its words are printed above)".to_owned(),
-                recoverable: false,
-            },
+            Err(panic) => {
+                let words = panic_words(panic.as_ref());
+                // What was thrown may panic again when it is dropped; the part must be finished all the same.
+                std::mem::forget(panic);
+                Error::CorruptStream {
+                    what: format!("the codec library panicked: {words}"),
+                    recoverable: false,
+                }
+            }
         };
         match first {
             Some(first) if is_own(&error) && !bench.heard.load(Ordering::Acquire) => {

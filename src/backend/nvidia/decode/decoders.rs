@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::format::{coded_size, color_of, output_of, rate_of};
 use super::geometry::{Geometry, Wanted};
 use super::output::{MAPPED, OutputStage, Shape};
+use super::pool::make_room;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
 use crate::backend::nvidia::driver::cuvid_abi::{
     CreateInfo, DecodeCaps, PREFER_CUVID, ReconfigureInfo, VideoFormat,
 };
+use crate::backend::nvidia::driver::result::CuResult;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
@@ -44,6 +46,9 @@ struct Running {
     surfaces: u32,
     /// Largest coded size that it can be set to.
     room: (u32, u32),
+    /// Size of the mapped pictures at first. The driver (580.159) takes a larger one in a reconfiguration, but what is
+    /// mapped then is as small as before.
+    target_room: (u32, u32),
     shape: Arc<Shape>,
 }
 
@@ -108,9 +113,9 @@ impl Decoders {
             && let Some(surfaces) = running.adapt(format, setting, wanted)?
         {
             let decoder = Arc::clone(&running.shape.decoder);
-            let room = running.room;
+            let (room, target_room) = (running.room, running.target_room);
             let shape = describe(stage, decoder, format, &geometry, &caps)?;
-            self.running = Some(Running { format: *format, setting, surfaces, room, shape });
+            self.running = Some(Running { format: *format, setting, surfaces, room, target_room, shape });
             return Ok(Begun::Kept);
         }
         // Its memory goes before the next one's is taken.
@@ -118,7 +123,8 @@ impl Decoders {
         let room = self.room(coded, &caps);
         let decoder = self.open(format, &geometry, &caps, room, wanted)?;
         let shape = describe(stage, Arc::new(decoder), format, &geometry, &caps)?;
-        self.running = Some(Running { format: *format, setting, surfaces: wanted, room, shape });
+        let target_room = geometry.target;
+        self.running = Some(Running { format: *format, setting, surfaces: wanted, room, target_room, shape });
         Ok(Begun::Fresh)
     }
 
@@ -189,7 +195,15 @@ impl Decoders {
             output_surfaces: ulong(MAPPED as u32 + 1),
             ..CreateInfo::default()
         };
-        Decoder::new(&self.context, &info).map_err(|error| geometry.explain(error))
+        let made = match Decoder::new(&self.context, &info) {
+            Err(error) if is_out_of_memory(&error) => {
+                // What frames have left idle may be enough.
+                make_room();
+                Decoder::new(&self.context, &info)
+            }
+            made => made,
+        };
+        made.map_err(|error| geometry.explain(error))
     }
 }
 
@@ -224,6 +238,9 @@ impl Running {
         if same_kind(before) != same_kind(format) || width > self.room.0 || height > self.room.1 {
             return Ok(None);
         }
+        if geometry.target.0 > self.target_room.0 || geometry.target.1 > self.target_room.1 {
+            return Ok(None);
+        }
         // Fewer would only have to be made again.
         let surfaces = surfaces.max(self.surfaces);
         if surfaces == self.surfaces && setting == self.setting {
@@ -250,6 +267,10 @@ impl Running {
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_out_of_memory(error: &Error) -> bool {
+    matches!(error, Error::Backend { code, .. } if *code == i64::from(CuResult::OUT_OF_MEMORY.0))
 }
 
 fn depth(format: &VideoFormat) -> u32 {

@@ -3,6 +3,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use super::decoders::MAX_SURFACES;
+
 /// Who waits for whom, by surface.
 #[derive(Debug, Default)]
 pub(super) struct SurfaceGate {
@@ -13,18 +15,17 @@ pub(super) struct SurfaceGate {
 #[derive(Debug, Default)]
 struct State {
     /// Mappings outstanding, by surface index.
-    busy: Vec<u32>,
+    busy: [u32; MAX_SURFACES as usize],
     closed: bool,
 }
 
 impl SurfaceGate {
-    /// A picture in this surface is on its way to be mapped.
+    /// A picture in this surface, below [`MAX_SURFACES`], is on its way to be mapped.
     pub(super) fn hold(&self, surface: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.busy.len() <= surface {
-            state.busy.resize(surface + 1, 0);
+        if let Some(busy) = state.busy.get_mut(surface) {
+            *busy += 1;
         }
-        state.busy[surface] += 1;
     }
 
     /// It has been.

@@ -2,6 +2,8 @@
 //! of its own and hands them on. A thread of its own, so that the next pictures are decoded meanwhile.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,11 +11,11 @@ use std::thread::JoinHandle;
 use super::format::Output;
 use super::gate::SurfaceGate;
 use super::plan::{Plan, Wanted};
-use crate::backend::nvidia::driver::cuda::Context;
-use crate::backend::nvidia::driver::cuvid::{Decoder, Mapped};
+use crate::backend::nvidia::driver::cuda::{Context, Waiting};
+use crate::backend::nvidia::driver::cuvid::Decoder;
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
 use crate::backend::nvidia::driver::planes::Planes;
-use crate::backend::nvidia::driver::transfer::{Lane, Route, Transfer};
+use crate::backend::nvidia::driver::transfer::{Lane, Planar, Route, Transfer};
 use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture};
 use crate::color::ColorInfo;
 use crate::config::CommonDecodeConfig;
@@ -50,6 +52,8 @@ pub(super) struct Shape {
 pub(super) struct Shown {
     pub(super) serial: u64,
     pub(super) keyframe: bool,
+    /// `info.index`, which is one of the decoder's surfaces.
+    pub(super) surface: usize,
     pub(super) info: DisplayInfo,
     pub(super) shape: Arc<Shape>,
 }
@@ -103,6 +107,8 @@ impl OutputStage {
             in_flight: VecDeque::with_capacity(MAPPED),
             plan: None,
             over: None,
+            gone: false,
+            _census: Census::new(),
         };
         let thread = std::thread::Builder::new()
             .name("nvdec output".to_owned())
@@ -135,8 +141,7 @@ impl OutputStage {
 
     /// Queues a picture; its surface is held until it is copied out.
     pub(super) fn show(&self, shown: Shown) -> Result<()> {
-        let surface = usize::try_from(shown.info.index).unwrap_or(0);
-        self.gate.hold(surface);
+        self.gate.hold(shown.surface);
         self.send(Job::Show(shown))
     }
 
@@ -183,6 +188,35 @@ struct Stage {
     plan: Option<Arc<Plan>>,
     /// The stage can do no more: everything that follows fails for this reason.
     over: Option<Error>,
+    /// Nobody wants pictures any more: those that are queued are let go, neither mapped nor answered.
+    gone: bool,
+    _census: Census,
+}
+
+/// Output stages in the process.
+static STAGES: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one of them.
+struct Census;
+
+impl Census {
+    fn new() -> Self {
+        STAGES.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    /// Stages that wait on a core of their own would take it from the threads that feed the decoders when there are
+    /// many. How the context waits is not changed: it belongs to all CUDA users of the process.
+    fn waiting() -> Waiting {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if 2 * STAGES.load(Ordering::Relaxed) > cores { Waiting::Asleep } else { Waiting::Default }
+    }
+}
+
+impl Drop for Census {
+    fn drop(&mut self) {
+        STAGES.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A picture on its way out of the decoder.
@@ -239,8 +273,13 @@ impl Stage {
     }
 
     fn show(&mut self, shown: Shown) {
-        if let Some(reason) = &self.over {
-            let error = reason.again();
+        if self.gone {
+            self.release(&shown);
+            return;
+        }
+        if let Some(error) = self.over.as_ref().map(Error::again) {
+            // Pictures before this one come first.
+            self.finish_all();
             self.fail(&shown, error);
             return;
         }
@@ -269,33 +308,32 @@ impl Stage {
 
     /// Maps a picture and enqueues what makes a frame of it.
     fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer)> {
-        let shape = &shown.shape;
-        let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context), Ok)?;
-        let mapped = match shape.decoder.map(&shown.info, lane.stream()) {
-            Ok(mapped) => mapped,
-            Err(error) => {
-                self.lanes.push(lane);
-                return Err(error);
-            }
-        };
-        // The map waited for the picture, so that its status is known now.
-        let judged = shape.decoder.status(shown.info.index).and_then(|status| self.wanted.judge(status));
-        match judged.and_then(|concealed| Ok((concealed, shape.plan.memory()?))) {
-            Ok((concealed, memory)) => {
-                let source = shape.planes(&mapped);
-                let target =
-                    memory.device.as_ref().map_or(source, |block| shape.plan.planes(block.address()));
-                let route = Route { source, target, converter: shape.plan.converter.as_ref() };
-                Transfer::start(lane, mapped, memory, &route).map(|transfer| (concealed, transfer))
-            }
-            Err(error) => {
-                // The decoder writes the mapped memory until the stream has come that far.
-                let _ = lane.stream().synchronize();
-                drop(mapped);
+        let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context, Census::waiting()), Ok)?;
+        match Transfer::map(lane, &shown.shape.decoder, &shown.info) {
+            Ok((mut transfer, mapped)) => match self.fill(&mut transfer, mapped, shown) {
+                Ok(concealed) => Ok((concealed, transfer)),
+                Err(error) => {
+                    self.lanes.extend(transfer.finish().1);
+                    Err(error)
+                }
+            },
+            Err((lane, error)) => {
                 self.lanes.push(lane);
                 Err(error)
             }
         }
+    }
+
+    /// Enqueues what makes a frame of a mapped picture; whether the picture was concealed.
+    fn fill(&self, transfer: &mut Transfer, mapped: Planar, shown: &Shown) -> Result<bool> {
+        let shape = &shown.shape;
+        // The map waited for the picture, so that its status is known now.
+        let concealed = self.wanted.judge(shape.decoder.status(shown.info.index)?)?;
+        let memory = shape.plan.memory()?;
+        let source = shape.planes(mapped);
+        let target = memory.device.as_ref().map_or(source, |block| shape.plan.planes(block.address()));
+        transfer.fill(memory, &Route { source, target, converter: shape.plan.converter.as_ref() })?;
+        Ok(concealed)
     }
 
     fn finish_all(&mut self) {
@@ -310,6 +348,11 @@ impl Stage {
         let (memory, lane) = transfer.finish();
         self.lanes.extend(lane);
         self.release(&shown);
+        if self.gone {
+            return;
+        }
+        // Behind a picture that ended the session no other comes out.
+        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
         match memory.and_then(|memory| shown.shape.plan.surface(memory)) {
             Ok(surface) => self.answer(&shown, concealed, surface),
             Err(error) => self.fail_released(&shown, error),
@@ -317,7 +360,7 @@ impl Stage {
     }
 
     fn release(&self, shown: &Shown) {
-        self.gate.release(usize::try_from(shown.info.index).unwrap_or(0));
+        self.gate.release(shown.surface);
     }
 
     fn fail(&mut self, shown: &Shown, error: Error) {
@@ -330,12 +373,12 @@ impl Stage {
             // No picture behind this one may come out before the session hears of it.
             self.over.get_or_insert_with(|| error.again());
         }
-        self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
+        self.gone |= !self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
     }
 
-    fn answer(&self, shown: &Shown, concealed: bool, surface: Surface) {
+    fn answer(&mut self, shown: &Shown, concealed: bool, surface: Surface) {
         let shape = &shown.shape;
-        self.answers.send(DecodeEvent::Picture(DecodedPicture {
+        self.gone |= !self.answers.send(DecodeEvent::Picture(DecodedPicture {
             serial: shown.serial,
             dimensions: shape.dimensions,
             format: shape.plan.format,
@@ -352,13 +395,7 @@ impl Stage {
 
 impl Shape {
     /// The planes of a mapped picture: one below the other, each from a multiple of the (even) luma's height.
-    fn planes(&self, mapped: &Mapped) -> Planes {
-        Planes::stacked(
-            self.output.format,
-            self.dimensions,
-            mapped.address(),
-            mapped.pitch(),
-            self.mapped_rows,
-        )
+    fn planes(&self, mapped: Planar) -> Planes {
+        Planes::stacked(self.output.format, self.dimensions, mapped.address, mapped.pitch, self.mapped_rows)
     }
 }

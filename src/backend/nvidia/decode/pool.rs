@@ -11,9 +11,9 @@ use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::error::{Error, Result};
 use crate::frame::{DeviceMemory, DevicePlane};
 
-/// Idle buffers kept for each session that uses a pool: what a session has under way, queued and at its consumer's. More
-/// exist only while consumers hold frames.
-const KEPT_PER_SESSION: usize = 16;
+/// Idle buffers kept for each session that uses a pool: what a session has under way, queued, at its consumer's, and waiting
+/// for older frames of a split stream, which are let go of by the hundred. No more are kept than were needed at once.
+const KEPT_PER_SESSION: usize = 64;
 
 /// A kind of memory that is pooled.
 pub(super) trait Memory: Debug + Send + Sync + Sized + 'static {
@@ -149,6 +149,12 @@ impl<M: Memory> Drop for Lease<M> {
         drop(state);
         drop(idle);
     }
+}
+
+/// Frees the idle memory of all frames, to make room for something else.
+pub(super) fn make_room() {
+    free_idle::<DeviceBlock>();
+    free_idle::<PinnedMemory>();
 }
 
 fn free_idle<M: Memory>() {

@@ -1,5 +1,6 @@
 //! What the parser's callbacks do: keep account of surfaces and units, start the hardware, send pictures on.
 
+use std::iter;
 use std::sync::Arc;
 
 use super::decoders::{Begun, Decoders, MAX_SURFACES, Setting};
@@ -116,6 +117,7 @@ impl Sequencer {
         self.stage.show(Shown {
             serial: self.current.serial,
             keyframe: false,
+            surface: index,
             info: DisplayInfo { index: index as i32, progressive: 1, ..DisplayInfo::default() },
             shape,
         })
@@ -146,6 +148,17 @@ impl Sequencer {
             other => other,
         }
     }
+}
+
+/// A surface by the parser's number.
+///
+/// # Errors
+/// No decoder has such a one.
+fn surface(number: i32) -> Result<usize> {
+    usize::try_from(number)
+        .ok()
+        .filter(|index| *index < MAX_SURFACES as usize)
+        .ok_or_else(|| Error::corrupt(format!("the parser names surface {number}")))
 }
 
 /// Whether pictures may be shown in another order than they are coded in. VP8, VP9 and AV1 have hidden pictures
@@ -182,12 +195,13 @@ impl ParserEvents for Sequencer {
         let Some(shape) = self.decoders.shape() else {
             return Err(Error::corrupt("a picture before any sequence header"));
         };
-        let index = usize::try_from(picture.index()).unwrap_or(usize::MAX);
-        if index >= MAX_SURFACES as usize {
-            return Err(Error::corrupt(format!("the parser names surface {}", picture.index())));
-        }
-        if !self.stage.gate().wait(index) {
-            return Err(Error::Cancelled);
+        let index = surface(picture.index())?;
+        // With film grain AV1 writes two surfaces: what is shown, and what others refer to.
+        let second = (self.codec == Codec::Av1).then(|| picture.without_grain());
+        for index in iter::once(index).chain(second.and_then(|second| surface(second).ok())) {
+            if !self.stage.gate().wait(index) {
+                return Err(Error::Cancelled);
+            }
         }
         self.orphaned &= !(self.current.entry && picture.intra());
         if self.orphaned {
@@ -226,7 +240,7 @@ impl ParserEvents for Sequencer {
 
     fn display(&mut self, info: &DisplayInfo) -> Result<()> {
         let Some(shape) = self.decoders.shape() else { return Ok(()) };
-        let index = usize::try_from(info.index).unwrap_or(usize::MAX);
+        let index = surface(info.index)?;
         // The unit that the surface was decoded from, or, without reordering, the one at hand: it may show a
         // picture of an earlier one.
         let current = Occupant { serial: self.current.serial, keyframe: self.current.keyframe };
@@ -241,8 +255,23 @@ impl ParserEvents for Sequencer {
         self.stage.show(Shown {
             serial: shown.serial,
             keyframe: shown.keyframe,
+            surface: index,
             info: *info,
             shape: Arc::clone(shape),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surfaces_that_no_decoder_has_are_refused() {
+        assert_eq!(surface(0).unwrap(), 0);
+        assert_eq!(surface(31).unwrap(), 31);
+        for number in [-1, i32::MIN, 32, i32::MAX] {
+            assert!(surface(number).is_err(), "{number}");
+        }
     }
 }

@@ -124,6 +124,7 @@ impl Copy2D {
 const KIND_HOST: c_uint = 1;
 const KIND_DEVICE: c_uint = 2;
 const STREAM_NON_BLOCKING: c_uint = 1;
+const EVENT_BLOCKING_SYNC: c_uint = 1;
 const EVENT_DISABLE_TIMING: c_uint = 2;
 /// Oldest driver that is tried: CUDA 11.4 (470), the oldest with all functions of the table and still maintained.
 const OLDEST_DRIVER: c_int = 11040;
@@ -305,7 +306,8 @@ impl Drop for Context {
 /// Set once the process is about to end.
 static LEFT_TO_EXIT: AtomicBool = AtomicBool::new(false);
 
-/// From now on decoders and contexts are left to the system, which takes them back when the process ends.
+/// From now on decoders, contexts and what was made in them are left to the system, which takes them back when the
+/// process ends. Pictures are unmapped all the same: decoders that still work have few.
 ///
 /// The driver takes its time with it (580.159, H200): destroying the last decoder waits for a thread that looks up every
 /// quarter of a second, each other takes 18 ms and the context 55 ms. The system needs 0.13 to 0.18 s for all.
@@ -373,6 +375,9 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: made by `new`, destroyed once; the driver finishes the stream's work on its own.
             unsafe { (self.context.functions().stream_destroy)(self.handle) };
@@ -392,13 +397,25 @@ unsafe impl Send for Event {}
 // SAFETY: as above.
 unsafe impl Sync for Event {}
 
+/// How a thread waits for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// As the context says: by default the driver looks again and again, which is the fastest and takes a core.
+    Default,
+    /// Asleep, until the device's interrupt comes.
+    Asleep,
+}
+
 impl Event {
-    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
+    pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
+        let flags = match waiting {
+            Waiting::Default => EVENT_DISABLE_TIMING,
+            Waiting::Asleep => EVENT_DISABLE_TIMING | EVENT_BLOCKING_SYNC,
+        };
         let _current = context.enter()?;
         let mut handle = std::ptr::null_mut();
         // SAFETY: writes one handle.
-        unsafe { (context.functions().event_create)(&raw mut handle, EVENT_DISABLE_TIMING) }
-            .ok("cuEventCreate")?;
+        unsafe { (context.functions().event_create)(&raw mut handle, flags) }.ok("cuEventCreate")?;
         Ok(Self { context: Arc::clone(context), handle })
     }
 
@@ -429,6 +446,9 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: made by `new`, destroyed once.
             unsafe { (self.context.functions().event_destroy)(self.handle) };

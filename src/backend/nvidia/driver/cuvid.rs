@@ -237,6 +237,14 @@ impl Picture<'_> {
         self.0.intra != 0
     }
 
+    /// AV1: the surface of the picture as others refer to it, without film grain; that of the picture itself where it
+    /// has none.
+    pub(crate) const fn without_grain(&self) -> c_int {
+        // `CUVIDAV1PICPARAMS`: width, height, frame_offset, decodePicIdx, of four bytes each.
+        let [_, _, _, _, a, b, c, d] = self.0.codec[1].to_ne_bytes();
+        c_int::from_ne_bytes([a, b, c, d])
+    }
+
     /// Whether the picture is a single field.
     pub(crate) const fn field(&self) -> bool {
         self.0.field != 0
@@ -290,4 +298,21 @@ const fn mapped_rows(format: u32, luma: usize) -> usize {
 /// `unsigned long` of the platform.
 pub(crate) const fn ulong(value: u32) -> c_ulong {
     value as c_ulong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_surface_without_grain_is_the_fourth_number_of_av1() {
+        // SAFETY: numbers and pointers: all zero is a valid value.
+        let mut params: PictureParams = unsafe { std::mem::zeroed() };
+        let numbers: [[u8; 4]; 4] = [1920_i32, 1080, 5, -7].map(i32::to_ne_bytes);
+        let bytes = numbers.concat();
+        for (word, bytes) in params.codec.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = u64::from_ne_bytes(bytes.try_into().unwrap());
+        }
+        assert_eq!(Picture(&mut params).without_grain(), -7);
+    }
 }

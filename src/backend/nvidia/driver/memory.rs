@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::cuda::{Context, Copy2D, Stream};
+use super::cuda::{Context, Copy2D, Stream, is_left_to_exit};
 use super::planes::lies_in;
 use super::result::CuResult;
 use crate::backend::BackendKind;
@@ -22,6 +22,21 @@ fn allocated(code: CuResult, call: &'static str, bytes: usize, kind: &str) -> Re
     })
 }
 
+/// Drivers answer a request for no bytes with an error, or with nothing.
+fn not_empty(bytes: usize) -> Result<()> {
+    if bytes == 0 { Err(Error::invalid("memory for a frame of 0 bytes")) } else { Ok(()) }
+}
+
+/// The driver says that it has allocated, and gives nothing.
+fn nothing(call: &'static str) -> Error {
+    Error::Backend {
+        backend: BackendKind::Nvidia,
+        call,
+        code: 0,
+        detail: "success, and a null pointer".to_owned(),
+    }
+}
+
 /// Page-locked host memory: copies to and from the device run at full speed and without staging.
 #[derive(Debug)]
 pub(crate) struct PinnedMemory {
@@ -37,12 +52,16 @@ unsafe impl Sync for PinnedMemory {}
 
 impl PinnedMemory {
     pub(crate) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        not_empty(bytes)?;
         let _current = context.enter()?;
         let mut pointer = std::ptr::null_mut();
         // Flags 0: cached memory. Write-combined memory would be slow to read back.
         // SAFETY: writes one pointer.
         let code = unsafe { (context.functions().host_alloc)(&raw mut pointer, bytes, 0) };
         allocated(code, "cuMemHostAlloc", bytes, "page-locked")?;
+        if pointer.is_null() {
+            return Err(nothing("cuMemHostAlloc"));
+        }
         // Uninitialised memory must not be read as bytes.
         // SAFETY: the allocation has `bytes` bytes.
         unsafe { std::ptr::write_bytes(pointer.cast::<u8>(), 0, bytes) };
@@ -58,6 +77,9 @@ impl PinnedMemory {
 
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: allocated by `new`, freed once.
             unsafe { (self.context.functions().host_free)(self.pointer.cast()) };
@@ -75,11 +97,15 @@ pub(crate) struct DeviceBlock {
 
 impl DeviceBlock {
     pub(crate) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+        not_empty(bytes)?;
         let _current = context.enter()?;
         let mut address = 0;
         // SAFETY: writes one address.
         let code = unsafe { (context.functions().device_alloc)(&raw mut address, bytes) };
         allocated(code, "cuMemAlloc", bytes, "device")?;
+        if address == 0 {
+            return Err(nothing("cuMemAlloc"));
+        }
         Ok(Self { context: Arc::clone(context), address, bytes })
     }
 
@@ -122,6 +148,9 @@ impl DeviceBlock {
 
 impl Drop for DeviceBlock {
     fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: allocated by `new`, freed once. On a lost device there is nothing left to free: whatever it
             // answers is all right.

@@ -10,7 +10,7 @@ pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod parser;
 pub(crate) mod planes;
-mod result;
+pub(crate) mod result;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub(crate) mod transfer;

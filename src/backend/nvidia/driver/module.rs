@@ -133,6 +133,9 @@ impl Module {
 
 impl Drop for Module {
     fn drop(&mut self) {
+        if cuda::is_left_to_exit() {
+            return;
+        }
         if let Ok(_current) = self.context.enter() {
             // SAFETY: loaded by `load`, unloaded once; no launch is under way, as those promised who launched.
             unsafe { (self.functions.module_unload)(self.handle) };

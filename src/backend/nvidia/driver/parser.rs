@@ -151,20 +151,35 @@ unsafe fn guarded<E: ParserEvents, T>(
     let failure = match outcome {
         Ok(Ok(value)) => return Some(value),
         Ok(Err(error)) => error,
-        Err(_) => Error::Backend {
-            backend: crate::backend::BackendKind::Nvidia,
-            call: "parser callback",
-            code: 0,
-            detail: "internal error (a panic, printed above)".to_owned(),
-        },
+        Err(payload) => {
+            // What was thrown may panic again when it is dropped, and that would go through the parser.
+            std::mem::forget(payload);
+            Error::Backend {
+                backend: crate::backend::BackendKind::Nvidia,
+                call: "parser callback",
+                code: 0,
+                detail: "internal error (a panic, printed above)".to_owned(),
+            }
+        }
     };
     state.failure = Some(failure);
     None
 }
 
+/// A callback was called with nothing.
+fn nothing() -> Error {
+    Error::Backend {
+        backend: crate::backend::BackendKind::Nvidia,
+        call: "parser callback",
+        code: 0,
+        detail: "the driver gave a null pointer".to_owned(),
+    }
+}
+
 unsafe extern "system" fn on_sequence<E: ParserEvents>(user: *mut c_void, format: *mut VideoFormat) -> c_int {
-    // SAFETY: the parser passes its user pointer and a valid structure.
-    let surfaces = unsafe { guarded::<E, _>(user, |events| events.sequence(&*format)) };
+    // SAFETY: the parser passes its user pointer, and a valid structure or none.
+    let surfaces =
+        unsafe { guarded::<E, _>(user, |events| events.sequence(format.as_ref().ok_or_else(nothing)?)) };
     surfaces.map_or(0, |surfaces| c_int::try_from(surfaces).unwrap_or(0))
 }
 
@@ -173,7 +188,9 @@ unsafe extern "system" fn on_decode<E: ParserEvents>(
     picture: *mut PictureParams,
 ) -> c_int {
     // SAFETY: as above; the structure is the parser's and may be changed while the callback runs.
-    let decoded = unsafe { guarded::<E, _>(user, |events| events.decode(Picture(&mut *picture))) };
+    let decoded = unsafe {
+        guarded::<E, _>(user, |events| events.decode(Picture(picture.as_mut().ok_or_else(nothing)?)))
+    };
     c_int::from(decoded == Some(true))
 }
 
@@ -185,4 +202,63 @@ unsafe extern "system" fn on_display<E: ParserEvents>(user: *mut c_void, info: *
     // SAFETY: as above, and not null.
     let shown = unsafe { guarded::<E, _>(user, |events| events.display(&*info)) };
     c_int::from(shown.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Events;
+
+    /// Panics while it is dropped, as what somebody throws may.
+    struct Spiteful;
+
+    impl Drop for Spiteful {
+        fn drop(&mut self) {
+            panic!("once more");
+        }
+    }
+
+    impl ParserEvents for Events {
+        fn sequence(&mut self, _: &VideoFormat) -> Result<u32> {
+            std::panic::panic_any(Spiteful)
+        }
+
+        fn decode(&mut self, _: Picture<'_>) -> Result<bool> {
+            Ok(true)
+        }
+
+        fn display(&mut self, _: &DisplayInfo) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn state() -> State<Events> {
+        State { events: Events, failure: None }
+    }
+
+    #[test]
+    fn null_pointers_are_failures() {
+        let mut state = state();
+        let user = (&raw mut state).cast();
+        // SAFETY: the state lives; the callbacks take null for an answer.
+        unsafe {
+            assert_eq!(on_sequence::<Events>(user, std::ptr::null_mut()), 0);
+            assert!(state.failure.take().is_some_and(|error| error.to_string().contains("null")));
+            assert_eq!(on_decode::<Events>(user, std::ptr::null_mut()), 0);
+            assert!(state.failure.take().is_some_and(|error| error.to_string().contains("null")));
+            assert_eq!(on_display::<Events>(user, std::ptr::null_mut()), 1);
+        }
+        assert!(state.failure.is_none());
+    }
+
+    #[test]
+    fn a_panic_does_not_leave_a_callback_even_when_what_is_thrown_panics_again() {
+        let mut state = state();
+        let mut format = VideoFormat::default();
+        // SAFETY: state and format live.
+        let answer = unsafe { on_sequence::<Events>((&raw mut state).cast(), &raw mut format) };
+        assert_eq!(answer, 0);
+        assert!(state.failure.is_some_and(|error| error.to_string().contains("panic")));
+    }
 }

@@ -1,8 +1,9 @@
 //! Work that reads a mapped picture: copies and conversions, enqueued on a stream of its own and waited for later,
 //! while the next pictures are decoded, mapped and copied.
 
-use super::cuda::{Context, Event, Stream};
-use super::cuvid::Mapped;
+use super::cuda::{Context, Event, Stream, Waiting};
+use super::cuvid::{Decoder, Mapped};
+use super::cuvid_abi::DisplayInfo;
 use super::memory::{DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
 use super::planes::Planes;
 use crate::backend::nvidia::transform::Converter;
@@ -19,12 +20,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(context: &Arc<Context>) -> Result<Self> {
-        Ok(Self { done: Event::new(context)?, stream: Stream::new(context)? })
-    }
-
-    pub(crate) const fn stream(&self) -> &Stream {
-        &self.stream
+    pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
+        Ok(Self { done: Event::new(context, waiting)?, stream: Stream::new(context)? })
     }
 }
 
@@ -46,56 +43,90 @@ pub(crate) struct Route<'a> {
     pub(crate) converter: Option<&'a Converter>,
 }
 
-/// A picture on its way. Owns what is read and written until it is done; dropping it waits.
+/// A picture on its way. Owns what is read and written until it is done; however it ends, the picture is unmapped and the
+/// memory freed behind all work that was enqueued.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     /// Both are there until `finish` takes them.
     parts: Option<(Mapped, Memory)>,
     lane: Option<Lane>,
+    /// The lane's event is behind all of its work.
+    recorded: bool,
 }
 
 impl Transfer {
-    /// Enqueues the work on the lane that the picture was mapped on.
+    /// Maps a picture; its post-processing is work of the lane.
+    ///
+    /// # Errors
+    /// A failing driver; the lane comes back.
+    pub(crate) fn map(
+        lane: Lane,
+        decoder: &Arc<Decoder>,
+        shown: &DisplayInfo,
+    ) -> Result<(Self, Planar), (Lane, Error)> {
+        match decoder.map(shown, &lane.stream) {
+            Ok(mapped) => {
+                let planar = Planar { address: mapped.address(), pitch: mapped.pitch() };
+                let parts = Some((mapped, Memory::default()));
+                Ok((Self { parts, lane: Some(lane), recorded: false }, planar))
+            }
+            Err(error) => Err((lane, error)),
+        }
+    }
+
+    /// Enqueues the way of the picture into `memory`.
     ///
     /// # Errors
     /// Planes outside their memory; a failing driver.
-    pub(crate) fn start(lane: Lane, mapped: Mapped, memory: Memory, route: &Route<'_>) -> Result<Self> {
-        let mut transfer = Self { parts: Some((mapped, memory)), lane: Some(lane) };
-        let (Some((mapped, memory)), Some(lane)) = (&mut transfer.parts, &transfer.lane) else {
-            return Ok(transfer);
+    pub(crate) fn fill(&mut self, memory: Memory, route: &Route<'_>) -> Result<()> {
+        let (Some((mapped, own)), Some(lane)) = (&mut self.parts, &self.lane) else {
+            return Err(Error::invalid("a transfer that is over"));
         };
-        let enqueued = enqueue(&lane.stream, mapped, memory, route);
-        // Recorded even after a failure: drop waits for what was enqueued before it.
-        let recorded = lane.done.record(&lane.stream);
-        if recorded.is_err() {
-            let _ = lane.stream.synchronize();
-        }
-        enqueued.and(recorded).map(|()| transfer)
+        *own = memory;
+        enqueue(&lane.stream, mapped, own, route)?;
+        lane.done.record(&lane.stream)?;
+        self.recorded = true;
+        Ok(())
     }
 
     /// Whether finishing it would not wait.
     pub(crate) fn is_done(&self) -> bool {
         // An error is one that finishing tells.
-        self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
+        self.recorded && self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
     }
 
     /// Waits for the work, unmaps the picture, and gives back the memory, filled, and the lane. After a failure the
     /// memory is freed and not used again.
     pub(crate) fn finish(mut self) -> (Result<Memory>, Option<Lane>) {
+        let done = self.settle();
         let lane = self.lane.take();
-        let done = lane.as_ref().map_or(Ok(()), |lane| lane.done.synchronize());
         let memory = self.parts.take().map(|(_, memory)| memory).unwrap_or_default();
         (done.map(|()| memory), lane)
+    }
+
+    /// Waits for the lane's work.
+    fn settle(&self) -> Result<()> {
+        match &self.lane {
+            Some(lane) if self.recorded => lane.done.synchronize(),
+            // Without the event behind it, all that the stream has been given.
+            Some(lane) => lane.stream.synchronize(),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        if let Some(lane) = &self.lane {
-            // Where waiting fails the device is lost, and nothing runs on it any more.
-            let _ = lane.done.synchronize();
-        }
+        // Where waiting fails the device is lost, and nothing runs on it any more.
+        let _ = self.settle();
     }
+}
+
+/// Where the decoder has put a mapped picture.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planar {
+    pub(crate) address: u64,
+    pub(crate) pitch: usize,
 }
 
 fn enqueue(stream: &Stream, mapped: &Mapped, memory: &mut Memory, route: &Route<'_>) -> Result<()> {
