@@ -46,6 +46,16 @@ fn find_driver() -> Option<PathBuf> {
 
 /// Runs `body` in a process of its own with these settings of the simulation; gives its output and the report.
 pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Option<(Output, String)> {
+    simulated_on("h200", test, settings, body)
+}
+
+/// As [`simulated`], on another chip of the simulation's.
+pub(crate) fn simulated_on(
+    chip: &str,
+    test: &str,
+    settings: &str,
+    body: impl FnOnce(),
+) -> Option<(Output, String)> {
     const MARK: &str = "VIDEO_HW_SIMULATED";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
         body();
@@ -58,7 +68,7 @@ pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Opti
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(MARK, test)
         .env("LD_LIBRARY_PATH", names)
-        .env("NVSIM_PROFILE", "h200")
+        .env("NVSIM_PROFILE", chip)
         .env("NVSIM_SET", settings)
         .env("NVSIM_REPORT", &report)
         .output()
@@ -71,7 +81,12 @@ pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Opti
 
 /// As [`simulated`], and no rule of the driver was broken and nothing was left behind.
 pub(crate) fn clean(test: &str, settings: &str, body: impl FnOnce()) {
-    if let Some((_, report)) = simulated(test, settings, body) {
+    clean_on("h200", test, settings, body);
+}
+
+/// As [`clean`], on another chip of the simulation's.
+pub(crate) fn clean_on(chip: &str, test: &str, settings: &str, body: impl FnOnce()) {
+    if let Some((_, report)) = simulated_on(chip, test, settings, body) {
         for list in ["violations", "leaks", "internal_errors"] {
             assert!(report.contains(&format!("\"{list}\": []")), "{list}: {report}");
         }
