@@ -75,6 +75,18 @@ fn b_frames_come_out_in_place() {
     });
 }
 
+/// Hardware that takes its time, now more and now less: both threads wait for each other in every way.
+#[test]
+fn a_slow_encoder_gives_the_same() {
+    let slow = "time.enabled=true;time.encode_ns_per_frame=3000000;time.jitter=0.9";
+    clean("a_slow_encoder_gives_the_same", slow, || {
+        for special in [nvidia(1), nvidia(3), tuned("p7", "hq")] {
+            let config = CommonEncodeConfig { b_frames: Some(2), ..config(Codec::H264) };
+            round_trip(&config, &special, 60);
+        }
+    });
+}
+
 #[test]
 fn every_format_is_taken() {
     clean("every_format_is_taken", "", || {

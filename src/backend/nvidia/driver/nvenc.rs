@@ -255,8 +255,9 @@ impl Session {
         Ok(Arc::new(Encoder { session: self, size, unended: AtomicBool::new(false) }))
     }
 
-    /// The status as an error with the driver's own words behind ours.
-    pub(super) fn check(&self, status: NvStatus, call: &'static str) -> Result<()> {
+    /// The status as an error with the driver's own words behind ours. Only while one thread uses the session: another's
+    /// call could write where the words are read.
+    fn check(&self, status: NvStatus, call: &'static str) -> Result<()> {
         let mut error = match status.ok(call) {
             Ok(()) => return Ok(()),
             Err(error) => error,
@@ -271,8 +272,8 @@ impl Session {
     }
 
     fn last_words(&self) -> Option<String> {
-        // SAFETY: the session lives; the answer is null or a text that stays until the next call on this session.
-        // Another thread's call could come between: then the text is that call's, in the same buffer.
+        // SAFETY: the session lives; the answer is null or a text that stays until the next call on this session, and
+        // no other thread has the session before it is an encoder.
         let text = unsafe { (self.nvenc.functions.last_error)(self.handle) };
         if text.is_null() {
             return None;
@@ -321,7 +322,7 @@ impl Encoder {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size, without buffers.
         let status = unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) };
-        session.check(status, "nvEncEncodePicture (end of stream)")?;
+        status.ok("nvEncEncodePicture (end of stream)")?;
         self.unended.store(false, Ordering::Release);
         Ok(())
     }

@@ -45,7 +45,7 @@ impl InputBuffer {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size; the session is initialised.
         let status = unsafe { (session.nvenc.functions.create_input)(session.handle, &raw mut params) };
-        session.check(status, "nvEncCreateInputBuffer")?;
+        status.ok("nvEncCreateInputBuffer")?;
         Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, rows, row_bytes })
     }
 
@@ -65,7 +65,7 @@ impl InputBuffer {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size; the buffer is this session's.
         let status = unsafe { (session.nvenc.functions.lock_input)(session.handle, &raw mut params) };
-        session.check(status, "nvEncLockInputBuffer")?;
+        status.ok("nvEncLockInputBuffer")?;
         let (data, pitch) = (params.data.cast::<u8>(), params.pitch as usize);
         let locked = LockedInput { data, pitch, rows: self.rows, row_bytes: self.row_bytes, buffer: self };
         if data.is_null() || pitch < locked.row_bytes {
@@ -154,7 +154,7 @@ impl OutputBuffer {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size; the session is initialised.
         let status = unsafe { (session.nvenc.functions.create_bitstream)(session.handle, &raw mut params) };
-        session.check(status, "nvEncCreateBitstreamBuffer")?;
+        status.ok("nvEncCreateBitstreamBuffer")?;
         Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer })
     }
 
@@ -188,7 +188,7 @@ impl OutputBuffer {
             NvStatus::NEED_MORE_INPUT => Submitted::Held,
             NvStatus::ENCODER_BUSY => return Ok(Submitted::Busy),
             status => {
-                session.check(status, "nvEncEncodePicture")?;
+                status.ok("nvEncEncodePicture")?;
                 Submitted::Due
             }
         };
@@ -212,7 +212,7 @@ impl OutputBuffer {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size; the buffer is this session's.
         let status = unsafe { (session.nvenc.functions.lock_bitstream)(session.handle, &raw mut params) };
-        session.check(status, "nvEncLockBitstream")?;
+        status.ok("nvEncLockBitstream")?;
         Ok(Coded {
             data: params.data.cast::<u8>(),
             bytes: if params.data.is_null() { 0 } else { params.bytes as usize },

@@ -108,7 +108,7 @@ impl NvencEncoder {
         Ok(host)
     }
 
-    /// Fills the input and hands it over; `None`: the picture was not taken, and the buffers are back.
+    /// Fills the input and hands it over. With an error the picture was not taken, and the buffers are free again.
     fn enter(&mut self, unit: &EncodeUnit, mut input: InputBuffer, output: OutputBuffer) -> Result<()> {
         let serial = unit.serial;
         let force = unit.frame.force_keyframe || self.idr_next;
