@@ -54,9 +54,9 @@ pub(super) fn upload(host: &HostSurface, memory: &mut LockedInput<'_>) -> Result
 /// Rows of a plane to the rows from `first` on.
 fn copy(plane: &Plane, first: usize, memory: &mut LockedInput<'_>) {
     for (line, from) in plane.iter_rows().enumerate() {
+        let to = memory.row(first + line);
         // Equally long by construction; a shorter one is no reason to panic.
-        for (to, from) in memory.row(first + line).iter_mut().zip(from) {
-            *to = *from;
-        }
+        let bytes = to.len().min(from.len());
+        to[..bytes].copy_from_slice(&from[..bytes]);
     }
 }
