@@ -212,6 +212,8 @@ pub struct CommonEncodeConfig {
     pub force_idr: bool,
     /// Threads a CPU encoder may use; `None`: its own choice.
     pub threads: Option<NonZeroUsize>,
+    /// Which device of the backend, as in [`CommonDecodeConfig::device`]; `None`: the first. The CPU ignores it.
+    pub device: Option<String>,
 }
 
 impl CommonEncodeConfig {
@@ -231,6 +233,7 @@ impl CommonEncodeConfig {
             rate_control: None,
             force_idr: false,
             threads: None,
+            device: None,
         }
     }
 
@@ -273,7 +276,8 @@ pub enum BackendEncodeConfig {
 /// NVENC settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NvidiaEncodeConfig {
-    /// Pictures submitted before the oldest output is waited for (1 to 64).
+    /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
+    /// back for B frames and lookahead.
     pub max_in_flight_outputs: usize,
     /// `p1` (fastest) to `p7`.
     pub preset: Option<String>,

@@ -45,7 +45,8 @@ Examples:
   video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M --size hd720 --fps 29.97
   video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
   video-hw transcode in.h265 - --format h264 --quiet | ffprobe -
-  video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json";
+  video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json
+  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -172,8 +173,17 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "N", alias = "bf", allow_hyphen_values = true)]
     pub(crate) bframes: Option<u32>,
     /// Speed of the software encoder: 0 (best) to 2 (fastest)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true, conflicts_with_all = ["preset", "tune", "max_in_flight"])]
     pub(crate) speed: Option<u8>,
+    /// NVENC: p1 (fastest) to p7 (best); by default p4
+    #[arg(long, value_name = "NAME", value_parser = ["p1", "p2", "p3", "p4", "p5", "p6", "p7"])]
+    pub(crate) preset: Option<String>,
+    /// NVENC: hq (quality), ll (low latency), ull (lower still), lossless
+    #[arg(long, value_name = "NAME", value_parser = ["hq", "ll", "ull", "lossless"])]
+    pub(crate) tune: Option<String>,
+    /// NVENC: pictures on their way through the encoder at once, 1 to 64, by default 6
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), allow_hyphen_values = true)]
+    pub(crate) max_in_flight: Option<u8>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
@@ -198,7 +208,7 @@ pub(crate) struct BackendArgs {
     /// Encoder, where it differs from --backend
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) encoder_backend: Option<Backend>,
-    /// GPU of the decoder, where there are several: its number or its identifier, as `devices` lists them
+    /// GPU, where there are several (of a list the first encodes): its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID")]
     pub(crate) device: Option<String>,
     /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number; with several also --device all
@@ -329,6 +339,9 @@ pub(crate) struct EncodeArgs {
     /// Encoder: auto, nvidia, videotoolbox, software
     #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
+    /// GPU, where there are several: its number or its identifier, as `devices` lists them
+    #[arg(long, value_name = "ID", help_heading = "Where it runs")]
+    pub(crate) device: Option<String>,
     /// Threads that a CPU encoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -432,6 +445,11 @@ mod tests {
             "transcode a b --max-bitrate 1M",
             "transcode a b --cbr",
             "transcode a b --speed 3",
+            "transcode a b --speed 1 --preset p4",
+            "transcode a b --preset p8",
+            "transcode a b --tune fast",
+            "transcode a b --max-in-flight 0",
+            "transcode a b --max-in-flight 65",
             "transcode a b --gop 0",
             "transcode a b --threads 0",
             "transcode a b --frames 0",

@@ -20,6 +20,9 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(size) = args.scale {
         job = job.size(size);
     }
+    if let Some(device) = &args.device {
+        job = job.device(device);
+    }
     if let Some(threads) = args.threads {
         job = job.threads(threads);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use video_hw::Result;
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
 use video_hw::pipeline::Transcode;
 
 use crate::args::{EncoderArgs, JobArgs, PartArgs, TranscodeArgs};
@@ -84,11 +84,27 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a>
         let special = SoftwareEncodeConfig { speed: Some(speed) };
         job = job.backend_config(BackendEncodeConfig::Software(special));
     }
+    if let Some(special) = nvidia(args) {
+        job = job.backend_config(BackendEncodeConfig::Nvidia(special));
+    }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {
         job = job.output_format(format.as_str());
     }
     job
+}
+
+/// Settings that only NVENC has; with any of them no other encoder is taken.
+fn nvidia(args: &EncoderArgs) -> Option<NvidiaEncodeConfig> {
+    if args.preset.is_none() && args.tune.is_none() && args.max_in_flight.is_none() {
+        return None;
+    }
+    let mut special =
+        NvidiaEncodeConfig { preset: args.preset.clone(), tuning: args.tune.clone(), ..Default::default() };
+    if let Some(pictures) = args.max_in_flight {
+        special.max_in_flight_outputs = usize::from(pictures);
+    }
+    Some(special)
 }
 
 fn with_part<'a>(mut job: Transcode<'a>, part: &PartArgs) -> Transcode<'a> {

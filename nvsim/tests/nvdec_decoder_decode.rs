@@ -398,6 +398,9 @@ fn a_reconfigured_decoder_maps_the_new_size() {
         let mut info = info(codec::H264, 320, 192);
         info.ulMaxWidth = 1920;
         info.ulMaxHeight = 1088;
+        // Mapped frames have room for the larger size from the beginning.
+        info.ulTargetWidth = 1920;
+        info.ulTargetHeight = 1080;
         let decoder = driver.decoder(&info);
         assert_eq!(driver.decode_data(decoder, 3, &[0; 100]), SUCCESS);
         let mut change = CUVIDRECONFIGUREDECODERINFO {

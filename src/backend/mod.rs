@@ -28,7 +28,7 @@ pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
     query_device_capability,
 };
-pub(crate) use select::{open_encoder, pick_input_format};
+pub(crate) use select::{FormatQuestion, open_encoder, pick_input_format};
 pub use split::SplitReport;
 
 /// One access unit on its way into a decoder.

@@ -7,9 +7,10 @@ use std::str::FromStr;
 
 use super::split::SplitReport;
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
-use crate::capability::{CapabilityReport, DeviceInfo};
+use crate::capability::{CapabilityReport, DeviceInfo, EncodeCapability};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
+use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 
@@ -240,35 +241,86 @@ pub(crate) fn open_encoder(
     sink: impl Fn() -> EncodeSink,
 ) -> Result<(Box<dyn EncoderBackend>, Receipt)> {
     let open = |kind| match kind {
+        BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
         BackendKind::Software => software::open_encoder(config, special, sink()),
         other => Err(not_built(other)),
     };
     select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())
 }
 
+/// What is known of a job before the format of its frames is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FormatQuestion<'a> {
+    pub(crate) codec: Codec,
+    pub(crate) size: Dimensions,
+    pub(crate) device: Option<&'a str>,
+    pub(crate) special: &'a BackendEncodeConfig,
+}
+
 /// The format in which frames should reach the encoder that will be chosen: `native` where it is taken, else
 /// the taken format that keeps most of it.
 ///
 /// # Errors
-/// When no backend here encodes `codec` at all.
-pub(crate) fn pick_input_format(wanted: Backend, codec: Codec, native: PixelFormat) -> Result<PixelFormat> {
+/// When no backend here encodes the codec at all.
+pub(crate) fn pick_input_format(
+    wanted: Backend,
+    asked: &FormatQuestion<'_>,
+    native: PixelFormat,
+) -> Result<PixelFormat> {
+    let FormatQuestion { codec, size, .. } = *asked;
     let mut last_error = None;
     for kind in CANDIDATES.into_iter().filter(|k| wanted == Backend::Auto || wanted == Backend::Only(*k)) {
-        match query_backend_capability(kind, codec) {
-            Ok(CapabilityReport { encode: Some(encode), .. }) => {
-                let loss = |f: &PixelFormat| {
-                    let bits = native.bit_depth().saturating_sub(f.bit_depth());
-                    (*f != native, bits, f.chroma() != native.chroma(), f.bit_depth())
-                };
-                if let Some(best) = encode.formats.into_iter().min_by_key(loss) {
-                    return Ok(best);
-                }
+        let encode = match encode_capability(kind, asked) {
+            Ok(Some(encode)) => encode,
+            Ok(None) => {
+                last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
+                continue;
             }
-            Ok(_) => last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}"))),
-            Err(error) => last_error = Some(error),
+            Err(error) => {
+                last_error = Some(error);
+                continue;
+            }
+        };
+        // One that will refuse the job must not choose the format for the next; by itself it says why.
+        if wanted == Backend::Auto && !(special_fits(kind, asked.special) && size_fits(&encode, size)) {
+            continue;
+        }
+        let loss = |f: &PixelFormat| {
+            let bits = native.bit_depth().saturating_sub(f.bit_depth());
+            (*f != native, bits, f.chroma() != native.chroma(), f.bit_depth())
+        };
+        if let Some(best) = encode.formats.into_iter().min_by_key(loss) {
+            return Ok(best);
         }
     }
-    Err(last_error.unwrap_or_else(|| Error::unsupported(format!("encoding {codec}"))))
+    Err(last_error.unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
+}
+
+/// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
+fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
+    match kind {
+        BackendKind::Nvidia => nvidia::encode_capability(asked.device, asked.codec),
+        BackendKind::Software => Ok(software::encode_capability(asked.codec)),
+        other => Err(not_built(other)),
+    }
+}
+
+const fn special_fits(kind: BackendKind, special: &BackendEncodeConfig) -> bool {
+    match special {
+        BackendEncodeConfig::None => true,
+        BackendEncodeConfig::Nvidia(_) => matches!(kind, BackendKind::Nvidia),
+        BackendEncodeConfig::VideoToolbox(_) => matches!(kind, BackendKind::VideoToolbox),
+        BackendEncodeConfig::Software(_) => matches!(kind, BackendKind::Software),
+    }
+}
+
+/// Either orientation: some encoders limit the longer and the shorter side.
+fn size_fits(encode: &EncodeCapability, size: Dimensions) -> bool {
+    let within = |width: u32, height: u32| {
+        (encode.min.width()..=encode.max.width()).contains(&width)
+            && (encode.min.height()..=encode.max.height()).contains(&height)
+    };
+    within(size.width(), size.height()) || within(size.height(), size.width())
 }
 
 /// What each backend can do with `codec` on this machine.
@@ -297,7 +349,12 @@ pub fn query_device_capability(
     match backend {
         BackendKind::Nvidia => {
             let decode = nvidia::decode_capability(device, codec)?;
-            Ok(CapabilityReport { backend, codec, decode, encode: None })
+            // A card that decodes need not have an encoder, nor a container its library.
+            let encode = match nvidia::encode_capability(device, codec) {
+                Err(Error::Unavailable { .. } | Error::SessionLimit { .. }) => None,
+                answer => answer?,
+            };
+            Ok(CapabilityReport { backend, codec, decode, encode })
         }
         BackendKind::Software => Ok(CapabilityReport {
             backend,

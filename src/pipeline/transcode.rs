@@ -15,7 +15,7 @@ use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frame
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
-use crate::backend::{Backend, pick_input_format};
+use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl};
 use crate::container::{
@@ -234,7 +234,8 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// Which device of the decoder's backend: ordinal or identifier; see [`CommonDecodeConfig::device`].
+    /// Which device of the decoder's and of the encoder's backend: ordinal or identifier; see
+    /// [`CommonDecodeConfig::device`]. Of several, the first encodes.
     ///
     /// [`CommonDecodeConfig::device`]: crate::config::CommonDecodeConfig::device
     pub fn device(mut self, device: impl Into<String>) -> Self {
@@ -397,9 +398,17 @@ impl<'a> Transcode<'a> {
         notes: &mut Vec<String>,
     ) -> Result<(EncodeSession, CommonEncodeConfig)> {
         let native = first.format;
-        let format = match self.filter.format {
-            Some(format) => format,
-            None => pick_input_format(self.encode_backend, codec, native)?,
+        let size = self.filter.size.unwrap_or(first.dimensions);
+        // Several cards may decode; one encodes.
+        let device = self.source.device.as_deref().and_then(|list| list.split(',').next());
+        let device =
+            device.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned);
+        let format = if let Some(format) = self.filter.format {
+            format
+        } else {
+            let device = device.as_deref();
+            let asked = FormatQuestion { codec, size, device, special: &self.special };
+            pick_input_format(self.encode_backend, &asked, native)?
         };
         if format.bit_depth() < native.bit_depth() {
             notes.push(format!(
@@ -407,7 +416,6 @@ impl<'a> Transcode<'a> {
                 native.bit_depth() - format.bit_depth()
             ));
         }
-        let size = self.filter.size.unwrap_or(first.dimensions);
         // Every frame is brought to the encoder's format; frames of another size are an error unless a size
         // was asked for (the encoder session refuses them with both sizes in words).
         self.filter.format = Some(format);
@@ -421,6 +429,7 @@ impl<'a> Transcode<'a> {
             b_frames: self.b_frames,
             rate_control: self.rate_control,
             threads: self.encode_threads,
+            device,
             ..CommonEncodeConfig::new(codec, size, rate)
         };
         let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;

@@ -55,7 +55,7 @@ impl TransformRequest {
     /// Does it, on the calling thread. A frame that is as asked for comes back as it is.
     ///
     /// # Errors
-    /// As [`crop()`], [`scale()`] and [`convert()`]; a lost device.
+    /// As [`crop()`], [`scale()`] and [`convert`](super::convert()); a lost device.
     pub fn apply(&self, frame: Frame) -> Result<Converted> {
         if self.is_met_by(&frame) {
             return Ok(Converted { frame, assumed_color: false });

@@ -98,6 +98,15 @@ pub(crate) fn simulated(test: &str, settings: &str, body: impl FnOnce()) -> Opti
 /// As [`simulated`], for tests that do so several times: the body is told which case it is, by `case` alone. The process
 /// runs the test from its beginning, and what it finds there first is its body.
 pub(crate) fn simulated_case(test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
+    run_on("h200", test, settings, case, body)
+}
+
+/// As [`simulated`], on another chip of the simulation's.
+pub(crate) fn simulated_on(chip: &str, test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
+    run_on(chip, test, settings, "", |_| body())
+}
+
+fn run_on(chip: &str, test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED";
     const CASE: &str = "VIDEO_HW_SIMULATED_CASE";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
@@ -112,7 +121,7 @@ pub(crate) fn simulated_case(test: &str, settings: &str, case: &str, body: impl 
         .env(MARK, test)
         .env(CASE, case)
         .env("LD_LIBRARY_PATH", names)
-        .env("NVSIM_PROFILE", "h200")
+        .env("NVSIM_PROFILE", chip)
         .env("NVSIM_SET", settings)
         .env("NVSIM_REPORT", &report)
         .output()
@@ -133,6 +142,13 @@ pub(crate) fn simulated_case(test: &str, settings: &str, case: &str, body: impl 
 /// As [`simulated`], and no rule of the driver was broken and nothing was left behind.
 pub(crate) fn clean(test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
     simulated(test, settings, body).inspect(Run::assert_clean)
+}
+
+/// As [`clean`], on another chip of the simulation's.
+pub(crate) fn clean_on(chip: &str, test: &str, settings: &str, body: impl FnOnce()) {
+    if let Some(run) = simulated_on(chip, test, settings, body) {
+        run.assert_clean();
+    }
 }
 
 /// The packed planar samples: semi-planar chroma taken apart, samples of 10 bits moved to the low bits.

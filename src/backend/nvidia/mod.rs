@@ -1,14 +1,17 @@
-//! NVIDIA: NVDEC by the driver's own libraries, opened at run time.
+//! NVIDIA: NVDEC and NVENC by the driver's own libraries, opened at run time.
 
 mod decode;
 mod driver;
+mod encode;
 mod transform;
 
 pub(crate) use decode::{engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 
-use crate::capability::{DecodeCapability, DeviceInfo};
+use crate::backend::{EncodeSink, EncoderBackend};
+use crate::capability::{DecodeCapability, DeviceInfo, EncodeCapability};
 use crate::codec::Codec;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 
 /// The cards that the driver shows to this process.
@@ -36,6 +39,23 @@ pub(crate) fn device_list(wanted: Option<&str>) -> Result<Vec<DeviceInfo>> {
 /// What a card's decoder can do with a codec; `None`: nothing.
 pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Option<DecodeCapability>> {
     decode::decode_capability(find_device(device)?, codec)
+}
+
+/// What a card's encoder can do with a codec; `None`: nothing.
+///
+/// # Errors
+/// No driver, no encoder library, a card without encoder, the session limit.
+pub(crate) fn encode_capability(device: Option<&str>, codec: Codec) -> Result<Option<EncodeCapability>> {
+    encode::encode_capability(find_device(device)?, codec)
+}
+
+/// Opens an encode session on the card that is asked for.
+pub(crate) fn open_encoder(
+    config: &CommonEncodeConfig,
+    special: &BackendEncodeConfig,
+    sink: EncodeSink,
+) -> Result<Box<dyn EncoderBackend>> {
+    encode::open_encoder(find_device(config.device.as_deref())?, config, special, sink)
 }
 
 /// The card that is asked for by ordinal or by (the beginning of) its identifier; the first when none is.

@@ -290,6 +290,11 @@ impl Context {
     pub(super) const fn functions(&self) -> &'static Functions {
         &self.cuda.functions
     }
+
+    /// For the libraries that work in the context.
+    pub(super) const fn handle(&self) -> Handle {
+        self.handle
+    }
 }
 
 impl Drop for Context {

@@ -35,6 +35,8 @@ pub(crate) enum Name {
     Cuda,
     /// Decoder.
     Cuvid,
+    /// Encoder.
+    Encode,
 }
 
 impl Name {
@@ -45,6 +47,8 @@ impl Name {
             (Self::Cuda, true) => &["nvcuda.dll"],
             (Self::Cuvid, false) => &["libnvcuvid.so.1", "libnvcuvid.so"],
             (Self::Cuvid, true) => &["nvcuvid.dll"],
+            (Self::Encode, false) => &["libnvidia-encode.so.1", "libnvidia-encode.so"],
+            (Self::Encode, true) => &["nvEncodeAPI64.dll"],
         }
     }
 
@@ -56,6 +60,10 @@ impl Name {
             Self::Cuvid => {
                 "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
                  install libnvcuvid1"
+            }
+            Self::Encode => {
+                "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
+                 install libnvidia-encode1"
             }
         }
         .to_owned()

@@ -1,0 +1,112 @@
+//! The versions of the encoder's API: which is spoken with a driver, and the words that structures carry in it.
+
+/// An API version, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Api {
+    V11_1,
+    V12_0,
+    V12_1,
+    V12_2,
+    V13_0,
+}
+
+/// What carries a version word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    FunctionList,
+    OpenSession,
+    CapsParam,
+    PresetConfig,
+    Config,
+    RcParams,
+    InitParams,
+    CreateInput,
+    CreateBitstream,
+    LockInput,
+    PicParams,
+    LockBitstream,
+}
+
+impl Api {
+    const ALL: [Self; 5] = [Self::V11_1, Self::V12_0, Self::V12_1, Self::V12_2, Self::V13_0];
+
+    const fn numbers(self) -> (u32, u32) {
+        match self {
+            Self::V11_1 => (11, 1),
+            Self::V12_0 => (12, 0),
+            Self::V12_1 => (12, 1),
+            Self::V12_2 => (12, 2),
+            Self::V13_0 => (13, 0),
+        }
+    }
+
+    /// The newest version that is known here and that the driver speaks, by its answer to
+    /// `NvEncodeAPIGetMaxSupportedVersion`. Drivers speak all older ones too.
+    pub(crate) fn newest(answer: u32) -> Option<Self> {
+        let driver = (answer >> 4, answer & 15);
+        Self::ALL.into_iter().rev().find(|api| api.numbers() <= driver)
+    }
+
+    /// `NVENCAPI_VERSION`
+    pub(crate) const fn word(self) -> u32 {
+        let (major, minor) = self.numbers();
+        major | minor << 24
+    }
+
+    /// The version word of a structure.
+    pub(crate) const fn of(self, shape: Shape) -> u32 {
+        // Revisions in 11.1, 12.0, 12.1, 12.2 and 13.0.
+        let revisions: [u32; 5] = match shape {
+            Shape::FunctionList => [2, 2, 2, 2, 2],
+            Shape::OpenSession
+            | Shape::CapsParam
+            | Shape::RcParams
+            | Shape::CreateBitstream
+            | Shape::LockInput => [1, 1, 1, 1, 1],
+            Shape::PresetConfig => [4, 4, 4, 5, 5],
+            Shape::Config => [7, 8, 8, 9, 9],
+            Shape::InitParams => [5, 5, 6, 7, 7],
+            Shape::CreateInput => [1, 1, 1, 2, 2],
+            Shape::PicParams => [4, 6, 6, 7, 7],
+            Shape::LockBitstream => [1, 2, 1, 2, 2],
+        };
+        let marked = match shape {
+            Shape::Config | Shape::InitParams | Shape::PresetConfig | Shape::PicParams => true,
+            Shape::LockBitstream => self as usize >= Self::V12_1 as usize,
+            _ => false,
+        };
+        self.word() | revisions[self as usize] << 16 | 7 << 28 | (marked as u32) << 31
+    }
+
+    /// Whether HEVC states its depths in fields of their own, and no longer in a bit field.
+    pub(crate) fn has_hevc_depths(self) -> bool {
+        self >= Self::V12_2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words that the vendor's compiler made of its headers.
+    #[test]
+    fn words_are_those_of_the_headers() {
+        assert_eq!(Api::V13_0.of(Shape::Config), 0xf009_000d);
+        assert_eq!(Api::V13_0.of(Shape::InitParams), 0xf007_000d);
+        assert_eq!(Api::V13_0.of(Shape::PicParams), 0xf007_000d);
+        assert_eq!(Api::V13_0.of(Shape::LockBitstream), 0xf002_000d);
+        assert_eq!(Api::V12_1.of(Shape::InitParams), 0xf106_000c);
+        assert_eq!(Api::V12_0.of(Shape::LockBitstream), 0x7002_000c);
+        assert_eq!(Api::V12_2.word(), 0x0200_000c);
+    }
+
+    #[test]
+    fn the_newest_common_version_is_spoken() {
+        assert_eq!(Api::newest(0xd0), Some(Api::V13_0));
+        assert_eq!(Api::newest(0xd5), Some(Api::V13_0), "a driver of tomorrow");
+        assert_eq!(Api::newest(0xe0), Some(Api::V13_0));
+        assert_eq!(Api::newest(0xc1), Some(Api::V12_1));
+        assert_eq!(Api::newest(0xb1), Some(Api::V11_1));
+        assert_eq!(Api::newest(0xb0), None);
+    }
+}
