@@ -317,6 +317,33 @@ mod tests {
     }
 
     #[test]
+    fn while_the_oldest_part_has_no_decoder_the_others_get_through() {
+        let window = limited(1);
+        let (first, second, third) = (window.begin(), window.begin(), window.begin());
+        window.orphan(first);
+        let (done, wait) = mpsc::channel();
+        for part in [third, second] {
+            let (window, done) = (Arc::clone(&window), done.clone());
+            std::thread::spawn(move || {
+                let all = (0..20).all(|i| window.push(part, event(part * 20 + i)));
+                window.finish(part, None);
+                done.send(all)
+            });
+        }
+        for _ in 0..2 {
+            assert!(wait.recv_timeout(std::time::Duration::from_secs(60)).unwrap());
+        }
+        window.adopt(first);
+        let (thread, events) = collect(&window);
+        assert!((0..20).all(|i| window.push(first, event(i))));
+        window.finish(first, None);
+        assert!(window.wait_idle());
+        assert_eq!(events.try_iter().collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
+        window.close();
+        thread.join().unwrap();
+    }
+
+    #[test]
     fn a_failure_comes_behind_what_was_decoded_before_it() {
         let window = limited(u64::MAX);
         let (first, second) = (window.begin(), window.begin());
