@@ -14,9 +14,9 @@ const PER_ENGINE: usize = 2;
 const MAX_LANES: usize = 64;
 /// Share of a memory that waiting pictures may take.
 const WINDOW_PART: u64 = 8;
-/// Most bytes of pictures that wait in a device's memory. Twice what 14 decoders of 1080p need to be all at work; a
-/// larger window is filled all the same, and memory that is taken and freed stops the device.
-const MAX_DEVICE_WINDOW: u64 = 4 << 30;
+/// Most bytes of pictures that wait in a device's memory: seven decoders of 1080p filled 5.7 GiB on their own. A larger
+/// window is filled all the same, and memory that is taken and freed stops the device.
+const MAX_DEVICE_WINDOW: u64 = 8 << 30;
 /// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make.
 const MAX_HOST_WINDOW: u64 = 1 << 30;
 
