@@ -16,6 +16,8 @@ pub struct CapabilityReport {
     pub decode: Option<DecodeCapability>,
     /// Encoding; `None`: not at all.
     pub encode: Option<EncodeCapability>,
+    /// Why nothing is encoded on a device of a backend that has encoders, and what to do.
+    pub no_encoder: Option<String>,
 }
 
 /// A device of a backend.

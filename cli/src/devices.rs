@@ -71,6 +71,9 @@ fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
         let mib = device.memory >> 20;
         out.push_str(&format!("  {}  {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
         codec_lines(codecs, "    ", &mut out);
+        if let Some(reason) = no_encoder(codecs) {
+            out.push_str(&format!("    no encoding: {reason}\n"));
+        }
     }
     out
 }
@@ -85,6 +88,11 @@ fn codec_lines(codecs: &[CapabilityReport], indent: &str, out: &mut String) {
             name = "";
         }
     }
+}
+
+/// Why a card encodes nothing: the same for each codec.
+fn no_encoder(codecs: &[CapabilityReport]) -> Option<&str> {
+    codecs.iter().find_map(|report| report.no_encoder.as_deref())
 }
 
 fn why(error: &Error) -> String {
@@ -185,6 +193,7 @@ fn device_json(device: &DeviceInfo, codecs: &[CapabilityReport]) -> Value {
         "name": device.name,
         "id": device.id,
         "memory_bytes": device.memory,
+        "no_encoder": no_encoder(codecs),
         "codecs": codecs.iter().map(codec_json).collect::<Vec<_>>(),
     })
 }

@@ -41,7 +41,13 @@ fn devices_tell_what_a_card_encodes_and_that_another_does_not() {
     assert!(lines[1].contains("p010le"), "{out}");
     let Some(run) = on("h200", &["devices"]) else { return };
     let out = run.ok().out();
-    assert!(out.contains("NVDEC") && !out.contains("NVENC"), "{out}");
+    assert!(out.contains("NVDEC") && !out.contains("encode  NVENC"), "{out}");
+    let lines: Vec<_> =
+        out.lines().filter(|line| line.contains("no encoding: this GPU has no encoder")).collect();
+    assert_eq!(lines.len(), 1, "{out}");
+    let Some(run) = on("h200", &["devices", "--json"]) else { return };
+    let out = run.ok().out();
+    assert!(out.contains("\"no_encoder\": \"this GPU has no encoder"), "{out}");
 }
 
 #[test]

@@ -350,17 +350,19 @@ pub fn query_device_capability(
         BackendKind::Nvidia => {
             let decode = nvidia::decode_capability(device, codec)?;
             // A card that decodes need not have an encoder, nor a container its library.
-            let encode = match nvidia::encode_capability(device, codec) {
-                Err(Error::Unavailable { .. } | Error::SessionLimit { .. }) => None,
-                answer => answer?,
+            let (encode, no_encoder) = match nvidia::encode_capability(device, codec) {
+                Err(Error::Unavailable { reason, remedy, .. }) => (None, Some(format!("{reason}. {remedy}"))),
+                Err(error @ Error::SessionLimit { .. }) => (None, Some(error.to_string())),
+                answer => (answer?, None),
             };
-            Ok(CapabilityReport { backend, codec, decode, encode })
+            Ok(CapabilityReport { backend, codec, decode, encode, no_encoder })
         }
         BackendKind::Software => Ok(CapabilityReport {
             backend,
             codec,
             decode: software::decode_capability(codec),
             encode: software::encode_capability(codec),
+            no_encoder: None,
         }),
         other => Err(not_built(other)),
     }
