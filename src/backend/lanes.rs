@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use super::{Backend, BackendKind, nvidia};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Decoders for each engine of a GPU. One alone leaves its engine idle while it is drained and while its pictures
 /// are taken out: on an H200 seven reach 83 to 92 % of what seven engines do, and 14 all of it.
@@ -32,12 +32,17 @@ impl Lanes {
     /// # Errors
     /// Devices that are asked for and are not there.
     pub(super) fn new(wanted: Backend, config: &CommonDecodeConfig) -> Result<Self> {
-        let may_be_gpu = matches!(wanted, Backend::Auto | Backend::Only(BackendKind::Nvidia));
-        let devices = match nvidia::device_list(config.device.as_deref()) {
-            Ok(devices) if may_be_gpu => devices,
-            Err(error @ crate::error::Error::InvalidInput(_)) if may_be_gpu => return Err(error),
-            // Why there is none is told by the decoder that cannot be opened.
-            _ => Vec::new(),
+        // Asking for cards loads the driver, which the CPU does not need.
+        let devices = match wanted {
+            Backend::Auto | Backend::Only(BackendKind::Nvidia) => {
+                match nvidia::device_list(config.device.as_deref()) {
+                    Ok(devices) => devices,
+                    Err(error @ Error::InvalidInput(_)) => return Err(error),
+                    // Why there is none is told by the decoder that cannot be opened.
+                    Err(_) => Vec::new(),
+                }
+            }
+            Backend::Only(_) => Vec::new(),
         };
         Ok(Self { config: config.clone(), devices })
     }
