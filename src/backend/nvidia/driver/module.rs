@@ -90,30 +90,38 @@ impl Module {
     pub(crate) const fn context(&self) -> &Arc<Context> {
         &self.context
     }
+}
 
-    /// Enqueues a launch of kernel `index`, as counted when the module was loaded.
+/// A launch that is described, but not enqueued.
+pub(crate) struct Launch<'a, T> {
+    pub(crate) module: &'a Module,
+    /// As counted when the module was loaded.
+    pub(crate) kernel: usize,
+    pub(crate) shape: Shape,
+    /// The kernel's one parameter.
+    pub(crate) parameter: T,
+}
+
+impl<T: Copy> Launch<'_, T> {
+    /// Enqueues it. Allocates nothing and waits for nothing.
     ///
     /// # Safety
     /// The kernel takes one parameter, which has the layout of `T`; the memory that it names is valid, in the stream's
-    /// context, until the work is done, and the module is not dropped before.
-    pub(crate) unsafe fn launch<T: Copy>(
-        &self,
-        stream: &Stream,
-        index: usize,
-        shape: Shape,
-        parameter: &T,
-    ) -> Result<()> {
-        let kernel = *self.kernels.get(index).ok_or_else(|| Error::invalid("no such kernel"))?;
-        if !Arc::ptr_eq(stream.context(), &self.context) {
+    /// context, until the work is done, nothing else touches what is written nor writes what is read, and the module is
+    /// not dropped before.
+    pub(crate) unsafe fn enqueue(&self, stream: &Stream) -> Result<()> {
+        let Module { context, functions, kernels, .. } = self.module;
+        let kernel = *kernels.get(self.kernel).ok_or_else(|| Error::invalid("no such kernel"))?;
+        if !Arc::ptr_eq(stream.context(), context) {
             return Err(Error::invalid("the stream belongs to another device than the kernel"));
         }
-        let _current = self.context.enter()?;
-        let mut parameters = [std::ptr::from_ref(parameter).cast_mut().cast::<c_void>()];
-        let ([gx, gy, gz], [bx, by, bz]) = (shape.grid, shape.block);
+        let _current = context.enter()?;
+        let mut parameters = [std::ptr::from_ref(&self.parameter).cast_mut().cast::<c_void>()];
+        let ([gx, gy, gz], [bx, by, bz]) = (self.shape.grid, self.shape.block);
         // SAFETY: the function is of this loaded module and the stream of the same context. The driver copies the
         // parameter before it returns, and only reads it. The rest is the caller's promise.
         unsafe {
-            (self.functions.launch)(
+            (functions.launch)(
                 kernel,
                 gx,
                 gy,

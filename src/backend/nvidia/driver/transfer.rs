@@ -139,7 +139,9 @@ fn enqueue(stream: &Stream, mapped: &Mapped, memory: &mut Memory, route: &Route<
         match route.converter {
             // SAFETY: the source lies inside the mapped picture, which stays mapped, and the target inside the block,
             // which nobody else uses, until the event that `start` records has been waited for.
-            Some(converter) => unsafe { converter.enqueue(stream, &route.source, &route.target) }?,
+            // The launch describes one of the converter's kernels with its one parameter, and the converter lives as long as
+            // the plan that the picture's owner holds.
+            Some(converter) => unsafe { converter.launch(&route.source, &route.target)?.enqueue(stream) }?,
             // SAFETY: as above.
             None => unsafe { copy_inside(stream, &route.source, &route.target) }?,
         }

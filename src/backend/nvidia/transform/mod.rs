@@ -7,8 +7,8 @@
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::driver::cuda::{Context, Stream};
-use super::driver::module::Module;
+use super::driver::cuda::Context;
+use super::driver::module::{Launch, Module};
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
@@ -19,8 +19,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use plan::Plan;
 pub(crate) use plan::Source;
+use plan::{Arguments, Plan};
 
 /// Text for the driver's compiler; which drivers take it is told in scripts/build-kernels.py.
 const PTX: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("kernels.ptx"), "\0").as_bytes()) {
@@ -58,28 +58,18 @@ impl Converter {
         Ok(Self { kernels: kernels(context)?, plan })
     }
 
-    /// Enqueues the conversion of one picture. Allocates nothing and waits for nothing.
+    /// The conversion of one picture, to be enqueued by whoever owns the memory. The kernel takes one [`Arguments`], which
+    /// names no memory but rows and columns inside these planes; they were checked against the two pictures.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidInput`] for planes that are not those of the two pictures; a failing driver.
-    ///
-    /// # Safety
-    /// The planes are device memory of the stream's context; until the work is done they stay valid, nothing else
-    /// touches the target, nothing writes the source, and the converter is not dropped.
-    #[allow(
-        unsafe_code,
-        reason = "the promise about memory is the caller's, and is passed on to the driver module"
-    )]
-    pub(crate) unsafe fn enqueue(
+    /// [`crate::Error::InvalidInput`] for planes that are not those of the two pictures.
+    pub(crate) fn launch(
         &self,
-        stream: &Stream,
         source: &[DevicePlane],
         target: &[DevicePlane],
-    ) -> Result<()> {
-        let arguments = self.plan.arguments(source, target)?;
-        // SAFETY: every kernel takes one `Arguments`, which names the memory that the caller vouches for: rows and columns
-        // inside the planes, which were checked against the two pictures.
-        unsafe { self.kernels.launch(stream, self.plan.kernel, self.plan.shape, &arguments) }
+    ) -> Result<Launch<'_, Arguments>> {
+        let parameter = self.plan.arguments(source, target)?;
+        Ok(Launch { module: &self.kernels, kernel: self.plan.kernel, shape: self.plan.shape, parameter })
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Source {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     address: u64,
     pitch: u64,
 }
@@ -52,7 +52,7 @@ pub(super) struct Plane {
 /// `Arguments` of kernels.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     source: [Plane; 3],
     target: [Plane; 3],
     width: u32,

@@ -43,7 +43,7 @@ impl Device {
             milliseconds(&self.stream, || {
                 for _ in 0..TIMES {
                     // SAFETY: both pictures live until the clock was read, behind all of this.
-                    unsafe { converter.enqueue(&self.stream, &source, &target) }.unwrap();
+                    unsafe { converter.launch(&source, &target).unwrap().enqueue(&self.stream) }.unwrap();
                 }
             })
         };
@@ -61,7 +61,10 @@ impl Machine for Device {
             (Scratch::new(&self.context, &source.bytes), Scratch::new(&self.context, &target.bytes));
         let converter = converter(&self.context, case);
         // SAFETY: both pictures live and are left alone until the stream was waited for.
-        unsafe { converter.enqueue(&self.stream, &source.at(from.address), &target.at(to.address)) }.unwrap();
+        unsafe {
+            converter.launch(&source.at(from.address), &target.at(to.address)).unwrap().enqueue(&self.stream)
+        }
+        .unwrap();
         self.stream.synchronize().unwrap();
         to.read()
     }
