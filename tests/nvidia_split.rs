@@ -161,7 +161,7 @@ fn as_one_engine(test: &str, name: &str, arguments: &[&str]) {
                 let split = outcome.split();
                 assert_eq!((split.parts, &split.note), (PARTS, &None), "{what}: {split:?}");
                 assert!(split.opened > 1, "{what}: {split:?}");
-                assert_eq!(split.engines, if engines == Engines::Auto { 14 } else { 3 });
+                assert_eq!(split.engines, if engines == Engines::Auto { 10 } else { 3 });
                 let several = outcome.whole();
                 if output == DecodeOutputMode::MetadataOnly {
                     let alone: Vec<_> =

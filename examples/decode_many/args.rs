@@ -27,6 +27,7 @@ How to decode
   --convert FORMAT   rgb24, nv12, ...: converted where the frames are
   --size WxH         scaled, by the decoder where it can
   --engines N|auto   decoders for one stream                                            [1]
+  --window MIB       with several: most memory of pictures that wait for older ones
   --backend NAME     auto, nvidia, software ...                                         [auto]
   --device ID        number or identifier of the GPU
   --threads N        threads of a CPU decoder
@@ -62,6 +63,7 @@ pub(crate) struct Options {
     pub(crate) convert: ColorRequest,
     pub(crate) size: Option<Dimensions>,
     pub(crate) engines: Engines,
+    pub(crate) window: Option<u64>,
     pub(crate) backend: Backend,
     pub(crate) device: Option<String>,
     pub(crate) threads: Option<NonZeroUsize>,
@@ -83,6 +85,7 @@ impl Default for Options {
             convert: ColorRequest::KeepNative,
             size: None,
             engines: Engines::One,
+            window: None,
             backend: Backend::Auto,
             device: None,
             threads: None,
@@ -121,6 +124,7 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, St
             "--convert" => o.convert = convert(&value()?)?,
             "--size" => o.size = Some(number(&arg, &value()?)?),
             "--engines" => o.engines = engines(&value()?)?,
+            "--window" => o.window = Some(number::<u64>(&arg, &value()?)?.saturating_mul(1 << 20)),
             "--backend" => o.backend = number(&arg, &value()?)?,
             "--device" => o.device = Some(value()?),
             "--threads" => o.threads = Some(positive(&arg, &value()?)?),

@@ -35,6 +35,7 @@ impl Clip {
             convert: options.convert,
             size: options.size,
             engines: options.engines,
+            reorder_window: options.window,
             codec_config: self.video.codec_config.clone(),
             color: self.video.color,
             threads: options.threads,

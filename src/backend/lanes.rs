@@ -7,9 +7,11 @@ use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Result};
 
-/// Decoders for each engine of a GPU. One alone leaves its engine idle while it is drained and while its pictures
-/// are taken out: on an H200 seven reach 83 to 92 % of what seven engines do, and 14 all of it.
-const PER_ENGINE: usize = 2;
+/// Decoders for each three engines of a GPU, rounded up. One an engine leaves it idle while it is drained and while its
+/// pictures are taken out; each one more lets more pictures wait for older ones. On an H200 with seven engines ten decoders
+/// gave the most frames in device memory, 6,790 of 1080p HEVC a second; seven gave 6,620, fourteen 6,030
+/// (docs/bench/h200.md).
+const PER_THREE_ENGINES: usize = 4;
 /// Most decoders: driver memory and threads grow with each.
 const MAX_LANES: usize = 64;
 /// Share of a memory that waiting pictures may take.
@@ -66,10 +68,11 @@ impl Lanes {
             Engines::One => 1,
             Engines::Count(count) => count.get(),
             Engines::Auto if gpu => {
-                let engines = |device: &DeviceInfo| {
-                    nvidia::engine_count(device.ordinal as i32, self.config.codec).unwrap_or(1)
+                let lanes = |device: &DeviceInfo| {
+                    let engines = nvidia::engine_count(device.ordinal as i32, self.config.codec);
+                    (engines.unwrap_or(1) * PER_THREE_ENGINES).div_ceil(3)
                 };
-                self.devices.iter().map(engines).sum::<usize>() * PER_ENGINE
+                self.devices.iter().map(lanes).sum()
             }
             Engines::Auto => {
                 let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);

@@ -20,7 +20,11 @@ pub(super) trait Memory: Debug + Send + Sync + Sized + 'static {
     /// All pools of this kind in the process. Pools are held by their users alone.
     fn pools() -> &'static Pools<Self>;
 
-    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self>;
+    /// Buffers to be made at once in a pool that has made so many.
+    fn batch(made: usize) -> usize;
+
+    /// At least one buffer.
+    fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>>;
 }
 
 /// The pools of a kind.
@@ -32,8 +36,13 @@ impl Memory for PinnedMemory {
         &POOLS
     }
 
-    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self> {
-        Self::new(context, bytes)
+    /// Making it takes as long as it is large: nothing is won by making more.
+    fn batch(_made: usize) -> usize {
+        1
+    }
+
+    fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>> {
+        (0..count).map(|_| Self::new(context, bytes)).collect()
     }
 }
 
@@ -43,8 +52,13 @@ impl Memory for DeviceBlock {
         &POOLS
     }
 
-    fn allocate(context: &Arc<Context>, bytes: usize) -> Result<Self> {
-        Self::new(context, bytes)
+    /// Each call holds up all threads that talk to the device: a pool that grows far grows in larger steps.
+    fn batch(made: usize) -> usize {
+        (made / 8).clamp(1, 16)
+    }
+
+    fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>> {
+        Self::several(context, bytes, count)
     }
 }
 
@@ -65,6 +79,8 @@ pub(super) struct Pool<M> {
 #[derive(Debug)]
 struct State<M> {
     idle: Vec<M>,
+    /// Buffers made so far.
+    made: usize,
     sessions: usize,
 }
 
@@ -101,7 +117,7 @@ impl<M: Memory> Lease<M> {
             let pool = Arc::new(Pool {
                 context: Arc::clone(context),
                 bytes,
-                state: Mutex::new(State { idle: Vec::new(), sessions: 0 }),
+                state: Mutex::new(State { idle: Vec::new(), made: 0, sessions: 0 }),
                 downloads: OnceLock::new(),
             });
             pools.push(Arc::downgrade(&pool));
@@ -117,17 +133,28 @@ impl<M: Memory> Lease<M> {
     /// # Errors
     /// [`Error::OutOfMemory`] when that is not enough either, or a failing driver.
     pub(super) fn take(&self) -> Result<M> {
-        let idle = lock(&self.0.state).idle.pop();
-        if let Some(memory) = idle {
-            return Ok(memory);
-        }
-        match M::allocate(&self.0.context, self.0.bytes) {
+        let count = {
+            let mut state = lock(&self.0.state);
+            if let Some(memory) = state.idle.pop() {
+                return Ok(memory);
+            }
+            let count = M::batch(state.made);
+            state.made = state.made.saturating_add(count);
+            count
+        };
+        let (context, bytes) = (&self.0.context, self.0.bytes);
+        let mut made = match M::allocate(context, bytes, count) {
             Err(Error::OutOfMemory { .. }) => {
                 free_idle::<M>();
-                M::allocate(&self.0.context, self.0.bytes)
+                M::allocate(context, bytes, 1)?
             }
-            other => other,
+            other => other?,
+        };
+        let first = made.pop().ok_or_else(|| Error::invalid("no memory for a frame"))?;
+        if !made.is_empty() {
+            lock(&self.0.state).idle.append(&mut made);
         }
+        Ok(first)
     }
 
     /// A buffer of this pool that comes back when it is dropped, on whichever thread.

@@ -87,16 +87,15 @@ impl Drop for PinnedMemory {
     }
 }
 
-/// Memory of the device, with any contents.
+/// One allocation of the driver's.
 #[derive(Debug)]
-pub(crate) struct DeviceBlock {
+struct Slab {
     context: Arc<Context>,
     address: u64,
-    bytes: usize,
 }
 
-impl DeviceBlock {
-    pub(crate) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
+impl Slab {
+    fn new(context: &Arc<Context>, bytes: usize) -> Result<Self> {
         not_empty(bytes)?;
         let _current = context.enter()?;
         let mut address = 0;
@@ -106,7 +105,50 @@ impl DeviceBlock {
         if address == 0 {
             return Err(nothing("cuMemAlloc"));
         }
-        Ok(Self { context: Arc::clone(context), address, bytes })
+        Ok(Self { context: Arc::clone(context), address })
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        if is_left_to_exit() {
+            return;
+        }
+        if let Ok(_current) = self.context.enter() {
+            // SAFETY: allocated by `new`, freed once, when the last block of it is gone. On a lost device there is
+            // nothing left to free: whatever it answers is all right.
+            unsafe { (self.context.functions().device_free)(self.address) };
+        }
+    }
+}
+
+/// Memory of the device, with any contents: an allocation of its own, or an equal share of one.
+#[derive(Debug)]
+pub(crate) struct DeviceBlock {
+    slab: Arc<Slab>,
+    address: u64,
+    bytes: usize,
+}
+
+impl DeviceBlock {
+    /// `count` blocks in one allocation, which is freed with the last of them.
+    ///
+    /// # Errors
+    /// No room, or a failing driver.
+    pub(crate) fn several(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>> {
+        /// What the driver aligns allocations to at least, and rows of any format need no more.
+        const ALIGNMENT: usize = 512;
+        let stride = bytes.checked_next_multiple_of(ALIGNMENT);
+        let Some((stride, all)) = stride.and_then(|stride| Some((stride, stride.checked_mul(count)?))) else {
+            return Err(Error::invalid(format!("memory for {count} frames of {bytes} bytes")));
+        };
+        let slab = Arc::new(Slab::new(context, all)?);
+        let blocks = (0..count).map(|number| Self {
+            address: slab.address + (number * stride) as u64,
+            slab: Arc::clone(&slab),
+            bytes,
+        });
+        Ok(blocks.collect())
     }
 
     pub(crate) const fn address(&self) -> u64 {
@@ -119,7 +161,7 @@ impl DeviceBlock {
 
     /// The device's number.
     pub(crate) fn device(&self) -> i32 {
-        self.context.ordinal()
+        self.slab.context.ordinal()
     }
 
     /// Copies a plane that lies in this memory into `to`, packed, on `stream`, and waits until it is done. Nothing may
@@ -143,19 +185,6 @@ impl DeviceBlock {
         // Also after a failure: `to` is the caller's again.
         let done = stream.synchronize();
         enqueued.and(done)
-    }
-}
-
-impl Drop for DeviceBlock {
-    fn drop(&mut self) {
-        if is_left_to_exit() {
-            return;
-        }
-        if let Ok(_current) = self.context.enter() {
-            // SAFETY: allocated by `new`, freed once. On a lost device there is nothing left to free: whatever it
-            // answers is all right.
-            unsafe { (self.context.functions().device_free)(self.address) };
-        }
     }
 }
 
