@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
-#   --long   also fuzz each target for a minute, and run all foreign clients of the simulated NVIDIA driver
+#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, and check the
+#            files in models/ with miri and ThreadSanitizer
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +11,7 @@ long=no
 for arg in "$@"; do
   case "$arg" in
     --long) long=yes ;;
-    *) sed -n '2,5p' "$0"; exit 2 ;;
+    *) sed -n '2,6p' "$0"; exit 2 ;;
   esac
 done
 
@@ -50,6 +51,7 @@ done
 
 step "format"
 cargo fmt --all --check
+cargo fmt --manifest-path models/Cargo.toml --check
 
 step "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -63,12 +65,16 @@ step "measuring script"
 need python3 python3
 python3 -m unittest discover --quiet --start-directory scripts --top-level-directory scripts
 
+step "threads in every order"
+bash scripts/models.sh
+
 step "licences"
 command -v cargo-deny >/dev/null 2>&1 || cargo install --locked --quiet cargo-deny
 cargo deny --all-features --log-level error check licenses bans sources
 
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
+  bash scripts/models.sh --long
   bash scripts/foreign-clients.sh
 fi
 

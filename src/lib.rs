@@ -18,6 +18,7 @@ pub mod pixel;
 pub mod queue;
 pub mod rawvideo;
 pub mod session;
+pub mod stages;
 pub mod stream_io;
 pub mod time;
 pub mod transform;

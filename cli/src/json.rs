@@ -9,6 +9,7 @@ use video_hw::color::{ColorInfo, ColorRange};
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::queue::QueueStats;
 use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, SessionTiming};
+use video_hw::stages::{EncodeStages, StageSummary};
 use video_hw::time::Rational;
 
 use crate::exit::{self, Exit};
@@ -114,13 +115,22 @@ fn ledger(books: &Ledger) -> Value {
     })
 }
 
-fn stage(timing: &SessionTiming, delivered: u64, input: QueueStats, output: QueueStats) -> Value {
+fn stage(
+    timing: &SessionTiming,
+    latency: StageSummary,
+    delivered: u64,
+    input: QueueStats,
+    output: QueueStats,
+) -> Value {
     let queue = |q: QueueStats| json!({ "capacity": q.capacity, "peak": q.peak });
     json!({
         "busy_s": seconds(timing.busy),
         "blocked_s": seconds(timing.blocked),
         "latency_mean_s": seconds(timing.latency_mean(delivered)),
         "latency_max_s": seconds(timing.latency_max),
+        "latency_p50_s": seconds(latency.p50),
+        "latency_p95_s": seconds(latency.p95),
+        "latency_p99_s": seconds(latency.p99),
         "input_queue": queue(input),
         "output_queue": queue(output),
     })
@@ -184,6 +194,31 @@ pub(crate) fn encode(summary: &EncodeSummary) -> Value {
     value
 }
 
+/// The stages of a hardware encoder, in milliseconds.
+fn encode_stages(stages: &EncodeStages) -> Value {
+    let ms = |time: Duration| json!(time.as_secs_f64() * 1e3);
+    let figures = |stage: StageSummary| {
+        json!({
+            "count": stage.count,
+            "mean": ms(stage.mean()),
+            "p50": ms(stage.p50),
+            "p95": ms(stage.p95),
+            "p99": ms(stage.p99),
+            "max": ms(stage.max),
+        })
+    };
+    json!({
+        "wait_ms": figures(stages.wait),
+        "upload_ms": figures(stages.upload),
+        "encode_ms": figures(stages.submit),
+        "lock_ms": figures(stages.lock),
+        "copy_ms": figures(stages.copy),
+        "queue_peak": stages.queue_peak,
+        "input_copy_bytes": stages.input_copy_bytes,
+        "output_copy_bytes": stages.output_copy_bytes,
+    })
+}
+
 /// Where the time went.
 pub(crate) fn stages(
     decode: Option<&DecodeSummary>,
@@ -192,7 +227,7 @@ pub(crate) fn stages(
 ) -> Value {
     let mut out = Map::new();
     if let Some(d) = decode {
-        let value = stage(&d.timing, d.ledger.delivered, d.input_queue, d.output_queue);
+        let value = stage(&d.timing, d.latency, d.ledger.delivered, d.input_queue, d.output_queue);
         out.insert("decode".to_owned(), value);
     }
     let value = json!({
@@ -204,7 +239,8 @@ pub(crate) fn stages(
     });
     out.insert("filter".to_owned(), value);
     if let Some(e) = encode {
-        let value = stage(&e.timing, e.ledger.delivered, e.input_queue, e.output_queue);
+        let mut value = stage(&e.timing, e.latency, e.ledger.delivered, e.input_queue, e.output_queue);
+        value["stages"] = e.stages.as_ref().map_or(Value::Null, encode_stages);
         out.insert("encode".to_owned(), value);
     }
     Value::Object(out)

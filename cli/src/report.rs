@@ -12,7 +12,7 @@ use video_hw::session::{EncodeSummary, SessionTiming};
 
 use crate::args::JobArgs;
 use crate::exit::Exit;
-use crate::{json, text};
+use crate::{json, metrics, text};
 
 /// A finished job, whichever it was.
 pub(crate) struct Finished<'a> {
@@ -100,6 +100,9 @@ impl<'a> Finished<'a> {
         // Standard error may be closed; that must not turn a finished job into a failed one.
         if !job.quiet {
             let _ = writeln!(err, "{}", self.summary(job.verbose));
+        }
+        if let Some(line) = self.encode.and_then(metrics::asked_for) {
+            let _ = writeln!(err, "{line}");
         }
         if !self.balances {
             let _ = writeln!(err, "video-hw: error: {}", self.defect());
@@ -253,6 +256,7 @@ impl<'a> Finished<'a> {
         lines.push(format!("filter: busy {:.3} s", self.filter.busy.as_secs_f64()));
         if let Some(e) = self.encode {
             lines.push(time_line("encode", &e.timing, e.ledger.delivered));
+            lines.extend(e.stages.iter().flat_map(metrics::lines));
         }
         if self.copied > 0 {
             lines.push(format!("copied: {} samples of other tracks", text::thousands(self.copied)));

@@ -5,12 +5,15 @@
 //! units carry a serial number, and the session puts the times back on whatever carries that serial. This
 //! is what keeps pts right when pictures are reordered.
 
+use std::sync::Arc;
+
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
 use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
+use crate::stages::EncodeMeter;
 use crate::time::Rational;
 
 mod fallback;
@@ -189,4 +192,9 @@ pub trait EncoderBackend: Send {
 
     /// Name of the codec library or engine in use, for summaries.
     fn implementation(&self) -> &'static str;
+
+    /// Where it counts how long its stages take, if it does; asked once, after opening.
+    fn meter(&self) -> Option<Arc<EncodeMeter>> {
+        None
+    }
 }

@@ -7,12 +7,15 @@ use std::time::Instant;
 use super::worker::{Outcome, Outlet};
 use super::{Ledger, SessionTiming};
 use crate::error::{Error, Result};
+use crate::stages::Histogram;
 
 /// The books of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
 /// counts besides.
 pub(super) struct Books<P, S> {
     pub(super) ledger: Ledger,
     pub(super) timing: SessionTiming,
+    /// From a unit's turn at the backend to its result.
+    pub(super) latency: Histogram,
     pub(super) own: S,
     pending: BTreeMap<u64, (P, Instant)>,
     fatal: Option<Error>,
@@ -37,6 +40,13 @@ impl<P, S> Books<P, S> {
             self.ledger.unexpected += 1;
         }
         pending
+    }
+
+    /// A result is handed on.
+    pub(super) fn note_latency(&mut self, since: Instant) {
+        let latency = since.elapsed();
+        self.timing.note_latency(latency);
+        self.latency.record(latency);
     }
 
     /// The unit rightly gives nothing.
@@ -73,6 +83,7 @@ impl<P, S> SharedBooks<P, S> {
         Self(Arc::new(Mutex::new(Books {
             ledger: Ledger::default(),
             timing: SessionTiming::default(),
+            latency: Histogram::default(),
             own,
             pending: BTreeMap::new(),
             fatal: None,

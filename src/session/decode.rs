@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::QueueStats;
+use crate::stages::StageSummary;
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{Ticket, TransformRequest, TransformStats};
 
@@ -56,6 +57,8 @@ pub struct DecodeSummary {
     pub notes: Vec<String>,
     /// Where the time went.
     pub timing: SessionTiming,
+    /// From a packet's turn at the decoder to its frame.
+    pub latency: StageSummary,
     /// From the submission of the first packet until the first frame was taken out.
     pub first_frame_after: Option<Duration>,
     /// From the submission of the first packet until the last frame so far was taken out.
@@ -372,6 +375,7 @@ impl DecodeOutput {
             transform: self.shaping.stats(),
             notes: books.own.notes.clone(),
             timing: books.timing,
+            latency: books.latency.summary(),
             first_frame_after: books.own.since_first_in(books.own.first_out),
             last_frame_after: books.own.since_first_in(books.own.last_out),
             input_queue,
@@ -410,7 +414,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         books.ledger.drop_one(DISCARDED);
         return None;
     }
-    books.timing.note_latency(since.elapsed());
+    books.note_latency(since);
     books.own.concealed += u64::from(picture.concealed);
     if picture.concealed && books.own.config.damage == DamagePolicy::Strict {
         let place = pending.pts.map_or_else(String::new, |pts| format!(" at {pts}"));

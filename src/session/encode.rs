@@ -1,5 +1,6 @@
 //! Encode sessions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::books::SharedBooks;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::{BitstreamLayout, Packet};
 use crate::queue::QueueStats;
+use crate::stages::{EncodeMeter, EncodeStages, StageSummary};
 use crate::time::Timestamp;
 
 /// Frames that wait for the encoder: large, so few.
@@ -36,6 +38,10 @@ pub struct EncodeSummary {
     pub keyframes: u64,
     /// Where the time went.
     pub timing: SessionTiming,
+    /// From a frame's turn at the encoder to its packet.
+    pub latency: StageSummary,
+    /// The stages inside the encoder, where it tells them.
+    pub stages: Option<EncodeStages>,
     /// Frames waiting for the encoder.
     pub input_queue: QueueStats,
     /// Packets waiting for the caller.
@@ -61,6 +67,7 @@ pub struct EncodeOutput {
     worker: worker::Output<Packet>,
     books: SharedBooks<Pending, Own>,
     receipt: Receipt,
+    meter: Option<Arc<EncodeMeter>>,
 }
 
 impl EncodeSession {
@@ -115,18 +122,20 @@ impl EncodeSession {
             bytes_out: 0,
             keyframes: 0,
         });
-        let (input, output, receipt) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let (backend, receipt) = open(&config, &|| sink(books.clone(), outlet.clone()))?;
-            {
-                let own = &mut books.lock().own;
-                own.layout = backend.output_layout();
-                own.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
-            }
-            Ok((EncodeWork { backend, books: books.clone(), next_serial: 0 }, receipt))
-        })?;
+        let (input, output, (receipt, meter)) =
+            worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+                let (backend, receipt) = open(&config, &|| sink(books.clone(), outlet.clone()))?;
+                {
+                    let own = &mut books.lock().own;
+                    own.layout = backend.output_layout();
+                    own.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
+                }
+                let meter = backend.meter();
+                Ok((EncodeWork { backend, books: books.clone(), next_serial: 0 }, (receipt, meter)))
+            })?;
         Ok(Self {
             input: EncodeInput { worker: input, books: books.clone(), config, last_pts: None },
-            output: EncodeOutput { worker: output, books, receipt },
+            output: EncodeOutput { worker: output, books, receipt, meter },
         })
     }
 
@@ -294,6 +303,8 @@ impl EncodeOutput {
             bytes_out: books.own.bytes_out,
             keyframes: books.own.keyframes,
             timing: books.timing,
+            latency: books.latency.summary(),
+            stages: self.meter.as_ref().map(|meter| meter.stages()),
             input_queue,
             output_queue,
         }
@@ -319,7 +330,7 @@ type Books = super::books::Books<Pending, Own>;
 
 fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
     let (pending, since) = books.take(unit.serial)?;
-    books.timing.note_latency(since.elapsed());
+    books.note_latency(since);
     books.ledger.delivered += 1;
     books.own.bytes_out += unit.data.len() as u64;
     books.own.keyframes += u64::from(unit.keyframe);

@@ -199,6 +199,8 @@ pub struct Canned {
     pub encode: bool,
     /// Decoders answer with a test picture.
     pub decode: bool,
+    /// Where the encoders' pictures are kept from one process to the next.
+    pub folder: Option<PathBuf>,
 }
 
 /// Encode sessions allowed on the machine.

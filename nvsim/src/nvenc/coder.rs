@@ -4,13 +4,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 
+use super::canned_file;
 use super::encode::Finished;
 use super::input::{Planes, Target};
 use super::plan::{Force, Pattern, Planner};
 use super::session::{Session, lock};
 use crate::codec::CodecError;
 use crate::codec::encoder::{EncoderSpec, PictureIn, PictureKind, Reopened, SoftEncoder};
-use crate::core::{guarded, report};
+use crate::core::{config, guarded, report};
 use crate::policy;
 
 /// One picture to code.
@@ -196,9 +197,8 @@ pub(super) fn canned(
     let (pictures, sets) = match found {
         Some(found) => found,
         None => {
-            let mut encoder = SoftEncoder::open(spec)?;
-            let sets = encoder.parameter_sets();
-            let pictures = Arc::new(make(&mut encoder, spec, pattern, headers)?);
+            let (sets, pictures) = kept(spec, pattern, headers)?;
+            let pictures = Arc::new(pictures);
             let mut made = lock(&MADE);
             if made.len() >= 16 {
                 made.remove(0);
@@ -208,6 +208,22 @@ pub(super) fn canned(
         }
     };
     Ok((Coder::Canned { pictures, next: 0 }, sets))
+}
+
+/// From the folder of lists, where there is one and it has this one; else coded now.
+fn kept(spec: &EncoderSpec, pattern: Pattern, headers: bool) -> Result<canned_file::List, CodecError> {
+    let folder = config().canned.folder.as_deref();
+    let key = format!("{spec:?} {pattern:?} {headers}");
+    if let Some(found) = folder.and_then(|folder| canned_file::load(folder, &key)) {
+        return Ok(found);
+    }
+    let mut encoder = SoftEncoder::open(spec)?;
+    let sets = encoder.parameter_sets();
+    let pictures = make(&mut encoder, spec, pattern, headers)?;
+    if let Some(folder) = folder {
+        canned_file::store(folder, &key, &sets, &pictures);
+    }
+    Ok((sets, pictures))
 }
 
 fn make(

@@ -7,6 +7,7 @@
 pub mod abi;
 pub mod api;
 mod buffers;
+mod canned_file;
 pub mod caps;
 mod coder;
 mod configure;

@@ -7,7 +7,9 @@
 mod capability;
 mod configure;
 mod flow;
+mod relay;
 mod settings;
+mod sync;
 mod upload;
 
 use std::collections::VecDeque;
@@ -18,7 +20,7 @@ pub(crate) use capability::encode_capability;
 
 use self::capability::{Caps, IMPLEMENTATION};
 use self::configure::{Structure, initialize};
-use self::flow::{Flow, Reaper};
+use self::flow::{Flow, Output, Reaper};
 use super::driver::cuda::Context;
 use super::driver::nvenc::{Encoder, Session};
 use super::driver::nvenc_buffers::{InputBuffer, OutputBuffer, Submitted};
@@ -30,15 +32,17 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
+use crate::stages::EncodeMeter;
 
 /// An NVENC session. The order of the fields is that of their end: the thread that takes outputs goes first.
 struct NvencEncoder {
     reaper: Option<Reaper>,
     flow: Arc<Flow>,
     /// Outputs that were handed over and may not be locked yet, in order.
-    held: VecDeque<OutputBuffer>,
+    held: VecDeque<Output>,
     encoder: Arc<Encoder>,
     structure: Structure,
+    meter: Arc<EncodeMeter>,
     format: PixelFormat,
     size: Dimensions,
     layout: BitstreamLayout,
@@ -74,14 +78,15 @@ pub(crate) fn open_encoder(
     let inputs: Result<Vec<_>> =
         (0..buffers).map(|_| InputBuffer::new(&encoder, settings.format, rows, row_bytes)).collect();
     let outputs: Result<Vec<_>> = (0..buffers).map(|_| OutputBuffer::new(&encoder)).collect();
-    let flow = Flow::new(inputs?, outputs?, sink);
-    let reaper = Reaper::start(&flow)?;
+    let meter = Arc::new(EncodeMeter::default());
+    let (flow, reaper) = flow::start(inputs?, outputs?, sink, &meter)?;
     Ok(Box::new(NvencEncoder {
         reaper: Some(reaper),
         flow,
         held: VecDeque::new(),
         encoder,
         structure,
+        meter,
         format: config.format,
         size: config.dimensions,
         layout: BitstreamLayout::elementary(codec),
@@ -109,16 +114,19 @@ impl NvencEncoder {
     }
 
     /// Fills the input and hands it over. With an error the picture was not taken, and the buffers are free again.
-    fn enter(&mut self, unit: &EncodeUnit, mut input: InputBuffer, output: OutputBuffer) -> Result<()> {
+    fn enter(&mut self, unit: &EncodeUnit, mut input: InputBuffer, output: Output) -> Result<()> {
         let serial = unit.serial;
         let force = unit.frame.force_keyframe || self.idr_next;
         let flags = if force { picture::FORCE_IDR | picture::OUTPUT_HEADERS } else { 0 };
         self.flow.entering(serial);
-        let entered =
-            self.fill(&unit.frame, &mut input).and_then(|()| submit(&output, &input, serial, flags));
+        let entered = self
+            .meter
+            .upload
+            .time(|| self.fill(&unit.frame, &mut input))
+            .and_then(|()| self.meter.submit.time(|| submit(&output.buffer, &input, serial, flags)));
         match entered {
             Ok(submitted) => {
-                self.flow.entered(serial, input);
+                self.meter.inside(self.flow.entered(serial, input));
                 self.idr_next = false;
                 self.held.push_back(output);
                 if submitted == Submitted::Due {
@@ -135,6 +143,7 @@ impl NvencEncoder {
 
     fn fill(&self, frame: &Frame, input: &mut InputBuffer) -> Result<()> {
         let host = self.host(frame)?;
+        self.meter.copied_in(host.format().frame_bytes(host.dimensions()) as u64);
         let mut memory = input.lock()?;
         upload::upload(host, &mut memory)
     }
@@ -187,7 +196,7 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        let Some((input, output)) = self.flow.take()? else { return Ok(()) };
+        let Some((input, output)) = self.meter.wait.time(|| self.flow.take())? else { return Ok(()) };
         match self.enter(&unit, input, output) {
             Ok(()) => Ok(()),
             // This frame is lost, and nothing else.
@@ -216,6 +225,10 @@ impl EncoderBackend for NvencEncoder {
 
     fn implementation(&self) -> &'static str {
         IMPLEMENTATION
+    }
+
+    fn meter(&self) -> Option<Arc<EncodeMeter>> {
+        Some(Arc::clone(&self.meter))
     }
 }
 

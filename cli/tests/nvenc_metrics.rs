@@ -1,0 +1,99 @@
+//! What the command line tells of the stages inside NVENC, on the simulated driver (`nvsim/`).
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
+mod common;
+
+use std::process::Command;
+
+use common::{Run, Scratch, command, y4m};
+
+const FRAMES: u32 = 30;
+
+/// Encodes on a simulated card; `None` (said loudly) when there is no simulation.
+fn encode(scratch: &Scratch, options: &[&str], change: impl FnOnce(&mut Command)) -> Option<Run> {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = deps.join("libnvsim.so");
+    if !library.exists() {
+        let words =
+            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+        return None;
+    }
+    let names = tempfile::tempdir().unwrap();
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+        std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
+    }
+    let input = scratch.file("in.y4m", &y4m(320, 240, FRAMES as usize));
+    let output = scratch.path("out.mp4");
+    let all = [&["encode", &input, &output, "--overwrite"][..], options].concat();
+    let mut command = command(&all);
+    command.env_remove("VIDEO_HW_NV_METRICS").env("LD_LIBRARY_PATH", names.path());
+    // An engine that is slower than the program: pictures pile up in front of it.
+    command.env("NVSIM_PROFILE", "ada");
+    command.env("NVSIM_SET", "strict=true;time.enabled=true;time.encode_ns_per_frame=3000000");
+    change(&mut command);
+    Some(Run::of(command.output().unwrap()))
+}
+
+fn set(command: &mut Command, value: &str) {
+    command.env("VIDEO_HW_NV_METRICS", value);
+}
+
+/// The number behind a name.
+fn figure(text: &str, name: &str) -> f64 {
+    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name} in {text}"));
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ' ')).unwrap_or(rest.len());
+    rest[..end].trim().split(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{name} in {text}"))
+}
+
+#[test]
+fn the_variable_asks_for_one_line() {
+    let scratch = Scratch::new();
+    let options = ["--backend", "nvidia", "-q"];
+    let Some(run) = encode(&scratch, &options, |command| set(command, "1")) else {
+        return;
+    };
+    let said = &run.ok().stderr;
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("[nv.encode] ")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert_eq!(figure(lines[0], " frames=") as u32, FRAMES);
+    assert_eq!(figure(lines[0], " packets=") as u32, FRAMES);
+    assert!(figure(lines[0], " queue_peak=") >= 2.0, "{said}");
+    assert!(figure(lines[0], " lock_p95_ms=") >= figure(lines[0], " lock_p50_ms="), "{said}");
+    assert_eq!(figure(lines[0], " input_copy_bytes=") as u32, FRAMES * 320 * 240 * 3 / 2);
+    for off in ["0", ""] {
+        let run = encode(&scratch, &options, |command| set(command, off)).unwrap();
+        assert_eq!(run.ok().stderr, "");
+    }
+    let run = encode(&scratch, &options, |_| ()).unwrap();
+    assert_eq!(run.ok().stderr, "");
+    // Another encoder has no such stages.
+    let run = encode(&scratch, &["--backend", "software", "-q"], |command| set(command, "1"));
+    assert_eq!(run.unwrap().ok().stderr, "");
+}
+
+#[test]
+fn the_reports_have_every_stage() {
+    let scratch = Scratch::new();
+    let Some(run) = encode(&scratch, &["--backend", "nvidia", "--json", "-v"], |_| ()) else { return };
+    let run = run.ok();
+    let json: serde_json::Value = serde_json::from_str(&run.out()).unwrap();
+    let stages = &json["stages"]["encode"]["stages"];
+    for name in ["wait_ms", "upload_ms", "encode_ms", "lock_ms", "copy_ms"] {
+        let stage = &stages[name];
+        assert_eq!(stage["count"], FRAMES, "{name}: {stages:#}");
+        let figures = ["p50", "p95", "p99", "max"].map(|figure| stage[figure].as_f64().unwrap());
+        assert!(figures.is_sorted() && figures[3] > 0.0, "{name}: {figures:?}");
+    }
+    assert!(stages["queue_peak"].as_u64().unwrap() >= 2, "{stages:#}");
+    assert_eq!(stages["output_copy_bytes"], json["encode"]["bytes_out"]);
+    for line in ["  wait: 30 times, mean ", "  lock: 30 times, mean ", " pictures inside the encoder"] {
+        assert!(run.stderr.contains(line), "{line}: {}", run.stderr);
+    }
+    let run = encode(&scratch, &["--backend", "software", "--json", "-q"], |_| ()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&run.ok().out()).unwrap();
+    assert!(json["stages"]["encode"]["stages"].is_null());
+    assert!(json["stages"]["encode"]["latency_p99_s"].as_f64().unwrap() > 0.0);
+}

@@ -1,0 +1,25 @@
+//! Files of the library, taken as they are, and their tests.
+
+#![allow(dead_code, reason = "some parts are used by the library alone")]
+
+/// The two threads of an NVENC session.
+#[path = "../../src/backend/nvidia/encode/relay.rs"]
+mod relay;
+
+/// The primitives of [`relay`]: the library's, or loom's.
+#[cfg_attr(not(loom), path = "../../src/backend/nvidia/encode/sync.rs")]
+#[cfg_attr(loom, path = "loom_sync.rs")]
+mod sync;
+
+/// The queue between threads.
+#[cfg(not(loom))]
+#[path = "../../src/queue.rs"]
+pub mod queue;
+
+/// Histograms that are written without locks.
+#[cfg(not(loom))]
+#[path = "../../src/stages.rs"]
+pub mod stages;
+
+#[cfg(test)]
+mod relay_tests;

@@ -1,0 +1,12 @@
+//! What [`super::relay`] needs of threads, in one place: `models/` puts a checker's in its stead.
+
+pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+pub(super) use std::thread::JoinHandle;
+
+/// Starts a thread.
+///
+/// # Errors
+/// No thread.
+pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}
