@@ -14,6 +14,7 @@ use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
 mod fallback;
+mod ffmpeg;
 mod lanes;
 pub mod mock;
 mod nvidia;
