@@ -88,7 +88,8 @@ pub enum DecodeEvent {
         error: Error,
     },
     /// Something that the caller should know and that loses nothing: work that the backend does in another way than
-    /// asked for. Kept for [`crate::session::DecodeSummary::notes`].
+    /// asked for. Kept for [`crate::session::DecodeSummary::notes`], unless it is empty, which only asks whether the
+    /// session is still there.
     Note(String),
 }
 
@@ -160,6 +161,9 @@ pub enum EncodeEvent {
         /// Why.
         error: Error,
     },
+    /// Nothing yet. Asked by an encoder that may have to wait for long: the answer tells whether the session is still
+    /// there.
+    Waiting,
 }
 
 /// Where an encoder puts its results; see [`DecodeSink`].

@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::feed::{Feed, Load, Waited};
+use super::feed::{Feed, Load, Patience, Waited};
 use super::nut::Damage;
 use super::words::Words;
 use crate::backend::BackendKind;
@@ -29,6 +29,9 @@ const THREADS: usize = 3;
 
 /// What the reading thread makes of the output; its error is the reason why the output is of no use.
 pub(super) type ReadOutput = Box<dyn FnOnce(Output) -> std::result::Result<(), Damage> + Send>;
+
+/// Tells whether somebody still wants results.
+pub(super) type Wanted = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// The child's standard output, for the thread that reads it.
 pub(super) struct Output {
@@ -58,6 +61,7 @@ pub(super) struct Process {
     words: Arc<Words>,
     outcome: Arc<Mutex<Option<std::result::Result<(), Damage>>>>,
     patience: Duration,
+    wanted: Wanted,
     reaped: bool,
 }
 
@@ -81,8 +85,13 @@ impl Process {
     ///
     /// # Errors
     /// A program that cannot be started.
-    pub(super) fn start(program: &Path, arguments: &[OsString], read: ReadOutput) -> Result<Self> {
-        Self::start_patient(program, arguments, read, PATIENCE)
+    pub(super) fn start(
+        program: &Path,
+        arguments: &[OsString],
+        read: ReadOutput,
+        wanted: Wanted,
+    ) -> Result<Self> {
+        Self::start_patient(program, arguments, read, wanted, PATIENCE)
     }
 
     /// As [`Self::start`], with another idea of how long is too long.
@@ -90,6 +99,7 @@ impl Process {
         program: &Path,
         arguments: &[OsString],
         read: ReadOutput,
+        wanted: Wanted,
         patience: Duration,
     ) -> Result<Self> {
         let mut child = command(program, arguments).spawn().map_err(|error| cannot_start(program, &error))?;
@@ -103,6 +113,7 @@ impl Process {
             words: Arc::clone(&words),
             outcome: Arc::clone(&outcome),
             patience,
+            wanted,
             reaped: false,
         };
         let (Some(input), Some(output), Some(messages)) = pipes else {
@@ -127,9 +138,14 @@ impl Process {
     /// # Errors
     /// A child that hangs.
     pub(super) fn put(&mut self, load: Load) -> Result<bool> {
-        match self.feed.put(load, self.patience) {
+        let patience = Patience { limit: self.patience, wanted: &*self.wanted };
+        match self.feed.put(load, &patience) {
             Waited::Done => Ok(true),
             Waited::Refused => Ok(false),
+            Waited::Unwanted => {
+                self.kill();
+                Err(Error::Cancelled)
+            }
             Waited::Hung => Err(self.hung("taken nothing")),
         }
     }
@@ -140,10 +156,15 @@ impl Process {
     /// A child that hangs, dies, fails, or writes what cannot be understood.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.feed.close();
-        if self.feed.until_ended(THREADS, self.patience) == Waited::Hung {
-            return Err(self.hung("given nothing"));
+        let patience = Patience { limit: self.patience, wanted: &*self.wanted };
+        match self.feed.until_ended(THREADS, &patience) {
+            Waited::Hung => Err(self.hung("given nothing")),
+            Waited::Unwanted => {
+                self.kill();
+                Err(Error::Cancelled)
+            }
+            Waited::Done | Waited::Refused => self.settle(),
         }
-        self.settle()
     }
 
     /// As [`Self::finish`], but no longer than `limit`, however lively the child is.

@@ -121,6 +121,14 @@ impl SharedSink {
         wanted
     }
 
+    /// Asks, unless an event is on its way anyway and gets the same answer.
+    fn is_wanted(&self) -> bool {
+        if let Ok(mut sink) = self.sink.try_lock() {
+            self.gone.fetch_or(!sink(DecodeEvent::Note(String::new())), Ordering::Relaxed);
+        }
+        !self.is_gone()
+    }
+
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
@@ -224,7 +232,9 @@ impl FfmpegDecoder {
             },
         };
         let read = Box::new(move |output| reading.run(output));
-        let process = Process::start(self.program.path(), &self.arguments(), read)?;
+        let asked = self.sink.clone();
+        let wanted = Box::new(move || asked.is_wanted());
+        let process = Process::start(self.program.path(), &self.arguments(), read, wanted)?;
         let mut run = Run { process, shape: Shape::of(info), inside, began: false };
         // Where the size is not known the decoder finds it; the header must have some.
         let (width, height) = info.map_or((16, 16), |i| (i.dimensions.width(), i.dimensions.height()));
@@ -352,7 +362,10 @@ impl Reading {
         let stream = reader.stream().cloned().unwrap_or_default();
         let (size, format) = match kind(&stream) {
             Ok(kind) => kind,
-            Err(error) => return self.refuse(error),
+            Err(error) => {
+                self.refuse(error);
+                return Ok(());
+            }
         };
         let bytes = format.frame_bytes(size);
         if bytes as u64 > MAX_PICTURE {
@@ -365,10 +378,11 @@ impl Reading {
         let ratio = self.common.sample_aspect_ratio.or(ratio);
         while let Some(packet) = reader.next_packet()? {
             if packet.data.len() != bytes {
-                return self.refuse(Error::Unsupported {
+                self.refuse(Error::Unsupported {
                     feature: "a change of the picture's size between random access points, by ffmpeg".to_owned(),
                     remedy: "use another backend".to_owned(),
                 });
+                return Ok(());
             }
             let Some((serial, keyframe)) = self.answer(packet.pts, stream.time_base) else {
                 return Err(Damage::Broken("a picture more than there are units".to_owned()));
@@ -407,12 +421,11 @@ impl Reading {
     }
 
     /// The stream is not for this backend: the session ends with that.
-    fn refuse(&self, error: Error) -> std::result::Result<(), Damage> {
+    fn refuse(&self, error: Error) {
         let first = lock(&self.inside).pop_first();
         if let Some((_, (serial, _))) = first {
             self.sink.tell(DecodeEvent::Failed { serial, error });
         }
-        Ok(())
     }
 
     /// Which unit the picture with this number belongs to. Units far before it will have none any more.

@@ -172,12 +172,7 @@ fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder
 
 /// Codes one picture in a child of its own.
 fn trial(program: &Program, plan: &Plan, config: &CommonEncodeConfig) -> Result<()> {
-    let came = Arc::new(Mutex::new(0_u32));
-    let count = Arc::clone(&came);
-    let sink: EncodeSink = Box::new(move |_| {
-        *count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        true
-    });
+    let sink: EncodeSink = Box::new(|_| true);
     let bytes = vec![128_u8; config.format.frame_bytes(config.dimensions)];
     let picture = HostSurface::from_packed(config.format, config.dimensions, bytes)?;
     let mut run = Run::start(program, plan, config, &SharedSink::new(sink), 0)?;
@@ -202,6 +197,14 @@ impl SharedSink {
         let wanted = self.sink.lock().unwrap_or_else(PoisonError::into_inner)(event);
         self.gone.fetch_or(!wanted, Ordering::Relaxed);
         wanted
+    }
+
+    /// Asks, unless an event is on its way anyway and gets the same answer.
+    fn is_wanted(&self) -> bool {
+        if let Ok(mut sink) = self.sink.try_lock() {
+            self.gone.fetch_or(!sink(EncodeEvent::Waiting), Ordering::Relaxed);
+        }
+        !self.is_gone()
     }
 
     fn is_gone(&self) -> bool {
@@ -244,7 +247,10 @@ impl Run {
             first,
         };
         let arguments = arguments(program, plan);
-        let process = Process::start(program.path(), &arguments, Box::new(move |output| reading.run(output)))?;
+        let asked = sink.clone();
+        let wanted = Box::new(move || asked.is_wanted());
+        let read = Box::new(move |output| reading.run(output));
+        let process = Process::start(program.path(), &arguments, read, wanted)?;
         Ok(Self { process, first, inside })
     }
 
@@ -292,8 +298,9 @@ fn arguments(program: &Program, plan: &Plan) -> Vec<OsString> {
         fixed(&["-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0", "-map", "0:v:0"]),
         program.every_frame().to_vec(),
         plan.output.clone(),
-        // Each packet as soon as it is there, with the time it was given.
-        fixed(&["-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1"]),
+        // Each packet as soon as it is there. Its time is moved by as much as decoding times would be negative, which
+        // NUT cannot have: by the same for all.
+        fixed(&["-flush_packets", "1", "-f", "nut", "pipe:1"]),
     ]
     .concat()
 }
@@ -301,13 +308,12 @@ fn arguments(program: &Program, plan: &Plan) -> Vec<OsString> {
 /// The samples, without padding. Where there is none they are written from where they are.
 fn write_picture(picture: &HostSurface, to: &mut dyn Write) -> io::Result<()> {
     for plane in picture.planes() {
-        match plane.as_contiguous() {
-            Some(all) => to.write_all(all)?,
-            None => {
-                let mut gathered = BufWriter::with_capacity(GATHERED, &mut *to);
-                plane.iter_rows().try_for_each(|row| gathered.write_all(row))?;
-                gathered.flush()?;
-            }
+        if let Some(all) = plane.as_contiguous() {
+            to.write_all(all)?;
+        } else {
+            let mut gathered = BufWriter::with_capacity(GATHERED, &mut *to);
+            plane.iter_rows().try_for_each(|row| gathered.write_all(row))?;
+            gathered.flush()?;
         }
     }
     Ok(())

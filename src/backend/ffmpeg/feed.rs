@@ -26,7 +26,20 @@ pub(super) enum Waited {
     Refused,
     /// Nothing moved in any direction for longer than is believable.
     Hung,
+    /// Nobody wants to know any more.
+    Unwanted,
 }
+
+/// How long to wait.
+pub(super) struct Patience<'a> {
+    /// Without anything moving.
+    pub(super) limit: Duration,
+    /// Asked now and then: whether somebody still wants results.
+    pub(super) wanted: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
+/// How often it is asked.
+const ASKED: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
 struct State {
@@ -63,7 +76,7 @@ impl Feed {
     }
 
     /// Leaves a load, waiting for room.
-    pub(super) fn put(&self, load: Load, patience: Duration) -> Waited {
+    pub(super) fn put(&self, load: Load, patience: &Patience<'_>) -> Waited {
         let (mut state, waited) =
             self.wait(patience, |state| state.over || state.waiting.len() < WAITING, |state| state.over);
         if waited == Waited::Done {
@@ -89,7 +102,7 @@ impl Feed {
     }
 
     /// Waits until so many threads have ended.
-    pub(super) fn until_ended(&self, threads: usize, patience: Duration) -> Waited {
+    pub(super) fn until_ended(&self, threads: usize, patience: &Patience<'_>) -> Waited {
         self.wait(patience, |state| state.ended >= threads, |_| false).1
     }
 
@@ -107,11 +120,11 @@ impl Feed {
     /// Waits until `ready`, as long as anything moves or is being delivered.
     fn wait(
         &self,
-        patience: Duration,
+        patience: &Patience<'_>,
         ready: impl Fn(&State) -> bool,
         refused: impl Fn(&State) -> bool,
     ) -> (MutexGuard<'_, State>, Waited) {
-        let step = (patience / 8).max(Duration::from_millis(10));
+        let step = (patience.limit / 8).clamp(Duration::from_millis(10), ASKED);
         let mut seen = (self.moved.load(Ordering::Relaxed), Instant::now());
         let mut state = self.lock();
         while !ready(&state) {
@@ -119,8 +132,14 @@ impl Feed {
             let moved = self.moved.load(Ordering::Relaxed);
             if moved != seen.0 || self.delivering.load(Ordering::Relaxed) {
                 seen = (moved, Instant::now());
-            } else if seen.1.elapsed() > patience && !ready(&state) {
+            } else if seen.1.elapsed() > patience.limit && !ready(&state) {
                 return (state, Waited::Hung);
+            }
+            drop(state);
+            let wanted = (patience.wanted)();
+            state = self.lock();
+            if !wanted && !ready(&state) {
+                return (state, Waited::Unwanted);
             }
         }
         let waited = if refused(&state) { Waited::Refused } else { Waited::Done };

@@ -8,20 +8,22 @@ use crate::bitstream::annexb::nal_units;
 use crate::bitstream::{h264, hevc};
 use crate::codec::Codec;
 
-/// Distance from one coded video sequence to the next: every count within fits in between.
-const PERIOD: i64 = 1 << 33;
-/// Counts may be negative.
-const MIDDLE: i64 = 1 << 32;
-/// Most periods of a child; more come only from streams that are made for it.
-const MOST_PERIODS: u64 = 1 << 28;
-/// Times of containers are kept within this.
-const TIMES: i64 = 1 << 60;
+/// How far below zero the counts of a coded video sequence may go: their lower 16 bits are what is written.
+const BELOW: i64 = 1 << 17;
+/// Numbers stay below this; ffmpeg multiplies some of them by a thousand.
+const MOST: i64 = 1 << 50;
 
 /// Numbers the units of one child.
 pub(super) struct OutputOrder {
     codec: Codec,
     state: State,
     last: i64,
+    /// The highest so far.
+    highest: i64,
+    /// The coded video sequence at hand, and the number of a picture in it whose count is 0.
+    period: Option<(u64, i64)>,
+    /// The first time of the container, and its number.
+    origin: Option<i64>,
 }
 
 enum State {
@@ -41,7 +43,7 @@ impl OutputOrder {
             Codec::Mpeg2 => State::Mpeg2 { groups: 0 },
             _ => State::InOrder,
         };
-        Self { codec, state, last: -1 }
+        Self { codec, state, last: -1, highest: -1, period: None, origin: None }
     }
 
     /// The number of the next unit in decoding order: never negative.
@@ -54,15 +56,25 @@ impl OutputOrder {
             State::InOrder => None,
         };
         // Where headers do not say it, the container's times do.
-        let time = unit.packet.pts.map(|pts| pts.ticks().saturating_add(TIMES / 2).clamp(0, TIMES));
-        let counted = count.map(|(period, count)| {
-            (period.min(MOST_PERIODS) as i64) * PERIOD + MIDDLE + i64::from(count)
-        });
-        let number = match self.codec {
-            Codec::H264 | Codec::Hevc => counted,
-            _ => time.or(counted),
+        let time = unit.packet.pts.filter(|_| !matches!(self.codec, Codec::H264 | Codec::Hevc));
+        let number = match (time, count) {
+            (Some(pts), _) => {
+                let origin = *self.origin.get_or_insert(pts.ticks());
+                pts.ticks().saturating_sub(origin).saturating_add(MOST / 2)
+            }
+            (None, Some((period, count))) => {
+                let base = match self.period {
+                    Some((same, base)) if same == period => base,
+                    // All of the sequence before is shown before this one.
+                    _ => self.highest.saturating_add(BELOW),
+                };
+                self.period = Some((period, base));
+                base.saturating_add(i64::from(count))
+            }
+            (None, None) => self.last.saturating_add(1),
         };
-        self.last = number.unwrap_or_else(|| self.last.saturating_add(1)).clamp(0, i64::MAX >> 1);
+        self.last = number.clamp(0, MOST);
+        self.highest = self.highest.max(self.last);
         self.last
     }
 }

@@ -213,7 +213,7 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
         *lock(&into) = bytes;
         Ok(())
     };
-    let asked = Process::start(path, &arguments, Box::new(read)).and_then(|mut p| p.finish_within(ANSWER));
+    let asked = Process::start(path, &arguments, Box::new(read), Box::new(|| true)).and_then(|mut p| p.finish_within(ANSWER));
     match asked {
         Ok(()) => Ok(String::from_utf8_lossy(&lock(&said)).into_owned()),
         Err(error @ Error::Unavailable { .. }) => Err(error),

@@ -57,13 +57,14 @@ fn quality(
             output.add("-rc_mode:v", "ICQ");
             output.add("-global_quality:v", value);
         }
-        Family::VideoToolbox => match asked {
-            Some(asked) => output.add("-q:v", asked),
-            None => {
+        Family::VideoToolbox => {
+            if let Some(asked) = asked {
+                output.add("-q:v", asked);
+            } else {
                 let samples = config.dimensions.pixels() as f64 * config.frame_rate.as_f64();
                 output.add("-b:v", (samples * DEFAULT_BITS).clamp(100_000.0, 1e9) as u32);
             }
-        },
+        }
     }
     Ok(())
 }
