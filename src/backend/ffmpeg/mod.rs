@@ -13,7 +13,7 @@ mod order;
 mod program;
 mod rate;
 mod settings;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod units;
 mod words;
