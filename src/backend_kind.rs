@@ -15,6 +15,8 @@ pub enum BackendKind {
     VideoToolbox,
     /// The embedded CPU codecs, always there.
     Software,
+    /// A child `ffmpeg` process, where that program is installed: the last resort.
+    Ffmpeg,
     /// One handed in by the caller ([`crate::session::DecodeSession::with_backend`]).
     Custom,
 }
@@ -26,6 +28,7 @@ impl BackendKind {
             Self::Nvidia => "nvidia",
             Self::VideoToolbox => "videotoolbox",
             Self::Software => "software",
+            Self::Ffmpeg => "ffmpeg",
             Self::Custom => "custom",
         }
     }
@@ -45,8 +48,9 @@ impl FromStr for BackendKind {
             "nvidia" | "nvdec" | "nvenc" | "cuda" => Ok(Self::Nvidia),
             "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
             "software" | "cpu" | "sw" => Ok(Self::Software),
+            "ffmpeg" => Ok(Self::Ffmpeg),
             _ => Err(Error::invalid(format!(
-                "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software"
+                "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software, ffmpeg"
             ))),
         }
     }

@@ -271,6 +271,8 @@ pub enum BackendEncodeConfig {
     VideoToolbox(VtEncodeConfig),
     /// The embedded CPU encoders.
     Software(SoftwareEncodeConfig),
+    /// An encoder of a child `ffmpeg`.
+    Ffmpeg(FfmpegEncodeConfig),
 }
 
 /// NVENC settings.
@@ -303,4 +305,24 @@ pub struct VtEncodeConfig {
 pub struct SoftwareEncodeConfig {
     /// 0 (slowest, best) to 2 (fastest) for H.264; `None`: the middle.
     pub speed: Option<u8>,
+}
+
+/// Settings of the encoders of a child `ffmpeg`. The program itself is a device: [`CommonEncodeConfig::device`] names it
+/// by its path, otherwise it is the one on the PATH.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FfmpegEncodeConfig {
+    /// ffmpeg's name of the encoder: `libx264`, `libx265`, `libsvtav1`, `h264_nvenc` ... `None`: the first of the codec
+    /// that works here, hardware first.
+    pub encoder: Option<String>,
+    /// The encoder's own name of a preset.
+    pub preset: Option<String>,
+    /// The encoder's own name of a tuning.
+    pub tune: Option<String>,
+    /// Constant quality on the encoder's own scale (`-crf`, `-cq`), instead of a rate control.
+    pub quality: Option<u8>,
+    /// The card of a hardware encoder: the number of one for NVENC, the path of its node for VA-API.
+    pub card: Option<String>,
+    /// Further options of the encoder and their values. Only those that shape pictures are taken; an option that is
+    /// not known, or a value with other characters than letters, digits and `. _ , + - ( )`, is refused.
+    pub options: Vec<(String, String)>,
 }

@@ -17,6 +17,7 @@ use crate::stages::EncodeMeter;
 use crate::time::Rational;
 
 mod fallback;
+mod ffmpeg;
 mod lanes;
 pub mod mock;
 mod nvidia;
@@ -90,7 +91,8 @@ pub enum DecodeEvent {
         error: Error,
     },
     /// Something that the caller should know and that loses nothing: work that the backend does in another way than
-    /// asked for. Kept for [`crate::session::DecodeSummary::notes`].
+    /// asked for. Kept for [`crate::session::DecodeSummary::notes`], unless it is empty, which only asks whether the
+    /// session is still there.
     Note(String),
 }
 
@@ -162,6 +164,9 @@ pub enum EncodeEvent {
         /// Why.
         error: Error,
     },
+    /// Nothing yet. Asked by an encoder that may have to wait for long: the answer tells whether the session is still
+    /// there.
+    Waiting,
 }
 
 /// Where an encoder puts its results; see [`DecodeSink`].

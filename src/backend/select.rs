@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::split::SplitReport;
-use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
+use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, ffmpeg, nvidia, software};
 use crate::capability::{CapabilityReport, DeviceInfo, EncodeCapability};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
@@ -40,8 +40,8 @@ impl FromStr for Backend {
 
 /// Backends in order of preference. Those that this version does not contain are listed too, so that a
 /// receipt can say so.
-pub const CANDIDATES: [BackendKind; 3] =
-    [BackendKind::Nvidia, BackendKind::VideoToolbox, BackendKind::Software];
+pub const CANDIDATES: [BackendKind; 4] =
+    [BackendKind::Nvidia, BackendKind::VideoToolbox, BackendKind::Software, BackendKind::Ffmpeg];
 
 /// The step at which a candidate was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,10 @@ fn select<T>(
                 Err(error) => {
                     let step = refusal_step(&error);
                     let reason = error.to_string();
-                    last_error = Some(error);
+                    // That a program is not installed, which nobody needs, is no answer to what was asked.
+                    if last_error.is_none() || !is_missing_extra(kind, &error) {
+                        last_error = Some(error);
+                    }
                     Verdict::Refused { step, reason }
                 }
             }
@@ -196,6 +199,11 @@ fn select<T>(
             Backend::Auto => Error::invalid("no backend candidates"),
         })),
     }
+}
+
+/// Whether the refusal only says that an optional program is not there.
+fn is_missing_extra(kind: BackendKind, error: &Error) -> bool {
+    kind == BackendKind::Ffmpeg && matches!(error, Error::Unavailable { .. })
 }
 
 fn refusal_step(error: &Error) -> Step {
@@ -228,6 +236,7 @@ pub(super) fn open_decoder_from(
     let open = |kind| match kind {
         BackendKind::Nvidia => nvidia::open_decoder(config, sink()),
         BackendKind::Software => software::open_decoder(config, sink()),
+        BackendKind::Ffmpeg => ffmpeg::open_decoder(config, sink()),
         other => Err(not_built(other)),
     };
     let candidates = CANDIDATES.get(first..).unwrap_or_default();
@@ -243,6 +252,7 @@ pub(crate) fn open_encoder(
     let open = |kind| match kind {
         BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
         BackendKind::Software => software::open_encoder(config, special, sink()),
+        BackendKind::Ffmpeg => ffmpeg::open_encoder(config, special, sink()),
         other => Err(not_built(other)),
     };
     select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())
@@ -277,7 +287,9 @@ pub(crate) fn pick_input_format(
                 continue;
             }
             Err(error) => {
-                last_error = Some(error);
+                if last_error.is_none() || !is_missing_extra(kind, &error) {
+                    last_error = Some(error);
+                }
                 continue;
             }
         };
@@ -301,6 +313,7 @@ fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Op
     match kind {
         BackendKind::Nvidia => nvidia::encode_capability(asked.device, asked.codec),
         BackendKind::Software => Ok(software::encode_capability(asked.codec)),
+        BackendKind::Ffmpeg => ffmpeg::encode_capability(asked.device, asked.special, asked.codec),
         other => Err(not_built(other)),
     }
 }
@@ -311,6 +324,7 @@ const fn special_fits(kind: BackendKind, special: &BackendEncodeConfig) -> bool 
         BackendEncodeConfig::Nvidia(_) => matches!(kind, BackendKind::Nvidia),
         BackendEncodeConfig::VideoToolbox(_) => matches!(kind, BackendKind::VideoToolbox),
         BackendEncodeConfig::Software(_) => matches!(kind, BackendKind::Software),
+        BackendEncodeConfig::Ffmpeg(_) => matches!(kind, BackendKind::Ffmpeg),
     }
 }
 
@@ -364,6 +378,13 @@ pub fn query_device_capability(
             encode: software::encode_capability(codec),
             no_encoder: None,
         }),
+        BackendKind::Ffmpeg => Ok(CapabilityReport {
+            backend,
+            codec,
+            decode: ffmpeg::decode_capability(device, codec)?,
+            encode: ffmpeg::encode_capability(device, &BackendEncodeConfig::None, codec)?,
+            no_encoder: None,
+        }),
         other => Err(not_built(other)),
     }
 }
@@ -376,6 +397,7 @@ pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
     match backend {
         BackendKind::Nvidia => nvidia::devices(),
         BackendKind::Software => Ok(Vec::new()),
+        BackendKind::Ffmpeg => ffmpeg::devices(),
         other => Err(not_built(other)),
     }
 }

@@ -473,7 +473,7 @@ impl Own {
 
     /// Remembers what a backend has to say; a stream that changes for ever must not fill memory.
     fn note(&mut self, text: String) {
-        if self.notes.len() < NOTES_KEPT && !self.notes.contains(&text) {
+        if !text.is_empty() && self.notes.len() < NOTES_KEPT && !self.notes.contains(&text) {
             self.notes.push(text);
         }
     }
@@ -521,7 +521,7 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Ticket>, shaping: Arc<S
             },
             DecodeEvent::Note(text) => {
                 books.lock().own.note(text);
-                return true;
+                return !outlet.is_closed();
             }
         };
         books.send(&outlet, outcome)

@@ -356,6 +356,7 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink 
                 Some(packet) => Outcome::Item(packet),
                 None => return true,
             },
+            EncodeEvent::Waiting => return !outlet.is_closed(),
             EncodeEvent::Dropped { serial, reason } => {
                 let mut books = books.lock();
                 books.own.dts.abandoned(serial);

@@ -52,6 +52,11 @@ impl<O> Outlet<O> {
         self.0.send(outcome).is_ok()
     }
 
+    /// Whether nobody will take results any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     fn mark(&self, outcome: Outcome<O>) {
         // A marker that nobody will read is no loss.
         let _ = self.0.send_marker(outcome);

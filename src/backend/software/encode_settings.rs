@@ -99,6 +99,9 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
         BackendEncodeConfig::VideoToolbox(_) => {
             return Err(refuse("backend settings", "videotoolbox", "none or software"));
         }
+        BackendEncodeConfig::Ffmpeg(_) => {
+            return Err(refuse("backend settings", "ffmpeg", "none or software"));
+        }
     };
     let (width, height) = size(config.dimensions)?;
     if !FORMATS.contains(&config.format) {

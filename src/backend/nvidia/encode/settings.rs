@@ -92,6 +92,9 @@ pub(super) fn own(special: &BackendEncodeConfig, codec: Codec) -> Result<NvidiaE
         BackendEncodeConfig::VideoToolbox(_) => {
             return Err(refuse(codec, "backend settings", "videotoolbox", "none or nvidia"));
         }
+        BackendEncodeConfig::Ffmpeg(_) => {
+            return Err(refuse(codec, "backend settings", "ffmpeg", "none or nvidia"));
+        }
     };
     if !(1..=MAX_IN_FLIGHT).contains(&own.max_in_flight_outputs) {
         let allowed = format!("1 to {MAX_IN_FLIGHT}");

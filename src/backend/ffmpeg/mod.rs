@@ -1,0 +1,46 @@
+//! A child `ffmpeg` process: encoders that this library has not, and decoding of what nothing else here decodes.
+//!
+//! Nothing has to be installed: without the program this backend is not available and says so, and nothing else
+//! changes. It is taken by itself only when every other backend has refused.
+
+mod child;
+mod decode;
+mod encode;
+mod encoders;
+mod feed;
+mod nut;
+mod order;
+mod program;
+mod rate;
+mod settings;
+#[cfg(all(test, unix))]
+mod tests;
+mod units;
+mod words;
+
+pub(crate) use decode::{decode_capability, open_decoder};
+pub(crate) use encode::{encode_capability, open_encoder};
+
+use crate::capability::DeviceInfo;
+use crate::codec::Codec;
+use crate::error::Result;
+
+/// The program, as a device: its version and what of its encoders works here, and its path as the identifier.
+///
+/// # Errors
+/// No ffmpeg.
+pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
+    let program = program::program(None)?;
+    let usable: Vec<_> = [Codec::H264, Codec::Hevc, Codec::Av1]
+        .into_iter()
+        .flat_map(|codec| encode::usable(&program, codec))
+        .map(|encoder| encoder.name)
+        .collect();
+    let encoders = if usable.is_empty() { "none".to_owned() } else { usable.join(" ") };
+    Ok(vec![DeviceInfo {
+        ordinal: 0,
+        name: format!("ffmpeg {}; encoders: {encoders}", program.version()),
+        id: program.path().display().to_string(),
+        memory: 0,
+    }])
+}
