@@ -18,6 +18,7 @@ mod devices;
 mod encode;
 mod exit;
 mod json;
+mod nvenc;
 mod parse;
 mod probe;
 mod progress;
