@@ -76,6 +76,7 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     let mut state = session.state();
     state.figures.codec = Some(settings.spec.codec);
     state.figures.size = (settings.spec.width, settings.spec.height);
+    state.figures.told = settings.told.clone();
     state.running = Some(Running {
         spec: Arc::new(settings.spec.clone()),
         planner: Planner::new(pattern),
