@@ -477,7 +477,7 @@ mod tests {
     fn contradictions_are_refused() {
         for line in [
             "transcode a b --qp 20 --bitrate 1M",
-            "transcode a b --max-bitrate 1M",
+            "transcode a b --qp 20 --quality 20",
             "transcode a b --cbr",
             "transcode a b --speed 3",
             "transcode a b --speed 1 --preset p4",
