@@ -1,13 +1,20 @@
 //! Settings: one entrance. What every backend means the same way is in the `Common*` structs; the rest is
 //! in [`BackendEncodeConfig`].
 
+mod nvenc;
+mod profile;
+
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 
+pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
+pub use profile::Profile;
+
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
+use crate::hdr::{ContentLight, MasteringDisplay};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
@@ -180,6 +187,13 @@ pub enum RateControl {
         /// QP of B pictures.
         inter_b: u8,
     },
+    /// Constant quality: as many bits as it takes to look the same all through.
+    Quality {
+        /// On the scale of the codec's quantiser, lower is better: 1 to 51 for H.264 and HEVC, 1 to 63 for AV1.
+        quality: u8,
+        /// Ceiling in bits per second, if any.
+        max_bps: Option<u32>,
+    },
 }
 
 /// Encode settings with the same meaning on every backend. `None` leaves the choice to the backend, which
@@ -208,6 +222,16 @@ pub struct CommonEncodeConfig {
     pub b_frames: Option<u32>,
     /// Rate control.
     pub rate_control: Option<RateControl>,
+    /// Size of the decoder's buffer that rate control keeps to (VBV, HRD), in bits; needs a bit rate.
+    pub vbv_bits: Option<u32>,
+    /// How full that buffer is when decoding begins, in bits; up to `vbv_bits`, which it needs.
+    pub vbv_initial_bits: Option<u32>,
+    /// Profile to keep to.
+    pub profile: Option<Profile>,
+    /// HDR10: the display that the content was graded on; stated with each IDR.
+    pub mastering_display: Option<MasteringDisplay>,
+    /// HDR10: the light of the content; stated with each IDR.
+    pub content_light: Option<ContentLight>,
     /// Make every frame an IDR.
     pub force_idr: bool,
     /// Threads a CPU encoder may use; `None`: its own choice.
@@ -231,6 +255,11 @@ impl CommonEncodeConfig {
             frame_interval_p: None,
             b_frames: None,
             rate_control: None,
+            vbv_bits: None,
+            vbv_initial_bits: None,
+            profile: None,
+            mastering_display: None,
+            content_light: None,
             force_idr: false,
             threads: None,
             device: None,
@@ -275,21 +304,49 @@ pub enum BackendEncodeConfig {
     Ffmpeg(FfmpegEncodeConfig),
 }
 
-/// NVENC settings.
+/// NVENC settings. `None` leaves the choice to the preset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NvidiaEncodeConfig {
     /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
     /// back for B frames and lookahead.
     pub max_in_flight_outputs: usize,
+    /// The same for single codecs; the first entry of a codec counts.
+    pub max_in_flight_by_codec: Vec<(Codec, usize)>,
     /// `p1` (fastest) to `p7`.
     pub preset: Option<String>,
-    /// `hq`, `ll`, `ull`, `lossless`.
+    /// `hq`, `uhq` (HEVC, AV1), `ll`, `ull`, `lossless`.
     pub tuning: Option<String>,
+    /// Passes over each picture; with a bit rate or constant quality.
+    pub multi_pass: Option<MultiPass>,
+    /// Frames that the encoder looks ahead, 0 (none) to 31 less the number of B frames.
+    pub lookahead: Option<u32>,
+    /// How thoroughly it looks ahead, 0 to 3; needs `lookahead` and driver API 12.2.
+    pub lookahead_level: Option<u8>,
+    /// Adaptive quantisation inside a picture.
+    pub spatial_aq: Option<SpatialAq>,
+    /// Adaptive quantisation from picture to picture: what stays gets more bits.
+    pub temporal_aq: Option<bool>,
+    /// Which B frames are referred to.
+    pub b_reference: Option<BReference>,
+    /// Intra blocks that move over the picture instead of IDR pictures; excludes B frames and `gop_length`.
+    pub intra_refresh: Option<IntraRefresh>,
 }
 
 impl Default for NvidiaEncodeConfig {
     fn default() -> Self {
-        Self { max_in_flight_outputs: 6, preset: None, tuning: None }
+        Self {
+            max_in_flight_outputs: 6,
+            max_in_flight_by_codec: Vec::new(),
+            preset: None,
+            tuning: None,
+            multi_pass: None,
+            lookahead: None,
+            lookahead_level: None,
+            spatial_aq: None,
+            temporal_aq: None,
+            b_reference: None,
+            intra_refresh: None,
+        }
     }
 }
 

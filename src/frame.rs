@@ -9,6 +9,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 use crate::time::{Rational, Timestamp};
+pub use crate::user_sei::UserSei;
 
 /// One plane in host memory: `rows` rows of `row_bytes` bytes, `stride` bytes apart.
 ///
@@ -310,6 +311,8 @@ pub struct Frame {
     pub concealed: bool,
     /// Asks the encoder to code this frame as an IDR picture.
     pub force_keyframe: bool,
+    /// Messages for the encoder to put beside the picture (H.264 and HEVC by NVENC). Decoders give none.
+    pub user_sei: Vec<UserSei>,
     /// The memory.
     pub surface: Surface,
 }
@@ -327,6 +330,7 @@ impl Frame {
             keyframe: false,
             concealed: false,
             force_keyframe: false,
+            user_sei: Vec::new(),
             surface: Surface::Host(surface),
         }
     }

@@ -11,6 +11,7 @@ pub mod container;
 pub mod dimensions;
 pub mod error;
 pub mod frame;
+pub mod hdr;
 pub mod output_file;
 pub mod packet;
 pub mod pipeline;
@@ -22,6 +23,7 @@ pub mod stages;
 pub mod stream_io;
 pub mod time;
 pub mod transform;
+mod user_sei;
 
 pub use error::{Error, Result};
 pub use pipeline::{frames, transcode};

@@ -12,6 +12,7 @@
     reason = "a failure here is a failed run"
 )]
 
+#[allow(dead_code, reason = "each test binary uses a part")]
 mod nvenc_support;
 mod nvidia_support;
 
@@ -121,11 +122,13 @@ impl Plan {
             low_latency: quick && random.one_in(2),
             ..config(codec)
         };
-        // Lookahead comes with the presets p6 and p7 of the tuning for quality.
+        // Lookahead also comes with the presets p6 and p7 of the tuning for quality.
         let special = NvidiaEncodeConfig {
             max_in_flight_outputs: random.of(&[1, 1, 2, 3, 4, 6, 6, 8, 16, 64]),
             preset: Some(format!("p{}", random.within(1, 7))),
             tuning: Some(tuning.to_owned()),
+            lookahead: (!quick && random.one_in(2)).then(|| random.within(0, 32) as u32),
+            ..NvidiaEncodeConfig::default()
         };
         Self { common, special: BackendEncodeConfig::Nvidia(special), times, forced, flushed }
     }

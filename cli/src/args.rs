@@ -7,12 +7,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-use video_hw::config::{Crop, Engines};
+use video_hw::config::{Crop, Engines, Profile};
 use video_hw::dimensions::Dimensions;
+use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
 use crate::exit::{self, Paths};
+use crate::nvenc::NvencArgs;
 use crate::parse;
 
 #[derive(Debug, Parser)]
@@ -46,7 +48,9 @@ Examples:
   video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
   video-hw transcode in.h265 - --format h264 --quiet | ffprobe -
   video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json
-  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M";
+  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M
+  video-hw transcode in.mp4 out.mp4 --rc quality --quality 24 --lookahead 16 --aq spatial=8,temporal
+  video-hw transcode in.mp4 live.h264 --rc cbr --bitrate 5M --vbv 1M --tune ull --intra-refresh 60:30";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -66,6 +70,8 @@ Examples:
   video-hw encode in.yuv out.mp4 --size 1280x720 --pix-fmt yuv420p --fps 30
   video-hw encode in.y4m out.h264 --qp 24 --gop 60
   ffmpeg -i in.mkv -f yuv4mpegpipe - | video-hw encode - out.mp4
+  video-hw encode hdr.yuv out.mp4 --size uhd2160 --pix-fmt p010le --fps 24 -c hevc --profile main10 \
+      --hdr-mastering 'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)' --hdr-light 1000,400
   cat in.yuv | video-hw encode - out.mp4 --size hd720 --pix-fmt nv12 --fps 25 --scale 640x360";
 
 const PROBE_EXAMPLES: &str = "\
@@ -154,18 +160,40 @@ pub(crate) struct EncoderArgs {
     /// Output codec: h264, hevc, av1; by default what OUT implies, else h264
     #[arg(short, long, value_name = "NAME", value_parser = parse::codec)]
     pub(crate) codec: Option<Codec>,
+    /// How bits are spent: cbr or vbr (at --bitrate), constqp (at --qp), quality (at --quality); by default what the
+    /// other options imply
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) rc: Option<RateMode>,
     /// Average bit rate: 6M, 800k, 6000000
     #[arg(short, long, value_name = "RATE", value_parser = parse::bitrate, allow_hyphen_values = true)]
     pub(crate) bitrate: Option<u32>,
-    /// Highest bit rate, with --bitrate
-    #[arg(long, value_name = "RATE", value_parser = parse::bitrate, requires = "bitrate", alias = "maxrate", allow_hyphen_values = true)]
+    /// Highest bit rate, with --bitrate or --quality
+    #[arg(long, value_name = "RATE", value_parser = parse::bitrate, alias = "maxrate", allow_hyphen_values = true)]
     pub(crate) max_bitrate: Option<u32>,
     /// Constant bit rate at --bitrate
     #[arg(long, requires = "bitrate", conflicts_with = "max_bitrate")]
     pub(crate) cbr: bool,
-    /// Constant quantiser instead of a bit rate (h264, hevc: 0 best to 51)
+    /// Constant quantiser instead of a bit rate (h264, hevc: 0 best to 51; av1: to 255)
     #[arg(long, value_name = "N", conflicts_with = "bitrate", allow_hyphen_values = true)]
     pub(crate) qp: Option<u8>,
+    /// Constant quality instead of a bit rate (h264, hevc: 1 best to 51; av1: to 63); not with the software encoder
+    #[arg(long, value_name = "N", conflicts_with_all = ["bitrate", "qp"], alias = "cq", allow_hyphen_values = true)]
+    pub(crate) quality: Option<u8>,
+    /// The decoder's buffer that rate control keeps to, and how full it is at first, in bits: 8M, 8M:6M; not with the
+    /// software encoder
+    #[arg(long, value_name = "SIZE[:FULL]", value_parser = parse::vbv, allow_hyphen_values = true)]
+    pub(crate) vbv: Option<(u32, Option<u32>)>,
+    /// Profile: baseline, main, high, high10, high444 (h264); main, main10, rext (hevc); main (av1)
+    #[arg(long, value_name = "NAME", value_parser = parse::profile)]
+    pub(crate) profile: Option<Profile>,
+    /// HDR10: the display it was graded on, as x265 takes it: G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min); not with the software
+    /// encoder
+    #[arg(long, value_name = "TEXT", value_parser = parse::mastering_display, alias = "master-display", allow_hyphen_values = true)]
+    pub(crate) hdr_mastering: Option<MasteringDisplay>,
+    /// HDR10: the brightest pixel and the brightest frame, in candela per square metre: 1000,400; not with the software
+    /// encoder
+    #[arg(long, value_name = "CLL,FALL", value_parser = parse::content_light, alias = "max-cll", allow_hyphen_values = true)]
+    pub(crate) hdr_light: Option<ContentLight>,
     /// Frames from one key frame to the next
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_hyphen_values = true)]
     pub(crate) gop: Option<u32>,
@@ -173,17 +201,8 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "N", alias = "bf", allow_hyphen_values = true)]
     pub(crate) bframes: Option<u32>,
     /// Speed of the software encoder: 0 (best) to 2 (fastest)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true, conflicts_with_all = ["preset", "tune", "max_in_flight"])]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true, conflicts_with_all = ["preset", "tune", "max_in_flight", "multipass", "lookahead", "aq", "b_ref", "intra_refresh"])]
     pub(crate) speed: Option<u8>,
-    /// NVENC: p1 (fastest) to p7 (best); by default p4
-    #[arg(long, value_name = "NAME", value_parser = ["p1", "p2", "p3", "p4", "p5", "p6", "p7"])]
-    pub(crate) preset: Option<String>,
-    /// NVENC: hq (quality), ll (low latency), ull (lower still), lossless
-    #[arg(long, value_name = "NAME", value_parser = ["hq", "ll", "ull", "lossless"])]
-    pub(crate) tune: Option<String>,
-    /// NVENC: pictures on their way through the encoder at once, 1 to 64, by default 6
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), allow_hyphen_values = true)]
-    pub(crate) max_in_flight: Option<u8>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
@@ -193,6 +212,22 @@ pub(crate) struct EncoderArgs {
     /// MP4: in fragments, playable as far as written (always for -)
     #[arg(long)]
     pub(crate) fragmented: bool,
+    #[command(flatten)]
+    pub(crate) nvenc: NvencArgs,
+}
+
+/// How bits are spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RateMode {
+    /// Constant bit rate
+    Cbr,
+    /// Variable bit rate
+    Vbr,
+    /// Constant quantiser
+    #[value(name = "constqp")]
+    ConstQp,
+    /// Constant quality
+    Quality,
 }
 
 /// What runs where, in a job with decoder and encoder.
@@ -442,7 +477,7 @@ mod tests {
     fn contradictions_are_refused() {
         for line in [
             "transcode a b --qp 20 --bitrate 1M",
-            "transcode a b --max-bitrate 1M",
+            "transcode a b --qp 20 --quality 20",
             "transcode a b --cbr",
             "transcode a b --speed 3",
             "transcode a b --speed 1 --preset p4",

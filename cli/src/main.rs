@@ -19,6 +19,7 @@ mod encode;
 mod exit;
 mod json;
 mod metrics;
+mod nvenc;
 mod parse;
 mod probe;
 mod progress;

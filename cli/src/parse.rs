@@ -9,8 +9,9 @@ use std::time::Duration;
 use video_hw::Error;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-use video_hw::config::{Crop, Engines};
+use video_hw::config::{Crop, Engines, Profile};
 use video_hw::dimensions::Dimensions;
+use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
@@ -89,8 +90,24 @@ impl Decimal {
 
 /// Bits per second: `6M`, `800k`, `1.5M`, `6000000`.
 pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
-    let refuse =
-        || format!("{text:?} is not a bit rate; write 6M, 800k or 6000000 (bits per second, below 4.29G)");
+    bits(text).ok_or_else(|| {
+        format!("{text:?} is not a bit rate; write 6M, 800k or 6000000 (bits per second, below 4.29G)")
+    })
+}
+
+/// A buffer's size, and how full it is at first, in bits: `8M`, `8M:6M`.
+pub(crate) fn vbv(text: &str) -> Result<(u32, Option<u32>), String> {
+    let (size, full) = text.split_once(':').map_or((text, None), |(size, full)| (size, Some(full)));
+    let found = match full {
+        None => bits(size).map(|size| (size, None)),
+        Some(full) => bits(size).zip(bits(full)).map(|(size, full)| (size, Some(full))),
+    };
+    found.filter(|(size, full)| full.is_none_or(|full| full <= *size)).ok_or_else(|| {
+        format!("{text:?} is not a buffer; write 8M or 8M:6M (bits; the second how full it is at first, up to the first)")
+    })
+}
+
+fn bits(text: &str) -> Option<u32> {
     let lower = text.to_ascii_lowercase();
     let (number, factor) = match lower.strip_suffix(['k', 'm', 'g']) {
         Some(number) if lower.ends_with('k') => (number, 1_000),
@@ -98,8 +115,8 @@ pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
         Some(number) => (number, 1_000_000_000),
         None => (lower.as_str(), 1),
     };
-    let bits = Decimal::parse(number).and_then(|d| d.times(factor)).ok_or_else(refuse)?;
-    u32::try_from(bits).ok().filter(|b| *b > 0).ok_or_else(refuse)
+    let bits = Decimal::parse(number)?.times(factor)?;
+    u32::try_from(bits).ok().filter(|b| *b > 0)
 }
 
 /// A time: `12.5` and `12.5s` (seconds), `500ms`, `250us`, `1:02` (minutes), `1:02:03.5` (hours).
@@ -228,6 +245,21 @@ pub(crate) fn crop(text: &str) -> Result<Crop, String> {
     ))
 }
 
+/// A profile by ffmpeg's name.
+pub(crate) fn profile(text: &str) -> Result<Profile, String> {
+    text.parse().map_err(words)
+}
+
+/// The display of HDR10 as x265 takes it.
+pub(crate) fn mastering_display(text: &str) -> Result<MasteringDisplay, String> {
+    text.parse().map_err(words)
+}
+
+/// The light of HDR10: `maxcll,maxfall`.
+pub(crate) fn content_light(text: &str) -> Result<ContentLight, String> {
+    text.parse().map_err(words)
+}
+
 /// A pixel format by ffmpeg's name.
 pub(crate) fn pixel_format(text: &str) -> Result<PixelFormat, String> {
     text.parse().map_err(words)
@@ -325,6 +357,15 @@ mod tests {
     }
 
     #[test]
+    fn buffers() {
+        assert_eq!(vbv("8M"), Ok((8_000_000, None)));
+        assert_eq!(vbv("8M:6M"), Ok((8_000_000, Some(6_000_000))));
+        for wrong in ["", "0", "8M:", "8M:0", "8M:9M", ":6M", "8M:6M:4M", "-8M", "5G"] {
+            assert!(vbv(wrong).unwrap_err().contains("8M:6M"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn times() {
         let ms = Duration::from_millis;
         assert_eq!(time("12.5"), Ok(ms(12_500)));
@@ -399,6 +440,9 @@ mod tests {
             assert!(codec(&text).is_err(), "{shown}");
             assert!(backend(&text).is_err(), "{shown}");
             assert!(pixel_format(&text).is_err(), "{shown}");
+            assert!(profile(&text).is_err(), "{shown}");
+            assert!(mastering_display(&text).is_err(), "{shown}");
+            assert!(content_light(&text).is_err() || text == "1,5", "{shown}");
             if !["1.5", "\u{661}"].contains(&text.as_str()) {
                 assert!(bitrate(&text).is_err(), "{shown}");
             }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use video_hw::Result;
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, RateControl, SoftwareEncodeConfig};
 use video_hw::pipeline::Transcode;
+use video_hw::{Error, Result};
 
-use crate::args::{EncoderArgs, JobArgs, PartArgs, TranscodeArgs};
+use crate::args::{EncoderArgs, JobArgs, PartArgs, RateMode, TranscodeArgs};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::progress::ProgressView;
@@ -50,9 +50,10 @@ pub(crate) fn finish(
     part: &PartArgs,
     options: &JobArgs,
 ) -> Result<Exit> {
+    let job = with_encoder(job, encoder)?;
     let interrupts = Interrupts::install(options.quiet, Some(output))?;
     let mut view = ProgressView::new(options.quiet);
-    let job = with_part(with_encoder(job, encoder), part)
+    let job = with_part(job, part)
         .overwrite(options.overwrite)
         .keep_going(options.keep_going)
         .cancel_token(interrupts.token.clone())
@@ -67,11 +68,11 @@ pub(crate) fn finish(
     Finished::transcode(command, &report).tell(options)
 }
 
-fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a> {
+fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transcode<'a>> {
     if let Some(codec) = args.codec {
         job = job.codec(codec);
     }
-    if let Some(rate_control) = rate_control(args) {
+    if let Some(rate_control) = rate_control(args)? {
         job = job.rate_control(rate_control);
     }
     if let Some(frames) = args.gop {
@@ -80,31 +81,30 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a>
     if let Some(frames) = args.bframes {
         job = job.b_frames(frames);
     }
+    if let Some((bits, initial)) = args.vbv {
+        job = job.vbv(bits, initial);
+    }
+    if let Some(profile) = args.profile {
+        job = job.profile(profile);
+    }
+    if let Some(display) = args.hdr_mastering {
+        job = job.mastering_display(display);
+    }
+    if let Some(light) = args.hdr_light {
+        job = job.content_light(light);
+    }
     if let Some(speed) = args.speed {
         let special = SoftwareEncodeConfig { speed: Some(speed) };
         job = job.backend_config(BackendEncodeConfig::Software(special));
     }
-    if let Some(special) = nvidia(args) {
+    if let Some(special) = args.nvenc.config() {
         job = job.backend_config(BackendEncodeConfig::Nvidia(special));
     }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {
         job = job.output_format(format.as_str());
     }
-    job
-}
-
-/// Settings that only NVENC has; with any of them no other encoder is taken.
-fn nvidia(args: &EncoderArgs) -> Option<NvidiaEncodeConfig> {
-    if args.preset.is_none() && args.tune.is_none() && args.max_in_flight.is_none() {
-        return None;
-    }
-    let mut special =
-        NvidiaEncodeConfig { preset: args.preset.clone(), tuning: args.tune.clone(), ..Default::default() };
-    if let Some(pictures) = args.max_in_flight {
-        special.max_in_flight_outputs = usize::from(pictures);
-    }
-    Some(special)
+    Ok(job)
 }
 
 fn with_part<'a>(mut job: Transcode<'a>, part: &PartArgs) -> Transcode<'a> {
@@ -120,11 +120,50 @@ fn with_part<'a>(mut job: Transcode<'a>, part: &PartArgs) -> Transcode<'a> {
     job
 }
 
-fn rate_control(args: &EncoderArgs) -> Option<RateControl> {
-    match (args.qp, args.bitrate) {
-        (Some(qp), _) => Some(RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp }),
-        (None, Some(bitrate_bps)) if args.cbr => Some(RateControl::Cbr { bitrate_bps }),
-        (None, Some(avg_bps)) => Some(RateControl::Vbr { avg_bps, max_bps: args.max_bitrate }),
-        (None, None) => None,
+/// What the options say of the bits; several can contradict each other.
+fn rate_control(args: &EncoderArgs) -> Result<Option<RateControl>> {
+    let EncoderArgs { bitrate, max_bitrate, qp, quality, .. } = *args;
+    let implied = match (bitrate, qp, quality) {
+        (_, Some(_), _) => Some(RateMode::ConstQp),
+        (_, _, Some(_)) => Some(RateMode::Quality),
+        (Some(_), ..) if args.cbr => Some(RateMode::Cbr),
+        (Some(_), ..) => Some(RateMode::Vbr),
+        (None, None, None) => None,
+    };
+    let mode = args.rc.or(implied);
+    let takes_max = matches!(mode, Some(RateMode::Vbr | RateMode::Quality));
+    if max_bitrate.is_some() && !takes_max {
+        return Err(Error::invalid("--max-bitrate goes with --bitrate (vbr) or --quality"));
     }
+    if args.cbr && mode != Some(RateMode::Cbr) {
+        return Err(Error::invalid("--cbr is --rc cbr with --bitrate; another --rc contradicts it"));
+    }
+    let needs =
+        |mode: &str, option: &str| Error::invalid(format!("--rc {mode} needs {option}, and no other target"));
+    let (has_rate, has_qp, has_quality) = (bitrate.is_some(), qp.is_some(), quality.is_some());
+    Ok(match mode {
+        None => None,
+        Some(RateMode::Cbr) => match bitrate {
+            Some(bitrate_bps) if !has_qp && !has_quality => Some(RateControl::Cbr { bitrate_bps }),
+            _ => return Err(needs("cbr", "--bitrate")),
+        },
+        Some(RateMode::Vbr) => match bitrate {
+            Some(avg_bps) if !has_qp && !has_quality => {
+                Some(RateControl::Vbr { avg_bps, max_bps: max_bitrate })
+            }
+            _ => return Err(needs("vbr", "--bitrate")),
+        },
+        Some(RateMode::ConstQp) => match qp {
+            Some(qp) if !has_rate && !has_quality => {
+                Some(RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp })
+            }
+            _ => return Err(needs("constqp", "--qp")),
+        },
+        Some(RateMode::Quality) => match quality {
+            Some(quality) if !has_rate && !has_qp => {
+                Some(RateControl::Quality { quality, max_bps: max_bitrate })
+            }
+            _ => return Err(needs("quality", "--quality")),
+        },
+    })
 }

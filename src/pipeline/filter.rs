@@ -162,7 +162,10 @@ impl FrameFilter {
             self.summary.repeated += u64::from(!first);
             let pts = Timestamp::new(output, TimeBase::from_frame_rate(rate));
             let force_keyframe = first && frame.force_keyframe;
-            self.give(Frame { pts, duration: Some(1), force_keyframe, ..frame.clone() }, emit)?;
+            // Messages belong to the frame, not to its repetitions.
+            let user_sei = if first { frame.user_sei.clone() } else { Vec::new() };
+            let frame = frame.clone();
+            self.give(Frame { pts, duration: Some(1), force_keyframe, user_sei, ..frame }, emit)?;
         }
         Ok(())
     }

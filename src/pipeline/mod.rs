@@ -6,6 +6,7 @@ mod feed;
 mod filter;
 mod passthrough;
 mod source;
+mod target;
 mod transcode;
 
 pub use control::{CancelToken, Progress, ProgressFn};

@@ -15,6 +15,7 @@ use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frame
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+use super::target::StreamTarget;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl};
@@ -50,6 +51,7 @@ pub struct Transcode<'a> {
     rate_control: Option<RateControl>,
     gop_length: Option<u32>,
     b_frames: Option<u32>,
+    pub(super) target: StreamTarget,
     max_frames: Option<u64>,
     encode_threads: Option<NonZeroUsize>,
     overwrite: bool,
@@ -124,6 +126,7 @@ impl<'a> Transcode<'a> {
             rate_control: None,
             gop_length: None,
             b_frames: None,
+            target: StreamTarget::default(),
             max_frames: None,
             encode_threads: None,
             overwrite: false,
@@ -430,7 +433,7 @@ impl<'a> Transcode<'a> {
             rate_control: self.rate_control,
             threads: self.encode_threads,
             device,
-            ..CommonEncodeConfig::new(codec, size, rate)
+            ..self.target.config(codec, size, rate)
         };
         let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;
         Ok((session, config))

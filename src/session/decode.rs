@@ -442,6 +442,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         keyframe: picture.keyframe || pending.keyframe,
         concealed: picture.concealed,
         force_keyframe: false,
+        user_sei: Vec::new(),
         surface: picture.surface,
     }))
 }

@@ -83,6 +83,7 @@ pub(super) fn with_surface(frame: &Frame, surface: HostSurface, meaning: &Meanin
         format: surface.format(),
         color: meaning.result,
         surface: Surface::Host(surface),
+        user_sei: frame.user_sei.clone(),
         ..*frame
     }
 }

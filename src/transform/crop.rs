@@ -24,7 +24,8 @@ pub fn crop(frame: &Frame, crop: Crop) -> Result<Frame> {
         (plane.data().slice(start..), plane.stride())
     });
     let surface = HostSurface::new(format, crop.size, planes)?;
-    Ok(Frame { dimensions: crop.size, surface: Surface::Host(surface), ..*frame })
+    let user_sei = frame.user_sei.clone();
+    Ok(Frame { dimensions: crop.size, surface: Surface::Host(surface), user_sei, ..*frame })
 }
 
 /// Whether a `size` picture has this part.

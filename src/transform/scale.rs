@@ -70,6 +70,7 @@ pub fn scale(frame: &Frame, to: Dimensions, filter: ScaleFilter) -> Result<Frame
         dimensions: to,
         sample_aspect_ratio: aspect_ratio(frame.sample_aspect_ratio, source.dimensions(), to),
         surface: Surface::Host(surface),
+        user_sei: frame.user_sei.clone(),
         ..*frame
     })
 }

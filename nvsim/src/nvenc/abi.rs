@@ -89,6 +89,7 @@ pub mod guids {
     pub const H264_BASELINE: Guid = guid(0x0727_bcaa, 0x78c4, 0x4c83, 0x8c2f_ef3d_ff26_7c6a);
     pub const H264_MAIN: Guid = guid(0x60b5_c1d4, 0x67fe, 0x4790, 0x94d5_c472_6d7b_6e6d);
     pub const H264_HIGH: Guid = guid(0xe7cb_c309, 0x4f7a, 0x4b89, 0xaf2a_d537_c92b_e310);
+    pub const H264_HIGH_10: Guid = guid(0x8f0c_337e, 0x186c, 0x48e9, 0xa69d_7a83_3408_9758);
     pub const H264_HIGH_444: Guid = guid(0x7ac6_63cb, 0xa598, 0x4960, 0xb844_339b_261a_7d52);
     pub const H264_STEREO: Guid = guid(0x4084_7bf5, 0x33f7, 0x4601, 0x9084_e8fe_3c1d_b8b7);
     pub const H264_PROGRESSIVE_HIGH: Guid = guid(0xb405_afac, 0xf32b, 0x417b, 0x89c4_9abe_ed3e_5978);
@@ -219,13 +220,13 @@ structures! {
     CapsParam { version: u32, cap: u32, reserved: [u32; 62] }
     /// `NV_ENC_QP`.
     Qp { p: u32, b: u32, i: u32 }
-    /// `NV_ENC_RC_PARAMS`.
+    /// `NV_ENC_RC_PARAMS`. `lookahead_level` belongs to API 12.2 and is reserved before.
     RcParams {
         version: u32, mode: u32, const_qp: Qp, average_bit_rate: u32, max_bit_rate: u32, vbv_buffer_size: u32,
         vbv_initial_delay: u32, bits: u32, min_qp: Qp, max_qp: Qp, initial_qp: Qp, temporal_layer_mask: u32,
         temporal_layer_qp: [u8; 8], target_quality: u8, target_quality_lsb: u8, lookahead_depth: u16,
         low_delay_key_frame_scale: u8, reserved1: [u8; 3], qp_map_mode: u32, multi_pass: u32,
-        alpha_layer_ratio: u32, chroma_qp_offsets: [i8; 2], reserved2: u16, reserved: [u32; 4],
+        alpha_layer_ratio: u32, chroma_qp_offsets: [i8; 2], reserved2: u16, lookahead_level: u32, reserved: [u32; 3],
     }
     /// `NV_ENC_CONFIG_H264_VUI_PARAMETERS`.
     Vui {
@@ -347,6 +348,8 @@ pub mod rc_bits {
     pub const AQ: u32 = 1 << 3;
     pub const LOOKAHEAD: u32 = 1 << 5;
     pub const TEMPORAL_AQ: u32 = 1 << 8;
+    /// Four bits.
+    pub const AQ_STRENGTH_SHIFT: u32 = 12;
 }
 
 /// Bits of `ConfigH264::bits`.

@@ -160,12 +160,12 @@ functions! {
     fn nvEncGetEncodeProfileGUIDCount(encoder, codec: Guid, count: *mut u32) => |_, session| {
         let (codec, _) = supported(session, codec)?;
         // SAFETY: null or the client's counter.
-        unsafe { put(count, presets::profiles(codec).len() as u32) }
+        unsafe { put(count, presets::profiles(session.api, codec).len() as u32) }
     };
     fn nvEncGetEncodeProfileGUIDs(encoder, codec: Guid, list: *mut Guid, size: u32, count: *mut u32) => |_, session| {
         let (codec, _) = supported(session, codec)?;
         // SAFETY: null or an array of the client's with `size` places.
-        unsafe { put_list(list, size, count, presets::profiles(codec)) }
+        unsafe { put_list(list, size, count, presets::profiles(session.api, codec)) }
     };
     fn nvEncGetInputFormatCount(encoder, codec: Guid, count: *mut u32) => |_, session| {
         let (_, caps) = supported(session, codec)?;

@@ -73,9 +73,14 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     let (coder, headers) = open_coder(session, &settings)?;
     let pattern =
         if config().canned.encode { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
+    if config().trace {
+        // Before the report, which a client that ends without its exit hooks does not get.
+        eprintln!("nvsim: initialised with {}", settings.told);
+    }
     let mut state = session.state();
     state.figures.codec = Some(settings.spec.codec);
     state.figures.size = (settings.spec.width, settings.spec.height);
+    state.figures.told = settings.told.clone();
     state.running = Some(Running {
         spec: Arc::new(settings.spec.clone()),
         planner: Planner::new(pattern),

@@ -20,6 +20,7 @@ pub mod presets;
 pub mod rules;
 mod session;
 pub mod settings;
+mod told;
 pub mod versions;
 
 use crate::core::report::Section;

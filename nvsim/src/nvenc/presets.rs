@@ -144,9 +144,35 @@ pub fn input_formats(caps: &super::caps::Caps) -> Vec<u32> {
     list
 }
 
+/// Name of a profile for the report.
+pub fn profile_name(guid: Guid) -> &'static str {
+    match guid {
+        guids::PROFILE_AUTO => "auto",
+        guids::H264_BASELINE => "h264 baseline",
+        guids::H264_MAIN => "h264 main",
+        guids::H264_HIGH => "h264 high",
+        guids::H264_HIGH_10 => "h264 high 10",
+        guids::H264_HIGH_444 => "h264 high 444",
+        guids::HEVC_MAIN => "hevc main",
+        guids::HEVC_MAIN10 => "hevc main10",
+        guids::HEVC_FREXT => "hevc frext",
+        _ => "another",
+    }
+}
+
 /// Profiles a codec is offered with.
-pub fn profiles(codec: EncoderCodec) -> &'static [Guid] {
+pub fn profiles(api: Api, codec: EncoderCodec) -> &'static [Guid] {
     match codec {
+        EncoderCodec::H264 if api >= Api::V13_0 => &[
+            guids::PROFILE_AUTO,
+            guids::H264_BASELINE,
+            guids::H264_MAIN,
+            guids::H264_HIGH,
+            guids::H264_HIGH_10,
+            guids::H264_HIGH_444,
+            guids::H264_PROGRESSIVE_HIGH,
+            guids::H264_CONSTRAINED_HIGH,
+        ],
         EncoderCodec::H264 => &[
             guids::PROFILE_AUTO,
             guids::H264_BASELINE,

@@ -11,6 +11,7 @@ use super::caps::{Cap, Caps};
 use super::plan::Pattern;
 use super::presets;
 use super::rules;
+use super::told::told;
 use super::versions::{self, Api, Struct};
 use crate::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, Rate};
 use crate::core::Call;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub weighted: bool,
     /// See `weighted`.
     pub ltr: bool,
+    /// What the report says of all this.
+    pub told: serde_json::Value,
 }
 
 /// Codec of a GUID.
@@ -93,6 +96,7 @@ pub unsafe fn read(call: &Call, api: Api, caps: &Caps, init: &InitParams) -> Res
     }
     let settings = gather(api, codec, init, &mut config);
     check(call, caps, init, &config, &settings)?;
+    check_tools(api, caps, codec, &mut config)?;
     Ok(settings)
 }
 
@@ -185,6 +189,7 @@ fn gather(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config)
         rc_mode: config.rc.mode,
         weighted: init.bits & init_bits::WEIGHTED_PREDICTION != 0,
         ltr,
+        told: told(api, codec, init, config),
         spec,
     }
 }
@@ -230,6 +235,7 @@ fn profile_idc(guid: Guid) -> u32 {
         guids::H264_BASELINE => 66,
         guids::H264_MAIN => 77,
         guids::H264_HIGH | guids::H264_PROGRESSIVE_HIGH | guids::H264_CONSTRAINED_HIGH => 100,
+        guids::H264_HIGH_10 => 110,
         guids::H264_HIGH_444 => 244,
         guids::HEVC_MAIN => 1,
         guids::HEVC_MAIN10 => 2,
@@ -312,6 +318,38 @@ fn check(call: &Call, caps: &Caps, init: &InitParams, config: &Config, s: &Setti
         }
     }
     Ok(())
+}
+
+/// Tools that need a capability, or an API that has them.
+fn check_tools(api: Api, caps: &Caps, codec: EncoderCodec, config: &mut Config) -> Result<(), NvStatus> {
+    let gop = config.gop_length;
+    let rc = config.rc;
+    let (refresh, period, count, b_ref_mode) = match codec {
+        EncoderCodec::H264 => {
+            let h264 = config.h264();
+            let on = h264.bits & h264_bits::INTRA_REFRESH != 0;
+            (on, h264.intra_refresh_period, h264.intra_refresh_count, h264.b_ref_mode)
+        }
+        EncoderCodec::Hevc => {
+            let hevc = config.hevc();
+            let on = hevc.bits & hevc_bits::INTRA_REFRESH != 0;
+            (on, hevc.intra_refresh_period, hevc.intra_refresh_count, hevc.b_ref_mode)
+        }
+    };
+    // A field that the API does not have yet is reserved.
+    let reserved = rc.lookahead_level != 0 && api < Api::V12_2;
+    let pointless = refresh && gop == INFINITE_GOP && count >= period;
+    if reserved || pointless || b_ref_mode > 2 {
+        return Err(NvStatus::INVALID_PARAM);
+    }
+    let modes = u32::try_from(caps.get(Cap::BframeRefMode)).unwrap_or(0);
+    let highest = u32::try_from(caps.get(Cap::LookaheadLevel)).unwrap_or(0);
+    // 15 lets the driver choose.
+    let level = if rc.lookahead_level == 15 { 0 } else { rc.lookahead_level };
+    let lacking = refresh && !caps.has(Cap::IntraRefresh)
+        || b_ref_mode != 0 && modes & b_ref_mode == 0
+        || level > highest;
+    if lacking { Err(NvStatus::UNSUPPORTED_PARAM) } else { Ok(()) }
 }
 
 /// What a reconfiguration may not change: the first thing found that differs.

@@ -442,6 +442,12 @@ impl EncoderBackend for FfmpegEncoder {
         if self.sink.is_gone() {
             return Ok(());
         }
+        if let Some(message) = unit.frame.user_sei.first() {
+            return Err(Error::Unsupported {
+                feature: format!("a user SEI message (payload type {}) with ffmpeg", message.payload_type),
+                remedy: "allowed: none".to_owned(),
+            });
+        }
         let picture = self.host(&unit.frame)?.clone();
         let anew = unit.frame.force_keyframe && !self.config.force_idr;
         let given = self.run_for(unit.serial, anew).and_then(|run| run.give(&picture));
@@ -478,4 +484,3 @@ impl EncoderBackend for FfmpegEncoder {
         self.encoder.implementation
     }
 }
-

@@ -27,7 +27,23 @@ pub(super) fn control(
         Some(RateControl::ConstQp { intra, inter_p, inter_b }) => {
             const_qp([intra, inter_p, inter_b], encoder, output)
         }
+        Some(RateControl::Quality { quality: asked, max_bps }) => {
+            quality(config, Some(asked), encoder, output)?;
+            max_bps.map_or(Ok(()), |max| ceiling(max, encoder, output))
+        }
     }
+}
+
+/// Most bits a second of a constant quality.
+fn ceiling(max: u32, encoder: &Encoder, output: &mut Arguments) -> Result<()> {
+    bit_rate(max, encoder)?;
+    if !matches!(encoder.family, Family::X264 | Family::X265 | Family::Nvenc) {
+        return Err(refuse(encoder, "rate_control Quality max_bps", max, "no ceiling"));
+    }
+    output.add("-maxrate:v", max);
+    // A second of it.
+    output.add("-bufsize:v", max);
+    Ok(())
 }
 
 fn quality(
@@ -82,7 +98,12 @@ fn cbr(bits: u32, encoder: &Encoder, output: &mut Arguments) -> Result<()> {
         // Told by equal rates.
         Family::Qsv => {}
         Family::SvtAv1 | Family::VideoToolbox => {
-            return Err(refuse(encoder, "rate_control", "Cbr", "Vbr, ConstQp where there is one, or quality"));
+            return Err(refuse(
+                encoder,
+                "rate_control",
+                "Cbr",
+                "Vbr, ConstQp where there is one, or quality",
+            ));
         }
     }
     output.add("-b:v", bits);
@@ -151,7 +172,12 @@ fn const_qp(given: [u8; 3], encoder: &Encoder, output: &mut Arguments) -> Result
             output.add("-init_qpB:v", b);
         }
         _ if i != p || p != b => {
-            return Err(refuse(encoder, "rate_control ConstQp", format!("{i}, {p}, {b}"), "three times the same"));
+            return Err(refuse(
+                encoder,
+                "rate_control ConstQp",
+                format!("{i}, {p}, {b}"),
+                "three times the same",
+            ));
         }
         Family::SvtAv1 => output.add("-qp:v", p),
         Family::Qsv => output.add("-q:v", p),

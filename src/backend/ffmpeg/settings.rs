@@ -83,6 +83,7 @@ pub(super) fn plan(
 ) -> Result<Plan> {
     check_format(config, encoder, formats)?;
     check_size(config, encoder)?;
+    not_passed_on(config, encoder)?;
     let mut input = Arguments::default();
     device(own, encoder, &mut input)?;
     for (option, value) in colour(config, encoder)? {
@@ -152,6 +153,27 @@ fn check_size(config: &CommonEncodeConfig, encoder: &Encoder) -> Result<()> {
     Err(refuse(encoder, "dimensions", config.dimensions, allowed))
 }
 
+/// Settings that are for native backends: each encoder of ffmpeg's has words and limits of its own for them.
+fn not_passed_on(config: &CommonEncodeConfig, encoder: &Encoder) -> Result<()> {
+    let refuse = |setting, given: &dyn Display| Err(refuse(encoder, setting, given, "none"));
+    if let Some(profile) = &config.profile {
+        return refuse("profile", profile);
+    }
+    if let Some(bits) = &config.vbv_bits {
+        return refuse("vbv_bits", bits);
+    }
+    if let Some(bits) = &config.vbv_initial_bits {
+        return refuse("vbv_initial_bits", bits);
+    }
+    if let Some(display) = &config.mastering_display {
+        return refuse("mastering_display", display);
+    }
+    if let Some(light) = &config.content_light {
+        return refuse("content_light", light);
+    }
+    Ok(())
+}
+
 /// Which card, where the encoder has a say in it.
 fn device(own: &FfmpegEncodeConfig, encoder: &Encoder, input: &mut Arguments) -> Result<()> {
     let node = own.card.as_deref();
@@ -177,7 +199,12 @@ fn device(own: &FfmpegEncodeConfig, encoder: &Encoder, input: &mut Arguments) ->
 fn colour(config: &CommonEncodeConfig, encoder: &Encoder) -> Result<Vec<(&'static str, u8)>> {
     let color = config.color;
     if color.matrix == MatrixCoefficients::Identity {
-        return Err(refuse(encoder, "color matrix", color.matrix, "a Y'CbCr matrix, since the samples are Y'CbCr"));
+        return Err(refuse(
+            encoder,
+            "color matrix",
+            color.matrix,
+            "a Y'CbCr matrix, since the samples are Y'CbCr",
+        ));
     }
     let mut list = Vec::new();
     if color.matrix != MatrixCoefficients::Unspecified {

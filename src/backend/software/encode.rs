@@ -81,6 +81,15 @@ impl SoftwareEncoder {
 
     fn code(&mut self, frame: &Frame) -> Result<Coded> {
         let host = self.check(frame)?;
+        if let Some(message) = frame.user_sei.first() {
+            return Err(Error::Unsupported {
+                feature: format!(
+                    "a user SEI message (payload type {}) with the software H.264 encoder",
+                    message.payload_type
+                ),
+                remedy: "allowed: none".to_owned(),
+            });
+        }
         if frame.force_keyframe || self.idr_next {
             self.encoder.force_idr()?;
         }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::capability::EncodeCapability;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl, SoftwareEncodeConfig};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Profile, RateControl, SoftwareEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
@@ -120,6 +120,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
     if config.gop_length == Some(u32::MAX) {
         return Err(refuse("gop_length", u32::MAX, "1 to 4294967294"));
     }
+    not_had(config)?;
     let speed = software.speed.unwrap_or(1);
     if speed > 2 {
         return Err(refuse("speed", speed, "0 (slowest, best) to 2 (fastest)"));
@@ -143,6 +144,26 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
             sample_aspect_ratio: config.sample_aspect_ratio.map(sample_aspect_ratio).transpose()?,
         },
     })
+}
+
+/// What other encoders have and this one has not.
+fn not_had(config: &CommonEncodeConfig) -> Result<()> {
+    if let Some(profile) = config.profile.filter(|profile| *profile != Profile::Main) {
+        return Err(refuse("profile", profile, "main"));
+    }
+    if let Some(bits) = config.vbv_bits {
+        return Err(refuse("vbv_bits", bits, "none: the encoder keeps to no buffer model"));
+    }
+    if let Some(bits) = config.vbv_initial_bits {
+        return Err(refuse("vbv_initial_bits", bits, "none: the encoder keeps to no buffer model"));
+    }
+    if let Some(display) = config.mastering_display {
+        return Err(refuse("mastering_display", display, "none: the encoder writes no SEI messages"));
+    }
+    if let Some(light) = config.content_light {
+        return Err(refuse("content_light", light, "none: the encoder writes no SEI messages"));
+    }
+    Ok(())
 }
 
 fn size(dimensions: Dimensions) -> Result<(u16, u16)> {
@@ -188,6 +209,10 @@ fn rate(asked: Option<RateControl>, factor: f64) -> Result<Rate> {
         Some(RateControl::Vbr { max_bps: Some(max), .. }) => {
             // Without skipped frames the library has no means to keep under a ceiling.
             Err(refuse("rate_control vbr max_bps", max, "none"))
+        }
+        Some(RateControl::Quality { quality, .. }) => {
+            let allowed = "rate_control constqp, cbr or vbr; the nearest is constqp";
+            Err(refuse("rate_control quality", quality, allowed))
         }
         Some(RateControl::ConstQp { intra, inter_p, inter_b: _ }) => {
             let (low, high) = QP_RANGE;

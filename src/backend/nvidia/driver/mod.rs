@@ -11,6 +11,7 @@ pub(crate) mod module;
 pub(crate) mod nvenc;
 pub(crate) mod nvenc_abi;
 pub(crate) mod nvenc_buffers;
+pub(crate) mod nvenc_messages;
 pub(crate) mod nvenc_names;
 mod nvenc_result;
 pub(crate) mod nvenc_version;

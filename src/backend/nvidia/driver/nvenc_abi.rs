@@ -77,7 +77,14 @@ structures! {
         target_quality_fraction: u8,
         lookahead_depth: u16,
         low_delay_key_frame_scale: u8,
-        rest: [u8; 35],
+        dc_offsets: [i8; 3],
+        qp_map_mode: u32,
+        multi_pass: u32,
+        alpha_ratio: u32,
+        chroma_offsets: [i8; 2],
+        reserved: u16,
+        lookahead_level: u32,
+        rest: [u32; 3],
     }
     /// `NV_ENC_CONFIG_H264_VUI_PARAMETERS`, which HEVC shares
     Vui {
@@ -92,18 +99,24 @@ structures! {
         matrix: u32,
         rest: [u32; 19],
     }
-    /// `NV_ENC_CONFIG_H264`, up to the last field used
+    /// `NV_ENC_CONFIG_H264`, up to the last field used. The depths are there from 13.0 on; before, they are reserved.
     H264Config {
         flags: u32,
         level: u32,
         idr_period: u32,
-        unused: [u32; 15],
+        unused: [u32; 10],
+        intra_refresh_period: u32,
+        intra_refresh_frames: u32,
+        unused1: [u32; 3],
         vui: Vui,
         long_term_frames: u32,
         long_term_trust: u32,
         chroma_format: u32,
         temporal_layers: u32,
         b_reference_mode: u32,
+        references: [u32; 2],
+        output_depth: u32,
+        input_depth: u32,
     }
     /// `NV_ENC_CONFIG_HEVC`, up to the last field used. The depths are there from 12.2 on; before, they are reserved.
     HevcConfig {
@@ -113,13 +126,43 @@ structures! {
         max_coding_unit: u32,
         flags: u32,
         idr_period: u32,
-        unused: [u32; 10],
+        intra_refresh_period: u32,
+        intra_refresh_frames: u32,
+        unused: [u32; 8],
         vui: Vui,
         long_term_trust: u32,
         b_reference_mode: u32,
         references: [u32; 2],
         temporal_filter: u32,
         deblocking: u32,
+        output_depth: u32,
+        input_depth: u32,
+    }
+    /// `NV_ENC_CONFIG_AV1`, up to the last field used. The depths are there from 12.2 on; before, they are reserved.
+    Av1Config {
+        level: u32,
+        tier: u32,
+        smallest_part: u32,
+        largest_part: u32,
+        flags: u32,
+        idr_period: u32,
+        intra_refresh_period: u32,
+        intra_refresh_frames: u32,
+        reference_frames: u32,
+        tile_columns: u32,
+        tile_rows: u32,
+        reserved: u32,
+        tile_widths: Handle,
+        tile_heights: Handle,
+        temporal_layers: u32,
+        primaries: u32,
+        transfer: u32,
+        matrix: u32,
+        full_range: u32,
+        chroma_position: u32,
+        b_reference_mode: u32,
+        film_grain: Handle,
+        references: [u32; 2],
         output_depth: u32,
         input_depth: u32,
     }
@@ -217,7 +260,37 @@ structures! {
         structure: u32,
         kind: u32,
         padding: u32,
-        rest: [u64; 410],
+        codec: PicCodec,
+        rest: [u64; 401],
+    }
+    /// `NV_ENC_SEI_PAYLOAD`
+    SeiPayload {
+        bytes: u32,
+        kind: u32,
+        data: *const u8,
+    }
+    /// `NV_ENC_PIC_PARAMS_H264`, up to the last field used
+    PicH264 {
+        unused: [u64; 4],
+        slice_types: u32,
+        messages: u32,
+        message_list: *const SeiPayload,
+        unused1: [u64; 3],
+    }
+    /// `NV_ENC_PIC_PARAMS_HEVC`, up to the last field used
+    PicHevc {
+        unused: [u64; 7],
+        messages: u32,
+        reserved: u32,
+        message_list: *const SeiPayload,
+    }
+    /// `NV_ENC_PIC_PARAMS_AV1`, up to the last field used
+    PicAv1 {
+        unused: [u64; 6],
+        messages: u32,
+        reserved: u32,
+        message_list: *const SeiPayload,
+        film_grain: Handle,
     }
     /// `NV_ENC_LOCK_BITSTREAM`
     LockBitstream {
@@ -277,7 +350,18 @@ structures! {
 pub(crate) union CodecConfig {
     h264: H264Config,
     hevc: HevcConfig,
+    av1: Av1Config,
     raw: [u64; 224],
+}
+
+/// The part of `NV_ENC_CODEC_PIC_PARAMS` that is used
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) union PicCodec {
+    pub(super) h264: PicH264,
+    pub(super) hevc: PicHevc,
+    pub(super) av1: PicAv1,
+    raw: [u64; 9],
 }
 
 impl Config {
@@ -291,6 +375,12 @@ impl Config {
     pub(crate) fn hevc(&mut self) -> &mut HevcConfig {
         // SAFETY: as above.
         unsafe { &mut self.codec.hevc }
+    }
+
+    /// The part for AV1.
+    pub(crate) fn av1(&mut self) -> &mut Av1Config {
+        // SAFETY: as above; its pointers are only ever handed to the driver, which wrote them or finds them null.
+        unsafe { &mut self.codec.av1 }
     }
 }
 
@@ -311,10 +401,15 @@ macro_rules! layouts {
 layouts! {
     OpenSession: 1552, device at 8, api_version at 24;
     CapsParam: 256;
-    RcParams: 128, average_bit_rate at 20, flags at 36, initial_qp at 64, target_quality at 88, lookahead_depth at 90;
+    RcParams: 128, average_bit_rate at 20, flags at 36, initial_qp at 64, target_quality at 88, lookahead_depth at 90,
+        qp_map_mode at 96, multi_pass at 100, lookahead_level at 112;
     Vui: 112, colour_present at 20, matrix at 32;
-    H264Config: 204, idr_period at 8, vui at 72, chroma_format at 192, b_reference_mode at 200;
-    HevcConfig: 208, flags at 16, idr_period at 20, vui at 64, b_reference_mode at 180, output_depth at 200;
+    H264Config: 220, idr_period at 8, intra_refresh_period at 52, vui at 72, chroma_format at 192,
+        b_reference_mode at 200, output_depth at 212;
+    HevcConfig: 208, flags at 16, idr_period at 20, intra_refresh_period at 24, vui at 64, b_reference_mode at 180,
+        output_depth at 200;
+    Av1Config: 120, flags at 16, idr_period at 20, intra_refresh_period at 24, tile_widths at 48, primaries at 68,
+        full_range at 80, b_reference_mode at 88, film_grain at 96, output_depth at 112;
     CodecConfig: 1792;
     Config: 3584, profile at 4, gop_length at 20, rc at 40, codec at 168;
     PresetConfig: 5128, config at 8;
@@ -322,7 +417,12 @@ layouts! {
     CreateInput: 776, format at 16, buffer at 24;
     CreateBitstream: 776, buffer at 16;
     LockInput: 1544, buffer at 8, data at 16, pitch at 24;
-    PicParams: 3360, timestamp at 24, input at 40, output at 48, format at 64, kind at 72;
+    PicParams: 3360, timestamp at 24, input at 40, output at 48, format at 64, kind at 72, codec at 80;
+    SeiPayload: 16, kind at 4, data at 8;
+    PicH264: 72, messages at 36, message_list at 40;
+    PicHevc: 72, messages at 56, message_list at 64;
+    PicAv1: 72, messages at 48, message_list at 56;
+    PicCodec: 72;
     LockBitstream: 1552, output at 8, bytes at 36, timestamp at 40, data at 56, kind at 64;
     FunctionList: 2552, codecs at 40, initialize at 96, encode at 136, lock_bitstream at 144, destroy at 224,
         open at 240, last_error at 304, preset_config at 320;

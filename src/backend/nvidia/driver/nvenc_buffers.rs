@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::nvenc::Encoder;
 use super::nvenc_abi::{CreateBitstream, CreateInput, Handle, LockBitstream, LockInput, NvStatus, PicParams};
+use super::nvenc_messages::Messages;
 use super::nvenc_names::FRAME;
 use super::nvenc_version::Shape;
 use crate::backend::BackendKind;
@@ -163,7 +164,13 @@ impl OutputBuffer {
     ///
     /// # Errors
     /// A lost device, or the driver's refusal: the picture is not taken.
-    pub(crate) fn encode(&self, input: &InputBuffer, timestamp: u64, flags: u32) -> Result<Submitted> {
+    pub(crate) fn encode(
+        &self,
+        input: &InputBuffer,
+        timestamp: u64,
+        flags: u32,
+        messages: &Messages<'_>,
+    ) -> Result<Submitted> {
         if !Arc::ptr_eq(&self.encoder, &input.encoder) {
             return Err(Error::invalid("the buffers are those of two encoders"));
         }
@@ -173,7 +180,10 @@ impl OutputBuffer {
             width: self.encoder.size.0,
             height: self.encoder.size.1,
             flags,
+            // Lookahead with levels wants numbers that rise.
+            index: timestamp as u32,
             timestamp,
+            codec: messages.part(),
             input: input.handle,
             output: self.handle,
             format: input.format,
@@ -182,7 +192,7 @@ impl OutputBuffer {
         };
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size; both buffers are this session's, and neither is locked, since
-        // a lock borrows its buffer.
+        // a lock borrows its buffer. The messages outlive the call.
         let status = unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) };
         let submitted = match status {
             NvStatus::NEED_MORE_INPUT => Submitted::Held,

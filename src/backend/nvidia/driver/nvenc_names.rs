@@ -26,8 +26,25 @@ impl Guid {
 pub(crate) const H264: Guid = Guid::new(0x6bc82762_4e63_4ca4_aa85_1e50f321f6bf);
 /// `NV_ENC_CODEC_HEVC_GUID`
 pub(crate) const HEVC: Guid = Guid::new(0x790cdc88_4522_4d7b_9425_bda9975f7603);
+/// `NV_ENC_CODEC_AV1_GUID`, from API 12.0 on
+pub(crate) const AV1: Guid = Guid::new(0x0a352289_0aa7_4759_862d_5d15cd16d254);
+
+/// `NV_ENC_H264_PROFILE_BASELINE_GUID`
+pub(crate) const H264_BASELINE: Guid = Guid::new(0x0727bcaa_78c4_4c83_8c2f_ef3dff267c6a);
+/// `NV_ENC_H264_PROFILE_MAIN_GUID`
+pub(crate) const H264_MAIN: Guid = Guid::new(0x60b5c1d4_67fe_4790_94d5_c4726d7b6e6d);
+/// `NV_ENC_H264_PROFILE_HIGH_GUID`
+pub(crate) const H264_HIGH: Guid = Guid::new(0xe7cbc309_4f7a_4b89_af2a_d537c92be310);
+/// `NV_ENC_H264_PROFILE_HIGH_10_GUID`, from API 13.0 on
+pub(crate) const H264_HIGH_10: Guid = Guid::new(0x8f0c337e_186c_48e9_a69d_7a8334089758);
 /// `NV_ENC_H264_PROFILE_HIGH_444_GUID`: what lossless H.264 needs.
 pub(crate) const H264_HIGH_444: Guid = Guid::new(0x7ac663cb_a598_4960_b844_339b261a7d52);
+/// `NV_ENC_HEVC_PROFILE_MAIN_GUID`
+pub(crate) const HEVC_MAIN: Guid = Guid::new(0xb514c39a_b55b_40fa_878f_f1253b4dfdec);
+/// `NV_ENC_HEVC_PROFILE_FREXT_GUID`: 4:4:4
+pub(crate) const HEVC_FREXT: Guid = Guid::new(0x51ec32b5_1b4c_453c_9cbd_b616bd621341);
+/// `NV_ENC_AV1_PROFILE_MAIN_GUID`
+pub(crate) const AV1_MAIN: Guid = Guid::new(0x5f2a39f5_f14e_4f95_9a9e_b76d568fcf97);
 /// `NV_ENC_HEVC_PROFILE_MAIN10_GUID`
 pub(crate) const HEVC_MAIN10: Guid = Guid::new(0xfa4d2b6c_3a5b_411a_8018_0a3f5e3c9be5);
 
@@ -48,13 +65,19 @@ pub(crate) mod tuning {
     pub(crate) const LOW_LATENCY: u32 = 2;
     pub(crate) const ULTRA_LOW_LATENCY: u32 = 3;
     pub(crate) const LOSSLESS: u32 = 4;
+    /// HEVC from API 12.2 on, AV1 from 13.0 on.
+    pub(crate) const ULTRA_HIGH_QUALITY: u32 = 5;
 }
 
 /// `NV_ENC_BUFFER_FORMAT`
 pub(crate) mod format {
     pub(crate) const NV12: u32 = 1;
+    /// Planes Y, Cb, Cr of 8 bits.
+    pub(crate) const YUV444: u32 = 0x1000;
     /// `YUV420_10BIT`: the ten bits at the top of sixteen.
     pub(crate) const P010: u32 = 0x1_0000;
+    /// `YUV444_10BIT`: planes Y, Cb, Cr, the ten bits at the top of sixteen.
+    pub(crate) const YUV444_10: u32 = 0x10_0000;
     /// `ARGB`, named by the word: bytes B, G, R, A.
     pub(crate) const BGRA: u32 = 0x0100_0000;
     /// `ABGR`, named by the word: bytes R, G, B, A.
@@ -69,12 +92,19 @@ pub(crate) enum Cap {
     RateControlModes = 1,
     WidthMax = 16,
     HeightMax = 17,
+    IntraRefresh = 25,
+    CustomVbv = 26,
     MacroblocksMax = 31,
-    Lossless = 36,
+    Yuv444 = 33,
+    Lossless = 34,
     Lookahead = 37,
+    TemporalAq = 38,
     TenBit = 39,
+    BReferenceModes = 43,
     WidthMin = 45,
     HeightMin = 46,
+    /// The highest level; from API 12.2 on.
+    LookaheadLevel = 56,
 }
 
 /// `NV_ENC_PARAMS_RC_MODE`; all but the first are bits of [`Cap::RateControlModes`].
@@ -84,11 +114,38 @@ pub(crate) mod rate {
     pub(crate) const CBR: u32 = 2;
 }
 
-/// Bits of `NV_ENC_RC_PARAMS`: `enableLookahead`
-pub(crate) const LOOKAHEAD: u32 = 1 << 5;
+/// Bits of `NV_ENC_RC_PARAMS`
+pub(crate) mod rc {
+    /// `enableAQ`
+    pub(crate) const SPATIAL_AQ: u32 = 1 << 3;
+    /// `enableLookahead`
+    pub(crate) const LOOKAHEAD: u32 = 1 << 5;
+    /// `enableTemporalAQ`
+    pub(crate) const TEMPORAL_AQ: u32 = 1 << 8;
+    /// `aqStrength`, four bits
+    pub(crate) const AQ_STRENGTH_SHIFT: u32 = 12;
+}
+
+/// `NV_ENC_MULTI_PASS`
+pub(crate) mod passes {
+    pub(crate) const ONE: u32 = 0;
+    pub(crate) const TWO_QUARTER: u32 = 1;
+    pub(crate) const TWO_FULL: u32 = 2;
+}
+
+/// `NV_ENC_BFRAME_REF_MODE`
+pub(crate) mod b_reference {
+    pub(crate) const OFF: u32 = 0;
+    pub(crate) const EACH: u32 = 1;
+    pub(crate) const MIDDLE: u32 = 2;
+}
 
 /// Bits of `NV_ENC_CONFIG_H264`
 pub(crate) mod h264 {
+    /// `outputRecoveryPointSEI`
+    pub(crate) const RECOVERY_POINTS: u32 = 1 << 9;
+    /// `enableIntraRefresh`
+    pub(crate) const INTRA_REFRESH: u32 = 1 << 10;
     /// `repeatSPSPPS`
     pub(crate) const REPEAT_HEADERS: u32 = 1 << 12;
     /// `qpPrimeYZeroTransformBypassFlag`
@@ -99,8 +156,32 @@ pub(crate) mod h264 {
 pub(crate) mod hevc {
     /// `repeatSPSPPS`
     pub(crate) const REPEAT_HEADERS: u32 = 1 << 7;
+    /// `enableIntraRefresh`
+    pub(crate) const INTRA_REFRESH: u32 = 1 << 8;
+    /// `chromaFormatIDC`, two bits
+    pub(crate) const CHROMA_SHIFT: u32 = 9;
     /// `pixelBitDepthMinus8`, three bits, before 12.2
     pub(crate) const DEPTH_MINUS8_SHIFT: u32 = 11;
+}
+
+/// Bits of `NV_ENC_CONFIG_AV1`
+pub(crate) mod av1 {
+    /// `outputAnnexBFormat`: the framing of annex B of AV1, where each unit has its length in front.
+    pub(crate) const LENGTH_FRAMING: u32 = 1;
+    /// `repeatSeqHdr`
+    pub(crate) const REPEAT_HEADERS: u32 = 1 << 5;
+    /// `enableIntraRefresh`
+    pub(crate) const INTRA_REFRESH: u32 = 1 << 6;
+    /// `inputPixelBitDepthMinus8`, three bits, before 12.2
+    pub(crate) const INPUT_DEPTH_MINUS8_SHIFT: u32 = 12;
+    /// `pixelBitDepthMinus8`, three bits, before 12.2
+    pub(crate) const DEPTH_MINUS8_SHIFT: u32 = 15;
+}
+
+/// Metadata types of AV1 (`metadata_type`)
+pub(crate) mod metadata {
+    pub(crate) const CONTENT_LIGHT: u32 = 1;
+    pub(crate) const MASTERING_DISPLAY: u32 = 2;
 }
 
 /// `NV_ENC_PIC_FLAGS`

@@ -1,5 +1,7 @@
 //! The versions of the encoder's API: which is spoken with a driver, and the words that structures carry in it.
 
+use crate::codec::Codec;
+
 /// An API version, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Api {
@@ -78,9 +80,44 @@ impl Api {
         self.word() | revisions[self as usize] << 16 | 7 << 28 | (marked as u32) << 31
     }
 
-    /// Whether HEVC states its depths in fields of their own, and no longer in a bit field.
-    pub(crate) fn has_hevc_depths(self) -> bool {
+    /// Whether HEVC and AV1 state their depths in fields of their own, and no longer in a bit field.
+    pub(crate) fn has_depth_fields(self) -> bool {
         self >= Self::V12_2
+    }
+
+    /// Whether H.264 has 10 bits.
+    pub(crate) fn has_deep_h264(self) -> bool {
+        self >= Self::V13_0
+    }
+
+    /// Whether lookahead has levels, and a capability that tells the highest.
+    pub(crate) fn has_lookahead_level(self) -> bool {
+        self >= Self::V12_2
+    }
+
+    /// Whether the tuning for ultra high quality exists for a codec.
+    pub(crate) fn has_ultra_high_quality(self, codec: Codec) -> bool {
+        match codec {
+            Codec::Hevc => self >= Self::V12_2,
+            Codec::Av1 => self >= Self::V13_0,
+            _ => false,
+        }
+    }
+
+    /// Whether AV1 is encoded at all.
+    pub(crate) fn has_av1(self) -> bool {
+        self >= Self::V12_0
+    }
+
+    /// `12.2`
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V11_1 => "11.1",
+            Self::V12_0 => "12.0",
+            Self::V12_1 => "12.1",
+            Self::V12_2 => "12.2",
+            Self::V13_0 => "13.0",
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::nvenc::Session;
-use crate::backend::nvidia::driver::nvenc_names::{Cap, Guid, H264, HEVC, format, rate};
+use crate::backend::nvidia::driver::nvenc_names::{AV1, Cap, Guid, H264, HEVC, format, rate};
+use crate::backend::nvidia::driver::nvenc_version::Api;
 use crate::capability::EncodeCapability;
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
@@ -12,11 +13,22 @@ use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 
 pub(super) const IMPLEMENTATION: &str = "NVENC";
-pub(super) const MAX_QP: u8 = 51;
 
-/// What a chip answers of a codec.
+/// The largest quantiser.
+pub(super) const fn max_qp(codec: Codec) -> u8 {
+    if matches!(codec, Codec::Av1) { 255 } else { 51 }
+}
+
+/// The largest (worst) target of constant quality.
+pub(super) const fn max_quality(codec: Codec) -> u8 {
+    if matches!(codec, Codec::Av1) { 63 } else { 51 }
+}
+
+/// What a chip and its driver answer of a codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Caps {
+    /// The version that the driver is spoken to in.
+    pub(super) api: Api,
     pub(super) max_b_frames: u32,
     /// Bits of [`rate`].
     pub(super) rate_modes: u32,
@@ -25,7 +37,15 @@ pub(super) struct Caps {
     pub(super) max_macroblocks: u64,
     pub(super) lossless: bool,
     pub(super) lookahead: bool,
+    /// Levels of lookahead above 0.
+    pub(super) lookahead_level: u32,
     pub(super) ten_bit: bool,
+    pub(super) full_chroma: bool,
+    pub(super) custom_vbv: bool,
+    pub(super) intra_refresh: bool,
+    pub(super) temporal_aq: bool,
+    /// Bit 0: each B frame may be referred to; bit 1: the middle one.
+    pub(super) b_references: u32,
     /// `NV_ENC_BUFFER_FORMAT`s
     pub(super) formats: Vec<u32>,
 }
@@ -35,6 +55,7 @@ pub(super) const fn codec_guid(codec: Codec) -> Option<Guid> {
     match codec {
         Codec::H264 => Some(H264),
         Codec::Hevc => Some(HEVC),
+        Codec::Av1 => Some(AV1),
         _ => None,
     }
 }
@@ -46,12 +67,14 @@ impl Caps {
     /// A lost device.
     pub(super) fn ask(session: &Session, codec: Codec) -> Result<Option<Self>> {
         let Some(guid) = codec_guid(codec) else { return Ok(None) };
-        if !session.encodes(guid)? {
+        let api = session.api();
+        if (codec == Codec::Av1 && !api.has_av1()) || !session.encodes(guid)? {
             return Ok(None);
         }
         // Answers below zero would mean nothing.
         let cap = |cap| session.cap(guid, cap).map(|value| u32::try_from(value).unwrap_or(0));
         Ok(Some(Self {
+            api,
             max_b_frames: cap(Cap::MaxBFrames)?,
             rate_modes: cap(Cap::RateControlModes)?,
             width: (cap(Cap::WidthMin)?, cap(Cap::WidthMax)?),
@@ -59,20 +82,40 @@ impl Caps {
             max_macroblocks: u64::from(cap(Cap::MacroblocksMax)?),
             lossless: cap(Cap::Lossless)? != 0,
             lookahead: cap(Cap::Lookahead)? != 0,
-            ten_bit: cap(Cap::TenBit)? != 0,
+            // Asking a driver for what its API does not have yet is an error.
+            lookahead_level: if api.has_lookahead_level() { cap(Cap::LookaheadLevel)? } else { 0 },
+            ten_bit: cap(Cap::TenBit)? != 0 && (codec != Codec::H264 || api.has_deep_h264()),
+            full_chroma: cap(Cap::Yuv444)? != 0,
+            custom_vbv: cap(Cap::CustomVbv)? != 0,
+            intra_refresh: cap(Cap::IntraRefresh)? != 0,
+            temporal_aq: cap(Cap::TemporalAq)? != 0,
+            b_references: cap(Cap::BReferenceModes)?,
             formats: session.formats(guid)?,
         }))
     }
 
+    /// Most B frames that are used. Of AV1 none: pictures that are not shown yet come out of the driver in a way that its
+    /// documents do not tell.
+    pub(super) fn usable_b_frames(&self, codec: Codec) -> u32 {
+        if codec == Codec::Av1 { 0 } else { self.max_b_frames }
+    }
+
     /// Frames that can be handed over.
     pub(super) fn pixel_formats(&self, codec: Codec) -> Vec<PixelFormat> {
+        // AV1 as NVENC writes it is 4:2:0.
+        let full_chroma = self.full_chroma && codec != Codec::Av1;
         let takes = |format| self.formats.contains(&format);
         [
             (PixelFormat::Nv12, takes(format::NV12)),
             // Becomes NV12 on its way into the driver's memory.
             (PixelFormat::I420, takes(format::NV12)),
-            // H.264 at 10 bits came with API 13.0 and is not used.
-            (PixelFormat::P010, takes(format::P010) && self.ten_bit && codec == Codec::Hevc),
+            (PixelFormat::P010, takes(format::P010) && self.ten_bit),
+            (PixelFormat::I444, takes(format::YUV444) && full_chroma),
+            // No H.264 encoder of NVIDIA's has 4:4:4 of 10 bits.
+            (
+                PixelFormat::I410,
+                takes(format::YUV444_10) && full_chroma && self.ten_bit && codec == Codec::Hevc,
+            ),
             (PixelFormat::Bgra, takes(format::BGRA)),
             (PixelFormat::Rgba, takes(format::RGBA)),
         ]
@@ -116,10 +159,10 @@ pub(crate) fn encode_capability(device: i32, codec: Codec) -> Result<Option<Enco
         max: size(caps.width.1, caps.height.1)?,
         alignment: 2,
         formats: caps.pixel_formats(codec),
-        max_b_frames: caps.max_b_frames,
+        max_b_frames: caps.usable_b_frames(codec),
         cbr: caps.rate_modes & rate::CBR != 0,
         vbr: caps.rate_modes & rate::VBR != 0,
         const_qp: true,
-        qp_range: (0, MAX_QP),
+        qp_range: (0, max_qp(codec)),
     }))
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::settings::{Rate, Settings, Signal};
+use super::capability::codec_guid;
+use super::settings::{Rate, Settings, Signal, Tools, Vbv, refuse};
 use crate::backend::nvidia::driver::nvenc::{Encoder, Session};
-use crate::backend::nvidia::driver::nvenc_abi::{Config, InitParams, Qp, Vui};
-use crate::backend::nvidia::driver::nvenc_names::{
-    H264, H264_HIGH_444, HEVC, HEVC_MAIN10, LOOKAHEAD, h264, hevc, rate,
-};
+use crate::backend::nvidia::driver::nvenc_abi::{Config, InitParams, Qp, RcParams, Vui};
+use crate::backend::nvidia::driver::nvenc_names::{av1, b_reference, h264, hevc, rate, rc, tuning};
 use crate::backend::nvidia::driver::nvenc_version::Api;
 use crate::codec::Codec;
-use crate::error::Result;
+use crate::config::SpatialAq;
+use crate::error::{Error, Result};
 
 /// How an initialised encoder reorders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +19,29 @@ pub(super) struct Structure {
     pub(super) b_frames: usize,
     /// Pictures that the encoder looks ahead.
     pub(super) lookahead: usize,
+    /// Frames from one IDR to the next.
+    pub(super) gop: u32,
     /// By how many pictures decoding has to begin before display.
     pub(super) reorder: usize,
 }
-
-/// `useBFramesAsRef`: every B frame may be referred to, or the middle one.
-const B_REFERENCE_EACH: u32 = 1;
-const B_REFERENCE_MIDDLE: u32 = 2;
 
 /// Initialises a session.
 ///
 /// # Errors
 /// What the driver refuses all the same.
 pub(super) fn initialize(session: Session, settings: &Settings) -> Result<(Arc<Encoder>, Structure)> {
-    let guid = if settings.codec == Codec::H264 { H264 } else { HEVC };
-    let mut config = session.preset(guid, settings.preset, settings.tuning)?;
+    let Some(guid) = codec_guid(settings.codec) else {
+        return Err(Error::unsupported(format!("encoding {} by NVENC", settings.codec)));
+    };
+    let preset = session.preset(guid, settings.preset, settings.tuning);
+    let mut config = match preset {
+        // No capability tells which chips have it: the preset does.
+        Err(Error::Backend { code: 8 | 12, .. }) if settings.tuning == tuning::ULTRA_HIGH_QUALITY => {
+            let allowed = "hq, ll, ull, lossless (the driver has no such preset for this chip)";
+            return Err(refuse(settings.codec, "tuning", "uhq", allowed));
+        }
+        other => other?,
+    };
     let structure = configure(&mut config, settings, session.api());
     let params = InitParams {
         codec: guid,
@@ -57,56 +65,67 @@ fn configure(config: &mut Config, settings: &Settings, api: Api) -> Structure {
     let (b_frames, gop) = settings.structure(preset_b_frames, config.gop_length);
     config.gop_length = gop;
     config.frame_interval_p = b_frames as i32 + 1;
-    if !settings.lookahead {
-        config.rc.flags &= !LOOKAHEAD;
+    if let Some(profile) = settings.profile {
+        config.profile = profile;
     }
-    if config.rc.flags & LOOKAHEAD == 0 {
-        config.rc.lookahead_depth = 0;
-    }
-    spend(config, settings.rate);
-    let b_references = if settings.codec == Codec::H264 {
-        h264(config, settings, gop)
-    } else {
-        hevc(config, settings, gop, api)
+    spend(&mut config.rc, settings.rate, settings.vbv);
+    analyse(&mut config.rc, &settings.tools, api);
+    let b_references = match settings.codec {
+        Codec::H264 => h264(config, settings, gop, api),
+        Codec::Hevc => hevc(config, settings, gop, api),
+        _ => av1(config, settings, gop, api),
     };
+    if let Some(mode) = settings.tools.b_reference {
+        *b_references = mode;
+    }
     // Modes that are not known here could reorder further than decoding times allow for.
-    if b_frames == 0 || !matches!(*b_references, B_REFERENCE_EACH | B_REFERENCE_MIDDLE) {
-        *b_references = 0;
+    if b_frames == 0 || !matches!(*b_references, b_reference::EACH | b_reference::MIDDLE) {
+        *b_references = b_reference::OFF;
     }
     let reorder = match (b_frames, *b_references) {
         (0, _) => 0,
         // The middle one goes before those in front of it.
-        (2.., B_REFERENCE_MIDDLE) => 2,
+        (2.., b_reference::MIDDLE) => 2,
         _ => 1,
     };
     let lookahead = usize::from(config.rc.lookahead_depth);
-    Structure { b_frames: b_frames as usize, lookahead, reorder }
+    Structure { b_frames: b_frames as usize, lookahead, gop, reorder }
 }
 
 /// The part for H.264; gives the mode of references to B frames.
-fn h264<'a>(config: &'a mut Config, settings: &Settings, gop: u32) -> &'a mut u32 {
-    let lossless = settings.rate == Rate::Lossless;
-    if lossless {
-        config.profile = H264_HIGH_444;
-    }
+fn h264<'a>(config: &'a mut Config, settings: &Settings, gop: u32, api: Api) -> &'a mut u32 {
     let part = config.h264();
     part.idr_period = gop;
-    part.flags |= h264::REPEAT_HEADERS | if lossless { h264::LOSSLESS } else { 0 };
+    part.flags |= h264::REPEAT_HEADERS;
+    if settings.rate == Rate::Lossless {
+        part.flags |= h264::LOSSLESS;
+    }
+    if let Some(refresh) = settings.tools.intra_refresh {
+        part.flags |= h264::INTRA_REFRESH | h264::RECOVERY_POINTS;
+        (part.intra_refresh_period, part.intra_refresh_frames) = (refresh.period, refresh.frames);
+    }
+    part.chroma_format = chroma_format(settings);
+    if settings.samples.ten_bit && api.has_deep_h264() {
+        (part.output_depth, part.input_depth) = (10, 10);
+    }
     describe(&mut part.vui, settings.signal);
     &mut part.b_reference_mode
 }
 
 /// The part for HEVC; gives the mode of references to B frames.
 fn hevc<'a>(config: &'a mut Config, settings: &Settings, gop: u32, api: Api) -> &'a mut u32 {
-    if settings.ten_bit {
-        config.profile = HEVC_MAIN10;
-    }
     let part = config.hevc();
     part.idr_period = gop;
     part.flags |= hevc::REPEAT_HEADERS;
-    if settings.ten_bit && api.has_hevc_depths() {
+    if let Some(refresh) = settings.tools.intra_refresh {
+        part.flags |= hevc::INTRA_REFRESH;
+        (part.intra_refresh_period, part.intra_refresh_frames) = (refresh.period, refresh.frames);
+    }
+    let others = part.flags & !(3 << hevc::CHROMA_SHIFT);
+    part.flags = others | chroma_format(settings) << hevc::CHROMA_SHIFT;
+    if settings.samples.ten_bit && api.has_depth_fields() {
         (part.output_depth, part.input_depth) = (10, 10);
-    } else if settings.ten_bit {
+    } else if settings.samples.ten_bit {
         let others = part.flags & !(7 << hevc::DEPTH_MINUS8_SHIFT);
         part.flags = others | 2 << hevc::DEPTH_MINUS8_SHIFT;
     }
@@ -114,10 +133,39 @@ fn hevc<'a>(config: &'a mut Config, settings: &Settings, gop: u32, api: Api) -> 
     &mut part.b_reference_mode
 }
 
-/// How bits are spent. The buffer model's size and delay stay those that the driver takes by itself.
-fn spend(config: &mut Config, wanted: Rate) {
-    let rc = &mut config.rc;
-    (rc.vbv_buffer_size, rc.vbv_initial_delay) = (0, 0);
+/// The part for AV1; gives the mode of references to B frames.
+fn av1<'a>(config: &'a mut Config, settings: &Settings, gop: u32, api: Api) -> &'a mut u32 {
+    let part = config.av1();
+    part.idr_period = gop;
+    part.flags = (part.flags | av1::REPEAT_HEADERS) & !av1::LENGTH_FRAMING;
+    if let Some(refresh) = settings.tools.intra_refresh {
+        part.flags |= av1::INTRA_REFRESH;
+        (part.intra_refresh_period, part.intra_refresh_frames) = (refresh.period, refresh.frames);
+    }
+    if settings.samples.ten_bit && api.has_depth_fields() {
+        (part.output_depth, part.input_depth) = (10, 10);
+    } else if settings.samples.ten_bit {
+        let depths = 7 << av1::INPUT_DEPTH_MINUS8_SHIFT | 7 << av1::DEPTH_MINUS8_SHIFT;
+        let ten = 2 << av1::INPUT_DEPTH_MINUS8_SHIFT | 2 << av1::DEPTH_MINUS8_SHIFT;
+        part.flags = (part.flags & !depths) | ten;
+    }
+    if let Some((primaries, transfer, matrix)) = settings.signal.colour {
+        part.primaries = u32::from(primaries);
+        part.transfer = u32::from(transfer);
+        part.matrix = u32::from(matrix);
+    }
+    part.full_range = u32::from(settings.signal.full_range.unwrap_or(false));
+    &mut part.b_reference_mode
+}
+
+/// `chromaFormatIDC`
+fn chroma_format(settings: &Settings) -> u32 {
+    if settings.samples.full_chroma { 3 } else { 1 }
+}
+
+/// How bits are spent.
+fn spend(rc: &mut RcParams, wanted: Rate, vbv: Vbv) {
+    (rc.vbv_buffer_size, rc.vbv_initial_delay) = (vbv.size, vbv.initial);
     (rc.target_quality, rc.target_quality_fraction) = (0, 0);
     match wanted {
         Rate::Lossless => {
@@ -128,9 +176,9 @@ fn spend(config: &mut Config, wanted: Rate) {
             rc.mode = rate::CONST_QP;
             rc.const_qp = Qp { i: u32::from(i), p: u32::from(p), b: u32::from(b) };
         }
-        Rate::Quality(quality) => {
+        Rate::Quality { quality, max } => {
             rc.mode = rate::VBR;
-            (rc.average_bit_rate, rc.max_bit_rate) = (0, 0);
+            (rc.average_bit_rate, rc.max_bit_rate) = (0, max.unwrap_or(0));
             rc.target_quality = quality;
         }
         Rate::Cbr(bits) => {
@@ -141,6 +189,37 @@ fn spend(config: &mut Config, wanted: Rate) {
             rc.mode = rate::VBR;
             (rc.average_bit_rate, rc.max_bit_rate) = (average, max.unwrap_or(0));
         }
+    }
+}
+
+/// How pictures are looked at before they are coded. What is left open stays the preset's.
+fn analyse(rc: &mut RcParams, tools: &Tools, api: Api) {
+    let set = |flags: &mut u32, bit: u32, on: bool| {
+        *flags = if on { *flags | bit } else { *flags & !bit };
+    };
+    if let Some(passes) = tools.multi_pass {
+        rc.multi_pass = passes;
+    }
+    if let Some(depth) = tools.lookahead {
+        set(&mut rc.flags, rc::LOOKAHEAD, depth > 0);
+        rc.lookahead_depth = u16::try_from(depth).unwrap_or(0);
+    }
+    if rc.flags & rc::LOOKAHEAD == 0 {
+        rc.lookahead_depth = 0;
+        // Before, the field is reserved.
+        if api.has_lookahead_level() {
+            rc.lookahead_level = 0;
+        }
+    } else if let Some(level) = tools.lookahead_level {
+        rc.lookahead_level = u32::from(level);
+    }
+    if let Some(wanted) = tools.spatial_aq {
+        set(&mut rc.flags, rc::SPATIAL_AQ, wanted != SpatialAq::Off);
+        let strength = if let SpatialAq::Strength(strength) = wanted { u32::from(strength) } else { 0 };
+        rc.flags = (rc.flags & !(15 << rc::AQ_STRENGTH_SHIFT)) | (strength & 15) << rc::AQ_STRENGTH_SHIFT;
+    }
+    if let Some(wanted) = tools.temporal_aq {
+        set(&mut rc.flags, rc::TEMPORAL_AQ, wanted);
     }
 }
 

@@ -7,6 +7,7 @@
 mod capability;
 mod configure;
 mod flow;
+mod messages;
 mod relay;
 mod settings;
 mod sync;
@@ -21,9 +22,11 @@ pub(crate) use capability::encode_capability;
 use self::capability::{Caps, IMPLEMENTATION};
 use self::configure::{Structure, initialize};
 use self::flow::{Flow, Output, Reaper};
+use self::messages::Messages;
 use super::driver::cuda::Context;
 use super::driver::nvenc::{Encoder, Session};
 use super::driver::nvenc_buffers::{InputBuffer, OutputBuffer, Submitted};
+use super::driver::nvenc_messages;
 use super::driver::nvenc_names::picture;
 use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
@@ -43,6 +46,7 @@ struct NvencEncoder {
     encoder: Arc<Encoder>,
     structure: Structure,
     meter: Arc<EncodeMeter>,
+    messages: Messages,
     format: PixelFormat,
     size: Dimensions,
     layout: BitstreamLayout,
@@ -66,8 +70,9 @@ pub(crate) fn open_encoder(
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),
-            remedy: "NVENC is used for h264 and hevc, where the GPU has them; others need another backend"
-                .to_owned(),
+            remedy:
+                "NVENC is used for h264, hevc and av1, where the GPU has them; others need another backend"
+                    .to_owned(),
         });
     };
     let settings = settings::negotiate(config, &own, &caps)?;
@@ -76,7 +81,7 @@ pub(crate) fn open_encoder(
     let buffers = settings.max_in_flight + structure.b_frames + structure.lookahead;
     let (rows, row_bytes) = upload::layout(config.format, config.dimensions);
     let inputs: Result<Vec<_>> =
-        (0..buffers).map(|_| InputBuffer::new(&encoder, settings.format, rows, row_bytes)).collect();
+        (0..buffers).map(|_| InputBuffer::new(&encoder, settings.samples.format, rows, row_bytes)).collect();
     let outputs: Result<Vec<_>> = (0..buffers).map(|_| OutputBuffer::new(&encoder)).collect();
     let meter = Arc::new(EncodeMeter::default());
     let (flow, reaper) = flow::start(inputs?, outputs?, sink, &meter)?;
@@ -87,6 +92,7 @@ pub(crate) fn open_encoder(
         encoder,
         structure,
         meter,
+        messages: Messages::new(&settings, structure.gop),
         format: config.format,
         size: config.dimensions,
         layout: BitstreamLayout::elementary(codec),
@@ -116,18 +122,23 @@ impl NvencEncoder {
     /// Fills the input and hands it over. With an error the picture was not taken, and the buffers are free again.
     fn enter(&mut self, unit: &EncodeUnit, mut input: InputBuffer, output: Output) -> Result<()> {
         let serial = unit.serial;
-        let force = unit.frame.force_keyframe || self.idr_next;
+        let force = self.messages.idr(unit.frame.force_keyframe || self.idr_next);
         let flags = if force { picture::FORCE_IDR | picture::OUTPUT_HEADERS } else { 0 };
         self.flow.entering(serial);
         let entered = self
-            .meter
-            .upload
-            .time(|| self.fill(&unit.frame, &mut input))
-            .and_then(|()| self.meter.submit.time(|| submit(&output.buffer, &input, serial, flags)));
+            .messages
+            .of(&unit.frame, force)
+            .and_then(|messages| {
+                self.meter.upload.time(|| self.fill(&unit.frame, &mut input)).map(|()| messages)
+            })
+            .and_then(|messages| {
+                self.meter.submit.time(|| submit(&output.buffer, &input, serial, flags, &messages))
+            });
         match entered {
             Ok(submitted) => {
                 self.meter.inside(self.flow.entered(serial, input));
                 self.idr_next = false;
+                self.messages.entered(force);
                 self.held.push_back(output);
                 if submitted == Submitted::Due {
                     self.release(self.structure.lookahead);
@@ -168,14 +179,20 @@ impl NvencEncoder {
 }
 
 /// Hands a picture to the driver, waiting while the hardware's queue is full.
-fn submit(output: &OutputBuffer, input: &InputBuffer, serial: u64, flags: u32) -> Result<Submitted> {
+fn submit(
+    output: &OutputBuffer,
+    input: &InputBuffer,
+    serial: u64,
+    flags: u32,
+    messages: &nvenc_messages::Messages<'_>,
+) -> Result<Submitted> {
     /// The documents say milliseconds.
     const PAUSE: Duration = Duration::from_millis(1);
     /// Far beyond any picture: something hangs.
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();
     loop {
-        match output.encode(input, serial, flags)? {
+        match output.encode(input, serial, flags, messages)? {
             Submitted::Busy if start.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
             Submitted::Busy => {
                 return Err(Error::Backend {

@@ -7,7 +7,7 @@ use crate::frame::{HostSurface, Plane};
 use crate::pixel::PixelFormat;
 
 /// Rows of all planes together, and bytes of samples in a row, of a picture in the driver's memory: every format that
-/// is used has one or two planes of equally long rows.
+/// is used has planes of equally long rows.
 pub(super) fn layout(format: PixelFormat, size: Dimensions) -> (usize, usize) {
     let stored = stored(format);
     let planes = (0..stored.plane_count()).filter_map(|index| stored.plane_size(index, size));
@@ -41,6 +41,24 @@ pub(super) fn upload(host: &HostSurface, memory: &mut LockedInput<'_>) -> Result
         (PixelFormat::Nv12 | PixelFormat::P010, [luma, chroma]) => {
             copy(luma, 0, memory);
             copy(chroma, luma.rows(), memory);
+            Ok(())
+        }
+        (PixelFormat::I444, planes) => {
+            for (index, plane) in planes.iter().enumerate() {
+                copy(plane, index * plane.rows(), memory);
+            }
+            Ok(())
+        }
+        // The ten bits lie at the bottom in the frame, at the top in the driver's memory.
+        (PixelFormat::I410, planes) => {
+            for (index, plane) in planes.iter().enumerate() {
+                for (line, from) in plane.iter_rows().enumerate() {
+                    let to = memory.row(index * plane.rows() + line).as_chunks_mut::<2>().0;
+                    for (to, from) in to.iter_mut().zip(from.as_chunks::<2>().0) {
+                        *to = (u16::from_le_bytes(*from) << 6).to_le_bytes();
+                    }
+                }
+            }
             Ok(())
         }
         (PixelFormat::Bgra | PixelFormat::Rgba, [pixels]) => {

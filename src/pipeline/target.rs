@@ -1,0 +1,57 @@
+//! What a transcode asks of its output stream besides size, rate and structure.
+
+use super::transcode::Transcode;
+use crate::codec::Codec;
+use crate::config::{CommonEncodeConfig, Profile};
+use crate::dimensions::Dimensions;
+use crate::hdr::{ContentLight, MasteringDisplay};
+use crate::time::Rational;
+
+/// Settings of [`CommonEncodeConfig`] that are passed on as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamTarget {
+    vbv: (Option<u32>, Option<u32>),
+    profile: Option<Profile>,
+    mastering_display: Option<MasteringDisplay>,
+    content_light: Option<ContentLight>,
+}
+
+impl StreamTarget {
+    /// A configuration with these settings, everything else by default.
+    pub(super) fn config(&self, codec: Codec, size: Dimensions, rate: Rational) -> CommonEncodeConfig {
+        CommonEncodeConfig {
+            vbv_bits: self.vbv.0,
+            vbv_initial_bits: self.vbv.1,
+            profile: self.profile,
+            mastering_display: self.mastering_display,
+            content_light: self.content_light,
+            ..CommonEncodeConfig::new(codec, size, rate)
+        }
+    }
+}
+
+impl Transcode<'_> {
+    /// Size of the decoder's buffer that rate control keeps to, and how full it is when decoding begins, in bits.
+    pub fn vbv(mut self, bits: u32, initial_bits: Option<u32>) -> Self {
+        self.target.vbv = (Some(bits), initial_bits);
+        self
+    }
+
+    /// Profile to keep to.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.target.profile = Some(profile);
+        self
+    }
+
+    /// HDR10: the display that the content was graded on. The input's own is not carried over: decoders do not tell it.
+    pub fn mastering_display(mut self, display: MasteringDisplay) -> Self {
+        self.target.mastering_display = Some(display);
+        self
+    }
+
+    /// HDR10: the light of the content; as [`Self::mastering_display`].
+    pub fn content_light(mut self, light: ContentLight) -> Self {
+        self.target.content_light = Some(light);
+        self
+    }
+}
