@@ -33,6 +33,28 @@ pub struct DeviceInfo {
     pub memory: u64,
 }
 
+/// Encode sessions that are open, and how many may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionUse {
+    /// Open in all processes of this host that use this library, as far as they see each other. Those of other programs
+    /// are not among them.
+    pub open: usize,
+    /// Of these, open in this process.
+    pub own: usize,
+    /// As many may be open, as configured, or as the driver's last refusal taught; `None`: it never refused. Other
+    /// programs' sessions make it smaller while they last.
+    pub limit: Option<usize>,
+}
+
+/// [`SessionUse`] of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSessions {
+    /// The numbers.
+    pub usage: SessionUse,
+    /// Why they are those of this process alone, where they are.
+    pub note: Option<String>,
+}
+
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeCapability {

@@ -184,6 +184,9 @@ pub(crate) struct EncoderArgs {
     /// NVENC: pictures on their way through the encoder at once, 1 to 64, by default 6
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), allow_hyphen_values = true)]
     pub(crate) max_in_flight: Option<u8>,
+    /// Wait so long for an encode session when the GPU has none left, before another encoder is taken or the job fails
+    #[arg(long, value_name = "SECONDS", value_parser = parse::time, allow_hyphen_values = true)]
+    pub(crate) session_wait: Option<Duration>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use video_hw::Result;
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{
+    BackendEncodeConfig, NvidiaEncodeConfig, RateControl, SessionAdmission, SoftwareEncodeConfig,
+};
 use video_hw::pipeline::Transcode;
 
 use crate::args::{EncoderArgs, JobArgs, PartArgs, TranscodeArgs};
@@ -86,6 +88,9 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a>
     }
     if let Some(special) = nvidia(args) {
         job = job.backend_config(BackendEncodeConfig::Nvidia(special));
+    }
+    if let Some(time) = args.session_wait {
+        job = job.session_admission(SessionAdmission::Wait(time));
     }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {

@@ -13,6 +13,7 @@ use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
+pub(crate) mod admission;
 mod fallback;
 mod lanes;
 pub mod mock;
@@ -25,8 +26,8 @@ pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use nvidia::leave_to_exit;
 pub use select::{
-    Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
-    query_device_capability,
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, encode_sessions, query_backend_capability,
+    query_capability, query_device_capability,
 };
 pub(crate) use select::{FormatQuestion, open_encoder, pick_input_format};
 pub use split::SplitReport;
@@ -189,4 +190,9 @@ pub trait EncoderBackend: Send {
 
     /// Name of the codec library or engine in use, for summaries.
     fn implementation(&self) -> &'static str;
+
+    /// What the caller should know of how it was opened, for [`Receipt::notes`].
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -19,6 +19,7 @@ pub mod presets;
 pub mod rules;
 mod session;
 pub mod settings;
+mod shared;
 pub mod versions;
 
 use crate::core::report::Section;
