@@ -55,6 +55,22 @@ pub struct HostSessions {
     pub note: Option<String>,
 }
 
+/// A device's memory, whoever uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes that there are.
+    pub total: u64,
+}
+
+impl DeviceMemory {
+    /// Bytes in use.
+    pub const fn used(self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+}
+
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeCapability {

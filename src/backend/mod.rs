@@ -26,8 +26,8 @@ pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use nvidia::leave_to_exit;
 pub use select::{
-    Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, encode_sessions, query_backend_capability,
-    query_capability, query_device_capability,
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
+    query_backend_capability, query_capability, query_device_capability,
 };
 pub(crate) use select::{FormatQuestion, open_encoder, pick_input_format};
 pub use split::SplitReport;

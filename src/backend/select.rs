@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::admission::Wish;
 use super::split::SplitReport;
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, nvidia, software};
-use crate::capability::{CapabilityReport, DeviceInfo, EncodeCapability, HostSessions};
+use crate::capability::{CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -402,6 +402,19 @@ pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
 pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Option<HostSessions>> {
     match backend {
         BackendKind::Nvidia => nvidia::encode_sessions(device).map(Some),
+        BackendKind::Software => Ok(None),
+        other => Err(not_built(other)),
+    }
+}
+
+/// What is free of a device's memory; `None` where a backend uses the host's. `device` as in
+/// [`CommonDecodeConfig::device`].
+///
+/// # Errors
+/// As [`query_device_capability`].
+pub fn device_memory(backend: BackendKind, device: Option<&str>) -> Result<Option<DeviceMemory>> {
+    match backend {
+        BackendKind::Nvidia => nvidia::device_memory(device).map(Some),
         BackendKind::Software => Ok(None),
         other => Err(not_built(other)),
     }

@@ -10,7 +10,7 @@ pub(crate) use driver::cuda::leave_to_exit;
 
 use crate::backend::admission::Wish;
 use crate::backend::{EncodeSink, EncoderBackend};
-use crate::capability::{DecodeCapability, DeviceInfo, EncodeCapability, HostSessions};
+use crate::capability::{DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -69,6 +69,14 @@ pub(crate) fn encode_capability_for(
 /// No driver, no such card.
 pub(crate) fn encode_sessions(device: Option<&str>) -> Result<HostSessions> {
     encode::sessions(find_device(device)?)
+}
+
+/// What is free of a card's memory.
+///
+/// # Errors
+/// No driver, no such card, a lost device.
+pub(crate) fn device_memory(device: Option<&str>) -> Result<DeviceMemory> {
+    driver::cuda::Context::of(find_device(device)?)?.memory()
 }
 
 /// Opens an encode session on the card that is asked for.

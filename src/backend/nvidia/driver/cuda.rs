@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
-use crate::capability::DeviceInfo;
+use crate::capability::{DeviceInfo, DeviceMemory};
 use crate::error::{Error, Result};
 use crate::frame::DevicePlane;
 
@@ -285,16 +285,16 @@ impl Context {
         Ok(Entered { context: self, not_send: PhantomData })
     }
 
-    /// Bytes of the device's memory that are free.
+    /// What is free of the device's memory.
     ///
     /// # Errors
     /// A lost device.
-    pub(crate) fn free_memory(&self) -> Result<u64> {
+    pub(crate) fn memory(&self) -> Result<DeviceMemory> {
         let (mut free, mut total) = (0, 0);
         let _current = self.enter()?;
         // SAFETY: writes two numbers; the context is current.
         unsafe { (self.cuda.functions.memory_info)(&raw mut free, &raw mut total) }.ok("cuMemGetInfo")?;
-        Ok(free as u64)
+        Ok(DeviceMemory { free: free as u64, total: total as u64 })
     }
 
     /// The device's number.

@@ -160,7 +160,7 @@ impl Session {
             (NvStatus::SUCCESS, Some(session)) => Ok(session),
             (NvStatus::SUCCESS, None) => Err(NvStatus(20).open_error()),
             // Where there is no memory, this is what the code says.
-            (NvStatus::OUT_OF_MEMORY, _) if context.free_memory().is_ok_and(|free| free < OWN_MEMORY) => {
+            (NvStatus::OUT_OF_MEMORY, _) if context.memory().is_ok_and(|memory| memory.free < OWN_MEMORY) => {
                 Err(NvStatus::OUT_OF_MEMORY.error("nvEncOpenEncodeSessionEx"))
             }
             (status, _) => Err(status.open_error()),

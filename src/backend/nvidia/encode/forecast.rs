@@ -39,12 +39,12 @@ pub(super) fn check(
         return Ok(());
     }
     let needed = needed(config, own);
-    if context.free_memory()? >= needed {
+    if context.memory()?.free >= needed {
         return Ok(());
     }
     // Frames of decoders that nobody uses at the moment.
     make_room();
-    let free = context.free_memory()?;
+    let free = context.memory()?.free;
     if free >= needed {
         return Ok(());
     }
