@@ -186,6 +186,8 @@ fn select<T>(
                     opened = Some(backend);
                     Verdict::Chosen(name)
                 }
+                // Nobody wants another one then.
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     let step = refusal_step(&error);
                     let reason = error.to_string();
@@ -288,6 +290,7 @@ pub(crate) fn pick_input_format(
                 last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
                 continue;
             }
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
                 last_error = Some(error);
                 continue;
