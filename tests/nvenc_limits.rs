@@ -330,7 +330,7 @@ fn the_forecast_holds_on_the_simulated_driver() {
                     match EncodeSession::with_special(BackendKind::Nvidia, config, &special) {
                         Ok(_) => println!("\nOPENED {format} {preset}"),
                         Err(Error::OutOfMemory { what, .. }) => {
-                            assert!(what.contains("MiB are free"), "{what}")
+                            assert!(what.contains("MiB are free"), "{what}");
                         }
                         Err(error) => panic!("{error:?}"),
                     }

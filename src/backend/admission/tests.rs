@@ -240,6 +240,14 @@ mod hostile {
         assert_eq!(goes_on(&sticky), "");
     }
 
+    /// Read-only for root as well.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_directory_that_cannot_be_written_is_done_without() {
+        assert!(goes_on(Path::new("/sys/video-hw-sessions")).contains("not counted"));
+        assert!(goes_on(Path::new("/sys/kernel")).contains("not counted"));
+    }
+
     #[test]
     fn what_is_made_is_for_all_users() {
         let scratch = tempfile::tempdir().unwrap();
