@@ -95,7 +95,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String
             }
             "--codec" => options.codec = value()?.parse().map_err(|error| format!("--codec: {error}"))?,
             "--backend" => {
-                options.backend = value()?.parse().map_err(|error| format!("--backend: {error}"))?
+                options.backend = value()?.parse().map_err(|error| format!("--backend: {error}"))?;
             }
             "--device" => options.device = Some(value()?),
             "--patience" => {
