@@ -78,5 +78,8 @@ if [ "$long" = yes ]; then
   bash scripts/foreign-clients.sh
 fi
 
+step "live streams on the simulated encoder (times are told, not judged)"
+bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 5000
+
 step "tests"
 cargo test --workspace --locked

@@ -33,6 +33,44 @@ pub struct DeviceInfo {
     pub memory: u64,
 }
 
+/// Encode sessions that are open, and how many may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionUse {
+    /// Open in all processes of this host that use this library, as far as they see each other. Those of other programs
+    /// are not among them.
+    pub open: usize,
+    /// Of these, open in this process.
+    pub own: usize,
+    /// As many may be open, as configured, or as the driver's last refusal taught; `None`: it never refused. Other
+    /// programs' sessions make it smaller while they last.
+    pub limit: Option<usize>,
+}
+
+/// [`SessionUse`] of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSessions {
+    /// The numbers.
+    pub usage: SessionUse,
+    /// Why they are those of this process alone, where they are.
+    pub note: Option<String>,
+}
+
+/// A device's memory, whoever uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes that are free.
+    pub free: u64,
+    /// Bytes that there are.
+    pub total: u64,
+}
+
+impl DeviceMemory {
+    /// Bytes in use.
+    pub const fn used(self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+}
+
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeCapability {

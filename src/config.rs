@@ -5,6 +5,10 @@ mod nvenc;
 mod profile;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -196,6 +200,17 @@ pub enum RateControl {
     },
 }
 
+/// What to do when a device has no session left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum SessionAdmission {
+    /// Refuse at once, with [`crate::Error::SessionLimit`].
+    #[default]
+    Refuse,
+    /// Wait so long for one. Within a process those who wait get theirs in the order in which they came, and nobody
+    /// overtakes them.
+    Wait(Duration),
+}
+
 /// Encode settings with the same meaning on every backend. `None` leaves the choice to the backend, which
 /// states it in its summary.
 #[derive(Clone, Debug)]
@@ -238,6 +253,10 @@ pub struct CommonEncodeConfig {
     pub threads: Option<NonZeroUsize>,
     /// Which device of the backend, as in [`CommonDecodeConfig::device`]; `None`: the first. The CPU ignores it.
     pub device: Option<String>,
+    /// What to do when the device has no session left. The CPU always has one.
+    pub admission: SessionAdmission,
+    /// Ends waiting for a session, with [`crate::Error::Cancelled`], when it turns true.
+    pub cancel_waiting: Option<Arc<AtomicBool>>,
 }
 
 impl CommonEncodeConfig {
@@ -263,6 +282,8 @@ impl CommonEncodeConfig {
             force_idr: false,
             threads: None,
             device: None,
+            admission: SessionAdmission::default(),
+            cancel_waiting: None,
         }
     }
 
@@ -330,6 +351,11 @@ pub struct NvidiaEncodeConfig {
     pub b_reference: Option<BReference>,
     /// Intra blocks that move over the picture instead of IDR pictures; excludes B frames and `gop_length`.
     pub intra_refresh: Option<IntraRefresh>,
+    /// Sessions that the driver takes at once, where that is known. `None`: its refusals teach it.
+    pub session_limit: Option<NonZeroUsize>,
+    /// The directory in which the processes of this host count their sessions; made where there is none. `None`:
+    /// `video-hw-sessions` where the system keeps temporary files. Processes with different ones do not see each other.
+    pub session_directory: Option<PathBuf>,
 }
 
 impl Default for NvidiaEncodeConfig {
@@ -346,6 +372,8 @@ impl Default for NvidiaEncodeConfig {
             temporal_aq: None,
             b_reference: None,
             intra_refresh: None,
+            session_limit: None,
+            session_directory: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::backend_kind::BackendKind;
+use crate::capability::SessionUse;
 
 /// Result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,8 +48,10 @@ pub enum Error {
     SessionLimit {
         /// Which backend.
         backend: BackendKind,
-        /// The driver's words and the known limit.
+        /// The driver's words or what is known of its limit, the counts, and what to do.
         detail: String,
+        /// The counts, where sessions are counted.
+        sessions: Option<SessionUse>,
     },
     /// The device is gone (reset, unplugged, fallen off the bus). Open a new session, here or elsewhere.
     #[error("{backend} device lost: {detail}")]
@@ -58,8 +61,8 @@ pub enum Error {
         /// The driver's words.
         detail: String,
     },
-    /// There is no memory for a frame at the moment. The frame is lost; the session goes on, and the next frame comes
-    /// out if there is memory for it.
+    /// There is no memory for a frame at the moment: the frame is lost, the session goes on, and the next frame comes
+    /// out if there is memory for it. From the opening of a session: there is none for the session.
     #[error("{backend}: no memory: {what}. {remedy}")]
     OutOfMemory {
         /// Which backend.
@@ -162,8 +165,8 @@ impl Error {
             Self::CorruptStream { what, recoverable } => {
                 Self::CorruptStream { what: what.clone(), recoverable: *recoverable }
             }
-            Self::SessionLimit { backend, detail } => {
-                Self::SessionLimit { backend: *backend, detail: detail.clone() }
+            Self::SessionLimit { backend, detail, sessions } => {
+                Self::SessionLimit { backend: *backend, detail: detail.clone(), sessions: *sessions }
             }
             Self::DeviceLost { backend, detail } => {
                 Self::DeviceLost { backend: *backend, detail: detail.clone() }
@@ -202,7 +205,7 @@ mod tests {
             Error::InvalidInput(text()),
             Error::corrupt("what"),
             Error::corrupt_fatal("what"),
-            Error::SessionLimit { backend, detail: text() },
+            Error::SessionLimit { backend, detail: text(), sessions: None },
             Error::DeviceLost { backend, detail: text() },
             Error::OutOfMemory { backend, what: text(), remedy: text() },
             Error::Backend { backend, call: "f", code: 7, detail: text() },

@@ -203,6 +203,9 @@ pub(crate) struct EncoderArgs {
     /// Speed of the software encoder: 0 (best) to 2 (fastest)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true, conflicts_with_all = ["preset", "tune", "max_in_flight", "multipass", "lookahead", "aq", "b_ref", "intra_refresh"])]
     pub(crate) speed: Option<u8>,
+    /// Wait so long for an encode session when the GPU has none left, before another encoder is taken or the job fails
+    #[arg(long, value_name = "SECONDS", value_parser = parse::time, allow_hyphen_values = true)]
+    pub(crate) session_wait: Option<Duration>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use video_hw::backend::{self, BackendKind, CANDIDATES, query_device_capability};
-use video_hw::capability::{CapabilityReport, DecodeCapability, DecodeVariant, DeviceInfo, EncodeCapability};
+use video_hw::capability::{
+    CapabilityReport, DecodeCapability, DecodeVariant, DeviceInfo, EncodeCapability, HostSessions,
+};
 use video_hw::codec::Codec;
 use video_hw::pixel::PixelFormat;
 use video_hw::{Error, Result};
@@ -26,9 +28,17 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<Exit> {
 /// The codecs that something can be done with.
 type Codecs = Vec<CapabilityReport>;
 
+/// One device.
+struct Card {
+    info: DeviceInfo,
+    codecs: Codecs,
+    /// Where it encodes.
+    sessions: Option<HostSessions>,
+}
+
 /// What is there of a backend.
 struct Answer {
-    devices: Vec<(DeviceInfo, Codecs)>,
+    devices: Vec<Card>,
     /// Of the CPU, where the backend runs on it; otherwise of the first device.
     codecs: Codecs,
 }
@@ -37,11 +47,14 @@ struct Answer {
 fn ask(kind: BackendKind) -> Result<Answer> {
     let mut devices = Vec::new();
     for device in backend::devices(kind)? {
-        let codecs = codecs(kind, Some(&device.ordinal.to_string()))?;
-        devices.push((device, codecs));
+        let name = device.ordinal.to_string();
+        let codecs = codecs(kind, Some(&name))?;
+        let encodes = codecs.iter().any(|report| report.encode.is_some());
+        let sessions = if encodes { backend::encode_sessions(kind, Some(&name))? } else { None };
+        devices.push(Card { info: device, codecs, sessions });
     }
     let codecs = match devices.first() {
-        Some((_, codecs)) => codecs.clone(),
+        Some(card) => card.codecs.clone(),
         None => codecs(kind, None)?,
     };
     Ok(Answer { devices, codecs })
@@ -67,10 +80,13 @@ fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
     if answer.devices.is_empty() {
         codec_lines(&answer.codecs, "  ", &mut out);
     }
-    for (device, codecs) in &answer.devices {
+    for Card { info: device, codecs, sessions } in &answer.devices {
         let mib = device.memory >> 20;
         out.push_str(&format!("  {}  {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
         codec_lines(codecs, "    ", &mut out);
+        if let Some(sessions) = sessions {
+            out.push_str(&format!("    {:<10} {}\n", "sessions", session_words(sessions)));
+        }
         if let Some(reason) = no_encoder(codecs) {
             out.push_str(&format!("    no encoding: {reason}\n"));
         }
@@ -93,6 +109,17 @@ fn codec_lines(codecs: &[CapabilityReport], indent: &str, out: &mut String) {
 /// Why a card encodes nothing: the same for each codec.
 fn no_encoder(codecs: &[CapabilityReport]) -> Option<&str> {
     codecs.iter().find_map(|report| report.no_encoder.as_deref())
+}
+
+/// Encode sessions of this program on this host, and what the driver's refusals taught.
+fn session_words(sessions: &HostSessions) -> String {
+    let usage = sessions.usage;
+    let limit = match usage.limit {
+        Some(limit) => format!("the driver last refused more than {limit}"),
+        None => "no limit met".to_owned(),
+    };
+    let note = sessions.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+    format!("{} open to encode by video-hw on this host; {limit}{note}", usage.open)
 }
 
 fn why(error: &Error) -> String {
@@ -168,7 +195,7 @@ fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
         Ok(answer) => json!({
             "name": kind.name(),
             "available": true,
-            "devices": answer.devices.iter().map(|(device, codecs)| device_json(device, codecs)).collect::<Vec<_>>(),
+            "devices": answer.devices.iter().map(device_json).collect::<Vec<_>>(),
             "codecs": answer.codecs.iter().map(codec_json).collect::<Vec<_>>(),
         }),
         Err(error) => {
@@ -187,13 +214,18 @@ fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
     }
 }
 
-fn device_json(device: &DeviceInfo, codecs: &[CapabilityReport]) -> Value {
+fn device_json(Card { info: device, codecs, sessions }: &Card) -> Value {
     json!({
         "ordinal": device.ordinal,
         "name": device.name,
         "id": device.id,
         "memory_bytes": device.memory,
         "no_encoder": no_encoder(codecs),
+        "encode_sessions": sessions.as_ref().map(|sessions| json!({
+            "open": sessions.usage.open,
+            "limit": sessions.usage.limit,
+            "note": sessions.note,
+        })),
         "codecs": codecs.iter().map(codec_json).collect::<Vec<_>>(),
     })
 }

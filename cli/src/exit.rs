@@ -168,7 +168,7 @@ mod tests {
                 Exit::Unsupported,
                 "unavailable",
             ),
-            (Error::SessionLimit { backend, detail: text() }, Exit::Backend, "session_limit"),
+            (Error::SessionLimit { backend, detail: text(), sessions: None }, Exit::Backend, "session_limit"),
             (Error::DeviceLost { backend, detail: text() }, Exit::Backend, "device_lost"),
             (Error::OutOfMemory { backend, what: text(), remedy: text() }, Exit::Backend, "out_of_memory"),
             (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),

@@ -99,6 +99,7 @@ fn session(chosen: &Receipt, books: &Ledger) -> Value {
         "implementation": implementation,
         "codec": chosen.codec.name(),
         "receipt": receipt(chosen),
+        "receipt_notes": chosen.notes,
         "ledger": ledger(books),
     })
 }

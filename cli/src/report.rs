@@ -234,6 +234,7 @@ impl<'a> Finished<'a> {
                     lines.push(format!("{kind}: no {job} ({step}): {reason}"));
                 }
             }
+            lines.extend(receipt.notes.iter().cloned());
         }
         if let Some(d) = decode {
             lines.push(time_line("decode", &d.timing, d.ledger.delivered));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, RateControl, SessionAdmission, SoftwareEncodeConfig};
 use video_hw::pipeline::Transcode;
 use video_hw::{Error, Result};
 
@@ -99,6 +99,9 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
     }
     if let Some(special) = args.nvenc.config() {
         job = job.backend_config(BackendEncodeConfig::Nvidia(special));
+    }
+    if let Some(time) = args.session_wait {
+        job = job.session_admission(SessionAdmission::Wait(time));
     }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {

@@ -85,6 +85,10 @@ pub const RGB_DEFAULT_MATRIX: u8 = 6;
 /// the client's picture order counts, which are not modelled.
 pub const CLIENT_B_PICTURES: u32 = 12;
 
+/// Pictures that an encode session has memory for besides its buffers: four that may be referred to and the one that is
+/// coded.
+pub const ENCODE_REFERENCES: usize = 5;
+
 /// Extra bytes in each row of an input buffer, over the width rounded up to 64: a client that takes the width for
 /// the pitch is found out.
 pub const INPUT_PITCH_EXTRA: u32 = 64;

@@ -16,6 +16,7 @@ use crate::pixel::PixelFormat;
 use crate::stages::EncodeMeter;
 use crate::time::Rational;
 
+pub(crate) mod admission;
 mod fallback;
 mod ffmpeg;
 mod lanes;
@@ -29,8 +30,8 @@ pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use nvidia::leave_to_exit;
 pub use select::{
-    Backend, CANDIDATES, Job, Receipt, Step, Verdict, devices, query_backend_capability, query_capability,
-    query_device_capability,
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
+    query_backend_capability, query_capability, query_device_capability,
 };
 pub(crate) use select::{FormatQuestion, open_encoder, pick_input_format};
 pub use split::SplitReport;
@@ -201,5 +202,10 @@ pub trait EncoderBackend: Send {
     /// Where it counts how long its stages take, if it does; asked once, after opening.
     fn meter(&self) -> Option<Arc<EncodeMeter>> {
         None
+    }
+
+    /// What the caller should know of how it was opened, for [`Receipt::notes`].
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
     }
 }

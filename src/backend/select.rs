@@ -5,9 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::admission::Wish;
 use super::split::SplitReport;
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, ffmpeg, nvidia, software};
-use crate::capability::{CapabilityReport, DeviceInfo, EncodeCapability};
+use crate::capability::{CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -107,6 +108,8 @@ pub struct Receipt {
     pub entries: Vec<(BackendKind, Verdict)>,
     /// How the stream was shared out, where several decoders were wanted.
     pub split: Option<SplitReport>,
+    /// What the caller should know of how the chosen one was opened.
+    pub notes: Vec<String>,
 }
 
 impl Receipt {
@@ -130,7 +133,8 @@ impl Receipt {
     }
 
     pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
-        Self { job, codec, entries: vec![(kind, Verdict::Chosen(implementation))], split: None }
+        let entries = vec![(kind, Verdict::Chosen(implementation))];
+        Self { job, codec, entries, split: None, notes: Vec::new() }
     }
 }
 
@@ -148,6 +152,9 @@ impl fmt::Display for Receipt {
             if let Verdict::Refused { step, reason } = verdict {
                 write!(f, "; {kind} refused at {step}: {reason}")?;
             }
+        }
+        for note in &self.notes {
+            write!(f, "; {note}")?;
         }
         Ok(())
     }
@@ -179,6 +186,8 @@ fn select<T>(
                     opened = Some(backend);
                     Verdict::Chosen(name)
                 }
+                // Nobody wants another one then.
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     let step = refusal_step(&error);
                     let reason = error.to_string();
@@ -193,7 +202,7 @@ fn select<T>(
         entries.push((kind, verdict));
     }
     match opened {
-        Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None })),
+        Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() })),
         None => Err(last_error.unwrap_or_else(|| match wanted {
             Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
             Backend::Auto => Error::invalid("no backend candidates"),
@@ -255,7 +264,10 @@ pub(crate) fn open_encoder(
         BackendKind::Ffmpeg => ffmpeg::open_encoder(config, special, sink()),
         other => Err(not_built(other)),
     };
-    select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())
+    let (backend, mut receipt) =
+        select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())?;
+    receipt.notes = backend.notes();
+    Ok((backend, receipt))
 }
 
 /// What is known of a job before the format of its frames is chosen.
@@ -265,6 +277,8 @@ pub(crate) struct FormatQuestion<'a> {
     pub(crate) size: Dimensions,
     pub(crate) device: Option<&'a str>,
     pub(crate) special: &'a BackendEncodeConfig,
+    /// How a session is asked for, where the question takes one.
+    pub(crate) wish: Wish<'a>,
 }
 
 /// The format in which frames should reach the encoder that will be chosen: `native` where it is taken, else
@@ -286,6 +300,7 @@ pub(crate) fn pick_input_format(
                 last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
                 continue;
             }
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
                 if last_error.is_none() || !is_missing_extra(kind, &error) {
                     last_error = Some(error);
@@ -311,7 +326,9 @@ pub(crate) fn pick_input_format(
 /// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
 fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
     match kind {
-        BackendKind::Nvidia => nvidia::encode_capability(asked.device, asked.codec),
+        BackendKind::Nvidia => {
+            nvidia::encode_capability_for(asked.device, asked.codec, &asked.wish, asked.special)
+        }
         BackendKind::Software => Ok(software::encode_capability(asked.codec)),
         BackendKind::Ffmpeg => ffmpeg::encode_capability(asked.device, asked.special, asked.codec),
         other => Err(not_built(other)),
@@ -398,6 +415,32 @@ pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
         BackendKind::Nvidia => nvidia::devices(),
         BackendKind::Software => Ok(Vec::new()),
         BackendKind::Ffmpeg => ffmpeg::devices(),
+        other => Err(not_built(other)),
+    }
+}
+
+/// The encode sessions that are open on a device, or on all that share its limit; `None` where sessions have none.
+/// `device` as in [`CommonDecodeConfig::device`].
+///
+/// # Errors
+/// As [`query_device_capability`].
+pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Option<HostSessions>> {
+    match backend {
+        BackendKind::Nvidia => nvidia::encode_sessions(device).map(Some),
+        BackendKind::Software => Ok(None),
+        other => Err(not_built(other)),
+    }
+}
+
+/// What is free of a device's memory; `None` where a backend uses the host's. `device` as in
+/// [`CommonDecodeConfig::device`].
+///
+/// # Errors
+/// As [`query_device_capability`].
+pub fn device_memory(backend: BackendKind, device: Option<&str>) -> Result<Option<DeviceMemory>> {
+    match backend {
+        BackendKind::Nvidia => nvidia::device_memory(device).map(Some),
+        BackendKind::Software => Ok(None),
         other => Err(not_built(other)),
     }
 }

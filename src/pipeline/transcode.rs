@@ -16,9 +16,10 @@ use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
+use crate::backend::admission::Wish;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
 use crate::container::{
     MuxOptions, Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
 };
@@ -54,6 +55,7 @@ pub struct Transcode<'a> {
     pub(super) target: StreamTarget,
     max_frames: Option<u64>,
     encode_threads: Option<NonZeroUsize>,
+    admission: SessionAdmission,
     overwrite: bool,
     mux: MuxOptions,
     copy_tracks: bool,
@@ -129,6 +131,7 @@ impl<'a> Transcode<'a> {
             target: StreamTarget::default(),
             max_frames: None,
             encode_threads: None,
+            admission: SessionAdmission::Refuse,
             overwrite: false,
             mux: MuxOptions::default(),
             copy_tracks: true,
@@ -273,6 +276,12 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// What to do when the encoder's device has no session left.
+    pub fn session_admission(mut self, admission: SessionAdmission) -> Self {
+        self.admission = admission;
+        self
+    }
+
     /// Replace the output if it exists.
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
@@ -406,11 +415,14 @@ impl<'a> Transcode<'a> {
         let device = self.source.device.as_deref().and_then(|list| list.split(',').next());
         let device =
             device.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned);
+        let cancel_waiting = self.source.cancel.flag();
+        let asked_since = Instant::now();
         let format = if let Some(format) = self.filter.format {
             format
         } else {
             let device = device.as_deref();
-            let asked = FormatQuestion { codec, size, device, special: &self.special };
+            let wish = Wish { admission: self.admission, cancel: Some(&cancel_waiting), ..Wish::default() };
+            let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
             pick_input_format(self.encode_backend, &asked, native)?
         };
         if format.bit_depth() < native.bit_depth() {
@@ -433,6 +445,14 @@ impl<'a> Transcode<'a> {
             rate_control: self.rate_control,
             threads: self.encode_threads,
             device,
+            // What the question above has waited is waited already.
+            admission: match self.admission {
+                SessionAdmission::Wait(time) => {
+                    SessionAdmission::Wait(time.saturating_sub(asked_since.elapsed()))
+                }
+                SessionAdmission::Refuse => SessionAdmission::Refuse,
+            },
+            cancel_waiting: Some(cancel_waiting),
             ..self.target.config(codec, size, rate)
         };
         let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;

@@ -124,6 +124,8 @@ fn run_on(chip: &str, test: &str, settings: &str, case: &str, body: impl FnOnce(
         .env("NVSIM_PROFILE", chip)
         .env("NVSIM_SET", settings)
         .env("NVSIM_REPORT", &report)
+        // Encode sessions are counted there: other tests are none of this one's business.
+        .env("TMPDIR", directory.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

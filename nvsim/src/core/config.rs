@@ -213,11 +213,13 @@ pub struct Sessions {
     pub external: usize,
     /// The answer beyond the limit: 10 (older drivers) or 21 (newer).
     pub code: u32,
+    /// A directory; processes with the same one share the limit, as on a real machine. Empty: each has its own.
+    pub shared: String,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { limit: 8, external: 0, code: 21 }
+        Self { limit: 8, external: 0, code: 21, shared: String::new() }
     }
 }
 

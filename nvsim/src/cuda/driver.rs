@@ -38,6 +38,25 @@ pub fn allocate(context: ContextId, bytes: u64, what: &'static str) -> Result<u6
     context::allocate(&context, bytes, Use::Internal(what), 0).map(|block| block.address)
 }
 
+/// Memory of a card that is taken as long as this lives: counted, without an address that anybody may use.
+#[derive(Debug)]
+pub struct Reservation {
+    device: usize,
+    bytes: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        memory::unreserve(self.device, self.bytes);
+    }
+}
+
+/// Takes memory of a card, when there is so much.
+pub fn reserve(device: usize, bytes: u64) -> Result<Reservation, CuResult> {
+    memory::reserve(device, bytes)?;
+    Ok(Reservation { device, bytes })
+}
+
 /// Gives back what [`allocate`] gave. An address that is not there (its context took it along) is no error.
 pub fn release(address: u64) {
     if let Place::Inside(block) = memory::locate(address, 1)

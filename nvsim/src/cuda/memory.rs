@@ -205,6 +205,26 @@ pub(super) fn peak() -> u64 {
     PEAK.load(Ordering::Relaxed)
 }
 
+/// Counts memory as used, when there is so much.
+pub(super) fn reserve(device: usize, bytes: u64) -> Result<(), CuResult> {
+    let counter = USED.get(device).ok_or(CuResult::ERROR_INVALID_DEVICE)?;
+    let limit = total(device);
+    counter
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= limit)
+        })
+        .map_err(|_| CuResult::ERROR_OUT_OF_MEMORY)?;
+    PEAK.fetch_max(counter.load(Ordering::Relaxed), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Takes back what [`reserve`] counted.
+pub(super) fn unreserve(device: usize, bytes: u64) {
+    if let Some(counter) = USED.get(device) {
+        counter.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
 /// Makes a block of `bytes` for a context.
 pub(super) fn allocate(
     context: u64,
@@ -230,20 +250,11 @@ pub(super) fn allocate_charged(
     }
     // Reserve first: two threads must not both take the last of the memory.
     if purpose.counted() {
-        let counter = USED.get(device).ok_or(CuResult::ERROR_INVALID_DEVICE)?;
-        let limit = total(device);
-        counter
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= limit)
-            })
-            .map_err(|_| CuResult::ERROR_OUT_OF_MEMORY)?;
-        PEAK.fetch_max(counter.load(Ordering::Relaxed), Ordering::Relaxed);
+        reserve(device, bytes)?;
     }
     let Some(mapping) = Mapping::new(bytes) else {
-        if purpose.counted()
-            && let Some(counter) = USED.get(device)
-        {
-            counter.fetch_sub(bytes, Ordering::Relaxed);
+        if purpose.counted() {
+            unreserve(device, bytes);
         }
         return Err(CuResult::ERROR_OUT_OF_MEMORY);
     };

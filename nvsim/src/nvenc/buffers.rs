@@ -69,6 +69,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct InputBuffer {
     pub memory: Arc<Memory>,
+    pub _device_memory: gpu::Reservation,
     pub layout: Layout,
     pub width: u32,
     pub locked: bool,
@@ -126,9 +127,11 @@ pub(super) unsafe fn create_input(
     let row = input::row_bytes(p.format, p.width as usize).ok_or(NvStatus::INVALID_PARAM)?;
     let pitch = row.next_multiple_of(64) + policy::INPUT_PITCH_EXTRA as usize;
     let layout = Layout { format: p.format, pitch, rows: p.height as usize };
+    let device_memory = gpu::reserve(session.device, layout.bytes())?;
     let memory = Memory::new(layout.bytes()).ok_or(NvStatus::OUT_OF_MEMORY)?;
     p.buffer = new_handle();
-    state.inputs.insert(p.buffer, InputBuffer { memory, layout, width: p.width, locked: false });
+    let buffer = InputBuffer { memory, _device_memory: device_memory, layout, width: p.width, locked: false };
+    state.inputs.insert(p.buffer, buffer);
     // SAFETY: as above.
     unsafe { abi::write(params.cast(), p) };
     Ok(())

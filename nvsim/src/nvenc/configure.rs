@@ -10,7 +10,7 @@ use super::plan::{Pattern, Planner};
 use super::session::{Running, Session, check_context, find};
 use super::settings::{self, Settings};
 use super::versions::{self, Struct};
-use super::{caps::Cap, rules};
+use super::{caps::Cap, gpu, rules};
 use crate::codec::CodecError;
 use crate::core::{Call, config};
 use crate::policy;
@@ -70,6 +70,9 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
         return Err(NvStatus::INVALID_PARAM);
     }
     let caps = session.caps(settings.spec.codec).ok_or(NvStatus::UNSUPPORTED_PARAM)?;
+    let sample = if settings.spec.depth > 8 { 2 } else { 1 };
+    let picture = (spec.width as usize * spec.height as usize) * sample * 3 / 2;
+    let references = gpu::reserve(session.device, picture * policy::ENCODE_REFERENCES)?;
     let (coder, headers) = open_coder(session, &settings)?;
     let pattern =
         if config().canned.encode { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
@@ -88,6 +91,7 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
         caps,
         coder,
         headers,
+        _references: references,
         submitted: Default::default(),
         next_lock: 0,
         next_coded: 0,

@@ -5,7 +5,12 @@ use std::ffi::c_void;
 use super::abi::NvStatus;
 use crate::cuda::driver;
 
-pub(super) use crate::cuda::driver::ContextId;
+pub(super) use crate::cuda::driver::{ContextId, Reservation};
+
+/// Takes device memory of the driver's own off what is free; the answer is the encoder's.
+pub(super) fn reserve(device: usize, bytes: usize) -> Result<Reservation, NvStatus> {
+    driver::reserve(device, bytes as u64).map_err(|_| NvStatus::OUT_OF_MEMORY)
+}
 
 /// The context behind a client's handle, and its device.
 pub(super) fn context(handle: usize) -> Option<(ContextId, usize)> {

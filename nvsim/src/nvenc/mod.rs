@@ -20,6 +20,7 @@ pub mod presets;
 pub mod rules;
 mod session;
 pub mod settings;
+mod shared;
 mod told;
 pub mod versions;
 

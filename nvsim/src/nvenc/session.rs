@@ -14,6 +14,7 @@ use super::coder::Coder;
 use super::encode::{Coded, Held};
 use super::plan::Planner;
 use super::settings::Settings;
+use super::shared::{self, Seat};
 use super::versions::{self, Api, Struct};
 use super::{gpu, rules};
 use crate::codec::encoder::{EncoderCodec, EncoderSpec, PictureKind};
@@ -32,6 +33,8 @@ pub(super) struct Session {
     pub device: usize,
     /// False for what a refused opening leaves: a handle that may only be destroyed.
     pub open: bool,
+    /// Its place among the sessions of all processes, until it is destroyed.
+    seat: Mutex<Option<Seat>>,
     pub state: Mutex<State>,
     /// Something a waiting call may wait for has changed.
     pub wake: Condvar,
@@ -68,6 +71,8 @@ pub(super) struct Running {
     pub planner: Planner<Held>,
     pub coder: Coder,
     pub headers: Vec<u8>,
+    /// Device memory of the pictures that it refers to.
+    pub _references: gpu::Reservation,
     /// Output handles by number of submission, without those that were locked.
     pub submitted: VecDeque<usize>,
     /// Number of the first of `submitted`.
@@ -235,10 +240,17 @@ pub(super) unsafe fn open(
     let alive = sessions.values().filter(|session| session.open).count();
     let verdict = if engines == 0 {
         Err(NvStatus::UNSUPPORTED_DEVICE)
-    } else if limits.limit > 0 && alive + limits.external >= limits.limit {
-        Err(NvStatus(limits.code))
+    } else if limits.limit == 0 {
+        Ok(None)
+    } else if limits.shared.is_empty() {
+        if alive + limits.external < limits.limit { Ok(None) } else { Err(NvStatus(limits.code)) }
     } else {
-        Ok(())
+        let seats = limits.limit.saturating_sub(limits.external);
+        shared::sit_down(&limits.shared, seats).map(Some).ok_or(NvStatus(limits.code))
+    };
+    let (seat, verdict) = match verdict {
+        Ok(seat) => (seat, Ok(())),
+        Err(code) => (None, Err(code)),
     };
     let session = Session {
         handle: new_handle(),
@@ -247,6 +259,7 @@ pub(super) unsafe fn open(
         context_handle: params.device,
         device,
         open: verdict.is_ok(),
+        seat: Mutex::new(seat),
         state: Mutex::default(),
         wake: Condvar::new(),
         encoding: AtomicU64::new(0),
@@ -280,6 +293,8 @@ pub(super) fn destroy(call: &Call, session: &Session) -> Result<(), NvStatus> {
     if !session.open {
         return Ok(());
     }
+    // A worker may keep the session for a moment longer.
+    drop(lock(&session.seat).take());
     let mut state = session.state();
     state.closed = true;
     session.wake.notify_all();

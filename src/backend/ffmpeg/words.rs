@@ -81,7 +81,9 @@ impl Words {
                     Error::Unavailable { backend: BackendKind::Ffmpeg, reason: text, remedy }
                 }
                 Kind::Setting => Error::Unsupported { feature: text, remedy },
-                Kind::Limit => Error::SessionLimit { backend: BackendKind::Ffmpeg, detail: text },
+                Kind::Limit => {
+                    Error::SessionLimit { backend: BackendKind::Ffmpeg, detail: text, sessions: None }
+                }
             })
         })
     }

@@ -8,8 +8,9 @@ mod transform;
 pub(crate) use decode::{engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 
+use crate::backend::admission::Wish;
 use crate::backend::{EncodeSink, EncoderBackend};
-use crate::capability::{DecodeCapability, DeviceInfo, EncodeCapability};
+use crate::capability::{DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -46,7 +47,36 @@ pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Op
 /// # Errors
 /// No driver, no encoder library, a card without encoder, the session limit.
 pub(crate) fn encode_capability(device: Option<&str>, codec: Codec) -> Result<Option<EncodeCapability>> {
-    encode::encode_capability(find_device(device)?, codec)
+    encode::encode_capability(find_device(device)?, codec, &Wish::default())
+}
+
+/// As [`encode_capability`], for a job that asks for its session as `wish` says.
+///
+/// # Errors
+/// As there.
+pub(crate) fn encode_capability_for(
+    device: Option<&str>,
+    codec: Codec,
+    wish: &Wish<'_>,
+    special: &BackendEncodeConfig,
+) -> Result<Option<EncodeCapability>> {
+    encode::encode_capability(find_device(device)?, codec, &encode::wish(*wish, special))
+}
+
+/// Encode sessions that are open on a card and on those that share its limit.
+///
+/// # Errors
+/// No driver, no such card.
+pub(crate) fn encode_sessions(device: Option<&str>) -> Result<HostSessions> {
+    encode::sessions(find_device(device)?)
+}
+
+/// What is free of a card's memory.
+///
+/// # Errors
+/// No driver, no such card, a lost device.
+pub(crate) fn device_memory(device: Option<&str>) -> Result<DeviceMemory> {
+    driver::cuda::Context::of(find_device(device)?)?.memory()
 }
 
 /// Opens an encode session on the card that is asked for.

@@ -380,7 +380,8 @@ mod tests {
         let open_lane = move |number, sinks: SinkFactory| {
             let decoder = Scripted { sink: sinks(), seen: Arc::clone(&seen), first: Some(script(number)) };
             let entries = vec![(BackendKind::Custom, Verdict::Chosen("scripted"))];
-            let receipt = Receipt { job: Job::Decode, codec: Codec::Hevc, entries, split: None };
+            let receipt =
+                Receipt { job: Job::Decode, codec: Codec::Hevc, entries, split: None, notes: Vec::new() };
             Ok((Box::new(decoder) as Box<dyn DecoderBackend>, SharedReceipt::new(receipt)))
         };
         // Room for the oldest part's few, and nothing else.

@@ -17,6 +17,7 @@ mod second_field;
 mod sequencer;
 
 pub(crate) use capability::{decode_capability, engine_count};
+pub(super) use pool::make_room;
 
 use super::driver::cuda::Context;
 use super::driver::cuvid_abi::{END_OF_PICTURE, END_OF_STREAM};

@@ -179,7 +179,7 @@ impl<M: Memory> Drop for Lease<M> {
 }
 
 /// Frees the idle memory of all frames, to make room for something else.
-pub(super) fn make_room() {
+pub(in crate::backend::nvidia) fn make_room() {
     free_idle::<DeviceBlock>();
     free_idle::<PinnedMemory>();
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
-use crate::capability::DeviceInfo;
+use crate::capability::{DeviceInfo, DeviceMemory};
 use crate::error::{Error, Result};
 use crate::frame::DevicePlane;
 
@@ -32,6 +32,7 @@ functions! {
         primary_release: "cuDevicePrimaryCtxRelease_v2" fn(c_int);
         ctx_push: "cuCtxPushCurrent_v2" fn(Handle);
         ctx_pop: "cuCtxPopCurrent_v2" fn(*mut Handle);
+        memory_info: "cuMemGetInfo_v2" fn(*mut usize, *mut usize);
         device_alloc: "cuMemAlloc_v2" fn(*mut u64, usize);
         device_free: "cuMemFree_v2" fn(u64);
         host_alloc: "cuMemHostAlloc" fn(*mut Handle, usize, c_uint);
@@ -134,6 +135,8 @@ const OLDEST_DRIVER: c_int = 11040;
 pub(crate) struct Cuda {
     pub(super) functions: Functions,
     devices: i32,
+    /// `cuDriverGetVersion`
+    pub(crate) version: i32,
 }
 
 /// The driver, loaded and initialised at the first call.
@@ -189,7 +192,7 @@ fn load() -> Result<Cuda, Missing> {
             "Update the NVIDIA driver to version 470 or newer",
         ));
     }
-    Ok(Cuda { functions, devices })
+    Ok(Cuda { functions, devices, version })
 }
 
 impl Cuda {
@@ -280,6 +283,18 @@ impl Context {
         // SAFETY: the handle is retained as long as `self` lives.
         unsafe { (self.cuda.functions.ctx_push)(self.handle) }.ok("cuCtxPushCurrent")?;
         Ok(Entered { context: self, not_send: PhantomData })
+    }
+
+    /// What is free of the device's memory.
+    ///
+    /// # Errors
+    /// A lost device.
+    pub(crate) fn memory(&self) -> Result<DeviceMemory> {
+        let (mut free, mut total) = (0, 0);
+        let _current = self.enter()?;
+        // SAFETY: writes two numbers; the context is current.
+        unsafe { (self.cuda.functions.memory_info)(&raw mut free, &raw mut total) }.ok("cuMemGetInfo")?;
+        Ok(DeviceMemory { free: free as u64, total: total as u64 })
     }
 
     /// The device's number.

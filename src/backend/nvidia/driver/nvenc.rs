@@ -14,6 +14,7 @@ use super::nvenc_abi::{
 use super::nvenc_names::{Cap, DEVICE_CUDA, Guid, picture};
 use super::nvenc_result::UPDATE_DRIVER;
 use super::nvenc_version::{Api, Shape};
+use crate::backend::admission::Permit;
 use crate::error::{Error, Result};
 
 /// Takes the functions out of the driver's list; the first that is missing is named.
@@ -115,12 +116,17 @@ fn load() -> Result<Nvenc, Missing> {
     Ok(Nvenc { api, functions: Functions::of(&list)? })
 }
 
+/// What a session takes before it has any buffer. Assumed.
+pub(crate) const OWN_MEMORY: u64 = 32 << 20;
+
 /// An encode session on a device, not yet initialised: good for questions.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) nvenc: &'static Nvenc,
     pub(super) context: Arc<Context>,
     pub(super) handle: Handle,
+    /// Given back when the session is destroyed, which is before its fields are dropped.
+    permit: Option<Permit>,
 }
 
 // SAFETY: a session is not bound to a thread; the documents ask for one thread that encodes and one that locks
@@ -148,12 +154,22 @@ impl Session {
         // SAFETY: a whole structure of the asserted size; the context outlives the session, which holds it.
         let status = unsafe { (nvenc.functions.open)(&raw mut params, &raw mut handle) };
         // A refused session may have a handle as well, and it has to be destroyed: so it is owned first.
-        let session = (!handle.is_null()).then(|| Self { nvenc, context: Arc::clone(context), handle });
+        let session =
+            (!handle.is_null()).then(|| Self { nvenc, context: Arc::clone(context), handle, permit: None });
         match (status, session) {
             (NvStatus::SUCCESS, Some(session)) => Ok(session),
             (NvStatus::SUCCESS, None) => Err(NvStatus(20).open_error()),
+            // Where there is no memory, this is what the code says.
+            (NvStatus::OUT_OF_MEMORY, _) if context.memory().is_ok_and(|memory| memory.free < OWN_MEMORY) => {
+                Err(NvStatus::OUT_OF_MEMORY.error("nvEncOpenEncodeSessionEx"))
+            }
             (status, _) => Err(status.open_error()),
         }
+    }
+
+    /// The right to be there, kept as long as the session is.
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// The API version that the library is spoken to in.

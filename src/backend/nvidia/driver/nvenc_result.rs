@@ -61,12 +61,8 @@ impl NvStatus {
             // Older drivers answer out of memory, newer ones an incompatible client key.
             Self::OUT_OF_MEMORY | Self::INCOMPATIBLE_CLIENT_KEY => Error::SessionLimit {
                 backend,
-                detail: format!(
-                    "nvEncOpenEncodeSessionEx answered {} ({}); consumer cards take 8 sessions in all processes \
-                     together. Close one, or use another GPU or --backend software",
-                    self.words(),
-                    self.0
-                ),
+                detail: format!("nvEncOpenEncodeSessionEx answered {} ({})", self.words(), self.0),
+                sessions: None,
             },
             _ => self.error("nvEncOpenEncodeSessionEx"),
         }

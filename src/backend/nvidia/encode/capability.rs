@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::broker;
+use crate::backend::admission::Wish;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::nvenc::Session;
 use crate::backend::nvidia::driver::nvenc_names::{AV1, Cap, Guid, H264, HEVC, format, rate};
@@ -130,7 +132,11 @@ impl Caps {
 ///
 /// # Errors
 /// No driver, no encoder library, a chip without encoder, the session limit.
-pub(crate) fn encode_capability(device: i32, codec: Codec) -> Result<Option<EncodeCapability>> {
+pub(crate) fn encode_capability(
+    device: i32,
+    codec: Codec,
+    wish: &Wish<'_>,
+) -> Result<Option<EncodeCapability>> {
     type Known = ((i32, Codec), Option<Caps>);
     static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
     if codec_guid(codec).is_none() {
@@ -141,8 +147,7 @@ pub(crate) fn encode_capability(device: i32, codec: Codec) -> Result<Option<Enco
     let caps = if let Some(caps) = found {
         caps
     } else {
-        let session = Session::open(&Context::of(device)?)?;
-        let caps = Caps::ask(&session, codec)?;
+        let caps = broker::ask(&Context::of(device)?, wish, |session| Caps::ask(session, codec))?;
         known().push(((device, codec), caps.clone()));
         caps
     };

@@ -4,9 +4,11 @@
 //! hardware; a second thread waits for coded pictures and hands them on as they come ([`flow`]). Settings are held
 //! against the chip's capabilities before the driver sees them ([`settings`]).
 
+mod broker;
 mod capability;
 mod configure;
 mod flow;
+mod forecast;
 mod messages;
 mod relay;
 mod settings;
@@ -17,6 +19,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use broker::{sessions, wish};
 pub(crate) use capability::encode_capability;
 
 use self::capability::{Caps, IMPLEMENTATION};
@@ -24,10 +27,11 @@ use self::configure::{Structure, initialize};
 use self::flow::{Flow, Output, Reaper};
 use self::messages::Messages;
 use super::driver::cuda::Context;
-use super::driver::nvenc::{Encoder, Session};
+use super::driver::nvenc::Encoder;
 use super::driver::nvenc_buffers::{InputBuffer, OutputBuffer, Submitted};
 use super::driver::nvenc_messages;
 use super::driver::nvenc_names::picture;
+use crate::backend::admission::Wish;
 use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -52,6 +56,8 @@ struct NvencEncoder {
     layout: BitstreamLayout,
     /// The next picture begins anew.
     idr_next: bool,
+    /// Of the opening.
+    note: Option<String>,
 }
 
 /// Opens an encode session on a device.
@@ -66,7 +72,11 @@ pub(crate) fn open_encoder(
 ) -> Result<Box<dyn EncoderBackend>> {
     let codec = config.codec;
     let own = settings::own(special, codec)?;
-    let session = Session::open(&Context::of(device)?)?;
+    let context = Context::of(device)?;
+    forecast::check(config, &own, &context)?;
+    let asked =
+        Wish { admission: config.admission, cancel: config.cancel_waiting.as_deref(), ..Wish::default() };
+    let (session, note) = broker::open(&context, &wish(asked, special))?;
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),
@@ -97,6 +107,7 @@ pub(crate) fn open_encoder(
         size: config.dimensions,
         layout: BitstreamLayout::elementary(codec),
         idr_next: true,
+        note,
     }))
 }
 
@@ -246,6 +257,10 @@ impl EncoderBackend for NvencEncoder {
 
     fn meter(&self) -> Option<Arc<EncodeMeter>> {
         Some(Arc::clone(&self.meter))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.note.iter().cloned().collect()
     }
 }
 

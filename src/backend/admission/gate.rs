@@ -1,0 +1,277 @@
+//! One domain as a process sees it: who waits, how many sessions it holds, and the attempt to open one more.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::host::{self, Entered, Slot};
+use super::knowledge::Knowledge;
+use super::{Domain, default_directory, refusal};
+use crate::capability::{HostSessions, SessionUse};
+use crate::error::{Error, Result};
+
+/// A domain in a directory.
+#[derive(Debug)]
+pub(super) struct Gate {
+    domain: Domain,
+    directory: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// One attempt at a time, as the files do it between processes.
+    opening: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those who want a session, in the order in which they came.
+    queue: VecDeque<u64>,
+    next: u64,
+    /// Sessions of this process.
+    held: usize,
+    /// What could not be written down.
+    knowledge: Option<Knowledge>,
+}
+
+/// What came of an attempt.
+pub(super) enum Attempt<T> {
+    /// A session, and the right to it.
+    Open(T, Permit),
+    /// None was to be had.
+    Full(Error),
+}
+
+/// The right to one session. Whoever waits hears of its end, so it has to go after its session.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    gate: Arc<Gate>,
+    slot: Option<Slot>,
+    note: Option<String>,
+}
+
+impl Permit {
+    /// What the caller should know: why other processes do not see this session.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.slot = None;
+        lock(&self.gate.state).held -= 1;
+        self.gate.changed.notify_all();
+    }
+}
+
+/// A place in the queue, until it is dropped.
+pub(super) struct Place {
+    gate: Arc<Gate>,
+    ticket: u64,
+}
+
+impl Place {
+    /// How many are before; `None`: it is this one's turn.
+    pub(super) fn before(&self) -> Option<usize> {
+        let state = lock(&self.gate.state);
+        state.queue.iter().position(|ticket| *ticket == self.ticket).filter(|before| *before > 0)
+    }
+
+    /// Waits until something has changed, or so long.
+    pub(super) fn wait(&self, time: Duration) {
+        let state = lock(&self.gate.state);
+        drop(self.gate.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.gate.state).queue.retain(|ticket| *ticket != self.ticket);
+        self.gate.changed.notify_all();
+    }
+}
+
+/// What is behind these locks is whole between any two lines.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Gate {
+    /// The gate of a domain in a directory.
+    pub(super) fn of(domain: &Domain, directory: Option<&Path>) -> Arc<Self> {
+        static GATES: Mutex<Vec<Arc<Gate>>> = Mutex::new(Vec::new());
+        let directory = directory.map_or_else(default_directory, Path::to_path_buf);
+        let mut gates = lock(&GATES);
+        if let Some(gate) = gates.iter().find(|gate| gate.domain == *domain && gate.directory == directory) {
+            return Arc::clone(gate);
+        }
+        let gate = Arc::new(Self {
+            domain: domain.clone(),
+            directory,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            opening: Mutex::default(),
+        });
+        gates.push(Arc::clone(&gate));
+        gate
+    }
+
+    /// Takes the last place of the queue.
+    pub(super) fn line_up(self: &Arc<Self>) -> Place {
+        let mut state = lock(&self.state);
+        let ticket = state.next;
+        state.next += 1;
+        state.queue.push_back(ticket);
+        Place { gate: Arc::clone(self), ticket }
+    }
+
+    /// The refusal of one who is not at the head of the queue.
+    pub(super) fn behind(&self, before: usize) -> Error {
+        let census = self.census();
+        let others = if before == 1 { "another waits".to_owned() } else { format!("{before} others wait") };
+        refusal(self.domain.backend, &format!("{others} for a session already"), census.usage)
+    }
+
+    /// Opens a session if none of what is known speaks against it.
+    ///
+    /// # Errors
+    /// What `open` answers, but for the session limit.
+    pub(super) fn attempt<T>(
+        self: &Arc<Self>,
+        configured: Option<usize>,
+        doubt: bool,
+        open: &mut impl FnMut() -> Result<T>,
+    ) -> Result<Attempt<T>> {
+        let _alone = lock(&self.opening);
+        let mut room = self.enter();
+        let (count, slot) = room.count();
+        let learned = room.knowledge();
+        let believed = learned.filter(|known| known.is_believed(doubt, now())).map(|known| known.limit);
+        let usage = |limit| SessionUse { open: count, own: room.own, limit };
+        for (limit, why) in
+            [(configured, "the limit that was configured"), (believed, "the driver's limit, as learned")]
+        {
+            if let Some(limit) = limit.filter(|limit| count >= *limit) {
+                let why = format!("{why} is reached");
+                return Ok(Attempt::Full(refusal(self.domain.backend, &why, usage(Some(limit)))));
+            }
+        }
+        match open() {
+            Ok(session) => {
+                room.opened(learned, count + 1);
+                lock(&self.state).held += 1;
+                let note = room.note().or_else(|| slot.is_none().then(|| self.no_place()));
+                let permit = Permit { gate: Arc::clone(self), slot, note };
+                Ok(Attempt::Open(session, permit))
+            }
+            Err(error) => self.refused(&mut room, learned, count, error).map(Attempt::Full),
+        }
+    }
+
+    /// See [`super::question`].
+    pub(super) fn question<T>(self: &Arc<Self>, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _alone = lock(&self.opening);
+        let mut room = self.enter();
+        let (count, slot) = room.count();
+        drop(slot);
+        let learned = room.knowledge();
+        match ask() {
+            Ok(answer) => {
+                room.opened(learned, count + 1);
+                Ok(answer)
+            }
+            Err(error) => Err(self.refused(&mut room, learned, count, error).unwrap_or_else(|error| error)),
+        }
+    }
+
+    /// Learns from the driver's refusal, and adds the counts to it; other errors are given back.
+    fn refused(
+        &self,
+        room: &mut Room<'_>,
+        learned: Option<Knowledge>,
+        count: usize,
+        error: Error,
+    ) -> Result<Error> {
+        let Error::SessionLimit { detail, .. } = error else { return Err(error) };
+        room.learn(Some(Knowledge::refused(learned, count, now())));
+        let usage = SessionUse { open: count, own: room.own, limit: Some(count) };
+        Ok(refusal(self.domain.backend, &detail, usage))
+    }
+
+    /// See [`super::census`].
+    pub(super) fn census(&self) -> HostSessions {
+        let mut room = self.enter();
+        let (open, slot) = room.count();
+        drop(slot);
+        let limit = room.knowledge().map(|known| known.limit);
+        HostSessions { usage: SessionUse { open, own: room.own, limit }, note: room.note() }
+    }
+
+    /// How many stand in the queue.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).queue.len()
+    }
+
+    fn no_place(&self) -> String {
+        format!("other processes do not count this encode session: no place in {}", self.directory.display())
+    }
+
+    fn enter(&self) -> Room<'_> {
+        let own = lock(&self.state).held;
+        Room { gate: self, own, host: host::enter(&self.directory, &self.domain.name) }
+    }
+}
+
+/// The place where sessions are counted: the host's, or where that is no use, this process's.
+struct Room<'a> {
+    gate: &'a Gate,
+    /// Sessions of this process.
+    own: usize,
+    host: Result<Entered, String>,
+}
+
+impl Room<'_> {
+    /// Sessions that are open, and a place for one more.
+    fn count(&self) -> (usize, Option<Slot>) {
+        match &self.host {
+            Ok(host) => {
+                let (open, slot) = host.count();
+                // A place may have lost its file, or never had one.
+                (open.max(self.own), slot)
+            }
+            Err(_) => (self.own, None),
+        }
+    }
+
+    fn knowledge(&mut self) -> Option<Knowledge> {
+        match &mut self.host {
+            Ok(host) => Knowledge::parse(&host.read(), &self.gate.domain.driver),
+            Err(_) => None,
+        }
+        .or_else(|| lock(&self.gate.state).knowledge)
+    }
+
+    fn opened(&mut self, before: Option<Knowledge>, open: usize) {
+        let after = before.and_then(|known| known.opened(open, now()));
+        if after != before {
+            self.learn(after);
+        }
+    }
+
+    fn learn(&mut self, knowledge: Option<Knowledge>) {
+        let text = knowledge.map_or_else(String::new, |known| known.text(&self.gate.domain.driver));
+        let written = self.host.as_mut().is_ok_and(|host| host.write(&text));
+        lock(&self.gate.state).knowledge = knowledge.filter(|_| !written);
+    }
+
+    fn note(&self) -> Option<String> {
+        let why = self.host.as_ref().err()?;
+        Some(format!("encode sessions of other processes are not counted: {why}"))
+    }
+}
