@@ -90,7 +90,7 @@ fn check(args: &CompareArgs) -> Result<()> {
     let several = args.files().count() > 1;
     if stdin > 1 || (several && args.reference == Path::new("-")) {
         return Err(Error::invalid(
-            "standard input can be read only once: give REF as a file when several files are judged",
+            "only one input can be standard input, which is read only once, and REF only where one file is judged",
         ));
     }
     let stdout = args.outputs().filter(|path| path.as_path() == Path::new("-")).count();
@@ -143,7 +143,8 @@ fn charts(args: &CompareArgs, outcomes: &[Outcome], groups: Option<&(Curve<'_>, 
         } else {
             let line = |outcome: &Outcome| {
                 let dots = if quality == Quality::Psnr { &outcome.psnr_line } else { &outcome.ssim_line };
-                Series { name: one::name(&outcome.path), points: dots.dots().to_vec() }
+                let name = outcome.path.file_name().unwrap_or(outcome.path.as_os_str());
+                Series { name: name.to_string_lossy().into_owned(), points: dots.dots().to_vec() }
             };
             (Across::Time, outcomes.iter().map(line).collect())
         };

@@ -29,27 +29,30 @@ impl<'a> Component<'a> {
         if self.step == 1 && self.shift == 0 {
             return row;
         }
-        scratch.clear();
-        if self.bytes == 1 {
-            gather(row, self.first, self.step, scratch);
-        } else {
-            let (words, _) = row.as_chunks::<2>();
-            let values = words.iter().skip(self.first).step_by(self.step).map(|&w| u16::from_le_bytes(w));
-            scratch.extend(values.flat_map(|v| (v >> self.shift).to_le_bytes()));
+        scratch.resize(self.width * self.bytes, 0);
+        match (self.bytes, self.step) {
+            (1, 2) => gather::<2>(row, self.first, scratch),
+            (1, 3) => gather::<3>(row, self.first, scratch),
+            (1, _) => gather::<4>(row, self.first, scratch),
+            (_, 1) => words::<2>(row, 0, self.shift, scratch),
+            _ => words::<4>(row, 2 * self.first, self.shift, scratch),
         }
         scratch
     }
 }
 
-/// Every `step`th byte; the steps that occur are constants, so that each gets a loop of its own.
-fn gather(row: &[u8], first: usize, step: usize, out: &mut Vec<u8>) {
-    fn every<const STEP: usize>(row: &[u8], first: usize, out: &mut Vec<u8>) {
-        out.extend(row.as_chunks::<STEP>().0.iter().filter_map(|group| group.get(first)));
+/// The byte at `first` of every group of `N`. Sizes are constants so that each gets a loop of its own.
+fn gather<const N: usize>(row: &[u8], first: usize, out: &mut [u8]) {
+    for (out, group) in out.iter_mut().zip(row.as_chunks::<N>().0) {
+        *out = group[first % N];
     }
-    match step {
-        2 => every::<2>(row, first, out),
-        3 => every::<3>(row, first, out),
-        _ => every::<4>(row, first, out),
+}
+
+/// The word at byte `first` of every group of `N` bytes, moved down.
+fn words<const N: usize>(row: &[u8], first: usize, shift: u32, out: &mut [u8]) {
+    for (out, group) in out.as_chunks_mut::<2>().0.iter_mut().zip(row.as_chunks::<N>().0) {
+        let word = u16::from_le_bytes([group[first % N], group[(first + 1) % N]]);
+        *out = (word >> shift).to_le_bytes();
     }
 }
 

@@ -74,12 +74,7 @@ where
         })
     }
 
-    /// The two streams, for what they have to say at the end.
-    pub fn into_inner(self) -> (R, D) {
-        (self.reference.source, self.distorted.source)
-    }
-
-    /// Looks at the streams.
+    /// The two streams, for what else they have to say.
     pub fn sources(&mut self) -> (&mut R, &mut D) {
         (&mut self.reference.source, &mut self.distorted.source)
     }

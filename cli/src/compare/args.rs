@@ -96,7 +96,7 @@ pub(crate) struct CompareArgs {
     /// Decoders that share each file: auto (all engines of the GPU, all cores of the CPU), or a number
     #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "1", help_heading = "Where it runs")]
     pub(crate) engines: Engines,
-    /// Threads that measure, beside those that decode: by default as many as the machine has
+    /// Threads that measure (by default as many as the machine has), and that each CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]

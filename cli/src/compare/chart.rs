@@ -103,10 +103,15 @@ impl Axis {
         (first..).map(|n| n as f64 * step).take_while(|v| *v <= self.high).take(20).collect()
     }
 
-    /// 1, 2 and 5 of each decade; where that is less than two, its ends.
+    /// 1, 2 and 5 of each decade, more of a single one; where that is less than two, its ends.
     fn round_rates(&self) -> Vec<f64> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
-        let all = (first..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)));
+        let steps: &[f64] = if self.high / self.low > 12.0 {
+            &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
+        };
+        let all = (first..=last).flat_map(|power| steps.iter().map(move |m| m * 10_f64.powi(power)));
         let ticks: Vec<_> = all.filter(|v| (self.low..=self.high).contains(v)).collect();
         if ticks.len() < 2 { vec![self.low, self.high] } else { ticks }
     }
@@ -232,7 +237,7 @@ mod tests {
     fn values_land_where_they_belong() {
         let axis = Axis::new([1e6, 4e6].into_iter(), 0.0, 100.0, true).unwrap();
         assert!((axis.place(2e6) - 50.0).abs() < 1e-9);
-        assert_eq!(axis.ticks(), [1e6, 2e6]);
+        assert_eq!(axis.ticks(), [1e6, 1.5e6, 2e6, 3e6, 4e6]);
         let axis = Axis::new([30.0, 40.0].into_iter(), 100.0, 0.0, false).unwrap();
         assert!(axis.place(40.0) < axis.place(30.0));
         assert_eq!(axis.ticks(), [30.0, 35.0, 40.0]);

@@ -196,6 +196,7 @@ impl Job<'_> {
         if pairs == 0 {
             return Err(self.no_pair(path, &outcome, spans));
         }
+        outcome.notes.extend(self.late(path, by, spans));
         outcome.busy = measurer.stats().busy;
         let cut = limited || self.interrupts.token.is_cancelled();
         outcome.seconds = spans.1.seconds();
@@ -290,6 +291,19 @@ impl Job<'_> {
             reference.first.unwrap_or(0.0),
             reference.end,
         ))
+    }
+
+    /// Files that begin at different times may well be the same film: a container without edit list begins with the
+    /// delay of its B frames.
+    fn late(&self, path: &Path, by: MatchBy, (reference, distorted): (Span, Span)) -> Option<String> {
+        let (a, b) = reference.first.zip(distorted.first).filter(|(a, b)| (a - b).abs() >= 0.001)?;
+        (by == MatchBy::Time).then(|| {
+            format!(
+                "{} begins at {a:.3} s and {} at {b:.3} s, and frames are matched by these times; --by-index compares the first with the first",
+                name(&self.args.reference),
+                name(path)
+            )
+        })
     }
 
     /// The part of the file that was compared, in its own time.
