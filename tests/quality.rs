@@ -407,7 +407,9 @@ proptest! {
         let expected = psnr_db(f64::from(step).powi(2), 255);
         prop_assert!((scores[1].psnr_average() - expected).abs() < 1e-9);
         let mut stream = StreamScore::new();
-        scores.iter().for_each(|score| stream.add(score));
+        for score in &scores {
+            stream.add(score);
+        }
         prop_assert_eq!(stream.worst_psnr().map(|w| w.frame), Some(4));
     }
 
