@@ -4,7 +4,7 @@
 //!   brings the second picture to the size and format of the first where they differ.
 //! * [`StreamScore`] sums pictures up to a stream.
 //! * [`Matcher`] finds out which frame of one stream belongs to which frame of another.
-//! * [`bd_rate`] and [`bd_quality`] are the mean distance of two rate-distortion curves.
+//! * [`bd_rate()`] and [`bd_quality`] are the mean distance of two rate-distortion curves.
 //!
 //! The definitions are those of ffmpeg's filters `psnr` and `ssim`, so that figures can be put side by side:
 //!
