@@ -16,6 +16,7 @@ pub mod output_file;
 pub mod packet;
 pub mod pipeline;
 pub mod pixel;
+pub mod quality;
 pub mod queue;
 pub mod rawvideo;
 pub mod session;

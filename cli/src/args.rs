@@ -13,6 +13,7 @@ use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
+use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
 use crate::nvenc::NvencArgs;
 use crate::parse;
@@ -37,6 +38,7 @@ Examples:
   video-hw decode in.mp4 out.y4m
   video-hw encode in.y4m out.mp4 --bitrate 2M
   video-hw probe in.mp4
+  video-hw compare original.y4m encoded.mp4
   video-hw devices
 
 Every command explains itself: video-hw transcode --help";
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// List the backends, what they can do here, and why not
     Devices(DevicesArgs),
+    /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
+    Compare(Box<CompareArgs>),
 }
 
 /// How a job behaves and reports.
@@ -415,8 +419,9 @@ impl Command {
             Self::Encode(a) => (Some(&a.input), Some(&a.output)),
             Self::Probe(a) => (Some(&a.input), None),
             Self::Devices(_) => (None, None),
+            Self::Compare(a) => return a.paths(),
         };
-        Paths { input: input.cloned(), output: output.cloned() }
+        Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
     }
 
     /// Whether JSON was asked for.
@@ -427,6 +432,7 @@ impl Command {
             Self::Encode(a) => a.job.json,
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
+            Self::Compare(a) => a.job.json,
         }
     }
 }
@@ -464,6 +470,7 @@ mod tests {
             ENCODE_EXAMPLES,
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
+            crate::compare::EXAMPLES,
         ];
         let mut seen = 0;
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
@@ -496,6 +503,12 @@ mod tests {
             "decode a b --md5",
             "decode a --md5 --metadata-only",
             "decode a b -q -v",
+            "compare a",
+            "compare a b --metrics vmaf",
+            "compare a --anchor b c",
+            "compare a --anchor b --test c d",
+            "compare a b --min-ssim 2",
+            "compare a b --by-index --input-fps 25",
         ] {
             let words = std::iter::once("video-hw").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_err(), "{line}");

@@ -60,7 +60,7 @@ fn headerless(args: &EncodeArgs) -> Result<Option<VideoFormat>> {
 }
 
 /// By the name; standard input is headerless when anything is said about its layout.
-fn is_headerless(input: &Path, stated: bool) -> bool {
+pub(crate) fn is_headerless(input: &Path, stated: bool) -> bool {
     if input == Path::new("-") {
         return stated;
     }

@@ -8,6 +8,7 @@
 //! | 3 | a feature that is not supported, or that nothing on this machine can do |
 //! | 4 | the output cannot be written |
 //! | 5 | a backend, driver or device failed |
+//! | 6 | `compare`: the quality is below `--min-psnr` or `--min-ssim` |
 //! | 70 | a defect of this program: the frames do not add up, or it panicked |
 //! | 130 | cancelled; after the first Ctrl-C, SIGTERM or SIGHUP the output is complete and playable |
 //! | 141 | the reader of standard output went away (`... \| head`) |
@@ -27,6 +28,7 @@ Exit codes:
   3    not supported, or nothing on this machine can do it
   4    the output cannot be written
   5    a backend, driver or device failed
+  6    compare: the quality is below --min-psnr or --min-ssim
   70   a defect of this program
   130  cancelled; after the first Ctrl-C (SIGTERM, SIGHUP) the output is complete and playable,
        after the second there is none
@@ -42,6 +44,7 @@ pub(crate) enum Exit {
     Unsupported = 3,
     Output = 4,
     Backend = 5,
+    Quality = 6,
     Defect = 70,
     Cancelled = 130,
     /// 128 + SIGPIPE, what a shell reports of a program that the signal ended.
@@ -65,9 +68,15 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Paths {
     pub(crate) input: Option<PathBuf>,
     pub(crate) output: Option<PathBuf>,
+    /// Inputs beside the first.
+    pub(crate) more_inputs: Vec<PathBuf>,
 }
 
 impl Paths {
+    fn inputs(&self) -> impl Iterator<Item = &Path> {
+        self.input.iter().chain(&self.more_inputs).map(PathBuf::as_path)
+    }
+
     /// Whether standard output carries the command's data.
     pub(crate) fn data_on_stdout(&self) -> bool {
         self.output.as_deref() == Some(Path::new("-"))
@@ -79,7 +88,7 @@ pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
     match error {
         Error::CorruptStream { .. } => Exit::Input,
         // "x.mp4 is empty" is the input's fault, "size 0x0" the caller's.
-        Error::InvalidInput(what) if paths.input.as_deref().is_some_and(|i| is_about(what, i)) => Exit::Input,
+        Error::InvalidInput(what) if paths.inputs().any(|i| is_about(what, i)) => Exit::Input,
         Error::InvalidInput(_) => Exit::Usage,
         Error::Unavailable { .. } | Error::Unsupported { .. } => Exit::Unsupported,
         Error::SessionLimit { .. }
@@ -106,7 +115,7 @@ fn of_io(action: &str, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
         return Exit::BrokenPipe;
     }
     let is_output = paths.output.as_deref() == Some(path) && !stdout;
-    let is_input = paths.input.as_deref() == Some(path);
+    let is_input = paths.inputs().any(|input| input == path);
     if writing || (is_output && !is_input) { Exit::Output } else { Exit::Input }
 }
 
@@ -148,7 +157,7 @@ mod tests {
     use video_hw::backend::BackendKind;
 
     fn paths() -> Paths {
-        Paths { input: Some("in.mp4".into()), output: Some("out.mp4".into()) }
+        Paths { input: Some("in.mp4".into()), output: Some("out.mp4".into()), ..Paths::default() }
     }
 
     fn io_error(action: &'static str, path: &str, kind: io::ErrorKind) -> Error {
@@ -185,7 +194,7 @@ mod tests {
         assert_eq!(of_error(&Error::invalid("in.mp4 is empty"), &paths()), Exit::Input);
         assert_eq!(of_error(&Error::invalid("in.mp4x is no size"), &paths()), Exit::Usage);
         assert_eq!(of_error(&Error::invalid("output out.mp4 exists already"), &paths()), Exit::Usage);
-        let stdin = Paths { input: Some("-".into()), output: None };
+        let stdin = Paths { input: Some("-".into()), ..Paths::default() };
         assert_eq!(of_error(&Error::invalid("standard input is empty"), &stdin), Exit::Input);
     }
 

@@ -13,6 +13,7 @@ use clap::error::ErrorKind;
 
 mod args;
 mod cancel;
+mod compare;
 mod decode;
 mod devices;
 mod encode;
@@ -77,6 +78,7 @@ fn run(command: &Command) -> Exit {
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Compare(args) => compare::run(args),
     };
     let error = match result {
         Ok(exit) => return exit,
