@@ -122,10 +122,12 @@ impl Plan {
             ..config(codec)
         };
         // Lookahead comes with the presets p6 and p7 of the tuning for quality.
+        #[allow(clippy::needless_update, reason = "settings that are added are the default's")]
         let special = NvidiaEncodeConfig {
             max_in_flight_outputs: random.of(&[1, 1, 2, 3, 4, 6, 6, 8, 16, 64]),
             preset: Some(format!("p{}", random.within(1, 7))),
             tuning: Some(tuning.to_owned()),
+            ..NvidiaEncodeConfig::default()
         };
         Self { common, special: BackendEncodeConfig::Nvidia(special), times, forced, flushed }
     }
