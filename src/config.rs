@@ -277,7 +277,8 @@ pub enum BackendEncodeConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NvidiaEncodeConfig {
     /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
-    /// back for B frames and lookahead.
+    /// back for B frames and lookahead. Two keep the engine busy, more bridge moments in which the program does not run;
+    /// 6 by default (docs/bench/nvenc-simulated.md has the table).
     pub max_in_flight_outputs: usize,
     /// `p1` (fastest) to `p7`.
     pub preset: Option<String>,
