@@ -10,9 +10,8 @@ use crate::rawvideo::VideoFormat;
 use crate::stream_io::{fill, read_up_to};
 use crate::time::{TimeBase, Timestamp};
 
-/// Buffers kept for reuse: as many as are on their way when a hardware encoder is slower than reading (read ahead, in the
-/// filter, in the session's queue). Beyond them memory is allocated, and zeroed, afresh.
-const KEPT_BUFFERS: usize = 10;
+/// Buffers kept for reuse. More pictures than this may be on their way; the rest is allocated afresh.
+const KEPT_BUFFERS: usize = 4;
 
 /// Reads pictures of one format and numbers them.
 pub(super) struct PictureInput {
