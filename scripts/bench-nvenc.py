@@ -58,6 +58,11 @@ def options():
     return args
 
 
+def shown(command):
+    """A command line that means the same on another machine: files by their names alone."""
+    return [os.path.basename(part) if os.path.isabs(part) else part for part in map(str, command)]
+
+
 def measure(row, raw, **facts):
     """One run; its figures or its fault go to the row, everything to the raw lines."""
     load = os.getloadavg()[0]
@@ -70,7 +75,7 @@ def measure(row, raw, **facts):
             fault = f"its report was not understood: {error!r}"
     else:
         fault = done.trouble()
-    line = {"row": row.name, **facts, "command": done.command, "at": time.time(), "load": load,
+    line = {"row": row.name, **facts, "command": shown(done.command), "at": time.time(), "load": load,
             "status": done.status, "wall_s": done.wall_s, "cpu_s": done.cpu_s, "peak_rss_kib": done.peak_rss_kib,
             "figures": figures, "fault": fault}
     raw.write(json.dumps(line) + "\n")

@@ -329,7 +329,8 @@ pub enum BackendEncodeConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NvidiaEncodeConfig {
     /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
-    /// back for B frames and lookahead.
+    /// back for B frames and lookahead. Two keep the engine busy, more bridge moments in which the program does not run;
+    /// 6 by default (docs/bench/nvenc-simulated.md has the table).
     pub max_in_flight_outputs: usize,
     /// The same for single codecs; the first entry of a codec counts.
     pub max_in_flight_by_codec: Vec<(Codec, usize)>,

@@ -127,7 +127,7 @@ impl Plan {
             max_in_flight_outputs: random.of(&[1, 1, 2, 3, 4, 6, 6, 8, 16, 64]),
             preset: Some(format!("p{}", random.within(1, 7))),
             tuning: Some(tuning.to_owned()),
-            lookahead: (!quick && random.one_in(2)).then(|| random.within(0, 32) as u32),
+            lookahead: (!quick && random.one_in(2)).then(|| random.within(0, 28) as u32),
             ..NvidiaEncodeConfig::default()
         };
         Self { common, special: BackendEncodeConfig::Nvidia(special), times, forced, flushed }

@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 use crate::relay::{Reaper, Relay, Traffic};
 use crate::sync::{Arc, Condvar, Mutex};
 
-/// Runs `body` in every order, or often where there is no loom.
+/// Runs `body` in every order (of up to three involuntary switches), or often where there is no loom.
 fn every_order(body: impl Fn() + Sync + Send + 'static) {
     #[cfg(loom)]
     {
         let mut model = loom::model::Builder::new();
-        // More than three involuntary switches multiply the orders and have found nothing that three did not.
+        // Without a bound this takes longer than anybody waits; up to three involuntary switches take a second.
         model.preemption_bound = Some(3);
         model.check(body);
     }
