@@ -95,8 +95,8 @@ fn run_cases(chip: &str, test: &str, settings: &str, cases: &[Case]) {
     }
 }
 
-fn cbr(bitrate_bps: u32) -> Option<RateControl> {
-    Some(RateControl::Cbr { bitrate_bps })
+const fn cbr(bitrate_bps: u32) -> RateControl {
+    RateControl::Cbr { bitrate_bps }
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn rates_and_buffers_arrive_in_every_version() {
                 codec,
                 |c, _| {
                     (c.rate_control, c.vbv_bits, c.vbv_initial_bits) =
-                        (cbr(6_000_000), Some(3_000_000), Some(2_000_000));
+                        (Some(cbr(6_000_000)), Some(3_000_000), Some(2_000_000));
                 },
                 &[("rate_mode", "2"), ("average", "6000000"), ("vbv", "3000000"), ("vbv_initial", "2000000")],
             ),
@@ -193,6 +193,12 @@ fn tool_cases(codec: Codec) -> Vec<Case> {
                 ("gop", "4294967295"),
                 ("interval", "1"),
             ],
+        ),
+        // The preset's depth makes room for more B frames than the preset has.
+        case(
+            codec,
+            |c, own| (c.b_frames, own.preset) = (Some(4), Some("p7".into())),
+            &[("lookahead", "27"), ("interval", "5")],
         ),
         case(codec, |_, own| own.tuning = Some("ull".into()), &[("tuning", "3"), ("interval", "1")]),
     ]
@@ -307,7 +313,7 @@ lacking! {
     no_lookahead: "support_lookahead=0", |_, own| own.lookahead = Some(4), ["lookahead 4", "SUPPORT_LOOKAHEAD is 0"];
     no_temporal_aq: "support_temporal_aq=0", |_, own| own.temporal_aq = Some(true),
         ["temporal_aq true", "SUPPORT_TEMPORAL_AQ is 0"];
-    no_custom_vbv: "support_custom_vbv_buf_size=0", |c, _| (c.rate_control, c.vbv_bits) = (cbr(1_000_000), Some(9)),
+    no_custom_vbv: "support_custom_vbv_buf_size=0", |c, _| (c.rate_control, c.vbv_bits) = (Some(cbr(1_000_000)), Some(9)),
         ["vbv_bits 9", "SUPPORT_CUSTOM_VBV_BUF_SIZE is 0"];
     no_intra_refresh: "support_intra_refresh=0",
         |_, own| own.intra_refresh = Some(IntraRefresh { period: 9, frames: 3 }),
@@ -319,7 +325,7 @@ lacking! {
     no_b_references: "support_bframe_ref_mode=0", |_, own| own.b_reference = Some(BReference::Middle),
         ["b_reference middle", "off (SUPPORT_BFRAME_REF_MODE is 0)"];
     few_b_frames: "num_max_bframes=1", |c, _| c.b_frames = Some(2), ["b_frames 2", "0 to 1 (NUM_MAX_BFRAMES)"];
-    no_cbr: "supported_ratecontrol_modes=1", |c, _| c.rate_control = cbr(1_000_000),
+    no_cbr: "supported_ratecontrol_modes=1", |c, _| c.rate_control = Some(cbr(1_000_000)),
         ["rate_control cbr", "SUPPORTED_RATECONTROL_MODES"];
 }
 

@@ -294,7 +294,9 @@ fn the_capabilities_are_the_drivers() {
         assert!(!report.formats.contains(&PixelFormat::P010) && report.cbr && report.vbr);
         let report = query_backend_capability(BackendKind::Nvidia, Codec::Hevc).unwrap().encode.unwrap();
         assert!(report.formats.contains(&PixelFormat::P010));
-        assert!(query_backend_capability(BackendKind::Nvidia, Codec::Av1).unwrap().encode.is_none());
+        let report = query_backend_capability(BackendKind::Nvidia, Codec::Av1).unwrap().encode.unwrap();
+        assert_eq!((report.max_b_frames, report.qp_range), (0, (0, 255)));
+        assert!(query_backend_capability(BackendKind::Nvidia, Codec::Vp9).unwrap().encode.is_none());
         let three = CommonEncodeConfig { b_frames: Some(3), ..config(Codec::H264) };
         let refused = EncodeSession::with_special(BackendKind::Nvidia, three, &nvidia(6)).err().unwrap();
         assert!(refused.to_string().contains("0 to 2 (NUM_MAX_BFRAMES)"), "{refused}");

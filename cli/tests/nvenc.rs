@@ -38,9 +38,10 @@ fn devices_tell_what_a_card_encodes_and_that_another_does_not() {
     let Some(run) = on("ada", &["devices"]) else { return };
     let out = run.ok().out();
     let lines: Vec<_> = out.lines().filter(|line| line.contains("encode  NVENC")).collect();
-    assert_eq!(lines.len(), 2, "{out}");
+    assert_eq!(lines.len(), 3, "{out}");
     assert!(lines[0].contains("146x50 to 4096x4096") && lines[0].contains("up to 4 B frames"), "{out}");
-    assert!(lines[1].contains("p010le"), "{out}");
+    assert!(lines[1].contains("p010le") && lines[1].contains("yuv444p10le"), "{out}");
+    assert!(lines[2].contains("p010le") && !lines[2].contains("yuv444p"), "{out}");
     let Some(run) = on("h200", &["devices"]) else { return };
     let out = run.ok().out();
     assert!(out.contains("NVDEC") && !out.contains("encode  NVENC"), "{out}");

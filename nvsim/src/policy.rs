@@ -89,6 +89,10 @@ pub const CLIENT_B_PICTURES: u32 = 12;
 /// coded.
 pub const ENCODE_REFERENCES: usize = 5;
 
+/// B pictures of AV1, and the framing with lengths, are refused with `NV_ENC_ERR_UNSUPPORTED_PARAM`, and no preset has
+/// them. Cards have both; how pictures that are not shown come out of them nobody has documented.
+pub const AV1_B_PICTURES: u32 = 12;
+
 /// Extra bytes in each row of an input buffer, over the width rounded up to 64: a client that takes the width for
 /// the pitch is found out.
 pub const INPUT_PITCH_EXTRA: u32 = 64;

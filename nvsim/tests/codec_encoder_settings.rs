@@ -37,6 +37,7 @@ fn units_of_an_access_unit() {
             let (wanted, wanted_second) = match codec {
                 EncoderCodec::H264 => (with(&[9, 7, 8, 6], 5), with(&[9], 1)),
                 EncoderCodec::Hevc => (with(&[35, 32, 33, 34, 39], 20), with(&[35], 1)),
+                EncoderCodec::Av1 => unreachable!("not one of both"),
             };
             assert_eq!(unit_types(codec, &first), wanted);
             assert_eq!(unit_types(codec, &second), wanted_second);

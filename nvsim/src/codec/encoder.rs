@@ -14,6 +14,8 @@ pub enum EncoderCodec {
     H264,
     /// HEVC, by libx265.
     Hevc,
+    /// AV1, by the libaom that libavcodec has: 4:2:0, in display order.
+    Av1,
 }
 
 /// Chroma sampling.
@@ -159,11 +161,11 @@ pub struct PictureIn<'a> {
     pub display_index: u64,
     /// Put the parameter sets before this picture.
     pub parameter_sets: bool,
-    /// SEI messages: payload type and bytes.
+    /// SEI messages (AV1: metadata): type and bytes.
     pub sei: &'a [(u32, Vec<u8>)],
 }
 
-/// One coded picture: Annex B with four-byte start codes.
+/// One coded picture: Annex B with four-byte start codes, or a temporal unit of AV1.
 #[derive(Debug, Clone)]
 pub struct PictureOut {
     /// The access unit.

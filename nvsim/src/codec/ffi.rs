@@ -87,6 +87,11 @@ unsafe extern "C" {
     fn nvsim_x265_encode(handle: *mut c_void, picture: *const RawPicture, out: *mut RawCoded) -> i32;
     fn nvsim_x265_message(handle: *mut c_void, message: *mut c_char, size: usize);
     fn nvsim_x265_close(handle: *mut c_void);
+    fn nvsim_av1_open(settings: *const Settings, message: *mut c_char, size: usize) -> *mut c_void;
+    fn nvsim_av1_headers(handle: *mut c_void, out: *mut RawCoded) -> i32;
+    fn nvsim_av1_encode(handle: *mut c_void, picture: *const RawPicture, out: *mut RawCoded) -> i32;
+    fn nvsim_av1_message(handle: *mut c_void, message: *mut c_char, size: usize);
+    fn nvsim_av1_close(handle: *mut c_void);
 }
 
 /// libx265 fills its process-wide function tables when the first encoder opens, without a lock of its own.
@@ -132,6 +137,8 @@ impl Handle {
                 // SAFETY: as above.
                 unsafe { nvsim_x265_open(settings, message.as_mut_ptr(), message.len()) }
             }
+            // SAFETY: as above.
+            EncoderCodec::Av1 => unsafe { nvsim_av1_open(settings, message.as_mut_ptr(), message.len()) },
         };
         let raw = NonNull::new(raw).ok_or_else(|| text(&message))?;
         Ok(Self { codec, raw, last: RawCoded::EMPTY })
@@ -146,6 +153,8 @@ impl Handle {
             EncoderCodec::H264 => unsafe { nvsim_x264_headers(self.raw.as_ptr(), &mut out) },
             // SAFETY: as above.
             EncoderCodec::Hevc => unsafe { nvsim_x265_headers(self.raw.as_ptr(), &mut out) },
+            // SAFETY: as above.
+            EncoderCodec::Av1 => unsafe { nvsim_av1_headers(self.raw.as_ptr(), &mut out) },
         };
         if result != 0 || out.data.is_null() {
             return Err(self.message());
@@ -169,6 +178,8 @@ impl Handle {
             EncoderCodec::H264 => unsafe { nvsim_x264_encode(self.raw.as_ptr(), &picture, &mut out) },
             // SAFETY: as above.
             EncoderCodec::Hevc => unsafe { nvsim_x265_encode(self.raw.as_ptr(), &picture, &mut out) },
+            // SAFETY: as above.
+            EncoderCodec::Av1 => unsafe { nvsim_av1_encode(self.raw.as_ptr(), &picture, &mut out) },
         };
         if result != 0 || out.data.is_null() {
             return Err(self.message());
@@ -179,10 +190,10 @@ impl Handle {
         Ok(Coded { data, qp: (out.qp >= 0).then_some(out.qp) })
     }
 
-    /// New rates for libx264; libx265 takes none while it is open.
+    /// New rates for libx264; the others take none while they are open.
     pub(super) fn reconfigure(&mut self, settings: &Settings) -> Result<(), CodecError> {
-        if self.codec == EncoderCodec::Hevc {
-            return Err(CodecError("libx265 does not change its rates".into()));
+        if self.codec != EncoderCodec::H264 {
+            return Err(CodecError("only libx264 changes its rates".into()));
         }
         self.last = RawCoded::EMPTY;
         // SAFETY: the handle is open and libx264's, and the settings outlive the call.
@@ -227,6 +238,10 @@ impl Handle {
             EncoderCodec::Hevc => unsafe {
                 nvsim_x265_message(self.raw.as_ptr(), message.as_mut_ptr(), message.len());
             },
+            // SAFETY: as above.
+            EncoderCodec::Av1 => unsafe {
+                nvsim_av1_message(self.raw.as_ptr(), message.as_mut_ptr(), message.len());
+            },
         }
         text(&message)
     }
@@ -239,6 +254,8 @@ impl Drop for Handle {
             EncoderCodec::H264 => unsafe { nvsim_x264_close(self.raw.as_ptr()) },
             // SAFETY: as above.
             EncoderCodec::Hevc => unsafe { nvsim_x265_close(self.raw.as_ptr()) },
+            // SAFETY: as above.
+            EncoderCodec::Av1 => unsafe { nvsim_av1_close(self.raw.as_ptr()) },
         }
     }
 }

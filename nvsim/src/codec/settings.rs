@@ -25,6 +25,9 @@ pub(super) fn check(spec: &EncoderSpec) -> Result<(), CodecError> {
     if spec.depth != 8 && spec.depth != 10 {
         return refuse(format!("{} bit", spec.depth));
     }
+    if spec.codec == EncoderCodec::Av1 && (spec.chroma != Chroma::Yuv420 || spec.reorder > 0) {
+        return refuse("AV1 is coded as 4:2:0 and in display order here".to_owned());
+    }
     let (num, den) = spec.fps;
     if num == 0 || den == 0 || num / den > 1000 || den / num > 1000 {
         return refuse(format!("{num}/{den} frames per second"));
@@ -39,6 +42,7 @@ pub(super) fn check(spec: &EncoderSpec) -> Result<(), CodecError> {
         (EncoderCodec::H264, 66) => plain && spec.reorder == 0,
         (EncoderCodec::H264, 77 | 100) | (EncoderCodec::Hevc, 1) => plain,
         (EncoderCodec::H264, 110 | 122) | (EncoderCodec::Hevc, 2) => spec.chroma == Chroma::Yuv420,
+        (EncoderCodec::Av1, _) => true,
         (EncoderCodec::H264, 244) | (EncoderCodec::Hevc, 4) => true,
         _ => false,
     };
@@ -71,13 +75,18 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
     let kbits = |bits: f64| (bits / 1000.0).round().clamp(1.0, MOST_KBITS) as i32;
     let mut rate = (ffi::RATE_LOSSLESS, 0, 0, 0, 0, 0);
     match spec.rate {
+        // The API has 256 quantisers for AV1, the library 64.
+        Rate::ConstQp { p, .. } if spec.codec == EncoderCodec::Av1 => {
+            rate = (ffi::RATE_QP, i32::from(p / 4), 0, 0, 0, 0);
+        }
         Rate::ConstQp { p, .. } => rate = (ffi::RATE_QP, i32::from(p.min(51)), 0, 0, 0, 0),
         Rate::Lossless => {}
         Rate::Quality { quality, max } => {
             let size = f64::from(max);
             let limit = if max == 0 { 0 } else { kbits(size * stretch) };
             let vbv = if max == 0 { 0 } else { kbits(size) };
-            rate = (ffi::RATE_QUALITY, i32::from(quality.min(51)), 0, limit, vbv, 0);
+            let worst = if spec.codec == EncoderCodec::Av1 { 63 } else { 51 };
+            rate = (ffi::RATE_QUALITY, i32::from(quality.min(worst)), 0, limit, vbv, 0);
         }
         Rate::Vbr { average, max, vbv } => {
             // Left to an average alone, the libraries need minutes to come back to it after a start or a change. A
@@ -99,6 +108,8 @@ pub(super) fn settings(spec: &EncoderSpec, fps: (u32, u32)) -> ffi::Settings {
     let speed = match spec.codec {
         EncoderCodec::H264 => [0, 0, 1, 2, 3, 4, 5][step],
         EncoderCodec::Hevc => [0, 0, 1, 1, 2, 3, 4][step],
+        // One speed: the fastest is slow enough.
+        EncoderCodec::Av1 => 0,
     };
     let (primaries, transfer, matrix) = spec.colour.unwrap_or_default();
     let ceiling = if spec.rate == Rate::Lossless { 0 } else { spec.profile };
@@ -136,7 +147,7 @@ fn slices(spec: &EncoderSpec) -> u32 {
     let most = match spec.codec {
         EncoderCodec::H264 => spec.height.div_ceil(16),
         EncoderCodec::Hevc if spec.width > 64 => spec.height.div_ceil(32),
-        EncoderCodec::Hevc => 1,
+        EncoderCodec::Hevc | EncoderCodec::Av1 => 1,
     };
     spec.slices.clamp(1, most)
 }
@@ -159,8 +170,8 @@ pub(super) fn change(from: &EncoderSpec, to: &EncoderSpec) -> Change {
         (Rate::Quality { max: 0, quality: old }, Rate::Quality { max: 0, quality: new }) if old == new => {
             Change::Headers
         }
-        // libx265 takes new rates without a complaint and goes on with the old ones.
-        _ if to.codec == EncoderCodec::Hevc => Change::Everything,
+        // libx265 takes new rates without a complaint and goes on with the old ones; libavcodec takes none.
+        _ if to.codec != EncoderCodec::H264 => Change::Everything,
         (Rate::Vbr { .. }, Rate::Vbr { .. }) | (Rate::Cbr { .. }, Rate::Cbr { .. }) => Change::Rates,
         // A buffer model cannot come or go.
         (Rate::Quality { max: before, .. }, Rate::Quality { max: after, .. })

@@ -1,4 +1,4 @@
-/* The few plain C functions through which the Rust side reaches libx264 and libx265: their parameter structures
+/* The few plain C functions through which the Rust side reaches libx264, libx265 and libavcodec (for AV1): their parameter structures
  * are too large and too changeable to be declared a second time. Nothing here is exported from the shared object. */
 #ifndef NVSIM_SHIM_H
 #define NVSIM_SHIM_H
@@ -38,7 +38,7 @@ typedef struct nvsim_picture {
 } nvsim_picture;
 
 typedef struct nvsim_coded {
-    const uint8_t *data;     /* Annex B; valid until the next call */
+    const uint8_t *data;     /* Annex B, or units of AV1; valid until the next call */
     size_t size;
     int32_t qp;              /* average, -1: not known */
     const uint8_t *planes[3]; /* the reconstruction; valid until the next call */
@@ -55,6 +55,7 @@ typedef struct nvsim_coded {
 
 NVSIM_DECLARE(x264);
 NVSIM_DECLARE(x265);
+NVSIM_DECLARE(av1);
 
 /* libx265 3.5 accepts new rates and goes on with the old ones, so only libx264 is ever asked. */
 int32_t nvsim_x264_reconfigure(void *handle, const nvsim_settings *settings);

@@ -2,7 +2,7 @@
 
 use super::CodecError;
 use super::encoder::{EncoderCodec, EncoderSpec, PictureIn, PictureKind};
-use super::rewrite::{Wishes, h264, hevc, nal};
+use super::rewrite::{Wishes, h264, hevc, nal, obu};
 use super::settings::level_of;
 use crate::core::unescape;
 
@@ -11,6 +11,8 @@ use crate::core::unescape;
 enum Sets {
     H264(h264::Sets),
     Hevc(hevc::Sets),
+    /// Nothing: AV1 stays as the library wrote it.
+    Av1,
 }
 
 /// Rewritten parameter sets and the place of the last picture in display order.
@@ -102,6 +104,7 @@ impl Stream {
         let (scale, bits) = match self.sets {
             Sets::H264(sets) => (2, sets.order_bits),
             Sets::Hevc(sets) => (1, sets.order_bits),
+            Sets::Av1 => return refuse("AV1 out of display order"),
         };
         let order = distance * scale;
         let delta = last.order - order;
@@ -125,13 +128,19 @@ impl Stream {
         if idr && let Some(headers) = self.next_headers.take() {
             self.headers = headers;
         }
+        if matches!(self.sets, Sets::Av1) {
+            let header = picture.parameter_sets.then_some(self.headers.as_slice());
+            let unit = obu::temporal_unit(coded, header, picture.sei);
+            self.last = Some(place.last);
+            return unit.map(|unit| (unit, None)).ok_or_else(|| CodecError("libaom gave no units".into()));
+        }
         let mut out = Vec::with_capacity(coded.len() + self.headers.len() + 64);
         if self.aud {
             // Which slice types follow: I only, or I and P.
             let types = if matches!(picture.kind, PictureKind::Idr | PictureKind::I) { 0x10 } else { 0x30 };
             match self.codec {
                 EncoderCodec::H264 => nal::append(&mut out, &[9, types]),
-                EncoderCodec::Hevc => nal::append(&mut out, &[35 << 1, 1, types]),
+                EncoderCodec::Hevc | EncoderCodec::Av1 => nal::append(&mut out, &[35 << 1, 1, types]),
             }
         }
         if picture.parameter_sets {
@@ -165,6 +174,8 @@ impl Stream {
                     let slice = hevc::slice(&unescape(unit), sets, order, place.delta)?;
                     nal::append_escaped(&mut out, &slice);
                 }
+                // Done above.
+                Sets::Av1 => continue,
             }
             slices += 1;
         }
@@ -228,6 +239,11 @@ fn rewrite_headers(made: &[u8], spec: &EncoderSpec, level: u32) -> Result<(Vec<u
             }
             if found == 3 {
                 return Ok((out, Sets::Hevc(sets)));
+            }
+        }
+        EncoderCodec::Av1 => {
+            if let Some(header) = obu::sequence_header(made) {
+                return Ok((header, Sets::Av1));
             }
         }
     }

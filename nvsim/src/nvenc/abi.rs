@@ -85,6 +85,8 @@ pub mod guids {
     pub const H264: Guid = guid(0x6bc8_2762, 0x4e63, 0x4ca4, 0xaa85_1e50_f321_f6bf);
     pub const HEVC: Guid = guid(0x790c_dc88, 0x4522, 0x4d7b, 0x9425_bda9_975f_7603);
 
+    pub const AV1: Guid = guid(0x0a35_2289, 0x0aa7, 0x4759, 0x862d_5d15_cd16_d254);
+
     pub const PROFILE_AUTO: Guid = guid(0xbfd6_f8e7, 0x233c, 0x4341, 0x8b3e_4818_5238_03f4);
     pub const H264_BASELINE: Guid = guid(0x0727_bcaa, 0x78c4, 0x4c83, 0x8c2f_ef3d_ff26_7c6a);
     pub const H264_MAIN: Guid = guid(0x60b5_c1d4, 0x67fe, 0x4790, 0x94d5_c472_6d7b_6e6d);
@@ -97,6 +99,8 @@ pub mod guids {
     pub const HEVC_MAIN: Guid = guid(0xb514_c39a, 0xb55b, 0x40fa, 0x878f_f125_3b4d_fdec);
     pub const HEVC_MAIN10: Guid = guid(0xfa4d_2b6c, 0x3a5b, 0x411a, 0x8018_0a3f_5e3c_9be5);
     pub const HEVC_FREXT: Guid = guid(0x51ec_32b5, 0x1b4c, 0x453c, 0x9cbd_b616_bd62_1341);
+
+    pub const AV1_MAIN: Guid = guid(0x5f2a_39f5, 0xf14e, 0x4f95, 0x9a9e_b76d_568f_cf97);
 
     /// P1 to P7.
     pub const PRESETS: [Guid; 7] = [
@@ -250,6 +254,14 @@ structures! {
         ref_l0: u32, ref_l1: u32, tf_level: u32, deblocking: u32, output_bit_depth: u32, input_bit_depth: u32,
         reserved1: [u32; 210], reserved2: [usize; 64],
     }
+    /// `NV_ENC_CONFIG_AV1`. The depths belong to API 12.2 and are reserved before.
+    ConfigAv1 {
+        level: u32, tier: u32, min_part: u32, max_part: u32, bits: u32, idr_period: u32, intra_refresh_period: u32,
+        intra_refresh_count: u32, max_ref_frames: u32, tile_columns: u32, tile_rows: u32, reserved: u32,
+        tile_widths: usize, tile_heights: usize, max_temporal_layers: u32, primaries: u32, transfer: u32, matrix: u32,
+        full_range: u32, chroma_position: u32, b_ref_mode: u32, reserved3: u32, film_grain: usize, fwd_refs: u32,
+        bwd_refs: u32, output_bit_depth: u32, input_bit_depth: u32, reserved1: [u32; 233], reserved2: [usize; 62],
+    }
     /// `NV_ENC_CONFIG`; `codec` is the union of the codec configurations.
     Config {
         version: u32, profile: Guid, gop_length: u32, frame_interval_p: i32, monochrome: u32,
@@ -338,6 +350,30 @@ impl Config {
         // SAFETY: as above.
         unsafe { &mut *self.codec.as_mut_ptr().cast::<ConfigHevc>() }
     }
+}
+
+impl Config {
+    /// The AV1 member of the union.
+    pub fn av1(&mut self) -> &mut ConfigAv1 {
+        const { assert!(size_of::<ConfigAv1>() <= size_of::<[u64; 224]>()) };
+        // SAFETY: the union is large enough and aligned for the member, and every bit pattern is valid.
+        unsafe { &mut *self.codec.as_mut_ptr().cast::<ConfigAv1>() }
+    }
+}
+
+/// Bits of `ConfigAv1::bits`.
+#[allow(missing_docs, reason = "the names are those of the API")]
+pub mod av1_bits {
+    pub const LENGTH_FRAMING: u32 = 1;
+    pub const DISABLE_SEQUENCE_HEADER: u32 = 1 << 4;
+    pub const REPEAT_SEQUENCE_HEADER: u32 = 1 << 5;
+    pub const INTRA_REFRESH: u32 = 1 << 6;
+    /// Two bits.
+    pub const CHROMA_SHIFT: u32 = 7;
+    /// Three bits, before API 12.2.
+    pub const INPUT_DEPTH_SHIFT: u32 = 12;
+    /// Three bits, before API 12.2.
+    pub const DEPTH_SHIFT: u32 = 15;
 }
 
 /// Bits of `RcParams::bits`.

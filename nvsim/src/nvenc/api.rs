@@ -326,7 +326,7 @@ unsafe extern "C" fn nvEncGetLastErrorString(encoder: usize) -> *const c_char {
 
 /// Codecs that are offered: those in the device's table that there is an encoder for.
 fn codecs(session: &Session) -> Vec<Guid> {
-    [(EncoderCodec::H264, guids::H264), (EncoderCodec::Hevc, guids::HEVC)]
+    [(EncoderCodec::H264, guids::H264), (EncoderCodec::Hevc, guids::HEVC), (EncoderCodec::Av1, guids::AV1)]
         .into_iter()
         .filter(|(codec, _)| session.caps(*codec).is_some())
         .map(|(_, guid)| guid)

@@ -71,6 +71,7 @@ pub fn key(codec: EncoderCodec) -> &'static str {
     match codec {
         EncoderCodec::H264 => "h264",
         EncoderCodec::Hevc => "hevc",
+        EncoderCodec::Av1 => "av1",
     }
 }
 
@@ -98,7 +99,9 @@ pub fn of(device: &Device, codec: EncoderCodec) -> Result<Option<Caps>, String> 
 fn defaults(codec: EncoderCodec, compute: [i32; 2], engines: usize) -> Caps {
     let mut values = vec![0; NAMES.len()];
     let mut set = |cap: Cap, value: i32| values[cap as usize] = value;
-    let hevc = codec == EncoderCodec::Hevc;
+    // The larger codecs have much in common.
+    let hevc = codec != EncoderCodec::H264;
+    let av1 = codec == EncoderCodec::Av1;
     let turing = compute >= [7, 5];
     let ampere = compute >= [8, 0];
     let blackwell = compute >= [10, 0];
@@ -176,6 +179,13 @@ fn defaults(codec: EncoderCodec, compute: [i32; 2], engines: usize) -> Caps {
         set(Cap::TemporalFilter, i32::from(blackwell));
     }
     set(Cap::Yuv422, i32::from(blackwell));
+    if av1 {
+        set(Cap::LevelMin, 0);
+        set(Cap::LevelMax, 23);
+        for cap in [Cap::Yuv444, Cap::Yuv422, Cap::Lossless, Cap::MeOnly, Cap::AlphaLayer, Cap::MvHevc] {
+            set(cap, 0);
+        }
+    }
     Caps(values)
 }
 

@@ -284,10 +284,11 @@ fn client_kind(pic_type: u32) -> Result<PictureKind, NvStatus> {
 unsafe fn sei(codec: EncoderCodec, p: &PicParams) -> Result<Vec<(u32, Vec<u8>)>, NvStatus> {
     /// More than this in one picture is a mistake, not a message.
     const LARGEST: u32 = 1 << 20;
-    // Count and array: H.264 at 36 and 40, HEVC at 56 and 64 of the codec's part.
+    // Count and array: H.264 at 36 and 40, HEVC at 56 and 64, AV1 at 48 and 56 of the codec's part.
     let (count, array) = match codec {
         EncoderCodec::H264 => ((p.codec[4] >> 32) as u32, p.codec[5] as usize),
         EncoderCodec::Hevc => (p.codec[7] as u32, p.codec[8] as usize),
+        EncoderCodec::Av1 => (p.codec[6] as u32, p.codec[7] as usize),
     };
     if count == 0 || array == 0 {
         return Ok(Vec::new());

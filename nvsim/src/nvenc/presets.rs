@@ -1,7 +1,8 @@
 //! What a preset means: the configuration that `nvEncGetEncodePresetConfig(Ex)` fills in.
 
 use super::abi::{
-    Config, Guid, INFINITE_GOP, Plain, Qp, formats, guids, h264_bits, hevc_bits, rc_bits, rc_modes, tunings,
+    Config, Guid, INFINITE_GOP, Plain, Qp, av1_bits, formats, guids, h264_bits, hevc_bits, rc_bits, rc_modes,
+    tunings,
 };
 use super::versions::{Api, Struct};
 use crate::codec::encoder::EncoderCodec;
@@ -29,6 +30,7 @@ pub fn find(api: Api, codec: EncoderCodec, guid: Guid, tuning: u32) -> Option<Pr
             0 => tunings::HIGH_QUALITY,
             tunings::HIGH_QUALITY..=tunings::LOSSLESS => tuning,
             tunings::ULTRA_HIGH_QUALITY if api >= Api::V12_2 && codec == EncoderCodec::Hevc => tuning,
+            tunings::ULTRA_HIGH_QUALITY if api >= Api::V13_0 && codec == EncoderCodec::Av1 => tuning,
             _ => return None,
         };
         return Some(Preset { level: at as u8 + 1, tuning });
@@ -45,6 +47,8 @@ impl Preset {
     /// B pictures between two anchors.
     fn b_frames(self, codec: EncoderCodec) -> i32 {
         match (self.tuning, self.level, codec) {
+            // See `policy::AV1_B_PICTURES`.
+            (.., EncoderCodec::Av1) => 0,
             (tunings::LOW_LATENCY | tunings::ULTRA_LOW_LATENCY, ..) => 0,
             (tunings::ULTRA_HIGH_QUALITY, ..) => 5,
             (_, 1, _) | (_, 2, EncoderCodec::H264) => 0,
@@ -118,6 +122,16 @@ impl Preset {
                     (hevc.output_bit_depth, hevc.input_bit_depth) = (8, 8);
                 }
             }
+            EncoderCodec::Av1 => {
+                let av1 = config.av1();
+                // The driver chooses.
+                av1.level = 24;
+                av1.idr_period = gop;
+                av1.bits |= 1 << av1_bits::CHROMA_SHIFT;
+                if !api.hevc_depth_in_bits() {
+                    (av1.output_bit_depth, av1.input_bit_depth) = (8, 8);
+                }
+            }
         }
         config
     }
@@ -156,6 +170,7 @@ pub fn profile_name(guid: Guid) -> &'static str {
         guids::HEVC_MAIN => "hevc main",
         guids::HEVC_MAIN10 => "hevc main10",
         guids::HEVC_FREXT => "hevc frext",
+        guids::AV1_MAIN => "av1 main",
         _ => "another",
     }
 }
@@ -183,6 +198,7 @@ pub fn profiles(api: Api, codec: EncoderCodec) -> &'static [Guid] {
             guids::H264_CONSTRAINED_HIGH,
         ],
         EncoderCodec::Hevc => &[guids::PROFILE_AUTO, guids::HEVC_MAIN, guids::HEVC_MAIN10, guids::HEVC_FREXT],
+        EncoderCodec::Av1 => &[guids::PROFILE_AUTO, guids::AV1_MAIN],
     }
 }
 

@@ -155,7 +155,9 @@ impl Session {
 
     /// The capabilities for a codec. A mistake in the configuration ends the process, as everywhere.
     pub(super) fn caps(&self, codec: EncoderCodec) -> Option<Caps> {
-        device_caps(self.device, codec)
+        // AV1 came with API 12.0.
+        let known = codec != EncoderCodec::Av1 || self.api >= Api::V12_0;
+        known.then(|| device_caps(self.device, codec)).flatten()
     }
 }
 

@@ -4,8 +4,8 @@
 use std::ffi::c_void;
 
 use super::abi::{
-    self, Config, Guid, INFINITE_GOP, InitParams, NvStatus, Vui, guids, h264_bits, hevc_bits, init_bits,
-    rc_bits, rc_modes, tunings,
+    self, Config, Guid, INFINITE_GOP, InitParams, NvStatus, Plain, Vui, av1_bits, guids, h264_bits,
+    hevc_bits, init_bits, rc_bits, rc_modes, tunings,
 };
 use super::caps::{Cap, Caps};
 use super::plan::Pattern;
@@ -53,6 +53,7 @@ pub fn codec(guid: Guid) -> Option<EncoderCodec> {
     match guid {
         guids::H264 => Some(EncoderCodec::H264),
         guids::HEVC => Some(EncoderCodec::Hevc),
+        guids::AV1 => Some(EncoderCodec::Av1),
         _ => None,
     }
 }
@@ -169,10 +170,33 @@ fn gather(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config)
                 spec.depth = 10;
             }
         }
+        EncoderCodec::Av1 => {
+            let av1 = config.av1();
+            idr = av1.idr_period;
+            repeat = av1.bits & av1_bits::REPEAT_SEQUENCE_HEADER != 0;
+            disable = av1.bits & av1_bits::DISABLE_SEQUENCE_HEADER != 0;
+            (ltr, lossless_bit, max_cu) = (false, false, 0);
+            vui = Vui::zeroed();
+            if (av1.bits >> av1_bits::CHROMA_SHIFT) & 3 == 3 {
+                spec.chroma = Chroma::Yuv444;
+            }
+            spec.full_range = Some(av1.full_range != 0);
+            if (av1.primaries, av1.transfer, av1.matrix) != (0, 0, 0) {
+                spec.colour = Some((av1.primaries as u8, av1.transfer as u8, av1.matrix as u8));
+            }
+            let deep = if api.hevc_depth_in_bits() {
+                (av1.bits >> av1_bits::DEPTH_SHIFT) & 7 == 2
+            } else {
+                av1.output_bit_depth == 10
+            };
+            if deep {
+                spec.depth = 10;
+            }
+        }
     }
     read_vui(&vui, &mut spec);
     let lossless = lossless_bit || init.tuning == tunings::LOSSLESS;
-    spec.rate = rate(config, lossless);
+    spec.rate = rate(codec, config, lossless);
     let interval = u32::try_from(config.frame_interval_p).unwrap_or(0);
     let gop = if config.gop_length == 0 { INFINITE_GOP } else { config.gop_length };
     let lookahead =
@@ -244,9 +268,10 @@ fn profile_idc(guid: Guid) -> u32 {
     }
 }
 
-fn rate(config: &Config, lossless: bool) -> Rate {
+fn rate(codec: EncoderCodec, config: &Config, lossless: bool) -> Rate {
     let rc = &config.rc;
-    let qp = |value: u32| value.min(51) as u8;
+    let (most, worst) = if codec == EncoderCodec::Av1 { (255, 63) } else { (51, 51) };
+    let qp = |value: u32| value.min(most) as u8;
     let average = if rc.average_bit_rate == 0 { policy::PRESET_BIT_RATE } else { rc.average_bit_rate };
     match rc.mode {
         rc_modes::CONSTQP if lossless && rc.const_qp.p == 0 && rc.const_qp.i == 0 => Rate::Lossless,
@@ -257,7 +282,7 @@ fn rate(config: &Config, lossless: bool) -> Rate {
             Rate::Cbr { average, vbv: rc.vbv_buffer_size }
         }
         _ if rc.target_quality > 0 => {
-            Rate::Quality { quality: rc.target_quality.min(51), max: rc.max_bit_rate }
+            Rate::Quality { quality: rc.target_quality.min(worst), max: rc.max_bit_rate }
         }
         _ => Rate::Vbr { average, max: rc.max_bit_rate, vbv: rc.vbv_buffer_size },
     }
@@ -334,6 +359,16 @@ fn check_tools(api: Api, caps: &Caps, codec: EncoderCodec, config: &mut Config) 
             let hevc = config.hevc();
             let on = hevc.bits & hevc_bits::INTRA_REFRESH != 0;
             (on, hevc.intra_refresh_period, hevc.intra_refresh_count, hevc.b_ref_mode)
+        }
+        EncoderCodec::Av1 => {
+            let interval = config.frame_interval_p;
+            let av1 = config.av1();
+            // Neither is simulated; the second is another framing of the stream.
+            if interval > 1 || av1.bits & av1_bits::LENGTH_FRAMING != 0 {
+                return Err(NvStatus(policy::AV1_B_PICTURES));
+            }
+            let on = av1.bits & av1_bits::INTRA_REFRESH != 0;
+            (on, av1.intra_refresh_period, av1.intra_refresh_count, av1.b_ref_mode)
         }
     };
     // A field that the API does not have yet is reserved.
@@ -432,12 +467,12 @@ mod tests {
         let mut config = Config::zeroed();
         config.rc.mode = rc_modes::CBR;
         config.rc.average_bit_rate = 5;
-        assert_eq!(rate(&config, false), Rate::Cbr { average: 5, vbv: 0 });
+        assert_eq!(rate(EncoderCodec::H264, &config, false), Rate::Cbr { average: 5, vbv: 0 });
         config.rc.mode = rc_modes::VBR;
         config.rc.target_quality = 23;
-        assert_eq!(rate(&config, false), Rate::Quality { quality: 23, max: 0 });
+        assert_eq!(rate(EncoderCodec::H264, &config, false), Rate::Quality { quality: 23, max: 0 });
         config.rc.mode = rc_modes::CONSTQP;
-        assert_eq!(rate(&config, true), Rate::Lossless);
-        assert_eq!(rate(&config, false), Rate::ConstQp { i: 0, p: 0, b: 0 });
+        assert_eq!(rate(EncoderCodec::H264, &config, true), Rate::Lossless);
+        assert_eq!(rate(EncoderCodec::H264, &config, false), Rate::ConstQp { i: 0, p: 0, b: 0 });
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::abi::{Config, InitParams, guids, h264_bits, hevc_bits, rc_bits};
+use super::abi::{Config, InitParams, av1_bits, guids, h264_bits, hevc_bits, rc_bits};
 use super::presets;
 use super::versions::Api;
 use crate::codec::encoder::EncoderCodec;
@@ -36,6 +36,17 @@ pub(super) fn told(api: Api, codec: EncoderCodec, init: &InitParams, config: &mu
                 hevc.output_bit_depth
             };
             (refresh, hevc.b_ref_mode, hevc.bits >> hevc_bits::CHROMA_SHIFT & 3, depth)
+        }
+        EncoderCodec::Av1 => {
+            let av1 = config.av1();
+            let refresh =
+                (bit(av1.bits, av1_bits::INTRA_REFRESH), av1.intra_refresh_period, av1.intra_refresh_count);
+            let depth = if api.hevc_depth_in_bits() {
+                8 + (av1.bits >> av1_bits::DEPTH_SHIFT & 7)
+            } else {
+                av1.output_bit_depth
+            };
+            (refresh, av1.b_ref_mode, av1.bits >> av1_bits::CHROMA_SHIFT & 3, depth)
         }
     };
     let preset = guids::PRESETS.iter().position(|guid| *guid == init.preset_guid).map(|at| at + 1);

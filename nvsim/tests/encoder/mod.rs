@@ -172,6 +172,7 @@ fn demuxer(codec: EncoderCodec) -> &'static str {
     match codec {
         EncoderCodec::H264 => "h264",
         EncoderCodec::Hevc => "hevc",
+        EncoderCodec::Av1 => "obu",
     }
 }
 
@@ -183,7 +184,8 @@ pub fn unit_types(codec: EncoderCodec, data: &[u8]) -> Vec<u8> {
             assert!(at > 0 && data[at - 1] == 0, "a short start code");
             types.push(match codec {
                 EncoderCodec::H264 => data[at + 3] & 31,
-                EncoderCodec::Hevc => data[at + 3] >> 1 & 63,
+                // AV1 has none, and its bytes are not looked at.
+                EncoderCodec::Hevc | EncoderCodec::Av1 => data[at + 3] >> 1 & 63,
             });
         }
     }

@@ -8,6 +8,7 @@ mod bits;
 pub(super) mod h264;
 pub(super) mod hevc;
 pub(super) mod nal;
+pub(super) mod obu;
 
 use super::CodecError;
 use bits::Copier;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::capability::codec_guid;
-use super::settings::{Rate, Settings, Signal, Tools, Vbv, refuse};
+use super::settings::{MOST_HELD, Rate, Settings, Signal, Tools, Vbv, refuse};
 use crate::backend::nvidia::driver::nvenc::{Encoder, Session};
 use crate::backend::nvidia::driver::nvenc_abi::{Config, InitParams, Qp, RcParams, Vui};
 use crate::backend::nvidia::driver::nvenc_names::{av1, b_reference, h264, hevc, rate, rc, tuning};
@@ -70,6 +70,9 @@ fn configure(config: &mut Config, settings: &Settings, api: Api) -> Structure {
     }
     spend(&mut config.rc, settings.rate, settings.vbv);
     analyse(&mut config.rc, &settings.tools, api);
+    // A preset's depth goes with its own number of B frames.
+    let most = u16::try_from(MOST_HELD.saturating_sub(b_frames)).unwrap_or(0);
+    config.rc.lookahead_depth = config.rc.lookahead_depth.min(most);
     let b_references = match settings.codec {
         Codec::H264 => h264(config, settings, gop, api),
         Codec::Hevc => hevc(config, settings, gop, api),

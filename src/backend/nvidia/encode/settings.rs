@@ -9,7 +9,7 @@ use std::fmt::Display;
 
 pub(super) use self::picture::{Samples, Signal};
 pub(super) use self::rate::{Rate, Vbv};
-pub(super) use self::tools::Tools;
+pub(super) use self::tools::{MOST_HELD, Tools};
 use super::capability::Caps;
 use crate::backend::nvidia::driver::nvenc_names::{Guid, INFINITE_GOP, PRESETS, tuning};
 use crate::codec::Codec;
@@ -190,7 +190,7 @@ impl Settings {
         let b_frames = self.b_frames.unwrap_or_else(|| {
             let most = self.gop.map_or(u32::MAX, |gop| gop - 1);
             // Both hold frames back, and what was asked for goes first.
-            let beside_lookahead = tools::MOST_HELD - self.tools.lookahead.unwrap_or(0).min(tools::MOST_HELD);
+            let beside_lookahead = MOST_HELD - self.tools.lookahead.unwrap_or(0).min(MOST_HELD);
             preset_b_frames.min(self.max_b_frames).min(most).min(beside_lookahead)
         });
         let gop = self.gop.unwrap_or(preset_gop);

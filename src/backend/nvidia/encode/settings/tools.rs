@@ -11,7 +11,7 @@ use crate::config::{
 use crate::error::Result;
 
 /// Frames that lookahead and B frames may hold back together.
-pub(super) const MOST_HELD: u32 = 31;
+pub(in crate::backend::nvidia::encode) const MOST_HELD: u32 = 31;
 const MAX_AQ_STRENGTH: u8 = 15;
 const MAX_LOOKAHEAD_LEVEL: u8 = 3;
 
