@@ -1,13 +1,15 @@
 //! Pictures and the memory they live in.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::color::ColorInfo;
+use crate::config::Crop;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::pixel::PixelFormat;
+use crate::pixel::{Chroma, PixelFormat};
 use crate::time::{Rational, Timestamp};
 pub use crate::user_sei::UserSei;
 
@@ -191,7 +193,7 @@ pub struct DevicePlane {
 }
 
 /// Memory of a device; what it holds stays as it is while this is alive.
-pub trait DeviceMemory: std::fmt::Debug + Send + Sync {
+pub trait DeviceMemory: Any + std::fmt::Debug + Send + Sync {
     /// The device's number, as [`crate::backend::devices`] counts.
     fn device(&self) -> u32;
 
@@ -260,6 +262,52 @@ impl DeviceSurface {
     /// The device's number, as [`crate::backend::devices`] counts.
     pub fn device(&self) -> u32 {
         self.memory.device()
+    }
+
+    /// What the memory is, for a backend that looks for its own.
+    pub(crate) fn memory(&self) -> &dyn Any {
+        &*self.memory
+    }
+
+    /// A part of the picture, in the same memory: nothing is copied.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a part that is not inside, or that begins between two chroma samples.
+    pub fn crop(&self, crop: Crop) -> Result<Self> {
+        let Crop { left, top, size } = crop;
+        let inside =
+            |from: u32, length: u32, all: u32| from.checked_add(length).is_some_and(|end| end <= all);
+        if !inside(left, size.width(), self.dimensions.width())
+            || !inside(top, size.height(), self.dimensions.height())
+        {
+            return Err(Error::invalid(format!(
+                "{size} at {left},{top} is not inside a picture of {}",
+                self.dimensions
+            )));
+        }
+        let (across, down) = self.format.chroma().map_or((0, 0), Chroma::shifts);
+        if left % (1 << across) != 0 || top % (1 << down) != 0 {
+            return Err(Error::invalid(format!(
+                "a part of a {} picture cannot begin at {left},{top}, between two chroma samples",
+                self.format
+            )));
+        }
+        // What lies before the part in each plane is as much as a picture of that width, or height, would have.
+        let before = |index: usize, length: u32| {
+            Dimensions::new(length, length).and_then(|size| self.format.plane_size(index, size))
+        };
+        let planes = self.planes.iter().enumerate().map(|(index, plane)| {
+            let rows = before(index, top).map_or(0, |size| size.rows);
+            let bytes = before(index, left).map_or(0, |size| size.row_bytes);
+            let own = self.format.plane_size(index, size);
+            DevicePlane {
+                address: plane.address + (rows * plane.pitch + bytes) as u64,
+                pitch: plane.pitch,
+                row_bytes: own.map_or(0, |size| size.row_bytes),
+                rows: own.map_or(0, |size| size.rows),
+            }
+        });
+        Self::new(self.format, size, planes.collect(), Arc::clone(&self.memory))
     }
 
     /// Copies the picture to host memory.

@@ -145,6 +145,7 @@ pub struct EncodeMeter {
     queue_peak: AtomicUsize,
     input_bytes: AtomicU64,
     output_bytes: AtomicU64,
+    device_bytes: AtomicU64,
 }
 
 impl EncodeMeter {
@@ -158,9 +159,20 @@ impl EncodeMeter {
         self.input_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// So many bytes of a picture were copied inside the device.
+    pub fn copied_on_device(&self, bytes: u64) {
+        self.device_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// So many coded bytes were copied out.
     pub fn copied_out(&self, bytes: u64) {
         self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes copied in, out and inside the device so far.
+    pub fn copied(&self) -> (u64, u64, u64) {
+        let read = |bytes: &AtomicU64| bytes.load(Ordering::Relaxed);
+        (read(&self.input_bytes), read(&self.output_bytes), read(&self.device_bytes))
     }
 
     /// The stages so far.
@@ -174,6 +186,7 @@ impl EncodeMeter {
             queue_peak: self.queue_peak.load(Ordering::Relaxed),
             input_copy_bytes: self.input_bytes.load(Ordering::Relaxed),
             output_copy_bytes: self.output_bytes.load(Ordering::Relaxed),
+            device_copy_bytes: self.device_bytes.load(Ordering::Relaxed),
         }
     }
 }
@@ -198,6 +211,8 @@ pub struct EncodeStages {
     pub input_copy_bytes: u64,
     /// Coded bytes copied to host memory.
     pub output_copy_bytes: u64,
+    /// Bytes of pictures copied inside the device.
+    pub device_copy_bytes: u64,
 }
 
 #[cfg(test)]

@@ -433,7 +433,6 @@ fn an_opening_that_fails_leaves_nothing_behind() {
         ("nvEncGetInputFormats", 1),
         ("nvEncGetEncodePresetConfigEx", 1),
         ("nvEncInitializeEncoder", 1),
-        ("nvEncCreateInputBuffer", 3),
         ("nvEncCreateBitstreamBuffer", 2),
     ] {
         clean("an_opening_that_fails_leaves_nothing_behind", &fault(function, call, "code=20"), || {

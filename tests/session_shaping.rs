@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use video_hw::Error;
 use video_hw::backend::mock::{MockDecoder, Script, mock_packet};
-use video_hw::backend::{CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
+use video_hw::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
 use video_hw::codec::Codec;
 use video_hw::color::ColorInfo;
 use video_hw::config::{ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode};
@@ -87,6 +87,7 @@ impl DecoderBackend for Decoder {
             keyframe: false,
             concealed: (self.concealed)(unit.serial),
             shaped: self.shaped,
+            copied: CopyBytes::default(),
             surface,
         }));
         Ok(())

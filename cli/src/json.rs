@@ -151,6 +151,9 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
     });
     value["synthesised_timestamps"] = json!(summary.synthesised_timestamps);
     value["concealed"] = json!(summary.concealed);
+    value["input_copy_bytes"] = json!(summary.input_copy_bytes);
+    value["output_copy_bytes"] = json!(summary.output_copy_bytes);
+    value["device_copy_bytes"] = json!(summary.device_copy_bytes);
     if !summary.notes.is_empty() {
         value["notes"] = json!(summary.notes);
     }
@@ -192,6 +195,9 @@ pub(crate) fn encode(summary: &EncodeSummary) -> Value {
     let mut value = session(&summary.receipt, &summary.ledger);
     value["bytes_out"] = json!(summary.bytes_out);
     value["keyframes"] = json!(summary.keyframes);
+    value["input_copy_bytes"] = json!(summary.input_copy_bytes);
+    value["output_copy_bytes"] = json!(summary.output_copy_bytes);
+    value["device_copy_bytes"] = json!(summary.device_copy_bytes);
     value
 }
 
@@ -237,6 +243,8 @@ pub(crate) fn stages(
         "frames_out": filter.frames_out,
         "scaled": filter.scaled,
         "converted": filter.converted,
+        "on_device": filter.on_device,
+        "download_bytes": filter.download_bytes,
     });
     out.insert("filter".to_owned(), value);
     if let Some(e) = encode {

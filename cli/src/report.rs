@@ -54,7 +54,7 @@ impl<'a> Finished<'a> {
             cancelled: report.cancelled,
             balances: report.balances(),
             notes: &report.notes,
-            extra: Vec::new(),
+            extra: vec![("memory", json!(report.memory.to_string()))],
         }
     }
 

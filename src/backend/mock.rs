@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::{
-    CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, EncodeEvent, EncodeSink, EncodeUnit,
-    EncodedUnit, EncoderBackend,
+    CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, EncodeEvent, EncodeSink,
+    EncodeUnit, EncodedUnit, EncoderBackend,
 };
 use crate::codec::Codec;
 use crate::color::ColorInfo;
@@ -102,6 +102,7 @@ impl OpenDecoder {
                 keyframe: false,
                 concealed: false,
                 shaped: false,
+                copied: CopyBytes::default(),
                 surface: Surface::Host(HostSurface::from_packed(PixelFormat::I420, size, shade)?),
             };
             (self.sink)(DecodeEvent::Picture(picture));

@@ -33,7 +33,7 @@ pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
     query_backend_capability, query_capability, query_device_capability,
 };
-pub(crate) use select::{FormatQuestion, open_encoder, pick_input_format};
+pub(crate) use select::{FormatQuestion, device_input_formats, open_encoder, pick_input_format};
 pub use split::SplitReport;
 
 /// One access unit on its way into a decoder.
@@ -67,6 +67,8 @@ pub struct DecodedPicture {
     /// Whether the crop and size that the session's configuration asks for are applied already. Where they are not, the
     /// session does it on the CPU, and so with the format, which a decoder may convert or leave.
     pub shaped: bool,
+    /// Bytes of it that were copied on its way out of the decoder (see [`CopyBytes`]).
+    pub copied: CopyBytes,
     /// The memory.
     pub surface: Surface,
 }
@@ -133,6 +135,19 @@ pub struct EncodeUnit {
     pub frame: Frame,
 }
 
+/// Bytes that a backend had copied, itself or by the driver at its word. What a codec library or the hardware moves inside
+/// itself is not known and not counted, and neither are conversions, which have figures of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyBytes {
+    /// Of what goes in (packets of a decoder, pictures of an encoder): within the host's memory, or between it and a
+    /// device's.
+    pub input: u64,
+    /// Of what comes out, likewise.
+    pub output: u64,
+    /// Of pictures, within the memory of a device.
+    pub device: u64,
+}
+
 /// One encoded access unit, in decoding order.
 #[derive(Clone, Debug)]
 pub struct EncodedUnit {
@@ -173,6 +188,9 @@ pub enum EncodeEvent {
 /// Where an encoder puts its results; see [`DecodeSink`].
 pub type EncodeSink = Box<dyn FnMut(EncodeEvent) -> bool + Send>;
 
+/// Tells of a frame whether an encoder can read it where it is, and if not, why.
+pub type FrameCheck = Arc<dyn Fn(&Frame) -> Result<()> + Send + Sync>;
+
 /// An encoder of one stream.
 pub trait EncoderBackend: Send {
     /// Layout of the units that come out.
@@ -189,6 +207,17 @@ pub trait EncoderBackend: Send {
     /// # Errors
     /// Only when the encoder can do no more.
     fn flush(&mut self) -> Result<()>;
+
+    /// What the session asks of each frame before it takes it, besides size, format and time. Frames that the caller
+    /// cannot have encoded are the caller's again, and the session goes on.
+    fn admission(&self) -> FrameCheck {
+        Arc::new(|_| Ok(()))
+    }
+
+    /// What was copied so far.
+    fn copies(&self) -> CopyBytes {
+        CopyBytes::default()
+    }
 
     /// By how many frames an output may trail its input because of reordering (the B-frame depth); what
     /// decoding times are computed from.

@@ -323,6 +323,20 @@ pub(crate) fn pick_input_format(
     Err(last_error.unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
 }
 
+/// What frames in a device's memory may be for the encoder that will be chosen, by the rule of the candidates: none is
+/// opened for it. `None`: it reads host memory alone. It may still turn out that another encodes, when this one has no
+/// session left; then frames have to be brought to it.
+pub(crate) fn device_input_formats(wanted: Backend, asked: &FormatQuestion<'_>) -> Option<Vec<PixelFormat>> {
+    let kind = BackendKind::Nvidia;
+    if !(wanted == Backend::Auto && special_fits(kind, asked.special) || wanted == Backend::Only(kind)) {
+        return None;
+    }
+    let encode = encode_capability(kind, asked).ok()??;
+    let readable = |format: &PixelFormat| nvidia::encodes_from_device(*format);
+    let formats = encode.formats.iter().copied().filter(readable).collect();
+    size_fits(&encode, asked.size).then_some(formats)
+}
+
 /// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
 fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
     match kind {

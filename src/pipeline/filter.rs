@@ -37,6 +37,10 @@ pub struct FilterSummary {
     pub scaled: u64,
     /// Frames converted to another pixel format.
     pub converted: u64,
+    /// Frames given that are in a device's memory.
+    pub on_device: u64,
+    /// Bytes of frames that were copied from a device's memory to the host's.
+    pub download_bytes: u64,
     /// Whether a conversion had to assume a colour that the stream does not state.
     pub assumed_color: bool,
     /// Time spent.
@@ -63,19 +67,35 @@ pub struct FrameFilter {
     /// From the frame before the held one to the held one.
     gap: Option<Timestamp>,
     cancel: CancelToken,
+    to_host: bool,
 }
 
 impl FrameFilter {
     /// A filter at the start of a sequence; it gives at most `limit` frames.
     pub fn new(options: FilterOptions, limit: Option<u64>) -> Self {
         let summary = FilterSummary::default();
-        Self { options, limit, summary, held: None, gap: None, cancel: CancelToken::default() }
+        Self {
+            options,
+            limit,
+            summary,
+            held: None,
+            gap: None,
+            cancel: CancelToken::default(),
+            to_host: false,
+        }
     }
 
     /// Stops to repeat frames when the token is cancelled; filling a gap of minutes takes its time.
     #[must_use]
     pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.cancel = token;
+        self
+    }
+
+    /// Whether every frame is brought to host memory; without it only those are that must be changed there.
+    #[must_use]
+    pub fn to_host(mut self, to_host: bool) -> Self {
+        self.to_host = to_host;
         self
     }
 
@@ -178,13 +198,16 @@ impl FrameFilter {
 
     fn shape(&mut self, mut frame: Frame) -> Result<Frame> {
         let start = std::time::Instant::now();
+        if self.to_host {
+            frame = self.download(frame)?;
+        }
         if let Some(size) = self.options.size.filter(|s| *s != frame.dimensions) {
-            frame = transform::to_host(frame)?;
+            frame = self.download(frame)?;
             frame = transform::scale(&frame, size, ScaleFilter::default())?;
             self.summary.scaled += 1;
         }
         if let Some(format) = self.options.format.filter(|f| *f != frame.format) {
-            frame = transform::to_host(frame)?;
+            frame = self.download(frame)?;
             let converted = transform::convert(&frame, format)?;
             self.summary.assumed_color |= converted.assumed_color;
             frame = converted.frame;
@@ -194,8 +217,16 @@ impl FrameFilter {
         Ok(frame)
     }
 
+    fn download(&mut self, frame: Frame) -> Result<Frame> {
+        if frame.as_device().is_some() {
+            self.summary.download_bytes += frame.format.frame_bytes(frame.dimensions) as u64;
+        }
+        transform::to_host(frame)
+    }
+
     fn give(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         self.summary.frames_out += 1;
+        self.summary.on_device += u64::from(frame.as_device().is_some());
         emit(frame)
     }
 }

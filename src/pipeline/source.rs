@@ -136,10 +136,19 @@ impl FrameSource {
     /// # Errors
     /// When the file cannot be read, has no video, or nothing here decodes it.
     pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
+        Self::open_for(path, &mut options.clone(), |_, _| ())
+    }
+
+    /// As [`Self::open`]; `choose` may change the options when it is known what there is to decode.
+    pub(super) fn open_for(
+        path: &Path,
+        options: &mut SourceOptions,
+        choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
+    ) -> Result<Self> {
         let input = feed::open(path, options.raw, &options.cancel)?;
         let window = Window::new(options.start, options.duration);
         let (mut info, feed) = match input {
-            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, &window)?,
+            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, choose, &window)?,
             Input::Frames(reader) => Self::read(path, reader, options)?,
         };
         window.narrow(&mut info);
@@ -159,10 +168,12 @@ impl FrameSource {
     fn decode(
         path: &Path,
         mut demuxer: Box<dyn Demuxer>,
-        options: &SourceOptions,
+        options: &mut SourceOptions,
+        choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
         window: &Window,
     ) -> Result<(SourceInfo, Feed)> {
         let (track, video) = first_video(demuxer.as_ref(), path)?;
+        choose(&video, options);
         let config = CommonDecodeConfig {
             output: options.output,
             convert: options.convert,

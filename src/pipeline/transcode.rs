@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use crate::backend::admission::Wish;
-use crate::backend::{Backend, FormatQuestion, pick_input_format};
+use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
 use crate::container::{
@@ -73,6 +74,8 @@ pub struct TranscodeReport {
     pub filter: FilterSummary,
     /// Encoding.
     pub encode: EncodeSummary,
+    /// Where frames were between decoder and encoder.
+    pub memory: FrameMemory,
     /// The output.
     pub output: PathBuf,
     /// Video samples written.
@@ -333,14 +336,14 @@ impl<'a> Transcode<'a> {
         output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
-        let mut source = FrameSource::open(&self.input, &self.source)?;
         let mut notes = Vec::new();
+        let mut source = self.open_source(codec, &mut notes)?;
         let Some(first) = source.next_frame()? else {
             return Err(source.nothing());
         };
         let info = source.info().clone();
 
-        let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes)?;
+        let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;
         let time_base = match self.filter.frame_rate {
@@ -354,9 +357,13 @@ impl<'a> Transcode<'a> {
             Passthrough::none()
         };
 
+        let reads_device =
+            session.receipt().chosen().is_some_and(|(backend, _)| backend == BackendKind::Nvidia);
         let (frames, packets) = session.split();
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
-        let filter = FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
+        let filter = FrameFilter::new(self.filter, self.max_frames)
+            .cancel_token(self.source.cancel.clone())
+            .to_host(!reads_device);
         let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
@@ -389,6 +396,7 @@ impl<'a> Transcode<'a> {
         Ok(TranscodeReport {
             source: info,
             input,
+            memory: FrameMemory::of(&filter),
             filter,
             encode,
             output: self.output,
@@ -402,21 +410,41 @@ impl<'a> Transcode<'a> {
         })
     }
 
+    /// The device that encodes: of several that decode, the first.
+    fn encode_device(&self) -> Option<String> {
+        let first = self.source.device.as_deref().and_then(|list| list.split(',').next());
+        first.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned)
+    }
+
+    /// Opens the input, with its frames where the encoder will read them.
+    fn open_source(&mut self, codec: Codec, notes: &mut Vec<String>) -> Result<FrameSource> {
+        let device = self.encode_device();
+        let cancel_waiting = self.source.cancel.flag();
+        let wish = Wish { admission: self.admission, cancel: Some(&cancel_waiting), ..Wish::default() };
+        let mut options = self.source.clone();
+        let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
+            let size = self.filter.size.unwrap_or(video.dimensions);
+            let device = device.as_deref();
+            let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
+            let refused = memory::choose(video, options, &self.filter, self.encode_backend, &asked);
+            notes.extend(refused.map(|why| format!("frames pass through host memory: {why}")));
+        });
+        self.source = options;
+        source
+    }
+
     fn open_encoder(
         &mut self,
         codec: Codec,
         info: &SourceInfo,
         first: &Frame,
         notes: &mut Vec<String>,
+        started: Instant,
     ) -> Result<(EncodeSession, CommonEncodeConfig)> {
         let native = first.format;
         let size = self.filter.size.unwrap_or(first.dimensions);
-        // Several cards may decode; one encodes.
-        let device = self.source.device.as_deref().and_then(|list| list.split(',').next());
-        let device =
-            device.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned);
+        let device = self.encode_device();
         let cancel_waiting = self.source.cancel.flag();
-        let asked_since = Instant::now();
         let format = if let Some(format) = self.filter.format {
             format
         } else {
@@ -429,6 +457,11 @@ impl<'a> Transcode<'a> {
             notes.push(format!(
                 "{native} becomes {format}: {} bit are lost",
                 native.bit_depth() - format.bit_depth()
+            ));
+        }
+        if format != native && first.as_device().is_some() {
+            notes.push(format!(
+                "frames pass through host memory: the change from {native} to {format} is made on the CPU"
             ));
         }
         // Every frame is brought to the encoder's format; frames of another size are an error unless a size
@@ -445,10 +478,10 @@ impl<'a> Transcode<'a> {
             rate_control: self.rate_control,
             threads: self.encode_threads,
             device,
-            // What the question above has waited is waited already.
+            // What questions have waited is waited already.
             admission: match self.admission {
                 SessionAdmission::Wait(time) => {
-                    SessionAdmission::Wait(time.saturating_sub(asked_since.elapsed()))
+                    SessionAdmission::Wait(time.saturating_sub(started.elapsed()))
                 }
                 SessionAdmission::Refuse => SessionAdmission::Refuse,
             },

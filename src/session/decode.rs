@@ -9,8 +9,8 @@ use super::shaping::Shaping;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
 use crate::backend::{
-    self, Backend, BackendKind, CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, Job,
-    Receipt, SharedReceipt, SinkFactory,
+    self, Backend, BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture,
+    DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
 };
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DamagePolicy};
@@ -53,6 +53,13 @@ pub struct DecodeSummary {
     pub shaped: u64,
     /// What was done on the CPU for the others.
     pub transform: TransformStats,
+    /// Bytes of packets that were copied, to give the decoder the framing it reads.
+    pub input_copy_bytes: u64,
+    /// Bytes of pictures that were copied within the host's memory, or from a device's to it; none where frames are in
+    /// the memory that the decoder wrote. Conversions are in `transform`.
+    pub output_copy_bytes: u64,
+    /// Bytes of pictures that were copied within a device's memory.
+    pub device_copy_bytes: u64,
     /// What the backend did in another way than asked for, in words; each once.
     pub notes: Vec<String>,
     /// Where the time went.
@@ -373,6 +380,9 @@ impl DecodeOutput {
             wanted: self.shaping.wanted(),
             shaped: books.own.shaped,
             transform: self.shaping.stats(),
+            input_copy_bytes: books.own.copies.input,
+            output_copy_bytes: books.own.copies.output,
+            device_copy_bytes: books.own.copies.device,
             notes: books.own.notes.clone(),
             timing: books.timing,
             latency: books.latency.summary(),
@@ -399,6 +409,7 @@ struct Own {
     synthesised: u64,
     concealed: u64,
     shaped: u64,
+    copies: CopyBytes,
     first_in: Option<Instant>,
     first_out: Option<Instant>,
     last_out: Option<Instant>,
@@ -410,6 +421,8 @@ type Books = super::books::Books<Pending, Own>;
 /// The frame for a picture; `None` when it is not to be shown.
 fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
     let (pending, since) = books.take(picture.serial)?;
+    books.own.copies.output += picture.copied.output;
+    books.own.copies.device += picture.copied.device;
     if pending.discard {
         books.ledger.drop_one(DISCARDED);
         return None;
@@ -455,6 +468,7 @@ impl Own {
             synthesised: 0,
             concealed: 0,
             shaped: 0,
+            copies: CopyBytes::default(),
             first_in: None,
             first_out: None,
             last_out: None,
@@ -555,8 +569,14 @@ impl Work for DecodeWork {
             books.enter(serial, pending);
         }
         let Self { backend, books, converter, report, .. } = self;
+        let before = packet.data.as_ptr();
         books.charge(|| match converter.convert(packet) {
-            Ok(packet) => backend.submit(CodedUnit { serial, packet }),
+            Ok(packet) => {
+                if packet.data.as_ptr() != before {
+                    books.lock().own.copies.input += packet.data.len() as u64;
+                }
+                backend.submit(CodedUnit { serial, packet })
+            }
             Err(error) => {
                 report(DecodeEvent::Failed { serial, error });
                 Ok(())

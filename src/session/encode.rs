@@ -8,8 +8,8 @@ use super::dts::DtsGenerator;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, SessionTiming, Submit};
 use crate::backend::{
-    self, Backend, BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, Job,
-    Receipt,
+    self, Backend, BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend,
+    FrameCheck, Job, Receipt,
 };
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
@@ -40,6 +40,13 @@ pub struct EncodeSummary {
     pub bytes_out: u64,
     /// Random access points among the packets.
     pub keyframes: u64,
+    /// Bytes of pictures that were copied within the host's memory, or between it and a device's; none where the encoder
+    /// reads frames where they are.
+    pub input_copy_bytes: u64,
+    /// Bytes of packets, likewise.
+    pub output_copy_bytes: u64,
+    /// Bytes of pictures that were copied within a device's memory.
+    pub device_copy_bytes: u64,
     /// Where the time went.
     pub timing: SessionTiming,
     /// From a frame's turn at the encoder to its packet.
@@ -63,6 +70,7 @@ pub struct EncodeInput {
     worker: worker::Input<Frame>,
     books: SharedBooks<Pending, Own>,
     config: CommonEncodeConfig,
+    admission: FrameCheck,
     last_pts: Option<Timestamp>,
 }
 
@@ -125,8 +133,9 @@ impl EncodeSession {
             dts: DtsGenerator::new(0, config.frame_rate),
             bytes_out: 0,
             keyframes: 0,
+            copies: CopyBytes::default(),
         });
-        let (input, output, (receipt, meter)) =
+        let (input, output, (receipt, meter, admission)) =
             worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
                 let (backend, receipt) = open(&config, &|| sink(books.clone(), outlet.clone()))?;
                 {
@@ -134,11 +143,12 @@ impl EncodeSession {
                     own.layout = backend.output_layout();
                     own.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
                 }
-                let meter = backend.meter();
-                Ok((EncodeWork { backend, books: books.clone(), next_serial: 0 }, (receipt, meter)))
+                let (meter, admission) = (backend.meter(), backend.admission());
+                let work = EncodeWork { backend, books: books.clone(), next_serial: 0 };
+                Ok((work, (receipt, meter, admission)))
             })?;
         Ok(Self {
-            input: EncodeInput { worker: input, books: books.clone(), config, last_pts: None },
+            input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
             output: EncodeOutput { worker: output, books, receipt, meter },
         })
     }
@@ -146,8 +156,8 @@ impl EncodeSession {
     /// Hands a frame to the encoder; never waits. `force_keyframe` in the frame asks for an IDR.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when size or format differ from the configuration or the pts does not
-    /// increase, or when the session has ended.
+    /// [`Error::InvalidInput`] when size or format differ from the configuration, the pts does not increase, the frame is
+    /// where the encoder cannot read it (without a picture, or on another device), or when the session has ended.
     pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
         self.input.submit(frame)
     }
@@ -265,6 +275,7 @@ impl EncodeInput {
                 frame.user_sei.len()
             )));
         }
+        (self.admission)(&frame)?;
         frame.force_keyframe |= self.config.force_idr;
         Ok(frame)
     }
@@ -314,6 +325,9 @@ impl EncodeOutput {
             ledger: books.ledger(),
             bytes_out: books.own.bytes_out,
             keyframes: books.own.keyframes,
+            input_copy_bytes: books.own.copies.input,
+            output_copy_bytes: books.own.copies.output,
+            device_copy_bytes: books.own.copies.device,
             timing: books.timing,
             latency: books.latency.summary(),
             stages: self.meter.as_ref().map(|meter| meter.stages()),
@@ -336,6 +350,7 @@ struct Own {
     dts: DtsGenerator,
     bytes_out: u64,
     keyframes: u64,
+    copies: CopyBytes,
 }
 
 type Books = super::books::Books<Pending, Own>;
@@ -394,6 +409,12 @@ struct EncodeWork {
     next_serial: u64,
 }
 
+impl EncodeWork {
+    fn note_copies(&self) {
+        self.books.lock().own.copies = self.backend.copies();
+    }
+}
+
 impl Work for EncodeWork {
     type Input = Frame;
 
@@ -405,11 +426,15 @@ impl Work for EncodeWork {
             books.own.dts.submitted(serial, frame.pts);
             books.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
         }
-        self.books.charge(|| self.backend.submit(EncodeUnit { serial, frame }))
+        let done = self.books.charge(|| self.backend.submit(EncodeUnit { serial, frame }));
+        self.note_copies();
+        done
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.books.charge(|| self.backend.flush())
+        let done = self.books.charge(|| self.backend.flush());
+        self.note_copies();
+        done
     }
 
     fn end(&mut self) {

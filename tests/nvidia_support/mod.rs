@@ -101,6 +101,17 @@ pub(crate) fn simulated_case(test: &str, settings: &str, case: &str, body: impl 
     run_on("h200", test, settings, case, body)
 }
 
+/// As [`simulated_case`], on another chip of the simulation's.
+pub(crate) fn simulated_case_on(
+    chip: &str,
+    test: &str,
+    settings: &str,
+    case: &str,
+    body: impl FnOnce(&str),
+) -> Option<Run> {
+    run_on(chip, test, settings, case, body)
+}
+
 /// As [`simulated`], on another chip of the simulation's.
 pub(crate) fn simulated_on(chip: &str, test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
     run_on(chip, test, settings, "", |_| body())

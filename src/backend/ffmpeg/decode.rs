@@ -15,7 +15,9 @@ use super::child::{Output, Process};
 use super::nut::{self, Damage, NutReader, NutStream};
 use super::order::OutputOrder;
 use super::program::{Program, program};
-use crate::backend::{BackendKind, CodedUnit, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
+use crate::backend::{
+    BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend,
+};
 use crate::bitstream::{StreamInfo, UnitRole};
 use crate::capability::DecodeCapability;
 use crate::codec::Codec;
@@ -397,6 +399,7 @@ impl Reading {
                 keyframe,
                 concealed: false,
                 shaped: false,
+                copied: CopyBytes { output: bytes as u64, ..CopyBytes::default() },
                 surface: self.surface(size, format, packet.data)?,
             };
             if !feed.delivering(|| self.sink.tell(DecodeEvent::Picture(picture))) {

@@ -14,6 +14,7 @@ use crate::capability::{DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapabi
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
 
 /// The cards that the driver shows to this process.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
@@ -77,6 +78,11 @@ pub(crate) fn encode_sessions(device: Option<&str>) -> Result<HostSessions> {
 /// No driver, no such card, a lost device.
 pub(crate) fn device_memory(device: Option<&str>) -> Result<DeviceMemory> {
     driver::cuda::Context::of(find_device(device)?)?.memory()
+}
+
+/// Whether frames of a format can be encoded where they are, in device memory.
+pub(crate) const fn encodes_from_device(format: PixelFormat) -> bool {
+    encode::reads_as_it_lies(format)
 }
 
 /// Opens an encode session on the card that is asked for.

@@ -1,8 +1,12 @@
 //! The H.264 encoder behind the seam: one frame in, one access unit out, in the same order.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 
-use crate::backend::{EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend};
+use crate::backend::{
+    CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -38,6 +42,7 @@ pub(crate) fn open_encoder(
         count: 0,
         output: BytesMut::new(),
         chroma: [Vec::new(), Vec::new()],
+        copies: CopyBytes::default(),
     }))
 }
 
@@ -54,6 +59,7 @@ struct SoftwareEncoder {
     output: BytesMut,
     /// Cb and Cr of the NV12 picture at hand.
     chroma: [Vec<u8>; 2],
+    copies: CopyBytes,
 }
 
 impl SoftwareEncoder {
@@ -62,11 +68,7 @@ impl SoftwareEncoder {
     }
 
     fn check<'a>(&self, frame: &'a Frame) -> Result<&'a HostSurface> {
-        let Some(host) = frame.as_host() else {
-            return Err(Error::invalid(
-                "the frame has no picture in host memory; download it before encoding",
-            ));
-        };
+        let host = in_host_memory(frame)?;
         if host.dimensions() != self.config.dimensions || host.format() != self.config.format {
             return Err(Error::invalid(format!(
                 "the frame is {} {}, the encoder was opened for {} {}",
@@ -114,6 +116,7 @@ impl SoftwareEncoder {
                 for row in interleaved.iter_rows() {
                     split_pairs(row, cb, cr);
                 }
+                self.copies.input += (cb.len() + cr.len()) as u64;
                 let stride = interleaved.row_bytes() / 2;
                 self.encoder.encode([luma, (cb, stride), (cr, stride)], milliseconds, &mut self.output)
             }
@@ -142,6 +145,8 @@ impl EncoderBackend for SoftwareEncoder {
                 if keyframe {
                     self.output = with_frame_rate(&self.output, self.config.frame_rate);
                 }
+                // Out of the library's memory, NAL unit by NAL unit.
+                self.copies.output += self.output.len() as u64;
                 let data = self.output.split().freeze();
                 let picture_type = Some(match coded {
                     Coded::Idr => PictureType::Idr,
@@ -168,9 +173,23 @@ impl EncoderBackend for SoftwareEncoder {
         Ok(())
     }
 
+    fn admission(&self) -> FrameCheck {
+        Arc::new(|frame| in_host_memory(frame).map(|_| ()))
+    }
+
+    fn copies(&self) -> CopyBytes {
+        self.copies
+    }
+
     fn implementation(&self) -> &'static str {
         IMPLEMENTATION
     }
+}
+
+fn in_host_memory(frame: &Frame) -> Result<&HostSurface> {
+    frame
+        .as_host()
+        .ok_or_else(|| Error::invalid("the frame has no picture in host memory; download it before encoding"))
 }
 
 /// When frame `count` is shown, on the clock of the frame rate that rate control was told.

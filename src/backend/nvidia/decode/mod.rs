@@ -12,7 +12,7 @@ mod gate;
 mod geometry;
 mod output;
 mod plan;
-mod pool;
+pub(super) mod pool;
 mod second_field;
 mod sequencer;
 

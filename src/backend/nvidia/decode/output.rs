@@ -388,6 +388,7 @@ impl Stage {
             keyframe: shown.keyframe,
             concealed,
             shaped: shape.shaped,
+            copied: shape.plan.copied(&surface),
             surface,
         }));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::format::Output;
 use super::pool::Lease;
+use crate::backend::CopyBytes;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::backend::nvidia::driver::planes::Planes;
@@ -196,6 +197,18 @@ impl Plan {
     fn block_bytes(&self) -> usize {
         let planes = self.planes(0);
         planes.last().map_or(0, |last| last.address as usize + last.pitch * last.rows)
+    }
+
+    /// What was copied for a frame. A conversion writes it anew, and is none.
+    pub(super) fn copied(&self, surface: &Surface) -> CopyBytes {
+        let bytes = self.format.frame_bytes(self.dimensions) as u64;
+        let to_host = matches!(surface, Surface::Host(_));
+        let inside = self.device.is_some() && self.converter.is_none() && !matches!(surface, Surface::None);
+        CopyBytes {
+            input: 0,
+            output: if to_host { bytes } else { 0 },
+            device: if inside { bytes } else { 0 },
+        }
     }
 
     /// The frame's surface over memory that a picture was copied to.

@@ -16,7 +16,9 @@ use crate::frame::{DeviceMemory, DevicePlane};
 const KEPT_PER_SESSION: usize = 64;
 
 /// A kind of memory that is pooled.
-pub(super) trait Memory: Debug + Send + Sync + Sized + 'static {
+pub(in crate::backend::nvidia) trait Memory:
+    Debug + Send + Sync + Sized + 'static
+{
     /// All pools of this kind in the process. Pools are held by their users alone.
     fn pools() -> &'static Pools<Self>;
 
@@ -28,7 +30,7 @@ pub(super) trait Memory: Debug + Send + Sync + Sized + 'static {
 }
 
 /// The pools of a kind.
-pub(super) type Pools<M> = Mutex<Vec<Weak<Pool<M>>>>;
+pub(in crate::backend::nvidia) type Pools<M> = Mutex<Vec<Weak<Pool<M>>>>;
 
 impl Memory for PinnedMemory {
     fn pools() -> &'static Pools<Self> {
@@ -68,7 +70,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Buffers of one size in one context.
 #[derive(Debug)]
-pub(super) struct Pool<M> {
+pub(in crate::backend::nvidia) struct Pool<M> {
     context: Arc<Context>,
     bytes: usize,
     state: Mutex<State<M>>,
@@ -105,11 +107,11 @@ impl<M: Memory> Pool<M> {
 /// A session's hold on a pool. Idle buffers are kept while there is one; with the last they are freed, and frames that
 /// are still held free theirs when they are dropped.
 #[derive(Debug)]
-pub(super) struct Lease<M: Memory>(Arc<Pool<M>>);
+pub(in crate::backend::nvidia) struct Lease<M: Memory>(Arc<Pool<M>>);
 
 impl<M: Memory> Lease<M> {
     /// The pool for buffers of this size, shared with all sessions of the process.
-    pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Self {
+    pub(in crate::backend::nvidia) fn new(context: &Arc<Context>, bytes: usize) -> Self {
         let mut pools = lock(M::pools());
         pools.retain(|pool| pool.strong_count() > 0);
         let same = |pool: &Arc<Pool<M>>| pool.bytes == bytes && Arc::ptr_eq(&pool.context, context);
@@ -132,7 +134,7 @@ impl<M: Memory> Lease<M> {
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] when that is not enough either, or a failing driver.
-    pub(super) fn take(&self) -> Result<M> {
+    pub(in crate::backend::nvidia) fn take(&self) -> Result<M> {
         let count = {
             let mut state = lock(&self.0.state);
             if let Some(memory) = state.idle.pop() {
@@ -158,7 +160,7 @@ impl<M: Memory> Lease<M> {
     }
 
     /// A buffer of this pool that comes back when it is dropped, on whichever thread.
-    pub(super) fn lend(&self, memory: M) -> Lent<M> {
+    pub(in crate::backend::nvidia) fn lend(&self, memory: M) -> Lent<M> {
         Lent { memory: Some(memory), pool: Arc::clone(&self.0) }
     }
 
@@ -193,7 +195,7 @@ fn free_idle<M: Memory>() {
 
 /// A buffer that goes back to its pool.
 #[derive(Debug)]
-pub(super) struct Lent<M: Memory> {
+pub(in crate::backend::nvidia) struct Lent<M: Memory> {
     /// Always there until drop.
     memory: Option<M>,
     pool: Arc<Pool<M>>,
@@ -210,6 +212,13 @@ impl Lent<PinnedMemory> {
 impl AsRef<[u8]> for Lent<PinnedMemory> {
     fn as_ref(&self) -> &[u8] {
         self.memory.as_ref().map_or(&[], PinnedMemory::as_slice)
+    }
+}
+
+impl Lent<DeviceBlock> {
+    /// The memory itself; always there.
+    pub(in crate::backend::nvidia) fn block(&self) -> Option<&DeviceBlock> {
+        self.memory.as_ref()
     }
 }
 

@@ -4,7 +4,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use super::cuda::{Context, Copy2D, Stream, is_left_to_exit};
-use super::planes::lies_in;
+use super::nvenc_resources;
+use super::planes::{Planes, lies_in};
 use super::result::CuResult;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -87,7 +88,7 @@ impl Drop for PinnedMemory {
     }
 }
 
-/// One allocation of the driver's.
+/// One allocation of the driver's, freed with the last of its parts.
 #[derive(Debug)]
 struct Slab {
     context: Arc<Context>,
@@ -115,20 +116,39 @@ impl Drop for Slab {
             return;
         }
         if let Ok(_current) = self.context.enter() {
-            // SAFETY: allocated by `new`, freed once, when the last block of it is gone. On a lost device there is
+            // SAFETY: allocated by `new`, freed once, when the last part of it is gone. On a lost device there is
             // nothing left to free: whatever it answers is all right.
             unsafe { (self.context.functions().device_free)(self.address) };
         }
     }
 }
 
-/// Memory of the device, with any contents: an allocation of its own, or an equal share of one.
+/// A part of what the driver has allocated on the device, which lives as long as its last user.
 #[derive(Debug)]
-pub(crate) struct DeviceBlock {
+pub(super) struct Allocation {
     slab: Arc<Slab>,
     address: u64,
     bytes: usize,
 }
+
+impl Allocation {
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.slab.context
+    }
+
+    pub(super) const fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Memory of the device, with any contents: an allocation of its own, or an equal share of one. It has one owner; encoders
+/// that know its address (see [`super::nvenc_resources`]) let go of it when that owner does.
+#[derive(Debug)]
+pub(crate) struct DeviceBlock(Arc<Allocation>);
 
 impl DeviceBlock {
     /// `count` blocks in one allocation, which is freed with the last of them.
@@ -143,25 +163,32 @@ impl DeviceBlock {
             return Err(Error::invalid(format!("memory for {count} frames of {bytes} bytes")));
         };
         let slab = Arc::new(Slab::new(context, all)?);
-        let blocks = (0..count).map(|number| Self {
-            address: slab.address + (number * stride) as u64,
-            slab: Arc::clone(&slab),
-            bytes,
-        });
-        Ok(blocks.collect())
+        let block = |number: usize| {
+            let address = slab.address + (number * stride) as u64;
+            Self(Arc::new(Allocation { slab: Arc::clone(&slab), address, bytes }))
+        };
+        Ok((0..count).map(block).collect())
     }
 
-    pub(crate) const fn address(&self) -> u64 {
-        self.address
+    pub(crate) fn address(&self) -> u64 {
+        self.0.address
     }
 
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes
     }
 
     /// The device's number.
     pub(crate) fn device(&self) -> i32 {
-        self.slab.context.ordinal()
+        self.context().ordinal()
+    }
+
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        self.0.context()
+    }
+
+    pub(super) const fn allocation(&self) -> &Arc<Allocation> {
+        &self.0
     }
 
     /// Copies a plane that lies in this memory into `to`, packed, on `stream`, and waits until it is done. Nothing may
@@ -171,11 +198,11 @@ impl DeviceBlock {
     /// [`Error::InvalidInput`] when the plane is not in this memory or `to` is not of its size; a failing driver.
     pub(crate) fn download(&self, stream: &Stream, plane: &DevicePlane, to: &mut [u8]) -> Result<()> {
         let size = plane.row_bytes.checked_mul(plane.rows);
-        if size != Some(to.len()) || !lies_in(plane, self.address, self.bytes) {
+        if size != Some(to.len()) || !lies_in(plane, self.address(), self.bytes()) {
             return Err(Error::invalid(format!(
                 "{plane:?} cannot be copied from {} bytes at {:#x} to {} bytes",
-                self.bytes,
-                self.address,
+                self.bytes(),
+                self.address(),
                 to.len()
             )));
         }
@@ -185,6 +212,14 @@ impl DeviceBlock {
         // Also after a failure: `to` is the caller's again.
         let done = stream.synchronize();
         enqueued.and(done)
+    }
+}
+
+impl Drop for DeviceBlock {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.0) > 1 {
+            nvenc_resources::forget(&self.0);
+        }
     }
 }
 
@@ -236,6 +271,29 @@ pub(super) unsafe fn copy_inside(stream: &Stream, from: &[DevicePlane], to: &[De
         unsafe { enqueue(stream, &Copy2D::device_to_device(from, to)) }?;
     }
     Ok(())
+}
+
+/// Copies a picture from one memory to another and waits until it is done. Nothing may be writing `from`.
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the planes are not in their memory, differ in number or size; a failing driver.
+pub(crate) fn copy_frame(
+    stream: &Stream,
+    from: &[DevicePlane],
+    from_block: &DeviceBlock,
+    to: &Planes,
+    to_block: &DeviceBlock,
+) -> Result<()> {
+    if !from.iter().all(|plane| lies_in(plane, from_block.address(), from_block.bytes())) {
+        return Err(Error::invalid(format!("{from:?} are not inside their memory")));
+    }
+    to.check(to_block.address(), to_block.bytes())?;
+    // SAFETY: both ranges were checked, and are borrowed until the stream has been waited for; the target is its
+    // owner's alone.
+    let enqueued = unsafe { copy_inside(stream, from, to) };
+    // Also after a failure: the memory is the callers' again.
+    let done = stream.synchronize();
+    enqueued.and(done)
 }
 
 /// # Safety

@@ -13,6 +13,7 @@ pub(crate) mod nvenc_abi;
 pub(crate) mod nvenc_buffers;
 pub(crate) mod nvenc_messages;
 pub(crate) mod nvenc_names;
+pub(crate) mod nvenc_resources;
 mod nvenc_result;
 pub(crate) mod nvenc_version;
 pub(crate) mod parser;

@@ -1,5 +1,5 @@
 //! The encoder library: opening it, sessions and what they answer. Buffers and pictures are in
-//! [`super::nvenc_buffers`].
+//! [`super::nvenc_buffers`], device memory as input in [`super::nvenc_resources`].
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use super::cuda::Context;
 use super::library::{self, Missing, Name, Once};
 use super::nvenc_abi::{
     CapsParam, Config, CreateBitstream, CreateInput, FunctionList, Handle, InitParams, LockBitstream,
-    LockInput, NvStatus, OpenSession, PicParams, PresetConfig,
+    LockInput, MapResource, NvStatus, OpenSession, PicParams, PresetConfig, RegisterResource,
 };
 use super::nvenc_names::{Cap, DEVICE_CUDA, Guid, picture};
 use super::nvenc_result::UPDATE_DRIVER;
@@ -50,6 +50,10 @@ functions! {
     unlock_input: "nvEncUnlockInputBuffer" fn(Handle, Handle) -> NvStatus;
     create_bitstream: "nvEncCreateBitstreamBuffer" fn(Handle, *mut CreateBitstream) -> NvStatus;
     destroy_bitstream: "nvEncDestroyBitstreamBuffer" fn(Handle, Handle) -> NvStatus;
+    register_resource: "nvEncRegisterResource" fn(Handle, *mut RegisterResource) -> NvStatus;
+    unregister_resource: "nvEncUnregisterResource" fn(Handle, Handle) -> NvStatus;
+    map_resource: "nvEncMapInputResource" fn(Handle, *mut MapResource) -> NvStatus;
+    unmap_resource: "nvEncUnmapInputResource" fn(Handle, Handle) -> NvStatus;
     encode: "nvEncEncodePicture" fn(Handle, *mut PicParams) -> NvStatus;
     lock_bitstream: "nvEncLockBitstream" fn(Handle, *mut LockBitstream) -> NvStatus;
     unlock_bitstream: "nvEncUnlockBitstream" fn(Handle, Handle) -> NvStatus;

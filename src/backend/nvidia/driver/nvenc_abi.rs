@@ -243,6 +243,31 @@ structures! {
         reserved: u32,
         reserved1: [u64; 189],
     }
+    /// `NV_ENC_REGISTER_RESOURCE`
+    RegisterResource {
+        version: u32,
+        kind: u32,
+        width: u32,
+        height: u32,
+        pitch: u32,
+        sub_resource: u32,
+        resource: u64,
+        registered: Handle,
+        format: u32,
+        usage: u32,
+        rest: [u64; 186],
+    }
+    /// `NV_ENC_MAP_INPUT_RESOURCE`
+    MapResource {
+        version: u32,
+        sub_resource: u32,
+        input: Handle,
+        registered: Handle,
+        mapped: Handle,
+        format: u32,
+        reserved: u32,
+        rest: [u64; 188],
+    }
     /// `NV_ENC_PIC_PARAMS`
     PicParams {
         version: u32,
@@ -332,11 +357,15 @@ structures! {
         unlock_bitstream: Option<unsafe extern "system" fn(Handle, Handle) -> NvStatus>,
         lock_input: Option<unsafe extern "system" fn(Handle, *mut LockInput) -> NvStatus>,
         unlock_input: Option<unsafe extern "system" fn(Handle, Handle) -> NvStatus>,
-        unused: [Handle; 6],
+        unused: [Handle; 4],
+        map_resource: Option<unsafe extern "system" fn(Handle, *mut MapResource) -> NvStatus>,
+        unmap_resource: Option<unsafe extern "system" fn(Handle, Handle) -> NvStatus>,
         destroy: Option<unsafe extern "system" fn(Handle) -> NvStatus>,
         invalidate: Handle,
         open: Option<unsafe extern "system" fn(*mut OpenSession, *mut Handle) -> NvStatus>,
-        unused1: [Handle; 7],
+        register_resource: Option<unsafe extern "system" fn(Handle, *mut RegisterResource) -> NvStatus>,
+        unregister_resource: Option<unsafe extern "system" fn(Handle, Handle) -> NvStatus>,
+        unused1: [Handle; 5],
         last_error: Option<unsafe extern "system" fn(Handle) -> *const c_char>,
         set_streams: Handle,
         preset_config: Option<unsafe extern "system" fn(Handle, Guid, Guid, u32, *mut PresetConfig) -> NvStatus>,
@@ -417,6 +446,8 @@ layouts! {
     CreateInput: 776, format at 16, buffer at 24;
     CreateBitstream: 776, buffer at 16;
     LockInput: 1544, buffer at 8, data at 16, pitch at 24;
+    RegisterResource: 1536, resource at 24, registered at 32, format at 40, usage at 44;
+    MapResource: 1544, registered at 16, mapped at 24, format at 32;
     PicParams: 3360, timestamp at 24, input at 40, output at 48, format at 64, kind at 72, codec at 80;
     SeiPayload: 16, kind at 4, data at 8;
     PicH264: 72, messages at 36, message_list at 40;
@@ -424,6 +455,6 @@ layouts! {
     PicAv1: 72, messages at 48, message_list at 56;
     PicCodec: 72;
     LockBitstream: 1552, output at 8, bytes at 36, timestamp at 40, data at 56, kind at 64;
-    FunctionList: 2552, codecs at 40, initialize at 96, encode at 136, lock_bitstream at 144, destroy at 224,
-        open at 240, last_error at 304, preset_config at 320;
+    FunctionList: 2552, codecs at 40, initialize at 96, encode at 136, lock_bitstream at 144, map_resource at 208,
+        destroy at 224, open at 240, register_resource at 248, last_error at 304, preset_config at 320;
 }

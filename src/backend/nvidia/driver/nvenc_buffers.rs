@@ -50,6 +50,11 @@ impl InputBuffer {
         Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, rows, row_bytes })
     }
 
+    /// For handing the picture over.
+    pub(crate) fn picture(&self) -> Picture<'_> {
+        Picture { encoder: &self.encoder, handle: self.handle, format: self.format }
+    }
+
     /// Makes the memory accessible until the answer is dropped. Waits while the hardware reads it, which it does not
     /// when the picture's output was taken.
     ///
@@ -120,6 +125,15 @@ impl Drop for LockedInput<'_> {
     }
 }
 
+/// A picture where the encoder can read it.
+#[derive(Clone, Copy)]
+pub(crate) struct Picture<'a> {
+    pub(super) encoder: &'a Arc<Encoder>,
+    pub(super) handle: Handle,
+    /// `NV_ENC_BUFFER_FORMAT`
+    pub(super) format: u32,
+}
+
 /// What became of a picture that was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Submitted {
@@ -166,12 +180,12 @@ impl OutputBuffer {
     /// A lost device, or the driver's refusal: the picture is not taken.
     pub(crate) fn encode(
         &self,
-        input: &InputBuffer,
+        input: Picture<'_>,
         timestamp: u64,
         flags: u32,
         messages: &Messages<'_>,
     ) -> Result<Submitted> {
-        if !Arc::ptr_eq(&self.encoder, &input.encoder) {
+        if !Arc::ptr_eq(&self.encoder, input.encoder) {
             return Err(Error::invalid("the buffers are those of two encoders"));
         }
         let session = &self.encoder.session;
@@ -191,8 +205,9 @@ impl OutputBuffer {
             ..PicParams::default()
         };
         let _current = session.context.enter()?;
-        // SAFETY: a whole structure of the asserted size; both buffers are this session's, and neither is locked, since
-        // a lock borrows its buffer. The messages outlive the call.
+        // SAFETY: a whole structure of the asserted size; both buffers are this session's; neither is locked, since
+        // a lock borrows its buffer, and memory of the device is mapped as long as its picture is borrowed. The
+        // messages outlive the call.
         let status = unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) };
         let submitted = match status {
             NvStatus::NEED_MORE_INPUT => Submitted::Held,

@@ -207,3 +207,5 @@ pub(crate) const INFINITE_GOP: u32 = u32::MAX;
 pub(crate) const DEVICE_CUDA: u32 = 1;
 /// `NV_ENC_PIC_STRUCT_FRAME`
 pub(crate) const FRAME: u32 = 1;
+/// `NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR`
+pub(crate) const RESOURCE_CUDA: u32 = 1;

@@ -25,6 +25,8 @@ pub(crate) enum Shape {
     CreateInput,
     CreateBitstream,
     LockInput,
+    RegisterResource,
+    MapResource,
     PicParams,
     LockBitstream,
 }
@@ -69,6 +71,8 @@ impl Api {
             Shape::Config => [7, 8, 8, 9, 9],
             Shape::InitParams => [5, 5, 6, 7, 7],
             Shape::CreateInput => [1, 1, 1, 2, 2],
+            Shape::RegisterResource => [3, 4, 4, 5, 5],
+            Shape::MapResource => [4, 4, 4, 4, 4],
             Shape::PicParams => [4, 6, 6, 7, 7],
             Shape::LockBitstream => [1, 2, 1, 2, 2],
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::input::Input;
 use super::relay::{self, Relay, Traffic};
 use crate::backend::nvidia::driver::nvenc_buffers::{InputBuffer, OutputBuffer};
 use crate::backend::nvidia::driver::nvenc_names::kind;
@@ -32,20 +33,20 @@ pub(super) struct Output {
 /// # Errors
 /// No thread.
 pub(super) fn start(
-    inputs: Vec<InputBuffer>,
     outputs: Vec<OutputBuffer>,
     sink: EncodeSink,
     meter: &Arc<EncodeMeter>,
 ) -> Result<(Arc<Flow>, Reaper)> {
     let outputs = outputs.into_iter().map(|buffer| Output { buffer, meter: Arc::clone(meter) });
-    let flow = Relay::new(inputs, outputs.collect(), Nvenc(sink));
+    let flow = Relay::new(outputs.collect(), Nvenc(sink));
     let reaper = Reaper::start(&flow, "nvenc output")
         .map_err(|source| Error::io("start a thread for", "NVENC's outputs", source))?;
     Ok((flow, reaper))
 }
 
 impl Traffic for Nvenc {
-    type Input = InputBuffer;
+    type Spare = InputBuffer;
+    type Input = Input;
     type Output = Output;
     type Picture = EncodedUnit;
     type Error = Error;
@@ -71,6 +72,14 @@ impl Traffic for Nvenc {
                 },
             })
         })
+    }
+
+    fn spare(input: Input) -> Result<InputBuffer, Input> {
+        match input {
+            Input::Host(buffer) => Ok(buffer),
+            // Unmapped, and the frame let go of.
+            device @ Input::Device { .. } => Err(device),
+        }
     }
 
     fn serial(picture: &EncodedUnit) -> u64 {

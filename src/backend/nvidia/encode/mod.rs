@@ -1,7 +1,7 @@
 //! Encoding by NVENC.
 //!
-//! The session's thread copies each picture into memory of the driver and hands it over, which does not wait for the
-//! hardware; a second thread waits for coded pictures and hands them on as they come ([`flow`]). Settings are held
+//! The session's thread brings each picture to where the driver reads it ([`input`]) and hands it over, which does not wait
+//! for the hardware; a second thread waits for coded pictures and hands them on as they come ([`flow`]). Settings are held
 //! against the chip's capabilities before the driver sees them ([`settings`]).
 
 mod broker;
@@ -9,6 +9,7 @@ mod capability;
 mod configure;
 mod flow;
 mod forecast;
+mod input;
 mod messages;
 mod relay;
 mod settings;
@@ -21,24 +22,25 @@ use std::time::{Duration, Instant};
 
 pub(crate) use broker::{sessions, wish};
 pub(crate) use capability::encode_capability;
+pub(super) use upload::reads_as_it_lies;
 
 use self::capability::{Caps, IMPLEMENTATION};
 use self::configure::{Structure, initialize};
 use self::flow::{Flow, Output, Reaper};
+use self::input::Inputs;
 use self::messages::Messages;
 use super::driver::cuda::Context;
 use super::driver::nvenc::Encoder;
-use super::driver::nvenc_buffers::{InputBuffer, OutputBuffer, Submitted};
+use super::driver::nvenc_buffers::{OutputBuffer, Picture, Submitted};
 use super::driver::nvenc_messages;
 use super::driver::nvenc_names::picture;
 use crate::backend::admission::Wish;
-use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend};
+use crate::backend::{
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck,
+};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
-use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, HostSurface};
 use crate::packet::BitstreamLayout;
-use crate::pixel::PixelFormat;
 use crate::stages::EncodeMeter;
 
 /// An NVENC session. The order of the fields is that of their end: the thread that takes outputs goes first.
@@ -47,12 +49,11 @@ struct NvencEncoder {
     flow: Arc<Flow>,
     /// Outputs that were handed over and may not be locked yet, in order.
     held: VecDeque<Output>,
+    inputs: Inputs,
     encoder: Arc<Encoder>,
     structure: Structure,
     meter: Arc<EncodeMeter>,
     messages: Messages,
-    format: PixelFormat,
-    size: Dimensions,
     layout: BitstreamLayout,
     /// The next picture begins anew.
     idr_next: bool,
@@ -89,22 +90,20 @@ pub(crate) fn open_encoder(
     let (encoder, structure) = initialize(session, &settings)?;
     // What the encoder itself holds back, and as many on their way as were asked for.
     let buffers = settings.max_in_flight + structure.b_frames + structure.lookahead;
-    let (rows, row_bytes) = upload::layout(config.format, config.dimensions);
-    let inputs: Result<Vec<_>> =
-        (0..buffers).map(|_| InputBuffer::new(&encoder, settings.samples.format, rows, row_bytes)).collect();
     let outputs: Result<Vec<_>> = (0..buffers).map(|_| OutputBuffer::new(&encoder)).collect();
     let meter = Arc::new(EncodeMeter::default());
-    let (flow, reaper) = flow::start(inputs?, outputs?, sink, &meter)?;
+    let format = settings.samples.format;
+    let inputs = Inputs::new(&encoder, &context, format, config.format, config.dimensions, &meter);
+    let (flow, reaper) = flow::start(outputs?, sink, &meter)?;
     Ok(Box::new(NvencEncoder {
         reaper: Some(reaper),
         flow,
         held: VecDeque::new(),
+        inputs,
         encoder,
         structure,
         meter,
         messages: Messages::new(&settings, structure.gop),
-        format: config.format,
-        size: config.dimensions,
         layout: BitstreamLayout::elementary(codec),
         idr_next: true,
         note,
@@ -112,39 +111,24 @@ pub(crate) fn open_encoder(
 }
 
 impl NvencEncoder {
-    fn host<'a>(&self, frame: &'a Frame) -> Result<&'a HostSurface> {
-        let Some(host) = frame.as_host() else {
-            return Err(Error::invalid(
-                "the frame has no picture in host memory; download it before encoding",
-            ));
-        };
-        if host.dimensions() != self.size || host.format() != self.format {
-            return Err(Error::invalid(format!(
-                "the frame is {} {}, the encoder was opened for {} {}",
-                host.dimensions(),
-                host.format(),
-                self.size,
-                self.format
-            )));
-        }
-        Ok(host)
-    }
-
-    /// Fills the input and hands it over. With an error the picture was not taken, and the buffers are free again.
-    fn enter(&mut self, unit: &EncodeUnit, mut input: InputBuffer, output: Output) -> Result<()> {
+    /// Brings the picture in and hands it over. With an error it was not taken, and the buffers are free again.
+    fn enter(&mut self, unit: &EncodeUnit, output: Output) -> Result<()> {
         let serial = unit.serial;
         let force = self.messages.idr(unit.frame.force_keyframe || self.idr_next);
         let flags = if force { picture::FORCE_IDR | picture::OUTPUT_HEADERS } else { 0 };
+        let placed = self.meter.upload.time(|| self.inputs.place(&unit.frame, || self.flow.spare()));
+        let input = match placed {
+            Ok(input) => input,
+            Err((error, spare)) => {
+                self.flow.put_back(spare, output);
+                return Err(error);
+            }
+        };
         self.flow.entering(serial);
-        let entered = self
-            .messages
-            .of(&unit.frame, force)
-            .and_then(|messages| {
-                self.meter.upload.time(|| self.fill(&unit.frame, &mut input)).map(|()| messages)
-            })
-            .and_then(|messages| {
-                self.meter.submit.time(|| submit(&output.buffer, &input, serial, flags, &messages))
-            });
+        let entered = self.messages.of(&unit.frame, force).and_then(|messages| {
+            let submit = || submit(&output.buffer, input.picture(), serial, flags, &messages);
+            self.meter.submit.time(submit)
+        });
         match entered {
             Ok(submitted) => {
                 self.meter.inside(self.flow.entered(serial, input));
@@ -157,17 +141,10 @@ impl NvencEncoder {
                 Ok(())
             }
             Err(error) => {
-                self.flow.put_back(input, output);
+                self.flow.put_back(input.into_spare(), output);
                 Err(error)
             }
         }
-    }
-
-    fn fill(&self, frame: &Frame, input: &mut InputBuffer) -> Result<()> {
-        let host = self.host(frame)?;
-        self.meter.copied_in(host.format().frame_bytes(host.dimensions()) as u64);
-        let mut memory = input.lock()?;
-        upload::upload(host, &mut memory)
     }
 
     /// Lets outputs be locked, all but the last `keep`. With lookahead an output is filled so many pictures after it
@@ -192,7 +169,7 @@ impl NvencEncoder {
 /// Hands a picture to the driver, waiting while the hardware's queue is full.
 fn submit(
     output: &OutputBuffer,
-    input: &InputBuffer,
+    input: Picture<'_>,
     serial: u64,
     flags: u32,
     messages: &nvenc_messages::Messages<'_>,
@@ -224,8 +201,8 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        let Some((input, output)) = self.meter.wait.time(|| self.flow.take())? else { return Ok(()) };
-        match self.enter(&unit, input, output) {
+        let Some(output) = self.meter.wait.time(|| self.flow.take())? else { return Ok(()) };
+        match self.enter(&unit, output) {
             Ok(()) => Ok(()),
             // This frame is lost, and nothing else.
             Err(error) if error.is_recoverable() => {
@@ -245,6 +222,15 @@ impl EncoderBackend for NvencEncoder {
     fn flush(&mut self) -> Result<()> {
         self.end_stream()?;
         self.flow.drain()
+    }
+
+    fn admission(&self) -> FrameCheck {
+        self.inputs.admission()
+    }
+
+    fn copies(&self) -> CopyBytes {
+        let (input, output, device) = self.meter.copied();
+        CopyBytes { input, output, device }
     }
 
     fn reorder_delay(&self) -> usize {

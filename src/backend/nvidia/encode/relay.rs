@@ -1,9 +1,10 @@
 //! Buffers on their way between the thread that submits pictures and the one that takes outputs.
 //!
-//! The submitting thread takes a free input and a free output, fills the one and hands both to the driver. Outputs are
-//! due in the order of submission, as soon as the driver says so; then the other thread waits for each, hands its
+//! The submitting thread takes a free output, brings the picture to where the driver reads it and hands both over. Outputs
+//! are due in the order of submission, as soon as the driver says so; then the other thread waits for each, hands its
 //! picture on and gives the buffers back. An input is free when its own picture was taken, wherever that came out: with
-//! B frames that is not the output that it was handed over with.
+//! B frames that is not the output that it was handed over with. Free outputs are what bounds the number of pictures
+//! inside.
 //!
 //! What buffers, pictures and errors are is the traffic's business ([`Traffic`]): this file needs neither a driver nor
 //! the rest of the library, and `models/` holds it against every order in which its threads can run.
@@ -14,7 +15,9 @@ use super::sync::{Arc, Condvar, JoinHandle, Mutex, MutexGuard, PoisonError, spaw
 
 /// What goes through a [`Relay`], and where it goes.
 pub(super) trait Traffic: Send + 'static {
-    /// Memory that a picture is written to.
+    /// Memory that a picture is written to, while none uses it.
+    type Spare: Send;
+    /// Where a picture lies that is inside.
     type Input: Send;
     /// Memory that a coded picture comes in.
     type Output: Send;
@@ -28,6 +31,12 @@ pub(super) trait Traffic: Send + 'static {
     /// Waits for the picture of an output and takes it out, so that the output can be used again. Called without any lock
     /// held; the outputs come in the order in which they were due.
     fn collect(output: &mut Self::Output) -> Result<Self::Picture, Self::Error>;
+
+    /// The picture of an input was taken: the memory that others can be written to.
+    ///
+    /// # Errors
+    /// The input, if it has none; it is dropped with no lock held.
+    fn spare(input: Self::Input) -> Result<Self::Spare, Self::Input>;
 
     /// Which picture it is.
     fn serial(picture: &Self::Picture) -> u64;
@@ -51,9 +60,6 @@ pub(super) trait Traffic: Send + 'static {
     fn deliver(&mut self, event: Self::Event) -> bool;
 }
 
-/// An input and an output.
-type Buffers<T> = (<T as Traffic>::Input, <T as Traffic>::Output);
-
 /// What both threads share.
 pub(super) struct Relay<T: Traffic> {
     state: Mutex<State<T>>,
@@ -62,7 +68,7 @@ pub(super) struct Relay<T: Traffic> {
 }
 
 struct State<T: Traffic> {
-    free_inputs: Vec<T::Input>,
+    spares: Vec<T::Spare>,
     free_outputs: Vec<T::Output>,
     /// Inputs of pictures inside the driver, by serial.
     busy: BTreeMap<u64, T::Input>,
@@ -88,9 +94,9 @@ pub(super) struct Reaper<T: Traffic> {
 }
 
 impl<T: Traffic> Relay<T> {
-    pub(super) fn new(inputs: Vec<T::Input>, outputs: Vec<T::Output>, traffic: T) -> Arc<Self> {
+    pub(super) fn new(outputs: Vec<T::Output>, traffic: T) -> Arc<Self> {
         let state = State {
-            free_inputs: inputs,
+            spares: Vec::new(),
             free_outputs: outputs,
             busy: BTreeMap::new(),
             entering: None,
@@ -128,32 +134,34 @@ impl<T: Traffic> Relay<T> {
         }
     }
 
-    /// An input and an output that nobody uses, waiting for them. `None`: nobody takes results any more.
+    /// An output that nobody uses, waiting for it. `None`: nobody takes results any more.
     ///
     /// # Errors
     /// What ended the session.
-    pub(super) fn take(&self) -> Result<Option<Buffers<T>>, T::Error> {
+    pub(super) fn take(&self) -> Result<Option<T::Output>, T::Error> {
         let mut state = self.lock();
         loop {
             state.check()?;
             if state.gone {
                 return Ok(None);
             }
-            if !state.free_inputs.is_empty()
-                && let Some(output) = state.free_outputs.pop()
-                && let Some(input) = state.free_inputs.pop()
-            {
-                return Ok(Some((input, output)));
+            if let Some(output) = state.free_outputs.pop() {
+                return Ok(Some(output));
             }
             state = self.wait(state);
         }
     }
 
-    /// The buffers were not used after all.
-    pub(super) fn put_back(&self, input: T::Input, output: T::Output) {
+    /// Memory for a picture that none uses, if there is any.
+    pub(super) fn spare(&self) -> Option<T::Spare> {
+        self.lock().spares.pop()
+    }
+
+    /// The picture was not handed over after all.
+    pub(super) fn put_back(&self, spare: Option<T::Spare>, output: T::Output) {
         self.change(|state| {
             state.entering = None;
-            state.free_inputs.push(input);
+            state.spares.extend(spare);
             state.free_outputs.push(output);
         });
     }
@@ -230,11 +238,19 @@ impl<T: Traffic> Relay<T> {
         }
         let input = state.busy.remove(&serial);
         let known = input.is_some();
-        state.free_inputs.extend(input);
-        state.free_outputs.push(output);
         let told = state.failure.is_some();
+        let rest = match input.map(T::spare) {
+            Some(Ok(spare)) => {
+                state.spares.push(spare);
+                None
+            }
+            Some(Err(input)) => Some(input),
+            None => None,
+        };
         drop(state);
-        self.changed.notify_all();
+        // May call the driver, so not under the lock; and before the next picture takes its place.
+        drop(rest);
+        self.change(|state| state.free_outputs.push(output));
         if known {
             // After a failure every picture inside was told as lost already.
             if !told {

@@ -22,6 +22,20 @@ const fn stored(format: PixelFormat) -> PixelFormat {
     }
 }
 
+/// Whether the driver reads a format plane by plane as it is, so that frames in device memory may be of it. Others are
+/// rewritten on their way from host memory.
+pub(in crate::backend::nvidia) const fn reads_as_it_lies(format: PixelFormat) -> bool {
+    matches!(
+        format,
+        PixelFormat::Nv12
+            | PixelFormat::P010
+            | PixelFormat::P016
+            | PixelFormat::I444
+            | PixelFormat::Bgra
+            | PixelFormat::Rgba
+    )
+}
+
 /// Writes a picture.
 ///
 /// # Errors
@@ -38,17 +52,6 @@ pub(super) fn upload(host: &HostSurface, memory: &mut LockedInput<'_>) -> Result
             }
             Ok(())
         }
-        (PixelFormat::Nv12 | PixelFormat::P010, [luma, chroma]) => {
-            copy(luma, 0, memory);
-            copy(chroma, luma.rows(), memory);
-            Ok(())
-        }
-        (PixelFormat::I444, planes) => {
-            for (index, plane) in planes.iter().enumerate() {
-                copy(plane, index * plane.rows(), memory);
-            }
-            Ok(())
-        }
         // The ten bits lie at the bottom in the frame, at the top in the driver's memory.
         (PixelFormat::I410, planes) => {
             for (index, plane) in planes.iter().enumerate() {
@@ -61,8 +64,12 @@ pub(super) fn upload(host: &HostSurface, memory: &mut LockedInput<'_>) -> Result
             }
             Ok(())
         }
-        (PixelFormat::Bgra | PixelFormat::Rgba, [pixels]) => {
-            copy(pixels, 0, memory);
+        (format, planes) if reads_as_it_lies(format) => {
+            let mut first = 0;
+            for plane in planes {
+                copy(plane, first, memory);
+                first += plane.rows();
+            }
             Ok(())
         }
         (format, _) => Err(Error::invalid(format!("{format} frames cannot be handed to NVENC"))),

@@ -84,7 +84,7 @@ impl Av1Decoder {
             _ => Chroma::Yuv444,
         };
         match PictureShape::new(width, height, PixelFormat::planar(chroma, picture.bit_depth())) {
-            Ok(shape) => self.output.picture(serial, shape, &facts(picture), || {
+            Ok(shape) => self.output.picture(serial, shape, &facts(picture), false, || {
                 (0..shape.format.plane_count())
                     .filter_map(|i| shape.format.plane_size(i, shape.dimensions).map(|size| (i, size)))
                     .map(|(i, size)| {

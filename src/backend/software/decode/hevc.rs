@@ -148,7 +148,7 @@ impl HevcDecoder {
         };
         let (left, top, width, height) = picture.crop;
         let pool = &self.pool;
-        self.output.picture(serial, shape, &self.facts.at(serial), || {
+        self.output.picture(serial, shape, &self.facts.at(serial), true, || {
             (0..3)
                 .map(|i| {
                     let (plane, s) = (&picture.planes[i], usize::from(i > 0));

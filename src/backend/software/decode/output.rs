@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecodedPicture};
+use crate::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture};
 use crate::color::ColorInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
@@ -91,13 +91,15 @@ impl Output {
         self.open.keys().next().copied()
     }
 
-    /// Delivers a picture. `planes` is called only when samples are wanted. A second picture from the same
+    /// Delivers a picture. `planes` is called only when samples are wanted; `copied` tells that they are not the codec
+    /// library's own memory. A second picture from the same
     /// unit has no serial left to travel under and is dropped.
     pub(super) fn picture(
         &mut self,
         serial: u64,
         shape: PictureShape,
         facts: &StreamFacts,
+        copied: bool,
         planes: impl FnOnce() -> Result<Vec<(Bytes, usize)>>,
     ) {
         let Some(keyframe) = self.open.remove(&serial) else { return };
@@ -106,6 +108,8 @@ impl Output {
         } else {
             planes().and_then(|p| HostSurface::new(shape.format, shape.dimensions, p)).map(Surface::Host)
         };
+        let output =
+            if copied && !self.metadata_only { shape.format.frame_bytes(shape.dimensions) } else { 0 };
         let event = match surface {
             Ok(surface) => DecodeEvent::Picture(DecodedPicture {
                 serial,
@@ -117,6 +121,7 @@ impl Output {
                 keyframe,
                 concealed: false,
                 shaped: false,
+                copied: CopyBytes { output: output as u64, ..CopyBytes::default() },
                 surface,
             }),
             Err(error) => DecodeEvent::Failed { serial, error },

@@ -62,7 +62,7 @@ impl DecoderBackend for Vp8Decoder {
                 let (width, height) = (frame.width as usize, frame.height as usize);
                 match PictureShape::new(width, height, Some(PixelFormat::I420)) {
                     // The library's planes are tight and ours to keep.
-                    Ok(shape) => self.output.picture(serial, shape, &StreamFacts::NONE, || {
+                    Ok(shape) => self.output.picture(serial, shape, &StreamFacts::NONE, false, || {
                         let chroma = width.div_ceil(2);
                         Ok([(frame.y, width), (frame.u, chroma), (frame.v, chroma)]
                             .map(|(samples, stride)| (Bytes::from(samples), stride))

@@ -77,7 +77,7 @@ impl Vp9Decoder {
         let format = chroma.and_then(|c| PixelFormat::planar(c, u8::try_from(frame.bit_depth).unwrap_or(0)));
         match PictureShape::new(frame.width as usize, frame.height as usize, format) {
             // The library's planes are tight and ours to keep.
-            Ok(shape) => self.output.picture(serial, shape, &self.facts, || {
+            Ok(shape) => self.output.picture(serial, shape, &self.facts, false, || {
                 Ok(frame.planes.into_iter().map(Bytes::from).zip(frame.strides).collect())
             }),
             Err(error) => self.output.failed(serial, error),

@@ -68,7 +68,7 @@ impl ExactDecoder {
                 let count = frame.image_planes().len();
                 let planes = frame.planes.into_iter().take(count);
                 let planes = Ok(planes.map(|p| (Bytes::from(p.data), p.stride)).collect());
-                out.push(Finished { serial, planes });
+                out.push(Finished { serial, copied: false, planes });
             }
         })
     }

@@ -41,6 +41,8 @@ pub(super) struct H264Decoder {
 /// A picture and the serial of the unit that began it.
 struct Finished {
     serial: u64,
+    /// The memory is not the codec library's own.
+    copied: bool,
     /// Memory and stride of each plane.
     planes: Result<Vec<(Bytes, usize)>>,
 }
@@ -144,8 +146,8 @@ impl H264Decoder {
 
     fn deliver(&mut self, finished: impl IntoIterator<Item = Finished>) {
         let Some(sequence) = &self.sequence else { return };
-        for Finished { serial, planes } in finished {
-            self.output.picture(serial, sequence.shape, &self.facts.at(serial), || planes);
+        for Finished { serial, copied, planes } in finished {
+            self.output.picture(serial, sequence.shape, &self.facts.at(serial), copied, || planes);
         }
     }
 

@@ -66,6 +66,6 @@ impl Copies {
             }
             Some((self.pool.share(out), size.row_bytes))
         });
-        Finished { serial: picture.stamp, planes: Ok(planes.collect()) }
+        Finished { serial: picture.stamp, copied: true, planes: Ok(planes.collect()) }
     }
 }

@@ -159,7 +159,7 @@ impl Sequence {
                         && (raw == Raw::None || raw == Raw::Harmless && !unit.hazards.bipredictive)
                     {
                         let planes = planes.shown(&self.sps, self.shape);
-                        self.reorder.push(unit.key, Finished { serial: unit.serial, planes });
+                        self.reorder.push(unit.key, Finished { serial: unit.serial, copied: false, planes });
                         return Ok(());
                     }
                 } else {
