@@ -180,7 +180,7 @@ fn memory_is_registered_once() {
 /// little memory the second clip would find none.
 #[test]
 fn an_encoder_at_rest_holds_no_memory_of_others() {
-    on_card("an_encoder_at_rest_holds_no_memory_of_others", "device.0.memory_mib=80", || {
+    on_card("an_encoder_at_rest_holds_no_memory_of_others", "device.0.memory_mib=100", || {
         // 53 MiB each time, and what the decoder is ahead.
         let frames = device_frames("bars.mp4", 100);
         let mut session = open(&config_for(Codec::H264, &frames[0]), &nvidia(2));

@@ -27,6 +27,9 @@ struct State {
     /// Those who want a session, in the order in which they came.
     queue: VecDeque<u64>,
     next: u64,
+    /// The head of the queue has found that there is none, and waits. While it only opens one, whoever comes next has a
+    /// right to try, too.
+    starved: bool,
     /// Sessions of this process.
     held: usize,
     /// What could not be written down.
@@ -59,7 +62,10 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.slot = None;
-        lock(&self.gate.state).held -= 1;
+        let mut state = lock(&self.gate.state);
+        state.held -= 1;
+        state.starved = false;
+        drop(state);
         self.gate.changed.notify_all();
     }
 }
@@ -77,6 +83,12 @@ impl Place {
         state.queue.iter().position(|ticket| *ticket == self.ticket).filter(|before| *before > 0)
     }
 
+    /// It was this one's turn, and there was none.
+    pub(super) fn starve(&self) {
+        lock(&self.gate.state).starved = true;
+        self.gate.changed.notify_all();
+    }
+
     /// Waits until something has changed, or so long.
     pub(super) fn wait(&self, time: Duration) {
         let state = lock(&self.gate.state);
@@ -86,7 +98,12 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.gate.state).queue.retain(|ticket| *ticket != self.ticket);
+        let mut state = lock(&self.gate.state);
+        if state.queue.front() == Some(&self.ticket) {
+            state.starved = false;
+        }
+        state.queue.retain(|ticket| *ticket != self.ticket);
+        drop(state);
         self.gate.changed.notify_all();
     }
 }
@@ -128,6 +145,11 @@ impl Gate {
         state.next += 1;
         state.queue.push_back(ticket);
         Place { gate: Arc::clone(self), ticket }
+    }
+
+    /// Whether those in the queue wait for a session, and are not just opening one.
+    pub(super) fn is_starved(&self) -> bool {
+        lock(&self.state).starved
     }
 
     /// The refusal of one who is not at the head of the queue.

@@ -80,7 +80,8 @@ pub(crate) fn admit<T>(
         let left = deadline.saturating_duration_since(Instant::now());
         let over = left.is_zero();
         if let Some(before) = place.before() {
-            if over {
+            // Those before may just be opening theirs, which takes no longer than this one's would.
+            if over && gate.is_starved() {
                 return Err(gate.behind(before));
             }
         } else {
@@ -89,13 +90,13 @@ pub(crate) fn admit<T>(
             match gate.attempt(wish.limit, doubt, &mut open)? {
                 Attempt::Open(session, permit) => return Ok((session, permit)),
                 Attempt::Full(error) if over => return Err(error),
-                Attempt::Full(_) => {}
+                Attempt::Full(_) => place.starve(),
             }
         }
         if wish.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
             return Err(Error::Cancelled);
         }
-        place.wait(left.min(POLL));
+        place.wait(if over { POLL } else { left.min(POLL) });
     }
 }
 

@@ -154,6 +154,27 @@ fn waiters_get_in_in_the_order_in_which_they_came() {
     assert_eq!(driver.refused(), 1, "the one that taught the limit");
 }
 
+/// Opening takes a while. Whoever does not want to wait for a session still lets others open theirs first.
+#[test]
+fn those_who_open_at_the_same_time_all_get_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (driver, domain, wish) = (Driver::new(4), domain("1"), wish(scratch.path(), None));
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    admit(&domain, &wish, || {
+                        std::thread::sleep(Duration::from_millis(30));
+                        driver.open()
+                    })
+                })
+            })
+            .collect();
+        let open: Vec<_> = opening.into_iter().map(|one| one.join().unwrap().unwrap()).collect();
+        assert_eq!((open.len(), driver.refused()), (4, 0));
+    });
+}
+
 #[test]
 fn waiting_ends_with_its_time_or_when_it_is_cancelled() {
     let scratch = tempfile::tempdir().unwrap();
