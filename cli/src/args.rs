@@ -46,7 +46,8 @@ Examples:
   video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
   video-hw transcode in.h265 - --format h264 --quiet | ffprobe -
   video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json
-  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M";
+  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M
+  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder libx265 --encoder-preset fast --crf 26";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -147,6 +148,9 @@ pub(crate) struct PictureArgs {
     pub(crate) input_fps: Option<Rational>,
 }
 
+/// Options for encoders that are not ffmpeg's.
+const FOR_OTHERS: [&str; 4] = ["speed", "preset", "tune", "max_in_flight"];
+
 /// The encoder and the file it fills.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Encoding")]
@@ -184,6 +188,21 @@ pub(crate) struct EncoderArgs {
     /// NVENC: pictures on their way through the encoder at once, 1 to 64, by default 6
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), allow_hyphen_values = true)]
     pub(crate) max_in_flight: Option<u8>,
+    /// Encoder inside an installed ffmpeg: libx264, libx265, libsvtav1, h264_qsv, hevc_vaapi ...
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// ffmpeg: the encoder's own preset: veryfast, slow, p4, 8 ...
+    #[arg(long, value_name = "NAME", conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_preset: Option<String>,
+    /// ffmpeg: the encoder's own tuning: film, grain, ssim ...
+    #[arg(long, value_name = "NAME", conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_tune: Option<String>,
+    /// ffmpeg: constant quality on the encoder's own scale, instead of a bit rate
+    #[arg(long, value_name = "N", conflicts_with_all = ["bitrate", "qp", "speed", "preset", "tune", "max_in_flight"])]
+    pub(crate) crf: Option<u8>,
+    /// ffmpeg: an option of the encoder, NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_option: Vec<(String, String)>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
@@ -199,7 +218,7 @@ pub(crate) struct EncoderArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where it runs")]
 pub(crate) struct BackendArgs {
-    /// Decoder and encoder: auto, nvidia, videotoolbox, software
+    /// Decoder and encoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) backend: Option<Backend>,
     /// Decoder, where it differs from --backend
@@ -295,7 +314,7 @@ pub(crate) struct DecodeArgs {
     pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Decoder: auto, nvidia, videotoolbox, software
+    /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
@@ -336,7 +355,7 @@ pub(crate) struct EncodeArgs {
     pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Encoder: auto, nvidia, videotoolbox, software
+    /// Encoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them

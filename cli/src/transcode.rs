@@ -4,7 +4,7 @@ use std::path::Path;
 
 use video_hw::Result;
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
 use video_hw::pipeline::Transcode;
 
 use crate::args::{EncoderArgs, JobArgs, PartArgs, TranscodeArgs};
@@ -87,6 +87,9 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Transcode<'a>
     if let Some(special) = nvidia(args) {
         job = job.backend_config(BackendEncodeConfig::Nvidia(special));
     }
+    if let Some(special) = ffmpeg(args) {
+        job = job.backend_config(BackendEncodeConfig::Ffmpeg(special));
+    }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {
         job = job.output_format(format.as_str());
@@ -105,6 +108,19 @@ fn nvidia(args: &EncoderArgs) -> Option<NvidiaEncodeConfig> {
         special.max_in_flight_outputs = usize::from(pictures);
     }
     Some(special)
+}
+
+/// Settings of encoders inside ffmpeg; with any of them no other encoder is taken.
+fn ffmpeg(args: &EncoderArgs) -> Option<FfmpegEncodeConfig> {
+    let special = FfmpegEncodeConfig {
+        encoder: args.encoder.clone(),
+        preset: args.encoder_preset.clone(),
+        tune: args.encoder_tune.clone(),
+        quality: args.crf,
+        card: None,
+        options: args.encoder_option.clone(),
+    };
+    (special != FfmpegEncodeConfig::default()).then_some(special)
 }
 
 fn with_part<'a>(mut job: Transcode<'a>, part: &PartArgs) -> Transcode<'a> {

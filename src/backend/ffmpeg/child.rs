@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const KILLED: Duration = Duration::from_secs(2);
 /// Once its output is closed, a process has nothing to do any more.
 const TO_EXIT: Duration = Duration::from_secs(5);
+/// Words of the error for it.
+pub(super) const NOT_STARTED: &str = "cannot be started";
+/// Small fields of the output are read together; data goes where it belongs without this detour.
+pub(super) const READ_AHEAD: usize = 16 << 10;
 /// Threads of a child: input, output, messages.
 const THREADS: usize = 3;
 
@@ -302,7 +306,7 @@ fn thread(name: &str, feed: &Arc<Feed>, work: impl FnOnce() + Send + 'static) ->
 fn cannot_start(program: &Path, error: &io::Error) -> Error {
     Error::Unavailable {
         backend: BackendKind::Ffmpeg,
-        reason: format!("{} cannot be started: {error}", program.display()),
+        reason: format!("{} {NOT_STARTED}: {error}", program.display()),
         remedy: "Check that it is a program which this user may run, and that memory and processes are left"
             .to_owned(),
     }

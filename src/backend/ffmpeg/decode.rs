@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::BufReader;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::child::{Output, Process};
+use super::child::{Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
 use super::order::OutputOrder;
 use super::program::{Program, program};
@@ -208,7 +209,8 @@ impl FfmpegDecoder {
         }
         add(&["-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"]);
         list.extend(self.program.every_frame());
-        let rest = ["-enc_time_base", "-1", "-autoscale", "0", "-c:v", "rawvideo"];
+        // The numbers' own ticks, and no scaler in front of the pictures.
+        let rest = ["-enc_time_base", "1:1000000", "-noautoscale", "-c:v", "rawvideo"];
         list.extend(rest.iter().map(OsString::from));
         let rest = ["-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1"];
         list.extend(rest.iter().map(OsString::from));
@@ -355,7 +357,7 @@ struct Reading {
 impl Reading {
     fn run(self, output: Output) -> std::result::Result<(), Damage> {
         let feed = output.feed();
-        let mut reader = NutReader::new(output, 0);
+        let mut reader = NutReader::new(BufReader::with_capacity(READ_AHEAD, output), 0);
         if !reader.read_headers()? {
             return Ok(());
         }

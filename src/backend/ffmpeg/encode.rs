@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::child::{Output, Process};
+use super::child::{Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder};
 use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
@@ -331,7 +331,7 @@ struct Reading {
 impl Reading {
     fn run(self, output: Output) -> std::result::Result<(), Damage> {
         let feed = output.feed();
-        let mut reader = NutReader::new(output, MAX_PACKET);
+        let mut reader = NutReader::new(BufReader::with_capacity(READ_AHEAD, output), MAX_PACKET);
         if !reader.read_headers()? {
             return Ok(());
         }
@@ -391,7 +391,6 @@ struct FfmpegEncoder {
     plan: Plan,
     config: CommonEncodeConfig,
     sink: SharedSink,
-    /// Goes first when the encoder is dropped: nothing comes out behind it.
     run: Option<Run>,
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::child::{Output, Process};
+use super::child::{NOT_STARTED, Output, Process};
 use super::nut::Damage;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -68,7 +68,11 @@ pub(super) fn program(device: Option<&str>) -> Result<Arc<Program>> {
                 Ok(program) => Ok(Arc::clone(program)),
                 Err(error) => Err(error.again()),
             };
-            known.insert(path, asked);
+            // One that could not be started, for want of memory perhaps, is asked again.
+            let started = asked.as_ref().err().is_none_or(|error| !error.to_string().contains(NOT_STARTED));
+            if started {
+                known.insert(path, asked);
+            }
             answer
         }
     }
