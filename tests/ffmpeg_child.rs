@@ -8,7 +8,8 @@ mod ffmpeg_support;
 use std::time::{Duration, Instant};
 
 use ffmpeg_support::{
-    HEIGHT, Picture, WIDTH, alone, config, decode_here, encode, ffmpeg_here, frame, open, processes, pts, special,
+    HEIGHT, Picture, WIDTH, alone, config, decode_here, encode, ffmpeg_here, frame, open, processes, pts,
+    special,
 };
 use video_hw::backend::{Backend, BackendKind, query_backend_capability};
 use video_hw::bitstream::StreamInfo;
@@ -68,7 +69,9 @@ fn every_frame_comes_back_with_its_time_with_and_without_b_frames() {
             match b_frames {
                 Some(0) => assert_eq!(b, 0),
                 // So many in a row, except at the end of a group.
-                Some(count) => assert!(b >= 20 * count as usize / (count as usize + 1), "{codec} {count}: {b}"),
+                Some(count) => {
+                    assert!(b >= 20 * count as usize / (count as usize + 1), "{codec} {count}: {b}")
+                }
                 None => {}
             }
         }
@@ -273,21 +276,20 @@ fn sessions_side_by_side_do_not_hold_each_others_pipes() {
 #[test]
 fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
     let Some(_alone) = alone() else { return };
-    let refused = |codec, change: &dyn Fn(&mut CommonEncodeConfig), own: FfmpegEncodeConfig, words: &[&str]| {
-        let mut config = config(codec);
-        change(&mut config);
-        let special = BackendEncodeConfig::Ffmpeg(own);
-        let error = EncodeSession::with_special(BackendKind::Ffmpeg, config, &special).err().unwrap();
-        let text = error.to_string();
-        assert!(matches!(error, Error::Unsupported { .. }), "{text}");
-        assert!(words.iter().all(|word| text.contains(word)), "{text}");
-    };
+    let refused =
+        |codec, change: &dyn Fn(&mut CommonEncodeConfig), own: FfmpegEncodeConfig, words: &[&str]| {
+            let mut config = config(codec);
+            change(&mut config);
+            let special = BackendEncodeConfig::Ffmpeg(own);
+            let error = EncodeSession::with_special(BackendKind::Ffmpeg, config, &special).err().unwrap();
+            let text = error.to_string();
+            assert!(matches!(error, Error::Unsupported { .. }), "{text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        };
     let none = FfmpegEncodeConfig::default;
     let encoder = |name: &str| FfmpegEncodeConfig { encoder: Some(name.into()), ..none() };
-    let option = |name: &str, value: &str| FfmpegEncodeConfig {
-        options: vec![(name.into(), value.into())],
-        ..none()
-    };
+    let option =
+        |name: &str, value: &str| FfmpegEncodeConfig { options: vec![(name.into(), value.into())], ..none() };
     let same = |_: &mut CommonEncodeConfig| {};
     refused(Codec::H264, &same, encoder("libx265"), &["libx265", "hevc"]);
     refused(Codec::H264, &same, encoder("mpeg4"), &["mpeg4", "libx264"]);
@@ -303,7 +305,12 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
     refused(Codec::H264, &|c| c.b_frames = Some(17), none(), &["b_frames 17", "0 to 16"]);
     refused(Codec::H264, &|c| c.gop_length = Some(0), none(), &["gop_length 0"]);
     refused(Codec::Av1, &|c| c.b_frames = Some(2), none(), &["b_frames 2"]);
-    refused(Codec::Av1, &|c| c.rate_control = Some(RateControl::Cbr { bitrate_bps: 1_000_000 }), none(), &["Cbr"]);
+    refused(
+        Codec::Av1,
+        &|c| c.rate_control = Some(RateControl::Cbr { bitrate_bps: 1_000_000 }),
+        none(),
+        &["Cbr"],
+    );
     refused(
         Codec::Hevc,
         &|c| c.rate_control = Some(RateControl::ConstQp { intra: 60, inter_p: 1, inter_b: 1 }),
@@ -389,8 +396,7 @@ fn another_size_within_the_stream_is_another_child() {
             range.map(|n| frame(n, config.format)),
         ));
     }
-    let mut decoder =
-        DecodeSession::new(BackendKind::Ffmpeg, CommonDecodeConfig::new(Codec::H264)).unwrap();
+    let mut decoder = DecodeSession::new(BackendKind::Ffmpeg, CommonDecodeConfig::new(Codec::H264)).unwrap();
     let frames = ffmpeg_support::decode(&mut decoder, packets.into_iter());
     let formats: Vec<_> = frames.iter().map(|frame| frame.format).collect();
     let (eight, ten) = ([PixelFormat::I420; 5], [PixelFormat::I010; 5]);
@@ -406,17 +412,14 @@ fn another_size_within_the_stream_is_another_child() {
 fn damaged_units_are_accounted_for() {
     let Some(_alone) = alone() else { return };
     let config = CommonEncodeConfig { gop_length: Some(5), b_frames: Some(0), ..config(Codec::H264) };
-    let mut packets = encode(
-        &mut open(&config, &BackendEncodeConfig::None),
-        (0..20).map(|n| frame(n, PixelFormat::I420)),
-    );
+    let mut packets =
+        encode(&mut open(&config, &BackendEncodeConfig::None), (0..20).map(|n| frame(n, PixelFormat::I420)));
     for (number, packet) in packets.iter_mut().enumerate() {
         if number % 5 == 2 {
             packet.data = vec![0xA5; 1000].into();
         }
     }
-    let mut decoder =
-        DecodeSession::new(BackendKind::Ffmpeg, CommonDecodeConfig::new(Codec::H264)).unwrap();
+    let mut decoder = DecodeSession::new(BackendKind::Ffmpeg, CommonDecodeConfig::new(Codec::H264)).unwrap();
     let (mut frames, mut lost) = (0, 0);
     for packet in packets {
         let Submit::Accepted = decoder.submit(packet).unwrap() else { panic!("20 packets fit") };

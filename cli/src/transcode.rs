@@ -4,7 +4,9 @@ use std::path::Path;
 
 use video_hw::Result;
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig};
+use video_hw::config::{
+    BackendEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl, SoftwareEncodeConfig,
+};
 use video_hw::pipeline::Transcode;
 
 use crate::args::{EncoderArgs, JobArgs, PartArgs, TranscodeArgs};

@@ -72,7 +72,8 @@ fn encode_and_transcode_by_a_named_encoder() {
     plays(&again);
     let times = common::frame_times(&again);
     assert_eq!(times, common::frame_times(&coded));
-    let probe = tool("ffprobe", &["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", &again]);
+    let probe =
+        tool("ffprobe", &["-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", &again]);
     assert_eq!(probe.trim(), "h264");
 }
 
@@ -107,22 +108,32 @@ fn clips_decode_to_their_sums() {
     }
 }
 
-/// Nothing native decodes 4:2:2 HEVC: the child does, by itself, and the receipt tells it.
+/// What nothing native decodes the child does, by itself, and the receipt tells it. B frames and no times, half pictures
+/// and full range among them.
 #[test]
 fn decoding_of_last_resort_is_told() {
     if !have("ffmpeg") {
         return;
     }
     let scratch = Scratch::new();
-    let stream = scratch.path("in.h265");
-    let source = ["-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=1", "-pix_fmt", "yuv422p10le"];
-    let coded = ["-c:v", "libx265", "-x265-params", "log-level=none", "-y", &stream];
-    tool("ffmpeg", &[&["-v", "error"][..], &source, &coded].concat());
-    let wanted = tool("ffmpeg", &["-v", "error", "-i", &stream, "-f", "md5", "-"]);
-    let wanted = wanted.trim().trim_start_matches("MD5=");
-    let result = run(&["decode", &stream, "--md5", "-v"]).ok();
-    assert!(result.out().starts_with(wanted), "{} {wanted}", result.out());
-    assert!(result.stderr.contains("ffmpeg") && result.stderr.contains("software refused"), "{}", result.stderr);
+    for (name, format, options) in [
+        ("in.h265", "yuv422p10le", "-c:v libx265 -x265-params log-level=none"),
+        ("in.m2v", "yuv420p", "-c:v mpeg2video -bf 2 -g 12 -f mpeg2video"),
+        ("fields.m2v", "yuv422p", "-c:v mpeg2video -bf 2 -flags +ilme+ildct -f mpeg2video"),
+        ("in.mp4", "yuv420p", "-c:v mpeg4 -bf 2"),
+        ("in.mov", "yuvj420p", "-c:v mjpeg -q:v 3"),
+    ] {
+        let stream = scratch.path(name);
+        let source = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=128x96:r=25:d=2", "-pix_fmt", format];
+        let coded: Vec<_> = options.split(' ').chain(["-y", stream.as_str()]).collect();
+        tool("ffmpeg", &[&source[..], &coded].concat());
+        let wanted = tool("ffmpeg", &["-v", "error", "-i", &stream, "-f", "md5", "-"]);
+        let wanted = wanted.trim().trim_start_matches("MD5=");
+        let result = run(&["decode", &stream, "--md5", "-v"]).ok();
+        assert!(result.out().starts_with(wanted), "{name}: {} {wanted}", result.out());
+        let told = &result.stderr;
+        assert!(told.contains("ffmpeg") && told.contains("software refused"), "{name}: {told}");
+    }
 }
 
 /// Ctrl-C at a terminal reaches the whole group of processes; the child is not in it, and the file is completed.

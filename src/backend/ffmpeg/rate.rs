@@ -82,7 +82,12 @@ fn cbr(bits: u32, encoder: &Encoder, output: &mut Arguments) -> Result<()> {
         // Told by equal rates.
         Family::Qsv => {}
         Family::SvtAv1 | Family::VideoToolbox => {
-            return Err(refuse(encoder, "rate_control", "Cbr", "Vbr, ConstQp where there is one, or quality"));
+            return Err(refuse(
+                encoder,
+                "rate_control",
+                "Cbr",
+                "Vbr, ConstQp where there is one, or quality",
+            ));
         }
     }
     output.add("-b:v", bits);
@@ -151,7 +156,12 @@ fn const_qp(given: [u8; 3], encoder: &Encoder, output: &mut Arguments) -> Result
             output.add("-init_qpB:v", b);
         }
         _ if i != p || p != b => {
-            return Err(refuse(encoder, "rate_control ConstQp", format!("{i}, {p}, {b}"), "three times the same"));
+            return Err(refuse(
+                encoder,
+                "rate_control ConstQp",
+                format!("{i}, {p}, {b}"),
+                "three times the same",
+            ));
         }
         Family::SvtAv1 => output.add("-qp:v", p),
         Family::Qsv => output.add("-q:v", p),

@@ -177,7 +177,12 @@ fn device(own: &FfmpegEncodeConfig, encoder: &Encoder, input: &mut Arguments) ->
 fn colour(config: &CommonEncodeConfig, encoder: &Encoder) -> Result<Vec<(&'static str, u8)>> {
     let color = config.color;
     if color.matrix == MatrixCoefficients::Identity {
-        return Err(refuse(encoder, "color matrix", color.matrix, "a Y'CbCr matrix, since the samples are Y'CbCr"));
+        return Err(refuse(
+            encoder,
+            "color matrix",
+            color.matrix,
+            "a Y'CbCr matrix, since the samples are Y'CbCr",
+        ));
     }
     let mut list = Vec::new();
     if color.matrix != MatrixCoefficients::Unspecified {
