@@ -121,7 +121,7 @@ impl Process {
             reaped: false,
         };
         let (Some(input), Some(output), Some(messages)) = pipes else {
-            return Err(process.failed("start", 0, "it has no pipes".to_owned()));
+            return Err(Self::failed("start", 0, "it has no pipes".to_owned()));
         };
         // A thread that cannot be started drops its pipe, and the owner kills the child.
         let writer = Arc::clone(&feed);
@@ -212,7 +212,7 @@ impl Process {
     }
 
     fn useless(&self, damage: &Damage) -> Error {
-        self.failed("output", 0, self.words.with(&format!("the child process is of no use: {damage}")))
+        Self::failed("output", 0, self.words.with(&format!("the child process is of no use: {damage}")))
     }
 
     fn died(&self, status: ExitStatus) -> Error {
@@ -225,15 +225,15 @@ impl Process {
                 _ => "",
             };
             let what = format!("the child process was ended by signal {signal}{name}");
-            return self.failed("run", i64::from(signal), self.words.with(&what));
+            return Self::failed("run", i64::from(signal), self.words.with(&what));
         }
         let code = i64::from(status.code().unwrap_or(-1));
         self.words.explain().unwrap_or_else(|| {
-            self.failed("run", code, self.words.with(&format!("the child process ended with code {code}")))
+            Self::failed("run", code, self.words.with(&format!("the child process ended with code {code}")))
         })
     }
 
-    fn failed(&self, call: &'static str, code: i64, detail: String) -> Error {
+    fn failed(call: &'static str, code: i64, detail: String) -> Error {
         Error::Backend { backend: BackendKind::Ffmpeg, call, code, detail }
     }
 
@@ -241,7 +241,7 @@ impl Process {
         let seconds = self.patience.as_secs_f32();
         self.kill();
         let what = format!("the child process hung: it has {what} for {seconds} seconds, and was killed");
-        self.failed("run", 0, self.words.with(&what))
+        Self::failed("run", 0, self.words.with(&what))
     }
 
     /// Waits for the process, which has closed its pipes.
@@ -255,7 +255,7 @@ impl Process {
                 }
                 Ok(None) if began.elapsed() < TO_EXIT => std::thread::sleep(Duration::from_millis(1)),
                 Ok(None) => return Err(self.hung("not ended")),
-                Err(error) => return Err(self.failed("wait", 0, error.to_string())),
+                Err(error) => return Err(Self::failed("wait", 0, error.to_string())),
             }
         }
     }

@@ -63,9 +63,14 @@ pub(crate) fn encode_capability(
     codec: Codec,
 ) -> Result<Option<EncodeCapability>> {
     let program = program(device)?;
-    let named = own(special).ok().and_then(|own| own.encoder);
-    let usable = usable(&program, codec).into_iter();
-    let encoder = usable.into_iter().find(|encoder| named.as_deref().is_none_or(|name| name == encoder.name));
+    let encoder = match own(special).ok().and_then(|own| own.encoder) {
+        Some(name) => {
+            let encoder = named(&program, &name, codec)?;
+            works(&program, encoder)?;
+            Some(encoder)
+        }
+        None => usable(&program, codec).first().copied(),
+    };
     let Some(encoder) = encoder else { return Ok(None) };
     let (Some(min), Some(max)) = (Dimensions::new(MIN_SIDE, MIN_SIDE), Dimensions::new(MAX_SIDE, MAX_SIDE))
     else {

@@ -201,7 +201,7 @@ fn is_there(process: u32) -> bool {
 /// Fills the pipe of a child that reads nothing.
 fn fill(process: &mut Process) -> Result<bool> {
     loop {
-        let load = Box::new(|to: &mut dyn Write| to.write_all(&[0; 300_000]));
+        let load = Box::new(|to: &mut dyn Write| to.write_all(&vec![0; 300_000]));
         match process.put(load) {
             Ok(true) => {}
             other => return other,
