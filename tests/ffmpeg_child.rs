@@ -70,7 +70,7 @@ fn every_frame_comes_back_with_its_time_with_and_without_b_frames() {
                 Some(0) => assert_eq!(b, 0),
                 // So many in a row, except at the end of a group.
                 Some(count) => {
-                    assert!(b >= 20 * count as usize / (count as usize + 1), "{codec} {count}: {b}")
+                    assert!(b >= 20 * count as usize / (count as usize + 1), "{codec} {count}: {b}");
                 }
                 None => {}
             }
