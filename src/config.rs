@@ -404,8 +404,6 @@ pub struct FfmpegEncodeConfig {
     pub preset: Option<String>,
     /// The encoder's own name of a tuning.
     pub tune: Option<String>,
-    /// Constant quality on the encoder's own scale (`-crf`, `-cq`), instead of a rate control.
-    pub quality: Option<u8>,
     /// The card of a hardware encoder: the number of one for NVENC, the path of its node for VA-API.
     pub card: Option<String>,
     /// Further options of the encoder and their values. Only those that shape pictures are taken; an option that is

@@ -52,7 +52,8 @@ Examples:
   video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json
   video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M
   video-hw transcode in.mp4 out.mp4 --rc quality --quality 24 --lookahead 16 --aq spatial=8,temporal
-  video-hw transcode in.mp4 live.h264 --rc cbr --bitrate 5M --vbv 1M --tune ull --intra-refresh 60:30";
+  video-hw transcode in.mp4 live.h264 --rc cbr --bitrate 5M --vbv 1M --tune ull --intra-refresh 60:30
+  video-hw transcode in.mp4 out.mp4 --codec hevc --encoder libx265 --encoder-preset fast --quality 26";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -157,6 +158,9 @@ pub(crate) struct PictureArgs {
     pub(crate) input_fps: Option<Rational>,
 }
 
+/// Options for encoders that are not ffmpeg's.
+const FOR_OTHERS: [&str; 4] = ["speed", "preset", "tune", "max_in_flight"];
+
 /// The encoder and the file it fills.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Encoding")]
@@ -181,7 +185,7 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "N", conflicts_with = "bitrate", allow_hyphen_values = true)]
     pub(crate) qp: Option<u8>,
     /// Constant quality instead of a bit rate (h264, hevc: 1 best to 51; av1: to 63); not with the software encoder
-    #[arg(long, value_name = "N", conflicts_with_all = ["bitrate", "qp"], alias = "cq", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", conflicts_with_all = ["bitrate", "qp"], aliases = ["cq", "crf"], allow_hyphen_values = true)]
     pub(crate) quality: Option<u8>,
     /// The decoder's buffer that rate control keeps to, and how full it is at first, in bits: 8M, 8M:6M; not with the
     /// software encoder
@@ -210,6 +214,18 @@ pub(crate) struct EncoderArgs {
     /// Wait so long for an encode session when the GPU has none left, before another encoder is taken or the job fails
     #[arg(long, value_name = "SECONDS", value_parser = parse::time, allow_hyphen_values = true)]
     pub(crate) session_wait: Option<Duration>,
+    /// Encoder inside an installed ffmpeg: libx264, libx265, libsvtav1, h264_qsv, hevc_vaapi ...
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoder: Option<String>,
+    /// ffmpeg: the encoder's own preset: veryfast, slow, p4, 8 ...
+    #[arg(long, value_name = "NAME", conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_preset: Option<String>,
+    /// ffmpeg: the encoder's own tuning: film, grain, ssim ...
+    #[arg(long, value_name = "NAME", conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_tune: Option<String>,
+    /// ffmpeg: an option of the encoder, NAME=VALUE; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, conflicts_with_all = FOR_OTHERS)]
+    pub(crate) encoder_option: Vec<(String, String)>,
     /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
@@ -241,7 +257,7 @@ pub(crate) enum RateMode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where it runs")]
 pub(crate) struct BackendArgs {
-    /// Decoder and encoder: auto, nvidia, videotoolbox, software
+    /// Decoder and encoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) backend: Option<Backend>,
     /// Decoder, where it differs from --backend
@@ -337,7 +353,7 @@ pub(crate) struct DecodeArgs {
     pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Decoder: auto, nvidia, videotoolbox, software
+    /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
@@ -378,7 +394,7 @@ pub(crate) struct EncodeArgs {
     pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Encoder: auto, nvidia, videotoolbox, software
+    /// Encoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them

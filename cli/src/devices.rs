@@ -81,8 +81,11 @@ fn table(kind: BackendKind, answer: &Result<Answer>) -> String {
         codec_lines(&answer.codecs, "  ", &mut out);
     }
     for Card { info: device, codecs, sessions } in &answer.devices {
-        let mib = device.memory >> 20;
-        out.push_str(&format!("  {}  {}, {mib} MiB, {}\n", device.ordinal, device.name, device.id));
+        let memory = match device.memory >> 20 {
+            0 => String::new(),
+            mib => format!(", {mib} MiB"),
+        };
+        out.push_str(&format!("  {}  {}{memory}, {}\n", device.ordinal, device.name, device.id));
         codec_lines(codecs, "    ", &mut out);
         if let Some(sessions) = sessions {
             out.push_str(&format!("    {:<10} {}\n", "sessions", session_words(sessions)));

@@ -88,6 +88,14 @@ impl Decimal {
     }
 }
 
+/// `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!("{text:?} is not of the form NAME=VALUE")),
+    }
+}
+
 /// Bits per second: `6M`, `800k`, `1.5M`, `6000000`.
 pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
     bits(text).ok_or_else(|| {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use video_hw::backend::Backend;
-use video_hw::config::{BackendEncodeConfig, RateControl, SessionAdmission, SoftwareEncodeConfig};
+use video_hw::config::{
+    BackendEncodeConfig, FfmpegEncodeConfig, RateControl, SessionAdmission, SoftwareEncodeConfig,
+};
 use video_hw::pipeline::Transcode;
 use video_hw::{Error, Result};
 
@@ -103,11 +105,26 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
     if let Some(time) = args.session_wait {
         job = job.session_admission(SessionAdmission::Wait(time));
     }
+    if let Some(special) = ffmpeg(args) {
+        job = job.backend_config(BackendEncodeConfig::Ffmpeg(special));
+    }
     job = job.faststart(args.faststart).fragmented(args.fragmented);
     if let Some(format) = &args.format {
         job = job.output_format(format.as_str());
     }
     Ok(job)
+}
+
+/// Settings of encoders inside ffmpeg; with any of them no other encoder is taken.
+fn ffmpeg(args: &EncoderArgs) -> Option<FfmpegEncodeConfig> {
+    let special = FfmpegEncodeConfig {
+        encoder: args.encoder.clone(),
+        preset: args.encoder_preset.clone(),
+        tune: args.encoder_tune.clone(),
+        card: None,
+        options: args.encoder_option.clone(),
+    };
+    (special != FfmpegEncodeConfig::default()).then_some(special)
 }
 
 fn with_part<'a>(mut job: Transcode<'a>, part: &PartArgs) -> Transcode<'a> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::lanes::Lanes;
 use super::select::open_decoder_from;
 use super::split::{self, SharedReport};
-use super::{Backend, CANDIDATES, CodedUnit, DecodeSink, DecoderBackend, Receipt};
+use super::{Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Receipt};
 use crate::config::{CommonDecodeConfig, Engines};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -67,13 +67,70 @@ fn open_one(
     config: &CommonDecodeConfig,
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
+    if wanted != Backend::Auto {
+        let (current, receipt) = open_decoder_from(0, wanted, config, &sink)?;
+        return Ok((current, SharedReceipt::new(receipt)));
+    }
+    let watch = Watch::default();
+    let sink = watch.over(sink);
     let (current, receipt) = open_decoder_from(0, wanted, config, &sink)?;
     let receipt = SharedReceipt::new(receipt);
-    if wanted != Backend::Auto {
-        return Ok((current, receipt));
-    }
-    let decoder = Fallback { current, receipt: receipt.clone(), config: config.clone(), sink, taken: false };
+    let config = config.clone();
+    let decoder = Fallback { current, receipt: receipt.clone(), config, sink, watch, taken: false };
     Ok((Box::new(decoder), receipt))
+}
+
+/// Some decoders refuse a stream by failing its first unit. Catches that, so that the unit can go to another.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<Watched>>);
+
+#[derive(Default)]
+struct Watched {
+    /// The unit at hand, where another decoder could begin with it.
+    unit: Option<u64>,
+    refusal: Option<Error>,
+}
+
+impl Watch {
+    /// Sinks that catch a refusal of the unit at hand.
+    fn over(&self, sinks: SinkFactory) -> SinkFactory {
+        let watch = self.clone();
+        Box::new(move || {
+            let (mut sink, watch) = (sinks(), watch.clone());
+            Box::new(move |event| match event {
+                DecodeEvent::Failed { serial, error: error @ Error::Unsupported { .. } } => {
+                    match watch.catch(serial, error) {
+                        Some(error) => sink(DecodeEvent::Failed { serial, error }),
+                        None => true,
+                    }
+                }
+                event => sink(event),
+            })
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back an error that is about another unit.
+    fn catch(&self, serial: u64, error: Error) -> Option<Error> {
+        let mut watched = self.lock();
+        if watched.unit != Some(serial) {
+            return Some(error);
+        }
+        watched.unit = None;
+        watched.refusal = Some(error);
+        None
+    }
+
+    fn begin(&self, unit: Option<u64>) {
+        *self.lock() = Watched { unit, refusal: None };
+    }
+
+    fn end(&self) -> Option<Error> {
+        std::mem::take(&mut *self.lock()).refusal
+    }
 }
 
 struct Fallback {
@@ -81,6 +138,7 @@ struct Fallback {
     receipt: SharedReceipt,
     config: CommonDecodeConfig,
     sink: SinkFactory,
+    watch: Watch,
     /// The current decoder has taken a unit: another one could begin at a random access point only.
     taken: bool,
 }
@@ -110,14 +168,25 @@ impl DecoderBackend for Fallback {
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
         loop {
+            let can_begin = !self.taken || unit.packet.keyframe;
+            self.watch.begin(can_begin.then_some(unit.serial));
             // Cheap: the data is shared.
-            match self.current.submit(unit.clone()) {
-                Err(refusal @ Error::Unsupported { .. }) if !self.taken || unit.packet.keyframe => {
+            let done = self.current.submit(unit.clone());
+            let failed = self.watch.end();
+            match (failed, done) {
+                (Some(refusal), _) => {
+                    if self.replace(&refusal).is_none() {
+                        self.taken = true;
+                        (self.sink)()(DecodeEvent::Failed { serial: unit.serial, error: refusal });
+                        return Ok(());
+                    }
+                }
+                (None, Err(refusal @ Error::Unsupported { .. })) if can_begin => {
                     if self.replace(&refusal).is_none() {
                         return Err(refusal);
                     }
                 }
-                done => {
+                (None, done) => {
                     self.taken |= done.is_ok();
                     return done;
                 }

@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const KILLED: Duration = Duration::from_secs(2);
 /// Once its output is closed, a process has nothing to do any more.
 const TO_EXIT: Duration = Duration::from_secs(5);
+/// Words of the error for it.
+pub(super) const NOT_STARTED: &str = "cannot be started";
+/// Small fields of the output are read together; data goes where it belongs without this detour.
+pub(super) const READ_AHEAD: usize = 16 << 10;
 /// Threads of a child: input, output, messages.
 const THREADS: usize = 3;
 
@@ -117,7 +121,7 @@ impl Process {
             reaped: false,
         };
         let (Some(input), Some(output), Some(messages)) = pipes else {
-            return Err(process.failed("start", 0, "it has no pipes".to_owned()));
+            return Err(Self::failed("start", 0, "it has no pipes".to_owned()));
         };
         // A thread that cannot be started drops its pipe, and the owner kills the child.
         let writer = Arc::clone(&feed);
@@ -208,7 +212,7 @@ impl Process {
     }
 
     fn useless(&self, damage: &Damage) -> Error {
-        self.failed("output", 0, self.words.with(&format!("the child process is of no use: {damage}")))
+        Self::failed("output", 0, self.words.with(&format!("the child process is of no use: {damage}")))
     }
 
     fn died(&self, status: ExitStatus) -> Error {
@@ -221,15 +225,15 @@ impl Process {
                 _ => "",
             };
             let what = format!("the child process was ended by signal {signal}{name}");
-            return self.failed("run", i64::from(signal), self.words.with(&what));
+            return Self::failed("run", i64::from(signal), self.words.with(&what));
         }
         let code = i64::from(status.code().unwrap_or(-1));
         self.words.explain().unwrap_or_else(|| {
-            self.failed("run", code, self.words.with(&format!("the child process ended with code {code}")))
+            Self::failed("run", code, self.words.with(&format!("the child process ended with code {code}")))
         })
     }
 
-    fn failed(&self, call: &'static str, code: i64, detail: String) -> Error {
+    fn failed(call: &'static str, code: i64, detail: String) -> Error {
         Error::Backend { backend: BackendKind::Ffmpeg, call, code, detail }
     }
 
@@ -237,7 +241,7 @@ impl Process {
         let seconds = self.patience.as_secs_f32();
         self.kill();
         let what = format!("the child process hung: it has {what} for {seconds} seconds, and was killed");
-        self.failed("run", 0, self.words.with(&what))
+        Self::failed("run", 0, self.words.with(&what))
     }
 
     /// Waits for the process, which has closed its pipes.
@@ -251,7 +255,7 @@ impl Process {
                 }
                 Ok(None) if began.elapsed() < TO_EXIT => std::thread::sleep(Duration::from_millis(1)),
                 Ok(None) => return Err(self.hung("not ended")),
-                Err(error) => return Err(self.failed("wait", 0, error.to_string())),
+                Err(error) => return Err(Self::failed("wait", 0, error.to_string())),
             }
         }
     }
@@ -302,7 +306,7 @@ fn thread(name: &str, feed: &Arc<Feed>, work: impl FnOnce() + Send + 'static) ->
 fn cannot_start(program: &Path, error: &io::Error) -> Error {
     Error::Unavailable {
         backend: BackendKind::Ffmpeg,
-        reason: format!("{} cannot be started: {error}", program.display()),
+        reason: format!("{} {NOT_STARTED}: {error}", program.display()),
         remedy: "Check that it is a program which this user may run, and that memory and processes are left"
             .to_owned(),
     }

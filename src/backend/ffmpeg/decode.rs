@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::BufReader;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::child::{Output, Process};
+use super::child::{Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
 use super::order::OutputOrder;
 use super::program::{Program, program};
@@ -210,7 +211,8 @@ impl FfmpegDecoder {
         }
         add(&["-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"]);
         list.extend(self.program.every_frame());
-        let rest = ["-enc_time_base", "-1", "-autoscale", "0", "-c:v", "rawvideo"];
+        // The numbers' own ticks, and no scaler in front of the pictures.
+        let rest = ["-enc_time_base", "1:1000000", "-noautoscale", "-c:v", "rawvideo"];
         list.extend(rest.iter().map(OsString::from));
         let rest = ["-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1"];
         list.extend(rest.iter().map(OsString::from));
@@ -357,7 +359,7 @@ struct Reading {
 impl Reading {
     fn run(self, output: Output) -> std::result::Result<(), Damage> {
         let feed = output.feed();
-        let mut reader = NutReader::new(output, 0);
+        let mut reader = NutReader::new(BufReader::with_capacity(READ_AHEAD, output), 0);
         if !reader.read_headers()? {
             return Ok(());
         }
@@ -381,7 +383,8 @@ impl Reading {
         while let Some(packet) = reader.next_packet()? {
             if packet.data.len() != bytes {
                 self.refuse(Error::Unsupported {
-                    feature: "a change of the picture's size between random access points, by ffmpeg".to_owned(),
+                    feature: "a change of the picture's size between random access points, by ffmpeg"
+                        .to_owned(),
                     remedy: "use another backend".to_owned(),
                 });
                 return Ok(());
@@ -434,7 +437,8 @@ impl Reading {
     /// Which unit the picture with this number belongs to. Units far before it will have none any more.
     fn answer(&self, pts: i64, base: (u64, u64)) -> Option<(u64, bool)> {
         let ticks = i128::from(pts) * i128::from(base.0) * i128::from(TICKS);
-        let number = i64::try_from((2 * ticks + i128::from(base.1)).div_euclid(2 * i128::from(base.1))).ok()?;
+        let number =
+            i64::try_from((2 * ticks + i128::from(base.1)).div_euclid(2 * i128::from(base.1))).ok()?;
         let mut late = Vec::new();
         let answer = {
             let mut inside = lock(&self.inside);

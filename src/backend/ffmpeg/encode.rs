@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::child::{Output, Process};
+use super::child::{Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder};
 use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
@@ -63,9 +63,14 @@ pub(crate) fn encode_capability(
     codec: Codec,
 ) -> Result<Option<EncodeCapability>> {
     let program = program(device)?;
-    let named = own(special).ok().and_then(|own| own.encoder);
-    let usable = usable(&program, codec).into_iter();
-    let encoder = usable.into_iter().find(|encoder| named.as_deref().is_none_or(|name| name == encoder.name));
+    let encoder = match own(special).ok().and_then(|own| own.encoder) {
+        Some(name) => {
+            let encoder = named(&program, &name, codec)?;
+            works(&program, encoder)?;
+            Some(encoder)
+        }
+        None => usable(&program, codec).first().copied(),
+    };
     let Some(encoder) = encoder else { return Ok(None) };
     let (Some(min), Some(max)) = (Dimensions::new(MIN_SIDE, MIN_SIDE), Dimensions::new(MAX_SIDE, MAX_SIDE))
     else {
@@ -156,7 +161,10 @@ fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder
     let of_codec = || {
         let usable = ENCODERS.iter().filter(|e| e.codec == codec && program.has_encoder(e.name));
         let names: Vec<_> = usable.map(|e| e.name).collect();
-        format!("for {codec} there are {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+        format!(
+            "for {codec} there are {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )
     };
     match Encoder::named(name) {
         None => wrong("not one that is known here".to_owned(), of_codec()),
@@ -331,7 +339,7 @@ struct Reading {
 impl Reading {
     fn run(self, output: Output) -> std::result::Result<(), Damage> {
         let feed = output.feed();
-        let mut reader = NutReader::new(output, MAX_PACKET);
+        let mut reader = NutReader::new(BufReader::with_capacity(READ_AHEAD, output), MAX_PACKET);
         if !reader.read_headers()? {
             return Ok(());
         }
@@ -372,9 +380,8 @@ impl Reading {
     fn index(&self, pts: i64, start: i64, base: (u64, u64)) -> std::result::Result<u64, Damage> {
         let rate = self.config.frame_rate;
         let ticks = i128::from(pts) - i128::from(start);
-        let scaled = ticks
-            .checked_mul(i128::from(base.0))
-            .and_then(|n| n.checked_mul(i128::from(rate.num())));
+        let scaled =
+            ticks.checked_mul(i128::from(base.0)).and_then(|n| n.checked_mul(i128::from(rate.num())));
         let per_frame = i128::from(base.1) * i128::from(rate.den());
         let index = scaled.map(|n| (2 * n + per_frame).div_euclid(2 * per_frame));
         let index = index.and_then(|index| u64::try_from(index).ok());
@@ -391,7 +398,6 @@ struct FfmpegEncoder {
     plan: Plan,
     config: CommonEncodeConfig,
     sink: SharedSink,
-    /// Goes first when the encoder is dropped: nothing comes out behind it.
     run: Option<Run>,
 }
 

@@ -13,7 +13,8 @@ mod order;
 mod program;
 mod rate;
 mod settings;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 mod units;
 mod words;

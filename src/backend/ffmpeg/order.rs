@@ -29,7 +29,9 @@ pub(super) struct OutputOrder {
 enum State {
     H264(Box<(h264::ParameterSets, h264::poc::PocDecoder)>),
     Hevc(Box<HevcOrder>),
-    Mpeg2 { groups: u64 },
+    Mpeg2 {
+        groups: u64,
+    },
     /// Every packet shows its picture before the next, as far as its headers say.
     InOrder,
 }
@@ -186,4 +188,57 @@ fn mpeg2_count(groups: &mut u64, unit: &[u8]) -> Option<(u64, i32)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{BitstreamLayout, Packet};
+    use crate::time::{TimeBase, Timestamp};
+
+    fn numbers(codec: Codec, units: &[(Vec<u8>, Option<i64>)]) -> Vec<i64> {
+        let mut order = OutputOrder::new(codec);
+        let base = TimeBase::new(1, 1000).unwrap();
+        let number = |(serial, (data, pts)): (usize, &(Vec<u8>, Option<i64>))| {
+            let mut packet = Packet::new(codec, BitstreamLayout::Opaque, data.clone());
+            packet.pts = pts.map(|ticks| Timestamp::new(ticks, base));
+            order.number(&CodedUnit { serial: serial as u64, packet })
+        };
+        units.iter().enumerate().map(number).collect()
+    }
+
+    /// Positions in output order.
+    fn ranks(numbers: &[i64]) -> Vec<usize> {
+        numbers.iter().map(|number| numbers.iter().filter(|other| *other < number).count()).collect()
+    }
+
+    fn mpeg2(group: bool, reference: u16) -> Vec<u8> {
+        let mut unit = if group { vec![0, 0, 1, 0xB8, 0, 8, 0, 0x40] } else { Vec::new() };
+        unit.extend([0, 0, 1, 0, (reference >> 2) as u8, (reference << 6) as u8 | 0x0F, 0xFF, 0xF8]);
+        unit
+    }
+
+    #[test]
+    fn groups_of_pictures_follow_each_other() {
+        let units = [(true, 2), (false, 0), (false, 1), (false, 4), (false, 3), (true, 1), (false, 0)];
+        let units: Vec<_> = units.map(|(group, reference)| (mpeg2(group, reference), None)).into();
+        assert_eq!(ranks(&numbers(Codec::Mpeg2, &units)), [2, 0, 1, 4, 3, 6, 5]);
+    }
+
+    #[test]
+    fn times_of_the_container_are_taken_where_headers_do_not_say_it() {
+        let units = [-1000, 80, 40, i64::MAX, i64::MIN].map(|pts| (vec![1], Some(pts)));
+        let numbers = numbers(Codec::Mpeg4, &units);
+        assert_eq!(ranks(&numbers), [1, 3, 2, 4, 0]);
+        assert!(numbers.iter().all(|number| (0..=MOST).contains(number)));
+    }
+
+    #[test]
+    fn without_anything_it_is_the_order_of_decoding() {
+        for codec in Codec::ALL {
+            let units = [(); 4].map(|()| (vec![0, 0, 1, 0x65, 7], None));
+            let numbers = numbers(codec, &units);
+            assert!(numbers.windows(2).all(|two| two[0] <= two[1]), "{codec}: {numbers:?}");
+        }
+    }
 }

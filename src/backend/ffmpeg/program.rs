@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::child::{Output, Process};
+use super::child::{NOT_STARTED, Output, Process};
 use super::nut::Damage;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -22,7 +22,8 @@ const ANSWER_BYTES: u64 = 1 << 20;
 const OLDEST: (u32, u32) = (58, 134);
 const RENAMED: (u32, u32) = (59, 37);
 
-const REMEDY: &str = "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device";
+const REMEDY: &str =
+    "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device";
 
 /// A program that has said that it is ffmpeg.
 pub(super) struct Program {
@@ -68,7 +69,11 @@ pub(super) fn program(device: Option<&str>) -> Result<Arc<Program>> {
                 Ok(program) => Ok(Arc::clone(program)),
                 Err(error) => Err(error.again()),
             };
-            known.insert(path, asked);
+            // One that could not be started, for want of memory perhaps, is asked again.
+            let started = asked.as_ref().err().is_none_or(|error| !error.to_string().contains(NOT_STARTED));
+            if started {
+                known.insert(path, asked);
+            }
             answer
         }
     }
@@ -104,11 +109,7 @@ impl Program {
         let library = words.lines().find_map(|line| two_numbers(line.strip_prefix("libavcodec ")?));
         let (Some(version), Some(codec_library)) = (version, library) else {
             let begin: String = words.chars().take(60).collect();
-            return Err(unavailable(format!(
-                "{} does not answer like ffmpeg: {:?}",
-                path.display(),
-                begin
-            )));
+            return Err(unavailable(format!("{} does not answer like ffmpeg: {:?}", path.display(), begin)));
         };
         let version: String = version.chars().filter(|c| !c.is_control()).take(60).collect();
         if codec_library < OLDEST {
@@ -213,7 +214,8 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
         *lock(&into) = bytes;
         Ok(())
     };
-    let asked = Process::start(path, &arguments, Box::new(read), Box::new(|| true)).and_then(|mut p| p.finish_within(ANSWER));
+    let asked = Process::start(path, &arguments, Box::new(read), Box::new(|| true))
+        .and_then(|mut p| p.finish_within(ANSWER));
     match asked {
         Ok(()) => Ok(String::from_utf8_lossy(&lock(&said)).into_owned()),
         Err(error @ Error::Unavailable { .. }) => Err(error),

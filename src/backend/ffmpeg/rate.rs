@@ -2,7 +2,7 @@
 
 use super::encoders::{Encoder, Family};
 use super::settings::{Arguments, refuse};
-use crate::config::{CommonEncodeConfig, FfmpegEncodeConfig, RateControl};
+use crate::config::{CommonEncodeConfig, RateControl};
 use crate::error::Result;
 
 /// Quality of hardware encoders when nothing is asked for: about what QP 26 looks like. The CPU encoders have a default
@@ -11,17 +11,9 @@ const DEFAULT_QUALITY: u8 = 26;
 /// Bits of a sample and picture for hardware that knows no quality, when nothing is asked for.
 const DEFAULT_BITS: f64 = 0.1;
 
-pub(super) fn control(
-    config: &CommonEncodeConfig,
-    own: &FfmpegEncodeConfig,
-    encoder: &Encoder,
-    output: &mut Arguments,
-) -> Result<()> {
-    if let (Some(_), Some(_)) = (config.rate_control, own.quality) {
-        return Err(refuse(encoder, "quality", "together with a bit rate or quantiser", "one of both"));
-    }
+pub(super) fn control(config: &CommonEncodeConfig, encoder: &Encoder, output: &mut Arguments) -> Result<()> {
     match config.rate_control {
-        None => quality(config, own.quality, encoder, output),
+        None => quality(config, None, encoder, output),
         Some(RateControl::Cbr { bitrate_bps }) => cbr(bitrate_bps, encoder, output),
         Some(RateControl::Vbr { avg_bps, max_bps }) => vbr(avg_bps, max_bps, encoder, output),
         Some(RateControl::ConstQp { intra, inter_p, inter_b }) => {

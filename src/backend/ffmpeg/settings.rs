@@ -107,7 +107,7 @@ pub(super) fn plan(
     gop(config, encoder, &mut output)?;
     let reorder = b_frames(config, encoder, &mut output)?;
     low_latency(config, own, encoder, &mut output)?;
-    rate::control(config, own, encoder, &mut output)?;
+    rate::control(config, encoder, &mut output)?;
     threads(config, encoder, &mut output);
     options(own, encoder, &mut output)?;
     let list = match encoder.family {

@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let mut bytes = headers(*b"H264", 1920, 1080, (1, 1_000_000), 3);
-        let units: [(i64, &[u8]); 4] = [(0, b"first"), (1 << 40, &[7; 70_000]), (3, b""), (2, b"x")];
+        let large = vec![7; 70_000];
+        let units: [(i64, &[u8]); 4] = [(0, b"first"), (1 << 40, &large), (3, b""), (2, b"x")];
         for (pts, data) in units {
             bytes.extend(frame(pts, pts == 0, data.len()));
             bytes.extend_from_slice(data);
