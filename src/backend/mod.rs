@@ -6,6 +6,7 @@
 //! is what keeps pts right when pictures are reordered.
 
 use crate::color::ColorInfo;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
@@ -164,6 +165,19 @@ pub enum EncodeEvent {
 /// Where an encoder puts its results; see [`DecodeSink`].
 pub type EncodeSink = Box<dyn FnMut(EncodeEvent) -> bool + Send>;
 
+/// What a running encoder can change without being opened anew. Whatever is not named here cannot be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InPlace {
+    /// The numbers of the rate control, within its mode.
+    pub bitrate: bool,
+    /// The mode of the rate control.
+    pub rate_mode: bool,
+    /// The nominal frame rate.
+    pub frame_rate: bool,
+    /// The size, up to this one.
+    pub max_dimensions: Option<Dimensions>,
+}
+
 /// An encoder of one stream.
 pub trait EncoderBackend: Send {
     /// Layout of the units that come out.
@@ -185,6 +199,27 @@ pub trait EncoderBackend: Send {
     /// decoding times are computed from.
     fn reorder_delay(&self) -> usize {
         0
+    }
+
+    /// What [`Self::reconfigure`] can change.
+    fn in_place(&self) -> InPlace {
+        InPlace::default()
+    }
+
+    /// Changes settings between two frames; called only for what [`Self::in_place`] names. Frames submitted before are
+    /// coded by the old settings, those after it by the new ones, from an IDR where the size or the mode of the rate
+    /// control changes.
+    ///
+    /// # Errors
+    /// When the encoder refuses, or cannot: it then goes on as it was, or fails at the next frame.
+    fn reconfigure(&mut self, config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> Result<()> {
+        let _ = (config, special);
+        Err(Error::unsupported(format!("changing settings of a running {} encoder", self.implementation())))
+    }
+
+    /// Frames from one IDR to the next, where the encoder counts so and knows.
+    fn idr_interval(&self) -> Option<u32> {
+        None
     }
 
     /// Name of the codec library or engine in use, for summaries.
