@@ -160,12 +160,22 @@ impl SwitchingEncoder {
                 let generation = self.generation;
                 self.telemetry.tell(EventKind::Reopened { generation, receipt, given_up });
                 self.install(session, self.books.first());
+                self.renumber();
             }
             Err(error) => {
                 let words = format!("{why}; and no other session could be opened: {error}");
                 self.end(why, words);
             }
         }
+    }
+
+    /// A switch that has waited for a session to take over comes after it, and so does its generation.
+    fn renumber(&mut self) {
+        let Some(mut switch) = self.queued.take() else { return };
+        let from = switch.generation;
+        switch.generation = self.take_generation();
+        self.telemetry.tell(EventKind::Renumbered { from, to: switch.generation });
+        self.queued = Some(switch);
     }
 
     /// The generation at hand broke the canary's rules: the settings before it come back, as a generation of their own,

@@ -97,6 +97,13 @@ pub enum EventKind {
         /// Settings that it does not have.
         given_up: Vec<String>,
     },
+    /// A switch that was under way waits behind a session that has taken over, and is another generation now.
+    Renumbered {
+        /// What the caller was told.
+        from: u64,
+        /// What it will be.
+        to: u64,
+    },
     /// The stream is over.
     Ended {
         /// Why.

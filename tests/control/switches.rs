@@ -1,0 +1,1 @@
+//! Single switches and failures, one by one.
