@@ -272,7 +272,10 @@ impl SwitchingEncoder {
                 let from = self.books.first();
                 self.swap(switch, proven, from);
             }
-            Ok(proven) => self.phase = Phase::Waiting { switch, way: Way::Session(Box::new(proven)) },
+            Ok(proven) => {
+                self.telemetry.tell(EventKind::Ready { generation: switch.generation });
+                self.phase = Phase::Waiting { switch, way: Way::Session(Box::new(proven)) };
+            }
             Err(error @ (Error::SessionLimit { .. } | Error::OutOfMemory { .. }))
                 if self.active.is_some() =>
             {

@@ -56,6 +56,11 @@ pub enum EventKind {
         /// Who said so.
         reason: String,
     },
+    /// The new session has encoded a picture and waits for the frame that its generation begins with.
+    Ready {
+        /// The generation that it will be.
+        generation: u64,
+    },
     /// A generation begins with this frame.
     Activated {
         /// Which.

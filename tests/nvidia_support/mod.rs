@@ -106,6 +106,17 @@ pub(crate) fn simulated_on(chip: &str, test: &str, settings: &str, body: impl Fn
     run_on(chip, test, settings, "", |_| body())
 }
 
+/// As [`simulated_case`], on another chip of the simulation's.
+pub(crate) fn simulated_case_on(
+    chip: &str,
+    test: &str,
+    settings: &str,
+    case: &str,
+    body: impl FnOnce(&str),
+) -> Option<Run> {
+    run_on(chip, test, settings, case, body)
+}
+
 fn run_on(chip: &str, test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED";
     const CASE: &str = "VIDEO_HW_SIMULATED_CASE";

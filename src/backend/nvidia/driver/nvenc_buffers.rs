@@ -18,6 +18,8 @@ pub(crate) struct InputBuffer {
     encoder: Arc<Encoder>,
     handle: Handle,
     format: u32,
+    /// Width and height of its pictures.
+    size: (u32, u32),
     /// Rows of all planes together.
     rows: usize,
     /// Bytes of samples in a row.
@@ -34,11 +36,25 @@ impl InputBuffer {
     /// # Errors
     /// No memory, or a format that the driver does not take.
     pub(crate) fn new(encoder: &Arc<Encoder>, format: u32, rows: usize, row_bytes: usize) -> Result<Self> {
+        Self::sized(encoder, encoder.size, format, rows, row_bytes)
+    }
+
+    /// As [`Self::new`], for pictures of another size, which an encoder has that was reconfigured.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn sized(
+        encoder: &Arc<Encoder>,
+        size: (u32, u32),
+        format: u32,
+        rows: usize,
+        row_bytes: usize,
+    ) -> Result<Self> {
         let session = &encoder.session;
         let mut params = CreateInput {
             version: session.nvenc.api.of(Shape::CreateInput),
-            width: encoder.size.0,
-            height: encoder.size.1,
+            width: size.0,
+            height: size.1,
             format,
             ..CreateInput::default()
         };
@@ -46,7 +62,7 @@ impl InputBuffer {
         // SAFETY: a whole structure of the asserted size; the session is initialised.
         let status = unsafe { (session.nvenc.functions.create_input)(session.handle, &raw mut params) };
         status.ok("nvEncCreateInputBuffer")?;
-        Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, rows, row_bytes })
+        Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, size, rows, row_bytes })
     }
 
     /// Makes the memory accessible until the answer is dropped. Waits while the hardware reads it, which it does not
@@ -170,8 +186,8 @@ impl OutputBuffer {
         let session = &self.encoder.session;
         let mut params = PicParams {
             version: session.nvenc.api.of(Shape::PicParams),
-            width: self.encoder.size.0,
-            height: self.encoder.size.1,
+            width: input.size.0,
+            height: input.size.1,
             flags,
             timestamp,
             input: input.handle,

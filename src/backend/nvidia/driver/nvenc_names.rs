@@ -69,6 +69,12 @@ pub(crate) enum Cap {
     RateControlModes = 1,
     WidthMax = 16,
     HeightMax = 17,
+    /// `SUPPORT_DYN_RES_CHANGE`
+    DynamicSize = 19,
+    /// `SUPPORT_DYN_BITRATE_CHANGE`
+    DynamicBitrate = 20,
+    /// `SUPPORT_DYN_RCMODE_CHANGE`
+    DynamicRateMode = 22,
     MacroblocksMax = 31,
     Lossless = 36,
     Lookahead = 37,

@@ -26,6 +26,10 @@ pub(super) struct Caps {
     pub(super) lossless: bool,
     pub(super) lookahead: bool,
     pub(super) ten_bit: bool,
+    /// What can change while a session runs: the size, the bit rate, the mode of the rate control.
+    pub(super) dynamic_size: bool,
+    pub(super) dynamic_bitrate: bool,
+    pub(super) dynamic_rate_mode: bool,
     /// `NV_ENC_BUFFER_FORMAT`s
     pub(super) formats: Vec<u32>,
 }
@@ -60,6 +64,9 @@ impl Caps {
             lossless: cap(Cap::Lossless)? != 0,
             lookahead: cap(Cap::Lookahead)? != 0,
             ten_bit: cap(Cap::TenBit)? != 0,
+            dynamic_size: cap(Cap::DynamicSize)? != 0,
+            dynamic_bitrate: cap(Cap::DynamicBitrate)? != 0,
+            dynamic_rate_mode: cap(Cap::DynamicRateMode)? != 0,
             formats: session.formats(guid)?,
         }))
     }

@@ -6,7 +6,7 @@ use super::settings::{Rate, Settings, Signal};
 use crate::backend::nvidia::driver::nvenc::{Encoder, Session};
 use crate::backend::nvidia::driver::nvenc_abi::{Config, InitParams, Qp, Vui};
 use crate::backend::nvidia::driver::nvenc_names::{
-    H264, H264_HIGH_444, HEVC, HEVC_MAIN10, LOOKAHEAD, h264, hevc, rate,
+    H264, H264_HIGH_444, HEVC, HEVC_MAIN10, INFINITE_GOP, LOOKAHEAD, h264, hevc, rate,
 };
 use crate::backend::nvidia::driver::nvenc_version::Api;
 use crate::codec::Codec;
@@ -21,6 +21,8 @@ pub(super) struct Structure {
     pub(super) lookahead: usize,
     /// By how many pictures decoding has to begin before display.
     pub(super) reorder: usize,
+    /// Pictures from one IDR to the next; `None`: there is no second one by itself.
+    pub(super) gop: Option<u32>,
 }
 
 /// `useBFramesAsRef`: every B frame may be referred to, or the middle one.
@@ -35,21 +37,28 @@ pub(super) fn initialize(session: Session, settings: &Settings) -> Result<(Arc<E
     let guid = if settings.codec == Codec::H264 { H264 } else { HEVC };
     let mut config = session.preset(guid, settings.preset, settings.tuning)?;
     let structure = configure(&mut config, settings, session.api());
-    let params = InitParams {
+    let mut params = InitParams {
         codec: guid,
         preset: settings.preset,
         tuning: settings.tuning,
-        width: settings.size.width(),
-        height: settings.size.height(),
-        display_width: settings.display.0,
-        display_height: settings.display.1,
-        rate_num: settings.frame_rate.num(),
-        rate_den: settings.frame_rate.den(),
         // The driver decides what is coded as what: forced IDR pictures need it.
         decide_types: 1,
         ..InitParams::default()
     };
+    apply(&mut params, settings);
+    if settings.resizable {
+        // It costs memory for the largest size: so that is the one that is asked for now, and pictures may get smaller
+        // and as large again, but not larger.
+        (params.max_width, params.max_height) = (params.width, params.height);
+    }
     Ok((session.initialize(params, config)?, structure))
+}
+
+/// What of the parameters can change while an encoder runs.
+pub(super) fn apply(params: &mut InitParams, settings: &Settings) {
+    (params.width, params.height) = (settings.size.width(), settings.size.height());
+    (params.display_width, params.display_height) = settings.display;
+    (params.rate_num, params.rate_den) = (settings.frame_rate.num(), settings.frame_rate.den());
 }
 
 fn configure(config: &mut Config, settings: &Settings, api: Api) -> Structure {
@@ -80,7 +89,8 @@ fn configure(config: &mut Config, settings: &Settings, api: Api) -> Structure {
         _ => 1,
     };
     let lookahead = usize::from(config.rc.lookahead_depth);
-    Structure { b_frames: b_frames as usize, lookahead, reorder }
+    let gop = Some(gop).filter(|gop| !matches!(*gop, 0 | INFINITE_GOP));
+    Structure { b_frames: b_frames as usize, lookahead, reorder, gop }
 }
 
 /// The part for H.264; gives the mode of references to B frames.
@@ -115,7 +125,7 @@ fn hevc<'a>(config: &'a mut Config, settings: &Settings, gop: u32, api: Api) -> 
 }
 
 /// How bits are spent. The buffer model's size and delay stay those that the driver takes by itself.
-fn spend(config: &mut Config, wanted: Rate) {
+pub(super) fn spend(config: &mut Config, wanted: Rate) {
     let rc = &mut config.rc;
     (rc.vbv_buffer_size, rc.vbv_initial_delay) = (0, 0);
     (rc.target_quality, rc.target_quality_fraction) = (0, 0);

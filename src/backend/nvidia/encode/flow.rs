@@ -140,6 +140,13 @@ impl Flow {
         }
     }
 
+    /// Puts other inputs in the place of all that there are; none may be in use.
+    pub(super) fn replace_inputs(&self, inputs: Vec<InputBuffer>) {
+        let old = std::mem::replace(&mut self.lock().free_inputs, inputs);
+        // Outside the lock: destroying them calls the driver.
+        drop(old);
+    }
+
     /// Takes outputs until there will be no more.
     fn run(&self) {
         while let Some(mut output) = self.next() {

@@ -7,6 +7,7 @@
 mod capability;
 mod configure;
 mod flow;
+mod reconfigure;
 mod settings;
 mod upload;
 
@@ -19,11 +20,12 @@ pub(crate) use capability::encode_capability;
 use self::capability::{Caps, IMPLEMENTATION};
 use self::configure::{Structure, initialize};
 use self::flow::{Flow, Reaper};
+use self::settings::Settings;
 use super::driver::cuda::Context;
 use super::driver::nvenc::{Encoder, Session};
 use super::driver::nvenc_buffers::{InputBuffer, OutputBuffer, Submitted};
 use super::driver::nvenc_names::picture;
-use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend};
+use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, InPlace};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -39,11 +41,15 @@ struct NvencEncoder {
     held: VecDeque<OutputBuffer>,
     encoder: Arc<Encoder>,
     structure: Structure,
+    settings: Settings,
+    caps: Caps,
     format: PixelFormat,
     size: Dimensions,
     layout: BitstreamLayout,
     /// The next picture begins anew.
     idr_next: bool,
+    /// A change of size was made by half.
+    broken: Option<Error>,
 }
 
 /// Opens an encode session on a device.
@@ -82,10 +88,13 @@ pub(crate) fn open_encoder(
         held: VecDeque::new(),
         encoder,
         structure,
+        settings,
+        caps,
         format: config.format,
         size: config.dimensions,
         layout: BitstreamLayout::elementary(codec),
         idr_next: true,
+        broken: None,
     }))
 }
 
@@ -187,6 +196,9 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
         let Some((input, output)) = self.flow.take()? else { return Ok(()) };
         match self.enter(&unit, input, output) {
             Ok(()) => Ok(()),
@@ -212,6 +224,18 @@ impl EncoderBackend for NvencEncoder {
 
     fn reorder_delay(&self) -> usize {
         self.structure.reorder
+    }
+
+    fn in_place(&self) -> InPlace {
+        self.can_change()
+    }
+
+    fn reconfigure(&mut self, config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> Result<()> {
+        self.change(config, special)
+    }
+
+    fn idr_interval(&self) -> Option<u32> {
+        self.structure.gop
     }
 
     fn implementation(&self) -> &'static str {

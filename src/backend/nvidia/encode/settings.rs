@@ -41,6 +41,8 @@ pub(super) struct Settings {
     pub(super) gop: Option<u32>,
     pub(super) rate: Rate,
     pub(super) lookahead: bool,
+    /// The size may change while the encoder runs.
+    pub(super) resizable: bool,
     pub(super) signal: Signal,
     pub(super) max_in_flight: usize,
 }
@@ -132,6 +134,7 @@ pub(super) fn negotiate(
         gop,
         rate: rate(config, caps, tuning)?,
         lookahead: caps.lookahead && !low_latency,
+        resizable: caps.dynamic_size,
         signal: signal(config)?,
         max_in_flight: own.max_in_flight_outputs,
     })

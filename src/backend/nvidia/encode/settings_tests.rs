@@ -12,6 +12,9 @@ fn caps() -> Caps {
         lossless: true,
         lookahead: true,
         ten_bit: true,
+        dynamic_size: true,
+        dynamic_bitrate: true,
+        dynamic_rate_mode: true,
         formats: vec![format::NV12, format::P010, format::BGRA, format::RGBA],
     }
 }
