@@ -5,9 +5,10 @@ use std::time::Instant;
 use super::running::Running;
 use super::source::{Opening, Proven};
 use super::stream::{OnFailure, SwitchingEncoder};
-use super::switching::{Phase, Switch, Way};
+use super::switching::{Dead, Phase, Switch, Way};
 use super::telemetry::{EventKind, Start};
 use super::{SessionSwitchRequest, SwitchStage};
+use crate::backend::Verdict;
 use crate::error::{Error, Result};
 
 /// Sessions that may die one after another without a packet: a frame that kills every encoder must not go on for ever.
@@ -144,15 +145,24 @@ impl SwitchingEncoder {
         }
         self.cursor = self.books.first();
         match self.open_job(opening, dead) {
-            Ok(job) => self.phase = Phase::Reopening { job, why, since: Instant::now() },
+            Ok(job) => {
+                self.phase = Phase::Reopening { job, dead: Dead { kind, why, since: Instant::now() } };
+            }
             Err(error) => self.end(error, why.to_string()),
         }
     }
 
-    pub(super) fn reopened(&mut self, result: Result<Proven>, why: Error, since: Instant) {
+    pub(super) fn reopened(&mut self, result: Result<Proven>, dead: Dead) {
+        let Dead { kind, why, since } = dead;
         match result {
-            Ok(Proven { session, given_up }) => {
+            Ok(Proven { mut session, given_up }) => {
                 self.generation = self.take_generation();
+                // The one that died was not asked again, and the receipt says why it does not run.
+                for (known, verdict) in &mut session.receipt.entries {
+                    if Some(*known) == kind && *verdict == Verdict::NotTried {
+                        *verdict = Verdict::refused(&why);
+                    }
+                }
                 let receipt = session.receipt.clone();
                 let took = since.elapsed();
                 self.telemetry.begin(self.generation, &session.target, &receipt, Start::Reopened, took);

@@ -64,9 +64,9 @@ pub(super) struct Opening {
     pub(super) kinds: Vec<BackendKind>,
     /// Settings may be given up where a backend does not have them: the stream shall go on.
     pub(super) adapt: bool,
-    /// A backend that has no room for one more session ends the search: another is closed first, rather than the work
-    /// given to a lesser backend.
-    pub(super) stop_at_limit: bool,
+    /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
+    /// rather than a lesser backend takes the work, a session is closed to make room, or all stays as it is.
+    pub(super) strict: bool,
     /// Most frames by which an encoder may reorder.
     pub(super) reserve: Option<usize>,
     pub(super) converted: Arc<AtomicU64>,
@@ -98,11 +98,7 @@ impl Opening {
                     session.receipt.entries = verdicts;
                     return Ok(Proven { session, given_up });
                 }
-                Err(error @ (Error::SessionLimit { .. } | Error::OutOfMemory { .. }))
-                    if self.stop_at_limit =>
-                {
-                    return Err(error);
-                }
+                Err(error) if self.strict && !lacks(&error) => return Err(error),
                 Err(error) => {
                     verdicts.push((kind, Verdict::refused(&error)));
                     first.get_or_insert(error);
@@ -167,6 +163,11 @@ impl Opening {
             }
         }
     }
+}
+
+/// Whether a backend does not have what is asked for, and would not have it later either.
+const fn lacks(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { .. } | Error::InvalidInput(_) | Error::Unavailable { .. })
 }
 
 fn unproven(what: &str) -> Error {

@@ -148,7 +148,7 @@ impl SwitchingEncoder {
             target: settings.clone(),
             kinds: source.candidates(),
             adapt: false,
-            stop_at_limit: false,
+            strict: false,
             reserve: None,
             converted: Arc::clone(&converted),
             patience: options.prove_timeout,
@@ -412,7 +412,7 @@ impl SwitchingEncoder {
             let Some(frame) = self.books.frame(at) else { break };
             let forced = frame.force_keyframe || active.target.0.force_idr || self.idr_at == Some(at);
             let key = forced || active.begins_anew();
-            if self.phase.waits_for(key || self.next_idr == Some(at)) {
+            if self.phase.waits_for(at, key || self.next_idr == Some(at)) {
                 if self.cross() {
                     moved = true;
                     continue;

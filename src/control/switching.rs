@@ -76,7 +76,7 @@ pub(super) enum Phase {
     /// The old session is closed, the new one being opened.
     Alone { switch: Switch, job: Job<Result<Proven>> },
     /// The session has died, another is being opened for this reason.
-    Reopening { job: Job<Result<Proven>>, why: Error, since: Instant },
+    Reopening { job: Job<Result<Proven>>, dead: Dead },
 }
 
 impl Phase {
@@ -93,10 +93,13 @@ impl Phase {
         matches!(self, Self::Opening { .. } | Self::Alone { .. } | Self::Reopening { .. })
     }
 
-    /// Whether the switch at hand begins with this frame, which is an IDR or not.
-    pub(super) fn waits_for(&self, idr: bool) -> bool {
+    /// Whether the switch at hand begins with this frame, which is an IDR or not. Frames that were there when it was asked
+    /// for are none of its own.
+    pub(super) fn waits_for(&self, serial: u64, idr: bool) -> bool {
         match self {
-            Self::Waiting { switch, .. } => idr || switch.mode != SessionSwitchMode::OnNextKeyframe,
+            Self::Waiting { switch, .. } => {
+                serial >= switch.first_serial && (idr || switch.mode != SessionSwitchMode::OnNextKeyframe)
+            }
             _ => false,
         }
     }
@@ -112,6 +115,13 @@ impl Phase {
             Self::Steady | Self::Reopening { .. } => None,
         }
     }
+}
+
+/// A session that another is opened for.
+pub(super) struct Dead {
+    pub(super) kind: Option<BackendKind>,
+    pub(super) why: Error,
+    pub(super) since: Instant,
 }
 
 /// A generation that has not delivered yet, and the way back.
@@ -175,12 +185,12 @@ impl SwitchingEncoder {
                 self.opened_alone(switch, done.and_then(|done| done));
                 true
             }
-            Phase::Reopening { mut job, why, since } => {
+            Phase::Reopening { mut job, dead } => {
                 let Some(done) = job.take() else {
-                    self.phase = Phase::Reopening { job, why, since };
+                    self.phase = Phase::Reopening { job, dead };
                     return false;
                 };
-                self.reopened(done.and_then(|done| done), why, since);
+                self.reopened(done.and_then(|done| done), dead);
                 true
             }
             other => {
@@ -239,7 +249,7 @@ impl SwitchingEncoder {
 
     /// Has a session opened while the old one works.
     fn open_beside(&mut self, switch: Switch) {
-        let opening = Opening { stop_at_limit: true, ..self.opening(switch.target.clone(), self.kind()) };
+        let opening = Opening { strict: true, ..self.opening(switch.target.clone(), self.kind()) };
         match self.open_job(opening, None) {
             Ok(job) => self.phase = Phase::Opening { switch, job },
             Err(error) => self.opened(switch, Err(error)),
@@ -259,7 +269,7 @@ impl SwitchingEncoder {
             target,
             kinds,
             adapt: false,
-            stop_at_limit: false,
+            strict: false,
             reserve: Some(self.reserve),
             converted: Arc::clone(&self.converted),
             patience: self.options.prove_timeout,
@@ -344,7 +354,7 @@ impl SwitchingEncoder {
 
     /// Closes the session and opens the next in its place.
     pub(super) fn open_alone(&mut self, switch: Switch) {
-        let opening = self.opening(switch.target.clone(), self.kind());
+        let opening = Opening { strict: true, ..self.opening(switch.target.clone(), self.kind()) };
         let old = self.active.take();
         match self.open_job(opening, old) {
             Ok(job) => self.phase = Phase::Alone { switch, job },

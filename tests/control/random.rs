@@ -37,7 +37,7 @@ fn plan(seed: u64, session: usize, kind: BackendKind) -> Plan {
     let mut random = Random::new(seed ^ (session as u64 + 1) << 20 ^ (kind as u64) << 50);
     let mut plan = Plan {
         in_place: if random.one_in(2) { flexible() } else { InPlace::default() },
-        delay: if random.one_in(4) { 1 } else { 0 },
+        delay: u64::from(random.one_in(4)),
         ..Plan::default()
     };
     if session == 0 {

@@ -83,7 +83,7 @@ impl Got {
 
     /// Numbers of the frames that were delivered, in display order.
     pub(crate) fn delivered(&self) -> BTreeSet<u64> {
-        self.packets.iter().map(|packet| number(packet)).collect()
+        self.packets.iter().map(number).collect()
     }
 
     /// What must hold whatever happened.

@@ -288,7 +288,7 @@ fn check_segment((codec, size): Key, packets: &[&Packet]) {
         .env_remove("NVSIM_REPORT")
         .args(["-v", "error", "-xerror", "-i"])
         .arg(&file)
-        .args(["-vsync", "0", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"])
+        .args(["-vsync", "drop", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

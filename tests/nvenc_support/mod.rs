@@ -1,5 +1,7 @@
 //! Pictures to encode, and what ffmpeg makes of the packets.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -37,9 +37,12 @@ impl NvencEncoder {
         // The quality that is aimed at and constant quantisers count as modes: only averages move without a break.
         let same_mode = std::mem::discriminant(&wanted.rate) == std::mem::discriminant(&self.settings.rate);
         let anew = resized || !same_mode;
-        if resized {
-            // Memory for pictures is made for their size, so that all of it has to come back.
+        if resized || self.structure.b_frames + self.structure.lookahead > 0 {
+            // What a change does to pictures that are held back is not said anywhere: so none is.
             self.end_stream()?;
+        }
+        if resized {
+            // Memory for pictures is made for their size: all of it has to come back.
             self.flow.drain()?;
         }
         self.tell(&wanted, anew)?;
