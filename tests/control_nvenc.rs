@@ -225,6 +225,62 @@ fn a_stream_ends_with_its_session_where_that_is_wanted() {
     });
 }
 
+/// The flags of a change lie at another place in each version's structure.
+#[test]
+fn every_api_version_changes_settings_in_place() {
+    for version in ["11.1", "12.0", "12.1", "12.2", "13.0"] {
+        let settings = format!("driver.nvenc={version}");
+        clean_on("ada", "every_api_version_changes_settings_in_place", &settings, || {
+            for what in [What::SizeDown, What::Bitrate] {
+                let mut played = play(what, SessionSwitchMode::Immediate);
+                played.judge();
+                assert_eq!(played.summary.switches.in_place, 1);
+                assert_eq!(played.summary.ledger.delivered as usize, played.frames);
+                let keys = played.packets.drain(..).filter(|packet| packet.keyframe).count();
+                assert_eq!(keys, if what == What::SizeDown { 2 } else { 1 });
+            }
+        });
+    }
+}
+
+/// Pictures wait inside the encoder for many that come later.
+#[test]
+fn switches_go_well_with_lookahead() {
+    clean_on("ada", "switches_go_well_with_lookahead", "", || {
+        let looks_ahead = nvenc_support::tuned("p7", "hq");
+        let base = CommonEncodeConfig { b_frames: Some(3), ..base() };
+        let mut stream =
+            SwitchingEncoder::new(BackendKind::Nvidia, base.clone(), looks_ahead.clone()).unwrap();
+        let (mut got, mut number) = (Vec::new(), 0);
+        for (what, mode) in [
+            (What::Bitrate, SessionSwitchMode::Immediate),
+            (What::SizeDown, SessionSwitchMode::DrainThenSwap),
+            (What::Gop, SessionSwitchMode::Immediate),
+            (What::Codec, SessionSwitchMode::DrainThenSwap),
+        ] {
+            let request = SessionSwitchRequest {
+                target: (what.target(&base), looks_ahead.clone()),
+                mode,
+                force_idr_on_activate: false,
+            };
+            let generation = stream.request_switch(request).unwrap();
+            while stream.generation() != generation {
+                control_nvenc_support::submit(&mut stream, frame(number, base.format), &mut got);
+                number += 1;
+            }
+            for _ in 0..50 {
+                control_nvenc_support::submit(&mut stream, frame(number, base.format), &mut got);
+                number += 1;
+            }
+        }
+        let played = Played::finish(stream, got, number, 0);
+        played.judge();
+        let counts = played.summary.switches;
+        assert_eq!((counts.failed, counts.in_place + counts.new_session), (0, 4), "{counts:?}");
+        assert_eq!(played.summary.ledger.delivered as usize, number);
+    });
+}
+
 /// One session through everything that a driver changes in place, and back.
 #[test]
 fn settings_change_in_place_again_and_again() {

@@ -2,7 +2,7 @@
 
 use super::running::Target;
 use crate::backend::BackendKind;
-use crate::config::{BackendEncodeConfig, RateControl};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use crate::pixel::PixelFormat;
 
 /// The settings without those that the CPU's encoder or another's lacks, and a word for each that was given up. Used when
@@ -51,11 +51,28 @@ pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
     ((config, special), given_up)
 }
 
+/// As [`adapt`], and without everything else that a stream can do without.
+pub(super) fn plain(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
+    let ((config, _), _) = adapt(target, kind);
+    let plain = CommonEncodeConfig {
+        format: config.format,
+        color: config.color,
+        sample_aspect_ratio: config.sample_aspect_ratio,
+        low_latency: config.low_latency,
+        gop_length: config.gop_length,
+        rate_control: config.rate_control,
+        force_idr: config.force_idr,
+        ..CommonEncodeConfig::new(config.codec, config.dimensions, config.frame_rate)
+    };
+    let words = "all settings but size, rates, format, colour and GOP".to_owned();
+    ((plain, BackendEncodeConfig::None), vec![words])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::Codec;
-    use crate::config::{CommonEncodeConfig, NvidiaEncodeConfig};
+    use crate::config::NvidiaEncodeConfig;
     use crate::dimensions::Dimensions;
     use crate::time::Rational;
 
@@ -80,7 +97,10 @@ mod tests {
     fn nothing_is_given_up_without_need() {
         let size = Dimensions::new(640, 360).unwrap();
         let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
-        let (_, given_up) = adapt(&(config, BackendEncodeConfig::None), BackendKind::Software);
+        let (_, given_up) = adapt(&(config.clone(), BackendEncodeConfig::None), BackendKind::Software);
         assert!(given_up.is_empty());
+        let asked = CommonEncodeConfig { gop_length: Some(50), threads: std::num::NonZero::new(3), ..config };
+        let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), BackendKind::Software);
+        assert_eq!((plain.gop_length, plain.threads, words.len()), (Some(50), None, 1));
     }
 }

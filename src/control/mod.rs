@@ -32,7 +32,7 @@ pub use canary::Canary;
 pub use controller::EncodeController;
 pub use rule::{Change, decide};
 pub use source::EncoderSource;
-pub use stream::{OnFailure, StreamOptions, SwitchingEncoder};
+pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,
 };

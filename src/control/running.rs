@@ -274,8 +274,8 @@ impl Running {
 /// What frames have to be for an encoder.
 fn shape(kind: BackendKind, config: &CommonEncodeConfig) -> TransformRequest {
     TransformRequest {
-        // Only hardware reads its own memory.
-        host: kind == BackendKind::Software,
+        // Hardware may read its own memory; what is not known to be hardware is given what everything reads.
+        host: !matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox | BackendKind::Custom),
         size: Some(config.dimensions),
         convert: ColorRequest::To(config.format),
         ..TransformRequest::default()

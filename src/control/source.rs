@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::adapt::adapt;
+use super::adapt::{adapt, plain};
 use super::running::{Fed, Heard, Running, Target};
 use crate::backend::{
     self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
@@ -109,17 +109,23 @@ impl Opening {
     }
 
     fn attempt(&self, kind: BackendKind) -> Result<(Running, Vec<String>)> {
-        match self.prove(kind, self.target.clone()) {
-            Ok(session) => Ok((session, Vec::new())),
-            Err(error @ (Error::Unsupported { .. } | Error::InvalidInput(_))) if self.adapt => {
-                let (target, given_up) = adapt(&self.target, kind);
-                if given_up.is_empty() {
-                    return Err(error);
+        let mut refusal = match self.prove(kind, self.target.clone()) {
+            Ok(session) => return Ok((session, Vec::new())),
+            Err(error) => error,
+        };
+        if self.adapt {
+            for (target, given_up) in [adapt(&self.target, kind), plain(&self.target, kind)] {
+                // Only what is refused for its settings can be had with others.
+                if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput(_)) {
+                    break;
                 }
-                Ok((self.prove(kind, target)?, given_up))
+                match self.prove(kind, target) {
+                    Ok(session) => return Ok((session, given_up)),
+                    Err(error) => refusal = error,
+                }
             }
-            Err(error) => Err(error),
         }
+        Err(refusal)
     }
 
     /// Opens an encoder and has it encode a picture, which is thrown away. The next picture begins anew.

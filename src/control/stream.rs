@@ -74,6 +74,22 @@ impl Default for StreamOptions {
     }
 }
 
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamState {
+    /// A session encodes.
+    Running,
+    /// As well, and a switch is under way.
+    SwitchPending {
+        /// The generation that it will be.
+        to: u64,
+    },
+    /// The session has died; another is being opened.
+    Reopening,
+    /// It has ended.
+    Closed,
+}
+
 /// An encoder of one stream whose settings and session may change while it runs.
 pub struct SwitchingEncoder {
     pub(super) source: Arc<dyn EncoderSource>,
@@ -356,6 +372,17 @@ impl SwitchingEncoder {
     /// The backend that encodes now; `None` while none does.
     pub fn backend(&self) -> Option<(BackendKind, &'static str)> {
         self.active.as_ref().map(|session| (session.kind, session.facts.implementation))
+    }
+
+    /// What the stream is doing.
+    pub fn state(&self) -> StreamState {
+        let to = self.phase.generation().or(self.queued.as_ref().map(|switch| switch.generation));
+        match to {
+            _ if self.ended => StreamState::Closed,
+            Some(to) => StreamState::SwitchPending { to },
+            None if self.active.is_none() => StreamState::Reopening,
+            None => StreamState::Running,
+        }
     }
 
     /// The generation that frames go to now.

@@ -8,7 +8,7 @@ use video_hw::backend::{BackendKind, InPlace};
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig};
 use video_hw::control::{
     Canary, EncoderSource, EventKind, OnFailure, SessionSwitchMode, SessionSwitchRequest, Start,
-    StreamOptions, SwitchStage, SwitchingEncoder,
+    StreamOptions, StreamState, SwitchStage, SwitchingEncoder,
 };
 use video_hw::error::Error;
 
@@ -559,4 +559,37 @@ fn a_stream_that_nobody_encodes_is_not_started() {
     let started =
         SwitchingEncoder::with_source(in_turn(vec![refused]), config(1), NONE, StreamOptions::default());
     assert!(matches!(started.err(), Some(Error::Unavailable { .. })));
+}
+
+#[test]
+fn a_flush_keeps_the_session_and_the_next_frame_begins_anew() {
+    let source = in_turn(vec![Plan::default()]);
+    let log = Arc::clone(&source.log);
+    let b_frames = CommonEncodeConfig { b_frames: Some(3), ..config(1) };
+    let mut play = Play::new(source, b_frames, StreamOptions::default());
+    for round in 0..4_u64 {
+        play.feed(6);
+        play.got.drain(&mut play.stream);
+        assert!(play.stream.is_drained());
+        assert_eq!(play.got.packets.len() as u64, 6 * (round + 1), "everything comes with the flush");
+    }
+    play.finish();
+    let keys: Vec<_> = play.got.packets.iter().filter(|packet| packet.keyframe).map(number).collect();
+    assert_eq!(keys, [0, 6, 12, 18]);
+    assert_eq!(log.opened.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_stream_tells_what_it_is_doing() {
+    let mut play = Play::with(vec![Plan { die_at: Some(9), ..Plan::default() }, Plan::default()]);
+    assert_eq!(play.stream.state(), StreamState::Running);
+    play.switch(other_gop(2), SessionSwitchMode::Immediate);
+    assert_eq!(play.stream.state(), StreamState::SwitchPending { to: 2 });
+    let before = play.stream.summary();
+    assert_eq!((before.active_generation, before.config_generation, before.next_generation), (1, 2, 3));
+    play.until_ready();
+    play.feed(3);
+    play.finish();
+    assert_eq!(play.stream.state(), StreamState::Running);
+    assert_eq!(play.stream.summary().config_generation, 2);
 }
