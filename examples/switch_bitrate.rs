@@ -90,7 +90,7 @@ fn picture(size: Dimensions, index: u32) -> video_hw::Result<HostSurface> {
             noise ^= noise << 13;
             noise ^= noise >> 17;
             noise ^= noise << 5;
-            (((x + y + index * 2) % 180) + 16 + noise % 24) as u8
+            (((x + y + index * 2) % 180) + 16 + noise % 8) as u8
         }));
     }
     data.resize(PixelFormat::I420.frame_bytes(size), 128);

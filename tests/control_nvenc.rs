@@ -281,6 +281,53 @@ fn switches_go_well_with_lookahead() {
     });
 }
 
+/// Whatever is asked for in whatever order, on two streams at once.
+#[test]
+fn random_switches_leave_nothing_behind() {
+    clean_on("ada", "random_switches_leave_nothing_behind", "", || {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut below = move |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % bound
+        };
+        let none = BackendEncodeConfig::None;
+        for _ in 0..4 {
+            let start = || SwitchingEncoder::new(BackendKind::Nvidia, base(), BackendEncodeConfig::None);
+            let mut streams = [(start().unwrap(), Vec::new()), (start().unwrap(), Vec::new())];
+            let frames = 60;
+            for number in 0..frames {
+                for (stream, got) in &mut streams {
+                    if below(9) == 0 {
+                        // Two changes at once, now and then of nothing.
+                        let target = WHATS[below(7)].target(&WHATS[below(7)].target(&base()));
+                        let request = SessionSwitchRequest {
+                            target: (target, none.clone()),
+                            mode: MODES[below(3)],
+                            force_idr_on_activate: below(2) == 0,
+                        };
+                        stream.request_switch(request).unwrap();
+                    }
+                    let mut frame = frame(number, base().format);
+                    frame.force_keyframe = below(10) == 0;
+                    control_nvenc_support::submit(stream, frame, got);
+                    if below(20) == 0 {
+                        stream.flush().unwrap();
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(below(6) as u64));
+                }
+            }
+            for (stream, got) in streams {
+                let played = Played::finish(stream, got, frames, 0);
+                played.judge();
+                let summary = &played.summary;
+                assert_eq!(summary.ledger.delivered as usize, frames);
+                assert_eq!(summary.switches.failed, 0, "{:?}", summary.switch_fail_reason);
+                assert!(summary.switches.in_place + summary.switches.new_session > 0);
+            }
+        }
+    });
+}
+
 /// One session through everything that a driver changes in place, and back.
 #[test]
 fn settings_change_in_place_again_and_again() {

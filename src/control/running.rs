@@ -112,14 +112,11 @@ pub(super) struct Facts {
 struct Run {
     number: u64,
     serial: u64,
-    /// Frames from this one on have gone to another session.
-    end: Option<u64>,
 }
 
 impl Run {
     fn serial(&self, number: u64) -> Option<u64> {
-        let serial = self.serial + number.checked_sub(self.number)?;
-        self.end.is_none_or(|end| serial < end).then_some(serial)
+        Some(self.serial + number.checked_sub(self.number)?)
     }
 }
 
@@ -161,7 +158,7 @@ impl Running {
             receipt,
             facts,
             next: 0,
-            run: Run { number: 0, serial: 0, end: None },
+            run: Run { number: 0, serial: 0 },
             marks: VecDeque::new(),
             fed_since_flush: false,
             order_pending: None,
@@ -172,12 +169,7 @@ impl Running {
     /// is coded as an IDR.
     pub(super) fn begin_run(&mut self, serial: u64) {
         self.flush();
-        self.run = Run { number: self.next, serial, end: None };
-    }
-
-    /// Frames from `serial` on have gone elsewhere.
-    pub(super) fn cut(&mut self, serial: u64) {
-        self.run.end = Some(serial);
+        self.run = Run { number: self.next, serial };
     }
 
     /// Hands the run's next frame over; never waits.
@@ -266,8 +258,7 @@ impl Running {
         let Some(behind) = mark.checked_sub(self.run.number).filter(|behind| *behind > 0) else {
             return Heard::Stale;
         };
-        let before = self.run.serial + behind;
-        Heard::Flushed { before: self.run.end.map_or(before, |end| before.min(end)) }
+        Heard::Flushed { before: self.run.serial + behind }
     }
 }
 

@@ -390,7 +390,6 @@ impl SwitchingEncoder {
         let mut old = self.active.take();
         if let Some(old) = &mut old {
             old.flush();
-            old.cut(from);
         }
         self.telemetry.counts.new_session += 1;
         let session = proven.session;
