@@ -89,6 +89,8 @@ pub(super) struct Running {
     pub(super) kind: BackendKind,
     pub(super) receipt: Receipt,
     pub(super) facts: Facts,
+    /// Its settings are not all that was asked for.
+    pub(super) adapted: bool,
     next: u64,
     run: Run,
     /// For each flush that was asked for, the number behind the last frame before it.
@@ -157,6 +159,7 @@ impl Running {
             kind,
             receipt,
             facts,
+            adapted: false,
             next: 0,
             run: Run { number: 0, serial: 0 },
             marks: VecDeque::new(),

@@ -96,6 +96,7 @@ impl Opening {
                     let rest = self.kinds.iter().filter(|kind| !tried.contains(kind));
                     verdicts.extend(rest.map(|kind| (*kind, Verdict::NotTried)));
                     session.receipt.entries = verdicts;
+                    session.adapted = !given_up.is_empty();
                     return Ok(Proven { session, given_up });
                 }
                 Err(error) if self.strict && !lacks(&error) => return Err(error),

@@ -90,7 +90,8 @@ pub enum StreamState {
     Closed,
 }
 
-/// An encoder of one stream whose settings and session may change while it runs.
+/// An encoder of one stream whose settings and session may change while it runs. Dropping it waits for its drivers: no
+/// thread and no session is left behind.
 pub struct SwitchingEncoder {
     pub(super) source: Arc<dyn EncoderSource>,
     pub(super) options: StreamOptions,

@@ -249,11 +249,18 @@ impl SwitchingEncoder {
 
     /// Has a session opened while the old one works.
     fn open_beside(&mut self, switch: Switch) {
-        let opening = Opening { strict: true, ..self.opening(switch.target.clone(), self.kind()) };
+        let opening = self.opening_for(&switch);
         match self.open_job(opening, None) {
             Ok(job) => self.phase = Phase::Opening { switch, job },
             Err(error) => self.opened(switch, Err(error)),
         }
+    }
+
+    /// A session for a switch. Where the one at hand lacks settings, because it took over from another, the next may too:
+    /// else nothing could be changed any more by whoever asks for all of them again.
+    fn opening_for(&self, switch: &Switch) -> Opening {
+        let adapt = self.active.as_ref().is_some_and(|session| session.adapted);
+        Opening { strict: true, adapt, ..self.opening(switch.target.clone(), self.kind()) }
     }
 
     fn kind(&self) -> Option<BackendKind> {
@@ -283,7 +290,8 @@ impl SwitchingEncoder {
                 self.swap(switch, proven, from);
             }
             Ok(proven) => {
-                self.telemetry.tell(EventKind::Ready { generation: switch.generation });
+                let given_up = proven.given_up.clone();
+                self.telemetry.tell(EventKind::Ready { generation: switch.generation, given_up });
                 self.phase = Phase::Waiting { switch, way: Way::Session(Box::new(proven)) };
             }
             Err(error @ (Error::SessionLimit { .. } | Error::OutOfMemory { .. }))
@@ -354,7 +362,7 @@ impl SwitchingEncoder {
 
     /// Closes the session and opens the next in its place.
     pub(super) fn open_alone(&mut self, switch: Switch) {
-        let opening = Opening { strict: true, ..self.opening(switch.target.clone(), self.kind()) };
+        let opening = self.opening_for(&switch);
         let old = self.active.take();
         match self.open_job(opening, old) {
             Ok(job) => self.phase = Phase::Alone { switch, job },

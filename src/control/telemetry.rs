@@ -60,6 +60,8 @@ pub enum EventKind {
     Ready {
         /// The generation that it will be.
         generation: u64,
+        /// Settings that it does not have; only behind a session that lacked some already.
+        given_up: Vec<String>,
     },
     /// A generation begins with this frame.
     Activated {

@@ -434,7 +434,7 @@ fn one_switch_at_a_time_and_the_newest_of_those_that_wait() {
     for bitrate in 2..=5 {
         play.switch(other_gop(bitrate), SessionSwitchMode::Immediate);
     }
-    play.until(|kind| matches!(kind, EventKind::Ready { generation: 5 }));
+    play.until(|kind| matches!(kind, EventKind::Ready { generation: 5, .. }));
     play.feed(10);
     play.finish();
     assert_eq!(play.starts(), [(1, 0), (5, 3)]);
@@ -512,7 +512,7 @@ fn a_generation_that_breaks_the_rules_of_the_canary_is_left() {
     play.switch(other_gop(2), SessionSwitchMode::Immediate);
     play.until_ready();
     play.feed(20);
-    play.until(|kind| matches!(kind, EventKind::Ready { generation: 3 }));
+    play.until(|kind| matches!(kind, EventKind::Ready { generation: 3, .. }));
     play.feed(20);
     play.finish();
     assert_eq!(play.starts().iter().map(|(generation, _)| *generation).collect::<Vec<_>>(), [1, 2, 3]);
@@ -592,4 +592,28 @@ fn a_stream_tells_what_it_is_doing() {
     play.finish();
     assert_eq!(play.stream.state(), StreamState::Running);
     assert_eq!(play.stream.summary().config_generation, 2);
+}
+
+/// The caller asks for what it always asks for, and the backend that took over does not have all of that.
+#[test]
+fn settings_can_be_changed_behind_a_session_that_lacks_some() {
+    let mut source = Source::new(|session, kind, config| match kind {
+        BackendKind::Custom if session > 0 => Plan { refuse: Some(Refusal::Broken), ..Plan::default() },
+        BackendKind::Custom => Plan { die_at: Some(8), ..Plan::default() },
+        _ if config.requested_b_frames().is_some() => {
+            Plan { refuse: Some(Refusal::Unsupported), ..Plan::default() }
+        }
+        _ => Plan::default(),
+    });
+    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    let b_frames = |bitrate| CommonEncodeConfig { b_frames: Some(2), ..config(bitrate) };
+    let mut play = Play::new(source, b_frames(1), StreamOptions::default());
+    play.feed(12);
+    play.until(|kind| matches!(kind, EventKind::Reopened { generation: 2, .. }));
+    play.switch(b_frames(2), SessionSwitchMode::Immediate);
+    play.until(|kind| matches!(kind, EventKind::Ready { generation: 3, given_up } if given_up.len() == 1));
+    play.feed(5);
+    play.finish();
+    assert_eq!(play.starts().last(), Some(&(3, 12)));
+    assert_eq!(Coded::of(&play.got.packets.last().unwrap().data).bitrate, 2);
 }
