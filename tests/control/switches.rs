@@ -1,7 +1,7 @@
 //! Single switches and failures, one by one.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use video_hw::backend::{BackendKind, InPlace};
@@ -282,8 +282,8 @@ fn a_session_is_proved_before_the_old_one_is_left() {
 
 #[test]
 fn a_slow_proof_ends() {
-    let slow = Plan { delay: 300, ..Plan::default() };
-    let options = StreamOptions { prove_timeout: Duration::from_millis(20), ..StreamOptions::default() };
+    let slow = Plan { delay: 2_500, ..Plan::default() };
+    let options = StreamOptions { prove_timeout: Duration::from_millis(800), ..StreamOptions::default() };
     let mut play = Play::new(in_turn(vec![Plan::default(), slow]), config(1), options);
     play.feed(5);
     play.switch(other_gop(2), SessionSwitchMode::Immediate);
@@ -528,15 +528,24 @@ fn a_generation_that_breaks_the_rules_of_the_canary_is_left() {
 
 #[test]
 fn submitting_and_reaping_go_on_while_a_session_is_opened() {
-    let slow = Plan { delay: 400, ..Plan::default() };
-    let mut play = Play::with(vec![Plan::default(), slow]);
+    let gate = Arc::new(AtomicBool::new(false));
+    let opens = Arc::clone(&gate);
+    let source = Source::new(move |session, _, _| {
+        while session == 1 && !opens.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Plan::default()
+    });
+    let mut play = Play::new(source, config(1), StreamOptions::default());
     play.feed_slowly(3);
     play.switch(other_gop(2), SessionSwitchMode::Immediate);
-    // The new session takes 400 ms for the picture by which it proves itself: all of these are the old one's.
     play.feed_slowly(20);
-    assert!(!play.stream.take_events().iter().any(|event| matches!(event.kind, EventKind::Ready { .. })));
-    assert!(play.got.packets.iter().all(|packet| packet.generation == 1));
+    assert_eq!(play.stream.state(), StreamState::SwitchPending { to: 2 });
+    gate.store(true, Ordering::SeqCst);
+    play.until_ready();
+    play.feed(3);
     play.finish();
+    assert_eq!(play.starts(), [(1, 0), (2, 23)]);
 }
 
 #[test]
