@@ -8,6 +8,7 @@ pub mod codec;
 pub mod color;
 pub mod config;
 pub mod container;
+pub mod control;
 pub mod dimensions;
 pub mod error;
 pub mod frame;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::color::ColorInfo;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
@@ -191,6 +192,19 @@ pub type EncodeSink = Box<dyn FnMut(EncodeEvent) -> bool + Send>;
 /// Tells of a frame whether an encoder can read it where it is, and if not, why.
 pub type FrameCheck = Arc<dyn Fn(&Frame) -> Result<()> + Send + Sync>;
 
+/// What a running encoder can change without being opened anew. Whatever is not named here cannot be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InPlace {
+    /// The numbers of the rate control, within its mode.
+    pub bitrate: bool,
+    /// The mode of the rate control.
+    pub rate_mode: bool,
+    /// The nominal frame rate.
+    pub frame_rate: bool,
+    /// The size, up to this one.
+    pub max_dimensions: Option<Dimensions>,
+}
+
 /// An encoder of one stream.
 pub trait EncoderBackend: Send {
     /// Layout of the units that come out.
@@ -223,6 +237,27 @@ pub trait EncoderBackend: Send {
     /// decoding times are computed from.
     fn reorder_delay(&self) -> usize {
         0
+    }
+
+    /// What [`Self::reconfigure`] can change.
+    fn in_place(&self) -> InPlace {
+        InPlace::default()
+    }
+
+    /// Changes settings between two frames; called only for what [`Self::in_place`] names. Frames submitted before are
+    /// coded by the old settings, those after it by the new ones, from an IDR where the size or the mode of the rate
+    /// control changes.
+    ///
+    /// # Errors
+    /// When the encoder refuses, or cannot: it then goes on as it was, or fails at the next frame.
+    fn reconfigure(&mut self, config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> Result<()> {
+        let _ = (config, special);
+        Err(Error::unsupported(format!("changing settings of a running {} encoder", self.implementation())))
+    }
+
+    /// Frames from one IDR to the next, where the encoder counts so and knows.
+    fn idr_interval(&self) -> Option<u32> {
+        None
     }
 
     /// Name of the codec library or engine in use, for summaries.

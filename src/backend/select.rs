@@ -88,6 +88,13 @@ pub enum Verdict {
     NotTried,
 }
 
+impl Verdict {
+    /// Of a candidate that could not, for this reason.
+    pub(crate) fn refused(error: &Error) -> Self {
+        Self::Refused { step: refusal_step(error), reason: error.to_string() }
+    }
+}
+
 /// Decode or encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {

@@ -8,7 +8,7 @@ use crate::time::{Rational, TimeBase, Timestamp};
 /// the inputs are, and never after the output's own presentation time when nothing is reordered by more than
 /// `delay`. The first `delay` outputs lie whole nominal frames before the first input.
 #[derive(Debug)]
-pub(super) struct DtsGenerator {
+pub(crate) struct DtsGenerator {
     delay: usize,
     frame: TimeBase,
     inputs: VecDeque<(u64, Timestamp)>,
@@ -16,22 +16,22 @@ pub(super) struct DtsGenerator {
 }
 
 impl DtsGenerator {
-    pub(super) fn new(delay: usize, frame_rate: Rational) -> Self {
+    pub(crate) fn new(delay: usize, frame_rate: Rational) -> Self {
         Self { delay, frame: TimeBase::from_frame_rate(frame_rate), inputs: VecDeque::new(), lead_in: delay }
     }
 
-    pub(super) fn submitted(&mut self, serial: u64, pts: Timestamp) {
+    pub(crate) fn submitted(&mut self, serial: u64, pts: Timestamp) {
         if self.delay > 0 {
             self.inputs.push_back((serial, pts));
         }
     }
 
     /// The frame gives no output, so its time must not be handed to another.
-    pub(super) fn abandoned(&mut self, serial: u64) {
+    pub(crate) fn abandoned(&mut self, serial: u64) {
         self.inputs.retain(|(s, _)| *s != serial);
     }
 
-    pub(super) fn next(&mut self, pts: Timestamp) -> Timestamp {
+    pub(crate) fn next(&mut self, pts: Timestamp) -> Timestamp {
         if self.delay == 0 {
             return pts;
         }

@@ -9,13 +9,13 @@
 
 mod books;
 mod decode;
-mod dts;
+pub(crate) mod dts;
 mod encode;
 mod layout;
 mod ledger;
 mod shaping;
 mod timing;
-mod worker;
+pub(crate) mod worker;
 
 pub use decode::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
 pub use encode::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};

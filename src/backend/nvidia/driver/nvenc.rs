@@ -3,13 +3,13 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::cuda::Context;
 use super::library::{self, Missing, Name, Once};
 use super::nvenc_abi::{
     CapsParam, Config, CreateBitstream, CreateInput, FunctionList, Handle, InitParams, LockBitstream,
-    LockInput, MapResource, NvStatus, OpenSession, PicParams, PresetConfig, RegisterResource,
+    LockInput, MapResource, NvStatus, OpenSession, PicParams, PresetConfig, Reconfigure, RegisterResource,
 };
 use super::nvenc_names::{Cap, DEVICE_CUDA, Guid, picture};
 use super::nvenc_result::UPDATE_DRIVER;
@@ -59,6 +59,7 @@ functions! {
     unlock_bitstream: "nvEncUnlockBitstream" fn(Handle, Handle) -> NvStatus;
     open: "nvEncOpenEncodeSessionEx" fn(*mut OpenSession, *mut Handle) -> NvStatus;
     destroy: "nvEncDestroyEncoder" fn(Handle) -> NvStatus;
+    reconfigure: "nvEncReconfigureEncoder" fn(Handle, *mut Reconfigure) -> NvStatus;
     last_error: "nvEncGetLastErrorString" fn(Handle) -> *const c_char;
 }
 
@@ -272,7 +273,8 @@ impl Session {
             self.check(status, "nvEncInitializeEncoder")?;
         }
         let size = (params.width, params.height);
-        Ok(Arc::new(Encoder { session: self, size, unended: AtomicBool::new(false) }))
+        let told = Mutex::new(Told { params, config });
+        Ok(Arc::new(Encoder { session: self, size, unended: AtomicBool::new(false), told }))
     }
 
     /// The status as an error with the driver's own words behind ours. Only while one thread uses the session: another's
@@ -317,13 +319,63 @@ impl Drop for Session {
 #[derive(Debug)]
 pub(crate) struct Encoder {
     pub(super) session: Session,
-    /// Width and height of pictures.
+    /// Width and height of pictures when it was initialised.
     pub(super) size: (u32, u32),
     /// Pictures went in since the last end of stream.
     pub(super) unended: AtomicBool,
+    told: Mutex<Told>,
 }
 
+/// What an encoder was told last: a change while it runs has to be told in the same words, all of them.
+#[derive(Clone, Copy)]
+struct Told {
+    params: InitParams,
+    config: Config,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the only pointer in it that is not null is the configuration's address, which is set anew for each call.
+unsafe impl Send for Told {}
+
 impl Encoder {
+    /// Width and height up to which pictures may grow.
+    pub(crate) const fn largest(&self) -> (u32, u32) {
+        self.size
+    }
+
+    /// Changes settings for the pictures that are handed over from now on; `anew`: the next is an IDR and rate control
+    /// starts again. Only on the thread that hands pictures over. `edit` gets the settings as they are.
+    ///
+    /// # Errors
+    /// What the driver refuses: the encoder then stays as it was.
+    pub(crate) fn reconfigure(
+        &self,
+        anew: bool,
+        edit: impl FnOnce(&mut InitParams, &mut Config),
+    ) -> Result<()> {
+        let session = &self.session;
+        let api = session.nvenc.api;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = *told;
+        edit(&mut new.params, &mut new.config);
+        let mut config = new.config;
+        new.params.config = &raw mut config;
+        let mut params =
+            Reconfigure { version: api.of(Shape::Reconfigure), init: new.params, ..Reconfigure::default() };
+        params.set_flags(anew, api.init_params_size());
+        let _current = session.context.enter()?;
+        // SAFETY: whole structures of the asserted sizes; the driver copies the configuration.
+        let status = unsafe { (session.nvenc.functions.reconfigure)(session.handle, &raw mut params) };
+        status.ok("nvEncReconfigureEncoder")?;
+        *told = new;
+        Ok(())
+    }
+
     /// Ends the stream: every picture that is held becomes due, and outputs may be locked. Afterwards pictures may
     /// go in again. Nothing is done when nothing went in since the last time.
     ///

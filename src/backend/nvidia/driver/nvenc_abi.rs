@@ -211,6 +211,14 @@ structures! {
         buffer_format: u32,
         rest: [u64; 208],
     }
+    /// `NV_ENC_RECONFIGURE_PARAMS`: two flags lie right behind `init`, which is shorter in some versions. So they are not
+    /// a field: see [`Self::set_flags`].
+    Reconfigure {
+        version: u32,
+        reserved: u32,
+        init: InitParams,
+        rest: [u64; 1],
+    }
     /// `NV_ENC_CREATE_INPUT_BUFFER`
     CreateInput {
         version: u32,
@@ -365,7 +373,8 @@ structures! {
         open: Option<unsafe extern "system" fn(*mut OpenSession, *mut Handle) -> NvStatus>,
         register_resource: Option<unsafe extern "system" fn(Handle, *mut RegisterResource) -> NvStatus>,
         unregister_resource: Option<unsafe extern "system" fn(Handle, Handle) -> NvStatus>,
-        unused1: [Handle; 5],
+        reconfigure: Option<unsafe extern "system" fn(Handle, *mut Reconfigure) -> NvStatus>,
+        unused1: [Handle; 4],
         last_error: Option<unsafe extern "system" fn(Handle) -> *const c_char>,
         set_streams: Handle,
         preset_config: Option<unsafe extern "system" fn(Handle, Guid, Guid, u32, *mut PresetConfig) -> NvStatus>,
@@ -413,6 +422,22 @@ impl Config {
     }
 }
 
+impl Reconfigure {
+    /// Sets the flags `resetEncoder` and `forceIDR`, in an API whose `init` has this many bytes.
+    pub(crate) fn set_flags(&mut self, anew: bool, init_bytes: usize) {
+        const RESET_AND_IDR: u64 = 3;
+        // Little endian, as all systems with this hardware: the flags are the low word of eight bytes.
+        let flags = if anew { RESET_AND_IDR } else { 0 };
+        if init_bytes < size_of::<InitParams>() {
+            if let Some(last) = self.init.rest.last_mut() {
+                *last = flags;
+            }
+        } else {
+            self.rest = [flags];
+        }
+    }
+}
+
 /// Sizes, and places of the fields that are used, as the vendor's compiler lays them out. Sizes are the largest of the
 /// versions.
 macro_rules! layouts {
@@ -443,6 +468,7 @@ layouts! {
     Config: 3584, profile at 4, gop_length at 20, rc at 40, codec at 168;
     PresetConfig: 5128, config at 8;
     InitParams: 1808, width at 36, decide_types at 64, config at 88, max_width at 96, tuning at 136;
+    Reconfigure: 1824, init at 8, rest at 1816;
     CreateInput: 776, format at 16, buffer at 24;
     CreateBitstream: 776, buffer at 16;
     LockInput: 1544, buffer at 8, data at 16, pitch at 24;
@@ -456,5 +482,5 @@ layouts! {
     PicCodec: 72;
     LockBitstream: 1552, output at 8, bytes at 36, timestamp at 40, data at 56, kind at 64;
     FunctionList: 2552, codecs at 40, initialize at 96, encode at 136, lock_bitstream at 144, map_resource at 208,
-        destroy at 224, open at 240, register_resource at 248, last_error at 304, preset_config at 320;
+        destroy at 224, open at 240, register_resource at 248, reconfigure at 264, last_error at 304, preset_config at 320;
 }

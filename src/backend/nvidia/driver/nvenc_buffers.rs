@@ -19,6 +19,8 @@ pub(crate) struct InputBuffer {
     encoder: Arc<Encoder>,
     handle: Handle,
     format: u32,
+    /// Width and height of its pictures.
+    size: (u32, u32),
     /// Rows of all planes together.
     rows: usize,
     /// Bytes of samples in a row.
@@ -29,17 +31,23 @@ pub(crate) struct InputBuffer {
 unsafe impl Send for InputBuffer {}
 
 impl InputBuffer {
-    /// A buffer for pictures of the encoder's size; `rows` of `row_bytes` bytes are what a picture of this format has,
+    /// A buffer for pictures of this size, which may have become smaller since the encoder was opened; `rows` of `row_bytes` bytes are what a picture of this format has,
     /// all planes together.
     ///
     /// # Errors
     /// No memory, or a format that the driver does not take.
-    pub(crate) fn new(encoder: &Arc<Encoder>, format: u32, rows: usize, row_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(
+        encoder: &Arc<Encoder>,
+        size: (u32, u32),
+        format: u32,
+        rows: usize,
+        row_bytes: usize,
+    ) -> Result<Self> {
         let session = &encoder.session;
         let mut params = CreateInput {
             version: session.nvenc.api.of(Shape::CreateInput),
-            width: encoder.size.0,
-            height: encoder.size.1,
+            width: size.0,
+            height: size.1,
             format,
             ..CreateInput::default()
         };
@@ -47,12 +55,12 @@ impl InputBuffer {
         // SAFETY: a whole structure of the asserted size; the session is initialised.
         let status = unsafe { (session.nvenc.functions.create_input)(session.handle, &raw mut params) };
         status.ok("nvEncCreateInputBuffer")?;
-        Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, rows, row_bytes })
+        Ok(Self { encoder: Arc::clone(encoder), handle: params.buffer, format, size, rows, row_bytes })
     }
 
     /// For handing the picture over.
     pub(crate) fn picture(&self) -> Picture<'_> {
-        Picture { encoder: &self.encoder, handle: self.handle, format: self.format }
+        Picture { encoder: &self.encoder, handle: self.handle, format: self.format, size: self.size }
     }
 
     /// Makes the memory accessible until the answer is dropped. Waits while the hardware reads it, which it does not
@@ -132,6 +140,8 @@ pub(crate) struct Picture<'a> {
     pub(super) handle: Handle,
     /// `NV_ENC_BUFFER_FORMAT`
     pub(super) format: u32,
+    /// Width and height.
+    pub(super) size: (u32, u32),
 }
 
 /// What became of a picture that was handed over.
@@ -191,8 +201,8 @@ impl OutputBuffer {
         let session = &self.encoder.session;
         let mut params = PicParams {
             version: session.nvenc.api.of(Shape::PicParams),
-            width: self.encoder.size.0,
-            height: self.encoder.size.1,
+            width: input.size.0,
+            height: input.size.1,
             flags,
             // Lookahead with levels wants numbers that rise.
             index: timestamp as u32,

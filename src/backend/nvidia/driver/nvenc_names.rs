@@ -92,6 +92,12 @@ pub(crate) enum Cap {
     RateControlModes = 1,
     WidthMax = 16,
     HeightMax = 17,
+    /// `SUPPORT_DYN_RES_CHANGE`
+    DynamicSize = 19,
+    /// `SUPPORT_DYN_BITRATE_CHANGE`
+    DynamicBitrate = 20,
+    /// `SUPPORT_DYN_RCMODE_CHANGE`
+    DynamicRateMode = 22,
     IntraRefresh = 25,
     CustomVbv = 26,
     MacroblocksMax = 31,

@@ -45,6 +45,8 @@ pub(crate) struct Placement {
 struct Registration {
     placement: Placement,
     handle: Handle,
+    /// Width and height of the picture.
+    size: (u32, u32),
     /// The one mapping that there may be, and how many pictures use it.
     mapping: Mutex<Option<Mapping>>,
     // Let go of in this order, when the driver has let go of them.
@@ -70,15 +72,15 @@ impl Registration {
         encoder: &Arc<Encoder>,
         memory: &Arc<Allocation>,
         placement: Placement,
-        format: u32,
+        (size, format): ((u32, u32), u32),
     ) -> Result<Self> {
         let session = &encoder.session;
         let pitch = u32::try_from(placement.pitch).map_err(|_| Error::invalid("a pitch beyond 32 bits"))?;
         let mut params = RegisterResource {
             version: session.nvenc.api.of(Shape::RegisterResource),
             kind: RESOURCE_CUDA,
-            width: encoder.size.0,
-            height: encoder.size.1,
+            width: size.0,
+            height: size.1,
             pitch,
             resource: placement.address,
             format,
@@ -92,6 +94,7 @@ impl Registration {
         Ok(Self {
             placement,
             handle: params.registered,
+            size,
             mapping: Mutex::new(None),
             memory: Arc::clone(memory),
             encoder: Arc::clone(encoder),
@@ -146,7 +149,8 @@ unsafe impl Send for MappedInput {}
 impl MappedInput {
     /// For handing the picture over.
     pub(crate) fn picture(&self) -> Picture<'_> {
-        Picture { encoder: &self.registration.encoder, handle: self.handle, format: self.format }
+        let Registration { encoder, size, .. } = &*self.registration;
+        Picture { encoder, handle: self.handle, format: self.format, size: *size }
     }
 }
 
@@ -173,6 +177,8 @@ pub(crate) struct Registrations {
     encoder: Arc<Encoder>,
     /// `NV_ENC_BUFFER_FORMAT` of the pictures.
     format: u32,
+    /// Their width and height.
+    size: (u32, u32),
     /// The one used last comes last.
     kept: Mutex<Vec<Arc<Registration>>>,
 }
@@ -181,8 +187,8 @@ pub(crate) struct Registrations {
 static ALL: Mutex<Vec<Weak<Registrations>>> = Mutex::new(Vec::new());
 
 impl Registrations {
-    pub(crate) fn new(encoder: &Arc<Encoder>, format: u32) -> Arc<Self> {
-        let own = Arc::new(Self { encoder: Arc::clone(encoder), format, kept: Mutex::default() });
+    pub(crate) fn new(encoder: &Arc<Encoder>, format: u32, size: (u32, u32)) -> Arc<Self> {
+        let own = Arc::new(Self { encoder: Arc::clone(encoder), format, size, kept: Mutex::default() });
         let mut all = lock(&ALL);
         all.retain(|other| other.strong_count() > 0);
         all.push(Arc::downgrade(&own));
@@ -211,7 +217,7 @@ impl Registrations {
         drop(oldest);
         let registration = match found {
             Some(found) => found,
-            None => Arc::new(Registration::new(&self.encoder, memory, placement, self.format)?),
+            None => Arc::new(Registration::new(&self.encoder, memory, placement, (self.size, self.format))?),
         };
         lock(&self.kept).push(Arc::clone(&registration));
         Ok(registration)

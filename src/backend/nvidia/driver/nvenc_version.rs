@@ -22,6 +22,7 @@ pub(crate) enum Shape {
     Config,
     RcParams,
     InitParams,
+    Reconfigure,
     CreateInput,
     CreateBitstream,
     LockInput,
@@ -67,6 +68,7 @@ impl Api {
             | Shape::RcParams
             | Shape::CreateBitstream
             | Shape::LockInput => [1, 1, 1, 1, 1],
+            Shape::Reconfigure => [1, 1, 1, 2, 2],
             Shape::PresetConfig => [4, 4, 4, 5, 5],
             Shape::Config => [7, 8, 8, 9, 9],
             Shape::InitParams => [5, 5, 6, 7, 7],
@@ -77,11 +79,20 @@ impl Api {
             Shape::LockBitstream => [1, 2, 1, 2, 2],
         };
         let marked = match shape {
-            Shape::Config | Shape::InitParams | Shape::PresetConfig | Shape::PicParams => true,
+            Shape::Config
+            | Shape::InitParams
+            | Shape::Reconfigure
+            | Shape::PresetConfig
+            | Shape::PicParams => true,
             Shape::LockBitstream => self as usize >= Self::V12_1 as usize,
             _ => false,
         };
         self.word() | revisions[self as usize] << 16 | 7 << 28 | (marked as u32) << 31
+    }
+
+    /// Size of `NV_ENC_INITIALIZE_PARAMS`: fields lie behind it in another structure.
+    pub(crate) fn init_params_size(self) -> usize {
+        if self >= Self::V12_2 { 1800 } else { 1808 }
     }
 
     /// Whether HEVC and AV1 state their depths in fields of their own, and no longer in a bit field.
@@ -139,6 +150,8 @@ mod tests {
         assert_eq!(Api::V12_1.of(Shape::InitParams), 0xf106_000c);
         assert_eq!(Api::V12_0.of(Shape::LockBitstream), 0x7002_000c);
         assert_eq!(Api::V12_2.word(), 0x0200_000c);
+        assert_eq!(Api::V13_0.of(Shape::Reconfigure), 0xf002_000d);
+        assert_eq!(Api::V12_1.of(Shape::Reconfigure), 0xf101_000c);
     }
 
     #[test]

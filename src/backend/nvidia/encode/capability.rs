@@ -48,6 +48,10 @@ pub(super) struct Caps {
     pub(super) temporal_aq: bool,
     /// Bit 0: each B frame may be referred to; bit 1: the middle one.
     pub(super) b_references: u32,
+    /// What can change while a session runs: the size, the bit rate, the mode of the rate control.
+    pub(super) dynamic_size: bool,
+    pub(super) dynamic_bitrate: bool,
+    pub(super) dynamic_rate_mode: bool,
     /// `NV_ENC_BUFFER_FORMAT`s
     pub(super) formats: Vec<u32>,
 }
@@ -92,6 +96,9 @@ impl Caps {
             intra_refresh: cap(Cap::IntraRefresh)? != 0,
             temporal_aq: cap(Cap::TemporalAq)? != 0,
             b_references: cap(Cap::BReferenceModes)?,
+            dynamic_size: cap(Cap::DynamicSize)? != 0,
+            dynamic_bitrate: cap(Cap::DynamicBitrate)? != 0,
+            dynamic_rate_mode: cap(Cap::DynamicRateMode)? != 0,
             formats: session.formats(guid)?,
         }))
     }

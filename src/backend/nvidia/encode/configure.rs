@@ -43,21 +43,28 @@ pub(super) fn initialize(session: Session, settings: &Settings) -> Result<(Arc<E
         other => other?,
     };
     let structure = configure(&mut config, settings, session.api());
-    let params = InitParams {
+    let mut params = InitParams {
         codec: guid,
         preset: settings.preset,
         tuning: settings.tuning,
-        width: settings.size.width(),
-        height: settings.size.height(),
-        display_width: settings.display.0,
-        display_height: settings.display.1,
-        rate_num: settings.frame_rate.num(),
-        rate_den: settings.frame_rate.den(),
         // The driver decides what is coded as what: forced IDR pictures need it.
         decide_types: 1,
         ..InitParams::default()
     };
+    apply(&mut params, settings);
+    if settings.resizable {
+        // It costs memory for the largest size: so that is the one that is asked for now, and pictures may get smaller
+        // and as large again, but not larger.
+        (params.max_width, params.max_height) = (params.width, params.height);
+    }
     Ok((session.initialize(params, config)?, structure))
+}
+
+/// What of the parameters can change while an encoder runs.
+pub(super) fn apply(params: &mut InitParams, settings: &Settings) {
+    (params.width, params.height) = (settings.size.width(), settings.size.height());
+    (params.display_width, params.display_height) = settings.display;
+    (params.rate_num, params.rate_den) = (settings.frame_rate.num(), settings.frame_rate.den());
 }
 
 fn configure(config: &mut Config, settings: &Settings, api: Api) -> Structure {
@@ -167,7 +174,7 @@ fn chroma_format(settings: &Settings) -> u32 {
 }
 
 /// How bits are spent.
-fn spend(rc: &mut RcParams, wanted: Rate, vbv: Vbv) {
+pub(super) fn spend(rc: &mut RcParams, wanted: Rate, vbv: Vbv) {
     (rc.vbv_buffer_size, rc.vbv_initial_delay) = (vbv.size, vbv.initial);
     (rc.target_quality, rc.target_quality_fraction) = (0, 0);
     match wanted {

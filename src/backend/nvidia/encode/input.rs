@@ -88,7 +88,7 @@ impl Inputs {
         meter: &Arc<EncodeMeter>,
     ) -> Self {
         Self {
-            registrations: Registrations::new(encoder, code),
+            registrations: Registrations::new(encoder, code, sides(size)),
             aside: None,
             encoder: Arc::clone(encoder),
             context: Arc::clone(context),
@@ -129,6 +129,17 @@ impl Inputs {
         }
     }
 
+    pub(super) const fn format(&self) -> PixelFormat {
+        self.format
+    }
+
+    /// Pictures are of another size from now on. None may be inside.
+    pub(super) fn resize(&mut self, size: Dimensions) {
+        self.registrations = Registrations::new(&self.encoder, self.code, sides(size));
+        self.aside = None;
+        self.size = size;
+    }
+
     fn check(&self, format: PixelFormat, size: Dimensions) -> Result<()> {
         if (format, size) == (self.format, self.size) {
             return Ok(());
@@ -141,7 +152,7 @@ impl Inputs {
 
     fn buffer(&self) -> Result<InputBuffer> {
         let (rows, row_bytes) = upload::layout(self.format, self.size);
-        InputBuffer::new(&self.encoder, self.code, rows, row_bytes)
+        InputBuffer::new(&self.encoder, sides(self.size), self.code, rows, row_bytes)
     }
 
     fn upload(&self, host: &HostSurface, buffer: &mut InputBuffer) -> Result<()> {
@@ -194,6 +205,10 @@ impl Inputs {
         copy_frame(&aside.stream, frame.planes(), block, &planes, &target)?;
         DeviceSurface::new(self.format, self.size, planes.to_vec(), Arc::new(aside.pool.lend(target)))
     }
+}
+
+fn sides(size: Dimensions) -> (u32, u32) {
+    (size.width(), size.height())
 }
 
 fn no_picture() -> Error {

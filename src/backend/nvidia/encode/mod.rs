@@ -11,6 +11,7 @@ mod flow;
 mod forecast;
 mod input;
 mod messages;
+mod reconfigure;
 mod relay;
 mod settings;
 mod sync;
@@ -29,14 +30,15 @@ use self::configure::{Structure, initialize};
 use self::flow::{Flow, Output, Reaper};
 use self::input::Inputs;
 use self::messages::Messages;
+use self::settings::Settings;
 use super::driver::cuda::Context;
 use super::driver::nvenc::Encoder;
 use super::driver::nvenc_buffers::{OutputBuffer, Picture, Submitted};
 use super::driver::nvenc_messages;
-use super::driver::nvenc_names::picture;
+use super::driver::nvenc_names::{INFINITE_GOP, picture};
 use crate::backend::admission::Wish;
 use crate::backend::{
-    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck,
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace,
 };
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -52,6 +54,8 @@ struct NvencEncoder {
     inputs: Inputs,
     encoder: Arc<Encoder>,
     structure: Structure,
+    settings: Settings,
+    caps: Caps,
     meter: Arc<EncodeMeter>,
     messages: Messages,
     layout: BitstreamLayout,
@@ -104,6 +108,8 @@ pub(crate) fn open_encoder(
         structure,
         meter,
         messages: Messages::new(&settings, structure.gop),
+        settings,
+        caps,
         layout: BitstreamLayout::elementary(codec),
         idr_next: true,
         note,
@@ -235,6 +241,18 @@ impl EncoderBackend for NvencEncoder {
 
     fn reorder_delay(&self) -> usize {
         self.structure.reorder
+    }
+
+    fn in_place(&self) -> InPlace {
+        self.can_change()
+    }
+
+    fn reconfigure(&mut self, config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> Result<()> {
+        self.change(config, special)
+    }
+
+    fn idr_interval(&self) -> Option<u32> {
+        Some(self.structure.gop).filter(|gop| !matches!(*gop, 0 | INFINITE_GOP))
     }
 
     fn implementation(&self) -> &'static str {

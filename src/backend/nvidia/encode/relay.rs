@@ -157,6 +157,13 @@ impl<T: Traffic> Relay<T> {
         self.lock().spares.pop()
     }
 
+    /// Lets go of the memory that no picture uses.
+    pub(super) fn drop_spares(&self) {
+        // Dropped outside the lock: that calls the driver.
+        let spares = std::mem::take(&mut self.lock().spares);
+        drop(spares);
+    }
+
     /// The picture was not handed over after all.
     pub(super) fn put_back(&self, spare: Option<T::Spare>, output: T::Output) {
         self.change(|state| {

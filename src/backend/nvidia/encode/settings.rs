@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) rate: Rate,
     pub(super) vbv: Vbv,
     pub(super) tools: Tools,
+    /// The size may change while the encoder runs.
+    pub(super) resizable: bool,
     pub(super) signal: Signal,
     /// Go with each IDR picture.
     pub(super) messages: Vec<UserSei>,
@@ -122,6 +124,7 @@ pub(super) fn negotiate(
         rate,
         vbv: rate::vbv(config, caps, rate)?,
         tools,
+        resizable: caps.dynamic_size,
         signal: picture::signal(config, samples.full_chroma)?,
         messages: picture::messages(config)?,
         max_in_flight: by_codec.map_or(own.max_in_flight_outputs, |(_, pictures)| *pictures),

@@ -1,0 +1,112 @@
+//! Settings for a backend that takes over from another in the middle of a stream.
+
+use super::running::Target;
+use crate::backend::BackendKind;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use crate::pixel::PixelFormat;
+
+/// The settings without those that the CPU's encoder or another's lacks, and a word for each that was given up. Used when
+/// the alternative is the end of the stream.
+pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
+    let (mut config, mut special) = target.clone();
+    let mut given_up = Vec::new();
+    let fits = match special {
+        BackendEncodeConfig::None => true,
+        BackendEncodeConfig::Nvidia(_) => kind == BackendKind::Nvidia,
+        BackendEncodeConfig::VideoToolbox(_) => kind == BackendKind::VideoToolbox,
+        BackendEncodeConfig::Software(_) => kind == BackendKind::Software,
+        BackendEncodeConfig::Ffmpeg(_) => kind == BackendKind::Ffmpeg,
+    };
+    if !fits {
+        special = BackendEncodeConfig::None;
+        given_up.push("the settings of the other backend".to_owned());
+    }
+    if let Some(device) = config.device.take() {
+        given_up.push(format!("device {device}"));
+    }
+    if kind != BackendKind::Software {
+        return ((config, special), given_up);
+    }
+    if let Some(b_frames) = config.requested_b_frames().filter(|b_frames| *b_frames > 0) {
+        given_up.push(format!("{b_frames} B frames"));
+    }
+    (config.b_frames, config.frame_interval_p) = (None, None);
+    if !matches!(config.format, PixelFormat::I420 | PixelFormat::Nv12) {
+        given_up.push(format!("frames of {}", config.format));
+        config.format = PixelFormat::I420;
+    }
+    match config.rate_control {
+        Some(RateControl::Vbr { avg_bps, max_bps: Some(max) }) => {
+            given_up.push(format!("the ceiling of {max} b/s"));
+            config.rate_control = Some(RateControl::Vbr { avg_bps, max_bps: None });
+        }
+        Some(RateControl::ConstQp { intra, inter_p, inter_b }) => {
+            let qp = inter_p.clamp(10, 51);
+            if qp != inter_p || qp != intra {
+                given_up.push(format!("quantisers {intra}, {inter_p} and {inter_b}"));
+            }
+            config.rate_control = Some(RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp });
+        }
+        Some(RateControl::Quality { quality, .. }) => {
+            let qp = quality.clamp(10, 51);
+            given_up.push(format!("constant quality {quality}, for the quantiser {qp}"));
+            config.rate_control = Some(RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp });
+        }
+        _ => {}
+    }
+    ((config, special), given_up)
+}
+
+/// As [`adapt`], and without everything else that a stream can do without.
+pub(super) fn plain(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
+    let ((config, _), _) = adapt(target, kind);
+    let plain = CommonEncodeConfig {
+        format: config.format,
+        color: config.color,
+        sample_aspect_ratio: config.sample_aspect_ratio,
+        low_latency: config.low_latency,
+        gop_length: config.gop_length,
+        rate_control: config.rate_control,
+        force_idr: config.force_idr,
+        ..CommonEncodeConfig::new(config.codec, config.dimensions, config.frame_rate)
+    };
+    let words = "all settings but size, rates, format, colour and GOP".to_owned();
+    ((plain, BackendEncodeConfig::None), vec![words])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::config::NvidiaEncodeConfig;
+    use crate::dimensions::Dimensions;
+    use crate::time::Rational;
+
+    #[test]
+    fn what_the_cpu_lacks_is_given_up_and_told() {
+        let size = Dimensions::new(640, 360).unwrap();
+        let mut config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+        config.b_frames = Some(2);
+        config.format = PixelFormat::P010;
+        config.device = Some("1".to_owned());
+        config.rate_control = Some(RateControl::ConstQp { intra: 4, inter_p: 6, inter_b: 8 });
+        let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default());
+        let ((new, special), given_up) = adapt(&(config, special), BackendKind::Software);
+        assert_eq!(given_up.len(), 5, "{given_up:?}");
+        assert_eq!((new.format, new.requested_b_frames(), new.device), (PixelFormat::I420, None, None));
+        assert_eq!(special, BackendEncodeConfig::None);
+        let flat = RateControl::ConstQp { intra: 10, inter_p: 10, inter_b: 10 };
+        assert_eq!(new.rate_control, Some(flat));
+    }
+
+    #[test]
+    fn nothing_is_given_up_without_need() {
+        let size = Dimensions::new(640, 360).unwrap();
+        let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+        let (_, given_up) = adapt(&(config.clone(), BackendEncodeConfig::None), BackendKind::Software);
+        assert!(given_up.is_empty());
+        let asked = CommonEncodeConfig { gop_length: Some(50), threads: std::num::NonZero::new(3), ..config };
+        let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), BackendKind::Software);
+        assert_eq!((plain.gop_length, plain.threads, words.len()), (Some(50), None, 1));
+    }
+}

@@ -1,0 +1,57 @@
+//! Work that must not hold up a stream: opening and proving a session, closing one.
+
+use std::thread::JoinHandle;
+
+use crate::error::{Error, Result, panic_words};
+
+/// Work on a thread of its own. Dropping it waits for its end: no thread outlives its stream.
+pub(super) struct Job<T>(Option<JoinHandle<T>>);
+
+impl<T: Send + 'static> Job<T> {
+    /// # Errors
+    /// No thread.
+    pub(super) fn start(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)
+            .map_err(|source| Error::io("start a thread for", name, source))?;
+        Ok(Self(Some(thread)))
+    }
+
+    /// The result, once it is there; `None` before, and after it was taken.
+    pub(super) fn take(&mut self) -> Option<Result<T>> {
+        let thread = self.0.take_if(|thread| thread.is_finished())?;
+        Some(thread.join().map_err(|panic| {
+            let words = panic_words(panic.as_ref());
+            Error::corrupt_fatal(format!("the codec library panicked: {words}"))
+        }))
+    }
+}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What it would have given is dropped with it; a panic has no one left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sessions on their way out. Dropping this waits for all of them.
+#[derive(Default)]
+pub(super) struct Closers(Vec<Job<()>>);
+
+impl Closers {
+    /// Drops a session on a thread of its own: a driver may take its time over that.
+    pub(super) fn close<T: Send + 'static>(&mut self, session: T) {
+        // Without a thread the closure, and the session in it, is dropped here.
+        if let Ok(job) = Job::start("vhw-close", move || drop(session)) {
+            self.0.push(job);
+        }
+    }
+
+    /// Forgets those that are done.
+    pub(super) fn sweep(&mut self) {
+        self.0.retain_mut(|job| job.take().is_none());
+    }
+}

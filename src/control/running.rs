@@ -1,0 +1,348 @@
+//! One encode session of a stream: an encoder on a worker thread, and the numbers that tie its answers to the stream's
+//! frames.
+//!
+//! An encoder sees each of its own numbers once, in rising order, as the seam demands. A frame of the stream may be given
+//! to it twice all the same (when another session failed with it): then it gets a new number, and answers to the old one
+//! are passed over. Frames are given in runs; within a run numbers and frames go up together.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::backend::{
+    BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
+    Receipt,
+};
+use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Surface};
+use crate::packet::BitstreamLayout;
+use crate::session::Submit;
+use crate::session::worker::{self, Outcome, Outlet, Work};
+use crate::transform::TransformRequest;
+
+/// Frames that wait for the encoder: large, so few.
+const INPUT_QUEUE: usize = 4;
+/// Answers that wait for the stream: small.
+const OUTPUT_QUEUE: usize = 64;
+
+/// What goes to the worker, in order.
+enum Order {
+    Frame { number: u64, frame: Frame },
+    Reconfigure(Box<Target>),
+}
+
+/// Common settings, and those of one backend.
+pub(super) type Target = (CommonEncodeConfig, BackendEncodeConfig);
+
+/// What comes from it. Numbers are the session's.
+enum Answer {
+    Unit(EncodedUnit),
+    Dropped { number: u64, reason: &'static str },
+    Lost { number: u64, error: Error },
+    Reconfigured(Result<()>),
+    Died(Error),
+}
+
+/// News of a session, in the stream's numbers.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// None yet.
+    Nothing,
+    /// Only of frames that are no longer this session's.
+    Stale,
+    Unit {
+        serial: u64,
+        unit: EncodedUnit,
+    },
+    Dropped {
+        serial: u64,
+        reason: &'static str,
+    },
+    Lost {
+        serial: u64,
+        error: Error,
+    },
+    /// Everything before this frame was answered, or never will be.
+    Flushed {
+        before: u64,
+    },
+    Reconfigured(Result<()>),
+    /// Nothing will come any more.
+    Died(Error),
+}
+
+/// What became of a frame that was handed over.
+pub(super) enum Fed {
+    Taken,
+    /// No room now.
+    Full,
+    /// The session has ended; its answers tell why.
+    Dead,
+}
+
+/// A session that encodes.
+pub(super) struct Running {
+    input: worker::Input<Order>,
+    output: worker::Output<Answer>,
+    pub(super) target: Target,
+    pub(super) kind: BackendKind,
+    pub(super) receipt: Receipt,
+    pub(super) facts: Facts,
+    /// Its settings are not all that was asked for.
+    pub(super) adapted: bool,
+    next: u64,
+    run: Run,
+    /// For each flush that was asked for, the number behind the last frame before it.
+    marks: VecDeque<u64>,
+    fed_since_flush: bool,
+    order_pending: Option<Box<Target>>,
+}
+
+/// What an opened encoder says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) layout: BitstreamLayout,
+    pub(super) reorder: usize,
+    pub(super) in_place: InPlace,
+    pub(super) idr_interval: Option<u32>,
+    pub(super) implementation: &'static str,
+}
+
+/// The frames that the session is answerable for.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    number: u64,
+    serial: u64,
+}
+
+impl Run {
+    fn serial(&self, number: u64) -> Option<u64> {
+        Some(self.serial + number.checked_sub(self.number)?)
+    }
+}
+
+impl Running {
+    /// Opens an encoder on the calling thread and starts its worker.
+    ///
+    /// # Errors
+    /// Whatever `open` returns; no thread.
+    pub(super) fn open(
+        kind: BackendKind,
+        target: Target,
+        receipt: Receipt,
+        converted: &Arc<AtomicU64>,
+        open: impl FnOnce(&Target, EncodeSink) -> Result<Box<dyn EncoderBackend>>,
+    ) -> Result<Self> {
+        let (input, output, facts) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+            let backend = open(&target, sink(outlet.clone()))?;
+            let facts = Facts {
+                layout: backend.output_layout(),
+                reorder: backend.reorder_delay(),
+                in_place: backend.in_place(),
+                idr_interval: backend.idr_interval(),
+                implementation: backend.implementation(),
+            };
+            let admission = backend.admission();
+            let work = EncodeWork {
+                backend,
+                admission,
+                shape: shape(kind, &target.0),
+                kind,
+                outlet,
+                converted: Arc::clone(converted),
+            };
+            Ok((work, facts))
+        })?;
+        Ok(Self {
+            input,
+            output,
+            target,
+            kind,
+            receipt,
+            facts,
+            adapted: false,
+            next: 0,
+            run: Run { number: 0, serial: 0 },
+            marks: VecDeque::new(),
+            fed_since_flush: false,
+            order_pending: None,
+        })
+    }
+
+    /// From here on frames are the stream's from `serial` on; what was given before is forgotten, and the first of them
+    /// is coded as an IDR.
+    pub(super) fn begin_run(&mut self, serial: u64) {
+        self.flush();
+        self.run = Run { number: self.next, serial };
+    }
+
+    /// Hands the run's next frame over; never waits.
+    pub(super) fn feed(&mut self, frame: Frame) -> Fed {
+        match self.input.submit(Order::Frame { number: self.next, frame }) {
+            Ok(Submit::Accepted) => {
+                self.next += 1;
+                self.fed_since_flush = true;
+                Fed::Taken
+            }
+            Ok(Submit::Full(_)) => Fed::Full,
+            Err(_) => Fed::Dead,
+        }
+    }
+
+    /// Asks for new settings, behind the frames that were fed; never waits.
+    pub(super) fn reconfigure(&mut self, target: &Target) -> Fed {
+        let order = Box::new(target.clone());
+        match self.input.submit(Order::Reconfigure(order.clone())) {
+            Ok(Submit::Accepted) => {
+                self.order_pending = Some(order);
+                Fed::Taken
+            }
+            Ok(Submit::Full(_)) => Fed::Full,
+            Err(_) => Fed::Dead,
+        }
+    }
+
+    /// Makes everything come out; never waits. Nothing is done when nothing went in since the last time.
+    pub(super) fn flush(&mut self) {
+        // When the session has ended its answers tell it.
+        if self.fed_since_flush && self.input.flush().is_ok() {
+            self.fed_since_flush = false;
+            self.marks.push_back(self.next);
+        }
+    }
+
+    /// Whether the next frame is an IDR, because nothing was fed since the last flush.
+    pub(super) const fn begins_anew(&self) -> bool {
+        !self.fed_since_flush
+    }
+
+    /// News, if there are any.
+    pub(super) fn hear(&mut self) -> Heard {
+        let flushes = self.output.flushes_seen();
+        let answer = self.output.try_reap();
+        self.heard(flushes, answer)
+    }
+
+    /// News, waiting for them at most `timeout`.
+    pub(super) fn wait(&mut self, timeout: Duration) -> Heard {
+        let flushes = self.output.flushes_seen();
+        let answer = self.output.reap_timeout(timeout);
+        self.heard(flushes, answer)
+    }
+
+    fn heard(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
+        let serial = |number| self.run.serial(number);
+        match answer {
+            Ok(Some(Answer::Unit(unit))) => {
+                serial(unit.serial).map_or(Heard::Stale, |serial| Heard::Unit { serial, unit })
+            }
+            Ok(Some(Answer::Dropped { number, reason })) => {
+                serial(number).map_or(Heard::Stale, |serial| Heard::Dropped { serial, reason })
+            }
+            Ok(Some(Answer::Lost { number, error })) => {
+                serial(number).map_or(Heard::Stale, |serial| Heard::Lost { serial, error })
+            }
+            Ok(Some(Answer::Reconfigured(done))) => {
+                if let (Ok(()), Some(target)) = (&done, self.order_pending.take()) {
+                    self.target = *target;
+                }
+                Heard::Reconfigured(done)
+            }
+            Ok(Some(Answer::Died(error))) | Err(error) => Heard::Died(error),
+            Ok(None) if self.output.flushes_seen() > flushes => self.flushed(),
+            Ok(None) if self.output.has_ended() => {
+                Heard::Died(Error::corrupt_fatal("the encoder's thread has ended"))
+            }
+            Ok(None) => Heard::Nothing,
+        }
+    }
+
+    fn flushed(&mut self) -> Heard {
+        let mark = self.marks.pop_front().unwrap_or(0);
+        let Some(behind) = mark.checked_sub(self.run.number).filter(|behind| *behind > 0) else {
+            return Heard::Stale;
+        };
+        Heard::Flushed { before: self.run.serial + behind }
+    }
+}
+
+/// What frames have to be for an encoder.
+fn shape(kind: BackendKind, config: &CommonEncodeConfig) -> TransformRequest {
+    TransformRequest {
+        // Hardware may read its own memory; what is not known to be hardware is given what everything reads.
+        host: !matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox | BackendKind::Custom),
+        size: Some(config.dimensions),
+        convert: ColorRequest::To(config.format),
+        ..TransformRequest::default()
+    }
+}
+
+fn sink(outlet: Outlet<Answer>) -> EncodeSink {
+    Box::new(move |event| {
+        let (answer, over) = match event {
+            EncodeEvent::Unit(unit) => (Answer::Unit(unit), false),
+            EncodeEvent::Waiting => return !outlet.is_closed(),
+            EncodeEvent::Dropped { serial, reason } => (Answer::Dropped { number: serial, reason }, false),
+            EncodeEvent::Failed { serial, error } if error.is_recoverable() => {
+                (Answer::Lost { number: serial, error }, false)
+            }
+            EncodeEvent::Failed { error, .. } => (Answer::Died(error), true),
+        };
+        outlet.send(Outcome::Item(answer)) && !over
+    })
+}
+
+struct EncodeWork {
+    backend: Box<dyn EncoderBackend>,
+    shape: TransformRequest,
+    admission: FrameCheck,
+    kind: BackendKind,
+    outlet: Outlet<Answer>,
+    converted: Arc<AtomicU64>,
+}
+
+impl Work for EncodeWork {
+    type Input = Order;
+
+    fn unit(&mut self, order: Order) -> Result<()> {
+        match order {
+            Order::Frame { number, frame } => {
+                // Memory of another device, or of somebody else, is read by the CPU for it.
+                let foreign =
+                    matches!(frame.surface, Surface::Device(_)) && (self.admission)(&frame).is_err();
+                let frame = if self.shape.is_met_by(&frame) && !foreign {
+                    frame
+                } else {
+                    let shape = TransformRequest { host: self.shape.host || foreign, ..self.shape };
+                    match shape.apply(frame) {
+                        Ok(done) => {
+                            self.converted.fetch_add(1, Ordering::Relaxed);
+                            done.frame
+                        }
+                        Err(error) => {
+                            self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
+                            return Ok(());
+                        }
+                    }
+                };
+                self.backend.submit(EncodeUnit { serial: number, frame })
+            }
+            Order::Reconfigure(target) => {
+                let done = self.backend.reconfigure(&target.0, &target.1);
+                if done.is_ok() {
+                    self.shape = shape(self.kind, &target.0);
+                }
+                self.outlet.send(Outcome::Item(Answer::Reconfigured(done)));
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.backend.flush()
+    }
+
+    fn end(&mut self) {}
+}

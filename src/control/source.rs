@@ -1,0 +1,198 @@
+//! Where encoders come from, and the proof that one works before frames are trusted to it.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use super::adapt::{adapt, plain};
+use super::running::{Fed, Heard, Running, Target};
+use crate::backend::{
+    self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
+};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, HostSurface};
+use crate::time::{TimeBase, Timestamp};
+
+/// Opens the encoders of a stream. [`Backend`] is one: the backends of this library.
+pub trait EncoderSource: Send + Sync + 'static {
+    /// The backends that may encode the stream, best first.
+    fn candidates(&self) -> Vec<BackendKind>;
+
+    /// Opens an encoder of one of them.
+    ///
+    /// # Errors
+    /// [`Error::SessionLimit`] and [`Error::OutOfMemory`] mean that it could be opened if another were closed.
+    fn open(
+        &self,
+        kind: BackendKind,
+        config: &CommonEncodeConfig,
+        special: &BackendEncodeConfig,
+        sink: EncodeSink,
+    ) -> Result<Box<dyn EncoderBackend>>;
+}
+
+impl EncoderSource for Backend {
+    fn candidates(&self) -> Vec<BackendKind> {
+        match self {
+            Self::Auto => CANDIDATES.to_vec(),
+            Self::Only(kind) => vec![*kind],
+        }
+    }
+
+    fn open(
+        &self,
+        kind: BackendKind,
+        config: &CommonEncodeConfig,
+        special: &BackendEncodeConfig,
+        sink: EncodeSink,
+    ) -> Result<Box<dyn EncoderBackend>> {
+        let sink = Cell::new(Some(sink));
+        // Asked for once, since one candidate alone is tried.
+        let once = || sink.take().unwrap_or_else(|| Box::new(|_| false));
+        backend::open_encoder(Self::Only(kind), config, special, once).map(|(backend, _)| backend)
+    }
+}
+
+/// What is to be opened.
+#[derive(Clone)]
+pub(super) struct Opening {
+    pub(super) source: Arc<dyn EncoderSource>,
+    pub(super) target: Target,
+    /// Backends in the order in which they are tried.
+    pub(super) kinds: Vec<BackendKind>,
+    /// Settings may be given up where a backend does not have them: the stream shall go on.
+    pub(super) adapt: bool,
+    /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
+    /// rather than a lesser backend takes the work, a session is closed to make room, or all stays as it is.
+    pub(super) strict: bool,
+    /// Most frames by which an encoder may reorder.
+    pub(super) reserve: Option<usize>,
+    pub(super) converted: Arc<AtomicU64>,
+    /// How long the proof may take.
+    pub(super) patience: Duration,
+}
+
+/// A session that has encoded a picture, and what had to be given up for it.
+pub(super) struct Proven {
+    pub(super) session: Running,
+    pub(super) given_up: Vec<String>,
+}
+
+impl Opening {
+    /// Opens the first backend that takes the settings and encodes a picture.
+    ///
+    /// # Errors
+    /// The refusal of the first backend tried, or of the one that has no room.
+    pub(super) fn run(self) -> Result<Proven> {
+        let mut first = None;
+        let mut verdicts = Vec::new();
+        for &kind in &self.kinds {
+            match self.attempt(kind) {
+                Ok((mut session, given_up)) => {
+                    verdicts.push((kind, Verdict::Chosen(session.facts.implementation)));
+                    let tried: Vec<_> = verdicts.iter().map(|(kind, _)| *kind).collect();
+                    let rest = self.kinds.iter().filter(|kind| !tried.contains(kind));
+                    verdicts.extend(rest.map(|kind| (*kind, Verdict::NotTried)));
+                    session.receipt.entries = verdicts;
+                    session.adapted = !given_up.is_empty();
+                    return Ok(Proven { session, given_up });
+                }
+                Err(error) if self.strict && !lacks(&error) => return Err(error),
+                Err(error) => {
+                    verdicts.push((kind, Verdict::refused(&error)));
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::invalid("no backend candidates")))
+    }
+
+    fn attempt(&self, kind: BackendKind) -> Result<(Running, Vec<String>)> {
+        let mut refusal = match self.prove(kind, self.target.clone()) {
+            Ok(session) => return Ok((session, Vec::new())),
+            Err(error) => error,
+        };
+        if self.adapt {
+            for (target, given_up) in [adapt(&self.target, kind), plain(&self.target, kind)] {
+                // Only what is refused for its settings can be had with others.
+                if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput(_)) {
+                    break;
+                }
+                match self.prove(kind, target) {
+                    Ok(session) => return Ok((session, given_up)),
+                    Err(error) => refusal = error,
+                }
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Opens an encoder and has it encode a picture, which is thrown away. The next picture begins anew.
+    fn prove(&self, kind: BackendKind, target: Target) -> Result<Running> {
+        let picture = grey(&target.0)?;
+        let receipt = Receipt {
+            job: Job::Encode,
+            codec: target.0.codec,
+            entries: Vec::new(),
+            split: None,
+            notes: Vec::new(),
+        };
+        let mut session =
+            Running::open(kind, target, receipt, &self.converted, |(config, special), sink| {
+                self.source.open(kind, config, special, sink)
+            })?;
+        let reorder = session.facts.reorder;
+        if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
+            return Err(Error::Unsupported {
+                feature: format!(
+                    "B frames that reorder by {reorder} frames in a stream that keeps room for {reserve}"
+                ),
+                remedy: "start the stream with a larger reorder_reserve".to_owned(),
+            });
+        }
+        if !matches!(session.feed(picture), Fed::Taken) {
+            return Err(unproven("took no picture"));
+        }
+        session.flush();
+        let deadline = Instant::now() + self.patience;
+        let mut coded = false;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match session.wait(left) {
+                Heard::Unit { unit, .. } => coded = !unit.data.is_empty(),
+                Heard::Flushed { .. } if coded => return Ok(session),
+                Heard::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
+                Heard::Dropped { reason, .. } => {
+                    return Err(unproven(&format!("dropped its first picture: {reason}")));
+                }
+                Heard::Lost { error, .. } | Heard::Died(error) => return Err(error),
+                Heard::Nothing if left.is_zero() => {
+                    let seconds = self.patience.as_secs_f32();
+                    return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
+                }
+                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) => {}
+            }
+        }
+    }
+}
+
+/// Whether a backend does not have what is asked for, and would not have it later either.
+const fn lacks(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { .. } | Error::InvalidInput(_) | Error::Unavailable { .. })
+}
+
+fn unproven(what: &str) -> Error {
+    Error::corrupt_fatal(format!("the encoder was opened, but {what}"))
+}
+
+/// A picture of one shade.
+fn grey(config: &CommonEncodeConfig) -> Result<Frame> {
+    let bytes = vec![128; config.format.frame_bytes(config.dimensions)];
+    let surface = HostSurface::from_packed(config.format, config.dimensions, bytes)?;
+    Ok(Frame {
+        color: config.color,
+        ..Frame::host(Timestamp::new(0, TimeBase::from_frame_rate(config.frame_rate)), surface)
+    })
+}

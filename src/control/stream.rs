@@ -1,0 +1,584 @@
+//! One stream: what its caller sees, and the loop that moves everything.
+//!
+//! There is no thread for this. Each call of the caller's looks at what has happened, moves what can be moved without
+//! waiting, and returns; encoders, openings and closings have threads of their own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::books::{Books, Outcome};
+use super::canary::{Canary, Verdict, Watch};
+use super::helper::Closers;
+use super::running::{Fed, Heard, Running, Target};
+use super::source::{EncoderSource, Opening};
+use super::switching::{Phase, Switch, Trial};
+use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
+use super::{SessionSwitchRequest, SwitchStage};
+use crate::backend::{Backend, BackendKind};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Surface};
+use crate::packet::Packet;
+use crate::pixel::PixelFormat;
+use crate::session::Submit;
+
+/// Packets that wait for the caller; encoders have queues of their own behind these.
+const OUTPUT: usize = 64;
+/// While something else than packets is waited for, it is looked for this often.
+const SLICE: Duration = Duration::from_millis(2);
+/// Sizes and formats that frames may come in: those that the caller has asked for, the last ones.
+const MOST_SHAPES: usize = 16;
+
+/// What becomes of a stream whose session has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum OnFailure {
+    /// It ends with the session's error.
+    Stop,
+    /// Another session takes over with the frames whose packets are not out: of the next backend where the source has
+    /// several, of the same one otherwise.
+    #[default]
+    Reopen,
+}
+
+/// Settings of a stream, for all its generations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamOptions {
+    /// Most frames by which any generation may reorder: decoding times are that much earlier from the start, because they
+    /// cannot begin to be so later. At least what the first session needs.
+    pub reorder_reserve: usize,
+    /// Frames that wait while no session can take them.
+    pub max_waiting: usize,
+    /// Frames that are inside altogether.
+    pub max_held: usize,
+    /// What becomes of the stream when a session dies.
+    pub on_failure: OnFailure,
+    /// Rules for the first frames of a generation that was asked for.
+    pub canary: Option<Canary>,
+    /// How long a new session may take for its first picture.
+    pub prove_timeout: Duration,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            reorder_reserve: 2,
+            max_waiting: 8,
+            max_held: 256,
+            on_failure: OnFailure::default(),
+            canary: None,
+            prove_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a stream is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamState {
+    /// A session encodes.
+    Running,
+    /// As well, and a switch is under way.
+    SwitchPending {
+        /// The generation that it will be.
+        to: u64,
+    },
+    /// The session has died; another is being opened.
+    Reopening,
+    /// It has ended.
+    Closed,
+}
+
+/// An encoder of one stream whose settings and session may change while it runs. Dropping it waits for its drivers: no
+/// thread and no session is left behind.
+pub struct SwitchingEncoder {
+    pub(super) source: Arc<dyn EncoderSource>,
+    pub(super) options: StreamOptions,
+    pub(super) reserve: usize,
+    pub(super) books: Books,
+    pub(super) telemetry: Telemetry,
+    /// The session that frames go to.
+    pub(super) active: Option<Running>,
+    pub(super) generation: u64,
+    /// What was asked for, whatever the session could not do of it.
+    pub(super) settings: Target,
+    /// The next frame that the session gets.
+    pub(super) cursor: u64,
+    pub(super) phase: Phase,
+    pub(super) trial: Option<Trial>,
+    pub(super) queued: Option<Switch>,
+    pub(super) next_generation: u64,
+    /// The frame that will be an IDR by the GOP's length.
+    pub(super) next_idr: Option<u64>,
+    /// The frame that has to be one.
+    pub(super) idr_at: Option<u64>,
+    pub(super) watch: Option<Watch>,
+    /// Settings before the last switch that was confirmed.
+    pub(super) last_good: Option<Target>,
+    pub(super) closers: Closers,
+    pub(super) converted: Arc<AtomicU64>,
+    /// Sessions opened for failures in a row, without a packet.
+    pub(super) attempts: u32,
+    pub(super) ended: bool,
+    /// Flushes that have not completed, each before this frame.
+    flushes: VecDeque<u64>,
+    shapes: VecDeque<(Dimensions, PixelFormat)>,
+}
+
+/// Which session news come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Old,
+    Active,
+}
+
+impl SwitchingEncoder {
+    /// Starts a stream on the best backend that works here, or on the one named.
+    ///
+    /// # Errors
+    /// No candidate takes the settings and encodes a picture: the reason of the first.
+    pub fn new(
+        backend: impl Into<Backend>,
+        config: CommonEncodeConfig,
+        special: BackendEncodeConfig,
+    ) -> Result<Self> {
+        Self::with_source(backend.into(), config, special, StreamOptions::default())
+    }
+
+    /// Starts a stream with encoders from wherever, and with options.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_source(
+        source: impl EncoderSource,
+        config: CommonEncodeConfig,
+        special: BackendEncodeConfig,
+        options: StreamOptions,
+    ) -> Result<Self> {
+        let source: Arc<dyn EncoderSource> = Arc::new(source);
+        let converted = Arc::new(AtomicU64::new(0));
+        let settings = (config, special);
+        let started = Instant::now();
+        let opening = Opening {
+            source: Arc::clone(&source),
+            target: settings.clone(),
+            kinds: source.candidates(),
+            adapt: false,
+            strict: false,
+            reserve: None,
+            converted: Arc::clone(&converted),
+            patience: options.prove_timeout,
+        };
+        let session = opening.run()?.session;
+        let reserve = options.reorder_reserve.max(session.facts.reorder);
+        let mut stream = Self {
+            source,
+            reserve,
+            books: Books::new(reserve, settings.0.frame_rate),
+            options,
+            telemetry: Telemetry::new(),
+            active: None,
+            generation: 1,
+            settings,
+            cursor: 1,
+            phase: Phase::Steady,
+            trial: None,
+            queued: None,
+            next_generation: 2,
+            next_idr: None,
+            idr_at: None,
+            watch: None,
+            last_good: None,
+            closers: Closers::default(),
+            converted,
+            attempts: 0,
+            ended: false,
+            flushes: VecDeque::new(),
+            shapes: VecDeque::new(),
+        };
+        stream.telemetry.begin(1, &session.target, &session.receipt, Start::Stream, started.elapsed());
+        stream.know_shape(stream.settings.0.dimensions, stream.settings.0.format);
+        stream.install(session, 1);
+        Ok(stream)
+    }
+
+    /// Hands a frame over; never waits. `force_keyframe` in the frame asks for an IDR. Frames of a size or format that the
+    /// stream had before, or is to have, are taken as well, and brought to what the session encodes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a frame without picture, of a size or format that was never asked for, or whose pts
+    /// does not rise; when the stream has ended.
+    pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
+        self.pump();
+        self.check(&frame)?;
+        let waiting = self.books.next() - self.cursor;
+        if waiting >= self.options.max_waiting.max(1) as u64
+            || self.books.len() >= self.options.max_held.max(1)
+        {
+            return Ok(Submit::Full(frame));
+        }
+        self.books.accept(frame);
+        self.pump();
+        Ok(Submit::Accepted)
+    }
+
+    fn check(&self, frame: &Frame) -> Result<()> {
+        if self.ended {
+            return Err(over());
+        }
+        if matches!(frame.surface, Surface::None) {
+            return Err(Error::invalid(format!("frame at {} has no picture", frame.pts)));
+        }
+        let shape = (frame.dimensions, frame.format);
+        if !self.shapes.contains(&shape) {
+            let known: Vec<_> = self.shapes.iter().map(|(size, format)| format!("{size} {format}")).collect();
+            return Err(Error::invalid(format!(
+                "frame at {} is {} {}; asked for were {}",
+                frame.pts,
+                frame.dimensions,
+                frame.format,
+                known.join(", ")
+            )));
+        }
+        self.books.check_time(frame.pts)
+    }
+
+    /// The next packet, if one is ready.
+    ///
+    /// # Errors
+    /// The loss of one frame ([`Error::is_recoverable`]: go on), or the end of the stream.
+    pub fn try_reap(&mut self) -> Result<Option<Packet>> {
+        self.pump();
+        self.books.out.pop_front().transpose()
+    }
+
+    /// The next packet, waiting at most `timeout`. `None`: not yet, or nothing is inside.
+    ///
+    /// # Errors
+    /// As [`Self::try_reap`].
+    pub fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<Packet>> {
+        // One that cannot be expressed is "for ever" to any caller.
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            if let Some(packet) = self.try_reap()? {
+                return Ok(Some(packet));
+            }
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+            let nothing_inside = self.books.is_empty() && !self.phase.has_job();
+            if self.ended || left.is_zero() || nothing_inside {
+                return Ok(None);
+            }
+            self.wait(left);
+        }
+    }
+
+    /// Waits for news, at most so long.
+    fn wait(&mut self, left: Duration) {
+        // News come from one session; all else has to be looked for.
+        let elsewhere = self.phase.has_job() || self.queued.is_some() || self.cursor < self.books.next();
+        let slice = if elsewhere { left.min(SLICE) } else { left };
+        let which = self.reading();
+        match self.session(which) {
+            Some(session) => match session.wait(slice) {
+                Heard::Nothing => {}
+                heard => self.heard(which, heard),
+            },
+            None => std::thread::sleep(slice),
+        }
+    }
+
+    /// Makes every packet of the frames submitted so far come out; never waits. The next frame is coded as an IDR.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.ended {
+            return Err(over());
+        }
+        let here = self.books.next();
+        if self.flushes.back() != Some(&here) {
+            self.flushes.push_back(here);
+        }
+        self.pump();
+        Ok(())
+    }
+
+    /// Whether every flush asked for has completed, and every packet was reaped.
+    pub fn is_drained(&self) -> bool {
+        self.flushes.is_empty() && self.books.out.is_empty()
+    }
+
+    /// Flushes, then gives every remaining packet, waiting for each. Losses appear as `Err` items.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Packet>> + '_> {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        self.flush()?;
+        Ok(std::iter::from_fn(move || {
+            loop {
+                if self.is_drained() {
+                    return None;
+                }
+                match self.reap_timeout(PATIENCE).transpose() {
+                    None if self.ended => return None,
+                    None => {}
+                    item => return item,
+                }
+            }
+        }))
+    }
+
+    /// Asks for other settings; never waits. The answer is the generation that they will be, if the switch succeeds:
+    /// [`Self::take_events`] tells. One switch is made at a time; of those that wait for it only the last is kept.
+    ///
+    /// # Errors
+    /// When the stream has ended.
+    pub fn request_switch(
+        &mut self,
+        request: SessionSwitchRequest<(CommonEncodeConfig, BackendEncodeConfig)>,
+    ) -> Result<u64> {
+        if self.ended {
+            return Err(over());
+        }
+        let generation = self.take_generation();
+        self.know_shape(request.target.0.dimensions, request.target.0.format);
+        self.telemetry.counts.requested += 1;
+        let first_serial = self.books.next();
+        self.queue(Switch::new(generation, request, first_serial));
+        self.pump();
+        Ok(generation)
+    }
+
+    /// What happened since the last call, oldest first; of what nobody asks for only the last 256 are kept.
+    pub fn take_events(&mut self) -> Vec<StreamEvent> {
+        self.pump();
+        self.telemetry.take_events()
+    }
+
+    /// What the stream did so far.
+    pub fn summary(&self) -> StreamSummary {
+        StreamSummary {
+            active_generation: self.generation,
+            config_generation: self.wanted_generation(),
+            next_generation: self.next_generation,
+            converted: self.converted.load(Ordering::Relaxed),
+            bytes_out: self.books.bytes_out,
+            keyframes: self.books.keyframes,
+            ..self.telemetry.summary(self.books.ledger())
+        }
+    }
+
+    /// The backend that encodes now; `None` while none does.
+    pub fn backend(&self) -> Option<(BackendKind, &'static str)> {
+        self.active.as_ref().map(|session| (session.kind, session.facts.implementation))
+    }
+
+    /// What the stream is doing.
+    pub fn state(&self) -> StreamState {
+        let to = self.phase.generation().or(self.queued.as_ref().map(|switch| switch.generation));
+        match to {
+            _ if self.ended => StreamState::Closed,
+            Some(to) => StreamState::SwitchPending { to },
+            None if self.active.is_none() => StreamState::Reopening,
+            None => StreamState::Running,
+        }
+    }
+
+    /// The generation that frames go to now.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether frames go to this generation, or a switch to it is under way.
+    pub fn is_alive(&self, generation: u64) -> bool {
+        !self.ended
+            && (generation == self.generation
+                || self.phase.generation() == Some(generation)
+                || self.queued.as_ref().is_some_and(|switch| switch.generation == generation))
+    }
+
+    pub(super) const fn take_generation(&mut self) -> u64 {
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        generation
+    }
+
+    fn know_shape(&mut self, size: Dimensions, format: PixelFormat) {
+        self.shapes.retain(|known| *known != (size, format));
+        if self.shapes.len() >= MOST_SHAPES {
+            self.shapes.pop_front();
+        }
+        self.shapes.push_back((size, format));
+    }
+
+    /// Moves everything that can be moved without waiting.
+    pub(super) fn pump(&mut self) {
+        self.closers.sweep();
+        while !self.ended {
+            let mut moved = self.advance();
+            moved |= self.feed();
+            moved |= self.listen();
+            if !moved {
+                break;
+            }
+        }
+        self.complete_flushes();
+    }
+
+    /// Gives frames to the active session.
+    fn feed(&mut self) -> bool {
+        let mut moved = false;
+        while !self.phase.holds_frames() {
+            let at = self.cursor;
+            let flush_here = self.flushes.contains(&at);
+            let Some(active) = self.active.as_mut() else { break };
+            if flush_here {
+                active.flush();
+            }
+            let Some(frame) = self.books.frame(at) else { break };
+            let forced = frame.force_keyframe || active.target.0.force_idr || self.idr_at == Some(at);
+            let key = forced || active.begins_anew();
+            if self.phase.waits_for(at, key || self.next_idr == Some(at)) {
+                if self.cross() {
+                    moved = true;
+                    continue;
+                }
+                break;
+            }
+            let frame = Frame { force_keyframe: forced, ..frame.clone() };
+            let Fed::Taken = active.feed(frame) else { break };
+            if key {
+                self.next_idr = active.facts.idr_interval.map(|frames| at + u64::from(frames));
+            }
+            self.books.given(at, self.generation);
+            self.cursor += 1;
+            moved = true;
+        }
+        moved
+    }
+
+    /// The session whose packets are next: the old one until its last is out.
+    pub(super) fn reading(&self) -> Which {
+        match &self.trial {
+            Some(trial) if trial.old.is_some() && self.books.first() < trial.boundary => Which::Old,
+            _ => Which::Active,
+        }
+    }
+
+    fn session(&mut self, which: Which) -> Option<&mut Running> {
+        match which {
+            Which::Old => self.trial.as_mut()?.old.as_mut(),
+            Which::Active => self.active.as_mut(),
+        }
+    }
+
+    fn listen(&mut self) -> bool {
+        let mut moved = false;
+        while self.books.out.len() < OUTPUT {
+            let which = self.reading();
+            let Some(session) = self.session(which) else { break };
+            match session.hear() {
+                Heard::Nothing => break,
+                heard => self.heard(which, heard),
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn heard(&mut self, which: Which, heard: Heard) {
+        let missing = |books: &Books, before| !books.missing(before).is_empty();
+        match heard {
+            Heard::Nothing | Heard::Stale => return,
+            Heard::Unit { serial, unit } => {
+                if unit.keyframe && which == Which::Active && self.swap_at_observed(serial) {
+                    return;
+                }
+                let Some(session) = self.session(which) else { return };
+                let (codec, layout) = (session.target.0.codec, session.facts.layout);
+                if unit.keyframe && which == Which::Active {
+                    let next = session.facts.idr_interval.map(|frames| serial + u64::from(frames));
+                    self.next_idr = self.next_idr.max(next);
+                }
+                self.books.settle(serial, Outcome::Coded { unit, codec, layout });
+            }
+            Heard::Dropped { serial, reason } => self.books.settle(serial, Outcome::Dropped(reason)),
+            Heard::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
+                self.roll_back(&error);
+            }
+            Heard::Lost { serial, error } => self.books.settle(serial, Outcome::Failed(error)),
+            Heard::Flushed { before } if missing(&self.books, before) => {
+                if which == Which::Active && self.can_roll_back() {
+                    self.roll_back(&Error::corrupt("the encoder gave no answer for a frame"));
+                } else {
+                    self.books.settle_missing(before);
+                }
+            }
+            Heard::Flushed { .. } => {}
+            Heard::Reconfigured(done) => self.reconfigured(done),
+            Heard::Died(error) if which == Which::Old => self.old_died(&error),
+            Heard::Died(error) => self.active_died(error),
+        }
+        self.release();
+    }
+
+    fn release(&mut self) {
+        let released = self.books.release();
+        if released.is_empty() {
+            return;
+        }
+        let mut verdict = Verdict::Open;
+        for frame in &released {
+            if frame.bytes.is_some() {
+                self.attempts = 0;
+            }
+            self.telemetry.see(frame);
+            if let (Verdict::Open, Some(watch)) = (&verdict, &mut self.watch) {
+                verdict = watch.see(frame);
+            }
+        }
+        self.confirm();
+        match verdict {
+            Verdict::Open => {}
+            Verdict::Passed => self.watch = None,
+            Verdict::Failed(reason) => self.canary_failed(reason),
+        }
+        self.complete_flushes();
+    }
+
+    fn complete_flushes(&mut self) {
+        while self.flushes.front().is_some_and(|before| *before <= self.books.first()) {
+            let before = self.flushes.pop_front();
+            // Behind a flush the next frame begins anew, also where nothing was left to come out.
+            if before == Some(self.cursor)
+                && let Some(active) = &mut self.active
+            {
+                active.flush();
+            }
+        }
+    }
+
+    /// The stream is over.
+    pub(super) fn end(&mut self, error: Error, why: String) {
+        self.ended = true;
+        self.telemetry.end(self.generation, why.clone());
+        self.telemetry.tell(EventKind::Ended { reason: why });
+        self.books.end(error);
+        self.flushes.clear();
+        self.watch = None;
+        let active = self.active.take();
+        let trial = self.trial.take();
+        let phase = std::mem::replace(&mut self.phase, Phase::Steady);
+        self.closers.close((active, trial, phase));
+        if let Some(switch) = self.queued.take() {
+            let error = over();
+            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &error, self.generation);
+        }
+    }
+}
+
+pub(super) fn over() -> Error {
+    Error::invalid("the stream has ended; its output tells why")
+}
