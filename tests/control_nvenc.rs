@@ -24,7 +24,7 @@ use video_hw::control::{
 use video_hw::error::Error;
 
 use control_nvenc_support::{Fate, MODES, Played, WHATS, What, base, play, play_on};
-use nvenc_support::{frame, nvidia};
+use nvenc_support::{frame, have_ffmpeg, nvidia};
 use nvidia_support::{clean_on, simulated_case_on};
 
 /// All changes in all modes with one fate, each in a process of its own.
@@ -186,13 +186,31 @@ fn a_stream_that_nobody_else_encodes_ends_with_the_reason_and_balanced_books() {
     let test = "a_stream_that_nobody_else_encodes_ends_with_the_reason_and_balanced_books";
     clean_on("ada", test, &lost_at(20), || {
         let config = CommonEncodeConfig { codec: Codec::Hevc, ..base() };
-        let played = run_through(Backend::Auto, config, nvidia(4), StreamOptions::default());
+        let only = Backend::Only(BackendKind::Nvidia);
+        let played = run_through(only, config, nvidia(4), StreamOptions::default());
         played.judge();
         assert!(matches!(played.end, Some(Error::DeviceLost { .. })), "{:?}", played.end);
         let ledger = &played.summary.ledger;
         assert!(ledger.balances() && ledger.pending == 0 && ledger.failed > 0, "{ledger:?}");
         assert!(played.has(|kind| matches!(kind, EventKind::Ended { reason }
             if reason.contains("no other session could be opened"))));
+    });
+}
+
+#[test]
+fn a_stream_that_the_embedded_encoder_lacks_goes_on_in_a_child_process() {
+    if !have_ffmpeg() {
+        return;
+    }
+    let test = "a_stream_that_the_embedded_encoder_lacks_goes_on_in_a_child_process";
+    clean_on("ada", test, &lost_at(20), || {
+        let config = CommonEncodeConfig { codec: Codec::Hevc, ..base() };
+        let played = run_through(Backend::Auto, config, nvidia(4), StreamOptions::default());
+        played.judge();
+        assert!(played.end.is_none(), "{:?}", played.end);
+        assert_eq!(played.generations().last(), Some(&2));
+        assert_eq!(played.backend, Some(BackendKind::Ffmpeg));
+        assert_eq!(played.summary.ledger.delivered, 40);
     });
 }
 

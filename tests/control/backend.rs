@@ -101,7 +101,7 @@ impl EncoderSource for Source {
             Some(Refusal::Broken) => return Err(Error::corrupt_fatal("scripted refusal")),
         }
         if self.log.live.load(Ordering::SeqCst) >= self.limit {
-            return Err(Error::SessionLimit { backend: kind, detail: "scripted".to_owned() });
+            return Err(Error::SessionLimit { backend: kind, detail: "scripted".to_owned(), sessions: None });
         }
         let live = self.log.live.fetch_add(1, Ordering::SeqCst) + 1;
         self.log.most_live.fetch_max(live, Ordering::SeqCst);
