@@ -398,7 +398,7 @@ pub struct SoftwareEncodeConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FfmpegEncodeConfig {
     /// ffmpeg's name of the encoder: `libx264`, `libx265`, `libsvtav1`, `h264_nvenc` ... `None`: the first of the codec
-    /// that works here, hardware first.
+    /// that works here, hardware first; `h264_nvenc` and its like only by name.
     pub encoder: Option<String>,
     /// The encoder's own name of a preset.
     pub preset: Option<String>,

@@ -9,6 +9,7 @@ pub mod color;
 pub mod config;
 pub mod container;
 pub mod control;
+pub mod dataset;
 pub mod dimensions;
 pub mod error;
 pub mod frame;

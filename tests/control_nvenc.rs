@@ -208,7 +208,7 @@ fn a_stream_that_the_embedded_encoder_lacks_goes_on_in_a_child_process() {
         let played = run_through(Backend::Auto, config, nvidia(4), StreamOptions::default());
         played.judge();
         assert!(played.end.is_none(), "{:?}", played.end);
-        assert_eq!(played.generations().last(), Some(&2));
+        assert_eq!(played.generations().last(), Some(&2), "{:?}", played.events);
         assert_eq!(played.backend, Some(BackendKind::Ffmpeg));
         assert_eq!(played.summary.ledger.delivered, 40);
     });

@@ -9,7 +9,6 @@
     reason = "a failure here is a failed run"
 )]
 
-#[allow(dead_code, reason = "each test binary uses a part")]
 mod nvenc_support;
 mod nvidia_support;
 

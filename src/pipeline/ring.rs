@@ -184,6 +184,7 @@ impl RingProducer {
     ///
     /// # Errors
     /// The frame, when the ring is full (counted) or the consumer is gone.
+    #[allow(clippy::result_large_err, reason = "the frame goes back to whoever gave it")]
     pub fn try_push(&mut self, frame: Frame) -> Result<(), TrySend<Frame>> {
         let sent = self.queue.try_send(frame);
         match &sent {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::child::{Output, Process, READ_AHEAD};
-use super::encoders::{ENCODERS, Encoder};
+use super::encoders::{ENCODERS, Encoder, Family};
 use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
 use super::settings::{MAX_SIDE, MIN_SIDE, Plan, own, plan};
@@ -63,13 +63,13 @@ pub(crate) fn encode_capability(
     codec: Codec,
 ) -> Result<Option<EncodeCapability>> {
     let program = program(device)?;
-    let encoder = match own(special).ok().and_then(|own| own.encoder) {
-        Some(name) => {
-            let encoder = named(&program, &name, codec)?;
-            works(&program, encoder)?;
-            Some(encoder)
-        }
-        None => usable(&program, codec).first().copied(),
+    let encoder = if let Some(name) = own(special).ok().and_then(|own| own.encoder) {
+        let encoder = named(&program, &name, codec)?;
+        works(&program, encoder)?;
+        Some(encoder)
+    } else {
+        let here = by_itself(&program, codec);
+        here.into_iter().find(|encoder| works(&program, encoder).is_ok())
     };
     let Some(encoder) = encoder else { return Ok(None) };
     let (Some(min), Some(max)) = (Dimensions::new(MIN_SIDE, MIN_SIDE), Dimensions::new(MAX_SIDE, MAX_SIDE))
@@ -98,6 +98,14 @@ pub(crate) fn encode_capability(
 pub(super) fn usable(program: &Program, codec: Codec) -> Vec<&'static Encoder> {
     let of_codec = ENCODERS.iter().filter(|encoder| encoder.codec == codec);
     of_codec.filter(|encoder| program.has_encoder(encoder.name) && works(program, encoder).is_ok()).collect()
+}
+
+/// The encoders of a codec that are taken without being named, in order. NVENC is not among them: where it works the
+/// native backend comes before this one, and where that has just lost its device, or finds no session, this one would
+/// too.
+fn by_itself(program: &Program, codec: Codec) -> Vec<&'static Encoder> {
+    let fits = |encoder: &&Encoder| encoder.codec == codec && encoder.family != Family::Nvenc;
+    ENCODERS.iter().filter(fits).filter(|encoder| program.has_encoder(encoder.name)).collect()
 }
 
 /// Whether an encoder codes a picture at all. Those on the CPU do if they were built in.
@@ -131,9 +139,8 @@ fn choose(
     if let Some(name) = &own.encoder {
         return open(named(program, name, config.codec)?);
     }
-    let here = ENCODERS.iter().filter(|e| e.codec == config.codec && program.has_encoder(e.name));
     let mut refusal = None;
-    for encoder in here {
+    for encoder in by_itself(program, config.codec) {
         match open(encoder) {
             Ok(opened) => return Ok(opened),
             // The last one is that of the CPU's encoder, which is there whatever the machine is.

@@ -1,0 +1,209 @@
+//! The encoders that may take the work, in order, and whether each works here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{EncoderConfig, EncoderType, GpuEncoderConfig};
+use crate::backend::{self, Backend, BackendKind, EncodeSink, EncoderBackend};
+use crate::codec::Codec;
+use crate::color::ColorInfo;
+use crate::config::{
+    BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl,
+};
+use crate::control::{EncoderSource, OnFailure, StreamOptions, SwitchingEncoder};
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
+
+/// What pictures are brought to: every encoder takes it, and it is what hardware works on.
+pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
+
+/// The CPU encoder inside this library takes these quantisers.
+const EMBEDDED_QP: std::ops::RangeInclusive<u8> = 10..=51;
+
+/// What became of one encoder when it was tried.
+#[derive(Debug)]
+pub struct Probe {
+    /// Which.
+    pub encoder: EncoderType,
+    /// It has encoded a picture, with this implementation; or why not, and what to do.
+    pub verdict: Result<&'static str>,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Where a stream's sessions come from: the encoders to try, in order, at the start and whenever one has died.
+pub(super) struct Chain {
+    types: Vec<EncoderType>,
+    config: EncoderConfig,
+    gpu: GpuEncoderConfig,
+    /// What was opened last.
+    opened: Arc<Mutex<Option<EncoderType>>>,
+}
+
+impl Chain {
+    /// The encoders in the order of the configuration.
+    pub(super) fn new(config: &EncoderConfig, gpu: &GpuEncoderConfig) -> Self {
+        let types = match (gpu.preferred_encoder, gpu.strict) {
+            (Some(only), true) => vec![only],
+            (Some(first), false) => {
+                let rest = EncoderType::ORDER.into_iter().filter(|encoder| *encoder != first);
+                std::iter::once(first).chain(rest).collect()
+            }
+            (None, _) => EncoderType::ORDER.to_vec(),
+        };
+        Self { types, config: config.clone(), gpu: gpu.clone(), opened: Arc::default() }
+    }
+
+    /// Starts a stream whose pictures have this colour, on the first encoder that works. The other half tells which
+    /// runs.
+    ///
+    /// # Errors
+    /// No encoder works: why not.
+    pub(super) fn start(self, color: ColorInfo) -> Result<(SwitchingEncoder, Running)> {
+        let opened = Running(Arc::clone(&self.opened));
+        // Where no other may be taken at the start, none may be taken in the middle.
+        let on_failure = if self.gpu.strict { OnFailure::Stop } else { OnFailure::Reopen };
+        let options = StreamOptions { on_failure, ..StreamOptions::default() };
+        let config = CommonEncodeConfig {
+            format: WORKING_FORMAT,
+            color,
+            gop_length: self.config.gop_size,
+            ..CommonEncodeConfig::new(self.config.codec, self.config.resolution, self.config.frame_rate)
+        };
+        let stream = SwitchingEncoder::with_source(self, config, BackendEncodeConfig::None, options)?;
+        Ok((stream, opened))
+    }
+
+    /// The settings that depend on the encoder.
+    fn special(&self, encoder: EncoderType) -> (RateControl, BackendEncodeConfig) {
+        let quality = RateControl::Quality { quality: self.config.crf.max(1), max_bps: None };
+        let through_ffmpeg = |name: &'static str, preset| {
+            BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig {
+                encoder: Some(name.to_owned()),
+                preset,
+                ..FfmpegEncodeConfig::default()
+            })
+        };
+        match encoder {
+            EncoderType::Nvenc => {
+                let own = NvidiaEncodeConfig {
+                    preset: Some(self.gpu.nvenc_preset.clone()),
+                    tuning: Some(self.gpu.nvenc_tune.clone()),
+                    ..NvidiaEncodeConfig::default()
+                };
+                (quality, BackendEncodeConfig::Nvidia(own))
+            }
+            EncoderType::Qsv | EncoderType::VideoToolbox => {
+                (quality, through_ffmpeg(name_in_ffmpeg(encoder, self.config.codec), None))
+            }
+            EncoderType::X264 => {
+                let name = name_in_ffmpeg(encoder, self.config.codec);
+                (quality, through_ffmpeg(name, self.config.preset.clone()))
+            }
+            EncoderType::Embedded => {
+                let qp = self.config.crf.clamp(*EMBEDDED_QP.start(), *EMBEDDED_QP.end());
+                let constant = RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp };
+                (constant, BackendEncodeConfig::None)
+            }
+        }
+    }
+}
+
+/// Which encoder of a chain runs.
+#[derive(Clone, Debug)]
+pub(super) struct Running(Arc<Mutex<Option<EncoderType>>>);
+
+impl Running {
+    pub(super) fn encoder(&self) -> Option<EncoderType> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn backend_of(encoder: EncoderType) -> BackendKind {
+    match encoder {
+        EncoderType::Nvenc => BackendKind::Nvidia,
+        EncoderType::Qsv | EncoderType::VideoToolbox | EncoderType::X264 => BackendKind::Ffmpeg,
+        EncoderType::Embedded => BackendKind::Software,
+    }
+}
+
+const fn name_in_ffmpeg(encoder: EncoderType, codec: Codec) -> &'static str {
+    match (encoder, codec) {
+        (EncoderType::Qsv, Codec::Hevc) => "hevc_qsv",
+        (EncoderType::Qsv, Codec::Av1) => "av1_qsv",
+        (EncoderType::Qsv, _) => "h264_qsv",
+        (EncoderType::VideoToolbox, Codec::Hevc) => "hevc_videotoolbox",
+        (EncoderType::VideoToolbox, _) => "h264_videotoolbox",
+        (_, Codec::Hevc) => "libx265",
+        (_, Codec::Av1) => "libsvtav1",
+        _ => "libx264",
+    }
+}
+
+impl EncoderSource for Chain {
+    fn candidates(&self) -> Vec<BackendKind> {
+        let mut kinds = Vec::new();
+        for kind in self.types.iter().map(|encoder| backend_of(*encoder)) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
+    fn open(
+        &self,
+        kind: BackendKind,
+        given: &CommonEncodeConfig,
+        _special: &BackendEncodeConfig,
+        sink: EncodeSink,
+    ) -> Result<Box<dyn EncoderBackend>> {
+        // Several encoders may be of one backend, and each that is tried takes a sink.
+        let sink = Arc::new(Mutex::new(sink));
+        let shared = || -> EncodeSink {
+            let sink = Arc::clone(&sink);
+            Box::new(move |event| (sink.lock().unwrap_or_else(PoisonError::into_inner))(event))
+        };
+        let mut last = None;
+        for encoder in self.types.iter().copied().filter(|encoder| backend_of(*encoder) == kind) {
+            let (rate_control, special) = self.special(encoder);
+            let config = CommonEncodeConfig { rate_control: Some(rate_control), ..given.clone() };
+            match backend::open_encoder(Backend::Only(kind), &config, &special, shared) {
+                Ok((backend, _)) => {
+                    *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
+                    return Ok(backend);
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::invalid(format!("{kind} is not among the encoders to try"))))
+    }
+}
+
+/// Tries each encoder of a codec: a session is opened at a size that all of them take, and encodes a picture.
+pub fn probe_encoders(codec: Codec) -> Vec<Probe> {
+    let probe = |encoder| {
+        let begun = Instant::now();
+        let verdict = Dimensions::new(640, 360)
+            .ok_or_else(|| Error::invalid("the size of the probe"))
+            .and_then(|size| {
+                let config = EncoderConfig::new(codec, WORKING_FORMAT, size);
+                let gpu = GpuEncoderConfig {
+                    preferred_encoder: Some(encoder),
+                    strict: true,
+                    ..GpuEncoderConfig::default()
+                };
+                Chain::new(&config, &gpu).start(ColorInfo::UNSPECIFIED)
+            })
+            .map(|(stream, _)| stream.backend().map_or("", |(_, implementation)| implementation));
+        Probe { encoder, verdict, took: begun.elapsed() }
+    };
+    EncoderType::ORDER.into_iter().map(probe).collect()
+}
+
+/// The encoders of H.264 that work here, best first: each has opened a session and encoded a picture just now.
+pub fn detect_available_encoders() -> Vec<EncoderType> {
+    let works = |probe: Probe| probe.verdict.is_ok().then_some(probe.encoder);
+    probe_encoders(Codec::H264).into_iter().filter_map(works).collect()
+}

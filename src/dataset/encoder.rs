@@ -1,0 +1,176 @@
+//! The encoder itself.
+
+use super::chain::{Chain, Running, WORKING_FORMAT};
+use super::pump::{Behind, Pump, Ready};
+use super::{EncodedChunk, EncoderConfig, EncoderType, GpuEncoderConfig, VideoEncoder};
+use crate::backend::Receipt;
+use crate::control::StreamSummary;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, HostSurface};
+use crate::pipeline::RingStats;
+use crate::time::{TimeBase, Timestamp};
+use crate::transform;
+
+/// See the [module](super).
+pub struct SessionVideoEncoder {
+    config: EncoderConfig,
+    /// Pictures in the ring; `None`: encode on the caller's thread.
+    ring: Option<usize>,
+    state: State,
+    ready: Ready,
+    running: Running,
+    receipt: Receipt,
+    /// Of the pictures that come without a time.
+    base: TimeBase,
+    count: i64,
+    last_ring: Option<RingStats>,
+}
+
+/// What a [`SessionVideoEncoder`] did, as far as its encoder's thread has told.
+#[derive(Clone, Debug)]
+pub struct EncoderSummary {
+    /// The stream: its ledger, its generations, what was switched and why.
+    pub stream: StreamSummary,
+    /// The ring before the last flush, where there was one.
+    pub ring: Option<RingStats>,
+}
+
+enum State {
+    Here(Box<Pump>),
+    Behind(Behind),
+    /// It ended with an error, which was told.
+    Over,
+}
+
+impl SessionVideoEncoder {
+    /// Opens the first encoder that works, beginning with the preferred one.
+    ///
+    /// # Errors
+    /// None does: why not.
+    pub fn open(config: &EncoderConfig, gpu: &GpuEncoderConfig) -> Result<Self> {
+        let base = TimeBase::from_frame_rate(config.frame_rate);
+        // What the pictures' colour is once they are converted, the stream has to say.
+        let bytes = config.pixel_format.frame_bytes(config.resolution);
+        let blank = picture(config, &vec![0; bytes], Timestamp::new(0, base))?;
+        let color = transform::convert(&blank, WORKING_FORMAT)?.frame.color;
+        let (stream, running) = Chain::new(config, gpu).start(color)?;
+        let summary = stream.summary();
+        let Some(receipt) = summary.generations.first().map(|first| first.receipt.clone()) else {
+            return Err(Error::invalid("a stream without a first generation"));
+        };
+        let ready = Ready::default();
+        let pump = Pump { stream, ready: ready.clone() };
+        Ok(Self {
+            config: config.clone(),
+            ring: gpu.enable_ring_buffer.then_some(gpu.ring_buffer_size),
+            state: State::Here(Box::new(pump)),
+            ready,
+            running,
+            receipt,
+            base,
+            count: 0,
+            last_ring: None,
+        })
+    }
+
+    /// The encoder that runs.
+    pub fn encoder_type(&self) -> EncoderType {
+        self.running.encoder().unwrap_or(EncoderType::Embedded)
+    }
+
+    /// Why this encoder was chosen, and what became of those before it.
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// What the encoder did. Flushes first, because pictures may be under way.
+    ///
+    /// # Errors
+    /// As [`VideoEncoder::flush`]; chunks stay for the next call of that.
+    pub fn summary(&mut self) -> Result<EncoderSummary> {
+        let pump = self.settle()?;
+        let stream = pump.stream.summary();
+        Ok(EncoderSummary { stream, ring: self.last_ring })
+    }
+
+    /// Brings the stream back to this thread, with everything encoded.
+    fn settle(&mut self) -> Result<&mut Pump> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Here(mut pump) => {
+                pump.finish()?;
+                self.state = State::Here(pump);
+            }
+            State::Behind(behind) => {
+                let (pump, stats) = behind.finish()?;
+                self.last_ring = Some(stats?);
+                self.state = State::Here(Box::new(pump));
+            }
+            State::Over => {}
+        }
+        match &mut self.state {
+            State::Here(pump) => Ok(pump),
+            State::Behind(_) | State::Over => Err(over()),
+        }
+    }
+
+    fn through_ring(&mut self, frames: usize, data: &[u8], pts: Timestamp) -> Result<()> {
+        if let State::Here(_) = self.state
+            && let State::Here(pump) = std::mem::replace(&mut self.state, State::Over)
+        {
+            self.state = State::Behind(Behind::start(*pump, frames)?);
+        }
+        let State::Behind(behind) = &mut self.state else { return Err(over()) };
+        let mut slot = behind.producer.slot(self.config.pixel_format, self.config.resolution);
+        slot.as_mut().copy_from_slice(data);
+        let mut frame = slot.into_frame(pts)?;
+        frame.color = self.config.color;
+        if behind.producer.push(frame).is_ok() {
+            return Ok(());
+        }
+        // The thread has ended, and says why.
+        self.settle().map(|_| ()).and(Err(over()))
+    }
+}
+
+fn over() -> Error {
+    Error::invalid("the encoder has ended; the call before told why")
+}
+
+fn picture(config: &EncoderConfig, data: &[u8], pts: Timestamp) -> Result<Frame> {
+    let surface = HostSurface::from_packed(config.pixel_format, config.resolution, data.to_vec())?;
+    let mut frame = Frame::host(pts, surface);
+    frame.color = config.color;
+    Ok(frame)
+}
+
+impl VideoEncoder for SessionVideoEncoder {
+    fn encode_frame(&mut self, frame: &[u8]) -> Result<Option<EncodedChunk>> {
+        let chunk = self.encode_frame_at(frame, Timestamp::new(self.count, self.base))?;
+        self.count += 1;
+        Ok(chunk)
+    }
+
+    fn encode_frame_at(&mut self, frame: &[u8], pts: Timestamp) -> Result<Option<EncodedChunk>> {
+        let (format, size) = (self.config.pixel_format, self.config.resolution);
+        let expected = format.frame_bytes(size);
+        if frame.len() != expected {
+            return Err(Error::invalid(format!(
+                "a {size} {format} picture has {expected} bytes, got {}",
+                frame.len()
+            )));
+        }
+        if let Some(frames) = self.ring {
+            self.through_ring(frames, frame, pts)?;
+        } else {
+            let frame = picture(&self.config, frame, pts)?;
+            let State::Here(pump) = &mut self.state else { return Err(over()) };
+            pump.give(&frame)?;
+        }
+        Ok(self.ready.next())
+    }
+
+    fn flush(&mut self) -> Result<Vec<EncodedChunk>> {
+        self.settle()?;
+        Ok(self.ready.all())
+    }
+}

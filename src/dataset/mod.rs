@@ -1,0 +1,237 @@
+//! An encoder for programs that turn logs of raw pictures into video: bytes of a picture in, coded chunks out.
+//!
+//! A thin layer over [`SwitchingEncoder`](crate::control::SwitchingEncoder): it numbers pictures, converts them to what the
+//! encoder takes, tries encoders in the order of [`EncoderType::ORDER`] and says which one runs and why, puts a
+//! [ring](crate::pipeline::frame_ring) between the program and the encoder where one is asked for, and goes on with the next
+//! encoder, without losing a picture, when one dies.
+//!
+//! ```
+//! # fn main() -> video_hw::Result<()> {
+//! use video_hw::codec::Codec;
+//! use video_hw::dataset::{EncoderConfig, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder};
+//! use video_hw::dimensions::Dimensions;
+//! use video_hw::pixel::PixelFormat;
+//!
+//! let size = Dimensions::new(320, 240).ok_or_else(|| video_hw::Error::invalid("size"))?;
+//! let config = EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size);
+//! let mut encoder = SessionVideoEncoder::open(&config, &GpuEncoderConfig::default())?;
+//! let mut chunks = Vec::new();
+//! for shade in [40, 90, 140] {
+//!     chunks.extend(encoder.encode_frame(&vec![shade; 320 * 240 * 3])?);
+//! }
+//! chunks.extend(encoder.flush()?);
+//! assert_eq!(chunks.len(), 3);
+//! println!("encoded by {}", encoder.encoder_type());
+//! # Ok(()) }
+//! ```
+
+mod chain;
+mod encoder;
+mod pump;
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
+use crate::error::{Error, Result};
+use crate::packet::{BitstreamLayout, Packet};
+use crate::pixel::PixelFormat;
+use crate::time::{Rational, Timestamp};
+
+pub use chain::{Probe, detect_available_encoders, probe_encoders};
+pub use encoder::{EncoderSummary, SessionVideoEncoder};
+
+/// A kind of encoder, as people know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncoderType {
+    /// NVIDIA's hardware, by the driver's own interface.
+    Nvenc,
+    /// Intel's hardware, through an installed ffmpeg.
+    Qsv,
+    /// Apple's hardware, through an installed ffmpeg.
+    VideoToolbox,
+    /// libx264 (libx265, SVT-AV1) on the CPU, through an installed ffmpeg.
+    X264,
+    /// The encoder inside this library, on the CPU: H.264, always there.
+    Embedded,
+}
+
+impl EncoderType {
+    /// From the one that is tried first to the one that always works.
+    pub const ORDER: [Self; 5] = [Self::Nvenc, Self::Qsv, Self::VideoToolbox, Self::X264, Self::Embedded];
+
+    /// A short name: the label `encoder_type` of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nvenc => "nvenc",
+            Self::Qsv => "qsv",
+            Self::VideoToolbox => "videotoolbox",
+            Self::X264 => "x264",
+            Self::Embedded => "embedded",
+        }
+    }
+
+    /// Whether it is hardware made for the purpose.
+    pub const fn is_hardware(self) -> bool {
+        matches!(self, Self::Nvenc | Self::Qsv | Self::VideoToolbox)
+    }
+}
+
+impl fmt::Display for EncoderType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EncoderType {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let known = Self::ORDER.into_iter().find(|kind| s.eq_ignore_ascii_case(kind.name()));
+        known.ok_or_else(|| {
+            let names = Self::ORDER.map(Self::name).join(", ");
+            Error::invalid(format!("there is no encoder type {s:?}; known: {names}"))
+        })
+    }
+}
+
+/// What is to be encoded, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncoderConfig {
+    /// Codec to produce.
+    pub codec: Codec,
+    /// Layout of the pictures that will be given; any that the library converts.
+    pub pixel_format: PixelFormat,
+    /// Their size.
+    pub resolution: Dimensions,
+    /// Pictures a second: numbers pictures that come without a time, and tells rate control.
+    pub frame_rate: Rational,
+    /// Colour of the pictures, as far as it is known; what is not is filled by
+    /// [`ColorInfo::resolve`](crate::color::ColorInfo::resolve).
+    pub color: ColorInfo,
+    /// Constant quality, 0 (best) to 51.
+    pub crf: u8,
+    /// Pictures from one key frame to the next; `None`: the encoder's choice.
+    pub gop_size: Option<u32>,
+    /// Speed against size by the CPU encoder's name for it (`veryfast`, `medium` ...); hardware has
+    /// [`GpuEncoderConfig::nvenc_preset`].
+    pub preset: Option<String>,
+}
+
+impl EncoderConfig {
+    /// Defaults: 30 pictures a second, quality 23, everything else the encoder's choice.
+    pub fn new(codec: Codec, pixel_format: PixelFormat, resolution: Dimensions) -> Self {
+        Self {
+            codec,
+            pixel_format,
+            resolution,
+            frame_rate: Rational::new(30, 1).unwrap_or(Rational::ONE),
+            color: ColorInfo::UNSPECIFIED,
+            crf: 23,
+            gop_size: None,
+            preset: None,
+        }
+    }
+}
+
+/// Which encoder, and what lies in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuEncoderConfig {
+    /// Tried before all others; the others are tried in their order where it does not work.
+    pub preferred_encoder: Option<EncoderType>,
+    /// Refuse instead of taking another encoder than the preferred one.
+    pub strict: bool,
+    /// Encode on a thread of its own behind a ring of pictures, so that uneven input does not wait for the encoder.
+    pub enable_ring_buffer: bool,
+    /// Pictures that the ring holds.
+    pub ring_buffer_size: usize,
+    /// `p1` (fastest) to `p7`.
+    pub nvenc_preset: String,
+    /// `hq`, `ll`, `ull`.
+    pub nvenc_tune: String,
+}
+
+impl Default for GpuEncoderConfig {
+    fn default() -> Self {
+        Self {
+            preferred_encoder: None,
+            strict: false,
+            enable_ring_buffer: true,
+            ring_buffer_size: 32,
+            nvenc_preset: "p4".to_owned(),
+            nvenc_tune: "hq".to_owned(),
+        }
+    }
+}
+
+/// One coded picture, in decoding order.
+#[derive(Clone, Debug)]
+pub struct EncodedChunk {
+    /// Codec.
+    pub codec: Codec,
+    /// Framing of the data.
+    pub layout: BitstreamLayout,
+    /// The coded bytes.
+    pub data: Bytes,
+    /// When it is shown.
+    pub pts: Timestamp,
+    /// When it is decoded.
+    pub dts: Timestamp,
+    /// Whether decoding can start here.
+    pub is_keyframe: bool,
+    /// Counts the encoders that made the stream, from 1: it rises when another takes over.
+    pub generation: u64,
+}
+
+impl EncodedChunk {
+    fn of(packet: Packet) -> Result<Self> {
+        let (Some(pts), Some(dts)) = (packet.pts, packet.dts) else {
+            return Err(Error::invalid("an encoder gave a packet without times"));
+        };
+        Ok(Self {
+            codec: packet.codec,
+            layout: packet.layout,
+            data: packet.data,
+            pts,
+            dts,
+            is_keyframe: packet.keyframe,
+            generation: packet.generation,
+        })
+    }
+
+    /// As a packet, for a muxer.
+    pub fn into_packet(self) -> Packet {
+        Packet {
+            keyframe: self.is_keyframe,
+            generation: self.generation,
+            ..Packet::new(self.codec, self.layout, self.data).at(self.pts, self.dts)
+        }
+    }
+}
+
+/// Pictures in, coded chunks out.
+pub trait VideoEncoder {
+    /// Encodes the next picture, in the layout and size of the configuration, one frame interval after the one before.
+    /// Gives a chunk that is ready, of this picture or an earlier one.
+    ///
+    /// # Errors
+    /// A picture of another size; an encoder that can do no more, and none that can take over.
+    fn encode_frame(&mut self, frame: &[u8]) -> Result<Option<EncodedChunk>>;
+
+    /// The same at a time of its own, later than that of the picture before.
+    ///
+    /// # Errors
+    /// As [`Self::encode_frame`], and a time that does not rise.
+    fn encode_frame_at(&mut self, frame: &[u8], pts: Timestamp) -> Result<Option<EncodedChunk>>;
+
+    /// Every chunk that is left. The encoder stays usable; the next picture is a key frame.
+    ///
+    /// # Errors
+    /// As [`Self::encode_frame`].
+    fn flush(&mut self) -> Result<Vec<EncodedChunk>>;
+}

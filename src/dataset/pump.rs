@@ -1,0 +1,119 @@
+//! Pictures into a stream's encoder and chunks out of it, on whichever thread.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::EncodedChunk;
+use super::chain::WORKING_FORMAT;
+use crate::control::SwitchingEncoder;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::pipeline::{RingConsumer, RingProducer, RingStats, frame_ring};
+use crate::session::Submit;
+use crate::transform;
+
+/// While the encoder takes no more, its packets are looked for this often.
+const SLICE: Duration = Duration::from_millis(2);
+/// While the ring is empty, packets are looked for this often: they shall not wait for the next picture.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// Chunks that are ready.
+#[derive(Clone, Default)]
+pub(super) struct Ready(Arc<Mutex<VecDeque<EncodedChunk>>>);
+
+impl Ready {
+    fn put(&self, packet: Packet) -> Result<()> {
+        let chunk = EncodedChunk::of(packet)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(chunk);
+        Ok(())
+    }
+
+    pub(super) fn next(&self) -> Option<EncodedChunk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    pub(super) fn all(&self) -> Vec<EncodedChunk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+}
+
+/// A stream and where its chunks go.
+pub(super) struct Pump {
+    pub(super) stream: SwitchingEncoder,
+    pub(super) ready: Ready,
+}
+
+impl Pump {
+    /// Encodes a picture, waiting for room.
+    pub(super) fn give(&mut self, frame: &Frame) -> Result<()> {
+        let mut frame = transform::convert(frame, WORKING_FORMAT)?.frame;
+        loop {
+            match self.stream.submit(frame)? {
+                Submit::Accepted => return self.collect(),
+                Submit::Full(back) => frame = back,
+            }
+            if let Some(packet) = self.stream.reap_timeout(SLICE)? {
+                self.ready.put(packet)?;
+            }
+        }
+    }
+
+    /// Takes the packets that are ready.
+    fn collect(&mut self) -> Result<()> {
+        while let Some(packet) = self.stream.try_reap()? {
+            self.ready.put(packet)?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything that is left.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        for packet in self.stream.drain()? {
+            self.ready.put(packet?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A pump on a thread of its own, behind a ring.
+pub(super) struct Behind {
+    pub(super) producer: RingProducer,
+    thread: JoinHandle<(Pump, Result<RingStats>)>,
+}
+
+impl Behind {
+    pub(super) fn start(mut pump: Pump, frames: usize) -> Result<Self> {
+        let (producer, mut consumer) = frame_ring(frames)?;
+        let thread = std::thread::Builder::new()
+            .name("vhw-dataset".to_owned())
+            .spawn(move || {
+                let done = run(&mut pump, &mut consumer);
+                let stats = consumer.stats();
+                // Whoever waits for room in the ring is told by its end.
+                drop(consumer);
+                (pump, done.map(|()| stats))
+            })
+            .map_err(|source| Error::io("start a thread for", "vhw-dataset", source))?;
+        Ok(Self { producer, thread })
+    }
+
+    /// Encodes what is in the ring and everything inside, and gives the pump back.
+    pub(super) fn finish(self) -> Result<(Pump, Result<RingStats>)> {
+        drop(self.producer);
+        self.thread.join().map_err(|_| Error::corrupt_fatal("the thread that encodes panicked"))
+    }
+}
+
+fn run(pump: &mut Pump, consumer: &mut RingConsumer) -> Result<()> {
+    use crate::queue::Received;
+    loop {
+        match consumer.pop_timeout(IDLE) {
+            Received::Item(frame) => pump.give(&frame)?,
+            Received::Empty => pump.collect()?,
+            Received::Closed => return pump.finish(),
+        }
+    }
+}
