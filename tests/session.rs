@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use video_hw::Error;
+use video_hw::backend::BackendKind;
 use video_hw::backend::mock::{MockDecoder, MockEncoder, Script, mock_packet};
 use video_hw::codec::Codec;
 use video_hw::config::{CommonDecodeConfig, CommonEncodeConfig, DecodeOutputMode};
@@ -317,4 +318,28 @@ fn the_two_ends_work_from_two_threads_and_dropping_either_frees_the_other() {
         sent += 1;
     }
     assert!(sent < 1000, "the worker goes on with nobody to take its results");
+}
+
+/// A message that the encoder cannot put into the stream is refused with its frame, and nothing else suffers.
+#[test]
+fn a_frame_with_a_message_is_refused_by_an_encoder_without_messages() {
+    use video_hw::frame::UserSei;
+    let size = Dimensions::new(64, 64).unwrap();
+    let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+    let mut session = EncodeSession::new(BackendKind::Software, config).unwrap();
+    let frame = |number| {
+        let pts = Timestamp::new(number, TimeBase::new(1, 25).unwrap());
+        let surface = HostSurface::from_packed(PixelFormat::I420, size, vec![90; 64 * 64 * 3 / 2]).unwrap();
+        Frame::host(pts, surface)
+    };
+    assert!(matches!(session.submit(frame(0)).unwrap(), Submit::Accepted));
+    let mut spoken = frame(1);
+    spoken.user_sei.push(UserSei::new(5, vec![7; 20]));
+    let refusal = session.submit(spoken).err().unwrap();
+    assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal}");
+    assert!(refusal.to_string().contains("payload type 5"), "{refusal}");
+    assert!(matches!(session.submit(frame(1)).unwrap(), Submit::Accepted));
+    let packets: Vec<_> = session.drain().unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(packets.len(), 2);
+    assert!(session.summary().ledger.balances());
 }

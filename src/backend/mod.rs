@@ -192,6 +192,25 @@ pub type EncodeSink = Box<dyn FnMut(EncodeEvent) -> bool + Send>;
 /// Tells of a frame whether an encoder can read it where it is, and if not, why.
 pub type FrameCheck = Arc<dyn Fn(&Frame) -> Result<()> + Send + Sync>;
 
+/// The check of encoders that read host memory and put no messages of the caller's into the stream.
+fn plain_host_frames(encoder: &'static str) -> FrameCheck {
+    Arc::new(move |frame| {
+        if let Some(message) = frame.user_sei.first() {
+            return Err(Error::Unsupported {
+                feature: format!("a user SEI message (payload type {}) with {encoder}", message.payload_type),
+                remedy: "allowed: none".to_owned(),
+            });
+        }
+        if frame.as_host().is_none() {
+            return Err(Error::invalid(format!(
+                "{encoder} reads host memory, and the frame at {} has no picture there; download it before encoding",
+                frame.pts
+            )));
+        }
+        Ok(())
+    })
+}
+
 /// What a running encoder can change without being opened anew. Whatever is not named here cannot be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InPlace {

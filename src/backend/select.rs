@@ -333,15 +333,28 @@ pub(crate) fn pick_input_format(
 /// What frames in a device's memory may be for the encoder that will be chosen, by the rule of the candidates: none is
 /// opened for it. `None`: it reads host memory alone. It may still turn out that another encodes, when this one has no
 /// session left; then frames have to be brought to it.
-pub(crate) fn device_input_formats(wanted: Backend, asked: &FormatQuestion<'_>) -> Option<Vec<PixelFormat>> {
+///
+/// # Errors
+/// Why the encoder there is could not be asked: [`Error::SessionLimit`], a failing driver.
+pub(crate) fn device_input_formats(
+    wanted: Backend,
+    asked: &FormatQuestion<'_>,
+) -> Result<Option<Vec<PixelFormat>>> {
     let kind = BackendKind::Nvidia;
     if !(wanted == Backend::Auto && special_fits(kind, asked.special) || wanted == Backend::Only(kind)) {
-        return None;
+        return Ok(None);
     }
-    let encode = encode_capability(kind, asked).ok()??;
+    let encode = match encode_capability(kind, asked) {
+        Ok(Some(encode)) => encode,
+        // There is none, which whoever opens it says better.
+        Ok(None) | Err(Error::Unavailable { .. } | Error::InvalidInput(_) | Error::Unsupported { .. }) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
     let readable = |format: &PixelFormat| nvidia::encodes_from_device(*format);
     let formats = encode.formats.iter().copied().filter(readable).collect();
-    size_fits(&encode, asked.size).then_some(formats)
+    Ok(size_fits(&encode, asked.size).then_some(formats))
 }
 
 /// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.

@@ -53,7 +53,13 @@ pub(super) fn choose(
     asked: &FormatQuestion<'_>,
 ) -> Option<String> {
     let decodes_there = matches!(source.backend, Backend::Auto | Backend::Only(BackendKind::Nvidia));
-    let formats = if decodes_there { device_input_formats(encoder, asked) } else { None }?;
+    if !decodes_there {
+        return None;
+    }
+    let formats = match device_input_formats(encoder, asked) {
+        Ok(formats) => formats?,
+        Err(error) => return Some(format!("the encoder could not be asked what it reads: {error}")),
+    };
     if several_devices(source) {
         return Some("several cards decode and one encodes".to_owned());
     }

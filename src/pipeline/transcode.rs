@@ -337,7 +337,7 @@ impl<'a> Transcode<'a> {
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         let mut notes = Vec::new();
-        let mut source = self.open_source(codec, &mut notes)?;
+        let mut source = self.open_source(codec, &mut notes, started)?;
         let Some(first) = source.next_frame()? else {
             return Err(source.nothing());
         };
@@ -416,11 +416,28 @@ impl<'a> Transcode<'a> {
         first.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned)
     }
 
+    /// How long a session may still be waited for: what questions have waited is waited already.
+    fn admission_left(&self, started: Instant) -> SessionAdmission {
+        match self.admission {
+            SessionAdmission::Wait(time) => SessionAdmission::Wait(time.saturating_sub(started.elapsed())),
+            SessionAdmission::Refuse => SessionAdmission::Refuse,
+        }
+    }
+
     /// Opens the input, with its frames where the encoder will read them.
-    fn open_source(&mut self, codec: Codec, notes: &mut Vec<String>) -> Result<FrameSource> {
+    fn open_source(
+        &mut self,
+        codec: Codec,
+        notes: &mut Vec<String>,
+        started: Instant,
+    ) -> Result<FrameSource> {
         let device = self.encode_device();
         let cancel_waiting = self.source.cancel.flag();
-        let wish = Wish { admission: self.admission, cancel: Some(&cancel_waiting), ..Wish::default() };
+        let wish = Wish {
+            admission: self.admission_left(started),
+            cancel: Some(&cancel_waiting),
+            ..Wish::default()
+        };
         let mut options = self.source.clone();
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
             let size = self.filter.size.unwrap_or(video.dimensions);
@@ -449,7 +466,11 @@ impl<'a> Transcode<'a> {
             format
         } else {
             let device = device.as_deref();
-            let wish = Wish { admission: self.admission, cancel: Some(&cancel_waiting), ..Wish::default() };
+            let wish = Wish {
+                admission: self.admission_left(started),
+                cancel: Some(&cancel_waiting),
+                ..Wish::default()
+            };
             let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
             pick_input_format(self.encode_backend, &asked, native)?
         };
@@ -478,13 +499,7 @@ impl<'a> Transcode<'a> {
             rate_control: self.rate_control,
             threads: self.encode_threads,
             device,
-            // What questions have waited is waited already.
-            admission: match self.admission {
-                SessionAdmission::Wait(time) => {
-                    SessionAdmission::Wait(time.saturating_sub(started.elapsed()))
-                }
-                SessionAdmission::Refuse => SessionAdmission::Refuse,
-            },
+            admission: self.admission_left(started),
             cancel_waiting: Some(cancel_waiting),
             ..self.target.config(codec, size, rate)
         };

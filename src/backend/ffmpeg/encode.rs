@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::child::{Output, Process, READ_AHEAD};
@@ -16,7 +16,10 @@ use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
 use super::settings::{MAX_SIDE, MIN_SIDE, Plan, own, plan};
 use super::units::UnitReader;
-use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend};
+use crate::backend::{
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+    plain_host_frames,
+};
 use crate::capability::EncodeCapability;
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig};
@@ -200,15 +203,33 @@ fn trial(program: &Program, plan: &Plan, config: &CommonEncodeConfig) -> Result<
 struct SharedSink {
     sink: Arc<Mutex<EncodeSink>>,
     gone: Arc<AtomicBool>,
+    copied: Arc<Copied>,
+}
+
+/// Bytes through the child's pipes.
+#[derive(Default)]
+struct Copied {
+    input: AtomicU64,
+    output: AtomicU64,
+}
+
+impl Copied {
+    fn get(&self) -> CopyBytes {
+        let (input, output) = (self.input.load(Ordering::Relaxed), self.output.load(Ordering::Relaxed));
+        CopyBytes { input, output, device: 0 }
+    }
 }
 
 impl SharedSink {
     fn new(sink: EncodeSink) -> Self {
-        Self { sink: Arc::new(Mutex::new(sink)), gone: Arc::default() }
+        Self { sink: Arc::new(Mutex::new(sink)), gone: Arc::default(), copied: Arc::default() }
     }
 
     /// Waits while there is no room; `false` once nobody wants results.
     fn tell(&self, event: EncodeEvent) -> bool {
+        if let EncodeEvent::Unit(unit) = &event {
+            self.copied.output.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
+        }
         let wanted = self.sink.lock().unwrap_or_else(PoisonError::into_inner)(event);
         self.gone.fetch_or(!wanted, Ordering::Relaxed);
         wanted
@@ -455,17 +476,15 @@ impl EncoderBackend for FfmpegEncoder {
         if self.sink.is_gone() {
             return Ok(());
         }
-        if let Some(message) = unit.frame.user_sei.first() {
-            return Err(Error::Unsupported {
-                feature: format!("a user SEI message (payload type {}) with ffmpeg", message.payload_type),
-                remedy: "allowed: none".to_owned(),
-            });
-        }
         let picture = self.host(&unit.frame)?.clone();
         let anew = unit.frame.force_keyframe && !self.config.force_idr;
         let given = self.run_for(unit.serial, anew).and_then(|run| run.give(&picture));
         match given {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                let bytes = picture.format().frame_bytes(picture.dimensions()) as u64;
+                self.sink.copied.input.fetch_add(bytes, Ordering::Relaxed);
+                Ok(())
+            }
             Ok(false) => match self.run.take().map_or(Ok(()), Run::finish) {
                 // It took no more because nobody takes what comes of it.
                 _ if self.sink.is_gone() => Ok(()),
@@ -491,6 +510,14 @@ impl EncoderBackend for FfmpegEncoder {
 
     fn reorder_delay(&self) -> usize {
         self.plan.reorder
+    }
+
+    fn admission(&self) -> FrameCheck {
+        plain_host_frames("ffmpeg")
+    }
+
+    fn copies(&self) -> CopyBytes {
+        self.sink.copied.get()
     }
 
     fn implementation(&self) -> &'static str {

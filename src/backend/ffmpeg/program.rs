@@ -69,14 +69,24 @@ pub(super) fn program(device: Option<&str>) -> Result<Arc<Program>> {
                 Ok(program) => Ok(Arc::clone(program)),
                 Err(error) => Err(error.again()),
             };
-            // One that could not be started, for want of memory perhaps, is asked again.
-            let started = asked.as_ref().err().is_none_or(|error| !error.to_string().contains(NOT_STARTED));
-            if started {
+            // One that could not be started, for want of memory perhaps, or was too slow, is asked again.
+            if !asked.as_ref().err().is_some_and(is_passing) {
                 known.insert(path, asked);
             }
             answer
         }
     }
+}
+
+/// Most trials that are remembered: settings of all kinds may be asked for in a long life.
+const MOST_TRIALS: usize = 256;
+/// In the refusal of a program that was too slow, or said too much.
+const NO_ANSWER: &str = "does not answer";
+
+/// Whether a refusal may be another one the next time.
+fn is_passing(error: &Error) -> bool {
+    let words = error.to_string();
+    words.contains(NOT_STARTED) || words.contains(NO_ANSWER)
 }
 
 /// Whether a device's name names a program. Ordinals and identifiers of GPUs never hold a separator.
@@ -156,7 +166,8 @@ impl Program {
         Ok(formats)
     }
 
-    /// What came of `trial`, which is run once for each `key`: a driver that is not there does not appear meanwhile.
+    /// What came of `trial`, which is run once for each `key`: a driver that is not there does not appear meanwhile. What may
+    /// be otherwise the next time (no session left, no answer in time) is tried again.
     ///
     /// # Errors
     /// What the trial ended with.
@@ -167,7 +178,16 @@ impl Program {
             Some(Some(error)) => Err(error),
             None => {
                 let done = trial();
-                lock(&self.trials).insert(key.to_owned(), done.as_ref().err().map(Error::again));
+                let lasting = match &done {
+                    Ok(()) | Err(Error::Unsupported { .. }) => true,
+                    Err(error @ Error::Unavailable { .. }) => !is_passing(error),
+                    Err(_) => false,
+                };
+                let mut trials = lock(&self.trials);
+                if lasting && trials.len() < MOST_TRIALS {
+                    trials.insert(key.to_owned(), done.as_ref().err().map(Error::again));
+                }
+                drop(trials);
                 done
             }
         }
@@ -220,7 +240,7 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
         Ok(()) => Ok(String::from_utf8_lossy(&lock(&said)).into_owned()),
         Err(error @ Error::Unavailable { .. }) => Err(error),
         Err(error) => Err(unavailable(format!(
-            "{} does not answer \"{}\": {error}",
+            "{} {NO_ANSWER} \"{}\": {error}",
             path.display(),
             arguments.last().map(|a| a.to_string_lossy()).unwrap_or_default()
         ))),

@@ -84,7 +84,8 @@ impl Words {
                 Kind::Device => Error::Unavailable { backend: BackendKind::Ffmpeg, reason: text, remedy },
                 Kind::Setting => Error::Unsupported { feature: text, remedy },
                 Kind::Limit => {
-                    Error::SessionLimit { backend: BackendKind::Ffmpeg, detail: text, sessions: None }
+                    let detail = format!("{text}. {remedy}");
+                    Error::SessionLimit { backend: BackendKind::Ffmpeg, detail, sessions: None }
                 }
             })
         })
@@ -132,6 +133,9 @@ const DRIVER: &str =
     "Install the driver of the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
 
 /// Words of ffmpeg, what kind of failure they stand for, and what to do.
+/// What to do when a card has no session left, or no memory for one.
+const LIMIT: &str = "Close an encode session or another program on the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
+
 const KNOWN: [(&str, Kind, &str); 16] = [
     (
         "Unknown encoder",
@@ -144,8 +148,8 @@ const KNOWN: [(&str, Kind, &str); 16] = [
     ("Cannot load nvcuda", Kind::Device, DRIVER),
     ("Cannot load libnvidia-encode", Kind::Device, DRIVER),
     ("No NVENC capable devices found", Kind::Device, DRIVER),
-    ("OpenEncodeSessionEx failed: out of memory", Kind::Limit, ""),
-    ("OpenEncodeSessionEx failed: incompatible client key", Kind::Limit, ""),
+    ("OpenEncodeSessionEx failed: out of memory", Kind::Limit, LIMIT),
+    ("OpenEncodeSessionEx failed: incompatible client key", Kind::Limit, LIMIT),
     ("Driver does not support the required nvenc API version", Kind::Device, "Install a newer driver"),
     ("Error initializing an internal MFX session", Kind::Device, DRIVER),
     ("Error creating a MFX session", Kind::Device, DRIVER),

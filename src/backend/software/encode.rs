@@ -1,11 +1,10 @@
 //! The H.264 encoder behind the seam: one frame in, one access unit out, in the same order.
 
-use std::sync::Arc;
-
 use bytes::BytesMut;
 
 use crate::backend::{
     CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+    plain_host_frames,
 };
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
@@ -83,15 +82,6 @@ impl SoftwareEncoder {
 
     fn code(&mut self, frame: &Frame) -> Result<Coded> {
         let host = self.check(frame)?;
-        if let Some(message) = frame.user_sei.first() {
-            return Err(Error::Unsupported {
-                feature: format!(
-                    "a user SEI message (payload type {}) with the software H.264 encoder",
-                    message.payload_type
-                ),
-                remedy: "allowed: none".to_owned(),
-            });
-        }
         if frame.force_keyframe || self.idr_next {
             self.encoder.force_idr()?;
         }
@@ -173,12 +163,12 @@ impl EncoderBackend for SoftwareEncoder {
         Ok(())
     }
 
-    fn admission(&self) -> FrameCheck {
-        Arc::new(|frame| in_host_memory(frame).map(|_| ()))
-    }
-
     fn copies(&self) -> CopyBytes {
         self.copies
+    }
+
+    fn admission(&self) -> FrameCheck {
+        plain_host_frames("the software H.264 encoder")
     }
 
     fn implementation(&self) -> &'static str {
