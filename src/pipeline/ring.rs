@@ -260,8 +260,7 @@ impl RingSlot {
     /// # Errors
     /// Never, as long as the memory has the picture's size, which it has.
     pub fn into_frame(self, pts: Timestamp) -> Result<Frame> {
-        let surface =
-            HostSurface::from_packed(self.format, self.dimensions, Bytes::from_owner(self.memory))?;
+        let surface = HostSurface::from_packed(self.format, self.dimensions, Bytes::from_owner(self.memory))?;
         Ok(Frame::host(pts, surface))
     }
 }

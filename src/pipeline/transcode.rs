@@ -32,6 +32,7 @@ use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
 use crate::session::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
 use crate::time::{Rational, Timestamp};
+use crate::transform;
 
 /// How long the caller's thread waits for a packet before it looks at the clock again.
 const POLL: Duration = Duration::from_millis(50);
@@ -43,7 +44,7 @@ const NOMINAL_RATE: (u32, u32) = (25, 1);
 pub struct Transcode<'a> {
     input: PathBuf,
     output: PathBuf,
-    source: SourceOptions,
+    pub(super) source: SourceOptions,
     filter: FilterOptions,
     codec: Option<Codec>,
     output_format: Option<String>,
@@ -339,6 +340,7 @@ impl<'a> Transcode<'a> {
             return Err(source.nothing());
         };
         let info = source.info().clone();
+        notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes)?;
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
@@ -438,7 +440,7 @@ impl<'a> Transcode<'a> {
         let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
         let config = CommonEncodeConfig {
             format,
-            color: first.color,
+            color: transform::color_after(first, size, format)?,
             sample_aspect_ratio: first.sample_aspect_ratio,
             gop_length: self.gop_length,
             b_frames: self.b_frames,

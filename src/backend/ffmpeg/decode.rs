@@ -379,7 +379,8 @@ impl Reading {
         while let Some(packet) = reader.next_packet()? {
             if packet.data.len() != bytes {
                 self.refuse(Error::Unsupported {
-                    feature: "a change of the picture's size between random access points, by ffmpeg".to_owned(),
+                    feature: "a change of the picture's size between random access points, by ffmpeg"
+                        .to_owned(),
                     remedy: "use another backend".to_owned(),
                 });
                 return Ok(());
@@ -431,7 +432,8 @@ impl Reading {
     /// Which unit the picture with this number belongs to. Units far before it will have none any more.
     fn answer(&self, pts: i64, base: (u64, u64)) -> Option<(u64, bool)> {
         let ticks = i128::from(pts) * i128::from(base.0) * i128::from(TICKS);
-        let number = i64::try_from((2 * ticks + i128::from(base.1)).div_euclid(2 * i128::from(base.1))).ok()?;
+        let number =
+            i64::try_from((2 * ticks + i128::from(base.1)).div_euclid(2 * i128::from(base.1))).ok()?;
         let mut late = Vec::new();
         let answer = {
             let mut inside = lock(&self.inside);

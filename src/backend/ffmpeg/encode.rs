@@ -156,7 +156,10 @@ fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder
     let of_codec = || {
         let usable = ENCODERS.iter().filter(|e| e.codec == codec && program.has_encoder(e.name));
         let names: Vec<_> = usable.map(|e| e.name).collect();
-        format!("for {codec} there are {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+        format!(
+            "for {codec} there are {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )
     };
     match Encoder::named(name) {
         None => wrong("not one that is known here".to_owned(), of_codec()),
@@ -372,9 +375,8 @@ impl Reading {
     fn index(&self, pts: i64, start: i64, base: (u64, u64)) -> std::result::Result<u64, Damage> {
         let rate = self.config.frame_rate;
         let ticks = i128::from(pts) - i128::from(start);
-        let scaled = ticks
-            .checked_mul(i128::from(base.0))
-            .and_then(|n| n.checked_mul(i128::from(rate.num())));
+        let scaled =
+            ticks.checked_mul(i128::from(base.0)).and_then(|n| n.checked_mul(i128::from(rate.num())));
         let per_frame = i128::from(base.1) * i128::from(rate.den());
         let index = scaled.map(|n| (2 * n + per_frame).div_euclid(2 * per_frame));
         let index = index.and_then(|index| u64::try_from(index).ok());

@@ -29,7 +29,9 @@ pub(super) struct OutputOrder {
 enum State {
     H264(Box<(h264::ParameterSets, h264::poc::PocDecoder)>),
     Hevc(Box<HevcOrder>),
-    Mpeg2 { groups: u64 },
+    Mpeg2 {
+        groups: u64,
+    },
     /// Every packet shows its picture before the next, as far as its headers say.
     InOrder,
 }

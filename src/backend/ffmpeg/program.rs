@@ -22,7 +22,8 @@ const ANSWER_BYTES: u64 = 1 << 20;
 const OLDEST: (u32, u32) = (58, 134);
 const RENAMED: (u32, u32) = (59, 37);
 
-const REMEDY: &str = "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device";
+const REMEDY: &str =
+    "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device";
 
 /// A program that has said that it is ffmpeg.
 pub(super) struct Program {
@@ -104,11 +105,7 @@ impl Program {
         let library = words.lines().find_map(|line| two_numbers(line.strip_prefix("libavcodec ")?));
         let (Some(version), Some(codec_library)) = (version, library) else {
             let begin: String = words.chars().take(60).collect();
-            return Err(unavailable(format!(
-                "{} does not answer like ffmpeg: {:?}",
-                path.display(),
-                begin
-            )));
+            return Err(unavailable(format!("{} does not answer like ffmpeg: {:?}", path.display(), begin)));
         };
         let version: String = version.chars().filter(|c| !c.is_control()).take(60).collect();
         if codec_library < OLDEST {
@@ -213,7 +210,8 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
         *lock(&into) = bytes;
         Ok(())
     };
-    let asked = Process::start(path, &arguments, Box::new(read), Box::new(|| true)).and_then(|mut p| p.finish_within(ANSWER));
+    let asked = Process::start(path, &arguments, Box::new(read), Box::new(|| true))
+        .and_then(|mut p| p.finish_within(ANSWER));
     match asked {
         Ok(()) => Ok(String::from_utf8_lossy(&lock(&said)).into_owned()),
         Err(error @ Error::Unavailable { .. }) => Err(error),

@@ -103,7 +103,10 @@ fn a_program_that_does_not_answer_like_ffmpeg_is_not_available() {
         let fake = Fake::script(script);
         let error = fake.fails_with(&[words, fake.path.to_str().unwrap()]);
         assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-        assert!(error.to_string().contains("Install ffmpeg") || words.contains("cannot be started"), "{error}");
+        assert!(
+            error.to_string().contains("Install ffmpeg") || words.contains("cannot be started"),
+            "{error}"
+        );
         let device = fake.path.to_str();
         assert!(encode_capability(device, &BackendEncodeConfig::None, Codec::H264).is_err());
     }
@@ -187,7 +190,8 @@ fn read_packets(output: Output) -> std::result::Result<(), Damage> {
 
 fn start(script: &Fake, wanted: bool) -> Process {
     let patience = Duration::from_millis(400);
-    Process::start_patient(&script.path, &[], Box::new(read_packets), Box::new(move || wanted), patience).unwrap()
+    Process::start_patient(&script.path, &[], Box::new(read_packets), Box::new(move || wanted), patience)
+        .unwrap()
 }
 
 fn is_there(process: u32) -> bool {
@@ -224,8 +228,7 @@ fn a_child_that_hangs_is_killed_and_named() {
 #[test]
 fn nobody_waits_for_what_nobody_wants() {
     let hanging = Fake::script("#!/bin/sh\nexec sleep 1000\n");
-    let mut process =
-        Process::start(&hanging.path, &[], Box::new(read_packets), Box::new(|| false)).unwrap();
+    let mut process = Process::start(&hanging.path, &[], Box::new(read_packets), Box::new(|| false)).unwrap();
     let began = Instant::now();
     assert!(matches!(fill(&mut process), Err(Error::Cancelled)));
     assert!(began.elapsed() < Duration::from_secs(20), "the limit for one that hangs is 30 seconds");

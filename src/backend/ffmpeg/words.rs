@@ -51,7 +51,11 @@ impl Words {
         if kept.left_out > 0 {
             said.insert(kept.first.len(), &between);
         }
-        if said.is_empty() { format!("{what}, without a word") } else { format!("{what}: {}", said.join("; ")) }
+        if said.is_empty() {
+            format!("{what}, without a word")
+        } else {
+            format!("{what}: {}", said.join("; "))
+        }
     }
 
     /// Lines that were not taken yet; of a flood, the first ones.
@@ -77,9 +81,7 @@ impl Words {
             let line = said.iter().find(|line| line.contains(words))?;
             let (text, remedy) = (format!("ffmpeg says: {line}"), (*remedy).to_owned());
             Some(match kind {
-                Kind::Device => {
-                    Error::Unavailable { backend: BackendKind::Ffmpeg, reason: text, remedy }
-                }
+                Kind::Device => Error::Unavailable { backend: BackendKind::Ffmpeg, reason: text, remedy },
                 Kind::Setting => Error::Unsupported { feature: text, remedy },
                 Kind::Limit => {
                     Error::SessionLimit { backend: BackendKind::Ffmpeg, detail: text, sessions: None }
@@ -126,11 +128,16 @@ enum Kind {
     Limit,
 }
 
-const DRIVER: &str = "Install the driver of the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
+const DRIVER: &str =
+    "Install the driver of the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
 
 /// Words of ffmpeg, what kind of failure they stand for, and what to do.
 const KNOWN: [(&str, Kind, &str); 16] = [
-    ("Unknown encoder", Kind::Setting, "this ffmpeg was built without it; `video-hw devices` lists what it has"),
+    (
+        "Unknown encoder",
+        Kind::Setting,
+        "this ffmpeg was built without it; `video-hw devices` lists what it has",
+    ),
     ("Unknown decoder", Kind::Setting, "this ffmpeg was built without it"),
     ("Decoder (codec", Kind::Setting, "this ffmpeg was built without a decoder for it"),
     ("Cannot load libcuda", Kind::Device, DRIVER),
@@ -145,7 +152,11 @@ const KNOWN: [(&str, Kind, &str); 16] = [
     ("Failed to initialise VAAPI connection", Kind::Device, DRIVER),
     ("No VA display found", Kind::Device, DRIVER),
     ("Device creation failed", Kind::Device, DRIVER),
-    ("Cannot create compression session", Kind::Device, "Take an encoder on the CPU (--encoder libx264, libx265)"),
+    (
+        "Cannot create compression session",
+        Kind::Device,
+        "Take an encoder on the CPU (--encoder libx264, libx265)",
+    ),
 ];
 
 #[cfg(test)]
@@ -180,7 +191,9 @@ mod tests {
     #[test]
     fn known_words_become_instructions() {
         let error = after(b"[h264_nvenc @ 0x1] Cannot load libcuda.so.1\nError\n").explain().unwrap();
-        assert!(matches!(error, Error::Unavailable { .. }) && error.to_string().contains("Install the driver"));
+        assert!(
+            matches!(error, Error::Unavailable { .. }) && error.to_string().contains("Install the driver")
+        );
         assert!(matches!(after(b"Unknown encoder 'libx265'").explain(), Some(Error::Unsupported { .. })));
         assert!(after(b"something else").explain().is_none());
     }
