@@ -74,16 +74,18 @@ pub(super) struct Sequence {
     pub(super) notes: Vec<String>,
 }
 
-/// Whether `path` names images: a folder, a name with a number (`frame-%06d.png`), with `*` or `?`, or one PNG or JPEG
-/// file by its name.
+/// Whether `path` names images: a folder, a name with a number (`frame-%06d.png`), with `*` or `?` (`left-*.jpg`, `left*`),
+/// or one PNG or JPEG file by its name.
 pub fn is_image_input(path: &Path) -> bool {
     let Some(name) = path.file_name() else { return path.is_dir() };
     if path.is_dir() || is_image_name(name) && path.is_file() {
         return true;
     }
-    let special = name.to_str().is_some_and(|name| name.contains(['%', '*', '?']));
+    let special = |text: &OsStr| text.to_str().is_some_and(|text| text.contains(['%', '*', '?']));
+    let extension = Path::new(name).extension();
+    let of_images = is_image_name(name) || extension.is_none_or(special);
     // A file may be called like that.
-    special && !path.exists()
+    special(name) && of_images && !path.exists()
 }
 
 fn is_image_name(name: &OsStr) -> bool {

@@ -15,8 +15,10 @@ use crate::error::{Error, Result};
 
 /// Largest picture: 134 million pixels, 400 MB.
 pub(super) const MAX_PIXELS: u64 = 1 << 27;
-/// Largest file, beyond what such a picture needs.
-const MAX_FILE: u64 = 1 << 30;
+/// Most bytes of a file for each pixel: twice what uncompressed samples of 16 bit with alpha take.
+const FILE_BYTES_PER_PIXEL: u64 = 16;
+/// Bytes of a file beside its samples: profiles, comments, previews.
+const FILE_EXTRA: u64 = 64 << 20;
 /// Scans of a progressive JPEG: each costs a pass over the picture, and a few bytes are enough for one.
 const MAX_SCANS: usize = 100;
 
@@ -45,19 +47,20 @@ pub(super) struct Head {
     pub(super) loss: Vec<&'static str>,
 }
 
-/// Reads a file and tells its format by its content.
-fn load(path: &Path) -> Result<(ImageKind, Vec<u8>)> {
+/// Reads a file that may hold an image of so many pixels, and tells its format by its content.
+fn load(path: &Path, pixels: u64) -> Result<(ImageKind, Vec<u8>)> {
     let failed = |e| Error::io("read", path, e);
     // Opening a FIFO would wait for a writer that may never come.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Error::corrupt(format!("{} is not a file", path.display())));
     }
+    let most = pixels * FILE_BYTES_PER_PIXEL + FILE_EXTRA;
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     let kind = match bytes.as_slice() {
         [] => return Err(Error::corrupt(format!("{} is empty (0 bytes)", path.display()))),
-        _ if bytes.len() as u64 > MAX_FILE => {
-            return Err(Error::corrupt(format!("{} is larger than {MAX_FILE} bytes", path.display())));
+        _ if bytes.len() as u64 > most => {
+            return Err(Error::corrupt(format!("{} is larger than {most} bytes", path.display())));
         }
         [0x89, b'P', b'N', b'G', ..] => ImageKind::Png,
         [0xff, 0xd8, 0xff, ..] => ImageKind::Jpeg,
@@ -75,7 +78,7 @@ fn load(path: &Path) -> Result<(ImageKind, Vec<u8>)> {
 
 /// Reads the header of an image.
 pub(super) fn head(path: &Path) -> Result<Head> {
-    let (kind, bytes) = load(path)?;
+    let (kind, bytes) = load(path, MAX_PIXELS)?;
     let known = match kind {
         ImageKind::Png => png_read::header(Cursor::new(&bytes)),
         ImageKind::Jpeg => jpeg_header(&bytes).map(|(_, size)| (size, Vec::new())),
@@ -87,14 +90,14 @@ pub(super) fn head(path: &Path) -> Result<Head> {
 
 /// Decodes an image, which must have this size, to packed R, G, B.
 pub(super) fn decode(path: &Path, size: Dimensions) -> Result<Vec<u8>> {
-    let (kind, bytes) = load(path)?;
+    let (kind, bytes) = load(path, size.pixels())?;
     let image = match kind {
         ImageKind::Png => png_read::decode(Cursor::new(&bytes), size),
         ImageKind::Jpeg => decode_jpeg(&bytes, size),
     };
     image.map_err(|fault| match fault {
         Fault::Size(width, height) => Error::invalid(format!(
-            "{} is {width}x{height}, the images before it are {size}; all images of a sequence need one size",
+            "{} is {width}x{height}, the first is {size}; bring all images to one size",
             path.display()
         )),
         Fault::Damage(what) => damaged(path, kind, &what),

@@ -33,6 +33,7 @@ const AHEAD_BYTES: usize = 512 << 20;
 /// All images have the size of the first. Grey becomes R, G, B; palettes are looked up; 16 bit are rounded to 8; alpha
 /// is left out. Colours are taken as sRGB.
 pub struct ImageReader {
+    input: PathBuf,
     files: Arc<Vec<PathBuf>>,
     schedule: Schedule,
     notes: Vec<String>,
@@ -62,6 +63,7 @@ impl ImageReader {
         let files = Arc::new(files);
         let decoded = spawn(&files, size, threads(options.threads, size, files.len()))?;
         Ok(Self {
+            input: input.to_owned(),
             files,
             schedule,
             notes,
@@ -193,7 +195,12 @@ impl FrameReader for ImageReader {
             .recv()
             .unwrap_or_else(|| Err(Error::corrupt_fatal("a thread that decodes images has ended early")));
         self.next += 1;
-        let frame = image.and_then(|rgb| self.frame(number, rgb)).map(Some);
+        let frame = image.and_then(|rgb| self.frame(number, rgb)).map(Some).map_err(|error| match error {
+            Error::InvalidInput(what) => {
+                Error::invalid(format!("{} holds images of several sizes: {what}", self.input.display()))
+            }
+            other => other,
+        });
         // With the receivers the threads end.
         if let Err(error) = &frame
             && !(self.keep_going && error.is_recoverable())

@@ -58,7 +58,7 @@ fn names_end_in_times() {
 fn lists_come_in_the_shapes_of_robotics() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("t.csv");
-    let mut listed = |text: &str, unit| {
+    let listed = |text: &str, unit| {
         fs::write(&path, text).unwrap();
         read(&path, unit).map(|l| l.into_iter().map(|l| (l.nanos, l.name, l.line)).collect::<Vec<_>>())
     };
