@@ -200,7 +200,7 @@ fn jpeg_is_decoded_as_ffmpeg_decodes_it() {
         let theirs =
             ffmpeg(&["-i", &file(name), "-sws_flags", flags, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"]);
         let (mean, most) = difference(ours, &theirs);
-        let bounds = if name.ends_with("png") { (0.0, 0) } else { (0.8, 8) };
+        let bounds = if name.ends_with("png") { (0.0, 0) } else { (0.5, 4) };
         assert!(mean <= bounds.0 && most <= bounds.1, "{name}: {mean} in the mean, {most} at most");
     }
 }
@@ -292,7 +292,7 @@ fn gaps_are_refused_or_gone_over_in_time() {
     refused(&pattern, &rated(), &["f-%04d.png", "f-0003.png is missing", "3 missing in all"]);
     let going = SourceOptions { keep_going: true, ..rated() };
     let read = read(&pattern, &going).unwrap();
-    let shown: Vec<_> = read.iter().map(|(nanos, ..)| (*nanos / 20_000_000)).collect();
+    let shown: Vec<_> = read.iter().map(|(nanos, ..)| *nanos / 20_000_000).collect();
     assert_eq!(shown, [0, 1, 4, 5, 7, 8], "each stays where its number puts it");
     assert_eq!(read.iter().map(|(_, length, _)| *length).collect::<Vec<_>>(), [1, 3, 1, 2, 1, 1]);
     let notes = FrameSource::open(&pattern, &going).unwrap().info().notes.clone();
@@ -394,6 +394,31 @@ fn an_image_of_another_size_ends_the_job() {
         let options = SourceOptions { keep_going, ..rated() };
         refused(&dir, &options, &["f3.png is 64x48", "35x27", "one size"]);
     }
+}
+
+#[test]
+fn no_damage_to_a_png_is_answered_by_a_panic_or_by_other_pictures() {
+    let (_keep, dir) = scratch();
+    write(&dir, "a%d.png", 1);
+    let file = dir.join("a1.png");
+    let good = fs::read(&file).unwrap();
+    let mut refused = 0;
+    for at in 0..good.len() {
+        for mask in [0x01, 0xff] {
+            let mut bad = good.clone();
+            bad[at] ^= mask;
+            fs::write(&file, &bad).unwrap();
+            match read(&file, &rated()) {
+                // Some bytes say nothing of the picture: the time of day of a comment, an unknown chunk.
+                Ok(frames) => assert!(frames[0].2 == picture(0), "byte {at}"),
+                Err(error) => {
+                    refused += 1;
+                    assert!(!error.to_string().contains("panicked"), "byte {at}: {error}");
+                }
+            }
+        }
+    }
+    assert!(refused > good.len(), "{refused} of {}: check sums are checked", 2 * good.len());
 }
 
 /// A chunk of a PNG file with its check sum.

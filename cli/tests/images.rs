@@ -174,6 +174,46 @@ fn three_cameras_at_once() {
     }
 }
 
+/// On the simulated driver (`nvsim/`): pictures out of order, with times whose differences are near the limits of MP4.
+#[cfg(target_os = "linux")]
+#[test]
+fn times_are_exact_through_b_frames_of_nvenc() {
+    if !have("ffprobe") {
+        return;
+    }
+    let library = std::env::current_exe().unwrap().parent().unwrap().join("libnvsim.so");
+    if !library.exists() {
+        let words =
+            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+        return;
+    }
+    let scratch = Scratch::new();
+    let names = scratch.path("driver");
+    fs::create_dir(&names).unwrap();
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+        std::os::unix::fs::symlink(&library, format!("{names}/{name}")).unwrap();
+    }
+    let folder = folder(&scratch, "frames");
+    let output = scratch.path("out.mp4");
+    let far = [0, 268_000_001, 536_000_003, 800_000_007, 1_070_000_009, 1_300_000_011];
+    for times in [TIMES, far] {
+        let list = scratch.file("times.txt", times.map(|t| format!("{}\n", START + t)).concat().as_bytes());
+        let list = ["--timestamps", &list, "--time-unit", "ns", "--quality", "23", "--bframes", "3", "-y"];
+        let json = common::Run::of(
+            common::command(&[&["encode", &folder, &output][..], &list, &["-q", "--json"]].concat())
+                .env("LD_LIBRARY_PATH", &names)
+                .env("TMPDIR", &names)
+                .env("NVSIM_PROFILE", "ada")
+                .env("NVSIM_SET", "strict=true")
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(json.ok().json()["encode"]["backend"], "nvidia");
+        assert_eq!(ticks(&output), ("1/1000000000".to_owned(), times.to_vec()));
+    }
+}
+
 #[test]
 fn jpegs_by_other_commands() {
     if !have("ffmpeg") || !have("ffprobe") {

@@ -69,6 +69,11 @@ pub(super) fn read(path: &Path, unit: TimeUnit) -> Result<Vec<Listed>> {
             Some((nanos, name)) => listed.push(Listed { nanos, name, line }),
             // A heading: the names of the columns.
             None if line == 1 && !content.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {}
+            None if parse(content, TimeUnit::Nanos).is_some() => {
+                return refuse(&format!(
+                    "{content} is out of range; if it counts ns, us or ms, that has to be said"
+                ));
+            }
             None => {
                 let shown: String = content.chars().take(40).collect();
                 return refuse(&format!(

@@ -78,6 +78,7 @@ fn lists_come_in_the_shapes_of_robotics() {
     assert_eq!(listed("0\n33ms", TimeUnit::Seconds).unwrap(), [(0, None, 1), (33_000_000, None, 2)]);
     for (text, words) in [
         ("0\nsoon\n", "line 2: \"soon\" is not a time"),
+        ("1403636579763555584\n", "line 1: 1403636579763555584 is out of range; if it counts ns"),
         ("1x\n", "line 1: \"1x\" is not a time"),
         ("", "holds no times"),
         ("# nothing\n", "holds no times"),
