@@ -30,10 +30,11 @@ const READ_AHEAD: usize = 3;
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
     let (tx, opened) = queue::bounded(1);
     let (name, cancel) = (path.to_owned(), &options.cancel);
-    let (raw, times) = (options.raw, options.times.clone());
+    let (raw, times, reordered) = (options.raw, options.times.clone(), options.reordered);
     let images = ImageOptions {
         times: times.clone(),
         frame_rate: options.frame_rate,
+        reordered: options.reordered,
         keep_going: options.keep_going,
         threads: options.threads,
     };
@@ -47,7 +48,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
         };
         let input = match input {
             Ok(input) if times != PictureTimes::Rate && (raw.is_some() || !is_image_input(&name)) => {
-                with_times(input, &name, &times)
+                with_times(input, &name, &times, reordered)
             }
             other => other,
         };
@@ -68,9 +69,11 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
 }
 
 /// The pictures of one file, shown when a list says.
-fn with_times(input: Input, path: &Path, times: &PictureTimes) -> Result<Input> {
+fn with_times(input: Input, path: &Path, times: &PictureTimes, reordered: Option<u32>) -> Result<Input> {
     match input {
-        Input::Frames(frames) => Ok(Input::Frames(Box::new(TimedReader::new(frames, path, times)?))),
+        Input::Frames(frames) => {
+            Ok(Input::Frames(Box::new(TimedReader::new(frames, path, times, reordered)?)))
+        }
         Input::Demuxer(demuxer) => Err(Error::invalid(format!(
             "{} ({}) has times of its own; other times can be given to images and uncompressed pictures",
             path.display(),

@@ -57,6 +57,9 @@ pub struct SourceOptions {
     pub frame_rate: Option<Rational>,
     /// Times of pictures that carry none: images, and uncompressed pictures in one file.
     pub times: PictureTimes,
+    /// Pictures from one's coding to its showing, at most, in a file that will be made of these: what MP4 can count exactly
+    /// depends on it. 0 where there are no B frames; by default 5.
+    pub reordered: Option<u32>,
     /// The process ends with this job, and does so without running exit handlers (`_exit`): what is open on a GPU at the
     /// end is left to the system, which takes it back faster than the driver gives it.
     pub ends_process: bool,

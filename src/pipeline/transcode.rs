@@ -334,6 +334,8 @@ impl<'a> Transcode<'a> {
         output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
+        // B frames lie between pictures that are coded before them, and coding begins so much earlier.
+        self.source.reordered = self.b_frames.map(|b| if b == 0 { 0 } else { b.saturating_add(2) });
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let mut notes = Vec::new();
         let Some(first) = source.next_frame()? else {

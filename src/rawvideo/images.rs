@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::images_order::{matches_glob, natural};
-use super::images_times::{self, Listed, Schedule};
+use super::images_times::{self, Listed, REORDERED, Schedule};
 use crate::error::{Error, Result};
 use crate::rawvideo::PngPattern;
 use crate::time::Rational;
@@ -61,6 +61,8 @@ pub struct ImageOptions {
     pub times: PictureTimes,
     /// The constant rate, where there are no times; 25 where nothing is said.
     pub frame_rate: Option<Rational>,
+    /// See [`SourceOptions::reordered`](crate::pipeline::SourceOptions::reordered).
+    pub reordered: Option<u32>,
     /// Go over files that are missing or damaged.
     pub keep_going: bool,
     /// Threads that decode images; by default as many as there are processors, eight at most.
@@ -106,6 +108,7 @@ pub(super) fn plan(input: &Path, options: &ImageOptions) -> Result<Sequence> {
         found.check_gap(input, options.keep_going, &mut notes)?;
     }
     let Found { mut files, slots, .. } = found;
+    let reordered = options.reordered.unwrap_or(REORDERED);
     let schedule = match &options.times {
         PictureTimes::Rate => {
             let nominal = Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1).unwrap_or(Rational::ONE);
@@ -126,22 +129,22 @@ pub(super) fn plan(input: &Path, options: &ImageOptions) -> Result<Sequence> {
             timed.sort();
             let times: Vec<_> = timed.iter().map(|(time, _)| *time).collect();
             files = timed.into_iter().map(|(_, file)| file).collect();
-            Schedule::exact(&times, |n| name(&files, n))?
+            Schedule::exact(&times, reordered, |n| name(&files, n))?
         }
         PictureTimes::List(times) => {
             let times =
                 times.iter().map(|time| images_times::of_duration(*time)).collect::<Result<Vec<_>>>()?;
             same_count(times.len(), files.len(), "the list of times")?;
-            Schedule::exact(&times, |n| format!("time {n}"))?
+            Schedule::exact(&times, reordered, |n| format!("time {n}"))?
         }
         PictureTimes::File { path, .. } if named => {
             let (ordered, kept) = by_name(&files, listed, path, options.keep_going, &mut notes)?;
             files = ordered;
-            scheduled(&kept, path)?
+            scheduled(&kept, options.reordered, path)?
         }
         PictureTimes::File { path, .. } => {
             same_count(listed.len(), files.len(), &path.display().to_string())?;
-            scheduled(&listed, path)?
+            scheduled(&listed, options.reordered, path)?
         }
     };
     notes.extend(schedule.notes().iter().cloned());
@@ -149,9 +152,11 @@ pub(super) fn plan(input: &Path, options: &ImageOptions) -> Result<Sequence> {
 }
 
 /// The schedule that a file of times gives.
-pub(super) fn scheduled(listed: &[Listed], path: &Path) -> Result<Schedule> {
+pub(super) fn scheduled(listed: &[Listed], reordered: Option<u32>, path: &Path) -> Result<Schedule> {
     let times: Vec<_> = listed.iter().map(|l| l.nanos).collect();
-    Schedule::exact(&times, |n| format!("{}, line {}", path.display(), listed.get(n).map_or(0, |l| l.line)))
+    Schedule::exact(&times, reordered.unwrap_or(REORDERED), |n| {
+        format!("{}, line {}", path.display(), listed.get(n).map_or(0, |l| l.line))
+    })
 }
 
 fn name(files: &[PathBuf], number: usize) -> String {

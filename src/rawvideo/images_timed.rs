@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::images::{PictureTimes, scheduled};
-use super::images_times::{self, Schedule};
+use super::images_times::{self, REORDERED, Schedule};
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -24,11 +24,17 @@ pub struct TimedReader {
 }
 
 impl TimedReader {
-    /// The pictures of `inner`, which are in `input`, with these times instead of its constant rate.
+    /// The pictures of `inner`, which are in `input`, with these times instead of its constant rate. For `reordered` see
+    /// [`SourceOptions::reordered`](crate::pipeline::SourceOptions::reordered).
     ///
     /// # Errors
     /// When the times cannot be read, do not rise, or are to come from names that single pictures do not have.
-    pub fn new(inner: Box<dyn FrameReader>, input: &Path, times: &PictureTimes) -> Result<Self> {
+    pub fn new(
+        inner: Box<dyn FrameReader>,
+        input: &Path,
+        times: &PictureTimes,
+        reordered: Option<u32>,
+    ) -> Result<Self> {
         let (schedule, from) = match times {
             PictureTimes::File { path, unit } => {
                 let listed = images_times::read(path, *unit)?;
@@ -40,12 +46,15 @@ impl TimedReader {
                         input.display()
                     )));
                 }
-                (scheduled(&listed, path)?, path.clone())
+                (scheduled(&listed, reordered, path)?, path.clone())
             }
             PictureTimes::List(times) => {
                 let nanos =
                     times.iter().map(|time| images_times::of_duration(*time)).collect::<Result<Vec<_>>>()?;
-                (Schedule::exact(&nanos, |n| format!("time {n}"))?, PathBuf::from("the list of times"))
+                (
+                    Schedule::exact(&nanos, reordered.unwrap_or(REORDERED), |n| format!("time {n}"))?,
+                    PathBuf::from("the list of times"),
+                )
             }
             PictureTimes::Names(_) | PictureTimes::Rate => {
                 return Err(Error::invalid(format!(

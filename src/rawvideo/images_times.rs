@@ -19,8 +19,11 @@ const MAX_LINES: usize = 50_000_000;
 const ALONE: i64 = 40_000_000;
 /// Time bases that are taken where they are exact, before finer ones: readers of files know them.
 const USUAL: [i64; 3] = [1000, 1_000_000, SECOND];
-/// Pictures from a picture's decoding to its presentation, at most.
-const REORDERED: usize = 8;
+/// Most ticks from a picture's decoding to its presentation. MP4 has room for 2^31, but ffmpeg ignores the table of these
+/// distances when one is above this, and with it the order of pictures.
+const MOST_OFFSET: i64 = 1 << 28;
+/// Pictures from a picture's decoding to its presentation where nothing is said: three B frames that refer to each other.
+pub(super) const REORDERED: u32 = 5;
 
 impl TimeUnit {
     /// As a power of ten, in nanoseconds.
@@ -191,9 +194,9 @@ impl Schedule {
     ///
     /// The time base is the coarsest of 1/1000, 1/1000000 and 1/1000000000 s that holds all times exactly, or the
     /// coarsest of all where gaps are too long for it: MP4 counts the ticks from one picture to the next with 32 bits,
-    /// those from decoding to presentation with 31. Where no exact one will do, times are rounded to the nearest tick
+    /// and there are limits to those from decoding to presentation, between which lie `reordered` pictures. Where no exact one will do, times are rounded to the nearest tick
     /// of the finest that will, and a note says so. `place` tells where picture `n` has its time from.
-    pub(super) fn exact(nanos: &[i64], place: impl Fn(usize) -> String) -> Result<Self> {
+    pub(super) fn exact(nanos: &[i64], reordered: u32, place: impl Fn(usize) -> String) -> Result<Self> {
         let first = nanos.first().copied().unwrap_or(0);
         let mut relative = Vec::with_capacity(nanos.len());
         for (number, time) in nanos.iter().enumerate() {
@@ -214,14 +217,15 @@ impl Schedule {
         let step = relative.iter().fold(SECOND, |step, time| gcd(step, *time));
         let coarsest = SECOND / step;
         let usual = USUAL.into_iter().find(|ticks| ticks % coarsest == 0).unwrap_or(SECOND);
-        let fits = |ticks: &i64| allows(&relative, *ticks);
+        let fits = |ticks: &i64| allows(&relative, reordered, *ticks);
         let mut notes = Vec::new();
         let per_second = if let Some(ticks) = [usual, coarsest].into_iter().find(fits) {
             ticks
         } else {
             let rounded = (0..9).map(|places| SECOND / 10_i64.pow(places)).find(fits).unwrap_or(1);
             notes.push(format!(
-                "times are rounded to 1/{rounded} s: MP4 cannot count finer ticks over gaps as long as these"
+                "times are rounded to 1/{rounded} s: MP4 cannot count finer ticks over gaps as long as these{}",
+                if allows(&relative, 0, usual) { ", unless pictures stay in order (no B frames)" } else { "" }
             ));
             rounded
         };
@@ -276,13 +280,14 @@ impl Schedule {
 }
 
 /// Whether MP4 can count these times in so many ticks a second.
-fn allows(nanos: &[i64], per_second: i64) -> bool {
+fn allows(nanos: &[i64], reordered: u32, per_second: i64) -> bool {
     let within = |pictures: usize, most: i64| {
         let later = nanos.iter().skip(pictures);
         // Rounding moves each of the two times by half a tick at most.
         nanos.iter().zip(later).all(|(from, to)| to_ticks(to - from, per_second) < most - 1)
     };
-    within(1, u32::MAX.into()) && within(REORDERED.min(nanos.len().saturating_sub(1)), i32::MAX.into())
+    let reordered = usize::try_from(reordered).unwrap_or(usize::MAX).min(nanos.len().saturating_sub(1));
+    within(1, u32::MAX.into()) && within(reordered, MOST_OFFSET)
 }
 
 /// The nearest tick.

@@ -105,7 +105,7 @@ fn the_time_base_holds_every_time_exactly() {
         (&[0, 100, 10_000_000_000], 10_000_000),
         (&[7], 1000),
     ] {
-        let schedule = Schedule::exact(times, place).unwrap();
+        let schedule = Schedule::exact(times, REORDERED, place).unwrap();
         assert_eq!(schedule.base(), TimeBase::new(1, per_second as u32).unwrap(), "{times:?}");
         for (number, time) in times.iter().enumerate() {
             let (ticks, length) = schedule.get(number).unwrap();
@@ -115,9 +115,15 @@ fn the_time_base_holds_every_time_exactly() {
         assert!(schedule.get(times.len()).is_none());
         assert!(!schedule.notes().iter().any(|note| note.contains("rounded")), "{:?}", schedule.notes());
     }
-    let rounded = Schedule::exact(&[0, 1, 10_000_000_000], place);
+    // Ten pictures a second, in nanoseconds: too far from coding to showing with B frames for ffmpeg.
+    let slow: Vec<_> = (0..20).map(|n| n * 100_000_001).collect();
+    assert_eq!(Schedule::exact(&slow, 0, place).unwrap().base(), TimeBase::NANOS);
+    let rounded = Schedule::exact(&slow, REORDERED, place).unwrap();
+    assert_eq!(rounded.base(), TimeBase::new(1, 100_000_000).unwrap());
+    assert!(rounded.notes()[0].contains("no B frames"), "{:?}", rounded.notes());
+    let rounded = Schedule::exact(&[0, 1, 10_000_000_000], REORDERED, place);
     assert!(rounded.unwrap_err().to_string().contains("line 1"), "two times would become one");
-    let rounded = Schedule::exact(&[0, 1_000_000_001, 10_000_000_000], place).unwrap();
+    let rounded = Schedule::exact(&[0, 1_000_000_001, 10_000_000_000], REORDERED, place).unwrap();
     assert!(rounded.notes()[0].contains("rounded"), "{:?}", rounded.notes());
     let (ticks, _) = rounded.get(1).unwrap();
     let per_second = i64::from(rounded.base().seconds_per_tick().den());
@@ -128,19 +134,19 @@ fn the_time_base_holds_every_time_exactly() {
 fn times_that_do_not_rise_are_refused_with_their_place() {
     let place = |n| format!("line {}", n + 1);
     for times in [&[0, 0][..], &[5, 4], &[1, 2, 3, 3], &[i64::MIN, i64::MAX]] {
-        let error = Schedule::exact(times, place).unwrap_err().to_string();
+        let error = Schedule::exact(times, REORDERED, place).unwrap_err().to_string();
         assert!(error.contains(&format!("line {}", times.len())), "{error}");
     }
-    let error = Schedule::exact(&[1_500_000_000, 1_250_000_000], place).unwrap_err().to_string();
+    let error = Schedule::exact(&[1_500_000_000, 1_250_000_000], REORDERED, place).unwrap_err().to_string();
     assert!(error.contains("1.25 s is not after 1.5 s"), "{error}");
 }
 
 #[test]
 fn the_rate_is_the_average() {
     let times: Vec<_> = (0..31).map(|n| n * 33_366_667).collect();
-    let schedule = Schedule::exact(&times, |_| String::new()).unwrap();
+    let schedule = Schedule::exact(&times, REORDERED, |_| String::new()).unwrap();
     assert_eq!(schedule.rate(), Rational::new(2997, 100).unwrap());
-    let alone = Schedule::exact(&[3], |_| String::new()).unwrap();
+    let alone = Schedule::exact(&[3], REORDERED, |_| String::new()).unwrap();
     assert_eq!(alone.rate(), Rational::new(25, 1).unwrap());
     assert_eq!(alone.get(0), Some((0, 40)));
 }
