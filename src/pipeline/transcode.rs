@@ -17,7 +17,7 @@ use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use crate::backend::admission::Wish;
-use crate::backend::{Backend, FormatQuestion, pick_input_format};
+use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
 use crate::container::{
@@ -335,7 +335,12 @@ impl<'a> Transcode<'a> {
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         // B frames lie between pictures that are coded before them, and coding begins so much earlier.
-        self.source.reordered = self.b_frames.map(|b| if b == 0 { 0 } else { b.saturating_add(2) });
+        self.source.reordered = match self.b_frames {
+            None if self.encode_backend == Backend::Only(BackendKind::Software) => Some(0),
+            None => None,
+            Some(0) => Some(0),
+            Some(b) => Some(b.saturating_add(2)),
+        };
         let mut source = FrameSource::open(&self.input, &self.source)?;
         let mut notes = Vec::new();
         let Some(first) = source.next_frame()? else {
