@@ -11,6 +11,7 @@ use video_hw::config::{Crop, Engines, Profile};
 use video_hw::dimensions::Dimensions;
 use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
+use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
 
 use crate::compare::CompareArgs;
@@ -73,6 +74,10 @@ Examples:
   video-hw encode in.yuv out.mp4 --size 1280x720 --pix-fmt yuv420p --fps 30
   video-hw encode in.y4m out.h264 --qp 24 --gop 60
   ffmpeg -i in.mkv -f yuv4mpegpipe - | video-hw encode - out.mp4
+  video-hw encode frames/ out.mp4 --timestamps times.txt --quality 23
+  video-hw encode 'frame-%06d.png' out.mp4 --fps 30
+  video-hw encode camera-left/ out.mp4 --times-from-names ns
+  video-hw encode camera.rgb out.mp4 --size 640x480 --pix-fmt rgb24 --timestamps times.txt --time-unit ns
   video-hw encode hdr.yuv out.mp4 --size uhd2160 --pix-fmt p010le --fps 24 -c hevc --profile main10 \
       --hdr-mastering 'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)' --hdr-light 1000,400
   cat in.yuv | video-hw encode - out.mp4 --size hd720 --pix-fmt nv12 --fps 25 --scale 640x360";
@@ -369,10 +374,35 @@ pub(crate) struct DecodeArgs {
     pub(crate) job: JobArgs,
 }
 
+/// Unit of a time that is a bare number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum NumberUnit {
+    /// Seconds
+    S,
+    /// Milliseconds
+    Ms,
+    /// Microseconds
+    Us,
+    /// Nanoseconds
+    Ns,
+}
+
+impl From<NumberUnit> for TimeUnit {
+    fn from(unit: NumberUnit) -> Self {
+        match unit {
+            NumberUnit::S => Self::Seconds,
+            NumberUnit::Ms => Self::Millis,
+            NumberUnit::Us => Self::Micros,
+            NumberUnit::Ns => Self::Nanos,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = ENCODE_EXAMPLES)]
 pub(crate) struct EncodeArgs {
-    /// Pictures to read: .y4m, .yuv, or - for standard input
+    /// Pictures to read: .y4m, .yuv, or - for standard input; a folder of PNG or JPEG files, 'frame-%06d.png', 'left-*.jpg'
     #[arg(value_name = "IN")]
     pub(crate) input: PathBuf,
     /// File to write; - is standard output
@@ -384,9 +414,26 @@ pub(crate) struct EncodeArgs {
     /// Pixel format of headerless input, by ffmpeg's name
     #[arg(long, value_name = "NAME", value_parser = parse::pixel_format, alias = "pix_fmt", help_heading = "Headerless input")]
     pub(crate) pix_fmt: Option<PixelFormat>,
-    /// Frame rate of headerless input: 30, 29.97, 30000/1001
+    /// Frame rate of headerless input and of images: 30, 29.97, 30000/1001
     #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Headerless input", allow_hyphen_values = true)]
     pub(crate) fps: Option<Rational>,
+    /// Times of images and of uncompressed pictures, one line each: TIME, or NAME,TIME. A time is 12.5 (seconds), 40ms,
+    /// 17us or 1700000000123456789ns, and none is rounded
+    #[arg(long, value_name = "FILE", conflicts_with = "fps", help_heading = "Times of pictures")]
+    pub(crate) timestamps: Option<PathBuf>,
+    /// Unit of bare numbers in --timestamps: s, ms, us, ns
+    #[arg(
+        long,
+        value_name = "UNIT",
+        value_enum,
+        default_value = "s",
+        requires = "timestamps",
+        help_heading = "Times of pictures"
+    )]
+    pub(crate) time_unit: NumberUnit,
+    /// Times of images are the numbers that their names end in, of this unit: s, ms, us, ns
+    #[arg(long, value_name = "UNIT", value_enum, conflicts_with_all = ["fps", "timestamps"], help_heading = "Times of pictures")]
+    pub(crate) times_from_names: Option<NumberUnit>,
     /// Output size
     #[arg(long, value_name = "WxH", value_parser = parse::size, help_heading = "Pictures", allow_hyphen_values = true)]
     pub(crate) scale: Option<Dimensions>,
@@ -518,6 +565,10 @@ mod tests {
             "decode a b --null",
             "decode a b --md5",
             "decode a --md5 --metadata-only",
+            "encode a b --fps 25 --timestamps t",
+            "encode a b --times-from-names ns --timestamps t",
+            "encode a b --times-from-names minutes",
+            "encode a b --time-unit ns",
             "decode a b -q -v",
             "compare a",
             "compare a b --metrics vmaf",

@@ -1,10 +1,11 @@
-//! `encode`: uncompressed pictures to a compressed file.
+//! `encode`: uncompressed pictures and images to a compressed file.
 
 use std::path::Path;
 
 use video_hw::backend::Backend;
 use video_hw::pipeline::Transcode;
-use video_hw::rawvideo::VideoFormat;
+use video_hw::rawvideo::{PictureTimes, VideoFormat, is_image_input};
+use video_hw::time::Rational;
 use video_hw::{Error, Result};
 
 use crate::args::EncodeArgs;
@@ -14,8 +15,13 @@ use crate::transcode;
 pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     let mut job =
         Transcode::new(&args.input, &args.output).encode_backend(args.backend.unwrap_or(Backend::Auto));
-    if let Some(format) = headerless(args)? {
+    if is_image_input(&args.input) {
+        job = images(args, job)?;
+    } else if let Some(format) = headerless(args)? {
         job = job.raw_input(format);
+    }
+    if let Some(times) = times(args)? {
+        job = job.times(times);
     }
     if let Some(size) = args.scale {
         job = job.size(size);
@@ -27,6 +33,30 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
         job = job.threads(threads);
     }
     transcode::finish("encode", &args.output, job, &args.encoder, &args.part, &args.job)
+}
+
+/// What is said about images.
+fn images<'a>(args: &EncodeArgs, mut job: Transcode<'a>) -> Result<Transcode<'a>> {
+    if args.size.is_some() || args.pix_fmt.is_some() {
+        return Err(Error::invalid(
+            "--size and --pix-fmt describe headerless input, but images state their own; give --scale to change the size",
+        ));
+    }
+    if let Some(rate) = args.fps {
+        job = job.input_frame_rate(rate);
+    }
+    Ok(job)
+}
+
+fn times(args: &EncodeArgs) -> Result<Option<PictureTimes>> {
+    if let Some(unit) = args.times_from_names {
+        if !is_image_input(&args.input) {
+            return Err(Error::invalid("--times-from-names is for images, whose names end in their times"));
+        }
+        return Ok(Some(PictureTimes::Names(unit.into())));
+    }
+    let unit = args.time_unit.into();
+    Ok(args.timestamps.clone().map(|path| PictureTimes::File { path, unit }))
 }
 
 /// The layout of headerless input; `None` for input that states its own.
@@ -41,13 +71,15 @@ fn headerless(args: &EncodeArgs) -> Result<Option<VideoFormat>> {
         }
         return Ok(None);
     }
-    if let (Some(size), Some(format), Some(rate)) = (args.size, args.pix_fmt, args.fps) {
+    // Where a list gives the times there is no rate to state.
+    let rate = args.fps.or(args.timestamps.as_ref().map(|_| Rational::ONE));
+    if let (Some(size), Some(format), Some(rate)) = (args.size, args.pix_fmt, rate) {
         return Ok(Some(VideoFormat::new(format, size, rate)));
     }
     let missing: Vec<_> = [
         (args.size.is_none(), "--size WxH"),
         (args.pix_fmt.is_none(), "--pix-fmt NAME"),
-        (args.fps.is_none(), "--fps RATE"),
+        (rate.is_none(), "--fps RATE (or --timestamps FILE)"),
     ]
     .into_iter()
     .filter_map(|(missing, option)| missing.then_some(option))

@@ -75,7 +75,7 @@ impl<'a> Finished<'a> {
             wall: report.wall,
             cancelled: report.cancelled,
             balances: report.balances(),
-            notes: &[],
+            notes: &report.source.notes,
             extra: vec![("pix_fmt", json!(pixel_format)), ("size", json!(size))],
         }
     }

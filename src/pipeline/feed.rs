@@ -11,12 +11,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::control::CancelToken;
+use super::source::SourceOptions;
 use crate::container::{Demuxer, Input, Sample, VideoTrack, open_input, open_raw};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::{self, QueueReceiver, QueueSender, Received};
-use crate::rawvideo::{FrameReader, VideoFormat};
+use crate::rawvideo::{FrameReader, ImageOptions, ImageReader, PictureTimes, TimedReader, is_image_input};
 use crate::session::{DecodeInput, DecodeOutput};
 use crate::transform::TransformRequest;
 
@@ -26,13 +27,30 @@ const LOOK: Duration = Duration::from_millis(20);
 const READ_AHEAD: usize = 3;
 
 /// Opens `path`, or gives up when the job is cancelled.
-pub(super) fn open(path: &Path, raw: Option<VideoFormat>, cancel: &CancelToken) -> Result<Input> {
+pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
     let (tx, opened) = queue::bounded(1);
-    let name = path.to_owned();
+    let (name, cancel) = (path.to_owned(), &options.cancel);
+    let (raw, times, reordered) = (options.raw, options.times.clone(), options.reordered);
+    let images = ImageOptions {
+        times: times.clone(),
+        frame_rate: options.frame_rate,
+        reordered: options.reordered,
+        keep_going: options.keep_going,
+        threads: options.threads,
+    };
     let opener = spawn("vhw-open", move || {
         let input = match raw {
             Some(f) => open_raw(&name, f.format, f.dimensions, f.frame_rate).map(Input::Frames),
+            None if is_image_input(&name) => {
+                ImageReader::open(&name, &images).map(|reader| Input::Frames(Box::new(reader)))
+            }
             None => open_input(&name),
+        };
+        let input = match input {
+            Ok(input) if times != PictureTimes::Rate && (raw.is_some() || !is_image_input(&name)) => {
+                with_times(input, &name, &times, reordered)
+            }
+            other => other,
         };
         // When nobody waits any more the input closes here.
         let _ = tx.send(input);
@@ -47,6 +65,20 @@ pub(super) fn open(path: &Path, raw: Option<VideoFormat>, cancel: &CancelToken) 
             Received::Empty if cancel.is_cancelled() => return Err(Error::Cancelled),
             Received::Empty => {}
         }
+    }
+}
+
+/// The pictures of one file, shown when a list says.
+fn with_times(input: Input, path: &Path, times: &PictureTimes, reordered: Option<u32>) -> Result<Input> {
+    match input {
+        Input::Frames(frames) => {
+            Ok(Input::Frames(Box::new(TimedReader::new(frames, path, times, reordered)?)))
+        }
+        Input::Demuxer(demuxer) => Err(Error::invalid(format!(
+            "{} ({}) has times of its own; other times can be given to images and uncompressed pictures",
+            path.display(),
+            demuxer.format()
+        ))),
     }
 }
 
@@ -225,8 +257,8 @@ fn read_ahead(
     while !cancel.is_cancelled() {
         let Some(next) = reader.next_frame().transpose() else { return };
         let next = next.and_then(|frame| Ok(request.apply(frame)?.frame));
-        let failed = next.is_err();
-        if out.send(next).is_err() || failed {
+        // A reader ends by itself behind an error, unless it goes over it.
+        if out.send(next).is_err() {
             return;
         }
     }

@@ -14,7 +14,7 @@ use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::rawvideo::{FrameReader, VideoFormat};
+use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::TransformRequest;
@@ -55,6 +55,11 @@ pub struct SourceOptions {
     pub raw: Option<VideoFormat>,
     /// Frame rate of streams that carry no times.
     pub frame_rate: Option<Rational>,
+    /// Times of pictures that carry none: images, and uncompressed pictures in one file.
+    pub times: PictureTimes,
+    /// Pictures from one's coding to its showing, at most, in a file that will be made of these: what MP4 can count exactly
+    /// depends on it. 0 where there are no B frames; by default 5.
+    pub reordered: Option<u32>,
     /// The process ends with this job, and does so without running exit handlers (`_exit`): what is open on a GPU at the
     /// end is left to the system, which takes it back faster than the driver gives it.
     pub ends_process: bool,
@@ -98,6 +103,8 @@ pub struct SourceInfo {
     pub matrix: Option<[i32; 9]>,
     /// All tracks of the container.
     pub tracks: Vec<Track>,
+    /// What the user should know of how the input is read.
+    pub notes: Vec<String>,
 }
 
 /// What reading an input came to.
@@ -131,7 +138,7 @@ pub struct FrameSource {
 }
 
 impl FrameSource {
-    /// Opens `path` (`-` is standard input) and starts reading.
+    /// Opens `path` (`-` is standard input; for images see [`crate::rawvideo::is_image_input`]) and starts reading.
     ///
     /// # Errors
     /// When the file cannot be read, has no video, or nothing here decodes it.
@@ -145,7 +152,7 @@ impl FrameSource {
         options: &mut SourceOptions,
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
     ) -> Result<Self> {
-        let input = feed::open(path, options.raw, &options.cancel)?;
+        let input = feed::open(path, options)?;
         let window = Window::new(options.start, options.duration);
         let (mut info, feed) = match input {
             Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, choose, &window)?,
@@ -205,6 +212,7 @@ impl FrameSource {
             duration: track.duration.map(Timestamp::as_duration),
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
+            notes: Vec::new(),
         };
         let feed = Feed::decode(demuxer, video, session.split(), options.keep_going, options.cancel.clone())?;
         Ok((info, feed))
@@ -218,15 +226,16 @@ impl FrameSource {
         let format = reader.video_format();
         let info = SourceInfo {
             path: path.to_owned(),
-            format: format!("uncompressed {}", format.format),
+            format: reader.describe(),
             codec: None,
             dimensions: Some(format.dimensions),
-            time_base: TimeBase::from_frame_rate(format.frame_rate),
+            time_base: reader.time_base(),
             frame_rate: Some(format.frame_rate),
-            frames: None,
-            duration: None,
+            frames: reader.frames(),
+            duration: reader.duration(),
             matrix: None,
             tracks: Vec::new(),
+            notes: reader.notes().to_vec(),
         };
         Ok((info, Feed::read(reader, options.transform(), options.cancel.clone())?))
     }
@@ -382,6 +391,29 @@ impl FramesBuilder {
         self
     }
 
+    /// When pictures that carry no times are shown.
+    ///
+    /// ```no_run
+    /// use video_hw::rawvideo::{PictureTimes, TimeUnit};
+    ///
+    /// # fn main() -> video_hw::Result<()> {
+    /// // Images that a robot has named by nanoseconds.
+    /// for frame in video_hw::frames("camera-left/").times(PictureTimes::Names(TimeUnit::Nanos)).open()? {
+    ///     println!("{}", frame?.pts);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn times(mut self, times: PictureTimes) -> Self {
+        self.options.times = times;
+        self
+    }
+
+    /// Frame rate of an input that carries no times.
+    pub fn frame_rate(mut self, rate: Rational) -> Self {
+        self.options.frame_rate = Some(rate);
+        self
+    }
+
     /// Which device of the backend decodes: ordinal or identifier; see [`CommonDecodeConfig::device`].
     pub fn device(mut self, device: impl Into<String>) -> Self {
         self.options.device = Some(device.into());
@@ -419,7 +451,7 @@ impl FramesBuilder {
     }
 }
 
-/// Frames of a file, in presentation order, on whatever decodes here.
+/// Frames of a file or of a folder of images, in presentation order, on whatever decodes here.
 ///
 /// ```no_run
 /// # fn main() -> video_hw::Result<()> {

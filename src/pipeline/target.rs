@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::config::{CommonEncodeConfig, Profile};
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
+use crate::rawvideo::PictureTimes;
 use crate::time::Rational;
 
 /// Settings of [`CommonEncodeConfig`] that are passed on as they are.
@@ -34,6 +35,12 @@ impl Transcode<'_> {
     /// Size of the decoder's buffer that rate control keeps to, and how full it is when decoding begins, in bits.
     pub fn vbv(mut self, bits: u32, initial_bits: Option<u32>) -> Self {
         self.target.vbv = (Some(bits), initial_bits);
+        self
+    }
+
+    /// When pictures that carry no times are shown; see [`PictureTimes`].
+    pub fn times(mut self, times: PictureTimes) -> Self {
+        self.source.times = times;
         self
     }
 

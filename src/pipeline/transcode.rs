@@ -33,6 +33,7 @@ use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
 use crate::session::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
 use crate::time::{Rational, Timestamp};
+use crate::transform;
 
 /// How long the caller's thread waits for a packet before it looks at the clock again.
 const POLL: Duration = Duration::from_millis(50);
@@ -44,7 +45,7 @@ const NOMINAL_RATE: (u32, u32) = (25, 1);
 pub struct Transcode<'a> {
     input: PathBuf,
     output: PathBuf,
-    source: SourceOptions,
+    pub(super) source: SourceOptions,
     filter: FilterOptions,
     codec: Option<Codec>,
     output_format: Option<String>,
@@ -336,12 +337,20 @@ impl<'a> Transcode<'a> {
         output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
+        // B frames lie between pictures that are coded before them, and coding begins so much earlier.
+        self.source.reordered = match self.b_frames {
+            None if self.encode_backend == Backend::Only(BackendKind::Software) => Some(0),
+            None => None,
+            Some(0) => Some(0),
+            Some(b) => Some(b.saturating_add(2)),
+        };
         let mut notes = Vec::new();
         let mut source = self.open_source(codec, &mut notes, started)?;
         let Some(first) = source.next_frame()? else {
             return Err(source.nothing());
         };
         let info = source.info().clone();
+        notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
@@ -492,7 +501,7 @@ impl<'a> Transcode<'a> {
         let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
         let config = CommonEncodeConfig {
             format,
-            color: first.color,
+            color: transform::color_after(first, size, format)?,
             sample_aspect_ratio: first.sample_aspect_ratio,
             gop_length: self.gop_length,
             b_frames: self.b_frames,

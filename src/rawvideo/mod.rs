@@ -1,20 +1,31 @@
-//! Uncompressed pictures in files and pipes: YUV4MPEG2, headerless frames, PNG sequences.
+//! Pictures in files and pipes: YUV4MPEG2, headerless frames, sequences of PNG and JPEG files.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::pixel::PixelFormat;
-use crate::time::Rational;
+use crate::time::{Rational, TimeBase};
 
+mod images;
+mod images_decode;
+mod images_order;
+mod images_reader;
+mod images_timed;
+mod images_times;
 mod picture_input;
 mod png;
+mod png_read;
 mod raw;
 mod y4m;
 mod y4m_header;
 
+pub use images::{ImageOptions, PictureTimes, TimeUnit, is_image_input};
+pub use images_reader::ImageReader;
+pub use images_timed::TimedReader;
 pub use png::{PngPattern, PngSequenceWriter};
 pub use raw::{RawReader, RawWriter};
 pub use y4m::{Y4mReader, Y4mWriter};
@@ -41,7 +52,8 @@ impl VideoFormat {
     }
 }
 
-/// Reads pictures in presentation order. The pts of picture `n` is `n` ticks of `1 / frame_rate`.
+/// Reads pictures in presentation order. The pts of picture `n` is `n` ticks of `1 / frame_rate`, unless
+/// [`Self::time_base`] says otherwise.
 pub trait FrameReader: Send {
     /// Pixel format of every picture.
     fn format(&self) -> PixelFormat;
@@ -58,7 +70,32 @@ pub trait FrameReader: Send {
     /// Sample aspect ratio, where the stream states it.
     fn sample_aspect_ratio(&self) -> Option<Rational>;
 
-    /// The next picture; `None` at the end, and after any error.
+    /// Time base of the pictures.
+    fn time_base(&self) -> TimeBase {
+        TimeBase::from_frame_rate(self.frame_rate())
+    }
+
+    /// Pictures to expect, where known.
+    fn frames(&self) -> Option<u64> {
+        None
+    }
+
+    /// Presented time to expect, where known.
+    fn duration(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What is read, for people.
+    fn describe(&self) -> String {
+        format!("uncompressed {}", self.format())
+    }
+
+    /// What the user should know of how the input is read.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
+    /// The next picture; `None` at the end, and after any error that was not asked to be gone over.
     ///
     /// # Errors
     /// [`Error::CorruptStream`] (a last picture that is cut short, say) or [`Error::Io`].

@@ -70,6 +70,16 @@ impl PngPattern {
         let Self { before, after, width } = self;
         PathBuf::from(format!("{before}{number:0width$}{after}"))
     }
+
+    /// The number for which [`Self::path`] gives `name`.
+    pub(super) fn number_of(&self, name: &str) -> Option<u64> {
+        let digits = name.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())?;
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits.parse().ok()?;
+        (self.path(number) == Path::new(name)).then_some(number)
+    }
 }
 
 /// Writes [`PixelFormat::Rgb24`] pictures as numbered PNG files, from 1. Each file appears complete or not at

@@ -1,5 +1,7 @@
 //! Pixel format conversion: picks the fastest path that is exact enough.
 
+use crate::color::ColorInfo;
+use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface, Surface};
 use crate::pixel::PixelFormat;
@@ -59,6 +61,19 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
         },
     };
     Ok(Converted { frame: with_surface(frame, surface, &meaning), assumed_color: meaning.assumed })
+}
+
+/// Colour of `frame` once it has this size and format.
+///
+/// # Errors
+/// As [`convert()`], for colour that cannot be converted.
+pub(crate) fn color_after(frame: &Frame, size: Dimensions, to: PixelFormat) -> Result<ColorInfo> {
+    if frame.format.is_rgb() == to.is_rgb() {
+        return Ok(frame.color);
+    }
+    // What is not stated is assumed by size, and scaling comes first.
+    let scaled = Frame { dimensions: size, surface: Surface::None, user_sei: Vec::new(), ..*frame };
+    Ok(Meaning::of(&scaled, to)?.result)
 }
 
 pub(super) fn host(frame: &Frame) -> Result<&HostSurface> {

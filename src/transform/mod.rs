@@ -31,6 +31,7 @@ mod scale;
 mod workers;
 
 pub use crate::config::ColorRequest;
+pub(crate) use convert::color_after;
 pub use convert::{Converted, convert};
 pub use crop::crop;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
