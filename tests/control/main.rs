@@ -10,6 +10,7 @@
 
 mod backend;
 mod controller;
+mod play;
 mod random;
 mod run;
 mod switches;
