@@ -173,10 +173,7 @@ impl SwitchingEncoder {
                 self.opened(switch, done.and_then(|done| done));
                 true
             }
-            Phase::Draining { switch, way } if self.books.first() >= self.cursor => {
-                self.drained(switch, way);
-                true
-            }
+            Phase::Draining { switch, way } if self.books.first() >= self.cursor => self.drained(switch, way),
             Phase::Alone { switch, mut job } => {
                 let Some(done) = job.take() else {
                     self.phase = Phase::Alone { switch, job };
@@ -352,12 +349,16 @@ impl SwitchingEncoder {
         }
     }
 
-    fn drained(&mut self, switch: Switch, way: Way) {
-        if !self.pass(switch, way)
-            && let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady)
-        {
+    /// All packets before the switch are out; `false`: it cannot be made now. A session that has died says so among its
+    /// answers, and those are not looked at before the caller has made room for packets: until then nothing moves.
+    fn drained(&mut self, switch: Switch, way: Way) -> bool {
+        if self.pass(switch, way) {
+            return true;
+        }
+        if let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady) {
             self.phase = Phase::Draining { switch, way };
         }
+        false
     }
 
     /// Closes the session and opens the next in its place.

@@ -10,6 +10,7 @@
 
 mod backend;
 mod controller;
+mod corners;
 mod play;
 mod random;
 mod run;
