@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use video_hw::control::{EventKind, SessionSwitchMode, StreamOptions, StreamState};
+use video_hw::control::{Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage};
 
 use crate::backend::{Coded, Plan, config, flexible, frame, in_turn, size};
 use crate::play::Play;
@@ -39,4 +39,36 @@ fn a_dead_session_behind_a_full_output_does_not_keep_the_caller() {
         tell.send(()).unwrap();
     });
     told.recv_timeout(Duration::from_secs(60)).expect("the stream's call returns, and all comes out");
+}
+
+/// The settings before a switch are those before it, not those of the last that was confirmed.
+#[test]
+fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
+    for steps in [1_u32, 2] {
+        let before = 5 * u64::from(steps);
+        // The proof is a picture too.
+        let lose = [before + 1, before + 2, before + 3].into();
+        let canary = Canary { frames: 10, max_errors: 1, max_latency_p95: None, bitrate_tolerance: None };
+        let options = StreamOptions { canary: Some(canary), ..StreamOptions::default() };
+        let loses = Plan { in_place: flexible(), lose, ..Plan::default() };
+        let mut play = Play::new(in_turn(vec![loses]), config(1), options);
+        play.feed(5);
+        for bitrate in 2..=steps {
+            let generation = play.switch(config(bitrate), SessionSwitchMode::Immediate);
+            play.feed(5);
+            play.until(|kind| *kind == EventKind::Confirmed { generation });
+        }
+        let failing = play.switch(config(9), SessionSwitchMode::Immediate);
+        play.feed(3);
+        play.until(|kind| {
+            matches!(kind, EventKind::SwitchFailed { generation, stage: SwitchStage::Canary, back_to, .. }
+                if (*generation, *back_to) == (failing, failing + 1))
+        });
+        play.feed(10);
+        play.finish();
+        let last = play.got.packets.last().unwrap();
+        assert_eq!((last.generation, Coded::of(&last.data).bitrate), (failing + 1, steps));
+        assert_eq!(play.got.losses.len(), 3);
+        assert_eq!(play.stream.summary().switches.rolled_back, 1);
+    }
 }
