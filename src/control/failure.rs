@@ -109,7 +109,11 @@ impl SwitchingEncoder {
             }
             // Asked for again once there is a session.
             Phase::Waiting { switch, .. } | Phase::Draining { switch, .. } => {
-                self.queued.get_or_insert(switch);
+                if self.queued.is_some() {
+                    self.superseded(&switch);
+                } else {
+                    self.queued = Some(switch);
+                }
                 self.reopen(dead, error, false);
             }
             Phase::Steady | Phase::Alone { .. } | Phase::Reopening { .. } => {

@@ -150,7 +150,7 @@ impl SwitchingEncoder {
         }
     }
 
-    fn superseded(&mut self, switch: &Switch) {
+    pub(super) fn superseded(&mut self, switch: &Switch) {
         let error = Error::invalid("a newer switch was asked for");
         self.telemetry.switch_failed(switch.generation, SwitchStage::Superseded, &error, self.generation);
     }

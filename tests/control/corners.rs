@@ -1,6 +1,6 @@
 //! Switches and failures that meet: what waits, what is full, what comes twice.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -71,4 +71,32 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
         assert_eq!(play.got.losses.len(), 3);
         assert_eq!(play.stream.summary().switches.rolled_back, 1);
     }
+}
+
+/// The session dies while one switch drains it and another waits: the newer one is made, the older one told off.
+#[test]
+fn of_two_switches_that_a_dead_session_leaves_the_older_is_superseded() {
+    let gate = Arc::new(AtomicBool::new(false));
+    let dies =
+        Plan { in_place: flexible(), gate: Some(Arc::clone(&gate)), die_at: Some(3), ..Plan::default() };
+    let mut play = Play::with(vec![dies, Plan { in_place: flexible(), ..Plan::default() }]);
+    play.feed(4);
+    assert_eq!(play.switch(config(2), SessionSwitchMode::DrainThenSwap), 2);
+    play.feed(1);
+    assert_eq!(play.switch(config(3), SessionSwitchMode::Immediate), 3);
+    gate.store(true, Ordering::SeqCst);
+    play.until(|kind| matches!(kind, EventKind::Renumbered { from: 3, to: 5 }));
+    play.feed(5);
+    play.finish();
+    let told: Vec<_> = play
+        .events
+        .iter()
+        .filter_map(|kind| match kind {
+            EventKind::SwitchFailed { generation, stage, .. } => Some((*generation, *stage)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(2, SwitchStage::Superseded)]);
+    assert_eq!(play.stream.summary().switches.superseded, 1);
+    assert_eq!(Coded::of(&play.got.packets.last().unwrap().data).bitrate, 3);
 }
