@@ -156,10 +156,11 @@ impl Opening {
             return Err(unproven("took no picture"));
         }
         session.flush();
-        let deadline = Instant::now() + self.patience;
+        // One that cannot be expressed is "for ever".
+        let deadline = Instant::now().checked_add(self.patience);
         let mut coded = false;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match session.wait(left) {
                 Heard::Unit { unit, .. } => coded = !unit.data.is_empty(),
                 Heard::Flushed { .. } if coded => return Ok(session),

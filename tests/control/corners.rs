@@ -73,6 +73,16 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
     }
 }
 
+#[test]
+fn a_proof_may_take_for_ever() {
+    let options = StreamOptions { prove_timeout: Duration::MAX, ..StreamOptions::default() };
+    let slow = Plan { delay: 20, ..Plan::default() };
+    let mut play = Play::new(in_turn(vec![slow]), config(1), options);
+    play.feed(3);
+    play.finish();
+    assert_eq!(play.got.packets.len(), 3);
+}
+
 /// The session dies while one switch drains it and another waits: the newer one is made, the older one told off.
 #[test]
 fn of_two_switches_that_a_dead_session_leaves_the_older_is_superseded() {
