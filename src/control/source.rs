@@ -10,7 +10,7 @@ use super::running::{Fed, Heard, Running, Target};
 use crate::backend::{
     self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
 };
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::time::{TimeBase, Timestamp};
@@ -67,6 +67,9 @@ pub(super) struct Opening {
     /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
     /// rather than a lesser backend takes the work, a session is closed to make room, or all stays as it is.
     pub(super) strict: bool,
+    /// The stream has a session that encodes. To wait for room would be to wait for that one, which goes only when this
+    /// one is there: it is refused at once instead.
+    pub(super) beside: bool,
     /// Most frames by which an encoder may reorder.
     pub(super) reserve: Option<usize>,
     pub(super) converted: Arc<AtomicU64>,
@@ -141,6 +144,10 @@ impl Opening {
         };
         let mut session =
             Running::open(kind, target, receipt, &self.converted, |(config, special), sink| {
+                if self.beside {
+                    let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
+                    return self.source.open(kind, &config, special, sink);
+                }
                 self.source.open(kind, config, special, sink)
             })?;
         let reorder = session.facts.reorder;

@@ -166,6 +166,7 @@ impl SwitchingEncoder {
             kinds: source.candidates(),
             adapt: false,
             strict: false,
+            beside: false,
             reserve: None,
             converted: Arc::clone(&converted),
             patience: options.prove_timeout,

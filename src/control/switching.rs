@@ -246,7 +246,7 @@ impl SwitchingEncoder {
 
     /// Has a session opened while the old one works.
     fn open_beside(&mut self, switch: Switch) {
-        let opening = self.opening_for(&switch);
+        let opening = Opening { beside: true, ..self.opening_for(&switch) };
         match self.open_job(opening, None) {
             Ok(job) => self.phase = Phase::Opening { switch, job },
             Err(error) => self.opened(switch, Err(error)),
@@ -274,6 +274,7 @@ impl SwitchingEncoder {
             kinds,
             adapt: false,
             strict: false,
+            beside: false,
             reserve: Some(self.reserve),
             converted: Arc::clone(&self.converted),
             patience: self.options.prove_timeout,

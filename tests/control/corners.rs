@@ -4,10 +4,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use video_hw::config::{CommonEncodeConfig, SessionAdmission};
 use video_hw::control::{Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage};
 
 use crate::backend::{Coded, Plan, config, flexible, frame, in_turn, size};
-use crate::play::Play;
+use crate::play::{Play, other_gop};
+
+/// To wait for room beside the session that has it would be to wait for the stream itself.
+#[test]
+fn a_stream_does_not_wait_for_its_own_session() {
+    let patient = SessionAdmission::Wait(Duration::from_secs(60));
+    let mut source = in_turn(vec![Plan::default()]);
+    source.limit = 1;
+    let log = Arc::clone(&source.log);
+    let first = CommonEncodeConfig { admission: patient, ..config(1) };
+    let mut play = Play::new(source, first, StreamOptions::default());
+    play.feed(5);
+    play.switch(CommonEncodeConfig { admission: patient, ..other_gop(2) }, SessionSwitchMode::Immediate);
+    play.until(|kind| matches!(kind, EventKind::NoRoomForTwo { generation: 2, .. }));
+    play.feed(5);
+    play.finish();
+    assert_eq!(play.starts(), [(1, 0), (2, 5)]);
+    let asked = log.admissions.lock().unwrap().clone();
+    assert_eq!(asked, [patient, SessionAdmission::Refuse, patient], "without a session it may wait");
+    let summary = play.stream.summary();
+    assert!(summary.generations.iter().all(|known| known.config.admission == patient), "as asked for");
+}
 
 /// The packets are not looked at, and the session dies when all of them are there: nothing can move, and the call returns.
 #[test]
