@@ -131,30 +131,32 @@ impl Running {
     pub(super) fn open(
         kind: BackendKind,
         target: Target,
-        receipt: Receipt,
+        mut receipt: Receipt,
         converted: &Arc<AtomicU64>,
         open: impl FnOnce(&Target, EncodeSink) -> Result<Box<dyn EncoderBackend>>,
     ) -> Result<Self> {
-        let (input, output, facts) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let backend = open(&target, sink(outlet.clone()))?;
-            let facts = Facts {
-                layout: backend.output_layout(),
-                reorder: backend.reorder_delay(),
-                in_place: backend.in_place(),
-                idr_interval: backend.idr_interval(),
-                implementation: backend.implementation(),
-            };
-            let admission = backend.admission();
-            let work = EncodeWork {
-                backend,
-                admission,
-                shape: shape(kind, &target.0),
-                kind,
-                outlet,
-                converted: Arc::clone(converted),
-            };
-            Ok((work, facts))
-        })?;
+        let (input, output, (facts, notes)) =
+            worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+                let backend = open(&target, sink(outlet.clone()))?;
+                let facts = Facts {
+                    layout: backend.output_layout(),
+                    reorder: backend.reorder_delay(),
+                    in_place: backend.in_place(),
+                    idr_interval: backend.idr_interval(),
+                    implementation: backend.implementation(),
+                };
+                let (admission, notes) = (backend.admission(), backend.notes());
+                let work = EncodeWork {
+                    backend,
+                    admission,
+                    shape: shape(kind, &target.0),
+                    kind,
+                    outlet,
+                    converted: Arc::clone(converted),
+                };
+                Ok((work, (facts, notes)))
+            })?;
+        receipt.notes = notes;
         Ok(Self {
             input,
             output,

@@ -102,6 +102,8 @@ impl Opening {
                     session.adapted = !given_up.is_empty();
                     return Ok(Proven { session, given_up });
                 }
+                // Who has stopped waiting wants none of the others either.
+                Err(error @ Error::Cancelled) => return Err(error),
                 Err(error) if self.strict && !lacks(&error) => return Err(error),
                 Err(error) => {
                     verdicts.push((kind, Verdict::refused(&error)));

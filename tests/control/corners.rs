@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use video_hw::backend::BackendKind;
 use video_hw::config::{CommonEncodeConfig, SessionAdmission};
-use video_hw::control::{Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage};
+use video_hw::control::{
+    Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage, SwitchingEncoder,
+};
+use video_hw::error::Error;
 
-use crate::backend::{Coded, Plan, config, flexible, frame, in_turn, size};
-use crate::play::{Play, other_gop};
+use crate::backend::{Coded, Plan, Refusal, config, flexible, frame, in_turn, size};
+use crate::play::{NONE, Play, other_gop};
 
 /// To wait for room beside the session that has it would be to wait for the stream itself.
 #[test]
@@ -93,6 +97,31 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
         assert_eq!(play.got.losses.len(), 3);
         assert_eq!(play.stream.summary().switches.rolled_back, 1);
     }
+}
+
+#[test]
+fn who_stops_waiting_gets_no_other_backend() {
+    let mut source =
+        in_turn(vec![Plan { refuse: Some(Refusal::Cancelled), ..Plan::default() }, Plan::default()]);
+    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    let log = Arc::clone(&source.log);
+    let started = SwitchingEncoder::with_source(source, config(1), NONE, StreamOptions::default());
+    assert!(matches!(started.err(), Some(Error::Cancelled)));
+    assert_eq!(log.opened.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_an_encoder_says_of_its_opening_is_in_the_receipt() {
+    let notes = |words: &str| Plan { notes: vec![words.to_owned()], ..Plan::default() };
+    let mut play = Play::with(vec![notes("one"), notes("two")]);
+    play.feed(3);
+    play.switch(other_gop(2), SessionSwitchMode::Immediate);
+    play.until_ready();
+    play.feed(3);
+    play.finish();
+    let summary = play.stream.summary();
+    let said: Vec<_> = summary.generations.iter().map(|known| known.receipt.notes.clone()).collect();
+    assert_eq!(said, [["one"], ["two"]]);
 }
 
 #[test]
