@@ -24,6 +24,7 @@ use crate::frame::{Frame, Surface};
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
 use crate::session::Submit;
+use crate::user_sei;
 
 /// Packets that wait for the caller; encoders have queues of their own behind these.
 const OUTPUT: usize = 64;
@@ -242,6 +243,7 @@ impl SwitchingEncoder {
                 known.join(", ")
             )));
         }
+        user_sei::check(frame.pts, &frame.user_sei)?;
         self.books.check_time(frame.pts)
     }
 

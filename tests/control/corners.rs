@@ -10,6 +10,7 @@ use video_hw::control::{
     Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage, SwitchingEncoder,
 };
 use video_hw::error::Error;
+use video_hw::frame::{Frame, UserSei};
 
 use crate::backend::{Coded, Plan, Refusal, config, flexible, frame, in_turn, size};
 use crate::play::{NONE, Play, other_gop};
@@ -160,4 +161,29 @@ fn of_two_switches_that_a_dead_session_leaves_the_older_is_superseded() {
     assert_eq!(told, [(2, SwitchStage::Superseded)]);
     assert_eq!(play.stream.summary().switches.superseded, 1);
     assert_eq!(Coded::of(&play.got.packets.last().unwrap().data).bitrate, 3);
+}
+
+#[test]
+fn a_frame_with_too_many_messages_is_refused_and_the_stream_goes_on() {
+    let mut play = Play::with(vec![Plan::default()]);
+    play.feed(2);
+    let message = |bytes: usize| UserSei::new(4, vec![1; bytes]);
+    for (messages, taken) in [
+        (vec![message(1); 64], true),
+        (vec![message(1); 65], false),
+        (vec![message(1 << 16)], true),
+        (vec![message(1 << 15), message((1 << 15) + 1)], false),
+    ] {
+        let frame = Frame { user_sei: messages, ..frame(play.next, size(32, 32)) };
+        if taken {
+            assert!(play.got.submit(&mut play.stream, frame));
+            play.next += 1;
+        } else {
+            let refusal = play.stream.submit(frame).unwrap_err();
+            assert!(refusal.to_string().contains("user SEI messages"), "{refusal}");
+        }
+    }
+    play.feed(2);
+    play.finish();
+    assert_eq!(play.got.packets.len(), 6);
 }
