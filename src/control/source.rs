@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::adapt::{adapt, plain};
-use super::running::{Fed, Heard, Running, Target};
+use super::running::{Counts, Fed, Heard, Running, Target};
 use crate::backend::{
     self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
 };
@@ -72,7 +71,7 @@ pub(super) struct Opening {
     pub(super) beside: bool,
     /// Most frames by which an encoder may reorder.
     pub(super) reserve: Option<usize>,
-    pub(super) converted: Arc<AtomicU64>,
+    pub(super) counts: Arc<Counts>,
     /// How long the proof may take.
     pub(super) patience: Duration,
 }
@@ -144,14 +143,13 @@ impl Opening {
             split: None,
             notes: Vec::new(),
         };
-        let mut session =
-            Running::open(kind, target, receipt, &self.converted, |(config, special), sink| {
-                if self.beside {
-                    let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
-                    return self.source.open(kind, &config, special, sink);
-                }
-                self.source.open(kind, config, special, sink)
-            })?;
+        let mut session = Running::open(kind, target, receipt, &self.counts, |(config, special), sink| {
+            if self.beside {
+                let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
+                return self.source.open(kind, &config, special, sink);
+            }
+            self.source.open(kind, config, special, sink)
+        })?;
         let reorder = session.facts.reorder;
         if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
             return Err(Error::Unsupported {
@@ -182,7 +180,7 @@ impl Opening {
                     let seconds = self.patience.as_secs_f32();
                     return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
                 }
-                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) => {}
+                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) | Heard::GaveUpMessages { .. } => {}
             }
         }
     }

@@ -276,7 +276,7 @@ impl SwitchingEncoder {
             strict: false,
             beside: false,
             reserve: Some(self.reserve),
-            converted: Arc::clone(&self.converted),
+            counts: Arc::clone(&self.counts),
             patience: self.options.prove_timeout,
         }
     }

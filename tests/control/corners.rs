@@ -12,7 +12,7 @@ use video_hw::control::{
 use video_hw::error::Error;
 use video_hw::frame::{Frame, UserSei};
 
-use crate::backend::{Coded, Plan, Refusal, config, flexible, frame, in_turn, size};
+use crate::backend::{Coded, Plan, Refusal, Source, config, flexible, frame, in_turn, size};
 use crate::play::{NONE, Play, other_gop};
 
 /// To wait for room beside the session that has it would be to wait for the stream itself.
@@ -161,6 +161,31 @@ fn of_two_switches_that_a_dead_session_leaves_the_older_is_superseded() {
     assert_eq!(told, [(2, SwitchStage::Superseded)]);
     assert_eq!(play.stream.summary().switches.superseded, 1);
     assert_eq!(Coded::of(&play.got.packets.last().unwrap().data).bitrate, 3);
+}
+
+/// The backend that takes over writes no messages: the pictures go on, and it is told.
+#[test]
+fn messages_that_a_session_does_not_take_are_given_up() {
+    let mut source = Source::new(|_, kind, _| match kind {
+        BackendKind::Custom => Plan { die_at: Some(6), ..Plan::default() },
+        _ => Plan { no_messages: true, ..Plan::default() },
+    });
+    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    let log = Arc::clone(&source.log);
+    let mut play = Play::new(source, config(1), StreamOptions::default());
+    play.feed_edited(15, |frame| frame.user_sei = vec![UserSei::unregistered([7; 16], b"score")]);
+    play.finish();
+    assert_eq!(play.got.packets.len(), 15, "no picture is lost");
+    assert_eq!(play.stream.backend().unwrap().0, BackendKind::VideoToolbox);
+    let (_, start) = play.starts()[1];
+    assert_eq!(log.messages.load(Ordering::SeqCst), 6, "up to the one that it died of");
+    assert_eq!(play.stream.summary().without_messages, 15 - start);
+    let told: Vec<_> =
+        play.events.iter().filter(|kind| matches!(kind, EventKind::GaveUpMessages { .. })).collect();
+    assert!(
+        matches!(told[..], [EventKind::GaveUpMessages { generation: 2, reason }] if reason.contains("messages")),
+        "{told:?}"
+    );
 }
 
 #[test]
