@@ -2,6 +2,13 @@
 
 use bytes::Bytes;
 
+use crate::error::{Error, Result};
+use crate::time::Timestamp;
+
+/// Most messages beside a frame, and most bytes of all of them: they share the memory of the coded picture.
+const MOST: usize = 64;
+const MOST_BYTES: usize = 1 << 16;
+
 /// A supplemental enhancement information message of H.264 or HEVC, as the caller states it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UserSei {
@@ -22,4 +29,20 @@ impl UserSei {
     pub fn unregistered(uuid: [u8; 16], data: &[u8]) -> Self {
         Self::new(5, [&uuid[..], data].concat())
     }
+}
+
+/// Whether a frame has no more messages than are taken.
+///
+/// # Errors
+/// More of them, or larger ones.
+pub(crate) fn check(pts: Timestamp, messages: &[UserSei]) -> Result<()> {
+    let (count, bytes) =
+        (messages.len(), messages.iter().map(|message| message.payload.len()).sum::<usize>());
+    if count > MOST || bytes > MOST_BYTES {
+        return Err(Error::invalid(format!(
+            "frame at {pts} has {count} user SEI messages of {bytes} bytes; at most {MOST} of {MOST_BYTES} bytes together \
+             are taken"
+        )));
+    }
+    Ok(())
 }

@@ -68,6 +68,8 @@ pub(super) fn plain(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
         gop_length: config.gop_length,
         rate_control: config.rate_control,
         force_idr: config.force_idr,
+        admission: config.admission,
+        cancel_waiting: config.cancel_waiting,
         ..CommonEncodeConfig::new(config.codec, config.dimensions, config.frame_rate)
     };
     let words = "all settings but size, rates, format, colour and GOP".to_owned();

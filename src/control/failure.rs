@@ -109,7 +109,11 @@ impl SwitchingEncoder {
             }
             // Asked for again once there is a session.
             Phase::Waiting { switch, .. } | Phase::Draining { switch, .. } => {
-                self.queued.get_or_insert(switch);
+                if self.queued.is_some() {
+                    self.superseded(&switch);
+                } else {
+                    self.queued = Some(switch);
+                }
                 self.reopen(dead, error, false);
             }
             Phase::Steady | Phase::Alone { .. } | Phase::Reopening { .. } => {
@@ -192,7 +196,18 @@ impl SwitchingEncoder {
     /// for packets of this one are out.
     pub(super) fn canary_failed(&mut self, reason: String) {
         self.watch = None;
-        let Some(before) = self.last_good.clone() else { return };
+        // Before its first packet it is still on trial, and what was before it is not yet noted as good. The trial is over:
+        // it would wait for a packet that may never come.
+        let before = match self.trial.take() {
+            Some(trial) => {
+                if let Some(old) = trial.old {
+                    self.closers.close(old);
+                }
+                Some(trial.before)
+            }
+            None => self.last_good.clone(),
+        };
+        let Some(before) = before else { return };
         let back_to = self.next_generation;
         let error = Error::corrupt(reason);
         self.telemetry.switch_failed(self.generation, SwitchStage::Canary, &error, back_to);

@@ -42,6 +42,7 @@ enum Answer {
     Dropped { number: u64, reason: &'static str },
     Lost { number: u64, error: Error },
     Reconfigured(Result<()>),
+    GaveUpMessages { reason: String },
     Died(Error),
 }
 
@@ -69,6 +70,10 @@ pub(super) enum Heard {
         before: u64,
     },
     Reconfigured(Result<()>),
+    /// Frames are encoded without the messages that came with them, for this reason. Told once.
+    GaveUpMessages {
+        reason: String,
+    },
     /// Nothing will come any more.
     Died(Error),
 }
@@ -80,6 +85,15 @@ pub(super) enum Fed {
     Full,
     /// The session has ended; its answers tell why.
     Dead,
+}
+
+/// What the sessions of a stream count together.
+#[derive(Default)]
+pub(super) struct Counts {
+    /// Frames that were brought to what the encoder reads.
+    pub(super) converted: AtomicU64,
+    /// Frames that were encoded without their messages.
+    pub(super) without_messages: AtomicU64,
 }
 
 /// A session that encodes.
@@ -131,30 +145,33 @@ impl Running {
     pub(super) fn open(
         kind: BackendKind,
         target: Target,
-        receipt: Receipt,
-        converted: &Arc<AtomicU64>,
+        mut receipt: Receipt,
+        counts: &Arc<Counts>,
         open: impl FnOnce(&Target, EncodeSink) -> Result<Box<dyn EncoderBackend>>,
     ) -> Result<Self> {
-        let (input, output, facts) = worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-            let backend = open(&target, sink(outlet.clone()))?;
-            let facts = Facts {
-                layout: backend.output_layout(),
-                reorder: backend.reorder_delay(),
-                in_place: backend.in_place(),
-                idr_interval: backend.idr_interval(),
-                implementation: backend.implementation(),
-            };
-            let admission = backend.admission();
-            let work = EncodeWork {
-                backend,
-                admission,
-                shape: shape(kind, &target.0),
-                kind,
-                outlet,
-                converted: Arc::clone(converted),
-            };
-            Ok((work, facts))
-        })?;
+        let (input, output, (facts, notes)) =
+            worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
+                let backend = open(&target, sink(outlet.clone()))?;
+                let facts = Facts {
+                    layout: backend.output_layout(),
+                    reorder: backend.reorder_delay(),
+                    in_place: backend.in_place(),
+                    idr_interval: backend.idr_interval(),
+                    implementation: backend.implementation(),
+                };
+                let (admission, notes) = (backend.admission(), backend.notes());
+                let work = EncodeWork {
+                    backend,
+                    admission,
+                    shape: shape(kind, &target.0),
+                    kind,
+                    outlet,
+                    counts: Arc::clone(counts),
+                    gave_up_messages: false,
+                };
+                Ok((work, (facts, notes)))
+            })?;
+        receipt.notes = notes;
         Ok(Self {
             input,
             output,
@@ -250,6 +267,7 @@ impl Running {
                 }
                 Heard::Reconfigured(done)
             }
+            Ok(Some(Answer::GaveUpMessages { reason })) => Heard::GaveUpMessages { reason },
             Ok(Some(Answer::Died(error))) | Err(error) => Heard::Died(error),
             Ok(None) if self.output.flushes_seen() > flushes => self.flushed(),
             Ok(None) if self.output.has_ended() => {
@@ -300,7 +318,21 @@ struct EncodeWork {
     admission: FrameCheck,
     kind: BackendKind,
     outlet: Outlet<Answer>,
-    converted: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    gave_up_messages: bool,
+}
+
+impl EncodeWork {
+    /// Not every backend writes messages, and one that took over from another may be such: the picture goes on without.
+    fn keep_messages_that_are_taken(&mut self, frame: &mut Frame) {
+        let Err(refusal) = (self.admission)(frame) else { return };
+        frame.user_sei.clear();
+        self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.gave_up_messages, true) {
+            let reason = refusal.to_string();
+            self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+        }
+    }
 }
 
 impl Work for EncodeWork {
@@ -308,17 +340,18 @@ impl Work for EncodeWork {
 
     fn unit(&mut self, order: Order) -> Result<()> {
         match order {
-            Order::Frame { number, frame } => {
+            Order::Frame { number, mut frame } => {
+                let messages = std::mem::take(&mut frame.user_sei);
                 // Memory of another device, or of somebody else, is read by the CPU for it.
                 let foreign =
                     matches!(frame.surface, Surface::Device(_)) && (self.admission)(&frame).is_err();
-                let frame = if self.shape.is_met_by(&frame) && !foreign {
+                let mut frame = if self.shape.is_met_by(&frame) && !foreign {
                     frame
                 } else {
                     let shape = TransformRequest { host: self.shape.host || foreign, ..self.shape };
                     match shape.apply(frame) {
                         Ok(done) => {
-                            self.converted.fetch_add(1, Ordering::Relaxed);
+                            self.counts.converted.fetch_add(1, Ordering::Relaxed);
                             done.frame
                         }
                         Err(error) => {
@@ -327,6 +360,10 @@ impl Work for EncodeWork {
                         }
                     }
                 };
+                if !messages.is_empty() {
+                    frame.user_sei = messages;
+                    self.keep_messages_that_are_taken(&mut frame);
+                }
                 self.backend.submit(EncodeUnit { serial: number, frame })
             }
             Order::Reconfigure(target) => {

@@ -2,15 +2,14 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::adapt::{adapt, plain};
-use super::running::{Fed, Heard, Running, Target};
+use super::running::{Counts, Fed, Heard, Running, Target};
 use crate::backend::{
     self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
 };
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::time::{TimeBase, Timestamp};
@@ -67,9 +66,12 @@ pub(super) struct Opening {
     /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
     /// rather than a lesser backend takes the work, a session is closed to make room, or all stays as it is.
     pub(super) strict: bool,
+    /// The stream has a session that encodes. To wait for room would be to wait for that one, which goes only when this
+    /// one is there: it is refused at once instead.
+    pub(super) beside: bool,
     /// Most frames by which an encoder may reorder.
     pub(super) reserve: Option<usize>,
-    pub(super) converted: Arc<AtomicU64>,
+    pub(super) counts: Arc<Counts>,
     /// How long the proof may take.
     pub(super) patience: Duration,
 }
@@ -99,6 +101,8 @@ impl Opening {
                     session.adapted = !given_up.is_empty();
                     return Ok(Proven { session, given_up });
                 }
+                // Who has stopped waiting wants none of the others either.
+                Err(error @ Error::Cancelled) => return Err(error),
                 Err(error) if self.strict && !lacks(&error) => return Err(error),
                 Err(error) => {
                     verdicts.push((kind, Verdict::refused(&error)));
@@ -139,10 +143,13 @@ impl Opening {
             split: None,
             notes: Vec::new(),
         };
-        let mut session =
-            Running::open(kind, target, receipt, &self.converted, |(config, special), sink| {
-                self.source.open(kind, config, special, sink)
-            })?;
+        let mut session = Running::open(kind, target, receipt, &self.counts, |(config, special), sink| {
+            if self.beside {
+                let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
+                return self.source.open(kind, &config, special, sink);
+            }
+            self.source.open(kind, config, special, sink)
+        })?;
         let reorder = session.facts.reorder;
         if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
             return Err(Error::Unsupported {
@@ -156,10 +163,11 @@ impl Opening {
             return Err(unproven("took no picture"));
         }
         session.flush();
-        let deadline = Instant::now() + self.patience;
+        // One that cannot be expressed is "for ever".
+        let deadline = Instant::now().checked_add(self.patience);
         let mut coded = false;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match session.wait(left) {
                 Heard::Unit { unit, .. } => coded = !unit.data.is_empty(),
                 Heard::Flushed { .. } if coded => return Ok(session),
@@ -172,7 +180,7 @@ impl Opening {
                     let seconds = self.patience.as_secs_f32();
                     return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
                 }
-                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) => {}
+                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) | Heard::GaveUpMessages { .. } => {}
             }
         }
     }

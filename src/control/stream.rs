@@ -5,13 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::books::{Books, Outcome};
 use super::canary::{Canary, Verdict, Watch};
 use super::helper::Closers;
-use super::running::{Fed, Heard, Running, Target};
+use super::running::{Counts, Fed, Heard, Running, Target};
 use super::source::{EncoderSource, Opening};
 use super::switching::{Phase, Switch, Trial};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
@@ -24,6 +24,7 @@ use crate::frame::{Frame, Surface};
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
 use crate::session::Submit;
+use crate::user_sei;
 
 /// Packets that wait for the caller; encoders have queues of their own behind these.
 const OUTPUT: usize = 64;
@@ -117,7 +118,7 @@ pub struct SwitchingEncoder {
     /// Settings before the last switch that was confirmed.
     pub(super) last_good: Option<Target>,
     pub(super) closers: Closers,
-    pub(super) converted: Arc<AtomicU64>,
+    pub(super) counts: Arc<Counts>,
     /// Sessions opened for failures in a row, without a packet.
     pub(super) attempts: u32,
     pub(super) ended: bool,
@@ -157,7 +158,7 @@ impl SwitchingEncoder {
         options: StreamOptions,
     ) -> Result<Self> {
         let source: Arc<dyn EncoderSource> = Arc::new(source);
-        let converted = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let settings = (config, special);
         let started = Instant::now();
         let opening = Opening {
@@ -166,8 +167,9 @@ impl SwitchingEncoder {
             kinds: source.candidates(),
             adapt: false,
             strict: false,
+            beside: false,
             reserve: None,
-            converted: Arc::clone(&converted),
+            counts: Arc::clone(&counts),
             patience: options.prove_timeout,
         };
         let session = opening.run()?.session;
@@ -191,7 +193,7 @@ impl SwitchingEncoder {
             watch: None,
             last_good: None,
             closers: Closers::default(),
-            converted,
+            counts,
             attempts: 0,
             ended: false,
             flushes: VecDeque::new(),
@@ -241,6 +243,7 @@ impl SwitchingEncoder {
                 known.join(", ")
             )));
         }
+        user_sei::check(frame.pts, &frame.user_sei)?;
         self.books.check_time(frame.pts)
     }
 
@@ -363,7 +366,8 @@ impl SwitchingEncoder {
             active_generation: self.generation,
             config_generation: self.wanted_generation(),
             next_generation: self.next_generation,
-            converted: self.converted.load(Ordering::Relaxed),
+            converted: self.counts.converted.load(Ordering::Relaxed),
+            without_messages: self.counts.without_messages.load(Ordering::Relaxed),
             bytes_out: self.books.bytes_out,
             keyframes: self.books.keyframes,
             ..self.telemetry.summary(self.books.ledger())
@@ -518,6 +522,11 @@ impl SwitchingEncoder {
             }
             Heard::Flushed { .. } => {}
             Heard::Reconfigured(done) => self.reconfigured(done),
+            Heard::GaveUpMessages { reason } => {
+                let before = self.trial.as_ref().filter(|_| which == Which::Old).map(|trial| trial.from);
+                let generation = before.unwrap_or(self.generation);
+                self.telemetry.tell(EventKind::GaveUpMessages { generation, reason });
+            }
             Heard::Died(error) if which == Which::Old => self.old_died(&error),
             Heard::Died(error) => self.active_died(error),
         }

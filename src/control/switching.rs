@@ -150,7 +150,7 @@ impl SwitchingEncoder {
         }
     }
 
-    fn superseded(&mut self, switch: &Switch) {
+    pub(super) fn superseded(&mut self, switch: &Switch) {
         let error = Error::invalid("a newer switch was asked for");
         self.telemetry.switch_failed(switch.generation, SwitchStage::Superseded, &error, self.generation);
     }
@@ -173,10 +173,7 @@ impl SwitchingEncoder {
                 self.opened(switch, done.and_then(|done| done));
                 true
             }
-            Phase::Draining { switch, way } if self.books.first() >= self.cursor => {
-                self.drained(switch, way);
-                true
-            }
+            Phase::Draining { switch, way } if self.books.first() >= self.cursor => self.drained(switch, way),
             Phase::Alone { switch, mut job } => {
                 let Some(done) = job.take() else {
                     self.phase = Phase::Alone { switch, job };
@@ -249,7 +246,7 @@ impl SwitchingEncoder {
 
     /// Has a session opened while the old one works.
     fn open_beside(&mut self, switch: Switch) {
-        let opening = self.opening_for(&switch);
+        let opening = Opening { beside: true, ..self.opening_for(&switch) };
         match self.open_job(opening, None) {
             Ok(job) => self.phase = Phase::Opening { switch, job },
             Err(error) => self.opened(switch, Err(error)),
@@ -277,8 +274,9 @@ impl SwitchingEncoder {
             kinds,
             adapt: false,
             strict: false,
+            beside: false,
             reserve: Some(self.reserve),
-            converted: Arc::clone(&self.converted),
+            counts: Arc::clone(&self.counts),
             patience: self.options.prove_timeout,
         }
     }
@@ -352,12 +350,16 @@ impl SwitchingEncoder {
         }
     }
 
-    fn drained(&mut self, switch: Switch, way: Way) {
-        if !self.pass(switch, way)
-            && let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady)
-        {
+    /// All packets before the switch are out; `false`: it cannot be made now. A session that has died says so among its
+    /// answers, and those are not looked at before the caller has made room for packets: until then nothing moves.
+    fn drained(&mut self, switch: Switch, way: Way) -> bool {
+        if self.pass(switch, way) {
+            return true;
+        }
+        if let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady) {
             self.phase = Phase::Draining { switch, way };
         }
+        false
     }
 
     /// Closes the session and opens the next in its place.

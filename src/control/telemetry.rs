@@ -104,6 +104,14 @@ pub enum EventKind {
         /// Settings that it does not have.
         given_up: Vec<String>,
     },
+    /// A session encodes frames without the messages that came with them: its backend does not take those. Told once for
+    /// each session; [`StreamSummary::without_messages`] counts.
+    GaveUpMessages {
+        /// Whose session it is.
+        generation: u64,
+        /// The backend's words about the first.
+        reason: String,
+    },
     /// A switch that was under way waits behind a session that has taken over, and is another generation now.
     Renumbered {
         /// What the caller was told.
@@ -210,6 +218,8 @@ pub struct StreamSummary {
     pub switch_time_max: Duration,
     /// Frames that were brought to the size, format or memory of the session that encoded them.
     pub converted: u64,
+    /// Frames that were encoded without the messages that came with them, since the backend does not write such.
+    pub without_messages: u64,
     /// Coded bytes given out.
     pub bytes_out: u64,
     /// Random access points among the packets.
@@ -351,6 +361,7 @@ impl Telemetry {
             switch_fail_reason: self.switch_fail_reason.clone(),
             switch_time_max: self.switch_time_max,
             converted: 0,
+            without_messages: 0,
             bytes_out: 0,
             keyframes: 0,
             latency_max: self.latency_max,

@@ -19,15 +19,12 @@ use crate::packet::{BitstreamLayout, Packet};
 use crate::queue::QueueStats;
 use crate::stages::{EncodeMeter, EncodeStages, StageSummary};
 use crate::time::Timestamp;
+use crate::user_sei;
 
 /// Frames that wait for the encoder: large, so few.
 const INPUT_QUEUE: usize = 4;
 /// Packets that wait for the consumer: small.
 const OUTPUT_QUEUE: usize = 64;
-
-/// Most messages beside a frame, and most bytes of all of them: they share the memory of the coded picture.
-const MAX_MESSAGES: usize = 64;
-const MAX_MESSAGE_BYTES: usize = 1 << 16;
 
 /// What an encode session did so far.
 #[derive(Clone, Debug)]
@@ -267,14 +264,7 @@ impl EncodeInput {
         if let Some(last) = self.last_pts.filter(|last| frame.pts <= *last) {
             return Err(Error::invalid(format!("frame times must increase: {} after {last}", frame.pts)));
         }
-        let message_bytes: usize = frame.user_sei.iter().map(|message| message.payload.len()).sum();
-        if frame.user_sei.len() > MAX_MESSAGES || message_bytes > MAX_MESSAGE_BYTES {
-            return Err(Error::invalid(format!(
-                "frame at {} has {} user SEI messages of {message_bytes} bytes; at most {MAX_MESSAGES} of {MAX_MESSAGE_BYTES} bytes together are taken",
-                frame.pts,
-                frame.user_sei.len()
-            )));
-        }
+        user_sei::check(frame.pts, &frame.user_sei)?;
         (self.admission)(&frame)?;
         frame.force_keyframe |= self.config.force_idr;
         Ok(frame)

@@ -2,14 +2,15 @@
 //! its coded sequence, so that a reader can tell whether a decoder would follow.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use video_hw::backend::{
-    BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, InPlace,
+    BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
 };
 use video_hw::codec::Codec;
-use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl, SessionAdmission};
 use video_hw::control::EncoderSource;
 use video_hw::dimensions::Dimensions;
 use video_hw::error::{Error, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     /// Not opened, for this reason.
     pub(crate) refuse: Option<Refusal>,
     pub(crate) die_at: Option<u64>,
+    /// Codes this picture and dies.
+    pub(crate) die_behind: Option<u64>,
     pub(crate) panic_at: Option<u64>,
     pub(crate) lose: BTreeSet<u64>,
     pub(crate) swallow: BTreeSet<u64>,
@@ -33,6 +36,11 @@ pub(crate) struct Plan {
     pub(crate) refuse_reconfigure: bool,
     /// Takes new settings and dies of the next picture.
     pub(crate) die_of_reconfigure: bool,
+    /// Pictures behind the first wait until it is open.
+    pub(crate) gate: Option<Arc<AtomicBool>>,
+    pub(crate) notes: Vec<String>,
+    /// Dies of a frame with messages, and says beforehand that it takes none.
+    pub(crate) no_messages: bool,
     /// Milliseconds for each picture.
     pub(crate) delay: u64,
 }
@@ -42,6 +50,7 @@ pub(crate) enum Refusal {
     Unsupported,
     Unavailable,
     Broken,
+    Cancelled,
 }
 
 /// What all encoders of a source have done together.
@@ -51,6 +60,10 @@ pub(crate) struct Log {
     pub(crate) most_live: AtomicUsize,
     pub(crate) opened: AtomicUsize,
     pub(crate) reconfigured: AtomicUsize,
+    /// Messages that came with frames.
+    pub(crate) messages: AtomicUsize,
+    /// What each session that was asked for was to do where there was no room.
+    pub(crate) admissions: Mutex<Vec<SessionAdmission>>,
 }
 
 type Planner = dyn Fn(usize, BackendKind, &CommonEncodeConfig) -> Plan + Send + Sync;
@@ -90,6 +103,7 @@ impl EncoderSource for Source {
         sink: EncodeSink,
     ) -> Result<Box<dyn EncoderBackend>> {
         let session = self.log.opened.fetch_add(1, Ordering::SeqCst);
+        self.log.admissions.lock().unwrap().push(config.admission);
         let plan = (self.plan)(session, kind, config);
         match plan.refuse {
             None => {}
@@ -99,6 +113,13 @@ impl EncoderSource for Source {
                 return Err(Error::Unavailable { backend: kind, reason, remedy });
             }
             Some(Refusal::Broken) => return Err(Error::corrupt_fatal("scripted refusal")),
+            Some(Refusal::Cancelled) => return Err(Error::Cancelled),
+        }
+        if let SessionAdmission::Wait(time) = config.admission {
+            let asked = Instant::now();
+            while self.log.live.load(Ordering::SeqCst) >= self.limit && asked.elapsed() < time {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         if self.log.live.load(Ordering::SeqCst) >= self.limit {
             return Err(Error::SessionLimit { backend: kind, detail: "scripted".to_owned(), sessions: None });
@@ -181,10 +202,20 @@ impl EncoderBackend for Encoder {
         let serial = unit.serial;
         assert!(self.last_serial.is_none_or(|last| serial > last), "serials must rise within a session");
         self.last_serial = Some(serial);
+        let messages = unit.frame.user_sei.len();
+        if self.plan.no_messages && messages > 0 {
+            return Err(Error::unsupported("scripted messages"));
+        }
+        self.log.messages.fetch_add(messages, Ordering::SeqCst);
         let host = unit.frame.as_host().expect("frames reach an encoder in host memory");
         assert_eq!((host.dimensions(), host.format()), (self.config.dimensions, self.config.format));
         if self.plan.delay > 0 {
-            std::thread::sleep(std::time::Duration::from_millis(self.plan.delay));
+            std::thread::sleep(Duration::from_millis(self.plan.delay));
+        }
+        if let Some(gate) = self.plan.gate.as_ref().filter(|_| self.pictures > 0) {
+            while !gate.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         let picture = self.pictures;
         self.pictures += 1;
@@ -211,12 +242,16 @@ impl EncoderBackend for Encoder {
             self.begin = false;
             self.since_idr = 1;
             self.emit((serial, shade), PictureType::Idr);
-            return Ok(());
+        } else {
+            self.since_idr += 1;
+            self.held.push((serial, shade));
+            if self.held.len() > self.config.requested_b_frames().unwrap_or(0) as usize {
+                self.close_group();
+            }
         }
-        self.since_idr += 1;
-        self.held.push((serial, shade));
-        if self.held.len() > self.config.requested_b_frames().unwrap_or(0) as usize {
-            self.close_group();
+        if self.plan.die_behind == Some(picture) {
+            let error = Error::DeviceLost { backend: BackendKind::Custom, detail: "scripted".to_owned() };
+            return Err(error);
         }
         Ok(())
     }
@@ -251,6 +286,18 @@ impl EncoderBackend for Encoder {
         self.config = config.clone();
         self.doomed = self.plan.die_of_reconfigure;
         Ok(())
+    }
+
+    fn admission(&self) -> FrameCheck {
+        let none = self.plan.no_messages;
+        Arc::new(move |frame| match frame.user_sei.len() {
+            messages if none && messages > 0 => Err(Error::unsupported("scripted messages")),
+            _ => Ok(()),
+        })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.plan.notes.clone()
     }
 
     fn idr_interval(&self) -> Option<u32> {

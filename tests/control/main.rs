@@ -10,6 +10,8 @@
 
 mod backend;
 mod controller;
+mod corners;
+mod play;
 mod random;
 mod run;
 mod switches;
