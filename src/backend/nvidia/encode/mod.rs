@@ -224,7 +224,11 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn admission(&self) -> FrameCheck {
-        self.inputs.admission()
+        let (codec, readable) = (self.settings.codec, self.inputs.admission());
+        Arc::new(move |frame| {
+            messages::check(codec, frame)?;
+            readable(frame)
+        })
     }
 
     fn copies(&self) -> CopyBytes {
