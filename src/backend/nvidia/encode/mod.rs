@@ -77,10 +77,10 @@ pub(crate) fn open_encoder(
     let codec = config.codec;
     let own = settings::own(special, codec)?;
     let context = Context::of(device)?;
-    forecast::check(config, &own, &context)?;
     let asked =
         Wish { admission: config.admission, cancel: config.cancel_waiting.as_deref(), ..Wish::default() };
-    let (session, note) = broker::open(&context, &wish(asked, special))?;
+    let forecast = || forecast::check(config, &own, &context);
+    let (session, note) = broker::open(&context, &wish(asked, special), forecast)?;
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),
