@@ -26,7 +26,7 @@ use video_hw::error::Error;
 use video_hw::frame::UserSei;
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::pixel::PixelFormat;
-use video_hw::session::EncodeSession;
+use video_hw::session::{EncodeSession, Submit};
 
 use nvenc_support::{
     HEIGHT, WIDTH, all_well, check_pictures, check_times, config, encode, ffprobe, frame, have_ffmpeg,
@@ -245,10 +245,13 @@ fn user_sei_is_refused_by_name() {
             0
         );
         let mut session = open(&av1(PixelFormat::I420), &nvidia(4));
+        assert!(matches!(session.submit(frame(0, PixelFormat::I420)), Ok(Submit::Accepted)));
         let mut with = frame(1, PixelFormat::I420);
         with.user_sei.push(UserSei::new(5, vec![1; 20]));
-        let got = encode(&mut session, [frame(0, PixelFormat::I420), with]);
-        let said = got.into_iter().find_map(Result::err).unwrap().to_string();
+        let said = session.submit(with).unwrap_err().to_string();
         assert!(said.contains("user SEI messages with av1"), "{said}");
+        // The frame is the caller's again, and the session goes on.
+        let packets = all_well(encode(&mut session, (1..4).map(|number| frame(number, PixelFormat::I420))));
+        check_times(&packets, 0..4);
     });
 }

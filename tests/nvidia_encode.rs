@@ -410,6 +410,19 @@ fn a_busy_encoder_is_waited_for() {
 }
 
 #[test]
+fn an_encoder_that_is_busy_at_the_end_of_the_stream_is_waited_for() {
+    let busy = fault("nvEncEncodePicture", 12 + 1, "count=4,code=18");
+    let test = "an_encoder_that_is_busy_at_the_end_of_the_stream_is_waited_for";
+    let run = simulated_on("ada", test, &busy, || {
+        round_trip(&config(Codec::H264), &nvidia(2), 12);
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("nvEncEncodePicture"), 12 + 4 + 1, "{}", run.report);
+        run.assert_clean();
+    }
+}
+
+#[test]
 fn a_lost_device_ends_the_session_as_lost() {
     for (function, call) in [
         ("nvEncLockBitstream", 5),

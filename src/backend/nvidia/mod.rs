@@ -3,6 +3,8 @@
 mod decode;
 mod driver;
 mod encode;
+#[cfg(test)]
+mod simulated;
 mod transform;
 
 pub(crate) use decode::{engine_count, open_decoder};

@@ -1,6 +1,7 @@
 //! Memory of frames: allocating it takes long (and freeing stops the device), so it comes back when a frame is dropped
 //! and is used again, by whichever session needs memory of that size next.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -27,6 +28,10 @@ pub(in crate::backend::nvidia) trait Memory:
 
     /// At least one buffer.
     fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>>;
+
+    /// For a share of an allocation: which one, and how many shares of it there are, which are freed together. `None`: all
+    /// of one.
+    fn shared(&self) -> Option<(u64, usize)>;
 }
 
 /// The pools of a kind.
@@ -46,6 +51,10 @@ impl Memory for PinnedMemory {
     fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>> {
         (0..count).map(|_| Self::new(context, bytes)).collect()
     }
+
+    fn shared(&self) -> Option<(u64, usize)> {
+        None
+    }
 }
 
 impl Memory for DeviceBlock {
@@ -61,6 +70,10 @@ impl Memory for DeviceBlock {
 
     fn allocate(context: &Arc<Context>, bytes: usize, count: usize) -> Result<Vec<Self>> {
         Self::several(context, bytes, count)
+    }
+
+    fn shared(&self) -> Option<(u64, usize)> {
+        Some(Self::shared(self))
     }
 }
 
@@ -87,7 +100,8 @@ struct State<M> {
 }
 
 impl<M: Memory> Pool<M> {
-    /// Takes a buffer back, to be kept or freed.
+    /// Takes a buffer back, to be kept or freed. A share of an allocation that is not kept is lost to the pool, and its
+    /// memory comes back with the last of the others: of so many idle ones some do not matter.
     fn give_back(&self, memory: M) {
         let mut state = lock(&self.state);
         if state.idle.len() < KEPT_PER_SESSION * state.sessions {
@@ -99,13 +113,26 @@ impl<M: Memory> Pool<M> {
         drop(memory);
     }
 
+    /// Takes the idle buffers that give memory back when they are dropped. Shares of an allocation of which others are in
+    /// use would give none, and could not be used any more: they stay.
     fn take_idle(&self) -> Vec<M> {
-        std::mem::take(&mut lock(&self.state).idle)
+        let mut state = lock(&self.state);
+        let mut idle: BTreeMap<u64, usize> = BTreeMap::new();
+        for (allocation, _) in state.idle.iter().filter_map(M::shared) {
+            *idle.entry(allocation).or_default() += 1;
+        }
+        // Shares that are in use can become fewer meanwhile, not more: none is counted as idle that is not here.
+        let whole = |memory: &M| {
+            memory.shared().is_none_or(|(allocation, shares)| idle.get(&allocation) == Some(&shares))
+        };
+        let (free, kept) = std::mem::take(&mut state.idle).into_iter().partition(whole);
+        state.idle = kept;
+        free
     }
 }
 
-/// A session's hold on a pool. Idle buffers are kept while there is one; with the last they are freed, and frames that
-/// are still held free theirs when they are dropped.
+/// A session's hold on a pool. Idle buffers are kept while there is one; with the last they are let go of, and frames that
+/// are still held let go of theirs when they are dropped. An allocation that several share is freed with the last.
 #[derive(Debug)]
 pub(in crate::backend::nvidia) struct Lease<M: Memory>(Arc<Pool<M>>);
 
@@ -148,7 +175,11 @@ impl<M: Memory> Lease<M> {
         let mut made = match M::allocate(context, bytes, count) {
             Err(Error::OutOfMemory { .. }) => {
                 free_idle::<M>();
-                M::allocate(context, bytes, 1)?
+                match M::allocate(context, bytes, 1) {
+                    // What other threads have given back meanwhile, and could not be freed.
+                    Err(error) => return lock(&self.0.state).idle.pop().ok_or(error),
+                    Ok(made) => made,
+                }
             }
             other => other?,
         };
@@ -180,7 +211,7 @@ impl<M: Memory> Drop for Lease<M> {
     }
 }
 
-/// Frees the idle memory of all frames, to make room for something else.
+/// Frees the idle memory of all frames, to make room for something else: allocations of which no part is in use.
 pub(in crate::backend::nvidia) fn make_room() {
     free_idle::<DeviceBlock>();
     free_idle::<PinnedMemory>();
@@ -243,6 +274,49 @@ impl<M: Memory> Drop for Lent<M> {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
             self.pool.give_back(memory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::nvidia::simulated::simulated;
+
+    #[test]
+    fn idle_memory_is_freed_by_whole_allocations_and_the_rest_stays_usable() {
+        let name = "idle_memory_is_freed_by_whole_allocations_and_the_rest_stays_usable";
+        let report = simulated(module_path!(), name, "h200", "", || {
+            const BYTES: usize = 1 << 20;
+            let context = Context::of(0).unwrap();
+            let free = || context.memory().unwrap().free;
+            let before = free();
+            let lease = Lease::<DeviceBlock>::new(&context, BYTES);
+            let single: Vec<_> = (0..16).map(|_| lease.take().unwrap()).collect();
+            let held = lease.take().unwrap();
+            assert_eq!(held.shared().1, 2, "made by two");
+            let all = free();
+            assert!(before - all >= 18 * BYTES as u64);
+            for memory in single {
+                lease.give_back(memory);
+            }
+
+            make_room();
+            assert!(free() - all >= 16 * BYTES as u64, "those that are wholly idle are freed");
+            let half = free();
+            let sibling = lease.take().unwrap();
+            assert_eq!(free(), half, "nothing was made: the other half was still there");
+            assert_eq!(sibling.shared().0, held.shared().0);
+
+            lease.give_back(sibling);
+            drop(held);
+            make_room();
+            assert_eq!(free(), before, "the rest of a share that is gone is whole again");
+        });
+        if let Some(report) = report {
+            for list in ["violations", "leaks", "internal_errors"] {
+                assert!(report.contains(&format!("\"{list}\": []")), "{list}: {report}");
+            }
         }
     }
 }

@@ -191,6 +191,12 @@ impl DeviceBlock {
         &self.0
     }
 
+    /// Where the driver's allocation begins that this is a share of, and how many of its shares are left: it is freed with
+    /// the last of them.
+    pub(crate) fn shared(&self) -> (u64, usize) {
+        (self.0.slab.address, Arc::strong_count(&self.0.slab))
+    }
+
     /// Copies a plane that lies in this memory into `to`, packed, on `stream`, and waits until it is done. Nothing may
     /// be writing the plane.
     ///

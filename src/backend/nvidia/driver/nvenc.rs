@@ -11,6 +11,7 @@ use super::nvenc_abi::{
     CapsParam, Config, CreateBitstream, CreateInput, FunctionList, Handle, InitParams, LockBitstream,
     LockInput, MapResource, NvStatus, OpenSession, PicParams, PresetConfig, Reconfigure, RegisterResource,
 };
+use super::nvenc_buffers::Submitted;
 use super::nvenc_names::{Cap, DEVICE_CUDA, Guid, picture};
 use super::nvenc_result::UPDATE_DRIVER;
 use super::nvenc_version::{Api, Shape};
@@ -377,13 +378,14 @@ impl Encoder {
     }
 
     /// Ends the stream: every picture that is held becomes due, and outputs may be locked. Afterwards pictures may
-    /// go in again. Nothing is done when nothing went in since the last time.
+    /// go in again. Nothing is done when nothing went in since the last time, and nothing has ended where it is
+    /// [`Submitted::Busy`]: the call is to be made again.
     ///
     /// # Errors
     /// A lost device, or the driver's refusal.
-    pub(crate) fn end_stream(&self) -> Result<()> {
+    pub(crate) fn end_stream(&self) -> Result<Submitted> {
         if !self.unended.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(Submitted::Due);
         }
         let session = &self.session;
         let mut params = PicParams {
@@ -394,8 +396,11 @@ impl Encoder {
         let _current = session.context.enter()?;
         // SAFETY: a whole structure of the asserted size, without buffers.
         let status = unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) };
+        if status == NvStatus::ENCODER_BUSY {
+            return Ok(Submitted::Busy);
+        }
         status.ok("nvEncEncodePicture (end of stream)")?;
         self.unended.store(false, Ordering::Release);
-        Ok(())
+        Ok(Submitted::Due)
     }
 }

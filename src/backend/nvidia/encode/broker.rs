@@ -26,13 +26,21 @@ pub(crate) fn wish<'a>(wish: Wish<'a>, special: &'a BackendEncodeConfig) -> Wish
     }
 }
 
-/// Opens a session, which gives its place back when it is destroyed, and what the caller should know of it.
+/// Opens a session, which gives its place back when it is destroyed, and what the caller should know of it. What `before`
+/// asks is asked when the session's turn has come: sessions that were waited for have given their memory back.
 ///
 /// # Errors
-/// No encoder library, a chip without encoder, the session limit.
-pub(super) fn open(context: &Arc<Context>, wish: &Wish<'_>) -> Result<(Session, Option<String>)> {
-    let (mut session, permit) =
-        admission::admit(&domain(context.ordinal())?, wish, || Session::open(context))?;
+/// No encoder library, a chip without encoder, the session limit; what `before` answers.
+pub(super) fn open(
+    context: &Arc<Context>,
+    wish: &Wish<'_>,
+    before: impl Fn() -> Result<()>,
+) -> Result<(Session, Option<String>)> {
+    let open = || {
+        before()?;
+        Session::open(context)
+    };
+    let (mut session, permit) = admission::admit(&domain(context.ordinal())?, wish, open)?;
     let note = permit.note().map(str::to_owned);
     session.hold(permit);
     Ok((session, note))
@@ -48,7 +56,7 @@ pub(super) fn ask<T>(
     question: impl FnOnce(&Session) -> Result<T>,
 ) -> Result<T> {
     if wish.admission != SessionAdmission::Refuse {
-        return question(&open(context, wish)?.0);
+        return question(&open(context, wish, || Ok(()))?.0);
     }
     let domain = domain(context.ordinal())?;
     admission::question(&domain, wish.directory, || question(&Session::open(context)?))

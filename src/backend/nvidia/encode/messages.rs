@@ -8,6 +8,17 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::user_sei::UserSei;
 
+/// Refuses frames with messages that the codec has no place for.
+///
+/// # Errors
+/// [`Error::Unsupported`].
+pub(super) fn check(codec: Codec, frame: &Frame) -> Result<()> {
+    if codec == Codec::Av1 && !frame.user_sei.is_empty() {
+        return Err(Error::unsupported("user SEI messages with av1, which has none"));
+    }
+    Ok(())
+}
+
 /// Knows which pictures are IDR pictures: messages are handed over with a picture, before the driver has decided on its
 /// type. So where there are messages for IDR pictures, those that the GOP's length makes are asked for by name.
 pub(super) struct Messages {
@@ -34,9 +45,7 @@ impl Messages {
     /// # Errors
     /// Messages that the codec has not.
     pub(super) fn of<'a>(&'a self, frame: &'a Frame, idr: bool) -> Result<nvenc_messages::Messages<'a>> {
-        if self.codec == Codec::Av1 && !frame.user_sei.is_empty() {
-            return Err(Error::unsupported("user SEI messages with av1, which has none"));
-        }
+        check(self.codec, frame)?;
         let with_idr = if idr { self.with_idr.as_slice() } else { &[] };
         Ok(nvenc_messages::Messages::new(self.codec, with_idr.iter().chain(&frame.user_sei)))
     }

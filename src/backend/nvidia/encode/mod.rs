@@ -33,8 +33,7 @@ use self::messages::Messages;
 use self::settings::Settings;
 use super::driver::cuda::Context;
 use super::driver::nvenc::Encoder;
-use super::driver::nvenc_buffers::{OutputBuffer, Picture, Submitted};
-use super::driver::nvenc_messages;
+use super::driver::nvenc_buffers::{OutputBuffer, Submitted};
 use super::driver::nvenc_names::{INFINITE_GOP, picture};
 use crate::backend::admission::Wish;
 use crate::backend::{
@@ -78,10 +77,10 @@ pub(crate) fn open_encoder(
     let codec = config.codec;
     let own = settings::own(special, codec)?;
     let context = Context::of(device)?;
-    forecast::check(config, &own, &context)?;
     let asked =
         Wish { admission: config.admission, cancel: config.cancel_waiting.as_deref(), ..Wish::default() };
-    let (session, note) = broker::open(&context, &wish(asked, special))?;
+    let forecast = || forecast::check(config, &own, &context);
+    let (session, note) = broker::open(&context, &wish(asked, special), forecast)?;
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),
@@ -132,8 +131,8 @@ impl NvencEncoder {
         };
         self.flow.entering(serial);
         let entered = self.messages.of(&unit.frame, force).and_then(|messages| {
-            let submit = || submit(&output.buffer, input.picture(), serial, flags, &messages);
-            self.meter.submit.time(submit)
+            let encode = || output.buffer.encode(input.picture(), serial, flags, &messages);
+            self.meter.submit.time(|| while_busy(encode))
         });
         match entered {
             Ok(submitted) => {
@@ -165,28 +164,22 @@ impl NvencEncoder {
 
     /// Makes everything inside come out.
     fn end_stream(&mut self) -> Result<()> {
-        self.encoder.end_stream()?;
+        while_busy(|| self.encoder.end_stream())?;
         self.idr_next = true;
         self.release(0);
         Ok(())
     }
 }
 
-/// Hands a picture to the driver, waiting while the hardware's queue is full.
-fn submit(
-    output: &OutputBuffer,
-    input: Picture<'_>,
-    serial: u64,
-    flags: u32,
-    messages: &nvenc_messages::Messages<'_>,
-) -> Result<Submitted> {
+/// Makes a call that hands something over, again and again while the hardware's queue is full.
+fn while_busy(call: impl Fn() -> Result<Submitted>) -> Result<Submitted> {
     /// The documents say milliseconds.
     const PAUSE: Duration = Duration::from_millis(1);
     /// Far beyond any picture: something hangs.
     const PATIENCE: Duration = Duration::from_secs(10);
     let start = Instant::now();
     loop {
-        match output.encode(input, serial, flags, messages)? {
+        match call()? {
             Submitted::Busy if start.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
             Submitted::Busy => {
                 return Err(Error::Backend {
@@ -231,7 +224,11 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn admission(&self) -> FrameCheck {
-        self.inputs.admission()
+        let (codec, readable) = (self.settings.codec, self.inputs.admission());
+        Arc::new(move |frame| {
+            messages::check(codec, frame)?;
+            readable(frame)
+        })
     }
 
     fn copies(&self) -> CopyBytes {

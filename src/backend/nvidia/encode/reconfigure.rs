@@ -2,7 +2,7 @@
 
 use super::NvencEncoder;
 use super::configure::{apply, spend};
-use super::settings::{Settings, negotiate, own};
+use super::settings::{Rate, Settings, negotiate, own};
 use crate::backend::InPlace;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -33,9 +33,7 @@ impl NvencEncoder {
             ));
         }
         let resized = wanted.size != self.settings.size;
-        // The quality that is aimed at and constant quantisers count as modes: only averages move without a break.
-        let same_mode = std::mem::discriminant(&wanted.rate) == std::mem::discriminant(&self.settings.rate);
-        let anew = resized || !same_mode;
+        let anew = resized || begins_anew(self.settings.rate, wanted.rate);
         if resized || self.structure.b_frames + self.structure.lookahead > 0 {
             // What a change does to pictures that are held back is not said anywhere: so none is.
             self.end_stream()?;
@@ -63,6 +61,13 @@ impl NvencEncoder {
     }
 }
 
+/// Whether rate control starts again, with an IDR. Only bit rates move without a break: every quality that is aimed at and
+/// every constant quantiser counts as a mode of its own, as in the rule for changes.
+fn begins_anew(old: Rate, new: Rate) -> bool {
+    let moves = matches!((old, new), (Rate::Cbr(_), Rate::Cbr(_)) | (Rate::Vbr { .. }, Rate::Vbr { .. }));
+    old != new && !moves
+}
+
 /// Whether nothing differs but what the driver lets change.
 fn only_changeable(old: &Settings, new: &Settings) -> bool {
     let new = Settings {
@@ -73,4 +78,36 @@ fn only_changeable(old: &Settings, new: &Settings) -> bool {
         ..new.clone()
     };
     *old == new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bit_rates_move_without_a_break() {
+        let vbr = |average| Rate::Vbr { average, max: None };
+        let quality = |quality| Rate::Quality { quality, max: None };
+        let qp = |i| Rate::ConstQp { i, p: i, b: i };
+        for (old, new) in [
+            (Rate::Cbr(1), Rate::Cbr(2)),
+            (vbr(1), vbr(2)),
+            (vbr(1), Rate::Vbr { average: 1, max: Some(2) }),
+            (quality(20), quality(20)),
+            (qp(20), qp(20)),
+            (Rate::Lossless, Rate::Lossless),
+        ] {
+            assert!(!begins_anew(old, new), "{old:?} {new:?}");
+        }
+        for (old, new) in [
+            (quality(20), quality(30)),
+            (quality(20), Rate::Quality { quality: 20, max: Some(1) }),
+            (qp(20), qp(30)),
+            (Rate::Cbr(1), vbr(1)),
+            (vbr(1), quality(20)),
+            (quality(20), qp(20)),
+        ] {
+            assert!(begins_anew(old, new) && begins_anew(new, old), "{old:?} {new:?}");
+        }
+    }
 }

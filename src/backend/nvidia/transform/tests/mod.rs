@@ -11,6 +11,7 @@ mod simulated;
 
 use cases::Case;
 
+use crate::backend::nvidia::simulated::skipped;
 use crate::frame::DevicePlane;
 
 /// Planes as a decoder or a pool lays them out: rows with room between them, from some offset on.
@@ -31,9 +32,4 @@ impl Laid {
 trait Machine {
     /// Converts; gives the bytes of the target afterwards.
     fn convert(&self, case: &Case, source: &Laid, target: &Laid) -> Vec<u8>;
-}
-
-fn skipped(why: &str) {
-    // Past the test runner, which keeps the words of tests that pass.
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED: {why}\n"));
 }

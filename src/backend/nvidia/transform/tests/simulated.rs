@@ -1,56 +1,16 @@
 //! On the simulated driver: the driver calls, the launches and the numbers, against formulas that share nothing with ours.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use super::cases::{Case, same_size, scaled, shifts};
 use super::gpu::Device;
 use super::judge::judge;
-use super::skipped;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::transform::Converter;
 use crate::error::Error;
 
-/// Directory with the driver's name, or none when the simulated driver is not built.
-fn driver() -> Option<PathBuf> {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libnvsim.so");
-    if !library.exists() {
-        skipped(&format!("{} is not built (cargo test --workspace builds it)", library.display()));
-        return None;
-    }
-    let names = deps.join("nvsim-names-of-kernels");
-    std::fs::create_dir_all(&names).unwrap();
-    let aside = tempfile::Builder::new().tempdir_in(&names).unwrap();
-    let link = aside.path().join("link");
-    std::os::unix::fs::symlink(&library, &link).unwrap();
-    std::fs::rename(&link, names.join("libcuda.so.1")).unwrap();
-    Some(names)
-}
-
-/// Runs `body` in a process of its own with the simulated driver; gives the driver's report.
 fn simulated(name: &str, settings: &str, body: impl FnOnce()) -> Option<String> {
-    const MARK: &str = "VIDEO_HW_SIMULATED_KERNELS";
-    if std::env::var(MARK).is_ok_and(|wanted| wanted == name) {
-        body();
-        std::process::exit(0);
-    }
-    let names = driver()?;
-    let directory = tempfile::tempdir().unwrap();
-    let report = directory.path().join("report.json");
-    let module = module_path!().split_once("::").unwrap().1;
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("{module}::{name}"), "--nocapture", "--test-threads=1"])
-        .env(MARK, name)
-        .env("LD_LIBRARY_PATH", names)
-        .env("NVSIM_PROFILE", "h200")
-        .env("NVSIM_SET", settings)
-        .env("NVSIM_REPORT", &report)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-    Some(std::fs::read_to_string(&report).unwrap())
+    crate::backend::nvidia::simulated::simulated(module_path!(), name, "h200", settings, body)
 }
 
 /// As [`simulated`]; no rule was broken and nothing left behind.
