@@ -9,6 +9,7 @@ mod passthrough;
 mod ring;
 mod source;
 mod target;
+mod threads;
 mod transcode;
 
 pub use control::{CancelToken, Progress, ProgressFn};

@@ -8,7 +8,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
@@ -17,26 +16,23 @@ use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
+use super::threads::{FilterStage, Writer};
 use crate::backend::admission::Wish;
 use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
-use crate::container::{
-    MuxOptions, Muxer, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
-};
+use crate::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::Frame;
 use crate::output_file::{self, OutputFile};
-use crate::packet::{BitstreamLayout, Packet};
+use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
-use crate::session::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
+use crate::session::{EncodeSession, EncodeSummary};
 use crate::time::{Rational, Timestamp};
 use crate::transform;
 
-/// How long the caller's thread waits for a packet before it looks at the clock again.
-const POLL: Duration = Duration::from_millis(50);
 /// Nominal rate of streams that state none; only rate control works by it.
 const NOMINAL_RATE: (u32, u32) = (25, 1);
 
@@ -536,124 +532,6 @@ fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, i
         sample_count: None,
         video: Some(video),
         copy: None,
-    }
-}
-
-/// The thread between decoder and encoder.
-struct FilterStage(JoinHandle<Result<(SourceSummary, FilterSummary)>>);
-
-impl FilterStage {
-    fn spawn(
-        mut source: FrameSource,
-        first: Frame,
-        mut filter: FrameFilter,
-        mut encoder: EncodeInput,
-    ) -> Result<Self> {
-        let work = move || {
-            let mut emit = |frame: Frame| encoder.submit_blocking(frame);
-            let mut next = Some(first);
-            while let Some(frame) = next {
-                let at = frame.pts;
-                filter.push(frame, &mut emit).map_err(|e| size_hint(e, at))?;
-                next = if filter.is_full() { None } else { source.next_frame()? };
-            }
-            filter.finish(&mut emit)?;
-            encoder.flush()?;
-            Ok((source.summary(), filter.summary()))
-        };
-        std::thread::Builder::new()
-            .name("vhw-filter".to_owned())
-            .spawn(work)
-            .map(Self)
-            .map_err(|source| Error::io("start a thread for", "vhw-filter", source))
-    }
-
-    fn join(self) -> Result<(SourceSummary, FilterSummary)> {
-        self.0.join().unwrap_or_else(|_| Err(Error::corrupt_fatal("a frame conversion panicked")))
-    }
-}
-
-/// A change of picture size needs a word on what to do about it.
-fn size_hint(error: Error, at: Timestamp) -> Error {
-    match error {
-        Error::InvalidInput(what) if what.contains("the encoder was opened for") => Error::Unsupported {
-            feature: format!("the picture size changes at {at}: {what}"),
-            remedy: "give --size WIDTHxHEIGHT to bring all frames to one size".to_owned(),
-        },
-        other => other,
-    }
-}
-
-/// The caller's thread: packets to samples.
-struct Writer<'a, 'p> {
-    muxer: &'a mut dyn Muxer,
-    video_track: TrackId,
-    passthrough: Passthrough,
-    packets: EncodeOutput,
-    reporter: Reporter<'p>,
-    info: &'a SourceInfo,
-    /// Whether a number of frames ends the job.
-    limited: bool,
-    /// Frames to expect, where known.
-    total_frames: Option<u64>,
-    started: Instant,
-    samples: u64,
-    bytes: u64,
-    end: Option<Timestamp>,
-}
-
-impl Writer<'_, '_> {
-    fn run(&mut self, cancel: &CancelToken) -> Result<()> {
-        loop {
-            match self.packets.reap_timeout(POLL)? {
-                Some(packet) => self.write(packet)?,
-                None if self.packets.is_finished() => break,
-                None => {}
-            }
-            self.report(false);
-        }
-        if !self.packets.was_flushed() {
-            return Ok(());
-        }
-        // A cut-short video must not be followed by the rest of the sound.
-        let until = if cancel.is_cancelled() || self.limited { self.end } else { None };
-        self.passthrough.finish(self.muxer, until)?;
-        self.report(true);
-        Ok(())
-    }
-
-    fn write(&mut self, packet: Packet) -> Result<()> {
-        if let Some(dts) = packet.dts {
-            self.passthrough.advance(self.muxer, dts)?;
-        }
-        let shown_until =
-            packet.pts.map(|t| t.offset(packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0)));
-        self.end = self.end.max(shown_until);
-        self.samples += 1;
-        self.bytes += packet.data.len() as u64;
-        self.muxer.write_sample(&Sample {
-            track: self.video_track,
-            data: packet.data,
-            pts: packet.pts,
-            dts: packet.dts,
-            duration: packet.duration,
-            keyframe: packet.keyframe,
-            discard: false,
-        })
-    }
-
-    fn report(&mut self, last: bool) {
-        let (samples, end, bytes, started) = (self.samples, self.end, self.bytes, self.started);
-        let total_frames = self.total_frames;
-        let total = self.info.duration;
-        self.reporter.update(last, || Progress {
-            frames: samples,
-            total_frames,
-            position: end,
-            total,
-            bytes,
-            elapsed: started.elapsed(),
-        });
     }
 }
 

@@ -1,0 +1,137 @@
+//! The threads of a transcode besides those of its sessions: one from decoder to encoder, and the caller's, from encoder
+//! to file.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::control::{CancelToken, Progress, Reporter};
+use super::filter::{FilterSummary, FrameFilter};
+use super::passthrough::Passthrough;
+use super::source::{FrameSource, SourceInfo, SourceSummary};
+use crate::container::{Muxer, Sample, TrackId};
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::packet::Packet;
+use crate::session::{EncodeInput, EncodeOutput};
+use crate::time::Timestamp;
+
+/// How long the caller's thread waits for a packet before it looks at the clock again.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The thread between decoder and encoder.
+pub(super) struct FilterStage(JoinHandle<Result<(SourceSummary, FilterSummary)>>);
+
+impl FilterStage {
+    pub(super) fn spawn(
+        mut source: FrameSource,
+        first: Frame,
+        mut filter: FrameFilter,
+        mut encoder: EncodeInput,
+    ) -> Result<Self> {
+        let work = move || {
+            let mut emit = |frame: Frame| encoder.submit_blocking(frame);
+            let mut next = Some(first);
+            while let Some(frame) = next {
+                let at = frame.pts;
+                filter.push(frame, &mut emit).map_err(|e| size_hint(e, at))?;
+                next = if filter.is_full() { None } else { source.next_frame()? };
+            }
+            filter.finish(&mut emit)?;
+            encoder.flush()?;
+            Ok((source.summary(), filter.summary()))
+        };
+        std::thread::Builder::new()
+            .name("vhw-filter".to_owned())
+            .spawn(work)
+            .map(Self)
+            .map_err(|source| Error::io("start a thread for", "vhw-filter", source))
+    }
+
+    pub(super) fn join(self) -> Result<(SourceSummary, FilterSummary)> {
+        self.0.join().unwrap_or_else(|_| Err(Error::corrupt_fatal("a frame conversion panicked")))
+    }
+}
+
+/// A change of picture size needs a word on what to do about it.
+fn size_hint(error: Error, at: Timestamp) -> Error {
+    match error {
+        Error::InvalidInput(what) if what.contains("the encoder was opened for") => Error::Unsupported {
+            feature: format!("the picture size changes at {at}: {what}"),
+            remedy: "give --size WIDTHxHEIGHT to bring all frames to one size".to_owned(),
+        },
+        other => other,
+    }
+}
+
+/// The caller's thread: packets to samples.
+pub(super) struct Writer<'a, 'p> {
+    pub(super) muxer: &'a mut dyn Muxer,
+    pub(super) video_track: TrackId,
+    pub(super) passthrough: Passthrough,
+    pub(super) packets: EncodeOutput,
+    pub(super) reporter: Reporter<'p>,
+    pub(super) info: &'a SourceInfo,
+    /// Whether a number of frames ends the job.
+    pub(super) limited: bool,
+    /// Frames to expect, where known.
+    pub(super) total_frames: Option<u64>,
+    pub(super) started: Instant,
+    pub(super) samples: u64,
+    pub(super) bytes: u64,
+    pub(super) end: Option<Timestamp>,
+}
+
+impl Writer<'_, '_> {
+    pub(super) fn run(&mut self, cancel: &CancelToken) -> Result<()> {
+        loop {
+            match self.packets.reap_timeout(POLL)? {
+                Some(packet) => self.write(packet)?,
+                None if self.packets.is_finished() => break,
+                None => {}
+            }
+            self.report(false);
+        }
+        if !self.packets.was_flushed() {
+            return Ok(());
+        }
+        // A cut-short video must not be followed by the rest of the sound.
+        let until = if cancel.is_cancelled() || self.limited { self.end } else { None };
+        self.passthrough.finish(self.muxer, until)?;
+        self.report(true);
+        Ok(())
+    }
+
+    fn write(&mut self, packet: Packet) -> Result<()> {
+        if let Some(dts) = packet.dts {
+            self.passthrough.advance(self.muxer, dts)?;
+        }
+        let shown_until =
+            packet.pts.map(|t| t.offset(packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0)));
+        self.end = self.end.max(shown_until);
+        self.samples += 1;
+        self.bytes += packet.data.len() as u64;
+        self.muxer.write_sample(&Sample {
+            track: self.video_track,
+            data: packet.data,
+            pts: packet.pts,
+            dts: packet.dts,
+            duration: packet.duration,
+            keyframe: packet.keyframe,
+            discard: false,
+        })
+    }
+
+    fn report(&mut self, last: bool) {
+        let (samples, end, bytes, started) = (self.samples, self.end, self.bytes, self.started);
+        let total_frames = self.total_frames;
+        let total = self.info.duration;
+        self.reporter.update(last, || Progress {
+            frames: samples,
+            total_frames,
+            position: end,
+            total,
+            bytes,
+            elapsed: started.elapsed(),
+        });
+    }
+}
