@@ -200,6 +200,8 @@ fn copies_inside_the_device_wait_for_their_stream() {
         for address in [linear, packed] {
             assert_eq!(cuda.cuMemsetD8_v2(address, 9, 64), 0);
         }
+        // Those calls come back before the memory is written, and these streams do not wait for the default one.
+        assert_eq!(cuda.cuCtxSynchronize(), 0);
         // What the first stream writes late is copied by the second one, which waits for the event between them.
         let gate = Gate::on(&cuda, first);
         assert_eq!(cuda.cuMemsetD8Async(from, 1, pitch * 4, first), 0);
