@@ -379,7 +379,9 @@ fn the_software_encoder_refuses_by_name_what_it_cannot() {
     .unwrap();
     let mut with_message: Frame = frame(0, PixelFormat::I420);
     with_message.user_sei.push(video_hw::frame::UserSei::new(5, vec![1; 20]));
-    let got = encode(&mut session, [with_message]);
-    let said = got.into_iter().find_map(Result::err).unwrap().to_string();
+    let said = session.submit(with_message).err().unwrap().to_string();
     assert!(said.contains("user SEI message (payload type 5)") && said.contains("software"), "{said}");
+    // The frame is the caller's again, and the session goes on.
+    let got = encode(&mut session, [frame(0, PixelFormat::I420)]);
+    assert!(got.len() == 1 && got[0].is_ok(), "{got:?}");
 }

@@ -461,7 +461,7 @@ pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
 pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Option<HostSessions>> {
     match backend {
         BackendKind::Nvidia => nvidia::encode_sessions(device).map(Some),
-        BackendKind::Software => Ok(None),
+        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
         other => Err(not_built(other)),
     }
 }
@@ -474,7 +474,7 @@ pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Opt
 pub fn device_memory(backend: BackendKind, device: Option<&str>) -> Result<Option<DeviceMemory>> {
     match backend {
         BackendKind::Nvidia => nvidia::device_memory(device).map(Some),
-        BackendKind::Software => Ok(None),
+        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
         other => Err(not_built(other)),
     }
 }
