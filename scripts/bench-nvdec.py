@@ -102,7 +102,9 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     programs = Programs(args.video_hw, args.many, args.ffmpeg, args.pynv, args.backend, args.device)
     clips = Clips(args.clips, work, args.ffmpeg)
-    bench = Bench(args.out, clock, Device(), args.repeat)
+    here = pathlib.Path(__file__).resolve().parent
+    known = [args.video_hw, args.many, args.ffmpeg, args.pynv, args.clips, args.assets, args.out, work, here]
+    bench = Bench(args.out, clock, Device(), args.repeat, known)
     found = machine.facts(programs.versions())
     found["device memory is asked of"] = bench.device.how
     found["runs of each row"] = args.repeat

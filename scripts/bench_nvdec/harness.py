@@ -1,6 +1,7 @@
 """Rows that are run in turn, again and again, until there are enough of each or the time is up."""
 
 import json
+import pathlib
 import time
 from dataclasses import dataclass, field
 from typing import Callable, Optional
@@ -63,8 +64,10 @@ class Case:
 class Bench:
     """Runs cases within a time, and keeps every run."""
 
-    def __init__(self, out, clock, device, repeat):
+    def __init__(self, out, clock, device, repeat, known=()):
         self.clock, self.device, self.repeat = clock, device, repeat
+        # Programs and folders, longest first: one may lie in another.
+        self._known = sorted((pathlib.Path(path) for path in known if path), key=lambda path: -len(str(path)))
         self.raw = open(out / "runs.jsonl", "w", encoding="utf-8")
         self.cases = []
 
@@ -72,7 +75,11 @@ class Bench:
         self.raw.close()
 
     def record(self, **what):
-        self.raw.write(json.dumps(what, default=str) + "\n")
+        text = json.dumps(what, default=str)
+        # Where programs and folders lie on one machine is nobody's business: their names are enough.
+        for path in self._known:
+            text = text.replace(str(path), path.name)
+        self.raw.write(text + "\n")
         self.raw.flush()
 
     def measure(self, case_key, row, until):

@@ -122,6 +122,14 @@ class Running(unittest.TestCase):
         self.assertIn("**NO PEER**", text)
         self.assertEqual(len([d for d in parse.json_documents(raw) if "wall_s" in d]), 6)
 
+    def test_records_name_programs_and_folders_only(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(pathlib.Path(folder), Clock(60), Device(), 2, ["/one/machine/bin/many", "/one/machine", None])
+            bench.record(command=["/one/machine/bin/many", "/one/machine/a.h264"])
+            bench.close()
+            raw = (pathlib.Path(folder) / "runs.jsonl").read_text()
+        self.assertEqual(raw, '{"command": ["many", "machine/a.h264"]}\n')
+
     def test_clips_are_put_behind_themselves(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
