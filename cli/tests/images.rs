@@ -181,19 +181,10 @@ fn times_are_exact_through_b_frames_of_nvenc() {
     if !have("ffprobe") {
         return;
     }
-    let library = std::env::current_exe().unwrap().parent().unwrap().join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+    let Some(machine) = common::Machine::new() else {
         return;
-    }
+    };
     let scratch = Scratch::new();
-    let names = scratch.path("driver");
-    fs::create_dir(&names).unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, format!("{names}/{name}")).unwrap();
-    }
     let folder = folder(&scratch, "frames");
     let output = scratch.path("out.mp4");
     // Six a second: with B frames ffmpeg would not take nanoseconds.
@@ -204,15 +195,10 @@ fn times_are_exact_through_b_frames_of_nvenc() {
         let list = scratch.file("times.txt", times.map(|t| format!("{}\n", START + t)).concat().as_bytes());
         let list =
             ["--timestamps", &list, "--time-unit", "ns", "--quality", "23", "--bframes", b_frames, "-y"];
-        let json = common::Run::of(
-            common::command(&[&["encode", &folder, &output][..], &list, &["-q", "--json"]].concat())
-                .env("LD_LIBRARY_PATH", &names)
-                .env("TMPDIR", &names)
-                .env("NVSIM_PROFILE", "ada")
-                .env("NVSIM_SET", "strict=true")
-                .output()
-                .unwrap(),
-        );
+        let mut command =
+            common::command(&[&["encode", &folder, &output][..], &list, &["-q", "--json"]].concat());
+        machine.runs(&mut command, "ada", "");
+        let json = common::Run::of(command.output().unwrap());
         let json = json.ok().json();
         assert_eq!(json["encode"]["backend"], "nvidia");
         assert_eq!(json["notes"].to_string().contains("rounded to 1/100000000 s"), rounding > 1);

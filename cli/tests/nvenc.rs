@@ -5,50 +5,24 @@
 
 mod common;
 
-use common::{Run, Scratch, clip, command, have, plays, tool, y4m};
-
-/// The program on a simulated chip, which ends it by a signal when a rule of the driver is broken; `None` (said loudly)
-/// when there is no simulation.
-fn on(chip: &str, arguments: &[&str]) -> Option<Run> {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
-        return None;
-    }
-    let names = tempfile::tempdir().unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
-    }
-    let output = command(arguments)
-        .env("LD_LIBRARY_PATH", names.path())
-        // Encode sessions are counted there: other tests are none of this one's business.
-        .env("TMPDIR", names.path())
-        .env("NVSIM_PROFILE", chip)
-        .env("NVSIM_SET", "strict=true")
-        .output()
-        .unwrap();
-    Some(Run::of(output))
-}
+use common::{Scratch, clip, have, on_chip, plays, tool, y4m};
 
 #[test]
 fn devices_tell_what_a_card_encodes_and_that_another_does_not() {
-    let Some(run) = on("ada", &["devices"]) else { return };
+    let Some(run) = on_chip("ada", "", &["devices"]) else { return };
     let out = run.ok().out();
     let lines: Vec<_> = out.lines().filter(|line| line.contains("encode  NVENC")).collect();
     assert_eq!(lines.len(), 3, "{out}");
     assert!(lines[0].contains("146x50 to 4096x4096") && lines[0].contains("up to 4 B frames"), "{out}");
     assert!(lines[1].contains("p010le") && lines[1].contains("yuv444p10le"), "{out}");
     assert!(lines[2].contains("p010le") && !lines[2].contains("yuv444p"), "{out}");
-    let Some(run) = on("h200", &["devices"]) else { return };
+    let Some(run) = on_chip("h200", "", &["devices"]) else { return };
     let out = run.ok().out();
     assert!(out.contains("NVDEC") && !out.contains("encode  NVENC"), "{out}");
     let lines: Vec<_> =
         out.lines().filter(|line| line.contains("no encoding: this GPU has no encoder")).collect();
     assert_eq!(lines.len(), 1, "{out}");
-    let Some(run) = on("h200", &["devices", "--json"]) else { return };
+    let Some(run) = on_chip("h200", "", &["devices", "--json"]) else { return };
     let out = run.ok().out();
     assert!(out.contains("\"no_encoder\": \"this GPU has no encoder"), "{out}");
 }
@@ -60,9 +34,11 @@ fn encode_and_transcode_go_through_nvenc() {
     let coded = scratch.path("coded.mp4");
     let options =
         ["--backend", "nvidia", "--preset", "p3", "--tune", "hq", "--max-in-flight", "4", "--json", "-q"];
-    let Some(run) =
-        on("ada", &[&["encode", &input, &coded, "-c", "hevc", "--bframes", "2"][..], &options].concat())
-    else {
+    let Some(run) = on_chip(
+        "ada",
+        "",
+        &[&["encode", &input, &coded, "-c", "hevc", "--bframes", "2"][..], &options].concat(),
+    ) else {
         return;
     };
     let json = run.ok().out();
@@ -77,7 +53,8 @@ fn encode_and_transcode_go_through_nvenc() {
         assert!(!times.is_sorted(), "{times:?}");
     }
     let again = scratch.path("again.mp4");
-    let Some(run) = on("ada", &["transcode", &clip("bars.mp4"), &again, "--bitrate", "1M", "-q", "--json"])
+    let Some(run) =
+        on_chip("ada", "", &["transcode", &clip("bars.mp4"), &again, "--bitrate", "1M", "-q", "--json"])
     else {
         return;
     };
@@ -92,10 +69,13 @@ fn encode_and_transcode_go_through_nvenc() {
 fn without_an_encoder_the_cpu_encodes_and_the_report_says_why() {
     let scratch = Scratch::new();
     let input = scratch.file("in.y4m", &y4m(320, 240, 5));
-    let Some(run) = on("h200", &["encode", &input, &scratch.path("a.mp4"), "-v"]) else { return };
+    let Some(run) = on_chip("h200", "", &["encode", &input, &scratch.path("a.mp4"), "-v"]) else {
+        return;
+    };
     let said = run.ok().stderr;
     assert!(said.contains("openh264") && said.contains("this GPU has no encoder"), "{said}");
-    let Some(run) = on("h200", &["encode", &input, &scratch.path("b.mp4"), "--backend", "nvidia"]) else {
+    let Some(run) = on_chip("h200", "", &["encode", &input, &scratch.path("b.mp4"), "--backend", "nvidia"])
+    else {
         return;
     };
     assert_ne!(run.code, Some(0));
@@ -106,7 +86,7 @@ fn without_an_encoder_the_cpu_encodes_and_the_report_says_why() {
     );
     // Too small for NVENC: the format is still one that the CPU takes.
     let small = scratch.file("small.y4m", &y4m(64, 48, 5));
-    let Some(run) = on("ada", &["encode", &small, &scratch.path("c.mp4"), "-v"]) else { return };
+    let Some(run) = on_chip("ada", "", &["encode", &small, &scratch.path("c.mp4"), "-v"]) else { return };
     let said = run.ok().stderr;
     assert!(said.contains("openh264") && said.contains("WIDTH_MIN"), "{said}");
 }

@@ -5,33 +5,17 @@
 
 mod common;
 
-use common::{Run, Scratch, command, have, plays, run, tool, y4m};
+use common::{Machine, Run, Scratch, command, have, plays, run, tool, y4m};
 
 const DISPLAY: &str = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
 
-/// The program on a simulated chip, which ends it by a signal when a rule of the driver is broken; `None` (said loudly)
-/// when there is no simulation.
+/// The program on a simulated card that tells, if asked, what it does.
 fn on(chip: &str, settings: &str, trace: bool, arguments: &[&str]) -> Option<Run> {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
-        return None;
-    }
-    let names = tempfile::tempdir().unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
-    }
-    let output = command(arguments)
-        .env("LD_LIBRARY_PATH", names.path())
-        .env("NVSIM_PROFILE", chip)
-        .env("NVSIM_SET", format!("strict=true;{settings}").trim_end_matches(';'))
-        .env("NVSIM_TRACE", if trace { "1" } else { "0" })
-        .output()
-        .unwrap();
-    Some(Run::of(output))
+    let machine = Machine::new()?;
+    let mut command = command(arguments);
+    machine.runs(&mut command, chip, settings);
+    command.env("NVSIM_TRACE", if trace { "1" } else { "0" });
+    Some(Run::of(command.output().unwrap()))
 }
 
 /// Encodes with these options and gives what the driver was initialised with.

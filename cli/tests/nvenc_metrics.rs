@@ -7,32 +7,20 @@ mod common;
 
 use std::process::Command;
 
-use common::{Run, Scratch, command, y4m};
+use common::{Machine, Run, Scratch, command, y4m};
 
 const FRAMES: u32 = 30;
 
 /// Encodes on a simulated card; `None` (said loudly) when there is no simulation.
 fn encode(scratch: &Scratch, options: &[&str], change: impl FnOnce(&mut Command)) -> Option<Run> {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
-        return None;
-    }
-    let names = tempfile::tempdir().unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
-    }
+    let machine = Machine::new()?;
     let input = scratch.file("in.y4m", &y4m(320, 240, FRAMES as usize));
     let output = scratch.path("out.mp4");
     let all = [&["encode", &input, &output, "--overwrite"][..], options].concat();
     let mut command = command(&all);
-    command.env_remove("VIDEO_HW_NV_METRICS").env("LD_LIBRARY_PATH", names.path());
+    command.env_remove("VIDEO_HW_NV_METRICS");
     // An engine that is slower than the program: pictures pile up in front of it.
-    command.env("NVSIM_PROFILE", "ada");
-    command.env("NVSIM_SET", "strict=true;time.enabled=true;time.encode_ns_per_frame=3000000");
+    machine.runs(&mut command, "ada", "time.enabled=true;time.encode_ns_per_frame=3000000");
     change(&mut command);
     Some(Run::of(command.output().unwrap()))
 }

@@ -5,31 +5,11 @@
 
 mod common;
 
-use common::{Run, Scratch, clip, command, have, plays};
+use common::{Run, Scratch, clip, have, on_chip, plays};
 use serde_json::Value;
 
-/// The program on a simulated card, which ends it by a signal when a rule of the driver is broken; `None` (said loudly)
-/// when there is no simulation.
 fn on_card(arguments: &[&str]) -> Option<Run> {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
-        return None;
-    }
-    let names = tempfile::tempdir().unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
-    }
-    let output = command(arguments)
-        .env("LD_LIBRARY_PATH", names.path())
-        .env("NVSIM_PROFILE", "ada")
-        .env("NVSIM_SET", "strict=true")
-        .output()
-        .unwrap();
-    Some(Run::of(output))
+    on_chip("ada", "", arguments)
 }
 
 fn report(run: Run) -> Value {

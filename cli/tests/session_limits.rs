@@ -6,46 +6,29 @@
 mod common;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Run, Scratch, command, y4m};
+use common::{Machine, Run, Scratch, command, y4m};
 
-/// The simulated driver's names in a folder, and what processes share besides; `None`, said loudly, without it.
-fn host() -> Option<tempfile::TempDir> {
-    let library = std::env::current_exe().unwrap().parent().unwrap().join("libnvsim.so");
-    if !library.exists() {
-        let words =
-            format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
-        let _ = std::io::stderr().write_all(words.as_bytes());
-        return None;
-    }
-    let host = tempfile::tempdir().unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
-        std::os::unix::fs::symlink(&library, host.path().join(name)).unwrap();
-    }
-    std::fs::create_dir(host.path().join("seats")).unwrap();
+/// A machine whose processes share what they count.
+fn host() -> Option<Machine> {
+    let host = Machine::new()?;
+    std::fs::create_dir(host.dir().join("seats")).unwrap();
     Some(host)
 }
 
 /// The program on a machine that takes one encode session.
-fn on(host: &Path, arguments: &[&str]) -> Command {
+fn on(host: &Machine, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
-    command
-        .env("LD_LIBRARY_PATH", host)
-        .env("TMPDIR", host)
-        .env("NVSIM_PROFILE", "ada")
-        .env("NVSIM_QUIET", "1")
-        .env(
-            "NVSIM_SET",
-            format!("strict=true;sessions.limit=1;sessions.shared='{}'", host.join("seats").display()),
-        );
+    let seats = host.dir().join("seats");
+    host.runs(&mut command, "ada", &format!("sessions.limit=1;sessions.shared='{}'", seats.display()));
+    command.env("NVSIM_QUIET", "1");
     command
 }
 
 /// An encoding that goes on as long as its input does.
-fn endless(host: &Path, output: &str, extra: &[&str]) -> Child {
+fn endless(host: &Machine, output: &str, extra: &[&str]) -> Child {
     let arguments = [&["encode", "-", output, "--backend", "nvidia", "--json"][..], extra].concat();
     let mut child = on(host, &arguments)
         .stdin(Stdio::piped())
@@ -59,19 +42,19 @@ fn endless(host: &Path, output: &str, extra: &[&str]) -> Child {
 }
 
 /// Sessions open, and the limit learned, as `devices` tells them.
-fn sessions(host: &Path) -> (u64, Option<u64>) {
+fn sessions(host: &Machine) -> (u64, Option<u64>) {
     let run = Run::of(on(host, &["devices", "--json"]).output().unwrap()).ok().json();
     let card = &run["backends"][0]["devices"][0]["encode_sessions"];
     (card["open"].as_u64().unwrap(), card["limit"].as_u64())
 }
 
 /// Sessions open as the lock files tell: `devices` asks the driver for capabilities, which a full driver refuses.
-fn is_open(host: &Path) -> bool {
-    let place = std::fs::File::open(host.join("video-hw-sessions/nvenc-geforce.0"));
+fn is_open(host: &Machine) -> bool {
+    let place = std::fs::File::open(host.dir().join("video-hw-sessions/nvenc-geforce.0"));
     place.is_ok_and(|file| file.try_lock().is_err())
 }
 
-fn until_open(host: &Path) {
+fn until_open(host: &Machine) {
     let begun = Instant::now();
     while !is_open(host) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no session in a minute");
@@ -82,7 +65,7 @@ fn until_open(host: &Path) {
 #[test]
 fn a_job_waits_for_a_session_or_is_refused_with_the_counts() {
     let Some(host) = host() else { return };
-    let (host, scratch) = (host.path(), Scratch::new());
+    let (host, scratch) = (&host, Scratch::new());
     assert_eq!(sessions(host), (0, None));
     let mut first = endless(host, &scratch.path("first.mp4"), &[]);
     until_open(host);
@@ -108,7 +91,7 @@ fn a_job_waits_for_a_session_or_is_refused_with_the_counts() {
 #[test]
 fn one_signal_ends_the_waiting() {
     let Some(host) = host() else { return };
-    let (host, scratch) = (host.path(), Scratch::new());
+    let (host, scratch) = (&host, Scratch::new());
     let mut first = endless(host, &scratch.path("first.mp4"), &[]);
     until_open(host);
     let waiting = endless(host, &scratch.path("second.mp4"), &["--session-wait", "3600"]);
@@ -117,7 +100,7 @@ fn one_signal_ends_the_waiting() {
     assert!(killed.success());
     let run = Run::of(waiting.wait_with_output().unwrap());
     assert_ne!(run.code, Some(0), "{}", run.stderr);
-    assert!(!Path::new(&scratch.path("second.mp4")).exists());
+    assert!(!std::path::Path::new(&scratch.path("second.mp4")).exists());
     drop(first.stdin.take());
     assert!(first.wait().unwrap().success());
 }

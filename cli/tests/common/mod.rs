@@ -195,3 +195,50 @@ pub fn yuv_frame(width: usize, height: usize, n: usize) -> Vec<u8> {
     out.resize(out.len() + 2 * (width.div_ceil(2) * height.div_ceil(2)), 128);
     out
 }
+
+/// A machine of its own with the simulated NVIDIA driver (`nvsim/`).
+#[cfg(unix)]
+pub struct Machine(TempDir);
+
+#[cfg(unix)]
+impl Machine {
+    /// `None`, said loudly, when the simulation is not built.
+    pub fn new() -> Option<Self> {
+        let library = std::env::current_exe().unwrap().parent().unwrap().join("libnvsim.so");
+        if !library.exists() {
+            let words =
+                format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
+            // Not by a macro: the test's own output is shown when it fails only.
+            let _ = std::io::stderr().write_all(words.as_bytes());
+            return None;
+        }
+        let names = tempfile::tempdir().unwrap();
+        for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+            std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
+        }
+        Some(Self(names))
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Puts a program on it, with this chip and these settings of the simulation (`a=1;b=2`). Breaking a rule of the driver ends
+    /// the program by a signal. Encode sessions are counted on this machine: those of other tests are none of its business.
+    pub fn runs(&self, command: &mut Command, chip: &str, settings: &str) {
+        command
+            .env("LD_LIBRARY_PATH", self.dir())
+            .env("TMPDIR", self.dir())
+            .env("NVSIM_PROFILE", chip)
+            .env("NVSIM_SET", format!("strict=true;{settings}").trim_end_matches(';'));
+    }
+}
+
+/// The program on a machine of its own; `None` when the simulation is not built.
+#[cfg(unix)]
+pub fn on_chip<S: AsRef<str>>(chip: &str, settings: &str, args: &[S]) -> Option<Run> {
+    let machine = Machine::new()?;
+    let mut command = command(args);
+    machine.runs(&mut command, chip, settings);
+    Some(Run::of(command.output().unwrap()))
+}
