@@ -15,6 +15,7 @@ use bytes::Bytes;
 pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
 pub use profile::Profile;
 
+use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
@@ -323,6 +324,19 @@ pub enum BackendEncodeConfig {
     Software(SoftwareEncodeConfig),
     /// An encoder of a child `ffmpeg`.
     Ffmpeg(FfmpegEncodeConfig),
+}
+
+impl BackendEncodeConfig {
+    /// Whether a backend takes these settings: its own, or none at all.
+    pub const fn fits(&self, kind: BackendKind) -> bool {
+        match self {
+            Self::None => true,
+            Self::Nvidia(_) => matches!(kind, BackendKind::Nvidia),
+            Self::VideoToolbox(_) => matches!(kind, BackendKind::VideoToolbox),
+            Self::Software(_) => matches!(kind, BackendKind::Software),
+            Self::Ffmpeg(_) => matches!(kind, BackendKind::Ffmpeg),
+        }
+    }
 }
 
 /// NVENC settings. `None` leaves the choice to the preset.

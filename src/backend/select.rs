@@ -316,7 +316,7 @@ pub(crate) fn pick_input_format(
             }
         };
         // One that will refuse the job must not choose the format for the next; by itself it says why.
-        if wanted == Backend::Auto && !(special_fits(kind, asked.special) && size_fits(&encode, size)) {
+        if wanted == Backend::Auto && !(asked.special.fits(kind) && size_fits(&encode, size)) {
             continue;
         }
         let loss = |f: &PixelFormat| {
@@ -341,7 +341,7 @@ pub(crate) fn device_input_formats(
     asked: &FormatQuestion<'_>,
 ) -> Result<Option<Vec<PixelFormat>>> {
     let kind = BackendKind::Nvidia;
-    if !(wanted == Backend::Auto && special_fits(kind, asked.special) || wanted == Backend::Only(kind)) {
+    if !(wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind)) {
         return Ok(None);
     }
     let encode = match encode_capability(kind, asked) {
@@ -366,16 +366,6 @@ fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Op
         BackendKind::Software => Ok(software::encode_capability(asked.codec)),
         BackendKind::Ffmpeg => ffmpeg::encode_capability(asked.device, asked.special, asked.codec),
         other => Err(not_built(other)),
-    }
-}
-
-const fn special_fits(kind: BackendKind, special: &BackendEncodeConfig) -> bool {
-    match special {
-        BackendEncodeConfig::None => true,
-        BackendEncodeConfig::Nvidia(_) => matches!(kind, BackendKind::Nvidia),
-        BackendEncodeConfig::VideoToolbox(_) => matches!(kind, BackendKind::VideoToolbox),
-        BackendEncodeConfig::Software(_) => matches!(kind, BackendKind::Software),
-        BackendEncodeConfig::Ffmpeg(_) => matches!(kind, BackendKind::Ffmpeg),
     }
 }
 

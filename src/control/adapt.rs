@@ -10,14 +10,7 @@ use crate::pixel::PixelFormat;
 pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
     let (mut config, mut special) = target.clone();
     let mut given_up = Vec::new();
-    let fits = match special {
-        BackendEncodeConfig::None => true,
-        BackendEncodeConfig::Nvidia(_) => kind == BackendKind::Nvidia,
-        BackendEncodeConfig::VideoToolbox(_) => kind == BackendKind::VideoToolbox,
-        BackendEncodeConfig::Software(_) => kind == BackendKind::Software,
-        BackendEncodeConfig::Ffmpeg(_) => kind == BackendKind::Ffmpeg,
-    };
-    if !fits {
+    if !special.fits(kind) {
         special = BackendEncodeConfig::None;
         given_up.push("the settings of the other backend".to_owned());
     }

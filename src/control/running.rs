@@ -163,8 +163,7 @@ impl Running {
                 let work = EncodeWork {
                     backend,
                     admission,
-                    shape: shape(kind, &target.0),
-                    kind,
+                    shape: shape(&target.0),
                     outlet,
                     counts: Arc::clone(counts),
                     gave_up_messages: false,
@@ -286,11 +285,9 @@ impl Running {
     }
 }
 
-/// What frames have to be for an encoder.
-fn shape(kind: BackendKind, config: &CommonEncodeConfig) -> TransformRequest {
+/// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
+fn shape(config: &CommonEncodeConfig) -> TransformRequest {
     TransformRequest {
-        // Hardware may read its own memory; what is not known to be hardware is given what everything reads.
-        host: !matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox | BackendKind::Custom),
         size: Some(config.dimensions),
         convert: ColorRequest::To(config.format),
         ..TransformRequest::default()
@@ -316,7 +313,6 @@ struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
     shape: TransformRequest,
     admission: FrameCheck,
-    kind: BackendKind,
     outlet: Outlet<Answer>,
     counts: Arc<Counts>,
     gave_up_messages: bool,
@@ -342,13 +338,14 @@ impl Work for EncodeWork {
         match order {
             Order::Frame { number, mut frame } => {
                 let messages = std::mem::take(&mut frame.user_sei);
-                // Memory of another device, or of somebody else, is read by the CPU for it.
+                // Memory that the encoder does not read (a device's, for one on the CPU; another device's; somebody else's)
+                // is read for it.
                 let foreign =
                     matches!(frame.surface, Surface::Device(_)) && (self.admission)(&frame).is_err();
                 let mut frame = if self.shape.is_met_by(&frame) && !foreign {
                     frame
                 } else {
-                    let shape = TransformRequest { host: self.shape.host || foreign, ..self.shape };
+                    let shape = TransformRequest { host: foreign, ..self.shape };
                     match shape.apply(frame) {
                         Ok(done) => {
                             self.counts.converted.fetch_add(1, Ordering::Relaxed);
@@ -369,7 +366,7 @@ impl Work for EncodeWork {
             Order::Reconfigure(target) => {
                 let done = self.backend.reconfigure(&target.0, &target.1);
                 if done.is_ok() {
-                    self.shape = shape(self.kind, &target.0);
+                    self.shape = shape(&target.0);
                 }
                 self.outlet.send(Outcome::Item(Answer::Reconfigured(done)));
                 Ok(())
