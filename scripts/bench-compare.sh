@@ -27,7 +27,7 @@ TIMEFORMAT='%R %U %S'
 run() { # run NAME COMMAND...: appends "wall cpu" to the file NAME
   local name=$1
   shift
-  { time "$@" >/dev/null 2>>"$dir/errors" || { cat "$dir/errors" >&2; exit 1; }; } 2>"$dir/time"
+  { time "$@" >/dev/null 2>"$dir/errors"; } 2>"$dir/time" || { cat "$dir/errors" >&2; exit 1; }
   tail -n 1 "$dir/time" | awk '{ print $1, $2 + $3 }' >>"$dir/$name"
 }
 
@@ -42,7 +42,7 @@ for format in $formats; do
   source="testsrc2=size=$size:rate=25,noise=alls=12:allf=t,format=$format"
   y4m=(-strict -1 -f yuv4mpegpipe)
   ffmpeg -v error -y -f lavfi -i "$source" -frames:v "$frames" "${y4m[@]}" "$dir/ref.y4m"
-  ffmpeg -v error -y -i "$dir/ref.y4m" -vf "noise=alls=12:all_seed=7:allf=t" "${y4m[@]}" "$dir/dist.y4m"
+  ffmpeg -v error -y -i "$dir/ref.y4m" -vf "noise=alls=12:all_seed=7:allf=t,format=$format" "${y4m[@]}" "$dir/dist.y4m"
   for n in $threads; do
     rm -f "$dir"/{ff,ff_read,own,own_read}
     ff=(ffmpeg -v error -threads "$n" -filter_threads "$n" -filter_complex_threads "$n"
