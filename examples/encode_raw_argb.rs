@@ -30,8 +30,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rate = Rational::new(30, 1).ok_or("a frame rate is not zero")?;
     let mut config = CommonEncodeConfig::new(Codec::H264, size, rate);
     config.color = ColorInfo::BT709;
-    config.gop_length = option("--gop-length").map(|n| n.parse()).transpose()?;
-    config.frame_interval_p = option("--frame-interval-p").map(|n| n.parse()).transpose()?;
+    // The longer names are those of scripts written for NVENC; the settings are the same for every encoder.
+    let either = |name: &str| option(&format!("--{name}")).or_else(|| option(&format!("--nv-{name}")));
+    config.gop_length = either("gop-length").map(|n| n.parse()).transpose()?;
+    config.frame_interval_p = either("frame-interval-p").map(|n| n.parse()).transpose()?;
 
     let mut session = EncodeSession::new(Backend::Auto, config)?;
     let mut file = File::open(input)?;

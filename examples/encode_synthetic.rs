@@ -24,12 +24,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let size: Dimensions = "640x360".parse()?;
     let rate = Rational::new(30, 1).ok_or("a frame rate is not zero")?;
-    let mut config = CommonEncodeConfig::new(Codec::H264, size, rate)
+    let codec: Codec = option("--codec").map_or(Ok(Codec::H264), |name| name.parse())?;
+    let backend: Backend = option("--backend").map_or(Ok(Backend::Auto), |name| name.parse())?;
+    let mut config = CommonEncodeConfig::new(codec, size, rate)
         .rate_control(RateControl::Vbr { avg_bps: 1_000_000, max_bps: None });
-    config.gop_length = option("--gop-length").map(|n| n.parse()).transpose()?;
-    config.frame_interval_p = option("--frame-interval-p").map(|n| n.parse()).transpose()?;
+    // The longer names are those of scripts written for NVENC; the settings are the same for every encoder.
+    let either = |name: &str| option(&format!("--{name}")).or_else(|| option(&format!("--nv-{name}")));
+    config.gop_length = either("gop-length").map(|n| n.parse()).transpose()?;
+    config.frame_interval_p = either("frame-interval-p").map(|n| n.parse()).transpose()?;
 
-    let mut session = EncodeSession::new(Backend::Auto, config)?;
+    let mut session = EncodeSession::new(backend, config)?;
     println!("{}", session.receipt());
     let mut out = File::create(path)?;
     for i in 0..count {
