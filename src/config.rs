@@ -119,7 +119,7 @@ pub struct CommonDecodeConfig {
     /// How many decoders share the work. With `low_latency` it is one all the same.
     pub engines: Engines,
     /// With several decoders: most bytes of decoded pictures that wait for older ones to be done. `None`: an eighth of
-    /// the memory they wait in, at most 8 GiB of a device's and 1 GiB of the host's.
+    /// the memory they wait in, at most 8 GiB of each device's and 1 GiB of the host's.
     pub reorder_window: Option<u64>,
     /// The container's codec configuration, where there is one: the payload of `avcC`, `hvcC`, `av1C` or `vpcC`; for
     /// MPEG-2, MPEG-4 and VC-1 the headers themselves, with their start codes.

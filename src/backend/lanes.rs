@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Decoders for each three engines of a GPU, rounded up. One an engine leaves it idle while it is drained and while its
 /// pictures are taken out; each one more lets more pictures wait for older ones. On an H200 with seven engines ten decoders
 /// gave the most frames in device memory, 6,790 of 1080p HEVC a second; seven gave 6,620, fourteen 6,030
-/// (docs/bench/h200.md).
+/// (docs/bench/h200.md). On two such cards it is one an engine: 7,880 with fourteen, 5,840 with twenty.
 const PER_THREE_ENGINES: usize = 4;
 /// Most decoders: driver memory and threads grow with each.
 const MAX_LANES: usize = 64;
@@ -64,13 +64,16 @@ impl Lanes {
     /// How many decoders there may be when the first is of this kind, and how many bytes of pictures may wait.
     pub(super) fn limits(&self, chosen: Option<(BackendKind, &'static str)>) -> (usize, u64) {
         let gpu = matches!(chosen, Some((BackendKind::Nvidia, _)));
+        let in_device = gpu && self.config.output == DecodeOutputMode::NativeSurface;
         let lanes = match self.config.engines {
             Engines::One => 1,
             Engines::Count(count) => count.get(),
             Engines::Auto if gpu => {
+                // With several cards more pictures wait in any case, and the memory of those is what counts.
+                let one_each = in_device && self.devices.len() > 1;
                 let lanes = |device: &DeviceInfo| {
-                    let engines = nvidia::engine_count(device.ordinal as i32, self.config.codec);
-                    (engines.unwrap_or(1) * PER_THREE_ENGINES).div_ceil(3)
+                    let engines = nvidia::engine_count(device.ordinal as i32, self.config.codec).unwrap_or(1);
+                    if one_each { engines } else { (engines * PER_THREE_ENGINES).div_ceil(3) }
                 };
                 self.devices.iter().map(lanes).sum()
             }
@@ -79,12 +82,12 @@ impl Lanes {
                 self.config.threads.map_or_else(cores, NonZeroUsize::get)
             }
         };
-        let in_device = gpu && self.config.output == DecodeOutputMode::NativeSurface;
         let window = self.config.reorder_window.unwrap_or_else(|| {
             let memory = self.devices.iter().map(|device| device.memory).min();
-            memory
-                .filter(|_| in_device)
-                .map_or_else(host_window, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW))
+            // Pictures wait in the card that decoded them: each of several holds its part.
+            memory.filter(|_| in_device).map_or_else(host_window, |memory| {
+                (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW) * self.devices.len() as u64
+            })
         });
         (lanes.clamp(1, MAX_LANES), window)
     }
