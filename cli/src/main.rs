@@ -12,6 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 mod args;
+mod bench;
 mod cancel;
 mod compare;
 mod decode;
