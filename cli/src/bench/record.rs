@@ -154,6 +154,7 @@ pub(crate) struct Run {
 
 /// Latency of the frames of one run.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_field_names, reason = "`_s` is the unit, as everywhere in the record")]
 pub(crate) struct Latency {
     pub(crate) p50_s: f64,
     pub(crate) p95_s: f64,
