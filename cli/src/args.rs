@@ -14,6 +14,7 @@ use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
 
+use crate::bench::render::RenderArgs;
 use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
 use crate::nvenc::NvencArgs;
@@ -107,6 +108,8 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
     Compare(Box<CompareArgs>),
+    /// Tables, charts and comparisons from records of measurements
+    BenchReport(RenderArgs),
 }
 
 /// How a job behaves and reports.
@@ -483,6 +486,7 @@ impl Command {
             Self::Probe(a) => (Some(&a.input), None),
             Self::Devices(_) => (None, None),
             Self::Compare(a) => return a.paths(),
+            Self::BenchReport(a) => return a.paths(),
         };
         Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
     }
@@ -496,6 +500,7 @@ impl Command {
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
             Self::Compare(a) => a.job.json,
+            Self::BenchReport(a) => a.json,
         }
     }
 }
@@ -534,6 +539,7 @@ mod tests {
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
             crate::compare::EXAMPLES,
+            crate::bench::render::EXAMPLES,
         ];
         let mut seen = 0;
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {

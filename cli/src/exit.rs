@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the input cannot be read, or is damaged |
+//! | 1 | the input cannot be read, or is damaged; measuring against a baseline: slower than it |
 //! | 2 | wrong arguments |
 //! | 3 | a feature that is not supported, or that nothing on this machine can do |
 //! | 4 | the output cannot be written |
@@ -23,7 +23,7 @@ use video_hw::Error;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the input cannot be read, or is damaged
+  1    the input cannot be read, or is damaged; `--baseline`: a row is slower than it was
   2    wrong arguments
   3    not supported, or nothing on this machine can do it
   4    the output cannot be written
@@ -52,6 +52,10 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// What measuring against a baseline ends with when something is slower: 1, by which scripts and `git bisect run` know
+    /// that a version is bad.
+    pub(crate) const SLOWER: Self = Self::Input;
+
     pub(crate) const fn code(self) -> u8 {
         self as u8
     }

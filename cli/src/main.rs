@@ -12,6 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 mod args;
+mod bench;
 mod cancel;
 mod compare;
 mod decode;
@@ -79,6 +80,7 @@ fn run(command: &Command) -> Exit {
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::BenchReport(args) => bench::render::run(args),
     };
     let error = match result {
         Ok(exit) => return exit,
