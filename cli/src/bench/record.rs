@@ -153,6 +153,7 @@ pub(crate) struct Run {
 }
 
 /// Latency of the frames of one run.
+#[allow(clippy::struct_field_names, reason = "the unit is part of each name, as everywhere in the record")]
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50_s: f64,
