@@ -14,7 +14,8 @@ use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
 
-use crate::bench::render::RenderArgs;
+use crate::bench::BenchArgs;
+use crate::bench::work::WorkArgs;
 use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
 use crate::nvenc::NvencArgs;
@@ -42,6 +43,7 @@ Examples:
   video-hw probe in.mp4
   video-hw compare original.y4m encoded.mp4
   video-hw devices
+  video-hw bench in.mp4
 
 Every command explains itself: video-hw transcode --help";
 
@@ -108,8 +110,11 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
     Compare(Box<CompareArgs>),
-    /// Tables, charts and comparisons from records of measurements
-    BenchReport(RenderArgs),
+    /// Measure this machine, beside ffmpeg: speed, start, latency, many streams, and whether the output is right
+    Bench(Box<BenchArgs>),
+    /// What `bench` runs as a child where no other command does it
+    #[command(hide = true)]
+    BenchWork(WorkArgs),
 }
 
 /// How a job behaves and reports.
@@ -486,7 +491,8 @@ impl Command {
             Self::Probe(a) => (Some(&a.input), None),
             Self::Devices(_) => (None, None),
             Self::Compare(a) => return a.paths(),
-            Self::BenchReport(a) => return a.paths(),
+            Self::Bench(a) => return a.paths(),
+            Self::BenchWork(a) => (a.input.as_ref(), a.output.as_ref()),
         };
         Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
     }
@@ -500,7 +506,8 @@ impl Command {
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
             Self::Compare(a) => a.job.json,
-            Self::BenchReport(a) => a.json,
+            Self::Bench(a) => a.json_on_stdout(),
+            Self::BenchWork(_) => true,
         }
     }
 }
@@ -517,7 +524,7 @@ mod tests {
 
     #[test]
     fn every_help_has_examples() {
-        for command in Cli::command().get_subcommands_mut() {
+        for command in Cli::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
             let help = command.render_long_help().to_string();
             assert!(
                 help.contains("Examples:\n  video-hw ") || help.contains("Examples:\n  ffmpeg"),
@@ -540,6 +547,7 @@ mod tests {
             DEVICES_EXAMPLES,
             crate::compare::EXAMPLES,
             crate::bench::render::EXAMPLES,
+            crate::bench::EXAMPLES,
         ];
         let mut seen = 0;
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {

@@ -81,10 +81,15 @@ impl Interrupts {
         end();
     }
 
+    /// A sign of life of a job that cannot be unwound where it stands.
+    pub(crate) fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Called by a job again and again. After the second signal it unwinds, and with that the job's unfinished
     /// output goes away: it is removed by whoever owns it.
     pub(crate) fn check_abort(&self) {
-        self.beats.fetch_add(1, Ordering::Relaxed);
+        self.beat();
         if self.abort.load(Ordering::Relaxed) {
             std::panic::resume_unwind(Box::new(Aborted));
         }

@@ -3,12 +3,13 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | the input cannot be read, or is damaged; measuring against a baseline: slower than it |
+//! | 1 | the input cannot be read, or is damaged; `bench`: slower than `--baseline` |
 //! | 2 | wrong arguments |
 //! | 3 | a feature that is not supported, or that nothing on this machine can do |
 //! | 4 | the output cannot be written |
 //! | 5 | a backend, driver or device failed |
 //! | 6 | `compare`: the quality is below `--min-psnr` or `--min-ssim` |
+//! | 7 | `bench`: a row has no figures, an output is wrong (`--verify`), or a limit is broken |
 //! | 70 | a defect of this program: the frames do not add up, or it panicked |
 //! | 130 | cancelled; after the first Ctrl-C, SIGTERM or SIGHUP the output is complete and playable |
 //! | 141 | the reader of standard output went away (`... \| head`) |
@@ -23,12 +24,13 @@ use video_hw::Error;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the input cannot be read, or is damaged; `--baseline`: a row is slower than it was
+  1    the input cannot be read, or is damaged; bench: slower than --baseline
   2    wrong arguments
   3    not supported, or nothing on this machine can do it
   4    the output cannot be written
   5    a backend, driver or device failed
   6    compare: the quality is below --min-psnr or --min-ssim
+  7    bench: a row has no figures, an output is wrong (--verify), or a limit is broken
   70   a defect of this program
   130  cancelled; after the first Ctrl-C (SIGTERM, SIGHUP) the output is complete and playable,
        after the second there is none
@@ -45,6 +47,7 @@ pub(crate) enum Exit {
     Output = 4,
     Backend = 5,
     Quality = 6,
+    Bench = 7,
     Defect = 70,
     Cancelled = 130,
     /// 128 + SIGPIPE, what a shell reports of a program that the signal ended.

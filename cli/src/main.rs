@@ -80,7 +80,8 @@ fn run(command: &Command) -> Exit {
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Compare(args) => compare::run(args),
-        Command::BenchReport(args) => bench::render::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::BenchWork(args) => bench::work::run(args),
     };
     let error = match result {
         Ok(exit) => return exit,

@@ -1,10 +1,183 @@
 //! `bench`: what this machine does, measured beside a peer, and what comes of it.
+//!
+//! Our own side runs as a child of this process, as users run it; a peer gets equal work in its own words. Rows take turns,
+//! A B then B A, so that whatever else the machine does falls on all of them.
 
-pub(crate) mod baseline;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use video_hw::{Error, Result};
+
+use crate::cancel::Interrupts;
+use crate::exit::Exit;
+
+pub(crate) mod args;
+mod baseline;
+mod cases;
 mod chart;
+mod child;
 mod html;
+mod input;
+mod machine;
 mod markdown;
+mod output;
+mod peer;
 pub(crate) mod record;
 pub(crate) mod render;
-pub(crate) mod report;
-pub(crate) mod stats;
+mod report;
+mod rounds;
+mod soak;
+mod stats;
+mod switch;
+mod verify;
+mod view;
+pub(crate) mod work;
+
+pub(crate) use args::BenchArgs;
+#[cfg(test)]
+pub(crate) use args::EXAMPLES;
+
+use args::{BenchCommand, PeerName};
+use cases::{Abilities, Planner};
+use child::{Limits, Program};
+use input::Inputs;
+use peer::Peer;
+use record::{FORMAT, Record, Row};
+use rounds::Rounds;
+use verify::Verifier;
+use view::View;
+
+/// How long one child may take at most.
+const CHILD_LIMIT: Duration = Duration::from_secs(3600);
+
+pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
+    let begun = Instant::now();
+    let started = machine::now();
+    if let Some(BenchCommand::Report(args)) = &args.command {
+        return render::run(args);
+    }
+    let what = args.what()?;
+    let outputs = output::files(args)?;
+    let baseline = args.baseline.as_deref().map(report::read).transpose()?;
+    let own = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
+    let scratch = tempfile::Builder::new().prefix("video-hw-bench-").tempdir();
+    let scratch = scratch.map_err(|e| Error::io("create a folder in", std::env::temp_dir(), e))?;
+    let interrupts = Interrupts::install(args.quiet, Some(scratch.path()))?;
+    let view = View::new(args.quiet, args.verbose);
+
+    view.doing("asking what this machine can do");
+    let abilities = abilities(&own, args, &interrupts)?;
+    let found = if args.peer == Some(PeerName::None) && !args.verifies() {
+        Err("none is wanted".to_owned())
+    } else {
+        Peer::find(args, &interrupts)
+    };
+    let ffmpeg = found.as_ref().ok().map(|peer| peer.path.clone());
+    let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));
+    let limits = Limits { time: limit(args, begun), interrupts: &interrupts };
+    let mut inputs = Inputs::new(args, what.input.clone(), &own, ffmpeg, scratch.path(), limits);
+    let mut planner = Planner {
+        args,
+        abilities: &abilities,
+        peer: found.as_ref().map_err(Clone::clone),
+        inputs: &mut inputs,
+        jobs: Vec::new(),
+        notes: Vec::new(),
+    };
+    view.doing("making inputs");
+    planner.plan(&what.cases);
+    let (mut jobs, mut notes) = (planner.jobs, planner.notes);
+    if jobs.is_empty() {
+        return Err(Error::unsupported(format!("nothing to measure: {}", notes.join("; "))));
+    }
+
+    let mut machine = machine::describe(&abilities, found.as_ref().ok());
+    let (warmup, repeat) = args.runs();
+    let rounds = Rounds { args, interrupts: &interrupts, view: &view, begun, warmup, repeat };
+    notes.extend(rounds.run(&mut jobs));
+    if args.verifies() && !interrupts.token.is_cancelled() {
+        view.doing("verifying");
+        let ffmpeg = inputs.ffmpeg.clone();
+        let verifier = Verifier {
+            args,
+            own: &own,
+            ffmpeg: ffmpeg.as_deref(),
+            limits: Limits { time: CHILD_LIMIT, interrupts: &interrupts },
+        };
+        verifier.all(&mut jobs);
+    }
+    machine.load.extend(machine::load());
+    view.clear();
+
+    let rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
+    let cancelled = interrupts.token.is_cancelled();
+    if cancelled {
+        notes.push("cancelled: there are fewer runs than asked for".to_owned());
+    }
+    if args.keep {
+        let kept = scratch.keep();
+        view.line(&format!("inputs and outputs are in {}", kept.display()));
+    }
+    let record = Record {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        took_s: begun.elapsed().as_secs_f64(),
+        machine,
+        command: command(),
+        protocol: args.protocol.map(|protocol| protocol.name().to_owned()),
+        warmup,
+        repeat,
+        rows,
+        notes,
+    };
+    let comparison = baseline.map(|old| baseline::judge(&old, &record));
+    output::write(&record, comparison.as_ref(), &outputs)?;
+    Ok(exit(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
+}
+
+/// What is said of a record as an exit code.
+fn exit(record: &Record, cancelled: bool, slower: bool) -> Exit {
+    let wrong = |row: &Row| {
+        row.failed.is_some()
+            || row.judged.iter().any(|one| !one.passed)
+            || row.verify.as_ref().is_some_and(|verify| verify.checks.iter().any(|check| !check.passed))
+    };
+    if cancelled {
+        Exit::Cancelled
+    } else if record.rows.iter().any(wrong) {
+        Exit::Bench
+    } else if slower {
+        Exit::SLOWER
+    } else {
+        Exit::Done
+    }
+}
+
+fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Abilities> {
+    let program = Program::new(own, &args.env).args(["devices", "--json"]);
+    let failed = |why: String| Error::invalid(format!("what this machine can do is not told: {why}"));
+    let limits = Limits { time: limit(args, Instant::now()), interrupts };
+    let done = child::run(&program, &limits).map_err(|error| failed(error.to_string()))?;
+    if interrupts.token.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    if !done.success() {
+        return Err(failed(done.failure()));
+    }
+    let said: Value = serde_json::from_slice(&done.stdout).map_err(|error| failed(error.to_string()))?;
+    Ok(Abilities::new(said))
+}
+
+/// What a child may take: what is left of the budget.
+fn limit(args: &BenchArgs, begun: Instant) -> Duration {
+    args.budget.map_or(CHILD_LIMIT, |budget| budget.saturating_sub(begun.elapsed()).min(CHILD_LIMIT))
+}
+
+/// The command line of this process, files by their names.
+fn command() -> Vec<String> {
+    let mut words = std::env::args_os();
+    let own = words.next().map(PathBuf::from).unwrap_or_default();
+    Program::new(&own, &[]).args(words).words()
+}

@@ -13,11 +13,11 @@ use crate::text;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  video-hw bench-report run.json
-  video-hw bench-report run.json --html report.html --markdown report.md
-  video-hw bench-report new.json --baseline old.json   exit code 1 when a row is slower
-  video-hw bench-report monday.json tuesday.json --html both.html
-  video-hw bench-report run.json --json | jq '.records[0].rows[] | {id, p95_s, ratio}'";
+  video-hw bench report run.json
+  video-hw bench report run.json --html report.html --markdown report.md
+  video-hw bench report new.json --baseline old.json   exit code 1 when a row is slower
+  video-hw bench report monday.json tuesday.json --html both.html
+  video-hw bench report run.json --json | jq '.records[0].rows[] | {id, p95_s, ratio}'";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -242,7 +242,6 @@ impl Outputs {
 }
 
 /// Writes one record, with what came of comparing it.
-#[allow(dead_code, reason = "for the runner")]
 pub(crate) fn write(record: &Record, comparison: Option<&Comparison>, outputs: &Outputs) -> Result<()> {
     let source = Source { name: None, record: record.clone() };
     write_all(std::slice::from_ref(&source), comparison, outputs, &[])

@@ -1,0 +1,419 @@
+//! The options of `bench`.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use video_hw::Error;
+use video_hw::backend::BackendKind;
+use video_hw::codec::Codec;
+use video_hw::dimensions::Dimensions;
+use video_hw::time::Rational;
+
+use super::render::RenderArgs;
+use crate::exit::{self, Paths};
+use crate::parse;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  video-hw bench
+  video-hw bench decode in.mp4 --repeat 9
+  video-hw bench decode encode transcode --codec h264,hevc --backend nvidia --peer ffmpeg --out results
+  video-hw bench encode in.mp4 --protocol operational --json result.json
+  video-hw bench --protocol sweep --backend nvidia --max-in-flight 2,4,8 --gop-length 60
+  video-hw bench decode --baseline old.json        exit code 1 when it became slower
+  video-hw bench switch latency --codec h264 --verify
+  video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
+  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1
+
+Cases:
+  decode     a file to pictures in host memory, kept nowhere
+  encode     one raw file by both programs, to MP4
+  transcode  a file to another, without sound
+  rgb        a file to packed RGB in host memory, kept nowhere
+  multi      --streams processes at once, each decoding the file
+  startup    a process for one picture
+  latency    one picture at a time through an encode session: in, and its packet out before the next goes in
+  switch     an encode session whose bit rate and GOP change on the way, in all three modes; no frame may be lost
+  soak       live streams for a while; judged are losses, waiting, evenness and memory
+  all        all of these but soak
+
+Exit codes: 0, 1 slower than --baseline (or an unreadable input), 7 a row has no figures, an output is wrong (--verify) or a
+limit is broken; others as for every command.";
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Case {
+    Decode,
+    Encode,
+    Transcode,
+    Rgb,
+    Multi,
+    Startup,
+    Latency,
+    Switch,
+    Soak,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Decode,
+        Self::Encode,
+        Self::Transcode,
+        Self::Rgb,
+        Self::Multi,
+        Self::Startup,
+        Self::Latency,
+        Self::Switch,
+        Self::Soak,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Encode => "encode",
+            Self::Transcode => "transcode",
+            Self::Rgb => "rgb",
+            Self::Multi => "multi",
+            Self::Startup => "startup",
+            Self::Latency => "latency",
+            Self::Switch => "switch",
+            Self::Soak => "soak",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|case| case.name() == name)
+    }
+
+    /// Whether a file is decoded, as opposed to raw pictures being encoded.
+    pub(crate) const fn decodes(self) -> bool {
+        matches!(self, Self::Decode | Self::Rgb | Self::Multi | Self::Startup)
+    }
+}
+
+/// A preset of settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// 2 warm-ups, 9 runs
+    Main,
+    /// 1 warm-up, 5 runs, with the stages inside
+    Breakdown,
+    /// 1 warm-up, 3 runs, every output verified
+    Operational,
+    /// Encoding with 2, 4 and 8 pictures in flight: 1 warm-up, 5 runs
+    Sweep,
+}
+
+impl Protocol {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Breakdown => "breakdown",
+            Self::Operational => "operational",
+            Self::Sweep => "sweep",
+        }
+    }
+
+    const fn runs(self) -> (u32, u32) {
+        match self {
+            Self::Main => (2, 9),
+            Self::Breakdown | Self::Sweep => (1, 5),
+            Self::Operational => (1, 3),
+        }
+    }
+}
+
+/// Whose runs take turns with ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PeerName {
+    None,
+    Ffmpeg,
+}
+
+/// Layout of the raw pictures that are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RawFormat {
+    Yuv420p,
+    Nv12,
+    /// Bytes B, G, R, A: what NVENC calls ARGB
+    Bgra,
+}
+
+impl RawFormat {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Yuv420p => "yuv420p",
+            Self::Nv12 => "nv12",
+            Self::Bgra => "bgra",
+        }
+    }
+}
+
+/// What else `bench` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Tables, charts and comparisons from records that were kept
+    Report(RenderArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+
+    /// Cases (by default decode, encode and transcode), and the file to work on; without a file a clip is made.
+    /// A file that is named like a case is written ./decode
+    #[arg(value_name = "CASE|INPUT")]
+    pub(crate) what: Vec<String>,
+
+    /// A preset of settings; options that are given besides it win
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "How often")]
+    pub(crate) protocol: Option<Protocol>,
+    /// Runs of each row that do not count [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000), help_heading = "How often")]
+    pub(crate) warmup: Option<u32>,
+    /// Runs of each row that count [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "How often")]
+    pub(crate) repeat: Option<u32>,
+    /// Begin no round that would not fit into so many seconds any more; a child that runs longer is ended
+    #[arg(long, value_name = "SECONDS", value_parser = parse::length, help_heading = "How often")]
+    pub(crate) budget: Option<Duration>,
+
+    /// h264, hevc, av1, vp9; several with commas [default: that of INPUT; h264 and hevc without one]
+    #[arg(short, long, value_name = "LIST", value_parser = parse::codec, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) codec: Vec<Codec>,
+    /// software, nvidia, ffmpeg ...; several with commas [default: all that are there]
+    #[arg(long, value_name = "LIST", value_parser = backend, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) backend: Vec<BackendKind>,
+    /// GPU, where there are several: its number or its identifier, as `devices` lists them
+    #[arg(long, value_name = "ID", help_heading = "What runs")]
+    pub(crate) device: Option<String>,
+    /// Program whose runs take turns with ours [default: ffmpeg, where there is one]
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "What runs")]
+    pub(crate) peer: Option<PeerName>,
+    /// Another ffmpeg than that on PATH, as peer and to verify
+    #[arg(long, value_name = "PROGRAM", help_heading = "What runs")]
+    pub(crate) ffmpeg: Option<PathBuf>,
+    /// Threads of both programs' CPU codecs [default: as many as each takes by itself]
+    #[arg(long, value_name = "N", value_parser = parse::threads, help_heading = "What runs")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// For children, ours and the peer's: a variable of their environment; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, help_heading = "What runs")]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// Only so many frames of the input
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000), conflicts_with = "seconds", help_heading = "Input")]
+    pub(crate) frames: Option<u64>,
+    /// Only so much of the input
+    #[arg(long, value_name = "SECONDS", value_parser = parse::length, help_heading = "Input")]
+    pub(crate) seconds: Option<Duration>,
+    /// Picture size of the clip that is made, and of a headerless INPUT [default: 1280x720]
+    #[arg(short, long, value_name = "WxH", value_parser = parse::size, help_heading = "Input")]
+    pub(crate) size: Option<Dimensions>,
+    /// Frame rate of the clip that is made, and of a headerless INPUT [default: 30]
+    #[arg(short = 'r', long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Input")]
+    pub(crate) fps: Option<Rational>,
+    /// Format of the raw pictures that are encoded, and of a headerless INPUT
+    #[arg(long, value_name = "NAME", value_enum, default_value = "yuv420p", help_heading = "Input")]
+    pub(crate) pix_fmt: RawFormat,
+    /// Both programs encode the same raw file, in the same byte order. This is always so; with the option the record says it
+    #[arg(long, help_heading = "Input")]
+    pub(crate) equal_raw_input: bool,
+
+    /// Bits a second [default: by size and rate]
+    #[arg(short, long, value_name = "RATE", value_parser = parse::bitrate, conflicts_with = "qp", help_heading = "Encoding")]
+    pub(crate) bitrate: Option<u32>,
+    /// A constant quantiser instead of a bit rate
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=51), help_heading = "Encoding")]
+    pub(crate) qp: Option<u8>,
+    /// Frames from one key frame to the next
+    #[arg(long, value_name = "N", alias = "nv-gop-length", value_parser = clap::value_parser!(u32).range(1..), default_value = "60", help_heading = "Encoding")]
+    pub(crate) gop_length: u32,
+    /// From one P frame to the next: 1 is no B frames, 3 is two
+    #[arg(long, value_name = "N", alias = "nv-frame-interval-p", value_parser = clap::value_parser!(u32).range(1..=16), default_value = "1", help_heading = "Encoding")]
+    pub(crate) frame_interval_p: u32,
+    /// NVENC: pictures on their way at once; several with commas make a row each
+    #[arg(long, value_name = "LIST", alias = "nv-max-in-flight", value_parser = clap::value_parser!(u8).range(1..=64), value_delimiter = ',', help_heading = "Encoding")]
+    pub(crate) max_in_flight: Vec<u8>,
+    /// NVENC, both programs: p1 (fastest) to p7
+    #[arg(long, value_name = "NAME", value_parser = ["p1", "p2", "p3", "p4", "p5", "p6", "p7"], default_value = "p4", help_heading = "Encoding")]
+    pub(crate) preset: String,
+    /// Preset of encoders inside ffmpeg, ours and the peer's [default: veryfast; 8 for SVT-AV1]
+    #[arg(long, value_name = "NAME", help_heading = "Encoding")]
+    pub(crate) encoder_preset: Option<String>,
+
+    /// Streams at once, of `multi` and `soak`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), default_value = "4", help_heading = "Cases")]
+    pub(crate) streams: u32,
+    /// soak: how long [default: 10]
+    #[arg(long, value_name = "N", value_parser = minutes, help_heading = "Cases")]
+    pub(crate) minutes: Option<f64>,
+    /// soak: frames a second of each stream, each handed over when it is due
+    #[arg(long, value_name = "RATE", value_parser = parse::frame_rate, default_value = "30", help_heading = "Cases")]
+    pub(crate) paced: Rational,
+    /// Also switch settings in the middle of streams: the case `switch`
+    #[arg(long, help_heading = "Cases")]
+    pub(crate) switch_scenario: bool,
+
+    /// Ask of each output: frames, codec, whether it plays, times, PSNR; of decoded frames whether they equal the peer's
+    #[arg(long, help_heading = "Judging")]
+    pub(crate) verify: bool,
+    /// --verify: what the PSNR must at least be
+    #[arg(long, value_name = "DB", value_parser = decibels, default_value = "28", help_heading = "Judging")]
+    pub(crate) min_psnr: f64,
+    /// An older record: exit code 1 when this one is slower
+    #[arg(long, value_name = "FILE", help_heading = "Judging")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Add the program's own figures of its stages to each run
+    #[arg(long, help_heading = "Reporting")]
+    pub(crate) include_internal_metrics: bool,
+    /// The record as JSON; - is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Reporting")]
+    pub(crate) json: Option<PathBuf>,
+    /// A report as Markdown
+    #[arg(long, value_name = "FILE", help_heading = "Reporting")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// A report as one HTML page
+    #[arg(long, value_name = "FILE", help_heading = "Reporting")]
+    pub(crate) html: Option<PathBuf>,
+    /// All reports into this folder: bench.json, bench.md, bench.html
+    #[arg(long, value_name = "DIR", help_heading = "Reporting")]
+    pub(crate) out: Option<PathBuf>,
+    /// Keep inputs and outputs that were made, and tell where
+    #[arg(long, help_heading = "Reporting")]
+    pub(crate) keep: bool,
+    /// Replace reports that exist
+    #[arg(short = 'y', long, alias = "force", help_heading = "Reporting")]
+    pub(crate) overwrite: bool,
+    /// No progress; errors only
+    #[arg(short, long, help_heading = "Reporting")]
+    pub(crate) quiet: bool,
+    /// Also tell each run as it ends, and its command
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Reporting")]
+    pub(crate) verbose: bool,
+}
+
+/// Cases and the input, of the same words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct What {
+    pub(crate) cases: Vec<Case>,
+    pub(crate) input: Option<PathBuf>,
+}
+
+impl BenchArgs {
+    /// What the bare words ask for.
+    ///
+    /// # Errors
+    /// Two inputs, or a word that is neither a case nor a file.
+    pub(crate) fn what(&self) -> video_hw::Result<What> {
+        let mut cases = Vec::new();
+        let mut input: Option<PathBuf> = None;
+        for word in &self.what {
+            if word == "all" {
+                cases.extend(Case::ALL.into_iter().filter(|case| *case != Case::Soak));
+            } else if let Some(case) = Case::named(word) {
+                cases.push(case);
+            } else if let Some(first) = &input {
+                return Err(Error::invalid(format!(
+                    "{} and {word} are two inputs; a run measures one ({})",
+                    first.display(),
+                    known()
+                )));
+            } else if word == "-" {
+                return Err(Error::invalid(
+                    "standard input can be read only once, and bench reads its input again and again; name a file",
+                ));
+            } else if Path::new(word).is_file() {
+                input = Some(PathBuf::from(word));
+            } else {
+                return Err(Error::invalid(format!("{word} is neither a case nor a file; {}", known())));
+            }
+        }
+        if cases.is_empty() {
+            cases = if self.protocol == Some(Protocol::Sweep) {
+                vec![Case::Encode]
+            } else {
+                vec![Case::Decode, Case::Encode, Case::Transcode]
+            };
+        }
+        if self.switch_scenario {
+            cases.push(Case::Switch);
+        }
+        cases.sort_unstable();
+        cases.dedup();
+        Ok(What { cases, input })
+    }
+
+    /// Warm-ups and runs.
+    pub(crate) fn runs(&self) -> (u32, u32) {
+        let (warmup, repeat) = self.protocol.map_or((1, 5), Protocol::runs);
+        (self.warmup.unwrap_or(warmup), self.repeat.unwrap_or(repeat))
+    }
+
+    pub(crate) fn verifies(&self) -> bool {
+        self.verify || self.protocol == Some(Protocol::Operational)
+    }
+
+    pub(crate) fn equal_raw(&self) -> bool {
+        self.equal_raw_input || self.protocol == Some(Protocol::Operational)
+    }
+
+    pub(crate) fn internal(&self) -> bool {
+        self.include_internal_metrics || matches!(self.protocol, Some(Protocol::Breakdown | Protocol::Sweep))
+    }
+
+    /// Pictures in flight, a row each; nothing is the encoder's own number.
+    pub(crate) fn in_flight(&self) -> Vec<Option<u8>> {
+        if !self.max_in_flight.is_empty() {
+            self.max_in_flight.iter().copied().map(Some).collect()
+        } else if self.protocol == Some(Protocol::Sweep) {
+            vec![Some(2), Some(4), Some(8)]
+        } else {
+            vec![None]
+        }
+    }
+
+    pub(crate) fn b_frames(&self) -> u32 {
+        self.frame_interval_p - 1
+    }
+
+    /// Whether the record goes to standard output.
+    pub(crate) fn json_on_stdout(&self) -> bool {
+        if let Some(BenchCommand::Report(args)) = &self.command {
+            return args.json;
+        }
+        self.json.as_deref() == Some(Path::new("-"))
+    }
+
+    pub(crate) fn paths(&self) -> Paths {
+        if let Some(BenchCommand::Report(args)) = &self.command {
+            return args.paths();
+        }
+        let output = [&self.json, &self.markdown, &self.html].into_iter().flatten().next().cloned();
+        let input = self.what().ok().and_then(|what| what.input);
+        Paths { input, output, more_inputs: self.baseline.iter().cloned().collect() }
+    }
+}
+
+fn known() -> String {
+    let names: Vec<_> = Case::ALL.into_iter().map(Case::name).collect();
+    format!("cases are {} and all", names.join(", "))
+}
+
+fn backend(text: &str) -> Result<BackendKind, String> {
+    text.parse().map_err(|error| exit::message(&error))
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.01..=100_000.0).contains(value));
+    value.ok_or_else(|| format!("{text:?} is no number of minutes; write 10 or 0.5"))
+}
+
+fn decibels(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=200.0).contains(value));
+    value.ok_or_else(|| format!("{text:?} is not a PSNR; write decibels, such as 40 or 38.5"))
+}

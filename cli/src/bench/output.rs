@@ -1,0 +1,54 @@
+//! Where a run's reports go.
+
+use std::path::Path;
+
+use video_hw::{Error, Result};
+
+use super::args::BenchArgs;
+use super::baseline::Comparison;
+use super::markdown;
+use super::record::Record;
+use super::report::{self, Outputs, Source};
+use crate::text;
+
+/// The files that are asked for.
+///
+/// # Errors
+/// Files that exist, where they may not be replaced: found out now and not when hours are over.
+pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
+    if let Some(dir) = &args.out {
+        std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir.clone(), e))?;
+    }
+    let in_folder = |name: &str| args.out.as_ref().map(|dir| dir.join(name));
+    let outputs = Outputs {
+        json: args.json.clone().or_else(|| in_folder("bench.json")),
+        markdown: args.markdown.clone().or_else(|| in_folder("bench.md")),
+        html: args.html.clone().or_else(|| in_folder("bench.html")),
+        overwrite: args.overwrite,
+    };
+    if outputs.paths().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+        return Err(Error::invalid("only one of --json, --markdown and --html can go to standard output"));
+    }
+    for path in outputs.paths().filter(|path| path.as_path() != Path::new("-")) {
+        if path.exists() && !outputs.overwrite {
+            return Err(Error::invalid(format!(
+                "output {} exists already; give --overwrite (-y) or choose another name",
+                path.display()
+            )));
+        }
+    }
+    Ok(outputs)
+}
+
+/// Writes a record to where it was asked for, and the tables to standard output unless something else goes there.
+///
+/// # Errors
+/// What the writing fails of.
+pub(crate) fn write(record: &Record, comparison: Option<&Comparison>, outputs: &Outputs) -> Result<()> {
+    report::write(record, comparison, outputs)?;
+    if outputs.paths().any(|path| path.as_path() == Path::new("-")) {
+        return Ok(());
+    }
+    let source = Source { name: None, record: record.clone() };
+    text::to_stdout(&markdown::text(&[source], comparison))
+}

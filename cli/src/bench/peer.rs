@@ -1,0 +1,245 @@
+//! ffmpeg as a peer: the same work in its words.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use video_hw::backend::BackendKind;
+use video_hw::codec::Codec;
+
+use super::args::{BenchArgs, RawFormat};
+use super::child::{self, Limits, Program};
+use super::input::{self, Source};
+use crate::cancel::Interrupts;
+
+/// How long the program may take to tell its version.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// An ffmpeg that is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) path: PathBuf,
+    pub(crate) version: String,
+    /// Lines of `-encoders`.
+    encoders: String,
+}
+
+impl Peer {
+    /// The named program, or the one on PATH.
+    ///
+    /// # Errors
+    /// Why there is none, with what to do.
+    pub(crate) fn find(args: &BenchArgs, interrupts: &Interrupts) -> Result<Self, String> {
+        let path = args.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
+        let path = path.ok_or("ffmpeg is not on PATH; install it, or name one with --ffmpeg PROGRAM")?;
+        let limits = Limits { time: ANSWER, interrupts };
+        let ask = |words: &[&str]| {
+            let program = Program::new(&path, &args.env).args(words);
+            let done = child::run(&program, &limits)
+                .map_err(|error| format!("{} does not start: {error}", path.display()))?;
+            if !done.success() {
+                return Err(format!("{} {}: {}", path.display(), words.join(" "), done.failure()));
+            }
+            Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+        };
+        let version = ask(&["-version"])?;
+        let version = version.lines().next().and_then(|line| line.split_whitespace().nth(2));
+        let version = version.ok_or(format!("{} does not tell its version", path.display()))?.to_owned();
+        let encoders = ask(&["-v", "error", "-encoders"])?;
+        Ok(Self { path, version, encoders })
+    }
+
+    fn has(&self, encoder: &str) -> bool {
+        self.encoders.lines().any(|line| line.split_whitespace().nth(1) == Some(encoder))
+    }
+
+    /// The encoder that does what this backend of ours does.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn encoder(&self, codec: Codec, backend: BackendKind) -> Result<&'static str, String> {
+        let name = match (backend, codec) {
+            (BackendKind::Nvidia, Codec::H264) => "h264_nvenc",
+            (BackendKind::Nvidia, Codec::Hevc) => "hevc_nvenc",
+            (BackendKind::Nvidia, Codec::Av1) => "av1_nvenc",
+            (BackendKind::VideoToolbox, Codec::H264) => "h264_videotoolbox",
+            (BackendKind::VideoToolbox, Codec::Hevc) => "hevc_videotoolbox",
+            (_, Codec::H264) => "libx264",
+            (_, Codec::Hevc) => "libx265",
+            (_, Codec::Av1) => "libsvtav1",
+            (_, Codec::Vp9) => "libvpx-vp9",
+            _ => return Err(format!("ffmpeg has no encoder of {codec} that is known here")),
+        };
+        if self.has(name) { Ok(name) } else { Err(format!("this ffmpeg ({}) has no {name}", self.version)) }
+    }
+
+    fn start(&self, args: &BenchArgs) -> Program {
+        // The last report of its progress tells how many frames there were; none is written on the way.
+        let program = Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-y", "-nostats"]);
+        program.args(["-progress", "pipe:1", "-stats_period", "86400"])
+    }
+
+    /// The option that keeps each frame as it is; older versions have another name for it.
+    fn every_frame(&self) -> [&'static str; 2] {
+        let mut parts = self.version.split(['.', '-', '~', '+']);
+        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
+        match (number(parts.next()), number(parts.next())) {
+            (Some(major), minor) if major < 5 || (major == 5 && minor.unwrap_or(0) == 0) => {
+                ["-vsync", "passthrough"]
+            }
+            _ => ["-fps_mode", "passthrough"],
+        }
+    }
+
+    /// Decodes to host memory and keeps nothing; in RGB where asked for.
+    pub(crate) fn decode(
+        &self,
+        args: &BenchArgs,
+        source: &Source,
+        hardware: bool,
+        rgb: bool,
+        frames: Option<String>,
+    ) -> Program {
+        let program = self.opened(args, source, hardware, false);
+        let program = program.args(["-map", "0:v:0"]).option("-frames:v", frames.or(source.limit()));
+        let program = program.args(self.every_frame());
+        let program = if rgb { program.args(["-pix_fmt", "rgb24"]) } else { program };
+        program.args(["-f", "null", "-"])
+    }
+
+    /// The input of a decoding job.
+    fn opened(&self, args: &BenchArgs, source: &Source, hardware: bool, stays: bool) -> Program {
+        let mut program = self.start(args).option("-threads", args.threads.map(|n| n.to_string()));
+        if hardware {
+            program = program.args(["-hwaccel", "cuda"]);
+            program = program.option("-hwaccel_device", args.device.clone());
+            if stays {
+                program = program.args(["-hwaccel_output_format", "cuda"]);
+            }
+        }
+        program.arg("-i").arg(&source.path)
+    }
+
+    /// Encodes raw pictures.
+    pub(crate) fn encode(
+        &self,
+        args: &BenchArgs,
+        raw: &Source,
+        encoder: &'static str,
+        bits: u32,
+        out: &Path,
+    ) -> Program {
+        // NVENC of ffmpeg takes these bytes as they are by the name of bgr0; as bgra it would convert them first.
+        let pixels = match args.pix_fmt {
+            RawFormat::Bgra if encoder.ends_with("nvenc") => "bgr0",
+            format => format.name(),
+        };
+        let program = input::raw_input(self.start(args), raw, pixels);
+        let program = if args.pix_fmt == RawFormat::Bgra && !encoder.ends_with("nvenc") {
+            program.args(["-pix_fmt", "yuv420p"])
+        } else {
+            program
+        };
+        encoding(program, args, encoder, bits).args(self.every_frame()).arg(out)
+    }
+
+    /// Decodes and encodes, without sound.
+    pub(crate) fn transcode(
+        &self,
+        args: &BenchArgs,
+        source: &Source,
+        encoder: &'static str,
+        (hardware, bits): (bool, u32),
+        out: &Path,
+    ) -> Program {
+        let stays = hardware && encoder.ends_with("nvenc");
+        let program = self.opened(args, source, hardware, stays).args(["-map", "0:v:0"]);
+        let program = encoding(program.option("-frames:v", source.limit()), args, encoder, bits);
+        program.args(self.every_frame()).arg(out)
+    }
+}
+
+/// The settings of ours in the encoder's words.
+fn encoding(program: Program, args: &BenchArgs, encoder: &'static str, bits: u32) -> Program {
+    let (gop, b_frames) = (args.gop_length.to_string(), args.b_frames().to_string());
+    let bits = bits.to_string();
+    let qp = args.qp.map(|qp| qp.to_string());
+    let program = program.args(["-c:v", encoder]).option("-threads", args.threads.map(|n| n.to_string()));
+    let program = match encoder {
+        "h264_nvenc" | "hevc_nvenc" | "av1_nvenc" => {
+            let program =
+                program.args(["-preset", &args.preset, "-tune", "hq"]).option("-gpu", args.device.clone());
+            match &qp {
+                Some(qp) => program.args(["-rc", "constqp", "-qp", qp]),
+                None => program.args(["-rc", "cbr", "-b:v", &bits]),
+            }
+        }
+        "libx265" => {
+            let own = format!(
+                "log-level=none:open-gop=0:keyint={gop}:min-keyint=1:scenecut=0{}",
+                qp.as_ref().map_or_else(String::new, |qp| format!(":qp={qp}"))
+            );
+            let program = program.args(["-preset", preset(args, encoder), "-x265-params", &own]);
+            if qp.is_some() { program } else { program.args(["-b:v", &bits]) }
+        }
+        _ => {
+            let program = program.args(["-preset", preset(args, encoder)]);
+            let program = match &qp {
+                Some(qp) => program.args(["-qp", qp]),
+                None => program.args(["-b:v", &bits]),
+            };
+            if encoder == "libx264" {
+                program.args(["-keyint_min", "1", "-sc_threshold", "0"])
+            } else {
+                program
+            }
+        }
+    };
+    let program = program.args(["-g", &gop]);
+    if encoder == "libsvtav1" { program } else { program.args(["-bf", &b_frames]) }
+}
+
+/// The preset of an encoder inside ffmpeg, ours and the peer's.
+pub(crate) fn preset<'a>(args: &'a BenchArgs, encoder: &str) -> &'a str {
+    let usual = if encoder == "libsvtav1" { "8" } else { "veryfast" };
+    args.encoder_preset.as_deref().unwrap_or(usual)
+}
+
+/// The first program of this name on PATH.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&name)).find(|path| path.is_file())
+}
+
+/// Frames of its last progress report.
+pub(crate) fn frames(said: &[u8]) -> Option<u64> {
+    let said = String::from_utf8_lossy(said);
+    said.lines().rev().find_map(|line| line.strip_prefix("frame=")).and_then(|n| n.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_report_counts() {
+        assert_eq!(
+            frames(b"frame=1\nfps=0.00\nprogress=continue\nframe= 30\nfps=2\nprogress=end\n"),
+            Some(30)
+        );
+        assert_eq!(frames(b""), None);
+    }
+
+    #[test]
+    fn versions_differ_in_words() {
+        let of = |version: &str| {
+            Peer { path: PathBuf::new(), version: version.to_owned(), encoders: String::new() }.every_frame()
+                [0]
+        };
+        for old in ["4.4.2-0ubuntu0.22.04.1", "5.0", "5.0.3"] {
+            assert_eq!(of(old), "-vsync", "{old}");
+        }
+        for new in ["5.1.9-0+deb12u1", "6.0", "9.0.2", "N-112233-gabcdef", "git-2025"] {
+            assert_eq!(of(new), "-fps_mode", "{new}");
+        }
+    }
+}

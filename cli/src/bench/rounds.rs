@@ -1,0 +1,289 @@
+//! The runs: rows take turns, warm-ups first, within a budget.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::args::{BenchArgs, Case};
+use super::cases::{Job, Side};
+use super::child::{self, Finished, Limits};
+use super::record::Run;
+use super::view::View;
+use super::{limit, machine, peer, work};
+use crate::cancel::Interrupts;
+
+pub(crate) struct Rounds<'a> {
+    pub(crate) args: &'a BenchArgs,
+    pub(crate) interrupts: &'a Interrupts,
+    pub(crate) view: &'a View,
+    pub(crate) begun: Instant,
+    pub(crate) warmup: u32,
+    pub(crate) repeat: u32,
+}
+
+/// What is known while the rounds go on.
+#[derive(Default)]
+struct State {
+    /// Of each job, the time of its last run.
+    took: Vec<Option<Duration>>,
+    order: u32,
+    done: u64,
+    notes: Vec<String>,
+}
+
+impl Rounds<'_> {
+    /// Runs all jobs; tells what is doubtful about the runs.
+    pub(crate) fn run(&self, jobs: &mut [Job]) -> Vec<String> {
+        let mut state = State { took: vec![None; jobs.len()], ..State::default() };
+        for job in jobs.iter() {
+            self.view.detail(&format!("{}: {}", job.row.id, job.row.command.join(" ")));
+        }
+        for round in 0..self.warmup {
+            // A warm-up that would take the place of a run that counts is left out.
+            if round > 0 && self.over_budget(&state, jobs, 2) {
+                state.notes.push(format!("budget: {round} of {} warm-ups", self.warmup));
+                break;
+            }
+            self.round(jobs, &mut state, round, false);
+        }
+        for round in 0..self.repeat {
+            if round > 0 && self.over_budget(&state, jobs, 1) {
+                state.notes.push(format!("budget: {round} of {} rounds fitted into it", self.repeat));
+                break;
+            }
+            self.round(jobs, &mut state, round, true);
+        }
+        state.notes
+    }
+
+    /// Whether so many more rounds would not fit.
+    fn over_budget(&self, state: &State, jobs: &[Job], rounds: u32) -> bool {
+        let Some(budget) = self.args.budget else { return false };
+        let known = state.took.iter().zip(jobs).filter(|(_, job)| job.program.is_some() && !job.once);
+        let round: Duration = known.filter_map(|(took, _)| *took).sum();
+        self.begun.elapsed() + round * rounds > budget
+    }
+
+    fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
+        let mut turn: Vec<usize> = (0..jobs.len()).collect();
+        // A B, B A: what drifts falls on both.
+        if round % 2 == 1 {
+            turn.reverse();
+        }
+        for place in turn {
+            let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
+            let all = jobs.iter().filter(|job| runs(job)).count() as u64;
+            let Some(job) = jobs.get_mut(place).filter(|job| runs(job)) else { continue };
+            if self.interrupts.token.is_cancelled() || (job.once && !(counts && round == 0)) {
+                continue;
+            }
+            if self.args.budget.is_some_and(|budget| self.begun.elapsed() >= budget) {
+                if job.row.runs.is_empty() && counts {
+                    job.row.failed = Some("the budget was used up before a run that counts".to_owned());
+                }
+                continue;
+            }
+            let total = u64::from(self.warmup + self.repeat) * all;
+            self.view.running(&job.row.id, state.done, total.max(state.done), self.left(state, total));
+            let load = machine::load();
+            let finished = self.start(job);
+            state.done += 1;
+            if self.interrupts.token.is_cancelled() {
+                return;
+            }
+            self.take(job, finished, load, state, (place, round, counts));
+        }
+    }
+
+    /// About how long the other runs will take.
+    fn left(&self, state: &State, total: u64) -> Option<Duration> {
+        let known: Vec<_> = state.took.iter().flatten().collect();
+        let mean = known.iter().copied().sum::<Duration>().checked_div(known.len() as u32)?;
+        let left = mean * u32::try_from(total.saturating_sub(state.done)).unwrap_or(u32::MAX);
+        let budget = self.args.budget.map(|budget| budget.saturating_sub(self.begun.elapsed()));
+        Some(budget.map_or(left, |budget| budget.min(left)))
+    }
+
+    fn start(&self, job: &Job) -> Result<Vec<Finished>, String> {
+        let Some(program) = &job.program else { return Err("there is nothing to run".to_owned()) };
+        let limits = Limits { time: limit(self.args, self.begun), interrupts: self.interrupts };
+        let limits = match (job.case, self.args.budget) {
+            // As long as it was asked to take, and as much again to open and close.
+            (Case::Soak, None) => {
+                let asked = Duration::from_secs_f64(60.0 * self.args.minutes.unwrap_or(10.0));
+                Limits { time: asked * 2 + Duration::from_secs(60), ..limits }
+            }
+            _ => limits,
+        };
+        let all = child::run_together(program, job.copies, &limits)
+            .map_err(|error| format!("{} does not start: {error}", program.path.display()))?;
+        match all.iter().find(|one| !one.success()) {
+            Some(failed) => Err(failed.failure()),
+            None => Ok(all),
+        }
+    }
+
+    fn take(
+        &self,
+        job: &mut Job,
+        finished: Result<Vec<Finished>, String>,
+        load: Option<f64>,
+        state: &mut State,
+        (place, round, counts): (usize, u32, bool),
+    ) {
+        let read = finished.and_then(|all| {
+            let wall = all.iter().map(|one| one.wall).max().unwrap_or_default();
+            let run = self.read(job, &all)?;
+            Ok((run, wall))
+        });
+        let (run, wall) = match read {
+            Ok(read) => read,
+            Err(why) => {
+                let which =
+                    if counts { format!("run {}", round + 1) } else { format!("warm-up {}", round + 1) };
+                self.view.line(&format!("{} failed: {why}", job.row.id));
+                job.row.failed = Some(format!("{which}: {why}"));
+                return;
+            }
+        };
+        if let Some(took) = state.took.get_mut(place) {
+            *took = Some(wall);
+        }
+        let expected = job.expected * u64::from(job.copies);
+        if run.frames != expected && job.side != Side::Work {
+            let words = format!("{}: {} frames came out instead of {expected}", job.row.id, run.frames);
+            if job.side == Side::Own {
+                job.row.failed = Some(words);
+                return;
+            }
+            // What a peer does is its own affair; that its work was not equal must be said.
+            if !state.notes.contains(&words) {
+                state.notes.push(words);
+            }
+        }
+        let fps = run.frames as f64 / run.wall_s.max(f64::MIN_POSITIVE);
+        let kind = if counts { "run" } else { "warm-up" };
+        self.view.detail(&format!("{kind} {} {}: {:.3} s, {fps:.1} fps", round + 1, job.row.id, run.wall_s));
+        if counts {
+            job.row.runs.push(Run { order: state.order, round, load, ..run });
+            state.order += 1;
+        }
+    }
+
+    /// The figures of a run.
+    fn read(&self, job: &mut Job, all: &[Finished]) -> Result<Run, String> {
+        let wall = all.iter().map(|one| one.wall).max().unwrap_or_default().as_secs_f64();
+        let cpu: Duration = all.iter().map(|one| one.cpu).sum();
+        let peak: u64 = all.iter().map(|one| one.peak_bytes).sum();
+        let mut run = Run {
+            wall_s: wall,
+            cpu_s: Some(cpu.as_secs_f64()),
+            peak_rss_bytes: (peak > 0).then_some(peak),
+            ..Run::default()
+        };
+        for one in all {
+            match job.side {
+                Side::Ffmpeg => {
+                    run.frames += peer::frames(&one.stdout).ok_or("it told no number of frames")?;
+                }
+                Side::Own => {
+                    let said: Value = serde_json::from_slice(&one.stdout)
+                        .map_err(|error| format!("its report is no JSON: {error}"))?;
+                    self.own(&said, &mut run)?;
+                }
+                Side::Work => {
+                    let said: work::Report = serde_json::from_slice(&one.stdout)
+                        .map_err(|error| format!("its report is no JSON: {error}"))?;
+                    said.fill(&mut run, &mut job.row, self.args.internal());
+                }
+            }
+        }
+        if let Some(output) = &job.output {
+            let size =
+                std::fs::metadata(output).map_err(|error| format!("its output is not there: {error}"))?;
+            run.bytes_out = Some(size.len());
+        }
+        Ok(run)
+    }
+
+    /// What `--json` of our commands tells.
+    fn own(&self, said: &Value, run: &mut Run) -> Result<(), String> {
+        run.frames += said["frames_out"].as_u64().ok_or("its report has no number of frames")?;
+        let timing = &said["timing"];
+        let first = timing["first_submit_to_first_frame_s"].as_f64();
+        let last = timing["first_submit_to_last_frame_s"].as_f64();
+        if let Some((first, last)) = first.zip(last) {
+            let steady = last - first;
+            // Of several at once the slowest.
+            run.steady_s = Some(run.steady_s.unwrap_or(0.0).max(steady));
+        }
+        let process = timing["process_to_first_frame_s"].as_f64();
+        if let Some(process) = process {
+            run.startup_s = Some(run.startup_s.unwrap_or(0.0).max(process));
+        }
+        if self.args.internal() {
+            run.internal = internal(said);
+        }
+        Ok(())
+    }
+}
+
+/// The figures of the stages, flat: `lock_ms` is a mean, `lock_p95_ms` what its name says.
+fn internal(said: &Value) -> std::collections::BTreeMap<String, f64> {
+    let mut all = std::collections::BTreeMap::new();
+    for stage in ["decode", "filter", "encode"] {
+        for (name, value) in said["stages"][stage].as_object().into_iter().flatten() {
+            if let (Some(seconds), Some(base)) = (value.as_f64(), name.strip_suffix("_s")) {
+                all.insert(format!("{stage}_{base}_ms"), seconds * 1e3);
+            }
+            if let Some(peak) = value["peak"].as_f64() {
+                all.insert(format!("{stage}_{name}_peak"), peak);
+            }
+        }
+    }
+    let inside = said["stages"]["encode"]["stages"].as_object();
+    for (name, value) in inside.into_iter().flatten() {
+        if let Some(number) = value.as_f64() {
+            all.insert(name.clone(), number);
+        }
+        let base = name.strip_suffix("_ms").unwrap_or(name);
+        for (figure, value) in value.as_object().into_iter().flatten() {
+            let Some(value) = value.as_f64().filter(|_| figure != "count") else { continue };
+            let key = if figure == "mean" { format!("{base}_ms") } else { format!("{base}_{figure}_ms") };
+            all.insert(key, value);
+        }
+    }
+    for side in ["decode", "encode"] {
+        for name in ["input_copy_bytes", "output_copy_bytes", "device_copy_bytes"] {
+            if let Some(bytes) = said[side][name].as_f64() {
+                all.insert(format!("{side}_{name}"), bytes);
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn stages_become_flat() {
+        let said = json!({
+            "stages": {
+                "decode": { "busy_s": 0.5, "input_queue": { "capacity": 4, "peak": 3 } },
+                "encode": { "busy_s": 1.0, "stages": {
+                    "lock_ms": { "count": 9, "mean": 2.0, "p95": 3.0 }, "queue_peak": 6
+                }},
+            },
+            "encode": { "input_copy_bytes": 7 },
+        });
+        let all = internal(&said);
+        assert_eq!(all["decode_busy_ms"], 500.0);
+        assert_eq!(all["decode_input_queue_peak"], 3.0);
+        assert_eq!((all["lock_ms"], all["lock_p95_ms"], all["queue_peak"]), (2.0, 3.0, 6.0));
+        assert_eq!(all["encode_input_copy_bytes"], 7.0);
+        assert!(!all.keys().any(|key| key.contains("count")), "{all:?}");
+    }
+}

@@ -1,0 +1,289 @@
+//! `--verify`: whether what came out is right. Asked of the output of the last run, outside the time that is measured.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::args::{BenchArgs, Case};
+use super::cases::{Job, OWN};
+use super::child::{self, Limits, Program};
+use super::input::Source;
+use super::peer;
+use super::record::{Check, Verify};
+
+/// How far a time may lie from where it should: containers round to their own ticks.
+const SAME_TIME: f64 = 0.001;
+
+pub(crate) struct Verifier<'a> {
+    pub(crate) args: &'a BenchArgs,
+    pub(crate) own: &'a Path,
+    pub(crate) ffmpeg: Option<&'a Path>,
+    pub(crate) limits: Limits<'a>,
+}
+
+impl Verifier<'_> {
+    pub(crate) fn all(&self, jobs: &mut [Job]) {
+        let mut sums = HashMap::new();
+        let peers: Vec<(String, u64)> = jobs.iter().map(|job| (job.row.id.clone(), frames_of(job))).collect();
+        for job in jobs.iter_mut().filter(|job| !job.row.runs.is_empty() && job.row.failed.is_none()) {
+            if self.limits.interrupts.token.is_cancelled() {
+                return;
+            }
+            let Some(source) = job.source.clone() else { continue };
+            let mut verify = Verify::default();
+            match job.case {
+                Case::Latency | Case::Soak => continue,
+                Case::Decode | Case::Rgb | Case::Multi | Case::Startup => {
+                    verify.checks.push(frames(frames_of(job), job.expected * u64::from(job.copies)));
+                    if let Some((_, theirs)) = peers.iter().find(|(id, _)| Some(id) == job.row.peer.as_ref())
+                    {
+                        verify.checks.push(against_peer(frames_of(job), *theirs));
+                    }
+                    let ours = job.row.program == OWN && matches!(job.case, Case::Decode | Case::Multi);
+                    if ours && job.row.peer.is_some() {
+                        verify.checks.push(self.same_pictures(job, &source, &mut sums));
+                    }
+                }
+                Case::Encode | Case::Transcode | Case::Switch => {
+                    let Some(output) = job.output.clone() else { continue };
+                    self.encoded(job, &source, &output, &mut verify);
+                }
+            }
+            job.row.verify = Some(verify);
+        }
+    }
+
+    fn own(&self) -> Program {
+        Program::new(self.own, &self.args.env)
+    }
+
+    fn said(&self, program: &Program) -> Result<String, String> {
+        let done = child::run(program, &self.limits).map_err(|error| error.to_string())?;
+        if !done.success() {
+            return Err(done.failure());
+        }
+        let words =
+            done.stderr.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("nvsim: "));
+        match words {
+            // Also where the exit code says otherwise: damage is told and passed over.
+            Some(words) => Err(words.to_owned()),
+            None => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
+        }
+    }
+
+    fn json(&self, program: &Program) -> Result<Value, String> {
+        serde_json::from_str(&self.said(program)?).map_err(|error| error.to_string())
+    }
+
+    /// Every decoded sample by both programs.
+    fn same_pictures(
+        &self,
+        job: &Job,
+        source: &Source,
+        sums: &mut HashMap<PathBuf, Result<String, String>>,
+    ) -> Check {
+        let format = source.input.pixel_format.clone().unwrap_or_else(|| "yuv420p".to_owned());
+        let ours = self.own().arg("decode").arg(&source.path).args([
+            "--md5",
+            "--json",
+            "--quiet",
+            "--pix-fmt",
+            &format,
+        ]);
+        let ours = ours.args(["--backend", job.backend.name()]).option("--device", self.args.device.clone());
+        let ours = self.json(&ours.option("--frames", source.limit()));
+        let ours = ours.and_then(|said| said["md5"].as_str().map(str::to_owned).ok_or("no sum".to_owned()));
+        let theirs = sums.entry(source.path.clone()).or_insert_with(|| {
+            let ffmpeg = self.ffmpeg.ok_or("there is no ffmpeg to compare with")?;
+            let program = Program::new(ffmpeg, &self.args.env).args(["-v", "error", "-nostdin", "-i"]);
+            let program =
+                program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
+            let program = program.args(["-enc_time_base", "-1", "-pix_fmt", &format, "-f", "md5", "-"]);
+            let said = self.said(&program)?;
+            said.trim().strip_prefix("MD5=").map(str::to_owned).ok_or_else(|| format!("no sum but {said:?}"))
+        });
+        let (passed, found) = match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) if ours == *theirs => (true, format!("{ours} by both programs")),
+            (Ok(ours), Ok(theirs)) => (false, format!("{ours} by this program, {theirs} by ffmpeg")),
+            (Err(why), _) => (false, format!("this program tells no sum: {why}")),
+            (_, Err(why)) => (false, format!("ffmpeg tells no sum: {why}")),
+        };
+        Check { name: "md5".to_owned(), passed, found }
+    }
+
+    fn encoded(&self, job: &Job, source: &Source, output: &Path, verify: &mut Verify) {
+        // What a peer says of itself is asked as well: its output alone tells whether it did the work.
+        let counted = self.json(&self.own().arg("decode").arg(output).args(["--null", "--json", "--quiet"]));
+        let counted = counted.and_then(|said| said["frames_out"].as_u64().ok_or("no number".to_owned()));
+        verify.checks.push(match counted {
+            Ok(count) => frames(count, job.expected),
+            Err(why) => wrong("frames", format!("it does not decode: {why}")),
+        });
+        verify.checks.push(self.codec(job, output));
+        verify.checks.push(self.plays(output));
+        if job.case != Case::Switch {
+            verify.checks.push(self.times(job, source, output));
+        }
+        verify.checks.push(match self.psnr(job, source, output) {
+            Ok(found) => {
+                verify.psnr_db = found.is_finite().then_some(found);
+                let passed = found >= self.args.min_psnr;
+                let found = format!("{found:.2} dB, at least {:.2} are asked for", self.args.min_psnr);
+                Check { name: "psnr".to_owned(), passed, found }
+            }
+            Err(why) => wrong("psnr", why),
+        });
+    }
+
+    fn codec(&self, job: &Job, output: &Path) -> Check {
+        let wanted = job.codec.name();
+        let found = match self.ffprobe() {
+            Some(ffprobe) => {
+                let program =
+                    Program::new(&ffprobe, &self.args.env).args(["-v", "error", "-select_streams", "v:0"]);
+                let program =
+                    program.args(["-show_entries", "stream=codec_name", "-of", "csv=p=0"]).arg(output);
+                self.said(&program).map(|said| said.trim().trim_end_matches(',').to_owned())
+            }
+            None => self.json(&self.own().arg("probe").arg(output).arg("--json")).and_then(|said| {
+                said["tracks"][0]["codec"].as_str().map(str::to_owned).ok_or("no codec".to_owned())
+            }),
+        };
+        match found {
+            Ok(found) if found == wanted => Check { name: "codec".to_owned(), passed: true, found },
+            Ok(found) => wrong("codec", format!("{found} instead of {wanted}")),
+            Err(why) => wrong("codec", why),
+        }
+    }
+
+    fn plays(&self, output: &Path) -> Check {
+        let Some(ffmpeg) = self.ffmpeg else {
+            return wrong(
+                "plays",
+                "there is no ffmpeg to play it; install it, or name one with --ffmpeg".to_owned(),
+            );
+        };
+        let program =
+            Program::new(ffmpeg, &self.args.env).args(["-v", "error", "-nostdin", "-i"]).arg(output);
+        // The encoder's time base: by default one frame of the average rate, in which uneven times collide.
+        match self.said(&program.args(["-enc_time_base", "1/90000", "-f", "null", "-"])) {
+            Ok(_) => {
+                Check { name: "plays".to_owned(), passed: true, found: "ffmpeg says nothing".to_owned() }
+            }
+            Err(why) => wrong("plays", why),
+        }
+    }
+
+    /// Presentation times, in order.
+    fn times_of(&self, file: &Path) -> Result<Vec<f64>, String> {
+        let mut times: Vec<f64> = if let Some(ffprobe) = self.ffprobe() {
+            let program =
+                Program::new(&ffprobe, &self.args.env).args(["-v", "error", "-select_streams", "v:0"]);
+            let program = program.args(["-show_entries", "packet=pts_time", "-of", "csv=p=0"]).arg(file);
+            let said = self.said(&program)?;
+            said.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
+        } else {
+            let said =
+                self.json(&self.own().arg("decode").arg(file).args(["--frame-md5", "--json", "--quiet"]))?;
+            let list = said["frame_md5"].as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(|frame| frame["pts_s"].as_f64()).collect()
+        };
+        times.sort_by(f64::total_cmp);
+        Ok(times)
+    }
+
+    fn times(&self, job: &Job, source: &Source, output: &Path) -> Check {
+        let compared = self.times_of(output).and_then(|found| {
+            let wanted = if job.case == Case::Transcode {
+                let mut times = self.times_of(&source.path)?;
+                times.truncate(source.input.frames as usize);
+                times
+            } else {
+                (0..source.input.frames).map(|n| n as f64 / source.rate.as_f64()).collect()
+            };
+            same_times(&found, &wanted)
+        });
+        match compared {
+            Ok(found) => Check { name: "times".to_owned(), passed: true, found },
+            Err(why) => wrong("times", why),
+        }
+    }
+
+    fn psnr(&self, job: &Job, source: &Source, output: &Path) -> Result<f64, String> {
+        let program = self.own().arg("compare").arg(&source.path).arg(output).args(["--metrics", "psnr"]);
+        let program =
+            program.args(["--backend", "software", "--json", "--quiet"]).option("--frames", source.limit());
+        let program = if source.codec.is_none() {
+            let program = program.args(["--size", &source.size(), "--pix-fmt", self.args.pix_fmt.name()]);
+            program.arg("--fps").arg(source.rate.to_string())
+        } else {
+            program
+        };
+        let program = if job.case == Case::Switch { program.arg("--by-index") } else { program };
+        let said = self.json(&program)?;
+        let file = &said["files"][0];
+        let alone = file["only_in_reference"]["count"].as_u64().unwrap_or(0)
+            + file["only_in_file"]["count"].as_u64().unwrap_or(0);
+        if alone > 0 {
+            return Err(format!("{alone} frames have no counterpart"));
+        }
+        // No number: the same in every sample.
+        Ok(file["psnr"]["average"].as_f64().unwrap_or(f64::INFINITY))
+    }
+
+    /// That of the ffmpeg at hand, else that on PATH.
+    fn ffprobe(&self) -> Option<PathBuf> {
+        let beside = self.ffmpeg.map(|ffmpeg| ffmpeg.with_file_name("ffprobe")).filter(|path| path.is_file());
+        beside.or_else(|| peer::on_path("ffprobe"))
+    }
+}
+
+fn frames_of(job: &Job) -> u64 {
+    job.row.runs.last().map_or(0, |run| run.frames)
+}
+
+fn frames(found: u64, wanted: u64) -> Check {
+    let words = if found == wanted { found.to_string() } else { format!("{found} instead of {wanted}") };
+    Check { name: "frames".to_owned(), passed: found == wanted, found: words }
+}
+
+fn against_peer(ours: u64, theirs: u64) -> Check {
+    let found = if ours == theirs { ours.to_string() } else { format!("{ours}, but {theirs} by the peer") };
+    Check { name: "frames of both".to_owned(), passed: ours == theirs, found }
+}
+
+fn wrong(name: &str, found: String) -> Check {
+    Check { name: name.to_owned(), passed: false, found }
+}
+
+/// Whether both lists hold the same times, counted from their first.
+fn same_times(found: &[f64], wanted: &[f64]) -> Result<String, String> {
+    if found.len() != wanted.len() {
+        return Err(format!("{} times instead of {}", found.len(), wanted.len()));
+    }
+    let (Some(begin), Some(first)) = (found.first(), wanted.first()) else {
+        return Err("no times".to_owned());
+    };
+    let off = |(a, b): (&f64, &f64)| ((a - begin) - (b - first)).abs();
+    let worst = found.iter().zip(wanted).map(off).enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+    match worst {
+        Some((number, off)) if off > SAME_TIME => {
+            Err(format!("frame {number} is {:.1} ms off its time", off * 1e3))
+        }
+        _ => Ok(format!("{} equal ones", found.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_compared_from_the_first_on() {
+        assert!(same_times(&[1.0, 1.04, 1.08], &[0.0, 0.0401, 0.08]).is_ok());
+        assert!(same_times(&[0.0, 0.04], &[0.0]).unwrap_err().contains("2 times instead of 1"));
+        let off = same_times(&[0.0, 0.04, 0.09], &[0.0, 0.04, 0.08]).unwrap_err();
+        assert!(off.starts_with("frame 2 is 10.0 ms"), "{off}");
+    }
+}
