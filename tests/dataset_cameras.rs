@@ -19,9 +19,10 @@ use std::process::Command;
 use std::sync::Barrier;
 
 use video_hw::codec::Codec;
-use video_hw::dataset::{EncoderConfig, EncoderType, GpuEncoderConfig};
+use video_hw::dataset::{EncoderConfig, EncoderType, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
+use video_hw::time::{TimeBase, Timestamp};
 
 use nvidia_support::clean_on;
 
@@ -107,5 +108,44 @@ fn times_are_uneven_and_each_cameras_own() {
         intervals.sort_unstable();
         intervals.dedup();
         assert!(intervals.len() > FRAMES / 2 && intervals[0] > 0, "{intervals:?}");
+    }
+}
+
+/// A source that writes where it is told to gives the same chunks, with a ring and without, and needs no memory of its own.
+#[test]
+fn pictures_written_in_place_are_the_same() {
+    let size = Dimensions::new(320, 240).unwrap();
+    let config = EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size);
+    let (pictures, times) = (camera::pictures(1, size), camera::times(1, 50));
+    let run = |ring: bool, in_place: bool| {
+        let gpu = GpuEncoderConfig {
+            preferred_encoder: Some(EncoderType::Embedded),
+            strict: true,
+            enable_ring_buffer: ring,
+            ring_buffer_size: 4,
+            ..GpuEncoderConfig::default()
+        };
+        let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
+        let mut chunks = Vec::new();
+        for (picture, at) in pictures.iter().cycle().zip(&times) {
+            let pts = Timestamp::new(*at, TimeBase::new(1, 1_000_000).unwrap());
+            chunks.extend(if in_place {
+                encoder.encode_with(pts, |memory| memory.copy_from_slice(picture)).unwrap()
+            } else {
+                encoder.encode_frame_at(picture, pts).unwrap()
+            });
+        }
+        chunks.extend(encoder.flush().unwrap());
+        let stats = encoder.summary().unwrap().ring;
+        assert!(
+            stats.is_none_or(|ring| (2..=6).contains(&ring.slots_made) && ring.pushed == 50),
+            "{stats:?}"
+        );
+        chunks.into_iter().map(|chunk| (chunk.pts, chunk.data)).collect::<Vec<_>>()
+    };
+    let expected = run(false, false);
+    assert_eq!(expected.len(), 50);
+    for (ring, in_place) in [(false, true), (true, false), (true, true)] {
+        assert!(run(ring, in_place) == expected, "ring {ring}, in place {in_place}");
     }
 }
