@@ -3,7 +3,8 @@
 //!
 //! ```console
 //! $ cargo run --release --features futures --example async_transcode -- clips/small.h264 clips/small-vp9.ivf
-//! small.h264: 30 frames by software, 12345 bytes of H.264
+//! small.h264: 50 frames, 46000 bytes of H.264
+//! small-vp9.ivf: 50 frames, 50209 bytes of H.264
 //! ```
 //!
 //! For whole files with sound and options there is `video_hw::pipeline::transcode`; this shows how a program that is made of

@@ -445,4 +445,60 @@ mod tests {
         let (second, _third) = sender.join().unwrap();
         assert_eq!(second, Ok(()));
     }
+
+    /// A waker that looks at the queue when it is woken and when it is dropped, as one may that holds a task.
+    struct Curious(QueueMonitor);
+
+    impl std::task::Wake for Curious {
+        fn wake(self: Arc<Self>) {
+            self.0.stats();
+        }
+    }
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            self.0.stats();
+        }
+    }
+
+    #[test]
+    fn wakers_are_left_alone_while_the_lock_is_held_and_do_not_pile_up() {
+        let (tx, rx) = bounded(1);
+        let watched = tx.monitor();
+        let counts = || {
+            let task = Arc::new(Curious(watched.clone()));
+            let alive = Arc::downgrade(&task);
+            (Waker::from(task), alive)
+        };
+        let mut alive = Vec::new();
+        let other = tx.clone();
+        for round in 0..3 {
+            for _ in 0..10 {
+                let (waker, weak) = counts();
+                assert!(rx.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+                alive.push(weak);
+            }
+            tx.send(round).unwrap();
+            for sender in [&tx, &other] {
+                for _ in 0..10 {
+                    let (waker, weak) = counts();
+                    assert!(sender.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+                    alive.push(weak);
+                }
+            }
+            let waiting = alive.iter().filter(|weak| weak.strong_count() > 0).count();
+            assert_eq!(waiting, 2, "of each sender one; the receiver's were woken");
+            assert_eq!(rx.recv(), Some(round));
+            assert!(alive.iter().all(|weak| weak.strong_count() == 0));
+        }
+        tx.send(3).unwrap();
+        let (waker, weak) = counts();
+        assert!(other.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        drop((waker, other));
+        assert_eq!(weak.strong_count(), 0, "a sender that goes takes its waker along");
+        let (waker, weak) = counts();
+        assert!(tx.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        drop((waker, rx));
+        assert_eq!(weak.strong_count(), 0);
+    }
 }

@@ -3,7 +3,7 @@
 //! It holds a fixed number of frames. The producer waits while it is full ([`RingProducer::push`]) or is told so
 //! ([`RingProducer::try_push`]: a live source drops then); the consumer waits while it is empty. Closing or cancelling at either
 //! end wakes the other. Memory of frames that were written through [`RingProducer::slot`] is used again once the encoder
-//! has let go of it, so that a steady stream allocates nothing.
+//! has let go of it, so that a steady stream allocates no pictures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
