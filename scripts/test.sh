@@ -54,12 +54,12 @@ cargo fmt --all --check
 cargo fmt --manifest-path models/Cargo.toml --check
 
 step "lints"
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 # The fuzz targets are a workspace of their own; here they only have to compile.
 cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
 
 step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
 
 step "measuring script"
 need python3 python3
@@ -81,5 +81,8 @@ fi
 step "live streams on the simulated encoder (times are told, not judged)"
 bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 5000
 
+step "uneven frames through a ring (losses are judged, times are told)"
+cargo run --quiet --locked --all-features --example ring_jitter -- --seconds 3 --losses-only
+
 step "tests"
-cargo test --workspace --locked
+cargo test --workspace --all-features --locked

@@ -1,5 +1,7 @@
 //! Hardware video for Rust: decode, encode and transcode on whatever the machine has.
 
+#[cfg(feature = "futures")]
+pub mod asynchronous;
 pub mod backend;
 mod backend_kind;
 pub mod bitstream;
@@ -24,6 +26,7 @@ pub mod rawvideo;
 pub mod session;
 pub mod stages;
 pub mod stream_io;
+mod sync;
 pub mod time;
 pub mod transform;
 mod user_sei;

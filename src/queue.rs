@@ -1,11 +1,17 @@
 //! A bounded queue that can say how full it is and was: the only way data moves between threads here.
 //!
 //! Unlike a plain channel it hands a refused item back, counts its peak, and lets markers (a flush) pass the
-//! capacity so that signalling the end can never block the thread that must also drain the other side.
+//! capacity so that signalling the end can never block the thread that must also drain the other side. Either end may
+//! also be polled by a task: what would free a waiting thread wakes it.
+//!
+//! `models/` runs this file under loom, in every order of its threads, and under miri and ThreadSanitizer.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Depth of a queue now and at its fullest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +26,10 @@ pub struct QueueStats {
 
 /// The sending end. The queue is closed when every sender is gone.
 #[derive(Debug)]
-pub struct QueueSender<T>(Arc<Shared<T>>);
+pub struct QueueSender<T> {
+    shared: Arc<Shared<T>>,
+    number: u64,
+}
 
 /// The receiving end. Sending fails once the receiver is gone.
 #[derive(Debug)]
@@ -60,12 +69,55 @@ struct State<T> {
     peak: usize,
     senders: usize,
     receiver_gone: bool,
+    /// Numbers senders.
+    next_sender: u64,
+    /// The task that found nothing, and those that found no room. Each is woken once, at the next change of that: it looks
+    /// again and comes back if somebody was quicker.
+    want_item: Option<Waker>,
+    want_room: Wakers,
 }
 
 impl<T> State<T> {
     /// Nothing more will come.
     const fn is_over(&self) -> bool {
         self.senders == 0 || self.receiver_gone
+    }
+}
+
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
+    }
+}
+
+/// Tasks that wait for room: of each sender the one that asked last, so that it cannot grow with the asking.
+///
+/// Waking and dropping a waker is foreign code, which may come back to the queue (a task that is dropped drops its end): it
+/// is done when the lock is released.
+#[derive(Debug, Default)]
+struct Wakers(Vec<(u64, Waker)>);
+
+impl Wakers {
+    /// Gives what it replaces, which must not be dropped under the lock either.
+    fn add(&mut self, sender: u64, waker: Waker) -> Option<Waker> {
+        if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| *known == sender) {
+            return Some(std::mem::replace(known, waker));
+        }
+        self.0.push((sender, waker));
+        None
+    }
+
+    fn remove(&mut self, sender: u64) -> Option<Waker> {
+        let place = self.0.iter().position(|(known, _)| *known == sender)?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    fn take(&mut self) -> Self {
+        Self(std::mem::take(&mut self.0))
+    }
+
+    fn wake(self) {
+        self.0.into_iter().for_each(|(_, waker)| waker.wake());
     }
 }
 
@@ -79,8 +131,10 @@ impl<T> Shared<T> {
     fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
         state.items.push_back(item);
         state.peak = state.peak.max(state.items.len());
+        let task = state.want_item.take();
         drop(state);
         self.not_empty.notify_one();
+        wake(task);
     }
 
     /// As if the receiver were gone: nothing goes in any more, and whoever waits at either end is woken.
@@ -90,9 +144,12 @@ impl<T> Shared<T> {
         // Items nobody will take are freed now, not when the last sender goes; outside the lock, because
         // dropping an item may take time.
         let left = std::mem::take(&mut state.items);
+        let (items, room) = (state.want_item.take(), state.want_room.take());
         drop(state);
         self.not_full.notify_all();
         self.not_empty.notify_all();
+        wake(items);
+        room.wake();
         drop(left);
     }
 
@@ -142,12 +199,20 @@ impl<T: Send> Watched for Shared<T> {
 /// A queue of at most `capacity` items (at least one).
 pub fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { items: VecDeque::new(), peak: 0, senders: 1, receiver_gone: false }),
+        state: Mutex::new(State {
+            items: VecDeque::new(),
+            peak: 0,
+            senders: 1,
+            receiver_gone: false,
+            next_sender: 0,
+            want_item: None,
+            want_room: Wakers::default(),
+        }),
         capacity: capacity.max(1),
         not_empty: Condvar::new(),
         not_full: Condvar::new(),
     });
-    (QueueSender(Arc::clone(&shared)), QueueReceiver(shared))
+    (QueueSender { shared: Arc::clone(&shared), number: 0 }, QueueReceiver(shared))
 }
 
 impl<T> QueueSender<T> {
@@ -156,14 +221,14 @@ impl<T> QueueSender<T> {
     /// # Errors
     /// The item, when the queue is full or closed.
     pub fn try_send(&self, item: T) -> Result<(), TrySend<T>> {
-        let state = self.0.lock();
+        let state = self.shared.lock();
         if state.receiver_gone {
             return Err(TrySend::Closed(item));
         }
-        if state.items.len() >= self.0.capacity {
+        if state.items.len() >= self.shared.capacity {
             return Err(TrySend::Full(item));
         }
-        self.0.push(state, item);
+        self.shared.push(state, item);
         Ok(())
     }
 
@@ -172,15 +237,30 @@ impl<T> QueueSender<T> {
     /// # Errors
     /// The item, when the queue is closed.
     pub fn send(&self, item: T) -> Result<(), T> {
-        let mut state = self.0.lock();
-        while !state.receiver_gone && state.items.len() >= self.0.capacity {
-            state = self.0.not_full.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.lock();
+        while !state.receiver_gone && state.items.len() >= self.shared.capacity {
+            state = self.shared.not_full.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.receiver_gone {
             return Err(item);
         }
-        self.0.push(state, item);
+        self.shared.push(state, item);
         Ok(())
+    }
+
+    /// Whether [`Self::try_send`] would take an item or find the queue closed; where not, the task is woken when that changes.
+    /// With several senders another may be quicker.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut state = self.shared.lock();
+        if state.receiver_gone || state.items.len() < self.shared.capacity {
+            // `waker` is dropped after `state`, which was made later; here and below.
+            return Poll::Ready(());
+        }
+        let before = state.want_room.add(self.number, waker);
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 
     /// Adds a marker without regard to the capacity; never waits.
@@ -188,11 +268,11 @@ impl<T> QueueSender<T> {
     /// # Errors
     /// The item, when the queue is closed.
     pub fn send_marker(&self, item: T) -> Result<(), T> {
-        let state = self.0.lock();
+        let state = self.shared.lock();
         if state.receiver_gone {
             return Err(item);
         }
-        self.0.push(state, item);
+        self.shared.push(state, item);
         Ok(())
     }
 
@@ -201,35 +281,42 @@ impl<T> QueueSender<T> {
     where
         T: Send + 'static,
     {
-        QueueMonitor(Arc::clone(&self.0) as Arc<dyn Watched>)
+        QueueMonitor(Arc::clone(&self.shared) as Arc<dyn Watched>)
     }
 
     /// Whether the receiver is gone.
     pub fn is_closed(&self) -> bool {
-        self.0.lock().receiver_gone
+        self.shared.lock().receiver_gone
     }
 
     /// Fill state.
     pub fn stats(&self) -> QueueStats {
-        self.0.stats()
+        self.shared.stats()
     }
 }
 
 impl<T> Clone for QueueSender<T> {
     fn clone(&self) -> Self {
-        self.0.lock().senders += 1;
-        Self(Arc::clone(&self.0))
+        let mut state = self.shared.lock();
+        state.senders += 1;
+        state.next_sender += 1;
+        Self { shared: Arc::clone(&self.shared), number: state.next_sender }
     }
 }
 
 impl<T> Drop for QueueSender<T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.shared.lock();
         state.senders -= 1;
-        if state.senders == 0 {
-            drop(state);
-            self.0.not_empty.notify_all();
+        let mine = state.want_room.remove(self.number);
+        let task = if state.senders == 0 { state.want_item.take() } else { None };
+        let over = state.senders == 0;
+        drop(state);
+        if over {
+            self.shared.not_empty.notify_all();
         }
+        wake(task);
+        drop(mine);
     }
 }
 
@@ -237,6 +324,22 @@ impl<T> QueueReceiver<T> {
     /// Takes an item if there is one now.
     pub fn try_recv(&self) -> Received<T> {
         self.take(self.0.lock())
+    }
+
+    /// An item, or the end (`None`). Where there is neither, the task is woken when that changes: the one that asked last.
+    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let waker = cx.waker().clone();
+        let mut state = self.0.lock();
+        if state.items.is_empty() && !state.is_over() {
+            let before = state.want_item.replace(waker);
+            drop(state);
+            drop(before);
+            return Poll::Pending;
+        }
+        match self.take(state) {
+            Received::Item(item) => Poll::Ready(Some(item)),
+            Received::Empty | Received::Closed => Poll::Ready(None),
+        }
     }
 
     /// Waits for an item, at most `timeout`.
@@ -281,8 +384,10 @@ impl<T> QueueReceiver<T> {
     fn take(&self, mut state: MutexGuard<'_, State<T>>) -> Received<T> {
         match state.items.pop_front() {
             Some(item) => {
+                let tasks = state.want_room.take();
                 drop(state);
                 self.0.not_full.notify_one();
+                tasks.wake();
                 Received::Item(item)
             }
             None if state.is_over() => Received::Closed,
@@ -339,5 +444,61 @@ mod tests {
         drop(rx);
         let (second, _third) = sender.join().unwrap();
         assert_eq!(second, Ok(()));
+    }
+
+    /// A waker that looks at the queue when it is woken and when it is dropped, as one may that holds a task.
+    struct Curious(QueueMonitor);
+
+    impl std::task::Wake for Curious {
+        fn wake(self: Arc<Self>) {
+            self.0.stats();
+        }
+    }
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            self.0.stats();
+        }
+    }
+
+    #[test]
+    fn wakers_are_left_alone_while_the_lock_is_held_and_do_not_pile_up() {
+        let (tx, rx) = bounded(1);
+        let watched = tx.monitor();
+        let counts = || {
+            let task = Arc::new(Curious(watched.clone()));
+            let alive = Arc::downgrade(&task);
+            (Waker::from(task), alive)
+        };
+        let mut alive = Vec::new();
+        let other = tx.clone();
+        for round in 0..3 {
+            for _ in 0..10 {
+                let (waker, weak) = counts();
+                assert!(rx.poll_recv(&mut Context::from_waker(&waker)).is_pending());
+                alive.push(weak);
+            }
+            tx.send(round).unwrap();
+            for sender in [&tx, &other] {
+                for _ in 0..10 {
+                    let (waker, weak) = counts();
+                    assert!(sender.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+                    alive.push(weak);
+                }
+            }
+            let waiting = alive.iter().filter(|weak| weak.strong_count() > 0).count();
+            assert_eq!(waiting, 2, "of each sender one; the receiver's were woken");
+            assert_eq!(rx.recv(), Some(round));
+            assert!(alive.iter().all(|weak| weak.strong_count() == 0));
+        }
+        tx.send(3).unwrap();
+        let (waker, weak) = counts();
+        assert!(other.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        drop((waker, other));
+        assert_eq!(weak.strong_count(), 0, "a sender that goes takes its waker along");
+        let (waker, weak) = counts();
+        assert!(tx.poll_ready(&mut Context::from_waker(&waker)).is_pending());
+        drop((waker, rx));
+        assert_eq!(weak.strong_count(), 0);
     }
 }

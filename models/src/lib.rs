@@ -6,15 +6,19 @@
 #[path = "../../src/backend/nvidia/encode/relay.rs"]
 mod relay;
 
-/// The primitives of [`relay`]: the library's, or loom's.
+/// The primitives of all of them: the library's, or loom's. (The library has a file of these for the relay, and one for the
+/// others with a part of the same.)
 #[cfg_attr(not(loom), path = "../../src/backend/nvidia/encode/sync.rs")]
 #[cfg_attr(loom, path = "loom_sync.rs")]
 mod sync;
 
 /// The queue between threads.
-#[cfg(not(loom))]
 #[path = "../../src/queue.rs"]
 pub mod queue;
+
+/// Memory of a ring's frames.
+#[path = "../../src/pipeline/shelf.rs"]
+mod shelf;
 
 /// Histograms that are written without locks.
 #[cfg(not(loom))]
@@ -22,4 +26,10 @@ pub mod queue;
 pub mod stages;
 
 #[cfg(test)]
+mod order;
+#[cfg(test)]
+mod queue_tests;
+#[cfg(test)]
 mod relay_tests;
+#[cfg(test)]
+mod shelf_tests;

@@ -6,23 +6,9 @@
 
 use std::collections::VecDeque;
 
+use crate::order::every_order;
 use crate::relay::{Reaper, Relay, Traffic};
 use crate::sync::{Arc, Condvar, Mutex};
-
-/// Runs `body` in every order (of up to three involuntary switches), or often where there is no loom.
-fn every_order(body: impl Fn() + Sync + Send + 'static) {
-    #[cfg(loom)]
-    {
-        let mut model = loom::model::Builder::new();
-        // Without a bound this takes longer than anybody waits; up to three involuntary switches take a second.
-        model.preemption_bound = Some(3);
-        model.check(body);
-    }
-    #[cfg(not(loom))]
-    for _ in 0..if cfg!(miri) { 4 } else { 2000 } {
-        body();
-    }
-}
 
 /// A driver: pictures come out in the order in which they are coded, from whichever output is next.
 struct Chip {

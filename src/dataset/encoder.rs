@@ -51,7 +51,7 @@ impl SessionVideoEncoder {
         let base = TimeBase::from_frame_rate(config.frame_rate);
         // What the pictures' colour is once they are converted, the stream has to say.
         let bytes = config.pixel_format.frame_bytes(config.resolution);
-        let blank = picture(config, &vec![0; bytes], Timestamp::new(0, base))?;
+        let blank = picture(config, vec![0; bytes], Timestamp::new(0, base))?;
         let color = transform::convert(&blank, WORKING_FORMAT)?.frame.color;
         let (stream, running) = Chain::new(config, gpu).start(color)?;
         let summary = stream.summary();
@@ -113,7 +113,30 @@ impl SessionVideoEncoder {
         }
     }
 
-    fn through_ring(&mut self, frames: usize, data: &[u8], pts: Timestamp) -> Result<()> {
+    /// Encodes a picture that `fill` writes into the encoder's own memory, whose contents are arbitrary before: one copy
+    /// less than [`VideoEncoder::encode_frame_at`] for a source that can write where it is told to. With a ring, that memory is
+    /// used again from picture to picture.
+    ///
+    /// # Errors
+    /// As [`VideoEncoder::encode_frame_at`].
+    pub fn encode_with(
+        &mut self,
+        pts: Timestamp,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Option<EncodedChunk>> {
+        if let Some(frames) = self.ring {
+            self.through_ring(frames, pts, fill)?;
+        } else {
+            let mut data = vec![0; self.config.pixel_format.frame_bytes(self.config.resolution)];
+            fill(&mut data);
+            let frame = picture(&self.config, data, pts)?;
+            let State::Here(pump) = &mut self.state else { return Err(over()) };
+            pump.give(&frame)?;
+        }
+        Ok(self.ready.next())
+    }
+
+    fn through_ring(&mut self, frames: usize, pts: Timestamp, fill: impl FnOnce(&mut [u8])) -> Result<()> {
         if let State::Here(_) = self.state
             && let State::Here(pump) = std::mem::replace(&mut self.state, State::Over)
         {
@@ -121,7 +144,7 @@ impl SessionVideoEncoder {
         }
         let State::Behind(behind) = &mut self.state else { return Err(over()) };
         let mut slot = behind.producer.slot(self.config.pixel_format, self.config.resolution);
-        slot.as_mut().copy_from_slice(data);
+        fill(slot.as_mut());
         let mut frame = slot.into_frame(pts)?;
         frame.color = self.config.color;
         if behind.producer.push(frame).is_ok() {
@@ -136,8 +159,8 @@ fn over() -> Error {
     Error::invalid("the encoder has ended; the call before told why")
 }
 
-fn picture(config: &EncoderConfig, data: &[u8], pts: Timestamp) -> Result<Frame> {
-    let surface = HostSurface::from_packed(config.pixel_format, config.resolution, data.to_vec())?;
+fn picture(config: &EncoderConfig, data: Vec<u8>, pts: Timestamp) -> Result<Frame> {
+    let surface = HostSurface::from_packed(config.pixel_format, config.resolution, data)?;
     let mut frame = Frame::host(pts, surface);
     frame.color = config.color;
     Ok(frame)
@@ -159,14 +182,7 @@ impl VideoEncoder for SessionVideoEncoder {
                 frame.len()
             )));
         }
-        if let Some(frames) = self.ring {
-            self.through_ring(frames, frame, pts)?;
-        } else {
-            let frame = picture(&self.config, frame, pts)?;
-            let State::Here(pump) = &mut self.state else { return Err(over()) };
-            pump.give(&frame)?;
-        }
-        Ok(self.ready.next())
+        self.encode_with(pts, |memory| memory.copy_from_slice(frame))
     }
 
     fn flush(&mut self) -> Result<Vec<EncodedChunk>> {

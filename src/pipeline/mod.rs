@@ -7,6 +7,7 @@ mod filter;
 mod memory;
 mod passthrough;
 mod ring;
+mod shelf;
 mod source;
 mod target;
 mod threads;

@@ -3,14 +3,16 @@
 //! It holds a fixed number of frames. The producer waits while it is full ([`RingProducer::push`]) or is told so
 //! ([`RingProducer::try_push`]: a live source drops then); the consumer waits while it is empty. Closing or cancelling at either
 //! end wakes the other. Memory of frames that were written through [`RingProducer::slot`] is used again once the encoder
-//! has let go of it, so that a steady stream allocates nothing.
+//! has let go of it, so that a steady stream allocates no pictures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::shelf::{Shelf, Shelved};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
@@ -19,6 +21,9 @@ use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySe
 use crate::stages::{Histogram, StageSummary};
 use crate::time::Timestamp;
 
+/// Frames that are neither in the ring nor free: one that the producer writes, and those inside the encoder. Memory beyond these
+/// is given back when a burst is over.
+const SPARE_SLOTS: usize = 8;
 /// Most frames of a ring: an hour at 30 frames a second would be memory without end.
 const MAX_FRAMES: usize = 4096;
 
@@ -28,13 +33,19 @@ pub struct RingProducer {
     queue: QueueSender<Frame>,
     shelf: Arc<Shelf>,
     meter: Arc<Meter>,
+    /// A task waits for room, or for a frame.
+    waiting_since: Option<Instant>,
 }
 
 /// The end that frames come out at. Dropping it cancels the ring: what is inside is dropped, and the producer is told.
 #[derive(Debug)]
 pub struct RingConsumer {
     queue: QueueReceiver<Frame>,
+    /// For its numbers.
+    shelf: Arc<Shelf>,
     meter: Arc<Meter>,
+    /// A task waits for room, or for a frame.
+    waiting_since: Option<Instant>,
 }
 
 /// What a ring saw so far.
@@ -42,6 +53,8 @@ pub struct RingConsumer {
 pub struct RingStats {
     /// Frames inside: capacity, now, at most.
     pub frames: QueueStats,
+    /// Times that a [slot](RingProducer::slot) needed new memory: a few at the beginning, none once the stream is steady.
+    pub slots_made: u64,
     /// Frames that went in.
     pub pushed: u64,
     /// Frames that found no room and were handed back.
@@ -88,10 +101,11 @@ impl Meter {
         self.arrivals.tick();
     }
 
-    fn stats(&self, frames: QueueStats) -> RingStats {
+    fn stats(&self, frames: QueueStats, slots_made: u64) -> RingStats {
         let time = |counter: &AtomicU64| Duration::from_nanos(counter.load(Ordering::Relaxed));
         RingStats {
             frames,
+            slots_made,
             pushed: self.pushed.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
             producer_waited: time(&self.producer_waited),
@@ -142,19 +156,24 @@ pub fn frame_ring(frames: usize) -> Result<(RingProducer, RingConsumer)> {
     }
     let (sender, receiver) = queue::bounded(frames);
     let meter = Arc::new(Meter::default());
-    let shelf = Arc::new(Shelf { idle: Mutex::new(Vec::new()), most: frames });
+    // Besides those inside one is being written, and the encoder works on others: see `SPARE_SLOTS`.
+    let shelf = Shelf::new(frames + SPARE_SLOTS);
     Ok((
-        RingProducer { queue: sender, shelf, meter: Arc::clone(&meter) },
-        RingConsumer { queue: receiver, meter },
+        RingProducer {
+            queue: sender,
+            shelf: Arc::clone(&shelf),
+            meter: Arc::clone(&meter),
+            waiting_since: None,
+        },
+        RingConsumer { queue: receiver, shelf, meter, waiting_since: None },
     ))
 }
 
 impl RingProducer {
     /// Memory for a picture, packed, with any contents; never waits.
     pub fn slot(&mut self, format: PixelFormat, dimensions: Dimensions) -> RingSlot {
-        let bytes = format.frame_bytes(dimensions);
-        let memory = self.shelf.take(bytes);
-        RingSlot { format, dimensions, memory: Shelved { memory, shelf: Arc::clone(&self.shelf) } }
+        let memory = self.shelf.take(format.frame_bytes(dimensions));
+        RingSlot { format, dimensions, memory }
     }
 
     /// Puts a frame in, waiting while the ring is full.
@@ -197,6 +216,17 @@ impl RingProducer {
         sent
     }
 
+    /// Whether [`Self::try_push`] would take a frame or find the consumer gone; where not, the task is woken when it would.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ready = self.queue.poll_ready(cx);
+        if ready.is_pending() {
+            self.waiting_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.waiting_since.take() {
+            waited(&self.meter.producer_waited, since);
+        }
+        ready
+    }
+
     /// Whether the consumer is gone.
     pub fn is_cancelled(&self) -> bool {
         self.queue.is_closed()
@@ -204,7 +234,7 @@ impl RingProducer {
 
     /// What the ring saw so far.
     pub fn stats(&self) -> RingStats {
-        self.meter.stats(self.queue.stats())
+        self.meter.stats(self.queue.stats(), self.shelf.made())
     }
 }
 
@@ -224,6 +254,20 @@ impl RingConsumer {
         frame
     }
 
+    /// As [`Self::pop`]; instead of waiting the task is woken when there is a frame or the end.
+    pub fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let frame = self.queue.poll_recv(cx);
+        if frame.is_pending() {
+            self.waiting_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.waiting_since.take() {
+            waited(&self.meter.consumer_waited, since);
+        }
+        if matches!(frame, Poll::Ready(Some(_))) {
+            self.meter.departures.tick();
+        }
+        frame
+    }
+
     /// The oldest frame, waiting at most so long.
     pub fn pop_timeout(&mut self, timeout: Duration) -> Received<Frame> {
         let since = Instant::now();
@@ -237,7 +281,7 @@ impl RingConsumer {
 
     /// What the ring saw so far.
     pub fn stats(&self) -> RingStats {
-        self.meter.stats(self.queue.stats())
+        self.meter.stats(self.queue.stats(), self.shelf.made())
     }
 }
 
@@ -251,7 +295,7 @@ pub struct RingSlot {
 
 impl AsMut<[u8]> for RingSlot {
     fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.memory.memory
+        self.memory.as_mut()
     }
 }
 
@@ -263,47 +307,6 @@ impl RingSlot {
     pub fn into_frame(self, pts: Timestamp) -> Result<Frame> {
         let surface = HostSurface::from_packed(self.format, self.dimensions, Bytes::from_owner(self.memory))?;
         Ok(Frame::host(pts, surface))
-    }
-}
-
-/// Memory that nobody uses.
-#[derive(Debug)]
-struct Shelf {
-    idle: Mutex<Vec<Vec<u8>>>,
-    most: usize,
-}
-
-impl Shelf {
-    fn take(&self, bytes: usize) -> Vec<u8> {
-        let mut idle = lock(&self.idle);
-        // The size changes seldom: what does not fit is of no use any more.
-        idle.retain(|memory| memory.len() == bytes);
-        let memory = idle.pop();
-        drop(idle);
-        memory.unwrap_or_else(|| vec![0; bytes])
-    }
-}
-
-/// Memory that goes back to its shelf when the last frame over it is dropped.
-#[derive(Debug)]
-struct Shelved {
-    memory: Vec<u8>,
-    shelf: Arc<Shelf>,
-}
-
-impl AsRef<[u8]> for Shelved {
-    fn as_ref(&self) -> &[u8] {
-        &self.memory
-    }
-}
-
-impl Drop for Shelved {
-    fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
-        let mut idle = lock(&self.shelf.idle);
-        if idle.len() < self.shelf.most {
-            idle.push(memory);
-        }
     }
 }
 
@@ -331,11 +334,12 @@ mod tests {
         let clone = kept.clone();
         drop(kept);
         let other = producer.slot(PixelFormat::Nv12, size());
-        assert_ne!(other.memory.memory.as_ptr(), address, "a frame still uses it");
+        assert_ne!(other.memory.as_ref().as_ptr(), address, "a frame still uses it");
         drop(clone);
-        assert_eq!(producer.slot(PixelFormat::Nv12, size()).memory.memory.as_ptr(), address);
+        assert_eq!(producer.slot(PixelFormat::Nv12, size()).memory.as_ref().as_ptr(), address);
+        assert_eq!(producer.stats().slots_made, 2);
         // Of another size there is none, and the old one goes.
-        assert_eq!(producer.slot(PixelFormat::Rgb24, size()).memory.memory.len(), 768);
+        assert_eq!(producer.slot(PixelFormat::Rgb24, size()).memory.as_ref().len(), 768);
     }
 
     #[test]

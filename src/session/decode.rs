@@ -1,6 +1,7 @@
 //! Decode sessions.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::books::SharedBooks;
@@ -248,6 +249,12 @@ impl DecodeInput {
         Ok(submitted)
     }
 
+    /// Whether [`Self::submit`] would take a packet, or tell that the session has ended; where it would do neither the task is
+    /// woken when it would.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.worker.poll_ready(cx)
+    }
+
     /// Hands a packet over, waiting for room; another thread must be reaping.
     ///
     /// # Errors
@@ -328,6 +335,19 @@ impl DecodeOutput {
         next.map(|ticket| self.finish(ticket)).transpose()
     }
 
+    /// As [`Self::reap`]; instead of waiting the task is woken when there is something.
+    ///
+    /// # Errors
+    /// As [`DecodeSession::try_reap`].
+    pub fn poll_reap(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>>> {
+        if self.head.is_none() {
+            self.head = ready!(self.worker.poll_reap(cx))?;
+        }
+        let Some(head) = &self.head else { return Poll::Ready(Ok(None)) };
+        ready!(head.poll_done(cx));
+        Poll::Ready(self.head.take().map(|ticket| self.finish(ticket)).transpose())
+    }
+
     /// Every frame up to the end of flush number `flushes`, waiting for each.
     fn until_flushed(&mut self, flushes: u64) -> impl Iterator<Item = Result<Frame>> + '_ {
         std::iter::from_fn(move || {
@@ -360,6 +380,11 @@ impl DecodeOutput {
     /// has ended with an error. Tells the end from a queue that is empty for the moment.
     pub fn is_finished(&self) -> bool {
         self.worker.has_ended()
+    }
+
+    /// How many flushes have completed, with everything before them reaped.
+    pub fn flushes(&self) -> u64 {
+        self.worker.flushes_seen()
     }
 
     /// Whether a flush has completed and everything before it has been reaped.

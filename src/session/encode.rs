@@ -1,6 +1,7 @@
 //! Encode sessions.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::books::SharedBooks;
@@ -229,6 +230,12 @@ impl EncodeInput {
         Ok(submitted)
     }
 
+    /// Whether [`Self::submit`] would take a frame, or tell that the session has ended; where it would do neither the task is
+    /// woken when it would.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.worker.poll_ready(cx)
+    }
+
     /// Hands a frame over, waiting for room; another thread must be reaping.
     ///
     /// # Errors
@@ -294,6 +301,19 @@ impl EncodeOutput {
     /// As [`EncodeSession::try_reap`].
     pub fn reap(&mut self) -> Result<Option<Packet>> {
         self.worker.reap()
+    }
+
+    /// As [`Self::reap`]; instead of waiting the task is woken when there is something.
+    ///
+    /// # Errors
+    /// As [`EncodeSession::try_reap`].
+    pub fn poll_reap(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Packet>>> {
+        self.worker.poll_reap(cx)
+    }
+
+    /// How many flushes have completed and been reaped.
+    pub fn flushes(&self) -> u64 {
+        self.worker.flushes_seen()
     }
 
     /// Whether nothing will ever come again: the other end is gone and everything has been reaped.

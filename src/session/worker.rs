@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -169,6 +170,11 @@ impl<I> Input<I> {
         }
     }
 
+    /// Whether [`Self::submit`] would take a unit or tell the end; where not, the task is woken when it would.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_ready(cx)
+    }
+
     /// Hands `unit` over, waiting for room. Only for callers that drain the output on another thread.
     pub(crate) fn submit_blocking(&mut self, unit: I) -> Result<()> {
         self.queue.send(Command::Unit(unit)).map_err(|_| ended())
@@ -204,6 +210,14 @@ impl<O> Output<O> {
             Received::Empty => Ok(None),
             Received::Closed => self.closed(),
         }
+    }
+
+    /// As [`Self::reap`]; instead of waiting the task is woken when there is something.
+    pub(crate) fn poll_reap(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<O>>> {
+        self.queue.poll_recv(cx).map(|outcome| match outcome {
+            Some(outcome) => self.settle(outcome),
+            None => self.closed(),
+        })
     }
 
     /// Waits for a result; `None` at the end of a flush and once the session is over.

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,14 @@ impl Ticket {
         }
     }
 
+    /// Whether [`Self::wait`] would not wait; where it would, the task is woken when the frame is there.
+    pub fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Held::Ready(_) => Poll::Ready(()),
+            Held::Promised(promise) => promise.poll_done(cx),
+        }
+    }
+
     /// Waits until the frame is there, at most `timeout`; whether it is.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         match &self.0 {
@@ -73,6 +82,8 @@ impl Ticket {
 pub(super) struct Promise {
     state: Mutex<State>,
     changed: Condvar,
+    /// The task that asked last. Woken and dropped without the state's lock: that is foreign code.
+    task: Mutex<Option<Waker>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +95,7 @@ enum State {
 
 impl Promise {
     fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::Waiting), changed: Condvar::new() })
+        Arc::new(Self { state: Mutex::new(State::Waiting), changed: Condvar::new(), task: Mutex::new(None) })
     }
 
     // Nothing can panic while the lock is held, so a poisoned one is still good.
@@ -99,7 +110,20 @@ impl Promise {
             *state = State::Done(Box::new(result));
             drop(state);
             self.changed.notify_all();
+            if let Some(task) = self.replace_task(None) {
+                task.wake();
+            }
         }
+    }
+
+    fn replace_task(&self, task: Option<Waker>) -> Option<Waker> {
+        std::mem::replace(&mut *self.task.lock().unwrap_or_else(PoisonError::into_inner), task)
+    }
+
+    fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
+        drop(self.replace_task(Some(cx.waker().clone())));
+        // Looked at afterwards: a result from now on finds the waker.
+        if matches!(*self.lock(), State::Waiting) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn take(&self) -> Result<Frame> {
