@@ -16,6 +16,7 @@ use video_hw::time::Rational;
 
 use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
+use crate::failure::FailureArgs;
 use crate::nvenc::NvencArgs;
 use crate::parse;
 
@@ -303,6 +304,8 @@ pub(crate) struct TranscodeArgs {
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
     #[command(flatten)]
+    pub(crate) failure: FailureArgs,
+    #[command(flatten)]
     pub(crate) job: JobArgs,
 }
 
@@ -451,6 +454,8 @@ pub(crate) struct EncodeArgs {
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
+    pub(crate) failure: FailureArgs,
+    #[command(flatten)]
     pub(crate) job: JobArgs,
 }
 
@@ -561,6 +566,7 @@ mod tests {
             "transcode a b --gop 0",
             "transcode a b --threads 0",
             "transcode a b --frames 0",
+            "transcode a b --strict --on-failure next",
             "decode a",
             "decode a b --null",
             "decode a b --md5",

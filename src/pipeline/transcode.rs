@@ -16,12 +16,15 @@ use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
-use super::threads::{FilterStage, Writer};
+use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
 use crate::backend::admission::Wish;
 use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
+use crate::config::{
+    BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
+};
 use crate::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
+use crate::control::open_surviving;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -29,7 +32,7 @@ use crate::output_file::{self, OutputFile};
 use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
-use crate::session::{EncodeSession, EncodeSummary};
+use crate::session::{EncodeSession, EncodeSummary, LossKind, Losses};
 use crate::time::{Rational, Timestamp};
 use crate::transform;
 
@@ -58,6 +61,8 @@ pub struct Transcode<'a> {
     mux: MuxOptions,
     copy_tracks: bool,
     progress: Option<ProgressFn<'a>>,
+    pub(super) on_failure: FailurePolicy,
+    pub(super) on_takeover: Option<TakeoverFn<'a>>,
 }
 
 /// What a transcode did.
@@ -71,6 +76,8 @@ pub struct TranscodeReport {
     pub filter: FilterSummary,
     /// Encoding.
     pub encode: EncodeSummary,
+    /// The frames that were read and are not in the output, by reason.
+    pub losses: Losses,
     /// Where frames were between decoder and encoder.
     pub memory: FrameMemory,
     /// The output.
@@ -102,6 +109,9 @@ impl TranscodeReport {
             && self.encode.ledger.balances()
             && self.encode.ledger.pending == 0
             && self.encode.ledger.delivered == self.video_samples
+            && self.losses.count(LossKind::Dropped)
+                == self.filter.dropped + self.encode.ledger.dropped_total()
+            && self.losses.count(LossKind::Failed) == self.encode.ledger.failed
     }
 
     /// What ran where, and why.
@@ -136,6 +146,8 @@ impl<'a> Transcode<'a> {
             mux: MuxOptions::default(),
             copy_tracks: true,
             progress: None,
+            on_failure: FailurePolicy::Auto,
+            on_takeover: None,
         }
     }
 
@@ -376,6 +388,10 @@ impl<'a> Transcode<'a> {
             passthrough,
             packets,
             reporter: Reporter::new(self.progress.take()),
+            on_takeover: self.on_takeover.take(),
+            told: 0,
+            keep_going: self.source.keep_going,
+            lost: 0,
             info: &info,
             limited: self.max_frames.is_some(),
             total_frames,
@@ -393,7 +409,8 @@ impl<'a> Transcode<'a> {
         drop(writer);
         let filtered = stage.join();
         written?;
-        let (input, filter) = filtered?;
+        let Filtered { input, filter, mut losses } = filtered?;
+        losses.extend(encode.losses.clone());
 
         let mux = muxer.finish()?;
         drop(muxer);
@@ -401,6 +418,7 @@ impl<'a> Transcode<'a> {
         Ok(TranscodeReport {
             source: info,
             input,
+            losses,
             memory: FrameMemory::of(&filter),
             filter,
             encode,
@@ -508,7 +526,8 @@ impl<'a> Transcode<'a> {
             cancel_waiting: Some(cancel_waiting),
             ..self.target.config(codec, size, rate)
         };
-        let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;
+        let (wanted, special) = (self.encode_backend, self.special.clone());
+        let session = open_surviving(wanted, config.clone(), special, self.on_failure, None)?;
         Ok((session, config))
     }
 }
