@@ -219,3 +219,82 @@ fn an_elementary_stream_goes_on_as_one() {
         String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(frames, 250);
 }
+
+/// The film as a coded one, with B frames, made by ffmpeg.
+fn coded_film(directory: &Path) -> std::path::PathBuf {
+    let (raw, coded) = (directory.join("film.y4m"), directory.join("film.mp4"));
+    film(&raw, FRAMES);
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y", "-i"])
+        .arg(&raw)
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "2", "-crf", "18"])
+        .arg(&coded)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    coded
+}
+
+/// One transcode whose card is lost at a call; the case is the input's path and the words.
+fn lose_card(case: &str) {
+    let (input, what) = case.split_once('|').unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out.mp4");
+    let mut told = Vec::new();
+    let report = job(Path::new(input), &output)
+        .on_failure(FailurePolicy::Next)
+        .on_takeover(|takeover| told.push(takeover.clone()))
+        .run()
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_whole(&report, FRAMES, what);
+    assert!(!told.is_empty(), "{what}: nothing died");
+    assert_eq!(report.encode.takeovers.len() + report.input.takeovers.len(), told.len());
+    for takeover in &told {
+        assert_eq!(takeover.from, BackendKind::Nvidia, "{takeover}");
+        assert_eq!((takeover.to.unwrap().0, takeover.lost), (BackendKind::Software, 0), "{what}: {takeover}");
+    }
+    let sessions = report.input.decode_before.len() + 1;
+    assert_eq!(sessions, report.input.takeovers.len() + 1, "{what}");
+    judge(&output, FRAMES, what);
+}
+
+#[test]
+fn a_card_that_decodes_and_encodes_is_lost_without_a_frame() {
+    const TEST: &str = "a_card_that_decodes_and_encodes_is_lost_without_a_frame";
+    const CALLS: [&str; 6] = [
+        "cuvidDecodePicture",
+        "cuvidMapVideoFrame64",
+        "nvEncMapInputResource",
+        "nvEncEncodePicture",
+        "nvEncLockBitstream",
+        "nvEncUnmapInputResource",
+    ];
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
+        let _ = on_card(TEST, "", "", lose_card);
+    }
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = coded_film(directory.path());
+    let (seeds, deaths) = extent();
+    let (mut runs, began) = (0, Instant::now());
+    for seed in 1..=seeds {
+        let mut random = Random::new(100 + seed);
+        for _ in 0..deaths {
+            // The h200 has no encoder: its decoder gives host memory, and the CPU encodes.
+            let chip = ["ada", "ada", "h200"][random.below(3) as usize];
+            let function = CALLS[random.below(if chip == "ada" { 6 } else { 2 }) as usize];
+            let call = random.below(FRAMES as u64) + 1;
+            let case = format!("{}|seed {seed}: {chip}, {function} {call}", input.display());
+            let settings = fault(function, call as u32, "device_lost=true");
+            let Some(run) = simulated_case_on(chip, TEST, &settings, &case, lose_card) else { return };
+            run.assert_clean();
+            runs += 1;
+        }
+    }
+    say(&format!(
+        "{runs} of {runs} lost cards (simulated) cost no frame, {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
+}

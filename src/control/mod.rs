@@ -39,7 +39,7 @@ pub use rule::{Change, decide};
 pub use source::EncoderSource;
 pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use surviving::surviving_session;
-pub(crate) use surviving::{Refetch, open_surviving};
+pub(crate) use surviving::{Refetch, heirs, open_surviving};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,
 };

@@ -447,7 +447,7 @@ impl Surviving {
 }
 
 /// The backends that may go on for one that has died, best first.
-fn heirs(dead: BackendKind, wanted: Backend, policy: FailurePolicy) -> Vec<BackendKind> {
+pub(crate) fn heirs(dead: BackendKind, wanted: Backend, policy: FailurePolicy) -> Vec<BackendKind> {
     let same = match policy {
         FailurePolicy::Auto => wanted != Backend::Auto,
         FailurePolicy::Reopen => true,

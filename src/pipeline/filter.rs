@@ -1,6 +1,7 @@
 //! Between decoder and encoder: frame rate, size, pixel format.
 
 use super::control::CancelToken;
+use crate::control::Refetch;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -70,6 +71,7 @@ pub struct FrameFilter {
     cancel: CancelToken,
     to_host: bool,
     losses: Losses,
+    refetch: Option<Box<dyn Refetch>>,
 }
 
 /// A frame, and how many came before it.
@@ -88,6 +90,7 @@ impl FrameFilter {
             cancel: CancelToken::default(),
             to_host: false,
             losses: Losses::default(),
+            refetch: None,
         }
     }
 
@@ -102,6 +105,13 @@ impl FrameFilter {
     #[must_use]
     pub fn to_host(mut self, to_host: bool) -> Self {
         self.to_host = to_host;
+        self
+    }
+
+    /// Where frames come from again whose device is gone.
+    #[must_use]
+    pub(super) fn refetch(mut self, refetch: Option<Box<dyn Refetch>>) -> Self {
+        self.refetch = refetch;
         self
     }
 
@@ -235,7 +245,12 @@ impl FrameFilter {
         if frame.as_device().is_some() {
             self.summary.download_bytes += frame.format.frame_bytes(frame.dimensions) as u64;
         }
-        transform::to_host(frame)
+        let Some(refetch) = &mut self.refetch else { return transform::to_host(frame) };
+        // Cheap: the memory is shared.
+        match transform::to_host(frame.clone()) {
+            Err(Error::DeviceLost { .. } | Error::Backend { .. }) => refetch.refetch(&frame),
+            done => done,
+        }
     }
 
     fn give(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {

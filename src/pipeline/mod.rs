@@ -6,11 +6,13 @@ mod feed;
 mod filter;
 mod memory;
 mod passthrough;
+mod rescue;
 mod ring;
 mod source;
 mod target;
 mod threads;
 mod transcode;
+mod window;
 
 pub use control::{CancelToken, Progress, ProgressFn};
 pub use export::{Export, ExportReport, ExportTarget};

@@ -12,7 +12,7 @@ use crate::container::{Muxer, Sample, TrackId};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
-use crate::session::{EncodeInput, EncodeOutput, Losses, Takeover};
+use crate::session::{EncodeInput, EncodeOutput, Losses, Succession, Takeover};
 use crate::time::Timestamp;
 
 /// How long the caller's thread waits for a packet before it looks at the clock again.
@@ -85,8 +85,10 @@ pub(super) struct Writer<'a, 'p> {
     pub(super) packets: EncodeOutput,
     pub(super) reporter: Reporter<'p>,
     pub(super) on_takeover: Option<TakeoverFn<'p>>,
-    /// Takeovers that were told.
-    pub(super) told: usize,
+    /// Who decodes.
+    pub(super) decoders: Succession,
+    /// Takeovers of decoders and of encoders that were told.
+    pub(super) told: (usize, usize),
     /// Go on without frames that an encoder lost.
     pub(super) keep_going: bool,
     /// Frames that were lost and gone over.
@@ -133,8 +135,10 @@ impl Writer<'_, '_> {
     }
 
     fn tell_takeovers(&mut self) {
-        for takeover in self.packets.takeovers_since(self.told) {
-            self.told += 1;
+        let decoders = self.decoders.since(self.told.0);
+        let encoders = self.packets.takeovers_since(self.told.1);
+        self.told = (self.told.0 + decoders.len(), self.told.1 + encoders.len());
+        for takeover in decoders.into_iter().chain(encoders) {
             if let Some(tell) = &mut self.on_takeover {
                 tell(&takeover);
             }

@@ -14,6 +14,7 @@ use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frame
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
+use super::rescue::Rescuer;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
@@ -24,7 +25,7 @@ use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
 };
 use crate::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
-use crate::control::open_surviving;
+use crate::control::{Refetch, open_surviving};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -101,7 +102,7 @@ pub struct TranscodeReport {
 impl TranscodeReport {
     /// Whether every frame is accounted for from the file that went in to the file that came out.
     pub fn balances(&self) -> bool {
-        let decoded = self.input.decode.as_ref().is_none_or(|d| d.ledger.balances());
+        let decoded = self.input.decode.iter().chain(&self.input.decode_before).all(|d| d.ledger.balances());
         decoded
             && self.input.frames == self.filter.frames_in
             && self.filter.balances()
@@ -380,7 +381,9 @@ impl<'a> Transcode<'a> {
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let filter = FrameFilter::new(self.filter, self.max_frames)
             .cancel_token(self.source.cancel.clone())
-            .to_host(!reads_device);
+            .to_host(!reads_device)
+            .refetch(self.rescuer(None));
+        let decoders = source.lives.succession();
         let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
@@ -389,7 +392,8 @@ impl<'a> Transcode<'a> {
             packets,
             reporter: Reporter::new(self.progress.take()),
             on_takeover: self.on_takeover.take(),
-            told: 0,
+            decoders,
+            told: (0, 0),
             keep_going: self.source.keep_going,
             lost: 0,
             info: &info,
@@ -439,6 +443,12 @@ impl<'a> Transcode<'a> {
         first.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned)
     }
 
+    /// Whoever decodes frames again that went with their device; `rate`: where they have the output's times.
+    fn rescuer(&self, rate: Option<Rational>) -> Option<Box<dyn Refetch>> {
+        let rescuer = Rescuer::new(self.input.clone(), &self.source, rate);
+        rescuer.filter(|_| self.on_failure != FailurePolicy::Stop).map(|r| Box::new(r) as Box<dyn Refetch>)
+    }
+
     /// How long a session may still be waited for: what questions have waited is waited already.
     fn admission_left(&self, started: Instant) -> SessionAdmission {
         match self.admission {
@@ -461,7 +471,7 @@ impl<'a> Transcode<'a> {
             cancel: Some(&cancel_waiting),
             ..Wish::default()
         };
-        let mut options = self.source.clone();
+        let mut options = SourceOptions { on_failure: self.on_failure, ..self.source.clone() };
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
             let size = self.filter.size.unwrap_or(video.dimensions);
             let device = device.as_deref();
@@ -527,7 +537,8 @@ impl<'a> Transcode<'a> {
             ..self.target.config(codec, size, rate)
         };
         let (wanted, special) = (self.encode_backend, self.special.clone());
-        let session = open_surviving(wanted, config.clone(), special, self.on_failure, None)?;
+        let refetch = self.rescuer(self.filter.frame_rate);
+        let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
         Ok((session, config))
     }
 }

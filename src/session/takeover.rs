@@ -23,7 +23,7 @@ pub struct Takeover {
     pub to: Option<(BackendKind, &'static str)>,
     /// Why it died, and where nothing took over, why not.
     pub reason: String,
-    /// Frames that are encoded, or decoded, a second time.
+    /// Frames that are encoded a second time. How many are decoded again is not known when it happens.
     pub again: u64,
     /// Frames that went with the device and could not be had again.
     pub lost: u64,
@@ -52,7 +52,9 @@ impl fmt::Display for Takeover {
             Job::Decode => "decoded again",
             Job::Encode => "encoded again",
         };
-        write!(f, ", {} {} {again}", self.again, frames(self.again))?;
+        if self.again > 0 {
+            write!(f, ", {} {} {again}", self.again, frames(self.again))?;
+        }
         if self.lost > 0 {
             write!(f, ", {} {} lost with the device", self.lost, frames(self.lost))?;
         }
