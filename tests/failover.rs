@@ -247,7 +247,8 @@ fn lose_card(case: &str) {
         .run()
         .unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_whole(&report, FRAMES, what);
-    assert!(!told.is_empty(), "{what}: nothing died");
+    // Behind the last packet a death takes nothing with it, and nothing has to take over.
+    assert!(!told.is_empty() || what.ends_with(&format!("Resource {FRAMES}")), "{what}: nothing died");
     assert_eq!(report.encode.takeovers.len() + report.input.takeovers.len(), told.len());
     for takeover in &told {
         assert_eq!(takeover.from, BackendKind::Nvidia, "{takeover}");
