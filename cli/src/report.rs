@@ -163,7 +163,10 @@ impl<'a> Finished<'a> {
 
     /// `software: h264 (rusty_h264) -> h264 (openh264)`.
     fn what_ran(&self) -> String {
-        let decode = self.input.decode.as_ref().map(|d| part(&d.receipt));
+        let decode = self.input.decode.as_ref().map(|d| {
+            let (kind, words) = part(&d.receipt);
+            (failure::before(&self.input.takeovers) + &kind, words)
+        });
         let encode = self.encode.map(|e| {
             let (kind, words) = part(&e.receipt);
             (failure::before(&e.takeovers) + &kind, words)
@@ -303,6 +306,10 @@ impl<'a> Finished<'a> {
             "cancelled": self.cancelled,
             "exit_code": exit.code(),
         });
+        if decode.is_some() {
+            document["decode"]["events"] = failure::events(&self.input.takeovers);
+            document["decode"]["frames_again"] = json!(self.input.again);
+        }
         for (key, value) in &self.extra {
             document[*key] = value.clone();
         }
