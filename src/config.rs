@@ -38,6 +38,21 @@ pub enum DecodeOutputMode {
     CpuRgb,
 }
 
+/// What becomes of a job when its decoder or encoder dies in the middle of the stream: the device is lost, the driver
+/// fails, a child process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum FailurePolicy {
+    /// [`Self::Next`] where the backend was chosen by itself, [`Self::Reopen`] where it was named.
+    #[default]
+    Auto,
+    /// The next backend that can do the job takes over, at last the same one again.
+    Next,
+    /// The same backend is opened again.
+    Reopen,
+    /// The job ends with the reason.
+    Stop,
+}
+
 /// What a consumer of frames wants them to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum ColorRequest {

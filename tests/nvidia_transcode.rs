@@ -18,7 +18,7 @@ use std::path::Path;
 
 use video_hw::backend::{Backend, BackendKind, query_backend_capability};
 use video_hw::codec::Codec;
-use video_hw::config::RateControl;
+use video_hw::config::{FailurePolicy, RateControl};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::pipeline::{FrameMemory, Transcode, TranscodeReport};
@@ -330,6 +330,7 @@ fn a_call_that_fails_ends_the_job_with_its_own_error() {
             let error = job("bars.mp4", &output, Codec::Hevc)
                 .b_frames(2)
                 .backend(BackendKind::Nvidia)
+                .on_failure(FailurePolicy::Stop)
                 .run()
                 .unwrap_err();
             let right = match case.split_once(' ').unwrap() {

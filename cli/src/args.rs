@@ -18,6 +18,7 @@ use crate::bench::BenchArgs;
 use crate::bench::work::WorkArgs;
 use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
+use crate::failure::FailureArgs;
 use crate::nvenc::NvencArgs;
 use crate::parse;
 
@@ -311,6 +312,8 @@ pub(crate) struct TranscodeArgs {
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
     #[command(flatten)]
+    pub(crate) failure: FailureArgs,
+    #[command(flatten)]
     pub(crate) job: JobArgs,
 }
 
@@ -459,6 +462,8 @@ pub(crate) struct EncodeArgs {
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
+    pub(crate) failure: FailureArgs,
+    #[command(flatten)]
     pub(crate) job: JobArgs,
 }
 
@@ -575,6 +580,7 @@ mod tests {
             "transcode a b --gop 0",
             "transcode a b --threads 0",
             "transcode a b --frames 0",
+            "transcode a b --strict --on-failure next",
             "decode a",
             "decode a b --null",
             "decode a b --md5",

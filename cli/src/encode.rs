@@ -32,7 +32,14 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(threads) = args.threads {
         job = job.threads(threads);
     }
-    transcode::finish("encode", &args.output, job, &args.encoder, &args.part, &args.job)
+    transcode::finish(
+        "encode",
+        &args.output,
+        job.on_failure(args.failure.policy()),
+        &args.encoder,
+        &args.part,
+        &args.job,
+    )
 }
 
 /// What is said about images.

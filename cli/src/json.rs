@@ -13,7 +13,7 @@ use video_hw::stages::{EncodeStages, StageSummary};
 use video_hw::time::Rational;
 
 use crate::exit::{self, Exit};
-use crate::text;
+use crate::{failure, text};
 
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {
@@ -193,6 +193,7 @@ pub(crate) fn timing(decode: Option<&DecodeSummary>, frames: u64, wall: Duration
 
 pub(crate) fn encode(summary: &EncodeSummary) -> Value {
     let mut value = session(&summary.receipt, &summary.ledger);
+    value["events"] = failure::events(&summary.takeovers);
     value["bytes_out"] = json!(summary.bytes_out);
     value["keyframes"] = json!(summary.keyframes);
     value["input_copy_bytes"] = json!(summary.input_copy_bytes);

@@ -19,6 +19,7 @@ mod decode;
 mod devices;
 mod encode;
 mod exit;
+mod failure;
 mod json;
 mod metrics;
 mod nvenc;

@@ -12,7 +12,7 @@ use video_hw::session::{EncodeSummary, SessionTiming};
 
 use crate::args::JobArgs;
 use crate::exit::Exit;
-use crate::{json, metrics, text};
+use crate::{failure, json, metrics, text};
 
 /// A finished job, whichever it was.
 pub(crate) struct Finished<'a> {
@@ -54,7 +54,7 @@ impl<'a> Finished<'a> {
             cancelled: report.cancelled,
             balances: report.balances(),
             notes: &report.notes,
-            extra: vec![("memory", json!(report.memory.to_string()))],
+            extra: vec![("memory", json!(report.memory.to_string())), ("ledger", failure::ledger(report))],
         }
     }
 
@@ -80,9 +80,13 @@ impl<'a> Finished<'a> {
         }
     }
 
-    fn exit(&self) -> Exit {
+    fn exit(&self, keep_going: bool) -> Exit {
+        let lost = self.encode.map_or(0, |e| e.ledger.failed);
         if !self.balances {
             Exit::Defect
+        } else if lost > 0 && !keep_going {
+            // The output plays, and lacks what went with a device.
+            Exit::Backend
         } else if self.cancelled {
             Exit::Cancelled
         } else {
@@ -95,7 +99,7 @@ impl<'a> Finished<'a> {
     /// # Errors
     /// When standard output cannot be written.
     pub(crate) fn tell(&self, job: &JobArgs) -> Result<Exit> {
-        let exit = self.exit();
+        let exit = self.exit(job.keep_going);
         let mut err = stderr().lock();
         // Standard error may be closed; that must not turn a finished job into a failed one.
         if !job.quiet {
@@ -159,8 +163,14 @@ impl<'a> Finished<'a> {
 
     /// `software: h264 (rusty_h264) -> h264 (openh264)`.
     fn what_ran(&self) -> String {
-        let decode = self.input.decode.as_ref().map(|d| part(&d.receipt));
-        let encode = self.encode.map(|e| part(&e.receipt));
+        let decode = self.input.decode.as_ref().map(|d| {
+            let (kind, words) = part(&d.receipt);
+            (failure::before(&self.input.takeovers) + &kind, words)
+        });
+        let encode = self.encode.map(|e| {
+            let (kind, words) = part(&e.receipt);
+            (failure::before(&e.takeovers) + &kind, words)
+        });
         match (decode, encode) {
             (Some((a, decoder)), Some((b, encoder))) if a == b => format!("{a}: {decoder} -> {encoder}"),
             (Some((a, decoder)), Some((b, encoder))) => format!("{a}: {decoder} -> {b}: {encoder}"),
@@ -296,6 +306,10 @@ impl<'a> Finished<'a> {
             "cancelled": self.cancelled,
             "exit_code": exit.code(),
         });
+        if decode.is_some() {
+            document["decode"]["events"] = failure::events(&self.input.takeovers);
+            document["decode"]["frames_again"] = json!(self.input.again);
+        }
         for (key, value) in &self.extra {
             document[*key] = value.clone();
         }

@@ -1,5 +1,6 @@
 //! `transcode`, and what `encode` shares with it.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use video_hw::backend::Backend;
@@ -12,6 +13,7 @@ use video_hw::{Error, Result};
 use crate::args::{EncoderArgs, JobArgs, PartArgs, RateMode, TranscodeArgs};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
+use crate::failure;
 use crate::progress::ProgressView;
 use crate::report::Finished;
 
@@ -40,7 +42,14 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }
-    finish("transcode", &args.output, job, &args.encoder, &args.part, &args.job)
+    finish(
+        "transcode",
+        &args.output,
+        job.on_failure(args.failure.policy()),
+        &args.encoder,
+        &args.part,
+        &args.job,
+    )
 }
 
 /// Sets what every encoding job has, does it and tells.
@@ -54,7 +63,7 @@ pub(crate) fn finish(
 ) -> Result<Exit> {
     let job = with_encoder(job, encoder)?;
     let interrupts = Interrupts::install(options.quiet, Some(output))?;
-    let mut view = ProgressView::new(options.quiet);
+    let view = RefCell::new(ProgressView::new(options.quiet));
     let job = with_part(job, part)
         .overwrite(options.overwrite)
         .keep_going(options.keep_going)
@@ -62,10 +71,16 @@ pub(crate) fn finish(
         .ends_process()
         .on_progress(|state| {
             interrupts.check_abort();
-            view.update(state);
+            view.borrow_mut().update(state);
+        })
+        .on_takeover(|takeover| {
+            if !options.quiet {
+                view.borrow_mut().clear();
+                failure::tell(takeover);
+            }
         });
     let result = job.run();
-    view.clear();
+    view.borrow_mut().clear();
     let report = result?;
     Finished::transcode(command, &report).tell(options)
 }

@@ -10,6 +10,9 @@
 //! * Packets leave in closed groups ([`StreamSummary::ledger`] counts each frame once, whatever happened to sessions).
 //! * Decoding times are made for the stream and rise through all generations.
 //!
+//! A stream whose settings never change needs less: [`surviving_session`] gives an ordinary session whose encoder is
+//! replaced when it dies.
+//!
 //! [`EncodeController`] keeps several streams behind handles.
 
 mod adapt;
@@ -18,10 +21,12 @@ mod canary;
 mod controller;
 mod failure;
 mod helper;
+mod inside;
 mod rule;
 mod running;
 mod source;
 mod stream;
+mod surviving;
 mod switching;
 mod telemetry;
 
@@ -33,6 +38,8 @@ pub use controller::EncodeController;
 pub use rule::{Change, decide};
 pub use source::EncoderSource;
 pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
+pub use surviving::surviving_session;
+pub(crate) use surviving::{Refetch, heirs, open_surviving};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,
 };

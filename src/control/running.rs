@@ -286,7 +286,7 @@ impl Running {
 }
 
 /// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
-fn shape(config: &CommonEncodeConfig) -> TransformRequest {
+pub(super) fn shape(config: &CommonEncodeConfig) -> TransformRequest {
     TransformRequest {
         size: Some(config.dimensions),
         convert: ColorRequest::To(config.format),

@@ -89,6 +89,11 @@ pub(super) enum Feed {
 }
 
 impl Feed {
+    /// One from which nothing comes.
+    pub(super) fn over() -> Self {
+        Self::Reader(queue::bounded(1).1)
+    }
+
     /// Starts to demux the samples of `video` into a decoder.
     pub(super) fn decode(
         mut demuxer: Box<dyn Demuxer>,

@@ -1,10 +1,12 @@
 //! Between decoder and encoder: frame rate, size, pixel format.
 
 use super::control::CancelToken;
+use crate::control::Refetch;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::pixel::PixelFormat;
+use crate::session::{LossKind, Losses};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{self, ScaleFilter};
 
@@ -63,12 +65,17 @@ pub struct FrameFilter {
     limit: Option<u64>,
     summary: FilterSummary,
     /// The frame whose end is not known yet, and its first output, when the rate is changed.
-    held: Option<(i64, Frame)>,
+    held: Option<(i64, Numbered)>,
     /// From the frame before the held one to the held one.
     gap: Option<Timestamp>,
     cancel: CancelToken,
     to_host: bool,
+    losses: Losses,
+    refetch: Option<Box<dyn Refetch>>,
 }
+
+/// A frame, and how many came before it.
+type Numbered = (u64, Frame);
 
 impl FrameFilter {
     /// A filter at the start of a sequence; it gives at most `limit` frames.
@@ -82,6 +89,8 @@ impl FrameFilter {
             gap: None,
             cancel: CancelToken::default(),
             to_host: false,
+            losses: Losses::default(),
+            refetch: None,
         }
     }
 
@@ -99,9 +108,21 @@ impl FrameFilter {
         self
     }
 
+    /// Where frames come from again whose device is gone.
+    #[must_use]
+    pub(super) fn refetch(mut self, refetch: Option<Box<dyn Refetch>>) -> Self {
+        self.refetch = refetch;
+        self
+    }
+
     /// What was done so far.
     pub fn summary(&self) -> FilterSummary {
         self.summary
+    }
+
+    /// The frames that were dropped, by reason.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Whether the limit is reached; further frames would be dropped.
@@ -114,23 +135,24 @@ impl FrameFilter {
     /// # Errors
     /// When a conversion is not possible or `emit` fails.
     pub fn push(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+        let number = self.summary.frames_in;
         self.summary.frames_in += 1;
         let Some(rate) = self.options.frame_rate else {
             return if self.is_full() {
-                self.drop_one()
+                self.drop_one(number, frame.pts)
             } else {
                 self.shape(frame).and_then(|f| self.give(f, emit))
             };
         };
         let output = frame.pts.rescale(TimeBase::from_frame_rate(rate)).ticks();
-        if let Some((first, held)) = self.held.take() {
+        if let Some((first, (before, held))) = self.held.take() {
             let (from, to) = (held.pts, frame.pts);
             self.gap = (from.base() == to.base()).then(|| to.offset(from.ticks().saturating_neg()));
-            self.fill(rate, held, first..output, emit)?;
+            self.fill(rate, (before, held), first..output, emit)?;
             // Times that go back cannot be shown; sessions never give them.
-            self.held = Some((output.max(first), frame));
+            self.held = Some((output.max(first), (number, frame)));
         } else {
-            self.held = Some((output, frame));
+            self.held = Some((output, (number, frame)));
         }
         Ok(())
     }
@@ -141,7 +163,7 @@ impl FrameFilter {
     /// # Errors
     /// As [`Self::push`].
     pub fn finish(&mut self, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
-        let (Some(rate), Some((first, held))) = (self.options.frame_rate, self.held.take()) else {
+        let (Some(rate), Some((first, (number, held)))) = (self.options.frame_rate, self.held.take()) else {
             return Ok(());
         };
         let stated = held.duration.filter(|d| *d > 0).and_then(|d| i64::try_from(d).ok());
@@ -151,19 +173,19 @@ impl FrameFilter {
         if length == 0 || self.summary.frames_out == 0 {
             end = end.max(first.saturating_add(1));
         }
-        self.fill(rate, held, first..end, emit)
+        self.fill(rate, (number, held), first..end, emit)
     }
 
     /// Shows `frame` in all of `outputs`.
     fn fill(
         &mut self,
         rate: Rational,
-        frame: Frame,
+        (number, frame): Numbered,
         outputs: std::ops::Range<i64>,
         emit: &mut dyn FnMut(Frame) -> Result<()>,
     ) -> Result<()> {
         if outputs.is_empty() || self.is_full() {
-            return self.drop_one();
+            return self.drop_one(number, frame.pts);
         }
         let count = outputs.end.saturating_sub(outputs.start);
         if count as f64 / rate.as_f64() > MAX_GAP_SECONDS {
@@ -191,8 +213,10 @@ impl FrameFilter {
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "the end of a path that may fail")]
-    fn drop_one(&mut self) -> Result<()> {
+    fn drop_one(&mut self, number: u64, pts: Timestamp) -> Result<()> {
         self.summary.dropped += 1;
+        let reason = if self.is_full() { "behind the last frame asked for" } else { "frame rate" };
+        self.losses.note(LossKind::Dropped, reason, number, pts);
         Ok(())
     }
 
@@ -221,7 +245,12 @@ impl FrameFilter {
         if frame.as_device().is_some() {
             self.summary.download_bytes += frame.format.frame_bytes(frame.dimensions) as u64;
         }
-        transform::to_host(frame)
+        let Some(refetch) = &mut self.refetch else { return transform::to_host(frame) };
+        // Cheap: the memory is shared.
+        match transform::to_host(frame.clone()) {
+            Err(Error::DeviceLost { .. } | Error::Backend { .. }) => refetch.refetch(&frame),
+            done => done,
+        }
     }
 
     fn give(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {

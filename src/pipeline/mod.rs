@@ -6,12 +6,14 @@ mod feed;
 mod filter;
 mod memory;
 mod passthrough;
+mod rescue;
 mod ring;
 mod shelf;
 mod source;
 mod target;
 mod threads;
 mod transcode;
+mod window;
 
 pub use control::{CancelToken, Progress, ProgressFn};
 pub use export::{Export, ExportReport, ExportTarget};

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use super::control::CancelToken;
 use super::feed::{self, Feed};
-use crate::backend::{self, Backend};
+use super::rescue::Lives;
+use super::window::{Place, Window};
+use crate::backend::{self, Backend, Job, Receipt};
 use crate::codec::Codec;
-use crate::config::{ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines};
+use crate::config::{
+    ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
+};
 use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
-use crate::session::{DecodeSession, DecodeSummary};
+use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::TransformRequest;
 
@@ -23,7 +27,7 @@ use crate::transform::TransformRequest;
 const PROBLEMS_KEPT: usize = 10;
 
 /// How to read an input.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SourceOptions {
     /// Decoder to use.
     pub backend: Backend,
@@ -63,8 +67,39 @@ pub struct SourceOptions {
     /// The process ends with this job, and does so without running exit handlers (`_exit`): what is open on a GPU at the
     /// end is left to the system, which takes it back faster than the driver gives it.
     pub ends_process: bool,
+    /// What becomes of the job when the decoder dies on the way: the input is decoded again from the last random access
+    /// point by another, which no frame is lost or doubled by. Its frames may be of another format. By default the job
+    /// ends.
+    pub on_failure: FailurePolicy,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            output: DecodeOutputMode::default(),
+            convert: ColorRequest::default(),
+            crop: None,
+            size: None,
+            damage: DamagePolicy::default(),
+            start: None,
+            duration: None,
+            keep_going: false,
+            threads: None,
+            device: None,
+            engines: Engines::default(),
+            reorder_window: None,
+            raw: None,
+            frame_rate: None,
+            times: PictureTimes::default(),
+            reordered: None,
+            ends_process: false,
+            on_failure: FailurePolicy::Stop,
+            cancel: CancelToken::default(),
+        }
+    }
 }
 
 impl SourceOptions {
@@ -110,8 +145,14 @@ pub struct SourceInfo {
 /// What reading an input came to.
 #[derive(Clone, Debug, Default)]
 pub struct SourceSummary {
-    /// The decode session; `None` for uncompressed input.
+    /// The decode session; `None` for uncompressed input. Of several, the last.
     pub decode: Option<DecodeSummary>,
+    /// Sessions whose decoder died before.
+    pub decode_before: Vec<DecodeSummary>,
+    /// Their deaths, and what took over.
+    pub takeovers: Vec<Takeover>,
+    /// Frames that were decoded a second time for that, and not given again.
+    pub again: u64,
     /// Frames given.
     pub frames: u64,
     /// Frames decoded or read, but outside `start` and `duration`.
@@ -126,7 +167,9 @@ pub struct SourceSummary {
 /// a silent pipe stops with the next byte).
 pub struct FrameSource {
     info: SourceInfo,
-    feed: Feed,
+    pub(super) feed: Feed,
+    pub(super) options: SourceOptions,
+    pub(super) lives: Lives,
     window: Window,
     keep_going: bool,
     ends_process: bool,
@@ -152,16 +195,33 @@ impl FrameSource {
         options: &mut SourceOptions,
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
     ) -> Result<Self> {
+        Self::open_from(path, options, choose, None)
+    }
+
+    /// As [`Self::open`], but begins with the frame that is given this time.
+    pub(super) fn open_at(path: &Path, options: &SourceOptions, at: Option<Timestamp>) -> Result<Self> {
+        Self::open_from(path, &mut options.clone(), |_, _| (), at)
+    }
+
+    fn open_from(
+        path: &Path,
+        options: &mut SourceOptions,
+        choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
+        at: Option<Timestamp>,
+    ) -> Result<Self> {
         let input = feed::open(path, options)?;
         let window = Window::new(options.start, options.duration);
-        let (mut info, feed) = match input {
-            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, choose, &window)?,
+        let from = at.map_or(window.start, |at| Some(window.unshifted(at)));
+        let (mut info, feed, receipt) = match input {
+            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, choose, from)?,
             Input::Frames(reader) => Self::read(path, reader, options)?,
         };
         window.narrow(&mut info);
         Ok(Self {
             info,
             feed,
+            lives: Lives::new(options.on_failure, Succession::new(receipt)),
+            options: options.clone(),
             window,
             keep_going: options.keep_going,
             ends_process: options.ends_process,
@@ -174,13 +234,37 @@ impl FrameSource {
 
     fn decode(
         path: &Path,
-        mut demuxer: Box<dyn Demuxer>,
+        demuxer: Box<dyn Demuxer>,
         options: &mut SourceOptions,
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
-        window: &Window,
-    ) -> Result<(SourceInfo, Feed)> {
+        from: Option<Timestamp>,
+    ) -> Result<(SourceInfo, Feed, Receipt)> {
         let (track, video) = first_video(demuxer.as_ref(), path)?;
         choose(&video, options);
+        let info = SourceInfo {
+            path: path.to_owned(),
+            format: demuxer.format().to_string(),
+            codec: Some(video.codec),
+            dimensions: Some(video.dimensions),
+            time_base: track.time_base,
+            frame_rate: video.frame_rate.or(options.frame_rate),
+            frames: track.sample_count,
+            duration: track.duration.map(Timestamp::as_duration),
+            matrix: video.matrix,
+            tracks: demuxer.tracks().to_vec(),
+            notes: Vec::new(),
+        };
+        let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
+        Ok((info, feed, receipt))
+    }
+
+    /// Starts to decode a track, at the last random access point before `from`.
+    pub(super) fn start(
+        mut demuxer: Box<dyn Demuxer>,
+        (track, video): (Track, VideoTrack),
+        options: &SourceOptions,
+        from: Option<Timestamp>,
+    ) -> Result<(Feed, Receipt)> {
         let config = CommonDecodeConfig {
             output: options.output,
             convert: options.convert,
@@ -197,32 +281,20 @@ impl FrameSource {
             ..CommonDecodeConfig::new(video.codec)
         };
         let session = DecodeSession::new(options.backend, config)?;
+        let receipt = session.receipt();
         demuxer.select_tracks(&[track.id]);
-        if let Some(start) = window.start {
-            demuxer.seek(track.id, start)?;
+        if let Some(from) = from {
+            demuxer.seek(track.id, from)?;
         }
-        let info = SourceInfo {
-            path: path.to_owned(),
-            format: demuxer.format().to_string(),
-            codec: Some(video.codec),
-            dimensions: Some(video.dimensions),
-            time_base: track.time_base,
-            frame_rate: video.frame_rate.or(options.frame_rate),
-            frames: track.sample_count,
-            duration: track.duration.map(Timestamp::as_duration),
-            matrix: video.matrix,
-            tracks: demuxer.tracks().to_vec(),
-            notes: Vec::new(),
-        };
         let feed = Feed::decode(demuxer, video, session.split(), options.keep_going, options.cancel.clone())?;
-        Ok((info, feed))
+        Ok((feed, receipt))
     }
 
     fn read(
         path: &Path,
         reader: Box<dyn FrameReader>,
         options: &SourceOptions,
-    ) -> Result<(SourceInfo, Feed)> {
+    ) -> Result<(SourceInfo, Feed, Receipt)> {
         let format = reader.video_format();
         let info = SourceInfo {
             path: path.to_owned(),
@@ -237,7 +309,16 @@ impl FrameSource {
             tracks: Vec::new(),
             notes: reader.notes().to_vec(),
         };
-        Ok((info, Feed::read(reader, options.transform(), options.cancel.clone())?))
+        let feed = Feed::read(reader, options.transform(), options.cancel.clone())?;
+        // Nothing is decoded, and nothing can take over.
+        let receipt = Receipt {
+            job: Job::Decode,
+            codec: Codec::H264,
+            entries: Vec::new(),
+            split: None,
+            notes: Vec::new(),
+        };
+        Ok((info, feed, receipt))
     }
 
     /// What is known before the first frame.
@@ -253,6 +334,7 @@ impl FrameSource {
         while !self.done {
             match self.feed.next(&self.cancel) {
                 Ok(None) => self.done = true,
+                Ok(Some(frame)) if !self.lives.is_new(&frame) => {}
                 Ok(Some(frame)) => match self.window.place(&frame) {
                     Place::Before => {
                         self.summary.outside += 1;
@@ -269,8 +351,10 @@ impl FrameSource {
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
                 Err(error) => {
-                    self.done = true;
-                    return Err(error.in_file(&self.info.path));
+                    if let Err(error) = self.go_on(error) {
+                        self.done = true;
+                        return Err(error.in_file(&self.info.path));
+                    }
                 }
             }
         }
@@ -285,7 +369,26 @@ impl FrameSource {
                 self.note(&error);
             }
         }
+        self.summary.decode_before.clone_from(&self.lives.before);
+        self.summary.takeovers = self.lives.takeovers();
+        self.summary.again = self.lives.again;
         self.summary.clone()
+    }
+
+    /// What the decoder that has died did.
+    pub(super) fn dead_session(&self) -> Option<DecodeSummary> {
+        match &self.feed {
+            Feed::Decoder { frames, .. } => Some(frames.summary()),
+            Feed::Reader(_) => None,
+        }
+    }
+
+    pub(super) fn frames_given(&self) -> u64 {
+        self.summary.frames
+    }
+
+    pub(super) fn window_start(&self) -> Option<Timestamp> {
+        self.window.start
     }
 
     /// Why not a single frame came.
@@ -465,7 +568,7 @@ pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
     FramesBuilder { path: path.into(), options: SourceOptions::default() }
 }
 
-fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
+pub(super) fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
     let tracks = demuxer.tracks();
     let found = tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some());
     if let Some(track) = found
@@ -482,59 +585,4 @@ fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)
         ),
         remedy: "H.264, HEVC, AV1 and VP9 are decoded".to_owned(),
     })
-}
-
-/// The part of the presentation that is wanted.
-struct Window {
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
-}
-
-enum Place {
-    Before,
-    Inside { pts: Timestamp, duration: Option<u64> },
-    Behind,
-}
-
-impl Window {
-    fn new(start: Option<Duration>, duration: Option<Duration>) -> Self {
-        let at =
-            |d: Duration| Timestamp::new(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX), TimeBase::NANOS);
-        let end = duration.map(|d| at(start.unwrap_or_default().saturating_add(d)));
-        Self { start: start.map(at), end }
-    }
-
-    fn place(&self, frame: &Frame) -> Place {
-        if self.end.is_some_and(|end| frame.pts >= end) {
-            return Place::Behind;
-        }
-        let shift = self.start.map_or(0, |start| start.rescale(frame.pts.base()).ticks());
-        if self.start.is_some_and(|start| frame.pts < start) {
-            return Place::Before;
-        }
-        // The last frame is shown up to the end of the wanted part, not beyond.
-        let left =
-            self.end.map(|end| end.rescale(frame.pts.base()).ticks().saturating_sub(frame.pts.ticks()));
-        let left = left.map(|left| u64::try_from(left).unwrap_or(0).max(1));
-        let duration = frame.duration.map(|d| left.map_or(d, |left| d.min(left)));
-        Place::Inside { pts: frame.pts.offset(shift.saturating_neg()), duration }
-    }
-
-    fn narrow(&self, info: &mut SourceInfo) {
-        let start = self.start.map_or(Duration::ZERO, Timestamp::as_duration);
-        let end = self.end.map(Timestamp::as_duration);
-        let whole = info.duration;
-        let wanted = match (whole, end) {
-            (Some(whole), Some(end)) => Some(whole.min(end).saturating_sub(start)),
-            (Some(whole), None) => Some(whole.saturating_sub(start)),
-            (None, Some(end)) => Some(end.saturating_sub(start)),
-            (None, None) => None,
-        };
-        if let (Some(frames), Some(whole), Some(wanted)) = (info.frames, whole, wanted)
-            && !whole.is_zero()
-        {
-            info.frames = Some((frames as f64 * wanted.as_secs_f64() / whole.as_secs_f64()).round() as u64);
-        }
-        info.duration = wanted;
-    }
 }

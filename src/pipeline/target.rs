@@ -2,10 +2,11 @@
 
 use super::transcode::Transcode;
 use crate::codec::Codec;
-use crate::config::{CommonEncodeConfig, Profile};
+use crate::config::{CommonEncodeConfig, FailurePolicy, Profile};
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
 use crate::rawvideo::PictureTimes;
+use crate::session::Takeover;
 use crate::time::Rational;
 
 /// Settings of [`CommonEncodeConfig`] that are passed on as they are.
@@ -31,7 +32,7 @@ impl StreamTarget {
     }
 }
 
-impl Transcode<'_> {
+impl<'a> Transcode<'a> {
     /// Size of the decoder's buffer that rate control keeps to, and how full it is when decoding begins, in bits.
     pub fn vbv(mut self, bits: u32, initial_bits: Option<u32>) -> Self {
         self.target.vbv = (Some(bits), initial_bits);
@@ -59,6 +60,20 @@ impl Transcode<'_> {
     /// HDR10: the light of the content; as [`Self::mastering_display`].
     pub fn content_light(mut self, light: ContentLight) -> Self {
         self.target.content_light = Some(light);
+        self
+    }
+
+    /// What becomes of the job when its encoder or its decoder dies on the way. By default another takes over: the next
+    /// that can do the job where the backend was chosen by itself, the same one opened again where it was named. The output
+    /// stays one stream, and [`EncodeSummary::takeovers`](crate::session::EncodeSummary::takeovers) tells of it.
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.on_failure = policy;
+        self
+    }
+
+    /// Calls `tell` on the calling thread when a backend has died, with what takes over.
+    pub fn on_takeover(mut self, tell: impl FnMut(&Takeover) + 'a) -> Self {
+        self.on_takeover = Some(Box::new(tell));
         self
     }
 }

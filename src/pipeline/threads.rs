@@ -12,14 +12,24 @@ use crate::container::{Muxer, Sample, TrackId};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
-use crate::session::{EncodeInput, EncodeOutput};
+use crate::session::{EncodeInput, EncodeOutput, Losses, Succession, Takeover};
 use crate::time::Timestamp;
 
 /// How long the caller's thread waits for a packet before it looks at the clock again.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What went through the thread between decoder and encoder.
+pub(super) struct Filtered {
+    pub(super) input: SourceSummary,
+    pub(super) filter: FilterSummary,
+    pub(super) losses: Losses,
+}
+
+/// Told of a backend that has died and of the one that took over.
+pub(super) type TakeoverFn<'a> = Box<dyn FnMut(&Takeover) + 'a>;
+
 /// The thread between decoder and encoder.
-pub(super) struct FilterStage(JoinHandle<Result<(SourceSummary, FilterSummary)>>);
+pub(super) struct FilterStage(JoinHandle<Result<Filtered>>);
 
 impl FilterStage {
     pub(super) fn spawn(
@@ -38,7 +48,11 @@ impl FilterStage {
             }
             filter.finish(&mut emit)?;
             encoder.flush()?;
-            Ok((source.summary(), filter.summary()))
+            Ok(Filtered {
+                input: source.summary(),
+                filter: filter.summary(),
+                losses: filter.losses().clone(),
+            })
         };
         std::thread::Builder::new()
             .name("vhw-filter".to_owned())
@@ -47,7 +61,7 @@ impl FilterStage {
             .map_err(|source| Error::io("start a thread for", "vhw-filter", source))
     }
 
-    pub(super) fn join(self) -> Result<(SourceSummary, FilterSummary)> {
+    pub(super) fn join(self) -> Result<Filtered> {
         self.0.join().unwrap_or_else(|_| Err(Error::corrupt_fatal("a frame conversion panicked")))
     }
 }
@@ -70,6 +84,15 @@ pub(super) struct Writer<'a, 'p> {
     pub(super) passthrough: Passthrough,
     pub(super) packets: EncodeOutput,
     pub(super) reporter: Reporter<'p>,
+    pub(super) on_takeover: Option<TakeoverFn<'p>>,
+    /// Who decodes.
+    pub(super) decoders: Succession,
+    /// Takeovers of decoders and of encoders that were told.
+    pub(super) told: (usize, usize),
+    /// Go on without frames that an encoder lost.
+    pub(super) keep_going: bool,
+    /// Frames that were lost and gone over.
+    pub(super) lost: u64,
     pub(super) info: &'a SourceInfo,
     /// Whether a number of frames ends the job.
     pub(super) limited: bool,
@@ -84,10 +107,20 @@ pub(super) struct Writer<'a, 'p> {
 impl Writer<'_, '_> {
     pub(super) fn run(&mut self, cancel: &CancelToken) -> Result<()> {
         loop {
-            match self.packets.reap_timeout(POLL)? {
-                Some(packet) => self.write(packet)?,
-                None if self.packets.is_finished() => break,
-                None => {}
+            let next = self.packets.reap_timeout(POLL);
+            self.tell_takeovers();
+            match next {
+                Ok(Some(packet)) => self.write(packet)?,
+                Ok(None) if self.packets.is_finished() => break,
+                Ok(None) => {}
+                // What went with its device is gone; the rest of the stream need not be.
+                Err(error)
+                    if error.is_recoverable()
+                        && (self.keep_going || self.lost < self.packets.lost_with_device()) =>
+                {
+                    self.lost += 1;
+                }
+                Err(error) => return Err(error),
             }
             self.report(false);
         }
@@ -99,6 +132,17 @@ impl Writer<'_, '_> {
         self.passthrough.finish(self.muxer, until)?;
         self.report(true);
         Ok(())
+    }
+
+    fn tell_takeovers(&mut self) {
+        let decoders = self.decoders.since(self.told.0);
+        let encoders = self.packets.takeovers_since(self.told.1);
+        self.told = (self.told.0 + decoders.len(), self.told.1 + encoders.len());
+        for takeover in decoders.into_iter().chain(encoders) {
+            if let Some(tell) = &mut self.on_takeover {
+                tell(&takeover);
+            }
+        }
     }
 
     fn write(&mut self, packet: Packet) -> Result<()> {

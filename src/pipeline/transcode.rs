@@ -14,14 +14,18 @@ use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frame
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
+use super::rescue::Rescuer;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
-use super::threads::{FilterStage, Writer};
+use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
 use crate::backend::admission::Wish;
 use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Engines, RateControl, SessionAdmission};
+use crate::config::{
+    BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
+};
 use crate::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
+use crate::control::{Refetch, open_surviving};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::Frame;
@@ -29,7 +33,7 @@ use crate::output_file::{self, OutputFile};
 use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
-use crate::session::{EncodeSession, EncodeSummary};
+use crate::session::{EncodeSession, EncodeSummary, LossKind, Losses};
 use crate::time::{Rational, Timestamp};
 use crate::transform;
 
@@ -58,6 +62,8 @@ pub struct Transcode<'a> {
     mux: MuxOptions,
     copy_tracks: bool,
     progress: Option<ProgressFn<'a>>,
+    pub(super) on_failure: FailurePolicy,
+    pub(super) on_takeover: Option<TakeoverFn<'a>>,
 }
 
 /// What a transcode did.
@@ -71,6 +77,8 @@ pub struct TranscodeReport {
     pub filter: FilterSummary,
     /// Encoding.
     pub encode: EncodeSummary,
+    /// The frames that were read and are not in the output, by reason.
+    pub losses: Losses,
     /// Where frames were between decoder and encoder.
     pub memory: FrameMemory,
     /// The output.
@@ -94,7 +102,7 @@ pub struct TranscodeReport {
 impl TranscodeReport {
     /// Whether every frame is accounted for from the file that went in to the file that came out.
     pub fn balances(&self) -> bool {
-        let decoded = self.input.decode.as_ref().is_none_or(|d| d.ledger.balances());
+        let decoded = self.input.decode.iter().chain(&self.input.decode_before).all(|d| d.ledger.balances());
         decoded
             && self.input.frames == self.filter.frames_in
             && self.filter.balances()
@@ -102,6 +110,9 @@ impl TranscodeReport {
             && self.encode.ledger.balances()
             && self.encode.ledger.pending == 0
             && self.encode.ledger.delivered == self.video_samples
+            && self.losses.count(LossKind::Dropped)
+                == self.filter.dropped + self.encode.ledger.dropped_total()
+            && self.losses.count(LossKind::Failed) == self.encode.ledger.failed
     }
 
     /// What ran where, and why.
@@ -136,6 +147,8 @@ impl<'a> Transcode<'a> {
             mux: MuxOptions::default(),
             copy_tracks: true,
             progress: None,
+            on_failure: FailurePolicy::Auto,
+            on_takeover: None,
         }
     }
 
@@ -368,7 +381,9 @@ impl<'a> Transcode<'a> {
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let filter = FrameFilter::new(self.filter, self.max_frames)
             .cancel_token(self.source.cancel.clone())
-            .to_host(!reads_device);
+            .to_host(!reads_device)
+            .refetch(self.rescuer(None));
+        let decoders = source.lives.succession();
         let stage = FilterStage::spawn(source, first, filter, frames)?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
@@ -376,6 +391,11 @@ impl<'a> Transcode<'a> {
             passthrough,
             packets,
             reporter: Reporter::new(self.progress.take()),
+            on_takeover: self.on_takeover.take(),
+            decoders,
+            told: (0, 0),
+            keep_going: self.source.keep_going,
+            lost: 0,
             info: &info,
             limited: self.max_frames.is_some(),
             total_frames,
@@ -393,7 +413,8 @@ impl<'a> Transcode<'a> {
         drop(writer);
         let filtered = stage.join();
         written?;
-        let (input, filter) = filtered?;
+        let Filtered { input, filter, mut losses } = filtered?;
+        losses.extend(encode.losses.clone());
 
         let mux = muxer.finish()?;
         drop(muxer);
@@ -401,6 +422,7 @@ impl<'a> Transcode<'a> {
         Ok(TranscodeReport {
             source: info,
             input,
+            losses,
             memory: FrameMemory::of(&filter),
             filter,
             encode,
@@ -419,6 +441,12 @@ impl<'a> Transcode<'a> {
     fn encode_device(&self) -> Option<String> {
         let first = self.source.device.as_deref().and_then(|list| list.split(',').next());
         first.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned)
+    }
+
+    /// Whoever decodes frames again that went with their device; `rate`: where they have the output's times.
+    fn rescuer(&self, rate: Option<Rational>) -> Option<Box<dyn Refetch>> {
+        let rescuer = Rescuer::new(self.input.clone(), &self.source, rate);
+        rescuer.filter(|_| self.on_failure != FailurePolicy::Stop).map(|r| Box::new(r) as Box<dyn Refetch>)
     }
 
     /// How long a session may still be waited for: what questions have waited is waited already.
@@ -443,7 +471,7 @@ impl<'a> Transcode<'a> {
             cancel: Some(&cancel_waiting),
             ..Wish::default()
         };
-        let mut options = self.source.clone();
+        let mut options = SourceOptions { on_failure: self.on_failure, ..self.source.clone() };
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
             let size = self.filter.size.unwrap_or(video.dimensions);
             let device = device.as_deref();
@@ -508,7 +536,9 @@ impl<'a> Transcode<'a> {
             cancel_waiting: Some(cancel_waiting),
             ..self.target.config(codec, size, rate)
         };
-        let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;
+        let (wanted, special) = (self.encode_backend, self.special.clone());
+        let refetch = self.rescuer(self.filter.frame_rate);
+        let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
         Ok((session, config))
     }
 }

@@ -33,6 +33,11 @@ impl<P, S> Books<P, S> {
         self.pending.insert(serial, (unit, Instant::now()));
     }
 
+    /// What is kept for a unit that has no answer yet.
+    pub(super) fn inside(&self, serial: u64) -> Option<&P> {
+        self.pending.get(&serial).map(|(unit, _)| unit)
+    }
+
     /// What was kept for the unit that the backend answers, and when it went in.
     pub(super) fn take(&mut self, serial: u64) -> Option<(P, Instant)> {
         let pending = self.pending.remove(&serial);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::books::SharedBooks;
 use super::dts::DtsGenerator;
+use super::losses;
 use super::worker::{self, Outcome, Outlet, Work};
-use super::{Ledger, SessionTiming, Submit};
+use super::{Ledger, Losses, SessionTiming, Submit, Succession, Takeover};
 use crate::backend::{
     self, Backend, BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend,
     FrameCheck, Job, Receipt,
@@ -34,6 +35,11 @@ pub struct EncodeSummary {
     pub receipt: Receipt,
     /// What became of every frame.
     pub ledger: Ledger,
+    /// The frames that gave no packet, by reason.
+    pub losses: Losses,
+    /// Encoders that have died, and what took their place; only in sessions that outlive them
+    /// ([`crate::control::surviving_session`]).
+    pub takeovers: Vec<Takeover>,
     /// Coded bytes given out.
     pub bytes_out: u64,
     /// Random access points among the packets.
@@ -49,7 +55,7 @@ pub struct EncodeSummary {
     pub timing: SessionTiming,
     /// From a frame's turn at the encoder to its packet.
     pub latency: StageSummary,
-    /// The stages inside the encoder, where it tells them.
+    /// The stages inside the encoder that the session began with, where it tells them.
     pub stages: Option<EncodeStages>,
     /// Frames waiting for the encoder.
     pub input_queue: QueueStats,
@@ -77,8 +83,12 @@ pub struct EncodeOutput {
     worker: worker::Output<Packet>,
     books: SharedBooks<Pending, Own>,
     receipt: Receipt,
+    succession: Succession,
     meter: Option<Arc<EncodeMeter>>,
 }
+
+/// Makes a sink for each encoder that works for the session, one after the other.
+pub(crate) type SinkMaker = Box<dyn Fn() -> EncodeSink + Send>;
 
 impl EncodeSession {
     /// Opens a session on the best backend that works here, or on the one named.
@@ -99,7 +109,10 @@ impl EncodeSession {
         special: &BackendEncodeConfig,
     ) -> Result<Self> {
         let wanted = backend.into();
-        Self::open(config, |config, sink| backend::open_encoder(wanted, config, special, sink))
+        Self::open(config, |config, sink| {
+            let (backend, receipt) = backend::open_encoder(wanted, config, special, sink)?;
+            Ok((backend, Succession::new(receipt)))
+        })
     }
 
     /// Opens a session on a backend of the caller's own.
@@ -114,16 +127,17 @@ impl EncodeSession {
             let backend = open(sink())?;
             let receipt =
                 Receipt::given(Job::Encode, config.codec, BackendKind::Custom, backend.implementation());
-            Ok((backend, receipt))
+            Ok((backend, Succession::new(receipt)))
         })
     }
 
-    fn open(
+    /// Opens a session on a backend that may be several, one after the other; the succession tells of it.
+    ///
+    /// # Errors
+    /// Whatever `open` returns.
+    pub(crate) fn open(
         config: CommonEncodeConfig,
-        open: impl FnOnce(
-            &CommonEncodeConfig,
-            &dyn Fn() -> EncodeSink,
-        ) -> Result<(Box<dyn EncoderBackend>, Receipt)>,
+        open: impl FnOnce(&CommonEncodeConfig, SinkMaker) -> Result<(Box<dyn EncoderBackend>, Succession)>,
     ) -> Result<Self> {
         let books = SharedBooks::new(Own {
             codec: config.codec,
@@ -132,10 +146,15 @@ impl EncodeSession {
             bytes_out: 0,
             keyframes: 0,
             copies: CopyBytes::default(),
+            losses: Losses::default(),
         });
-        let (input, output, (receipt, meter, admission)) =
+        let (input, output, (succession, meter, admission)) =
             worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
-                let (backend, receipt) = open(&config, &|| sink(books.clone(), outlet.clone()))?;
+                let sinks = {
+                    let books = books.clone();
+                    Box::new(move || sink(books.clone(), outlet.clone()))
+                };
+                let (backend, succession) = open(&config, sinks)?;
                 {
                     let own = &mut books.lock().own;
                     own.layout = backend.output_layout();
@@ -143,11 +162,11 @@ impl EncodeSession {
                 }
                 let (meter, admission) = (backend.meter(), backend.admission());
                 let work = EncodeWork { backend, books: books.clone(), next_serial: 0 };
-                Ok((work, (receipt, meter, admission)))
+                Ok((work, (succession, meter, admission)))
             })?;
         Ok(Self {
             input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
-            output: EncodeOutput { worker: output, books, receipt, meter },
+            output: EncodeOutput { worker: output, books, receipt: succession.receipt(), succession, meter },
         })
     }
 
@@ -204,7 +223,7 @@ impl EncodeSession {
         self.output.summary()
     }
 
-    /// Why this backend.
+    /// Why this backend; of the one that the session began with.
     pub fn receipt(&self) -> &Receipt {
         &self.output.receipt
     }
@@ -326,13 +345,25 @@ impl EncodeOutput {
         self.worker.flushes_seen() > 0
     }
 
+    /// What has died and been replaced since there were `known` takeovers.
+    pub fn takeovers_since(&self, known: usize) -> Vec<Takeover> {
+        self.succession.since(known)
+    }
+
+    /// Frames that went with a device and could not be had again: each comes out as an error that can be gone over.
+    pub(crate) fn lost_with_device(&self) -> u64 {
+        self.succession.lost()
+    }
+
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
         let books = self.books.lock();
         EncodeSummary {
-            receipt: self.receipt.clone(),
+            receipt: self.succession.receipt(),
             ledger: books.ledger(),
+            losses: books.own.losses.clone(),
+            takeovers: self.succession.since(0),
             bytes_out: books.own.bytes_out,
             keyframes: books.own.keyframes,
             input_copy_bytes: books.own.copies.input,
@@ -361,6 +392,7 @@ struct Own {
     bytes_out: u64,
     keyframes: u64,
     copies: CopyBytes,
+    losses: Losses,
 }
 
 type Books = super::books::Books<Pending, Own>;
@@ -385,6 +417,12 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
     })
 }
 
+fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
+    if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
+        books.own.losses.note(outcome, reason, serial, pts);
+    }
+}
+
 /// Turns backend events into outcomes: restores time, keeps the books.
 fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink {
     Box::new(move |event| {
@@ -397,12 +435,14 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink 
             EncodeEvent::Dropped { serial, reason } => {
                 let mut books = books.lock();
                 books.own.dts.abandoned(serial);
+                note_loss(&mut books, losses::LossKind::Dropped, serial, reason);
                 books.dropped(serial, reason);
                 return true;
             }
             EncodeEvent::Failed { serial, error } => {
                 let mut books = books.lock();
                 books.own.dts.abandoned(serial);
+                note_loss(&mut books, losses::LossKind::Failed, serial, &error.to_string());
                 match books.failed(serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return false,

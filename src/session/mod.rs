@@ -13,13 +13,18 @@ pub(crate) mod dts;
 mod encode;
 mod layout;
 mod ledger;
+mod losses;
 mod shaping;
+mod takeover;
 mod timing;
 pub(crate) mod worker;
 
 pub use decode::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
 pub use encode::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
 pub use ledger::Ledger;
+pub use losses::{Loss, LossKind, Losses};
+pub(crate) use takeover::Succession;
+pub use takeover::Takeover;
 pub use timing::SessionTiming;
 
 /// Answer to a submission that never waits.

@@ -1,0 +1,266 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::backend::{EncodedUnit, Job};
+use crate::codec::Codec;
+use crate::dimensions::Dimensions;
+use crate::frame::HostSurface;
+use crate::packet::Packet;
+use crate::pixel::PixelFormat;
+use crate::session::Submit;
+use crate::time::{Rational, TimeBase, Timestamp};
+
+/// How an encoder of the test ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Death {
+    /// The call fails.
+    Call,
+    /// It is told beside the call.
+    Event,
+    Panic,
+}
+
+/// An encoder that puts each frame's first sample into its packet, `b` B frames between others, and dies at its `dies`th
+/// frame.
+#[derive(Clone, Copy)]
+struct Plan {
+    b: usize,
+    dies: Option<(u64, Death)>,
+    dies_at_flush: bool,
+}
+
+const SOUND: Plan = Plan { b: 0, dies: None, dies_at_flush: false };
+
+struct Toy {
+    plan: Plan,
+    sink: EncodeSink,
+    seen: u64,
+    waiting: VecDeque<(u64, u8)>,
+}
+
+fn died() -> Error {
+    Error::DeviceLost { backend: BackendKind::Custom, detail: "on command".into() }
+}
+
+impl Toy {
+    fn give(&mut self, (serial, shade): (u64, u8), keyframe: bool) {
+        let data = Bytes::from(vec![shade]);
+        (self.sink)(EncodeEvent::Unit(EncodedUnit { serial, data, keyframe, picture_type: None }));
+    }
+
+    /// The last of those that wait is the P frame.
+    fn group(&mut self) {
+        let Some(last) = self.waiting.pop_back() else { return };
+        self.give(last, false);
+        while let Some(b) = self.waiting.pop_front() {
+            self.give(b, false);
+        }
+    }
+}
+
+impl EncoderBackend for Toy {
+    fn output_layout(&self) -> BitstreamLayout {
+        BitstreamLayout::AnnexB
+    }
+
+    fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
+        let shade = unit.frame.as_host().unwrap().plane(0).unwrap().row(0)[0];
+        self.seen += 1;
+        match self.plan.dies.filter(|(at, _)| *at == self.seen) {
+            Some((_, Death::Call)) => return Err(died()),
+            Some((_, Death::Event)) => {
+                (self.sink)(EncodeEvent::Failed { serial: unit.serial, error: died() });
+                return Ok(());
+            }
+            Some((_, Death::Panic)) => panic!("on command"),
+            None => {}
+        }
+        if self.seen == 1 {
+            self.give((unit.serial, shade), true);
+            return Ok(());
+        }
+        self.waiting.push_back((unit.serial, shade));
+        if self.waiting.len() > self.plan.b {
+            self.group();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.plan.dies_at_flush {
+            return Err(died());
+        }
+        self.group();
+        self.seen = 0;
+        Ok(())
+    }
+
+    fn reorder_delay(&self) -> usize {
+        usize::from(self.plan.b > 0)
+    }
+
+    fn implementation(&self) -> &'static str {
+        "toy"
+    }
+}
+
+/// Gives one encoder after the other.
+struct Plans(Mutex<VecDeque<Plan>>);
+
+impl EncoderSource for Plans {
+    fn candidates(&self) -> Vec<BackendKind> {
+        vec![BackendKind::Custom]
+    }
+
+    fn open(
+        &self,
+        _: BackendKind,
+        _: &CommonEncodeConfig,
+        _: &BackendEncodeConfig,
+        sink: EncodeSink,
+    ) -> Result<Box<dyn EncoderBackend>> {
+        let plan = self.0.lock().unwrap().pop_front();
+        let plan = plan.ok_or_else(|| Error::unsupported("another encoder"))?;
+        Ok(Box::new(Toy { plan, sink, seen: 0, waiting: VecDeque::new() }))
+    }
+}
+
+const FRAMES: u8 = 40;
+
+fn frame(number: u8) -> Frame {
+    let size = Dimensions::new(2, 2).unwrap();
+    let surface = HostSurface::from_packed(PixelFormat::I420, size, vec![number; 6]).unwrap();
+    Frame::host(Timestamp::new(number.into(), TimeBase::new(1, 25).unwrap()), surface)
+}
+
+/// Encodes [`FRAMES`] on these encoders; packets, what ended the session, and its summary.
+fn encode(plans: &[Plan]) -> (Vec<Packet>, Option<Error>, crate::session::EncodeSummary) {
+    let plans = Plans(Mutex::new(plans.iter().copied().collect()));
+    let size = Dimensions::new(2, 2).unwrap();
+    let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+    let mut session = EncodeSession::open(config, |config, sinks| {
+        let shared = Shared::new(sinks());
+        let target = (config.clone(), BackendEncodeConfig::None);
+        let first = plans.open(BackendKind::Custom, &target.0, &target.1, shared.sink())?;
+        let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Custom, "toy");
+        let source = Box::new(plans);
+        let (wanted, policy) = (Backend::Only(BackendKind::Custom), FailurePolicy::Auto);
+        Ok(Survivors { wanted, policy, source, target, refetch: None }.begin(first, receipt, shared))
+    })
+    .unwrap();
+    let (mut packets, mut end) = (Vec::new(), None);
+    let mut take = |outcome: Result<Packet>| match outcome {
+        Ok(packet) => packets.push(packet),
+        Err(error) => end = Some(error),
+    };
+    'frames: for number in 0..FRAMES {
+        let mut next = frame(number);
+        loop {
+            match session.submit(next) {
+                Ok(Submit::Accepted) => break,
+                Ok(Submit::Full(back)) => next = back,
+                Err(_) => break 'frames,
+            }
+            if let Some(outcome) = session.reap_timeout(Duration::from_millis(50)).transpose() {
+                take(outcome);
+            }
+        }
+    }
+    if let Ok(rest) = session.drain() {
+        rest.for_each(&mut take);
+    }
+    while let Some(outcome) = session.reap_timeout(Duration::from_millis(20)).transpose() {
+        take(outcome);
+    }
+    let summary = session.summary();
+    assert!(summary.ledger.balances(), "{:?}", summary.ledger);
+    (packets, end, summary)
+}
+
+/// Every frame once; decoding times rise and are never behind the display; a session begins with a key frame, and nothing
+/// before it comes after it.
+fn whole(packets: &[Packet]) {
+    let mut shown: Vec<_> = packets.iter().map(|packet| packet.pts.unwrap().ticks()).collect();
+    for (packet, pts) in packets.iter().zip(&shown) {
+        assert_eq!(i64::from(packet.data[0]), *pts, "a packet with another frame's time");
+        assert!(packet.dts <= packet.pts);
+    }
+    let dts: Vec<_> = packets.iter().map(|packet| packet.dts.unwrap()).collect();
+    assert!(dts.is_sorted_by(|a, b| a < b), "{dts:?}");
+    for (at, _) in packets.iter().enumerate().filter(|(_, packet)| packet.keyframe) {
+        let (before, after) = shown.split_at(at);
+        assert!(before.iter().max() < after.iter().min(), "{shown:?}");
+    }
+    shown.sort_unstable();
+    assert_eq!(shown, (0..i64::from(FRAMES)).collect::<Vec<_>>());
+}
+
+#[test]
+fn whatever_way_an_encoder_dies_the_next_goes_on_where_it_was() {
+    for b in [0, 1, 3] {
+        for death in [Death::Call, Death::Event, Death::Panic] {
+            for at in [1, 2, 3, 11, 12, 13, 14, u64::from(FRAMES)] {
+                let first = Plan { b, dies: Some((at, death)), ..SOUND };
+                let (packets, end, summary) = encode(&[first, SOUND]);
+                assert!(end.is_none(), "{end:?}");
+                whole(&packets);
+                let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+                let keys = packets.iter().filter(|packet| packet.keyframe).count();
+                assert_eq!(keys, if at == 1 { 1 } else { 2 });
+                assert!(takeover.again >= 1 && takeover.again <= 1 + b as u64, "{takeover}");
+                assert_eq!(takeover.frame + takeover.again, at);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_after_the_other_and_at_the_end_too() {
+    let dies = |at| Plan { b: 1, dies: Some((at, Death::Event)), ..SOUND };
+    let last = Plan { dies_at_flush: true, b: 2, ..SOUND };
+    let (packets, end, summary) = encode(&[dies(5), dies(13), dies(4), last, SOUND]);
+    assert!(end.is_none(), "{end:?}");
+    whole(&packets);
+    assert_eq!(summary.takeovers.len(), 4, "{:?}", summary.takeovers);
+}
+
+#[test]
+fn an_encoder_that_dies_when_all_is_out_takes_nothing_with_it() {
+    let (packets, end, summary) = encode(&[Plan { dies_at_flush: true, ..SOUND }]);
+    assert!(end.is_none() && summary.takeovers.is_empty(), "{end:?}");
+    whole(&packets);
+}
+
+#[test]
+fn encoders_that_all_die_young_end_the_stream_with_the_reason() {
+    let (packets, end, summary) = encode(&[Plan { dies: Some((3, Death::Call)), ..SOUND }; 20]);
+    assert!(matches!(end, Some(Error::DeviceLost { .. })), "{end:?}");
+    assert_eq!(packets.len(), 2 + 2 + 2 + 2);
+    let last = summary.takeovers.last().unwrap();
+    assert!(last.to.is_none() && last.reason.contains("4 encoders died"), "{last}");
+    assert_eq!(summary.ledger.failed + summary.ledger.delivered, summary.ledger.submitted);
+}
+
+#[test]
+fn without_another_the_reason_is_the_death_and_the_refusal_is_told() {
+    let (packets, end, summary) = encode(&[Plan { dies: Some((20, Death::Event)), ..SOUND }]);
+    assert_eq!(packets.len(), 19);
+    assert!(matches!(end, Some(Error::DeviceLost { .. })), "{end:?}");
+    let words = summary.takeovers[0].to_string();
+    assert!(words.contains("on command") && words.contains("unsupported: another encoder"), "{words}");
+}
+
+#[test]
+fn who_goes_on_is_the_policys_to_say() {
+    use BackendKind::{Nvidia, Software};
+    let of = |wanted, policy| heirs(Nvidia, wanted, policy);
+    assert_eq!(of(Backend::Only(Nvidia), FailurePolicy::Auto), [Nvidia]);
+    assert_eq!(of(Backend::Auto, FailurePolicy::Reopen), [Nvidia]);
+    for next in [of(Backend::Auto, FailurePolicy::Auto), of(Backend::Only(Nvidia), FailurePolicy::Next)] {
+        assert_eq!((next.len(), next.last()), (CANDIDATES.len(), Some(&Nvidia)), "the dead one comes last");
+        assert!(next.contains(&Software));
+    }
+}

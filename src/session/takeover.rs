@@ -1,0 +1,159 @@
+//! What a session tells of a backend that has died and of the one that took its place.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::backend::{BackendKind, Job, Receipt, Verdict};
+use crate::error::Error;
+use crate::time::Timestamp;
+
+/// A backend has died in the middle of a stream, and another has taken over, or none could.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// Which of the two jobs it was.
+    pub job: Job,
+    /// The first frame that is the new one's, counted from 0.
+    pub frame: u64,
+    /// Its presentation time.
+    pub pts: Option<Timestamp>,
+    /// What has died.
+    pub from: BackendKind,
+    /// What works instead; `None`: nothing does, and the stream has ended.
+    pub to: Option<(BackendKind, &'static str)>,
+    /// Why it died, and where nothing took over, why not.
+    pub reason: String,
+    /// Frames that are encoded a second time. How many are decoded again is not known when it happens.
+    pub again: u64,
+    /// Frames that went with the device and could not be had again.
+    pub lost: u64,
+    /// Settings that the new one does not have.
+    pub given_up: Vec<String>,
+    /// From the death to the new one's opening.
+    pub took: Duration,
+}
+
+impl fmt::Display for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = match self.job {
+            Job::Decode => "decoder",
+            Job::Encode => "encoder",
+        };
+        write!(f, "{job} {} failed at frame {}", self.from, self.frame)?;
+        if let Some(pts) = self.pts {
+            write!(f, " ({:.3} s)", pts.as_secs_f64())?;
+        }
+        write!(f, ": {}", self.reason)?;
+        match self.to {
+            None => return f.write_str("; nothing could take over"),
+            Some((kind, implementation)) => write!(f, "; {kind} ({implementation}) takes over")?,
+        }
+        let again = match self.job {
+            Job::Decode => "decoded again",
+            Job::Encode => "encoded again",
+        };
+        if self.again > 0 {
+            write!(f, ", {} {} {again}", self.again, frames(self.again))?;
+        }
+        if self.lost > 0 {
+            write!(f, ", {} {} lost with the device", self.lost, frames(self.lost))?;
+        }
+        if !self.given_up.is_empty() {
+            write!(f, ", without {}", self.given_up.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+const fn frames(count: u64) -> &'static str {
+    if count == 1 { "frame" } else { "frames" }
+}
+
+/// Who does a session's work, and who did it before. Shared by whoever replaces backends and whoever tells of it.
+#[derive(Clone)]
+pub(crate) struct Succession(Arc<Mutex<(Receipt, Vec<Takeover>)>>);
+
+impl Succession {
+    pub(crate) fn new(receipt: Receipt) -> Self {
+        Self(Arc::new(Mutex::new((receipt, Vec::new()))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Receipt, Vec<Takeover>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What works now, and why.
+    pub(crate) fn receipt(&self) -> Receipt {
+        self.lock().0.clone()
+    }
+
+    /// What has happened since there were `known` takeovers.
+    pub(crate) fn since(&self, known: usize) -> Vec<Takeover> {
+        self.lock().1.get(known..).unwrap_or_default().to_vec()
+    }
+
+    /// Frames that were lost so far because they lay on a device that is gone.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lock().1.iter().map(|takeover| takeover.lost).sum()
+    }
+
+    pub(crate) fn tell(&self, takeover: Takeover, why: &Error) {
+        let (receipt, takeovers) = &mut *self.lock();
+        if let Some((kind, implementation)) = takeover.to {
+            for (_, verdict) in &mut receipt.entries {
+                if matches!(verdict, Verdict::Chosen(_)) {
+                    *verdict = Verdict::refused(why);
+                }
+            }
+            receipt.entries.retain(|(known, _)| *known != kind);
+            receipt.entries.push((kind, Verdict::Chosen(implementation)));
+        }
+        takeovers.push(takeover);
+    }
+
+    /// One more frame could not be carried over to the last that took over.
+    pub(crate) fn lost_one(&self) {
+        if let Some(last) = self.lock().1.last_mut() {
+            last.lost += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+
+    #[test]
+    fn one_line_says_what_where_why_and_what_now() {
+        let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Nvidia, "nvenc");
+        let succession = Succession::new(receipt);
+        let why = Error::DeviceLost { backend: BackendKind::Nvidia, detail: "reset".into() };
+        let takeover = Takeover {
+            job: Job::Encode,
+            frame: 57,
+            pts: None,
+            from: BackendKind::Nvidia,
+            to: Some((BackendKind::Software, "openh264")),
+            reason: why.to_string(),
+            again: 3,
+            lost: 0,
+            given_up: vec!["2 B frames".to_owned()],
+            took: Duration::ZERO,
+        };
+        succession.tell(takeover.clone(), &why);
+        succession.lost_one();
+        assert_eq!(succession.receipt().chosen(), Some((BackendKind::Software, "openh264")));
+        assert!(succession.receipt().entries.iter().any(|(kind, verdict)| {
+            *kind == BackendKind::Nvidia && matches!(verdict, Verdict::Refused { .. })
+        }));
+        assert_eq!((succession.lost(), succession.since(0).len(), succession.since(1).len()), (1, 1, 0));
+        assert_eq!(
+            takeover.to_string(),
+            "encoder nvidia failed at frame 57: nvidia device lost: reset; software (openh264) takes over, \
+             3 frames encoded again, without 2 B frames"
+        );
+        let end = Takeover { to: None, ..takeover };
+        assert!(end.to_string().ends_with("nothing could take over"));
+    }
+}

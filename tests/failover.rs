@@ -1,0 +1,301 @@
+//! Transcodes whose encoder dies on the way: the output is one whole stream, every frame is in it, and the books say so.
+//!
+//! `VIDEO_HW_LONG=1` runs ten seeds with fifty deaths each instead of one with twenty.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+mod failover_support;
+mod nvidia_support;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use video_hw::backend::{Backend, BackendKind};
+use video_hw::codec::Codec;
+use video_hw::config::{BackendEncodeConfig, FailurePolicy, FfmpegEncodeConfig};
+use video_hw::error::Error;
+use video_hw::pipeline::{Transcode, TranscodeReport};
+
+use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, long, say};
+use nvidia_support::{Run, fault, simulated_case_on};
+
+const FRAMES: usize = 60;
+
+/// Seeds, and deaths of each.
+fn extent() -> (u64, u64) {
+    if long() { (10, 50) } else { (1, 20) }
+}
+
+fn job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
+    video_hw::transcode(input, output).codec(Codec::H264).bitrate(600_000).gop_length(25)
+}
+
+/// Runs a case on a card that encodes, of which nothing is left behind whatever happens to it.
+fn on_card(test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
+    simulated_case_on("ada", test, settings, case, body).inspect(Run::assert_clean)
+}
+
+/// One transcode whose encoder is lost at a call; the case says with how many B frames.
+fn lose_device(case: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
+    film(&input, FRAMES);
+    let mut told = Vec::new();
+    let b_frames = case.rsplit(' ').next().unwrap().parse().unwrap();
+    let report = job(&input, &output)
+        .b_frames(b_frames)
+        .encode_backend(Backend::Auto)
+        .on_failure(FailurePolicy::Next)
+        .on_takeover(|takeover| told.push(takeover.clone()))
+        .run()
+        .unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_whole(&report, FRAMES, case);
+    let [takeover] = &told[..] else { panic!("{case}: {told:?}") };
+    assert_eq!(report.encode.takeovers, told, "{case}");
+    assert_eq!(takeover.from, BackendKind::Nvidia);
+    assert_eq!(takeover.to.unwrap().0, BackendKind::Software, "{takeover}");
+    assert_eq!(report.encode.receipt.chosen(), takeover.to);
+    assert!(takeover.again > 0 && takeover.lost == 0, "{takeover}");
+    assert_eq!(takeover.given_up.iter().any(|word| word.contains("B frames")), b_frames > 0, "{takeover}");
+    judge(&output, FRAMES, case);
+}
+
+#[test]
+fn a_lost_device_costs_no_frame() {
+    const TEST: &str = "a_lost_device_costs_no_frame";
+    // A process that is a case finds it here, whatever it is.
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
+        let _ = on_card(TEST, "", "", lose_device);
+    }
+    if !have_ffmpeg() {
+        return;
+    }
+    let (seeds, deaths) = extent();
+    let (mut runs, began) = (0, Instant::now());
+    for seed in 1..=seeds {
+        let mut random = Random::new(seed);
+        for _ in 0..deaths {
+            let call = random.below(FRAMES as u64) + 1;
+            let function = ["nvEncEncodePicture", "nvEncLockBitstream"][random.below(2) as usize];
+            let effect = ["device_lost=true", "code=20"][random.below(2) as usize];
+            let b_frames = [0, 0, 2][random.below(3) as usize];
+            let case = format!("seed {seed}: {function} {call} {effect}, B frames {b_frames}");
+            let settings = fault(function, call as u32, effect);
+            if on_card(TEST, &settings, &case, lose_device).is_none() {
+                return;
+            }
+            runs += 1;
+        }
+    }
+    say(&format!(
+        "{runs} of {runs} lost devices (simulated) cost no frame, {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
+}
+
+/// Children of this process are counted, so one test with such at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn child_job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
+    let special = FfmpegEncodeConfig { preset: Some("veryfast".to_owned()), ..FfmpegEncodeConfig::default() };
+    job(input, output)
+        .encode_backend(BackendKind::Ffmpeg)
+        .backend_config(BackendEncodeConfig::Ffmpeg(special))
+}
+
+/// Transcodes with the first child killed so long after it was there.
+fn killed(job: Transcode<'_>, after: Duration) -> Result<TranscodeReport, Error> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let victim = loop {
+                match children().first() {
+                    Some(child) => break *child,
+                    None if done.load(Ordering::Relaxed) => return,
+                    None => std::thread::sleep(Duration::from_micros(200)),
+                }
+            };
+            std::thread::sleep(after);
+            // Where it is gone already nothing dies, which is a moment too.
+            let _ = Command::new("kill").args(["-9", &victim.to_string()]).output();
+        });
+        let report = job.run();
+        done.store(true, Ordering::Relaxed);
+        report
+    })
+}
+
+#[test]
+fn a_killed_child_costs_no_frame() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
+    film(&input, FRAMES);
+    // How long a child lives here; deaths are spread over that.
+    child_job(&input, &output).run().unwrap();
+    let began = Instant::now();
+    child_job(&input, &output).overwrite(true).run().unwrap();
+    let life = began.elapsed() * 3 / 4;
+    let (seeds, deaths) = extent();
+    let (mut runs, mut died, began) = (0, 0, Instant::now());
+    for seed in 1..=seeds {
+        let mut random = Random::new(seed);
+        for _ in 0..deaths {
+            let after = life * random.below(1000) as u32 / 1000;
+            let policy = [FailurePolicy::Reopen, FailurePolicy::Next][random.below(2) as usize];
+            let what = format!("seed {seed}: killed after {after:?} of {life:?}, {policy:?}");
+            let job = child_job(&input, &output).overwrite(true).on_failure(policy);
+            let report = killed(job, after).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_whole(&report, FRAMES, &what);
+            judge(&output, FRAMES, &what);
+            assert!(report.encode.takeovers.len() <= 1, "{what}: {:?}", report.encode.takeovers);
+            for takeover in &report.encode.takeovers {
+                let same = takeover.to.unwrap().0 == BackendKind::Ffmpeg;
+                assert_eq!(same, policy == FailurePolicy::Reopen, "{what}: {takeover}");
+                died += 1;
+            }
+            runs += 1;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!(
+        "{runs} of {runs} killed children cost no frame ({died} died with frames inside), {seconds:.0} s"
+    ));
+    assert!(
+        2 * died >= runs,
+        "{died} of {runs} died with frames inside: the moments are not what they should be"
+    );
+    assert_eq!(children(), Vec::<u32>::new(), "children are left");
+}
+
+#[test]
+fn who_wants_no_other_encoder_gets_the_reason_and_no_file() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
+    film(&input, 250);
+    let error =
+        killed(child_job(&input, &output).on_failure(FailurePolicy::Stop), Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Backend { backend: BackendKind::Ffmpeg, .. }), "{error}");
+    assert!(!output.exists());
+}
+
+#[test]
+fn an_elementary_stream_goes_on_as_one() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.h264"));
+    film(&input, 250);
+    let job = child_job(&input, &output).on_failure(FailurePolicy::Next);
+    let report = killed(job, Duration::from_millis(30)).unwrap();
+    assert_whole(&report, 250, "h264");
+    let said = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(&output)
+        .args(["-f", "framecrc", "-"])
+        .output()
+        .unwrap();
+    assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
+    let frames =
+        String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(frames, 250);
+}
+
+/// The film as a coded one, with B frames, made by ffmpeg.
+fn coded_film(directory: &Path) -> std::path::PathBuf {
+    let (raw, coded) = (directory.join("film.y4m"), directory.join("film.mp4"));
+    film(&raw, FRAMES);
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y", "-i"])
+        .arg(&raw)
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-bf", "2", "-crf", "18"])
+        .arg(&coded)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    coded
+}
+
+/// One transcode whose card is lost at a call; the case is the input's path and the words.
+fn lose_card(case: &str) {
+    let (input, what) = case.split_once('|').unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out.mp4");
+    let mut told = Vec::new();
+    let report = job(Path::new(input), &output)
+        .on_failure(FailurePolicy::Next)
+        .on_takeover(|takeover| told.push(takeover.clone()))
+        .run()
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_whole(&report, FRAMES, what);
+    // Behind the last packet a death takes nothing with it, and nothing has to take over.
+    assert!(!told.is_empty() || what.ends_with(&format!("Resource {FRAMES}")), "{what}: nothing died");
+    assert_eq!(report.encode.takeovers.len() + report.input.takeovers.len(), told.len());
+    for takeover in &told {
+        assert_eq!(takeover.from, BackendKind::Nvidia, "{takeover}");
+        assert_eq!((takeover.to.unwrap().0, takeover.lost), (BackendKind::Software, 0), "{what}: {takeover}");
+    }
+    let sessions = report.input.decode_before.len() + 1;
+    assert_eq!(sessions, report.input.takeovers.len() + 1, "{what}");
+    judge(&output, FRAMES, what);
+}
+
+#[test]
+fn a_card_that_decodes_and_encodes_is_lost_without_a_frame() {
+    const TEST: &str = "a_card_that_decodes_and_encodes_is_lost_without_a_frame";
+    const CALLS: [&str; 6] = [
+        "cuvidDecodePicture",
+        "cuvidMapVideoFrame64",
+        "nvEncMapInputResource",
+        "nvEncEncodePicture",
+        "nvEncLockBitstream",
+        "nvEncUnmapInputResource",
+    ];
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
+        let _ = on_card(TEST, "", "", lose_card);
+    }
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = coded_film(directory.path());
+    let (seeds, deaths) = extent();
+    let (mut runs, began) = (0, Instant::now());
+    for seed in 1..=seeds {
+        let mut random = Random::new(100 + seed);
+        for _ in 0..deaths {
+            // The h200 has no encoder: its decoder gives host memory, and the CPU encodes.
+            let chip = ["ada", "ada", "h200"][random.below(3) as usize];
+            let function = CALLS[random.below(if chip == "ada" { 6 } else { 2 }) as usize];
+            let call = random.below(FRAMES as u64) + 1;
+            let case = format!("{}|seed {seed}: {chip}, {function} {call}", input.display());
+            let settings = fault(function, call as u32, "device_lost=true");
+            let Some(run) = simulated_case_on(chip, TEST, &settings, &case, lose_card) else { return };
+            run.assert_clean();
+            runs += 1;
+        }
+    }
+    say(&format!(
+        "{runs} of {runs} lost cards (simulated) cost no frame, {:.0} s",
+        began.elapsed().as_secs_f64()
+    ));
+}
