@@ -15,6 +15,7 @@ use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
 
 use crate::compare::CompareArgs;
+use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
 use crate::nvenc::NvencArgs;
 use crate::parse;
@@ -41,6 +42,7 @@ Examples:
   video-hw probe in.mp4
   video-hw compare original.y4m encoded.mp4
   video-hw devices
+  video-hw doctor
 
 Every command explains itself: video-hw transcode --help";
 
@@ -105,6 +107,11 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// List the backends, what they can do here, and why not
     Devices(DevicesArgs),
+    /// Try what decodes and encodes here, and tell why not and what to do
+    Doctor(DoctorArgs),
+    /// What `doctor` starts
+    #[command(hide = true)]
+    ProbeChild(ProbeChildArgs),
     /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
     Compare(Box<CompareArgs>),
 }
@@ -481,7 +488,7 @@ impl Command {
             Self::Decode(a) => (Some(&a.input), a.output.as_ref()),
             Self::Encode(a) => (Some(&a.input), Some(&a.output)),
             Self::Probe(a) => (Some(&a.input), None),
-            Self::Devices(_) => (None, None),
+            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (None, None),
             Self::Compare(a) => return a.paths(),
         };
         Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
@@ -495,6 +502,8 @@ impl Command {
             Self::Encode(a) => a.job.json,
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
+            Self::Doctor(a) => a.json,
+            Self::ProbeChild(_) => false,
             Self::Compare(a) => a.job.json,
         }
     }
@@ -512,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_help_has_examples() {
-        for command in Cli::command().get_subcommands_mut() {
+        for command in Cli::command().get_subcommands_mut().filter(|command| !command.is_hide_set()) {
             let help = command.render_long_help().to_string();
             assert!(
                 help.contains("Examples:\n  video-hw ") || help.contains("Examples:\n  ffmpeg"),
@@ -533,6 +542,7 @@ mod tests {
             ENCODE_EXAMPLES,
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
+            crate::doctor::EXAMPLES,
             crate::compare::EXAMPLES,
         ];
         let mut seen = 0;
