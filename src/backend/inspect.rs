@@ -3,14 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::admission::Wish;
-use super::select::{FormatQuestion, encode_capability};
-use super::{BackendKind, Job, ffmpeg, nvidia};
-use crate::capability::EncodeCapability;
+use super::{Job, ffmpeg, nvidia};
 use crate::codec::Codec;
-use crate::config::BackendEncodeConfig;
-use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Opens the NVIDIA driver's libraries for a job, and calls nothing in them.
 ///
@@ -26,20 +21,6 @@ pub(crate) fn nvidia_libraries(job: Job) -> Result<()> {
 /// A driver that does not answer.
 pub(crate) fn nvidia_decode_question(codec: Codec) -> Result<()> {
     nvidia::decode_capability(None, codec).map(drop)
-}
-
-/// What an encoder of a backend can do with a codec; `None`: nothing, which a session says in better words.
-///
-/// # Errors
-/// Why it cannot be asked.
-pub(crate) fn encode_question(
-    backend: BackendKind,
-    codec: Codec,
-    special: &BackendEncodeConfig,
-) -> Result<Option<EncodeCapability>> {
-    let size = Dimensions::new(64, 64).ok_or_else(|| Error::invalid("a size"))?;
-    let asked = FormatQuestion { codec, size, device: None, special, wish: Wish::default() };
-    encode_capability(backend, &asked)
 }
 
 /// The ffmpeg that would be started: its version and where it is.

@@ -358,10 +358,7 @@ pub(crate) fn device_input_formats(
 }
 
 /// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
-pub(super) fn encode_capability(
-    kind: BackendKind,
-    asked: &FormatQuestion<'_>,
-) -> Result<Option<EncodeCapability>> {
+fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
     match kind {
         BackendKind::Nvidia => {
             nvidia::encode_capability_for(asked.device, asked.codec, &asked.wish, asked.special)

@@ -1,9 +1,11 @@
 //! One probe, step by step, in this process.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::facts::gather;
+use super::identity::nodes;
 use super::streams::{stream, wrong};
 use super::{Candidate, Findings, Probe, Question, Step, Verdict};
 use crate::backend::{self, BackendKind, Job, inspect};
@@ -17,8 +19,10 @@ use crate::pixel::PixelFormat;
 use crate::session::{DecodeSession, EncodeSession, Submit};
 use crate::time::{Rational, TimeBase, Timestamp};
 
-/// The format that every encoder takes, and what hardware works on.
+/// What hardware works on.
 const FORMAT: PixelFormat = PixelFormat::Nv12;
+/// What every encoder on the CPU takes.
+const CPU_FORMAT: PixelFormat = PixelFormat::I420;
 /// A size that every encoder takes, and none finds too small.
 const ENCODED_SIZE: (u32, u32) = (640, 360);
 const RATE: u32 = 30;
@@ -96,6 +100,16 @@ fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<
             });
         }
         Candidate::Embedded => {}
+        Candidate::Qsv | Candidate::Vaapi if has_no_render_node() => {
+            // ffmpeg would say the same in more words and more time.
+            return Err(Error::Unavailable {
+                backend: BackendKind::Ffmpeg,
+                reason: format!(
+                    "{candidate} needs a GPU of Intel's or AMD's, and there is no /dev/dri/renderD*"
+                ),
+                remedy: "Load the GPU's kernel driver; start a container with --device /dev/dri".to_owned(),
+            });
+        }
         _ => drop(inspect::ffmpeg_program()?),
     }
     enter(Step::Device);
@@ -103,6 +117,12 @@ fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<
         backend::devices(BackendKind::Nvidia)?;
     }
     Ok(())
+}
+
+/// Whether the system has no device node that a driver of VA-API or Quick Sync could open.
+fn has_no_render_node() -> bool {
+    let is_gpu = |node: &String| node.contains("renderD") || node.ends_with("dxg");
+    cfg!(target_os = "linux") && !nodes(Path::new("/dev")).iter().any(is_gpu)
 }
 
 fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
@@ -139,22 +159,17 @@ fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Re
     begin(candidate, Job::Encode, enter)?;
     enter(Step::Capability);
     let special = special(candidate, codec)?;
-    let capability = inspect::encode_question(candidate.backend(), codec, &special)?;
+    // What a device encodes is told by a session alone: asking before would take one more.
     enter(Step::Session);
-    // Where there is no capability, the session says why.
-    let (width, height) = match &capability {
-        Some(can) => (
-            ENCODED_SIZE.0.clamp(can.min.width(), can.max.width()),
-            ENCODED_SIZE.1.clamp(can.min.height(), can.max.height()),
-        ),
-        None => ENCODED_SIZE,
-    };
+    let (width, height) = ENCODED_SIZE;
     let size = Dimensions::new(width, height).ok_or_else(|| Error::invalid("the size of the probe"))?;
-    let config = CommonEncodeConfig { format: FORMAT, ..CommonEncodeConfig::new(codec, size, rate()?) };
+    let format =
+        if matches!(candidate, Candidate::Ffmpeg | Candidate::Embedded) { CPU_FORMAT } else { FORMAT };
+    let config = CommonEncodeConfig { format, ..CommonEncodeConfig::new(codec, size, rate()?) };
     let mut session = EncodeSession::with_special(candidate.backend(), config, &special)?;
     enter(Step::Frame);
     let time = Timestamp::new(0, TimeBase::from_frame_rate(rate()?));
-    if let Submit::Full(_) = session.submit(Frame::host(time, picture(size)?))? {
+    if let Submit::Full(_) = session.submit(Frame::host(time, picture(format, size)?))? {
         return Err(failed(candidate, "submit", "an empty session takes nothing"));
     }
     let packets = session.drain()?.collect::<Result<Vec<Packet>>>()?;
@@ -169,13 +184,13 @@ fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Re
 }
 
 /// A slope of luma without colour.
-fn picture(size: Dimensions) -> Result<HostSurface> {
+fn picture(format: PixelFormat, size: Dimensions) -> Result<HostSurface> {
     let (width, height) = (size.width() as usize, size.height() as usize);
-    let mut bytes = vec![128; FORMAT.frame_bytes(size)];
+    let mut bytes = vec![128; format.frame_bytes(size)];
     for (at, sample) in bytes.iter_mut().take(width * height).enumerate() {
         *sample = (16 + (at % width + at / width) % 200) as u8;
     }
-    HostSurface::from_packed(FORMAT, size, bytes)
+    HostSurface::from_packed(format, size, bytes)
 }
 
 fn rate() -> Result<Rational> {

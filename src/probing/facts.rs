@@ -41,8 +41,8 @@ pub(super) fn gather(question: Question) -> Vec<Fact> {
             }
             facts
         }
-        (Candidate::Embedded, _) => Vec::new(),
-        _ => match inspect::ffmpeg_program() {
+        (Candidate::Embedded | Candidate::Qsv | Candidate::Vaapi | Candidate::VideoToolbox, _) => Vec::new(),
+        (Candidate::Ffmpeg, _) => match inspect::ffmpeg_program() {
             Ok((version, path)) => {
                 vec![fact("program", format!("ffmpeg {version}, {}", path.display()), true)]
             }

@@ -419,6 +419,12 @@ impl Findings {
         (None, refused)
     }
 
+    /// The first that works for a job in order of preference, the one that is preferred before all others.
+    pub fn best(&self, job: Job, codec: Codec, preferred: Option<Candidate>) -> Option<&Probe> {
+        let order = Candidate::preferring(preferred).into_iter();
+        order.filter_map(|candidate| self.of(candidate, job, codec)).find(|probe| probe.verdict.works())
+    }
+
     /// A fact by its name.
     pub fn fact(&self, about: Candidate, name: &str) -> Option<&str> {
         let found = self.facts.iter().find(|fact| fact.about == about && fact.name == name);
@@ -472,4 +478,94 @@ pub fn find_out(
     let place = |probe: &Probe| questions.iter().position(|question| *question == probe.question);
     found.probes.sort_by_key(place);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(working: &[Candidate]) -> Findings {
+        let probes = Question::all(&[Codec::H264]).into_iter().map(|question| {
+            let verdict = if working.contains(&question.candidate) {
+                Verdict::Works { implementation: question.candidate.name().to_owned() }
+            } else {
+                Verdict::fails(Step::Library, Failure::Unavailable, "absent".to_owned(), String::new())
+            };
+            Probe { question, verdict, took: Duration::ZERO, cached: false }
+        });
+        Findings { probes: probes.collect(), facts: Vec::new() }
+    }
+
+    #[test]
+    fn preference_and_what_auto_takes_are_two_orders() {
+        use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv};
+        let found = answers(&[Qsv, Ffmpeg, Embedded]);
+        let best = |preferred| found.best(Job::Encode, Codec::H264, preferred).unwrap().question.candidate;
+        assert_eq!(best(None), Qsv);
+        assert_eq!(best(Some(Ffmpeg)), Ffmpeg);
+        assert_eq!(best(Some(Nvidia)), Qsv, "what is preferred and fails is passed over");
+        let (chosen, refused) = found.choice(Job::Encode, Codec::H264);
+        assert_eq!(chosen.unwrap().question.candidate, Embedded);
+        assert_eq!(refused.len(), 1);
+        assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(Qsv)).is_none());
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do() {
+        for failure in Failure::ALL {
+            let Verdict::Fails { remedy, .. } =
+                Verdict::fails(Step::Frame, failure, "why".to_owned(), String::new())
+            else {
+                panic!("{failure:?}")
+            };
+            assert!(!remedy.is_empty());
+        }
+        let limit =
+            Error::SessionLimit { backend: BackendKind::Nvidia, detail: "3 of 3".to_owned(), sessions: None };
+        let verdict = Verdict::of_error(Step::Capability, &limit);
+        assert!(matches!(
+            &verdict,
+            Verdict::Fails { step: Step::Session, failure: Failure::SessionLimit, .. }
+        ));
+        assert!(!verdict.is_lasting());
+        let absent = Error::Unavailable {
+            backend: BackendKind::Nvidia,
+            reason: "no encoder".to_owned(),
+            remedy: "Buy one".to_owned(),
+        };
+        let verdict = Verdict::of_error(Step::Session, &absent);
+        assert!(verdict.is_lasting());
+        assert_eq!(verdict.to_string(), "no (at device): no encoder. Buy one");
+    }
+
+    /// What is asked, remembered and asked again.
+    #[test]
+    fn only_what_is_not_known_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("probes"));
+        let here = Identity { lines: vec!["boot 1".to_owned()] };
+        let questions = Question::all(&[Codec::H264]);
+        let ask = |questions: &[Question], fresh: bool| {
+            let mut asked = 0;
+            let found = find_out(
+                questions,
+                |rest| {
+                    asked = rest.len();
+                    let mut all = answers(&[Candidate::Embedded]);
+                    all.probes.retain(|probe| rest.contains(&probe.question));
+                    all
+                },
+                Some((&cache, &here)),
+                fresh,
+            );
+            assert_eq!(found.probes.iter().map(|probe| probe.question).collect::<Vec<_>>(), questions);
+            asked
+        };
+        assert_eq!(ask(&questions[..2], false), 2);
+        assert_eq!(ask(&questions, false), questions.len() - 2);
+        assert_eq!(ask(&questions, false), 0);
+        assert_eq!(ask(&questions, true), questions.len());
+        let none = find_out(&questions[..1], |_| Findings::default(), None, false);
+        assert!(none.probes.is_empty());
+    }
 }

@@ -17,8 +17,9 @@ impl Report {
             Backend::Only(kind) => format!("--backend {kind}"),
         };
         out.push_str(&format!("What {wanted} takes here\n"));
+        let mut told = Vec::new();
         for codec in &self.codecs {
-            self.codec(*codec, &mut out);
+            self.codec(*codec, &mut told, &mut out);
         }
         out.push('\n');
         out.push_str("What was tried\n");
@@ -37,22 +38,33 @@ impl Report {
         out
     }
 
-    /// `  H.264   decode: nvidia (NVDEC)   encode: software (openh264)`, and below why the first choice is not taken.
-    fn codec(&self, codec: Codec, out: &mut String) {
+    /// `h264  decode  nvidia (NVDEC)` and the same for encoding; why it is not the first candidate once for each reason.
+    fn codec<'a>(&'a self, codec: Codec, told: &mut Vec<(Candidate, &'a str)>, out: &mut String) {
         let mut name = codec.name();
         for job in [Job::Decode, Job::Encode] {
             if job == Job::Encode && !Question::ENCODED.contains(&codec) {
                 continue;
             }
             let (chosen, refused) = self.found.choice(job, codec);
-            let taken = match chosen {
+            let mut line = match chosen {
                 Some(Probe { question, verdict: Verdict::Works { implementation }, .. }) => {
                     format!("{} ({implementation})", question.candidate.backend())
                 }
                 _ => "nothing".to_owned(),
             };
-            let because = because(chosen, &refused);
-            out.push_str(&format!("  {name:<11} {}  {taken}{because}\n", job_word(job)));
+            let why = |probe: &&'a Probe| match &probe.verdict {
+                Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
+                Verdict::Works { .. } => None,
+            };
+            if let Some((candidate, reason)) = refused.iter().find_map(why) {
+                if told.contains(&(candidate, reason)) {
+                    line.push_str(&format!(", because of {candidate} as above"));
+                } else {
+                    line.push_str(&format!(", because {candidate}: {reason}"));
+                    told.push((candidate, reason));
+                }
+            }
+            out.push_str(&format!("  {name:<11} {}  {line}\n", job_word(job)));
             name = "";
         }
     }
@@ -68,9 +80,10 @@ impl Report {
             facts.push(match fact.name.as_str() {
                 "cuda" => format!("CUDA {}", fact.value),
                 "nvenc-api" => format!("NVENC API {}", fact.value),
-                "decode-engines" => format!("{} decode engines", fact.value),
-                "encode-engines" => format!("{} encode engines", fact.value),
+                "decode-engines" => format!("decode engines: {}", fact.value),
+                "encode-engines" => format!("encode engines: {}", fact.value),
                 "sessions" => format!("sessions: {}", fact.value),
+                name if name.starts_with("device") => format!("GPU {}", fact.value),
                 _ => fact.value.clone(),
             });
         }
@@ -152,7 +165,9 @@ impl Report {
         };
         let took = self.took.as_secs_f64();
         if self.missing.is_empty() {
-            return format!("Everything asked for works. {how}; {took:.3} s");
+            let names: Vec<_> = self.counted.iter().map(|codec| codec.name()).collect();
+            let encode = if self.counted.contains(&Codec::H264) { ", encode h264" } else { "" };
+            return format!("All is well: decode {}{encode}. {how}; {took:.3} s", names.join(" "));
         }
         let missing: Vec<_> =
             self.missing.iter().map(|(job, codec)| format!("{} {codec}", job_word(*job))).collect();
@@ -164,19 +179,5 @@ fn implementation(probe: &Probe) -> Option<&str> {
     match &probe.verdict {
         Verdict::Works { implementation } => Some(implementation),
         Verdict::Fails { .. } => None,
-    }
-}
-
-/// Why the first of the candidates is not the one that was taken.
-fn because(chosen: Option<&Probe>, refused: &[&Probe]) -> String {
-    // Of several, the hardware is what somebody may have expected; what is not installed explains nothing.
-    let first = refused.iter().find_map(|probe| match &probe.verdict {
-        Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason)),
-        Verdict::Works { .. } => None,
-    });
-    match first {
-        Some((candidate, reason)) if chosen.is_some() => format!(", because {candidate}: {reason}"),
-        Some((candidate, reason)) => format!(": {candidate}: {reason}"),
-        None => String::new(),
     }
 }

@@ -16,7 +16,9 @@ use video_hw::probing::{
 };
 use video_hw::{Error, Result};
 
-pub(crate) use args::{DoctorArgs, EXAMPLES, ProbeChildArgs};
+#[cfg(test)]
+pub(crate) use args::EXAMPLES;
+pub(crate) use args::{DoctorArgs, ProbeChildArgs};
 
 use crate::exit::Exit;
 use crate::{json, text};
@@ -50,11 +52,13 @@ const VARIABLES: [&str; 15] = [
 /// A finished examination.
 struct Report {
     codecs: Vec<Codec>,
+    /// Those that the exit code depends on.
+    counted: Vec<Codec>,
     backend: Backend,
     found: Findings,
     surroundings: Surroundings,
     hints: Vec<Hint>,
-    /// Where answers are kept, and why they are not.
+    /// Where answers are kept.
     cache: Option<PathBuf>,
     took: Duration,
     /// What cannot be done of what was asked for.
@@ -103,6 +107,7 @@ fn examine(args: &DoctorArgs) -> Result<Report> {
     missing.retain(|(job, codec)| found.choice(*job, *codec).0.is_none());
     Ok(Report {
         codecs: shown,
+        counted,
         backend,
         found,
         surroundings,
