@@ -20,6 +20,7 @@ pub mod output_file;
 pub mod packet;
 pub mod pipeline;
 pub mod pixel;
+pub mod probing;
 pub mod quality;
 pub mod queue;
 pub mod rawvideo;

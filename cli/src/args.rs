@@ -17,6 +17,7 @@ use video_hw::time::Rational;
 use crate::bench::BenchArgs;
 use crate::bench::work::WorkArgs;
 use crate::compare::CompareArgs;
+use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
 use crate::nvenc::NvencArgs;
@@ -44,6 +45,7 @@ Examples:
   video-hw probe in.mp4
   video-hw compare original.y4m encoded.mp4
   video-hw devices
+  video-hw doctor
   video-hw bench in.mp4
 
 Every command explains itself: video-hw transcode --help";
@@ -109,6 +111,11 @@ pub(crate) enum Command {
     Probe(ProbeArgs),
     /// List the backends, what they can do here, and why not
     Devices(DevicesArgs),
+    /// Try what decodes and encodes here, and tell why not and what to do
+    Doctor(DoctorArgs),
+    /// What `doctor` starts
+    #[command(hide = true)]
+    ProbeChild(ProbeChildArgs),
     /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
     Compare(Box<CompareArgs>),
     /// Measure this machine, beside ffmpeg: speed, start, latency, many streams, and whether the output is right
@@ -494,7 +501,7 @@ impl Command {
             Self::Decode(a) => (Some(&a.input), a.output.as_ref()),
             Self::Encode(a) => (Some(&a.input), Some(&a.output)),
             Self::Probe(a) => (Some(&a.input), None),
-            Self::Devices(_) => (None, None),
+            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (None, None),
             Self::Compare(a) => return a.paths(),
             Self::Bench(a) => return a.paths(),
             Self::BenchWork(a) => (a.input.as_ref(), a.output.as_ref()),
@@ -510,6 +517,8 @@ impl Command {
             Self::Encode(a) => a.job.json,
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
+            Self::Doctor(a) => a.json,
+            Self::ProbeChild(_) => false,
             Self::Compare(a) => a.job.json,
             Self::Bench(a) => a.json_on_stdout(),
             Self::BenchWork(_) => true,
@@ -550,6 +559,7 @@ mod tests {
             ENCODE_EXAMPLES,
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
+            crate::doctor::EXAMPLES,
             crate::compare::EXAMPLES,
             crate::bench::render::EXAMPLES,
             crate::bench::EXAMPLES,

@@ -17,6 +17,7 @@ mod cancel;
 mod compare;
 mod decode;
 mod devices;
+mod doctor;
 mod encode;
 mod exit;
 mod failure;
@@ -80,6 +81,8 @@ fn run(command: &Command) -> Exit {
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::ProbeChild(args) => doctor::run_child(args),
         Command::Compare(args) => compare::run(args),
         Command::Bench(args) => bench::run(args),
         Command::BenchWork(args) => bench::work::run(args),

@@ -20,6 +20,7 @@ use crate::time::Rational;
 pub(crate) mod admission;
 mod fallback;
 mod ffmpeg;
+pub(crate) mod inspect;
 mod lanes;
 pub mod mock;
 mod nvidia;

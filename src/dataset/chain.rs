@@ -1,19 +1,19 @@
 //! The encoders that may take the work, in order, and whether each works here.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{EncoderConfig, EncoderType, GpuEncoderConfig};
-use crate::backend::{self, Backend, BackendKind, EncodeSink, EncoderBackend};
+use crate::backend::{self, Backend, BackendKind, EncodeSink, EncoderBackend, Job};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl,
 };
 use crate::control::{EncoderSource, OnFailure, StreamOptions, SwitchingEncoder};
-use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
+use crate::probing::{self, Candidate, Question, Verdict, encoder_in_ffmpeg};
 
 /// What pictures are brought to: every encoder takes it, and it is what hardware works on.
 pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
@@ -27,7 +27,7 @@ pub struct Probe {
     /// Which.
     pub encoder: EncoderType,
     /// It has encoded a picture, with this implementation; or why not, and what to do.
-    pub verdict: Result<&'static str>,
+    pub verdict: Verdict,
     /// How long that took.
     pub took: Duration,
 }
@@ -128,17 +128,20 @@ const fn backend_of(encoder: EncoderType) -> BackendKind {
     }
 }
 
-const fn name_in_ffmpeg(encoder: EncoderType, codec: Codec) -> &'static str {
-    match (encoder, codec) {
-        (EncoderType::Qsv, Codec::Hevc) => "hevc_qsv",
-        (EncoderType::Qsv, Codec::Av1) => "av1_qsv",
-        (EncoderType::Qsv, _) => "h264_qsv",
-        (EncoderType::VideoToolbox, Codec::Hevc) => "hevc_videotoolbox",
-        (EncoderType::VideoToolbox, _) => "h264_videotoolbox",
-        (_, Codec::Hevc) => "libx265",
-        (_, Codec::Av1) => "libsvtav1",
-        _ => "libx264",
+const fn candidate(encoder: EncoderType) -> Candidate {
+    match encoder {
+        EncoderType::Nvenc => Candidate::Nvidia,
+        EncoderType::Qsv => Candidate::Qsv,
+        EncoderType::VideoToolbox => Candidate::VideoToolbox,
+        EncoderType::X264 => Candidate::Ffmpeg,
+        EncoderType::Embedded => Candidate::Embedded,
     }
+}
+
+/// The name of an encoder that is refused for its codec is as good as none.
+fn name_in_ffmpeg(encoder: EncoderType, codec: Codec) -> &'static str {
+    let name = |codec| encoder_in_ffmpeg(candidate(encoder), codec);
+    name(codec).or_else(|| name(Codec::H264)).unwrap_or("libx264")
 }
 
 impl EncoderSource for Chain {
@@ -181,29 +184,20 @@ impl EncoderSource for Chain {
     }
 }
 
-/// Tries each encoder of a codec: a session is opened at a size that all of them take, and encodes a picture.
+/// Tries each encoder of a codec: a session is opened at a size that all of them take, and encodes a picture. They are tried
+/// side by side, in this process: where a driver may crash or hang see [`ChildProber`](crate::probing::ChildProber).
 pub fn probe_encoders(codec: Codec) -> Vec<Probe> {
-    let probe = |encoder| {
-        let begun = Instant::now();
-        let verdict = Dimensions::new(640, 360)
-            .ok_or_else(|| Error::invalid("the size of the probe"))
-            .and_then(|size| {
-                let config = EncoderConfig::new(codec, WORKING_FORMAT, size);
-                let gpu = GpuEncoderConfig {
-                    preferred_encoder: Some(encoder),
-                    strict: true,
-                    ..GpuEncoderConfig::default()
-                };
-                Chain::new(&config, &gpu).start(ColorInfo::UNSPECIFIED)
-            })
-            .map(|(stream, _)| stream.backend().map_or("", |(_, implementation)| implementation));
-        Probe { encoder, verdict, took: begun.elapsed() }
+    let question = |encoder| Question { candidate: candidate(encoder), job: Job::Encode, codec };
+    let found = probing::in_process(&EncoderType::ORDER.map(question));
+    let of = |encoder| {
+        let probe = found.of(candidate(encoder), Job::Encode, codec)?;
+        Some(Probe { encoder, verdict: probe.verdict.clone(), took: probe.took })
     };
-    EncoderType::ORDER.into_iter().map(probe).collect()
+    EncoderType::ORDER.into_iter().filter_map(of).collect()
 }
 
 /// The encoders of H.264 that work here, best first: each has opened a session and encoded a picture just now.
 pub fn detect_available_encoders() -> Vec<EncoderType> {
-    let works = |probe: Probe| probe.verdict.is_ok().then_some(probe.encoder);
+    let works = |probe: Probe| probe.verdict.works().then_some(probe.encoder);
     probe_encoders(Codec::H264).into_iter().filter_map(works).collect()
 }

@@ -76,6 +76,7 @@ pub fn enter<S: Status>(function: &'static str, body: impl FnOnce(&Call) -> S) -
             std::thread::sleep(time);
             run(&call, body)
         }
+        Effect::Crash => crash(),
         Effect::Fail(code) => S::from_code(code),
         Effect::DeviceLost => S::DEVICE_LOST,
     };
@@ -83,6 +84,17 @@ pub fn enter<S: Status>(function: &'static str, body: impl FnOnce(&Call) -> S) -
         eprintln!("nvsim: {sequence} [{}] {function} -> {status:?} ({})", call.thread, status.code());
     }
     status
+}
+
+/// Ends the process as a defective driver does. The handler that tells overflown stacks from other faults is put aside: it
+/// would let a signal that was sent pass.
+fn crash() -> ! {
+    // SAFETY: sets the system's own answer to a signal, then sends it to this thread.
+    unsafe {
+        libc::signal(libc::SIGSEGV, libc::SIG_DFL);
+        libc::raise(libc::SIGSEGV);
+    }
+    std::process::abort()
 }
 
 /// A panic must not unwind into C: it is printed by the panic hook and becomes the library's internal error.

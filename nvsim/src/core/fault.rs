@@ -24,6 +24,9 @@ pub struct FaultConfig {
     pub code: Option<u32>,
     /// The call sleeps this long first.
     pub hang_ms: Option<u64>,
+    /// The process dies of a segmentation fault in this call, as in a driver with a defect.
+    #[serde(default)]
+    pub crash: bool,
     /// The device is lost: this call and every later one of all three libraries answers so (releasing still works).
     #[serde(default)]
     pub device_lost: bool,
@@ -55,6 +58,7 @@ pub(super) enum Effect {
     None,
     Picture(PictureFault),
     Hang(Duration),
+    Crash,
     Fail(u32),
     DeviceLost,
 }
@@ -105,7 +109,9 @@ fn decide(function: &str, number: u64, script: &[FaultConfig]) -> Effect {
     }) else {
         return Effect::None;
     };
-    if fault.device_lost {
+    if fault.crash {
+        Effect::Crash
+    } else if fault.device_lost {
         Effect::DeviceLost
     } else if let Some(code) = fault.code {
         Effect::Fail(code)

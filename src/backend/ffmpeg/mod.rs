@@ -22,9 +22,25 @@ mod words;
 pub(crate) use decode::{decode_capability, open_decoder};
 pub(crate) use encode::{encode_capability, open_encoder};
 
+use std::path::PathBuf;
+
 use crate::capability::DeviceInfo;
 use crate::codec::Codec;
 use crate::error::Result;
+
+/// Where the program is that would be started; it is not asked what it is.
+pub(crate) fn program_path() -> Option<PathBuf> {
+    program::on_path()
+}
+
+/// The version of the program, and where it is.
+///
+/// # Errors
+/// No ffmpeg.
+pub(crate) fn program_found() -> Result<(String, PathBuf)> {
+    let program = program::program(None)?;
+    Ok((program.version().to_owned(), program.path().to_owned()))
+}
 
 /// The program, as a device: its version and what of its encoders works here, and its path as the identifier.
 ///

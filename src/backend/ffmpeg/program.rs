@@ -95,7 +95,7 @@ fn is_path(device: &str) -> bool {
 }
 
 /// What starting `ffmpeg` without a path would start, as a path that stays the same.
-fn on_path() -> Option<PathBuf> {
+pub(super) fn on_path() -> Option<PathBuf> {
     let name = format!("ffmpeg{}", std::env::consts::EXE_SUFFIX);
     // The one variable of the environment that this library looks at: the system does the same to start a program.
     let all = std::env::var_os("PATH")?;

@@ -11,12 +11,46 @@ pub(crate) use decode::{engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 
 use crate::backend::admission::Wish;
-use crate::backend::{EncodeSink, EncoderBackend};
+use crate::backend::{EncodeSink, EncoderBackend, Job};
 use crate::capability::{DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
+
+/// Opens the driver's libraries for a job, and calls nothing in them.
+///
+/// # Errors
+/// The first that is missing.
+pub(crate) fn libraries(job: Job) -> Result<()> {
+    driver::library::present(driver::library::Name::Cuda)?;
+    driver::library::present(match job {
+        Job::Decode => driver::library::Name::Cuvid,
+        Job::Encode => driver::library::Name::Encode,
+    })
+}
+
+/// The version of CUDA that the driver speaks; `None` without a driver.
+pub(crate) fn cuda_version() -> Option<String> {
+    let version = driver::cuda::cuda().ok()?.version;
+    Some(format!("{}.{}", version / 1000, version % 1000 / 10))
+}
+
+/// The version of the encoder's API that is spoken with the driver.
+///
+/// # Errors
+/// No encoder library, or one that is too old.
+pub(crate) fn encoder_api() -> Result<&'static str> {
+    driver::nvenc::spoken().map(driver::nvenc_version::Api::name)
+}
+
+/// Encode engines of a card, where its driver tells.
+///
+/// # Errors
+/// As [`encode_capability`].
+pub(crate) fn encoder_engines(device: Option<&str>) -> Result<Option<u32>> {
+    encode::engine_count(find_device(device)?)
+}
 
 /// The cards that the driver shows to this process.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {

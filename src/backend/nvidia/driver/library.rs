@@ -84,6 +84,15 @@ pub(crate) fn open(name: Name) -> Result<Library, Missing> {
     Err(Missing::new(format!("{} cannot be loaded: {last}", name.files()[0]), name.remedy()))
 }
 
+/// Whether a library can be opened. It stays open: opening it for use is then a matter of counting.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn present(name: Name) -> crate::error::Result<()> {
+    std::mem::forget(open(name).map_err(|missing| missing.error())?);
+    Ok(())
+}
+
 /// The loader's message, with its source where that says more.
 fn last_line(error: &libloading::Error) -> String {
     use std::error::Error as _;

@@ -5,7 +5,7 @@
 pub(crate) mod cuda;
 pub(crate) mod cuvid;
 pub(crate) mod cuvid_abi;
-mod library;
+pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod nvenc;

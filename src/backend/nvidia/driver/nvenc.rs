@@ -122,6 +122,14 @@ fn load() -> Result<Nvenc, Missing> {
     Ok(Nvenc { api, functions: Functions::of(&list)? })
 }
 
+/// The version that the library is spoken to in.
+///
+/// # Errors
+/// As for a session: no library, or one that is too old.
+pub(crate) fn spoken() -> Result<Api> {
+    nvenc().map(|nvenc| nvenc.api)
+}
+
 /// What a session takes before it has any buffer. Assumed.
 pub(crate) const OWN_MEMORY: u64 = 32 << 20;
 

@@ -109,6 +109,8 @@ pub(crate) enum Cap {
     BReferenceModes = 43,
     WidthMin = 45,
     HeightMin = 46,
+    /// `NUM_ENCODER_ENGINES`
+    Engines = 49,
     /// The highest level; from API 12.2 on.
     LookaheadLevel = 56,
 }

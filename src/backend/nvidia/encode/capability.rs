@@ -134,6 +134,18 @@ impl Caps {
     }
 }
 
+/// Encode engines of a device; `None` where its driver does not tell.
+///
+/// # Errors
+/// As [`encode_capability`].
+pub(crate) fn engine_count(device: i32) -> Result<Option<u32>> {
+    let count = broker::ask(&Context::of(device)?, &Wish::default(), |session| {
+        // An old driver does not know the question.
+        Ok(session.cap(H264, Cap::Engines).ok())
+    })?;
+    Ok(count.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0))
+}
+
 /// What a device encodes of a codec; `None`: nothing. They stay what they are, so the driver is asked once: asking
 /// takes a session, and there are few.
 ///

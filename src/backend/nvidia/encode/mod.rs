@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use broker::{sessions, wish};
-pub(crate) use capability::encode_capability;
+pub(crate) use capability::{encode_capability, engine_count};
 pub(super) use upload::reads_as_it_lies;
 
 use self::capability::{Caps, IMPLEMENTATION};

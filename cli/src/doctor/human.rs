@@ -1,0 +1,183 @@
+//! The report of `doctor` as a person reads it: first what will be used, then each backend, then what to do.
+
+use video_hw::backend::{Backend, Job};
+use video_hw::codec::Codec;
+use video_hw::probing::{Candidate, Probe, Question, Verdict};
+
+use super::{Report, is_expected, job_word};
+
+/// Words before which a candidate's lines begin.
+const NAME: usize = 14;
+
+impl Report {
+    pub(super) fn human(&self, verbose: bool) -> String {
+        let mut out = String::new();
+        let wanted = match self.backend {
+            Backend::Auto => "--backend auto".to_owned(),
+            Backend::Only(kind) => format!("--backend {kind}"),
+        };
+        out.push_str(&format!("What {wanted} takes here\n"));
+        let mut told = Vec::new();
+        for codec in &self.codecs {
+            self.codec(*codec, &mut told, &mut out);
+        }
+        out.push('\n');
+        out.push_str("What was tried\n");
+        for candidate in Candidate::ORDER {
+            self.candidate(candidate, verbose, &mut out);
+        }
+        if !self.hints.is_empty() {
+            out.push_str("\nWhat to do\n");
+            for hint in &self.hints {
+                out.push_str(&format!("  {:<NAME$}{}\n", hint.about.name(), hint.words));
+            }
+        }
+        out.push('\n');
+        out.push_str(&self.last_line());
+        out.push('\n');
+        out
+    }
+
+    /// `h264  decode  nvidia (NVDEC)` and the same for encoding; why it is not the first candidate once for each reason.
+    fn codec<'a>(&'a self, codec: Codec, told: &mut Vec<(Candidate, &'a str)>, out: &mut String) {
+        let mut name = codec.name();
+        for job in [Job::Decode, Job::Encode] {
+            if job == Job::Encode && !Question::ENCODED.contains(&codec) {
+                continue;
+            }
+            let (chosen, refused) = self.found.choice(job, codec);
+            let mut line = match chosen {
+                Some(Probe { question, verdict: Verdict::Works { implementation }, .. }) => {
+                    format!("{} ({implementation})", question.candidate.backend())
+                }
+                _ => "nothing".to_owned(),
+            };
+            let why = |probe: &&'a Probe| match &probe.verdict {
+                Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
+                Verdict::Works { .. } => None,
+            };
+            if let Some((candidate, reason)) = refused.iter().find_map(why) {
+                if told.contains(&(candidate, reason)) {
+                    line.push_str(&format!(", because of {candidate} as above"));
+                } else {
+                    line.push_str(&format!(", because {candidate}: {reason}"));
+                    told.push((candidate, reason));
+                }
+            }
+            out.push_str(&format!("  {name:<11} {}  {line}\n", job_word(job)));
+            name = "";
+        }
+    }
+
+    fn candidate(&self, candidate: Candidate, verbose: bool, out: &mut String) {
+        let of = |probe: &&Probe| probe.question.candidate == candidate;
+        let probes: Vec<_> = self.found.probes.iter().filter(of).collect();
+        let Some(first) = probes.first() else { return };
+        let works = |job| probes.iter().copied().filter(move |p| p.question.job == job && p.verdict.works());
+        let mut lines: Vec<String> = Vec::new();
+        let mut facts: Vec<String> = Vec::new();
+        for fact in self.found.facts.iter().filter(|fact| fact.about == candidate) {
+            facts.push(match fact.name.as_str() {
+                "cuda" => format!("CUDA {}", fact.value),
+                "nvenc-api" => format!("NVENC API {}", fact.value),
+                "decode-engines" => format!("decode engines: {}", fact.value),
+                "encode-engines" => format!("encode engines: {}", fact.value),
+                "sessions" => format!("sessions: {}", fact.value),
+                name if name.starts_with("device") => format!("GPU {}", fact.value),
+                _ => fact.value.clone(),
+            });
+        }
+        if let Some(version) =
+            self.surroundings.kernel_driver.as_ref().filter(|_| candidate == Candidate::Nvidia)
+        {
+            facts.insert(0, format!("driver {version}"));
+        }
+        if !facts.is_empty() {
+            lines.push(facts.join("; "));
+        }
+        for job in [Job::Decode, Job::Encode] {
+            let names: Vec<_> = works(job).map(|probe| probe.question.codec.name()).collect();
+            if !names.is_empty() {
+                let by: Vec<_> = works(job).filter_map(implementation).collect();
+                let by = if by.iter().all(|name| Some(name) == by.first()) {
+                    by.first().map_or_else(String::new, |name| format!(" by {name}"))
+                } else {
+                    String::new()
+                };
+                lines.push(format!("{}s {}{by}", job_word(job), names.join(" ")));
+            }
+            self.failures(&probes, job, verbose, &mut lines);
+        }
+        if verbose {
+            let took: f64 = probes.iter().map(|probe| probe.took.as_secs_f64() * 1e3).sum();
+            lines.push(format!("{} tries took {took:.0} ms", probes.len()));
+        }
+        let any = probes.iter().any(|probe| probe.verdict.works());
+        let mark = if any { "ok" } else { "no" };
+        // One line for what is not there and is not missed.
+        let quiet = !any && !verbose && !is_expected(first.question.candidate.backend());
+        for (place, line) in lines.iter().enumerate() {
+            let (name, mark) = if place == 0 { (candidate.name(), mark) } else { ("", "") };
+            out.push_str(&format!("  {name:<NAME$}{mark:<4}{line}\n"));
+            if quiet {
+                break;
+            }
+        }
+    }
+
+    /// A line for all codecs that fail for the same reason.
+    fn failures(&self, probes: &[&Probe], job: Job, verbose: bool, lines: &mut Vec<String>) {
+        let mut told: Vec<(String, Vec<Codec>)> = Vec::new();
+        for probe in probes.iter().filter(|probe| probe.question.job == job) {
+            let Verdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
+            // A codec that a device does not do, and another does, is no failure of anybody's.
+            let another = self.found.choice(job, probe.question.codec).0.is_some();
+            if failure.name() == "unsupported" && another && !verbose && self.backend == Backend::Auto {
+                continue;
+            }
+            let words = format!("({step}): {}. {remedy}", reason.trim_end_matches('.'));
+            match told.iter_mut().find(|(other, _)| *other == words) {
+                Some((_, codecs)) => codecs.push(probe.question.codec),
+                None => told.push((words, vec![probe.question.codec])),
+            }
+        }
+        let of_job = probes.iter().filter(|probe| probe.question.job == job).count();
+        for (words, codecs) in told {
+            let which = if codecs.len() == of_job {
+                "nothing".to_owned()
+            } else {
+                let names: Vec<_> = codecs.iter().map(|codec| codec.name()).collect();
+                format!("not {}", names.join(" "))
+            };
+            lines.push(format!("{}s {which} {words}", job_word(job)));
+        }
+    }
+
+    fn last_line(&self) -> String {
+        let cached = self.found.probes.iter().filter(|probe| probe.cached).count();
+        let tried = self.found.probes.len() - cached;
+        let how = match (tried, cached) {
+            (_, 0) => format!("{tried} tries, each with a picture"),
+            (0, _) => {
+                format!("{cached} answers found earlier since this machine was started (--fresh tries again)")
+            }
+            _ => format!("{tried} tries, and {cached} answers found earlier (--fresh tries all again)"),
+        };
+        let took = self.took.as_secs_f64();
+        if self.missing.is_empty() {
+            let names: Vec<_> = self.counted.iter().map(|codec| codec.name()).collect();
+            let encode = if self.counted.contains(&Codec::H264) { ", encode h264" } else { "" };
+            return format!("All is well: decode {}{encode}. {how}; {took:.3} s", names.join(" "));
+        }
+        let missing: Vec<_> =
+            self.missing.iter().map(|(job, codec)| format!("{} {codec}", job_word(*job))).collect();
+        format!("Not possible here: {}. {how}; {took:.3} s", missing.join(", "))
+    }
+}
+
+fn implementation(probe: &Probe) -> Option<&str> {
+    match &probe.verdict {
+        Verdict::Works { implementation } => Some(implementation),
+        Verdict::Fails { .. } => None,
+    }
+}

@@ -1,0 +1,571 @@
+//! Is there a decoder or encoder here, really, and why not: each candidate is tried with a picture.
+//!
+//! A name in a list proves nothing. A probe opens the library, starts the driver, asks what the device can do, opens a
+//! session at a legal size and moves one picture through: a stream of the codec that is part of this library, and what
+//! comes out has to be its picture; or a synthetic picture, of which a packet has to come out. A [`Verdict`] names the step
+//! that was reached, the reason and the remedy.
+//!
+//! [`Question::ask`] does it in this process. A driver that may crash or hang is better asked in another one:
+//! [`ChildProber`] starts a program of the caller's that calls [`serve`], with a time limit, all candidates side by
+//! side. Answers hold until something changes that they depend on ([`Identity`]), and [`Cache`] keeps them.
+//!
+//! ```
+//! use video_hw::backend::Job;
+//! use video_hw::codec::Codec;
+//! use video_hw::probing::{Candidate, Question, Verdict};
+//!
+//! let probe = Question { candidate: Candidate::Embedded, job: Job::Decode, codec: Codec::Vp9 }.ask();
+//! assert!(matches!(probe.verdict, Verdict::Works { .. }), "{}", probe.verdict);
+//! ```
+
+mod attempt;
+mod cache;
+mod child;
+mod facts;
+mod identity;
+mod streams;
+mod surroundings;
+mod wire;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::backend::{BackendKind, Job};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+
+pub use attempt::in_process;
+pub use cache::Cache;
+pub use child::{ChildProber, serve};
+pub use facts::Fact;
+pub use identity::Identity;
+pub use surroundings::{Hint, Surroundings};
+
+pub(crate) use attempt::encoder_in_ffmpeg;
+
+/// Something that may decode or encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Candidate {
+    /// NVIDIA's engines, by the driver's own interface.
+    Nvidia,
+    /// Intel's engines, through an installed ffmpeg.
+    Qsv,
+    /// Apple's engines, through an installed ffmpeg.
+    VideoToolbox,
+    /// Engines of AMD or Intel by VA-API, through an installed ffmpeg.
+    Vaapi,
+    /// The CPU, by an installed ffmpeg: libx264, libx265, SVT-AV1, and its decoders.
+    Ffmpeg,
+    /// The CPU, by the codecs inside this library.
+    Embedded,
+}
+
+impl Candidate {
+    /// In order of preference: what hardware does first, and last what is always there.
+    pub const ORDER: [Self; 6] =
+        [Self::Nvidia, Self::Qsv, Self::VideoToolbox, Self::Vaapi, Self::Ffmpeg, Self::Embedded];
+
+    /// In the order in which [`Backend::Auto`](crate::backend::Backend::Auto) tries them: an installed program is asked
+    /// only for what nothing else does.
+    pub const AUTO: [Self; 6] =
+        [Self::Nvidia, Self::Embedded, Self::Qsv, Self::VideoToolbox, Self::Vaapi, Self::Ffmpeg];
+
+    /// [`Self::ORDER`] with the one that is preferred first.
+    pub fn preferring(first: Option<Self>) -> Vec<Self> {
+        let rest = Self::ORDER.into_iter().filter(|candidate| Some(*candidate) != first);
+        first.into_iter().chain(rest).collect()
+    }
+
+    /// A short name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nvidia => "nvidia",
+            Self::Qsv => "qsv",
+            Self::VideoToolbox => "videotoolbox",
+            Self::Vaapi => "vaapi",
+            Self::Ffmpeg => "ffmpeg",
+            Self::Embedded => "embedded",
+        }
+    }
+
+    /// The backend that uses it.
+    pub const fn backend(self) -> BackendKind {
+        match self {
+            Self::Nvidia => BackendKind::Nvidia,
+            Self::Qsv | Self::VideoToolbox | Self::Vaapi | Self::Ffmpeg => BackendKind::Ffmpeg,
+            Self::Embedded => BackendKind::Software,
+        }
+    }
+
+    /// Whether it is one for this job at all: ffmpeg's hardware decoders are not used.
+    pub const fn does(self, job: Job) -> bool {
+        match job {
+            Job::Encode => true,
+            Job::Decode => matches!(self, Self::Nvidia | Self::Ffmpeg | Self::Embedded),
+        }
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Candidate {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let known = Self::ORDER.into_iter().find(|candidate| candidate.name() == s);
+        known.ok_or_else(|| Error::invalid(format!("there is no candidate {s:?}")))
+    }
+}
+
+/// How far a probe came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Step {
+    /// The vendor's library, or the program, is there.
+    Library,
+    /// The driver starts, is new enough, and shows a device that does such a job.
+    Device,
+    /// The device does this codec.
+    Capability,
+    /// A session opens.
+    Session,
+    /// A picture goes through.
+    Frame,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::Library, Self::Device, Self::Capability, Self::Session, Self::Frame];
+
+    /// Its name in JSON and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Library => "library",
+            Self::Device => "device",
+            Self::Capability => "capability",
+            Self::Session => "session",
+            Self::Frame => "frame",
+        }
+    }
+
+    /// What goes on in it, for a sentence.
+    const fn doing(self) -> &'static str {
+        match self {
+            Self::Library => "opening the library",
+            Self::Device => "starting the driver",
+            Self::Capability => "asking what the device can do",
+            Self::Session => "opening a session",
+            Self::Frame => "working on a picture",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Not there: library, program, driver or device.
+    Unavailable,
+    /// There, but it does not do this.
+    Unsupported,
+    /// No session left.
+    SessionLimit,
+    /// No memory left.
+    OutOfMemory,
+    /// The device went away.
+    DeviceLost,
+    /// The process that tried died.
+    Crashed,
+    /// It took too long, and was stopped.
+    TimedOut,
+    /// Not tried, because of what happened to another probe before it.
+    NotTried,
+    /// A call failed otherwise, or something else than the picture came out.
+    Failed,
+}
+
+impl Failure {
+    const ALL: [Self; 9] = [
+        Self::Unavailable,
+        Self::Unsupported,
+        Self::SessionLimit,
+        Self::OutOfMemory,
+        Self::DeviceLost,
+        Self::Crashed,
+        Self::TimedOut,
+        Self::NotTried,
+        Self::Failed,
+    ];
+
+    /// Its name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Unsupported => "unsupported",
+            Self::SessionLimit => "session_limit",
+            Self::OutOfMemory => "out_of_memory",
+            Self::DeviceLost => "device_lost",
+            Self::Crashed => "crashed",
+            Self::TimedOut => "timed_out",
+            Self::NotTried => "not_tried",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it stays as it is until something is installed, started or plugged in: only then is it worth keeping.
+    pub const fn is_lasting(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Unsupported)
+    }
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A picture went through.
+    Works {
+        /// The codec library or engine.
+        implementation: String,
+    },
+    /// It does not work.
+    Fails {
+        /// Where it ended.
+        step: Step,
+        /// How.
+        failure: Failure,
+        /// Why, in the words of the error that a session would end with.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl Verdict {
+    /// Whether a picture went through.
+    pub const fn works(&self) -> bool {
+        matches!(self, Self::Works { .. })
+    }
+
+    /// Whether it will be the same the next time, as far as anybody can know.
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Works { .. } => true,
+            Self::Fails { failure, .. } => failure.is_lasting(),
+        }
+    }
+
+    fn of_error(at: Step, error: &Error) -> Self {
+        let (failure, reason, remedy) = match error {
+            Error::Unavailable { reason, remedy, .. } => {
+                (Failure::Unavailable, reason.clone(), remedy.clone())
+            }
+            Error::Unsupported { feature, remedy } => {
+                (Failure::Unsupported, format!("unsupported: {feature}"), remedy.clone())
+            }
+            Error::InvalidInput(what) => (Failure::Unsupported, what.clone(), String::new()),
+            Error::SessionLimit { detail, .. } => (Failure::SessionLimit, detail.clone(), String::new()),
+            Error::OutOfMemory { what, remedy, .. } => {
+                (Failure::OutOfMemory, format!("no memory: {what}"), remedy.clone())
+            }
+            Error::DeviceLost { detail, .. } => {
+                (Failure::DeviceLost, format!("device lost: {detail}"), String::new())
+            }
+            other => (Failure::Failed, other.to_string(), String::new()),
+        };
+        let step = match failure {
+            Failure::Unavailable => at.min(Step::Device),
+            Failure::Unsupported if at < Step::Frame => Step::Capability,
+            Failure::SessionLimit => Step::Session,
+            _ => at,
+        };
+        Self::fails(step, failure, reason, remedy)
+    }
+
+    /// Every failure says what to do.
+    fn fails(step: Step, failure: Failure, reason: String, remedy: String) -> Self {
+        let usual = match failure {
+            Failure::Unavailable => "Install what is missing, or let another backend do it",
+            Failure::Unsupported => "Let another backend do it (--backend auto)",
+            Failure::SessionLimit => "End a program that encodes, or wait for a session (--session-wait)",
+            Failure::OutOfMemory => "End a program that uses the device's memory",
+            Failure::DeviceLost => "Look at the system's log (dmesg); reset the device or reboot",
+            Failure::Crashed => "Update or reinstall the driver; until then name another backend (--backend)",
+            Failure::TimedOut => {
+                "Check that the vendor's own tool (nvidia-smi, vainfo) answers; if it does not, reboot. A device that is \
+                 only slow to start needs a longer limit"
+            }
+            Failure::NotTried => "Mend what is told of the other probe first",
+            Failure::Failed => "Try again; if it stays, update the driver",
+        };
+        let remedy = if remedy.is_empty() { usual.to_owned() } else { remedy };
+        Self::Fails { step, failure, reason, remedy }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Works { implementation } => write!(f, "works ({implementation})"),
+            Self::Fails { step, reason, remedy, .. } => {
+                write!(f, "no (at {step}): {}. {remedy}", reason.trim_end_matches('.'))
+            }
+        }
+    }
+}
+
+/// What is to be found out: whether one candidate does one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who.
+    pub candidate: Candidate,
+    /// Decoding or encoding.
+    pub job: Job,
+    /// Of which codec.
+    pub codec: Codec,
+}
+
+impl Question {
+    /// The codecs that there is a stream of to try decoders with: all but VC-1, which nothing here encodes.
+    pub const DECODED: [Codec; 8] = [
+        Codec::H264,
+        Codec::Hevc,
+        Codec::Av1,
+        Codec::Vp9,
+        Codec::Vp8,
+        Codec::Mpeg2,
+        Codec::Mpeg4,
+        Codec::Mjpeg,
+    ];
+    /// The codecs that something encodes.
+    pub const ENCODED: [Codec; 3] = [Codec::H264, Codec::Hevc, Codec::Av1];
+
+    /// Everything that can be asked of these codecs: decoding first, candidates in order of preference.
+    pub fn all(codecs: &[Codec]) -> Vec<Self> {
+        let of = |job: Job, known: &[Codec]| {
+            let candidates = Candidate::ORDER.into_iter().filter(move |candidate| candidate.does(job));
+            let codecs: Vec<_> = codecs.iter().copied().filter(|codec| known.contains(codec)).collect();
+            candidates
+                .flat_map(move |candidate| {
+                    codecs.clone().into_iter().map(move |codec| Self { candidate, job, codec })
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut all = of(Job::Decode, &Self::DECODED);
+        all.extend(of(Job::Encode, &Self::ENCODED));
+        all
+    }
+
+    /// Tries it, in this process and on this thread. Nothing ends it if the driver hangs, and nothing survives if it
+    /// crashes: see [`ChildProber`].
+    pub fn ask(self) -> Probe {
+        attempt::attempt(self, &mut |_| {})
+    }
+
+    fn fails(self, step: Step, failure: Failure, reason: String, took: Duration) -> Probe {
+        let verdict = Verdict::fails(step, failure, reason, String::new());
+        Probe { question: self, verdict, took, cached: false }
+    }
+}
+
+/// A probe: what was asked, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What was asked.
+    pub question: Question,
+    /// The answer.
+    pub verdict: Verdict,
+    /// How long it took to find out.
+    pub took: Duration,
+    /// It was found out by an earlier process, and nothing has changed since that it depends on.
+    pub cached: bool,
+}
+
+/// What probing found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// An answer to each question.
+    pub probes: Vec<Probe>,
+    /// What was learnt of drivers and devices on the way.
+    pub facts: Vec<Fact>,
+}
+
+impl Findings {
+    /// The answer to one question.
+    pub fn of(&self, candidate: Candidate, job: Job, codec: Codec) -> Option<&Probe> {
+        let question = Question { candidate, job, codec };
+        self.probes.iter().find(|probe| probe.question == question)
+    }
+
+    /// What [`Backend::Auto`](crate::backend::Backend::Auto) takes for a job with usual settings, and before it those
+    /// that it tries and that fail.
+    pub fn choice(&self, job: Job, codec: Codec) -> (Option<&Probe>, Vec<&Probe>) {
+        let mut refused = Vec::new();
+        for probe in Candidate::AUTO.into_iter().filter_map(|candidate| self.of(candidate, job, codec)) {
+            if probe.verdict.works() {
+                return (Some(probe), refused);
+            }
+            refused.push(probe);
+        }
+        (None, refused)
+    }
+
+    /// The first that works for a job in order of preference, the one that is preferred before all others.
+    pub fn best(&self, job: Job, codec: Codec, preferred: Option<Candidate>) -> Option<&Probe> {
+        let order = Candidate::preferring(preferred).into_iter();
+        order.filter_map(|candidate| self.of(candidate, job, codec)).find(|probe| probe.verdict.works())
+    }
+
+    /// A fact by its name.
+    pub fn fact(&self, about: Candidate, name: &str) -> Option<&str> {
+        let found = self.facts.iter().find(|fact| fact.about == about && fact.name == name);
+        found.map(|fact| fact.value.as_str())
+    }
+
+    fn add(&mut self, other: Self) {
+        self.probes.extend(other.probes);
+        for fact in other.facts {
+            if self.fact(fact.about, &fact.name).is_none() {
+                self.facts.push(fact);
+            }
+        }
+    }
+}
+
+/// Answers all questions: those that `cache` knows from there, the others by asking, and what they find is kept.
+/// `identity` is what answers depend on; without it nothing is remembered. `fresh` asks all of them.
+pub fn find_out(
+    questions: &[Question],
+    ask: impl FnOnce(&[Question]) -> Findings,
+    memory: Option<(&Cache, &Identity)>,
+    fresh: bool,
+) -> Findings {
+    let mut known = memory.and_then(|(cache, identity)| cache.load(identity)).unwrap_or_default();
+    if fresh {
+        known.facts.clear();
+    }
+    let mut found = Findings::default();
+    let mut rest = Vec::new();
+    for question in questions {
+        match known.probes.iter().find(|probe| probe.question == *question && !fresh) {
+            Some(probe) => found.probes.push(Probe { cached: true, ..probe.clone() }),
+            None => rest.push(*question),
+        }
+    }
+    if rest.is_empty() {
+        found.facts = known.facts;
+        return found;
+    }
+    found.add(ask(&rest));
+    if let Some((cache, identity)) = memory {
+        // New answers count more than old ones.
+        let mut keep = found.clone();
+        let others = known.probes.into_iter().filter(|old| !questions.contains(&old.question)).collect();
+        keep.add(Findings { probes: others, facts: known.facts.clone() });
+        // What cannot be kept is found out again the next time.
+        let _ = cache.store(identity, &keep);
+    }
+    found.add(Findings { probes: Vec::new(), facts: known.facts });
+    let place = |probe: &Probe| questions.iter().position(|question| *question == probe.question);
+    found.probes.sort_by_key(place);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(working: &[Candidate]) -> Findings {
+        let probes = Question::all(&[Codec::H264]).into_iter().map(|question| {
+            let verdict = if working.contains(&question.candidate) {
+                Verdict::Works { implementation: question.candidate.name().to_owned() }
+            } else {
+                Verdict::fails(Step::Library, Failure::Unavailable, "absent".to_owned(), String::new())
+            };
+            Probe { question, verdict, took: Duration::ZERO, cached: false }
+        });
+        Findings { probes: probes.collect(), facts: Vec::new() }
+    }
+
+    #[test]
+    fn preference_and_what_auto_takes_are_two_orders() {
+        use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv};
+        let found = answers(&[Qsv, Ffmpeg, Embedded]);
+        let best = |preferred| found.best(Job::Encode, Codec::H264, preferred).unwrap().question.candidate;
+        assert_eq!(best(None), Qsv);
+        assert_eq!(best(Some(Ffmpeg)), Ffmpeg);
+        assert_eq!(best(Some(Nvidia)), Qsv, "what is preferred and fails is passed over");
+        let (chosen, refused) = found.choice(Job::Encode, Codec::H264);
+        assert_eq!(chosen.unwrap().question.candidate, Embedded);
+        assert_eq!(refused.len(), 1);
+        assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(Qsv)).is_none());
+    }
+
+    #[test]
+    fn every_failure_says_what_to_do() {
+        for failure in Failure::ALL {
+            let Verdict::Fails { remedy, .. } =
+                Verdict::fails(Step::Frame, failure, "why".to_owned(), String::new())
+            else {
+                panic!("{failure:?}")
+            };
+            assert!(!remedy.is_empty());
+        }
+        let limit =
+            Error::SessionLimit { backend: BackendKind::Nvidia, detail: "3 of 3".to_owned(), sessions: None };
+        let verdict = Verdict::of_error(Step::Capability, &limit);
+        assert!(matches!(
+            &verdict,
+            Verdict::Fails { step: Step::Session, failure: Failure::SessionLimit, .. }
+        ));
+        assert!(!verdict.is_lasting());
+        let absent = Error::Unavailable {
+            backend: BackendKind::Nvidia,
+            reason: "no encoder".to_owned(),
+            remedy: "Buy one".to_owned(),
+        };
+        let verdict = Verdict::of_error(Step::Session, &absent);
+        assert!(verdict.is_lasting());
+        assert_eq!(verdict.to_string(), "no (at device): no encoder. Buy one");
+    }
+
+    /// What is asked, remembered and asked again.
+    #[test]
+    fn only_what_is_not_known_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("probes"));
+        let here = Identity { lines: vec!["boot 1".to_owned()] };
+        let questions = Question::all(&[Codec::H264]);
+        let ask = |questions: &[Question], fresh: bool| {
+            let mut asked = 0;
+            let found = find_out(
+                questions,
+                |rest| {
+                    asked = rest.len();
+                    let mut all = answers(&[Candidate::Embedded]);
+                    all.probes.retain(|probe| rest.contains(&probe.question));
+                    all
+                },
+                Some((&cache, &here)),
+                fresh,
+            );
+            assert_eq!(found.probes.iter().map(|probe| probe.question).collect::<Vec<_>>(), questions);
+            asked
+        };
+        assert_eq!(ask(&questions[..2], false), 2);
+        assert_eq!(ask(&questions, false), questions.len() - 2);
+        assert_eq!(ask(&questions, false), 0);
+        assert_eq!(ask(&questions, true), questions.len());
+        let none = find_out(&questions[..1], |_| Findings::default(), None, false);
+        assert!(none.probes.is_empty());
+    }
+}
