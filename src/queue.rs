@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Depth of a queue now and at its fullest.
@@ -60,6 +61,16 @@ struct State<T> {
     peak: usize,
     senders: usize,
     receiver_gone: bool,
+    /// Woken by an item, and by the end.
+    on_item: Option<Waker>,
+    /// Woken by room, and by the end.
+    on_room: Option<Waker>,
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }
 
 impl<T> State<T> {
@@ -79,8 +90,10 @@ impl<T> Shared<T> {
     fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
         state.items.push_back(item);
         state.peak = state.peak.max(state.items.len());
+        let waker = state.on_item.clone();
         drop(state);
         self.not_empty.notify_one();
+        wake(waker);
     }
 
     /// As if the receiver were gone: nothing goes in any more, and whoever waits at either end is woken.
@@ -90,9 +103,11 @@ impl<T> Shared<T> {
         // Items nobody will take are freed now, not when the last sender goes; outside the lock, because
         // dropping an item may take time.
         let left = std::mem::take(&mut state.items);
+        let wakers = [state.on_item.take(), state.on_room.take()];
         drop(state);
         self.not_full.notify_all();
         self.not_empty.notify_all();
+        wakers.into_iter().for_each(wake);
         drop(left);
     }
 
@@ -142,7 +157,14 @@ impl<T: Send> Watched for Shared<T> {
 /// A queue of at most `capacity` items (at least one).
 pub fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { items: VecDeque::new(), peak: 0, senders: 1, receiver_gone: false }),
+        state: Mutex::new(State {
+            items: VecDeque::new(),
+            peak: 0,
+            senders: 1,
+            receiver_gone: false,
+            on_item: None,
+            on_room: None,
+        }),
         capacity: capacity.max(1),
         not_empty: Condvar::new(),
         not_full: Condvar::new(),
@@ -204,6 +226,12 @@ impl<T> QueueSender<T> {
         QueueMonitor(Arc::clone(&self.0) as Arc<dyn Watched>)
     }
 
+    /// Has `waker` woken whenever an item was taken out, and when the receiver goes: for a sender that waits for several
+    /// queues at once. It replaces one set before.
+    pub(crate) fn wake_on_room(&self, waker: &Waker) {
+        self.0.lock().on_room = Some(waker.clone());
+    }
+
     /// Whether the receiver is gone.
     pub fn is_closed(&self) -> bool {
         self.0.lock().receiver_gone
@@ -227,8 +255,10 @@ impl<T> Drop for QueueSender<T> {
         let mut state = self.0.lock();
         state.senders -= 1;
         if state.senders == 0 {
+            let waker = state.on_item.take();
             drop(state);
             self.0.not_empty.notify_all();
+            wake(waker);
         }
     }
 }
@@ -268,6 +298,12 @@ impl<T> QueueReceiver<T> {
         }
     }
 
+    /// Has `waker` woken whenever an item came in, and when the last sender goes: for a receiver that waits for several
+    /// queues at once. It replaces one set before.
+    pub(crate) fn wake_on_item(&self, waker: &Waker) {
+        self.0.lock().on_item = Some(waker.clone());
+    }
+
     /// As dropping the receiver, while it is still there.
     pub(crate) fn end(&self) {
         self.0.end();
@@ -281,8 +317,10 @@ impl<T> QueueReceiver<T> {
     fn take(&self, mut state: MutexGuard<'_, State<T>>) -> Received<T> {
         match state.items.pop_front() {
             Some(item) => {
+                let waker = state.on_room.clone();
                 drop(state);
                 self.0.not_full.notify_one();
+                wake(waker);
                 Received::Item(item)
             }
             None if state.is_over() => Received::Closed,

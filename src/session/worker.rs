@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -183,6 +184,16 @@ impl<I> Input<I> {
     pub(crate) const fn flushes(&self) -> u64 {
         self.flushes
     }
+
+    /// Has `waker` woken when there is room again.
+    pub(crate) fn wake_on_room(&self, waker: &Waker) {
+        self.queue.wake_on_room(waker);
+    }
+
+    /// Units that the worker has not begun.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.stats().depth
+    }
 }
 
 fn ended() -> Error {
@@ -224,6 +235,11 @@ impl<O> Output<O> {
             }
             None
         })
+    }
+
+    /// Has `waker` woken when there is something to reap.
+    pub(crate) fn wake_on_outcome(&self, waker: &Waker) {
+        self.queue.wake_on_item(waker);
     }
 
     pub(crate) const fn flushes_seen(&self) -> u64 {
