@@ -75,6 +75,9 @@ struct State<T> {
     /// again and comes back if somebody was quicker.
     want_item: Option<Waker>,
     want_room: Wakers,
+    /// Of threads that drive several queues: woken by every item, and by every item taken out.
+    on_item: Option<Waker>,
+    on_room: Option<Waker>,
 }
 
 impl<T> State<T> {
@@ -131,10 +134,10 @@ impl<T> Shared<T> {
     fn push(&self, mut state: MutexGuard<'_, State<T>>, item: T) {
         state.items.push_back(item);
         state.peak = state.peak.max(state.items.len());
-        let task = state.want_item.take();
+        let tasks = [state.want_item.take(), state.on_item.clone()];
         drop(state);
         self.not_empty.notify_one();
-        wake(task);
+        tasks.into_iter().for_each(wake);
     }
 
     /// As if the receiver were gone: nothing goes in any more, and whoever waits at either end is woken.
@@ -144,11 +147,12 @@ impl<T> Shared<T> {
         // Items nobody will take are freed now, not when the last sender goes; outside the lock, because
         // dropping an item may take time.
         let left = std::mem::take(&mut state.items);
-        let (items, room) = (state.want_item.take(), state.want_room.take());
+        let tasks = [state.want_item.take(), state.on_item.take(), state.on_room.take()];
+        let room = state.want_room.take();
         drop(state);
         self.not_full.notify_all();
         self.not_empty.notify_all();
-        wake(items);
+        tasks.into_iter().for_each(wake);
         room.wake();
         drop(left);
     }
@@ -207,6 +211,8 @@ pub fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
             next_sender: 0,
             want_item: None,
             want_room: Wakers::default(),
+            on_item: None,
+            on_room: None,
         }),
         capacity: capacity.max(1),
         not_empty: Condvar::new(),
@@ -263,6 +269,14 @@ impl<T> QueueSender<T> {
         Poll::Pending
     }
 
+    /// Has `waker` woken by every item that is taken out, and by the end: for a thread that drives several queues. It
+    /// replaces one set before.
+    pub(crate) fn wake_on_room(&self, waker: &Waker) {
+        let waker = waker.clone();
+        let before = self.shared.lock().on_room.replace(waker);
+        drop(before);
+    }
+
     /// Adds a marker without regard to the capacity; never waits.
     ///
     /// # Errors
@@ -309,13 +323,13 @@ impl<T> Drop for QueueSender<T> {
         let mut state = self.shared.lock();
         state.senders -= 1;
         let mine = state.want_room.remove(self.number);
-        let task = if state.senders == 0 { state.want_item.take() } else { None };
         let over = state.senders == 0;
+        let tasks = if over { [state.want_item.take(), state.on_item.take()] } else { [None, None] };
         drop(state);
         if over {
             self.shared.not_empty.notify_all();
         }
-        wake(task);
+        tasks.into_iter().for_each(wake);
         drop(mine);
     }
 }
@@ -371,6 +385,13 @@ impl<T> QueueReceiver<T> {
         }
     }
 
+    /// Has `waker` woken by every item, and by the end: for a thread that drives several queues. It replaces one set before.
+    pub(crate) fn wake_on_item(&self, waker: &Waker) {
+        let waker = waker.clone();
+        let before = self.0.lock().on_item.replace(waker);
+        drop(before);
+    }
+
     /// As dropping the receiver, while it is still there.
     pub(crate) fn end(&self) {
         self.0.end();
@@ -384,10 +405,11 @@ impl<T> QueueReceiver<T> {
     fn take(&self, mut state: MutexGuard<'_, State<T>>) -> Received<T> {
         match state.items.pop_front() {
             Some(item) => {
-                let tasks = state.want_room.take();
+                let (tasks, driver) = (state.want_room.take(), state.on_room.clone());
                 drop(state);
                 self.0.not_full.notify_one();
                 tasks.wake();
+                wake(driver);
                 Received::Item(item)
             }
             None if state.is_over() => Received::Closed,

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
-use crate::session::Submit;
+use crate::session::{Ledger, Submit};
 use crate::user_sei;
 
 /// Packets that wait for the caller; encoders have queues of their own behind these.
@@ -372,6 +372,11 @@ impl SwitchingEncoder {
             keyframes: self.books.keyframes,
             ..self.telemetry.summary(self.books.ledger())
         }
+    }
+
+    /// What became of every frame so far; less work than a summary.
+    pub fn ledger(&self) -> Ledger {
+        self.books.ledger()
     }
 
     /// The backend that encodes now; `None` while none does.

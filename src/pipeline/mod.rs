@@ -8,6 +8,7 @@ mod memory;
 mod passthrough;
 mod rescue;
 mod ring;
+pub mod scheduler;
 mod shelf;
 mod source;
 mod target;

@@ -97,23 +97,23 @@ pub struct DecodeSummary {
 /// # Ok(()) }
 /// ```
 pub struct DecodeSession {
-    input: DecodeInput,
-    output: DecodeOutput,
+    pub(super) input: DecodeInput,
+    pub(super) output: DecodeOutput,
 }
 
 /// The end of a decode session that takes packets.
 pub struct DecodeInput {
-    worker: worker::Input<Packet>,
+    pub(super) worker: worker::Input<Packet>,
     codec: Codec,
     books: SharedBooks<Pending, Own>,
 }
 
 /// The end of a decode session that gives frames.
 pub struct DecodeOutput {
-    worker: worker::Output<Ticket>,
+    pub(super) worker: worker::Output<Ticket>,
     /// The next frame, while it is not finished.
-    head: Option<Ticket>,
-    books: SharedBooks<Pending, Own>,
+    pub(super) head: Option<Ticket>,
+    pub(super) books: SharedBooks<Pending, Own>,
     receipt: SharedReceipt,
     /// Last: it goes when nothing inside can be taken any more.
     shaping: Arc<Shaping>,
@@ -420,7 +420,7 @@ impl DecodeOutput {
 }
 
 /// A packet inside the decoder.
-struct Pending {
+pub(super) struct Pending {
     pts: Option<Timestamp>,
     duration: Option<u64>,
     keyframe: bool,
@@ -428,7 +428,7 @@ struct Pending {
 }
 
 /// What a decode session counts of its own.
-struct Own {
+pub(super) struct Own {
     config: CommonDecodeConfig,
     bytes_in: u64,
     synthesised: u64,

@@ -65,13 +65,13 @@ pub struct EncodeSummary {
 
 /// An encoder of one stream: frames in, packets out in decoding order, each with the times of its own frame.
 pub struct EncodeSession {
-    input: EncodeInput,
-    output: EncodeOutput,
+    pub(super) input: EncodeInput,
+    pub(super) output: EncodeOutput,
 }
 
 /// The end of an encode session that takes frames.
 pub struct EncodeInput {
-    worker: worker::Input<Frame>,
+    pub(super) worker: worker::Input<Frame>,
     books: SharedBooks<Pending, Own>,
     config: CommonEncodeConfig,
     admission: FrameCheck,
@@ -80,8 +80,8 @@ pub struct EncodeInput {
 
 /// The end of an encode session that gives packets.
 pub struct EncodeOutput {
-    worker: worker::Output<Packet>,
-    books: SharedBooks<Pending, Own>,
+    pub(super) worker: worker::Output<Packet>,
+    pub(super) books: SharedBooks<Pending, Own>,
     receipt: Receipt,
     succession: Succession,
     meter: Option<Arc<EncodeMeter>>,
@@ -379,13 +379,13 @@ impl EncodeOutput {
 }
 
 /// A frame inside the encoder.
-struct Pending {
+pub(super) struct Pending {
     pts: Timestamp,
     duration: Option<u64>,
 }
 
 /// What an encode session counts of its own.
-struct Own {
+pub(super) struct Own {
     codec: Codec,
     layout: BitstreamLayout,
     dts: DtsGenerator,

@@ -9,6 +9,7 @@
 
 mod books;
 mod decode;
+mod driven;
 pub(crate) mod dts;
 mod encode;
 mod layout;

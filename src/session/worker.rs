@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -175,6 +175,16 @@ impl<I> Input<I> {
         self.queue.poll_ready(cx)
     }
 
+    /// Has `waker` woken whenever the worker has begun a unit.
+    pub(crate) fn wake_on_room(&self, waker: &Waker) {
+        self.queue.wake_on_room(waker);
+    }
+
+    /// Units that the worker has not begun.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.stats().depth
+    }
+
     /// Hands `unit` over, waiting for room. Only for callers that drain the output on another thread.
     pub(crate) fn submit_blocking(&mut self, unit: I) -> Result<()> {
         self.queue.send(Command::Unit(unit)).map_err(|_| ended())
@@ -210,6 +220,11 @@ impl<O> Output<O> {
             Received::Empty => Ok(None),
             Received::Closed => self.closed(),
         }
+    }
+
+    /// Has `waker` woken whenever there is something to reap.
+    pub(crate) fn wake_on_outcome(&self, waker: &Waker) {
+        self.queue.wake_on_item(waker);
     }
 
     /// As [`Self::reap`]; instead of waiting the task is woken when there is something.

@@ -1,0 +1,602 @@
+//! Where a stream's users and the scheduler's thread meet: units that wait to begin, results that wait to be taken, and
+//! the books of both.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::bell::Bell;
+use super::credits::{Credits, Standing};
+use super::depth::DepthMeter;
+use super::line::{Dropped, Line};
+use super::policy::{DropPolicy, reason};
+use super::summary::StageMeter;
+use super::unit::{Barrier, Delivery, Held, Tag, Unit};
+use crate::error::{Error, Result};
+use crate::session::{Ledger, Submit};
+use crate::stages::Histogram;
+
+/// A source that the scheduler reads.
+pub(super) type Source = Box<dyn Iterator<Item = Result<Unit>> + Send>;
+/// A consumer that the scheduler calls.
+pub(super) type Sink = Box<dyn FnMut(Result<Delivery>) -> Result<()> + Send>;
+
+/// Code of the user's: there, or at work on another thread.
+pub(super) enum Slot<T> {
+    None,
+    Idle(T),
+    Busy,
+}
+
+impl<T> Slot<T> {
+    fn take(&mut self) -> Option<T> {
+        match std::mem::replace(self, Self::Busy) {
+            Self::Idle(code) => Some(code),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Out {
+    Unit(Held),
+    Lost(Error, Tag),
+    Flushed,
+}
+
+/// How a stream ends before its time.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Cancelled,
+    Failed(Error),
+}
+
+/// How a stream stands.
+pub(super) struct Books {
+    pub(super) ledger: Ledger,
+    pub(super) error: Option<String>,
+    pub(super) cancelled: bool,
+    /// Results that wait to be taken.
+    pub(super) results: usize,
+    pub(super) generation: u64,
+    pub(super) over: bool,
+}
+
+/// What a consumer finds.
+pub(super) enum Taken {
+    /// With it the credit, until the consumer is done with it.
+    Item(Delivery, Tag),
+    Lost(Error),
+    Flushed,
+    Empty,
+    Over,
+}
+
+pub(super) struct Desk {
+    pub(super) key: u64,
+    pub(super) name: String,
+    pub(super) credits: Arc<Credits>,
+    pub(super) stages: Vec<Arc<StageMeter>>,
+    /// Credits in use, as units found them.
+    pub(super) depth: DepthMeter,
+    /// From being accepted to being taken.
+    pub(super) latency: Histogram,
+    bell: Arc<Bell>,
+    policy: DropPolicy,
+    state: Mutex<State>,
+    /// There is something to take, or nothing ever again.
+    news: Condvar,
+    /// Nothing will come any more, and all was taken.
+    finished: Condvar,
+}
+
+struct State {
+    line: Line,
+    outlet: VecDeque<Out>,
+    generation: u64,
+    /// Of the newest unit.
+    newest: u64,
+    ledger: Ledger,
+    began: bool,
+    closed: bool,
+    stop: Option<Stop>,
+    /// Nothing comes into the outlet any more.
+    over: bool,
+    /// Nobody takes results any more.
+    abandoned: bool,
+    fatal: Option<Error>,
+    error: Option<String>,
+    flushes: u64,
+    flushed: u64,
+    source: Slot<Source>,
+    sink: Slot<Sink>,
+    cancelled: bool,
+}
+
+impl Desk {
+    pub(super) fn new(
+        key: u64,
+        name: String,
+        credits: usize,
+        policy: DropPolicy,
+        stages: Vec<Arc<StageMeter>>,
+        bell: Arc<Bell>,
+    ) -> Self {
+        Self {
+            key,
+            name,
+            credits: Arc::new(Credits::new(credits, Arc::clone(&bell), key)),
+            stages,
+            depth: DepthMeter::default(),
+            latency: Histogram::default(),
+            bell,
+            policy,
+            state: Mutex::new(State {
+                line: Line::new(policy),
+                outlet: VecDeque::new(),
+                generation: 0,
+                newest: 0,
+                ledger: Ledger::default(),
+                began: false,
+                closed: false,
+                stop: None,
+                over: false,
+                abandoned: false,
+                fatal: None,
+                error: None,
+                flushes: 0,
+                flushed: 0,
+                source: Slot::None,
+                sink: Slot::None,
+                cancelled: false,
+            }),
+            news: Condvar::new(),
+            finished: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it is held would leave counters behind by one; the stream is better served with them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        self.bell.ring(self.key);
+    }
+
+    // The end that units go in at.
+
+    /// Takes a unit of this generation, or of the newest one.
+    pub(super) fn submit(&self, unit: Unit, generation: Option<u64>) -> Result<Submit<Unit>> {
+        let mut dropped = Vec::new();
+        let mut state = self.lock();
+        state.check_open()?;
+        let newest = state.newest.max(state.generation);
+        let generation = generation.unwrap_or(newest);
+        if generation < newest {
+            state.ledger.submitted += 1;
+            state.ledger.drop_one(reason::STALE);
+            return Ok(Submit::Accepted);
+        }
+        let mut credit = Credits::try_take(&self.credits);
+        if credit.is_none() {
+            if self.policy == DropPolicy::Offline {
+                return Ok(Submit::Full(unit));
+            }
+            if state.line.make_room(&unit, reason::NO_CREDIT, &mut dropped) {
+                state.settle(&mut dropped);
+                credit = Credits::try_take(&self.credits);
+            }
+        }
+        let now = Instant::now();
+        let entered = credit.is_some();
+        let held = Held { unit, tag: Tag { generation, credit, entered: now, since: now } };
+        state.ledger.submitted += 1;
+        if entered {
+            state.enter(held, &mut dropped);
+            self.depth.entered(self.credits.standing().used);
+            self.note_line(&state.line);
+        } else {
+            state.line.lose(held, reason::NO_CREDIT, &mut dropped);
+        }
+        state.settle(&mut dropped);
+        drop(state);
+        self.ring();
+        Ok(Submit::Accepted)
+    }
+
+    /// As [`Self::submit`], waiting for a credit.
+    pub(super) fn submit_blocking(&self, mut unit: Unit, generation: Option<u64>) -> Result<()> {
+        loop {
+            match self.submit(unit, generation)? {
+                Submit::Accepted => return Ok(()),
+                Submit::Full(back) => unit = back,
+            }
+            // When the stream is over the next attempt says so.
+            self.credits.wait();
+        }
+    }
+
+    fn note_line(&self, line: &Line) {
+        if let Some(first) = self.stages.first() {
+            first.waiting.entered(line.len());
+        }
+    }
+
+    pub(super) fn flush(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.check_open()?;
+        state.flushes += 1;
+        state.line.push_barrier(Barrier::Flush);
+        drop(state);
+        self.ring();
+        Ok(())
+    }
+
+    /// Nothing will be submitted any more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        if !std::mem::replace(&mut state.closed, true) {
+            state.line.push_barrier(Barrier::Close);
+        }
+        drop(state);
+        self.ring();
+    }
+
+    // Both ends.
+
+    /// Results and queued work of older generations are of no use any more.
+    pub(super) fn set_generation(&self, generation: u64) {
+        let mut state = self.lock();
+        if generation <= state.generation {
+            return;
+        }
+        state.generation = generation;
+        let mut old = state.line.take_older(generation);
+        let mut kept = VecDeque::new();
+        for out in std::mem::take(&mut state.outlet) {
+            match out {
+                Out::Unit(held) if held.tag.generation < generation => old.push(held),
+                other => kept.push_back(other),
+            }
+        }
+        state.outlet = kept;
+        let mut dropped = old.into_iter().map(|held| (held, reason::STALE)).collect();
+        state.settle(&mut dropped);
+        drop(state);
+        self.ring();
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    /// Ends the stream before its time; the first word counts.
+    pub(super) fn stop(&self, stop: Stop) {
+        let mut state = self.lock();
+        if !state.over {
+            state.stop.get_or_insert(stop);
+        }
+        drop(state);
+        self.credits.end();
+        self.ring();
+    }
+
+    // The end that results come out at.
+
+    /// Nobody takes results any more: the stream ends.
+    pub(super) fn abandon(&self, stop: Stop) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.fatal = None;
+        let left = if state.over { state.take_outlet(true) } else { VecDeque::new() };
+        state.sink = Slot::None;
+        drop(state);
+        drop(left);
+        self.finished.notify_all();
+        self.stop(stop);
+    }
+
+    pub(super) fn take(&self) -> Taken {
+        self.lock().take()
+    }
+
+    /// As [`Self::take`], waiting at most so long for something.
+    pub(super) fn take_timeout(&self, timeout: Option<Duration>) -> Taken {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.lock();
+        loop {
+            match state.take() {
+                Taken::Empty => {}
+                taken => return taken,
+            }
+            state = match (timeout, deadline) {
+                // One that the clock cannot express is "for ever" to any caller.
+                (None, _) | (_, None) => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                (_, Some(deadline)) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Taken::Empty;
+                    }
+                    self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// A result has been taken for good.
+    pub(super) fn delivered(&self, tag: &Tag) {
+        let mut state = self.lock();
+        state.ledger.delivered += 1;
+        let over = state.over;
+        drop(state);
+        if over {
+            self.finished.notify_all();
+        }
+        self.latency.record(tag.entered.elapsed());
+    }
+
+    /// The consumer could not take a result.
+    pub(super) fn refused(&self) {
+        self.lock().ledger.failed += 1;
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        let state = self.lock();
+        state.over && state.outlet.is_empty() && state.fatal.is_none()
+    }
+
+    /// Waits until nothing will ever come again; whether that is so.
+    pub(super) fn wait_finished(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        loop {
+            let working = matches!(state.sink, Slot::Busy);
+            if state.over && state.outlet.is_empty() && state.fatal.is_none() && !working {
+                return true;
+            }
+            let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return false;
+            }
+            state = self.finished.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        let state = self.lock();
+        state.flushed == state.flushes || (state.over && state.outlet.is_empty())
+    }
+
+    // The scheduler.
+
+    pub(super) fn with_line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        work(&mut self.lock().line)
+    }
+
+    pub(super) fn take_stop(&self) -> Option<Stop> {
+        self.lock().stop.take()
+    }
+
+    /// A result of the last stage.
+    pub(super) fn push_result(&self, held: Held) {
+        let mut state = self.lock();
+        if held.tag.generation < state.generation {
+            return state.settle(&mut vec![(held, reason::STALE)]);
+        }
+        state.outlet.push_back(Out::Unit(held));
+        drop(state);
+        self.news.notify_all();
+    }
+
+    pub(super) fn drop_units(&self, dropped: &mut Vec<Dropped>) {
+        if !dropped.is_empty() {
+            self.lock().settle(dropped);
+        }
+    }
+
+    /// A unit inside a stage has rightly no result.
+    pub(super) fn drop_tag(&self, tag: Tag, reason: &'static str) {
+        self.lock().ledger.drop_one(reason);
+        drop(tag);
+    }
+
+    /// A unit is lost; the consumer is told in its place, and its credit stays until then.
+    pub(super) fn lose(&self, tag: Tag, error: Error) {
+        let mut state = self.lock();
+        state.ledger.failed += 1;
+        state.error = Some(error.to_string());
+        state.outlet.push_back(Out::Lost(error, tag));
+        drop(state);
+        self.news.notify_all();
+    }
+
+    /// An event came for no unit: a defect of the stage.
+    pub(super) fn unexpected(&self) {
+        self.lock().ledger.unexpected += 1;
+    }
+
+    pub(super) fn flushed(&self) {
+        self.lock().outlet.push_back(Out::Flushed);
+        self.news.notify_all();
+    }
+
+    /// The stream is over. What is still inside goes: dropped when it was cancelled, failed otherwise; what waits to be
+    /// taken stays, unless it was cancelled.
+    pub(super) fn end(&self, stop: Option<Stop>, inside: Vec<Tag>) {
+        let mut state = self.lock();
+        let cancelled = matches!(stop, Some(Stop::Cancelled));
+        let waiting = state.line.take_all();
+        let unwanted = cancelled || state.abandoned;
+        let outlet = if unwanted { state.take_outlet(cancelled) } else { VecDeque::new() };
+        state.lose((inside.len() + waiting.len()) as u64, cancelled);
+        if let Some(Stop::Failed(error)) = stop {
+            state.error = Some(error.to_string());
+            state.fatal = Some(error).filter(|_| !state.abandoned);
+        }
+        state.cancelled = cancelled;
+        state.closed = true;
+        state.over = true;
+        let source = std::mem::replace(&mut state.source, Slot::None);
+        let sink = state.spent_sink();
+        drop(state);
+        drop((waiting, inside, outlet, source, sink));
+        self.credits.end();
+        self.news.notify_all();
+        self.finished.notify_all();
+        self.ring();
+    }
+
+    // Code of the user's.
+
+    pub(super) fn set_source(&self, source: Source) {
+        self.lock().source = Slot::Idle(source);
+        self.ring();
+    }
+
+    pub(super) fn set_sink(&self, sink: Sink) {
+        self.lock().sink = Slot::Idle(sink);
+        self.ring();
+    }
+
+    /// The source, if it is to be read now; who takes it brings it back.
+    pub(super) fn take_source(&self) -> Option<Source> {
+        let mut state = self.lock();
+        let Standing { limit, used, .. } = self.credits.standing();
+        if state.over || state.closed || used >= limit { None } else { state.source.take() }
+    }
+
+    pub(super) fn put_source(&self, source: Source) {
+        let mut state = self.lock();
+        if matches!(state.source, Slot::Busy) {
+            state.source = Slot::Idle(source);
+        }
+        drop(state);
+        self.ring();
+    }
+
+    /// The consumer, if there is something for it now; who takes it brings it back.
+    pub(super) fn take_sink(&self) -> Option<Sink> {
+        let mut state = self.lock();
+        if state.outlet.is_empty() && state.fatal.is_none() { None } else { state.sink.take() }
+    }
+
+    pub(super) fn put_sink(&self, sink: Sink) {
+        let mut state = self.lock();
+        state.sink = Slot::Idle(sink);
+        // It may hold the stream's own handles: it goes when there is nothing left for it.
+        let spent = state.spent_sink();
+        drop(state);
+        drop(spent);
+        self.finished.notify_all();
+        self.ring();
+    }
+
+    /// What is to be done by user code: read the source, call the consumer.
+    pub(super) fn wishes(&self) -> (bool, bool) {
+        let state = self.lock();
+        let Standing { limit, used, .. } = self.credits.standing();
+        let read = matches!(state.source, Slot::Idle(_)) && !state.closed && !state.over && used < limit;
+        let news = !state.outlet.is_empty() || state.fatal.is_some();
+        (read, matches!(state.sink, Slot::Idle(_)) && news)
+    }
+
+    pub(super) fn books(&self) -> Books {
+        let state = self.lock();
+        let mut ledger = state.ledger.clone();
+        let settled = ledger.delivered + ledger.dropped_total() + ledger.failed;
+        ledger.pending = ledger.submitted.saturating_sub(settled);
+        Books {
+            ledger,
+            error: state.error.clone(),
+            cancelled: state.cancelled,
+            results: state.outlet.len(),
+            generation: state.generation,
+            over: state.over,
+        }
+    }
+}
+
+impl State {
+    fn check_open(&self) -> Result<()> {
+        if self.over || self.stop.is_some() {
+            return Err(Error::invalid("the stream has ended; its output tells why"));
+        }
+        if self.closed {
+            return Err(Error::invalid("the stream was closed: nothing can be submitted any more"));
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, held: Held, dropped: &mut Vec<Dropped>) {
+        if held.tag.generation > self.newest {
+            self.newest = held.tag.generation;
+            if self.began {
+                self.line.push_barrier(Barrier::Generation);
+            }
+        }
+        self.began = true;
+        self.line.push(held, dropped);
+    }
+
+    /// So many units that nobody will hear of any more.
+    fn lose(&mut self, units: u64, cancelled: bool) {
+        if units == 0 {
+        } else if cancelled {
+            *self.ledger.dropped.entry(reason::CANCELLED).or_default() += units;
+        } else {
+            self.ledger.failed += units;
+        }
+    }
+
+    /// What nobody will take.
+    fn take_outlet(&mut self, cancelled: bool) -> VecDeque<Out> {
+        let outlet = std::mem::take(&mut self.outlet);
+        self.lose(outlet.iter().filter(|out| matches!(out, Out::Unit(_))).count() as u64, cancelled);
+        outlet
+    }
+
+    /// The consumer, when nothing will come for it any more.
+    fn spent_sink(&mut self) -> Option<Sink> {
+        let spent = self.over && self.outlet.is_empty() && self.fatal.is_none();
+        if !spent || !matches!(self.sink, Slot::Idle(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.sink, Slot::None) {
+            Slot::Idle(sink) => Some(sink),
+            Slot::None | Slot::Busy => None,
+        }
+    }
+
+    fn settle(&mut self, dropped: &mut Vec<Dropped>) {
+        for (held, reason) in dropped.drain(..) {
+            self.ledger.drop_one(reason);
+            drop(held);
+        }
+    }
+
+    fn take(&mut self) -> Taken {
+        match self.outlet.pop_front() {
+            Some(Out::Unit(held)) => {
+                let Held { unit, tag } = held;
+                Taken::Item(Delivery { unit, generation: tag.generation }, tag)
+            }
+            Some(Out::Lost(error, tag)) => {
+                drop(tag);
+                Taken::Lost(error)
+            }
+            Some(Out::Flushed) => {
+                self.flushed += 1;
+                Taken::Flushed
+            }
+            None => match self.fatal.take() {
+                Some(error) => Taken::Lost(error),
+                None if self.over => Taken::Over,
+                None => Taken::Empty,
+            },
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Threads for code of the user's: sources that are read, consumers that are called. They may take as long as they like,
+//! so they never run on the scheduler's thread. There are as few threads as will do: another is started only when
+//! something has waited for a moment because all are busy.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::desk::{Desk, Stop, Taken};
+use super::stage::Stage;
+use crate::error::{Error, panic_words};
+use crate::session::Submit;
+
+/// Something that has waited for so long gets a thread of its own.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// Units that one stream may read, or be given, before another has its turn.
+const BATCH: usize = 16;
+
+/// Work for a helper.
+pub(super) enum Chore {
+    /// Read the stream's source.
+    Read(Arc<Desk>),
+    /// Call the stream's consumer.
+    Deliver(Arc<Desk>),
+    /// Close the stages of a stream that is over.
+    Close(Vec<Box<dyn Stage>>),
+}
+
+/// The threads, and what waits for one.
+pub(super) struct Helpers {
+    pool: Arc<Pool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Without threads: chores are done by whoever calls [`Helpers::work`].
+    inline: bool,
+}
+
+struct Pool {
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+struct State {
+    chores: VecDeque<(Instant, Chore)>,
+    idle: usize,
+    ended: bool,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Helpers {
+    pub(super) fn new(inline: bool) -> Self {
+        let state = State { chores: VecDeque::new(), idle: 0, ended: false };
+        let pool = Arc::new(Pool { state: Mutex::new(state), news: Condvar::new() });
+        Self { pool, threads: Mutex::default(), inline }
+    }
+
+    /// What user code of this stream there is something for.
+    pub(super) fn offer(&self, desk: &Arc<Desk>) {
+        let (read, deliver) = desk.wishes();
+        if read {
+            self.add(Chore::Read(Arc::clone(desk)));
+        }
+        if deliver {
+            self.add(Chore::Deliver(Arc::clone(desk)));
+        }
+    }
+
+    pub(super) fn add(&self, chore: Chore) {
+        let mut state = self.pool.lock();
+        // The same again waits already.
+        let same = |other: &Chore| match (&chore, other) {
+            (Chore::Read(a), Chore::Read(b)) | (Chore::Deliver(a), Chore::Deliver(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        if state.chores.iter().any(|(_, other)| same(other)) {
+            return;
+        }
+        state.chores.push_back((Instant::now(), chore));
+        let idle = state.idle;
+        drop(state);
+        if idle > 0 {
+            self.pool.news.notify_one();
+        } else if self.threads() == 0 {
+            self.start();
+        }
+    }
+
+    /// Another thread, if something has waited for long; when to look again.
+    pub(super) fn tend(&self, now: Instant) -> Option<Duration> {
+        if self.inline {
+            return None;
+        }
+        let state = self.pool.lock();
+        let waited = now.saturating_duration_since(state.chores.front()?.0);
+        let idle = state.idle;
+        drop(state);
+        if idle > 0 {
+            return None;
+        }
+        if waited >= PATIENCE {
+            self.start();
+            return Some(PATIENCE);
+        }
+        Some(PATIENCE.saturating_sub(waited))
+    }
+
+    fn start(&self) {
+        if self.inline {
+            return;
+        }
+        let pool = Arc::clone(&self.pool);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("vhw-helper-{}", threads.len());
+        // Where no thread can be had the others do the work of all, and the next look tries again.
+        if let Ok(handle) = std::thread::Builder::new().name(name).spawn(move || run(&pool)) {
+            threads.push(handle);
+        }
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Does what waits, on this thread; whether there was something.
+    pub(super) fn work(&self) -> bool {
+        let chores = std::mem::take(&mut self.pool.lock().chores);
+        let any = !chores.is_empty();
+        for (_, chore) in chores {
+            chore.run();
+        }
+        any
+    }
+
+    /// Waits for what is in hand; what waits is dropped, but stages are closed.
+    pub(super) fn end(&self) {
+        self.pool.lock().ended = true;
+        self.pool.news.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id())
+        {
+            // Helpers catch panics; there is nothing to learn from the result.
+            let _ = thread.join();
+        }
+        self.pool.lock().chores.clear();
+    }
+}
+
+fn run(pool: &Pool) {
+    let mut state = pool.lock();
+    loop {
+        if state.ended {
+            return;
+        }
+        if let Some((_, chore)) = state.chores.pop_front() {
+            drop(state);
+            chore.run();
+            state = pool.lock();
+        } else {
+            state.idle += 1;
+            state = pool.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}
+
+impl Chore {
+    fn run(self) {
+        match self {
+            Self::Read(desk) => read(&desk),
+            Self::Deliver(desk) => deliver(&desk),
+            Self::Close(stages) => {
+                for stage in stages {
+                    // A stage of the user's may panic when it is dropped; the others are closed all the same.
+                    let _ = catch_unwind(AssertUnwindSafe(move || drop(stage)));
+                }
+            }
+        }
+    }
+}
+
+fn panicked(what: &str, desk: &Desk, panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::corrupt_fatal(format!("the {what} of the stream `{}` panicked: {}", desk.name, panic_words(panic)))
+}
+
+fn read(desk: &Desk) {
+    for _ in 0..BATCH {
+        let Some(mut source) = desk.take_source() else { return };
+        match catch_unwind(AssertUnwindSafe(|| source.next())) {
+            Ok(Some(Ok(unit))) => {
+                // There was a credit, and nobody else submits: it is taken, unless the stream has ended meanwhile.
+                match desk.submit(unit, None) {
+                    Ok(Submit::Accepted) => {}
+                    Ok(Submit::Full(unit)) => {
+                        let rest = source;
+                        source = Box::new(std::iter::once(Ok(unit)).chain(rest));
+                    }
+                    Err(_) => return,
+                }
+                desk.put_source(source);
+            }
+            Ok(Some(Err(error))) => return desk.stop(Stop::Failed(error)),
+            Ok(None) => return desk.close(),
+            Err(panic) => return desk.stop(Stop::Failed(panicked("source", desk, panic.as_ref()))),
+        }
+    }
+}
+
+fn deliver(desk: &Desk) {
+    for _ in 0..BATCH {
+        let Some(mut sink) = desk.take_sink() else { return };
+        let (result, tag) = match desk.take() {
+            Taken::Item(delivery, tag) => (Ok(delivery), Some(tag)),
+            Taken::Lost(error) => (Err(error), None),
+            Taken::Flushed => {
+                desk.put_sink(sink);
+                continue;
+            }
+            Taken::Empty | Taken::Over => return desk.put_sink(sink),
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| sink(result)))
+            .unwrap_or_else(|panic| Err(panicked("consumer", desk, panic.as_ref())));
+        match (&done, &tag) {
+            (Ok(()), Some(tag)) => desk.delivered(tag),
+            (Err(_), Some(_)) => desk.refused(),
+            (_, None) => {}
+        }
+        drop(tag);
+        match done {
+            Ok(()) => desk.put_sink(sink),
+            // A consumer that failed is not called again.
+            Err(error) => return desk.abandon(Stop::Failed(error)),
+        }
+    }
+}

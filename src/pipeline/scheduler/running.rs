@@ -1,0 +1,410 @@
+//! One stream on the scheduler's thread: moves whatever can be moved between its stages without waiting.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::desk::{Desk, Stop};
+use super::fair::Wish;
+use super::line::{Dropped, Head, Line};
+use super::policy::reason;
+use super::stage::{Stage, StageEvent};
+use super::summary::StageMeter;
+use super::unit::{Barrier, Held, Tag};
+use crate::error::{Error, Result, panic_words};
+use crate::session::Submit;
+
+/// Events of a stage that are handled before the others have their turn.
+const BATCH: usize = 32;
+/// A stream, or a class of engines, in which nothing has moved for so long may be waiting for more units than it may have.
+pub(super) const STILL: Duration = Duration::from_millis(100);
+/// Credits lent to a stream that stands still.
+const MOST_LENT: usize = 64;
+/// A stream that has been lent all and stands still for so long is given up.
+const HOPELESS: Duration = Duration::from_secs(10);
+
+/// A stage and what waits before it.
+pub(super) struct Post {
+    stage: Box<dyn Stage>,
+    pub(super) class: Option<usize>,
+    /// Before the first stage units wait at the desk.
+    line: Line,
+    inside: VecDeque<Tag>,
+    /// Units held back.
+    holds: usize,
+    /// Slots of the class in use.
+    pub(super) occupied: usize,
+    /// It had no room, and nothing has been heard of it since.
+    full: bool,
+    /// It took units since its last flush.
+    fed: bool,
+    draining: Option<Barrier>,
+    /// What it would do if it had a slot.
+    pub(super) wish: Wish,
+    meter: Arc<StageMeter>,
+}
+
+impl Post {
+    pub(super) fn new(
+        stage: Box<dyn Stage>,
+        class: Option<usize>,
+        line: Line,
+        meter: Arc<StageMeter>,
+    ) -> Self {
+        let holds = stage.holds();
+        Self {
+            stage,
+            class,
+            line,
+            inside: VecDeque::new(),
+            holds,
+            occupied: 0,
+            full: false,
+            fed: false,
+            draining: None,
+            wish: Wish::Nothing,
+            meter,
+        }
+    }
+
+    /// Whether one more unit would take no slot.
+    pub(super) fn is_free(&self) -> bool {
+        self.inside.len() < self.holds
+    }
+
+    fn occupy(&mut self) {
+        self.occupied = self.inside.len().saturating_sub(self.holds);
+        self.meter.inside.set(self.inside.len());
+    }
+
+    /// Nothing has come out for long: what is inside is held back.
+    pub(super) fn learn(&mut self) {
+        if !self.inside.is_empty() && self.stage.is_hungry() {
+            self.holds = self.holds.max(self.inside.len());
+            self.meter.held.set(self.holds);
+            self.occupy();
+        }
+    }
+
+    fn is_polled(&self) -> bool {
+        (!self.inside.is_empty() || self.draining.is_some() || self.full) && !self.stage.wakes()
+    }
+}
+
+pub(super) struct Running {
+    pub(super) desk: Arc<Desk>,
+    pub(super) posts: Vec<Post>,
+    pub(super) weight: NonZeroU32,
+    generation: u64,
+    last_moved: Instant,
+    lent: usize,
+    closing: bool,
+    over: bool,
+}
+
+/// Runs a stage's method; a panic is an error.
+fn guarded<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic_words(panic.as_ref());
+        Err(Error::corrupt_fatal(format!("the stage `{name}` panicked: {words}")))
+    })
+}
+
+impl Running {
+    pub(super) fn new(desk: Arc<Desk>, posts: Vec<Post>, weight: NonZeroU32) -> Self {
+        Self {
+            desk,
+            posts,
+            weight,
+            generation: 0,
+            last_moved: Instant::now(),
+            lent: 0,
+            closing: false,
+            over: false,
+        }
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether a stage has to be looked at because nobody will ring for it.
+    pub(super) fn is_polled(&self) -> bool {
+        self.posts.iter().any(Post::is_polled)
+    }
+
+    /// Moves everything that needs no engine; `true` when something moved. What stages are left of the stream when it is
+    /// over goes to `gone`: closing them may take time.
+    pub(super) fn pump(&mut self, gone: &mut Vec<Box<dyn Stage>>) -> bool {
+        let mut any = false;
+        // Somebody has rung: there may be room.
+        self.posts.iter_mut().for_each(|post| post.full = false);
+        while !self.over {
+            if let Some(stop) = self.desk.take_stop() {
+                self.end(Some(stop), gone);
+                return true;
+            }
+            match self.round() {
+                Ok(true) => any = true,
+                Ok(false) => break,
+                Err(error) => {
+                    self.end(Some(Stop::Failed(error)), gone);
+                    return true;
+                }
+            }
+        }
+        if any {
+            self.last_moved = Instant::now();
+        }
+        if self.closing && !self.over {
+            self.end(None, gone);
+        }
+        for index in 0..self.posts.len() {
+            self.judge(index);
+        }
+        any
+    }
+
+    fn round(&mut self) -> Result<bool> {
+        self.begin_generation()?;
+        let mut moved = false;
+        // From the last to the first: what leaves makes room for what comes.
+        for index in (0..self.posts.len()).rev() {
+            moved |= self.collect(index)?;
+            moved |= self.pass_barrier(index)?;
+            while self.posts[index].class.is_none() && self.head(index) != Wish::Nothing {
+                moved = true;
+                self.feed(index)?;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Drops what the users' newest generation has made useless.
+    fn begin_generation(&mut self) -> Result<()> {
+        let generation = self.desk.generation();
+        if generation <= self.generation {
+            return Ok(());
+        }
+        self.generation = generation;
+        for post in &mut self.posts {
+            let old = post.line.take_older(generation);
+            let mut dropped = old.into_iter().map(|held| (held, reason::STALE)).collect();
+            self.desk.drop_units(&mut dropped);
+            // Units of one generation are inside at a time.
+            if post.inside.front().is_some_and(|tag| tag.generation < generation) {
+                let stage = &mut post.stage;
+                guarded(post.meter.name, || {
+                    stage.discard();
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a stage has done.
+    fn collect(&mut self, index: usize) -> Result<bool> {
+        let mut moved = false;
+        for _ in 0..BATCH {
+            let post = &mut self.posts[index];
+            let stage = &mut post.stage;
+            let Some(event) = guarded(post.meter.name, || stage.try_reap())? else { break };
+            moved = true;
+            post.full = false;
+            let Some(mut tag) = post.inside.pop_front() else {
+                self.desk.unexpected();
+                continue;
+            };
+            post.occupy();
+            let now = Instant::now();
+            post.meter.took.record(now.saturating_duration_since(tag.since));
+            tag.since = now;
+            match event {
+                StageEvent::Unit(unit) => self.forward(index + 1, Held { unit, tag }),
+                StageEvent::Dropped(reason) => self.desk.drop_tag(tag, reason),
+                StageEvent::Failed(error) => self.desk.lose(tag, error),
+            }
+        }
+        Ok(moved)
+    }
+
+    /// To the stage `index`, or to the consumer behind the last.
+    fn forward(&mut self, index: usize, held: Held) {
+        if held.tag.generation < self.generation {
+            return self.desk.drop_units(&mut vec![(held, reason::STALE)]);
+        }
+        let Some(post) = self.posts.get_mut(index) else { return self.desk.push_result(held) };
+        let mut dropped = Vec::new();
+        post.line.push(held, &mut dropped);
+        post.meter.waiting.entered(post.line.len());
+        self.desk.drop_units(&mut dropped);
+    }
+
+    fn with_line<R>(&mut self, index: usize, work: impl FnOnce(&mut Line) -> R) -> R {
+        if index == 0 { self.desk.with_line(work) } else { work(&mut self.posts[index].line) }
+    }
+
+    /// What is first before a stage, if the stage could take it.
+    fn head(&mut self, index: usize) -> Wish {
+        if self.posts[index].full || self.posts[index].draining.is_some() {
+            return Wish::Nothing;
+        }
+        match self.with_line(index, |line| line.head()) {
+            Head::Unit { cost } => Wish::Unit(cost),
+            Head::Barrier(_) | Head::Nothing => Wish::Nothing,
+        }
+    }
+
+    fn judge(&mut self, index: usize) {
+        self.posts[index].wish =
+            if self.over || self.posts[index].class.is_none() { Wish::Nothing } else { self.head(index) };
+    }
+
+    /// A barrier goes through a stage when everything before it has.
+    fn pass_barrier(&mut self, index: usize) -> Result<bool> {
+        let mut moved = false;
+        if self.posts[index].draining.is_none()
+            && let Head::Barrier(barrier) = self.with_line(index, |line| line.head())
+        {
+            self.with_line(index, Line::pop_barrier);
+            let post = &mut self.posts[index];
+            if post.fed {
+                let stage = &mut post.stage;
+                guarded(post.meter.name, || stage.flush())?;
+                post.fed = false;
+            }
+            post.draining = Some(barrier);
+            moved = true;
+            moved |= self.collect(index)?;
+        }
+        let post = &mut self.posts[index];
+        let Some(barrier) = post.draining else { return Ok(moved) };
+        let stage = &post.stage;
+        if !guarded(post.meter.name, || Ok(stage.is_drained()))? {
+            return Ok(moved);
+        }
+        // It may have completed between the last look for results and now.
+        if self.collect(index)? {
+            return Ok(true);
+        }
+        let post = &mut self.posts[index];
+        post.draining = None;
+        post.full = false;
+        let unanswered = std::mem::take(&mut post.inside);
+        post.occupy();
+        for tag in unanswered {
+            let name = self.posts[index].meter.name;
+            self.desk.lose(tag, Error::corrupt(format!("the stage `{name}` gave no answer for a unit")));
+        }
+        match (self.posts.get_mut(index + 1), barrier) {
+            (Some(next), barrier) => next.line.push_barrier(barrier),
+            (None, Barrier::Generation) => {}
+            (None, Barrier::Flush) => self.desk.flushed(),
+            (None, Barrier::Close) => self.closing = true,
+        }
+        Ok(true)
+    }
+
+    /// Gives a stage the first unit that waits for it.
+    pub(super) fn feed(&mut self, index: usize) -> Result<()> {
+        let now = Instant::now();
+        let mut dropped: Vec<Dropped> = Vec::new();
+        let (held, left) = self.with_line(index, |line| (line.pop(now, &mut dropped), line.len()));
+        self.desk.drop_units(&mut dropped);
+        let Some(Held { unit, mut tag }) = held else { return Ok(()) };
+        let post = &mut self.posts[index];
+        post.meter.waiting.set(left);
+        let stage = &mut post.stage;
+        let mut cost = 0;
+        let submitted = catch_unwind(AssertUnwindSafe(|| {
+            cost = stage.cost(&unit);
+            stage.submit(unit)
+        }));
+        match submitted {
+            Ok(Ok(Submit::Accepted)) => {
+                post.meter.waited.record(now.saturating_duration_since(tag.since));
+                post.meter.cost.fetch_add(cost, Ordering::Relaxed);
+                tag.since = now;
+                post.inside.push_back(tag);
+                post.fed = true;
+                post.occupy();
+                post.meter.inside.entered(post.inside.len());
+            }
+            Ok(Ok(Submit::Full(unit))) => {
+                post.full = true;
+                self.with_line(index, |line| line.put_back(Held { unit, tag }));
+            }
+            Ok(Err(error)) => self.desk.lose(tag, error),
+            Err(panic) => {
+                let words = panic_words(panic.as_ref());
+                let error = format!("the stage `{}` panicked: {words}", post.meter.name);
+                self.desk.lose(tag, Error::corrupt(error.clone()));
+                return Err(Error::corrupt_fatal(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// A unit of the stage `index` may begin. A stream whose stage panics is over.
+    pub(super) fn begin(&mut self, index: usize, gone: &mut Vec<Box<dyn Stage>>) {
+        self.last_moved = Instant::now();
+        if let Err(error) = self.feed(index) {
+            return self.end(Some(Stop::Failed(error)), gone);
+        }
+        self.judge(index);
+    }
+
+    /// Whether somebody would submit if there were a credit, and nothing moves; when to look again.
+    pub(super) fn tend(&mut self, now: Instant, gone: &mut Vec<Box<dyn Stage>>) -> Option<Duration> {
+        let standing = self.desk.credits.standing();
+        let inside: usize = self.posts.iter().map(|post| post.inside.len()).sum();
+        if self.over || !standing.refused || inside < standing.used || inside == 0 {
+            return None;
+        }
+        let still = now.saturating_duration_since(self.last_moved);
+        if still < STILL {
+            return Some(STILL.saturating_sub(still));
+        }
+        if !self.posts.iter().all(|post| post.inside.is_empty() || post.stage.is_hungry()) {
+            return Some(STILL);
+        }
+        if self.lent < MOST_LENT {
+            self.lent += 1;
+            self.last_moved = now;
+            self.desk.credits.lend();
+        } else if still >= HOPELESS {
+            let stage =
+                self.posts.iter().max_by_key(|post| post.inside.len()).map_or("", |post| post.meter.name);
+            let error = Error::Unsupported {
+                feature: format!(
+                    "the stage `{stage}` of the stream `{}` has {inside} units and gives nothing",
+                    self.desk.name
+                ),
+                remedy: format!("open the stream with more than {} credits", standing.limit),
+            };
+            self.end(Some(Stop::Failed(error)), gone);
+        }
+        Some(STILL)
+    }
+
+    /// The stream is over.
+    pub(super) fn end(&mut self, stop: Option<Stop>, gone: &mut Vec<Box<dyn Stage>>) {
+        self.over = true;
+        let mut inside = Vec::new();
+        for post in &mut self.posts {
+            inside.extend(post.inside.drain(..));
+            inside.extend(post.line.take_all().into_iter().map(|held| held.tag));
+            post.wish = Wish::Nothing;
+            post.occupy();
+            post.meter.waiting.set(0);
+            let report = catch_unwind(AssertUnwindSafe(|| post.stage.report())).unwrap_or_default();
+            *post.meter.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        }
+        self.desk.end(stop, inside);
+        gone.extend(std::mem::take(&mut self.posts).into_iter().map(|post| post.stage));
+    }
+}

@@ -1,0 +1,165 @@
+//! Who gets how much of engines that are too few, judged by what engines have done when the first stream is finished.
+
+use std::num::NonZeroU32;
+
+use video_hw::pipeline::scheduler::{
+    PipelineScheduler, SchedulerOptions, StreamInput, StreamOutput, StreamSpec,
+};
+use video_hw::session::Submit;
+
+use crate::engines::Bank;
+use crate::support::{settle, sized};
+
+const CREDITS: usize = 8;
+
+struct Stream {
+    input: StreamInput,
+    output: StreamOutput,
+    size: (u32, u32),
+    /// Turns that its consumer takes for a result.
+    slow: u64,
+    submitted: u64,
+    taken: u64,
+}
+
+struct Play {
+    scheduler: PipelineScheduler,
+    bank: Bank,
+    streams: Vec<Stream>,
+    turns: u64,
+}
+
+impl Play {
+    fn new(engines: usize, slots: usize, streams: &[(u32, (u32, u32), u64)]) -> Self {
+        let scheduler =
+            PipelineScheduler::without_thread(SchedulerOptions::default().class("encoder", slots)).unwrap();
+        let bank = Bank::new(engines);
+        let streams = streams.iter().enumerate().map(|(number, (weight, size, slow))| {
+            let spec = StreamSpec::new(format!("stream {number}"))
+                .stage_in("encoder", bank.session())
+                .credits(CREDITS)
+                .weight(NonZeroU32::new(*weight).unwrap());
+            let (input, output) = scheduler.open(spec).unwrap();
+            Stream { input, output, size: *size, slow: *slow, submitted: 0, taken: 0 }
+        });
+        let streams = streams.collect();
+        Self { scheduler, bank, streams, turns: 0 }
+    }
+
+    /// Everybody submits what there is room for; engines work; consumers take what is ready.
+    fn turn(&mut self) {
+        self.turns += 1;
+        for stream in &mut self.streams {
+            while let Submit::Accepted =
+                stream.input.submit(sized(stream.submitted, stream.size.0, stream.size.1)).unwrap()
+            {
+                stream.submitted += 1;
+            }
+        }
+        settle(&self.scheduler);
+        self.bank.turn();
+        settle(&self.scheduler);
+        for stream in &mut self.streams {
+            while self.turns.is_multiple_of(stream.slow) && stream.output.try_reap().unwrap().is_some() {
+                stream.taken += 1;
+                if stream.slow > 1 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        for _ in 0..200_000 {
+            if done(self) {
+                return;
+            }
+            self.turn();
+        }
+        panic!("it does not end");
+    }
+
+    fn check_books(&self) {
+        let summary = self.scheduler.summary();
+        assert!(summary.balances(), "{summary:?}");
+        for stream in &summary.streams {
+            assert!(stream.inside.p95 <= CREDITS && stream.inside.peak <= CREDITS, "{stream:?}");
+            assert_eq!(stream.credits, CREDITS, "no credit was lent");
+            assert_eq!(stream.ledger.dropped_total() + stream.ledger.failed, 0, "{stream:?}");
+        }
+    }
+}
+
+fn within_a_tenth(parts: impl IntoIterator<Item = f64> + Clone, what: &str) {
+    let count = parts.clone().into_iter().count() as f64;
+    let fair = parts.clone().into_iter().sum::<f64>() / count;
+    for part in parts {
+        assert!((part - fair).abs() <= 0.1 * fair, "{what}: {part} where {fair} is fair");
+    }
+}
+
+#[test]
+fn eight_streams_share_two_engines() {
+    let mut play = Play::new(2, 4, &[(1, (320, 180), 1); 8]);
+    play.until(|play| play.streams.iter().any(|stream| stream.taken >= 50));
+    within_a_tenth(play.streams.iter().map(|stream| stream.taken as f64), "frames");
+    assert!(play.bank.most_queued() <= 4, "no more in the driver than there are slots");
+    // Engines had nothing to do only before the first frames came.
+    assert!(play.bank.idle_turns() <= 2, "{}", play.bank.idle_turns());
+    play.check_books();
+    let class = &play.scheduler.summary().classes[0];
+    assert_eq!((class.peak <= 4, class.slots), (true, 4));
+}
+
+#[test]
+fn without_slots_the_greedy_would_win() {
+    // What the class is for: the same streams, one of which has frames twice the size, and no turns.
+    let run = |slots| {
+        let mut streams = [(1, (64, 64), 1); 4];
+        streams[0].1 = (128, 128);
+        let mut play = Play::new(1, slots, &streams);
+        play.until(|play| play.streams.iter().any(|stream| stream.taken >= 200));
+        let pixels = play.bank.pixels();
+        pixels[0] as f64 / pixels[1] as f64
+    };
+    let (with, without) = (run(2), run(1000));
+    assert!((0.9..1.1).contains(&with), "{with}");
+    assert!(without > 2.0, "{without}");
+}
+
+#[test]
+fn shares_are_of_pixels_and_follow_weights() {
+    let mut play =
+        Play::new(2, 4, &[(1, (320, 180), 1), (1, (160, 90), 1), (2, (320, 180), 1), (4, (64, 64), 1)]);
+    play.until(|play| play.streams.iter().any(|stream| stream.taken >= 1000));
+    let pixels = play.bank.pixels();
+    let by_weight = pixels.iter().zip([1.0, 1.0, 2.0, 4.0]).map(|(pixels, weight)| *pixels as f64 / weight);
+    within_a_tenth(by_weight, "pixels by weight");
+    play.check_books();
+}
+
+#[test]
+fn one_slow_consumer_stalls_nobody_else() {
+    let mut streams = [(1, (320, 180), 1); 8];
+    // Its consumer takes a result in the time in which engines do forty.
+    streams[3].2 = 40 * 15 / 2;
+    let mut play = Play::new(2, 4, &streams);
+    play.until(|play| play.streams.iter().any(|stream| stream.taken >= 200));
+    let slow = play.streams.remove(3);
+    within_a_tenth(play.streams.iter().map(|stream| stream.taken as f64), "frames of the others");
+    // They have what the slow one leaves, all of it.
+    assert!(play.bank.idle_turns() <= 2, "{}", play.bank.idle_turns());
+    assert!(slow.taken < 60, "{}", slow.taken);
+    let summary = slow.output.summary().unwrap();
+    assert_eq!(summary.inside.depth, CREDITS, "its source stands");
+    assert!(summary.stages[0].inside.depth <= 1, "and it keeps no engine busy");
+    play.check_books();
+}
+
+#[test]
+fn a_stream_that_is_alone_has_all_engines() {
+    let mut play = Play::new(2, 4, &[(1, (320, 180), 1), (1, (320, 180), 1_000_000)]);
+    play.until(|play| play.streams[0].taken >= 100);
+    // Two engines, 15 turns a frame, 100 frames and the 8 that the other stream can have inside.
+    assert!(play.turns < 108 * 15 / 2 + 50, "{}", play.turns);
+}
