@@ -134,10 +134,19 @@ fn pair<'a>(record: &'a Record, row: &'a Row) -> Pair<'a> {
 impl Pair<'_> {
     /// `decode`, or with what varies in it: `encode, in-flight 4`.
     pub(crate) fn title(&self) -> String {
+        self.named(self.row.case.clone())
+    }
+
+    /// The same with the codec: `encode h264, in-flight 4`.
+    pub(crate) fn heading(&self) -> String {
+        self.named(format!("{} {}", self.row.case, self.row.codec))
+    }
+
+    fn named(&self, first: String) -> String {
         let known = [&self.row.case, &self.row.codec, &self.row.backend, &self.row.program];
         let varied = self.row.id.split('/').filter(|part| known.iter().all(|k| k.as_str() != *part));
         let varied: Vec<_> = varied.map(|part| part.replace('=', " ")).collect();
-        let mut all = vec![self.row.case.clone()];
+        let mut all = vec![first];
         all.extend(varied);
         all.join(", ")
     }
