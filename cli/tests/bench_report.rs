@@ -119,7 +119,7 @@ fn what_is_no_record_is_refused_by_name() {
     refused("many.json", record.to_string().as_bytes(), 1, &["more than 1000"]);
     run(&["bench-report", &scratch.path("none.json")]).refused(1, &["none.json"]);
     run(&["bench-report", &card(), &card(), "--baseline", &card()]).refused(2, &["one record"]);
-    run(&["bench-report", &card(), "--html", "-", "--json"]).refused(2, &["standard output"]);
+    run(&["bench-report", &card(), "--html", "-", "--markdown", "-"]).refused(2, &["standard output"]);
 }
 
 #[test]
@@ -150,6 +150,8 @@ fn browse(browser: &str, scratch: &Scratch, options: &[&str], page: &str) -> Run
     command
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--virtual-time-budget=2000"])
+        // The browser's own questions to its maker stay here.
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND")
         .arg(format!("--user-data-dir={}", scratch.path("profile")))
         .args(options)
         .arg(format!("file://{page}"))
@@ -168,13 +170,14 @@ fn measured(page: &str, width: u32, height: u32) -> String {
             if (!scrolled && e.getBoundingClientRect().right > innerWidth + 1) wide.push(e.tagName + '.' + e.getAttribute('class'));
         });
         root.dataset.width = self.scrollWidth;
-        root.dataset.inner = innerWidth;
+        root.dataset.inner = self.clientWidth;
+        root.dataset.asked = performance.getEntriesByType('resource').length;
         root.dataset.wide = wide.slice(0, 5).join(' ');
         root.dataset.dark = getComputedStyle(document.body).backgroundColor;
         root.dataset.rows = document.querySelectorAll('article').length;
-        var sort = document.querySelectorAll('table.main thead tr:last-child button')[4];
+        var sort = document.querySelectorAll('.record table.main thead tr:last-child button')[4];
         sort.click();
-        var means = Array.from(document.querySelectorAll('table.main tbody tr')).map(function (r) { return Number(r.cells[4].dataset.v); });
+        var means = Array.from(document.querySelectorAll('.record table.main tbody tr')).map(function (r) { return Number(r.cells[4].dataset.v); });
         root.dataset.sorted = means.every(function (m, i) { return !i || means[i - 1] <= m; });
         document.getElementById('theme').click();
         root.dataset.toggled = getComputedStyle(document.body).backgroundColor;
@@ -184,10 +187,12 @@ fn measured(page: &str, width: u32, height: u32) -> String {
     let (before, after) = page.split_once("script-src 'sha256-").expect("the page has a policy");
     let (_, after) = after.split_once('\'').expect("the sum ends");
     let page = format!("{before}script-src 'unsafe-inline'{after}");
-    page.replacen("<style>", &format!("{errors}<style>"), 1).replacen(
-        "</body>",
-        &format!("{MEASURE}</body>"),
-        1,
+    let page = page.replacen("<style>", &format!("{errors}<style>"), 1);
+    let page = page.replacen("</body>", &format!("{MEASURE}</body>"), 1);
+    let page = page.replace('&', "&amp;").replace('"', "&quot;");
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>t</title></head><body>\
+         <iframe width=\"{width}\" height=\"{height}\" frameborder=\"0\" srcdoc=\"{page}\"></iframe></body></html>"
     )
 }
 
@@ -201,7 +206,7 @@ fn told<'a>(dom: &'a str, name: &str) -> Option<&'a str> {
 fn a_browser_shows_everything_on_any_screen() {
     let Some(browser) = browser() else { return };
     let scratch = Scratch::new();
-    // Long words, many rows, a failed one and a baseline: what can get too wide is there.
+    // Long words, many rows, a failed one without its peer and a baseline: what can get too wide is there.
     let hostile = changed(&scratch, &simulated(), |record| {
         record["machine"]["cpu"] = json!("W".repeat(300));
         record["notes"] =
@@ -238,7 +243,9 @@ fn a_browser_shows_everything_on_any_screen() {
             );
             assert_eq!(told(&dom, "wide"), Some(""), "{width}");
             assert_eq!((told(&dom, "error"), told(&dom, "refused")), (None, None), "{width}");
-            assert_eq!((told(&dom, "rows"), told(&dom, "sorted")), (Some("16"), Some("true")));
+            // Nothing was fetched, and nothing was tried in vain.
+            assert_eq!(told(&dom, "asked"), Some("0"));
+            assert_eq!((told(&dom, "rows"), told(&dom, "sorted")), (Some("17"), Some("true")));
             let (shown, toggled) = (told(&dom, "dark").unwrap(), told(&dom, "toggled").unwrap());
             assert_ne!(shown, toggled, "the button changes the colours");
             colours.push(shown.to_owned());
@@ -248,30 +255,17 @@ fn a_browser_shows_everything_on_any_screen() {
 }
 
 #[test]
-fn the_page_as_it_is_runs_its_script_and_asks_for_nothing() {
+fn the_page_as_it_is_runs_its_script() {
     let Some(browser) = browser() else { return };
     let scratch = Scratch::new();
     let page = scratch.path("page.html");
     run(&["bench-report", &card(), "--html", &page, "-q"]).ok();
-    let log = scratch.path("net.json");
-    let option = format!("--log-net-log={log}");
-    let dom = browse(browser, &scratch, &["--dump-dom", &option, "--enable-logging=stderr"], &page).ok();
+    let dom = browse(browser, &scratch, &["--dump-dom", "--enable-logging=stderr"], &page).ok();
     // The script is the one that the policy names: it made the button visible. A wrong sum would leave it hidden.
     assert!(dom.out().contains("aria-label=\"Show in dark colours\""), "the script ran");
     for word in ["Refused to", "Content Security Policy", "Uncaught"] {
         assert!(!dom.stderr.contains(word), "{}", dom.stderr);
     }
-    // The style is, too: without it the skip link would be where it can be seen.
-    let log = std::fs::read_to_string(&log).expect("the browser writes what it asked for");
-    let text = log.replace("\\/", "/");
-    let asked: Vec<_> = text.split("\"url\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let foreign: Vec<_> =
-        asked.iter().filter(|url| url.contains(".html") && !url.starts_with("file://")).collect();
-    assert!(foreign.is_empty(), "{foreign:?}");
-    let page_host = asked
-        .iter()
-        .any(|url| url.starts_with("http") && !url.contains("google") && !url.contains("gstatic"));
-    assert!(!page_host, "{asked:?}");
 }
 
 #[test]
