@@ -1,5 +1,7 @@
 //! Reports of measurements: what the command line answers, and what a browser makes of the page.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
 mod common;
 
 use std::path::Path;
@@ -232,7 +234,7 @@ fn a_browser_shows_everything_on_any_screen() {
             let number = |name| {
                 told(&dom, name)
                     .and_then(|n| n.parse::<u32>().ok())
-                    .unwrap_or_else(|| panic!("no {name}: {:.400}", dom))
+                    .unwrap_or_else(|| panic!("no {name}: {dom:.400}"))
             };
             assert_eq!(number("inner"), width);
             assert!(
