@@ -24,7 +24,7 @@ use super::stats::{self, Ratio};
 const MATTERS: f64 = 1.05;
 
 /// Student's t that chance exceeds once in 2,000 times, by degrees of freedom from 1; beyond the table the last one, which is
-/// on the safe side. Two such tests, which mostly agree, decide.
+/// on the safe side. A few such tests, which mostly agree, decide.
 const T: [f64; 20] = [
     636.6, 31.60, 12.92, 8.610, 6.869, 5.959, 5.408, 5.041, 4.781, 4.587, 4.437, 4.318, 4.221, 4.140, 4.073,
     4.015, 3.965, 3.922, 3.883, 3.850,
@@ -248,10 +248,12 @@ impl Both<'_> {
         let time = Shift::of(&before, &now);
         line.time = time.as_ref().map(|shift| shift.ratio.into());
         let relative = peers.and_then(|(old_peer, new_peer)| {
-            let before = stats::log_ratios(&old.runs, &old_peer.runs, |run| measure.of(run));
-            let now = stats::log_ratios(&new.runs, &new_peer.runs, |run| measure.of(run));
-            let peer = stats::shift(&logs(old_peer, measure), &logs(new_peer, measure))?;
-            Some((Shift::of(&before, &now)?, peer))
+            let old_ratios = stats::log_ratios(&old.runs, &old_peer.runs, |run| measure.of(run));
+            let new_ratios = stats::log_ratios(&new.runs, &new_peer.runs, |run| measure.of(run));
+            let (peer_before, peer_now) = (logs(old_peer, measure), logs(new_peer, measure));
+            let mut shift = Shift::of(&old_ratios, &new_ratios)?;
+            shift.judge_apart([&before, &now, &peer_before, &peer_now]);
+            Some((shift, stats::shift(&peer_before, &peer_now)?))
         });
         line.ratio = relative.as_ref().map(|(shift, _)| shift.ratio.into());
         line.peer = relative.as_ref().map(|(_, peer)| (*peer).into());
@@ -376,6 +378,17 @@ impl Shift {
         })
     }
 
+    /// The same of what ours changed by more than the peer, from all four without their order: pairs are surer where the
+    /// machine wanders, this where single runs are held up, each spoiling one group and not a pair.
+    fn judge_apart(&mut self, [before, now, peer_before, peer_now]: [&[f64]; 4]) {
+        if self.few {
+            return;
+        }
+        let groups = |sign: f64| [(-sign, before), (sign, now), (sign, peer_before), (-sign, peer_now)];
+        self.sure_larger |= is_sure(&groups(1.0), true);
+        self.sure_smaller |= is_sure(&groups(-1.0), true);
+    }
+
     /// By this rule alone; changes below `least` (a logarithm) do not count.
     fn verdict(&self, least: f64) -> (Verdict, Option<String>) {
         let change = self.ratio.value.ln();
@@ -400,14 +413,18 @@ impl Shift {
 /// Whether chance would make `b` that much larger too seldom to be thought of.
 fn surely_larger(a: &[f64], b: &[f64]) -> bool {
     let enough = a.len().min(b.len()) >= ENOUGH;
-    let (_, smallest) = ends(b);
-    let apart = ends(a).0 < smallest;
+    let apart = ends(a).0 < ends(b).1;
+    (enough || apart) && is_sure(&[(-1.0, a), (1.0, b)], enough)
+}
+
+/// Whether this sum of means is above zero by more than chance.
+fn is_sure(groups: &[(f64, &[f64])], enough: bool) -> bool {
     // A little trimmed it finds smaller changes, more of it stands more that was held up.
     let trims: &[Option<usize>] = if enough { &[Some(8), Some(4)] } else { &[None] };
-    let sure = |trim: &Option<usize>| {
-        stats::t_of_larger(a, b, *trim).is_some_and(|(t, free)| free > 0 && t > T[free.min(T.len()) - 1])
-    };
-    (enough || apart) && trims.iter().any(sure)
+    trims.iter().any(|trim| {
+        let t = stats::t_of(groups, *trim);
+        t.is_some_and(|(t, free)| free > 0 && t > T[free.min(T.len()) - 1])
+    })
 }
 
 /// The largest and the smallest.

@@ -229,26 +229,26 @@ fn sums(probabilities: &[f64]) -> Vec<f64> {
     probabilities.iter().map(add).collect()
 }
 
-/// Student's t of the means of `b` above `a`, and its degrees of freedom; None without a spread to judge by. Trimmed, it
-/// leaves that share of each side out at both ends and judges by the winsorised variance (Yuen 1974).
-pub(crate) fn t_of_larger(a: &[f64], b: &[f64], trimmed: Option<usize>) -> Option<(f64, usize)> {
-    let part = |values: &[f64]| {
+/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None without a spread to judge by. Trimmed,
+/// it leaves that share of each group out at both ends and judges by the winsorised variance (Yuen 1974). All groups are
+/// taken to spread alike.
+pub(crate) fn t_of(groups: &[(f64, &[f64])], trimmed: Option<usize>) -> Option<(f64, usize)> {
+    let (mut sum, mut squares, mut free, mut weight) = (0.0, 0.0, 0, 0.0);
+    for (sign, values) in groups {
         let mut all = sorted(values.iter().copied());
         let n = all.len();
         let cut = trimmed.map_or(0, |share| n.saturating_sub(1) / share.max(3));
         let kept = n - 2 * cut;
-        let mean = of(all.get(cut..n - cut)?).mean;
+        sum += sign * of(all.get(cut..n - cut).filter(|part| !part.is_empty())?).mean;
         for i in 0..cut {
             (all[i], all[n - 1 - i]) = (all[cut], all[n - 1 - cut]);
         }
-        let squares = of(&all).stddev.powi(2) * n.saturating_sub(1) as f64;
-        (kept > 0).then_some((mean, squares, kept as f64))
-    };
-    let ((mean, squares, kept), (larger, others, left)) = (part(a)?, part(b)?);
-    let free = kept + left - 2.0;
-    let error = ((squares + others) / free * (1.0 / kept + 1.0 / left)).sqrt();
-    let t = (larger - mean) / error;
-    t.is_finite().then_some((t, free as usize))
+        squares += of(&all).stddev.powi(2) * (n - 1) as f64;
+        free += kept - 1;
+        weight += 1.0 / kept as f64;
+    }
+    let t = sum / (squares / free as f64 * weight).sqrt();
+    t.is_finite().then_some((t, free))
 }
 
 #[cfg(test)]
@@ -348,15 +348,19 @@ mod tests {
 
     #[test]
     fn students_t() {
-        let (t, free) = t_of_larger(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], None).unwrap();
+        let two = |a: &[f64], b: &[f64], trim| t_of(&[(-1.0, a), (1.0, b)], trim);
+        let (t, free) = two(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], None).unwrap();
         assert!(close(t, 3.0 / (2.0_f64 / 3.0).sqrt()) && free == 4);
-        assert!(
-            t_of_larger(&[1.0], &[2.0], None).is_none() && t_of_larger(&[], &[2.0, 3.0], Some(4)).is_none()
-        );
+        assert!(two(&[1.0], &[2.0], None).is_none() && two(&[], &[2.0, 3.0], Some(4)).is_none());
+        assert!(t_of(&[], None).is_none());
         // Trimmed: of nine values five count; their winsorised squares are those of 3 3 3 4 5 6 7 7 7.
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 900.0];
         let b = a.map(|v| v + 10.0);
-        let (t, free) = t_of_larger(&a, &b, Some(4)).unwrap();
+        let (t, free) = two(&a, &b, Some(4)).unwrap();
         assert!(close(t, 10.0 / (2.0 * 26.0 / 8.0 * 0.4_f64).sqrt()) && free == 8, "{t} {free}");
+        // Of four groups: what one difference has more than another.
+        let groups: [(f64, &[f64]); 4] = [(1.0, &b), (-1.0, &a), (-1.0, &a), (1.0, &a)];
+        let (t, free) = t_of(&groups, Some(4)).unwrap();
+        assert!(close(t, 10.0 / (4.0 * 26.0 / 16.0 * 0.8_f64).sqrt()) && free == 16, "{t} {free}");
     }
 }
