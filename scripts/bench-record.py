@@ -89,14 +89,10 @@ def record(path):
         run["order"] = order
         del run["at"]
     if not is_simulated:
-        # Rounds were not written down: runs are set beside each other from the last one on.
+        # Rounds were not written down: rows took turns from the first run on, until there was no time left.
         for row in rows.values():
-            peer = rows.get(row["peer"] or "", row)
-            count = min(len(row["runs"]), len(peer["runs"]))
-            row["runs"], peer["runs"] = row["runs"][-count:], peer["runs"][-count:]
-            for side in (row, peer):
-                for number, run in enumerate(side["runs"]):
-                    run["round"] = number
+            for number, run in enumerate(row["runs"]):
+                run["round"] = number
     machine = head["machine"]
     loads = [run["load"] for run in everything if run["load"] is not None]
     return {

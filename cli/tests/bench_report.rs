@@ -76,6 +76,21 @@ fn figures_for_programs() {
 }
 
 #[test]
+fn records_stand_side_by_side() {
+    let scratch = Scratch::new();
+    let (html, markdown) = (scratch.path("both.html"), scratch.path("both.md"));
+    run(&["bench-report", &simulated(), &loaded(), "--html", &html, "--markdown", &markdown, "-q"]).ok();
+    let text = std::fs::read_to_string(&markdown).unwrap();
+    let row = text
+        .lines()
+        .find(|l| l.starts_with("| encode/h264/nvidia/video-hw/1920x1080/bgra/engine=1 ms |"))
+        .unwrap();
+    assert_eq!(row.matches("1.256 s | ").count() + row.matches(" (2.0").count(), 2, "{row}");
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.contains("Side by side") && page.contains("processes-shared.json"), "{page:.300}");
+}
+
+#[test]
 fn a_slower_program_fails_with_1() {
     let scratch = Scratch::new();
     let same = run(&["bench-report", &simulated(), "--baseline", &simulated()]).ok();
@@ -282,7 +297,7 @@ fn without_a_script_all_numbers_are_there() {
     let bare = format!("{before}{}", rest.split_once("</script>").unwrap().1);
     let bare = scratch.file("bare.html", bare.as_bytes());
     let dom = browse(browser, &scratch, &["--dump-dom"], &bare).ok().out();
-    for words in ["0.50x: MISSED", "712.0 ms", "0.80x", "ffmpeg", "All 6 runs"] {
+    for words in ["0.50x: MISSED", "719.9 ms", "0.81x", "ffmpeg", "All 8 runs"] {
         assert!(dom.contains(words), "no {words}");
     }
     assert!(dom.contains("hidden=\"\">Dark"), "the button is not shown without the script behind it");

@@ -349,6 +349,12 @@ fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Opti
         }
         (Verdict::Faster, _) if shorter => (Verdict::Faster, None),
         (Verdict::Unclear, why) if longer && relative.ratio.value > 1.0 => (Verdict::Unclear, why),
+        (Verdict::Same, _) if longer && relative.ratio.value >= MATTERS => {
+            let why = format!(
+                "the machine had changed too much (the peer: {moved}); measure again on a quieter one"
+            );
+            (Verdict::Unclear, Some(why))
+        }
         _ if longer || shorter => {
             (Verdict::Same, Some(format!("beside the peer, which moved by {moved}: it was the machine")))
         }

@@ -33,6 +33,7 @@ pub(crate) fn page(sources: &[Source], comparison: Option<&Comparison>) -> Strin
     if let Some(comparison) = comparison {
         compared(&mut out, comparison);
     }
+    side_by_side(&mut out, sources);
     for (n, source) in sources.iter().enumerate() {
         record(&mut out, source, n);
     }
@@ -63,6 +64,28 @@ fn header(out: &mut String, sources: &[Source]) {
         place(out, &source.record);
     }
     out.push_str("</div>\n");
+}
+
+/// Medians of the rows that several records have.
+fn side_by_side(out: &mut String, sources: &[Source]) {
+    let rows = report::side_by_side(sources);
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("<section><h2>Side by side</h2>\n<div class=\"scroll\"><table class=\"main\" role=\"table\"><caption>Medians, and how many times the first record's</caption><thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">row</th>");
+    let names: Vec<_> = sources.iter().map(|s| escaped(s.name.as_deref().unwrap_or("record"))).collect();
+    for name in &names {
+        let _ = write!(out, "<th role=\"columnheader\" scope=\"col\" class=\"num\">{name}</th>");
+    }
+    out.push_str("</tr></thead><tbody role=\"rowgroup\">\n");
+    for (id, records) in &rows {
+        let _ = write!(out, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th>", escaped(id));
+        for (name, cell) in names.iter().zip(report::beside_first(records)) {
+            let _ = write!(out, "<td role=\"cell\" data-label=\"{name}\" class=\"num\">{cell}</td>");
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div></section>\n");
 }
 
 /// Where and when.

@@ -234,6 +234,39 @@ pub(crate) struct Source {
     pub(crate) record: Record,
 }
 
+/// Each row that two records or more have, with its statistics in each: how its time moved from record to record.
+pub(crate) fn side_by_side(sources: &[Source]) -> Vec<(String, Vec<Option<Stats>>)> {
+    let mut all: Vec<(String, Vec<Option<Stats>>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (n, source) in sources.iter().enumerate() {
+        for row in &source.record.rows {
+            let at = *places.entry(row.id.as_str()).or_insert_with(|| {
+                all.push((row.id.clone(), vec![None; sources.len()]));
+                all.len() - 1
+            });
+            let stats = stats::of(&measure_of(&[Some(row)]).values(row));
+            all[at].1[n] = Some(stats).filter(|stats| stats.n > 0);
+        }
+    }
+    all.retain(|(_, records)| records.iter().flatten().count() > 1);
+    all
+}
+
+/// The cells of a row of that: medians, and how many times the first that has one.
+pub(crate) fn beside_first(records: &[Option<Stats>]) -> Vec<String> {
+    let first = records.iter().flatten().next().map_or(f64::NAN, |stats| stats.p50);
+    let mut before = false;
+    let cell = |stats: &Option<Stats>| match stats {
+        None => "–".to_owned(),
+        Some(stats) if before => format!("{} ({})", seconds(stats.p50), times(stats.p50 / first)),
+        Some(stats) => {
+            before = true;
+            seconds(stats.p50)
+        }
+    };
+    records.iter().map(cell).collect()
+}
+
 /// Where a report goes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outputs {

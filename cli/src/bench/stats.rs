@@ -114,7 +114,7 @@ pub(crate) fn ratio_of_runs(
     shift(&logs(theirs), &logs(ours))
 }
 
-/// The logarithm of the ratio of each run to the one beside it; nothing unless all have one.
+/// The logarithm of the ratio of each run to the one beside it; nothing unless half of them have one at least.
 pub(crate) fn log_ratios(ours: &[Run], theirs: &[Run], measure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
     let rounds = |runs: &[Run]| -> BTreeMap<u32, Vec<f64>> {
         let mut all = BTreeMap::<u32, Vec<f64>>::new();
@@ -128,10 +128,13 @@ pub(crate) fn log_ratios(ours: &[Run], theirs: &[Run], measure: impl Fn(&Run) ->
     let (ours, theirs) = (rounds(ours), rounds(theirs));
     let mut all = Vec::new();
     for (round, ours) in &ours {
-        let Some(theirs) = theirs.get(round).filter(|t| t.len() == ours.len()) else { return Vec::new() };
-        all.extend(ours.iter().zip(theirs).map(|(a, b)| a - b));
+        if let Some(theirs) = theirs.get(round).filter(|t| t.len() == ours.len()) {
+            all.extend(ours.iter().zip(theirs).map(|(a, b)| a - b));
+        }
     }
-    if ours.len() == theirs.len() { all } else { Vec::new() }
+    // A run that failed takes its pair with it, no more.
+    let count = |side: &BTreeMap<u32, Vec<f64>>| side.values().map(Vec::len).sum::<usize>();
+    if all.len() * 2 >= count(&ours).max(count(&theirs)) { all } else { Vec::new() }
 }
 
 /// Of what has one.
@@ -320,8 +323,15 @@ mod tests {
         let ours: Vec<f64> = theirs.iter().map(|t| t * 1.1).collect();
         let found = ratio_of_runs(&runs(&ours), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
         assert!(found.paired && close(found.value, 1.1) && close(found.low, 1.1) && close(found.high, 1.1));
+        // A pair that is missing costs nothing more.
+        let found = ratio_of_runs(&runs(&ours[..6]), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
+        assert!(found.paired && close(found.value, 1.1));
         // The same unpaired: nothing is known.
-        let found = ratio_of_runs(&runs(&ours[1..]), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
+        let mut apart = runs(&ours);
+        for run in &mut apart {
+            run.round += 100;
+        }
+        let found = ratio_of_runs(&apart, &runs(&theirs), |r| Some(r.wall_s)).unwrap();
         assert!(!found.paired && found.low < 0.9 && found.high > 1.3);
     }
 
