@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::record::{Input, Machine, Record, Row};
 use super::report::{self, Measure};
-use super::stats::{self, Ratio};
+use super::stats::{self, Ratio, Trim};
 
 /// Changes below this do not matter.
 const MATTERS: f64 = 1.05;
@@ -390,9 +390,10 @@ impl Shift {
         if self.few {
             return;
         }
+        const TRIMS: [Trim; 2] = [Trim::Top(3), Trim::Ends(4)];
         let groups = |sign: f64| [(-sign, before), (sign, now), (sign, peer_before), (-sign, peer_now)];
-        self.sure_larger |= is_sure(&groups(1.0), true);
-        self.sure_smaller |= is_sure(&groups(-1.0), true);
+        self.sure_larger |= is_sure(&groups(1.0), &TRIMS);
+        self.sure_smaller |= is_sure(&groups(-1.0), &TRIMS);
     }
 
     /// By this rule alone; changes below `least` (a logarithm) do not count.
@@ -418,15 +419,16 @@ impl Shift {
 
 /// Whether chance would make `b` that much larger too seldom to be thought of.
 fn surely_larger(a: &[f64], b: &[f64]) -> bool {
-    let enough = a.len().min(b.len()) >= ENOUGH;
-    let apart = ends(a).0 < ends(b).1;
-    (enough || apart) && is_sure(&[(-1.0, a), (1.0, b)], enough)
+    let groups = [(-1.0, a), (1.0, b)];
+    if a.len().min(b.len()) >= ENOUGH {
+        // A little trimmed it finds smaller changes, more of it stands more that was held up.
+        return is_sure(&groups, &[Trim::Ends(8), Trim::Ends(4)]);
+    }
+    ends(a).0 < ends(b).1 && is_sure(&groups, &[Trim::Nothing])
 }
 
-/// Whether this sum of means is above zero by more than chance.
-fn is_sure(groups: &[(f64, &[f64])], enough: bool) -> bool {
-    // A little trimmed it finds smaller changes, more of it stands more that was held up.
-    let trims: &[Option<usize>] = if enough { &[Some(8), Some(4)] } else { &[None] };
+/// Whether this sum of means is above zero by more than chance, by one of these.
+fn is_sure(groups: &[(f64, &[f64])], trims: &[Trim]) -> bool {
     trims.iter().any(|trim| {
         let t = stats::t_of(groups, *trim);
         t.is_some_and(|(t, free)| free > 0 && t > T[free.min(T.len()) - 1])

@@ -232,20 +232,33 @@ fn sums(probabilities: &[f64]) -> Vec<f64> {
     probabilities.iter().map(add).collect()
 }
 
-/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None without a spread to judge by. Trimmed,
-/// it leaves that share of each group out at both ends and judges by the winsorised variance (Yuen 1974). All groups are
-/// taken to spread alike.
-pub(crate) fn t_of(groups: &[(f64, &[f64])], trimmed: Option<usize>) -> Option<(f64, usize)> {
+/// What of a group is left out of its mean: a share of `1 / n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trim {
+    Nothing,
+    /// At both ends.
+    Ends(usize),
+    /// At the top alone: what holds a run up only ever makes it longer.
+    Top(usize),
+}
+
+/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None without a spread to judge by. What is
+/// trimmed counts as the last that is not: it is judged by the winsorised variance (Yuen 1974). All groups are taken to
+/// spread alike.
+pub(crate) fn t_of(groups: &[(f64, &[f64])], trim: Trim) -> Option<(f64, usize)> {
     let (mut sum, mut squares, mut free, mut weight) = (0.0, 0.0, 0, 0.0);
     for (sign, values) in groups {
         let mut all = sorted(values.iter().copied());
         let n = all.len();
-        let cut = trimmed.map_or(0, |share| n.saturating_sub(1) / share.max(3));
-        let kept = n - 2 * cut;
-        sum += sign * of(all.get(cut..n - cut).filter(|part| !part.is_empty())?).mean;
-        for i in 0..cut {
-            (all[i], all[n - 1 - i]) = (all[cut], all[n - 1 - cut]);
-        }
+        let (low, high) = match trim {
+            Trim::Nothing => (0, 0),
+            Trim::Ends(share) => (n.saturating_sub(1) / share.max(3), n.saturating_sub(1) / share.max(3)),
+            Trim::Top(share) => (0, n / share.max(2)),
+        };
+        let kept = n - low - high;
+        sum += sign * of(all.get(low..n - high).filter(|part| !part.is_empty())?).mean;
+        let (first, last) = (all[low], all[n - 1 - high]);
+        all.iter_mut().for_each(|value| *value = value.clamp(first, last));
         squares += of(&all).stddev.powi(2) * (n - 1) as f64;
         free += kept - 1;
         weight += 1.0 / kept as f64;
@@ -359,18 +372,24 @@ mod tests {
     #[test]
     fn students_t() {
         let two = |a: &[f64], b: &[f64], trim| t_of(&[(-1.0, a), (1.0, b)], trim);
-        let (t, free) = two(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], None).unwrap();
+        let (t, free) = two(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], Trim::Nothing).unwrap();
         assert!(close(t, 3.0 / (2.0_f64 / 3.0).sqrt()) && free == 4);
-        assert!(two(&[1.0], &[2.0], None).is_none() && two(&[], &[2.0, 3.0], Some(4)).is_none());
-        assert!(t_of(&[], None).is_none());
+        assert!(
+            two(&[1.0], &[2.0], Trim::Nothing).is_none() && two(&[], &[2.0, 3.0], Trim::Ends(4)).is_none()
+        );
+        assert!(t_of(&[], Trim::Nothing).is_none());
         // Trimmed: of nine values five count; their winsorised squares are those of 3 3 3 4 5 6 7 7 7.
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 900.0];
         let b = a.map(|v| v + 10.0);
-        let (t, free) = two(&a, &b, Some(4)).unwrap();
+        let (t, free) = two(&a, &b, Trim::Ends(4)).unwrap();
         assert!(close(t, 10.0 / (2.0 * 26.0 / 8.0 * 0.4_f64).sqrt()) && free == 8, "{t} {free}");
+        // At the top alone: 1 to 6, and three times 6.
+        let (t, free) = two(&a, &b, Trim::Top(3)).unwrap();
+        let squares = 91.0 + 3.0 * 36.0 - 39.0 * 39.0 / 9.0;
+        assert!(close(t, 10.0 / (2.0 * squares / 10.0 / 3.0_f64).sqrt()) && free == 10, "{t} {free}");
         // Of four groups: what one difference has more than another.
         let groups: [(f64, &[f64]); 4] = [(1.0, &b), (-1.0, &a), (-1.0, &a), (1.0, &a)];
-        let (t, free) = t_of(&groups, Some(4)).unwrap();
+        let (t, free) = t_of(&groups, Trim::Ends(4)).unwrap();
         assert!(close(t, 10.0 / (4.0 * 26.0 / 16.0 * 0.8_f64).sqrt()) && free == 16, "{t} {free}");
     }
 }
