@@ -42,6 +42,8 @@ for library in x264:libx264-dev x265:libx265-dev libavcodec:libavcodec-dev; do
   need pkg-config pkg-config
   pkg-config --exists "${library%%:*}" || install "${library##*:}"
 done
+# How the pages of `bench report` look is judged by a browser; without one its tests say that they are skipped.
+command -v chromium >/dev/null 2>&1 || (install chromium) || true
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 

@@ -18,13 +18,13 @@ use serde::Serialize;
 
 use super::record::{Input, Machine, Record, Row};
 use super::report::{self, Measure};
-use super::stats::{self, Ratio};
+use super::stats::{self, Ratio, Trim};
 
 /// Changes below this do not matter.
 const MATTERS: f64 = 1.05;
 
 /// Student's t that chance exceeds once in 2,000 times, by degrees of freedom from 1; beyond the table the last one, which is
-/// on the safe side. Two such tests, which mostly agree, decide.
+/// on the safe side. A few such tests, which mostly agree, decide.
 const T: [f64; 20] = [
     636.6, 31.60, 12.92, 8.610, 6.869, 5.959, 5.408, 5.041, 4.781, 4.587, 4.437, 4.318, 4.221, 4.140, 4.073,
     4.015, 3.965, 3.922, 3.883, 3.850,
@@ -248,10 +248,12 @@ impl Both<'_> {
         let time = Shift::of(&before, &now);
         line.time = time.as_ref().map(|shift| shift.ratio.into());
         let relative = peers.and_then(|(old_peer, new_peer)| {
-            let before = stats::log_ratios(&old.runs, &old_peer.runs, |run| measure.of(run));
-            let now = stats::log_ratios(&new.runs, &new_peer.runs, |run| measure.of(run));
-            let peer = stats::shift(&logs(old_peer, measure), &logs(new_peer, measure))?;
-            Some((Shift::of(&before, &now)?, peer))
+            let old_ratios = stats::log_ratios(&old.runs, &old_peer.runs, |run| measure.of(run));
+            let new_ratios = stats::log_ratios(&new.runs, &new_peer.runs, |run| measure.of(run));
+            let (peer_before, peer_now) = (logs(old_peer, measure), logs(new_peer, measure));
+            let mut shift = Shift::of(&old_ratios, &new_ratios)?;
+            shift.judge_apart([&before, &now, &peer_before, &peer_now]);
+            Some((shift, stats::shift(&peer_before, &peer_now)?))
         });
         line.ratio = relative.as_ref().map(|(shift, _)| shift.ratio.into());
         line.peer = relative.as_ref().map(|(_, peer)| (*peer).into());
@@ -347,6 +349,12 @@ fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Opti
         }
         (Verdict::Faster, _) if shorter => (Verdict::Faster, None),
         (Verdict::Unclear, why) if longer && relative.ratio.value > 1.0 => (Verdict::Unclear, why),
+        (Verdict::Same, _) if longer && relative.ratio.value >= MATTERS => {
+            let why = format!(
+                "the machine had changed too much (the peer: {moved}); measure again on a quieter one"
+            );
+            (Verdict::Unclear, Some(why))
+        }
         _ if longer || shorter => {
             (Verdict::Same, Some(format!("beside the peer, which moved by {moved}: it was the machine")))
         }
@@ -376,6 +384,18 @@ impl Shift {
         })
     }
 
+    /// The same of what ours changed by more than the peer, from all four without their order: pairs are surer where the
+    /// machine wanders, this where single runs are held up, each spoiling one group and not a pair.
+    fn judge_apart(&mut self, [before, now, peer_before, peer_now]: [&[f64]; 4]) {
+        if self.few {
+            return;
+        }
+        const TRIMS: [Trim; 2] = [Trim::Top(3), Trim::Ends(4)];
+        let groups = |sign: f64| [(-sign, before), (sign, now), (sign, peer_before), (-sign, peer_now)];
+        self.sure_larger |= is_sure(&groups(1.0), &TRIMS);
+        self.sure_smaller |= is_sure(&groups(-1.0), &TRIMS);
+    }
+
     /// By this rule alone; changes below `least` (a logarithm) do not count.
     fn verdict(&self, least: f64) -> (Verdict, Option<String>) {
         let change = self.ratio.value.ln();
@@ -399,15 +419,20 @@ impl Shift {
 
 /// Whether chance would make `b` that much larger too seldom to be thought of.
 fn surely_larger(a: &[f64], b: &[f64]) -> bool {
-    let enough = a.len().min(b.len()) >= ENOUGH;
-    let (_, smallest) = ends(b);
-    let apart = ends(a).0 < smallest;
-    // A little trimmed it finds smaller changes, more of it stands more that was held up.
-    let trims: &[Option<usize>] = if enough { &[Some(8), Some(4)] } else { &[None] };
-    let sure = |trim: &Option<usize>| {
-        stats::t_of_larger(a, b, *trim).is_some_and(|(t, free)| free > 0 && t > T[free.min(T.len()) - 1])
-    };
-    (enough || apart) && trims.iter().any(sure)
+    let groups = [(-1.0, a), (1.0, b)];
+    if a.len().min(b.len()) >= ENOUGH {
+        // A little trimmed it finds smaller changes, more of it stands more that was held up.
+        return is_sure(&groups, &[Trim::Ends(8), Trim::Ends(4)]);
+    }
+    ends(a).0 < ends(b).1 && is_sure(&groups, &[Trim::Nothing])
+}
+
+/// Whether this sum of means is above zero by more than chance, by one of these.
+fn is_sure(groups: &[(f64, &[f64])], trims: &[Trim]) -> bool {
+    trims.iter().any(|trim| {
+        let t = stats::t_of(groups, *trim);
+        t.is_some_and(|(t, free)| free > 0 && t > T[free.min(T.len()) - 1])
+    })
 }
 
 /// The largest and the smallest.

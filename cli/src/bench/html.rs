@@ -15,7 +15,7 @@ const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
 /// SHA-256 of the two, as the page's policy names them; a test computes them again.
-const STYLE_SUM: &str = "Pf4P7ijzZQDh0fB0JWmV+8utJQVvKfVzUVdkLfb2dqg=";
+const STYLE_SUM: &str = "ZFM0VNCCHWmB2PhoRTBmA+kw6NIJSA+CqLTaSHqjfQI=";
 const SCRIPT_SUM: &str = "/MuaGCzhEBq8AUSRXKxtXC5CXzoA3Cxq+xL510ufM6g=";
 
 /// The whole page.
@@ -33,6 +33,7 @@ pub(crate) fn page(sources: &[Source], comparison: Option<&Comparison>) -> Strin
     if let Some(comparison) = comparison {
         compared(&mut out, comparison);
     }
+    side_by_side(&mut out, sources);
     for (n, source) in sources.iter().enumerate() {
         record(&mut out, source, n);
     }
@@ -63,6 +64,28 @@ fn header(out: &mut String, sources: &[Source]) {
         place(out, &source.record);
     }
     out.push_str("</div>\n");
+}
+
+/// Medians of the rows that several records have.
+fn side_by_side(out: &mut String, sources: &[Source]) {
+    let rows = report::side_by_side(sources);
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("<section><h2>Side by side</h2>\n<div class=\"scroll\"><table class=\"main\" role=\"table\"><caption>Medians, and how many times the first record's</caption><thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">row</th>");
+    let names: Vec<_> = sources.iter().map(|s| escaped(s.name.as_deref().unwrap_or("record"))).collect();
+    for name in &names {
+        let _ = write!(out, "<th role=\"columnheader\" scope=\"col\" class=\"num\">{name}</th>");
+    }
+    out.push_str("</tr></thead><tbody role=\"rowgroup\">\n");
+    for (id, records) in &rows {
+        let _ = write!(out, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th>", escaped(id));
+        for (name, cell) in names.iter().zip(report::beside_first(records)) {
+            let _ = write!(out, "<td role=\"cell\" data-label=\"{name}\" class=\"num\">{cell}</td>");
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div></section>\n");
 }
 
 /// Where and when.
@@ -160,7 +183,7 @@ fn overview(out: &mut String, record: &Record, pairs: &[Pair<'_>]) {
         let _ = write!(
             out,
             "<div class=\"glance\"><div class=\"what\"><b>{}</b>{}</div><div class=\"plot\">{}</div><div class=\"figures\">",
-            escaped(&pair.title()),
+            escaped(&pair.heading()),
             chips(record, pair),
             chart::bars(pair)
         );
@@ -169,14 +192,18 @@ fn overview(out: &mut String, record: &Record, pairs: &[Pair<'_>]) {
             let _ = write!(out, "<span class=\"theirs\">{}</span>", report::seconds(theirs.mean));
         }
         if let Some(ratio) = pair.ratio {
-            let _ = write!(out, "<strong class=\"times\">{}</strong>", report::times(ratio.value));
+            let _ = write!(
+                out,
+                "<strong class=\"times\">{}<small>of the peer's</small></strong>",
+                report::times(ratio.value)
+            );
         }
         out.push_str("</div></div>\n");
     }
     out.push_str("</div>\n");
 }
 
-/// Codec, backend, and what else must not be overlooked.
+/// The backend, and what else must not be overlooked.
 fn chips(record: &Record, pair: &Pair<'_>) -> String {
     let mut out = String::new();
     let mut chip = |class: &str, text: &str| {
@@ -184,7 +211,6 @@ fn chips(record: &Record, pair: &Pair<'_>) -> String {
             let _ = write!(out, " <span class=\"chip {class}\">{}</span>", escaped(text));
         }
     };
-    chip("", &pair.row.codec);
     chip("", &pair.row.backend);
     if record.machine.simulated {
         chip("sim", "simulated");
@@ -214,8 +240,9 @@ fn table(out: &mut String, record: &Record, pairs: &[Pair<'_>]) {
     out.push_str("<h2>All figures</h2>\n<div class=\"scroll\"><table class=\"main\" role=\"table\"><caption>Times of both sides, ratio and aim</caption><thead role=\"rowgroup\"><tr role=\"row\"><td role=\"cell\" colspan=\"4\"></td><th role=\"columnheader\" scope=\"colgroup\" colspan=\"4\" class=\"a\">video-hw</th><th role=\"columnheader\" scope=\"colgroup\" colspan=\"4\" class=\"b\">peer</th><td role=\"cell\" colspan=\"2\"></td></tr><tr role=\"row\">");
     for (i, name) in HEADER.iter().enumerate() {
         let side = match i {
-            4..8 => " class=\"a\"",
-            8..12 => " class=\"b\"",
+            4..8 => " class=\"num a\"",
+            8..12 => " class=\"num b\"",
+            3 | 12 => " class=\"num\"",
             _ => "",
         };
         let _ = write!(out, "<th role=\"columnheader\" scope=\"col\"{side}>{name}</th>");
@@ -251,7 +278,11 @@ fn table(out: &mut String, record: &Record, pairs: &[Pair<'_>]) {
             cell(&format!("{name} CV"), if spread { "num warn" } else { "num" }, cv, &report::share(cv));
         }
         let ratio = pair.ratio.map_or("–".to_owned(), |r| {
-            format!("<strong>{}</strong> <small>{}</small>", report::times(r.value), report::range(&r))
+            format!(
+                "<span><strong>{}</strong> <small>{}</small></span>",
+                report::times(r.value),
+                report::range(&r)
+            )
         });
         cell("ratio", "num", pair.ratio.map_or(f64::NAN, |r| r.value), &ratio);
         let (class, aim) = aim(pair);
@@ -272,7 +303,7 @@ fn aim(pair: &Pair<'_>) -> (&'static str, String) {
 /// One pair with its charts and all there is about it.
 fn article(out: &mut String, record: &Record, pair: &Pair<'_>) {
     let row = pair.row;
-    let _ = writeln!(out, "<article><h3>{}{}</h3>", escaped(&pair.title()), chips(record, pair));
+    let _ = writeln!(out, "<article><h3>{}{}</h3>", escaped(&pair.heading()), chips(record, pair));
     if let Some(why) = &row.failed {
         let _ = writeln!(out, "<p class=\"failed\"><strong>Failed:</strong> {}</p>", escaped(why));
     }

@@ -10,6 +10,7 @@ use super::stats::Stats;
 /// The whole page.
 pub(crate) fn page(sources: &[Source], comparison: Option<&Comparison>) -> String {
     let mut out = String::from("# Benchmark\n");
+    side_by_side(&mut out, sources);
     for source in sources {
         record(&mut out, source);
     }
@@ -17,6 +18,20 @@ pub(crate) fn page(sources: &[Source], comparison: Option<&Comparison>) -> Strin
         compared(&mut out, comparison);
     }
     out
+}
+
+/// Medians of the rows that several records have.
+fn side_by_side(out: &mut String, sources: &[Source]) {
+    let rows: Vec<Vec<String>> = report::side_by_side(sources)
+        .iter()
+        .map(|(id, records)| std::iter::once(escaped(id)).chain(report::beside_first(records)).collect())
+        .collect();
+    if !rows.is_empty() {
+        let names: Vec<_> = sources.iter().map(|s| escaped(s.name.as_deref().unwrap_or("record"))).collect();
+        let header: Vec<&str> = std::iter::once("median").chain(names.iter().map(String::as_str)).collect();
+        out.push_str("\n## Side by side\n\n");
+        table(out, &header, &rows);
+    }
 }
 
 fn record(out: &mut String, source: &Source) {

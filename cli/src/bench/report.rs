@@ -134,10 +134,19 @@ fn pair<'a>(record: &'a Record, row: &'a Row) -> Pair<'a> {
 impl Pair<'_> {
     /// `decode`, or with what varies in it: `encode, in-flight 4`.
     pub(crate) fn title(&self) -> String {
+        self.named(self.row.case.clone())
+    }
+
+    /// The same with the codec: `encode h264, in-flight 4`.
+    pub(crate) fn heading(&self) -> String {
+        self.named(format!("{} {}", self.row.case, self.row.codec))
+    }
+
+    fn named(&self, first: String) -> String {
         let known = [&self.row.case, &self.row.codec, &self.row.backend, &self.row.program];
         let varied = self.row.id.split('/').filter(|part| known.iter().all(|k| k.as_str() != *part));
         let varied: Vec<_> = varied.map(|part| part.replace('=', " ")).collect();
-        let mut all = vec![self.row.case.clone()];
+        let mut all = vec![first];
         all.extend(varied);
         all.join(", ")
     }
@@ -223,6 +232,39 @@ pub(crate) struct Source {
     /// How the record is called: its file, or nothing where it is the only one.
     pub(crate) name: Option<String>,
     pub(crate) record: Record,
+}
+
+/// Each row that two records or more have, with its statistics in each: how its time moved from record to record.
+pub(crate) fn side_by_side(sources: &[Source]) -> Vec<(String, Vec<Option<Stats>>)> {
+    let mut all: Vec<(String, Vec<Option<Stats>>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for (n, source) in sources.iter().enumerate() {
+        for row in &source.record.rows {
+            let at = *places.entry(row.id.as_str()).or_insert_with(|| {
+                all.push((row.id.clone(), vec![None; sources.len()]));
+                all.len() - 1
+            });
+            let stats = stats::of(&measure_of(&[Some(row)]).values(row));
+            all[at].1[n] = Some(stats).filter(|stats| stats.n > 0);
+        }
+    }
+    all.retain(|(_, records)| records.iter().flatten().count() > 1);
+    all
+}
+
+/// The cells of a row of that: medians, and how many times the first that has one.
+pub(crate) fn beside_first(records: &[Option<Stats>]) -> Vec<String> {
+    let first = records.iter().flatten().next().map_or(f64::NAN, |stats| stats.p50);
+    let mut before = false;
+    let cell = |stats: &Option<Stats>| match stats {
+        None => "–".to_owned(),
+        Some(stats) if before => format!("{} ({})", seconds(stats.p50), times(stats.p50 / first)),
+        Some(stats) => {
+            before = true;
+            seconds(stats.p50)
+        }
+    };
+    records.iter().map(cell).collect()
 }
 
 /// Where a report goes.

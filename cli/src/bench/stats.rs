@@ -114,7 +114,7 @@ pub(crate) fn ratio_of_runs(
     shift(&logs(theirs), &logs(ours))
 }
 
-/// The logarithm of the ratio of each run to the one beside it; nothing unless all have one.
+/// The logarithm of the ratio of each run to the one beside it; nothing unless half of them have one at least.
 pub(crate) fn log_ratios(ours: &[Run], theirs: &[Run], measure: impl Fn(&Run) -> Option<f64>) -> Vec<f64> {
     let rounds = |runs: &[Run]| -> BTreeMap<u32, Vec<f64>> {
         let mut all = BTreeMap::<u32, Vec<f64>>::new();
@@ -128,10 +128,13 @@ pub(crate) fn log_ratios(ours: &[Run], theirs: &[Run], measure: impl Fn(&Run) ->
     let (ours, theirs) = (rounds(ours), rounds(theirs));
     let mut all = Vec::new();
     for (round, ours) in &ours {
-        let Some(theirs) = theirs.get(round).filter(|t| t.len() == ours.len()) else { return Vec::new() };
-        all.extend(ours.iter().zip(theirs).map(|(a, b)| a - b));
+        if let Some(theirs) = theirs.get(round).filter(|t| t.len() == ours.len()) {
+            all.extend(ours.iter().zip(theirs).map(|(a, b)| a - b));
+        }
     }
-    if ours.len() == theirs.len() { all } else { Vec::new() }
+    // A run that failed takes its pair with it, no more.
+    let count = |side: &BTreeMap<u32, Vec<f64>>| side.values().map(Vec::len).sum::<usize>();
+    if all.len() * 2 >= count(&ours).max(count(&theirs)) { all } else { Vec::new() }
 }
 
 /// Of what has one.
@@ -229,26 +232,39 @@ fn sums(probabilities: &[f64]) -> Vec<f64> {
     probabilities.iter().map(add).collect()
 }
 
-/// Student's t of the means of `b` above `a`, and its degrees of freedom; None without a spread to judge by. Trimmed, it
-/// leaves that share of each side out at both ends and judges by the winsorised variance (Yuen 1974).
-pub(crate) fn t_of_larger(a: &[f64], b: &[f64], trimmed: Option<usize>) -> Option<(f64, usize)> {
-    let part = |values: &[f64]| {
+/// What of a group is left out of its mean: a share of `1 / n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trim {
+    Nothing,
+    /// At both ends.
+    Ends(usize),
+    /// At the top alone: what holds a run up only ever makes it longer.
+    Top(usize),
+}
+
+/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None without a spread to judge by. What is
+/// trimmed counts as the last that is not: it is judged by the winsorised variance (Yuen 1974). All groups are taken to
+/// spread alike.
+pub(crate) fn t_of(groups: &[(f64, &[f64])], trim: Trim) -> Option<(f64, usize)> {
+    let (mut sum, mut squares, mut free, mut weight) = (0.0, 0.0, 0, 0.0);
+    for (sign, values) in groups {
         let mut all = sorted(values.iter().copied());
         let n = all.len();
-        let cut = trimmed.map_or(0, |share| n.saturating_sub(1) / share.max(3));
-        let kept = n - 2 * cut;
-        let mean = of(all.get(cut..n - cut)?).mean;
-        for i in 0..cut {
-            (all[i], all[n - 1 - i]) = (all[cut], all[n - 1 - cut]);
-        }
-        let squares = of(&all).stddev.powi(2) * n.saturating_sub(1) as f64;
-        (kept > 0).then_some((mean, squares, kept as f64))
-    };
-    let ((mean, squares, kept), (larger, others, left)) = (part(a)?, part(b)?);
-    let free = kept + left - 2.0;
-    let error = ((squares + others) / free * (1.0 / kept + 1.0 / left)).sqrt();
-    let t = (larger - mean) / error;
-    t.is_finite().then_some((t, free as usize))
+        let (low, high) = match trim {
+            Trim::Nothing => (0, 0),
+            Trim::Ends(share) => (n.saturating_sub(1) / share.max(3), n.saturating_sub(1) / share.max(3)),
+            Trim::Top(share) => (0, n / share.max(2)),
+        };
+        let kept = n - low - high;
+        sum += sign * of(all.get(low..n - high).filter(|part| !part.is_empty())?).mean;
+        let (first, last) = (all[low], all[n - 1 - high]);
+        all.iter_mut().for_each(|value| *value = value.clamp(first, last));
+        squares += of(&all).stddev.powi(2) * (n - 1) as f64;
+        free += kept - 1;
+        weight += 1.0 / kept as f64;
+    }
+    let t = sum / (squares / free as f64 * weight).sqrt();
+    t.is_finite().then_some((t, free))
 }
 
 #[cfg(test)]
@@ -320,8 +336,15 @@ mod tests {
         let ours: Vec<f64> = theirs.iter().map(|t| t * 1.1).collect();
         let found = ratio_of_runs(&runs(&ours), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
         assert!(found.paired && close(found.value, 1.1) && close(found.low, 1.1) && close(found.high, 1.1));
+        // A pair that is missing costs nothing more.
+        let found = ratio_of_runs(&runs(&ours[..6]), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
+        assert!(found.paired && close(found.value, 1.1));
         // The same unpaired: nothing is known.
-        let found = ratio_of_runs(&runs(&ours[1..]), &runs(&theirs), |r| Some(r.wall_s)).unwrap();
+        let mut apart = runs(&ours);
+        for run in &mut apart {
+            run.round += 100;
+        }
+        let found = ratio_of_runs(&apart, &runs(&theirs), |r| Some(r.wall_s)).unwrap();
         assert!(!found.paired && found.low < 0.9 && found.high > 1.3);
     }
 
@@ -348,15 +371,25 @@ mod tests {
 
     #[test]
     fn students_t() {
-        let (t, free) = t_of_larger(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], None).unwrap();
+        let two = |a: &[f64], b: &[f64], trim| t_of(&[(-1.0, a), (1.0, b)], trim);
+        let (t, free) = two(&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], Trim::Nothing).unwrap();
         assert!(close(t, 3.0 / (2.0_f64 / 3.0).sqrt()) && free == 4);
         assert!(
-            t_of_larger(&[1.0], &[2.0], None).is_none() && t_of_larger(&[], &[2.0, 3.0], Some(4)).is_none()
+            two(&[1.0], &[2.0], Trim::Nothing).is_none() && two(&[], &[2.0, 3.0], Trim::Ends(4)).is_none()
         );
+        assert!(t_of(&[], Trim::Nothing).is_none());
         // Trimmed: of nine values five count; their winsorised squares are those of 3 3 3 4 5 6 7 7 7.
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 900.0];
         let b = a.map(|v| v + 10.0);
-        let (t, free) = t_of_larger(&a, &b, Some(4)).unwrap();
+        let (t, free) = two(&a, &b, Trim::Ends(4)).unwrap();
         assert!(close(t, 10.0 / (2.0 * 26.0 / 8.0 * 0.4_f64).sqrt()) && free == 8, "{t} {free}");
+        // At the top alone: 1 to 6, and three times 6.
+        let (t, free) = two(&a, &b, Trim::Top(3)).unwrap();
+        let squares = 91.0 + 3.0 * 36.0 - 39.0 * 39.0 / 9.0;
+        assert!(close(t, 10.0 / (2.0 * squares / 10.0 / 3.0_f64).sqrt()) && free == 10, "{t} {free}");
+        // Of four groups: what one difference has more than another.
+        let groups: [(f64, &[f64]); 4] = [(1.0, &b), (-1.0, &a), (-1.0, &a), (1.0, &a)];
+        let (t, free) = t_of(&groups, Trim::Ends(4)).unwrap();
+        assert!(close(t, 10.0 / (4.0 * 26.0 / 16.0 * 0.8_f64).sqrt()) && free == 16, "{t} {free}");
     }
 }

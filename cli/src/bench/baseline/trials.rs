@@ -1,7 +1,7 @@
 //! How often the judge is right: distributions as a busy machine makes them, drawn with fixed seeds, and the real runs that
 //! are kept in `docs/bench`.
 
-use super::super::record::Record;
+use super::super::record::{Record, Run};
 use super::super::report::samples;
 use super::*;
 
@@ -108,4 +108,187 @@ fn a_millisecond_a_frame_is_found() {
     // What is not sure there is called unclear, not the same.
     let found = slower(2_000, SHARED, 9, PLANTED, Some(PEER));
     assert!(found > 1_800, "on the worse machine: {found} of 2000");
+}
+
+/// Real runs, of processes that took turns on the simulated encoder: the record of a machine as they are kept.
+fn kept(text: &str) -> Record {
+    let mut record = samples::record();
+    record.rows.clear();
+    record.machine.simulated = true;
+    for line in text.lines() {
+        let run: serde_json::Value = serde_json::from_str(line).unwrap();
+        if run["counted"] != true || run["status"] != 0 {
+            continue;
+        }
+        let more = format!("/{}/{}", run["what"].as_str().unwrap(), run["engine_ms"]);
+        let program = run["row"].as_str().unwrap();
+        let row = samples::row("encode", "any", program, &more, &[]);
+        let at = record.rows.iter().position(|known| known.id == row.id).unwrap_or_else(|| {
+            record.rows.push(row);
+            record.rows.len() - 1
+        });
+        record.rows[at].runs.push(Run {
+            round: u32::try_from(run["turn"].as_u64().unwrap()).unwrap(),
+            wall_s: run["wall_s"].as_f64().unwrap(),
+            load: run["load"].as_f64(),
+            ..Run::default()
+        });
+    }
+    assert_eq!(record.rows.len(), 32);
+    record
+}
+
+const QUIET: &str = include_str!("../../../../docs/bench/nvenc-simulated/processes/runs.jsonl");
+const LOADED: &str = include_str!("../../../../docs/bench/nvenc-simulated/processes-shared/runs.jsonl");
+
+/// A millisecond for each frame of every run of ours.
+fn planted(record: &Record) -> Record {
+    let mut slow = record.clone();
+    for row in slow.rows.iter_mut().filter(|row| row.program == "video-hw") {
+        let frames = if row.id.contains("300 frames") { 0.3 } else { 1.0 };
+        row.runs.iter_mut().for_each(|run| run.wall_s += frames);
+    }
+    slow
+}
+
+#[test]
+fn four_times_the_time_on_a_loaded_machine_is_the_machine() {
+    let (quiet, loaded) = (kept(QUIET), kept(LOADED));
+    let found = judge(&quiet, &loaded);
+    assert!(!found.regressed(), "{}", found.summary());
+    let risen = found.rows.iter().filter(|row| row.time.unwrap().times > 1.25).count();
+    assert_eq!(risen, 16, "all took a quarter longer or more");
+    assert!(!judge(&loaded, &quiet).regressed());
+}
+
+#[test]
+fn a_planted_slowdown_of_real_runs_is_found() {
+    // Front of everything else: three runs each are enough where they hardly vary.
+    let quiet = kept(QUIET);
+    let found = judge(&quiet, &planted(&quiet));
+    assert_eq!(found.count(Verdict::Slower), 16, "{:?}", found.summary());
+    // Among other processes seven runs show half of it; of no row it is said that nothing happened.
+    let loaded = kept(LOADED);
+    let found = judge(&loaded, &planted(&loaded));
+    let (slower, unclear) = (found.count(Verdict::Slower), found.count(Verdict::Unclear));
+    assert!(slower >= 7 && slower + unclear == 16, "{}", found.summary());
+}
+
+fn line(change: impl Fn(&mut Record)) -> Line {
+    let old = samples::record();
+    let mut new = old.clone();
+    change(&mut new);
+    judge(&old, &new).rows.swap_remove(0)
+}
+
+fn slow(record: &mut Record) {
+    record.rows[0].runs.iter_mut().for_each(|run| run.wall_s *= 1.2);
+}
+
+#[test]
+fn only_equals_are_compared() {
+    let same = line(|_| ());
+    assert_eq!((same.verdict, same.judged_by), (Verdict::Same, By::TimeAndRatio));
+    assert_eq!(line(slow).verdict, Verdict::Slower);
+    let refused = |change: fn(&mut Record), words: &str| {
+        let found = line(|record| {
+            slow(record);
+            change(record);
+        });
+        let why = found.why.unwrap_or_default();
+        assert!(found.verdict == Verdict::NotComparable && why.contains(words), "{words}: {why}");
+    };
+    refused(|r| r.rows[0].input.frames = 301, "300 frames, now 301 frames");
+    refused(|r| r.rows[0].input.width = 64, "640x360, now 64x360");
+    refused(|r| r.machine.simulated = true, "one is simulated");
+    refused(|r| r.rows[0].backend = "software".to_owned(), "decode h264 software now");
+    refused(|r| drop(r.rows[0].settings.insert("gop".into(), "30".into())), "gop was 60 and is 30 now");
+    refused(|r| drop(r.rows[0].settings.insert("bframes".into(), "2".into())), "bframes was not set");
+    // Another name of the same bytes is the same input.
+    let renamed = |sum: &'static str| {
+        let mut old = samples::record();
+        old.rows[0].input.md5 = Some("a".to_owned());
+        let mut new = old.clone();
+        new.rows[0].input.name = "other.mp4".to_owned();
+        new.rows[0].input.md5 = Some(sum.to_owned());
+        judge(&old, &new).rows.swap_remove(0).verdict
+    };
+    assert_eq!((renamed("a"), renamed("b")), (Verdict::Same, Verdict::NotComparable));
+}
+
+#[test]
+fn another_machine_leaves_the_ratio() {
+    let other = |record: &mut Record| {
+        record.machine.cpu = "Another CPU".to_owned();
+        for row in &mut record.rows {
+            row.runs.iter_mut().for_each(|run| run.wall_s *= 3.0);
+        }
+    };
+    let found = line(other);
+    assert_eq!((found.verdict, found.judged_by), (Verdict::Same, By::Ratio));
+    let found = line(|record| {
+        other(record);
+        slow(record);
+    });
+    assert_eq!((found.verdict, found.judged_by), (Verdict::Slower, By::Ratio));
+    // Another ffmpeg is another peer: nothing is left to judge by.
+    let found = line(|record| {
+        other(record);
+        record.machine.versions.insert("ffmpeg".into(), "8.0".into());
+    });
+    assert_eq!(found.verdict, Verdict::NotComparable);
+    let mut new = samples::record();
+    other(&mut new);
+    new.machine.versions.insert("ffmpeg".into(), "8.0".into());
+    let notes = judge(&samples::record(), &new).notes.join("\n");
+    assert!(notes.contains("Another CPU") && notes.contains("ffmpeg was 7.1 and is 8.0 now"), "{notes}");
+}
+
+#[test]
+fn rows_that_come_go_and_break() {
+    let old = samples::record();
+    let mut new = old.clone();
+    new.rows[0].runs.clear();
+    new.rows[0].failed = Some("the driver is gone".to_owned());
+    new.rows[2].id.push_str("/more");
+    let found = judge(&old, &new);
+    let verdicts: Vec<_> = found.rows.iter().map(|row| row.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Broken, Verdict::New, Verdict::Same, Verdict::Gone]);
+    assert!(found.regressed() && found.rows[0].why.as_deref() == Some("the driver is gone"));
+    assert_eq!(found.summary(), "1 BROKEN, 1 same, 1 new, 1 not measured now");
+}
+
+#[test]
+fn what_is_not_sure_says_what_would_make_it_so() {
+    // Without a peer: a machine that had more to do, and too few runs.
+    let alone = |record: &mut Record| {
+        record.rows.truncate(1);
+        record.rows[0].peer = None;
+    };
+    let (mut old, mut new) = (samples::record(), samples::record());
+    alone(&mut old);
+    alone(&mut new);
+    slow(&mut new);
+    assert_eq!(judge(&old, &new).rows[0].verdict, Verdict::Slower);
+    let mut busy = new.clone();
+    busy.rows[0].runs.iter_mut().for_each(|run| run.load = Some(6.0));
+    let found = judge(&old, &busy);
+    let why = found.rows[0].why.clone().unwrap();
+    assert!(found.rows[0].verdict == Verdict::Unclear && why.contains("load was 0.5 and is 6.0"), "{why}");
+    old.rows[0].runs.truncate(2);
+    new.rows[0].runs.truncate(2);
+    let found = judge(&old, &new);
+    let why = found.rows[0].why.clone().unwrap();
+    assert!(found.rows[0].verdict == Verdict::Unclear && why.contains("repeat at least 7 times"), "{why}");
+    // With one: the peer alone got faster.
+    let found = line(|record| record.rows[1].runs.iter_mut().for_each(|run| run.wall_s *= 0.8));
+    let why = found.why.unwrap();
+    assert!(found.verdict == Verdict::Unclear && why.contains("the time is not"), "{why}");
+    // Both got slower alike.
+    let found = line(|record| {
+        for row in &mut record.rows {
+            row.runs.iter_mut().for_each(|run| run.wall_s *= 2.0);
+        }
+    });
+    assert!(found.verdict == Verdict::Same && found.why.unwrap().contains("it was the machine"));
 }

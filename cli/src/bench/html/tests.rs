@@ -145,3 +145,110 @@ fn simulated_rows_are_marked() {
     // In the overview, in the table and at each row.
     assert_eq!(page.matches(">simulated</span>").count(), 9);
 }
+
+/// SHA-256 by its definition (FIPS 180-4), in base 64: what a browser computes of an element's text.
+fn sum(text: &str) -> String {
+    // The first bits of the fractions of cube and square roots of the first primes.
+    let primes: Vec<u32> = (2u32..).filter(|n| (2..*n).all(|d| n % d != 0)).take(64).collect();
+    let root = |n: u32, cube: bool| {
+        // The largest x with x^k <= n * 2^(32 k), of which the lower half is the fraction.
+        let (mut low, mut high) = (0u128, 1u128 << 40);
+        while high - low > 1 {
+            let x = u128::midpoint(low, high);
+            let fits = if cube {
+                x.checked_mul(x).and_then(|y| y.checked_mul(x)).is_some_and(|y| y <= u128::from(n) << 96)
+            } else {
+                x * x <= u128::from(n) << 64
+            };
+            if fits { low = x } else { high = x }
+        }
+        low as u32
+    };
+    let constants: Vec<u32> = primes.iter().map(|n| root(*n, true)).collect();
+    let mut state: Vec<u32> = primes[..8].iter().map(|n| root(*n, false)).collect();
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.push(0x80);
+    while bytes.len() % 64 != 56 {
+        bytes.push(0);
+    }
+    bytes.extend((text.len() as u64 * 8).to_be_bytes());
+    for block in bytes.chunks(64) {
+        let word = |c: &[u8]| u32::from_be_bytes(c.try_into().unwrap());
+        let mut words: Vec<u32> = block.chunks(4).map(word).collect();
+        for i in 16..64 {
+            let (a, b) = (words[i - 15], words[i - 2]);
+            let a = a.rotate_right(7) ^ a.rotate_right(18) ^ (a >> 3);
+            let b = b.rotate_right(17) ^ b.rotate_right(19) ^ (b >> 10);
+            words.push(words[i - 16].wrapping_add(a).wrapping_add(words[i - 7]).wrapping_add(b));
+        }
+        let mut s = state.clone();
+        for (word, constant) in words.iter().zip(&constants) {
+            let mix = s[4].rotate_right(6) ^ s[4].rotate_right(11) ^ s[4].rotate_right(25);
+            let choice = (s[4] & s[5]) ^ (!s[4] & s[6]);
+            let first = [s[7], mix, choice, *constant, *word].iter().fold(0u32, |a, b| a.wrapping_add(*b));
+            let mix = s[0].rotate_right(2) ^ s[0].rotate_right(13) ^ s[0].rotate_right(22);
+            let second = mix.wrapping_add((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
+            s.rotate_right(1);
+            s[4] = s[4].wrapping_add(first);
+            s[0] = first.wrapping_add(second);
+        }
+        state.iter_mut().zip(s).for_each(|(a, b)| *a = a.wrapping_add(b));
+    }
+    let bytes: Vec<u8> = state.iter().flat_map(|word| word.to_be_bytes()).collect();
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let four = |three: &[u8]| -> String {
+        let bits = three.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+        let letter = |i: usize| {
+            if i > three.len() { '=' } else { char::from(letters[(bits >> (18 - 6 * i) & 63) as usize]) }
+        };
+        (0..4).map(letter).collect()
+    };
+    bytes.chunks(3).map(four).collect()
+}
+
+#[test]
+fn the_policy_names_the_style_and_the_script_that_are_there() {
+    assert_eq!(sum("abc"), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+    assert_eq!(sum(STYLE), STYLE_SUM, "write this into STYLE_SUM: the style has changed");
+    assert_eq!(sum(SCRIPT), SCRIPT_SUM, "write this into SCRIPT_SUM: the script has changed");
+}
+
+/// The luminance of `#rgb` or `#rrggbb`, as WCAG 2 defines it.
+fn luminance(colour: &str) -> f64 {
+    let hex = colour.trim_start_matches('#');
+    let step = hex.len() / 3;
+    let part = |i: usize| {
+        let digits = &hex[i * step..(i + 1) * step];
+        let value = u8::from_str_radix(&digits.repeat(2 / step), 16).unwrap();
+        let value = f64::from(value) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(0) + 0.7152 * part(1) + 0.0722 * part(2)
+}
+
+#[test]
+fn words_stand_out_from_what_is_behind_them() {
+    let themes: Vec<_> = STYLE.lines().filter(|line| line.contains("--ink:")).collect();
+    assert_eq!(themes.len(), 4, "light, dark by itself, dark by the button, print");
+    for theme in themes {
+        let colour = |name: &str| {
+            let rest = theme.split(&format!("--{name}:")).nth(1).unwrap();
+            luminance(rest.split([';', '}']).next().unwrap())
+        };
+        let on = |backs: &[&str], words: &str| {
+            for back in backs {
+                let (a, b) = (colour(words), colour(back));
+                let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+                assert!(contrast >= 4.5, "{words} on {back}: {contrast:.2}");
+            }
+        };
+        on(&["bg", "card", "track"], "ink");
+        on(&["bg", "card", "track"], "soft");
+        for words in ["a", "b", "good", "bad", "warn"] {
+            on(&["card"], words);
+        }
+        for words in ["good", "bad", "warn", "sim"] {
+            on(&[&format!("{words}-bg")], words);
+        }
+    }
+}
