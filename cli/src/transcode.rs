@@ -62,6 +62,7 @@ pub(crate) fn finish(
         .ends_process()
         .on_progress(|state| {
             interrupts.check_abort();
+            crate::clock::see(state.frames);
             view.update(state);
         });
     let result = job.run();

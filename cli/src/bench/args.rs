@@ -167,7 +167,8 @@ pub(crate) struct BenchArgs {
     /// Runs of each row that count [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "How often")]
     pub(crate) repeat: Option<u32>,
-    /// Begin no round that would not fit into so many seconds any more; a child that runs longer is ended
+    /// Begin no round that would not fit into so many seconds any more; a run that takes longer is ended. Making inputs and
+    /// verifying are not cut short
     #[arg(long, value_name = "SECONDS", value_parser = parse::length, help_heading = "How often")]
     pub(crate) budget: Option<Duration>,
 

@@ -66,7 +66,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     };
     let ffmpeg = found.as_ref().ok().map(|peer| peer.path.clone());
     let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));
-    let limits = Limits { time: limit(args, begun), interrupts: &interrupts };
+    // What has to be made is made, whatever the budget: it is the runs that are left out.
+    let limits = Limits { time: CHILD_LIMIT, interrupts: &interrupts };
     let mut inputs = Inputs::new(args, what.input.clone(), &own, ffmpeg, scratch.path(), limits);
     let mut planner = Planner {
         args,
@@ -89,11 +90,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     notes.extend(rounds.run(&mut jobs));
     if args.verifies() && !interrupts.token.is_cancelled() {
         view.doing("verifying");
-        let ffmpeg = inputs.ffmpeg.clone();
         let verifier = Verifier {
             args,
             own: &own,
-            ffmpeg: ffmpeg.as_deref(),
+            peer: found.as_ref().ok(),
             limits: Limits { time: CHILD_LIMIT, interrupts: &interrupts },
         };
         verifier.all(&mut jobs);
@@ -153,7 +153,7 @@ fn exit(record: &Record, cancelled: bool, slower: bool) -> Exit {
 fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Abilities> {
     let program = Program::new(own, &args.env).args(["devices", "--json"]);
     let failed = |why: String| Error::invalid(format!("what this machine can do is not told: {why}"));
-    let limits = Limits { time: limit(args, Instant::now()), interrupts };
+    let limits = Limits { time: CHILD_LIMIT, interrupts };
     let done = child::run(&program, &limits).map_err(|error| failed(error.to_string()))?;
     if interrupts.token.is_cancelled() {
         return Err(Error::Cancelled);

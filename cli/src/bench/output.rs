@@ -26,6 +26,9 @@ impl Outputs {
     /// # Errors
     /// Files that exist, where they may not be replaced.
     pub(crate) fn of(args: &BenchArgs) -> Result<Self> {
+        if args.markdown.is_some() || args.html.is_some() {
+            return Err(Error::unsupported("reports as Markdown and HTML; give --json"));
+        }
         let json = match &args.out {
             Some(dir) => {
                 std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir.clone(), e))?;

@@ -134,9 +134,9 @@ impl Rounds<'_> {
         let read = finished.and_then(|all| {
             let wall = all.iter().map(|one| one.wall).max().unwrap_or_default();
             let run = self.read(job, &all)?;
-            Ok((run, wall))
+            Ok((run, wall, all.iter().find_map(Finished::words)))
         });
-        let (run, wall) = match read {
+        let (run, wall, said) = match read {
             Ok(read) => read,
             Err(why) => {
                 let which =
@@ -150,6 +150,13 @@ impl Rounds<'_> {
             *took = Some(wall);
         }
         let expected = job.expected * u64::from(job.copies);
+        if let Some(words) = said.filter(|_| job.side == Side::Ffmpeg) {
+            let begin = format!("{} said: ", job.row.id);
+            // One that cannot use a card may go on without it: that would be other work. The first words of a row are enough.
+            if !state.notes.iter().any(|note| note.starts_with(&begin)) {
+                state.notes.push(begin + &words);
+            }
+        }
         if run.frames != expected && job.side != Side::Work {
             let words = format!("{}: {} frames came out instead of {expected}", job.row.id, run.frames);
             if job.side == Side::Own {
@@ -210,16 +217,14 @@ impl Rounds<'_> {
     fn own(&self, said: &Value, run: &mut Run) -> Result<(), String> {
         run.frames += said["frames_out"].as_u64().ok_or("its report has no number of frames")?;
         let timing = &said["timing"];
-        let first = timing["first_submit_to_first_frame_s"].as_f64();
-        let last = timing["first_submit_to_last_frame_s"].as_f64();
-        if let Some((first, last)) = first.zip(last) {
-            let steady = last - first;
-            // Of several at once the slowest.
-            run.steady_s = Some(run.steady_s.unwrap_or(0.0).max(steady));
+        let first = timing["process_to_first_frame_s"].as_f64();
+        let last = timing["process_to_last_frame_s"].as_f64();
+        // Of several at once the slowest.
+        if let Some(first) = first {
+            run.startup_s = Some(run.startup_s.unwrap_or(0.0).max(first));
         }
-        let process = timing["process_to_first_frame_s"].as_f64();
-        if let Some(process) = process {
-            run.startup_s = Some(run.startup_s.unwrap_or(0.0).max(process));
+        if let Some((first, last)) = first.zip(last).filter(|(first, last)| last > first && run.frames > 1) {
+            run.steady_s = Some(run.steady_s.unwrap_or(0.0).max(last - first));
         }
         if self.args.internal() {
             run.internal = internal(said);
