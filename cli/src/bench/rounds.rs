@@ -64,6 +64,10 @@ impl Rounds<'_> {
         self.begun.elapsed() + round * rounds > budget
     }
 
+    fn used_up(&self) -> bool {
+        self.args.budget.is_some_and(|budget| self.begun.elapsed() >= budget)
+    }
+
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
         let mut turn: Vec<usize> = (0..jobs.len()).collect();
         // A B, B A: what drifts falls on both.
@@ -77,7 +81,7 @@ impl Rounds<'_> {
             if self.interrupts.token.is_cancelled() || (job.once && !(counts && round == 0)) {
                 continue;
             }
-            if self.args.budget.is_some_and(|budget| self.begun.elapsed() >= budget) {
+            if self.used_up() {
                 if job.row.runs.is_empty() && counts {
                     job.row.failed = Some("the budget was used up before a run that counts".to_owned());
                 }
@@ -138,6 +142,10 @@ impl Rounds<'_> {
         });
         let (run, wall, said) = match read {
             Ok(read) => read,
+            Err(_) if self.used_up() && !job.row.runs.is_empty() => {
+                state.notes.push(format!("budget: run {} of {} was cut short", round + 1, job.row.id));
+                return;
+            }
             Err(why) => {
                 let which =
                     if counts { format!("run {}", round + 1) } else { format!("warm-up {}", round + 1) };
