@@ -24,7 +24,16 @@ const SWITCHES: [(u64, SessionSwitchMode); 3] = [
     (6, SessionSwitchMode::DrainThenSwap),
 ];
 
+/// Three in each eighth: a key frame comes in each.
+const LEAST_FRAMES: u64 = 24;
+
 pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
+    if args.frames < LEAST_FRAMES {
+        return Err(Error::invalid(format!(
+            "{} frames are too few for three switches; give at least {LEAST_FRAMES}",
+            args.frames
+        )));
+    }
     // Where frames end with the file, a key frame must come within the part that waits for one.
     let gop = args.gop.min(u32::try_from(args.frames / 8).unwrap_or(u32::MAX)).max(2);
     let bitrate_bps = rate(&args.config())?;
@@ -41,6 +50,7 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
         times: Histogram::default(),
         packets: 0,
         events: Vec::new(),
+        asked: Vec::new(),
         first: None,
         begun,
     };
@@ -55,7 +65,8 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
             if number == args.frames / 8 * eighths {
                 let target = (target.clone(), args.special());
                 let request = SessionSwitchRequest { mode: *mode, ..SessionSwitchRequest::immediate(target) };
-                stream.encoder.request_switch(request)?;
+                let generation = stream.encoder.request_switch(request)?;
+                stream.asked.push((generation, mode_name(*mode)));
             }
             if number == args.frames / 8 * (eighths + 1) {
                 stream.until_ready()?;
@@ -86,6 +97,8 @@ struct Stream {
     times: Histogram,
     packets: u64,
     events: Vec<EventKind>,
+    /// The generation that each switch is to be.
+    asked: Vec<(u64, &'static str)>,
     first: Option<Duration>,
     begun: Instant,
 }
@@ -109,11 +122,8 @@ impl Stream {
     fn until_ready(&mut self) -> Result<()> {
         let begun = Instant::now();
         loop {
-            self.events.extend(self.encoder.take_events().into_iter().map(|event| event.kind));
-            let asked = self.events.iter().rev().find_map(|event| match event {
-                EventKind::SwitchRequested { generation, .. } => Some(*generation),
-                _ => None,
-            });
+            self.hear();
+            let asked = self.asked.last().map(|(generation, _)| *generation);
             let settled = |event: &EventKind| match event {
                 EventKind::Ready { generation, .. }
                 | EventKind::Activated { generation, .. }
@@ -163,6 +173,7 @@ impl Stream {
     }
 
     fn report(mut self, frames: u64) -> Report {
+        self.hear();
         let summary = self.encoder.summary();
         let mut report = Report {
             frames: self.packets,
@@ -186,9 +197,8 @@ impl Stream {
         report.figures.insert("switch_max_ms".to_owned(), summary.switch_time_max.as_secs_f64() * 1e3);
         report.figures.insert("switches_in_place".to_owned(), summary.switches.in_place as f64);
         report.figures.insert("switches_new_session".to_owned(), summary.switches.new_session as f64);
-        let modes = self.modes();
         for generation in &summary.generations {
-            if let Some((_, mode)) = modes.iter().find(|(number, _)| *number == generation.generation) {
+            if let Some((_, mode)) = self.asked.iter().find(|(number, _)| *number == generation.generation) {
                 let took = generation.start_took.as_secs_f64() * 1e3;
                 report.figures.insert(format!("switch_{mode}_ms"), took);
             }
@@ -198,21 +208,25 @@ impl Stream {
         report
     }
 
-    /// The generation that each mode's switch was to be.
-    fn modes(&mut self) -> Vec<(u64, &'static str)> {
-        let name = |mode| match mode {
-            SessionSwitchMode::Immediate => "immediate",
-            SessionSwitchMode::OnNextKeyframe => "on_next_keyframe",
-            SessionSwitchMode::DrainThenSwap => "drain_then_swap",
-        };
-        self.events.extend(self.encoder.take_events().into_iter().map(|event| event.kind));
-        let events = self.events.iter();
-        events
-            .filter_map(|event| match event {
-                EventKind::SwitchRequested { generation, mode, .. } => Some((*generation, name(*mode))),
-                _ => None,
-            })
-            .collect()
+    /// Takes note of what has happened.
+    fn hear(&mut self) {
+        for event in self.encoder.take_events() {
+            if let EventKind::Renumbered { from, to } = event.kind {
+                self.asked
+                    .iter_mut()
+                    .filter(|(generation, _)| *generation == from)
+                    .for_each(|one| one.0 = to);
+            }
+            self.events.push(event.kind);
+        }
+    }
+}
+
+const fn mode_name(mode: SessionSwitchMode) -> &'static str {
+    match mode {
+        SessionSwitchMode::Immediate => "immediate",
+        SessionSwitchMode::OnNextKeyframe => "on_next_keyframe",
+        SessionSwitchMode::DrainThenSwap => "drain_then_swap",
     }
 }
 
