@@ -24,8 +24,9 @@ Examples:
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
   video-hw bench switch latency --codec h264 --verify
   video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
-  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1
+  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1";
 
+const CASES: &str = "\
 Cases:
   decode     a file to pictures in host memory, kept nowhere
   encode     one raw file by both programs, to MP4
@@ -151,7 +152,7 @@ impl RawFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CASES}"))]
 pub(crate) struct BenchArgs {
     /// Cases (by default decode, encode and transcode), and the file to work on; without a file a clip is made.
     /// A file that is named like a case is written ./decode

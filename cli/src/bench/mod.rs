@@ -101,7 +101,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     machine.load.extend(machine::load());
     view.clear();
 
-    let rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
+    let mut rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
+    let folders = [Some(scratch.path()), what.input.as_deref().and_then(Path::parent)];
+    names_only(&mut rows, &mut notes, &folders.into_iter().flatten().collect::<Vec<_>>());
     notes.extend(output::doubtful(&rows));
     let cancelled = interrupts.token.is_cancelled();
     if cancelled {
@@ -130,6 +132,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
         crate::say(&format!("slower than the baseline: {words}"));
     }
     Ok(exit(&record, cancelled, !slower.is_empty()))
+}
+
+/// Takes folders out of what children said: where files lie on one machine is no part of a record.
+fn names_only(rows: &mut [Row], notes: &mut [String], folders: &[&Path]) {
+    let clean = |text: &mut String| {
+        for folder in folders.iter().filter(|folder| folder.components().count() > 0) {
+            *text = text.replace(&format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR), "");
+        }
+    };
+    notes.iter_mut().for_each(clean);
+    for row in rows {
+        row.failed.iter_mut().for_each(clean);
+        let checks = row.verify.iter_mut().flat_map(|verify| &mut verify.checks);
+        checks.for_each(|check| clean(&mut check.found));
+    }
 }
 
 /// What is said of a record as an exit code.

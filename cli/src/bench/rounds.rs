@@ -293,10 +293,11 @@ mod tests {
             "encode": { "input_copy_bytes": 7 },
         });
         let all = internal(&said);
-        assert_eq!(all["decode_busy_ms"], 500.0);
-        assert_eq!(all["decode_input_queue_peak"], 3.0);
-        assert_eq!((all["lock_ms"], all["lock_p95_ms"], all["queue_peak"]), (2.0, 3.0, 6.0));
-        assert_eq!(all["encode_input_copy_bytes"], 7.0);
+        let whole = |name: &str| (all[name] * 10.0) as u64;
+        assert_eq!(whole("decode_busy_ms"), 5000);
+        assert_eq!(whole("decode_input_queue_peak"), 30);
+        assert_eq!(["lock_ms", "lock_p95_ms", "queue_peak"].map(whole), [20, 30, 60]);
+        assert_eq!(whole("encode_input_copy_bytes"), 70);
         assert!(!all.keys().any(|key| key.contains("count")), "{all:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
-use video_hw::config::{CommonEncodeConfig, RateControl};
+use video_hw::config::CommonEncodeConfig;
 use video_hw::control::{EventKind, SessionSwitchMode, SessionSwitchRequest, SwitchingEncoder};
 use video_hw::frame::Frame;
 use video_hw::packet::Packet;
@@ -36,9 +36,8 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     }
     // Where frames end with the file, a key frame must come within the part that waits for one.
     let gop = args.gop.min(u32::try_from(args.frames / 8).unwrap_or(u32::MAX)).max(2);
-    let bitrate_bps = rate(&args.config())?;
     let full = CommonEncodeConfig { gop_length: Some(gop), ..args.config() };
-    let half = full.clone().rate_control(RateControl::Cbr { bitrate_bps: bitrate_bps / 2 });
+    let half = full.clone().rate_control(args.rate_control(args.bits() / 2));
     let short = CommonEncodeConfig { gop_length: Some((gop / 2).max(1)), ..half.clone() };
     let back = CommonEncodeConfig { gop_length: Some(gop), ..full.clone() };
     let targets = [half, short, back];
@@ -79,14 +78,6 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     }
     stream.drain()?;
     Ok(stream.report(number))
-}
-
-/// The bit rate of a stream that has one.
-fn rate(config: &CommonEncodeConfig) -> Result<u32> {
-    match config.rate_control {
-        Some(RateControl::Cbr { bitrate_bps }) => Ok(bitrate_bps),
-        _ => Err(Error::invalid("a stream that switches its bit rate needs one")),
-    }
 }
 
 struct Stream {
