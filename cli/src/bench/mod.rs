@@ -111,7 +111,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     }
     if args.keep {
         let kept = scratch.keep();
-        view.line(&format!("inputs and outputs are in {}", kept.display()));
+        // With --quiet, too: without it nobody could find them.
+        view::say(&format!("inputs and outputs are in {}", kept.display()));
     }
     let record = Record {
         format: FORMAT,
