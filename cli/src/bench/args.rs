@@ -378,7 +378,9 @@ impl BenchArgs {
     }
 
     pub(crate) fn paths(&self) -> Paths {
-        let output = [&self.json, &self.markdown, &self.html].into_iter().flatten().next().cloned();
+        // Not standard output: what is written there is the record, or why there is none.
+        let files = [&self.json, &self.markdown, &self.html].into_iter().flatten();
+        let output = files.into_iter().find(|path| path.as_path() != Path::new("-")).cloned();
         let input = self.what().ok().and_then(|what| what.input);
         Paths { input, output, more_inputs: self.baseline.iter().cloned().collect() }
     }
