@@ -47,6 +47,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     job.overwrite = args.job.overwrite;
     job.progress = Some(Box::new(|state| {
         interrupts.check_abort();
+        crate::clock::see(state.frames);
         view.update(state);
     }));
     let mut sums = (args.md5 || args.frame_md5).then(|| Checksums::new(args));

@@ -13,7 +13,7 @@ use video_hw::stages::{EncodeStages, StageSummary};
 use video_hw::time::Rational;
 
 use crate::exit::{self, Exit};
-use crate::{failure, text};
+use crate::{clock, failure, text};
 
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {
@@ -177,15 +177,18 @@ pub(crate) fn conversion(summary: &DecodeSummary) -> Value {
     })
 }
 
-/// How long decoding took, counted from the first packet and, for comparison, from the start of the job.
+/// How long it took: decoding from the first packet on, the process until frames were out, and the job.
 pub(crate) fn timing(decode: Option<&DecodeSummary>, frames: u64, wall: Duration) -> Value {
     let first = decode.and_then(|d| d.first_frame_after);
     let last = decode.and_then(|d| d.last_frame_after);
     let decoded = decode.map_or(0, |d| d.ledger.delivered);
+    let process = clock::seen();
     json!({
         "first_submit_to_first_frame_s": first.map(seconds),
         "first_submit_to_last_frame_s": last.map(seconds),
         "first_submit_to_last_frame_fps": last.map(|last| text::per_second(decoded as f64, last)),
+        "process_to_first_frame_s": process.first.map(seconds),
+        "process_to_last_frame_s": process.last.map(seconds),
         "wall_s": seconds(wall),
         "wall_fps": text::per_second(frames as f64, wall),
     })

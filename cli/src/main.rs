@@ -14,6 +14,7 @@ use clap::error::ErrorKind;
 mod args;
 mod bench;
 mod cancel;
+mod clock;
 mod compare;
 mod decode;
 mod devices;
@@ -35,6 +36,7 @@ use args::{Cli, Command};
 use exit::Exit;
 
 fn main() -> ExitCode {
+    clock::begin();
     let words: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&words) {
         // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the

@@ -71,6 +71,7 @@ pub(crate) fn finish(
         .ends_process()
         .on_progress(|state| {
             interrupts.check_abort();
+            crate::clock::see(state.frames);
             view.borrow_mut().update(state);
         })
         .on_takeover(|takeover| {

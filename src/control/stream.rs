@@ -458,7 +458,8 @@ impl SwitchingEncoder {
             }
             let frame = Frame { force_keyframe: forced, ..frame.clone() };
             let Fed::Taken = active.feed(frame) else { break };
-            if key {
+            // The end of a GOP is known without its packet, which may come out later than the next end.
+            if key || self.next_idr == Some(at) {
                 self.next_idr = active.facts.idr_interval.map(|frames| at + u64::from(frames));
             }
             self.books.given(at, self.generation);

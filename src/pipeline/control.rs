@@ -70,27 +70,38 @@ pub(super) fn expected_frames(info: &SourceInfo, rate: Option<Rational>, limit: 
     }
 }
 
-/// Called with the state of a job, a few times per second at most from the thread that runs it.
+/// Called with the state of a job from the thread that runs it: with the first frame, a few times per second at most, and
+/// when the last frame is out.
 pub type ProgressFn<'a> = Box<dyn FnMut(&Progress) + 'a>;
 
 /// Limits how often progress is told.
 pub(super) struct Reporter<'a> {
     tell: Option<ProgressFn<'a>>,
     last: Option<std::time::Instant>,
+    /// A state with frames was told.
+    begun: bool,
 }
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
 impl<'a> Reporter<'a> {
     pub(super) fn new(tell: Option<ProgressFn<'a>>) -> Self {
-        Self { tell, last: None }
+        Self { tell, last: None, begun: false }
     }
 
     pub(super) fn update(&mut self, last: bool, progress: impl FnOnce() -> Progress) {
         let Some(tell) = &mut self.tell else { return };
-        if last || self.last.is_none_or(|t| t.elapsed() >= INTERVAL) {
+        let due = last || self.last.is_none_or(|t| t.elapsed() >= INTERVAL);
+        if !due && self.begun {
+            return;
+        }
+        let state = progress();
+        // The first frame is told when it comes: the time until then is what starting costs.
+        let first = !self.begun && state.frames > 0;
+        self.begun |= first;
+        if due || first {
             self.last = Some(std::time::Instant::now());
-            tell(&progress());
+            tell(&state);
         }
     }
 }

@@ -78,6 +78,36 @@ fn a_switch_waits_for_the_end_of_the_gop_or_a_forced_idr() {
     }
 }
 
+/// Packets that come out later than the next end of the GOP are no reason to miss it.
+#[test]
+fn the_end_of_a_gop_is_known_without_its_packet() {
+    let gate = Arc::new(AtomicBool::new(false));
+    let shut = Arc::clone(&gate);
+    let source = Source::new(move |opened, _, _| Plan {
+        gate: (opened == 0).then(|| Arc::clone(&shut)),
+        ..Plan::default()
+    });
+    let first = CommonEncodeConfig { gop_length: Some(2), ..config(1) };
+    let mut play = Play::new(source, first, StreamOptions::default());
+    let feed = |play: &mut Play, frames: u64| {
+        for _ in 0..frames {
+            play.feed_unread(frame(play.next, size(32, 32)));
+            play.next += 1;
+        }
+    };
+    feed(&mut play, 4);
+    play.switch(other_gop(2), SessionSwitchMode::OnNextKeyframe);
+    play.until_ready();
+    // 2 was an IDR, of which there is no packet yet.
+    feed(&mut play, 1);
+    let begins = |kind: &EventKind| matches!(kind, EventKind::Activated { generation: 2, .. });
+    play.until(begins);
+    gate.store(true, Ordering::SeqCst);
+    feed(&mut play, 3);
+    play.finish();
+    assert_eq!(play.starts(), [(1, 0), (2, 4)]);
+}
+
 /// The encoder does not tell the length of its GOP, so nobody knows before its packet that a frame is an IDR.
 #[test]
 fn an_idr_that_nobody_foresaw_is_a_boundary_too() {

@@ -25,8 +25,9 @@ Examples:
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
   video-hw bench switch latency --codec h264 --verify
   video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
-  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1
+  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1";
 
+const CASES: &str = "\
 Cases:
   decode     a file to pictures in host memory, kept nowhere
   encode     one raw file by both programs, to MP4
@@ -159,7 +160,7 @@ pub(crate) enum BenchCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = format!("{EXAMPLES}\n\n{CASES}"), args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     pub(crate) command: Option<BenchCommand>,
@@ -178,7 +179,8 @@ pub(crate) struct BenchArgs {
     /// Runs of each row that count [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "How often")]
     pub(crate) repeat: Option<u32>,
-    /// Begin no round that would not fit into so many seconds any more; a child that runs longer is ended
+    /// Begin no round that would not fit into so many seconds any more; a run that takes longer is ended. Making inputs and
+    /// verifying are not cut short
     #[arg(long, value_name = "SECONDS", value_parser = parse::length, help_heading = "How often")]
     pub(crate) budget: Option<Duration>,
 
@@ -393,7 +395,9 @@ impl BenchArgs {
         if let Some(BenchCommand::Report(args)) = &self.command {
             return args.paths();
         }
-        let output = [&self.json, &self.markdown, &self.html].into_iter().flatten().next().cloned();
+        // Not standard output: what is written there is the record, or why there is none.
+        let files = [&self.json, &self.markdown, &self.html].into_iter().flatten();
+        let output = files.into_iter().find(|path| path.as_path() != Path::new("-")).cloned();
         let input = self.what().ok().and_then(|what| what.input);
         Paths { input, output, more_inputs: self.baseline.iter().cloned().collect() }
     }

@@ -256,7 +256,7 @@ impl Planner<'_, '_> {
             } else {
                 Side::Own
             };
-            let output = matches!(what.case, Case::Encode | Case::Transcode | Case::Switch).then_some(out);
+            let output = writes(what).then_some(out);
             self.push(what, side, row, program, output, source);
         }
         !matches!(what.case, Case::Latency | Case::Switch | Case::Soak)
@@ -483,7 +483,7 @@ impl Planner<'_, '_> {
                 let program = program.option("--max-in-flight", in_flight.map(|n| n.to_string()));
                 let nvidia = what.backend == BackendKind::Nvidia;
                 let program = program.option("--preset", nvidia.then(|| args.preset.clone()));
-                if what.case == Case::Switch { program.arg("--output").arg(out) } else { program }
+                if writes(what) { program.arg("--output").arg(out) } else { program }
             }
         }
     }
@@ -523,10 +523,19 @@ impl Planner<'_, '_> {
     }
 }
 
+/// Whether there is an output to look at. The packets of a switch are written one behind another, which is a file for the
+/// codecs that have start codes.
+fn writes(what: Combination) -> bool {
+    match what.case {
+        Case::Encode | Case::Transcode => true,
+        Case::Switch => matches!(what.codec, Codec::H264 | Codec::Hevc),
+        _ => false,
+    }
+}
+
 fn extension(what: Combination) -> &'static str {
     match (what.case, what.codec) {
         (Case::Switch, Codec::Hevc) => "h265",
-        (Case::Switch, Codec::Av1) => "ivf",
         (Case::Switch, _) => "h264",
         _ => "mp4",
     }

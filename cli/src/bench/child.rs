@@ -115,11 +115,24 @@ impl Finished {
             },
             (None, None) => "its end could not be seen".to_owned(),
         };
-        let mut words = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-        match words.next_back() {
-            Some(last) => format!("{how}: {}", last.strip_prefix("video-hw: error: ").unwrap_or(last)),
+        match self.words() {
+            Some(words) => format!("{how}: {}", words.strip_prefix("video-hw: error: ").unwrap_or(&words)),
             None => how,
         }
+    }
+
+    /// What it said on standard error: the first line, which names the cause as a rule, and how many follow. What the
+    /// simulated driver says of itself (`nvsim: `) counts where there is nothing else.
+    pub(crate) fn words(&self) -> Option<String> {
+        let lines: Vec<_> = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let (of_driver, own): (Vec<&str>, Vec<&str>) =
+            lines.iter().partition(|line| line.starts_with("nvsim: "));
+        let lines = if own.is_empty() && !self.success() { of_driver } else { own };
+        let first = lines.first()?;
+        Some(match lines.len() {
+            1 => (*first).to_owned(),
+            n => format!("{first} (and {} more lines)", n - 1),
+        })
     }
 }
 

@@ -75,7 +75,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     };
     let ffmpeg = found.as_ref().ok().map(|peer| peer.path.clone());
     let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));
-    let limits = Limits { time: limit(args, begun), interrupts: &interrupts };
+    // What has to be made is made, whatever the budget: it is the runs that are left out.
+    let limits = Limits { time: CHILD_LIMIT, interrupts: &interrupts };
     let mut inputs = Inputs::new(args, what.input.clone(), &own, ffmpeg, scratch.path(), limits);
     let mut planner = Planner {
         args,
@@ -98,11 +99,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     notes.extend(rounds.run(&mut jobs));
     if args.verifies() && !interrupts.token.is_cancelled() {
         view.doing("verifying");
-        let ffmpeg = inputs.ffmpeg.clone();
         let verifier = Verifier {
             args,
             own: &own,
-            ffmpeg: ffmpeg.as_deref(),
+            peer: found.as_ref().ok(),
             limits: Limits { time: CHILD_LIMIT, interrupts: &interrupts },
         };
         verifier.all(&mut jobs);
@@ -110,14 +110,17 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     machine.load.extend(machine::load());
     view.clear();
 
-    let rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
+    let mut rows: Vec<Row> = jobs.into_iter().map(|job| job.row).collect();
+    let folders = [Some(scratch.path()), what.input.as_deref().and_then(Path::parent)];
+    names_only(&mut rows, &mut notes, &folders.into_iter().flatten().collect::<Vec<_>>());
     let cancelled = interrupts.token.is_cancelled();
     if cancelled {
         notes.push("cancelled: there are fewer runs than asked for".to_owned());
     }
     if args.keep {
         let kept = scratch.keep();
-        view.line(&format!("inputs and outputs are in {}", kept.display()));
+        // With --quiet, too: without it nobody could find them.
+        view::say(&format!("inputs and outputs are in {}", kept.display()));
     }
     let record = Record {
         format: FORMAT,
@@ -135,6 +138,21 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     let comparison = baseline.map(|old| baseline::judge(&old, &record));
     output::write(&record, comparison.as_ref(), &outputs)?;
     Ok(exit(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
+}
+
+/// Takes folders out of what children said: where files lie on one machine is no part of a record.
+fn names_only(rows: &mut [Row], notes: &mut [String], folders: &[&Path]) {
+    let clean = |text: &mut String| {
+        for folder in folders.iter().filter(|folder| folder.components().count() > 0) {
+            *text = text.replace(&format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR), "");
+        }
+    };
+    notes.iter_mut().for_each(clean);
+    for row in rows {
+        row.failed.iter_mut().for_each(clean);
+        let checks = row.verify.iter_mut().flat_map(|verify| &mut verify.checks);
+        checks.for_each(|check| clean(&mut check.found));
+    }
 }
 
 /// What is said of a record as an exit code.
@@ -158,7 +176,7 @@ fn exit(record: &Record, cancelled: bool, slower: bool) -> Exit {
 fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Abilities> {
     let program = Program::new(own, &args.env).args(["devices", "--json"]);
     let failed = |why: String| Error::invalid(format!("what this machine can do is not told: {why}"));
-    let limits = Limits { time: limit(args, Instant::now()), interrupts };
+    let limits = Limits { time: CHILD_LIMIT, interrupts };
     let done = child::run(&program, &limits).map_err(|error| failed(error.to_string()))?;
     if interrupts.token.is_cancelled() {
         return Err(Error::Cancelled);

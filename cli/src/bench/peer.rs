@@ -103,7 +103,7 @@ impl Peer {
         let program = program.args(["-map", "0:v:0"]).option("-frames:v", frames.or(source.limit()));
         let program = program.args(self.every_frame());
         let program = if rgb { program.args(["-pix_fmt", "rgb24"]) } else { program };
-        program.args(["-f", "null", "-"])
+        program.args(["-enc_time_base", "-1", "-f", "null", "-"])
     }
 
     /// The input of a decoding job.
@@ -116,7 +116,8 @@ impl Peer {
                 program = program.args(["-hwaccel_output_format", "cuda"]);
             }
         }
-        program.arg("-i").arg(&source.path)
+        // Ours leaves turning pictures to whoever shows them, too.
+        program.arg("-noautorotate").arg("-i").arg(&source.path)
     }
 
     /// Encodes raw pictures.
@@ -154,7 +155,16 @@ impl Peer {
         let stays = hardware && encoder.ends_with("nvenc");
         let program = self.opened(args, source, hardware, stays).args(["-map", "0:v:0"]);
         let program = encoding(program.option("-frames:v", source.limit()), args, encoder, bits);
-        program.args(self.every_frame()).arg(out)
+        // Uneven times are kept as they are; by default they would be rounded to frames of the average rate.
+        program.args(["-enc_time_base", "-1"]).args(self.every_frame()).arg(out)
+    }
+
+    /// The sum of every sample that it decodes, on the CPU.
+    pub(crate) fn md5(&self, args: &BenchArgs, source: &Source, format: &str) -> Program {
+        let program =
+            Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-noautorotate", "-i"]);
+        let program = program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
+        program.args(self.every_frame()).args(["-pix_fmt", format, "-f", "md5", "-"])
     }
 }
 

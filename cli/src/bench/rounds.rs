@@ -64,6 +64,10 @@ impl Rounds<'_> {
         self.begun.elapsed() + round * rounds > budget
     }
 
+    fn used_up(&self) -> bool {
+        self.args.budget.is_some_and(|budget| self.begun.elapsed() >= budget)
+    }
+
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
         let mut turn: Vec<usize> = (0..jobs.len()).collect();
         // A B, B A: what drifts falls on both.
@@ -77,7 +81,7 @@ impl Rounds<'_> {
             if self.interrupts.token.is_cancelled() || (job.once && !(counts && round == 0)) {
                 continue;
             }
-            if self.args.budget.is_some_and(|budget| self.begun.elapsed() >= budget) {
+            if self.used_up() {
                 if job.row.runs.is_empty() && counts {
                     job.row.failed = Some("the budget was used up before a run that counts".to_owned());
                 }
@@ -134,10 +138,14 @@ impl Rounds<'_> {
         let read = finished.and_then(|all| {
             let wall = all.iter().map(|one| one.wall).max().unwrap_or_default();
             let run = self.read(job, &all)?;
-            Ok((run, wall))
+            Ok((run, wall, all.iter().find_map(Finished::words)))
         });
-        let (run, wall) = match read {
+        let (run, wall, said) = match read {
             Ok(read) => read,
+            Err(_) if self.used_up() && !job.row.runs.is_empty() => {
+                state.notes.push(format!("budget: run {} of {} was cut short", round + 1, job.row.id));
+                return;
+            }
             Err(why) => {
                 let which =
                     if counts { format!("run {}", round + 1) } else { format!("warm-up {}", round + 1) };
@@ -150,6 +158,13 @@ impl Rounds<'_> {
             *took = Some(wall);
         }
         let expected = job.expected * u64::from(job.copies);
+        if let Some(words) = said.filter(|_| job.side == Side::Ffmpeg) {
+            let begin = format!("{} said: ", job.row.id);
+            // One that cannot use a card may go on without it: that would be other work. The first words of a row are enough.
+            if !state.notes.iter().any(|note| note.starts_with(&begin)) {
+                state.notes.push(begin + &words);
+            }
+        }
         if run.frames != expected && job.side != Side::Work {
             let words = format!("{}: {} frames came out instead of {expected}", job.row.id, run.frames);
             if job.side == Side::Own {
@@ -210,16 +225,14 @@ impl Rounds<'_> {
     fn own(&self, said: &Value, run: &mut Run) -> Result<(), String> {
         run.frames += said["frames_out"].as_u64().ok_or("its report has no number of frames")?;
         let timing = &said["timing"];
-        let first = timing["first_submit_to_first_frame_s"].as_f64();
-        let last = timing["first_submit_to_last_frame_s"].as_f64();
-        if let Some((first, last)) = first.zip(last) {
-            let steady = last - first;
-            // Of several at once the slowest.
-            run.steady_s = Some(run.steady_s.unwrap_or(0.0).max(steady));
+        let first = timing["process_to_first_frame_s"].as_f64();
+        let last = timing["process_to_last_frame_s"].as_f64();
+        // Of several at once the slowest.
+        if let Some(first) = first {
+            run.startup_s = Some(run.startup_s.unwrap_or(0.0).max(first));
         }
-        let process = timing["process_to_first_frame_s"].as_f64();
-        if let Some(process) = process {
-            run.startup_s = Some(run.startup_s.unwrap_or(0.0).max(process));
+        if let Some((first, last)) = first.zip(last).filter(|(first, last)| last > first && run.frames > 1) {
+            run.steady_s = Some(run.steady_s.unwrap_or(0.0).max(last - first));
         }
         if self.args.internal() {
             run.internal = internal(said);
@@ -280,10 +293,11 @@ mod tests {
             "encode": { "input_copy_bytes": 7 },
         });
         let all = internal(&said);
-        assert_eq!(all["decode_busy_ms"], 500.0);
-        assert_eq!(all["decode_input_queue_peak"], 3.0);
-        assert_eq!((all["lock_ms"], all["lock_p95_ms"], all["queue_peak"]), (2.0, 3.0, 6.0));
-        assert_eq!(all["encode_input_copy_bytes"], 7.0);
+        let whole = |name: &str| (all[name] * 10.0) as u64;
+        assert_eq!(whole("decode_busy_ms"), 5000);
+        assert_eq!(whole("decode_input_queue_peak"), 30);
+        assert_eq!(["lock_ms", "lock_p95_ms", "queue_peak"].map(whole), [20, 30, 60]);
+        assert_eq!(whole("encode_input_copy_bytes"), 70);
         assert!(!all.keys().any(|key| key.contains("count")), "{all:?}");
     }
 }

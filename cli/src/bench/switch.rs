@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
-use video_hw::config::{CommonEncodeConfig, RateControl};
+use video_hw::config::CommonEncodeConfig;
 use video_hw::control::{EventKind, SessionSwitchMode, SessionSwitchRequest, SwitchingEncoder};
 use video_hw::frame::Frame;
 use video_hw::packet::Packet;
@@ -24,12 +24,20 @@ const SWITCHES: [(u64, SessionSwitchMode); 3] = [
     (6, SessionSwitchMode::DrainThenSwap),
 ];
 
+/// Three in each eighth: a key frame comes in each.
+const LEAST_FRAMES: u64 = 24;
+
 pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
+    if args.frames < LEAST_FRAMES {
+        return Err(Error::invalid(format!(
+            "{} frames are too few for three switches; give at least {LEAST_FRAMES}",
+            args.frames
+        )));
+    }
     // Where frames end with the file, a key frame must come within the part that waits for one.
     let gop = args.gop.min(u32::try_from(args.frames / 8).unwrap_or(u32::MAX)).max(2);
-    let bitrate_bps = rate(&args.config())?;
     let full = CommonEncodeConfig { gop_length: Some(gop), ..args.config() };
-    let half = full.clone().rate_control(RateControl::Cbr { bitrate_bps: bitrate_bps / 2 });
+    let half = full.clone().rate_control(args.rate_control(args.bits() / 2));
     let short = CommonEncodeConfig { gop_length: Some((gop / 2).max(1)), ..half.clone() };
     let back = CommonEncodeConfig { gop_length: Some(gop), ..full.clone() };
     let targets = [half, short, back];
@@ -40,6 +48,8 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
         due: Vec::new(),
         times: Histogram::default(),
         packets: 0,
+        events: Vec::new(),
+        asked: Vec::new(),
         first: None,
         begun,
     };
@@ -54,7 +64,11 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
             if number == args.frames / 8 * eighths {
                 let target = (target.clone(), args.special());
                 let request = SessionSwitchRequest { mode: *mode, ..SessionSwitchRequest::immediate(target) };
-                stream.encoder.request_switch(request)?;
+                let generation = stream.encoder.request_switch(request)?;
+                stream.asked.push((generation, mode_name(*mode)));
+            }
+            if number == args.frames / 8 * (eighths + 1) {
+                stream.until_ready()?;
             }
         }
         let due = start + interval * u32::try_from(number).unwrap_or(u32::MAX);
@@ -66,14 +80,6 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     Ok(stream.report(number))
 }
 
-/// The bit rate of a stream that has one.
-fn rate(config: &CommonEncodeConfig) -> Result<u32> {
-    match config.rate_control {
-        Some(RateControl::Cbr { bitrate_bps }) => Ok(bitrate_bps),
-        _ => Err(Error::invalid("a stream that switches its bit rate needs one")),
-    }
-}
-
 struct Stream {
     encoder: SwitchingEncoder,
     out: Out,
@@ -81,6 +87,9 @@ struct Stream {
     due: Vec<(Timestamp, Instant)>,
     times: Histogram,
     packets: u64,
+    events: Vec<EventKind>,
+    /// The generation that each switch is to be.
+    asked: Vec<(u64, &'static str)>,
     first: Option<Duration>,
     begun: Instant,
 }
@@ -95,6 +104,29 @@ impl Stream {
                 None if due <= Instant::now() => return Ok(()),
                 // Nothing is inside.
                 None => std::thread::sleep(due.saturating_duration_since(Instant::now())),
+            }
+        }
+    }
+
+    /// Waits for the session of the last switch, where the machine took longer for it than an eighth of the stream: the frames
+    /// that are left would not do for the other switches. Whoever waits then shows in the latency.
+    fn until_ready(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            self.hear();
+            let asked = self.asked.last().map(|(generation, _)| *generation);
+            let settled = |event: &EventKind| match event {
+                EventKind::Ready { generation, .. }
+                | EventKind::Activated { generation, .. }
+                | EventKind::SwitchFailed { generation, .. } => Some(*generation) == asked,
+                _ => false,
+            };
+            if self.events.iter().any(settled) || begun.elapsed() > PATIENCE {
+                return Ok(());
+            }
+            match self.encoder.reap_timeout(Duration::from_millis(2))? {
+                Some(packet) => self.take(&packet)?,
+                None => std::thread::sleep(Duration::from_millis(1)),
             }
         }
     }
@@ -132,6 +164,7 @@ impl Stream {
     }
 
     fn report(mut self, frames: u64) -> Report {
+        self.hear();
         let summary = self.encoder.summary();
         let mut report = Report {
             frames: self.packets,
@@ -155,9 +188,8 @@ impl Stream {
         report.figures.insert("switch_max_ms".to_owned(), summary.switch_time_max.as_secs_f64() * 1e3);
         report.figures.insert("switches_in_place".to_owned(), summary.switches.in_place as f64);
         report.figures.insert("switches_new_session".to_owned(), summary.switches.new_session as f64);
-        let modes = self.modes();
         for generation in &summary.generations {
-            if let Some((_, mode)) = modes.iter().find(|(number, _)| *number == generation.generation) {
+            if let Some((_, mode)) = self.asked.iter().find(|(number, _)| *number == generation.generation) {
                 let took = generation.start_took.as_secs_f64() * 1e3;
                 report.figures.insert(format!("switch_{mode}_ms"), took);
             }
@@ -167,20 +199,25 @@ impl Stream {
         report
     }
 
-    /// The generation that each mode's switch was to be.
-    fn modes(&mut self) -> Vec<(u64, &'static str)> {
-        let name = |mode| match mode {
-            SessionSwitchMode::Immediate => "immediate",
-            SessionSwitchMode::OnNextKeyframe => "on_next_keyframe",
-            SessionSwitchMode::DrainThenSwap => "drain_then_swap",
-        };
-        let events = self.encoder.take_events().into_iter();
-        events
-            .filter_map(|event| match event.kind {
-                EventKind::SwitchRequested { generation, mode, .. } => Some((generation, name(mode))),
-                _ => None,
-            })
-            .collect()
+    /// Takes note of what has happened.
+    fn hear(&mut self) {
+        for event in self.encoder.take_events() {
+            if let EventKind::Renumbered { from, to } = event.kind {
+                self.asked
+                    .iter_mut()
+                    .filter(|(generation, _)| *generation == from)
+                    .for_each(|one| one.0 = to);
+            }
+            self.events.push(event.kind);
+        }
+    }
+}
+
+const fn mode_name(mode: SessionSwitchMode) -> &'static str {
+    match mode {
+        SessionSwitchMode::Immediate => "immediate",
+        SessionSwitchMode::OnNextKeyframe => "on_next_keyframe",
+        SessionSwitchMode::DrainThenSwap => "drain_then_swap",
     }
 }
 

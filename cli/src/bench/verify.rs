@@ -9,7 +9,7 @@ use super::args::{BenchArgs, Case};
 use super::cases::{Job, OWN};
 use super::child::{self, Limits, Program};
 use super::input::Source;
-use super::peer;
+use super::peer::{self, Peer};
 use super::record::{Check, Verify};
 
 /// How far a time may lie from where it should: containers round to their own ticks.
@@ -18,14 +18,15 @@ const SAME_TIME: f64 = 0.001;
 pub(crate) struct Verifier<'a> {
     pub(crate) args: &'a BenchArgs,
     pub(crate) own: &'a Path,
-    pub(crate) ffmpeg: Option<&'a Path>,
+    pub(crate) peer: Option<&'a Peer>,
     pub(crate) limits: Limits<'a>,
 }
 
 impl Verifier<'_> {
     pub(crate) fn all(&self, jobs: &mut [Job]) {
         let mut sums = HashMap::new();
-        let peers: Vec<(String, u64)> = jobs.iter().map(|job| (job.row.id.clone(), frames_of(job))).collect();
+        let measured = jobs.iter().filter(|job| !job.row.runs.is_empty());
+        let peers: Vec<(String, u64)> = measured.map(|job| (job.row.id.clone(), frames_of(job))).collect();
         for job in jobs.iter_mut().filter(|job| !job.row.runs.is_empty() && job.row.failed.is_none()) {
             if self.limits.interrupts.token.is_cancelled() {
                 return;
@@ -63,11 +64,9 @@ impl Verifier<'_> {
         if !done.success() {
             return Err(done.failure());
         }
-        let words =
-            done.stderr.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("nvsim: "));
-        match words {
+        match done.words() {
             // Also where the exit code says otherwise: damage is told and passed over.
-            Some(words) => Err(words.to_owned()),
+            Some(words) => Err(words),
             None => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
         }
     }
@@ -95,12 +94,8 @@ impl Verifier<'_> {
         let ours = self.json(&ours.option("--frames", source.limit()));
         let ours = ours.and_then(|said| said["md5"].as_str().map(str::to_owned).ok_or("no sum".to_owned()));
         let theirs = sums.entry(source.path.clone()).or_insert_with(|| {
-            let ffmpeg = self.ffmpeg.ok_or("there is no ffmpeg to compare with")?;
-            let program = Program::new(ffmpeg, &self.args.env).args(["-v", "error", "-nostdin", "-i"]);
-            let program =
-                program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
-            let program = program.args(["-enc_time_base", "-1", "-pix_fmt", &format, "-f", "md5", "-"]);
-            let said = self.said(&program)?;
+            let peer = self.peer.ok_or("there is no ffmpeg to compare with")?;
+            let said = self.said(&peer.md5(self.args, source, &format))?;
             said.trim().strip_prefix("MD5=").map(str::to_owned).ok_or_else(|| format!("no sum but {said:?}"))
         });
         let (passed, found) = match (ours, theirs) {
@@ -158,14 +153,14 @@ impl Verifier<'_> {
     }
 
     fn plays(&self, output: &Path) -> Check {
-        let Some(ffmpeg) = self.ffmpeg else {
+        let Some(peer) = self.peer else {
             return wrong(
                 "plays",
                 "there is no ffmpeg to play it; install it, or name one with --ffmpeg".to_owned(),
             );
         };
         let program =
-            Program::new(ffmpeg, &self.args.env).args(["-v", "error", "-nostdin", "-i"]).arg(output);
+            Program::new(&peer.path, &self.args.env).args(["-v", "error", "-nostdin", "-i"]).arg(output);
         // The encoder's time base: by default one frame of the average rate, in which uneven times collide.
         match self.said(&program.args(["-enc_time_base", "1/90000", "-f", "null", "-"])) {
             Ok(_) => {
@@ -234,7 +229,7 @@ impl Verifier<'_> {
 
     /// That of the ffmpeg at hand, else that on PATH.
     fn ffprobe(&self) -> Option<PathBuf> {
-        let beside = self.ffmpeg.map(|ffmpeg| ffmpeg.with_file_name("ffprobe")).filter(|path| path.is_file());
+        let beside = self.peer.map(|peer| peer.path.with_file_name("ffprobe")).filter(|path| path.is_file());
         beside.or_else(|| peer::on_path("ffprobe"))
     }
 }

@@ -84,7 +84,8 @@ impl Drop for View {
     }
 }
 
-fn say(line: &str) {
+/// A line on standard error.
+pub(super) fn say(line: &str) {
     // Standard error may be closed; the measuring matters more.
     let _ = writeln!(stderr(), "video-hw: {line}");
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use video_hw::backend::Backend;
+use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl};
 use video_hw::dimensions::Dimensions;
@@ -145,15 +145,26 @@ pub(crate) fn run(args: &WorkArgs) -> Result<Exit> {
 impl WorkArgs {
     /// The settings of a low-latency stream.
     pub(super) fn config(&self) -> CommonEncodeConfig {
-        let samples = self.size.pixels() as f64 * self.fps.as_f64();
-        let bitrate_bps = self.bitrate.unwrap_or((samples * 0.08).clamp(100_000.0, 1e9) as u32);
         let mut config = CommonEncodeConfig {
             gop_length: Some(self.gop),
             format: self.pix_fmt,
             ..CommonEncodeConfig::new(self.codec, self.size, self.fps).low_latency()
         };
         config.device.clone_from(&self.device);
-        config.rate_control(RateControl::Cbr { bitrate_bps })
+        config.rate_control(self.rate_control(self.bits()))
+    }
+
+    /// A constant rate, where the encoder has one.
+    pub(super) fn rate_control(&self, bitrate_bps: u32) -> RateControl {
+        if self.codec == Codec::Av1 && self.backend == Backend::Only(BackendKind::Ffmpeg) {
+            return RateControl::Vbr { avg_bps: bitrate_bps, max_bps: None };
+        }
+        RateControl::Cbr { bitrate_bps }
+    }
+
+    pub(super) fn bits(&self) -> u32 {
+        let samples = self.size.pixels() as f64 * self.fps.as_f64();
+        self.bitrate.unwrap_or((samples * 0.08).clamp(100_000.0, 1e9) as u32)
     }
 
     pub(super) fn special(&self) -> BackendEncodeConfig {

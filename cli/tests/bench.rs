@@ -1,0 +1,352 @@
+//! `bench`: every case on clips of the repository, and what it does about wrong outputs, failures and limits. No time is
+//! asserted.
+
+#![cfg(unix)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::{Machine, Run, Scratch, clip, have, run};
+use serde_json::Value;
+
+const FRAMES: u64 = 24;
+
+fn bench(words: &[&str]) -> Run {
+    run(&[&["bench", "--quiet"][..], words].concat())
+}
+
+/// The record on standard output.
+fn record(words: &[&str]) -> (Run, Value) {
+    let run = bench(&[words, &["--json", "-"]].concat());
+    let json = run.json();
+    (run, json)
+}
+
+fn rows(record: &Value) -> &[Value] {
+    record["rows"].as_array().unwrap()
+}
+
+#[track_caller]
+fn row<'a>(record: &'a Value, id: &str) -> &'a Value {
+    let ids: Vec<_> = rows(record).iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let place = ids.iter().position(|known| *known == id);
+    &rows(record)[place.unwrap_or_else(|| panic!("no {id} in {ids:?}"))]
+}
+
+fn check<'a>(row: &'a Value, name: &str) -> &'a Value {
+    let checks = row["verify"]["checks"].as_array().unwrap_or_else(|| panic!("not verified: {row:#}"));
+    checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("no {name}: {row:#}"))
+}
+
+/// An ffmpeg that does something else with some of its work: `script` is run with its arguments as they are.
+fn other_ffmpeg(scratch: &Scratch, script: &str) -> String {
+    let path = scratch.file("ffmpeg", format!("#!/bin/sh\n{script}\nexec ffmpeg \"$@\"\n").as_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn every_case_beside_ffmpeg() {
+    if !have("ffmpeg") || !have("ffprobe") {
+        return;
+    }
+    let cases = ["decode", "encode", "transcode", "rgb", "multi", "startup", "latency", "switch"];
+    let frames = FRAMES.to_string();
+    let clip = clip("bars.mp4");
+    let options = ["--codec", "h264", "--backend", "software", "--frames", &frames, "--streams", "2"];
+    let often =
+        ["--warmup", "1", "--repeat", "2", "--verify", "--include-internal-metrics", "--equal-raw-input"];
+    let (run, record) = record(&[&cases[..], &[&clip], &options, &often].concat());
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+
+    assert_eq!(record["format"], 1);
+    assert_eq!((&record["warmup"], &record["repeat"]), (&Value::from(1), &Value::from(2)));
+    assert!(
+        record["machine"]["cores"].as_u64().unwrap() > 0
+            && record["machine"]["versions"]["ffmpeg"].is_string()
+    );
+    let command = record["command"].to_string();
+    assert!(command.contains("bars.mp4") && !command.contains("/bars.mp4"), "{command}");
+
+    let mut order = Vec::new();
+    for row in rows(&record) {
+        for field in ["id", "case", "codec", "backend", "program"] {
+            assert!(row[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {row:#}");
+        }
+        assert!(row["failed"].is_null(), "{row:#}");
+        let runs = row["runs"].as_array().unwrap();
+        assert_eq!(runs.len(), 2, "{row:#}");
+        for (round, one) in runs.iter().enumerate() {
+            assert_eq!(one["round"], round as u64);
+            assert!(one["wall_s"].as_f64().unwrap() > 0.0 && one["cpu_s"].as_f64().unwrap() > 0.0, "{row:#}");
+            assert!(one["peak_rss_bytes"].as_u64().unwrap() > 1 << 20, "{row:#}");
+            order.push((one["order"].as_u64().unwrap(), row["id"].as_str().unwrap(), round));
+        }
+        let command = row["command"].to_string();
+        assert!(!command.contains("\"/") && command.len() > 20, "{command}");
+        let expected = match row["case"].as_str().unwrap() {
+            "startup" => 1,
+            "multi" => 2 * FRAMES,
+            _ => FRAMES,
+        };
+        assert_eq!(runs[0]["frames"], expected, "{row:#}");
+        if let Some(peer) = row["peer"].as_str() {
+            assert_eq!(row["program"], "video-hw");
+            assert_eq!(self::row(&record, peer)["program"], "ffmpeg");
+        }
+        for one in row["verify"]["checks"].as_array().into_iter().flatten() {
+            assert_eq!(one["passed"], true, "{row:#}");
+        }
+    }
+    // They took turns, and went back the same way.
+    order.sort_unstable();
+    let first: Vec<_> = order.iter().filter(|(.., round)| *round == 0).map(|(_, id, _)| *id).collect();
+    let second: Vec<_> = order.iter().filter(|(.., round)| *round == 1).map(|(_, id, _)| *id).collect();
+    let listed: Vec<_> = rows(&record).iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(first, listed);
+    assert_eq!(second, listed.iter().rev().copied().collect::<Vec<_>>());
+    assert!(order.iter().map(|(place, ..)| *place).eq(0..order.len() as u64));
+
+    for case in cases {
+        row(&record, &format!("{case}/h264/software/video-hw"));
+    }
+    let decode = row(&record, "decode/h264/software/video-hw");
+    assert_eq!(decode["peer"], "decode/h264/cpu/ffmpeg");
+    assert_eq!(check(decode, "md5")["passed"], true);
+    assert!(
+        decode["runs"][0]["startup_s"].as_f64().unwrap() > 0.0 && decode["runs"][0]["steady_s"].is_number()
+    );
+    assert!(decode["runs"][0]["internal"]["decode_busy_ms"].as_f64().unwrap() > 0.0);
+    for id in ["encode/h264/software/video-hw", "encode/h264/libx264/ffmpeg", "transcode/h264/libx264/ffmpeg"]
+    {
+        let row = row(&record, id);
+        for name in ["frames", "codec", "plays", "times", "psnr"] {
+            check(row, name);
+        }
+        assert!(
+            row["verify"]["psnr_db"].as_f64().unwrap() > 28.0
+                && row["runs"][0]["bytes_out"].as_u64().unwrap() > 1000
+        );
+    }
+    // Both encode the same bytes.
+    let sums = ["encode/h264/software/video-hw", "encode/h264/libx264/ffmpeg"]
+        .map(|id| row(&record, id)["input"]["md5"].clone());
+    assert!(sums[0].is_string() && sums[0] == sums[1], "{sums:?}");
+    let latency = &row(&record, "latency/h264/software/video-hw")["runs"][0]["latency"];
+    assert!(latency["p99_s"].as_f64().unwrap() >= latency["p50_s"].as_f64().unwrap(), "{latency}");
+    let switch = row(&record, "switch/h264/software/video-hw");
+    let judged = switch["judged"].as_array().unwrap();
+    assert!(
+        judged.iter().any(|one| one["name"] == "frames lost")
+            && judged.iter().all(|one| one["passed"] == true)
+    );
+    for mode in ["immediate", "on_next_keyframe", "drain_then_swap"] {
+        assert!(switch["runs"][0]["internal"][format!("switch_{mode}_ms")].is_number(), "{switch:#}");
+    }
+}
+
+#[test]
+fn a_peer_that_drops_frames_is_found_out() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    // Files get eight frames, and sums are those of five.
+    let script = r#"for last; do :; done
+case "$last $*" in
+*.mp4" "*) set -- "$@"; n=$#; i=0; for a; do i=$((i+1)); [ $i = $n ] && set -- "$@" -frames:v 8; set -- "$@" "$a"; done; shift $n;;
+*"-f md5"*) set -- $(printf '%s\n' "$@" | sed 's/^-f$/-frames:v 5 -f/');;
+esac"#;
+    let ffmpeg = other_ffmpeg(&scratch, script);
+    let clip = clip("bars.mp4");
+    let words = ["decode", "encode", &clip, "--frames", "10", "--codec", "h264", "--backend", "software"];
+    let often = ["--ffmpeg", &ffmpeg, "--peer", "ffmpeg", "--warmup", "0", "--repeat", "1", "--verify"];
+    let (run, record) = record(&[&words[..], &often].concat());
+    assert_eq!(run.code, Some(7), "{}\n{record:#}", run.stderr);
+    let peer = row(&record, "encode/h264/libx264/ffmpeg");
+    for name in ["frames", "times"] {
+        assert_eq!(check(peer, name)["passed"], false, "{peer:#}");
+    }
+    assert!(check(peer, "frames")["found"].as_str().unwrap().contains("8 instead of 10"), "{peer:#}");
+    let notes = record["notes"].to_string();
+    assert!(notes.contains("encode/h264/libx264/ffmpeg: 8 frames came out instead of 10"), "{notes}");
+    let ours = row(&record, "encode/h264/software/video-hw");
+    assert!(ours["verify"]["checks"].as_array().unwrap().iter().all(|one| one["passed"] == true), "{ours:#}");
+    let decode = row(&record, "decode/h264/software/video-hw");
+    assert_eq!(check(decode, "md5")["passed"], false, "{decode:#}");
+}
+
+#[test]
+fn children_that_fail_are_failed_rows() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let ffmpeg = other_ffmpeg(&scratch, r#"case "$*" in *-frames:v*) echo "no luck" >&2; exit 9;; esac"#);
+    let clip = clip("bars.mp4");
+    let words = ["decode", &clip, "--frames", "5", "--backend", "software", "--ffmpeg", &ffmpeg];
+    let (run, record_of_peer) = record(&[&words[..], &["--warmup", "0", "--repeat", "1"]].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    let failed = row(&record_of_peer, "decode/h264/cpu/ffmpeg")["failed"].as_str().unwrap().to_owned();
+    assert!(failed.contains("exit code 9: no luck"), "{failed}");
+    assert!(row(&record_of_peer, "decode/h264/software/video-hw")["failed"].is_null());
+
+    // Ours: no encoder takes pictures as small as these.
+    let tiny = scratch.file("tiny.yuv", &[128; 8 * 8 * 3 / 2 * 4]);
+    let words =
+        ["encode", &tiny, "--size", "8x8", "--codec", "h264", "--backend", "software", "--peer", "none"];
+    let (run, record) = record(&[&words[..], &["--warmup", "1", "--repeat", "1"]].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    let row = row(&record, "encode/h264/software/video-hw");
+    let failed = row["failed"].as_str().unwrap();
+    assert!(failed.contains("warm-up 1: exit code 3") && failed.contains("8x8"), "{failed}");
+    assert_eq!(row["runs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let clip = clip("small.h264");
+    let often = ["--warmup", "0", "--repeat", "1", "--peer", "none"];
+    let named = if cfg!(target_os = "macos") { "nvidia" } else { "videotoolbox" };
+    let (run, asked) = record(&[&["decode", &clip, "--backend", named][..], &often].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    let failed = row(&asked, &format!("decode/h264/{named}/video-hw"))["failed"].as_str().unwrap();
+    assert!(failed.contains("--backend") || failed.contains("Install"), "{failed}");
+
+    let (run, by_default) = record(&[&["decode", "--codec", "h264", &clip][..], &often].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        by_default["notes"].to_string().contains(&format!("no rows of {named}: ")),
+        "{:#}",
+        by_default["notes"]
+    );
+    row(&by_default, "decode/h264/software/video-hw");
+    assert!(rows(&by_default).iter().all(|row| row["program"] == "video-hw"));
+}
+
+#[test]
+fn a_budget_ends_the_rounds() {
+    let clip = clip("small.h264");
+    let words =
+        ["decode", &clip, "--backend", "software", "--peer", "none", "--repeat", "10000", "--budget", "10"];
+    let (run, record) = record(&words);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let runs = row(&record, "decode/h264/software/video-hw")["runs"].as_array().unwrap().len();
+    assert!((1..10_000).contains(&runs), "{runs}");
+    assert!(
+        record["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().starts_with("budget: ")),
+        "{:#}",
+        record["notes"]
+    );
+}
+
+#[test]
+fn a_baseline_judges() {
+    let scratch = Scratch::new();
+    let clip = clip("small.h264");
+    let words =
+        ["decode", &clip, "--backend", "software", "--peer", "none", "--warmup", "0", "--repeat", "2"];
+    let old = scratch.path("old.json");
+    bench(&[&words[..], &["--json", &old]].concat()).ok();
+    let text = fs::read_to_string(&old).unwrap();
+    let with_times = |factor: f64| {
+        let mut record: Value = serde_json::from_str(&text).unwrap();
+        for run in record["rows"][0]["runs"].as_array_mut().unwrap() {
+            run["wall_s"] = Value::from(run["wall_s"].as_f64().unwrap() * factor);
+        }
+        scratch.file(&format!("{factor}.json"), record.to_string().as_bytes())
+    };
+    let slower = bench(&[&words[..], &["--baseline", &with_times(0.001)]].concat());
+    assert_eq!(slower.code, Some(1), "{}", slower.stderr);
+    assert!(slower.stderr.contains("decode/h264/software/video-hw"), "{}", slower.stderr);
+    bench(&[&words[..], &["--baseline", &with_times(1000.0)]].concat()).ok();
+    let none = scratch.file("none.json", b"{}");
+    bench(&[&words[..], &["--baseline", &none]].concat()).refused(1, &["none.json", "no record of bench"]);
+    bench(&[&words[..], &["--json", &old]].concat()).refused(2, &["old.json exists already", "--overwrite"]);
+}
+
+#[test]
+fn words_that_mean_nothing_are_refused() {
+    let clip = clip("small.h264");
+    bench(&["nosuch"]).refused(2, &["nosuch is neither a case nor a file", "transcode"]);
+    bench(&["decode", &clip, &clip]).refused(2, &["two inputs"]);
+    bench(&["decode", "-"]).refused(2, &["name a file"]);
+    bench(&["decode", "--backend", "voodoo"]).refused(2, &["voodoo", "nvidia"]);
+    bench(&["encode", "--bitrate", "1M", "--qp", "20"]).refused(2, &["--qp"]);
+}
+
+/// Options that put the children on a machine with the simulated driver.
+fn on_machine(machine: &Machine) -> Vec<String> {
+    let dir = machine.dir().to_str().unwrap();
+    let settings = [
+        format!("LD_LIBRARY_PATH={dir}"),
+        format!("TMPDIR={dir}"),
+        "NVSIM_PROFILE=ada".to_owned(),
+        "NVSIM_SET=strict=true".to_owned(),
+    ];
+    settings.into_iter().flat_map(|one| ["--env".to_owned(), one]).collect()
+}
+
+#[test]
+fn a_sweep_on_the_simulated_driver() {
+    let Some(machine) = Machine::new() else { return };
+    let env = on_machine(&machine);
+    let mut words = vec!["encode", "latency", "switch", "--backend", "nvidia", "--codec", "h264,hevc"];
+    words.extend(env.iter().map(String::as_str));
+    words.extend(["--size", "320x240", "--frames", "24", "--protocol", "sweep", "--peer", "none"]);
+    words.extend(["--warmup", "0", "--repeat", "1", "--max-in-flight", "2,4"]);
+    let (run, record) = record(&words);
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    assert_eq!(record["machine"]["simulated"], true);
+    assert!(record["machine"]["devices"][0].as_str().unwrap().contains("(simulated)"));
+    assert_eq!(record["protocol"], "sweep");
+    for codec in ["h264", "hevc"] {
+        for in_flight in ["2", "4"] {
+            let encode = row(&record, &format!("encode/{codec}/nvidia/video-hw/in-flight={in_flight}"));
+            assert_eq!(encode["settings"]["in-flight"], in_flight);
+            let inside = &encode["runs"][0]["internal"];
+            for name in ["lock_ms", "lock_p95_ms", "upload_ms", "encode_ms", "queue_peak"] {
+                assert!(inside[name].is_number(), "{name}: {encode:#}");
+            }
+            let switch = row(&record, &format!("switch/{codec}/nvidia/video-hw/in-flight={in_flight}"));
+            assert!(
+                switch["judged"].as_array().unwrap().iter().all(|one| one["passed"] == true),
+                "{switch:#}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_short_soak_is_judged() {
+    let Some(machine) = Machine::new() else { return };
+    let env = on_machine(&machine);
+    let mut words =
+        vec!["soak", "--backend", "nvidia", "--codec", "h264", "--size", "320x240", "--minutes", "0.05"];
+    words.extend(env.iter().map(String::as_str));
+    words.extend(["--streams", "2", "--paced", "25", "--warmup", "3", "--repeat", "3"]);
+    let (run, record) = record(&words);
+    // Whether times hold is this machine's affair; that they are judged is not.
+    assert!(matches!(run.code, Some(0 | 7)), "{}", run.stderr);
+    let soak = row(&record, "soak/h264/nvidia/video-hw");
+    assert!(soak["failed"].is_null(), "{soak:#}");
+    assert_eq!(soak["runs"].as_array().unwrap().len(), 1, "a soak is not repeated");
+    assert_eq!(soak["runs"][0]["internal"]["frames_due"], 150.0, "{soak:#}");
+    let judged = soak["judged"].as_array().unwrap();
+    for name in [
+        "frames lost",
+        "frames inside at p95",
+        "jitter at p95",
+        "submit at p95",
+        "memory of the process, growth",
+    ] {
+        assert!(judged.iter().any(|one| one["name"] == name), "{name}: {soak:#}");
+    }
+    let books = judged.iter().find(|one| one["name"] == "ledgers that do not balance").unwrap();
+    assert_eq!(books["passed"], true);
+    let broken = judged.iter().any(|one| one["passed"] == false);
+    assert_eq!(run.code == Some(7), broken, "{soak:#}");
+}
