@@ -208,16 +208,50 @@ fn an_elementary_stream_goes_on_as_one() {
     let job = child_job(&input, &output).on_failure(FailurePolicy::Next);
     let report = killed(job, Duration::from_millis(30)).unwrap();
     assert_whole(&report, 250, "h264");
+    assert_eq!(frames_in(&output), 250);
+}
+
+/// Frames that ffmpeg finds in a file, about which it has nothing to say.
+fn frames_in(file: &Path) -> usize {
     let said = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-i"])
-        .arg(&output)
+        .arg(file)
         .args(["-f", "framecrc", "-"])
         .output()
         .unwrap();
     assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
-    let frames =
-        String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count();
-    assert_eq!(frames, 250);
+    String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count()
+}
+
+/// Their parameter sets are at the front, and written when the next encoder's are not known.
+#[test]
+fn fragments_go_on_with_the_same_parameter_sets_only() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
+    film(&input, 250);
+    let fragments = |policy| child_job(&input, &output).fragmented(true).on_failure(policy);
+    let after = Duration::from_millis(60);
+    let report = killed(fragments(FailurePolicy::Reopen), after).unwrap();
+    assert_whole(&report, 250, "the same again");
+    assert_eq!(frames_in(&output), 250);
+    std::fs::remove_file(&output).unwrap();
+    match killed(fragments(FailurePolicy::Next), after) {
+        Err(Error::Unsupported { feature, remedy }) => {
+            assert!(feature.contains("parameter sets that change, in fragmented MP4"), "{feature}");
+            assert!(remedy.contains("plain MP4"), "{remedy}");
+            assert!(!output.exists());
+        }
+        Err(error) => panic!("{error}"),
+        // Before the first packet, or behind the last, there is nothing that could differ.
+        Ok(report) => {
+            let takeovers = &report.encode.takeovers;
+            assert!(takeovers.iter().all(|takeover| takeover.frame == 0), "{takeovers:?}");
+        }
+    }
 }
 
 /// The film as a coded one, with B frames, made by ffmpeg.
