@@ -23,10 +23,12 @@ use std::time::{Duration, Instant};
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, FailurePolicy, FfmpegEncodeConfig};
+use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
-use video_hw::pipeline::{Transcode, TranscodeReport};
+use video_hw::pipeline::{FrameMemory, Transcode, TranscodeReport};
+use video_hw::time::Rational;
 
-use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, long, say};
+use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, judge_as, long, say};
 use nvidia_support::{Run, fault, simulated_case_on};
 
 const FRAMES: usize = 60;
@@ -332,4 +334,53 @@ fn a_card_that_decodes_and_encodes_is_lost_without_a_frame() {
         "{runs} of {runs} lost cards (simulated) cost no frame, {:.0} s",
         began.elapsed().as_secs_f64()
     ));
+}
+
+/// What was fetched again is what the filters had made of it.
+fn lose_card_with_filters(case: &str) {
+    let (input, what) = case.split_once('|').unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out.mp4");
+    let job = job(Path::new(input), &output).on_failure(FailurePolicy::Next);
+    let (job, numbers, rate) = match what.split(' ').next().unwrap() {
+        "fps" => {
+            let doubled = (0..2 * FRAMES).map(|n| n / 2).collect::<Vec<_>>();
+            (job.frame_rate(Rational::new(50, 1).unwrap()), doubled, 50)
+        }
+        "start" => {
+            let (start, length) = (Duration::from_millis(920), Duration::from_millis(1200));
+            (job.start(start).duration(length), (23..53).collect(), 25)
+        }
+        "size" => (job.size(Dimensions::new(320, 192).unwrap()), (0..FRAMES).collect(), 25),
+        other => panic!("{other}"),
+    };
+    let report = job.run().unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(report.balances() && report.losses.reasons().is_empty(), "{what}: {:?}", report.losses);
+    assert!(!report.encode.takeovers.is_empty(), "{what}: nothing died");
+    assert_ne!(report.memory, FrameMemory::Host, "{what}: {:?}", report.notes);
+    judge_as(&output, &numbers, rate, what);
+}
+
+#[test]
+fn filters_do_not_show_where_a_card_was_lost() {
+    const TEST: &str = "filters_do_not_show_where_a_card_was_lost";
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
+        let _ = on_card(TEST, "", "", lose_card_with_filters);
+    }
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = coded_film(directory.path());
+    for filter in ["fps", "start", "size"] {
+        for (function, call) in
+            [("nvEncEncodePicture", 12), ("cuvidMapVideoFrame64", 22), ("nvEncLockBitstream", 17)]
+        {
+            let case = format!("{}|{filter} {function} {call}", input.display());
+            let settings = fault(function, call, "device_lost=true");
+            if on_card(TEST, &settings, &case, lose_card_with_filters).is_none() {
+                return;
+            }
+        }
+    }
 }
