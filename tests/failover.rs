@@ -23,10 +23,12 @@ use std::time::{Duration, Instant};
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, FailurePolicy, FfmpegEncodeConfig};
+use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
-use video_hw::pipeline::{Transcode, TranscodeReport};
+use video_hw::pipeline::{FrameMemory, Transcode, TranscodeReport};
+use video_hw::time::Rational;
 
-use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, long, say};
+use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, judge_as, long, say};
 use nvidia_support::{Run, fault, simulated_case_on};
 
 const FRAMES: usize = 60;
@@ -208,16 +210,50 @@ fn an_elementary_stream_goes_on_as_one() {
     let job = child_job(&input, &output).on_failure(FailurePolicy::Next);
     let report = killed(job, Duration::from_millis(30)).unwrap();
     assert_whole(&report, 250, "h264");
+    assert_eq!(frames_in(&output), 250);
+}
+
+/// Frames that ffmpeg finds in a file, about which it has nothing to say.
+fn frames_in(file: &Path) -> usize {
     let said = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-i"])
-        .arg(&output)
+        .arg(file)
         .args(["-f", "framecrc", "-"])
         .output()
         .unwrap();
     assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
-    let frames =
-        String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count();
-    assert_eq!(frames, 250);
+    String::from_utf8(said.stdout).unwrap().lines().filter(|line| !line.starts_with('#')).count()
+}
+
+/// Their parameter sets are at the front, and written when the next encoder's are not known.
+#[test]
+fn fragments_go_on_with_the_same_parameter_sets_only() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
+    film(&input, 250);
+    let fragments = |policy| child_job(&input, &output).fragmented(true).on_failure(policy);
+    let after = Duration::from_millis(60);
+    let report = killed(fragments(FailurePolicy::Reopen), after).unwrap();
+    assert_whole(&report, 250, "the same again");
+    assert_eq!(frames_in(&output), 250);
+    std::fs::remove_file(&output).unwrap();
+    match killed(fragments(FailurePolicy::Next), after) {
+        Err(Error::Unsupported { feature, remedy }) => {
+            assert!(feature.contains("parameter sets that change, in fragmented MP4"), "{feature}");
+            assert!(remedy.contains("plain MP4"), "{remedy}");
+            assert!(!output.exists());
+        }
+        Err(error) => panic!("{error}"),
+        // Before the first packet, or behind the last, there is nothing that could differ.
+        Ok(report) => {
+            let takeovers = &report.encode.takeovers;
+            assert!(takeovers.iter().all(|takeover| takeover.frame == 0), "{takeovers:?}");
+        }
+    }
 }
 
 /// The film as a coded one, with B frames, made by ffmpeg.
@@ -298,4 +334,53 @@ fn a_card_that_decodes_and_encodes_is_lost_without_a_frame() {
         "{runs} of {runs} lost cards (simulated) cost no frame, {:.0} s",
         began.elapsed().as_secs_f64()
     ));
+}
+
+/// What was fetched again is what the filters had made of it.
+fn lose_card_with_filters(case: &str) {
+    let (input, what) = case.split_once('|').unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out.mp4");
+    let job = job(Path::new(input), &output).on_failure(FailurePolicy::Next);
+    let (job, numbers, rate) = match what.split(' ').next().unwrap() {
+        "fps" => {
+            let doubled = (0..2 * FRAMES).map(|n| n / 2).collect::<Vec<_>>();
+            (job.frame_rate(Rational::new(50, 1).unwrap()), doubled, 50)
+        }
+        "start" => {
+            let (start, length) = (Duration::from_millis(920), Duration::from_millis(1200));
+            (job.start(start).duration(length), (23..53).collect(), 25)
+        }
+        "size" => (job.size(Dimensions::new(320, 192).unwrap()), (0..FRAMES).collect(), 25),
+        other => panic!("{other}"),
+    };
+    let report = job.run().unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(report.balances() && report.losses.reasons().is_empty(), "{what}: {:?}", report.losses);
+    assert!(!report.encode.takeovers.is_empty(), "{what}: nothing died");
+    assert_ne!(report.memory, FrameMemory::Host, "{what}: {:?}", report.notes);
+    judge_as(&output, &numbers, rate, what);
+}
+
+#[test]
+fn filters_do_not_show_where_a_card_was_lost() {
+    const TEST: &str = "filters_do_not_show_where_a_card_was_lost";
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
+        let _ = on_card(TEST, "", "", lose_card_with_filters);
+    }
+    if !have_ffmpeg() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = coded_film(directory.path());
+    for filter in ["fps", "start", "size"] {
+        for (function, call) in
+            [("nvEncEncodePicture", 12), ("cuvidMapVideoFrame64", 22), ("nvEncLockBitstream", 17)]
+        {
+            let case = format!("{}|{filter} {function} {call}", input.display());
+            let settings = fault(function, call, "device_lost=true");
+            if on_card(TEST, &settings, &case, lose_card_with_filters).is_none() {
+                return;
+            }
+        }
+    }
 }

@@ -26,11 +26,19 @@ fn one_line_at_once_and_the_events_in_the_report() {
     {
         assert!(line.contains(word), "no {word:?} in: {line}");
     }
-    assert!(run.stderr.contains("nvidia, then software: uncompressed yuv420p -> h264 (openh264"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("nvidia, then software: uncompressed yuv420p -> h264 (openh264"),
+        "{}",
+        run.stderr
+    );
     let said = run.json();
     let event = &said["encode"]["events"][0];
     assert_eq!((&event["event"], &event["from"]), (&"takeover".into(), &"nvidia".into()), "{event}");
-    assert_eq!((&event["to"], &event["implementation"]), (&"software".into(), &said["encode"]["implementation"]), "{event}");
+    assert_eq!(
+        (&event["to"], &event["implementation"]),
+        (&"software".into(), &said["encode"]["implementation"]),
+        "{event}"
+    );
     assert!(event["frames_again"].as_u64().unwrap() > 0 && event["frame"].as_u64().unwrap() < 20, "{event}");
     let pts = event["frame"].as_f64().unwrap() / 30.0;
     assert!((event["pts_s"].as_f64().unwrap() - pts).abs() < 1e-6, "{event}");

@@ -47,25 +47,32 @@ pub(crate) fn have_ffmpeg() -> bool {
 
 /// The file holds pictures 0 to `frames`, each once and at its time, and ffmpeg has nothing to say about it.
 pub(crate) fn judge(file: &Path, frames: usize, what: &str) {
+    judge_as(file, &(0..frames).collect::<Vec<_>>(), 25, what);
+}
+
+/// The file holds the pictures of these numbers, of whatever size, at so many a second.
+pub(crate) fn judge_as(file: &Path, wanted: &[usize], rate: u32, what: &str) {
     let times = file.with_extension("times");
     let output = Command::new("ffmpeg")
         .env_remove("LD_LIBRARY_PATH")
         .env_remove("NVSIM_REPORT")
         .args(["-v", "error", "-nostdin", "-threads", "1", "-copyts", "-i"])
         .arg(file)
-        .args(["-map", "0:v", "-vsync", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "pipe:1"])
-        .args(["-map", "0:v", "-vsync", "passthrough", "-enc_time_base", "1/25", "-f", "framecrc", "-y"])
+        .args(["-map", "0:v", "-vsync", "passthrough", "-s", &format!("{WIDTH}x{HEIGHT}")])
+        .args(["-pix_fmt", "gray", "-f", "rawvideo", "pipe:1"])
+        .args(["-map", "0:v", "-vsync", "passthrough", "-enc_time_base", &format!("1/{rate}")])
+        .args(["-f", "framecrc", "-y"])
         .arg(&times)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{what}: {said}");
     let numbers: Vec<_> = output.stdout.chunks(WIDTH * HEIGHT).map(number).collect();
-    assert_eq!(numbers, (0..frames).collect::<Vec<_>>(), "{what}: pictures");
+    assert_eq!(numbers, wanted, "{what}: pictures");
     let times = std::fs::read_to_string(times).unwrap();
     let lines = times.lines().filter(|line| !line.starts_with('#'));
     let pts: Vec<usize> = lines.map(|line| line.split(',').nth(2).unwrap().trim().parse().unwrap()).collect();
-    assert_eq!(pts, (0..frames).collect::<Vec<_>>(), "{what}: times");
+    assert_eq!(pts, (0..wanted.len()).collect::<Vec<_>>(), "{what}: times");
 }
 
 /// The number that a picture carries.
