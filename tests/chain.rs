@@ -65,7 +65,7 @@ fn failures_name_the_step() {
     let name = "failures_name_the_step";
     let cases = [
         ("cuInit", 100, Step::Device, Failure::Unavailable),
-        ("cuvidCreateDecoder", 2, Step::Frame, Failure::OutOfMemory),
+        ("cuvidCreateDecoder", 801, Step::Frame, Failure::Failed),
         ("cuvidDecodePicture", 719, Step::Frame, Failure::DeviceLost),
     ];
     for (function, code, _, _) in cases {

@@ -156,7 +156,8 @@ fn what_the_doctor_says_is_what_runs() {
         assert_eq!(transcoded["decode"]["implementation"], h264["decode"]["implementation"], "{name}");
 
         let words = on(&machine, case, &[&encode[..], &["-v"]].concat()).ok().stderr;
-        let only = on(&machine, case, &["encode", &input, &scratch.path("only.mp4"), "--backend", "nvidia"]);
+        let named = scratch.path(&format!("{name}.mp4"));
+        let only = on(&machine, case, &["encode", &input, &named, "--backend", "nvidia"]);
         let verdict = probe(&doctor, "nvidia", "encode", "h264");
         if case.code == 0 {
             assert_eq!(verdict["works"], true, "{name}");
@@ -184,7 +185,7 @@ fn what_the_doctor_says_is_what_runs() {
         if case.kind == "unavailable" {
             assert!(only.stderr.contains(remedy), "{name}: {remedy}; {}", only.stderr);
         }
-        assert!(!Path::new(&scratch.path("only.mp4")).exists(), "{name}");
+        assert!(!Path::new(&named).exists(), "{name}");
         // And the doctor who is asked about NVIDIA alone says so with its exit code.
         let asked = on(&machine, case, &["doctor", "--backend", "nvidia", "--codec", "h264"]);
         assert_eq!(asked.code, Some(3), "{name}: {}", asked.out());
@@ -219,7 +220,7 @@ fn people_read_what_is_used_and_why() {
     assert!(out.contains("a GPU with NVENC"), "{out}");
     let bare = on(&machine, &CASES[4], &["doctor", "--fresh"]).ok().out();
     assert!(bare.contains("no ffmpeg on the PATH"), "{bare}");
-    assert!(bare.contains("What to do"), "{bare}");
+    assert!(bare.contains("encode  nothing: ffmpeg: no ffmpeg on the PATH. Install ffmpeg 4.4"), "{bare}");
     assert!(bare.lines().all(|line| !line.ends_with(' ')), "{bare}");
 }
 

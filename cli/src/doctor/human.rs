@@ -1,5 +1,7 @@
 //! The report of `doctor` as a person reads it: first what will be used, then each backend, then what to do.
 
+use std::io::IsTerminal;
+
 use video_hw::backend::{Backend, Job};
 use video_hw::codec::Codec;
 use video_hw::probing::{Candidate, Probe, Question, Verdict};
@@ -35,7 +37,10 @@ impl Report {
         out.push('\n');
         out.push_str(&self.last_line());
         out.push('\n');
-        out
+        match width() {
+            Some(width) => out.lines().map(|line| wrapped(line, width)).collect(),
+            None => out,
+        }
     }
 
     /// `h264  decode  nvidia (NVDEC)` and the same for encoding; why it is not the first candidate once for each reason.
@@ -56,13 +61,20 @@ impl Report {
                 Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
                 Verdict::Works { .. } => None,
             };
-            if let Some((candidate, reason)) = refused.iter().find_map(why) {
-                if told.contains(&(candidate, reason)) {
-                    line.push_str(&format!(", because of {candidate} as above"));
-                } else {
+            match (chosen, refused.last().map(|probe| &probe.verdict), refused.iter().find_map(why)) {
+                // What anybody can do about it is the last resort's.
+                (None, Some(Verdict::Fails { reason, remedy, .. }), _) => {
+                    let last = refused.last().map_or("", |probe| probe.question.candidate.name());
+                    line.push_str(&format!(": {last}: {}. {remedy}", reason.trim_end_matches('.')));
+                }
+                (_, _, Some(told_before)) if told.contains(&told_before) => {
+                    line.push_str(&format!(", because of {} as above", told_before.0));
+                }
+                (_, _, Some((candidate, reason))) => {
                     line.push_str(&format!(", because {candidate}: {reason}"));
                     told.push((candidate, reason));
                 }
+                _ => {}
             }
             out.push_str(&format!("  {name:<11} {}  {line}\n", job_word(job)));
             name = "";
@@ -74,26 +86,12 @@ impl Report {
         let probes: Vec<_> = self.found.probes.iter().filter(of).collect();
         let Some(first) = probes.first() else { return };
         let works = |job| probes.iter().copied().filter(move |p| p.question.job == job && p.verdict.works());
+        let any = probes.iter().any(|probe| probe.verdict.works());
+        // One line for what is not there and is not missed.
+        let quiet = !any && !verbose && !is_expected(first.question.candidate.backend());
         let mut lines: Vec<String> = Vec::new();
-        let mut facts: Vec<String> = Vec::new();
-        for fact in self.found.facts.iter().filter(|fact| fact.about == candidate) {
-            facts.push(match fact.name.as_str() {
-                "cuda" => format!("CUDA {}", fact.value),
-                "nvenc-api" => format!("NVENC API {}", fact.value),
-                "decode-engines" => format!("decode engines: {}", fact.value),
-                "encode-engines" => format!("encode engines: {}", fact.value),
-                "sessions" => format!("sessions: {}", fact.value),
-                name if name.starts_with("device") => format!("GPU {}", fact.value),
-                _ => fact.value.clone(),
-            });
-        }
-        if let Some(version) =
-            self.surroundings.kernel_driver.as_ref().filter(|_| candidate == Candidate::Nvidia)
-        {
-            facts.insert(0, format!("driver {version}"));
-        }
-        if !facts.is_empty() {
-            lines.push(facts.join("; "));
+        if !quiet {
+            self.facts(candidate, &mut lines);
         }
         for job in [Job::Decode, Job::Encode] {
             let names: Vec<_> = works(job).map(|probe| probe.question.codec.name()).collect();
@@ -112,10 +110,7 @@ impl Report {
             let took: f64 = probes.iter().map(|probe| probe.took.as_secs_f64() * 1e3).sum();
             lines.push(format!("{} tries took {took:.0} ms", probes.len()));
         }
-        let any = probes.iter().any(|probe| probe.verdict.works());
         let mark = if any { "ok" } else { "no" };
-        // One line for what is not there and is not missed.
-        let quiet = !any && !verbose && !is_expected(first.question.candidate.backend());
         for (place, line) in lines.iter().enumerate() {
             let (name, mark) = if place == 0 { (candidate.name(), mark) } else { ("", "") };
             out.push_str(&format!("  {name:<NAME$}{mark:<4}{line}\n"));
@@ -123,6 +118,33 @@ impl Report {
                 break;
             }
         }
+    }
+
+    /// The driver on a line, each device on one, and what is open on one.
+    fn facts(&self, candidate: Candidate, lines: &mut Vec<String>) {
+        let mut versions = Vec::new();
+        if let Some(version) =
+            self.surroundings.kernel_driver.as_ref().filter(|_| candidate == Candidate::Nvidia)
+        {
+            versions.push(format!("driver {version}"));
+        }
+        let mut others = Vec::new();
+        for fact in self.found.facts.iter().filter(|fact| fact.about == candidate) {
+            let value = &fact.value;
+            match fact.name.as_str() {
+                "cuda" => versions.push(format!("CUDA {value}")),
+                "nvenc-api" => versions.push(format!("NVENC API {value}")),
+                "decode-engines" => versions.push(format!("decode engines: {value}")),
+                "encode-engines" => versions.push(format!("encode engines: {value}")),
+                "sessions" => others.push(format!("sessions: {value}")),
+                name if name.starts_with("device") => others.push(format!("GPU {value}")),
+                _ => others.push(value.clone()),
+            }
+        }
+        if !versions.is_empty() {
+            lines.push(versions.join(", "));
+        }
+        lines.extend(others);
     }
 
     /// A line for all codecs that fail for the same reason.
@@ -175,9 +197,69 @@ impl Report {
     }
 }
 
+/// Columns of the terminal; `None` where words do not go to one: those who search them want whole lines.
+fn width() -> Option<usize> {
+    if !std::io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// A line in lines of at most so many columns, the later ones under its last column of words.
+fn wrapped(line: &str, width: usize) -> String {
+    /// Where the words of what was tried begin.
+    const UNDER: usize = 2 + NAME + 4;
+    let indent = if line.starts_with("  ") { UNDER } else { 0 };
+    if line.chars().count() <= width || width < 2 * UNDER {
+        return format!("{line}\n");
+    }
+    let mut out = String::new();
+    let mut rest = line;
+    let mut room = width;
+    while rest.chars().count() > room {
+        let end = rest.char_indices().nth(room).map_or(rest.len(), |(at, _)| at);
+        let begin = rest.len() - rest.trim_start().len();
+        // A word that is longer than a line stays whole.
+        let cut = rest.get(..end).and_then(|part| part.rfind(' ')).filter(|at| *at > begin);
+        let cut = cut.or_else(|| rest.get(end..).and_then(|part| part.find(' ')).map(|at| end + at));
+        let Some(cut) = cut else { break };
+        out.push_str(rest[..cut].trim_end());
+        out.push_str(&format!("\n{:indent$}", ""));
+        rest = rest[cut..].trim_start();
+        room = width - indent;
+    }
+    out.push_str(rest);
+    out.push('\n');
+    out
+}
+
 fn implementation(probe: &Probe) -> Option<&str> {
     match &probe.verdict {
         Verdict::Works { implementation } => Some(implementation),
         Verdict::Fails { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let line = format!(
+            "  {:<NAME$}{:<4}{}",
+            "nvidia",
+            "no",
+            "many short words follow one another here ".repeat(4).trim_end()
+        );
+        let out = wrapped(&line, 60);
+        assert!(out.lines().count() > 2 && out.lines().all(|line| line.chars().count() <= 60), "{out}");
+        assert!(out.lines().skip(1).all(|line| line.starts_with(&" ".repeat(20))), "{out}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&out), words(&line));
+        assert_eq!(wrapped("short", 60), "short\n");
+        let path = format!("x {} y", "p".repeat(80));
+        assert_eq!(words(&wrapped(&path, 60)), words(&path));
+        assert_eq!(wrapped(&"ä".repeat(80), 60), "ä".repeat(80) + "\n");
     }
 }
