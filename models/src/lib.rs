@@ -21,5 +21,15 @@ pub mod queue;
 #[path = "../../src/stages.rs"]
 pub mod stages;
 
+/// How the scheduler of many streams is woken.
+#[path = "../../src/pipeline/scheduler/bell.rs"]
+mod bell;
+
+/// What bounds the units of a stream of the scheduler's.
+#[path = "../../src/pipeline/scheduler/credits.rs"]
+mod credits;
+
 #[cfg(test)]
 mod relay_tests;
+#[cfg(test)]
+mod scheduler_tests;

@@ -10,7 +10,7 @@ use crate::relay::{Reaper, Relay, Traffic};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// Runs `body` in every order (of up to three involuntary switches), or often where there is no loom.
-fn every_order(body: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn every_order(body: impl Fn() + Sync + Send + 'static) {
     #[cfg(loom)]
     {
         let mut model = loom::model::Builder::new();
