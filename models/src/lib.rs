@@ -25,6 +25,14 @@ mod shelf;
 #[path = "../../src/stages.rs"]
 pub mod stages;
 
+/// How the scheduler of many streams is woken.
+#[path = "../../src/pipeline/scheduler/bell.rs"]
+mod bell;
+
+/// What bounds the units of a stream of the scheduler's.
+#[path = "../../src/pipeline/scheduler/credits.rs"]
+mod credits;
+
 #[cfg(test)]
 mod order;
 #[cfg(test)]
@@ -32,4 +40,5 @@ mod queue_tests;
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
+mod scheduler_tests;
 mod shelf_tests;

@@ -131,7 +131,7 @@ fn without_slots_the_greedy_would_win() {
 fn shares_are_of_pixels_and_follow_weights() {
     let mut play =
         Play::new(2, 4, &[(1, (320, 180), 1), (1, (160, 90), 1), (2, (320, 180), 1), (4, (64, 64), 1)]);
-    play.until(|play| play.streams.iter().any(|stream| stream.taken >= 1000));
+    play.until(|play| play.streams.iter().any(|stream| stream.taken >= 5000));
     let pixels = play.bank.pixels();
     let by_weight = pixels.iter().zip([1.0, 1.0, 2.0, 4.0]).map(|(pixels, weight)| *pixels as f64 / weight);
     within_a_tenth(by_weight, "pixels by weight");

@@ -61,6 +61,14 @@ impl Credits {
         Some(Credit(Arc::clone(this)))
     }
 
+    /// Whether there is a credit; that somebody wants one is noted.
+    pub(super) fn wanted(&self) -> bool {
+        let mut account = self.lock();
+        let free = account.used < account.limit && !account.ended;
+        account.refused |= !free;
+        free
+    }
+
     /// Waits until there seems to be a credit; `false` once the stream is over. Another thread may take it first.
     pub(super) fn wait(&self) -> bool {
         let mut account = self.lock();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
-use super::credits::{Credits, Standing};
+use super::credits::Credits;
 use super::depth::DepthMeter;
 use super::line::{Dropped, Line};
 use super::policy::{DropPolicy, reason};
@@ -293,11 +293,22 @@ impl Desk {
         state.abandoned = true;
         state.fatal = None;
         let left = if state.over { state.take_outlet(true) } else { VecDeque::new() };
+        if let (true, Stop::Failed(error)) = (state.over, &stop) {
+            state.error = Some(error.to_string());
+        }
         state.sink = Slot::None;
         drop(state);
         drop(left);
         self.finished.notify_all();
         self.stop(stop);
+    }
+
+    /// The scheduler is gone: a consumer that it called is not called any more.
+    pub(super) fn leave(&self) {
+        let called = !matches!(self.lock().sink, Slot::None);
+        if called {
+            self.abandon(Stop::Cancelled);
+        }
     }
 
     pub(super) fn take(&self) -> Taken {
@@ -465,8 +476,7 @@ impl Desk {
     /// The source, if it is to be read now; who takes it brings it back.
     pub(super) fn take_source(&self) -> Option<Source> {
         let mut state = self.lock();
-        let Standing { limit, used, .. } = self.credits.standing();
-        if state.over || state.closed || used >= limit { None } else { state.source.take() }
+        if state.over || state.closed || !self.credits.wanted() { None } else { state.source.take() }
     }
 
     pub(super) fn put_source(&self, source: Source) {
@@ -498,8 +508,8 @@ impl Desk {
     /// What is to be done by user code: read the source, call the consumer.
     pub(super) fn wishes(&self) -> (bool, bool) {
         let state = self.lock();
-        let Standing { limit, used, .. } = self.credits.standing();
-        let read = matches!(state.source, Slot::Idle(_)) && !state.closed && !state.over && used < limit;
+        let open = !state.closed && !state.over;
+        let read = open && matches!(state.source, Slot::Idle(_)) && self.credits.wanted();
         let news = !state.outlet.is_empty() || state.fatal.is_some();
         (read, matches!(state.sink, Slot::Idle(_)) && news)
     }

@@ -49,6 +49,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Driver {
     shared: Arc<Shared>,
     streams: BTreeMap<u64, Running>,
+    /// Of streams that are over too: their consumers may have something left to take.
+    desks: BTreeMap<u64, Weak<Desk>>,
     classes: Vec<Class>,
     polled: BTreeSet<u64>,
     gone: Vec<Box<dyn Stage>>,
@@ -65,7 +67,14 @@ impl Driver {
                 last_begun: Instant::now(),
             })
             .collect();
-        Self { shared, streams: BTreeMap::new(), classes, polled: BTreeSet::new(), gone: Vec::new() }
+        Self {
+            shared,
+            streams: BTreeMap::new(),
+            desks: BTreeMap::new(),
+            classes,
+            polled: BTreeSet::new(),
+            gone: Vec::new(),
+        }
     }
 
     /// Until the scheduler is dropped.
@@ -123,8 +132,12 @@ impl Driver {
     fn adopt(&mut self) -> Vec<u64> {
         let new = std::mem::take(&mut *lock(&self.shared.inbox));
         let mut keys = Vec::new();
+        if !new.is_empty() {
+            self.desks.retain(|_, desk| desk.strong_count() > 0);
+        }
         for stream in new {
             let key = stream.desk.key;
+            self.desks.insert(key, Arc::downgrade(&stream.desk));
             for (index, post) in stream.posts.iter().enumerate() {
                 if let Some(class) = post.class.and_then(|class| self.classes.get_mut(class)) {
                     class.fair.join((key, index), stream.weight);
@@ -150,8 +163,9 @@ impl Driver {
 
     /// Has the user's code called that the stream has something for.
     fn offer(&self, key: u64) {
-        let Some(stream) = self.streams.get(&key) else { return };
-        self.shared.helpers.offer(&stream.desk);
+        if let Some(desk) = self.desks.get(&key).and_then(Weak::upgrade) {
+            self.shared.helpers.offer(&desk);
+        }
     }
 
     /// Gives free engines to whoever's turn it is; the streams that got one.

@@ -82,9 +82,12 @@ impl<K: Copy + PartialEq> FairQueue<K> {
         self.visit(&wishes)
     }
 
-    /// Once round, and back to the first.
+    /// Once round: everybody who wants is given one quantum. The place in the round stays while nobody can have anything.
     fn visit(&mut self, wishes: &[Wish]) -> Option<K> {
-        for _ in 0..=self.members.len() {
+        if !wishes.iter().any(|wish| matches!(wish, Wish::Unit(_))) {
+            return None;
+        }
+        for _ in 0..self.members.len() + usize::from(self.given) {
             let member = self.members.get_mut(self.at)?;
             if let Wish::Unit(cost) = wishes[self.at] {
                 if !self.given {
@@ -148,6 +151,26 @@ mod tests {
         for (got, weight) in got.iter().zip([1_u64, 2, 5]) {
             assert!(got.abs_diff(weight * 1_000_000) < 20_000, "{got} of {weight}");
         }
+    }
+
+    #[test]
+    fn looking_for_a_turn_in_vain_changes_nothing() {
+        let costs = [57_600, 14_400, 57_600, 4096];
+        let weights = [1, 1, 2, 4];
+        let mut queue = FairQueue::new();
+        (0..4).for_each(|key| queue.join(key, weight(weights[key])));
+        let mut got = [0_u64; 4];
+        for turn in 0..20_000 {
+            // As when all slots are taken: asked again and again.
+            for _ in 0..turn % 3 {
+                assert_eq!(queue.next(|_| Wish::Blocked), None);
+            }
+            let key = queue.next(|key| Wish::Unit(costs[key])).unwrap();
+            got[key] += costs[key];
+        }
+        let shares: Vec<u64> = got.iter().zip(weights).map(|(got, weight)| got / u64::from(weight)).collect();
+        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+        assert!(most - least <= 57_600, "{shares:?}");
     }
 
     #[test]

@@ -30,14 +30,15 @@ pub(super) struct Line {
     entries: VecDeque<Entry>,
     units: usize,
     live: Option<LiveRules>,
-    /// The first unit has been taken out before, and came back.
-    returned: bool,
+    /// How the gaps stood before the unit that was taken out last, and whether that was to be an IDR without them: the
+    /// stage may have no room for it.
+    before: (FrameGaps, bool),
     frames: FrameGaps,
     packets: Chain,
 }
 
 /// What gaps in the frames mean for the frames behind them.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct FrameGaps {
     /// A frame that was to be an IDR is gone.
     owed: bool,
@@ -65,7 +66,7 @@ impl Line {
             DropPolicy::Live(rules) => Some(LiveRules { max_queue: rules.max_queue.max(1), ..rules }),
         };
         let (frames, packets) = (FrameGaps::default(), Chain::default());
-        Self { entries: VecDeque::new(), units: 0, live, returned: false, frames, packets }
+        Self { entries: VecDeque::new(), units: 0, live, before: (frames, false), frames, packets }
     }
 
     /// Units in it.
@@ -176,7 +177,6 @@ impl Line {
         }
         let Some(Entry::Unit(held)) = self.entries.remove(at) else { return None };
         self.units -= 1;
-        self.returned &= at != 0;
         Some(held)
     }
 
@@ -232,21 +232,20 @@ impl Line {
     /// Takes the first unit; what is too late goes before it. Nothing where a barrier is first.
     pub(super) fn pop(&mut self, now: Instant, dropped: &mut Vec<Dropped>) -> Option<Held> {
         self.drop_late(now, dropped);
-        let returned = std::mem::take(&mut self.returned);
         let mut held = self.remove(0)?;
-        if returned {
-            return Some(held);
-        }
         if let (Unit::Frame(frame), Some(rules)) = (&mut held.unit, self.live) {
+            self.before = (self.frames, frame.force_keyframe);
             frame.force_keyframe = self.frames.wish(frame.force_keyframe, rules.idr);
         }
         Some(held)
     }
 
-    /// The stage had no room for what was taken out.
-    pub(super) fn put_back(&mut self, held: Held) {
+    /// The stage had no room for what was taken out: it is as if that had not been.
+    pub(super) fn put_back(&mut self, mut held: Held) {
         self.units += 1;
-        self.returned = true;
+        if let (Unit::Frame(frame), Some(_)) = (&mut held.unit, self.live) {
+            (self.frames, frame.force_keyframe) = self.before;
+        }
         self.entries.push_front(Entry::Unit(held));
     }
 

@@ -281,6 +281,9 @@ impl Drop for PipelineScheduler {
             driver.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
         }
         self.shared.helpers.end();
+        for desk in lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade) {
+            desk.leave();
+        }
     }
 }
 

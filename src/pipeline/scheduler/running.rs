@@ -337,6 +337,7 @@ impl Running {
             Ok(Ok(Submit::Full(unit))) => {
                 post.full = true;
                 self.with_line(index, |line| line.put_back(Held { unit, tag }));
+                self.posts[index].meter.waiting.set(left + 1);
             }
             Ok(Err(error)) => self.desk.lose(tag, error),
             Err(panic) => {
