@@ -39,3 +39,8 @@ pub use pipeline::{frames, transcode};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the document on datasets.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/dataset.md")]
+struct Dataset;

@@ -11,7 +11,7 @@ use crate::pipeline::RingStats;
 use crate::time::{TimeBase, Timestamp};
 use crate::transform;
 
-/// See the [module](super).
+/// See the [module](super). Dropping it gives up pictures whose chunks are not out, and waits until the encoder is closed.
 pub struct SessionVideoEncoder {
     config: EncoderConfig,
     /// Pictures in the ring; `None`: encode on the caller's thread.
@@ -81,6 +81,15 @@ impl SessionVideoEncoder {
     /// Why this encoder was chosen, and what became of those before it.
     pub fn receipt(&self) -> &Receipt {
         &self.receipt
+    }
+
+    /// What the ring sees now, without waiting for anything; none without a ring, and before the first picture since a flush.
+    /// [`RingStats::frames`] is the depth that metrics call `encoder_queue_depth`.
+    pub fn ring(&self) -> Option<RingStats> {
+        match &self.state {
+            State::Behind(behind) => Some(behind.producer.stats()),
+            State::Here(_) | State::Over => None,
+        }
     }
 
     /// What the encoder did. Flushes first, because pictures may be under way.

@@ -1,6 +1,7 @@
 //! Pictures into a stream's encoder and chunks out of it, on whichever thread.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -78,41 +79,63 @@ impl Pump {
     }
 }
 
-/// A pump on a thread of its own, behind a ring.
+/// A pump on a thread of its own, behind a ring. Dropping it gives up what is in the ring and in the encoder, and waits for
+/// the thread: the encoder's session is closed then.
 pub(super) struct Behind {
     pub(super) producer: RingProducer,
-    thread: JoinHandle<(Pump, Result<RingStats>)>,
+    cancelled: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Done>>,
 }
+
+type Done = (Pump, Result<RingStats>);
 
 impl Behind {
     pub(super) fn start(mut pump: Pump, frames: usize) -> Result<Self> {
         let (producer, mut consumer) = frame_ring(frames)?;
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let given_up = Arc::clone(&cancelled);
         let thread = std::thread::Builder::new()
             .name("vhw-dataset".to_owned())
             .spawn(move || {
-                let done = run(&mut pump, &mut consumer);
+                let done = run(&mut pump, &mut consumer, &given_up);
                 let stats = consumer.stats();
                 // Whoever waits for room in the ring is told by its end.
                 drop(consumer);
                 (pump, done.map(|()| stats))
             })
             .map_err(|source| Error::io("start a thread for", "vhw-dataset", source))?;
-        Ok(Self { producer, thread })
+        Ok(Self { producer, cancelled, thread: Some(thread) })
     }
 
     /// Encodes what is in the ring and everything inside, and gives the pump back.
-    pub(super) fn finish(self) -> Result<(Pump, Result<RingStats>)> {
-        drop(self.producer);
-        self.thread.join().map_err(|_| Error::corrupt_fatal("the thread that encodes panicked"))
+    pub(super) fn finish(mut self) -> Result<(Pump, Result<RingStats>)> {
+        let thread = self.thread.take();
+        // Closes the ring.
+        drop(self);
+        thread
+            .and_then(|thread| thread.join().ok())
+            .ok_or_else(|| Error::corrupt_fatal("the thread that encodes panicked"))
     }
 }
 
-fn run(pump: &mut Pump, consumer: &mut RingConsumer) -> Result<()> {
+impl Drop for Behind {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.cancelled.store(true, Ordering::Release);
+            self.producer.cancel();
+            // What it was at, or why it panicked, nobody wants to know any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(pump: &mut Pump, consumer: &mut RingConsumer, cancelled: &AtomicBool) -> Result<()> {
     use crate::queue::Received;
     loop {
         match consumer.pop_timeout(IDLE) {
             Received::Item(frame) => pump.give(&frame)?,
             Received::Empty => pump.collect()?,
+            Received::Closed if cancelled.load(Ordering::Acquire) => return Ok(()),
             Received::Closed => return pump.finish(),
         }
     }

@@ -227,7 +227,12 @@ impl RingProducer {
         ready
     }
 
-    /// Whether the consumer is gone.
+    /// Ends the ring at once: what is inside is dropped, nothing goes in any more, and the consumer finds the end.
+    pub fn cancel(&mut self) {
+        self.queue.monitor().end();
+    }
+
+    /// Whether the consumer is gone, or the ring was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.queue.is_closed()
     }
@@ -358,6 +363,18 @@ mod tests {
         assert!(producer.is_cancelled());
         let fourth = frame(&mut producer, 3);
         assert_eq!(producer.push(fourth).unwrap_err().pts.ticks(), 3);
+    }
+
+    #[test]
+    fn cancelling_drops_what_is_inside() {
+        let (mut producer, mut consumer) = frame_ring(2).unwrap();
+        let first = frame(&mut producer, 0);
+        producer.push(first).unwrap();
+        producer.cancel();
+        assert!(producer.is_cancelled() && consumer.pop().is_none());
+        let second = frame(&mut producer, 1);
+        assert!(matches!(producer.try_push(second), Err(TrySend::Closed(_))));
+        assert_eq!(producer.stats().slots_made, 1, "what was dropped is used again");
     }
 
     #[test]
