@@ -268,6 +268,14 @@ impl<T> QueueReceiver<T> {
         }
     }
 
+    /// As [`QueueSender::monitor`].
+    pub fn monitor(&self) -> QueueMonitor
+    where
+        T: Send + 'static,
+    {
+        QueueMonitor(Arc::clone(&self.0) as Arc<dyn Watched>)
+    }
+
     /// As dropping the receiver, while it is still there.
     pub(crate) fn end(&self) {
         self.0.end();

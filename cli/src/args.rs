@@ -16,6 +16,7 @@ use video_hw::time::Rational;
 
 use crate::compare::CompareArgs;
 use crate::exit::{self, Paths};
+use crate::metrics::MetricsArgs;
 use crate::nvenc::NvencArgs;
 use crate::parse;
 
@@ -128,6 +129,8 @@ pub(crate) struct JobArgs {
     /// Also tell which backends were refused and why, and where the time went
     #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
 
 /// Which part of the input.

@@ -12,6 +12,7 @@ use video_hw::{Error, Result};
 use crate::args::{EncoderArgs, JobArgs, PartArgs, RateMode, TranscodeArgs};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
+use crate::metrics::Exporting;
 use crate::progress::ProgressView;
 use crate::report::Finished;
 
@@ -55,7 +56,8 @@ pub(crate) fn finish(
     let job = with_encoder(job, encoder)?;
     let interrupts = Interrupts::install(options.quiet, Some(output))?;
     let mut view = ProgressView::new(options.quiet);
-    let job = with_part(job, part)
+    let exporting = Exporting::begin(&options.metrics, options.quiet)?;
+    let mut job = with_part(job, part)
         .overwrite(options.overwrite)
         .keep_going(options.keep_going)
         .cancel_token(interrupts.token.clone())
@@ -64,9 +66,14 @@ pub(crate) fn finish(
             interrupts.check_abort();
             view.update(state);
         });
+    if let Some(name) = &options.metrics.stream {
+        job = job.stream_name(name.as_str());
+    }
     let result = job.run();
     view.clear();
+    let exported = exporting.end();
     let report = result?;
+    exported?;
     Finished::transcode(command, &report).tell(options)
 }
 

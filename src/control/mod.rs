@@ -18,6 +18,7 @@ mod canary;
 mod controller;
 mod failure;
 mod helper;
+mod observe;
 mod rule;
 mod running;
 mod source;

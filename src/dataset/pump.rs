@@ -82,11 +82,15 @@ impl Pump {
 pub(super) struct Behind {
     pub(super) producer: RingProducer,
     thread: JoinHandle<(Pump, Result<RingStats>)>,
+    #[cfg(feature = "metrics")]
+    _observed: crate::metrics::Observed,
 }
 
 impl Behind {
     pub(super) fn start(mut pump: Pump, frames: usize) -> Result<Self> {
         let (producer, mut consumer) = frame_ring(frames)?;
+        #[cfg(feature = "metrics")]
+        let observed = pump.stream.observe_ring(producer.monitor());
         let thread = std::thread::Builder::new()
             .name("vhw-dataset".to_owned())
             .spawn(move || {
@@ -97,7 +101,12 @@ impl Behind {
                 (pump, done.map(|()| stats))
             })
             .map_err(|source| Error::io("start a thread for", "vhw-dataset", source))?;
-        Ok(Self { producer, thread })
+        Ok(Self {
+            producer,
+            thread,
+            #[cfg(feature = "metrics")]
+            _observed: observed,
+        })
     }
 
     /// Encodes what is in the ring and everything inside, and gives the pump back.

@@ -206,6 +206,12 @@ impl RingProducer {
     pub fn stats(&self) -> RingStats {
         self.meter.stats(self.queue.stats())
     }
+
+    /// What sees how full the ring is, wherever its ends are.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn monitor(&self) -> queue::QueueMonitor {
+        self.queue.monitor()
+    }
 }
 
 impl RingConsumer {

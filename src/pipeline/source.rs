@@ -47,6 +47,8 @@ pub struct SourceOptions {
     pub threads: Option<NonZeroUsize>,
     /// Which device of the backend; see [`CommonDecodeConfig::device`].
     pub device: Option<String>,
+    /// What the stream is called in metrics; see [`CommonDecodeConfig::stream`].
+    pub stream: Option<String>,
     /// How many decoders share the work.
     pub engines: Engines,
     /// See [`CommonDecodeConfig::reorder_window`].
@@ -192,6 +194,7 @@ impl FrameSource {
             color: video.color,
             threads: options.threads,
             device: options.device.clone(),
+            stream: options.stream.clone(),
             engines: options.engines,
             reorder_window: options.reorder_window,
             ..CommonDecodeConfig::new(video.codec)

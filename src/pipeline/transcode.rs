@@ -249,6 +249,13 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// What the job is called in metrics, its decoder and its encoder; see
+    /// [`CommonDecodeConfig::stream`](crate::config::CommonDecodeConfig::stream).
+    pub fn stream_name(mut self, name: impl Into<String>) -> Self {
+        self.source.stream = Some(name.into());
+        self
+    }
+
     /// The process ends with this job; see [`SourceOptions::ends_process`].
     ///
     /// [`SourceOptions::ends_process`]: super::SourceOptions::ends_process
@@ -506,6 +513,7 @@ impl<'a> Transcode<'a> {
             device,
             admission: self.admission_left(started),
             cancel_waiting: Some(cancel_waiting),
+            stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
         let session = EncodeSession::with_special(self.encode_backend, config.clone(), &self.special)?;

@@ -13,6 +13,8 @@ pub(crate) mod dts;
 mod encode;
 mod layout;
 mod ledger;
+#[cfg(feature = "metrics")]
+pub(crate) mod observe;
 mod shaping;
 mod timing;
 pub(crate) mod worker;
