@@ -6,7 +6,8 @@
 Two jobs: decoding on the CPU, and encoding by NVENC of the simulated driver (with canned pictures, so that the time is the
 library's; simulated). Runs alternate, and which kind is first alternates as well. Told are the medians over pairs of the ratio
 watched / unwatched, of CPU time and of frames a second, with the interval that holds the median in 95 of 100 resamplings.
-CPU time is what counts on a machine that does other things too. Nothing but Python's own library is needed."""
+CPU time is what counts on a machine that does other things too. Where even that is noisy, the last line helps: a job whose page
+is read without pause, and what one reading costs. Nothing but Python's own library is needed."""
 
 import argparse
 import json
@@ -24,8 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from bench_nvenc.simulation import Simulation, raw_file  # noqa: E402
 
 
-def scrape(url, stop, count):
-    """Reads the page at once and every second, as a scraper that is far too eager."""
+def scrape(url, stop, count, pause):
+    """Reads the page at once and after each pause. Every second is what a scraper does that is far too eager."""
     while True:
         try:
             with urllib.request.urlopen(url, timeout=5) as page:
@@ -33,11 +34,11 @@ def scrape(url, stop, count):
                 count.append(1)
         except OSError:
             return
-        if stop.wait(1.0):
+        if stop.wait(pause):
             return
 
 
-def run(command, environment, watched):
+def run(command, environment, watched, pause=1.0):
     """Seconds of CPU time, frames a second and how often the page was read."""
     extra = ["--metrics-addr", "0"] if watched else []
     before = children()
@@ -48,7 +49,7 @@ def run(command, environment, watched):
     stop, count, reader = threading.Event(), [], None
     if watched:
         url = process.stderr.readline().removeprefix("metrics: ").strip()
-        reader = threading.Thread(target=scrape, args=(url, stop, count))
+        reader = threading.Thread(target=scrape, args=(url, stop, count, pause))
         reader.start()
     out, err = process.communicate()
     stop.set()
@@ -89,6 +90,16 @@ def compare(name, command, environment, pairs):
         )
 
 
+def one_reading(name, command, environment, pairs):
+    """What a reading costs, from jobs whose page is read as often as it can be."""
+    costs = []
+    for _ in range(pairs):
+        alone, (cpu, _, readings) = run(command, environment, False)[0], run(command, environment, True, 0.001)
+        costs.append(1e3 * (cpu - alone) / max(readings, 1))
+    low, high = interval(costs)
+    print(f"{name}: CPU time of one reading: {statistics.median(costs):.3f} ms ({low:.3f} to {high:.3f})", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default="target/release/video-hw")
@@ -107,6 +118,7 @@ def main():
         subprocess.run(make, check=True, stdin=subprocess.DEVNULL)
         decode = [binary, "decode", clip, "--null", "--backend", "software"]
         compare("decode on the CPU", decode, None, options.pairs)
+        one_reading("decode on the CPU", decode, None, max(options.pairs // 4, 2))
         encode = [binary, "encode", str(raw), str(work / "out.mp4"), *layout, "--backend", "nvidia", "-y"]
         compare("encode by simulated NVENC", encode, simulation.environment(), options.pairs)
 

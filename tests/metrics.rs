@@ -321,7 +321,7 @@ fn row(metric: &names::Metric) -> String {
 #[test]
 fn the_documentation_has_every_metric_as_it_is() {
     let text = read("docs/metrics.md");
-    let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| `") && line.contains("_")).collect();
+    let rows: Vec<_> = text.lines().filter(|line| line.starts_with("| `") && line.contains('_')).collect();
     let wanted: Vec<_> = names::all().map(row).collect();
     let missing: Vec<_> = wanted.iter().filter(|row| !text.contains(row.as_str())).cloned().collect();
     assert!(missing.is_empty(), "docs/metrics.md lacks these rows:\n{}", missing.join("\n"));
