@@ -71,6 +71,22 @@ impl DeviceMemory {
     }
 }
 
+/// How busy a device is, whoever keeps it so, as its driver's management library tells. Shares of time are 0 to 1, over a
+/// period of the library's choice (a sixth of a second to a second); what a device does not tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Utilization {
+    /// Share of time that a kernel ran.
+    pub gpu: Option<f64>,
+    /// Share of time that device memory was read or written.
+    pub memory_bus: Option<f64>,
+    /// Share of time that the video encoders worked; `None` on a card without any, and on a part of a card.
+    pub encoder: Option<f64>,
+    /// Share of time that the video decoders worked.
+    pub decoder: Option<f64>,
+    /// Memory.
+    pub memory: Option<DeviceMemory>,
+}
+
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeCapability {

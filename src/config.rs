@@ -150,6 +150,8 @@ pub struct CommonDecodeConfig {
     /// the beginning of one where that is enough); `None`: the first. With several `engines` also a list with commas, or
     /// `all`. The CPU has none and ignores it.
     pub device: Option<String>,
+    /// What the stream is called in metrics (label `stream`): one of few names, since each is a series of its own there.
+    pub stream: Option<String>,
 }
 
 impl CommonDecodeConfig {
@@ -172,6 +174,7 @@ impl CommonDecodeConfig {
             color: ColorInfo::UNSPECIFIED,
             threads: None,
             device: None,
+            stream: None,
         }
     }
 
@@ -273,6 +276,8 @@ pub struct CommonEncodeConfig {
     pub admission: SessionAdmission,
     /// Ends waiting for a session, with [`crate::Error::Cancelled`], when it turns true.
     pub cancel_waiting: Option<Arc<AtomicBool>>,
+    /// What the stream is called in metrics, as in [`CommonDecodeConfig::stream`].
+    pub stream: Option<String>,
 }
 
 impl CommonEncodeConfig {
@@ -300,6 +305,7 @@ impl CommonEncodeConfig {
             device: None,
             admission: SessionAdmission::default(),
             cancel_waiting: None,
+            stream: None,
         }
     }
 

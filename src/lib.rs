@@ -16,6 +16,8 @@ pub mod dimensions;
 pub mod error;
 pub mod frame;
 pub mod hdr;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod output_file;
 pub mod packet;
 pub mod pipeline;

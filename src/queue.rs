@@ -385,6 +385,14 @@ impl<T> QueueReceiver<T> {
         }
     }
 
+    /// As [`QueueSender::monitor`].
+    pub fn monitor(&self) -> QueueMonitor
+    where
+        T: Send + 'static,
+    {
+        QueueMonitor(Arc::clone(&self.0) as Arc<dyn Watched>)
+    }
+
     /// Has `waker` woken by every item, and by the end: for a thread that drives several queues. It replaces one set before.
     pub(crate) fn wake_on_item(&self, waker: &Waker) {
         let waker = waker.clone();

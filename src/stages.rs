@@ -1,8 +1,14 @@
 //! How long the stages of an encoder take: distributions that are recorded without allocation and without locks, while
 //! the encoder runs, and read at any time.
 
+mod distribution;
+mod jitter;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+pub use distribution::Distribution;
+pub use jitter::Jitter;
 
 /// Values below `2^STEP_BITS` have a bucket each; above, each power of two is cut into `2^(STEP_BITS - 1)` equal steps.
 const STEP_BITS: u32 = 7;
@@ -104,28 +110,7 @@ impl Histogram {
 
     /// Everything recorded so far.
     pub fn summary(&self) -> StageSummary {
-        let counts: Vec<u64> =
-            self.buckets.iter().map(|bucket| u64::from(bucket.load(Ordering::Relaxed))).collect();
-        let count: u64 = counts.iter().sum();
-        let max = self.max.load(Ordering::Relaxed);
-        let percentile = |share: u64| {
-            let rank = (count * share).div_ceil(100).max(1);
-            let mut seen = 0;
-            let bucket = counts.iter().position(|bucket| {
-                seen += bucket;
-                seen >= rank
-            });
-            // The middle of the last bucket may lie behind the largest value in it.
-            Duration::from_nanos(bucket.map_or(0, middle_of).min(max))
-        };
-        StageSummary {
-            count,
-            total: Duration::from_nanos(self.sum.load(Ordering::Relaxed)),
-            p50: percentile(50),
-            p95: percentile(95),
-            p99: percentile(99),
-            max: Duration::from_nanos(max),
-        }
+        self.distribution().summary()
     }
 }
 
@@ -175,6 +160,11 @@ impl EncodeMeter {
         (read(&self.input_bytes), read(&self.output_bytes), read(&self.device_bytes))
     }
 
+    /// Most pictures that were inside the driver at once.
+    pub fn queue_peak(&self) -> usize {
+        self.queue_peak.load(Ordering::Relaxed)
+    }
+
     /// The stages so far.
     pub fn stages(&self) -> EncodeStages {
         EncodeStages {
@@ -183,7 +173,7 @@ impl EncodeMeter {
             submit: self.submit.summary(),
             lock: self.lock.summary(),
             copy: self.copy.summary(),
-            queue_peak: self.queue_peak.load(Ordering::Relaxed),
+            queue_peak: self.queue_peak(),
             input_copy_bytes: self.input_bytes.load(Ordering::Relaxed),
             output_copy_bytes: self.output_bytes.load(Ordering::Relaxed),
             device_copy_bytes: self.device_bytes.load(Ordering::Relaxed),
@@ -213,6 +203,16 @@ pub struct EncodeStages {
     pub output_copy_bytes: u64,
     /// Bytes of pictures copied inside the device.
     pub device_copy_bytes: u64,
+}
+
+/// Where the time of a decoder's session went, seen from its worker thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeStages {
+    /// In the decoder, call by call, less what it waited for room: decoding itself on the CPU, parsing and handing over on a
+    /// GPU.
+    pub decode: StageSummary,
+    /// Waiting for room in the output queue: the consumer is behind.
+    pub output: StageSummary,
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::compare::CompareArgs;
 use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
+use crate::metrics::MetricsArgs;
 use crate::nvenc::NvencArgs;
 use crate::parse;
 
@@ -144,6 +145,8 @@ pub(crate) struct JobArgs {
     /// Also tell which backends were refused and why, and where the time went
     #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
 
 /// Which part of the input.

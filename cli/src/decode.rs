@@ -13,6 +13,7 @@ use video_hw::{Error, Result};
 use crate::args::{DecodeArgs, OutputMode};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
+use crate::metrics::Exporting;
 use crate::progress::ProgressView;
 use crate::report::Finished;
 use crate::text;
@@ -21,6 +22,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     let (output, format) = output(args)?;
     let interrupts = Interrupts::install(args.job.quiet, args.output.as_deref())?;
     let mut view = ProgressView::new(args.job.quiet);
+    let exporting = Exporting::begin(&args.job.metrics, args.job.quiet)?;
     let source = SourceOptions {
         backend: args.backend.unwrap_or(Backend::Auto),
         output,
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         frame_rate: args.pictures.input_fps,
         cancel: interrupts.token.clone(),
         ends_process: true,
+        stream: args.job.metrics.stream.clone(),
         ..SourceOptions::default()
     };
     let filter = FilterOptions { frame_rate: args.pictures.fps, size: args.pictures.size, format };
@@ -56,7 +59,9 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         None => job.run(),
     };
     view.clear();
+    let exported = exporting.end();
     let report = result?;
+    exported?;
     match sums {
         Some(sums) => sums.tell(args, &report),
         None => Finished::export(&report, args.output.as_deref()).tell(&args.job),

@@ -205,19 +205,21 @@ pub(crate) fn encode(summary: &EncodeSummary) -> Value {
     value
 }
 
+/// A distribution, in milliseconds.
+fn figures(stage: StageSummary) -> Value {
+    let ms = |time: Duration| json!(time.as_secs_f64() * 1e3);
+    json!({
+        "count": stage.count,
+        "mean": ms(stage.mean()),
+        "p50": ms(stage.p50),
+        "p95": ms(stage.p95),
+        "p99": ms(stage.p99),
+        "max": ms(stage.max),
+    })
+}
+
 /// The stages of a hardware encoder, in milliseconds.
 fn encode_stages(stages: &EncodeStages) -> Value {
-    let ms = |time: Duration| json!(time.as_secs_f64() * 1e3);
-    let figures = |stage: StageSummary| {
-        json!({
-            "count": stage.count,
-            "mean": ms(stage.mean()),
-            "p50": ms(stage.p50),
-            "p95": ms(stage.p95),
-            "p99": ms(stage.p99),
-            "max": ms(stage.max),
-        })
-    };
     json!({
         "wait_ms": figures(stages.wait),
         "upload_ms": figures(stages.upload),
@@ -238,7 +240,10 @@ pub(crate) fn stages(
 ) -> Value {
     let mut out = Map::new();
     if let Some(d) = decode {
-        let value = stage(&d.timing, d.latency, d.ledger.delivered, d.input_queue, d.output_queue);
+        let mut value = stage(&d.timing, d.latency, d.ledger.delivered, d.input_queue, d.output_queue);
+        value["jitter_ms"] = figures(d.jitter);
+        value["stages"] =
+            json!({ "decode_ms": figures(d.stages.decode), "output_ms": figures(d.stages.output) });
         out.insert("decode".to_owned(), value);
     }
     let value = json!({
@@ -253,6 +258,9 @@ pub(crate) fn stages(
     out.insert("filter".to_owned(), value);
     if let Some(e) = encode {
         let mut value = stage(&e.timing, e.latency, e.ledger.delivered, e.input_queue, e.output_queue);
+        value["jitter_ms"] = figures(e.jitter);
+        value["calls_ms"] = figures(e.calls);
+        value["output_ms"] = figures(e.output_wait);
         value["stages"] = e.stages.as_ref().map_or(Value::Null, encode_stages);
         out.insert("encode".to_owned(), value);
     }

@@ -105,14 +105,18 @@ impl<'a> Finished<'a> {
         if !job.quiet {
             let _ = writeln!(err, "{}", self.summary(job.verbose));
         }
-        if let Some(line) = self.encode.and_then(metrics::asked_for) {
+        for line in metrics::asked_for(self.input.decode.as_ref(), self.encode) {
             let _ = writeln!(err, "{line}");
         }
         if !self.balances {
             let _ = writeln!(err, "video-hw: error: {}", self.defect());
         }
         if job.json {
-            let document = format!("{:#}", self.json(exit));
+            let mut document = self.json(exit);
+            if job.metrics.addr.is_some() || job.metrics.file.is_some() {
+                document["metrics"] = metrics::json();
+            }
+            let document = format!("{document:#}");
             if self.output == Some(Path::new("-")) {
                 let _ = writeln!(err, "{document}");
             } else {

@@ -14,6 +14,7 @@ use crate::args::{EncoderArgs, JobArgs, PartArgs, RateMode, TranscodeArgs};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::failure;
+use crate::metrics::Exporting;
 use crate::progress::ProgressView;
 use crate::report::Finished;
 
@@ -64,7 +65,8 @@ pub(crate) fn finish(
     let job = with_encoder(job, encoder)?;
     let interrupts = Interrupts::install(options.quiet, Some(output))?;
     let view = RefCell::new(ProgressView::new(options.quiet));
-    let job = with_part(job, part)
+    let exporting = Exporting::begin(&options.metrics, options.quiet)?;
+    let mut job = with_part(job, part)
         .overwrite(options.overwrite)
         .keep_going(options.keep_going)
         .cancel_token(interrupts.token.clone())
@@ -80,9 +82,14 @@ pub(crate) fn finish(
                 failure::tell(takeover);
             }
         });
+    if let Some(name) = &options.metrics.stream {
+        job = job.stream_name(name.as_str());
+    }
     let result = job.run();
     view.borrow_mut().clear();
+    let exported = exporting.end();
     let report = result?;
+    exported?;
     Finished::transcode(command, &report).tell(options)
 }
 

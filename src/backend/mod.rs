@@ -31,9 +31,11 @@ mod split;
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use nvidia::leave_to_exit;
+#[cfg(feature = "metrics")]
+pub(crate) use select::busy_device;
 pub use select::{
     Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
-    query_backend_capability, query_capability, query_device_capability,
+    query_backend_capability, query_capability, query_device_capability, utilization,
 };
 pub(crate) use select::{FormatQuestion, device_input_formats, open_encoder, pick_input_format};
 pub use split::SplitReport;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use super::admission::Wish;
 use super::split::SplitReport;
 use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, ffmpeg, nvidia, software};
-use crate::capability::{CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
+use crate::capability::{
+    CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
+};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -464,6 +466,28 @@ pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Opt
 pub fn device_memory(backend: BackendKind, device: Option<&str>) -> Result<Option<DeviceMemory>> {
     match backend {
         BackendKind::Nvidia => nvidia::device_memory(device).map(Some),
+        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
+        other => Err(not_built(other)),
+    }
+}
+
+/// How busy a device is, whoever keeps it so; `None`: the backend has no devices, or nothing on this machine tells. Asks the
+/// driver's management library, which takes up to some milliseconds and looks at the last second at most: nothing for each
+/// frame.
+///
+/// # Errors
+/// As [`query_device_capability`].
+pub fn utilization(backend: BackendKind, device: Option<&str>) -> Result<Option<Utilization>> {
+    Ok(busy_device(backend, device)?.map(|(_, busy)| busy))
+}
+
+/// As [`utilization`], with the device's identifier.
+pub(crate) fn busy_device(
+    backend: BackendKind,
+    device: Option<&str>,
+) -> Result<Option<(String, Utilization)>> {
+    match backend {
+        BackendKind::Nvidia => nvidia::utilization(device),
         BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
         other => Err(not_built(other)),
     }

@@ -22,6 +22,7 @@ mod controller;
 mod failure;
 mod helper;
 mod inside;
+mod observe;
 mod rule;
 mod running;
 mod source;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::observe::Watched;
 use crate::backend::{
     BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
     Receipt,
@@ -18,8 +19,12 @@ use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface};
 use crate::packet::BitstreamLayout;
+#[cfg(feature = "metrics")]
+use crate::queue::QueueMonitor;
 use crate::session::Submit;
 use crate::session::worker::{self, Outcome, Outlet, Work};
+#[cfg(feature = "metrics")]
+use crate::stages::EncodeMeter;
 use crate::transform::TransformRequest;
 
 /// Frames that wait for the encoder: large, so few.
@@ -112,16 +117,21 @@ pub(super) struct Running {
     marks: VecDeque<u64>,
     fed_since_flush: bool,
     order_pending: Option<Box<Target>>,
+    /// Last: it is asked once more when nothing can come any more.
+    pub(super) watched: Watched,
 }
 
 /// What an opened encoder says of itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) layout: BitstreamLayout,
     pub(super) reorder: usize,
     pub(super) in_place: InPlace,
     pub(super) idr_interval: Option<u32>,
     pub(super) implementation: &'static str,
+    /// Where it counts its stages, if it does.
+    #[cfg(feature = "metrics")]
+    pub(super) meter: Option<Arc<EncodeMeter>>,
 }
 
 /// The frames that the session is answerable for.
@@ -158,6 +168,8 @@ impl Running {
                     in_place: backend.in_place(),
                     idr_interval: backend.idr_interval(),
                     implementation: backend.implementation(),
+                    #[cfg(feature = "metrics")]
+                    meter: backend.meter(),
                 };
                 let (admission, notes) = (backend.admission(), backend.notes());
                 let work = EncodeWork {
@@ -184,6 +196,7 @@ impl Running {
             marks: VecDeque::new(),
             fed_since_flush: false,
             order_pending: None,
+            watched: Watched::default(),
         })
     }
 
@@ -200,6 +213,7 @@ impl Running {
             Ok(Submit::Accepted) => {
                 self.next += 1;
                 self.fed_since_flush = true;
+                self.watched.fed();
                 Fed::Taken
             }
             Ok(Submit::Full(_)) => Fed::Full,
@@ -238,14 +252,26 @@ impl Running {
     pub(super) fn hear(&mut self) -> Heard {
         let flushes = self.output.flushes_seen();
         let answer = self.output.try_reap();
-        self.heard(flushes, answer)
+        self.noted(flushes, answer)
     }
 
     /// News, waiting for them at most `timeout`.
     pub(super) fn wait(&mut self, timeout: Duration) -> Heard {
         let flushes = self.output.flushes_seen();
         let answer = self.output.reap_timeout(timeout);
-        self.heard(flushes, answer)
+        self.noted(flushes, answer)
+    }
+
+    /// The queues in front of the encoder and behind it.
+    #[cfg(feature = "metrics")]
+    pub(super) fn queues(&self) -> (QueueMonitor, QueueMonitor) {
+        self.output.monitors()
+    }
+
+    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
+        let heard = self.heard(flushes, answer);
+        self.watched.heard(&heard);
+        heard
     }
 
     fn heard(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::books::{Books, Outcome};
 use super::canary::{Canary, Verdict, Watch};
 use super::helper::Closers;
+use super::observe::Switches;
 use super::running::{Counts, Fed, Heard, Running, Target};
 use super::source::{EncoderSource, Opening};
 use super::switching::{Phase, Switch, Trial};
@@ -122,6 +123,7 @@ pub struct SwitchingEncoder {
     /// Sessions opened for failures in a row, without a packet.
     pub(super) attempts: u32,
     pub(super) ended: bool,
+    switches_told: Switches,
     /// Flushes that have not completed, each before this frame.
     flushes: VecDeque<u64>,
     shapes: VecDeque<(Dimensions, PixelFormat)>,
@@ -196,6 +198,7 @@ impl SwitchingEncoder {
             counts,
             attempts: 0,
             ended: false,
+            switches_told: Switches::default(),
             flushes: VecDeque::new(),
             shapes: VecDeque::new(),
         };
@@ -434,6 +437,7 @@ impl SwitchingEncoder {
             }
         }
         self.complete_flushes();
+        self.switches_told.tell(&self.telemetry.counts, self.active.as_ref());
     }
 
     /// Gives frames to the active session.
@@ -550,6 +554,9 @@ impl SwitchingEncoder {
                 self.attempts = 0;
             }
             self.telemetry.see(frame);
+            if let Some(active) = &self.active {
+                active.watched.latency(frame.latency);
+            }
             if let (Verdict::Open, Some(watch)) = (&verdict, &mut self.watch) {
                 verdict = watch.see(frame);
             }

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use super::canary::Watch;
 use super::helper::Job;
+use super::observe::Watched;
 use super::rule::{Change, decide};
 use super::running::{Fed, Running, Target};
 use super::source::{Opening, Proven};
@@ -389,6 +390,7 @@ impl SwitchingEncoder {
     /// Frames from `from` on go to this session.
     pub(super) fn install(&mut self, mut session: Running, from: u64) {
         session.begin_run(from);
+        Watched::begin(&mut session);
         self.cursor = from;
         self.next_idr = None;
         self.idr_at = None;

@@ -65,7 +65,7 @@ impl EncoderType {
     /// From the one that is tried first to the one that always works.
     pub const ORDER: [Self; 5] = [Self::Nvenc, Self::Qsv, Self::VideoToolbox, Self::X264, Self::Embedded];
 
-    /// A short name: the label `encoder_type` of metrics.
+    /// A short name, for settings and for people. The label `encoder_type` of metrics names the encoder itself.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nvenc => "nvenc",

@@ -85,6 +85,8 @@ pub(super) struct Behind {
     pub(super) producer: RingProducer,
     cancelled: Arc<AtomicBool>,
     thread: Option<JoinHandle<Done>>,
+    #[cfg(feature = "metrics")]
+    _observed: crate::metrics::Observed,
 }
 
 type Done = (Pump, Result<RingStats>);
@@ -94,6 +96,8 @@ impl Behind {
         let (producer, mut consumer) = frame_ring(frames)?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let given_up = Arc::clone(&cancelled);
+        #[cfg(feature = "metrics")]
+        let observed = pump.stream.observe_ring(producer.monitor());
         let thread = std::thread::Builder::new()
             .name("vhw-dataset".to_owned())
             .spawn(move || {
@@ -104,7 +108,13 @@ impl Behind {
                 (pump, done.map(|()| stats))
             })
             .map_err(|source| Error::io("start a thread for", "vhw-dataset", source))?;
-        Ok(Self { producer, cancelled, thread: Some(thread) })
+        Ok(Self {
+            producer,
+            cancelled,
+            thread: Some(thread),
+            #[cfg(feature = "metrics")]
+            _observed: observed,
+        })
     }
 
     /// Encodes what is in the ring and everything inside, and gives the pump back.

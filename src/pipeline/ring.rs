@@ -241,6 +241,12 @@ impl RingProducer {
     pub fn stats(&self) -> RingStats {
         self.meter.stats(self.queue.stats(), self.shelf.made())
     }
+
+    /// What sees how full the ring is, wherever its ends are.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn monitor(&self) -> queue::QueueMonitor {
+        self.queue.monitor()
+    }
 }
 
 impl RingConsumer {

@@ -51,6 +51,8 @@ pub struct SourceOptions {
     pub threads: Option<NonZeroUsize>,
     /// Which device of the backend; see [`CommonDecodeConfig::device`].
     pub device: Option<String>,
+    /// What the stream is called in metrics; see [`CommonDecodeConfig::stream`].
+    pub stream: Option<String>,
     /// How many decoders share the work.
     pub engines: Engines,
     /// See [`CommonDecodeConfig::reorder_window`].
@@ -94,6 +96,7 @@ impl Default for SourceOptions {
             raw: None,
             frame_rate: None,
             times: PictureTimes::default(),
+            stream: None,
             reordered: None,
             ends_process: false,
             on_failure: FailurePolicy::Stop,
@@ -276,6 +279,7 @@ impl FrameSource {
             color: video.color,
             threads: options.threads,
             device: options.device.clone(),
+            stream: options.stream.clone(),
             engines: options.engines,
             reorder_window: options.reorder_window,
             ..CommonDecodeConfig::new(video.codec)

@@ -262,6 +262,13 @@ impl<'a> Transcode<'a> {
         self
     }
 
+    /// What the job is called in metrics, its decoder and its encoder; see
+    /// [`CommonDecodeConfig::stream`](crate::config::CommonDecodeConfig::stream).
+    pub fn stream_name(mut self, name: impl Into<String>) -> Self {
+        self.source.stream = Some(name.into());
+        self
+    }
+
     /// The process ends with this job; see [`SourceOptions::ends_process`].
     ///
     /// [`SourceOptions::ends_process`]: super::SourceOptions::ends_process
@@ -534,6 +541,7 @@ impl<'a> Transcode<'a> {
             device,
             admission: self.admission_left(started),
             cancel_waiting: Some(cancel_waiting),
+            stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
         let (wanted, special) = (self.encode_backend, self.special.clone());

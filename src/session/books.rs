@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::worker::{Outcome, Outlet};
 use super::{Ledger, SessionTiming};
 use crate::error::{Error, Result};
-use crate::stages::Histogram;
+use crate::stages::{Histogram, Jitter};
 
 /// The books of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
 /// counts besides.
@@ -16,6 +16,12 @@ pub(super) struct Books<P, S> {
     pub(super) timing: SessionTiming,
     /// From a unit's turn at the backend to its result.
     pub(super) latency: Histogram,
+    /// How evenly results come.
+    pub(super) jitter: Jitter,
+    /// Calls of the backend, less what they waited for room.
+    pub(super) calls: Histogram,
+    /// Waits for room in the output queue.
+    pub(super) output: Histogram,
     pub(super) own: S,
     pending: BTreeMap<u64, (P, Instant)>,
     fatal: Option<Error>,
@@ -49,7 +55,9 @@ impl<P, S> Books<P, S> {
 
     /// A result is handed on.
     pub(super) fn note_latency(&mut self, since: Instant) {
-        let latency = since.elapsed();
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(since);
+        self.jitter.arrived(now);
         self.timing.note_latency(latency);
         self.latency.record(latency);
     }
@@ -89,6 +97,9 @@ impl<P, S> SharedBooks<P, S> {
             ledger: Ledger::default(),
             timing: SessionTiming::default(),
             latency: Histogram::default(),
+            jitter: Jitter::default(),
+            calls: Histogram::default(),
+            output: Histogram::default(),
             own,
             pending: BTreeMap::new(),
             fatal: None,
@@ -99,6 +110,15 @@ impl<P, S> SharedBooks<P, S> {
     pub(super) fn lock(&self) -> MutexGuard<'_, Books<P, S>> {
         // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Self::charge`], for a call that is about one unit: its time is one of those that are told as the stage's.
+    pub(super) fn charge_unit(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
+        let busy_before = self.lock().timing.busy;
+        let done = self.charge(call);
+        let books = self.lock();
+        books.calls.record(books.timing.busy.saturating_sub(busy_before));
+        done
     }
 
     /// Runs a backend call and charges its time. A fatal event that came meanwhile is the call's error.
@@ -116,7 +136,10 @@ impl<P, S> SharedBooks<P, S> {
     pub(super) fn send<O>(&self, outlet: &Outlet<O>, outcome: Outcome<O>) -> bool {
         let start = Instant::now();
         let taken = outlet.send(outcome);
-        self.lock().timing.blocked += start.elapsed();
+        let waited = start.elapsed();
+        let mut books = self.lock();
+        books.timing.blocked += waited;
+        books.output.record(waited);
         taken
     }
 

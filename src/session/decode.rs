@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::QueueStats;
-use crate::stages::StageSummary;
+use crate::stages::{DecodeStages, StageSummary};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{Ticket, TransformRequest, TransformStats};
 
@@ -67,6 +67,10 @@ pub struct DecodeSummary {
     pub timing: SessionTiming,
     /// From a packet's turn at the decoder to its frame.
     pub latency: StageSummary,
+    /// The stages of the worker thread.
+    pub stages: DecodeStages,
+    /// How far the intervals between frames are from the moving mean interval; see [`crate::stages::Jitter`].
+    pub jitter: StageSummary,
     /// From the submission of the first packet until the first frame was taken out.
     pub first_frame_after: Option<Duration>,
     /// From the submission of the first packet until the last frame so far was taken out.
@@ -115,8 +119,11 @@ pub struct DecodeOutput {
     pub(super) head: Option<Ticket>,
     pub(super) books: SharedBooks<Pending, Own>,
     receipt: SharedReceipt,
-    /// Last: it goes when nothing inside can be taken any more.
+    /// It goes when nothing inside can be taken any more.
     shaping: Arc<Shaping>,
+    /// Last: it is asked once more when nothing can come any more.
+    #[cfg(feature = "metrics")]
+    _observed: crate::metrics::Observed,
 }
 
 impl DecodeSession {
@@ -165,9 +172,29 @@ impl DecodeSession {
             let books = books.clone();
             Ok((DecodeWork { backend, books, converter, report, next_serial: 0 }, receipt))
         })?;
+        #[cfg(feature = "metrics")]
+        let observed = super::observe::Watched {
+            books: books.clone(),
+            queues: output.monitors(),
+            counts: Own::counts,
+            receipt: SharedReceipt::get,
+            chosen_by: receipt.clone(),
+            meter: None,
+            stream: config.stream.clone(),
+            device: config.device.clone(),
+        }
+        .decoder();
         Ok(Self {
             input: DecodeInput { worker: input, codec: config.codec, books: books.clone() },
-            output: DecodeOutput { worker: output, head: None, books, receipt, shaping },
+            output: DecodeOutput {
+                worker: output,
+                head: None,
+                books,
+                receipt,
+                shaping,
+                #[cfg(feature = "metrics")]
+                _observed: observed,
+            },
         })
     }
 
@@ -411,6 +438,8 @@ impl DecodeOutput {
             notes: books.own.notes.clone(),
             timing: books.timing,
             latency: books.latency.summary(),
+            stages: DecodeStages { decode: books.calls.summary(), output: books.output.summary() },
+            jitter: books.jitter.deviations().summary(),
             first_frame_after: books.own.since_first_in(books.own.first_out),
             last_frame_after: books.own.since_first_in(books.own.last_out),
             input_queue,
@@ -499,6 +528,12 @@ impl Own {
             last_out: None,
             notes: Vec::new(),
         }
+    }
+
+    #[cfg(feature = "metrics")]
+    fn counts(&self) -> super::observe::Counts {
+        let (coded_bytes, concealed, copies) = (self.bytes_in, self.concealed, self.copies);
+        super::observe::Counts { coded_bytes, concealed, copies, keyframes: 0 }
     }
 
     fn note_frame(&mut self) {
@@ -595,7 +630,7 @@ impl Work for DecodeWork {
         }
         let Self { backend, books, converter, report, .. } = self;
         let before = packet.data.as_ptr();
-        books.charge(|| match converter.convert(packet) {
+        books.charge_unit(|| match converter.convert(packet) {
             Ok(packet) => {
                 if packet.data.as_ptr() != before {
                     books.lock().own.copies.input += packet.data.len() as u64;

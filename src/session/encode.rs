@@ -55,6 +55,12 @@ pub struct EncodeSummary {
     pub timing: SessionTiming,
     /// From a frame's turn at the encoder to its packet.
     pub latency: StageSummary,
+    /// How far the intervals between packets are from the moving mean interval; see [`crate::stages::Jitter`].
+    pub jitter: StageSummary,
+    /// Calls of the encoder, less what they waited for room behind it.
+    pub calls: StageSummary,
+    /// Waits for room in the output queue: the caller is behind.
+    pub output_wait: StageSummary,
     /// The stages inside the encoder that the session began with, where it tells them.
     pub stages: Option<EncodeStages>,
     /// Frames waiting for the encoder.
@@ -85,6 +91,9 @@ pub struct EncodeOutput {
     receipt: Receipt,
     succession: Succession,
     meter: Option<Arc<EncodeMeter>>,
+    /// Last: it is asked once more when nothing can come any more.
+    #[cfg(feature = "metrics")]
+    _observed: crate::metrics::Observed,
 }
 
 /// Makes a sink for each encoder that works for the session, one after the other.
@@ -164,9 +173,19 @@ impl EncodeSession {
                 let work = EncodeWork { backend, books: books.clone(), next_serial: 0 };
                 Ok((work, (succession, meter, admission)))
             })?;
+        #[cfg(feature = "metrics")]
+        let observed = observed(&config, &books, &output, &succession.receipt(), meter.clone());
         Ok(Self {
             input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
-            output: EncodeOutput { worker: output, books, receipt: succession.receipt(), succession, meter },
+            output: EncodeOutput {
+                worker: output,
+                books,
+                receipt: succession.receipt(),
+                succession,
+                meter,
+                #[cfg(feature = "metrics")]
+                _observed: observed,
+            },
         })
     }
 
@@ -371,6 +390,9 @@ impl EncodeOutput {
             device_copy_bytes: books.own.copies.device,
             timing: books.timing,
             latency: books.latency.summary(),
+            jitter: books.jitter.deviations().summary(),
+            calls: books.calls.summary(),
+            output_wait: books.output.summary(),
             stages: self.meter.as_ref().map(|meter| meter.stages()),
             input_queue,
             output_queue,
@@ -396,6 +418,33 @@ pub(super) struct Own {
 }
 
 type Books = super::books::Books<Pending, Own>;
+
+/// Tells those who watch the process of the session.
+#[cfg(feature = "metrics")]
+fn observed(
+    config: &CommonEncodeConfig,
+    books: &SharedBooks<Pending, Own>,
+    output: &worker::Output<Packet>,
+    receipt: &Receipt,
+    meter: Option<Arc<EncodeMeter>>,
+) -> crate::metrics::Observed {
+    super::observe::Watched {
+        books: books.clone(),
+        queues: output.monitors(),
+        counts: |own: &Own| super::observe::Counts {
+            coded_bytes: own.bytes_out,
+            keyframes: own.keyframes,
+            copies: own.copies,
+            ..Default::default()
+        },
+        receipt: Receipt::clone,
+        chosen_by: receipt.clone(),
+        meter,
+        stream: config.stream.clone(),
+        device: config.device.clone(),
+    }
+    .encoder()
+}
 
 fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
     let (pending, since) = books.take(unit.serial)?;
@@ -476,7 +525,7 @@ impl Work for EncodeWork {
             books.own.dts.submitted(serial, frame.pts);
             books.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
         }
-        let done = self.books.charge(|| self.backend.submit(EncodeUnit { serial, frame }));
+        let done = self.books.charge_unit(|| self.backend.submit(EncodeUnit { serial, frame }));
         self.note_copies();
         done
     }

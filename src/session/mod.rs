@@ -15,6 +15,8 @@ mod encode;
 mod layout;
 mod ledger;
 mod losses;
+#[cfg(feature = "metrics")]
+pub(crate) mod observe;
 mod shaping;
 mod takeover;
 mod timing;

@@ -268,6 +268,15 @@ impl<O> Output<O> {
         (self.input.stats(), self.queue.stats())
     }
 
+    /// What sees both queues also when this end is elsewhere; input first.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn monitors(&self) -> (QueueMonitor, QueueMonitor)
+    where
+        O: Send + 'static,
+    {
+        (self.input.clone(), self.queue.monitor())
+    }
+
     fn settle(&mut self, outcome: Outcome<O>) -> Result<Option<O>> {
         match outcome {
             Outcome::Item(item) => Ok(Some(item)),

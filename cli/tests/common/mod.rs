@@ -213,7 +213,7 @@ impl Machine {
             return None;
         }
         let names = tempfile::tempdir().unwrap();
-        for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+        for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
             std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
         }
         Some(Self(names))

@@ -33,6 +33,9 @@ pub struct Config {
     /// The cards of the machine.
     #[serde(default)]
     pub device: Vec<Device>,
+    /// How busy the cards say they are.
+    #[serde(default)]
+    pub nvml: Nvml,
     /// How long things take.
     #[serde(default)]
     pub time: Time,
@@ -59,6 +62,30 @@ pub struct Config {
     /// Print nothing at exit when nothing is wrong.
     #[serde(default)]
     pub quiet: bool,
+}
+
+/// What NVML says, of every card alike.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nvml {
+    /// Percent of time that a kernel ran.
+    pub gpu: u32,
+    /// Percent of time that memory was read or written.
+    pub memory: u32,
+    /// Percent of time that the encode engines worked; a card that has none does not support the question.
+    pub encoder: u32,
+    /// The same of the decode engines.
+    pub decoder: u32,
+    /// Memory in use.
+    pub memory_used_mib: u64,
+    /// The card is partitioned (MIG): it is known by `MIG-` and its UUID, and does not say how busy it is.
+    pub partitioned: bool,
+}
+
+impl Default for Nvml {
+    fn default() -> Self {
+        Self { gpu: 12, memory: 5, encoder: 37, decoder: 21, memory_used_mib: 1024, partitioned: false }
+    }
 }
 
 /// The installed driver.

@@ -114,6 +114,11 @@ fn uuid_text(index: usize) -> String {
     text
 }
 
+/// Index of the card with this UUID, whether the process may see it or not.
+pub(crate) fn by_uuid(text: &str) -> Option<usize> {
+    (0..config().device.len()).find(|&index| uuid_text(index) == text)
+}
+
 /// The bus number; devices sit on buses 1, 2, 3 ...
 fn bus(index: usize) -> i32 {
     index as i32 + 1

@@ -31,6 +31,8 @@ pub mod rules;
 mod stream;
 mod stream_calls;
 
+pub(crate) use device::by_uuid as device_by_uuid;
+
 /// What this library adds to the report.
 pub const SECTION: Section = Section { name: "cuda", figures, leaks };
 

@@ -69,7 +69,7 @@ fn make_driver_directory() -> PathBuf {
     assert!(library.exists(), "{} is not built", library.display());
     let names = profile.join("nvsim-driver");
     std::fs::create_dir_all(&names).unwrap();
-    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"] {
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
         let link = names.join(name);
         if std::fs::read_link(&link).ok().as_deref() != Some(&library) {
             // Another test process may be doing the same: make it aside and move it over.

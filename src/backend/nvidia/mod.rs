@@ -12,7 +12,9 @@ pub(crate) use driver::cuda::leave_to_exit;
 
 use crate::backend::admission::Wish;
 use crate::backend::{EncodeSink, EncoderBackend, Job};
-use crate::capability::{DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions};
+use crate::capability::{
+    DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
+};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -114,6 +116,15 @@ pub(crate) fn encode_sessions(device: Option<&str>) -> Result<HostSessions> {
 /// No driver, no such card, a lost device.
 pub(crate) fn device_memory(device: Option<&str>) -> Result<DeviceMemory> {
     driver::cuda::Context::of(find_device(device)?)?.memory()
+}
+
+/// How busy a card is, and its identifier; `None`: nobody here knows.
+///
+/// # Errors
+/// No driver, no such card, a lost device.
+pub(crate) fn utilization(device: Option<&str>) -> Result<Option<(String, Utilization)>> {
+    let id = driver::cuda::cuda()?.device(find_device(device)?)?.id;
+    Ok(driver::nvml::utilization(&id)?.map(|busy| (id, busy)))
 }
 
 /// Whether frames of a format can be encoded where they are, in device memory.

@@ -37,6 +37,8 @@ pub(crate) enum Name {
     Cuvid,
     /// Encoder.
     Encode,
+    /// Management: how busy a card is.
+    Nvml,
 }
 
 impl Name {
@@ -49,6 +51,8 @@ impl Name {
             (Self::Cuvid, true) => &["nvcuvid.dll"],
             (Self::Encode, false) => &["libnvidia-encode.so.1", "libnvidia-encode.so"],
             (Self::Encode, true) => &["nvEncodeAPI64.dll"],
+            (Self::Nvml, false) => &["libnvidia-ml.so.1", "libnvidia-ml.so"],
+            (Self::Nvml, true) => &["nvml.dll"],
         }
     }
 
@@ -64,6 +68,10 @@ impl Name {
             Self::Encode => {
                 "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
                  install libnvidia-encode1"
+            }
+            Self::Nvml => {
+                "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
+                 install libnvidia-ml1"
             }
         }
         .to_owned()

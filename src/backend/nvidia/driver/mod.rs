@@ -16,6 +16,7 @@ pub(crate) mod nvenc_names;
 pub(crate) mod nvenc_resources;
 mod nvenc_result;
 pub(crate) mod nvenc_version;
+pub(crate) mod nvml;
 pub(crate) mod parser;
 pub(crate) mod planes;
 pub(crate) mod result;

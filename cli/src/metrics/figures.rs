@@ -1,0 +1,152 @@
+//! Where the time of decoders and encoders went, in words: lines of `--verbose`, and the one line for each that
+//! `VIDEO_HW_NV_METRICS` and `VIDEO_HW_VT_METRICS` ask for.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use video_hw::backend::{BackendKind, Receipt};
+use video_hw::session::{DecodeSummary, EncodeSummary};
+use video_hw::stages::{EncodeStages, StageSummary};
+
+/// Set to `1` or `true`: lines of figures on standard error when a job on that backend ends, also with `--quiet`. Behind each
+/// the beginning of its lines.
+const VARIABLES: [(BackendKind, &str, &str); 2] = [
+    (BackendKind::Nvidia, "VIDEO_HW_NV_METRICS", "nv"),
+    (BackendKind::VideoToolbox, "VIDEO_HW_VT_METRICS", "vt"),
+];
+
+type Named = (&'static str, StageSummary);
+
+fn named(stages: &EncodeStages) -> [Named; 5] {
+    [
+        ("wait", stages.wait),
+        ("upload", stages.upload),
+        ("encode", stages.submit),
+        ("lock", stages.lock),
+        ("copy", stages.copy),
+    ]
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn in_words(name: &str, stage: StageSummary) -> String {
+    format!(
+        "  {name}: {} times, mean {:.3} ms, p50 {:.3}, p95 {:.3}, p99 {:.3}, max {:.3}",
+        stage.count,
+        ms(stage.mean()),
+        ms(stage.p50),
+        ms(stage.p95),
+        ms(stage.p99),
+        ms(stage.max)
+    )
+}
+
+/// A line for each stage.
+pub(crate) fn lines(stages: &EncodeStages) -> Vec<String> {
+    let mut lines: Vec<_> = named(stages).into_iter().map(|(name, stage)| in_words(name, stage)).collect();
+    lines.push(format!("  at most {} pictures inside the encoder", stages.queue_peak));
+    lines
+}
+
+/// The lines of figures, where they are asked for and there is something to tell.
+pub(crate) fn asked_for(decode: Option<&DecodeSummary>, encode: Option<&EncodeSummary>) -> Vec<String> {
+    let wanted = |receipt: &Receipt| {
+        let (backend, _) = receipt.chosen()?;
+        let (_, variable, prefix) = VARIABLES.into_iter().find(|(kind, ..)| *kind == backend)?;
+        let value = std::env::var(variable).ok()?;
+        (value == "1" || value.eq_ignore_ascii_case("true")).then_some(prefix)
+    };
+    let decode = decode.and_then(|d| Some(decode_line(wanted(&d.receipt)?, d)));
+    let encode = encode.and_then(|e| Some(encode_line(wanted(&e.receipt)?, e)));
+    decode.into_iter().chain(encode).collect()
+}
+
+fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
+    let counts = [
+        ("frames", d.ledger.delivered),
+        ("packets", d.ledger.submitted),
+        ("queue_peak", d.input_queue.peak as u64),
+        ("output_queue_peak", d.output_queue.peak as u64),
+    ];
+    let stages = [
+        ("decode", d.stages.decode),
+        ("output", d.stages.output),
+        ("latency", d.latency),
+        ("jitter", d.jitter),
+    ];
+    let copies = [d.input_copy_bytes, d.output_copy_bytes, d.device_copy_bytes];
+    line(&format!("[{prefix}.decode]"), &counts, &stages, copies)
+}
+
+fn encode_line(prefix: &str, e: &EncodeSummary) -> String {
+    // Where the encoder does not tell what is inside it, the queue in front of it is what there is.
+    let inside = e.stages.map_or(e.input_queue.peak, |stages| stages.queue_peak);
+    let counts = [
+        ("frames", e.ledger.submitted),
+        ("packets", e.ledger.delivered),
+        ("queue_peak", inside as u64),
+        ("input_queue_peak", e.input_queue.peak as u64),
+        ("output_queue_peak", e.output_queue.peak as u64),
+    ];
+    let mut stages = match &e.stages {
+        Some(stages) => named(stages).to_vec(),
+        None => vec![("encode", e.calls)],
+    };
+    stages.extend([("output", e.output_wait), ("latency", e.latency), ("jitter", e.jitter)]);
+    let copies = [e.input_copy_bytes, e.output_copy_bytes, e.device_copy_bytes];
+    line(&format!("[{prefix}.encode]"), &counts, &stages, copies)
+}
+
+fn line(begin: &str, counts: &[(&str, u64)], stages: &[Named], copies: [u64; 3]) -> String {
+    let mut line = begin.to_owned();
+    // Writing to a String does not fail.
+    for (name, count) in counts {
+        let _ = write!(line, " {name}={count}");
+    }
+    for (name, stage) in stages {
+        let figures = [
+            ("", stage.mean()),
+            ("p50_", stage.p50),
+            ("p95_", stage.p95),
+            ("p99_", stage.p99),
+            ("max_", stage.max),
+        ];
+        for (which, time) in figures {
+            let _ = write!(line, " {name}_{which}ms={:.3}", ms(time));
+        }
+    }
+    for (name, bytes) in ["input", "output", "device"].into_iter().zip(copies) {
+        let _ = write!(line, " {name}_copy_bytes={bytes}");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_has_every_figure_once() {
+        let lock = StageSummary {
+            count: 4,
+            total: Duration::from_millis(10),
+            p95: Duration::from_micros(4500),
+            ..StageSummary::default()
+        };
+        let stages = EncodeStages { lock, queue_peak: 3, ..EncodeStages::default() };
+        let counts = [("frames", 5), ("packets", 4), ("queue_peak", 3)];
+        let said = line("[nv.encode]", &counts, &named(&stages), [9, 0, 1]);
+        assert!(said.starts_with("[nv.encode] frames=5 packets=4 queue_peak=3 wait_ms=0.000 "), "{said}");
+        assert!(said.contains(" lock_ms=2.500 ") && said.contains(" lock_p95_ms=4.500 "), "{said}");
+        assert!(said.ends_with(" input_copy_bytes=9 output_copy_bytes=0 device_copy_bytes=1"), "{said}");
+        let mut names: Vec<_> =
+            said.split(' ').filter_map(|word| word.split_once('=')).map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 3 + 5 * 5 + 3);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 3 + 5 * 5 + 3);
+        assert!(lines(&stages)[3].starts_with("  lock: 4 times, mean 2.500 ms"));
+    }
+}

@@ -1,0 +1,115 @@
+//! The same figures through the [`metrics`](https://docs.rs/metrics) crate, for programs that have an exporter already.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ::metrics::{Key, KeyName, Label, Level, Metadata, Recorder, SharedString, with_recorder};
+
+use super::names::{self, Kind, Metric, Unit};
+use super::series::{Labels, Series, Snapshot, Value};
+use crate::error::{Error, Result};
+use crate::stages::Distribution;
+
+/// Tells the recorder of the `metrics` crate what the sessions of this process came to, whenever it is asked to.
+///
+/// Histograms of this library are counted already; the recorder gets what came since the last time, each time as often as it
+/// occurred. So a program has one publisher.
+///
+/// ```
+/// // An exporter would be installed here.
+/// let mut publisher = video_hw::metrics::Publisher::default();
+/// publisher.publish(); // once a second, or whenever somebody looks
+/// ```
+#[derive(Debug, Default)]
+pub struct Publisher {
+    described: bool,
+    told: BTreeMap<(&'static str, Labels), Distribution>,
+}
+
+impl Publisher {
+    /// Tells the recorder that is installed everything as it is now. Where none is installed this does little.
+    pub fn publish(&mut self) {
+        let snapshot = super::snapshot();
+        with_recorder(|recorder| self.publish_to(recorder, &snapshot));
+    }
+
+    /// Tells a recorder of these figures.
+    pub fn publish_to(&mut self, recorder: &dyn Recorder, snapshot: &Snapshot) {
+        if !std::mem::replace(&mut self.described, true) {
+            names::all().for_each(|metric| describe(recorder, metric));
+        }
+        for Series { metric, labels, value } in snapshot.series() {
+            let key = Key::from_parts(
+                metric.name,
+                labels.iter().map(|(name, value)| Label::new(*name, value.clone())).collect::<Vec<_>>(),
+            );
+            let about = Metadata::new(module_path!(), Level::INFO, None);
+            match value {
+                Value::Counter(value) => recorder.register_counter(&key, &about).absolute(*value),
+                Value::Gauge(value) => recorder.register_gauge(&key, &about).set(*value),
+                Value::Histogram(times) => {
+                    let histogram = recorder.register_histogram(&key, &about);
+                    let told = self.told.entry((metric.name, labels.clone())).or_default();
+                    for (time, count) in times.since(told) {
+                        histogram
+                            .record_many(time.as_secs_f64(), usize::try_from(count).unwrap_or(usize::MAX));
+                    }
+                    told.clone_from(times);
+                }
+            }
+        }
+    }
+
+    /// Publishes from a thread of its own, every `interval` and a last time when the handle is dropped.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn spawn(mut self, interval: Duration) -> Result<Publishing> {
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name("vhw-metrics".to_owned())
+            .spawn(move || {
+                while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                    self.publish();
+                }
+                self.publish();
+            })
+            .map_err(|source| Error::io("start a thread for", "vhw-metrics", source))?;
+        Ok(Publishing { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// A publisher on a thread of its own; see [`Publisher::spawn`].
+#[derive(Debug)]
+pub struct Publishing {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A recorder that panicked ended the thread; there is nothing to learn from it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn describe(recorder: &dyn Recorder, metric: &Metric) {
+    let unit = match metric.unit {
+        Unit::Bytes => ::metrics::Unit::Bytes,
+        Unit::Seconds => ::metrics::Unit::Seconds,
+        Unit::FramesPerSecond => ::metrics::Unit::CountPerSecond,
+        // A share of a whole has no unit of its own there.
+        _ => ::metrics::Unit::Count,
+    };
+    let (name, help) = (KeyName::from_const_str(metric.name), SharedString::const_str(metric.help));
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, Some(unit), help),
+        Kind::Gauge => recorder.describe_gauge(name, Some(unit), help),
+        Kind::Histogram => recorder.describe_histogram(name, Some(unit), help),
+    }
+}
