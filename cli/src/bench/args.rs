@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use video_hw::Error;
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
+use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
 
@@ -202,6 +203,9 @@ pub(crate) struct BenchArgs {
     /// Threads of both programs' CPU codecs [default: as many as each takes by itself]
     #[arg(long, value_name = "N", value_parser = parse::threads, help_heading = "What runs")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// Our decoders for one file, on a GPU or the CPU: auto, or a number; several with commas make a row each
+    #[arg(long, value_name = "LIST", value_parser = parse::engines, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) engines: Vec<Engines>,
     /// For children, ours and the peer's: a variable of their environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, help_heading = "What runs")]
     pub(crate) env: Vec<(String, String)>,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use video_hw::backend::{BackendKind, CANDIDATES};
 use video_hw::codec::Codec;
+use video_hw::config::Engines;
 
 use super::args::{BenchArgs, Case, PeerName};
 use super::child::Program;
@@ -124,6 +125,38 @@ struct Combination {
     backend: BackendKind,
 }
 
+/// What makes several rows of one combination.
+#[derive(Clone, Copy, Debug, Default)]
+struct Variant {
+    in_flight: Option<u8>,
+    engines: Option<Engines>,
+}
+
+impl Variant {
+    /// Its name and value, as ids and settings have them.
+    fn words(self) -> Option<(&'static str, String)> {
+        let in_flight = self.in_flight.map(|n| ("in-flight", n.to_string()));
+        in_flight.or_else(|| self.engines.map(|engines| ("engines", engines_word(engines))))
+    }
+}
+
+fn engines_word(engines: Engines) -> String {
+    match engines {
+        Engines::One => "1".to_owned(),
+        Engines::Auto => "auto".to_owned(),
+        Engines::Count(count) => count.to_string(),
+    }
+}
+
+/// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one. Decoding: the best that was
+/// reached before this program is 0.62. Else the same engine works for both, and whatever is above it is the program's own.
+const fn aim(case: Case) -> f64 {
+    match case {
+        Case::Decode => 0.62,
+        _ => 1.0,
+    }
+}
+
 impl Combination {
     fn id(self, program: &str) -> String {
         format!("{}/{}/{}/{program}", self.case.name(), self.codec.name(), self.backend.name())
@@ -238,19 +271,26 @@ impl Planner<'_, '_> {
     /// Our rows; whether a peer does the same.
     fn add_own(&mut self, what: Combination, source: &Source) -> bool {
         let nvenc = what.backend == BackendKind::Nvidia && !what.case.decodes() && what.case != Case::Soak;
-        let in_flight = if nvenc { self.args.in_flight() } else { vec![None] };
-        for in_flight in in_flight {
+        let several = matches!(what.case, Case::Decode | Case::Rgb) && what.backend != BackendKind::Ffmpeg;
+        let variants = if nvenc {
+            self.args.in_flight().into_iter().map(|in_flight| Variant { in_flight, engines: None }).collect()
+        } else if several && !self.args.engines.is_empty() {
+            self.args.engines.iter().map(|n| Variant { in_flight: None, engines: Some(*n) }).collect()
+        } else {
+            vec![Variant::default()]
+        };
+        for variant in variants {
             let mut id = what.id(OWN);
-            if let Some(n) = in_flight {
-                id.push_str(&format!("/in-flight={n}"));
+            if let Some((name, value)) = variant.words() {
+                id.push_str(&format!("/{name}={value}"));
             }
             let mut row = self.row(what, OWN, what.backend.name(), id, &source.input);
-            if let Some(n) = in_flight {
-                row.settings.insert("in-flight".to_owned(), n.to_string());
+            if let Some((name, value)) = variant.words() {
+                row.settings.insert(name.to_owned(), value);
             }
             let file = format!("own-{}.{}", self.jobs.len(), extension(what));
             let out = self.inputs.dir.join(file);
-            let program = self.own(what, source, in_flight, &out);
+            let program = self.own(what, source, variant, &out);
             let side = if matches!(what.case, Case::Latency | Case::Switch | Case::Soak) {
                 Side::Work
             } else {
@@ -348,8 +388,7 @@ impl Planner<'_, '_> {
             let same = job.case == what.case && job.codec == what.codec && job.backend == what.backend;
             if same && made.is_ok() {
                 job.row.peer = Some(id.clone());
-                // The same engine behind both: whatever is above it is the program's own.
-                job.row.aim = hardware.then_some(1.0);
+                job.row.aim = hardware.then(|| aim(what.case));
             }
         }
         if known {
@@ -428,8 +467,9 @@ impl Planner<'_, '_> {
     }
 
     /// The command line of ours.
-    fn own(&self, what: Combination, source: &Source, in_flight: Option<u8>, out: &Path) -> Program {
+    fn own(&self, what: Combination, source: &Source, variant: Variant, out: &Path) -> Program {
         let args = self.args;
+        let Variant { in_flight, engines } = variant;
         let program = Program::new(&self.inputs.own, &args.env);
         let threads = args.threads.map(|n| n.to_string());
         let of_job = |program: Program| {
@@ -445,6 +485,7 @@ impl Planner<'_, '_> {
                     program.arg("decode").arg(&source.path).arg("--null").args(["--backend", backend]);
                 let program =
                     if what.case == Case::Rgb { program.args(["--output", "rgb"]) } else { program };
+                let program = program.option("--engines", engines.map(engines_word));
                 let one = (what.case == Case::Startup).then(|| "1".to_owned());
                 of_job(program.option("--frames", one.or(source.limit())))
             }
