@@ -30,6 +30,12 @@ const T: [f64; 20] = [
     4.015, 3.965, 3.922, 3.883, 3.850,
 ];
 
+/// A ratio may move by this when the peer has moved by its square: nothing can be said of so different a machine.
+const TOO_FAR: f64 = 1.25;
+
+/// What is trimmed where runs are compared without their pairs.
+const APART: [Trim; 2] = [Trim::Top(3), Trim::Ends(4)];
+
 /// So many runs are enough to trim some.
 const ENOUGH: usize = 7;
 
@@ -349,7 +355,7 @@ fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Opti
         }
         (Verdict::Faster, _) if shorter => (Verdict::Faster, None),
         (Verdict::Unclear, why) if longer && relative.ratio.value > 1.0 => (Verdict::Unclear, why),
-        (Verdict::Same, _) if longer && relative.ratio.value >= MATTERS => {
+        (Verdict::Same, _) if longer && (relative.ratio.value >= MATTERS || least > TOO_FAR.ln()) => {
             let why = format!(
                 "the machine had changed too much (the peer: {moved}); measure again on a quieter one"
             );
@@ -390,10 +396,9 @@ impl Shift {
         if self.few {
             return;
         }
-        const TRIMS: [Trim; 2] = [Trim::Top(3), Trim::Ends(4)];
         let groups = |sign: f64| [(-sign, before), (sign, now), (sign, peer_before), (-sign, peer_now)];
-        self.sure_larger |= is_sure(&groups(1.0), &TRIMS);
-        self.sure_smaller |= is_sure(&groups(-1.0), &TRIMS);
+        self.sure_larger |= is_sure(&groups(1.0), &APART);
+        self.sure_smaller |= is_sure(&groups(-1.0), &APART);
     }
 
     /// By this rule alone; changes below `least` (a logarithm) do not count.

@@ -195,9 +195,11 @@ pub(crate) fn warnings(record: &Record) -> Vec<String> {
         if let Some(why) = &pair.row.failed {
             all.push(format!("{id}: {why}"));
         }
-        let counted = pair.row.runs.len();
-        if counted < record.repeat as usize && pair.row.failed.is_none() {
-            all.push(format!("{id}: {counted} of {} runs.", record.repeat));
+        for row in std::iter::once(pair.row).chain(pair.peer) {
+            let counted = row.runs.len();
+            if counted < record.repeat as usize && row.failed.is_none() {
+                all.push(format!("{}: {counted} of {} runs.", row.id, record.repeat));
+            }
         }
         let sides = [Some((id, pair.ours)), pair.peer.map(|peer| &peer.id).zip(pair.theirs)];
         for (id, stats) in sides.into_iter().flatten().filter(|(_, stats)| stats.cv > SPREAD) {

@@ -258,7 +258,9 @@ pub(crate) fn t_of(groups: &[(f64, &[f64])], trim: Trim) -> Option<(f64, usize)>
         let kept = n - low - high;
         sum += sign * of(all.get(low..n - high).filter(|part| !part.is_empty())?).mean;
         let (first, last) = (all[low], all[n - 1 - high]);
-        all.iter_mut().for_each(|value| *value = value.clamp(first, last));
+        for value in &mut all {
+            *value = value.clamp(first, last);
+        }
         squares += of(&all).stddev.powi(2) * (n - 1) as f64;
         free += kept - 1;
         weight += 1.0 / kept as f64;

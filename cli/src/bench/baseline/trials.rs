@@ -287,8 +287,15 @@ fn what_is_not_sure_says_what_would_make_it_so() {
     // Both got slower alike.
     let found = line(|record| {
         for row in &mut record.rows {
-            row.runs.iter_mut().for_each(|run| run.wall_s *= 2.0);
+            row.runs.iter_mut().for_each(|run| run.wall_s *= 1.4);
         }
     });
     assert!(found.verdict == Verdict::Same && found.why.unwrap().contains("it was the machine"));
+    // So much slower that nothing can be said.
+    let found = line(|record| {
+        for row in &mut record.rows {
+            row.runs.iter_mut().for_each(|run| run.wall_s *= 2.0);
+        }
+    });
+    assert!(found.verdict == Verdict::Unclear && found.why.unwrap().contains("changed too much"));
 }
