@@ -26,7 +26,7 @@ Examples:
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
   video-hw bench switch latency --codec h264 --verify
   video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
-  video-hw bench encode --budget 120 --env VIDEO_HW_NV_SAFE_LIFETIME=1";
+  video-hw bench encode --budget 120 --env CUDA_VISIBLE_DEVICES=1";
 
 const CASES: &str = "\
 Cases:
