@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
-#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, and check the
-#            files in models/ with miri and ThreadSanitizer
+#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, check the
+#            files in models/ with miri and ThreadSanitizer, and run the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -78,6 +78,8 @@ if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
   bash scripts/foreign-clients.sh
+  # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
+  export VIDEO_HW_LONG=1
 fi
 
 step "live streams on the simulated encoder (times are told, not judged)"

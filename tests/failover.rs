@@ -22,10 +22,11 @@ use std::time::{Duration, Instant};
 
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
-use video_hw::config::{BackendEncodeConfig, FailurePolicy, FfmpegEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, ColorRequest, FailurePolicy, FfmpegEncodeConfig};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
-use video_hw::pipeline::{FrameMemory, Transcode, TranscodeReport};
+use video_hw::pipeline::{FrameMemory, FrameSource, Transcode, TranscodeReport};
+use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
 use failover_support::{Random, assert_whole, children, film, have_ffmpeg, judge, judge_as, long, say};
@@ -382,5 +383,32 @@ fn filters_do_not_show_where_a_card_was_lost() {
                 return;
             }
         }
+    }
+}
+
+/// Frames of a file, for whoever asks for them himself.
+#[test]
+fn frames_go_on_where_their_decoder_died() {
+    let settings = fault("cuvidMapVideoFrame64", 30, "device_lost=true");
+    let test = "frames_go_on_where_their_decoder_died";
+    let run = simulated_case_on("h200", test, &settings, "", |_| {
+        let clip = nvidia_support::clip("bars.mp4");
+        let convert = ColorRequest::To(PixelFormat::I420);
+        let times = |frames: &mut FrameSource| -> Vec<_> {
+            frames.map(|frame| frame.map(|frame| (frame.pts, frame.format)).unwrap()).collect()
+        };
+        let mut software =
+            video_hw::frames(&clip).convert(convert).backend(BackendKind::Software).open().unwrap();
+        let mut survivor =
+            video_hw::frames(&clip).convert(convert).on_failure(FailurePolicy::Auto).open().unwrap();
+        assert_eq!(times(&mut survivor), times(&mut software));
+        let summary = survivor.summary();
+        let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+        assert_eq!((takeover.from, takeover.to.unwrap().0), (BackendKind::Nvidia, BackendKind::Software));
+        assert!(summary.again > 0 && summary.decode_before.len() == 1);
+        assert!(summary.decode_before[0].ledger.balances());
+    });
+    if let Some(run) = run {
+        run.assert_clean();
     }
 }

@@ -48,6 +48,12 @@ impl Inside {
         }
     }
 
+    /// Keeps so many bytes at most.
+    #[cfg(test)]
+    pub(super) fn keep(&mut self, room: usize) {
+        self.room = room;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }

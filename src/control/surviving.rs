@@ -268,7 +268,7 @@ impl Surviving {
             Ok(frame) => frame,
             Err(error) => {
                 self.succession.lost_one();
-                let what = format!("a frame went with its device: {error}");
+                let what = format!("a frame was gone when another encoder took over: {error}");
                 let event = EncodeEvent::Failed { serial, error: Error::corrupt(what) };
                 self.shared.deliver(|state| Some(state.inside.answer(serial, event)));
                 return Ok(());
@@ -285,8 +285,10 @@ impl Surviving {
         let foreign = matches!(frame.surface, Surface::Device(_)) && admission(&frame).is_err();
         let shape = TransformRequest { host: foreign, ..*shape };
         if !there || foreign || !shape.is_met_by(&frame) {
-            let lost = || Error::invalid(format!("the picture at {} was let go of", frame.pts));
-            let fitted = if there { shape.apply(frame.clone()).map(|done| done.frame) } else { Err(lost()) };
+            // Without its time, so that frames that are lost for one reason are counted under one.
+            let no_room = || Error::invalid("more frames were inside than are kept");
+            let fitted =
+                if there { shape.apply(frame.clone()).map(|done| done.frame) } else { Err(no_room()) };
             frame = match (fitted, &mut self.survivors.refetch) {
                 (Ok(fitted), _) => fitted,
                 (Err(_), Some(refetch)) => shape.apply(refetch.refetch(&frame)?)?.frame,

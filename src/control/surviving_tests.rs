@@ -10,7 +10,7 @@ use crate::dimensions::Dimensions;
 use crate::frame::HostSurface;
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
-use crate::session::Submit;
+use crate::session::{EncodeSummary, LossKind, Submit};
 use crate::time::{Rational, TimeBase, Timestamp};
 
 /// How an encoder of the test ends.
@@ -136,19 +136,29 @@ fn frame(number: u8) -> Frame {
     Frame::host(Timestamp::new(number.into(), TimeBase::new(1, 25).unwrap()), surface)
 }
 
-/// Encodes [`FRAMES`] on these encoders; packets, what ended the session, and its summary.
-fn encode(plans: &[Plan]) -> (Vec<Packet>, Option<Error>, crate::session::EncodeSummary) {
+/// Encodes [`FRAMES`] on these encoders; packets, the last error, and the summary.
+fn encode(plans: &[Plan]) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
+    encode_with(plans, usize::MAX, None)
+}
+
+/// As [`encode`], with room for so many bytes of frames.
+fn encode_with(
+    plans: &[Plan],
+    room: usize,
+    refetch: Option<Box<dyn Refetch>>,
+) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
     let plans = Plans(Mutex::new(plans.iter().copied().collect()));
     let size = Dimensions::new(2, 2).unwrap();
     let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
     let mut session = EncodeSession::open(config, |config, sinks| {
         let shared = Shared::new(sinks());
+        shared.lock().inside.keep(room);
         let target = (config.clone(), BackendEncodeConfig::None);
         let first = plans.open(BackendKind::Custom, &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Custom, "toy");
         let source = Box::new(plans);
         let (wanted, policy) = (Backend::Only(BackendKind::Custom), FailurePolicy::Auto);
-        Ok(Survivors { wanted, policy, source, target, refetch: None }.begin(first, receipt, shared))
+        Ok(Survivors { wanted, policy, source, target, refetch }.begin(first, receipt, shared))
     })
     .unwrap();
     let (mut packets, mut end) = (Vec::new(), None);
@@ -263,4 +273,37 @@ fn who_goes_on_is_the_policys_to_say() {
         assert_eq!((next.len(), next.last()), (CANDIDATES.len(), Some(&Nvidia)), "the dead one comes last");
         assert!(next.contains(&Software));
     }
+}
+
+#[test]
+fn frames_that_cannot_be_had_again_have_failed_and_the_stream_goes_on() {
+    let first = Plan { b: 3, dies: Some((16, Death::Call)), ..SOUND };
+    let (packets, end, summary) = encode_with(&[first, SOUND], 0, None);
+    assert!(end.unwrap().is_recoverable());
+    let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+    assert!(takeover.lost > 0 && takeover.lost == takeover.again, "{takeover}");
+    assert_eq!(packets.len() as u64, u64::from(FRAMES) - takeover.lost);
+    assert_eq!((summary.ledger.failed, summary.ledger.pending), (takeover.lost, 0));
+    let [loss] = summary.losses.reasons() else { panic!("{:?}", summary.losses) };
+    assert_eq!((loss.kind, loss.count), (LossKind::Failed, takeover.lost), "{loss:?}");
+    assert_eq!(loss.first[0].0, takeover.frame);
+    let shown: Vec<_> = packets.iter().map(|packet| i64::from(packet.data[0])).collect();
+    assert!(packets.iter().zip(&shown).all(|(packet, shade)| packet.pts.unwrap().ticks() == *shade));
+}
+
+struct Again;
+
+impl Refetch for Again {
+    fn refetch(&mut self, lost: &Frame) -> Result<Frame> {
+        Ok(frame(u8::try_from(lost.pts.ticks()).unwrap()))
+    }
+}
+
+#[test]
+fn frames_that_were_let_go_of_are_fetched_again() {
+    let first = Plan { b: 3, dies: Some((16, Death::Event)), ..SOUND };
+    let (packets, end, summary) = encode_with(&[first, SOUND], 0, Some(Box::new(Again)));
+    assert!(end.is_none(), "{end:?}");
+    whole(&packets);
+    assert_eq!(summary.takeovers[0].lost, 0);
 }

@@ -210,11 +210,8 @@ impl Refetch for Rescuer {
         }
         let found = self.shown.as_ref().filter(|shown| self.rate.is_some() || self.time(shown) == lost.pts);
         let Some(found) = found else {
-            return Err(Error::invalid(format!(
-                "no frame at {} when {} was decoded again",
-                lost.pts,
-                self.path.display()
-            )));
+            let name = self.path.display();
+            return Err(Error::invalid(format!("decoding {name} again gave no frame of its time")));
         };
         Ok(Frame {
             pts: lost.pts,

@@ -549,6 +549,13 @@ impl FramesBuilder {
         self
     }
 
+    /// What becomes of the frames when the decoder dies on the way; by default they end with its error. Those of another
+    /// backend may be of another format: ask for one with [`Self::convert`].
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.options.on_failure = policy;
+        self
+    }
+
     /// Opens the file and starts decoding.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct Takeover {
     pub reason: String,
     /// Frames that are encoded a second time. How many are decoded again is not known when it happens.
     pub again: u64,
-    /// Frames that went with the device and could not be had again.
+    /// Frames that were gone, with their device as a rule, and could not be had again.
     pub lost: u64,
     /// Settings that the new one does not have.
     pub given_up: Vec<String>,
@@ -56,7 +56,7 @@ impl fmt::Display for Takeover {
             write!(f, ", {} {} {again}", self.again, frames(self.again))?;
         }
         if self.lost > 0 {
-            write!(f, ", {} {} lost with the device", self.lost, frames(self.lost))?;
+            write!(f, ", {} {} lost", self.lost, frames(self.lost))?;
         }
         if !self.given_up.is_empty() {
             write!(f, ", without {}", self.given_up.join(", "))?;
@@ -92,7 +92,7 @@ impl Succession {
         self.lock().1.get(known..).unwrap_or_default().to_vec()
     }
 
-    /// Frames that were lost so far because they lay on a device that is gone.
+    /// Frames that were lost so far because they were gone when another took over.
     pub(crate) fn lost(&self) -> u64 {
         self.lock().1.iter().map(|takeover| takeover.lost).sum()
     }
