@@ -101,22 +101,18 @@ fn prepared(machine: &Machine, case: &Case, arguments: &[&str]) -> Command {
     }
     let home = machine.dir().join("home");
     fs::create_dir_all(&home).unwrap();
-    match case.chip {
-        Some(chip) => machine.runs(&mut command, chip, case.settings),
-        None => {
-            let folder = machine.dir().join("no-libraries");
-            fs::create_dir_all(&folder).unwrap();
-            for library in ["libcuda", "libnvcuvid", "libnvidia-encode"] {
-                for end in [".so.1", ".so"] {
-                    fs::write(
-                        folder.join(format!("{library}{end}")),
-                        "not a library, whatever lies behind it",
-                    )
-                    .unwrap();
-                }
+    if let Some(chip) = case.chip {
+        machine.runs(&mut command, chip, case.settings);
+    } else {
+        let folder = machine.dir().join("no-libraries");
+        fs::create_dir_all(&folder).unwrap();
+        for library in ["libcuda", "libnvcuvid", "libnvidia-encode"] {
+            for end in [".so.1", ".so"] {
+                let path = folder.join(format!("{library}{end}"));
+                fs::write(path, "not a library, whatever lies behind it").unwrap();
             }
-            command.env("LD_LIBRARY_PATH", folder).env("TMPDIR", machine.dir());
         }
+        command.env("LD_LIBRARY_PATH", folder).env("TMPDIR", machine.dir());
     }
     command.env("PATH", &home).env("HOME", &home).env_remove("XDG_CACHE_HOME");
     command
