@@ -95,24 +95,24 @@ fn on(machine: &Machine, case: &Case, arguments: &[&str]) -> Run {
 
 fn prepared(machine: &Machine, case: &Case, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
+    // On a machine that is busy with other tests everything may take long.
+    if arguments.contains(&"doctor") && !arguments.contains(&"--timeout") {
+        command.args(["--timeout", "300"]);
+    }
     let home = machine.dir().join("home");
     fs::create_dir_all(&home).unwrap();
-    match case.chip {
-        Some(chip) => machine.runs(&mut command, chip, case.settings),
-        None => {
-            let folder = machine.dir().join("no-libraries");
-            fs::create_dir_all(&folder).unwrap();
-            for library in ["libcuda", "libnvcuvid", "libnvidia-encode"] {
-                for end in [".so.1", ".so"] {
-                    fs::write(
-                        folder.join(format!("{library}{end}")),
-                        "not a library, whatever lies behind it",
-                    )
-                    .unwrap();
-                }
+    if let Some(chip) = case.chip {
+        machine.runs(&mut command, chip, case.settings);
+    } else {
+        let folder = machine.dir().join("no-libraries");
+        fs::create_dir_all(&folder).unwrap();
+        for library in ["libcuda", "libnvcuvid", "libnvidia-encode"] {
+            for end in [".so.1", ".so"] {
+                let path = folder.join(format!("{library}{end}"));
+                fs::write(path, "not a library, whatever lies behind it").unwrap();
             }
-            command.env("LD_LIBRARY_PATH", folder).env("TMPDIR", machine.dir());
         }
+        command.env("LD_LIBRARY_PATH", folder).env("TMPDIR", machine.dir());
     }
     command.env("PATH", &home).env("HOME", &home).env_remove("XDG_CACHE_HOME");
     command
@@ -172,6 +172,15 @@ fn what_the_doctor_says_is_what_runs() {
             "{name}: {verdict:#}"
         );
         let (reason, remedy) = (verdict["reason"].as_str().unwrap(), verdict["remedy"].as_str().unwrap());
+        // Which of several sessions is refused first, and by whom (the driver, or who remembers its refusal), is another
+        // matter each time.
+        let limit = "no session of this library is open, so that other programs hold them";
+        let reason = if case.kind == "session_limit" {
+            assert!(reason.contains(limit), "{name}: {reason}");
+            limit
+        } else {
+            reason
+        };
         let receipt = ran["encode"]["receipt"].as_array().unwrap();
         assert_eq!(receipt[0]["candidate"], "nvidia", "{name}");
         assert_eq!(receipt[0]["verdict"], "refused", "{name}");
@@ -250,11 +259,11 @@ fn drivers_that_crash_or_hang_are_survived() {
     assert_eq!(codec(&told, "h264")["encode"]["backend"], "software");
 
     let hang = with("fault=[{function='cuInit',call=1,hang_ms=600000}]");
-    let told = on(&machine, &hang, &["doctor", "--json", "--codec", "h264", "--timeout", "1"]).ok().json();
+    let told = on(&machine, &hang, &["doctor", "--json", "--codec", "h264", "--timeout", "10"]).ok().json();
     let verdict = probe(&told, "nvidia", "decode", "h264");
     assert_eq!((&verdict["kind"], &verdict["step"]), (&"timed_out".into(), &"device".into()), "{verdict:#}");
     assert!(
-        verdict["reason"].as_str().unwrap().contains("no answer within 1s while starting the driver"),
+        verdict["reason"].as_str().unwrap().contains("no answer within 10s while starting the driver"),
         "{verdict:#}"
     );
     assert_eq!(codec(&told, "h264")["decode"]["backend"], "software");
