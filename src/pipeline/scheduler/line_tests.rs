@@ -107,7 +107,7 @@ fn an_idr_that_has_to_go_is_inherited() {
     assert_eq!(gone, [(0, "queue full"), (3, "queue full")]);
     let (left, gone) =
         run(&mut live(1, IdrAfterDrop::Never), [frame(0, true).into(), frame(1, false).into()]);
-    assert_eq!((left, gone), (vec![(1, true)], vec![(0, "queue full")]));
+    assert_eq!((left, gone), (vec![(0, true)], vec![(1, "queue full")]));
 }
 
 #[test]
