@@ -62,10 +62,11 @@ fn the_end_of_a_stream_frees_who_waits() {
         let held = Credits::try_take(&credits);
         let waiting = {
             let credits = Arc::clone(&credits);
-            spawn("source", move || credits.wait()).unwrap()
+            let wait = move || assert!(!credits.wait(), "there is no credit, and never will be");
+            spawn("source", wait).unwrap()
         };
         credits.end();
-        assert!(!waiting.join().unwrap(), "there is no credit, and never will be");
+        waiting.join().unwrap();
         assert!(Credits::try_take(&credits).is_none());
         drop(held);
         assert_eq!(credits.standing().used, 0);

@@ -54,8 +54,8 @@ fn a_consumer_that_takes_nothing_is_lent_nothing() {
     let stage = crate::support::Puppet::eager();
     let (input, mut output) = scheduler.open(StreamSpec::new("unread").stage(stage).credits(4)).unwrap();
     input.feed((0..40).map(|number| Ok(frame(number).into())));
-    // Several times as long as it takes a stream that stands still by itself to be lent something.
-    std::thread::sleep(Duration::from_millis(400));
+    // Longer than it takes a stream that stands still by itself to be lent something.
+    std::thread::sleep(Duration::from_millis(1500));
     let summary = output.summary().unwrap();
     assert_eq!((summary.credits, summary.inside.peak, summary.ledger.submitted), (4, 4, 4));
     let got: Vec<_> = output.iter().map(|got| number(&got.unwrap().unit)).collect();

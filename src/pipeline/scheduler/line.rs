@@ -151,7 +151,7 @@ impl Line {
             return false;
         }
         let victim = match incoming {
-            Unit::Frame(_) => self.frame_to_drop(),
+            Unit::Frame(frame) => self.frame_to_drop(frame.force_keyframe),
             Unit::Packet(packet) => self.packet_to_drop(packet.keyframe),
         };
         let Some(at) = victim else { return false };
@@ -180,14 +180,14 @@ impl Line {
         Some(held)
     }
 
-    /// The oldest frame that is not to be an IDR; else the oldest.
-    fn frame_to_drop(&self) -> Option<usize> {
+    /// The oldest frame that is not to be an IDR; where all are, and the one that comes in too, the oldest.
+    fn frame_to_drop(&self, incoming_idr: bool) -> Option<usize> {
         let frame = |entry: &Entry, ordinary: bool| match entry {
             Entry::Unit(Held { unit: Unit::Frame(frame), .. }) => !(ordinary && frame.force_keyframe),
             _ => false,
         };
         let find = |ordinary| self.entries.iter().position(|entry| frame(entry, ordinary));
-        find(true).or_else(|| find(false))
+        find(true).or_else(|| if incoming_idr { find(false) } else { None })
     }
 
     /// The oldest packet that nothing refers to, because decoding begins anew behind it; ordinary ones first.

@@ -21,8 +21,8 @@ impl DropPolicy {
 
 /// What a live stream drops.
 ///
-/// **Frames** refer to nothing, so any of them can go: the oldest that is not to be an IDR first. When a frame that is to
-/// be one has to go, the next frame inherits the wish.
+/// **Frames** refer to nothing, so any of them can go: the oldest that is not to be an IDR first, the one that comes in
+/// included. When all are to be IDRs the oldest goes, and the next frame inherits the wish.
 ///
 /// **Packets** refer to those before them. Only what nothing refers to goes by itself: the last packet before a random
 /// access point that waits as well. Otherwise the packet that finds no room goes, and with it every packet up to the next

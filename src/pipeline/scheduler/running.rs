@@ -21,6 +21,9 @@ use crate::session::Submit;
 const BATCH: usize = 32;
 /// A stream, or a class of engines, in which nothing has moved for so long may be waiting for more units than it may have.
 pub(super) const STILL: Duration = Duration::from_millis(100);
+/// A stream is lent its first credit after so long: an encoder that has just been opened, on a busy machine, may give
+/// nothing for a while. One that was lent a credit has been found out, and need not wait as long for the next.
+const FIRST_LOAN: Duration = Duration::from_secs(1);
 /// Credits lent to a stream that stands still.
 const MOST_LENT: usize = 64;
 /// A stream that has been lent all and stands still for so long is given up.
@@ -367,8 +370,9 @@ impl Running {
             return None;
         }
         let still = now.saturating_duration_since(self.last_moved);
-        if still < STILL {
-            return Some(STILL.saturating_sub(still));
+        let patience = if self.lent == 0 { FIRST_LOAN } else { STILL };
+        if still < patience {
+            return Some(patience.saturating_sub(still));
         }
         if !self.posts.iter().all(|post| post.inside.is_empty() || post.stage.is_hungry()) {
             return Some(STILL);
