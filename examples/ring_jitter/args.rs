@@ -67,19 +67,18 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, St
     };
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{option} needs a value"));
-        let wrong = |text: &str| format!("{option}: {text:?} is not a number that it can be");
+        let number = |text: String, least: u64, most: u64| {
+            let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+            number.ok_or_else(|| format!("{option} needs a number from {least} to {most}, not {text:?}"))
+        };
         match option.as_str() {
-            "--seconds" => {
-                options.time = Duration::from_secs(number(&value()?, 1..=3600).map_err(|t| wrong(&t))?);
-            }
-            "--ring" => options.ring = number(&value()?, 1..=4096).map_err(|t| wrong(&t))? as usize,
+            "--seconds" => options.time = Duration::from_secs(number(value()?, 1, 3600)?),
+            "--ring" => options.ring = number(value()?, 1, 4096)? as usize,
             "--jitter" => options.jitter = value()?.parse()?,
-            "--encoder-ms" => {
-                options.encoder = Duration::from_millis(number(&value()?, 0..=1000).map_err(|t| wrong(&t))?);
-            }
-            "--prefill" => options.prefill = number(&value()?, 0..=4096).map_err(|t| wrong(&t))? as u32,
+            "--encoder-ms" => options.encoder = Duration::from_millis(number(value()?, 0, 1000)?),
+            "--prefill" => options.prefill = number(value()?, 0, 4096)? as u32,
             "--backend" => options.backend = Some(value()?.parse().map_err(|e| format!("--backend: {e}"))?),
-            "--seed" => options.seed = number(&value()?, 0..=u64::MAX).map_err(|t| wrong(&t))?,
+            "--seed" => options.seed = number(value()?, 0, u64::from(u32::MAX))?,
             "--svg" => options.svg = Some(value()?.into()),
             "--losses-only" => options.losses_only = true,
             "--json" => options.json = true,
@@ -92,8 +91,4 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, St
         return Err(format!("--prefill {} is more than the ring holds ({})", options.prefill, options.ring));
     }
     Ok(Parsed::Run(options))
-}
-
-fn number(text: &str, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| text.to_owned())
 }
