@@ -393,16 +393,14 @@ fn a_decode_has_its_figures_in_the_file_and_a_failed_job_too() {
 #[cfg(target_os = "linux")]
 fn the_variable_asks_for_a_line_of_decoding_too() {
     let Some(machine) = Machine::new() else { return };
-    let decode = |change: &dyn Fn(&mut Command)| {
+    let decode = |variables: &[(&str, &str)]| {
         let mut command =
             command(&["decode", &clip("small.h264"), "--null", "--quiet", "--backend", "nvidia"]);
-        command.env_remove("VIDEO_HW_NV_METRICS");
+        command.env_remove("VIDEO_HW_NV_METRICS").envs(variables.iter().copied());
         machine.runs(&mut command, "h200", "");
-        change(&mut command);
         Run::of(command.output().unwrap()).ok().stderr
     };
-    let said =
-        decode(&|command| drop(command.env("VIDEO_HW_NV_METRICS", "1").env("VIDEO_HW_VT_METRICS", "1")));
+    let said = decode(&[("VIDEO_HW_NV_METRICS", "1"), ("VIDEO_HW_VT_METRICS", "1")]);
     let words: BTreeMap<_, _> = said.trim().split(' ').filter_map(|word| word.split_once('=')).collect();
     assert!(said.starts_with("[nv.decode] frames=") && said.lines().count() == 1, "{said}");
     assert_eq!(words["frames"], words["packets"]);
@@ -410,7 +408,7 @@ fn the_variable_asks_for_a_line_of_decoding_too() {
         words[name].parse::<f64>().unwrap();
     }
     assert!(words["output_copy_bytes"].parse::<u64>().unwrap() > 0, "{said}");
-    assert_eq!(decode(&|_| ()), "");
+    assert_eq!(decode(&[]), "");
 }
 
 #[test]

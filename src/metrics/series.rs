@@ -1,5 +1,6 @@
 //! All figures at one moment, and their text for Prometheus.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -67,8 +68,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Puts series into the order of [`names::all`], then of their labels.
     pub(super) fn of(mut series: Vec<Series>) -> Self {
-        let place = |series: &Series| names::all().position(|metric| metric.name == series.metric.name);
-        series.sort_by_cached_key(|series| (place(series), series.labels.clone()));
+        let places: BTreeMap<_, _> = names::all().map(|metric| metric.name).zip(0..).collect();
+        let place = |series: &Series| places.get(series.metric.name).copied().unwrap_or(usize::MAX);
+        series.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.labels.cmp(&b.labels)));
         Self { series }
     }
 
@@ -118,10 +120,9 @@ impl Snapshot {
 }
 
 fn histogram(text: &mut String, name: &str, labels: &Labels, times: &Distribution) {
-    for bound in BOUNDS_US {
-        let bound = Duration::from_micros(bound);
-        let count = times.up_to(bound).to_string();
-        line(text, name, "_bucket", labels, Some(&number(bound.as_secs_f64())), &count);
+    let bounds = BOUNDS_US.map(Duration::from_micros);
+    for (bound, count) in bounds.iter().zip(times.up_to(bounds)) {
+        line(text, name, "_bucket", labels, Some(&number(bound.as_secs_f64())), &count.to_string());
     }
     let count = times.count().to_string();
     line(text, name, "_bucket", labels, Some("+Inf"), &count);
@@ -133,13 +134,24 @@ fn line(text: &mut String, name: &str, suffix: &str, labels: &Labels, le: Option
     text.push_str(name);
     text.push_str(suffix);
     let labels = labels.iter().map(|(label, value)| (*label, value.as_str()));
-    for (n, (label, value)) in labels.chain(le.map(|bound| ("le", bound))).enumerate() {
-        let _ = write!(text, "{}{label}=\"{}\"", if n == 0 { '{' } else { ',' }, escape(value, true));
+    let mut before = '{';
+    for (label, value) in labels.chain(le.map(|bound| ("le", bound))) {
+        text.push(std::mem::replace(&mut before, ','));
+        text.push_str(label);
+        text.push_str("=\"");
+        if value.contains(['\\', '\n', '"']) {
+            text.push_str(&escape(value, true));
+        } else {
+            text.push_str(value);
+        }
+        text.push('"');
     }
-    if text.ends_with('"') {
+    if before == ',' {
         text.push('}');
     }
-    let _ = writeln!(text, " {value}");
+    text.push(' ');
+    text.push_str(value);
+    text.push('\n');
 }
 
 /// As Prometheus reads numbers: Rust prints the shortest text that is exactly this number.

@@ -54,9 +54,17 @@ impl Distribution {
         })
     }
 
-    /// How many were not longer than `bound`.
-    pub fn up_to(&self, bound: Duration) -> u64 {
-        self.times().take_while(|(time, _)| *time <= bound).map(|(_, count)| count).sum()
+    /// For each bound, in rising order, how many were not longer.
+    pub fn up_to(&self, bounds: impl IntoIterator<Item = Duration>) -> Vec<u64> {
+        let mut times = self.times().peekable();
+        let mut seen = 0;
+        let mut count = |bound| {
+            while let Some((_, count)) = times.next_if(|(time, _)| *time <= bound) {
+                seen += count;
+            }
+            seen
+        };
+        bounds.into_iter().map(&mut count).collect()
     }
 
     /// Adds the times of another.
@@ -146,9 +154,8 @@ mod tests {
     #[test]
     fn bounds_divide_the_times() {
         let found = of(&[10, 20, 30, 1_000_000, 2_000_000]).distribution();
-        let up_to = |nanos| found.up_to(Duration::from_nanos(nanos));
-        assert_eq!([up_to(9), up_to(10), up_to(29), up_to(30)], [0, 1, 2, 3]);
-        assert_eq!([up_to(900_000), up_to(1_100_000), up_to(u64::MAX)], [3, 4, 5]);
+        let bounds = [9, 10, 29, 30, 900_000, 1_100_000, u64::MAX].map(Duration::from_nanos);
+        assert_eq!(found.up_to(bounds), [0, 1, 2, 3, 3, 4, 5]);
     }
 
     #[test]
