@@ -52,20 +52,20 @@ fn each_own_run(record: &mut Value, change: impl Fn(&mut Value)) {
 fn tables_of_a_record() {
     let scratch = Scratch::new();
     let (html, markdown) = (scratch.path("r.html"), scratch.path("r.md"));
-    let done = run(&["bench-report", &card(), "--html", &html, "--markdown", &markdown]).ok();
+    let done = run(&["bench", "report", &card(), "--html", &html, "--markdown", &markdown]).ok();
     assert!(done.out().contains("MISSED") && done.out().contains("NVIDIA H200"), "{}", done.out());
     let text = std::fs::read_to_string(&markdown).unwrap();
     assert!(text.contains("| decode | hevc | nvidia |") && text.contains("**MISSED**"), "{text}");
     assert!(std::fs::read_to_string(&html).unwrap().ends_with("</html>\n"));
     // What is there is not replaced by itself, and nothing is left behind.
-    run(&["bench-report", &card(), "--html", &html]).refused(2, &["exists already", "--overwrite"]);
-    run(&["bench-report", &card(), "--html", &html, "-y", "-q"]).ok();
+    run(&["bench", "report", &card(), "--html", &html]).refused(2, &["exists already", "--overwrite"]);
+    run(&["bench", "report", &card(), "--html", &html, "-y", "-q"]).ok();
     assert_eq!(scratch.names(), ["r.html", "r.md"]);
 }
 
 #[test]
 fn figures_for_programs() {
-    let report = run(&["bench-report", &card(), &simulated(), "--json"]).ok().json();
+    let report = run(&["bench", "report", &card(), &simulated(), "--json"]).ok().json();
     let rows = report["records"][0]["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
     let own = &rows[0];
@@ -79,7 +79,7 @@ fn figures_for_programs() {
 fn records_stand_side_by_side() {
     let scratch = Scratch::new();
     let (html, markdown) = (scratch.path("both.html"), scratch.path("both.md"));
-    run(&["bench-report", &simulated(), &loaded(), "--html", &html, "--markdown", &markdown, "-q"]).ok();
+    run(&["bench", "report", &simulated(), &loaded(), "--html", &html, "--markdown", &markdown, "-q"]).ok();
     let text = std::fs::read_to_string(&markdown).unwrap();
     let row = text
         .lines()
@@ -93,10 +93,10 @@ fn records_stand_side_by_side() {
 #[test]
 fn a_slower_program_fails_with_1() {
     let scratch = Scratch::new();
-    let same = run(&["bench-report", &simulated(), "--baseline", &simulated()]).ok();
+    let same = run(&["bench", "report", &simulated(), "--baseline", &simulated()]).ok();
     assert!(same.out().contains("baseline: 16 same"), "{}", same.out());
     // The same machine with other work on it: every time is longer, which proves nothing.
-    let busy = run(&["bench-report", &loaded(), "--baseline", &simulated()]).ok();
+    let busy = run(&["bench", "report", &loaded(), "--baseline", &simulated()]).ok();
     assert!(busy.out().contains("the machine had changed too much"), "{}", busy.out());
     // A millisecond for each frame.
     let slow = changed(&scratch, &simulated(), |record| {
@@ -106,14 +106,14 @@ fn a_slower_program_fails_with_1() {
         });
     });
     let html = scratch.path("slow.html");
-    let found = run(&["bench-report", &slow, "--baseline", &simulated(), "--html", &html]);
+    let found = run(&["bench", "report", &slow, "--baseline", &simulated(), "--html", &html]);
     assert_eq!(found.code, Some(1), "{}", found.stderr);
     assert!(found.out().contains("16 SLOWER"), "{}", found.out());
     assert!(std::fs::read_to_string(&html).unwrap().contains("Against the baseline"));
-    let found = run(&["bench-report", &slow, "--baseline", &simulated(), "--json"]);
+    let found = run(&["bench", "report", &slow, "--baseline", &simulated(), "--json"]);
     assert_eq!((found.code, &found.json()["comparison"]["rows"][0]["verdict"]), (Some(1), &json!("slower")));
     // A card and a simulation have nothing in common.
-    let other = run(&["bench-report", &card(), "--baseline", &simulated(), "--json"]).ok().json();
+    let other = run(&["bench", "report", &card(), "--baseline", &simulated(), "--json"]).ok().json();
     let notes = other["comparison"]["notes"].to_string();
     assert!(notes.contains("different machines"), "{notes}");
 }
@@ -123,7 +123,7 @@ fn what_is_no_record_is_refused_by_name() {
     let scratch = Scratch::new();
     let refused = |name: &str, text: &[u8], code: i32, words: &[&str]| {
         let file = scratch.file(name, text);
-        run(&["bench-report", &file]).refused(code, words);
+        run(&["bench", "report", &file]).refused(code, words);
     };
     refused("text.json", b"hello", 1, &["text.json is no record of bench"]);
     refused("empty.json", b"", 1, &["empty.json is no record of bench"]);
@@ -134,14 +134,14 @@ fn what_is_no_record_is_refused_by_name() {
     record["rows"][0]["runs"] =
         json!(vec![json!({"order": 0, "round": 0, "wall_s": 1.0, "frames": 1}); 1001]);
     refused("many.json", record.to_string().as_bytes(), 1, &["more than 1000"]);
-    run(&["bench-report", &scratch.path("none.json")]).refused(1, &["none.json"]);
-    run(&["bench-report", &card(), &card(), "--baseline", &card()]).refused(2, &["one record"]);
-    run(&["bench-report", &card(), "--html", "-", "--markdown", "-"]).refused(2, &["standard output"]);
+    run(&["bench", "report", &scratch.path("none.json")]).refused(1, &["none.json"]);
+    run(&["bench", "report", &card(), &card(), "--baseline", &card()]).refused(2, &["one record"]);
+    run(&["bench", "report", &card(), "--html", "-", "--markdown", "-"]).refused(2, &["standard output"]);
 }
 
 #[test]
 fn a_page_goes_to_standard_output_alone() {
-    let page = run(&["bench-report", &card(), "--html", "-"]).ok().out();
+    let page = run(&["bench", "report", &card(), "--html", "-"]).ok().out();
     assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
     assert!(!page.contains("http://") && !page.contains("https://"), "nothing to fetch is named");
 }
@@ -235,7 +235,7 @@ fn a_browser_shows_everything_on_any_screen() {
             json!(format!("{}/{}", record["rows"][0]["id"].as_str().unwrap(), "x".repeat(120)));
     });
     let page = scratch.path("page.html");
-    run(&["bench-report", &hostile, "--baseline", &simulated(), "--html", &page, "-q"]).ok();
+    run(&["bench", "report", &hostile, "--baseline", &simulated(), "--html", &page, "-q"]).ok();
     let page = std::fs::read_to_string(&page).unwrap();
     let mut colours = Vec::new();
     for (width, height) in [(375, 812), (1280, 900)] {
@@ -276,7 +276,7 @@ fn the_page_as_it_is_runs_its_script() {
     let Some(browser) = browser() else { return };
     let scratch = Scratch::new();
     let page = scratch.path("page.html");
-    run(&["bench-report", &card(), "--html", &page, "-q"]).ok();
+    run(&["bench", "report", &card(), "--html", &page, "-q"]).ok();
     let dom = browse(browser, &scratch, &["--dump-dom", "--enable-logging=stderr"], &page).ok();
     // The script is the one that the policy names: it made the button visible. A wrong sum would leave it hidden.
     assert!(dom.out().contains("aria-label=\"Show in dark colours\""), "the script ran");
@@ -290,7 +290,7 @@ fn without_a_script_all_numbers_are_there() {
     let Some(browser) = browser() else { return };
     let scratch = Scratch::new();
     let page = scratch.path("page.html");
-    run(&["bench-report", &card(), "--html", &page, "-q"]).ok();
+    run(&["bench", "report", &card(), "--html", &page, "-q"]).ok();
     // Not the switch of the browser, whose effect `--dump-dom` depends on: a page without its script.
     let text = std::fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once("<script>").unwrap();
