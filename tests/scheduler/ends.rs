@@ -197,10 +197,11 @@ fn what_cannot_be_opened_says_why() {
     assert!(bad(options.class("x", 0)).contains("no slots"));
 }
 
+type Consumer = Box<dyn FnMut() -> video_hw::Result<()> + Send>;
+
 #[test]
 fn sources_and_consumers_that_fail_or_panic_end_their_stream_alone() {
     let scheduler = PipelineScheduler::new(SchedulerOptions::default()).unwrap();
-    type Consumer = Box<dyn FnMut() -> video_hw::Result<()> + Send>;
     let consumers: Vec<(&str, Consumer)> = vec![
         ("", Box::new(|| Ok(()))),
         ("disk full", Box::new(|| Err(Error::invalid("disk full")))),

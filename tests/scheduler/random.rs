@@ -267,7 +267,7 @@ fn whatever_its_users_do_every_unit_has_one_outcome() {
     const PATIENCE: Duration = Duration::from_secs(60);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..60 {
-        let uses: Vec<_> = (0..1 + random.below(6)).map(|_| Use::choose(&mut random)).collect();
+        let uses: Vec<_> = (0..=random.below(6)).map(|_| Use::choose(&mut random)).collect();
         let slots = (1 + random.below(5) as usize, 1 + random.below(5) as usize);
         let words = format!("{slots:?} {uses:#?}");
         let (done, wait) = mpsc::channel();

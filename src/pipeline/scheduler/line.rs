@@ -104,6 +104,10 @@ impl Line {
         if self.units >= rules.max_queue && !self.make_room(&held.unit, reason::QUEUE_FULL, dropped) {
             return self.lose(held, reason::QUEUE_FULL, dropped);
         }
+        // What went may be what it refers to.
+        if !self.admits(&held.unit) {
+            return dropped.push((held, reason::BROKEN_CHAIN));
+        }
         self.arrived(&held.unit);
         self.append(held);
     }
