@@ -48,6 +48,8 @@ fn ask(kind: BackendKind) -> Result<Answer> {
     let mut devices = Vec::new();
     for device in backend::devices(kind)? {
         let name = device.ordinal.to_string();
+        // For all that is asked of it now: starting it takes most of the time.
+        let _started = backend::hold_device(kind, Some(&name));
         let codecs = codecs(kind, Some(&name))?;
         let encodes = codecs.iter().any(|report| report.encode.is_some());
         let sessions = if encodes { backend::encode_sessions(kind, Some(&name))? } else { None };

@@ -34,8 +34,8 @@ pub(crate) use nvidia::leave_to_exit;
 #[cfg(feature = "metrics")]
 pub(crate) use select::busy_device;
 pub use select::{
-    Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
-    query_backend_capability, query_capability, query_device_capability, utilization,
+    Backend, CANDIDATES, HeldDevice, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
+    hold_device, query_backend_capability, query_capability, query_device_capability, utilization,
 };
 pub(crate) use select::{FormatQuestion, device_input_formats, open_encoder, pick_input_format};
 pub use split::SplitReport;

@@ -458,6 +458,26 @@ pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Opt
     }
 }
 
+/// A device that stays started; see [`hold_device`].
+#[derive(Debug)]
+pub struct HeldDevice {
+    _state: Option<nvidia::HeldContext>,
+}
+
+/// Keeps what a driver starts for a device until the value is dropped, for whoever asks it several things one after the
+/// other, or opens sessions now and then: a card's context takes up to a second to make, and goes with its last user.
+/// `device` as in [`CommonDecodeConfig::device`].
+///
+/// # Errors
+/// As [`query_device_capability`].
+pub fn hold_device(backend: BackendKind, device: Option<&str>) -> Result<HeldDevice> {
+    let state = match backend {
+        BackendKind::Nvidia => Some(nvidia::hold(device)?),
+        _ => None,
+    };
+    Ok(HeldDevice { _state: state })
+}
+
 /// What is free of a device's memory; `None` where a backend uses the host's. `device` as in
 /// [`CommonDecodeConfig::device`].
 ///

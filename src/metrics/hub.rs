@@ -288,6 +288,7 @@ pub fn snapshot() -> Snapshot {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "numbers that binary fractions hold exactly")]
 mod tests {
     use super::*;
 

@@ -165,6 +165,7 @@ fn escape(text: &str, quotes: bool) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "counts, which are exact")]
 mod tests {
     use super::*;
     use crate::stages::Histogram;

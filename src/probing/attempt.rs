@@ -8,7 +8,7 @@ use super::facts::gather;
 use super::identity::nodes;
 use super::streams::{stream, wrong};
 use super::{Candidate, Findings, Probe, Question, Step, Verdict};
-use crate::backend::{self, BackendKind, Job, inspect};
+use crate::backend::{self, BackendKind, HeldDevice, Job, inspect};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig, FfmpegEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -36,7 +36,11 @@ pub fn in_process(questions: &[Question]) -> Findings {
             .into_iter()
             .map(|group| {
                 let work = move || {
-                    let probes = group.iter().map(|question| question.ask()).collect();
+                    let mut held = None;
+                    let mut ask = |question: &Question| {
+                        attempt(*question, &mut |step| hold(*question, step, &mut held))
+                    };
+                    let probes = group.iter().map(&mut ask).collect();
                     let facts = group.first().map(|first| gather(*first)).unwrap_or_default();
                     Findings { probes, facts }
                 };
@@ -66,6 +70,14 @@ pub(super) fn groups(questions: &[Question]) -> Vec<Vec<Question>> {
         }
     }
     groups
+}
+
+/// From the first question about a card on keeps it started: else each would start it anew.
+pub(super) fn hold(question: Question, step: Step, held: &mut Option<HeldDevice>) {
+    if question.candidate == Candidate::Nvidia && step == Step::Capability && held.is_none() {
+        // Where that is not possible, the question itself finds out why.
+        *held = backend::hold_device(BackendKind::Nvidia, None).ok();
+    }
 }
 
 /// Tries it; `reached` is told of each step before it is taken.

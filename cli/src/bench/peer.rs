@@ -90,6 +90,15 @@ impl Peer {
         }
     }
 
+    /// Times keep the units of the input. By default an encoder's unit is a frame of the average rate, in which uneven
+    /// times collide.
+    fn fine_times(&self) -> [&'static str; 2] {
+        let mut parts = self.version.trim_start_matches('n').split(['.', '-', '~', '+']);
+        let major = parts.next().and_then(|part| part.parse::<u32>().ok());
+        // The number was taken until 6, the word is taken from 6.1 on; what calls itself by no number is newer.
+        ["-enc_time_base", if major.is_some_and(|major| major < 7) { "-1" } else { "demux" }]
+    }
+
     /// Decodes to host memory and keeps nothing; in RGB where asked for.
     pub(crate) fn decode(
         &self,
@@ -103,7 +112,7 @@ impl Peer {
         let program = program.args(["-map", "0:v:0"]).option("-frames:v", frames.or(source.limit()));
         let program = program.args(self.every_frame());
         let program = if rgb { program.args(["-pix_fmt", "rgb24"]) } else { program };
-        program.args(["-enc_time_base", "-1", "-f", "null", "-"])
+        program.args(self.fine_times()).args(["-f", "null", "-"])
     }
 
     /// The input of a decoding job.
@@ -156,7 +165,7 @@ impl Peer {
         let program = self.opened(args, source, hardware, stays).args(["-map", "0:v:0"]);
         let program = encoding(program.option("-frames:v", source.limit()), args, encoder, bits);
         // Uneven times are kept as they are; by default they would be rounded to frames of the average rate.
-        program.args(["-enc_time_base", "-1"]).args(self.every_frame()).arg(out)
+        program.args(self.fine_times()).args(self.every_frame()).arg(out)
     }
 
     /// The sum of every sample that it decodes, on the CPU.

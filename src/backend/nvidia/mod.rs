@@ -54,6 +54,14 @@ pub(crate) fn encoder_engines(device: Option<&str>) -> Result<Option<u32>> {
     encode::engine_count(find_device(device)?)
 }
 
+/// A card's context, which stays as long as this does.
+pub(crate) type HeldContext = std::sync::Arc<driver::cuda::Context>;
+
+/// Makes a card's context, or takes part in the one that is there.
+pub(crate) fn hold(device: Option<&str>) -> Result<HeldContext> {
+    driver::cuda::Context::of(find_device(device)?)
+}
+
 /// The cards that the driver shows to this process.
 pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
     let cuda = driver::cuda::cuda()?;

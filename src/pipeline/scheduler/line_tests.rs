@@ -47,8 +47,10 @@ fn live(max_queue: usize, idr: IdrAfterDrop) -> Line {
     Line::new(DropPolicy::Live(LiveRules { max_queue, max_age: None, idr }))
 }
 
-/// What is left, and what went.
-fn outcome(line: &mut Line, dropped: &[Dropped]) -> (Vec<(i64, bool)>, Vec<(i64, &'static str)>) {
+/// Units that are left, by number and whether they are key frames, and those that went, with the reason.
+type Outcome = (Vec<(i64, bool)>, Vec<(i64, &'static str)>);
+
+fn outcome(line: &mut Line, dropped: &[Dropped]) -> Outcome {
     let mut rest = Vec::new();
     let left = std::iter::from_fn(|| line.pop(Instant::now(), &mut rest))
         .map(|held| (number(&held.unit), is_key(&held.unit)))
@@ -56,10 +58,7 @@ fn outcome(line: &mut Line, dropped: &[Dropped]) -> (Vec<(i64, bool)>, Vec<(i64,
     (left, dropped.iter().chain(&rest).map(|(held, why)| (number(&held.unit), *why)).collect())
 }
 
-fn run(
-    line: &mut Line,
-    units: impl IntoIterator<Item = Unit>,
-) -> (Vec<(i64, bool)>, Vec<(i64, &'static str)>) {
+fn run(line: &mut Line, units: impl IntoIterator<Item = Unit>) -> Outcome {
     let mut dropped = Vec::new();
     for unit in units {
         line.push(held(unit, Instant::now()), &mut dropped);
