@@ -88,5 +88,8 @@ bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 50
 step "uneven frames through a ring (losses are judged, times are told)"
 cargo run --quiet --locked --all-features --example ring_jitter -- --seconds 3 --losses-only
 
+step "what streams leave behind, where no figures of them are kept"
+cargo test --quiet --locked --package video-hw --test hostile_streams
+
 step "tests"
 cargo test --workspace --all-features --locked

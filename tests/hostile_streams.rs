@@ -87,8 +87,10 @@ fn nothing_stays_behind() {
         }
         let grown = ALLOCATOR.current_usage().saturating_sub(before);
         eprintln!("{}: {pictures} pictures, {} errors, {grown} bytes more", path.display(), errors.len());
-        // A single object kept in each round would be 16 bytes at least.
-        assert!(grown < rounds * 16, "{}: {grown} bytes after {rounds} rounds", path.display());
+        // A single object kept in each round would be 16 bytes at least. With metrics the times of ended sessions are kept, in
+        // buckets that are made when they are first hit; the test command runs this without them, too.
+        let kept = if cfg!(feature = "metrics") { 64 << 10 } else { 0 };
+        assert!(grown < rounds * 16 + kept, "{}: {grown} bytes after {rounds} rounds", path.display());
     }
     assert!(CODECS.iter().all(|codec| codecs.contains(codec)), "seeds of every codec: {codecs:?}");
 }

@@ -41,4 +41,5 @@ mod queue_tests;
 mod relay_tests;
 #[cfg(test)]
 mod scheduler_tests;
+#[cfg(test)]
 mod shelf_tests;
