@@ -281,7 +281,9 @@ impl Both<'_> {
             return Some(format!("the input is another one: {what}"));
         }
         let names = old.settings.keys().chain(new.settings.keys());
-        let changed = names.into_iter().find(|name| old.settings.get(*name) != new.settings.get(*name))?;
+        // It says what holds without it, too.
+        let mut names = names.filter(|name| *name != "equal-raw-input");
+        let changed = names.find(|name| old.settings.get(*name) != new.settings.get(*name))?;
         let value = |row: &Row| row.settings.get(changed).map_or("not set", String::as_str).to_owned();
         Some(format!("{changed} was {} and is {} now", value(old), value(new)))
     }

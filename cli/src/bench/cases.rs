@@ -81,6 +81,13 @@ impl Abilities {
         })
     }
 
+    /// The number of a device that is named by its identifier, or by its number.
+    pub(crate) fn ordinal(&self, backend: BackendKind, device: &str) -> String {
+        let mut devices = self.devices().filter(|(kind, _)| *kind == backend);
+        let named = devices.find(|(_, one)| one["id"] == device).and_then(|(_, one)| one["ordinal"].as_u64());
+        named.map_or_else(|| device.to_owned(), |n| n.to_string())
+    }
+
     /// # Errors
     /// Why it cannot.
     fn can(&self, backend: BackendKind, codec: Codec, job: &str, device: Option<&str>) -> Result<(), String> {
@@ -312,7 +319,8 @@ impl Planner<'_, '_> {
         source: &Source,
     ) {
         row.command = program.words();
-        if !what.case.decodes() && what.case != Case::Soak && self.args.qp.is_none() {
+        let live = matches!(what.case, Case::Latency | Case::Switch);
+        if live || !what.case.decodes() && what.case != Case::Soak && self.args.qp.is_none() {
             row.settings.insert("bitrate".to_owned(), self.bits(source).to_string());
         }
         let copies = if what.case == Case::Multi { self.args.streams } else { 1 };
@@ -446,12 +454,19 @@ impl Planner<'_, '_> {
             return all;
         }
         add("gop", args.gop_length.to_string());
+        if what.backend == BackendKind::Nvidia {
+            add("preset", args.preset.clone());
+        }
+        // Live streams have a bit rate and no B frames, whatever is asked of files.
+        if matches!(what.case, Case::Latency | Case::Switch) {
+            return all;
+        }
         add("b-frames", args.b_frames().to_string());
         if let Some(qp) = args.qp {
             add("qp", qp.to_string());
         }
-        if what.backend == BackendKind::Nvidia {
-            add("preset", args.preset.clone());
+        if let Some(preset) = args.encoder_preset.as_ref().filter(|_| what.backend != BackendKind::Nvidia) {
+            add("encoder-preset", preset.clone());
         }
         if what.case == Case::Encode {
             add("pix-fmt", args.pix_fmt.name().to_owned());
@@ -579,5 +594,23 @@ fn extension(what: Combination) -> &'static str {
         (Case::Switch, Codec::Hevc) => "h265",
         (Case::Switch, _) => "h264",
         _ => "mp4",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_their_identifiers() {
+        let devices = serde_json::json!([{"id": "GPU-a", "ordinal": 0}, {"id": "GPU-b", "ordinal": 3}]);
+        let said =
+            serde_json::json!({"backends": [{"name": "nvidia", "available": true, "devices": devices}]});
+        let abilities = Abilities::new(said);
+        let ordinal = |device| abilities.ordinal(BackendKind::Nvidia, device);
+        assert_eq!(
+            (ordinal("GPU-b").as_str(), ordinal("3").as_str(), ordinal("GPU-c").as_str()),
+            ("3", "3", "GPU-c")
+        );
     }
 }

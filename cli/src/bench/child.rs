@@ -60,13 +60,12 @@ impl Program {
     /// The command line with files by their names: where they lie is this machine's business.
     pub(crate) fn words(&self) -> Vec<String> {
         let name = |word: &OsString| {
-            let path = Path::new(word);
             let text = word.to_string_lossy();
-            match path.file_name() {
-                Some(name) if text.contains('/') && path.exists() || path.is_absolute() => {
-                    name.to_string_lossy().into_owned()
-                }
-                _ => text.into_owned(),
+            let named = named_only(&text);
+            match text.split_once('=') {
+                // An option or variable with its value; a file may have the sign in its name, too.
+                Some((option, value)) if named == text => format!("{option}={}", named_only(value)),
+                _ => named,
             }
         };
         let program =
@@ -76,12 +75,14 @@ impl Program {
     }
 }
 
-/// A value of the environment without the folders of this machine.
-fn named_only(value: &str) -> String {
-    let path = Path::new(value);
+/// A word without the folders of this machine.
+fn named_only(word: &str) -> String {
+    let path = Path::new(word);
     match path.file_name() {
-        Some(name) if path.is_absolute() => name.to_string_lossy().into_owned(),
-        _ => value.to_owned(),
+        Some(name) if path.is_absolute() || word.contains('/') && path.exists() => {
+            name.to_string_lossy().into_owned()
+        }
+        _ => word.to_owned(),
     }
 }
 
@@ -197,6 +198,8 @@ fn watch(running: &mut [Running], begun: Instant, limits: &Limits<'_>, ends: &Re
             for child in running.iter_mut().filter(|child| child.done.is_none()) {
                 child.end(why, begun);
             }
+            // Not before: who unwinds from here ends nobody.
+            limits.interrupts.check_abort();
             return;
         }
         match ends.recv_timeout(if closing > 0 { LOOK_CLOSELY } else { LOOK }) {
@@ -387,5 +390,10 @@ mod tests {
             program.words(),
             ["LD_LIBRARY_PATH=b", "video-hw", "decode", "in.mp4", "--null", "30000/1001"]
         );
+        // Behind a sign, as this program's own options and variables are given.
+        let given =
+            ["--out=/abs/dir", "LD_LIBRARY_PATH=/home/me/lib:/opt/lib64", "/a=b/c.mp4", "keyint=60:qp=3"];
+        let program = Program::new(Path::new("video-hw"), &[]).args(given);
+        assert_eq!(program.words()[1..], ["--out=dir", "LD_LIBRARY_PATH=lib64", "c.mp4", "keyint=60:qp=3"]);
     }
 }

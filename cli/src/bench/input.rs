@@ -14,6 +14,7 @@ use video_hw::time::Rational;
 use super::args::{BenchArgs, RawFormat};
 use super::child::{self, Limits, Program};
 use super::record::Input;
+use crate::cancel::Interrupts;
 use crate::encode::is_headerless;
 
 /// Frames of a clip that is made, and of a given one that is made raw: raw pictures take much room.
@@ -159,7 +160,7 @@ impl<'a> Inputs<'a> {
             height: size.height(),
             frames,
             pixel_format: text(&video["pix_fmt"]),
-            ..of_file(path)?
+            ..of_file(path, self.limits.interrupts)?
         };
         Ok(Source { path: path.to_owned(), input, codec, rate, cut: frames < there })
     }
@@ -182,7 +183,9 @@ impl<'a> Inputs<'a> {
         let (how, size, rate, wanted) = match self.given() {
             Some(given) => {
                 let given = given?;
-                let wanted = given.input.frames.min(self.args.frames.unwrap_or(MOST_RAW_FRAMES));
+                // What is asked for is known from the probe, and is made whatever room it takes.
+                let asked = self.args.frames.is_some() || self.args.seconds.is_some();
+                let wanted = given.input.frames.min(if asked { u64::MAX } else { MOST_RAW_FRAMES });
                 let decoding = self.own().arg("decode").arg(&given.path).arg(&path).args([
                     "--pix-fmt",
                     format.name(),
@@ -197,7 +200,7 @@ impl<'a> Inputs<'a> {
             }
             None => self.make(&path, format)?,
         };
-        let known = of_file(&path)?;
+        let known = of_file(&path, self.limits.interrupts)?;
         let frames = known.bytes / frame_bytes(size, format).max(1);
         if frames == 0 || frames > wanted {
             return Err(format!("{how}: {frames} frames instead of {wanted}"));
@@ -215,7 +218,7 @@ impl<'a> Inputs<'a> {
             .ok_or(format!("{} is headerless; state its --size, --pix-fmt and --fps", name(path)))?;
         let rate = self.args.fps.or(Rational::new(30, 1)).ok_or("no frame rate")?;
         let (width, height) = (size.width(), size.height());
-        let known = of_file(path)?;
+        let known = of_file(path, self.limits.interrupts)?;
         let there = known.bytes / frame_bytes((width, height), format).max(1);
         let frames = self.wanted(rate, Some(there)).unwrap_or(there);
         if frames == 0 {
@@ -237,10 +240,10 @@ impl<'a> Inputs<'a> {
         let frames = self.wanted(rate, None).unwrap_or(usual);
         let failed = |error: io::Error| format!("a clip cannot be made in {}: {error}", self.dir.display());
         if format == RawFormat::Yuv420p {
-            write_clip(path, size, frames, None).map_err(failed)?;
+            write_clip(path, size, (frames, None), self.limits.interrupts).map_err(failed)?;
         } else {
             let between = self.dir.join("made.y4m");
-            write_clip(&between, size, frames, Some(rate)).map_err(failed)?;
+            write_clip(&between, size, (frames, Some(rate)), self.limits.interrupts).map_err(failed)?;
             let converting = self.own().arg("decode").arg(&between).arg(path);
             let converting = converting.args(["--pix-fmt", format.name(), "--overwrite", "--quiet"]);
             self.done(&converting, "the clip cannot be converted")?;
@@ -314,12 +317,13 @@ fn frame_bytes((width, height): (u32, u32), format: RawFormat) -> u64 {
 }
 
 /// Size and sum of a file.
-fn of_file(path: &Path) -> Result<Input, String> {
+fn of_file(path: &Path, interrupts: &Interrupts) -> Result<Input, String> {
     let failed = |error: io::Error| format!("{} cannot be read: {error}", name(path));
     let mut file = File::open(path).map_err(failed)?;
     let (mut sum, mut bytes) = (Md5::new(), 0);
     let mut buffer = vec![0; 1 << 20];
     loop {
+        go_on(interrupts).map_err(failed)?;
         let n = file.read(&mut buffer).map_err(failed)?;
         if n == 0 {
             break;
@@ -331,13 +335,19 @@ fn of_file(path: &Path) -> Result<Input, String> {
     Ok(Input { bytes, md5: Some(md5), ..Input::default() })
 }
 
+/// What takes long in this process itself ends when somebody wishes so.
+fn go_on(interrupts: &Interrupts) -> io::Result<()> {
+    interrupts.check_abort();
+    if interrupts.token.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
+}
+
 /// Writes planar 4:2:0 pictures that cost an encoder about what a camera's do: a texture of several scales that pans,
 /// discs that move against it, and noise of the last bits. The same bytes on every machine.
 fn write_clip(
     path: &Path,
     (width, height): (u32, u32),
-    frames: u64,
-    y4m: Option<Rational>,
+    (frames, y4m): (u64, Option<Rational>),
+    interrupts: &Interrupts,
 ) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     if let Some(rate) = y4m {
@@ -349,6 +359,7 @@ fn write_clip(
     let mut luma = vec![0u8; w * h];
     let mut chroma = vec![0u8; (w / 2) * (h / 2)];
     for number in 0..frames as usize {
+        go_on(interrupts)?;
         if y4m.is_some() {
             out.write_all(b"FRAME\n")?;
         }
@@ -433,16 +444,28 @@ mod tests {
     fn a_clip_is_the_same_everywhere_and_moves() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.yuv");
-        write_clip(&path, (64, 48), 3, None).unwrap();
+        let interrupts = Interrupts::default();
+        write_clip(&path, (64, 48), (3, None), &interrupts).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let frame = 64 * 48 * 3 / 2;
         assert_eq!(bytes.len(), 3 * frame);
         assert_ne!(bytes[..frame], bytes[frame..2 * frame]);
         let again = dir.path().join("b.yuv");
-        write_clip(&again, (64, 48), 3, None).unwrap();
+        write_clip(&again, (64, 48), (3, None), &interrupts).unwrap();
         assert_eq!(bytes, std::fs::read(&again).unwrap());
         let spread = bytes[..64 * 48].iter().max().unwrap() - bytes[..64 * 48].iter().min().unwrap();
         assert!(spread > 60, "{spread}");
+    }
+
+    #[test]
+    fn making_and_reading_end_when_cancelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yuv");
+        let interrupts = Interrupts::default();
+        write_clip(&path, (64, 48), (1, None), &interrupts).unwrap();
+        interrupts.token.cancel();
+        assert!(write_clip(&path, (64, 48), (u64::MAX, None), &interrupts).is_err());
+        assert!(of_file(&path, &interrupts).unwrap_err().contains("cancelled"));
     }
 
     #[test]

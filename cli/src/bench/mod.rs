@@ -71,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     let found = if args.peer == Some(PeerName::None) && !args.verifies() {
         Err("none is wanted".to_owned())
     } else {
-        Peer::find(args, &interrupts)
+        Peer::find(args, &abilities, &interrupts)
     };
     let ffmpeg = found.as_ref().ok().map(|peer| peer.path.clone());
     let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));

@@ -1,7 +1,8 @@
 //! Where a run's reports go.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use video_hw::output_file::OutputFile;
 use video_hw::{Error, Result};
 
 use super::args::BenchArgs;
@@ -14,7 +15,7 @@ use crate::text;
 /// The files that are asked for.
 ///
 /// # Errors
-/// Files that exist, where they may not be replaced: found out now and not when hours are over.
+/// Files that exist, where they may not be replaced, or that cannot be written: found out now and not when hours are over.
 pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir.clone(), e))?;
@@ -29,15 +30,39 @@ pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
     if outputs.paths().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
         return Err(Error::invalid("only one of --json, --markdown and --html can go to standard output"));
     }
+    let input: Vec<PathBuf> = args.what()?.input.into_iter().collect();
+    let mut known = Vec::new();
     for path in outputs.paths().filter(|path| path.as_path() != Path::new("-")) {
-        if path.exists() && !outputs.overwrite {
+        let there = std::fs::metadata(path).ok();
+        if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+            // A device or pipe: opening it would be the first thing that its reader sees.
+            continue;
+        }
+        if there.is_some() && !outputs.overwrite {
             return Err(Error::invalid(format!(
                 "output {} exists already; give --overwrite (-y) or choose another name",
                 path.display()
             )));
         }
+        // What it made goes away with it.
+        drop(OutputFile::create(path, outputs.overwrite, &input)?);
+        let place = in_its_folder(path);
+        if known.contains(&place) {
+            return Err(Error::invalid(format!(
+                "{} is named for two reports; name two files",
+                path.display()
+            )));
+        }
+        known.push(place);
     }
     Ok(outputs)
+}
+
+/// The same for one file by two names of its folder.
+fn in_its_folder(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    folder.join(path.file_name().unwrap_or_default())
 }
 
 /// Writes a record to where it was asked for, and the tables to standard output unless something else goes there.

@@ -7,6 +7,7 @@ use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
 
 use super::args::{BenchArgs, RawFormat};
+use super::cases::Abilities;
 use super::child::{self, Limits, Program};
 use super::input::{self, Source};
 use crate::cancel::Interrupts;
@@ -21,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) version: String,
     /// Lines of `-encoders`.
     encoders: String,
+    /// The card by its number: it knows no identifiers.
+    device: Option<String>,
 }
 
 impl Peer {
@@ -28,24 +31,29 @@ impl Peer {
     ///
     /// # Errors
     /// Why there is none, with what to do.
-    pub(crate) fn find(args: &BenchArgs, interrupts: &Interrupts) -> Result<Self, String> {
+    pub(crate) fn find(
+        args: &BenchArgs,
+        abilities: &Abilities,
+        interrupts: &Interrupts,
+    ) -> Result<Self, String> {
         let path = args.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
         let path = path.ok_or("ffmpeg is not on PATH; install it, or name one with --ffmpeg PROGRAM")?;
         let limits = Limits { time: ANSWER, interrupts };
         let ask = |words: &[&str]| {
             let program = Program::new(&path, &args.env).args(words);
             let done = child::run(&program, &limits)
-                .map_err(|error| format!("{} does not start: {error}", path.display()))?;
+                .map_err(|error| format!("{} does not start: {error}", input::name(&path)))?;
             if !done.success() {
-                return Err(format!("{} {}: {}", path.display(), words.join(" "), done.failure()));
+                return Err(format!("{} {}: {}", input::name(&path), words.join(" "), done.failure()));
             }
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         };
         let version = ask(&["-version"])?;
         let version = version.lines().next().and_then(|line| line.split_whitespace().nth(2));
-        let version = version.ok_or(format!("{} does not tell its version", path.display()))?.to_owned();
+        let version = version.ok_or(format!("{} does not tell its version", input::name(&path)))?.to_owned();
         let encoders = ask(&["-v", "error", "-encoders"])?;
-        Ok(Self { path, version, encoders })
+        let device = args.device.as_deref().map(|device| abilities.ordinal(BackendKind::Nvidia, device));
+        Ok(Self { path, version, encoders, device })
     }
 
     fn has(&self, encoder: &str) -> bool {
@@ -80,23 +88,24 @@ impl Peer {
 
     /// The option that keeps each frame as it is; older versions have another name for it.
     fn every_frame(&self) -> [&'static str; 2] {
-        let mut parts = self.version.split(['.', '-', '~', '+']);
-        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok());
-        match (number(parts.next()), number(parts.next())) {
-            (Some(major), minor) if major < 5 || (major == 5 && minor.unwrap_or(0) == 0) => {
-                ["-vsync", "passthrough"]
-            }
-            _ => ["-fps_mode", "passthrough"],
-        }
+        let old = self.release().is_some_and(|release| release < (5, 1));
+        [if old { "-vsync" } else { "-fps_mode" }, "passthrough"]
+    }
+
+    /// The first two numbers of the version, with or without the `n` of its tags; what calls itself by none is newer than
+    /// all that do.
+    fn release(&self) -> Option<(u32, u32)> {
+        let version = self.version.strip_prefix('n').unwrap_or(&self.version);
+        let mut parts = version.split(['.', '-', '~', '+']).map(|part| part.parse().ok());
+        Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
     }
 
     /// Times keep the units of the input. By default an encoder's unit is a frame of the average rate, in which uneven
     /// times collide.
     fn fine_times(&self) -> [&'static str; 2] {
-        let mut parts = self.version.trim_start_matches('n').split(['.', '-', '~', '+']);
-        let major = parts.next().and_then(|part| part.parse::<u32>().ok());
-        // The number was taken until 6, the word is taken from 6.1 on; what calls itself by no number is newer.
-        ["-enc_time_base", if major.is_some_and(|major| major < 7) { "-1" } else { "demux" }]
+        // The number was taken until 6, the word is taken from 6.1 on.
+        let old = self.release().is_some_and(|(major, _)| major < 7);
+        ["-enc_time_base", if old { "-1" } else { "demux" }]
     }
 
     /// Decodes to host memory and keeps nothing; in RGB where asked for.
@@ -120,7 +129,7 @@ impl Peer {
         let mut program = self.start(args).option("-threads", args.threads.map(|n| n.to_string()));
         if hardware {
             program = program.args(["-hwaccel", "cuda"]);
-            program = program.option("-hwaccel_device", args.device.clone());
+            program = program.option("-hwaccel_device", self.device.clone());
             if stays {
                 program = program.args(["-hwaccel_output_format", "cuda"]);
             }
@@ -149,7 +158,7 @@ impl Peer {
         } else {
             program
         };
-        encoding(program, args, encoder, bits).args(self.every_frame()).arg(out)
+        encoding(program, args, encoder, (bits, &self.device)).args(self.every_frame()).arg(out)
     }
 
     /// Decodes and encodes, without sound.
@@ -163,7 +172,8 @@ impl Peer {
     ) -> Program {
         let stays = hardware && encoder.ends_with("nvenc");
         let program = self.opened(args, source, hardware, stays).args(["-map", "0:v:0"]);
-        let program = encoding(program.option("-frames:v", source.limit()), args, encoder, bits);
+        let program =
+            encoding(program.option("-frames:v", source.limit()), args, encoder, (bits, &self.device));
         // Uneven times are kept as they are; by default they would be rounded to frames of the average rate.
         program.args(self.fine_times()).args(self.every_frame()).arg(out)
     }
@@ -178,7 +188,12 @@ impl Peer {
 }
 
 /// The settings of ours in the encoder's words.
-fn encoding(program: Program, args: &BenchArgs, encoder: &'static str, bits: u32) -> Program {
+fn encoding(
+    program: Program,
+    args: &BenchArgs,
+    encoder: &'static str,
+    (bits, device): (u32, &Option<String>),
+) -> Program {
     let (gop, b_frames) = (args.gop_length.to_string(), args.b_frames().to_string());
     let bits = bits.to_string();
     let qp = args.qp.map(|qp| qp.to_string());
@@ -186,7 +201,7 @@ fn encoding(program: Program, args: &BenchArgs, encoder: &'static str, bits: u32
     let program = match encoder {
         "h264_nvenc" | "hevc_nvenc" | "av1_nvenc" => {
             let program =
-                program.args(["-preset", &args.preset, "-tune", "hq"]).option("-gpu", args.device.clone());
+                program.args(["-preset", &args.preset, "-tune", "hq"]).option("-gpu", device.clone());
             match &qp {
                 Some(qp) => program.args(["-rc", "constqp", "-qp", qp]),
                 None => program.args(["-rc", "cbr", "-b:v", &bits]),
@@ -251,14 +266,18 @@ mod tests {
     #[test]
     fn versions_differ_in_words() {
         let of = |version: &str| {
-            Peer { path: PathBuf::new(), version: version.to_owned(), encoders: String::new() }.every_frame()
-                [0]
+            let (path, version) = (PathBuf::new(), version.to_owned());
+            let peer = Peer { path, version, encoders: String::new(), device: None };
+            (peer.every_frame()[0], peer.fine_times()[1])
         };
-        for old in ["4.4.2-0ubuntu0.22.04.1", "5.0", "5.0.3"] {
-            assert_eq!(of(old), "-vsync", "{old}");
+        for old in ["4.4.2-0ubuntu0.22.04.1", "n4.4.2", "5.0", "5.0.3", "5-dev"] {
+            assert_eq!(of(old), ("-vsync", "-1"), "{old}");
         }
-        for new in ["5.1.9-0+deb12u1", "6.0", "9.0.2", "N-112233-gabcdef", "git-2025"] {
-            assert_eq!(of(new), "-fps_mode", "{new}");
+        for new in ["5.1.9-0+deb12u1", "n5.1", "6.0", "6.1"] {
+            assert_eq!(of(new), ("-fps_mode", "-1"), "{new}");
+        }
+        for newest in ["7.0", "9.0.2", "n9.0.2-17-gabc", "N-118-g12", "N-112233-gabcdef", "git-2025"] {
+            assert_eq!(of(newest), ("-fps_mode", "demux"), "{newest}");
         }
     }
 }

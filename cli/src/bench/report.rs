@@ -195,7 +195,8 @@ pub(crate) fn warnings(record: &Record) -> Vec<String> {
         if let Some(why) = &pair.row.failed {
             all.push(format!("{id}: {why}"));
         }
-        for row in std::iter::once(pair.row).chain(pair.peer) {
+        // A soak is not repeated.
+        for row in std::iter::once(pair.row).chain(pair.peer).filter(|row| row.case != "soak") {
             let counted = row.runs.len();
             if counted < record.repeat as usize && row.failed.is_none() {
                 all.push(format!("{}: {counted} of {} runs.", row.id, record.repeat));
@@ -225,6 +226,9 @@ pub(crate) fn warnings(record: &Record) -> Vec<String> {
             all.push(format!("{id}: its peer {peer} is not in the record."));
         }
     }
+    // One peer may belong to several rows.
+    let mut told = std::collections::HashSet::new();
+    all.retain(|warning| told.insert(warning.clone()));
     all
 }
 
@@ -288,7 +292,10 @@ impl Outputs {
 /// Writes one record, with what came of comparing it.
 pub(crate) fn write(record: &Record, comparison: Option<&Comparison>, outputs: &Outputs) -> Result<()> {
     let source = Source { name: None, record: record.clone() };
-    write_all(std::slice::from_ref(&source), comparison, outputs, &[])
+    let only = |outputs: &Outputs| write_all(std::slice::from_ref(&source), comparison, outputs, &[]);
+    // First what cannot be made again: whatever keeps a page from being written must not cost the record.
+    only(&Outputs { markdown: None, html: None, ..outputs.clone() })?;
+    only(&Outputs { json: None, ..outputs.clone() })
 }
 
 /// Writes several records side by side; the JSON is that of the first.
@@ -541,6 +548,19 @@ mod tests {
         {
             assert!(all.contains(words), "no {words:?} in {all}");
         }
+    }
+
+    #[test]
+    fn nothing_is_told_twice_or_of_a_soak_that_ran_once() {
+        let mut record = samples::record();
+        let mut other = record.rows[0].clone();
+        other.id.push_str("/engines=2");
+        record.rows.push(other);
+        record.rows[1].runs.truncate(2);
+        record.rows[4].case = "soak".to_owned();
+        record.rows[4].runs.truncate(1);
+        let few: Vec<_> = warnings(&record).into_iter().filter(|one| one.contains("of 9 runs")).collect();
+        assert_eq!(few, ["decode/h264/nvidia/ffmpeg: 2 of 9 runs."]);
     }
 
     #[test]

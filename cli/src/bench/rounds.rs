@@ -9,7 +9,7 @@ use super::cases::{Job, Side};
 use super::child::{self, Finished, Limits};
 use super::record::Run;
 use super::view::View;
-use super::{limit, machine, peer, work};
+use super::{input, limit, machine, peer, work};
 use crate::cancel::Interrupts;
 
 pub(crate) struct Rounds<'a> {
@@ -117,10 +117,14 @@ impl Rounds<'_> {
                 let asked = Duration::from_secs_f64(60.0 * self.args.minutes.unwrap_or(10.0));
                 Limits { time: asked * 2 + Duration::from_secs(60), ..limits }
             }
+            // It may well take longer than any other child.
+            (Case::Soak, Some(budget)) => {
+                Limits { time: budget.saturating_sub(self.begun.elapsed()), ..limits }
+            }
             _ => limits,
         };
         let all = child::run_together(program, job.copies, &limits)
-            .map_err(|error| format!("{} does not start: {error}", program.path.display()))?;
+            .map_err(|error| format!("{} does not start: {error}", input::name(&program.path)))?;
         match all.iter().find(|one| !one.success()) {
             Some(failed) => Err(failed.failure()),
             None => Ok(all),

@@ -242,11 +242,12 @@ pub(crate) enum Trim {
     Top(usize),
 }
 
-/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None without a spread to judge by. What is
-/// trimmed counts as the last that is not: it is judged by the winsorised variance (Yuen 1974). All groups are taken to
-/// spread alike.
+/// Student's t of a sum of means, each with its sign, and its degrees of freedom; None where nothing can be told. What is
+/// trimmed counts as the last that is not: it is judged by the winsorised variance (Yuen 1974). Each group has its own, and the
+/// degrees of freedom are Welch's: a few runs that vary much beside many that do not would else borrow their certainty. Without
+/// any spread a difference is infinitely sure, on the fewest degrees of freedom.
 pub(crate) fn t_of(groups: &[(f64, &[f64])], trim: Trim) -> Option<(f64, usize)> {
-    let (mut sum, mut squares, mut free, mut weight) = (0.0, 0.0, 0, 0.0);
+    let (mut sum, mut variance, mut parts) = (0.0, 0.0, 0.0);
     for (sign, values) in groups {
         let mut all = sorted(values.iter().copied());
         let n = all.len();
@@ -261,12 +262,16 @@ pub(crate) fn t_of(groups: &[(f64, &[f64])], trim: Trim) -> Option<(f64, usize)>
         for value in &mut all {
             *value = value.clamp(first, last);
         }
-        squares += of(&all).stddev.powi(2) * (n - 1) as f64;
-        free += kept - 1;
-        weight += 1.0 / kept as f64;
+        let (squares, free) = (of(&all).stddev.powi(2) * (n - 1) as f64, (kept - 1) as f64);
+        // Of the mean. One value tells none: it makes this, and t with it, no number.
+        let own = squares / (kept as f64 * free);
+        variance += own;
+        parts += own * own / free;
     }
-    let t = sum / (squares / free as f64 * weight).sqrt();
-    t.is_finite().then_some((t, free))
+    let t = sum / variance.sqrt();
+    // A whole number that was computed may lie just below it.
+    let free = (variance * variance / parts + 1e-9).floor().max(1.0) as usize;
+    (!t.is_nan()).then_some((t, free))
 }
 
 #[cfg(test)]
@@ -389,6 +394,13 @@ mod tests {
         let (t, free) = two(&a, &b, Trim::Top(3)).unwrap();
         let squares = 91.0 + 3.0 * 36.0 - 39.0 * 39.0 / 9.0;
         assert!(close(t, 10.0 / (2.0 * squares / 10.0 / 3.0_f64).sqrt()) && free == 10, "{t} {free}");
+        // Groups that are neither as large nor spread alike: variances of the means are 2/6 and 80/12.
+        let (t, free) = two(&[1.0, 2.0, 3.0], &[10.0, 14.0, 18.0, 22.0], Trim::Nothing).unwrap();
+        assert!(close(t, 14.0 / 7.0_f64.sqrt()) && free == 3, "{t} {free}");
+        // No spread at all: any difference is sure, and none is no number.
+        assert_eq!(two(&[1.0; 4], &[2.0; 4], Trim::Nothing), Some((f64::INFINITY, 1)));
+        assert_eq!(two(&[2.0; 8], &[1.0; 8], Trim::Ends(8)), Some((f64::NEG_INFINITY, 1)));
+        assert!(two(&[1.0; 4], &[1.0; 4], Trim::Nothing).is_none());
         // Of four groups: what one difference has more than another.
         let groups: [(f64, &[f64]); 4] = [(1.0, &b), (-1.0, &a), (-1.0, &a), (1.0, &a)];
         let (t, free) = t_of(&groups, Trim::Ends(4)).unwrap();

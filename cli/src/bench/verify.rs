@@ -91,6 +91,9 @@ impl Verifier<'_> {
             &format,
         ]);
         let ours = ours.args(["--backend", job.backend.name()]).option("--device", self.args.device.clone());
+        // As the row was measured.
+        let set = |name: &str| job.row.settings.get(name).cloned();
+        let ours = ours.option("--engines", set("engines")).option("--threads", set("threads"));
         let ours = self.json(&ours.option("--frames", source.limit()));
         let ours = ours.and_then(|said| said["md5"].as_str().map(str::to_owned).ok_or("no sum".to_owned()));
         let theirs = sums.entry(source.path.clone()).or_insert_with(|| {

@@ -107,7 +107,7 @@ impl Report {
         for one in self.judged {
             // Of several runs the worst is told.
             match row.judged.iter_mut().find(|known| known.name == one.name) {
-                Some(known) if one.value > known.value || !one.passed => *known = one,
+                Some(known) if (!one.passed, one.value) > (!known.passed, known.value) => *known = one,
                 Some(_) => {}
                 None => row.judged.push(one),
             }
@@ -230,4 +230,28 @@ fn one_by_one(args: &WorkArgs, begun: Instant) -> Result<Report> {
             .insert("queue_peak".to_owned(), f64::from(u32::try_from(stages.queue_peak).unwrap_or(u32::MAX)));
     }
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::report::samples;
+
+    #[test]
+    fn of_several_runs_the_worst_is_told() {
+        let after = |values: &[(f64, f64)]| {
+            let mut row = samples::row("switch", "h264", "video-hw", "", &[]);
+            for (value, limit) in values {
+                let report = Report { judged: vec![judged("lost", *value, *limit, "")], ..Report::default() };
+                report.fill(&mut Run::default(), &mut row, false);
+            }
+            assert_eq!(row.judged.len(), 1);
+            (row.judged[0].value, row.judged[0].passed)
+        };
+        assert_eq!(after(&[(1.0, 2.0), (2.0, 2.0), (0.0, 2.0)]), (2.0, true));
+        // One that failed stays, whatever passes or fails by less after it.
+        assert_eq!(after(&[(5.0, 2.0), (3.0, 2.0)]), (5.0, false));
+        assert_eq!(after(&[(5.0, 2.0), (6.0, 9.0)]), (5.0, false));
+        assert_eq!(after(&[(6.0, 9.0), (5.0, 2.0)]), (5.0, false));
+    }
 }
