@@ -26,6 +26,9 @@ pub trait Takes: Unpin {
     /// # Errors
     /// The session has ended.
     fn flush(&mut self) -> Result<()>;
+
+    /// Flushes that were asked for.
+    fn flushes_asked(&self) -> u64;
 }
 
 /// An end that gives.
@@ -61,6 +64,10 @@ macro_rules! ends {
 
             fn flush(&mut self) -> Result<()> {
                 <$input>::flush(self)
+            }
+
+            fn flushes_asked(&self) -> u64 {
+                <$input>::flushes_asked(self)
             }
         }
 

@@ -82,8 +82,8 @@ pub struct AsyncSession<I, O> {
 /// The end of a session that takes.
 pub struct SessionSink<I> {
     input: I,
-    /// Flushes asked for, the one at the end included.
-    flushes: u64,
+    /// The last flush was asked for.
+    flushed: bool,
     state: Arc<State>,
 }
 
@@ -120,7 +120,7 @@ impl<I, O> AsyncSession<I, O> {
     fn of(input: I, output: O) -> Self {
         let state = Arc::<State>::default();
         Self {
-            sink: SessionSink { input, flushes: 0, state: Arc::clone(&state) },
+            sink: SessionSink { input, flushed: false, state: Arc::clone(&state) },
             stream: SessionStream { output, over: false, state },
         }
     }
@@ -177,9 +177,7 @@ impl<I: Takes> SessionSink<I> {
     /// When the session has ended.
     pub fn flush_codec(&mut self) -> Result<()> {
         self.check_open()?;
-        self.input.flush()?;
-        self.flushes += 1;
-        Ok(())
+        self.input.flush()
     }
 
     fn is_closed(&self) -> bool {
@@ -215,11 +213,13 @@ impl<I: Takes> Sink<I::Unit> for SessionSink<I> {
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
         let this = self.get_mut();
-        if !this.is_closed() {
-            // Before the flush can have passed through: the stream must know what it was.
-            this.flushes += 1;
-            this.state.last_flush.store(this.flushes, Ordering::Release);
+        // One that failed fails again: the session does not come back, and what is inside did not come out.
+        if !this.flushed {
+            // Before the flush can have passed through: the stream must know what it was. The session counts, which may
+            // have been flushed before it became a sink.
+            this.state.last_flush.store(this.input.flushes_asked() + 1, Ordering::Release);
             this.input.flush()?;
+            this.flushed = true;
         }
         Poll::Ready(Ok(()))
     }

@@ -99,12 +99,15 @@ impl Inside {
         self.first..self.first + self.held.len() as u64
     }
 
-    /// The frame as it is from now on, brought to other memory.
+    /// The frame as it is from now on, brought to other memory. Not kept where there is no room for it, as one that was let go
+    /// of: whoever needs it once more has it fetched once more.
     pub(super) fn replace(&mut self, serial: u64, frame: Frame) {
-        let at = self.at(serial);
-        if let Some(held) = at.and_then(|at| self.held.get_mut(at)) {
-            self.bytes += bytes(&frame);
-            self.bytes -= bytes(&std::mem::replace(&mut held.frame, frame));
+        let Some(at) = self.at(serial).filter(|at| *at >= self.let_go) else { return };
+        let Some(held) = self.held.get_mut(at) else { return };
+        let kept = self.bytes - bytes(&held.frame) + bytes(&frame);
+        if kept <= self.room {
+            self.bytes = kept;
+            held.frame = frame;
         }
     }
 
@@ -258,7 +261,15 @@ mod tests {
         assert_eq!(kept, [false, false, true, true]);
         assert_eq!(inside.bytes, 12);
         inside.answer(0, coded(0));
+        // Neither one that was let go of comes back, nor a larger one for which there is no room.
         inside.replace(1, frame(1));
-        assert_eq!((inside.bytes, inside.let_go, inside.len()), (18, 1, 3));
+        assert!(inside.frame(1).unwrap().as_host().is_none());
+        let size = Dimensions::new(4, 4).unwrap();
+        let surface = HostSurface::from_packed(PixelFormat::I420, size, vec![0; 24]).unwrap();
+        let time = frame(2).pts;
+        inside.replace(2, Frame::host(time, surface));
+        assert_eq!((inside.bytes, inside.let_go, inside.len()), (12, 1, 3));
+        inside.replace(3, frame(9));
+        assert_eq!(inside.frame(3).unwrap().pts, frame(9).pts);
     }
 }

@@ -68,7 +68,8 @@ pub fn surviving_session(
 
 /// Frames again whose memory is gone.
 pub(crate) trait Refetch: Send {
-    /// The picture of a frame that was given before. Frames are asked for in rising order.
+    /// The picture of a frame that was given before. Frames are asked for in rising order, from an earlier one on again after
+    /// another death.
     ///
     /// # Errors
     /// It cannot be had again.
@@ -164,10 +165,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The sink of the encoder at hand.
+    /// The sink of the next attempt to open an encoder. What one says that was opened before it, and refused, is no longer
+    /// heard, nor is it held against this one.
     fn sink(&self) -> EncodeSink {
         let shared = self.clone();
-        let age = self.lock().age;
+        let age = {
+            let mut state = self.lock();
+            state.age += 1;
+            state.death = None;
+            state.age
+        };
         Box::new(move |event| shared.take(age, event))
     }
 

@@ -30,9 +30,11 @@ struct Plan {
     b: usize,
     dies: Option<(u64, Death)>,
     dies_at_flush: bool,
+    /// Tells that it has died while it is dropped.
+    bad_end: bool,
 }
 
-const SOUND: Plan = Plan { b: 0, dies: None, dies_at_flush: false };
+const SOUND: Plan = Plan { b: 0, dies: None, dies_at_flush: false, bad_end: false };
 
 struct Toy {
     plan: Plan,
@@ -104,6 +106,14 @@ impl EncoderBackend for Toy {
 
     fn implementation(&self) -> &'static str {
         "toy"
+    }
+}
+
+impl Drop for Toy {
+    fn drop(&mut self) {
+        if self.plan.bad_end {
+            (self.sink)(EncodeEvent::Failed { serial: 0, error: died() });
+        }
     }
 }
 
@@ -306,4 +316,16 @@ fn frames_that_were_let_go_of_are_fetched_again() {
     assert!(end.is_none(), "{end:?}");
     whole(&packets);
     assert_eq!(summary.takeovers[0].lost, 0);
+}
+
+/// The second has B frames, for which decoding times leave no room, so that it is closed for a third.
+#[test]
+fn the_end_of_one_that_was_refused_is_not_held_against_the_next() {
+    let first = Plan { dies: Some((16, Death::Call)), ..SOUND };
+    let refused = Plan { b: 3, bad_end: true, ..SOUND };
+    let (packets, end, summary) = encode_with(&[first, refused, SOUND], usize::MAX, None);
+    assert!(end.is_none(), "{end:?}");
+    whole(&packets);
+    let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+    assert_eq!(takeover.given_up, ["B frames"]);
 }

@@ -1,7 +1,8 @@
 //! A job whose decoder dies, or whose frames go with their device, has the input decoded again from the last random access
 //! point before the frame that is missing, by another decoder.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::feed::{self, Feed};
@@ -33,11 +34,30 @@ pub(super) struct Lives {
     pub(super) again: u64,
     /// Deaths since the last new frame.
     idle: u32,
+    /// While the decoder that took over has given no new frame.
+    trial: Option<Trial>,
+}
+
+/// A decoder that took over may still find that it does not decode this stream.
+struct Trial {
+    /// What the one before has died of.
+    why: Error,
+    /// Who is left to try.
+    untried: VecDeque<BackendKind>,
 }
 
 impl Lives {
     pub(super) fn new(policy: FailurePolicy, succession: Succession) -> Self {
-        Self { policy, succession, before: Vec::new(), last: None, resume_behind: None, again: 0, idle: 0 }
+        Self {
+            policy,
+            succession,
+            before: Vec::new(),
+            last: None,
+            resume_behind: None,
+            again: 0,
+            idle: 0,
+            trial: None,
+        }
     }
 
     pub(super) fn succession(&self) -> Succession {
@@ -56,7 +76,13 @@ impl Lives {
         }
         self.last = Some(frame.pts);
         self.idle = 0;
+        self.trial = None;
         true
+    }
+
+    /// Whether what is decoded now was decoded before, so that its damage is counted already.
+    pub(super) const fn is_catching_up(&self) -> bool {
+        self.trial.is_some()
     }
 
     fn may_go_on(&self, error: &Error) -> bool {
@@ -76,16 +102,22 @@ impl FrameSource {
     /// Has another decoder go on behind the last frame.
     ///
     /// # Errors
-    /// `why`, when there is none, or the input cannot be read again.
-    pub(super) fn go_on(&mut self, why: Error) -> Result<()> {
-        let Some(dead) = self.dead_session().filter(|_| self.lives.may_go_on(&why)) else { return Err(why) };
-        if self.info().path.as_os_str() == "-" {
-            return Err(why);
-        }
-        let died = Instant::now();
+    /// What the last decoder that worked has died of, when there is no other, or the input cannot be read again.
+    pub(super) fn go_on(&mut self, error: Error) -> Result<()> {
+        let Some(dead) = self.dead_session() else { return Err(error) };
         let from = dead.receipt.chosen().map_or(BackendKind::Custom, |(kind, _)| kind);
+        let reason = error.to_string();
+        let (why, mut untried) = match self.lives.trial.take() {
+            Some(Trial { why, untried }) if matches!(error, Error::Unsupported { .. }) => (why, untried),
+            _ if self.lives.may_go_on(&error) && can_be_read_again(&self.info().path) => {
+                self.lives.idle += 1;
+                (error, heirs(from, self.options.backend, self.lives.policy).into())
+            }
+            _ => return Err(error),
+        };
+        let died = Instant::now();
         self.lives.before.push(dead);
-        self.lives.idle += 1;
+        self.note_damage();
         // Closed before another is opened: there may be room for few.
         self.feed = Feed::over();
         let takeover = Takeover {
@@ -94,28 +126,29 @@ impl FrameSource {
             pts: self.lives.last,
             from,
             to: None,
-            reason: why.to_string(),
+            reason,
             again: 0,
             lost: 0,
             given_up: Vec::new(),
             took: Duration::ZERO,
         };
         let mut refusal = None;
-        for kind in heirs(from, self.options.backend, self.lives.policy) {
+        while let Some(kind) = untried.pop_front() {
             let options = options_for(&self.options, kind, from);
             match self.reopen(&options) {
                 Ok(to) => {
                     self.lives.resume_behind = self.lives.last;
                     let takeover = Takeover { to, took: died.elapsed(), ..takeover };
                     self.lives.succession.tell(takeover, &why);
+                    self.lives.trial = Some(Trial { why, untried });
                     return Ok(());
                 }
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => _ = refusal.get_or_insert(error),
             }
         }
-        let refusal = refusal.map_or_else(String::new, |error| error.to_string());
-        let reason = format!("{why}; no other decoder could be opened: {refusal}");
+        let refusal = refusal.map_or_else(String::new, |error| format!(": {error}"));
+        let reason = format!("{}; no other decoder could be opened{refusal}", takeover.reason);
         self.lives.succession.tell(Takeover { reason, took: died.elapsed(), ..takeover }, &why);
         Err(why)
     }
@@ -144,12 +177,31 @@ fn options_for(options: &SourceOptions, kind: BackendKind, dead: BackendKind) ->
     }
 }
 
+/// Whether a second opening of the input reads the same from its beginning. A pipe or a terminal, whatever it is called, gives
+/// each byte to one reader only.
+fn can_be_read_again(path: &Path) -> bool {
+    // Elsewhere than on Linux these share the place of reading with the descriptor that they name.
+    let descriptor = !cfg!(target_os = "linux") && path.starts_with("/dev");
+    let once = path.as_os_str() == "-" || descriptor;
+    // What is no file by itself is a pattern of names of images.
+    !once && std::fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir())
+}
+
 /// Frames whose memory is gone, decoded again by somebody else.
 pub(super) struct Rescuer {
     path: PathBuf,
     options: SourceOptions,
     rate: Option<Rational>,
-    source: Option<FrameSource>,
+    reading: Option<Reading>,
+    /// The last frame that was asked for.
+    asked: Option<Timestamp>,
+    /// Why nothing can be had again any more: who asks once more would get an older frame for a later one.
+    failed: Option<String>,
+}
+
+/// A source on its way through the input.
+struct Reading {
+    source: FrameSource,
     shown: Option<Frame>,
     next: Option<Frame>,
 }
@@ -157,7 +209,7 @@ pub(super) struct Rescuer {
 impl Rescuer {
     /// `None` for an input that can be read once only. `rate`: of the output, where frames do not keep their times.
     pub(super) fn new(path: PathBuf, options: &SourceOptions, rate: Option<Rational>) -> Option<Self> {
-        if path.as_os_str() == "-" {
+        if !can_be_read_again(&path) {
             return None;
         }
         let options = SourceOptions {
@@ -168,7 +220,7 @@ impl Rescuer {
             on_failure: FailurePolicy::Stop,
             ..options.clone()
         };
-        Some(Self { path, options, rate, source: None, shown: None, next: None })
+        Some(Self { path, options, rate, reading: None, asked: None, failed: None })
     }
 
     /// The time of the output from which on a frame is shown.
@@ -176,39 +228,59 @@ impl Rescuer {
         self.rate.map_or(frame.pts, |rate| frame.pts.rescale(TimeBase::from_frame_rate(rate)))
     }
 
-    fn open(&self, at: Timestamp) -> Result<FrameSource> {
+    /// Opens whatever gives a first frame: that a stream cannot be decoded may show there only.
+    fn open(&self, at: Timestamp) -> Result<Reading> {
         // At a changed rate, the frame that is shown at a time may be much older.
         let at = self.rate.is_none().then_some(at);
         let mut refusal = None;
         for kind in heirs(BackendKind::Nvidia, Backend::Auto, FailurePolicy::Next) {
             let options = SourceOptions { backend: Backend::Only(kind), ..self.options.clone() };
-            match FrameSource::open_at(&self.path, &options, at) {
-                Ok(source) => return Ok(source),
+            let begun = FrameSource::open_at(&self.path, &options, at).and_then(|mut source| {
+                let next = Some(source.next_frame()?.ok_or_else(|| source.nothing())?);
+                Ok(Reading { source, shown: None, next })
+            });
+            match begun {
+                Ok(reading) => return Ok(reading),
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => _ = refusal.get_or_insert(error),
             }
         }
         Err(refusal.unwrap_or_else(|| Error::invalid("nothing decodes it again")))
     }
+
+    /// Reads up to the frame that is shown at this time.
+    fn read_to(&mut self, at: Timestamp) -> Result<()> {
+        // After another death they are asked for from an earlier one on.
+        let back = self.asked.is_some_and(|asked| at < asked);
+        self.asked = Some(at);
+        let mut reading = match self.reading.take() {
+            Some(reading) if !back => reading,
+            _ => self.open(at)?,
+        };
+        while let Some(next) = reading.next.take_if(|next| self.time(next) <= at) {
+            reading.shown = Some(next);
+            reading.next = reading.source.next_frame()?;
+            if reading.next.is_none() && self.options.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+        }
+        self.reading = Some(reading);
+        Ok(())
+    }
 }
 
 impl Refetch for Rescuer {
     fn refetch(&mut self, lost: &Frame) -> Result<Frame> {
-        if self.source.is_none() {
-            let mut source = self.open(lost.pts)?;
-            self.next = source.next_frame()?;
-            self.source = Some(source);
+        if self.failed.is_none()
+            && let Err(error) = self.read_to(lost.pts)
+        {
+            self.failed = Some(error.to_string());
         }
-        while let Some(next) = self.next.take_if(|next| match self.rate {
-            Some(rate) => next.pts.rescale(TimeBase::from_frame_rate(rate)) <= lost.pts,
-            None => next.pts <= lost.pts,
-        }) {
-            self.shown = Some(next);
-            self.next = match &mut self.source {
-                Some(source) => source.next_frame()?,
-                None => None,
-            };
+        if let Some(failure) = &self.failed {
+            return Err(Error::invalid(format!("it cannot be decoded again: {failure}")));
         }
-        let found = self.shown.as_ref().filter(|shown| self.rate.is_some() || self.time(shown) == lost.pts);
+        let shown = self.reading.as_ref().and_then(|reading| reading.shown.as_ref());
+        let found = shown.filter(|shown| self.rate.is_some() || self.time(shown) == lost.pts);
         let Some(found) = found else {
             let name = self.path.display();
             return Err(Error::invalid(format!("decoding {name} again gave no frame of its time")));
@@ -224,3 +296,7 @@ impl Refetch for Rescuer {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "rescue_tests.rs"]
+mod tests;

@@ -336,7 +336,11 @@ impl FrameSource {
     /// Damage in the input (unless [`SourceOptions::keep_going`]), or the end of the decoder.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         while !self.done {
-            match self.feed.next(&self.cancel) {
+            let given = self.feed.next(&self.cancel);
+            if self.lives.is_catching_up() {
+                self.note_damage();
+            }
+            match given {
                 Ok(None) => self.done = true,
                 Ok(Some(frame)) if !self.lives.is_new(&frame) => {}
                 Ok(Some(frame)) => match self.window.place(&frame) {
@@ -367,12 +371,10 @@ impl FrameSource {
 
     /// What reading came to so far.
     pub fn summary(&mut self) -> SourceSummary {
-        if let Feed::Decoder { frames, faults, .. } = &self.feed {
+        if let Feed::Decoder { frames, .. } = &self.feed {
             self.summary.decode = Some(frames.summary());
-            for error in faults.take_recovered() {
-                self.note(&error);
-            }
         }
+        self.note_damage();
         self.summary.decode_before.clone_from(&self.lives.before);
         self.summary.takeovers = self.lives.takeovers();
         self.summary.again = self.lives.again;
@@ -411,7 +413,19 @@ impl FrameSource {
         Error::corrupt_fatal(format!("{name} ({}) holds no frame in the wanted part", self.info.format))
     }
 
+    /// Counts the damage that the reading thread has gone over.
+    pub(super) fn note_damage(&mut self) {
+        if let Feed::Decoder { faults, .. } = &self.feed {
+            for error in faults.take_recovered() {
+                self.note(&error);
+            }
+        }
+    }
+
     fn note(&mut self, error: &Error) {
+        if self.lives.is_catching_up() {
+            return;
+        }
         self.summary.problem_count += 1;
         if self.summary.problems.len() < PROBLEMS_KEPT {
             self.summary.problems.push(error.to_string());

@@ -317,6 +317,12 @@ impl DecodeInput {
     pub fn flush(&mut self) -> Result<()> {
         self.worker.flush()
     }
+
+    /// How many flushes were asked for.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn flushes_asked(&self) -> u64 {
+        self.worker.flushes()
+    }
 }
 
 impl DecodeOutput {

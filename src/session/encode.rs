@@ -294,6 +294,12 @@ impl EncodeInput {
         self.worker.flush()
     }
 
+    /// How many flushes were asked for.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn flushes_asked(&self) -> u64 {
+        self.worker.flushes()
+    }
+
     fn accepted(&mut self, pts: Timestamp) {
         self.last_pts = Some(pts);
         self.books.lock().ledger.submitted += 1;

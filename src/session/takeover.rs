@@ -15,7 +15,8 @@ pub struct Takeover {
     pub job: Job,
     /// The first frame that is the new one's, counted from 0.
     pub frame: u64,
-    /// Its presentation time.
+    /// When it is shown, for an encoder. For a decoder, whose next frame is not known yet: when the last frame before it is
+    /// shown, in the time of the input, which a start that was asked for does not shift.
     pub pts: Option<Timestamp>,
     /// What has died.
     pub from: BackendKind,
