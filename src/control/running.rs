@@ -262,6 +262,11 @@ impl Running {
         self.noted(flushes, answer)
     }
 
+    /// Frames that the encoder has not begun.
+    pub(super) fn queued(&self) -> usize {
+        self.input.queued()
+    }
+
     /// The queues in front of the encoder and behind it.
     #[cfg(feature = "metrics")]
     pub(super) fn queues(&self) -> (QueueMonitor, QueueMonitor) {

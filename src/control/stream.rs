@@ -382,6 +382,13 @@ impl SwitchingEncoder {
         self.books.ledger()
     }
 
+    /// Frames that were submitted and that no encoder has begun.
+    pub fn queued(&self) -> usize {
+        let kept = self.books.next().saturating_sub(self.cursor);
+        let handed = self.active.as_ref().map_or(0, Running::queued);
+        usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(handed)
+    }
+
     /// The backend that encodes now; `None` while none does.
     pub fn backend(&self) -> Option<(BackendKind, &'static str)> {
         self.active.as_ref().map(|session| (session.kind, session.facts.implementation))

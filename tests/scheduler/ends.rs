@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use video_hw::error::Error;
 use video_hw::pipeline::scheduler::{
-    PipelineScheduler, SchedulerOptions, StageEvent, StreamInput, StreamOutput, StreamSpec,
+    Delivery, PipelineScheduler, SchedulerOptions, StageEvent, StreamInput, StreamOutput, StreamSpec,
 };
 use video_hw::session::Submit;
 
@@ -275,4 +275,76 @@ fn a_consumer_that_waits_holds_up_nobody_else() {
         release.send(()).unwrap();
     }
     assert!(stuck.iter().all(|control| control.wait(PATIENCE)));
+}
+
+/// A stream through which forty units go, and are to be taken.
+fn forty(scheduler: &PipelineScheduler) -> StreamOutput {
+    let spec = StreamSpec::new("forty").stage(Puppet::eager()).credits(64);
+    let (mut input, output) = scheduler.open(spec).unwrap();
+    for number in 0..40 {
+        assert!(matches!(input.submit(frame(number)).unwrap(), Submit::Accepted));
+    }
+    output
+}
+
+fn counted(results: mpsc::Sender<u64>) -> impl FnMut(video_hw::Result<Delivery>) -> video_hw::Result<()> {
+    move |result| {
+        results.send(number(&result?.unit)).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_consumer_gets_the_last_results_though_nobody_holds_the_stream() {
+    let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default()).unwrap();
+    for over in [false, true] {
+        let (sender, results) = mpsc::channel();
+        let output = forty(&scheduler);
+        if over {
+            settle(&scheduler);
+        }
+        assert_eq!(output.summary().unwrap().over, over);
+        output.deliver(counted(sender));
+        settle(&scheduler);
+        assert_eq!(results.try_iter().collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
+        assert!(scheduler.summary().streams.is_empty(), "nothing is left of it");
+    }
+}
+
+#[test]
+fn a_consumer_that_comes_when_all_is_over_is_not_kept() {
+    let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default()).unwrap();
+    let mut output = forty(&scheduler);
+    settle(&scheduler);
+    assert_eq!(ready(&mut output).len(), 40);
+    let control = output.control().unwrap();
+    let held = Arc::new(());
+    let inside = Arc::clone(&held);
+    output.deliver(move |_| {
+        let _ = &inside;
+        Ok(())
+    });
+    assert!(control.is_over());
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn whoever_waits_hears_of_it_when_an_error_is_the_last_to_be_taken() {
+    let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default()).unwrap();
+    let stage = Puppet::new();
+    let (mut input, mut output) = scheduler.open(StreamSpec::new("s").stage(stage.clone())).unwrap();
+    assert!(matches!(input.submit(frame(0)).unwrap(), Submit::Accepted));
+    settle(&scheduler);
+    stage.tell(StageEvent::Failed(Error::corrupt("torn")));
+    input.close();
+    settle(&scheduler);
+    let control = output.control().unwrap();
+    assert!(control.is_over());
+    let (done, waited) = mpsc::channel();
+    let waiter = std::thread::spawn(move || done.send(control.wait(PATIENCE * 1000)));
+    // It very probably waits by now; where it does not, there is nothing to be seen.
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(output.try_reap().is_err());
+    assert_eq!(waited.recv_timeout(PATIENCE), Ok(true));
+    waiter.join().unwrap().unwrap();
 }

@@ -136,6 +136,12 @@ impl Stage for BankStage {
         true
     }
 
+    fn is_hungry(&self) -> bool {
+        // What waits for an engine, or is in one, comes out without more being put in.
+        let state = self.bank.0.lock().unwrap();
+        self.inside == state.done.get(&self.stream).map_or(0, VecDeque::len)
+    }
+
     fn name(&self) -> &'static str {
         "bank"
     }

@@ -1,14 +1,16 @@
 //! Who gets how much of engines that are too few, judged by what engines have done when the first stream is finished.
 
 use std::num::NonZeroU32;
+use std::sync::mpsc;
+use std::task::Waker;
 
 use video_hw::pipeline::scheduler::{
-    PipelineScheduler, SchedulerOptions, StreamInput, StreamOutput, StreamSpec,
+    PipelineScheduler, SchedulerOptions, Stage, StageEvent, StreamInput, StreamOutput, StreamSpec, Unit,
 };
 use video_hw::session::Submit;
 
 use crate::engines::Bank;
-use crate::support::{settle, sized};
+use crate::support::{Puppet, frame, packet, ready, settle, sized};
 
 const CREDITS: usize = 8;
 
@@ -162,4 +164,95 @@ fn a_stream_that_is_alone_has_all_engines() {
     play.until(|play| play.streams[0].taken >= 100);
     // Two engines, 15 turns a frame, 100 frames and the 8 that the other stream can have inside.
     assert!(play.turns < 108 * 15 / 2 + 50, "{}", play.turns);
+}
+
+#[test]
+fn a_stage_without_room_holds_up_nobody() {
+    let (done, turned) = mpsc::channel();
+    let play = std::thread::spawn(move || {
+        let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default().class("e", 3)).unwrap();
+        let open = |name, room| {
+            let stage = Puppet::new();
+            stage.room(room);
+            let spec = StreamSpec::new(name).stage_in("e", stage.clone()).credits(8);
+            let (mut input, output) = scheduler.open(spec).unwrap();
+            for number in 0..3 {
+                assert!(matches!(input.submit(frame(number)).unwrap(), Submit::Accepted));
+            }
+            (stage, input, output)
+        };
+        let (narrow, wide) = (open("narrow", 1), open("wide", 8));
+        settle(&scheduler);
+        assert_eq!((narrow.0.inside(), wide.0.inside()), (vec![0], vec![0, 1]));
+        wide.0.finish(1);
+        settle(&scheduler);
+        assert_eq!((narrow.0.inside(), wide.0.inside()), (vec![0], vec![1, 2]));
+        assert_eq!(scheduler.summary().classes[0].begun, 4, "what had no room was not begun");
+        // Room, and the others have nothing to do.
+        wide.0.finish(2);
+        narrow.0.room(2);
+        settle(&scheduler);
+        assert_eq!(narrow.0.inside(), [0, 1]);
+        done.send(()).unwrap();
+    });
+    // Far longer than it takes.
+    let returned = turned.recv_timeout(std::time::Duration::from_secs(60));
+    assert!(!matches!(returned, Err(mpsc::RecvTimeoutError::Timeout)), "turn() does not return");
+    play.join().unwrap();
+}
+
+/// A stage whose units cost what it says.
+struct Priced(Puppet, u64);
+
+impl Stage for Priced {
+    fn submit(&mut self, unit: Unit) -> video_hw::Result<Submit<Unit>> {
+        self.0.submit(unit)
+    }
+    fn try_reap(&mut self) -> video_hw::Result<Option<StageEvent>> {
+        self.0.try_reap()
+    }
+    fn flush(&mut self) -> video_hw::Result<()> {
+        self.0.flush()
+    }
+    fn is_drained(&self) -> bool {
+        self.0.is_drained()
+    }
+    fn set_waker(&mut self, waker: &Waker) {
+        self.0.set_waker(waker);
+    }
+    fn wakes(&self) -> bool {
+        true
+    }
+    fn cost(&self, _: &Unit) -> u64 {
+        self.1
+    }
+    fn name(&self) -> &'static str {
+        "priced"
+    }
+}
+
+#[test]
+fn shares_are_by_what_stages_say_that_units_cost() {
+    let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default().class("d", 1)).unwrap();
+    let mut streams = [3000, 1000].map(|cost| {
+        let stage = Puppet::new();
+        let spec = StreamSpec::new("decoded").stage_in("d", Priced(stage.clone(), cost)).credits(4);
+        let (input, output) = scheduler.open(spec).unwrap();
+        (stage, input, output, 0_u64)
+    });
+    for number in 0..400 {
+        for (_, input, ..) in &mut streams {
+            while let Submit::Accepted = input.submit(packet(number, true)).unwrap() {}
+        }
+        settle(&scheduler);
+        for (stage, _, output, done) in &mut streams {
+            let units = stage.inside().len();
+            *done += units as u64;
+            stage.finish(units);
+            settle(&scheduler);
+            ready(output);
+        }
+    }
+    let (dear, cheap) = (streams[0].3, streams[1].3);
+    assert!(dear + cheap >= 400 && cheap.abs_diff(3 * dear) <= 12, "{dear} and {cheap}");
 }

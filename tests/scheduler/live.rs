@@ -138,3 +138,29 @@ fn frames_wait_between_stages_too_and_go_there() {
     settle(&scheduler);
     assert_eq!((encoder.inside(), encoder.idrs()), (vec![6], vec![6]));
 }
+
+#[test]
+fn live_a_new_generation_whose_key_frame_found_no_credit_waits_for_the_next() {
+    let (scheduler, stage, mut input, mut output) = open(DropPolicy::live(100), 2);
+    let mut submit = |generation, number, key| {
+        let answer = input.submit_with_generation(generation, packet(number, key)).unwrap();
+        assert!(matches!(answer, Submit::Accepted));
+        settle(&scheduler);
+    };
+    submit(0, 0, true);
+    submit(0, 1, false);
+    assert_eq!(stage.inside(), [0, 1]);
+    // Both credits are inside the stage, so there is nothing that could go for it.
+    submit(1, 10, true);
+    assert_eq!(output.summary().unwrap().ledger.dropped.get("no credit"), Some(&1));
+    stage.finish(stage.inside().len());
+    settle(&scheduler);
+    assert_eq!(crate::support::ready(&mut output).len(), 2);
+    submit(1, 11, false);
+    assert!(stage.inside().is_empty(), "it refers to 10");
+    submit(1, 12, true);
+    submit(1, 13, false);
+    assert_eq!(stage.inside(), [12, 13]);
+    let ledger = output.summary().unwrap().ledger;
+    assert_eq!(ledger.dropped.get("up to the next key frame"), Some(&1));
+}

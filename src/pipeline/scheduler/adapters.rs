@@ -234,6 +234,10 @@ impl Stage for SwitchingStage {
         self.encoder.lock().is_drained()
     }
 
+    fn is_hungry(&self) -> bool {
+        self.encoder.lock().queued() == 0
+    }
+
     fn name(&self) -> &'static str {
         "encode"
     }
@@ -293,6 +297,11 @@ impl Stage for TransformStage {
     }
 
     fn is_drained(&self) -> bool {
+        self.inside == 0
+    }
+
+    fn is_hungry(&self) -> bool {
+        // It holds nothing back: what is inside comes out by itself.
         self.inside == 0
     }
 

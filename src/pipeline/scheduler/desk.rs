@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::bell::Bell;
 use super::credits::Credits;
 use super::depth::DepthMeter;
+use super::helpers::discard;
 use super::line::{Dropped, Line};
 use super::policy::{DropPolicy, reason};
 use super::summary::StageMeter;
@@ -182,21 +183,22 @@ impl Desk {
             return Ok(Submit::Accepted);
         }
         let mut credit = Credits::try_take(&self.credits);
-        if credit.is_none() {
-            if self.policy == DropPolicy::Offline {
-                return Ok(Submit::Full(unit));
-            }
-            if state.line.make_room(&unit, reason::NO_CREDIT, &mut dropped) {
-                state.settle(&mut dropped);
-                credit = Credits::try_take(&self.credits);
-            }
+        if credit.is_none() && self.policy == DropPolicy::Offline {
+            return Ok(Submit::Full(unit));
+        }
+        // Whether or not the unit itself can stay: what follows it is of its generation.
+        state.enter_generation(generation);
+        if credit.is_none() && state.line.make_room(&unit, reason::NO_CREDIT, &mut dropped) {
+            state.settle(&mut dropped);
+            credit = Credits::try_take(&self.credits);
         }
         let now = Instant::now();
         let entered = credit.is_some();
         let held = Held { unit, tag: Tag { generation, credit, entered: now, since: now } };
         state.ledger.submitted += 1;
         if entered {
-            state.enter(held, &mut dropped);
+            state.began = true;
+            state.line.push(held, &mut dropped);
             self.depth.entered(self.credits.standing().used);
             self.note_line(&state.line);
         } else {
@@ -292,15 +294,23 @@ impl Desk {
         let mut state = self.lock();
         state.abandoned = true;
         state.fatal = None;
-        let left = if state.over { state.take_outlet(true) } else { VecDeque::new() };
-        if let (true, Stop::Failed(error)) = (state.over, &stop) {
-            state.error = Some(error.to_string());
+        let mut left = VecDeque::new();
+        if state.over {
+            left = state.take_outlet(matches!(stop, Stop::Cancelled));
+            if let Stop::Failed(error) = stop {
+                state.error = Some(error.to_string());
+            }
+        } else {
+            // At once: the stream may come to its end by itself the next moment, and must know how it ended.
+            state.stop.get_or_insert(stop);
         }
-        state.sink = Slot::None;
+        let sink = std::mem::replace(&mut state.sink, Slot::None);
         drop(state);
         drop(left);
+        discard(sink);
         self.finished.notify_all();
-        self.stop(stop);
+        self.credits.end();
+        self.ring();
     }
 
     /// The scheduler is gone: a consumer that it called is not called any more.
@@ -312,7 +322,16 @@ impl Desk {
     }
 
     pub(super) fn take(&self) -> Taken {
-        self.lock().take()
+        self.take_from(&mut self.lock())
+    }
+
+    fn take_from(&self, state: &mut State) -> Taken {
+        let taken = state.take();
+        if state.is_finished() && !matches!(taken, Taken::Empty | Taken::Over) {
+            self.finished.notify_all();
+            self.ring();
+        }
+        taken
     }
 
     /// As [`Self::take`], waiting at most so long for something.
@@ -320,7 +339,7 @@ impl Desk {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.lock();
         loop {
-            match state.take() {
+            match self.take_from(&mut state) {
                 Taken::Empty => {}
                 taken => return taken,
             }
@@ -356,8 +375,13 @@ impl Desk {
     }
 
     pub(super) fn is_finished(&self) -> bool {
+        self.lock().is_finished()
+    }
+
+    /// Whether there will never be anything for a consumer any more, and none is there or at work.
+    pub(super) fn is_left(&self) -> bool {
         let state = self.lock();
-        state.over && state.outlet.is_empty() && state.fatal.is_none()
+        state.is_finished() && matches!(state.sink, Slot::None)
     }
 
     /// Waits until nothing will ever come again; whether that is so.
@@ -366,7 +390,7 @@ impl Desk {
         let mut state = self.lock();
         loop {
             let working = matches!(state.sink, Slot::Busy);
-            if state.over && state.outlet.is_empty() && state.fatal.is_none() && !working {
+            if state.is_finished() && !working {
                 return true;
             }
             let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
@@ -439,6 +463,8 @@ impl Desk {
     /// taken stays, unless it was cancelled.
     pub(super) fn end(&self, stop: Option<Stop>, inside: Vec<Tag>) {
         let mut state = self.lock();
+        // What somebody said since it was last looked at counts too.
+        let stop = stop.or_else(|| state.stop.take());
         let cancelled = matches!(stop, Some(Stop::Cancelled));
         let waiting = state.line.take_all();
         let unwanted = cancelled || state.abandoned;
@@ -454,7 +480,9 @@ impl Desk {
         let source = std::mem::replace(&mut state.source, Slot::None);
         let sink = state.spent_sink();
         drop(state);
-        drop((waiting, inside, outlet, source, sink));
+        drop((waiting, inside, outlet));
+        discard(source);
+        discard(sink);
         self.credits.end();
         self.news.notify_all();
         self.finished.notify_all();
@@ -464,12 +492,24 @@ impl Desk {
     // Code of the user's.
 
     pub(super) fn set_source(&self, source: Source) {
-        self.lock().source = Slot::Idle(source);
+        let mut state = self.lock();
+        let spent = if state.over {
+            Some(source)
+        } else {
+            state.source = Slot::Idle(source);
+            None
+        };
+        drop(state);
+        discard(spent);
         self.ring();
     }
 
     pub(super) fn set_sink(&self, sink: Sink) {
-        self.lock().sink = Slot::Idle(sink);
+        let mut state = self.lock();
+        state.sink = Slot::Idle(sink);
+        let spent = state.spent_sink();
+        drop(state);
+        discard(spent);
         self.ring();
     }
 
@@ -496,11 +536,15 @@ impl Desk {
 
     pub(super) fn put_sink(&self, sink: Sink) {
         let mut state = self.lock();
-        state.sink = Slot::Idle(sink);
         // It may hold the stream's own handles: it goes when there is nothing left for it.
-        let spent = state.spent_sink();
+        let spent = if matches!(state.sink, Slot::Busy) {
+            state.sink = Slot::Idle(sink);
+            state.spent_sink()
+        } else {
+            Some(sink)
+        };
         drop(state);
-        drop(spent);
+        discard(spent);
         self.finished.notify_all();
         self.ring();
     }
@@ -541,15 +585,18 @@ impl State {
         Ok(())
     }
 
-    fn enter(&mut self, held: Held, dropped: &mut Vec<Dropped>) {
-        if held.tag.generation > self.newest {
-            self.newest = held.tag.generation;
+    fn enter_generation(&mut self, generation: u64) {
+        if generation > self.newest {
+            self.newest = generation;
             if self.began {
                 self.line.push_barrier(Barrier::Generation);
             }
         }
-        self.began = true;
-        self.line.push(held, dropped);
+    }
+
+    /// Nothing will come any more, and all was taken.
+    fn is_finished(&self) -> bool {
+        self.over && self.outlet.is_empty() && self.fatal.is_none()
     }
 
     /// So many units that nobody will hear of any more.
@@ -571,8 +618,7 @@ impl State {
 
     /// The consumer, when nothing will come for it any more.
     fn spent_sink(&mut self) -> Option<Sink> {
-        let spent = self.over && self.outlet.is_empty() && self.fatal.is_none();
-        if !spent || !matches!(self.sink, Slot::Idle(_)) {
+        if !self.is_finished() || !matches!(self.sink, Slot::Idle(_)) {
             return None;
         }
         match std::mem::replace(&mut self.sink, Slot::None) {
@@ -610,3 +656,7 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use super::bell::Bell;
 use super::desk::{Desk, Stop};
 use super::fair::{FairQueue, Wish};
 use super::helpers::{Chore, Helpers};
-use super::running::{Running, STILL};
+use super::running::{FIRST_LOAN, Fed, Running, STILL};
 use super::stage::Stage;
 use super::summary::ClassSummary;
 
@@ -28,6 +28,8 @@ struct Class {
     used: usize,
     fair: FairQueue<(u64, usize)>,
     last_begun: Instant,
+    /// What its stages had given when they were last taken to hold units back.
+    taught: Option<u64>,
 }
 
 /// What the scheduler's owner and its thread share.
@@ -49,8 +51,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Driver {
     shared: Arc<Shared>,
     streams: BTreeMap<u64, Running>,
-    /// Of streams that are over too: their consumers may have something left to take.
-    desks: BTreeMap<u64, Weak<Desk>>,
+    /// Of streams that are over too: their consumers may have something left to take, and nobody else may hold them.
+    desks: BTreeMap<u64, Arc<Desk>>,
     classes: Vec<Class>,
     polled: BTreeSet<u64>,
     gone: Vec<Box<dyn Stage>>,
@@ -65,6 +67,7 @@ impl Driver {
                 used: 0,
                 fair: FairQueue::new(),
                 last_begun: Instant::now(),
+                taught: None,
             })
             .collect();
         Self {
@@ -97,6 +100,7 @@ impl Driver {
                 stream.end(Some(Stop::Cancelled), &mut self.gone);
             }
         }
+        Chore::Close(std::mem::take(&mut self.gone)).run();
     }
 
     /// Moves all that can be moved; whether something was, and when to look again if nobody rings.
@@ -107,10 +111,12 @@ impl Driver {
         dirty.extend(self.adopt());
         dirty.remove(&SELF);
         let mut any = false;
+        // Somebody has rung for them, or they are polled: stages that had no room may have some.
+        let mut heard = true;
         while !dirty.is_empty() {
             for key in &dirty {
                 if let Some(stream) = self.streams.get_mut(key) {
-                    any |= stream.pump(&mut self.gone);
+                    any |= stream.pump(heard, &mut self.gone);
                     self.settle(*key);
                 }
             }
@@ -118,6 +124,7 @@ impl Driver {
                 self.offer(*key);
             }
             dirty = self.serve();
+            heard = false;
             any |= !dirty.is_empty();
         }
         self.streams.retain(|_, stream| !stream.is_over());
@@ -132,12 +139,9 @@ impl Driver {
     fn adopt(&mut self) -> Vec<u64> {
         let new = std::mem::take(&mut *lock(&self.shared.inbox));
         let mut keys = Vec::new();
-        if !new.is_empty() {
-            self.desks.retain(|_, desk| desk.strong_count() > 0);
-        }
         for stream in new {
             let key = stream.desk.key;
-            self.desks.insert(key, Arc::downgrade(&stream.desk));
+            self.desks.insert(key, Arc::clone(&stream.desk));
             for (index, post) in stream.posts.iter().enumerate() {
                 if let Some(class) = post.class.and_then(|class| self.classes.get_mut(class)) {
                     class.fair.join((key, index), stream.weight);
@@ -161,10 +165,13 @@ impl Driver {
         }
     }
 
-    /// Has the user's code called that the stream has something for.
-    fn offer(&self, key: u64) {
-        if let Some(desk) = self.desks.get(&key).and_then(Weak::upgrade) {
-            self.shared.helpers.offer(&desk);
+    /// Has the user's code called that the stream has something for. Where there will never be anything again, the
+    /// stream is forgotten.
+    fn offer(&mut self, key: u64) {
+        let Some(desk) = self.desks.get(&key) else { return };
+        self.shared.helpers.offer(desk);
+        if desk.is_left() {
+            self.desks.remove(&key);
         }
     }
 
@@ -183,16 +190,26 @@ impl Driver {
                         return Wish::Nothing;
                     };
                     match post.wish {
+                        // It has something to do, and keeps what it has saved up until there is room.
+                        Wish::Nothing if post.is_full() => Wish::Blocked,
                         Wish::Unit(_) if used >= slots && !post.is_free() => Wish::Blocked,
                         wish => wish,
                     }
                 });
                 let Some((key, post)) = next else { break };
-                class.last_begun = Instant::now();
                 if let Some(stream) = self.streams.get_mut(&key) {
-                    stream.begin(post, &mut self.gone);
-                    begun += 1;
-                    served.insert(key);
+                    let wish = stream.posts.get(post).map_or(Wish::Nothing, |post| post.wish);
+                    let fed = stream.begin(post, &mut self.gone);
+                    if fed == Fed::Taken {
+                        class.last_begun = Instant::now();
+                        begun += 1;
+                    } else if let Wish::Unit(cost) = wish {
+                        class.fair.refund((key, post), cost);
+                    }
+                    // One that had no room comes again when somebody has rung for it.
+                    if fed != Fed::Full {
+                        served.insert(key);
+                    }
                 }
                 self.settle(key);
             }
@@ -230,14 +247,18 @@ impl Driver {
                 continue;
             }
             let still = now.saturating_duration_since(self.classes[index].last_begun);
-            if still >= STILL {
+            // As with credits: a class that was waited for in vain, and has given nothing since, has been found out.
+            let given = mine().map(|post| post.given).fold(0, u64::wrapping_add);
+            let patience = if self.classes[index].taught == Some(given) { STILL } else { FIRST_LOAN };
+            if still >= patience {
+                self.classes[index].taught = Some(given);
                 let posts = self.streams.values_mut().flat_map(|stream| &mut stream.posts);
                 posts.filter(|post| post.class == Some(index)).for_each(super::running::Post::learn);
                 self.classes[index].last_begun = now;
                 self.polled.extend(self.streams.keys());
                 sooner(Some(Duration::ZERO));
             } else {
-                sooner(Some(STILL.saturating_sub(still)));
+                sooner(Some(patience.saturating_sub(still)));
             }
         }
         for (key, stream) in &mut self.streams {

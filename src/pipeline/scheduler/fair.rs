@@ -82,6 +82,13 @@ impl<K: Copy + PartialEq> FairQueue<K> {
         self.visit(&wishes)
     }
 
+    /// What `next` has charged for a unit that was not begun.
+    pub(super) fn refund(&mut self, key: K, cost: u64) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.key == key) {
+            member.deficit = member.deficit.saturating_add(cost);
+        }
+    }
+
     /// Once round: everybody who wants is given one quantum. The place in the round stays while nobody can have anything.
     fn visit(&mut self, wishes: &[Wish]) -> Option<K> {
         if !wishes.iter().any(|wish| matches!(wish, Wish::Unit(_))) {

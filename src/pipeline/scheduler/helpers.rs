@@ -44,6 +44,8 @@ struct Pool {
 struct State {
     chores: VecDeque<(Instant, Chore)>,
     idle: usize,
+    /// Threads that were asked for and have not come to life yet.
+    starting: usize,
     ended: bool,
 }
 
@@ -56,7 +58,7 @@ impl Pool {
 
 impl Helpers {
     pub(super) fn new(inline: bool) -> Self {
-        let state = State { chores: VecDeque::new(), idle: 0, ended: false };
+        let state = State { chores: VecDeque::new(), idle: 0, starting: 0, ended: false };
         let pool = Arc::new(Pool { state: Mutex::new(state), news: Condvar::new() });
         Self { pool, threads: Mutex::default(), inline }
     }
@@ -99,10 +101,11 @@ impl Helpers {
         }
         let state = self.pool.lock();
         let waited = now.saturating_duration_since(state.chores.front()?.0);
-        let idle = state.idle;
+        let coming = state.idle > 0 || state.starting > 0;
         drop(state);
-        if idle > 0 {
-            return None;
+        // One that is about to take something may take something else first.
+        if coming {
+            return Some(PATIENCE);
         }
         if waited >= PATIENCE {
             self.start();
@@ -119,8 +122,10 @@ impl Helpers {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("vhw-helper-{}", threads.len());
         // Where no thread can be had the others do the work of all, and the next look tries again.
-        if let Ok(handle) = std::thread::Builder::new().name(name).spawn(move || run(&pool)) {
-            threads.push(handle);
+        self.pool.lock().starting += 1;
+        match std::thread::Builder::new().name(name).spawn(move || run(&pool)) {
+            Ok(handle) => threads.push(handle),
+            Err(_) => self.pool.lock().starting -= 1,
         }
     }
 
@@ -148,12 +153,20 @@ impl Helpers {
             // Helpers catch panics; there is nothing to learn from the result.
             let _ = thread.join();
         }
-        self.pool.lock().chores.clear();
+        // They hold code of the user's, which may do anything when it is dropped: nothing is locked meanwhile.
+        let left = std::mem::take(&mut self.pool.lock().chores);
+        for (_, chore) in left {
+            match chore {
+                Chore::Close(_) => chore.run(),
+                Chore::Read(desk) | Chore::Deliver(desk) => discard(desk),
+            }
+        }
     }
 }
 
 fn run(pool: &Pool) {
     let mut state = pool.lock();
+    state.starting -= 1;
     loop {
         if state.ended {
             return;
@@ -171,18 +184,24 @@ fn run(pool: &Pool) {
 }
 
 impl Chore {
-    fn run(self) {
+    pub(super) fn run(self) {
         match self {
-            Self::Read(desk) => read(&desk),
-            Self::Deliver(desk) => deliver(&desk),
+            // What they call is guarded where it is called; it may also panic when it is dropped.
+            Self::Read(desk) => drop(catch_unwind(AssertUnwindSafe(|| read(&desk)))),
+            Self::Deliver(desk) => drop(catch_unwind(AssertUnwindSafe(|| deliver(&desk)))),
             Self::Close(stages) => {
                 for stage in stages {
-                    // A stage of the user's may panic when it is dropped; the others are closed all the same.
-                    let _ = catch_unwind(AssertUnwindSafe(move || drop(stage)));
+                    discard(stage);
                 }
             }
         }
     }
+}
+
+/// Drops what is the user's: it may panic, and everything else goes on all the same.
+pub(super) fn discard<T>(users: T) {
+    // There is nobody to tell.
+    let _ = catch_unwind(AssertUnwindSafe(move || drop(users)));
 }
 
 fn panicked(what: &str, desk: &Desk, panic: &(dyn std::any::Any + Send)) -> Error {
@@ -237,5 +256,27 @@ fn deliver(desk: &Desk) {
             // A consumer that failed is not called again.
             Err(error) => return desk.abandon(Stop::Failed(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_are_about_to_come_are_waited_for_and_looked_at_again() {
+        let helpers = Helpers::new(false);
+        let then = Instant::now();
+        let tended = |idle, starting| {
+            let mut state = helpers.pool.lock();
+            (state.idle, state.starting) = (idle, starting);
+            state.chores = VecDeque::from([(then, Chore::Close(Vec::new()))]);
+            drop(state);
+            (helpers.tend(then + 10 * PATIENCE), helpers.threads())
+        };
+        assert_eq!(tended(1, 0), (Some(PATIENCE), 0));
+        assert_eq!(tended(0, 1), (Some(PATIENCE), 0));
+        assert_eq!(tended(0, 0), (Some(PATIENCE), 1));
+        helpers.end();
     }
 }

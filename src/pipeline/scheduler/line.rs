@@ -21,7 +21,7 @@ enum Entry {
 pub(super) enum Head {
     Nothing,
     Barrier(Barrier),
-    Unit { cost: u64 },
+    Unit,
 }
 
 /// Units that wait, in order.
@@ -78,7 +78,15 @@ impl Line {
         match self.entries.front() {
             None => Head::Nothing,
             Some(Entry::Barrier(barrier)) => Head::Barrier(*barrier),
-            Some(Entry::Unit(held)) => Head::Unit { cost: held.unit.cost() },
+            Some(Entry::Unit(_)) => Head::Unit,
+        }
+    }
+
+    /// The unit at the head.
+    pub(super) fn first(&self) -> Option<&Unit> {
+        match self.entries.front() {
+            Some(Entry::Unit(held)) => Some(&held.unit),
+            Some(Entry::Barrier(_)) | None => None,
         }
     }
 

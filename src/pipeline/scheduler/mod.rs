@@ -267,7 +267,9 @@ impl PipelineScheduler {
 impl Drop for PipelineScheduler {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
-        for desk in lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade) {
+        // Held until their consumers are gone, which must not happen on a thread that does not expect it.
+        let desks: Vec<_> = lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade).collect();
+        for desk in &desks {
             desk.stop(Stop::Cancelled);
         }
         self.shared.bell.ring(SELF);
@@ -281,7 +283,7 @@ impl Drop for PipelineScheduler {
             driver.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
         }
         self.shared.helpers.end();
-        for desk in lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade) {
+        for desk in desks {
             desk.leave();
         }
     }

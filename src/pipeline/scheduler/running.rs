@@ -23,7 +23,9 @@ const BATCH: usize = 32;
 pub(super) const STILL: Duration = Duration::from_millis(100);
 /// A stream is lent its first credit after so long: an encoder that has just been opened, on a busy machine, may give
 /// nothing for a while. One that was lent a credit has been found out, and need not wait as long for the next.
-const FIRST_LOAN: Duration = Duration::from_secs(1);
+pub(super) const FIRST_LOAN: Duration = Duration::from_secs(1);
+/// Results after which what a stage was found to hold back is looked at again; so many more as it holds back.
+const WINDOW: usize = 64;
 /// Credits lent to a stream that stands still.
 const MOST_LENT: usize = 64;
 /// A stream that has been lent all and stands still for so long is given up.
@@ -38,6 +40,12 @@ pub(super) struct Post {
     inside: VecDeque<Tag>,
     /// Units held back.
     holds: usize,
+    /// As many of them as the stage said itself.
+    said: usize,
+    /// Results of late, and the most units that were inside when there was one.
+    window: (usize, usize),
+    /// What has come out.
+    pub(super) given: u64,
     /// Slots of the class in use.
     pub(super) occupied: usize,
     /// It had no room, and nothing has been heard of it since.
@@ -64,6 +72,9 @@ impl Post {
             line,
             inside: VecDeque::new(),
             holds,
+            said: holds,
+            window: (0, 0),
+            given: 0,
             occupied: 0,
             full: false,
             fed: false,
@@ -78,6 +89,11 @@ impl Post {
         self.inside.len() < self.holds
     }
 
+    /// Whether it had no room when it was last asked.
+    pub(super) const fn is_full(&self) -> bool {
+        self.full
+    }
+
     fn occupy(&mut self) {
         self.occupied = self.inside.len().saturating_sub(self.holds);
         self.meter.inside.set(self.inside.len());
@@ -87,14 +103,42 @@ impl Post {
     pub(super) fn learn(&mut self) {
         if !self.inside.is_empty() && self.stage.is_hungry() {
             self.holds = self.holds.max(self.inside.len());
+            self.window = (0, 0);
             self.meter.held.set(self.holds);
             self.occupy();
         }
     }
 
+    /// There is a result while so many are inside, itself among them. A stage that never has as many when it gives results
+    /// does not hold as many back: it had only been slow.
+    fn unlearn(&mut self, inside: usize) {
+        if self.holds == self.said || self.draining.is_some() {
+            return;
+        }
+        let (results, most) = &mut self.window;
+        *results += 1;
+        *most = inside.max(*most);
+        if *results < WINDOW.saturating_add(self.holds) {
+            return;
+        }
+        self.holds = self.holds.min(most.saturating_sub(1)).max(self.said);
+        self.window = (0, 0);
+        self.meter.held.set(self.holds);
+    }
+
     fn is_polled(&self) -> bool {
         (!self.inside.is_empty() || self.draining.is_some() || self.full) && !self.stage.wakes()
     }
+}
+
+/// What has become of the unit that a stage was to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fed {
+    Taken,
+    /// It waits again: there was no room.
+    Full,
+    /// It is lost, or there was none.
+    Gone,
 }
 
 pub(super) struct Running {
@@ -139,12 +183,14 @@ impl Running {
         self.posts.iter().any(Post::is_polled)
     }
 
-    /// Moves everything that needs no engine; `true` when something moved. What stages are left of the stream when it is
-    /// over goes to `gone`: closing them may take time.
-    pub(super) fn pump(&mut self, gone: &mut Vec<Box<dyn Stage>>) -> bool {
+    /// Moves everything that needs no engine; `true` when something moved. Where there is news of the stages (`heard`)
+    /// those that had no room are asked again. What stages are left of the stream when it is over goes to `gone`: closing
+    /// them may take time.
+    pub(super) fn pump(&mut self, heard: bool, gone: &mut Vec<Box<dyn Stage>>) -> bool {
         let mut any = false;
-        // Somebody has rung: there may be room.
-        self.posts.iter_mut().for_each(|post| post.full = false);
+        if heard {
+            self.posts.iter_mut().for_each(|post| post.full = false);
+        }
         while !self.over {
             if let Some(stop) = self.desk.take_stop() {
                 self.end(Some(stop), gone);
@@ -178,9 +224,8 @@ impl Running {
         for index in (0..self.posts.len()).rev() {
             moved |= self.collect(index)?;
             moved |= self.pass_barrier(index)?;
-            while self.posts[index].class.is_none() && self.head(index) != Wish::Nothing {
-                moved = true;
-                self.feed(index)?;
+            while self.posts[index].class.is_none() && self.can_begin(index) {
+                moved |= self.feed(index)? != Fed::Full;
             }
         }
         Ok(moved)
@@ -218,6 +263,8 @@ impl Running {
             let Some(event) = guarded(post.meter.name, || stage.try_reap())? else { break };
             moved = true;
             post.full = false;
+            post.given = post.given.wrapping_add(1);
+            post.unlearn(post.inside.len());
             let Some(mut tag) = post.inside.pop_front() else {
                 self.desk.unexpected();
                 continue;
@@ -251,20 +298,25 @@ impl Running {
         if index == 0 { self.desk.with_line(work) } else { work(&mut self.posts[index].line) }
     }
 
-    /// What is first before a stage, if the stage could take it.
-    fn head(&mut self, index: usize) -> Wish {
-        if self.posts[index].full || self.posts[index].draining.is_some() {
-            return Wish::Nothing;
-        }
-        match self.with_line(index, |line| line.head()) {
-            Head::Unit { cost } => Wish::Unit(cost),
-            Head::Barrier(_) | Head::Nothing => Wish::Nothing,
-        }
+    /// Whether a unit is first before a stage, and the stage could take it.
+    fn can_begin(&mut self, index: usize) -> bool {
+        let post = &self.posts[index];
+        !post.full && post.draining.is_none() && self.with_line(index, |line| line.head()) == Head::Unit
+    }
+
+    /// What the first unit before a stage takes of an engine's time, as the stage has it.
+    fn cost(&mut self, index: usize) -> Option<u64> {
+        // A copy that shares the picture: code of the user's runs while nothing is locked.
+        let unit = self.with_line(index, |line| line.first().cloned())?;
+        let stage = &self.posts[index].stage;
+        // A stage that panics here does so again when it is given the unit, and the stream ends there.
+        Some(catch_unwind(AssertUnwindSafe(|| stage.cost(&unit))).unwrap_or_else(|_| unit.cost()))
     }
 
     fn judge(&mut self, index: usize) {
-        self.posts[index].wish =
-            if self.over || self.posts[index].class.is_none() { Wish::Nothing } else { self.head(index) };
+        let wants = !self.over && self.posts[index].class.is_some() && self.can_begin(index);
+        let cost = if wants { self.cost(index) } else { None };
+        self.posts[index].wish = cost.map_or(Wish::Nothing, Wish::Unit);
     }
 
     /// A barrier goes through a stage when everything before it has.
@@ -313,12 +365,12 @@ impl Running {
     }
 
     /// Gives a stage the first unit that waits for it.
-    pub(super) fn feed(&mut self, index: usize) -> Result<()> {
+    fn feed(&mut self, index: usize) -> Result<Fed> {
         let now = Instant::now();
         let mut dropped: Vec<Dropped> = Vec::new();
         let (held, left) = self.with_line(index, |line| (line.pop(now, &mut dropped), line.len()));
         self.desk.drop_units(&mut dropped);
-        let Some(Held { unit, mut tag }) = held else { return Ok(()) };
+        let Some(Held { unit, mut tag }) = held else { return Ok(Fed::Gone) };
         let post = &mut self.posts[index];
         post.meter.waiting.set(left);
         let stage = &mut post.stage;
@@ -336,30 +388,42 @@ impl Running {
                 post.fed = true;
                 post.occupy();
                 post.meter.inside.entered(post.inside.len());
+                Ok(Fed::Taken)
             }
             Ok(Ok(Submit::Full(unit))) => {
                 post.full = true;
                 self.with_line(index, |line| line.put_back(Held { unit, tag }));
                 self.posts[index].meter.waiting.set(left + 1);
+                Ok(Fed::Full)
             }
-            Ok(Err(error)) => self.desk.lose(tag, error),
+            Ok(Err(error)) => {
+                self.desk.lose(tag, error);
+                Ok(Fed::Gone)
+            }
             Err(panic) => {
                 let words = panic_words(panic.as_ref());
                 let error = format!("the stage `{}` panicked: {words}", post.meter.name);
                 self.desk.lose(tag, Error::corrupt(error.clone()));
-                return Err(Error::corrupt_fatal(error));
+                Err(Error::corrupt_fatal(error))
             }
         }
-        Ok(())
     }
 
     /// A unit of the stage `index` may begin. A stream whose stage panics is over.
-    pub(super) fn begin(&mut self, index: usize, gone: &mut Vec<Box<dyn Stage>>) {
-        self.last_moved = Instant::now();
-        if let Err(error) = self.feed(index) {
-            return self.end(Some(Stop::Failed(error)), gone);
+    pub(super) fn begin(&mut self, index: usize, gone: &mut Vec<Box<dyn Stage>>) -> Fed {
+        match self.feed(index) {
+            Ok(fed) => {
+                if fed != Fed::Full {
+                    self.last_moved = Instant::now();
+                }
+                self.judge(index);
+                fed
+            }
+            Err(error) => {
+                self.end(Some(Stop::Failed(error)), gone);
+                Fed::Gone
+            }
         }
-        self.judge(index);
     }
 
     /// Whether somebody would submit if there were a credit, and nothing moves; when to look again.
@@ -413,3 +477,7 @@ impl Running {
         gone.extend(std::mem::take(&mut self.posts).into_iter().map(|post| post.stage));
     }
 }
+
+#[cfg(test)]
+#[path = "running_tests.rs"]
+mod tests;
