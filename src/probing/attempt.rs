@@ -37,7 +37,9 @@ pub fn in_process(questions: &[Question]) -> Findings {
             .map(|group| {
                 let work = move || {
                     let mut held = None;
-                    let mut ask = |question: &Question| attempt(*question, &mut held, &mut |_| {});
+                    let mut ask = |question: &Question| {
+                        attempt(*question, &mut |step| hold(*question, step, &mut held))
+                    };
                     let probes = group.iter().map(&mut ask).collect();
                     let facts = group.first().map(|first| gather(*first)).unwrap_or_default();
                     Findings { probes, facts }
@@ -70,13 +72,16 @@ pub(super) fn groups(questions: &[Question]) -> Vec<Vec<Question>> {
     groups
 }
 
-/// Tries it; `reached` is told of each step before it is taken. A card that is started for it stays so while `held` does:
-/// else each question would start it anew.
-pub(super) fn attempt(
-    question: Question,
-    held: &mut Option<HeldDevice>,
-    reached: &mut dyn FnMut(Step),
-) -> Probe {
+/// From the first question about a card on keeps it started: else each would start it anew.
+pub(super) fn hold(question: Question, step: Step, held: &mut Option<HeldDevice>) {
+    if question.candidate == Candidate::Nvidia && step == Step::Capability && held.is_none() {
+        // Where that is not possible, the question itself finds out why.
+        *held = backend::hold_device(BackendKind::Nvidia, None).ok();
+    }
+}
+
+/// Tries it; `reached` is told of each step before it is taken.
+pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(Step)) -> Probe {
     let begun = Instant::now();
     let mut at = Step::Library;
     let mut enter = |step| {
@@ -84,8 +89,8 @@ pub(super) fn attempt(
         reached(step);
     };
     let done = match question.job {
-        Job::Decode => decode(question.candidate, question.codec, held, &mut enter),
-        Job::Encode => encode(question.candidate, question.codec, held, &mut enter),
+        Job::Decode => decode(question.candidate, question.codec, &mut enter),
+        Job::Encode => encode(question.candidate, question.codec, &mut enter),
     };
     let verdict = match done {
         Ok(implementation) => Verdict::Works { implementation },
@@ -95,12 +100,7 @@ pub(super) fn attempt(
 }
 
 /// The library and the device, which are the same for every codec.
-fn begin(
-    candidate: Candidate,
-    job: Job,
-    held: &mut Option<HeldDevice>,
-    enter: &mut dyn FnMut(Step),
-) -> Result<()> {
+fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<()> {
     enter(Step::Library);
     match candidate {
         Candidate::Nvidia => inspect::nvidia_libraries(job)?,
@@ -127,10 +127,6 @@ fn begin(
     enter(Step::Device);
     if candidate == Candidate::Nvidia {
         backend::devices(BackendKind::Nvidia)?;
-        if held.is_none() {
-            // The start of the driver ends with the card's context. Where none can be made, the question itself finds out why.
-            *held = backend::hold_device(BackendKind::Nvidia, None).ok();
-        }
     }
     Ok(())
 }
@@ -141,15 +137,10 @@ fn has_no_render_node() -> bool {
     cfg!(target_os = "linux") && !nodes(Path::new("/dev")).iter().any(is_gpu)
 }
 
-fn decode(
-    candidate: Candidate,
-    codec: Codec,
-    held: &mut Option<HeldDevice>,
-    enter: &mut dyn FnMut(Step),
-) -> Result<String> {
+fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
     let none = || Error::unsupported(format!("there is no stream of {codec} here to try a decoder with"));
     let bytes = stream(codec).ok_or_else(none)?;
-    begin(candidate, Job::Decode, held, enter)?;
+    begin(candidate, Job::Decode, enter)?;
     enter(Step::Capability);
     if candidate == Candidate::Nvidia {
         // What the driver says has its place here; what is refused the session says better.
@@ -176,13 +167,8 @@ fn decode(
     Ok(implementation(session.receipt().chosen()))
 }
 
-fn encode(
-    candidate: Candidate,
-    codec: Codec,
-    held: &mut Option<HeldDevice>,
-    enter: &mut dyn FnMut(Step),
-) -> Result<String> {
-    begin(candidate, Job::Encode, held, enter)?;
+fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
+    begin(candidate, Job::Encode, enter)?;
     enter(Step::Capability);
     let special = special(candidate, codec)?;
     // What a device encodes is told by a session alone: asking before would take one more.
@@ -277,7 +263,7 @@ mod tests {
         for codec in Question::DECODED {
             let mut steps = Vec::new();
             let question = Question { candidate: Candidate::Embedded, job: Job::Decode, codec };
-            let probe = attempt(question, &mut None, &mut |step| steps.push(step));
+            let probe = attempt(question, &mut |step| steps.push(step));
             let here = matches!(codec, Codec::H264 | Codec::Hevc | Codec::Av1 | Codec::Vp9 | Codec::Vp8);
             assert_eq!(probe.verdict.works(), here, "{codec}: {}", probe.verdict);
             assert_eq!(steps.last() == Some(&Step::Frame), here, "{steps:?}");

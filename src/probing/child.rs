@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::attempt::{attempt, groups, left};
+use super::attempt::{attempt, groups, hold, left};
 use super::facts::gather;
 use super::wire::{self, Line, MOST_BYTES};
 use super::{Fact, Failure, Findings, Probe, Question, Step};
@@ -325,10 +325,11 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
     let mut held = None;
     for question in &questions {
         let mut heard = Ok(());
-        let probe = attempt(*question, &mut held, &mut |step| {
+        let probe = attempt(*question, &mut |step| {
             if heard.is_ok() {
                 heard = say(wire::at(*question, step));
             }
+            hold(*question, step, &mut held);
         });
         heard?;
         say(wire::probe(&probe))?;

@@ -368,7 +368,7 @@ impl Question {
     /// Tries it, in this process and on this thread. Nothing ends it if the driver hangs, and nothing survives if it
     /// crashes: see [`ChildProber`].
     pub fn ask(self) -> Probe {
-        attempt::attempt(self, &mut None, &mut |_| {})
+        attempt::attempt(self, &mut |_| {})
     }
 
     fn fails(self, step: Step, failure: Failure, reason: String, took: Duration) -> Probe {
