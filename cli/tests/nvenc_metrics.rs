@@ -62,6 +62,28 @@ fn the_variable_asks_for_one_line() {
     assert_eq!(run.unwrap().ok().stderr, "");
 }
 
+/// The line is of the encoder that was to be measured, also when it did not live to see the end.
+#[test]
+fn the_line_tells_what_an_encoder_did_until_it_died() {
+    let scratch = Scratch::new();
+    let Some(machine) = Machine::new() else { return };
+    let input = scratch.file("in.y4m", &y4m(320, 240, FRAMES as usize));
+    let output = scratch.path("out.mp4");
+    let mut command = command(&["encode", &input, &output, "-q", "--json"]);
+    machine.runs(&mut command, "ada", "fault=[{function='nvEncEncodePicture',call=20,device_lost=true}]");
+    set(&mut command, "1");
+    let run = Run::of(command.output().unwrap()).ok();
+    let said: serde_json::Value = serde_json::from_str(&run.out()).unwrap();
+    assert_eq!(said["encode"]["events"][0]["to"], "software", "{said:#}");
+    let lines: Vec<_> = run.stderr.lines().filter(|line| line.starts_with("[nv.encode] ")).collect();
+    let [line] = &lines[..] else { panic!("one line: {}", run.stderr) };
+    let (frames, packets) = (figure(line, " frames="), figure(line, " packets="));
+    // The call in which the card was lost is the 20th; the packets are those before the first frame of the one after.
+    assert!((19.0..=20.0).contains(&frames), "{line}");
+    assert!(packets >= said["encode"]["events"][0]["frame"].as_f64().unwrap() && packets < frames, "{line}");
+    assert!(figure(line, " encode_max_ms=") > 0.0, "{line}");
+}
+
 #[test]
 fn the_reports_have_every_stage() {
     let scratch = Scratch::new();

@@ -1,6 +1,6 @@
 //! The same figures through the [`metrics`](https://docs.rs/metrics) crate, for programs that have an exporter already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +26,8 @@ use crate::stages::Distribution;
 pub struct Publisher {
     described: bool,
     told: BTreeMap<(&'static str, Labels), Distribution>,
+    /// Those that were told the last time: a recorder keeps a gauge for ever, also when what it is of has ended.
+    gauges: BTreeSet<(&'static str, Labels)>,
 }
 
 impl Publisher {
@@ -35,20 +37,23 @@ impl Publisher {
         with_recorder(|recorder| self.publish_to(recorder, &snapshot));
     }
 
-    /// Tells a recorder of these figures.
+    /// Tells a recorder of these figures. A gauge that was told the last time and is no more is told once more, as 0.
     pub fn publish_to(&mut self, recorder: &dyn Recorder, snapshot: &Snapshot) {
         if !std::mem::replace(&mut self.described, true) {
             names::all().for_each(|metric| describe(recorder, metric));
         }
+        let about = Metadata::new(module_path!(), Level::INFO, None);
+        let mut ended = std::mem::take(&mut self.gauges);
         for Series { metric, labels, value } in snapshot.series() {
-            let key = Key::from_parts(
-                metric.name,
-                labels.iter().map(|(name, value)| Label::new(*name, value.clone())).collect::<Vec<_>>(),
-            );
-            let about = Metadata::new(module_path!(), Level::INFO, None);
+            let key = key(metric.name, labels);
             match value {
                 Value::Counter(value) => recorder.register_counter(&key, &about).absolute(*value),
-                Value::Gauge(value) => recorder.register_gauge(&key, &about).set(*value),
+                Value::Gauge(value) => {
+                    recorder.register_gauge(&key, &about).set(*value);
+                    let known = (metric.name, labels.clone());
+                    ended.remove(&known);
+                    self.gauges.insert(known);
+                }
                 Value::Histogram(times) => {
                     let histogram = recorder.register_histogram(&key, &about);
                     let told = self.told.entry((metric.name, labels.clone())).or_default();
@@ -59,6 +64,9 @@ impl Publisher {
                     told.clone_from(times);
                 }
             }
+        }
+        for (name, labels) in ended {
+            recorder.register_gauge(&key(name, &labels), &about).set(0.0);
         }
     }
 
@@ -96,6 +104,11 @@ impl Drop for Publishing {
             let _ = thread.join();
         }
     }
+}
+
+fn key(name: &'static str, labels: &Labels) -> Key {
+    let labels = labels.iter().map(|(name, value)| Label::new(*name, value.clone()));
+    Key::from_parts(name, labels.collect::<Vec<_>>())
 }
 
 fn describe(recorder: &dyn Recorder, metric: &Metric) {

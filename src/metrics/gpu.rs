@@ -1,7 +1,7 @@
 //! How busy the GPUs in use are. The driver is asked once a second at most, whoever wants to know.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::names::{GPU_MEMORY_TOTAL, GPU_MEMORY_USED, GPU_UTILIZATION, Metric, Side};
@@ -10,11 +10,54 @@ use crate::backend::{self, BackendKind};
 use crate::capability::Utilization;
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// What a driver said longer ago is not told any more, though it has not answered since.
+const STALE: Duration = Duration::from_secs(15);
 
-/// The last answers, by the device that was asked for: when, and of which card.
-type Answers = BTreeMap<Option<String>, (Instant, Option<(String, Utilization)>)>;
+/// Which card it was, and how busy; `None`: it does not tell.
+type Answer = Option<(String, Utilization)>;
 
-static LAST: Mutex<Answers> = Mutex::new(BTreeMap::new());
+static ASKED: Asked = Asked { last: Mutex::new(BTreeMap::new()), driver: Mutex::new(()) };
+
+/// The driver, and what it said last.
+struct Asked {
+    /// By the device that was asked for. Held to read and to write only: a driver may take its time.
+    last: Mutex<BTreeMap<Option<String>, (Instant, Answer)>>,
+    /// Held by the one who waits for the driver.
+    driver: Mutex<()>,
+}
+
+impl Asked {
+    fn last(&self) -> MutexGuard<'_, BTreeMap<Option<String>, (Instant, Answer)>> {
+        // An answer is whole or not there.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last answer, where it is younger than this.
+    fn known(&self, device: &Option<String>, now: Instant, younger: Duration) -> Option<Answer> {
+        let last = self.last();
+        let (at, answer) = last.get(device)?;
+        (now.saturating_duration_since(*at) < younger).then(|| answer.clone())
+    }
+
+    fn answer(&self, device: &Option<String>, now: Instant, ask: impl FnOnce() -> Answer) -> Answer {
+        if let Some(answer) = self.known(device, now, AT_MOST_EVERY) {
+            return answer;
+        }
+        let _asking = match self.driver.try_lock() {
+            Ok(asking) => asking,
+            Err(TryLockError::Poisoned(asking)) => PoisonError::into_inner(asking),
+            // Somebody else waits for the driver; to wait as well would not make it faster.
+            Err(TryLockError::WouldBlock) => return self.known(device, now, STALE).flatten(),
+        };
+        // Whoever had the driver just before may have asked the same.
+        if let Some(answer) = self.known(device, now, AT_MOST_EVERY) {
+            return answer;
+        }
+        let answer = ask();
+        self.last().insert(device.clone(), (now, answer.clone()));
+        answer
+    }
+}
 
 /// Tells of the cards that sessions use. Each session is a side, the device it asked for, and its labels.
 pub(super) fn ask(
@@ -24,25 +67,12 @@ pub(super) fn ask(
     if sessions.is_empty() {
         return;
     }
-    let mut last = match LAST.try_lock() {
-        Ok(last) => last,
-        Err(TryLockError::Poisoned(last)) => PoisonError::into_inner(last),
-        // Somebody else waits for the driver; to wait as well would not make it faster.
-        Err(TryLockError::WouldBlock) => return,
-    };
-    last.retain(|device, _| sessions.iter().any(|(_, used, _)| used == device));
+    ASKED.last().retain(|device, _| sessions.iter().any(|(_, used, _)| used == device));
     for (side, device, labels) in sessions {
-        let now = Instant::now();
-        let known = last.get(device).filter(|(at, _)| now.saturating_duration_since(*at) < AT_MOST_EVERY);
-        let answer = if let Some((_, answer)) = known {
-            answer.clone()
-        } else {
+        let answer = ASKED.answer(device, Instant::now(), || {
             // A card that does not answer has no figures; the session will tell what is wrong with it.
-            let answer = backend::busy_device(BackendKind::Nvidia, first_of(device.as_deref()));
-            let answer = answer.ok().flatten();
-            last.insert(device.clone(), (now, answer.clone()));
-            answer
-        };
+            backend::busy_device(BackendKind::Nvidia, first_of(device.as_deref())).ok().flatten()
+        });
         let Some((gpu, busy)) = answer else { continue };
         let share = if side.type_label == "encoder_type" { busy.encoder } else { busy.decoder };
         if let Some(share) = share {
@@ -66,4 +96,31 @@ pub(super) fn ask(
 fn first_of(device: Option<&str>) -> Option<&str> {
     let first = device?.split(',').next()?.trim();
     (!first.eq_ignore_ascii_case("all")).then_some(first)
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "a failure here is a failed run")]
+mod tests {
+    use super::*;
+
+    fn busy(encoder: f64) -> Answer {
+        Some(("GPU-1".to_owned(), Utilization { encoder: Some(encoder), ..Utilization::default() }))
+    }
+
+    #[test]
+    fn who_comes_while_another_waits_for_the_driver_gets_the_last_answer() {
+        let asked = Asked { last: Mutex::new(BTreeMap::new()), driver: Mutex::new(()) };
+        let (start, device) = (Instant::now(), None);
+        let not_again = || -> Answer { panic!("asked twice") };
+        assert_eq!(asked.answer(&device, start, || busy(0.25)), busy(0.25));
+        assert_eq!(asked.answer(&device, start + AT_MOST_EVERY / 2, not_again), busy(0.25));
+        let later = start + 2 * AT_MOST_EVERY;
+        let slow = || {
+            assert_eq!(asked.answer(&device, later, not_again), busy(0.25));
+            assert_eq!(asked.answer(&device, start + STALE, not_again), None, "the driver hangs");
+            busy(0.5)
+        };
+        assert_eq!(asked.answer(&device, later, slow), busy(0.5));
+        assert_eq!(asked.answer(&device, later, not_again), busy(0.5));
+    }
 }

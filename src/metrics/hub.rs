@@ -41,6 +41,7 @@ struct Hub {
     next: u64,
     /// Counters and histograms of sessions that have ended.
     ended: Values,
+    /// What gauges still say of sessions that ended just now.
     last_gauges: BTreeMap<Key, (&'static Metric, f64, Instant)>,
     /// Labels of sessions that have ended.
     kept: BTreeSet<Labels>,
@@ -149,7 +150,7 @@ impl Sample<'_> {
         let at = labels.iter().position(|(name, _)| *name == "stream").unwrap_or(labels.len());
         labels.splice(at..at, more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let entry = self.values.entry((metric.name, labels));
-        entry.and_modify(|(_, sum)| sum.add(&value)).or_insert((metric, value));
+        entry.and_modify(|(_, sum)| sum.add(metric, &value)).or_insert((metric, value));
     }
 
     /// Frames that have come out; speed is made from them.
@@ -241,12 +242,16 @@ impl Hub {
         self.kept.insert(source.labels());
         let (mut values, now) = (Values::new(), Instant::now());
         source.ask(&mut values, now, true);
+        let side = source.identity.side;
         for (key, (metric, value)) in values {
             if let Value::Gauge(last) = value {
-                self.last_gauges.insert(key, (metric, last, now));
+                // Nothing waits in a queue that is gone; how fast and how full it was says something of what has been.
+                if metric.is_peak() || [side.fps.name, side.sessions.name].contains(&metric.name) {
+                    self.last_gauges.insert(key, (metric, last, now));
+                }
             } else {
                 let sum = self.ended.entry(key);
-                sum.and_modify(|(_, sum)| sum.add(&value)).or_insert((metric, value));
+                sum.and_modify(|(_, sum)| sum.add(metric, &value)).or_insert((metric, value));
             }
         }
         Some(source)

@@ -8,7 +8,7 @@ use Unit::{Bytes, Events, Frames, Packets, Ratio, Seconds, Sessions};
 pub enum Kind {
     /// Only rises, over all sessions since the process began.
     Counter,
-    /// As it is now, of the sessions that are open.
+    /// As it is now, of the sessions that are open. Speeds and peaks of one that has just ended are told a while longer.
     Gauge,
     /// How often which times occurred, over all sessions since the process began.
     Histogram,
@@ -104,6 +104,14 @@ pub(crate) struct Side {
     pub(crate) type_label: &'static str,
 }
 
+impl Metric {
+    /// It tells of the most there ever was: of several sessions with the same labels, that of the highest. Sums of peaks would
+    /// be of moments that never were at once.
+    pub(super) fn is_peak(&self) -> bool {
+        self.name.ends_with("_peak")
+    }
+}
+
 const fn metric(
     name: &'static str,
     kind: Kind,
@@ -145,7 +153,7 @@ pub(crate) static ENCODER: Side = Side {
         Counter,
         Events,
         ENCODER_REFUSED,
-        "Backends that were preferred to the encoder taken and refused, by the step at which they did.",
+        "Backends that were preferred to the encoder taken and refused, or died at work, by the step at which they did.",
     ),
     units: metric(
         "encoder_frames_submitted_total",
@@ -211,14 +219,14 @@ pub(crate) static ENCODER: Side = Side {
         Gauge,
         Frames,
         ENCODER_QUEUE,
-        "Most there were in a queue at once.",
+        "Most there were in a queue at once; of sessions with the same labels, in the fullest.",
     ),
     queue_capacity: metric(
         "encoder_queue_capacity",
         Gauge,
         Frames,
         ENCODER_QUEUE,
-        "Most that a queue may hold.",
+        "Most that a queue may hold; of sessions with the same labels the sum, as of depths.",
     ),
     latency: metric(
         "encoder_latency_seconds",
@@ -332,14 +340,14 @@ pub(crate) static DECODER: Side = Side {
         Gauge,
         Frames,
         DECODER_QUEUE,
-        "Most there were in a queue at once.",
+        "Most there were in a queue at once; of sessions with the same labels, in the fullest.",
     ),
     queue_capacity: metric(
         "decoder_queue_capacity",
         Gauge,
         Frames,
         DECODER_QUEUE,
-        "Most that a queue may hold.",
+        "Most that a queue may hold; of sessions with the same labels the sum, as of depths.",
     ),
     latency: metric(
         "decoder_latency_seconds",
@@ -380,7 +388,7 @@ pub(crate) static INSIDE_PEAK: Metric = metric(
     Gauge,
     Frames,
     ENCODER_LABELS,
-    "Most pictures that were inside a hardware encoder at once: handed over, and their output not taken.",
+    "Most pictures that were inside a hardware encoder at once: handed over, and their output not taken; of sessions with the same labels, in the busiest.",
 );
 /// What became of switches.
 pub(crate) static SWITCHES: Metric = metric(

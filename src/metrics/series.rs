@@ -30,9 +30,10 @@ pub enum Value {
 
 impl Value {
     /// Adds the figure of another session with the same labels.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, metric: &Metric, other: &Self) {
         match (self, other) {
             (Self::Counter(sum), Self::Counter(more)) => *sum = sum.saturating_add(*more),
+            (Self::Gauge(most), Self::Gauge(other)) if metric.is_peak() => *most = most.max(*other),
             (Self::Gauge(sum), Self::Gauge(more)) => *sum += more,
             (Self::Histogram(sum), Self::Histogram(more)) => sum.add(more),
             // A metric has one kind.

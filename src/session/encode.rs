@@ -174,7 +174,7 @@ impl EncodeSession {
                 Ok((work, (succession, meter, admission)))
             })?;
         #[cfg(feature = "metrics")]
-        let observed = observed(&config, &books, &output, &succession.receipt(), meter.clone());
+        let observed = observed(&config, &books, &output, &succession, meter.clone());
         Ok(Self {
             input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
             output: EncodeOutput {
@@ -431,7 +431,7 @@ fn observed(
     config: &CommonEncodeConfig,
     books: &SharedBooks<Pending, Own>,
     output: &worker::Output<Packet>,
-    receipt: &Receipt,
+    succession: &Succession,
     meter: Option<Arc<EncodeMeter>>,
 ) -> crate::metrics::Observed {
     super::observe::Watched {
@@ -443,8 +443,10 @@ fn observed(
             copies: own.copies,
             ..Default::default()
         },
-        receipt: Receipt::clone,
-        chosen_by: receipt.clone(),
+        worker: super::observe::Worker::Encoder {
+            first: succession.receipt(),
+            succession: succession.clone(),
+        },
         meter,
         stream: config.stream.clone(),
         device: config.device.clone(),

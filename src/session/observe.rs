@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Succession;
 use super::books::SharedBooks;
-use crate::backend::{BackendKind, CopyBytes, Receipt, Verdict};
+use crate::backend::{BackendKind, CopyBytes, Receipt, SharedReceipt, Verdict};
 use crate::metrics::names::{self, Side};
 use crate::metrics::{Chosen, Identity, Observed, Sample, observe};
 use crate::queue::QueueMonitor;
@@ -18,21 +19,73 @@ pub(super) struct Counts {
     pub(super) copies: CopyBytes,
 }
 
+/// Who does a session's work. That may change, so it is asked for whenever it is wanted.
+#[derive(Clone)]
+pub(super) enum Worker {
+    /// One that refuses the stream is replaced.
+    Decoder(SharedReceipt),
+    /// One that dies is replaced.
+    Encoder {
+        /// Of the one that the session began with.
+        first: Receipt,
+        succession: Succession,
+    },
+}
+
+impl Worker {
+    fn receipt(&self) -> Receipt {
+        match self {
+            Self::Decoder(receipt) => receipt.get(),
+            Self::Encoder { succession, .. } => succession.receipt(),
+        }
+    }
+
+    fn chosen(&self) -> (BackendKind, &'static str) {
+        self.receipt().chosen().unwrap_or((BackendKind::Custom, "none"))
+    }
+
+    /// Whether another works now than at the beginning.
+    fn was_replaced(&self) -> bool {
+        match self {
+            Self::Decoder(_) => false,
+            Self::Encoder { succession, .. } => {
+                succession.since(0).iter().any(|takeover| takeover.to.is_some())
+            }
+        }
+    }
+
+    /// Who was preferred to the one at work, and is not it.
+    fn fallbacks(&self, side: &'static Side, sample: &mut Sample<'_>) {
+        match self {
+            Self::Decoder(receipt) => fallbacks(side, &receipt.get(), sample),
+            Self::Encoder { first, succession } => {
+                fallbacks(side, first, sample);
+                for takeover in succession.since(0).iter().filter(|takeover| takeover.to.is_some()) {
+                    let labels = [("refused", takeover.from.name()), ("step", AT_WORK)];
+                    sample.counter(&side.fallbacks, &labels, 1);
+                }
+            }
+        }
+    }
+}
+
+/// The step of those that were opened, and died later.
+const AT_WORK: &str = "work";
+
 /// A session that is to be watched.
-pub(super) struct Watched<P, S, R> {
+pub(super) struct Watched<P, S> {
     pub(super) books: SharedBooks<P, S>,
     /// Input first.
     pub(super) queues: (QueueMonitor, QueueMonitor),
     pub(super) counts: fn(&S) -> Counts,
-    /// Another encoder may take over, which the receipt tells.
-    pub(super) receipt: fn(&R) -> Receipt,
-    pub(super) chosen_by: R,
+    pub(super) worker: Worker,
+    /// Of the encoder that the session began with.
     pub(super) meter: Option<Arc<EncodeMeter>>,
     pub(super) stream: Option<String>,
     pub(super) device: Option<String>,
 }
 
-impl<P: Send + 'static, S: Send + 'static, R: Clone + Send + 'static> Watched<P, S, R> {
+impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
     pub(super) fn encoder(self) -> Observed {
         self.begin(&names::ENCODER)
     }
@@ -42,13 +95,12 @@ impl<P: Send + 'static, S: Send + 'static, R: Clone + Send + 'static> Watched<P,
     }
 
     fn begin(self, side: &'static Side) -> Observed {
-        let (receipt, chosen_by) = (self.receipt, self.chosen_by.clone());
-        let chosen: Chosen =
-            Box::new(move || receipt(&chosen_by).chosen().unwrap_or((BackendKind::Custom, "none")));
+        let worker = self.worker.clone();
+        let chosen: Chosen = Box::new(move || worker.chosen());
         let identity = Identity {
             side,
             chosen,
-            codec: receipt(&self.chosen_by).codec,
+            codec: self.worker.receipt().codec,
             stream: self.stream.clone(),
             device: self.device.clone(),
             session: true,
@@ -57,7 +109,7 @@ impl<P: Send + 'static, S: Send + 'static, R: Clone + Send + 'static> Watched<P,
     }
 
     fn tell(&self, side: &'static Side, sample: &mut Sample<'_>) {
-        fallbacks(side, &(self.receipt)(&self.chosen_by), sample);
+        self.worker.fallbacks(side, sample);
         let queues = [("input", self.queues.0.stats()), ("output", self.queues.1.stats())];
         for (name, queue) in queues {
             let label = [("queue", name)];
@@ -87,8 +139,9 @@ impl<P: Send + 'static, S: Send + 'static, R: Clone + Send + 'static> Watched<P,
         }
         sample.counter(&names::KEYFRAMES, &[], counts.keyframes);
         match &self.meter {
-            Some(meter) => inside(meter, sample),
-            None => sample.times(&side.stage, &[("stage", "encode")], &books.calls),
+            // What is known of the inside of an encoder that died is not of the one that its series are told of now.
+            Some(meter) if !self.worker.was_replaced() => inside(meter, sample),
+            _ => sample.times(&side.stage, &[("stage", "encode")], &books.calls),
         }
     }
 }
@@ -125,4 +178,128 @@ pub(crate) fn inside(meter: &EncodeMeter, sample: &mut Sample<'_>) {
         sample.times(&names::ENCODER.stage, &[("stage", name)], times);
     }
     sample.gauge(&names::INSIDE_PEAK, &[], meter.queue_peak() as f64);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::float_cmp, reason = "a failure here is a failed run; counts are exact")]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{EncodeSession, Submit, Takeover};
+    use super::*;
+    use crate::backend::{EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, Job};
+    use crate::codec::Codec;
+    use crate::config::CommonEncodeConfig;
+    use crate::dimensions::Dimensions;
+    use crate::error::{Error, Result};
+    use crate::frame::{Frame, HostSurface};
+    use crate::metrics::{Snapshot, Value, snapshot};
+    use crate::packet::BitstreamLayout;
+    use crate::pixel::PixelFormat;
+    use crate::time::{Rational, TimeBase, Timestamp};
+
+    /// Tells of its inside.
+    struct Metered(EncodeSink, Arc<EncodeMeter>);
+
+    impl EncoderBackend for Metered {
+        fn output_layout(&self) -> BitstreamLayout {
+            BitstreamLayout::AnnexB
+        }
+
+        fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
+            self.1.submit.record(Duration::from_millis(1));
+            let unit =
+                EncodedUnit { serial: unit.serial, data: vec![1].into(), keyframe: true, picture_type: None };
+            (self.0)(EncodeEvent::Unit(unit));
+            Ok(())
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+
+        fn meter(&self) -> Option<Arc<EncodeMeter>> {
+            Some(Arc::clone(&self.1))
+        }
+
+        fn implementation(&self) -> &'static str {
+            "NVENC"
+        }
+    }
+
+    fn frame(number: i64) -> Frame {
+        let size = Dimensions::new(2, 2).unwrap();
+        let surface = HostSurface::from_packed(PixelFormat::I420, size, vec![0; 6]).unwrap();
+        Frame::host(Timestamp::new(number, TimeBase::new(1, 25).unwrap()), surface)
+    }
+
+    fn stages(found: &Snapshot, stream: &str) -> Vec<(String, u64)> {
+        let of_it = found.series().iter().filter(|series| {
+            series.metric == &names::ENCODER.stage && series.label("stream") == Some(stream)
+        });
+        let told = of_it.map(|series| {
+            let Value::Histogram(times) = &series.value else { unreachable!("stages are times") };
+            (series.label("stage").unwrap().to_owned(), times.count())
+        });
+        told.filter(|(stage, _)| stage != "output").collect()
+    }
+
+    #[test]
+    fn a_session_whose_encoder_died_is_told_as_that_of_the_one_that_took_over() {
+        const STREAM: &str = "taken over";
+        let stream = [("stream", STREAM)];
+        let rate = Rational::new(25, 1).unwrap();
+        let mut config = CommonEncodeConfig::new(Codec::H264, Dimensions::new(2, 2).unwrap(), rate);
+        config.stream = Some(STREAM.to_owned());
+        let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Nvidia, "NVENC");
+        let succession = Succession::new(receipt);
+        let kept = succession.clone();
+        let mut session = EncodeSession::open(config, |_, sink| {
+            Ok((Box::new(Metered(sink(), Arc::default())) as Box<dyn EncoderBackend>, succession))
+        })
+        .unwrap();
+        let mut encode = |numbers: std::ops::Range<i64>| {
+            for number in numbers {
+                assert!(matches!(session.submit(frame(number)).unwrap(), Submit::Accepted));
+            }
+            assert!(session.drain().unwrap().all(|packet| packet.is_ok()));
+        };
+        encode(0..3);
+        let before = snapshot();
+        let nvenc = [("stream", STREAM), ("encoder_type", "h264_nvenc"), ("backend", "nvidia")];
+        assert_eq!(before.sum("encoder_frames_total", &nvenc), 3.0);
+        assert_eq!(before.sum("encoder_fallbacks_total", &stream), 0.0);
+        let inside = ["copy", "encode", "lock", "upload", "wait"];
+        let counted = |stage: &str| if stage == "encode" { 3 } else { 0 };
+        assert_eq!(stages(&before, STREAM), inside.map(|stage| (stage.to_owned(), counted(stage))));
+
+        let why = Error::DeviceLost { backend: BackendKind::Nvidia, detail: "reset".into() };
+        let takeover = Takeover {
+            job: Job::Encode,
+            frame: 3,
+            pts: None,
+            from: BackendKind::Nvidia,
+            to: Some((BackendKind::Software, "openh264 2.7")),
+            reason: why.to_string(),
+            again: 0,
+            lost: 0,
+            given_up: Vec::new(),
+            took: Duration::ZERO,
+        };
+        kept.tell(takeover.clone(), &why);
+        encode(3..5);
+        let after = snapshot();
+        let openh264 = [("stream", STREAM), ("encoder_type", "openh264"), ("backend", "software")];
+        assert_eq!(after.sum("encoder_frames_total", &openh264), 5.0);
+        assert_eq!(after.sum("encoder_frames_total", &stream), 5.0, "each frame once");
+        let refused = [&openh264[..], &[("refused", "nvidia"), ("step", "work")]].concat();
+        assert_eq!(after.sum("encoder_fallbacks_total", &refused), 1.0);
+        assert_eq!(after.sum("encoder_fallbacks_total", &stream), 1.0);
+        // The meter is of the dead one: the calls of both are what is known.
+        assert_eq!(stages(&after, STREAM), [("encode".to_owned(), 5)]);
+
+        // Where nobody takes over, nobody fell back on anything.
+        kept.tell(Takeover { from: BackendKind::Software, to: None, ..takeover }, &why);
+        assert_eq!(snapshot().sum("encoder_fallbacks_total", &stream), 1.0);
+    }
 }

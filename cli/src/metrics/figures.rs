@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use video_hw::backend::{BackendKind, Receipt};
-use video_hw::session::{DecodeSummary, EncodeSummary};
+use video_hw::session::{DecodeSummary, EncodeSummary, Takeover};
 use video_hw::stages::{EncodeStages, StageSummary};
 
 /// Set to `1` or `true`: lines of figures on standard error when a job on that backend ends, also with `--quiet`. Behind each
@@ -52,15 +52,24 @@ pub(crate) fn lines(stages: &EncodeStages) -> Vec<String> {
 
 /// The lines of figures, where they are asked for and there is something to tell.
 pub(crate) fn asked_for(decode: Option<&DecodeSummary>, encode: Option<&EncodeSummary>) -> Vec<String> {
-    let wanted = |receipt: &Receipt| {
-        let (backend, _) = receipt.chosen()?;
+    let wanted = |backend: BackendKind| {
         let (_, variable, prefix) = VARIABLES.into_iter().find(|(kind, ..)| *kind == backend)?;
         let value = std::env::var(variable).ok()?;
         (value == "1" || value.eq_ignore_ascii_case("true")).then_some(prefix)
     };
-    let decode = decode.and_then(|d| Some(decode_line(wanted(&d.receipt)?, d)));
-    let encode = encode.and_then(|e| Some(encode_line(wanted(&e.receipt)?, e)));
+    let chosen = |receipt: &Receipt| receipt.chosen().map(|(backend, _)| backend);
+    let decode = decode.and_then(|d| Some(decode_line(wanted(chosen(&d.receipt)?)?, d)));
+    let encode = encode.and_then(|e| Some(encode_line(wanted(metered(e, chosen(&e.receipt)?))?, e)));
     decode.into_iter().chain(encode).collect()
+}
+
+/// The backend that the stages are of: the one that the job began with, also when another has taken over.
+fn metered(e: &EncodeSummary, at_work: BackendKind) -> BackendKind {
+    first_takeover(e).filter(|_| e.stages.is_some()).map_or(at_work, |takeover| takeover.from)
+}
+
+fn first_takeover(e: &EncodeSummary) -> Option<&Takeover> {
+    e.takeovers.iter().find(|takeover| takeover.to.is_some())
 }
 
 fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
@@ -83,9 +92,14 @@ fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
 fn encode_line(prefix: &str, e: &EncodeSummary) -> String {
     // Where the encoder does not tell what is inside it, the queue in front of it is what there is.
     let inside = e.stages.map_or(e.input_queue.peak, |stages| stages.queue_peak);
+    let (frames, packets) = match (first_takeover(e), e.stages) {
+        // What the dead one did is what its stages have counted.
+        (Some(_), Some(stages)) => (stages.submit.count, stages.copy.count),
+        _ => (e.ledger.submitted, e.ledger.delivered),
+    };
     let counts = [
-        ("frames", e.ledger.submitted),
-        ("packets", e.ledger.delivered),
+        ("frames", frames),
+        ("packets", packets),
         ("queue_peak", inside as u64),
         ("input_queue_peak", e.input_queue.peak as u64),
         ("output_queue_peak", e.output_queue.peak as u64),
