@@ -33,12 +33,14 @@ impl Asked {
     }
 
     /// The last answer, where it is younger than this.
+    #[allow(clippy::ref_option, reason = "the key of the map")]
     fn known(&self, device: &Option<String>, now: Instant, younger: Duration) -> Option<Answer> {
         let last = self.last();
         let (at, answer) = last.get(device)?;
         (now.saturating_duration_since(*at) < younger).then(|| answer.clone())
     }
 
+    #[allow(clippy::ref_option, reason = "the key of the map")]
     fn answer(&self, device: &Option<String>, now: Instant, ask: impl FnOnce() -> Answer) -> Answer {
         if let Some(answer) = self.known(device, now, AT_MOST_EVERY) {
             return answer;
@@ -103,6 +105,7 @@ fn first_of(device: Option<&str>) -> Option<&str> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::unnecessary_wraps, reason = "an answer, as the driver gives it")]
     fn busy(encoder: f64) -> Answer {
         Some(("GPU-1".to_owned(), Utilization { encoder: Some(encoder), ..Utilization::default() }))
     }
