@@ -1,7 +1,10 @@
 //! How long the stages of an encoder take: distributions that are recorded without allocation and without locks, while
 //! the encoder runs, and read at any time.
 
+// By their paths: `models/` takes this file from elsewhere.
+#[path = "stages/distribution.rs"]
 mod distribution;
+#[path = "stages/jitter.rs"]
 mod jitter;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

@@ -393,3 +393,15 @@ fn a_short_soak_is_judged() {
     let broken = judged.iter().any(|one| one["passed"] == false);
     assert_eq!(run.code == Some(7), broken, "{soak:#}");
 }
+
+#[test]
+fn uncompressed_pictures_are_encoded() {
+    let scratch = Scratch::new();
+    let input = scratch.path("in.y4m");
+    run(&["decode", &clip("bars.mp4"), &input, "--frames", "6", "-q"]).ok();
+    let words = ["bench", "encode", &input, "--codec", "h264", "--backend", "software", "--peer", "none"];
+    let record =
+        run(&[&words[..], &["--warmup", "0", "--repeat", "1", "--json", "-", "-q"]].concat()).ok().json();
+    let row = &record["rows"][0];
+    assert_eq!((&row["input"]["frames"], &row["runs"][0]["frames"]), (&6.into(), &6.into()), "{row}");
+}

@@ -140,8 +140,10 @@ impl<'a> Inputs<'a> {
         let said = self.done(&self.own().arg("probe").arg(path).arg("--json"), &what)?;
         let said: Value = serde_json::from_slice(&said).map_err(|error| format!("{what}: {error}"))?;
         let tracks = said["tracks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let video =
-            tracks.iter().find(|track| track["kind"] == "video").ok_or(format!("{what}: no video in it"))?;
+        // Uncompressed pictures have no track; what is known of them is that of the picture.
+        let uncompressed = (said["decode"]["uncompressed"] == true).then_some(&said["picture"]);
+        let video = tracks.iter().find(|track| track["kind"] == "video").or(uncompressed);
+        let video = video.ok_or(format!("{what}: no video in it"))?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let size: Option<Dimensions> =
             text(&said["picture"]["size"]).or(text(&video["size"])).and_then(|size| size.parse().ok());
