@@ -8,7 +8,7 @@ use clap::Args;
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArgs {
     /// Serve figures for Prometheus while the job runs, on this machine only: 9464 is http://127.0.0.1:9464/metrics, 0 a
-    /// free port, which is told. With a host others may come too: 0.0.0.0:9464, [::]:9464
+    /// free port, which is told. With a host others may come too: 0.0.0.0:9464
     #[arg(long = "metrics-addr", id = "metrics_addr", value_name = "[HOST:]PORT", value_parser = address)]
     pub(crate) addr: Option<Address>,
     /// Write the same figures to FILE when the job ends, whatever came of it (for node_exporter's textfile collector)
