@@ -229,9 +229,8 @@ fn two_cards_share_a_stream() {
                     several.push(seen(&frame));
                 });
                 assert_same(&one, &several, list);
-                // Each card has one engine: a decoder for it, and a second one where pictures do not stay in its memory.
-                let each = if output == DecodeOutputMode::NativeSurface { 1 } else { 2 };
-                assert_eq!(summary.receipt.split.unwrap().engines, 2 * each);
+                // Each card has one engine, and a decoder for it.
+                assert_eq!(summary.receipt.split.unwrap().engines, 2);
                 if output == DecodeOutputMode::NativeSurface {
                     assert!(devices.contains(&0) && devices.contains(&1), "{devices:?}");
                 }
@@ -356,6 +355,63 @@ fn frames_without_memory_are_lost_and_the_rest_comes() {
         assert_eq!((frames + lost, summary.ledger.failed), (PICTURES, lost as u64));
         assert!(lost > 0 && after > 0, "{lost} lost, {after} after");
     });
+}
+
+#[test]
+fn frames_for_the_host_wait_on_the_card() {
+    // The first part is the last to be decoded: everything else waits for it.
+    let settings = format!("{TIMED};{}", fault("cuvidDecodePicture", PICTURES as u32 + 2, "hang_ms=1500"));
+    let run = clean("frames_for_the_host_wait_on_the_card", &settings, || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let clip = Clip::closed();
+        let one = clip.judge();
+        let outcome = clip.decode(clip.on(count(6), DecodeOutputMode::HostSurface));
+        let split = outcome.split();
+        let copied = (outcome.summary.output_copy_bytes, outcome.summary.device_copy_bytes);
+        assert_same(&one, &outcome.whole(), "waited on the card");
+        // Rows lie in 512 bytes there, and in 192 on the host.
+        let waited = split.peak_window_bytes;
+        assert!(waited > 100 * 512 * 240, "{split:?}");
+        let bytes = (PICTURES * 192 * 160 * 3 / 2) as u64;
+        assert_eq!(copied, (bytes, bytes));
+    });
+    if let Some(run) = run {
+        // The judge's few, and as few behind the window.
+        let made = run.calls("cuMemHostAlloc");
+        assert!((1..=60).contains(&made), "{made} pieces of page-locked memory");
+    }
+}
+
+#[test]
+fn frames_for_the_host_that_find_no_room_on_the_card_go_there_at_once() {
+    let name = "frames_for_the_host_that_find_no_room_on_the_card_go_there_at_once";
+    // The first few find some. The oldest part is late, so that the others' pictures have to wait.
+    let settings = format!(
+        "{TIMED};fault=[{{function='cuMemAlloc',call=5,code=2,count=0}},\
+         {{function='cuvidDecodePicture',call={},hang_ms=1000}}]",
+        PICTURES + 2
+    );
+    let run = clean(name, &settings, || {
+        if !have(&["ffmpeg"]) {
+            return drop(open(packets("small.h264").0));
+        }
+        let clip = Clip::closed();
+        let one = clip.judge();
+        let config = CommonDecodeConfig {
+            reorder_window: Some(1 << 30),
+            ..clip.on(count(6), DecodeOutputMode::HostSurface)
+        };
+        assert_same(&one, &clip.decode(config).whole(), "a full card");
+    });
+    if let Some(run) = run.filter(|run| run.calls("cuMemcpy2DAsync") > 0) {
+        // Two planes: a frame of the judge's is a copy of each, one that goes through the card two.
+        let copies = run.calls("cuMemcpy2DAsync");
+        let judge = 2 * PICTURES as u64;
+        assert!((2 * judge + 1..3 * judge).contains(&copies), "{copies} copies");
+        assert!(run.calls("cuMemAlloc") > 5, "{}", run.calls("cuMemAlloc"));
+    }
 }
 
 #[test]

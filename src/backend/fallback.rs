@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lanes::Lanes;
 use super::select::open_decoder_from;
-use super::split::{self, SharedReport};
-use super::{Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Receipt};
-use crate::config::{CommonDecodeConfig, Engines};
+use super::split::{self, Direct, Landing, SharedReport};
+use super::{
+    Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, nvidia,
+};
+use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 
@@ -50,12 +52,21 @@ pub(crate) fn open_decoder(
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // Parts would be decoded ahead, but a frame that is wanted at once must be the next to be decoded.
     if config.engines == Engines::One || config.low_latency {
-        return open_one(wanted, config, sink);
+        return open_one(wanted, config, Download::Now, sink);
     }
     let lanes = Lanes::new(wanted, config)?;
     let (each, decide) = (lanes.clone(), lanes);
-    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), sink));
-    split::open(config.codec, sink(), open, move |receipt| decide.limits(receipt.get().chosen()))
+    // Pictures that wait for older ones do so where they were decoded.
+    let (download, landing): (_, Box<dyn Landing>) = match config.output {
+        DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb => {
+            (Download::Later, Box::new(nvidia::Downloads::new(sink())))
+        }
+        DecodeOutputMode::NativeSurface | DecodeOutputMode::MetadataOnly => {
+            (Download::Now, Box::new(Direct(sink())))
+        }
+    };
+    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download, sink));
+    split::open(config.codec, landing, open, move |receipt| decide.limits(receipt.get().chosen()))
 }
 
 /// Opens one decoder; one that was chosen by itself can still be replaced.
@@ -65,18 +76,19 @@ pub(crate) fn open_decoder(
 fn open_one(
     wanted: Backend,
     config: &CommonDecodeConfig,
+    download: Download,
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     if wanted != Backend::Auto {
-        let (current, receipt) = open_decoder_from(0, wanted, config, &sink)?;
+        let (current, receipt) = open_decoder_from(0, wanted, config, download, &sink)?;
         return Ok((current, SharedReceipt::new(receipt)));
     }
     let watch = Watch::default();
     let sink = watch.over(sink);
-    let (current, receipt) = open_decoder_from(0, wanted, config, &sink)?;
+    let (current, receipt) = open_decoder_from(0, wanted, config, download, &sink)?;
     let receipt = SharedReceipt::new(receipt);
     let config = config.clone();
-    let decoder = Fallback { current, receipt: receipt.clone(), config, sink, watch, taken: false };
+    let decoder = Fallback { current, receipt: receipt.clone(), config, download, sink, watch, taken: false };
     Ok((Box::new(decoder), receipt))
 }
 
@@ -137,6 +149,7 @@ struct Fallback {
     current: Box<dyn DecoderBackend>,
     receipt: SharedReceipt,
     config: CommonDecodeConfig,
+    download: Download,
     sink: SinkFactory,
     watch: Watch,
     /// The current decoder has taken a unit: another one could begin at a random access point only.
@@ -148,7 +161,8 @@ impl Fallback {
     fn replace(&mut self, refusal: &Error) -> Option<()> {
         let (kind, _) = self.receipt.lock().0.chosen()?;
         let next = CANDIDATES.iter().position(|candidate| *candidate == kind)? + 1;
-        let (decoder, rest) = open_decoder_from(next, Backend::Auto, &self.config, &self.sink).ok()?;
+        let (decoder, rest) =
+            open_decoder_from(next, Backend::Auto, &self.config, self.download, &self.sink).ok()?;
         if decoder.input_layout() != self.current.input_layout() {
             return None;
         }

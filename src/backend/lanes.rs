@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use super::split::Room;
 use super::{Backend, BackendKind, nvidia};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
@@ -61,10 +62,11 @@ impl Lanes {
         }
     }
 
-    /// How many decoders there may be when the first is of this kind, and how many bytes of pictures may wait.
-    pub(super) fn limits(&self, chosen: Option<(BackendKind, &'static str)>) -> (usize, u64) {
+    /// How many decoders there may be when the first is of this kind, and how much of pictures may wait.
+    pub(super) fn limits(&self, chosen: Option<(BackendKind, &'static str)>) -> (usize, Room) {
         let gpu = matches!(chosen, Some((BackendKind::Nvidia, _)));
-        let in_device = gpu && self.config.output == DecodeOutputMode::NativeSurface;
+        // Those for the host wait there, too, and are downloaded when their turn has come.
+        let in_device = gpu && self.config.output != DecodeOutputMode::MetadataOnly;
         let lanes = match self.config.engines {
             Engines::One => 1,
             Engines::Count(count) => count.get(),
@@ -82,14 +84,22 @@ impl Lanes {
                 self.config.threads.map_or_else(cores, NonZeroUsize::get)
             }
         };
-        let window = self.config.reorder_window.unwrap_or_else(|| {
-            let memory = self.devices.iter().map(|device| device.memory).min();
-            // Pictures wait in the card that decoded them: each of several holds its part.
-            memory.filter(|_| in_device).map_or_else(host_window, |memory| {
-                (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW) * self.devices.len() as u64
-            })
+        let room = self.config.reorder_window.map_or_else(|| self.room(in_device), Room::of);
+        (lanes.clamp(1, MAX_LANES), room)
+    }
+
+    /// What may wait where nothing is asked for.
+    fn room(&self, in_device: bool) -> Room {
+        let host = host_window();
+        let memory = self.devices.iter().map(|device| device.memory).min();
+        // Pictures wait in the card that decoded them: each of several holds its part.
+        let device = memory.filter(|_| in_device).map_or(host, |memory| {
+            let first = self.devices.first().map(|device| device.ordinal.to_string());
+            // Others may use the card as well. The first decoder is open, so that asking costs nothing.
+            let free = nvidia::device_memory(first.as_deref()).map_or(u64::MAX, |memory| memory.free / 2);
+            (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW).min(free) * self.devices.len() as u64
         });
-        (lanes.clamp(1, MAX_LANES), window)
+        Room { host, device, all: host.max(device) }
     }
 }
 

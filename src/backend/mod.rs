@@ -152,6 +152,15 @@ pub struct CopyBytes {
     pub device: u64,
 }
 
+/// When pictures that are wanted in host memory leave the device that decoded them. A decoder without a device has no choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Download {
+    /// At once: what the decoder gives is what its configuration asks for.
+    Now,
+    /// When their turn has come: the decoder may leave them where they are, and whoever opened it brings them over.
+    Later,
+}
+
 /// One encoded access unit, in decoding order.
 #[derive(Clone, Debug)]
 pub struct EncodedUnit {

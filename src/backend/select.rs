@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use super::admission::Wish;
 use super::split::SplitReport;
-use super::{BackendKind, DecodeSink, DecoderBackend, EncodeSink, EncoderBackend, ffmpeg, nvidia, software};
+use super::{
+    BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, ffmpeg, nvidia, software,
+};
 use crate::capability::{
     CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
@@ -249,10 +251,11 @@ pub(super) fn open_decoder_from(
     first: usize,
     wanted: Backend,
     config: &CommonDecodeConfig,
+    download: Download,
     sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
     let open = |kind| match kind {
-        BackendKind::Nvidia => nvidia::open_decoder(config, sink()),
+        BackendKind::Nvidia => nvidia::open_decoder(config, download, sink()),
         BackendKind::Software => software::open_decoder(config, sink()),
         BackendKind::Ffmpeg => ffmpeg::open_decoder(config, sink()),
         other => Err(not_built(other)),

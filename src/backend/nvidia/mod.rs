@@ -7,7 +7,7 @@ mod encode;
 mod simulated;
 mod transform;
 
-pub(crate) use decode::{engine_count, open_decoder};
+pub(crate) use decode::{Downloads, engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 
 use crate::backend::admission::Wish;

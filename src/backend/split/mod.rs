@@ -6,6 +6,9 @@
 //!                                  └─► lane n: a decoder ─┘
 //! ```
 //!
+//! The window gives to a landing, which hands on to the session: at once, or when a frame that waited in device memory has
+//! been brought to the host.
+//!
 //! A part begins where decoding can start. Lanes take the oldest part that nobody has, so that uneven groups of
 //! pictures balance themselves, and open their decoder when there is a part for it: short streams pay for few. Behind
 //! each part the decoder is drained. At an open group's start (HEVC CRA) the part before also decodes that start,
@@ -16,6 +19,7 @@
 
 mod cut;
 mod intake;
+mod landing;
 mod lane;
 mod window;
 
@@ -27,7 +31,10 @@ use intake::Intake;
 use lane::{Bench, Ended};
 use window::Window;
 
-use super::{CodedUnit, DecodeSink, DecoderBackend, SharedReceipt, SinkFactory};
+pub(super) use landing::{Direct, Landing};
+pub(super) use window::Room;
+
+use super::{CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -99,22 +106,22 @@ impl Drop for Close<'_> {
 }
 
 /// Opens the first decoder, so that its errors are the caller's; `lanes` tells how many there may be, given the kind
-/// of the first, and how many bytes of pictures may wait for older ones.
+/// of the first, and how much of pictures may wait for older ones. Events reach the session through `landing`.
 ///
 /// # Errors
 /// The first decoder's, or no thread.
 pub(super) fn open(
     codec: Codec,
-    mut sink: DecodeSink,
+    mut landing: Box<dyn Landing>,
     open: Box<OpenLane>,
-    lanes: impl FnOnce(&SharedReceipt) -> (usize, u64),
+    lanes: impl FnOnce(&SharedReceipt) -> (usize, Room),
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // How large the window may be is known once the first decoder is there, and it needs the window.
     let window = Arc::new(Window::new());
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
-    let (wanted, limit) = lanes(&receipt);
-    window.set_limit(limit);
+    let (wanted, room) = lanes(&receipt);
+    window.set_room(room);
     let report = SharedReport::default();
     report.change(|report| report.engines = wanted);
     receipt.set_split(report.clone());
@@ -130,7 +137,7 @@ pub(super) fn open(
         spawn("vhw-order", move || {
             // Whoever waits to bring more units need not any longer, however this ends.
             let _close = Close(&shared);
-            shared.window.deliver(&mut sink);
+            shared.window.deliver(landing.as_mut());
         })?
     };
     let decoder = SplitDecoder {
@@ -300,7 +307,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::backend::{BackendKind, DecodeEvent, Job, Receipt, Verdict};
+    use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt, Verdict};
     use crate::packet::Packet;
 
     /// What all decoders of a test see: the highest serial so far.
@@ -386,7 +393,8 @@ mod tests {
         };
         // Room for the oldest part's few, and nothing else.
         let (mut decoder, receipt) =
-            open(Codec::Hevc, sink, Box::new(open_lane), move |_| (lanes, 1)).unwrap();
+            open(Codec::Hevc, Box::new(Direct(sink)), Box::new(open_lane), move |_| (lanes, Room::of(1)))
+                .unwrap();
         let (done, wait) = mpsc::channel();
         std::thread::spawn(move || {
             let ended = (0..groups * 40)

@@ -4,10 +4,10 @@
 //! full of what cannot leave; of the others the older goes first, because it leaves first.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{DecodeEvent, DecodeSink};
+use super::landing::Landing;
+use crate::backend::DecodeEvent;
 use crate::error::Error;
 use crate::frame::Surface;
 
@@ -16,6 +16,51 @@ const HEAD_ROOM: usize = 4;
 /// What an event without samples is charged.
 const EVENT_BYTES: u64 = 512;
 
+/// Bytes of events, by the memory that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bytes {
+    host: u64,
+    device: u64,
+}
+
+impl Bytes {
+    const fn all(self) -> u64 {
+        self.host.saturating_add(self.device)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.host += other.host;
+        self.device += other.device;
+    }
+
+    fn remove(&mut self, other: Self) {
+        self.host -= other.host;
+        self.device -= other.device;
+    }
+}
+
+/// How much may wait in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::backend) struct Room {
+    /// Bytes in host memory.
+    pub(in crate::backend) host: u64,
+    /// Bytes in memory of devices.
+    pub(in crate::backend) device: u64,
+    /// Bytes in both.
+    pub(in crate::backend) all: u64,
+}
+
+impl Room {
+    /// So many bytes, wherever they are.
+    pub(in crate::backend) const fn of(bytes: u64) -> Self {
+        Self { host: bytes, device: bytes, all: bytes }
+    }
+
+    const fn left(self, taken: Bytes) -> bool {
+        taken.host < self.host && taken.device < self.device && taken.all() < self.all
+    }
+}
+
 /// See the module's documentation.
 pub(super) struct Window {
     state: Mutex<State>,
@@ -23,7 +68,6 @@ pub(super) struct Window {
     ready: Condvar,
     /// Everything has been, or nothing will be any more.
     idle: Condvar,
-    limit: AtomicU64,
 }
 
 struct State {
@@ -32,7 +76,8 @@ struct State {
     /// From the oldest on.
     parts: VecDeque<Part>,
     /// Charged for all events inside.
-    bytes: u64,
+    bytes: Bytes,
+    room: Room,
     peak: u64,
     /// Decoders that wait for room, by part.
     waiting: BTreeMap<u64, Arc<Condvar>>,
@@ -43,7 +88,7 @@ struct State {
 
 #[derive(Default)]
 struct Part {
-    events: VecDeque<(DecodeEvent, u64)>,
+    events: VecDeque<(DecodeEvent, Bytes)>,
     done: bool,
     failure: Option<Error>,
     /// Its decoder has given it up, and no other has taken it yet.
@@ -57,7 +102,8 @@ impl Window {
             state: Mutex::new(State {
                 head: 0,
                 parts: VecDeque::new(),
-                bytes: 0,
+                bytes: Bytes::default(),
+                room: Room::of(u64::MAX),
                 peak: 0,
                 waiting: BTreeMap::new(),
                 closed: false,
@@ -65,13 +111,12 @@ impl Window {
             }),
             ready: Condvar::new(),
             idle: Condvar::new(),
-            limit: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// Most bytes that wait here, but for the oldest part's few.
-    pub(super) fn set_limit(&self, bytes: u64) {
-        self.limit.store(bytes, Ordering::Relaxed);
+    /// Most that waits here, but for the oldest part's few.
+    pub(super) fn set_room(&self, room: Room) {
+        self.lock().room = room;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -89,9 +134,8 @@ impl Window {
     /// Puts an event of a part in, waiting for room. `false`: nobody wants events any more.
     pub(super) fn push(&self, part: u64, event: DecodeEvent) -> bool {
         let bytes = charge(&event);
-        let limit = self.limit.load(Ordering::Relaxed);
         let mut state = self.lock();
-        while !state.closed && state.part(part).is_some() && !state.has_room(part, limit) {
+        while !state.closed && state.part(part).is_some() && !state.has_room(part) {
             let turn = Arc::clone(state.waiting.entry(part).or_default());
             state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -103,12 +147,12 @@ impl Window {
         // What a decoder that has ended still says belongs to no part.
         let Some(entry) = state.part(part) else { return false };
         entry.events.push_back((event, bytes));
-        state.bytes += bytes;
-        state.peak = state.peak.max(state.bytes);
+        state.bytes.add(bytes);
+        state.peak = state.peak.max(state.bytes.all());
         if is_head {
             self.ready.notify_one();
         }
-        if state.bytes < limit {
+        if state.room.left(state.bytes) {
             state.wake_first();
         }
         true
@@ -142,16 +186,22 @@ impl Window {
         }
     }
 
-    /// Hands events on in order until the window is closed or the sink wants no more. Runs on a thread of its own.
-    pub(super) fn deliver(&self, sink: &mut DecodeSink) {
+    /// Hands events on in order until the window is closed or nobody wants more. Runs on a thread of its own.
+    pub(super) fn deliver(&self, landing: &mut dyn Landing) {
         let mut state = self.lock();
         while !state.closed {
             if let Some((event, bytes)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
-                state.bytes -= bytes;
+                state.bytes.remove(bytes);
                 state.wake_first();
                 drop(state);
-                let wanted = sink(event);
-                if !wanted {
+                if !landing.take(event) {
+                    return self.close();
+                }
+                state = self.lock();
+            } else if landing.holds() {
+                // There is nothing to begin: time to wait for what was begun. A part ends when all of it is handed on.
+                drop(state);
+                if !landing.hand_on() {
                     return self.close();
                 }
                 state = self.lock();
@@ -220,15 +270,15 @@ impl State {
         self.parts.get_mut(usize::try_from(index).ok()?)
     }
 
-    fn has_room(&self, part: u64, limit: u64) -> bool {
+    fn has_room(&self, part: u64) -> bool {
         if part == self.head {
             let queued = self.parts.front().map_or(0, |head| head.events.len());
-            return queued < HEAD_ROOM || self.bytes < limit;
+            return queued < HEAD_ROOM || self.room.left(self.bytes);
         }
         let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
         // Nothing leaves before the oldest part has a decoder, and that can only be one that gets through here.
         let stuck = self.parts.front().is_some_and(|head| head.orphaned);
-        first_in_line && (stuck || self.bytes < limit)
+        first_in_line && (stuck || self.room.left(self.bytes))
     }
 
     fn wake_first(&self) {
@@ -238,18 +288,20 @@ impl State {
     }
 }
 
-fn charge(event: &DecodeEvent) -> u64 {
-    let samples = match event {
-        DecodeEvent::Picture(picture) => match &picture.surface {
-            Surface::Host(host) => host.planes().iter().map(|plane| plane.data().len() as u64).sum(),
-            Surface::Device(device) => {
-                device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum()
-            }
-            Surface::None => 0,
-        },
-        DecodeEvent::NoPicture { .. } | DecodeEvent::Failed { .. } | DecodeEvent::Note(_) => 0,
-    };
-    samples + EVENT_BYTES
+fn charge(event: &DecodeEvent) -> Bytes {
+    let none = Bytes { host: EVENT_BYTES, device: 0 };
+    let DecodeEvent::Picture(picture) = event else { return none };
+    match &picture.surface {
+        Surface::Host(host) => {
+            let samples: u64 = host.planes().iter().map(|plane| plane.data().len() as u64).sum();
+            Bytes { host: samples + EVENT_BYTES, device: 0 }
+        }
+        Surface::Device(device) => {
+            let samples = device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum();
+            Bytes { device: samples, ..none }
+        }
+        Surface::None => none,
+    }
 }
 
 #[cfg(test)]
@@ -257,10 +309,11 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::backend::split::landing::Direct;
 
     fn limited(bytes: u64) -> Arc<Window> {
         let window = Window::new();
-        window.set_limit(bytes);
+        window.set_room(Room::of(bytes));
         Arc::new(window)
     }
 
@@ -271,11 +324,11 @@ mod tests {
     fn collect(window: &Arc<Window>) -> (std::thread::JoinHandle<()>, mpsc::Receiver<u64>) {
         let (tx, rx) = mpsc::channel();
         let window = Arc::clone(window);
-        let mut sink: DecodeSink = Box::new(move |event| match event {
+        let mut landing = Direct(Box::new(move |event| match event {
             DecodeEvent::NoPicture { serial, .. } => tx.send(serial).is_ok(),
             _ => false,
-        });
-        (std::thread::spawn(move || window.deliver(&mut sink)), rx)
+        }));
+        (std::thread::spawn(move || window.deliver(&mut landing)), rx)
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! The session's thread feeds the driver's parser; the parser's callbacks start the hardware ([`sequencer`]) with the
 //! decoder that fits ([`decoders`]), set to the crop and size that are asked for ([`geometry`]); a second thread maps finished
 //! pictures and copies them out ([`output`]). Nothing else runs, and in the steady state nothing is allocated but the
-//! frames the caller keeps.
+//! frames the caller keeps. Where several decoders share a stream, pictures for host memory leave the device later
+//! ([`landing`]).
 
 mod capability;
 mod decoders;
 mod format;
 mod gate;
 mod geometry;
+mod landing;
 mod output;
 mod plan;
 pub(super) mod pool;
@@ -17,12 +19,13 @@ mod second_field;
 mod sequencer;
 
 pub(crate) use capability::{decode_capability, engine_count};
+pub(crate) use landing::Downloads;
 pub(super) use pool::make_room;
 
 use super::driver::cuda::Context;
 use super::driver::cuvid_abi::{END_OF_PICTURE, END_OF_STREAM};
 use super::driver::parser::{Parser, ParserConfig};
-use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecoderBackend};
+use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download};
 use crate::bitstream::vp9;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
@@ -45,13 +48,17 @@ const VC1_FRAME: [u8; 4] = [0, 0, 1, 0x0d];
 ///
 /// # Errors
 /// No driver, no device, no decoder library, or a codec that the chip does not decode.
-pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Box<dyn DecoderBackend>> {
+pub(crate) fn open_decoder(
+    config: &CommonDecodeConfig,
+    download: Download,
+    sink: DecodeSink,
+) -> Result<Box<dyn DecoderBackend>> {
     let device = super::find_device(config.device.as_deref())?;
     // Held first: the questions then use this context instead of making one each.
     let context = Context::of(device)?;
     capability::check_codec(device, config.codec)?;
     let delay = display_delay(config);
-    let sequencer = Sequencer::new(&context, config, delay, Answers::new(sink))?;
+    let sequencer = Sequencer::new(&context, config, delay, download, Answers::new(sink))?;
     // The session puts parameter sets in band, so that the parser needs no header from the container.
     let parser = Parser::new(
         ParserConfig { codec: format::codec_id(config.codec), display_delay: delay, header: &[] },

@@ -16,7 +16,7 @@ use crate::backend::nvidia::driver::cuvid::Decoder;
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
 use crate::backend::nvidia::driver::planes::Planes;
 use crate::backend::nvidia::driver::transfer::{Lane, Planar, Route, Transfer};
-use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture};
+use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture, Download};
 use crate::color::ColorInfo;
 use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
@@ -94,9 +94,10 @@ impl OutputStage {
         context: &Arc<Context>,
         answers: Answers,
         config: &CommonDecodeConfig,
+        download: Download,
     ) -> Result<Self> {
         let gate = Arc::new(SurfaceGate::default());
-        let wanted = Wanted::of(config);
+        let wanted = Wanted::of(config, download);
         let (jobs, queue) = sync_channel(QUEUED);
         let stage = Stage {
             context: Arc::clone(context),

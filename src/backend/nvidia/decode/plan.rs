@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::format::Output;
 use super::pool::Lease;
-use crate::backend::CopyBytes;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::backend::nvidia::driver::planes::Planes;
 use crate::backend::nvidia::driver::transfer::Memory;
 use crate::backend::nvidia::transform::{Converter, Source, supported};
+use crate::backend::{CopyBytes, Download};
 use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
 use crate::config::{CommonDecodeConfig, DamagePolicy, DecodeOutputMode};
 use crate::dimensions::Dimensions;
@@ -33,15 +33,17 @@ pub(super) struct Wanted {
     damage: DamagePolicy,
     /// What the container says of the colour; goes before what the stream says.
     color: ColorInfo,
+    download: Download,
 }
 
 impl Wanted {
-    pub(super) const fn of(config: &CommonDecodeConfig) -> Self {
+    pub(super) const fn of(config: &CommonDecodeConfig, download: Download) -> Self {
         Self {
             mode: config.output,
             convert: config.convert.format(),
             damage: config.damage,
             color: config.color,
+            download,
         }
     }
 
@@ -86,6 +88,8 @@ pub(super) struct Plan {
     shift: u32,
     device: Option<Lease<DeviceBlock>>,
     host: Option<Lease<PinnedMemory>>,
+    /// Frames stay in device memory for now, and somebody else downloads them.
+    later: bool,
 }
 
 impl Plan {
@@ -110,6 +114,7 @@ impl Plan {
             shift: output.shift,
             device: None,
             host: None,
+            later: false,
         };
         let stays = match wanted.mode {
             DecodeOutputMode::MetadataOnly => return Ok(plan),
@@ -143,7 +148,10 @@ impl Plan {
             }
         }
         let bytes = plan.format.frame_bytes(dimensions);
-        plan.device = (stays || plan.converter.is_some()).then(|| Lease::new(context, plan.block_bytes()));
+        // Samples that the CPU still has to shift are so only here.
+        plan.later = !stays && wanted.download == Download::Later && plan.shift == 0;
+        let through_device = stays || plan.later || plan.converter.is_some();
+        plan.device = through_device.then(|| Lease::new(context, plan.block_bytes()));
         plan.host = (!stays).then(|| Lease::new(context, bytes));
         Ok(plan)
     }
@@ -163,7 +171,12 @@ impl Plan {
     /// # Errors
     /// [`Error::OutOfMemory`], or a failing driver.
     pub(super) fn memory(&self) -> Result<Memory> {
-        let device = self.device.as_ref().map(Lease::take).transpose()?;
+        let device = match self.device.as_ref().map(Lease::take).transpose() {
+            // A picture that was to wait on a full card waits in host memory, where it goes in any case.
+            Err(Error::OutOfMemory { .. }) if self.later && self.converter.is_none() => None,
+            Ok(device) if self.later => return Ok(Memory { device, host: None }),
+            other => other?,
+        };
         match self.host.as_ref().map(Lease::take).transpose() {
             Ok(host) => Ok(Memory { device, host }),
             Err(error) => {
@@ -203,7 +216,7 @@ impl Plan {
     pub(super) fn copied(&self, surface: &Surface) -> CopyBytes {
         let bytes = self.format.frame_bytes(self.dimensions) as u64;
         let to_host = matches!(surface, Surface::Host(_));
-        let inside = self.device.is_some() && self.converter.is_none() && !matches!(surface, Surface::None);
+        let inside = matches!(surface, Surface::Device(_)) && self.converter.is_none();
         CopyBytes {
             input: 0,
             output: if to_host { bytes } else { 0 },
@@ -217,7 +230,7 @@ impl Plan {
     /// Memory that is not the plan's.
     pub(super) fn surface(&self, memory: Memory) -> Result<Surface> {
         let foreign = || Error::invalid("memory of another kind than planned");
-        let Some(host) = &self.host else {
+        let Some(host) = self.host.as_ref().filter(|_| !(self.later && memory.host.is_none())) else {
             let (Some(lease), Some(block)) = (&self.device, memory.device) else { return Err(foreign()) };
             let planes = self.planes(block.address()).to_vec();
             let memory = Arc::new(lease.lend(block));

@@ -157,6 +157,15 @@ impl<M: Memory> Lease<M> {
         Self(pool)
     }
 
+    /// Whether its buffers are of this size and of this context.
+    pub(super) fn is_for(&self, context: &Arc<Context>, bytes: usize) -> bool {
+        self.0.bytes == bytes && self.is_of(context)
+    }
+
+    pub(super) fn is_of(&self, context: &Arc<Context>) -> bool {
+        Arc::ptr_eq(&self.0.context, context)
+    }
+
     /// A buffer with any contents. When there is no room for it, idle buffers of all sizes make some.
     ///
     /// # Errors

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::decoders::{Begun, Decoders, MAX_SURFACES, Setting};
 use super::output::{Answers, OutputStage, Shape, Shown};
-use crate::backend::DecodeEvent;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::Picture;
 use crate::backend::nvidia::driver::cuvid_abi::{DisplayInfo, VideoFormat};
 use crate::backend::nvidia::driver::parser::ParserEvents;
+use crate::backend::{DecodeEvent, Download};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
@@ -69,11 +69,12 @@ impl Sequencer {
         context: &Arc<Context>,
         config: &CommonDecodeConfig,
         delay: u32,
+        download: Download,
         answers: Answers,
     ) -> Result<Self> {
         Ok(Self {
             codec: config.codec,
-            stage: OutputStage::start(context, answers.clone(), config)?,
+            stage: OutputStage::start(context, answers.clone(), config, download)?,
             answers,
             decoders: Decoders::new(context, config, delay),
             surfaces: Vec::new(),

@@ -1,13 +1,14 @@
-//! Work that reads a mapped picture: copies and conversions, enqueued on a stream of its own and waited for later,
+//! Work that reads a picture on the device: copies and conversions, enqueued on a stream of its own and waited for later,
 //! while the next pictures are decoded, mapped and copied.
 
 use super::cuda::{Context, Event, Stream, Waiting};
 use super::cuvid::{Decoder, Mapped};
 use super::cuvid_abi::DisplayInfo;
-use super::memory::{DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
-use super::planes::Planes;
+use super::memory::{Allocation, DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
+use super::planes::{Planes, lies_in};
 use crate::backend::nvidia::transform::Converter;
 use crate::error::{Error, Result};
+use crate::frame::DeviceSurface;
 use std::sync::Arc;
 
 /// A stream, and the event behind what was enqueued on it last. One for each picture under way, so that their work
@@ -22,6 +23,10 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
         Ok(Self { done: Event::new(context, waiting)?, stream: Stream::new(context)? })
+    }
+
+    pub(crate) const fn context(&self) -> &Arc<Context> {
+        self.stream.context()
     }
 }
 
@@ -116,6 +121,77 @@ impl Transfer {
 }
 
 impl Drop for Transfer {
+    fn drop(&mut self) {
+        // Where waiting fails the device is lost, and nothing runs on it any more.
+        let _ = self.settle();
+    }
+}
+
+/// A frame on its way from device memory to host memory. Owns both, as [`Transfer`] does.
+#[derive(Debug)]
+pub(crate) struct FrameCopy {
+    /// Both are there until `finish` takes them.
+    lane: Option<Lane>,
+    to: Option<PinnedMemory>,
+    recorded: bool,
+    /// Before the allocation: nobody else writes the frame while it is held.
+    _frame: DeviceSurface,
+    /// The memory stays, whatever the frame's owner is.
+    _allocation: Arc<Allocation>,
+}
+
+impl FrameCopy {
+    /// Begins to copy a complete frame, which lies in `block`, packed into `to`.
+    ///
+    /// # Errors
+    /// A frame outside its memory, or larger than `to`; a failing driver.
+    pub(crate) fn start(
+        lane: Lane,
+        frame: DeviceSurface,
+        block: &DeviceBlock,
+        to: PinnedMemory,
+    ) -> Result<Self> {
+        if !frame.planes().iter().all(|plane| lies_in(plane, block.address(), block.bytes())) {
+            return Err(Error::invalid(format!("{:?} are not inside their memory", frame.planes())));
+        }
+        let allocation = Arc::clone(block.allocation());
+        let planes = frame.planes().to_vec();
+        let mut copy =
+            Self { lane: Some(lane), to: Some(to), recorded: false, _frame: frame, _allocation: allocation };
+        if let (Some(lane), Some(to)) = (&copy.lane, &mut copy.to) {
+            // SAFETY: the planes were checked to lie in the allocation, which is held; so is the target, which nobody
+            // else uses. Both until `finish` or `drop` has waited for the work.
+            unsafe { copy_to_host(&lane.stream, &planes, to) }?;
+            lane.done.record(&lane.stream)?;
+        }
+        copy.recorded = true;
+        Ok(copy)
+    }
+
+    /// Whether finishing it would not wait.
+    pub(crate) fn is_done(&self) -> bool {
+        // An error is one that finishing tells.
+        self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
+    }
+
+    /// Waits for the work and gives back the memory, filled, and the lane. After a failure the memory is freed and not used
+    /// again.
+    pub(crate) fn finish(mut self) -> (Result<PinnedMemory>, Option<Lane>) {
+        let done = self.settle();
+        let memory = self.to.take().ok_or_else(|| Error::invalid("a copy that is over"));
+        (done.and(memory), self.lane.take())
+    }
+
+    fn settle(&self) -> Result<()> {
+        match &self.lane {
+            Some(lane) if self.recorded => lane.done.synchronize(),
+            Some(lane) => lane.stream.synchronize(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for FrameCopy {
     fn drop(&mut self) {
         // Where waiting fails the device is lost, and nothing runs on it any more.
         let _ = self.settle();
