@@ -32,6 +32,8 @@ const TIMED: &str = "time.enabled=true;time.decode_ns_per_frame=1000000";
 const PICTURES: usize = 210;
 /// Groups of 40 pictures.
 const PARTS: u64 = 6;
+/// Of the long clip.
+const LONG: usize = 2_400;
 
 const H264: [&str; 10] =
     ["-c:v", "libx264", "-preset", "veryfast", "-g", "40", "-bf", "3", "-sc_threshold", "0"];
@@ -45,8 +47,13 @@ const VP9: [&str; 10] =
     ["-c:v", "libvpx-vp9", "-g", "40", "-deadline", "realtime", "-cpu-used", "8", "-auto-alt-ref", "1"];
 
 fn make(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+    make_of(PICTURES, folder, name, arguments)
+}
+
+fn make_of(pictures: usize, folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
     let path = folder.join(name);
-    let input = ["-f", "lavfi", "-i", "testsrc2=size=192x160:rate=30:duration=7"];
+    let frames = pictures.to_string();
+    let input = ["-f", "lavfi", "-i", "testsrc2=size=192x160:rate=30", "-frames:v", &frames];
     run("ffmpeg", &[&input[..], arguments, &["-y", path.to_str().unwrap()]].concat());
     path
 }
@@ -67,6 +74,12 @@ impl Clip {
     fn closed() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::of(&make(folder.path(), "closed.h264", &H264))
+    }
+
+    /// The same, long enough for a third decoder to pay: 3 times 1,024 of such small pictures.
+    fn long() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::of(&make_of(LONG, folder.path(), "long.h264", &H264))
     }
 
     fn on(&self, engines: Engines, output: DecodeOutputMode) -> CommonDecodeConfig {
@@ -159,9 +172,14 @@ fn as_one_engine(test: &str, name: &str, arguments: &[&str]) {
                 let what = format!("{engines:?}, {output:?}");
                 let outcome = clip.decode(clip.on(engines, output));
                 let split = outcome.split();
-                assert_eq!((split.parts, &split.note), (PARTS, &None), "{what}: {split:?}");
-                assert!(split.opened > 1, "{what}: {split:?}");
-                assert_eq!(split.engines, if engines == Engines::Auto { 10 } else { 3 });
+                assert_eq!(split.parts, PARTS, "{what}: {split:?}");
+                if engines == Engines::Auto {
+                    assert_eq!((split.engines, split.opened), (10, 1), "{what}: {split:?}");
+                    assert!(split.note.is_some_and(|note| note.contains("too short")), "{what}");
+                } else {
+                    assert_eq!((split.engines, split.note), (3, None), "{what}");
+                    assert!(split.opened > 1, "{what}: {}", split.opened);
+                }
                 let several = outcome.whole();
                 if output == DecodeOutputMode::MetadataOnly {
                     let alone: Vec<_> =
@@ -196,6 +214,26 @@ fn groups_of_vp9_with_hidden_pictures() {
 }
 
 #[test]
+fn a_long_stream_gets_more_decoders_by_itself() {
+    let run = clean("a_long_stream_gets_more_decoders_by_itself", TIMED, || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let clip = Clip::long();
+        let one = clip.decode(clip.on(Engines::One, DecodeOutputMode::HostSurface));
+        let several = clip.decode(clip.on(Engines::Auto, DecodeOutputMode::HostSurface));
+        let split = several.split();
+        assert_eq!((split.engines, split.opened), (10, 3), "{split:?}");
+        assert_eq!(one.frames.len(), LONG);
+        assert_same(&one.frames, &several.frames, "long");
+    });
+    if let Some(run) = run {
+        let used = run.engines()[0].iter().filter(|pictures| **pictures > 0).count();
+        assert!(used > 1, "{:?}", run.engines());
+    }
+}
+
+#[test]
 fn two_cards_share_a_stream() {
     let card = |name: &str| {
         format!(
@@ -209,14 +247,15 @@ fn two_cards_share_a_stream() {
             if !have(&["ffmpeg"]) {
                 return;
             }
-            let clip = Clip::closed();
+            let clip = Clip::long();
             // Judged by the CPU, so that both cards have the split stream alone.
             let mut judge = DecodeSession::new(
                 BackendKind::Software,
                 clip.on(Engines::One, DecodeOutputMode::HostSurface),
             )
             .unwrap();
-            let one = Outcome::of(&mut judge, &clip.packets).whole();
+            let one = Outcome::of(&mut judge, &clip.packets).frames;
+            assert_eq!(one.len(), LONG);
             for output in [DecodeOutputMode::HostSurface, DecodeOutputMode::NativeSurface] {
                 let config =
                     CommonDecodeConfig { device: Some(list.to_owned()), ..clip.on(Engines::Auto, output) };

@@ -42,6 +42,10 @@ fn main() -> ExitCode {
         // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
         // system closes anyway.
         Ok(cli) => {
+            // What `bench` starts must find the environment as it is.
+            if !matches!(cli.command, Command::Bench(_)) {
+                video_hw::backend::dedicate_process();
+            }
             let exit = run_guarded(&cli.command);
             let _ = std::io::stdout().flush();
             signal_hook::low_level::exit(i32::from(exit.code()))

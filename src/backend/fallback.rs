@@ -66,7 +66,7 @@ pub(crate) fn open_decoder(
         }
     };
     let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download, sink));
-    split::open(config.codec, landing, open, move |receipt| decide.limits(receipt.get().chosen()))
+    split::open(config.codec, landing, open, move |receipt| decide.terms(receipt.get().chosen()))
 }
 
 /// Opens one decoder; one that was chosen by itself can still be replaced.

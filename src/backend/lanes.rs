@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::split::Room;
+use super::split::{Growth, Room, Terms};
 use super::{Backend, BackendKind, nvidia};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
@@ -62,30 +62,33 @@ impl Lanes {
         }
     }
 
-    /// How many decoders there may be when the first is of this kind, and how much of pictures may wait.
-    pub(super) fn limits(&self, chosen: Option<(BackendKind, &'static str)>) -> (usize, Room) {
+    /// What the stream may take when the first decoder is of this kind.
+    pub(super) fn terms(&self, chosen: Option<(BackendKind, &'static str)>) -> Terms {
         let gpu = matches!(chosen, Some((BackendKind::Nvidia, _)));
         // Those for the host wait there, too, and are downloaded when their turn has come.
         let in_device = gpu && self.config.output != DecodeOutputMode::MetadataOnly;
-        let lanes = match self.config.engines {
-            Engines::One => 1,
-            Engines::Count(count) => count.get(),
+        let (lanes, growth) = match self.config.engines {
+            Engines::One => (1, Growth::AtOnce),
+            Engines::Count(count) => (count.get(), Growth::AtOnce),
             Engines::Auto if gpu => {
+                let engines = |device: &DeviceInfo| {
+                    nvidia::engine_count(device.ordinal as i32, self.config.codec).unwrap_or(1)
+                };
                 // With several cards more pictures wait in any case, and the memory of those is what counts.
                 let one_each = in_device && self.devices.len() > 1;
                 let lanes = |device: &DeviceInfo| {
-                    let engines = nvidia::engine_count(device.ordinal as i32, self.config.codec).unwrap_or(1);
-                    if one_each { engines } else { (engines * PER_THREE_ENGINES).div_ceil(3) }
+                    if one_each { engines(device) } else { (engines(device) * PER_THREE_ENGINES).div_ceil(3) }
                 };
-                self.devices.iter().map(lanes).sum()
+                let engines = self.devices.iter().map(engines).sum();
+                (self.devices.iter().map(lanes).sum(), Growth::WithTheStream { engines })
             }
             Engines::Auto => {
                 let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-                self.config.threads.map_or_else(cores, NonZeroUsize::get)
+                (self.config.threads.map_or_else(cores, NonZeroUsize::get), Growth::AtOnce)
             }
         };
         let room = self.config.reorder_window.map_or_else(|| self.room(in_device), Room::of);
-        (lanes.clamp(1, MAX_LANES), room)
+        Terms { lanes: lanes.clamp(1, MAX_LANES), growth, room }
     }
 
     /// What may wait where nothing is asked for.

@@ -40,6 +40,17 @@ pub use select::{
 pub(crate) use select::{FormatQuestion, device_input_formats, open_encoder, pick_input_format};
 pub use split::SplitReport;
 
+/// Has drivers start sooner in a process that does nothing else with them; to be called first in `main`. Whether anything
+/// was changed: nothing is in a process with other threads, where drivers have been told otherwise, or on systems other
+/// than Linux.
+///
+/// With NVIDIA's it is the number of channels to a device, read from the environment variable
+/// `CUDA_DEVICE_MAX_CONNECTIONS` when CUDA starts. This sets it to 1 (8 is the default), for this process and its children:
+/// right for copies and conversions of pictures, wrong for a program whose own kernels should run side by side.
+pub fn dedicate_process() -> bool {
+    nvidia::ask_for_one_channel()
+}
+
 /// One access unit on its way into a decoder.
 #[derive(Clone, Debug)]
 pub struct CodedUnit {

@@ -9,6 +9,7 @@ mod transform;
 
 pub(crate) use decode::{Downloads, engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
+pub(crate) use driver::process::ask_for_one_channel;
 
 use crate::backend::admission::Wish;
 use crate::backend::{EncodeSink, EncoderBackend, Job};

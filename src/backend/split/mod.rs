@@ -10,7 +10,7 @@
 //! been brought to the host.
 //!
 //! A part begins where decoding can start. Lanes take the oldest part that nobody has, so that uneven groups of
-//! pictures balance themselves, and open their decoder when there is a part for it: short streams pay for few. Behind
+//! pictures balance themselves, and open their decoder when there is a part for it and it pays ([`growth`]). Behind
 //! each part the decoder is drained. At an open group's start (HEVC CRA) the part before also decodes that start,
 //! because the leading pictures behind it refer to both sides; its picture is then given by one of the two parts only.
 //!
@@ -18,6 +18,7 @@
 //! ahead, so that it works on pipes too.
 
 mod cut;
+mod growth;
 mod intake;
 mod landing;
 mod lane;
@@ -27,6 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use cut::{Cutter, Step};
+pub(super) use growth::Growth;
+use growth::Seen;
 use intake::Intake;
 use lane::{Bench, Ended};
 use window::Window;
@@ -35,6 +38,7 @@ pub(super) use landing::{Direct, Landing};
 pub(super) use window::Room;
 
 use super::{CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
+use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -79,6 +83,8 @@ struct SplitDecoder {
     lanes: Vec<JoinHandle<()>>,
     /// Lanes that there may be.
     wanted: usize,
+    seen: Seen,
+    codec: Codec,
     delivery: Option<JoinHandle<()>>,
     /// The first lane's decoder, until there is a part for it.
     first: Option<(Box<dyn DecoderBackend>, Arc<Bench>)>,
@@ -95,6 +101,17 @@ struct Shared {
     report: SharedReport,
 }
 
+/// What a stream may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Decoders that there may be.
+    pub(super) lanes: usize,
+    /// When they come.
+    pub(super) growth: Growth,
+    /// How much of pictures may wait for older ones.
+    pub(super) room: Room,
+}
+
 /// Ends all waiting when it is dropped.
 struct Close<'a>(&'a Shared);
 
@@ -105,8 +122,8 @@ impl Drop for Close<'_> {
     }
 }
 
-/// Opens the first decoder, so that its errors are the caller's; `lanes` tells how many there may be, given the kind
-/// of the first, and how much of pictures may wait for older ones. Events reach the session through `landing`.
+/// Opens the first decoder, so that its errors are the caller's; what it is decides on the terms. Events reach the session
+/// through `landing`.
 ///
 /// # Errors
 /// The first decoder's, or no thread.
@@ -114,13 +131,13 @@ pub(super) fn open(
     codec: Codec,
     mut landing: Box<dyn Landing>,
     open: Box<OpenLane>,
-    lanes: impl FnOnce(&SharedReceipt) -> (usize, Room),
+    terms: impl FnOnce(&SharedReceipt) -> Terms,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // How large the window may be is known once the first decoder is there, and it needs the window.
     let window = Arc::new(Window::new());
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
-    let (wanted, room) = lanes(&receipt);
+    let Terms { lanes: wanted, growth, room } = terms(&receipt);
     window.set_room(room);
     let report = SharedReport::default();
     report.change(|report| report.engines = wanted);
@@ -145,6 +162,8 @@ pub(super) fn open(
         shared,
         lanes: Vec::new(),
         wanted: wanted.max(1),
+        seen: Seen::new(growth),
+        codec,
         delivery: Some(delivery),
         layout: decoder.input_layout(),
         implementation: decoder.implementation(),
@@ -156,14 +175,28 @@ pub(super) fn open(
 impl SplitDecoder {
     fn step(&mut self, step: Step) -> Result<()> {
         let intake = &self.shared.intake;
+        if let Step::Append(piece) | Step::AppendToPrevious(piece) | Step::Begin(piece) = &step
+            && !piece.echo
+        {
+            self.seen.picture();
+        }
         match step {
             Step::Append(piece) => intake.append(piece, false),
             Step::AppendToPrevious(piece) => intake.append(piece, true),
             Step::ClosePrevious => intake.close_previous(),
             Step::Begin(piece) => {
+                if self.seen.wants_size()
+                    && let Ok(Some(info)) =
+                        StreamInfo::from_unit(self.codec, self.layout, &piece.unit.packet.data)
+                {
+                    self.seen.size(info.dimensions);
+                }
                 let waiting = intake.begin(self.shared.window.begin(), piece);
                 self.shared.report.change(|report| report.parts += 1);
-                if waiting > 0 && self.lanes.len() < self.wanted {
+                let first = self.lanes.is_empty();
+                if first
+                    || (waiting > 0 && self.lanes.len() < self.wanted && self.seen.pays(self.lanes.len()))
+                {
                     self.add_lane()?;
                 }
             }
@@ -271,6 +304,11 @@ impl DecoderBackend for SplitDecoder {
             if report.parts == 1 && report.engines > 1 && report.note.is_none() {
                 report.note =
                     Some("decoding can start in one place only, so one decoder did it all".to_owned());
+            } else if report.note.is_none()
+                && report.opened < report.engines.min(usize::try_from(report.parts).unwrap_or(usize::MAX))
+            {
+                report.note =
+                    Some(format!("the stream was too short for more than {} decoders to pay", report.opened));
             }
         });
         if done { Ok(()) } else { Err(self.ended()) }
@@ -393,8 +431,12 @@ mod tests {
         };
         // Room for the oldest part's few, and nothing else.
         let (mut decoder, receipt) =
-            open(Codec::Hevc, Box::new(Direct(sink)), Box::new(open_lane), move |_| (lanes, Room::of(1)))
-                .unwrap();
+            open(Codec::Hevc, Box::new(Direct(sink)), Box::new(open_lane), move |_| Terms {
+                lanes,
+                growth: Growth::AtOnce,
+                room: Room::of(1),
+            })
+            .unwrap();
         let (done, wait) = mpsc::channel();
         std::thread::spawn(move || {
             let ended = (0..groups * 40)

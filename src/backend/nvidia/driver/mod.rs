@@ -19,6 +19,7 @@ pub(crate) mod nvenc_version;
 pub(crate) mod nvml;
 pub(crate) mod parser;
 pub(crate) mod planes;
+pub(crate) mod process;
 pub(crate) mod result;
 #[cfg(test)]
 pub(crate) mod scratch;
