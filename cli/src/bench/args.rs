@@ -375,7 +375,7 @@ impl BenchArgs {
     /// Pictures in flight, a row each; nothing is the encoder's own number.
     pub(crate) fn in_flight(&self) -> Vec<Option<u8>> {
         if !self.max_in_flight.is_empty() {
-            self.max_in_flight.iter().copied().map(Some).collect()
+            distinct(&self.max_in_flight).into_iter().map(Some).collect()
         } else if self.protocol == Some(Protocol::Sweep) {
             vec![Some(2), Some(4), Some(8)]
         } else {
@@ -405,6 +405,17 @@ impl BenchArgs {
         let input = self.what().ok().and_then(|what| what.input);
         Paths { input, output, more_inputs: self.baseline.iter().cloned().collect() }
     }
+}
+
+/// Each once, where it is named first: two rows of one name could not be told apart.
+pub(crate) fn distinct<T: Copy + PartialEq>(named: &[T]) -> Vec<T> {
+    let mut once = Vec::new();
+    for one in named {
+        if !once.contains(one) {
+            once.push(*one);
+        }
+    }
+    once
 }
 
 fn known() -> String {

@@ -1,18 +1,24 @@
-//! Which rows there are, and the command line of each.
+//! Which rows there are, and what makes each.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde_json::Value;
 use video_hw::backend::{BackendKind, CANDIDATES};
 use video_hw::codec::Codec;
 use video_hw::config::Engines;
 
-use super::args::{BenchArgs, Case, PeerName};
+use super::args::{BenchArgs, Case, PeerName, distinct};
 use super::child::Program;
 use super::input::{Inputs, Source};
-use super::peer::{self, Peer};
+use super::peer::Peer;
 use super::record::{Input, Row};
+
+mod abilities;
+mod command;
+mod row;
+
+pub(crate) use abilities::Abilities;
+use command::{engines_word, extension, writes};
+use row::aim;
 
 /// The name of our own program in a record.
 pub(crate) const OWN: &str = "video-hw";
@@ -49,70 +55,6 @@ pub(crate) struct Job {
     pub(crate) once: bool,
 }
 
-/// What the backends of this machine can do, as `devices --json` tells it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Abilities(Value);
-
-impl Abilities {
-    pub(crate) fn new(said: Value) -> Self {
-        Self(said)
-    }
-
-    fn of(&self, backend: BackendKind) -> Option<&Value> {
-        self.0["backends"].as_array()?.iter().find(|one| one["name"] == backend.name())
-    }
-
-    /// Why a backend is not there.
-    pub(crate) fn missing(&self, backend: BackendKind) -> Option<String> {
-        let Some(known) = self.of(backend) else { return Some("it is not known to this program".to_owned()) };
-        if known["available"] == true {
-            return None;
-        }
-        let text = |key: &str| known[key].as_str().map(str::to_owned);
-        let reason = text("reason").unwrap_or_else(|| "it is not available".to_owned());
-        Some(text("remedy").map_or(reason.clone(), |remedy| format!("{reason}. {remedy}")))
-    }
-
-    /// Cards, with their memory.
-    pub(crate) fn devices(&self) -> impl Iterator<Item = (BackendKind, &Value)> {
-        CANDIDATES.into_iter().flat_map(|kind| {
-            let devices = self.of(kind).and_then(|known| known["devices"].as_array());
-            devices.into_iter().flatten().map(move |device| (kind, device))
-        })
-    }
-
-    /// The number of a device that is named by its identifier, or by its number.
-    pub(crate) fn ordinal(&self, backend: BackendKind, device: &str) -> String {
-        let mut devices = self.devices().filter(|(kind, _)| *kind == backend);
-        let named = devices.find(|(_, one)| one["id"] == device).and_then(|(_, one)| one["ordinal"].as_u64());
-        named.map_or_else(|| device.to_owned(), |n| n.to_string())
-    }
-
-    /// # Errors
-    /// Why it cannot.
-    fn can(&self, backend: BackendKind, codec: Codec, job: &str, device: Option<&str>) -> Result<(), String> {
-        if let Some(why) = self.missing(backend) {
-            return Err(why);
-        }
-        let Some(known) = self.of(backend) else { return Err("it is not there".to_owned()) };
-        let devices = known["devices"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let asked = |one: &&Value| match device {
-            Some(device) => {
-                one["id"] == device || one["ordinal"].as_u64().is_some_and(|n| device.parse() == Ok(n))
-            }
-            None => true,
-        };
-        let holder = devices.iter().find(asked).unwrap_or(known);
-        let reports = holder["codecs"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let report = reports.iter().find(|report| report["codec"] == codec.name());
-        if report.is_some_and(|report| !report[job].is_null()) {
-            return Ok(());
-        }
-        let reason = holder["no_encoder"].as_str().filter(|_| job == "encode");
-        Err(reason.map_or_else(|| format!("it does not {job} {codec} here"), str::to_owned))
-    }
-}
-
 /// Makes the rows.
 pub(crate) struct Planner<'a, 'b> {
     pub(crate) args: &'a BenchArgs,
@@ -144,23 +86,6 @@ impl Variant {
     fn words(self) -> Option<(&'static str, String)> {
         let in_flight = self.in_flight.map(|n| ("in-flight", n.to_string()));
         in_flight.or_else(|| self.engines.map(|engines| ("engines", engines_word(engines))))
-    }
-}
-
-fn engines_word(engines: Engines) -> String {
-    match engines {
-        Engines::One => "1".to_owned(),
-        Engines::Auto => "auto".to_owned(),
-        Engines::Count(count) => count.to_string(),
-    }
-}
-
-/// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one. Decoding: the best that was
-/// reached before this program is 0.62. Else the same engine works for both, and whatever is above it is the program's own.
-const fn aim(case: Case) -> f64 {
-    match case {
-        Case::Decode => 0.62,
-        _ => 1.0,
     }
 }
 
@@ -199,26 +124,14 @@ impl Planner<'_, '_> {
 
     fn backends(&self) -> Vec<BackendKind> {
         if !self.args.backend.is_empty() {
-            let mut seen = Vec::new();
-            self.args.backend.iter().for_each(|kind| {
-                if !seen.contains(kind) {
-                    seen.push(*kind);
-                }
-            });
-            return seen;
+            return distinct(&self.args.backend);
         }
         CANDIDATES.into_iter().filter(|kind| self.abilities.missing(*kind).is_none()).collect()
     }
 
     fn codecs(&mut self, case: Case) -> Vec<Codec> {
         if !self.args.codec.is_empty() {
-            let mut seen = Vec::new();
-            self.args.codec.iter().for_each(|codec| {
-                if !seen.contains(codec) {
-                    seen.push(*codec);
-                }
-            });
-            return seen;
+            return distinct(&self.args.codec);
         }
         let given = self.inputs.given().and_then(Result::ok).and_then(|given| given.codec);
         match given {
@@ -282,7 +195,8 @@ impl Planner<'_, '_> {
         let variants = if nvenc {
             self.args.in_flight().into_iter().map(|in_flight| Variant { in_flight, engines: None }).collect()
         } else if several && !self.args.engines.is_empty() {
-            self.args.engines.iter().map(|n| Variant { in_flight: None, engines: Some(*n) }).collect()
+            let engines = distinct(&self.args.engines).into_iter();
+            engines.map(|n| Variant { in_flight: None, engines: Some(n) }).collect()
         } else {
             vec![Variant::default()]
         };
@@ -410,207 +324,7 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn row(&self, what: Combination, program: &str, backend: &str, id: String, input: &Input) -> Row {
-        Row {
-            id,
-            case: what.case.name().to_owned(),
-            codec: what.codec.name().to_owned(),
-            backend: backend.to_owned(),
-            program: program.to_owned(),
-            peer: None,
-            aim: None,
-            settings: self.settings(what),
-            command: Vec::new(),
-            input: input.clone(),
-            runs: Vec::new(),
-            verify: None,
-            failed: None,
-            judged: Vec::new(),
-        }
-    }
-
-    fn settings(&self, what: Combination) -> BTreeMap<String, String> {
-        let args = self.args;
-        let mut all = BTreeMap::new();
-        let mut add = |name: &str, value: String| drop(all.insert(name.to_owned(), value));
-        if let Some(threads) = args.threads {
-            add("threads", threads.to_string());
-        }
-        if let Some(device) = &args.device {
-            add("device", device.clone());
-        }
-        for (name, value) in &args.env {
-            add(
-                name,
-                Path::new(value)
-                    .file_name()
-                    .map_or(value.clone(), |name| name.to_string_lossy().into_owned()),
-            );
-        }
-        if what.case == Case::Multi || what.case == Case::Soak {
-            add("streams", args.streams.to_string());
-        }
-        if what.case.decodes() || what.case == Case::Soak {
-            return all;
-        }
-        add("gop", args.gop_length.to_string());
-        if what.backend == BackendKind::Nvidia {
-            add("preset", args.preset.clone());
-        }
-        // Live streams have a bit rate and no B frames, whatever is asked of files.
-        if matches!(what.case, Case::Latency | Case::Switch) {
-            return all;
-        }
-        add("b-frames", args.b_frames().to_string());
-        if let Some(qp) = args.qp {
-            add("qp", qp.to_string());
-        }
-        if let Some(preset) = args.encoder_preset.as_ref().filter(|_| what.backend != BackendKind::Nvidia) {
-            add("encoder-preset", preset.clone());
-        }
-        if what.case == Case::Encode {
-            add("pix-fmt", args.pix_fmt.name().to_owned());
-            if args.equal_raw() {
-                add("equal-raw-input", "yes".to_owned());
-            }
-        }
-        all
-    }
-
     fn bits(&self, source: &Source) -> u32 {
         self.args.bitrate.unwrap_or_else(|| source.bit_rate())
-    }
-
-    /// The command line of ours.
-    fn own(&self, what: Combination, source: &Source, variant: Variant, out: &Path) -> Program {
-        let args = self.args;
-        let Variant { in_flight, engines } = variant;
-        let program = Program::new(&self.inputs.own, &args.env);
-        let threads = args.threads.map(|n| n.to_string());
-        let of_job = |program: Program| {
-            program
-                .option("--device", args.device.clone())
-                .option("--threads", threads.clone())
-                .args(["--json", "--quiet"])
-        };
-        let backend = what.backend.name();
-        match what.case {
-            Case::Decode | Case::Rgb | Case::Multi | Case::Startup => {
-                let program =
-                    program.arg("decode").arg(&source.path).arg("--null").args(["--backend", backend]);
-                let program =
-                    if what.case == Case::Rgb { program.args(["--output", "rgb"]) } else { program };
-                let program = program.option("--engines", engines.map(engines_word));
-                let one = (what.case == Case::Startup).then(|| "1".to_owned());
-                of_job(program.option("--frames", one.or(source.limit())))
-            }
-            Case::Encode => {
-                let program = program.arg("encode").arg(&source.path).arg(out).arg("--overwrite");
-                let program = program.args(["--size", &source.size(), "--pix-fmt", args.pix_fmt.name()]);
-                let program = program.arg("--fps").arg(source.rate.to_string()).args(["--backend", backend]);
-                of_job(self.own_encoding(program, what, source, in_flight))
-            }
-            Case::Transcode => {
-                let program =
-                    program.arg("transcode").arg(&source.path).arg(out).args(["--overwrite", "--no-copy"]);
-                let mut program = program.args(["--encoder-backend", backend]);
-                let decodes = source.codec.is_some_and(|codec| {
-                    self.abilities.can(what.backend, codec, "decode", args.device.as_deref()).is_ok()
-                });
-                if decodes {
-                    program = program.args(["--decoder-backend", backend]);
-                }
-                of_job(self.own_encoding(program, what, source, in_flight))
-            }
-            Case::Latency | Case::Switch | Case::Soak => {
-                let program = program.args(["bench-work", what.case.name(), "--backend", backend]);
-                let program = program.args(["--codec", what.codec.name(), "--size", &source.size()]);
-                let program =
-                    program.arg("--fps").arg(source.rate.to_string()).option("--device", args.device.clone());
-                if what.case == Case::Soak {
-                    let minutes = args.minutes.unwrap_or(10.0).to_string();
-                    return program.args(["--streams", &args.streams.to_string(), "--minutes", &minutes]);
-                }
-                let program =
-                    program.arg("--input").arg(&source.path).args(["--pix-fmt", args.pix_fmt.name()]);
-                let program = program.args(["--frames", &source.input.frames.to_string()]);
-                let program = program.args(["--gop", &args.gop_length.to_string()]);
-                let program = program.arg("--bitrate").arg(self.bits(source).to_string());
-                let program = program.option("--max-in-flight", in_flight.map(|n| n.to_string()));
-                let nvidia = what.backend == BackendKind::Nvidia;
-                let program = program.option("--preset", nvidia.then(|| args.preset.clone()));
-                if writes(what) { program.arg("--output").arg(out) } else { program }
-            }
-        }
-    }
-
-    fn own_encoding(
-        &self,
-        program: Program,
-        what: Combination,
-        source: &Source,
-        in_flight: Option<u8>,
-    ) -> Program {
-        let args = self.args;
-        let program = program.args(["--codec", what.codec.name(), "--gop", &args.gop_length.to_string()]);
-        let program = program.args(["--bframes", &args.b_frames().to_string()]);
-        let program = program.option("--frames", source.limit());
-        let bits = self.bits(source).to_string();
-        let program = match args.qp {
-            Some(qp) => program.arg("--qp").arg(qp.to_string()),
-            None => program.args(["--bitrate", &bits]),
-        };
-        match what.backend {
-            BackendKind::Nvidia => {
-                let program = if args.qp.is_none() { program.arg("--cbr") } else { program };
-                let program = program.args(["--preset", &args.preset, "--tune", "hq"]);
-                program.option("--max-in-flight", in_flight.map(|n| n.to_string()))
-            }
-            BackendKind::Ffmpeg => {
-                let encoder = match what.codec {
-                    Codec::Hevc => "libx265",
-                    Codec::Av1 => "libsvtav1",
-                    _ => "libx264",
-                };
-                program.args(["--encoder", encoder, "--encoder-preset", peer::preset(args, encoder)])
-            }
-            _ => program,
-        }
-    }
-}
-
-/// Whether there is an output to look at. The packets of a switch are written one behind another, which is a file for the
-/// codecs that have start codes.
-fn writes(what: Combination) -> bool {
-    match what.case {
-        Case::Encode | Case::Transcode => true,
-        Case::Switch => matches!(what.codec, Codec::H264 | Codec::Hevc),
-        _ => false,
-    }
-}
-
-fn extension(what: Combination) -> &'static str {
-    match (what.case, what.codec) {
-        (Case::Switch, Codec::Hevc) => "h265",
-        (Case::Switch, _) => "h264",
-        _ => "mp4",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_by_their_identifiers() {
-        let devices = serde_json::json!([{"id": "GPU-a", "ordinal": 0}, {"id": "GPU-b", "ordinal": 3}]);
-        let said =
-            serde_json::json!({"backends": [{"name": "nvidia", "available": true, "devices": devices}]});
-        let abilities = Abilities::new(said);
-        let ordinal = |device| abilities.ordinal(BackendKind::Nvidia, device);
-        assert_eq!(
-            (ordinal("GPU-b").as_str(), ordinal("3").as_str(), ordinal("GPU-c").as_str()),
-            ("3", "3", "GPU-c")
-        );
     }
 }
