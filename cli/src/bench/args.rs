@@ -20,6 +20,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   video-hw bench
   video-hw bench decode in.mp4 --repeat 9
+  video-hw bench decode in.mp4 --backend nvidia --output host,device,metadata
   video-hw bench decode encode transcode --codec h264,hevc --backend nvidia --peer ffmpeg --out results
   video-hw bench encode in.mp4 --protocol operational --json result.json
   video-hw bench --protocol sweep --backend nvidia --max-in-flight 2,4,8 --gop-length 60
@@ -30,7 +31,7 @@ Examples:
 
 const CASES: &str = "\
 Cases:
-  decode     a file to pictures in host memory, kept nowhere
+  decode     a file to pictures in host memory (or where --output says), kept nowhere
   encode     one raw file by both programs, to MP4
   transcode  a file to another, without sound
   rgb        a file to packed RGB in host memory, kept nowhere
@@ -134,6 +135,28 @@ pub(crate) enum PeerName {
     Ffmpeg,
 }
 
+/// Where `decode` leaves its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pictures {
+    /// In host memory
+    Host,
+    /// In the GPU's own memory, the peer's as well
+    Device,
+    /// Nowhere: times and sizes alone, which no peer does
+    Metadata,
+}
+
+impl Pictures {
+    /// As `decode --output` has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Device => "device",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
 /// Layout of the raw pictures that are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RawFormat {
@@ -206,6 +229,9 @@ pub(crate) struct BenchArgs {
     /// Our decoders for one file, on a GPU or the CPU: auto, or a number; several with commas make a row each
     #[arg(long, value_name = "LIST", value_parser = parse::engines, value_delimiter = ',', help_heading = "What runs")]
     pub(crate) engines: Vec<Engines>,
+    /// decode: where pictures go, of both programs; several with commas make a row each [default: host]
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) output: Vec<Pictures>,
     /// For children, ours and the peer's: a variable of their environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, help_heading = "What runs")]
     pub(crate) env: Vec<(String, String)>,
@@ -351,6 +377,12 @@ impl BenchArgs {
         }
         cases.sort_unstable();
         cases.dedup();
+        if !self.output.is_empty() && !cases.contains(&Case::Decode) {
+            return Err(Error::invalid(
+                "--output says where the case decode leaves its pictures, and decode is not among the cases; reports go to \
+                 --out DIR",
+            ));
+        }
         Ok(What { cases, input })
     }
 

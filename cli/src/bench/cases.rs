@@ -6,10 +6,10 @@ use video_hw::backend::{BackendKind, CANDIDATES};
 use video_hw::codec::Codec;
 use video_hw::config::Engines;
 
-use super::args::{BenchArgs, Case, PeerName, distinct};
+use super::args::{BenchArgs, Case, PeerName, Pictures, distinct};
 use super::child::Program;
 use super::input::{Inputs, Source};
-use super::peer::Peer;
+use super::peer::{Decoding, Peer};
 use super::record::{Input, Row};
 
 mod abilities;
@@ -42,6 +42,8 @@ pub(crate) struct Job {
     pub(crate) codec: Codec,
     pub(crate) side: Side,
     pub(crate) backend: BackendKind,
+    /// Where decoded pictures go, if that was asked for.
+    pub(crate) pictures: Option<Pictures>,
     /// `None` where the row has failed before it began.
     pub(crate) program: Option<Program>,
     /// Processes at once.
@@ -72,6 +74,8 @@ struct Combination {
     case: Case,
     codec: Codec,
     backend: BackendKind,
+    /// Where decoded pictures go, of both programs.
+    pictures: Option<Pictures>,
 }
 
 /// What makes several rows of one combination.
@@ -90,8 +94,28 @@ impl Variant {
 }
 
 impl Combination {
-    fn id(self, program: &str) -> String {
-        format!("{}/{}/{}/{program}", self.case.name(), self.codec.name(), self.backend.name())
+    /// Of our row, before what varies in it.
+    fn own_id(self) -> String {
+        self.id(self.backend.name(), OWN)
+    }
+
+    fn id(self, backend: &str, program: &str) -> String {
+        let id = format!("{}/{}/{backend}/{program}", self.case.name(), self.codec.name());
+        self.pictures.map_or(id.clone(), |pictures| format!("{id}/output={}", pictures.name()))
+    }
+
+    /// # Errors
+    /// Why its pictures cannot be where they are asked for. Without this such a row would measure host memory under another name.
+    fn has_memory(self) -> Result<(), String> {
+        if self.pictures == Some(Pictures::Device) && self.backend != BackendKind::Nvidia {
+            return Err(format!("{} decodes to host memory; --output host measures that", self.backend));
+        }
+        Ok(())
+    }
+
+    fn made(self, job: &Job) -> bool {
+        let of_job = (job.case, job.codec, job.backend, job.pictures);
+        job.row.program == OWN && of_job == (self.case, self.codec, self.backend, self.pictures)
     }
 }
 
@@ -110,7 +134,9 @@ impl Planner<'_, '_> {
         for case in cases {
             for codec in self.codecs(*case) {
                 for backend in self.backends() {
-                    self.add(Combination { case: *case, codec, backend });
+                    for pictures in self.pictures(*case) {
+                        self.add(Combination { case: *case, codec, backend, pictures });
+                    }
                 }
             }
         }
@@ -140,14 +166,21 @@ impl Planner<'_, '_> {
         }
     }
 
+    fn pictures(&self, case: Case) -> Vec<Option<Pictures>> {
+        if case != Case::Decode || self.args.output.is_empty() {
+            return vec![None];
+        }
+        distinct(&self.args.output).into_iter().map(Some).collect()
+    }
+
     fn add(&mut self, what: Combination) {
         let job = if what.case.decodes() { "decode" } else { "encode" };
-        if let Err(why) = self.abilities.can(what.backend, what.codec, job, self.args.device.as_deref()) {
+        let able = self.abilities.can(what.backend, what.codec, job, self.args.device.as_deref());
+        if let Err(why) = able.and_then(|()| what.has_memory()) {
             if self.args.backend.contains(&what.backend) {
-                let row = self.row(what, OWN, what.backend.name(), what.id(OWN), &Input::default());
-                self.fail(what, Side::Own, row, why);
+                self.fail_own(what, why);
             } else {
-                self.note(format!("no row {}: {why}", what.id(OWN)));
+                self.note(format!("no row {}: {why}", what.own_id()));
             }
             return;
         }
@@ -164,8 +197,7 @@ impl Planner<'_, '_> {
         let source = match source {
             Ok(source) => source,
             Err(why) => {
-                let row = self.row(what, OWN, what.backend.name(), what.id(OWN), &Input::default());
-                self.fail(what, Side::Own, row, why);
+                self.fail_own(what, why);
                 return;
             }
         };
@@ -201,7 +233,7 @@ impl Planner<'_, '_> {
             vec![Variant::default()]
         };
         for variant in variants {
-            let mut id = what.id(OWN);
+            let mut id = what.own_id();
             if let Some((name, value)) = variant.words() {
                 id.push_str(&format!("/{name}={value}"));
             }
@@ -248,6 +280,7 @@ impl Planner<'_, '_> {
             codec: what.codec,
             side,
             backend: what.backend,
+            pictures: what.pictures,
             program: Some(program),
             copies,
             output,
@@ -255,6 +288,11 @@ impl Planner<'_, '_> {
             source: Some(source.clone()),
             once: what.case == Case::Soak,
         });
+    }
+
+    fn fail_own(&mut self, what: Combination, why: String) {
+        let row = self.row(what, OWN, what.backend.name(), what.own_id(), &Input::default());
+        self.fail(what, Side::Own, row, why);
     }
 
     fn fail(&mut self, what: Combination, side: Side, mut row: Row, why: String) {
@@ -265,6 +303,7 @@ impl Planner<'_, '_> {
             codec: what.codec,
             side,
             backend: what.backend,
+            pictures: what.pictures,
             program: None,
             copies: 1,
             output: None,
@@ -281,15 +320,22 @@ impl Planner<'_, '_> {
             (Err(_), None) => return,
             (Err(why), Some(PeerName::Ffmpeg)) => Err(why.clone()),
         };
+        if what.pictures == Some(Pictures::Metadata) {
+            self.note(format!("no peer of {}: ffmpeg cannot decode without its pictures", what.own_id()));
+            return;
+        }
         let hardware = what.backend == BackendKind::Nvidia;
         let bits = self.bits(source);
         let out = self.inputs.dir.join(format!("peer-{}.{}", self.jobs.len(), extension(what)));
         let made = peer.and_then(|peer| {
             Ok(if what.case.decodes() {
-                let one = (what.case == Case::Startup).then(|| "1".to_owned());
-                let rgb = what.case == Case::Rgb;
-                let word = if hardware { "cuda" } else { "cpu" };
-                (word, peer.decode(self.args, source, hardware, rgb, one), None)
+                let how = Decoding {
+                    hardware,
+                    stays: what.pictures == Some(Pictures::Device),
+                    rgb: what.case == Case::Rgb,
+                    frames: (what.case == Case::Startup).then(|| "1".to_owned()),
+                };
+                (if hardware { "cuda" } else { "cpu" }, peer.decode(self.args, source, how), None)
             } else {
                 let encoder = peer.encoder(what.codec, what.backend)?;
                 let program = if what.case == Case::Encode {
@@ -304,14 +350,11 @@ impl Planner<'_, '_> {
             Ok((word, program, output)) => (word, Ok((program, output))),
             Err(why) => (what.backend.name(), Err(why)),
         };
-        let id = format!("{}/{}/{word}/ffmpeg", what.case.name(), what.codec.name());
+        let id = what.id(word, "ffmpeg");
         let known = self.jobs.iter().any(|job| job.row.id == id);
-        for job in self.jobs.iter_mut().filter(|job| job.row.program == OWN) {
-            let same = job.case == what.case && job.codec == what.codec && job.backend == what.backend;
-            if same && made.is_ok() {
-                job.row.peer = Some(id.clone());
-                job.row.aim = hardware.then(|| aim(what.case));
-            }
+        for job in self.jobs.iter_mut().filter(|job| made.is_ok() && what.made(job)) {
+            job.row.peer = Some(id.clone());
+            job.row.aim = hardware.then(|| aim(what.case));
         }
         if known {
             return;
@@ -320,7 +363,7 @@ impl Planner<'_, '_> {
         match made {
             Ok((program, output)) => self.push(what, Side::Ffmpeg, row, program, output, source),
             Err(why) if self.args.peer.is_some() => self.fail(what, Side::Ffmpeg, row, why),
-            Err(why) => self.note(format!("no peer of {}: {why}", what.id(OWN))),
+            Err(why) => self.note(format!("no peer of {}: {why}", what.own_id())),
         }
     }
 

@@ -6,7 +6,7 @@ use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
 use video_hw::config::Engines;
 
-use super::super::args::Case;
+use super::super::args::{Case, Pictures};
 use super::super::child::Program;
 use super::super::input::Source;
 use super::super::peer;
@@ -30,8 +30,8 @@ impl Planner<'_, '_> {
             Case::Decode | Case::Rgb | Case::Multi | Case::Startup => {
                 let program =
                     program.arg("decode").arg(&source.path).arg("--null").args(["--backend", backend]);
-                let program =
-                    if what.case == Case::Rgb { program.args(["--output", "rgb"]) } else { program };
+                let rgb = (what.case == Case::Rgb).then_some("rgb");
+                let program = program.option("--output", rgb.or(what.pictures.map(Pictures::name)));
                 let program = program.option("--engines", engines.map(engines_word));
                 let one = (what.case == Case::Startup).then(|| "1".to_owned());
                 of_job(program.option("--frames", one.or(source.limit())))

@@ -63,6 +63,9 @@ impl Planner<'_, '_> {
                     .map_or(value.clone(), |name| name.to_string_lossy().into_owned()),
             );
         }
+        if let Some(pictures) = what.pictures {
+            add("output", pictures.name().to_owned());
+        }
         if what.case == Case::Multi || what.case == Case::Soak {
             add("streams", args.streams.to_string());
         }
