@@ -224,6 +224,13 @@ fn what_is_not_there_is_told() {
         by_default["notes"]
     );
     row(&by_default, "decode/h264/software/video-hw");
+    // By another name, and beside one that is named and missing.
+    let (run, all) =
+        record(&[&["decode", &clip, "--backend", &format!("auto,{named}")][..], &often].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    row(&all, "decode/h264/software/video-hw");
+    assert!(row(&all, &format!("decode/h264/{named}/video-hw"))["failed"].is_string());
+    assert!(!all["notes"].to_string().contains(&format!("no rows of {named}: ")), "{:#}", all["notes"]);
     assert!(rows(&by_default).iter().all(|row| row["program"] == "video-hw"));
 }
 
@@ -268,6 +275,16 @@ fn a_baseline_judges() {
     let none = scratch.file("none.json", b"{}");
     bench(&[&words[..], &["--baseline", &none]].concat()).refused(1, &["none.json", "no record of bench"]);
     bench(&[&words[..], &["--json", &old]].concat()).refused(2, &["old.json exists already", "--overwrite"]);
+}
+
+#[test]
+fn rounds_are_told_where_there_is_no_terminal() {
+    let words = ["bench", "decode", &clip("small.h264"), "--backend", "software", "--peer", "none"];
+    let often = ["--warmup", "1", "--repeat", "2"];
+    let told = run(&[&words[..], &often].concat()).ok().stderr;
+    let rounds: Vec<_> = told.lines().filter(|line| line.contains(", rows: 1")).collect();
+    let wanted = ["warm-up 1 of 1", "round 1 of 2", "round 2 of 2"];
+    assert_eq!(rounds, wanted.map(|one| format!("video-hw: {one}, rows: 1")));
 }
 
 #[test]

@@ -121,8 +121,10 @@ impl Combination {
 
 impl Planner<'_, '_> {
     pub(crate) fn plan(&mut self, cases: &[Case]) {
+        let named = self.args.named_backends();
         for backend in CANDIDATES {
-            if self.args.backend.is_empty()
+            if self.args.every_backend()
+                && !named.contains(&backend)
                 && let Some(why) = self.abilities.missing(backend)
             {
                 self.note(format!("no rows of {backend}: {why}"));
@@ -149,10 +151,11 @@ impl Planner<'_, '_> {
     }
 
     fn backends(&self) -> Vec<BackendKind> {
-        if !self.args.backend.is_empty() {
-            return distinct(&self.args.backend);
+        let mut all = self.args.named_backends();
+        if self.args.every_backend() {
+            all.extend(CANDIDATES.into_iter().filter(|kind| self.abilities.missing(*kind).is_none()));
         }
-        CANDIDATES.into_iter().filter(|kind| self.abilities.missing(*kind).is_none()).collect()
+        distinct(&all)
     }
 
     fn codecs(&mut self, case: Case) -> Vec<Codec> {
@@ -177,7 +180,7 @@ impl Planner<'_, '_> {
         let job = if what.case.decodes() { "decode" } else { "encode" };
         let able = self.abilities.can(what.backend, what.codec, job, self.args.device.as_deref());
         if let Err(why) = able.and_then(|()| what.has_memory()) {
-            if self.args.backend.contains(&what.backend) {
+            if self.args.named_backends().contains(&what.backend) {
                 self.fail_own(what, why);
             } else {
                 self.note(format!("no row {}: {why}", what.own_id()));

@@ -69,16 +69,22 @@ impl Rounds<'_> {
     }
 
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
+        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
+        let begin = |job: &&Job| runs(job) && !(job.once && !(counts && round == 0));
+        let (rows, of) = (jobs.iter().filter(begin).count(), if counts { self.repeat } else { self.warmup });
+        if rows > 0 && !self.interrupts.token.is_cancelled() {
+            let kind = if counts { "round" } else { "warm-up" };
+            self.view.round(&format!("{kind} {} of {of}, rows: {rows}", round + 1));
+        }
         let mut turn: Vec<usize> = (0..jobs.len()).collect();
         // A B, B A: what drifts falls on both.
         if round % 2 == 1 {
             turn.reverse();
         }
         for place in turn {
-            let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
             let all = jobs.iter().filter(|job| runs(job)).count() as u64;
-            let Some(job) = jobs.get_mut(place).filter(|job| runs(job)) else { continue };
-            if self.interrupts.token.is_cancelled() || (job.once && !(counts && round == 0)) {
+            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else { continue };
+            if self.interrupts.token.is_cancelled() {
                 continue;
             }
             if self.used_up() {
