@@ -499,6 +499,23 @@ fn a_peer_that_leaves_the_card_is_no_peer() {
 }
 
 #[test]
+fn a_peer_decodes_av1_on_the_card() {
+    let Some(machine) = Machine::new() else { return };
+    if !have("ffmpeg") {
+        return;
+    }
+    let (env, clip) = (on_machine(&machine), clip("small-av1.ivf"));
+    let mut words = vec!["decode", &clip, "--backend", "nvidia", "--output", "device"];
+    words.extend(env.iter().map(String::as_str));
+    words.extend(["--peer", "ffmpeg", "--warmup", "0", "--repeat", "1"]);
+    let (run, record) = record(&words);
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    // Pictures of a decoder on the CPU would not be taken as ones on the card.
+    let peer = row(&record, "decode/av1/cuda/ffmpeg/output=device");
+    assert_eq!(peer["runs"][0]["frames"], 50, "{peer:#}");
+}
+
+#[test]
 fn processors_have_no_memory_of_a_device() {
     let clip = clip("small.h264");
     let often = ["--output", "device,host", "--warmup", "0", "--repeat", "1", "--peer", "none"];

@@ -57,6 +57,26 @@ pub(crate) struct Job {
     pub(crate) once: bool,
 }
 
+impl Job {
+    fn without_runs(what: Combination, side: Side, row: Row) -> Self {
+        let Combination { case, codec, backend, pictures } = what;
+        Self {
+            row,
+            case,
+            codec,
+            side,
+            backend,
+            pictures,
+            program: None,
+            copies: 1,
+            output: None,
+            expected: 0,
+            source: None,
+            once: false,
+        }
+    }
+}
+
 /// Makes the rows.
 pub(crate) struct Planner<'a, 'b> {
     pub(crate) args: &'a BenchArgs,
@@ -278,18 +298,13 @@ impl Planner<'_, '_> {
         }
         let expected = if what.case == Case::Startup { 1 } else { source.input.frames };
         self.jobs.push(Job {
-            row,
-            case: what.case,
-            codec: what.codec,
-            side,
-            backend: what.backend,
-            pictures: what.pictures,
             program: Some(program),
             copies,
             output,
             expected,
             source: Some(source.clone()),
             once: what.case == Case::Soak,
+            ..Job::without_runs(what, side, row)
         });
     }
 
@@ -300,20 +315,7 @@ impl Planner<'_, '_> {
 
     fn fail(&mut self, what: Combination, side: Side, mut row: Row, why: String) {
         row.failed = Some(why);
-        self.jobs.push(Job {
-            row,
-            case: what.case,
-            codec: what.codec,
-            side,
-            backend: what.backend,
-            pictures: what.pictures,
-            program: None,
-            copies: 1,
-            output: None,
-            expected: 0,
-            source: None,
-            once: false,
-        });
+        self.jobs.push(Job::without_runs(what, side, row));
     }
 
     fn add_peer(&mut self, what: Combination, source: &Source) {

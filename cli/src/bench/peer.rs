@@ -146,6 +146,10 @@ impl Peer {
             if stays {
                 program = program.args(["-hwaccel_output_format", "cuda"]);
             }
+            if source.codec == Some(Codec::Av1) {
+                // Older versions take libdav1d where they have it, which knows nothing of cards and does not say so.
+                program = program.args(["-c:v", "av1"]);
+            }
         }
         // Ours leaves turning pictures to whoever shows them, too.
         program.arg("-noautorotate").arg("-i").arg(&source.path)
