@@ -9,7 +9,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Machine, Run, Scratch, clip, have, run};
+use common::{Machine, Run, Scratch, clip, have, run, tool};
 use serde_json::Value;
 
 const FRAMES: u64 = 24;
@@ -224,6 +224,13 @@ fn what_is_not_there_is_told() {
         by_default["notes"]
     );
     row(&by_default, "decode/h264/software/video-hw");
+    // By another name, and beside one that is named and missing.
+    let (run, all) =
+        record(&[&["decode", &clip, "--backend", &format!("auto,{named}")][..], &often].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    row(&all, "decode/h264/software/video-hw");
+    assert!(row(&all, &format!("decode/h264/{named}/video-hw"))["failed"].is_string());
+    assert!(!all["notes"].to_string().contains(&format!("no rows of {named}: ")), "{:#}", all["notes"]);
     assert!(rows(&by_default).iter().all(|row| row["program"] == "video-hw"));
 }
 
@@ -271,6 +278,16 @@ fn a_baseline_judges() {
 }
 
 #[test]
+fn rounds_are_told_where_there_is_no_terminal() {
+    let words = ["bench", "decode", &clip("small.h264"), "--backend", "software", "--peer", "none"];
+    let often = ["--warmup", "1", "--repeat", "2"];
+    let told = run(&[&words[..], &often].concat()).ok().stderr;
+    let rounds: Vec<_> = told.lines().filter(|line| line.contains(", rows: 1")).collect();
+    let wanted = ["warm-up 1 of 1", "round 1 of 2", "round 2 of 2"];
+    assert_eq!(rounds, wanted.map(|one| format!("video-hw: {one}, rows: 1")));
+}
+
+#[test]
 fn words_that_mean_nothing_are_refused() {
     let clip = clip("small.h264");
     bench(&["nosuch"]).refused(2, &["nosuch is neither a case nor a file", "transcode"]);
@@ -278,6 +295,9 @@ fn words_that_mean_nothing_are_refused() {
     bench(&["decode", "-"]).refused(2, &["name a file"]);
     bench(&["decode", "--backend", "voodoo"]).refused(2, &["voodoo", "nvidia"]);
     bench(&["encode", "--bitrate", "1M", "--qp", "20"]).refused(2, &["--qp"]);
+    // A file or folder is not meant by it, and nothing but decoding has these.
+    bench(&["decode", &clip, "--output", "results"]).refused(2, &["results", "host, device, metadata"]);
+    bench(&["encode", "rgb", &clip, "--output", "device"]).refused(2, &["--output", "decode", "--out DIR"]);
     // More runs than a record that is read may have.
     bench(&["decode", "--repeat", "1001"]).refused(2, &["--repeat", "1001"]);
 }
@@ -392,6 +412,160 @@ fn a_short_soak_is_judged() {
     assert_eq!(books["passed"], true);
     let broken = judged.iter().any(|one| one["passed"] == false);
     assert_eq!(run.code == Some(7), broken, "{soak:#}");
+}
+
+#[test]
+fn where_pictures_go_is_a_row_each() {
+    let Some(machine) = Machine::new() else { return };
+    if !have("ffmpeg") {
+        return;
+    }
+    let (env, scratch) = (on_machine(&machine), Scratch::new());
+    let (clip, frames) = (clip("bars.mp4"), FRAMES.to_string());
+    let (markdown, html) = (scratch.path("r.md"), scratch.path("r.html"));
+    let mut words = vec!["decode", &clip, "--backend", "nvidia", "--peer", "ffmpeg", "--frames", &frames];
+    words.extend(env.iter().map(String::as_str));
+    // One that is named again is the same row.
+    words.extend(["--output", "host,device,metadata,device", "--warmup", "0", "--repeat", "2", "--verify"]);
+    words.extend(["--include-internal-metrics", "--markdown", &markdown, "--html", &html]);
+    let (run, record) = record(&words);
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    let id = |backend: &str, program: &str, output: &str| {
+        format!("decode/h264/{backend}/{program}/output={output}")
+    };
+    let ids: Vec<_> = rows(&record).iter().map(|row| row["id"].as_str().unwrap()).collect();
+    let (ours, theirs) = (|output| id("nvidia", "video-hw", output), |output| id("cuda", "ffmpeg", output));
+    assert_eq!(ids, [ours("host"), theirs("host"), ours("device"), theirs("device"), ours("metadata")]);
+
+    let copied =
+        |row: &Value| row["runs"][0]["internal"]["decode_output_copy_bytes"].as_f64().unwrap() as u64;
+    for output in ["host", "device"] {
+        let (own, peer) = (row(&record, &ours(output)), row(&record, &theirs(output)));
+        assert_eq!((&own["peer"], &own["aim"]), (&peer["id"], &Value::from(0.62)), "{own:#}");
+        assert_eq!(copied(own) > 0, output == "host", "{own:#}");
+        for row in [own, peer] {
+            assert_eq!(
+                (&row["settings"]["output"], &row["runs"][1]["frames"]),
+                (&output.into(), &FRAMES.into())
+            );
+            assert!(
+                row["verify"]["checks"].as_array().unwrap().iter().all(|one| one["passed"] == true),
+                "{row:#}"
+            );
+        }
+        let stays = peer["command"].to_string().contains(r#""-hwaccel_output_format","cuda""#);
+        assert_eq!(stays, output == "device", "{peer:#}");
+        let sum = check(own, "md5")["found"].as_str().unwrap();
+        assert_eq!(sum.contains("from the card's memory as nv12"), output == "device", "{sum}");
+    }
+    let peer = row(&record, &theirs("device"));
+    assert!(check(peer, "frames")["found"].as_str().unwrap().contains("stayed on the card"), "{peer:#}");
+    let metadata = row(&record, &ours("metadata"));
+    assert!(metadata["peer"].is_null() && metadata["aim"].is_null() && copied(metadata) == 0, "{metadata:#}");
+    assert!(check(metadata, "frames")["found"].as_str().unwrap().contains("no samples"), "{metadata:#}");
+    let notes = record["notes"].to_string();
+    assert!(notes.contains(&format!("no peer of {}: ", ours("metadata"))), "{notes}");
+
+    let (markdown, html) = (fs::read_to_string(markdown).unwrap(), fs::read_to_string(html).unwrap());
+    for output in ["host", "device", "metadata"] {
+        assert!(markdown.contains(&format!("| decode, output {output} (simulated) |")), "{markdown}");
+        assert!(html.contains(&format!("decode h264, output {output}")), "no {output}");
+    }
+}
+
+#[test]
+fn a_peer_that_leaves_the_card_is_no_peer() {
+    let Some(machine) = Machine::new() else { return };
+    if !have("ffmpeg") {
+        return;
+    }
+    let (env, scratch) = (on_machine(&machine), Scratch::new());
+    let clip = scratch.path("444.mp4");
+    let source = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:d=0.2"];
+    tool("ffmpeg", &[&source[..], &["-pix_fmt", "yuv444p", "-c:v", "libx264", &clip]].concat());
+    let mut words = vec!["decode", &clip, "--backend", "nvidia", "--warmup", "0", "--repeat", "1"];
+    words.extend(env.iter().map(String::as_str));
+    let of_peer = |output: &str| {
+        let (_, record) = record(&[&words[..], &["--output", output]].concat());
+        let row = row(&record, &format!("decode/h264/cuda/ffmpeg/output={output}")).clone();
+        (row, record["notes"].to_string())
+    };
+    // The card does not take this stream: ffmpeg goes on without it. To host memory that is told, ...
+    let (host, notes) = of_peer("host");
+    assert!(host["failed"].is_null() && notes.contains("/output=host said: "), "{notes}\n{host:#}");
+    // ... and on the card there would be nothing to measure.
+    let (device, _) = of_peer("device");
+    assert!(device["failed"].is_string() && device["runs"].as_array().unwrap().is_empty(), "{device:#}");
+}
+
+#[test]
+fn a_peer_decodes_av1_on_the_card() {
+    let Some(machine) = Machine::new() else { return };
+    if !have("ffmpeg") {
+        return;
+    }
+    let (env, clip) = (on_machine(&machine), clip("small-av1.ivf"));
+    let mut words = vec!["decode", &clip, "--backend", "nvidia", "--output", "device"];
+    words.extend(env.iter().map(String::as_str));
+    words.extend(["--peer", "ffmpeg", "--warmup", "0", "--repeat", "1"]);
+    let (run, record) = record(&words);
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    // Pictures of a decoder on the CPU would not be taken as ones on the card.
+    let peer = row(&record, "decode/av1/cuda/ffmpeg/output=device");
+    assert_eq!(peer["runs"][0]["frames"], 50, "{peer:#}");
+}
+
+#[test]
+fn processors_have_no_memory_of_a_device() {
+    let clip = clip("small.h264");
+    let often = ["--output", "device,host", "--warmup", "0", "--repeat", "1", "--peer", "none"];
+    let id = |output: &str| format!("decode/h264/software/video-hw/output={output}");
+    let (run, named) = record(&[&["decode", &clip, "--backend", "software"][..], &often].concat());
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    let failed = row(&named, &id("device"))["failed"].as_str().unwrap();
+    assert!(failed.contains("host memory") && failed.contains("--output host"), "{failed}");
+    assert!(row(&named, &id("host"))["failed"].is_null());
+
+    let (run, by_default) = record(&[&["decode", &clip][..], &often].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let notes = by_default["notes"].to_string();
+    assert!(notes.contains(&format!("no row {}: ", id("device"))), "{notes}");
+    assert!(rows(&by_default).iter().all(|row| row["id"] != id("device").as_str()));
+    row(&by_default, &id("host"));
+}
+
+#[test]
+fn a_baseline_tells_outputs_apart() {
+    let scratch = Scratch::new();
+    let clip = clip("small.h264");
+    let words = ["decode", &clip, "--backend", "software", "--peer", "none", "--repeat", "3", "--output"];
+    let id = |output: &str| format!("decode/h264/software/video-hw/output={output}");
+    // So fast that whatever is compared with it is slower.
+    let (_, mut old) = record(&[&words[..], &["host"]].concat());
+    for run in old["rows"][0]["runs"].as_array_mut().unwrap() {
+        run["wall_s"] = Value::from(run["wall_s"].as_f64().unwrap() * 1e-30);
+        run.as_object_mut().unwrap().remove("load");
+    }
+    let kept = scratch.file("old.json", old.to_string().as_bytes());
+    let against = |output: &str, old: &str| bench(&[&words[..], &[output, "--baseline", old]].concat());
+    let same = against("host", &kept);
+    assert!(same.code == Some(1) && same.out().contains("1 SLOWER"), "{}", same.out());
+    let other = against("metadata", &kept).ok().out();
+    assert!(other.contains("1 new, 1 not measured now"), "{other}");
+    // Names can be written by hand.
+    old["rows"][0]["id"] = id("metadata").into();
+    let renamed = against("metadata", &scratch.file("renamed.json", old.to_string().as_bytes())).ok().out();
+    assert!(renamed.contains("output was host and is metadata now"), "{renamed}");
+}
+
+#[test]
+fn a_value_named_twice_is_one_row() {
+    let clip = clip("small.h264");
+    let words = ["decode", &clip, "--backend", "software,software", "--codec", "h264,h264", "--peer", "none"];
+    let often = ["--engines", "1,2,1", "--warmup", "0", "--repeat", "1"];
+    let (_, record) = record(&[&words[..], &often].concat());
+    let ids: Vec<_> = rows(&record).iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["1", "2"].map(|n| format!("decode/h264/software/video-hw/engines={n}")));
 }
 
 #[test]

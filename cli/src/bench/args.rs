@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use video_hw::Error;
-use video_hw::backend::BackendKind;
+use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
 
 use super::render::RenderArgs;
-use crate::exit::{self, Paths};
+use crate::exit::Paths;
 use crate::parse;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   video-hw bench
   video-hw bench decode in.mp4 --repeat 9
-  video-hw bench decode encode transcode --codec h264,hevc --backend nvidia --peer ffmpeg --out results
+  video-hw bench decode in.mp4 --backend nvidia --output host,device,metadata
+  video-hw bench decode encode --codec h264,hevc --backend nvidia --peer ffmpeg --out results
   video-hw bench encode in.mp4 --protocol operational --json result.json
   video-hw bench --protocol sweep --backend nvidia --max-in-flight 2,4,8 --gop-length 60
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
@@ -30,19 +31,19 @@ Examples:
 
 const CASES: &str = "\
 Cases:
-  decode     a file to pictures in host memory, kept nowhere
+  decode     a file to pictures in host memory (or where --output says), kept nowhere
   encode     one raw file by both programs, to MP4
   transcode  a file to another, without sound
   rgb        a file to packed RGB in host memory, kept nowhere
   multi      --streams processes at once, each decoding the file
   startup    a process for one picture
-  latency    one picture at a time through an encode session: in, and its packet out before the next goes in
-  switch     an encode session whose bit rate and GOP change on the way, in all three modes; no frame may be lost
+  latency    an encode session that gets a picture when the packet of the one before is out
+  switch     an encode session whose bit rate and GOP change on the way; no frame may be lost
   soak       live streams for a while; judged are losses, waiting, evenness and memory
   all        all of these but soak
 
-Exit codes: 0, 1 slower than --baseline (or an unreadable input), 7 a row has no figures, an output is wrong (--verify) or a
-limit is broken; others as for every command.";
+Exit codes: 0, 1 slower than --baseline (or an unreadable input), 7 a row has no figures, an output
+is wrong (--verify) or a limit is broken; others as for every command.";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,6 +135,28 @@ pub(crate) enum PeerName {
     Ffmpeg,
 }
 
+/// Where `decode` leaves its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pictures {
+    /// In host memory
+    Host,
+    /// In the GPU's own memory, the peer's as well
+    Device,
+    /// Nowhere: times and sizes alone, which no peer does
+    Metadata,
+}
+
+impl Pictures {
+    /// As `decode --output` has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Device => "device",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
 /// Layout of the raw pictures that are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RawFormat {
@@ -188,9 +211,9 @@ pub(crate) struct BenchArgs {
     /// h264, hevc, av1, vp9; several with commas [default: what decodes takes that of INPUT; else h264 and hevc]
     #[arg(short, long, value_name = "LIST", value_parser = parse::codec, value_delimiter = ',', help_heading = "What runs")]
     pub(crate) codec: Vec<Codec>,
-    /// software, nvidia, ffmpeg ...; several with commas [default: all that are there]
-    #[arg(long, value_name = "LIST", value_parser = backend, value_delimiter = ',', help_heading = "What runs")]
-    pub(crate) backend: Vec<BackendKind>,
+    /// software, nvidia, ffmpeg ...; several with commas; auto is all that are there [default: auto]
+    #[arg(long, value_name = "LIST", value_parser = parse::backend, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) backend: Vec<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID", help_heading = "What runs")]
     pub(crate) device: Option<String>,
@@ -203,9 +226,12 @@ pub(crate) struct BenchArgs {
     /// Threads of both programs' CPU codecs [default: as many as each takes by itself]
     #[arg(long, value_name = "N", value_parser = parse::threads, help_heading = "What runs")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Our decoders for one file, on a GPU or the CPU: auto, or a number; several with commas make a row each
+    /// decode and rgb: our decoders for one file, on a GPU or the CPU: auto, or a number; several with commas make a row each
     #[arg(long, value_name = "LIST", value_parser = parse::engines, value_delimiter = ',', help_heading = "What runs")]
     pub(crate) engines: Vec<Engines>,
+    /// decode: where pictures go, of both programs; several with commas make a row each [default: host]
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', help_heading = "What runs")]
+    pub(crate) output: Vec<Pictures>,
     /// For children, ours and the peer's: a variable of their environment; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, help_heading = "What runs")]
     pub(crate) env: Vec<(String, String)>,
@@ -351,6 +377,12 @@ impl BenchArgs {
         }
         cases.sort_unstable();
         cases.dedup();
+        if !self.output.is_empty() && !cases.contains(&Case::Decode) {
+            return Err(Error::invalid(
+                "--output says where the case decode leaves its pictures, and decode is not among the cases; reports go to \
+                 --out DIR",
+            ));
+        }
         Ok(What { cases, input })
     }
 
@@ -372,10 +404,24 @@ impl BenchArgs {
         self.include_internal_metrics || matches!(self.protocol, Some(Protocol::Breakdown | Protocol::Sweep))
     }
 
+    /// The backends that are asked for by name: what is missing of these is no mere note.
+    pub(crate) fn named_backends(&self) -> Vec<BackendKind> {
+        let named = self.backend.iter().filter_map(|backend| match backend {
+            Backend::Only(kind) => Some(*kind),
+            Backend::Auto => None,
+        });
+        distinct(&named.collect::<Vec<_>>())
+    }
+
+    /// Whether every backend that is there is asked for.
+    pub(crate) fn every_backend(&self) -> bool {
+        self.backend.is_empty() || self.backend.contains(&Backend::Auto)
+    }
+
     /// Pictures in flight, a row each; nothing is the encoder's own number.
     pub(crate) fn in_flight(&self) -> Vec<Option<u8>> {
         if !self.max_in_flight.is_empty() {
-            self.max_in_flight.iter().copied().map(Some).collect()
+            distinct(&self.max_in_flight).into_iter().map(Some).collect()
         } else if self.protocol == Some(Protocol::Sweep) {
             vec![Some(2), Some(4), Some(8)]
         } else {
@@ -407,13 +453,20 @@ impl BenchArgs {
     }
 }
 
+/// Each once, where it is named first: two rows of one name could not be told apart.
+pub(crate) fn distinct<T: Copy + PartialEq>(named: &[T]) -> Vec<T> {
+    let mut once = Vec::new();
+    for one in named {
+        if !once.contains(one) {
+            once.push(*one);
+        }
+    }
+    once
+}
+
 fn known() -> String {
     let names: Vec<_> = Case::ALL.into_iter().map(Case::name).collect();
     format!("cases are {} and all", names.join(", "))
-}
-
-fn backend(text: &str) -> Result<BackendKind, String> {
-    text.parse().map_err(|error| exit::message(&error))
 }
 
 fn minutes(text: &str) -> Result<f64, String> {

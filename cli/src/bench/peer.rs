@@ -15,6 +15,19 @@ use crate::cancel::Interrupts;
 /// How long the program may take to tell its version.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How a file is decoded; to host memory where nothing else is said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decoding {
+    /// By the card.
+    pub(crate) hardware: bool,
+    /// Pictures stay in the card's memory.
+    pub(crate) stays: bool,
+    /// Converted to packed RGB.
+    pub(crate) rgb: bool,
+    /// Only so many frames, whatever the input is cut to.
+    pub(crate) frames: Option<String>,
+}
+
 /// An ffmpeg that is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -108,19 +121,19 @@ impl Peer {
         ["-enc_time_base", if old { "-1" } else { "demux" }]
     }
 
-    /// Decodes to host memory and keeps nothing; in RGB where asked for.
-    pub(crate) fn decode(
-        &self,
-        args: &BenchArgs,
-        source: &Source,
-        hardware: bool,
-        rgb: bool,
-        frames: Option<String>,
-    ) -> Program {
-        let program = self.opened(args, source, hardware, false);
-        let program = program.args(["-map", "0:v:0"]).option("-frames:v", frames.or(source.limit()));
+    /// Decodes and keeps nothing.
+    pub(crate) fn decode(&self, args: &BenchArgs, source: &Source, how: Decoding) -> Program {
+        let program = self.opened(args, source, how.hardware, how.stays);
+        let program = program.args(["-map", "0:v:0"]).option("-frames:v", how.frames.or(source.limit()));
         let program = program.args(self.every_frame());
-        let program = if rgb { program.args(["-pix_fmt", "rgb24"]) } else { program };
+        let format = match (how.rgb, how.stays) {
+            (true, _) => Some("rgb24"),
+            // Where the card does not take a stream, ffmpeg decodes it on the CPU and says so. Pictures in host memory cannot
+            // become ones of this format, so that such a run fails instead of measuring other work.
+            (false, true) => Some("cuda"),
+            (false, false) => None,
+        };
+        let program = program.option("-pix_fmt", format);
         program.args(self.fine_times()).args(["-f", "null", "-"])
     }
 
@@ -132,6 +145,10 @@ impl Peer {
             program = program.option("-hwaccel_device", self.device.clone());
             if stays {
                 program = program.args(["-hwaccel_output_format", "cuda"]);
+            }
+            if source.codec == Some(Codec::Av1) {
+                // Older versions take libdav1d where they have it, which knows nothing of cards and does not say so.
+                program = program.args(["-c:v", "av1"]);
             }
         }
         // Ours leaves turning pictures to whoever shows them, too.

@@ -62,7 +62,7 @@ pub(crate) struct Machine {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// Unique in the record and the same in the next one: `decode/h264/nvidia/video-hw`, or with settings that vary
-    /// `encode/h264/nvidia/video-hw/in-flight=4`.
+    /// `encode/h264/nvidia/video-hw/in-flight=4`, `decode/h264/nvidia/video-hw/output=device`.
     pub(crate) id: String,
     /// `decode`, `encode`, `transcode`, `rgb`, `multi`, `startup`, `latency`, `switch`, `soak`.
     pub(crate) case: String,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::args::{BenchArgs, Case};
+use super::args::{BenchArgs, Case, Pictures};
 use super::cases::{Job, Side};
 use super::child::{self, Finished, Limits};
 use super::record::Run;
@@ -69,16 +69,22 @@ impl Rounds<'_> {
     }
 
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
+        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
+        let begin = |job: &&Job| runs(job) && !(job.once && !(counts && round == 0));
+        let (rows, of) = (jobs.iter().filter(begin).count(), if counts { self.repeat } else { self.warmup });
+        if rows > 0 && !self.interrupts.token.is_cancelled() {
+            let kind = if counts { "round" } else { "warm-up" };
+            self.view.round(&format!("{kind} {} of {of}, rows: {rows}", round + 1));
+        }
         let mut turn: Vec<usize> = (0..jobs.len()).collect();
         // A B, B A: what drifts falls on both.
         if round % 2 == 1 {
             turn.reverse();
         }
         for place in turn {
-            let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
             let all = jobs.iter().filter(|job| runs(job)).count() as u64;
-            let Some(job) = jobs.get_mut(place).filter(|job| runs(job)) else { continue };
-            if self.interrupts.token.is_cancelled() || (job.once && !(counts && round == 0)) {
+            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else { continue };
+            if self.interrupts.token.is_cancelled() {
                 continue;
             }
             if self.used_up() {
@@ -208,6 +214,9 @@ impl Rounds<'_> {
                 Side::Own => {
                     let said: Value = serde_json::from_slice(&one.stdout)
                         .map_err(|error| format!("its report is no JSON: {error}"))?;
+                    if job.pictures == Some(Pictures::Device) {
+                        stayed(&said)?;
+                    }
                     self.own(&said, &mut run)?;
                 }
                 Side::Work => {
@@ -242,6 +251,15 @@ impl Rounds<'_> {
             run.internal = internal(said);
         }
         Ok(())
+    }
+}
+
+/// Whether the pictures of a run stayed on the card, by its own account.
+fn stayed(said: &Value) -> Result<(), String> {
+    match said["decode"]["output_copy_bytes"].as_u64() {
+        Some(0) => Ok(()),
+        Some(bytes) => Err(format!("{bytes} bytes of pictures were copied to host memory")),
+        None => Err("its report does not tell whether pictures were copied to host memory".to_owned()),
     }
 }
 
@@ -284,6 +302,14 @@ fn internal(said: &Value) -> std::collections::BTreeMap<String, f64> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_copy_to_the_host_is_not_passed_over() {
+        let said = |bytes: Value| stayed(&json!({ "decode": { "output_copy_bytes": bytes } }));
+        assert_eq!(said(json!(0)), Ok(()));
+        assert!(said(json!(345_600)).unwrap_err().contains("345600 bytes"));
+        assert!(said(Value::Null).unwrap_err().contains("does not tell"));
+    }
 
     #[test]
     fn stages_become_flat() {

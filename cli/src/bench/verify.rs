@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::args::{BenchArgs, Case};
+use super::args::{BenchArgs, Case, Pictures};
 use super::cases::{Job, OWN};
 use super::child::{self, Limits, Program};
 use super::input::Source;
 use super::peer::{self, Peer};
 use super::record::{Check, Verify};
+
+/// What ffmpeg makes of a file in a format: asked once.
+type Sums = HashMap<(PathBuf, String), Result<String, String>>;
 
 /// How far a time may lie from where it should: containers round to their own ticks.
 const SAME_TIME: f64 = 0.001;
@@ -24,7 +27,7 @@ pub(crate) struct Verifier<'a> {
 
 impl Verifier<'_> {
     pub(crate) fn all(&self, jobs: &mut [Job]) {
-        let mut sums = HashMap::new();
+        let mut sums = Sums::new();
         let measured = jobs.iter().filter(|job| !job.row.runs.is_empty());
         let peers: Vec<(String, u64)> = measured.map(|job| (job.row.id.clone(), frames_of(job))).collect();
         for job in jobs.iter_mut().filter(|job| !job.row.runs.is_empty() && job.row.failed.is_none()) {
@@ -36,7 +39,9 @@ impl Verifier<'_> {
             match job.case {
                 Case::Latency | Case::Soak => continue,
                 Case::Decode | Case::Rgb | Case::Multi | Case::Startup => {
-                    verify.checks.push(frames(frames_of(job), job.expected * u64::from(job.copies)));
+                    let mut counted = frames(frames_of(job), job.expected * u64::from(job.copies));
+                    counted.found.push_str(unseen(job));
+                    verify.checks.push(counted);
                     if let Some((_, theirs)) = peers.iter().find(|(id, _)| Some(id) == job.row.peer.as_ref())
                     {
                         verify.checks.push(against_peer(frames_of(job), *theirs));
@@ -75,37 +80,43 @@ impl Verifier<'_> {
         serde_json::from_str(&self.said(program)?).map_err(|error| error.to_string())
     }
 
-    /// Every decoded sample by both programs.
-    fn same_pictures(
-        &self,
-        job: &Job,
-        source: &Source,
-        sums: &mut HashMap<PathBuf, Result<String, String>>,
-    ) -> Check {
-        let format = source.input.pixel_format.clone().unwrap_or_else(|| "yuv420p".to_owned());
-        let ours = self.own().arg("decode").arg(&source.path).args([
-            "--md5",
-            "--json",
-            "--quiet",
-            "--pix-fmt",
-            &format,
-        ]);
-        let ours = ours.args(["--backend", job.backend.name()]).option("--device", self.args.device.clone());
+    /// Every decoded sample by both programs. Ours come out where the row had them; ffmpeg's are the CPU's, of the same format.
+    fn same_pictures(&self, job: &Job, source: &Source, sums: &mut Sums) -> Check {
+        let program = self.own().arg("decode").arg(&source.path).args(["--md5", "--json", "--quiet"]);
+        let program =
+            program.args(["--backend", job.backend.name()]).option("--device", self.args.device.clone());
+        let on_device = job.pictures == Some(Pictures::Device);
+        let program = if on_device {
+            // The decoder's own format: what else there is may be made on the CPU alone.
+            program.args(["--output", Pictures::Device.name()])
+        } else {
+            program.args(["--pix-fmt", source.input.pixel_format.as_deref().unwrap_or("yuv420p")])
+        };
         // As the row was measured.
         let set = |name: &str| job.row.settings.get(name).cloned();
-        let ours = ours.option("--engines", set("engines")).option("--threads", set("threads"));
-        let ours = self.json(&ours.option("--frames", source.limit()));
-        let ours = ours.and_then(|said| said["md5"].as_str().map(str::to_owned).ok_or("no sum".to_owned()));
-        let theirs = sums.entry(source.path.clone()).or_insert_with(|| {
+        let program = program.option("--engines", set("engines")).option("--threads", set("threads"));
+        let ours = self.json(&program.option("--frames", source.limit())).and_then(|said| {
+            let text = |name: &str| said[name].as_str().map(str::to_owned).ok_or(format!("no {name}"));
+            Ok((text("md5")?, text("pix_fmt")?))
+        });
+        let (ours, format) = match ours {
+            Ok(ours) => ours,
+            Err(why) => return wrong("md5", format!("this program tells no sum: {why}")),
+        };
+        let theirs = sums.entry((source.path.clone(), format.clone())).or_insert_with(|| {
             let peer = self.peer.ok_or("there is no ffmpeg to compare with")?;
             let said = self.said(&peer.md5(self.args, source, &format))?;
             said.trim().strip_prefix("MD5=").map(str::to_owned).ok_or_else(|| format!("no sum but {said:?}"))
         });
-        let (passed, found) = match (ours, theirs) {
-            (Ok(ours), Ok(theirs)) if ours == *theirs => (true, format!("{ours} by both programs")),
-            (Ok(ours), Ok(theirs)) => (false, format!("{ours} by this program, {theirs} by ffmpeg")),
-            (Err(why), _) => (false, format!("this program tells no sum: {why}")),
-            (_, Err(why)) => (false, format!("ffmpeg tells no sum: {why}")),
+        let place = if on_device {
+            format!(", ours copied from the card's memory as {format}")
+        } else {
+            String::new()
+        };
+        let (passed, found) = match theirs {
+            Ok(theirs) if ours == *theirs => (true, format!("{ours} by both programs{place}")),
+            Ok(theirs) => (false, format!("{ours} by this program, {theirs} by ffmpeg{place}")),
+            Err(why) => (false, format!("ffmpeg tells no sum: {why}")),
         };
         Check { name: "md5".to_owned(), passed, found }
     }
@@ -244,6 +255,15 @@ fn frames_of(job: &Job) -> u64 {
 fn frames(found: u64, wanted: u64) -> Check {
     let words = if found == wanted { found.to_string() } else { format!("{found} instead of {wanted}") };
     Check { name: "frames".to_owned(), passed: found == wanted, found: words }
+}
+
+/// What the count alone says nothing of.
+fn unseen(job: &Job) -> &'static str {
+    match (job.pictures, job.row.program == OWN) {
+        (Some(Pictures::Metadata), true) => "; no samples were made, so none are compared",
+        (Some(Pictures::Device), false) => "; its samples stayed on the card, where nothing looks at them",
+        _ => "",
+    }
 }
 
 fn against_peer(ours: u64, theirs: u64) -> Check {

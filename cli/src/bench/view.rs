@@ -55,6 +55,13 @@ impl View {
         bar.set_message(format!("{done}/{all}  {}{left}  {what}", text::clock(self.begun.elapsed())));
     }
 
+    /// A round begins: where there is no bar, the only sign of life.
+    pub(crate) fn round(&self, what: &str) {
+        if matches!(self.shown, Shown::Lines) {
+            say(what);
+        }
+    }
+
     /// A line that stays, with `--verbose`.
     pub(crate) fn detail(&self, line: &str) {
         if self.verbose {
