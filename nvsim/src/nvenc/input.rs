@@ -1,6 +1,7 @@
 //! Input pictures: where their planes lie in each buffer format, and how they become the planes that are coded.
 
 use super::abi::formats as f;
+use super::digest;
 use crate::codec::encoder::Chroma;
 use crate::policy;
 
@@ -68,20 +69,34 @@ impl Layout {
         }
     }
 
-    /// Checksum of the part of the picture that is coded, to notice that somebody wrote to it. `step` looks at each
-    /// n-th row only.
-    pub fn checksum(&self, data: &[u8], step: usize) -> u64 {
-        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-        for row in data.chunks(self.pitch.max(1)).step_by(step.max(1)) {
-            let (words, rest) = row.as_chunks::<8>();
-            for word in words {
-                sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x100_0000_01b3).rotate_left(23);
-            }
-            for byte in rest {
-                sum = (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    /// Checksum of the part of the picture that is coded, to notice that somebody wrote to it and to know the picture
+    /// again: what lies beside the samples has no part in it. `step` looks at each n-th row of a plane only.
+    pub fn checksum(&self, data: &[u8], (width, height): (usize, usize), step: usize) -> u64 {
+        let mut sum = digest::START;
+        for (offset, pitch, bytes, rows) in self.planes(width, height) {
+            let plane = data.get(offset..).unwrap_or_default();
+            for row in plane.chunks(pitch.max(1)).take(rows).step_by(step.max(1)) {
+                sum = digest::fold(sum, &row[..bytes.min(row.len())]);
             }
         }
         sum
+    }
+
+    /// Where the planes of a picture of this size lie: offset, pitch, bytes of a row, rows.
+    fn planes(&self, width: usize, height: usize) -> Vec<(usize, usize, usize, usize)> {
+        let (pitch, luma, half) = (self.pitch, self.pitch * self.rows, self.pitch / 2);
+        let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
+        match self.format {
+            f::NV12 => vec![(0, pitch, width, height), (luma, pitch, 2 * cw, ch)],
+            f::YUV420_10BIT => vec![(0, pitch, 2 * width, height), (luma, pitch, 4 * cw, ch)],
+            f::YV12 | f::IYUV => {
+                let second = luma + half * self.rows.div_ceil(2);
+                vec![(0, pitch, width, height), (luma, half, cw, ch), (second, half, cw, ch)]
+            }
+            f::YUV444 => [0, 1, 2].map(|n| (n * luma, pitch, width, height)).to_vec(),
+            f::YUV444_10BIT => [0, 1, 2].map(|n| (n * luma, pitch, 2 * width, height)).to_vec(),
+            _ => vec![(0, pitch, 4 * width, height)],
+        }
     }
 
     /// Copies a picture out, converting as needed. `data` holds at least [`Layout::bytes`].
@@ -306,12 +321,29 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_changes_the_checksum() {
-        let layout = Layout { format: f::NV12, pitch: 8, rows: 2 };
-        let mut data = vec![7u8; 24];
-        let before = layout.checksum(&data, 1);
-        data[17] ^= 1;
-        assert_ne!(before, layout.checksum(&data, 1));
+    fn a_changed_sample_changes_the_checksum_and_nothing_else_does() {
+        // What of the planes of 4x2 samples lies in rows of 16 bytes, of which there are 3.
+        let planar: &[_] = &[(0, 4), (16, 4), (48, 2), (64, 2)];
+        let cases: [(u32, &[(usize, usize)]); 6] = [
+            (f::NV12, &[(0, 4), (16, 4), (48, 4)]),
+            (f::YUV420_10BIT, &[(0, 8), (16, 8), (48, 8)]),
+            (f::IYUV, planar),
+            (f::YV12, planar),
+            (f::YUV444, &[(0, 4), (16, 4), (48, 4), (64, 4), (96, 4), (112, 4)]),
+            (f::ARGB, &[(0, 16), (16, 16)]),
+        ];
+        for (format, coded) in cases {
+            let layout = Layout { format, pitch: 16, rows: 3 };
+            let mut data = vec![7u8; layout.bytes()];
+            let before = layout.checksum(&data, (4, 2), 1);
+            for at in 0..data.len() {
+                data[at] ^= 1;
+                let seen = before != layout.checksum(&data, (4, 2), 1);
+                let is_sample = coded.iter().any(|&(from, bytes)| (from..from + bytes).contains(&at));
+                assert_eq!(seen, is_sample, "format {format:#x}, byte {at}");
+                data[at] ^= 1;
+            }
+        }
     }
 
     #[test]
