@@ -2,8 +2,8 @@
 //!
 //! The way of a picture: `api` takes the call, `encode` checks the submission, `plan` decides when the picture is
 //! coded and as what, `coder` turns it into bytes on the session's own thread (or takes bytes made before: a gradient,
-//! or with `replay` what an earlier session made of the same pictures), and
-//! `lock` hands them out in order of submission.
+//! or with `replay` what an earlier session made of the same picture), and `lock` hands them out in order of
+//! submission.
 
 pub mod abi;
 pub mod api;
