@@ -65,7 +65,8 @@ recordings() {
 }
 
 record() { # record OPTION...: codes the input with both programs' settings; its figures are those of a software encoder
-  local code=0
+  # Minutes of a software encoder in front of everything else would stop everything else.
+  local code=0 front=()
   bench "$instant" --warmup 0 --repeat 1 --quiet "$@" >"$dir/log" 2>&1 || code=$?
   if [ "$code" != 0 ]; then
     cat "$dir/log" >&2
