@@ -100,6 +100,9 @@ pub const INPUT_PITCH_EXTRA: u32 = 64;
 /// Pictures made in advance for a session with canned pictures; one GOP if that is shorter.
 pub const CANNED_PICTURES: u32 = 30;
 
+/// A session whose coded pictures are more than this is not recorded for replaying: they are held in memory.
+pub const RECORDING_BYTES: u64 = 1 << 30;
+
 /// A picture may leave its size at zero and means the session's: FFmpeg does so for pictures in device memory, and
 /// real drivers take them.
 pub const PICTURE_SIZE_MAY_BE_ZERO: bool = true;

@@ -228,6 +228,9 @@ pub struct Canned {
     pub decode: bool,
     /// Where the encoders' pictures are kept from one process to the next.
     pub folder: Option<PathBuf>,
+    /// Encoders code really, once: what a session made of its pictures is kept in `folder`, and later sessions with the
+    /// same settings and the same pictures get it. Goes before `encode`.
+    pub replay: bool,
 }
 
 /// Encode sessions allowed on the machine.
@@ -302,7 +305,19 @@ pub fn load(env: &dyn Fn(&str) -> Option<String>) -> Result<Config, String> {
     if let Some(path) = env("NVSIM_REPORT").filter(|path| !path.is_empty()) {
         table.insert("report".into(), Value::String(path));
     }
-    table.try_into().map_err(|error: toml::de::Error| format!("configuration: {error}"))
+    let config: Config =
+        table.try_into().map_err(|error: toml::de::Error| format!("configuration: {error}"))?;
+    check(&config)?;
+    Ok(config)
+}
+
+/// What single settings cannot say of themselves.
+fn check(config: &Config) -> Result<(), String> {
+    let folder = config.canned.folder.as_ref().filter(|folder| !folder.as_os_str().is_empty());
+    if config.canned.replay && folder.is_none() {
+        return Err("configuration: canned.replay needs canned.folder, where the recordings are kept".into());
+    }
+    Ok(())
 }
 
 /// Settings of `user` replace those of `base`; tables are merged, lists are replaced as a whole.
@@ -385,6 +400,15 @@ mod tests {
         assert_eq!(config.driver.nvenc_version(), (12, 0));
         assert_eq!(config.device[0].memory_mib, 64);
         assert_eq!(config.sessions.code, 10);
+    }
+
+    #[test]
+    fn replaying_needs_a_folder() {
+        for set in ["canned.replay=true", "canned.replay=true;canned.folder="] {
+            let error = with(&[("NVSIM_SET", set)]).unwrap_err();
+            assert!(error.contains("canned.folder"), "{error}");
+        }
+        assert!(with(&[("NVSIM_SET", "canned.replay=true;canned.folder=/somewhere")]).unwrap().canned.replay);
     }
 
     #[test]

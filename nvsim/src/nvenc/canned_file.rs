@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::coder::Canned;
 
@@ -14,10 +15,15 @@ pub(super) type List = (Vec<u8>, Vec<Canned>);
 
 /// The file of one list: `key` is everything that it depends on, in words.
 fn path(folder: &Path, key: &str) -> PathBuf {
+    named(folder, key, "canned")
+}
+
+/// A file that is named after what it depends on. Two keys may have the same name: the file says which it has.
+pub(super) fn named(folder: &Path, key: &str, ending: &str) -> PathBuf {
     let hash = key
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    folder.join(format!("{hash:016x}.canned"))
+    folder.join(format!("{hash:016x}.{ending}"))
 }
 
 /// The list kept for `key`.
@@ -44,30 +50,38 @@ pub(super) fn store(folder: &Path, key: &str, sets: &[u8], pictures: &[Canned]) 
         data.extend(picture.qp.to_le_bytes());
         put(&mut data, &picture.data);
     }
-    let path = path(folder, key);
-    // Another process may read or write the same file: it appears whole.
-    let aside = path.with_extension(format!("{}.part", std::process::id()));
-    let written = std::fs::create_dir_all(folder)
+    let _ = appear(&path(folder, key), &data);
+}
+
+/// Writes a file that appears whole: another process, or another session of this one, may read or write it as well.
+pub(super) fn appear(path: &Path, data: &[u8]) -> std::io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (process, turn) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let aside = path.with_extension(format!("{process}.{turn}.part"));
+    let written = path
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
         .and_then(|()| std::fs::File::create(&aside))
-        .and_then(|mut file| file.write_all(&data))
-        .and_then(|()| std::fs::rename(&aside, &path));
+        .and_then(|mut file| file.write_all(data))
+        .and_then(|()| std::fs::rename(&aside, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&aside);
     }
+    written
 }
 
-fn put(data: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn put(data: &mut Vec<u8>, bytes: &[u8]) {
     data.extend((bytes.len() as u32).to_le_bytes());
     data.extend(bytes);
 }
 
-fn number(rest: &mut &[u8]) -> Option<u32> {
+pub(super) fn number(rest: &mut &[u8]) -> Option<u32> {
     let (head, tail) = rest.split_first_chunk::<4>()?;
     *rest = tail;
     Some(u32::from_le_bytes(*head))
 }
 
-fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = number(rest)? as usize;
     let (head, tail) = rest.split_at_checked(length)?;
     *rest = tail;

@@ -8,6 +8,7 @@ use super::canned_file;
 use super::encode::Finished;
 use super::input::{Planes, Target};
 use super::plan::{Force, Pattern, Planner};
+use super::replay::{self, Replay};
 use super::session::{Session, lock};
 use crate::codec::CodecError;
 use crate::codec::encoder::{EncoderSpec, PictureIn, PictureKind, Reopened, SoftEncoder};
@@ -39,6 +40,11 @@ pub(super) enum Coder {
         /// Next to serve.
         next: usize,
     },
+    /// Before the first picture where sessions are replayed: it tells whether there is a recording. The thread is there
+    /// where the parameter sets had to be asked of it.
+    Undecided(Option<Worker>),
+    /// From a recording.
+    Replay(Replay),
 }
 
 /// A picture made in advance.
@@ -171,7 +177,7 @@ pub(super) fn damage(data: &mut [u8]) {
 
 /// The parameter sets that a session with this specification would have.
 pub(super) fn parameter_sets(spec: &EncoderSpec) -> Result<Vec<u8>, CodecError> {
-    Ok(SoftEncoder::open(spec)?.parameter_sets())
+    replay::sets_or(spec, || Ok(SoftEncoder::open(spec)?.parameter_sets()))
 }
 
 /// The pattern that canned pictures follow: the client's, but no longer than the list.

@@ -10,7 +10,7 @@ use super::plan::{Pattern, Planner};
 use super::session::{Running, Session, check_context, find};
 use super::settings::{self, Settings};
 use super::versions::{self, Struct};
-use super::{caps::Cap, gpu, rules};
+use super::{caps::Cap, gpu, replay, rules};
 use crate::codec::CodecError;
 use crate::core::{Call, config};
 use crate::policy;
@@ -38,6 +38,9 @@ unsafe fn read(
 }
 
 fn open_coder(session: &Session, settings: &Settings) -> Result<(Coder, Vec<u8>), NvStatus> {
+    if config().canned.replay {
+        return replay::open(session, &settings.spec).map_err(|error| internal(&error));
+    }
     if config().canned.encode {
         let headers = !settings.disable_headers;
         return coder::canned(&settings.spec, shape(settings), headers).map_err(|error| internal(&error));
@@ -49,7 +52,7 @@ fn open_coder(session: &Session, settings: &Settings) -> Result<(Coder, Vec<u8>)
 }
 
 /// The pattern of a session; without picture type decision there are P pictures only.
-fn shape(settings: &Settings) -> Pattern {
+pub(super) fn shape(settings: &Settings) -> Pattern {
     if settings.ptd { settings.pattern } else { Pattern { interval: 1, lookahead: 0, ..settings.pattern } }
 }
 
@@ -74,8 +77,8 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     let picture = (spec.width as usize * spec.height as usize) * sample * 3 / 2;
     let references = gpu::reserve(session.device, picture * policy::ENCODE_REFERENCES)?;
     let (coder, headers) = open_coder(session, &settings)?;
-    let pattern =
-        if config().canned.encode { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
+    let cut = matches!(coder, Coder::Canned { .. });
+    let pattern = if cut { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
     if config().trace {
         // Before the report, which a client that ends without its exit hooks does not get.
         eprintln!("nvsim: initialised with {}", settings.told);
@@ -90,6 +93,7 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
         settings,
         caps,
         coder,
+        recording: None,
         headers,
         _references: references,
         submitted: Default::default(),
@@ -171,6 +175,7 @@ pub(super) unsafe fn reconfigure(
         call.breach(&rules::RESET_WITHOUT_IDR, "resetEncoder without forceIDR");
         force_idr = true;
     }
+    replay::reconfigured(session, running)?;
     if resized {
         let canned = matches!(running.coder, Coder::Canned { .. });
         running.headers = if canned {

@@ -10,6 +10,7 @@ use super::buffers::{Output, OutputState, Source};
 use super::coder::{Coder, Job, damage};
 use super::input::{Layout, Target};
 use super::plan::Force;
+use super::replay::{self, Mark};
 use super::session::{Figures, Running, Session, State, check_context, engines, kind_name};
 use super::versions::{self, Struct};
 use super::{gpu, rules};
@@ -43,6 +44,8 @@ pub(super) struct Held {
 pub(super) struct Coded {
     pub held: Held,
     pub kind: PictureKind,
+    /// Parameter sets come before it.
+    pub parameter_sets: bool,
     pub ready_at: Instant,
     /// The outer option: done; the inner one: well.
     pub finished: Option<Option<Finished>>,
@@ -74,10 +77,13 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Rows looked at by the checksum: all of them, or a few where the pictures are canned and a benchmark runs, whose time is
-/// not to be the simulation's.
-pub(super) fn checksum_step() -> usize {
-    if config().canned.encode { 64 } else { 1 }
+/// Checksum of a picture in `source`, if that is still there. All rows are looked at, or a few where the pictures are canned
+/// or replayed and a benchmark runs, whose time is not to be the simulation's.
+pub(super) fn checksum(source: &Source, layout: &Layout, spec: &EncoderSpec) -> Option<u64> {
+    let canned = &config().canned;
+    let step = if canned.encode || canned.replay { 64 } else { 1 };
+    let size = (spec.width as usize, spec.height as usize);
+    source.with(layout.bytes(), |data| layout.checksum(data, size, step))
 }
 
 /// `nvEncEncodePicture`.
@@ -116,6 +122,7 @@ fn end_of_stream(call: &Call, session: &Session, state: &mut State, p: &PicParam
     code(session, running, &mut state.figures, rest);
     running.lockable = running.next_coded;
     running.eos = true;
+    replay::keep(running);
     if policy::IDR_AFTER_EOS {
         running.planner.restart();
     }
@@ -199,8 +206,7 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
         call.breach(&rules::FORCE_IDR_PTD, "FORCEIDR without enablePTD");
     }
     let kind = if running.settings.ptd { None } else { Some(client_kind(p.pic_type)?) };
-    let step = checksum_step();
-    let Some(checksum) = source.with(layout.bytes(), |data| layout.checksum(data, step)) else {
+    let Some(checksum) = checksum(&source, &layout, &running.spec) else {
         call.breach(&rules::FREED_INPUT, format!("the memory of {:#x} is gone", p.input));
         return Err(NvStatus::INVALID_PARAM);
     };
@@ -329,6 +335,7 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
         running.first_idr_done |= idr;
         let parameter_sets = wanted || held.headers;
         let ready_at = book(session, running, &held.spec);
+        replay::decide(session, running, held.checksum);
         let finished = match &mut running.coder {
             Coder::Canned { pictures, next } => {
                 if idr {
@@ -344,6 +351,16 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
                     Finished { data: Arc::new(data), qp: picture.qp }
                 }))
             }
+            Coder::Replay(replay) => {
+                let mut served = replay.serve(number, &Mark::of(&held, kind, parameter_sets));
+                figures.replayed += u64::from(served.is_some());
+                if let Some(finished) = served.as_mut().filter(|_| held.corrupt) {
+                    damage(Arc::<Vec<u8>>::make_mut(&mut finished.data));
+                }
+                Some(served)
+            }
+            // Never so: it was decided above.
+            Coder::Undecided(_) => Some(None),
             Coder::Soft(worker) => {
                 let target = Target {
                     width: held.spec.width as usize,
@@ -373,7 +390,7 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
                 }
             }
         };
-        running.coded.insert(number, Coded { held, kind, ready_at, finished });
+        running.coded.insert(number, Coded { held, kind, parameter_sets, ready_at, finished });
     }
 }
 

@@ -1,6 +1,7 @@
 //! Input pictures: where their planes lie in each buffer format, and how they become the planes that are coded.
 
 use super::abi::formats as f;
+use super::digest;
 use crate::codec::encoder::Chroma;
 use crate::policy;
 
@@ -68,20 +69,34 @@ impl Layout {
         }
     }
 
-    /// Checksum of the part of the picture that is coded, to notice that somebody wrote to it. `step` looks at each
-    /// n-th row only.
-    pub fn checksum(&self, data: &[u8], step: usize) -> u64 {
-        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-        for row in data.chunks(self.pitch.max(1)).step_by(step.max(1)) {
-            let (words, rest) = row.as_chunks::<8>();
-            for word in words {
-                sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x100_0000_01b3).rotate_left(23);
-            }
-            for byte in rest {
-                sum = (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    /// Checksum of the part of the picture that is coded, to notice that somebody wrote to it and to know the picture
+    /// again: what lies beside the samples has no part in it. `step` looks at each n-th row of a plane only.
+    pub fn checksum(&self, data: &[u8], (width, height): (usize, usize), step: usize) -> u64 {
+        let mut sum = digest::START;
+        for (offset, pitch, bytes, rows) in self.planes(width, height) {
+            let plane = data.get(offset..).unwrap_or_default();
+            for row in plane.chunks(pitch.max(1)).take(rows).step_by(step.max(1)) {
+                sum = digest::fold(sum, &row[..bytes.min(row.len())]);
             }
         }
         sum
+    }
+
+    /// Where the planes of a picture of this size lie: offset, pitch, bytes of a row, rows.
+    fn planes(&self, width: usize, height: usize) -> Vec<(usize, usize, usize, usize)> {
+        let (pitch, luma, half) = (self.pitch, self.pitch * self.rows, self.pitch / 2);
+        let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
+        match self.format {
+            f::NV12 => vec![(0, pitch, width, height), (luma, pitch, 2 * cw, ch)],
+            f::YUV420_10BIT => vec![(0, pitch, 2 * width, height), (luma, pitch, 4 * cw, ch)],
+            f::YV12 | f::IYUV => {
+                let second = luma + half * self.rows.div_ceil(2);
+                vec![(0, pitch, width, height), (luma, half, cw, ch), (second, half, cw, ch)]
+            }
+            f::YUV444 => [0, 1, 2].map(|n| (n * luma, pitch, width, height)).to_vec(),
+            f::YUV444_10BIT => [0, 1, 2].map(|n| (n * luma, pitch, 2 * width, height)).to_vec(),
+            _ => vec![(0, pitch, 4 * width, height)],
+        }
     }
 
     /// Copies a picture out, converting as needed. `data` holds at least [`Layout::bytes`].
@@ -126,28 +141,31 @@ impl Layout {
 
     /// Packed formats: words of alpha and three components.
     fn packed(&self, data: &[u8], target: &Target) -> [Samples; 3] {
-        let (width, height) = (target.width, target.height);
-        let mut planes =
-            [(); 3].map(|()| Samples { values: Vec::with_capacity(width * height), width, height });
-        for row in data.chunks(self.pitch.max(1)).take(height) {
-            for bytes in row.as_chunks::<4>().0.iter().take(width) {
-                let word = u32::from_le_bytes(*bytes);
-                let byte = |shift: u32| (word >> shift) & 0xff;
-                let ten = |shift: u32| (word >> shift) & 0x3ff;
-                let yuv = match self.format {
-                    f::ARGB => rgb_to_yuv(byte(16), byte(8), byte(0), 8, target),
-                    f::ABGR => rgb_to_yuv(byte(0), byte(8), byte(16), 8, target),
-                    f::ARGB10 => rgb_to_yuv(ten(20), ten(10), ten(0), 10, target),
-                    f::ABGR10 => rgb_to_yuv(ten(0), ten(10), ten(20), 10, target),
-                    _ => [byte(16) as u16, byte(8) as u16, byte(0) as u16],
-                };
-                for (plane, value) in planes.iter_mut().zip(yuv) {
-                    plane.values.push(value);
-                }
-            }
+        let (rgb8, rgb10) = (Rgb::new(8, target), Rgb::new(10, target));
+        let byte = |word: u32, shift: u32| (word >> shift) & 0xff;
+        let ten = |word: u32, shift: u32| (word >> shift) & 0x3ff;
+        match self.format {
+            f::ARGB => self.words(data, target, |w| rgb8.yuv(byte(w, 16), byte(w, 8), byte(w, 0))),
+            f::ABGR => self.words(data, target, |w| rgb8.yuv(byte(w, 0), byte(w, 8), byte(w, 16))),
+            f::ARGB10 => self.words(data, target, |w| rgb10.yuv(ten(w, 20), ten(w, 10), ten(w, 0))),
+            f::ABGR10 => self.words(data, target, |w| rgb10.yuv(ten(w, 0), ten(w, 10), ten(w, 20))),
+            _ => self.words(data, target, |w| [16, 8, 0].map(|shift| byte(w, shift) as u16)),
         }
-        for plane in &mut planes {
-            plane.values.resize(width * height, 0);
+    }
+
+    /// Each word of a packed picture as three samples. Generic, so that what is done to a word is part of the loop: a
+    /// picture has millions of them.
+    fn words(&self, data: &[u8], target: &Target, samples: impl Fn(u32) -> [u16; 3]) -> [Samples; 3] {
+        let (width, height) = (target.width, target.height);
+        let mut planes = [(); 3].map(|()| Samples { values: vec![0; width * height], width, height });
+        let [first, second, third] = &mut planes;
+        for (y, row) in data.chunks(self.pitch.max(1)).take(height).enumerate() {
+            let line = y * width..(y + 1) * width;
+            let second = second.values[line.clone()].iter_mut().zip(&mut third.values[line.clone()]);
+            let samples_of = first.values[line].iter_mut().zip(second);
+            for (bytes, (first, (second, third))) in row.as_chunks::<4>().0.iter().zip(samples_of) {
+                [*first, *second, *third] = samples(u32::from_le_bytes(*bytes));
+            }
         }
         planes
     }
@@ -186,15 +204,15 @@ impl Samples {
     /// Half the size in both directions, by the mean of four.
     fn halved(&self) -> Self {
         let (width, height) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        let value = |x: usize, y: usize| {
-            u32::from(self.values[y.min(self.height - 1) * self.width + x.min(self.width - 1)])
-        };
-        let mean = |x: usize, y: usize| {
-            let (x, y) = (2 * x, 2 * y);
-            ((value(x, y) + value(x + 1, y) + value(x, y + 1) + value(x + 1, y + 1) + 2) / 4) as u16
-        };
-        let values =
-            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| mean(x, y)).collect();
+        let mut values = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let row = |y: usize| &self.values[y * self.width..(y + 1) * self.width];
+            let (upper, lower) = (row(2 * y), row((2 * y + 1).min(self.height - 1)));
+            // The last of an odd number of columns stands for two.
+            let sum = |pair: &[u16]| u32::from(pair[0]) + u32::from(pair[pair.len() - 1]);
+            let pairs = upper.chunks(2).zip(lower.chunks(2));
+            values.extend(pairs.map(|(upper, lower)| ((sum(upper) + sum(lower) + 2) / 4) as u16));
+        }
         Self { values, width, height }
     }
 
@@ -247,18 +265,38 @@ fn weights(matrix: u8) -> (f32, f32) {
     }
 }
 
-fn rgb_to_yuv(r: u32, g: u32, b: u32, depth: u8, target: &Target) -> [u16; 3] {
-    let (kr, kb) = weights(target.matrix.unwrap_or(policy::RGB_DEFAULT_MATRIX));
-    let top = ((1u32 << depth) - 1) as f32;
-    let (r, g, b) = (r as f32 / top, g as f32 / top, b as f32 / top);
-    let y = kr * r + (1.0 - kr - kb) * g + kb * b;
-    let u = (b - y) / (2.0 * (1.0 - kb));
-    let v = (r - y) / (2.0 * (1.0 - kr));
-    let unit = (1u32 << (depth - 8)) as f32;
-    let (luma, offset, chroma) =
-        if target.full_range { (top, 0.0, top) } else { (219.0 * unit, 16.0 * unit, 224.0 * unit) };
-    let clip = |value: f32| value.round().clamp(0.0, top) as u16;
-    [clip(y * luma + offset), clip(u * chroma + 128.0 * unit), clip(v * chroma + 128.0 * unit)]
+/// RGB of some depth to YUV of the same.
+struct Rgb {
+    /// Luma weights of red, green and blue.
+    weights: [f32; 3],
+    /// Largest value of a sample.
+    top: f32,
+    /// Range and least value of luma, range and middle of chroma.
+    luma: [f32; 2],
+    chroma: [f32; 2],
+}
+
+impl Rgb {
+    fn new(depth: u32, target: &Target) -> Self {
+        let (kr, kb) = weights(target.matrix.unwrap_or(policy::RGB_DEFAULT_MATRIX));
+        let top = ((1u32 << depth) - 1) as f32;
+        let unit = (1u32 << (depth - 8)) as f32;
+        let (luma, offset, chroma) =
+            if target.full_range { (top, 0.0, top) } else { (219.0 * unit, 16.0 * unit, 224.0 * unit) };
+        Self { weights: [kr, 1.0 - kr - kb, kb], top, luma: [luma, offset], chroma: [chroma, 128.0 * unit] }
+    }
+
+    fn yuv(&self, r: u32, g: u32, b: u32) -> [u16; 3] {
+        let [kr, kg, kb] = self.weights;
+        let (r, g, b) = (r as f32 / self.top, g as f32 / self.top, b as f32 / self.top);
+        let y = kr * r + kg * g + kb * b;
+        let u = (b - y) / (2.0 * (1.0 - kb));
+        let v = (r - y) / (2.0 * (1.0 - kr));
+        // To the nearest: nothing is below zero, and `round` would be a call for each sample.
+        let clip = |value: f32| (value.clamp(0.0, self.top) + 0.5) as u16;
+        let ([luma, least], [chroma, middle]) = (self.luma, self.chroma);
+        [clip(y * luma + least), clip(u * chroma + middle), clip(v * chroma + middle)]
+    }
 }
 
 #[cfg(test)]
@@ -306,12 +344,38 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_changes_the_checksum() {
-        let layout = Layout { format: f::NV12, pitch: 8, rows: 2 };
-        let mut data = vec![7u8; 24];
-        let before = layout.checksum(&data, 1);
-        data[17] ^= 1;
-        assert_ne!(before, layout.checksum(&data, 1));
+    fn a_changed_sample_changes_the_checksum_and_nothing_else_does() {
+        // What of the planes of 4x2 samples lies in rows of 16 bytes, of which there are 3.
+        let planar: &[_] = &[(0, 4), (16, 4), (48, 2), (64, 2)];
+        let cases: [(u32, &[(usize, usize)]); 6] = [
+            (f::NV12, &[(0, 4), (16, 4), (48, 4)]),
+            (f::YUV420_10BIT, &[(0, 8), (16, 8), (48, 8)]),
+            (f::IYUV, planar),
+            (f::YV12, planar),
+            (f::YUV444, &[(0, 4), (16, 4), (48, 4), (64, 4), (96, 4), (112, 4)]),
+            (f::ARGB, &[(0, 16), (16, 16)]),
+        ];
+        for (format, coded) in cases {
+            let layout = Layout { format, pitch: 16, rows: 3 };
+            let mut data = vec![7u8; layout.bytes()];
+            let before = layout.checksum(&data, (4, 2), 1);
+            for at in 0..data.len() {
+                data[at] ^= 1;
+                let seen = before != layout.checksum(&data, (4, 2), 1);
+                let is_sample = coded.iter().any(|&(from, bytes)| (from..from + bytes).contains(&at));
+                assert_eq!(seen, is_sample, "format {format:#x}, byte {at}");
+                data[at] ^= 1;
+            }
+        }
+    }
+
+    #[test]
+    fn halving_takes_the_mean_and_repeats_the_last_of_an_odd_number() {
+        let values = vec![1, 3, 10, 5, 8, 20, 100, 102, 200];
+        let half = Samples { values, width: 3, height: 3 }.halved();
+        assert_eq!((half.width, half.height), (2, 2));
+        // (1 + 3 + 5 + 8) / 4, (10 + 10 + 20 + 20) / 4, and so on, to the nearest and up.
+        assert_eq!(half.values, [4, 15, 101, 200]);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use super::abi::{self, LockBitstream, NvStatus, types};
 use super::buffers::OutputState;
 use super::coder::Coder;
-use super::encode::{Held, checksum_step};
+use super::encode::{Coded, Finished, Held, checksum};
+use super::replay::{self, Mark};
 use super::rules;
-use super::session::{Session, State};
+use super::session::{Running, Session, State};
 use super::versions::{self, Struct};
 use crate::codec::encoder::PictureKind;
 use crate::core::clock::wait_until;
@@ -63,7 +64,11 @@ pub(super) unsafe fn lock(
     for input in freed {
         state.release_input(input);
     }
-    let Some(finished) = coded.finished.as_ref().and_then(Option::as_ref) else {
+    let finished = coded.finished.as_ref().and_then(Option::as_ref);
+    if let Some(running) = state.running.as_mut() {
+        record(running, &coded, finished);
+    }
+    let Some(finished) = finished else {
         if let Some(output) = state.outputs.get_mut(&p.output) {
             output.state = OutputState::Free;
         }
@@ -103,6 +108,21 @@ pub(super) unsafe fn lock(
         unsafe { params.byte_add(session.api.mb_counts_offset()).cast::<[u32; 2]>().write_unaligned(counts) };
     }
     Ok(())
+}
+
+/// Adds a picture that is handed out to the recording, where there is one. After a picture that failed, or that was damaged
+/// on purpose, nothing is worth keeping.
+fn record(running: &mut Running, coded: &Coded, finished: Option<&Finished>) {
+    let Some(recording) = &mut running.recording else { return };
+    let mark = Mark::of(&coded.held, coded.kind, coded.parameter_sets);
+    let good = finished.filter(|_| !coded.held.corrupt);
+    if good.is_some_and(|finished| recording.push(mark, finished)) {
+        if running.eos {
+            replay::keep(running);
+        }
+    } else {
+        running.recording = None;
+    }
 }
 
 /// Checks whether this output may be locked now; answers its number and takes it.
@@ -174,8 +194,8 @@ fn wait(session: &Session, number: u64, no_wait: bool) -> Result<(), NvStatus> {
 
 /// The client must not have touched the input.
 pub(super) fn check_input(call: &Call, held: &Held) {
-    match held.source.with(held.layout.bytes(), |data| held.layout.checksum(data, checksum_step())) {
-        Some(checksum) if checksum == held.checksum => {}
+    match checksum(&held.source, &held.layout, &held.spec) {
+        Some(sum) if sum == held.checksum => {}
         Some(_) => {
             let detail =
                 format!("the picture with timestamp {} changed in {:#x}", held.timestamp, held.input);

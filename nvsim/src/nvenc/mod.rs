@@ -1,8 +1,9 @@
 //! The encoder library: sessions, buffers, pictures in and out.
 //!
 //! The way of a picture: `api` takes the call, `encode` checks the submission, `plan` decides when the picture is
-//! coded and as what, `coder` turns it into bytes on the session's own thread (or takes bytes made before), and
-//! `lock` hands them out in order of submission.
+//! coded and as what, `coder` turns it into bytes on the session's own thread (or takes bytes made before: a gradient,
+//! or with `replay` what an earlier session made of the same picture), and `lock` hands them out in order of
+//! submission.
 
 pub mod abi;
 pub mod api;
@@ -11,12 +12,15 @@ mod canned_file;
 pub mod caps;
 mod coder;
 mod configure;
+mod digest;
 mod encode;
 mod gpu;
 pub mod input;
 mod lock;
 pub mod plan;
 pub mod presets;
+mod replay;
+mod replay_file;
 pub mod rules;
 mod session;
 pub mod settings;

@@ -13,6 +13,7 @@ use super::caps::{self, Caps};
 use super::coder::Coder;
 use super::encode::{Coded, Held};
 use super::plan::Planner;
+use super::replay::{self, Recording};
 use super::settings::Settings;
 use super::shared::{self, Seat};
 use super::versions::{self, Api, Struct};
@@ -70,6 +71,8 @@ pub(super) struct Running {
     pub spec: Arc<EncoderSpec>,
     pub planner: Planner<Held>,
     pub coder: Coder,
+    /// What is kept for later sessions, where sessions are replayed and this one is coded really.
+    pub recording: Option<Recording>,
     pub headers: Vec<u8>,
     /// Device memory of the pictures that it refers to.
     pub _references: gpu::Reservation,
@@ -105,6 +108,8 @@ pub(super) struct Figures {
     pub need_more_input: u64,
     pub busy: u64,
     pub reconfigured: u64,
+    /// Pictures that came from a recording.
+    pub replayed: u64,
 }
 
 /// Name of a kind in the report.
@@ -301,6 +306,9 @@ pub(super) fn destroy(call: &Call, session: &Session) -> Result<(), NvStatus> {
     state.closed = true;
     session.wake.notify_all();
     complain(call, &mut state);
+    if let Some(running) = &mut state.running {
+        replay::keep(running);
+    }
     let taken = std::mem::take(&mut *state);
     state.closed = true;
     drop(state);
@@ -371,6 +379,7 @@ fn figures_of(figures: &Figures) -> Value {
         "need_more_input": figures.need_more_input,
         "busy": figures.busy,
         "reconfigured": figures.reconfigured,
+        "replayed": figures.replayed,
     })
 }
 

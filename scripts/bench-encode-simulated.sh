@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# `video-hw bench encode --verify` beside ffmpeg on the simulated NVENC, with one engine that takes a millisecond for a frame,
+# with one that takes no time, and with BGRA (what NVENC calls ARGB) and a millisecond:
+#   scripts/bench-encode-simulated.sh [--out DIR] [--realtime] [--quick] [--debug]
+# What is measured are the two clients: the simulation codes each input once, in a run that is discarded, and replays that from
+# then on (canned.replay, see nvsim/README.md), so that the outputs are the inputs still and --verify can ask them for their PSNR.
+# --out DIR   where the records and reports go (default: output/bench-encode-simulated); older ones there are replaced
+# --realtime  measures in front of everything else (chrt -r 10; needs the right to): for machines that others work on, too
+# --quick     640x360, 60 frames, 1 warm-up and 1 run instead of 1920x1080, 300, 2 and 9: whether it works at all
+# --debug     debug builds instead of release builds
+# Exit code 7 when an output is wrong, 1 when something was coded while it was measured. Needs an ffmpeg with h264_nvenc and
+# hevc_nvenc, and room for the raw pictures in TMPDIR (about 4 GB).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=output/bench-encode-simulated
+front=()
+profile=(--release)
+built=release
+size=1920x1080 frames=300
+times=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --out) [ $# -ge 2 ] || { echo "--out needs a folder" >&2; exit 2; }; out=$2; shift ;;
+    --realtime) front=(chrt -r 10) ;;
+    --quick) size=640x360 frames=60 times=(--warmup 1 --repeat 1) ;;
+    --debug) profile=() built=debug ;;
+    *) sed -n '2,13p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+
+# The list is read to its end: a reader that leaves early would stop ffmpeg by a signal.
+encoders=$(ffmpeg -v error -encoders 2>&1) || { echo "please install ffmpeg" >&2; exit 2; }
+for encoder in h264_nvenc hevc_nvenc; do
+  [[ $encoders == *" $encoder "* ]] || { echo "this ffmpeg has no $encoder" >&2; exit 2; }
+done
+target=${CARGO_TARGET_DIR:-target}
+cargo build --quiet --locked -p video-hw-cli -p nvsim "${profile[@]}"
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+mkdir -p "$dir/lib" "$dir/canned" "$out"
+# Copies: a build beside the measurement must not change what is measured.
+cp "$target/$built/video-hw" "$dir/video-hw"
+cp "$target/$built/libnvsim.so" "$dir/libnvsim.so"
+for name in libcuda.so.1 libnvcuvid.so.1 libnvidia-encode.so.1; do
+  ln -s "$dir/libnvsim.so" "$dir/lib/$name"
+done
+canned="canned.encode=true;canned.replay=true;canned.folder=$dir/canned;device.0.nvenc_engines=1"
+# An engine that takes no time: time is not modelled at all.
+instant=$canned
+millisecond="$canned;time.enabled=true;time.encode_ns_per_frame=1000000"
+
+bench() { # bench SETTINGS OPTION...
+  local settings=$1
+  shift
+  LD_LIBRARY_PATH="$dir/lib" TMPDIR="$dir" NVSIM_PROFILE=ada NVSIM_QUIET=1 NVSIM_SET="$settings" \
+    "${front[@]}" "$dir/video-hw" bench encode --size "$size" --frames "$frames" --codec h264,hevc \
+    --backend nvidia --peer ffmpeg --protocol main "$@"
+}
+
+recordings() {
+  find "$dir/canned" -name '*.recording' -printf '%f %T@ %s\n' | sort
+}
+
+record() { # record OPTION...: codes the input with both programs' settings; its figures are those of a software encoder
+  # Minutes of a software encoder in front of everything else would stop everything else.
+  local code=0 front=()
+  bench "$instant" --warmup 0 --repeat 1 --quiet "$@" >"$dir/log" 2>&1 || code=$?
+  if [ "$code" != 0 ]; then
+    cat "$dir/log" >&2
+    exit "$code"
+  fi
+}
+
+worst=0
+measure() { # measure NAME TITLE SETTINGS OPTION...
+  local name=$1 title=$2 settings=$3 code=0 before
+  shift 3
+  before=$(recordings)
+  echo "$title (load $(cut -d' ' -f1 /proc/loadavg)):"
+  bench "$settings" "${times[@]}" --verify --overwrite --json "$out/$name.json" --markdown "$out/$name.md" "$@" || code=$?
+  if [ "$(recordings)" != "$before" ]; then
+    echo "$name: something was coded while it was measured; the figures are worth nothing" >&2
+    exit 1
+  fi
+  if [ "$code" != 0 ]; then
+    echo "$name: exit code $code" >&2
+    worst=$code
+  fi
+}
+
+echo "coding the inputs once, which is not measured"
+record
+record --pix-fmt bgra
+[ "$(recordings | wc -l)" -ge 2 ] || { echo "nothing was recorded: there is nothing to replay" >&2; exit 1; }
+measure millisecond "one engine, a millisecond a frame" "$millisecond"
+measure instant "one engine that takes no time" "$instant"
+measure bgra-millisecond "BGRA, one engine, a millisecond a frame" "$millisecond" --pix-fmt bgra
+echo "records and reports are in $out"
+exit "$worst"
