@@ -19,7 +19,7 @@ use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
 use crate::backend::admission::Wish;
-use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
+use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
@@ -355,7 +355,7 @@ impl<'a> Transcode<'a> {
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         // B frames lie between pictures that are coded before them, and coding begins so much earlier.
         self.source.reordered = match self.b_frames {
-            None if self.encode_backend == Backend::Only(BackendKind::Software) => Some(0),
+            None if !self.encode_backend.may_reorder() => Some(0),
             None => None,
             Some(0) => Some(0),
             Some(b) => Some(b.saturating_add(2)),
@@ -383,7 +383,7 @@ impl<'a> Transcode<'a> {
         };
 
         let reads_device =
-            session.receipt().chosen().is_some_and(|(backend, _)| backend == BackendKind::Nvidia);
+            session.receipt().chosen().is_some_and(|(backend, _)| backend.keeps_frames_on_device());
         let (frames, packets) = session.split();
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let filter = FrameFilter::new(self.filter, self.max_frames)
