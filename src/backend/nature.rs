@@ -18,6 +18,11 @@ impl BackendKind {
         !matches!(self, Self::Software)
     }
 
+    /// Whether its encoder states HDR10 metadata.
+    pub(crate) const fn states_hdr(self) -> bool {
+        matches!(self, Self::Nvidia)
+    }
+
     /// Whether it runs on devices that tell how busy they are ([`super::busy_device`]).
     #[cfg(feature = "metrics")]
     pub(crate) const fn tells_utilization(self) -> bool {

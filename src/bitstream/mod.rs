@@ -15,6 +15,7 @@ pub mod convert;
 pub mod h264;
 pub mod hevc;
 mod random_access;
+mod sei;
 mod stream_info;
 pub mod vp8;
 pub mod vp9;

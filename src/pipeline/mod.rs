@@ -5,6 +5,7 @@ mod export;
 mod feed;
 mod filter;
 mod frames;
+mod light;
 mod memory;
 mod passthrough;
 mod rescue;

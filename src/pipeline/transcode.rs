@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::light;
 use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
 use super::rescue::Rescuer;
@@ -544,6 +545,8 @@ impl<'a> Transcode<'a> {
             stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
+        let (config, left_out) = light::carry(config, info, first.color);
+        notes.extend(left_out);
         let (wanted, special) = (self.encode_backend, self.special.clone());
         let refetch = self.rescuer(self.filter.frame_rate);
         let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
@@ -557,6 +560,7 @@ fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, i
         sample_aspect_ratio: config.sample_aspect_ratio,
         frame_rate: Some(config.frame_rate),
         matrix: info.matrix,
+        hdr: light::of(config),
         ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
     };
     let language = info.tracks.iter().find(|t| t.kind == TrackKind::Video).and_then(|t| t.language.clone());
