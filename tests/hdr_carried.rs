@@ -48,7 +48,7 @@ fn command(program: &str) -> Command {
 fn film(directory: &Path, name: &str, transfer: &str) -> Option<PathBuf> {
     let file = directory.join(name);
     let parameters = format!(
-        "log-level=none:hdr10=1:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:master-display={DISPLAY}:\
+        "log-level=none:bframes=0:hdr10=1:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:master-display={DISPLAY}:\
          max-cll={LIGHT}"
     );
     let made = command("ffmpeg")
@@ -140,6 +140,28 @@ fn boxes_carry_what_the_encoder_does_not_state() {
     }
 }
 
+/// As hardware leaves it: messages in band, and the container knows nothing of them.
+#[test]
+fn messages_of_the_first_picture_are_found_behind_a_silent_container() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(raw) = film(directory.path(), "in.h265", "smpte2084") else { return };
+    let (input, output) = (directory.path().join("in.mp4"), directory.path().join("out.mp4"));
+    let copied = command("ffmpeg")
+        .args(["-v", "error", "-f", "hevc", "-i"])
+        .arg(&raw)
+        .args(["-c", "copy"])
+        .arg(&input)
+        .status();
+    assert!(copied.unwrap().success());
+    if !read(&input).is_empty() {
+        let _ = std::io::stderr().write_all(b"SKIPPED: this ffmpeg tells the container of the metadata\n");
+        return;
+    }
+    assert_said(&in_stream(&input), &WORDS, "in band");
+    by_software(&input, &output);
+    assert_said(&in_container(&output), &WORDS, "from the first picture");
+}
+
 #[test]
 fn what_is_not_hdr_has_no_metadata_of_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -182,6 +204,14 @@ fn nvenc_states_what_its_input_did() {
                 assert_said(&in_container(&output), &WORDS, name);
             }
         }
+        // IVF says nothing of light: what comes of it is what AV1 says in band.
+        let (av1, silent, last) = ("out-av1.mp4", "silent.ivf", "last.mp4");
+        let [av1, silent, last] = [av1, silent, last].map(|name| directory.path().join(name));
+        let copy = ["-v", "error", "-i", av1.to_str().unwrap(), "-c", "copy", silent.to_str().unwrap()];
+        assert!(command("ffmpeg").args(copy).status().unwrap().success());
+        assert!(read(&silent).is_empty());
+        by_software(&silent, &last);
+        assert_eq!(read(&last), wanted());
         // What the caller states takes the place of all of it.
         let output = directory.path().join("own.mp4");
         let job = video_hw::transcode(&input, &output).codec(Codec::Hevc).encode_backend(BackendKind::Nvidia);

@@ -99,6 +99,42 @@ impl StreamInfo {
     }
 }
 
+/// What an access unit states of its light in front of its first picture, also where its headers are elsewhere. What is broken
+/// states nothing.
+pub(crate) fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
+    match (codec, layout) {
+        (Codec::H264 | Codec::Hevc, BitstreamLayout::AnnexB) => hdr_of_nals(codec, nal_units(data)),
+        (Codec::H264, BitstreamLayout::Avcc { length_size })
+        | (Codec::Hevc, BitstreamLayout::Hvcc { length_size }) => {
+            hdr_of_nals(codec, length_prefixed_units(data, length_size).map_while(Result::ok))
+        }
+        (Codec::Av1, BitstreamLayout::Obu) => av1::obus(data)
+            .map_while(Result::ok)
+            .take_while(|obu| !matches!(obu.kind, av1::OBU_FRAME | av1::OBU_FRAME_HEADER))
+            .filter(|obu| obu.kind == av1::OBU_METADATA)
+            .fold(HdrMetadata::default(), |hdr, obu| hdr.or(av1::hdr(obu.payload))),
+        _ => HdrMetadata::default(),
+    }
+}
+
+fn hdr_of_nals<'a>(codec: Codec, nals: impl Iterator<Item = &'a [u8]>) -> HdrMetadata {
+    let mut hdr = HdrMetadata::default();
+    for nal in nals {
+        let (kind, message, pictures, header) = if codec == Codec::H264 {
+            (h264::nal_type(nal), h264::NAL_SEI, 1..=5, 1)
+        } else {
+            let header = hevc::NalHeader::parse(nal).filter(|header| header.layer_id == 0);
+            (header.map(|header| header.nal_type), hevc::NAL_SEI_PREFIX, 0..=31, 2)
+        };
+        if kind == Some(message) {
+            hdr = hdr.or(sei::hdr(nal.get(header..).unwrap_or_default()));
+        } else if kind.is_some_and(|kind| pictures.contains(&kind)) {
+            break;
+        }
+    }
+    hdr
+}
+
 fn no_size(what: &str) -> Error {
     Error::corrupt(format!("{what}: the picture size after cropping is empty or over 65535"))
 }

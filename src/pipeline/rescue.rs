@@ -179,7 +179,7 @@ fn options_for(options: &SourceOptions, kind: BackendKind, dead: BackendKind) ->
 
 /// Whether a second opening of the input reads the same from its beginning. A pipe or a terminal, whatever it is called, gives
 /// each byte to one reader only.
-fn can_be_read_again(path: &Path) -> bool {
+pub(super) fn can_be_read_again(path: &Path) -> bool {
     // Elsewhere than on Linux these share the place of reading with the descriptor that they name.
     let descriptor = !cfg!(target_os = "linux") && path.starts_with("/dev");
     let once = path.as_os_str() == "-" || descriptor;
