@@ -267,6 +267,11 @@ pub struct CommonEncodeConfig {
     pub mastering_display: Option<MasteringDisplay>,
     /// HDR10: the light of the content; stated with each IDR.
     pub content_light: Option<ContentLight>,
+    /// These two are wishes: a backend that cannot state them leaves them out, and [`Receipt::notes`] says so. By default it
+    /// refuses the job.
+    ///
+    /// [`Receipt::notes`]: crate::backend::Receipt::notes
+    pub hdr_optional: bool,
     /// Make every frame an IDR.
     pub force_idr: bool,
     /// Threads a CPU encoder may use; `None`: its own choice.
@@ -301,6 +306,7 @@ impl CommonEncodeConfig {
             profile: None,
             mastering_display: None,
             content_light: None,
+            hdr_optional: false,
             force_idr: false,
             threads: None,
             device: None,

@@ -46,6 +46,31 @@ pub struct ContentLight {
     pub max_fall: u16,
 }
 
+/// What a stream states once of its light.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HdrMetadata {
+    /// The display that the content was graded on.
+    pub mastering_display: Option<MasteringDisplay>,
+    /// The light of the content.
+    pub content_light: Option<ContentLight>,
+}
+
+impl HdrMetadata {
+    /// Whether nothing is stated.
+    pub const fn is_empty(&self) -> bool {
+        self.mastering_display.is_none() && self.content_light.is_none()
+    }
+
+    /// What is stated here, the rest as stated there.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            mastering_display: self.mastering_display.or(other.mastering_display),
+            content_light: self.content_light.or(other.content_light),
+        }
+    }
+}
+
 impl MasteringDisplay {
     /// Payload type of the message in H.264 and HEVC: mastering display colour volume.
     pub const SEI: u32 = 137;
@@ -81,6 +106,28 @@ impl MasteringDisplay {
         out
     }
 
+    /// Reads the message of H.264 and HEVC, which is also the payload of the `mdcv` box of MP4; `None` for numbers that cannot
+    /// be.
+    pub fn from_sei_payload(payload: &[u8; 24]) -> Option<Self> {
+        let ([green, blue, red, white], max_luminance, min_luminance) = numbers(payload);
+        let display = Self { red, green, blue, white, max_luminance, min_luminance };
+        display.check().is_ok().then_some(display)
+    }
+
+    /// Reads the body of AV1's `metadata_hdr_mdcv`; `None` for numbers that cannot be.
+    pub fn from_av1_payload(payload: &[u8; 24]) -> Option<Self> {
+        let scaled = |value: u32, from: u64, to: u64| {
+            u32::try_from((u64::from(value) * to + from / 2) / from).unwrap_or(u32::MAX)
+        };
+        let step =
+            |value| u16::try_from(scaled(u32::from(value), 1 << 16, u64::from(ONE))).unwrap_or(u16::MAX);
+        let (points, max, min) = numbers(payload);
+        let [red, green, blue, white] = points.map(|p| Chromaticity { x: step(p.x), y: step(p.y) });
+        let (max_luminance, min_luminance) = (scaled(max, 1 << 8, 10_000), scaled(min, 1 << 14, 10_000));
+        let display = Self { red, green, blue, white, max_luminance, min_luminance };
+        display.check().is_ok().then_some(display)
+    }
+
     /// The body of AV1's `metadata_hdr_mdcv`: red, green, blue, white as fractions of 65536, the brightest in steps of
     /// 1/256, the darkest in steps of 1/16384.
     pub fn av1_payload(&self) -> Vec<u8> {
@@ -109,6 +156,21 @@ impl ContentLight {
     pub fn sei_payload(&self) -> Vec<u8> {
         [self.max_cll, self.max_fall].into_iter().flat_map(u16::to_be_bytes).collect()
     }
+
+    /// Reads that message, which is also the payload of the `clli` box of MP4.
+    pub const fn from_sei_payload(&[a, b, c, d]: &[u8; 4]) -> Self {
+        Self { max_cll: u16::from_be_bytes([a, b]), max_fall: u16::from_be_bytes([c, d]) }
+    }
+}
+
+/// The four chromaticities and two luminances of a message, in the order in which they stand.
+fn numbers(payload: &[u8; 24]) -> ([Chromaticity; 4], u32, u32) {
+    let (pairs, _) = payload.as_chunks::<2>();
+    let mut halves = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
+    let mut half = || halves.next().unwrap_or_default();
+    let points = std::array::from_fn(|_| Chromaticity { x: half(), y: half() });
+    let mut word = || u32::from(half()) << 16 | u32::from(half());
+    (points, word(), word())
 }
 
 impl fmt::Display for MasteringDisplay {
@@ -225,5 +287,23 @@ mod tests {
         assert_eq!(av1[..4], [0xae, 0x14, 0x51, 0xec], "red first: 0.68 and 0.32 of 65536");
         assert_eq!(av1[16..], [0x00, 0x03, 0xe8, 0x00, 0, 0, 0, 82], "1000 and 0.005");
         assert_eq!(ContentLight { max_cll: 1000, max_fall: 400 }.sei_payload(), [3, 0xe8, 1, 0x90]);
+    }
+
+    #[test]
+    fn payloads_are_read_as_they_are_written() {
+        let display: MasteringDisplay = P3.parse().unwrap();
+        let sei = display.sei_payload().try_into().unwrap();
+        assert_eq!(MasteringDisplay::from_sei_payload(&sei), Some(display));
+        // AV1's steps are others; the numbers come back all the same.
+        let av1 = display.av1_payload().try_into().unwrap();
+        assert_eq!(MasteringDisplay::from_av1_payload(&av1), Some(display));
+        let light = ContentLight { max_cll: 1000, max_fall: 400 };
+        assert_eq!(ContentLight::from_sei_payload(&light.sei_payload().try_into().unwrap()), light);
+        // No light at all, and chromaticities above 1, which AV1 cannot write.
+        assert_eq!(MasteringDisplay::from_sei_payload(&[0; 24]), None);
+        assert_eq!(MasteringDisplay::from_sei_payload(&[0xff; 24]), None);
+        assert_eq!(MasteringDisplay::from_av1_payload(&[0; 24]), None);
+        let most = MasteringDisplay::from_av1_payload(&[0xff; 24]).unwrap();
+        assert_eq!((most.red.x, most.max_luminance), (49_999, u32::MAX), "as near as our steps come");
     }
 }

@@ -41,9 +41,23 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Seeds, and deaths of each.
-fn extent() -> (u64, u64) {
-    if long() { (10, 50) } else { (1, 20) }
+/// What happened, of many deaths.
+struct Deaths {
+    runs: u64,
+    seconds: f64,
+}
+
+/// Calls `death` for each death of each seed (behind `behind`); `None` as soon as that says so.
+fn many_deaths(behind: u64, mut death: impl FnMut(&mut Random, u64) -> Option<()>) -> Option<Deaths> {
+    let (seeds, deaths) = if long() { (10, 50) } else { (1, 20) };
+    let began = Instant::now();
+    for seed in 1..=seeds {
+        let mut random = Random::new(behind + seed);
+        for _ in 0..deaths {
+            death(&mut random, seed)?;
+        }
+    }
+    Some(Deaths { runs: seeds * deaths, seconds: began.elapsed().as_secs_f64() })
 }
 
 fn job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
@@ -53,6 +67,16 @@ fn job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
 /// Runs a case on a card that encodes, of which nothing is left behind whatever happens to it.
 fn on_card(test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     simulated_case_on("ada", test, settings, case, body).inspect(Run::assert_clean)
+}
+
+/// What a test with cases on cards begins with. A process that is one of them runs it here, whatever it is, and ends. `None`:
+/// nobody is here to judge.
+fn cases(test: &str, body: impl FnOnce(&str)) -> Option<MutexGuard<'static, ()>> {
+    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == test) {
+        let _ = on_card(test, "", "", body);
+    }
+    let alone = alone();
+    have_ffmpeg().then_some(alone)
 }
 
 /// One transcode whose encoder is lost at a call; the case says with how many B frames.
@@ -83,36 +107,20 @@ fn lose_device(case: &str) {
 #[test]
 fn a_lost_device_costs_no_frame() {
     const TEST: &str = "a_lost_device_costs_no_frame";
-    // A process that is a case finds it here, whatever it is.
-    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
-        let _ = on_card(TEST, "", "", lose_device);
-    }
-    let alone = alone();
-    if !have_ffmpeg() {
-        return;
-    }
+    let Some(alone) = cases(TEST, lose_device) else { return };
     drop(alone);
-    let (seeds, deaths) = extent();
-    let (mut runs, began) = (0, Instant::now());
-    for seed in 1..=seeds {
-        let mut random = Random::new(seed);
-        for _ in 0..deaths {
-            let call = random.below(FRAMES as u64) + 1;
-            let function = ["nvEncEncodePicture", "nvEncLockBitstream"][random.below(2) as usize];
-            let effect = ["device_lost=true", "code=20"][random.below(2) as usize];
-            let b_frames = [0, 0, 2][random.below(3) as usize];
-            let case = format!("seed {seed}: {function} {call} {effect}, B frames {b_frames}");
-            let settings = fault(function, call as u32, effect);
-            if on_card(TEST, &settings, &case, lose_device).is_none() {
-                return;
-            }
-            runs += 1;
-        }
+    let deaths = many_deaths(0, |random, seed| {
+        let call = random.below(FRAMES as u64) + 1;
+        let function = ["nvEncEncodePicture", "nvEncLockBitstream"][random.below(2) as usize];
+        let effect = ["device_lost=true", "code=20"][random.below(2) as usize];
+        let b_frames = [0, 0, 2][random.below(3) as usize];
+        let case = format!("seed {seed}: {function} {call} {effect}, B frames {b_frames}");
+        let settings = fault(function, call as u32, effect);
+        on_card(TEST, &settings, &case, lose_device).map(drop)
+    });
+    if let Some(Deaths { runs, seconds }) = deaths {
+        say(&format!("{runs} of {runs} lost devices (simulated) cost no frame, {seconds:.0} s"));
     }
-    say(&format!(
-        "{runs} of {runs} lost devices (simulated) cost no frame, {:.0} s",
-        began.elapsed().as_secs_f64()
-    ));
 }
 
 fn child_job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
@@ -191,28 +199,24 @@ fn a_killed_child_costs_no_frame() {
     let began = Instant::now();
     child_job(&input, &output).overwrite(true).run().unwrap();
     let life = began.elapsed() * 3 / 4;
-    let (seeds, deaths) = extent();
-    let (mut runs, mut died, began) = (0, 0, Instant::now());
-    for seed in 1..=seeds {
-        let mut random = Random::new(seed);
-        for _ in 0..deaths {
-            let after = life * random.below(1000) as u32 / 1000;
-            let policy = [FailurePolicy::Reopen, FailurePolicy::Next][random.below(2) as usize];
-            let what = format!("seed {seed}: killed after {after:?} of {life:?}, {policy:?}");
-            let job = child_job(&input, &output).overwrite(true).on_failure(policy);
-            let report = killed(job, after).unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_whole(&report, FRAMES, &what);
-            judge(&output, FRAMES, &what);
-            assert!(report.encode.takeovers.len() <= 1, "{what}: {:?}", report.encode.takeovers);
-            for takeover in &report.encode.takeovers {
-                let same = takeover.to.unwrap().0 == BackendKind::Ffmpeg;
-                assert_eq!(same, policy == FailurePolicy::Reopen, "{what}: {takeover}");
-                died += 1;
-            }
-            runs += 1;
+    let mut died = 0;
+    let deaths = many_deaths(0, |random, seed| {
+        let after = life * random.below(1000) as u32 / 1000;
+        let policy = [FailurePolicy::Reopen, FailurePolicy::Next][random.below(2) as usize];
+        let what = format!("seed {seed}: killed after {after:?} of {life:?}, {policy:?}");
+        let job = child_job(&input, &output).overwrite(true).on_failure(policy);
+        let report = killed(job, after).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_whole(&report, FRAMES, &what);
+        judge(&output, FRAMES, &what);
+        assert!(report.encode.takeovers.len() <= 1, "{what}: {:?}", report.encode.takeovers);
+        for takeover in &report.encode.takeovers {
+            let same = takeover.to.unwrap().0 == BackendKind::Ffmpeg;
+            assert_eq!(same, policy == FailurePolicy::Reopen, "{what}: {takeover}");
+            died += 1;
         }
-    }
-    let seconds = began.elapsed().as_secs_f64();
+        Some(())
+    });
+    let Deaths { runs, seconds } = deaths.unwrap();
     say(&format!(
         "{runs} of {runs} killed children cost no frame ({died} died with frames inside), {seconds:.0} s"
     ));
@@ -345,36 +349,22 @@ fn a_card_that_decodes_and_encodes_is_lost_without_a_frame() {
         "nvEncLockBitstream",
         "nvEncUnmapInputResource",
     ];
-    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
-        let _ = on_card(TEST, "", "", lose_card);
-    }
-    let alone = alone();
-    if !have_ffmpeg() {
-        return;
-    }
+    let Some(alone) = cases(TEST, lose_card) else { return };
     let directory = tempfile::tempdir().unwrap();
     let input = coded_film(directory.path());
     drop(alone);
-    let (seeds, deaths) = extent();
-    let (mut runs, began) = (0, Instant::now());
-    for seed in 1..=seeds {
-        let mut random = Random::new(100 + seed);
-        for _ in 0..deaths {
-            // The h200 has no encoder: its decoder gives host memory, and the CPU encodes.
-            let chip = ["ada", "ada", "h200"][random.below(3) as usize];
-            let function = CALLS[random.below(if chip == "ada" { 6 } else { 2 }) as usize];
-            let call = random.below(FRAMES as u64) + 1;
-            let case = format!("{}|seed {seed}: {chip}, {function} {call}", input.display());
-            let settings = fault(function, call as u32, "device_lost=true");
-            let Some(run) = simulated_case_on(chip, TEST, &settings, &case, lose_card) else { return };
-            run.assert_clean();
-            runs += 1;
-        }
+    let deaths = many_deaths(100, |random, seed| {
+        // The h200 has no encoder: its decoder gives host memory, and the CPU encodes.
+        let chip = ["ada", "ada", "h200"][random.below(3) as usize];
+        let function = CALLS[random.below(if chip == "ada" { 6 } else { 2 }) as usize];
+        let call = random.below(FRAMES as u64) + 1;
+        let case = format!("{}|seed {seed}: {chip}, {function} {call}", input.display());
+        let settings = fault(function, call as u32, "device_lost=true");
+        simulated_case_on(chip, TEST, &settings, &case, lose_card).map(|run| run.assert_clean())
+    });
+    if let Some(Deaths { runs, seconds }) = deaths {
+        say(&format!("{runs} of {runs} lost cards (simulated) cost no frame, {seconds:.0} s"));
     }
-    say(&format!(
-        "{runs} of {runs} lost cards (simulated) cost no frame, {:.0} s",
-        began.elapsed().as_secs_f64()
-    ));
 }
 
 /// What was fetched again is what the filters had made of it.
@@ -405,13 +395,7 @@ fn lose_card_with_filters(case: &str) {
 #[test]
 fn filters_do_not_show_where_a_card_was_lost() {
     const TEST: &str = "filters_do_not_show_where_a_card_was_lost";
-    if std::env::var("VIDEO_HW_SIMULATED").is_ok_and(|name| name == TEST) {
-        let _ = on_card(TEST, "", "", lose_card_with_filters);
-    }
-    let alone = alone();
-    if !have_ffmpeg() {
-        return;
-    }
+    let Some(alone) = cases(TEST, lose_card_with_filters) else { return };
     let directory = tempfile::tempdir().unwrap();
     let input = coded_film(directory.path());
     drop(alone);

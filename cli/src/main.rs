@@ -25,6 +25,7 @@ mod failure;
 mod json;
 mod metrics;
 mod nvenc;
+mod options;
 mod parse;
 mod probe;
 mod progress;

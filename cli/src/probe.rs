@@ -162,6 +162,9 @@ impl Facts {
         value["bit_depth"] = json!(headers.map(StreamInfo::bit_depth));
         value["interlaced"] = json!(headers.map(|h| h.interlaced));
         value["color"] = json::color(headers.map_or(video.color, |h| video.color.or(h.color)));
+        let hdr = headers.map_or(video.hdr, |h| video.hdr.or(h.hdr));
+        value["mastering_display"] = json!(hdr.mastering_display.map(|display| display.to_string()));
+        value["content_light"] = json!(hdr.content_light.map(|light| light.to_string()));
         let sar = video.sample_aspect_ratio.or(headers.and_then(|h| h.sample_aspect_ratio));
         value["sample_aspect_ratio"] = json::rational(sar);
         value["rotation"] = json!(video.rotation().unwrap_or(0));
@@ -233,6 +236,12 @@ impl Facts {
                     color.transfer,
                     json::range(color.range).unwrap_or("unknown")
                 )),
+            );
+            let hdr = headers.map_or(video.hdr, |h| video.hdr.or(h.hdr));
+            out.row("graded on", hdr.mastering_display.map(|display| display.to_string()));
+            out.row(
+                "light",
+                hdr.content_light.map(|l| format!("{} cd/m2, frames {}", l.max_cll, l.max_fall)),
             );
             let rate = video.frame_rate.or(headers.and_then(|h| h.frame_rate));
             out.row("rate", rate.map(frame_rate));

@@ -10,8 +10,8 @@ use video_hw::backend::{BackendKind, Receipt, Verdict};
 use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
 use video_hw::session::{EncodeSummary, SessionTiming};
 
-use crate::args::JobArgs;
 use crate::exit::Exit;
+use crate::options::JobArgs;
 use crate::{failure, json, metrics, text};
 
 /// A finished job, whichever it was.

@@ -10,11 +10,12 @@ use video_hw::config::{
 use video_hw::pipeline::Transcode;
 use video_hw::{Error, Result};
 
-use crate::args::{EncoderArgs, JobArgs, PartArgs, RateMode, TranscodeArgs};
+use crate::args::TranscodeArgs;
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::failure;
 use crate::metrics::Exporting;
+use crate::options::{EncoderArgs, JobArgs, PartArgs, RateMode};
 use crate::progress::ProgressView;
 use crate::report::Finished;
 

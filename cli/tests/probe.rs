@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{clip, goldens, run, run_with_stdin};
+use common::{Scratch, clip, goldens, have, run, run_with_stdin, tool};
 
 #[test]
 fn a_film_is_described() {
@@ -65,6 +65,28 @@ fn pipes_and_pictures_are_described() {
     assert_eq!(json["picture"]["size"], "178x146");
     let table = run_with_stdin(&["probe", "-"], &common::y4m(64, 48, 2)).ok().out();
     assert!(table.contains("64x48") && table.contains("yuv420p") && table.contains("30 fps"), "{table}");
+}
+
+#[test]
+fn the_light_of_hdr_is_told() {
+    const DISPLAY: &str = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let film = scratch.path("hdr.mp4");
+    let parameters = format!("log-level=none:hdr10=1:master-display={DISPLAY}:max-cll=1000,400");
+    let source =
+        ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=64x64:r=25:d=0.2", "-pix_fmt", "yuv420p10le"];
+    let coded = ["-c:v", "libx265", "-x265-params", &parameters, &film];
+    tool("ffmpeg", &[&source[..], &coded].concat());
+    let json = run(&["probe", &film, "--json"]).ok().json();
+    let video = &json["tracks"][0];
+    assert_eq!((&video["mastering_display"], &video["content_light"]), (&DISPLAY.into(), &"1000,400".into()));
+    let table = run(&["probe", &film]).ok().out();
+    assert!(table.contains(DISPLAY) && table.contains("1000 cd/m2, frames 400"), "{table}");
+    let plain = run(&["probe", &clip("bars.mp4"), "--json"]).ok().json();
+    assert!(plain["tracks"][0]["content_light"].is_null());
 }
 
 #[test]

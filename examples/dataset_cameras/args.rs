@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use video_hw::codec::Codec;
 use video_hw::dataset::EncoderType;
 
+use crate::program::Parsed;
+
 pub(crate) const HELP: &str = "\
 Records cameras side by side: raw R, G, B pictures with uneven times go through a video encoder each, and come out as one
 MP4 file a camera with exactly these times.
@@ -41,12 +43,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-pub(crate) enum Parsed {
-    Run(Options),
-    Help,
-}
-
-pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed<Options>, String> {
     let mut options = Options {
         directory: PathBuf::new(),
         cameras: 3,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use video_hw::dimensions::Dimensions;
 
-use crate::camera::AnyError;
+use crate::program::AnyError;
 
 /// Encodes so many pictures in turn; how long that took, from the first picture to the end of the process.
 pub(crate) fn encode(

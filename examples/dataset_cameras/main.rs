@@ -19,34 +19,20 @@ use video_hw::pixel::PixelFormat;
 mod args;
 mod baseline;
 mod camera;
+#[path = "../shared/program.rs"]
+mod program;
 
-use args::{Options, Parsed};
-use camera::{AnyError, Recorded};
+use args::Options;
+use camera::Recorded;
+use program::AnyError;
 
 const SIZE: (u32, u32) = (640, 480);
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("dataset_cameras: {error}\n\n{}", args::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("dataset_cameras: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main(args::HELP, args::parse, |options| {
+        println!("{}", run(options)?);
+        Ok(true)
+    })
 }
 
 fn run(options: &Options) -> Result<String, AnyError> {

@@ -8,6 +8,8 @@ use video_hw::backend::Backend;
 use video_hw::config::{ColorRequest, DecodeOutputMode, Engines};
 use video_hw::dimensions::Dimensions;
 
+use crate::program::Parsed;
+
 pub(crate) const HELP: &str = "\
 Decodes streams and tells how long it took, as one JSON document (--open-close: one a round, then a summary).
 
@@ -97,13 +99,7 @@ impl Default for Options {
     }
 }
 
-#[derive(Debug)]
-pub(crate) enum Parsed {
-    Run(Box<Options>),
-    Help,
-}
-
-pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed<Options>, String> {
     let mut o = Options::default();
     let mut spawned_ns = None;
     while let Some(arg) = args.next() {
@@ -144,7 +140,7 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, St
     if o.files.is_empty() {
         return Err("no file is given".to_owned());
     }
-    Ok(Parsed::Run(Box::new(o)))
+    Ok(Parsed::Run(o))
 }
 
 fn set_mode(mode: &mut Mode, wanted: Mode) -> Result<(), String> {

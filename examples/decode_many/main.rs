@@ -17,38 +17,24 @@ mod clip;
 mod json;
 mod latency;
 mod process;
+#[path = "../shared/program.rs"]
+mod program;
 mod stages;
 mod throughput;
 mod verify;
 
-use args::{Mode, Options, Parsed};
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+use args::{Mode, Options};
+use program::AnyError;
 
 fn main() -> ExitCode {
     let begun = std::time::Instant::now();
-    let options = match args::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("decode_many: {error}\n\n{}", args::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options, begun) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
+    program::main(args::HELP, args::parse, |options| {
+        run(options, begun).inspect_err(|error| {
             let mut report = json::Object::new();
             report.text("error", &error.to_string());
             println!("{report}");
-            eprintln!("decode_many: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        })
+    })
 }
 
 /// Whether everything came out as it should.

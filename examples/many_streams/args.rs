@@ -3,6 +3,8 @@
 use video_hw::backend::Backend;
 use video_hw::dimensions::Dimensions;
 
+use crate::program::Parsed;
+
 pub(crate) const HELP: &str = "\
 Encodes several streams on engines that they share, and judges who got how much of them.
 
@@ -34,12 +36,7 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
-pub(crate) enum Parsed {
-    Run(Options),
-    Help,
-}
-
-pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed<Options>, String> {
     let mut options = Options {
         streams: 8,
         engines: 2,

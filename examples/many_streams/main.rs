@@ -24,39 +24,24 @@ use video_hw::session::EncodeSession;
 use video_hw::time::{Rational, TimeBase, Timestamp};
 
 mod args;
+#[path = "../shared/program.rs"]
+mod program;
 mod report;
 
-use args::{Options, Parsed};
+use args::Options;
+use program::AnyError;
 use report::{Report, Row};
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 const CLASS: &str = "encoder";
 /// How long the slow consumer takes for a packet.
 const SLOW: Duration = Duration::from_millis(250);
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("many_streams: {error}\n\n{}", args::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(report) => {
-            print!("{}", if options.json { report.json() } else { report.table() });
-            if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("many_streams: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main(args::HELP, args::parse, |options| {
+        let report = run(options)?;
+        print!("{}", if options.json { report.json() } else { report.table() });
+        Ok(report.holds())
+    })
 }
 
 fn run(options: &Options) -> Result<Report, AnyError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use video_hw::backend::Backend;
 
+use crate::program::Parsed;
 use crate::source::Jitter;
 
 pub(crate) const HELP: &str = "\
@@ -46,12 +47,7 @@ pub(crate) struct Options {
     pub(crate) table: bool,
 }
 
-pub(crate) enum Parsed {
-    Run(Options),
-    Help,
-}
-
-pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed<Options>, String> {
     let mut options = Options {
         time: Duration::from_secs(10),
         ring: 32,

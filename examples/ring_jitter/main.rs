@@ -20,40 +20,26 @@ use video_hw::time::{Rational, TimeBase, Timestamp};
 
 mod args;
 mod chart;
+#[path = "../shared/program.rs"]
+mod program;
 mod source;
 
-use args::{Options, Parsed};
+use args::Options;
 use chart::{Panel, Series};
+use program::AnyError;
 use source::{Jitter, arrivals, reckon};
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 const FORMAT: PixelFormat = PixelFormat::I420;
 const SIZE: (u32, u32) = (640, 480);
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
+    program::main(args::HELP, args::parse, |options| {
+        if options.table {
+            table(options.seed);
+            return Ok(true);
         }
-        Err(error) => {
-            eprintln!("ring_jitter: {error}\n\n{}", args::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    if options.table {
-        table(options.seed);
-        return ExitCode::SUCCESS;
-    }
-    match run(&options) {
-        Ok(lost) => ExitCode::from(u8::from(lost > 0)),
-        Err(error) => {
-            eprintln!("ring_jitter: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        Ok(run(options)? == 0)
+    })
 }
 
 /// What was seen: seconds since the beginning.

@@ -7,6 +7,8 @@ use video_hw::codec::Codec;
 use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
 
+use crate::program::Parsed;
+
 pub(crate) const HELP: &str = "\
 Encodes live streams for a while and judges losses, waiting, evenness and memory.
 
@@ -54,12 +56,7 @@ impl Options {
     }
 }
 
-pub(crate) enum Parsed {
-    Run(Options),
-    Help,
-}
-
-pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String> {
+pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed<Options>, String> {
     let mut options = Options {
         streams: 4,
         time: Duration::from_secs(600),

@@ -19,34 +19,17 @@ mod json;
 #[allow(dead_code, reason = "shared with another example, which uses more of it")]
 #[path = "../decode_many/process.rs"]
 mod process;
+#[path = "../shared/program.rs"]
+mod program;
 mod stream;
 mod verdict;
 
-use args::{Options, Parsed};
+use args::Options;
 use figures::Trend;
-
-type AnyError = Box<dyn std::error::Error + Send + Sync>;
+use program::AnyError;
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args().skip(1)) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("soak_encode: {error}\n\n{}", args::HELP);
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("soak_encode: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::main(args::HELP, args::parse, run)
 }
 
 /// Whether all limits were kept.

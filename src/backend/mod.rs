@@ -23,6 +23,7 @@ mod ffmpeg;
 pub(crate) mod inspect;
 mod lanes;
 pub mod mock;
+mod nature;
 mod nvidia;
 mod select;
 mod software;
@@ -30,6 +31,7 @@ mod split;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
+pub(crate) use nature::for_frames_lost_with_device;
 pub(crate) use nvidia::leave_to_exit;
 #[cfg(feature = "metrics")]
 pub(crate) use select::busy_device;

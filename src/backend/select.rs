@@ -270,15 +270,29 @@ pub(crate) fn open_encoder(
     special: &BackendEncodeConfig,
     sink: impl Fn() -> EncodeSink,
 ) -> Result<(Box<dyn EncoderBackend>, Receipt)> {
-    let open = |kind| match kind {
-        BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
-        BackendKind::Software => software::open_encoder(config, special, sink()),
-        BackendKind::Ffmpeg => ffmpeg::open_encoder(config, special, sink()),
-        other => Err(not_built(other)),
+    let plain = config.hdr_optional.then(|| CommonEncodeConfig {
+        mastering_display: None,
+        content_light: None,
+        ..config.clone()
+    });
+    let open = |kind: BackendKind| {
+        let config = plain.as_ref().filter(|_| !kind.states_hdr()).unwrap_or(config);
+        match kind {
+            BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
+            BackendKind::Software => software::open_encoder(config, special, sink()),
+            BackendKind::Ffmpeg => ffmpeg::open_encoder(config, special, sink()),
+            other => Err(not_built(other)),
+        }
     };
     let (backend, mut receipt) =
         select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())?;
     receipt.notes = backend.notes();
+    let has_hdr = config.mastering_display.is_some() || config.content_light.is_some();
+    if let Some((kind, implementation)) = receipt.chosen().filter(|(kind, _)| has_hdr && !kind.states_hdr()) {
+        receipt.notes.push(format!(
+            "HDR10 metadata is not in the stream: {kind} ({implementation}) does not state it"
+        ));
+    }
     Ok((backend, receipt))
 }
 

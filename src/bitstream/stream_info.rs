@@ -2,11 +2,12 @@
 
 use super::annexb::nal_units;
 use super::convert::length_prefixed_units;
-use super::{av1, h264, hevc, vp8, vp9};
+use super::{av1, h264, hevc, sei, vp8, vp9};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::hdr::HdrMetadata;
 use crate::packet::BitstreamLayout;
 use crate::pixel::Chroma;
 use crate::time::Rational;
@@ -44,6 +45,8 @@ pub struct StreamInfo {
     pub dpb_frames: u32,
     /// Whether pictures may be fields or hold field macroblocks.
     pub interlaced: bool,
+    /// HDR10 metadata, where it is stated beside the headers.
+    pub hdr: HdrMetadata,
 }
 
 impl StreamInfo {
@@ -64,7 +67,7 @@ impl StreamInfo {
                 h264_info(config.sps.iter().chain(&config.pps).map(|nal| Ok(nal.as_slice())))
             }
             Codec::Hevc => hevc_info(hevc::HevcConfig::parse(config)?.units().map(Ok)),
-            Codec::Av1 => av1::Av1Config::parse(config)?.sequence_header()?.map(|h| av1_info(&h)).transpose(),
+            Codec::Av1 => av1_info(&av1::Av1Config::parse(config)?.obus),
             Codec::Vp9 | Codec::Vp8 => vp9::VpConfig::parse(config).map(|_| None),
             // Their headers are for the decoder alone.
             Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg => Ok(None),
@@ -87,21 +90,49 @@ impl StreamInfo {
             (Codec::Hevc, BitstreamLayout::Hvcc { length_size }) => {
                 hevc_info(length_prefixed_units(data, length_size))
             }
-            (Codec::Av1, BitstreamLayout::Obu) => {
-                for obu in av1::obus(data) {
-                    let obu = obu?;
-                    if obu.kind == av1::OBU_SEQUENCE_HEADER {
-                        return av1_info(&av1::SequenceHeader::parse(obu.payload)?).map(Some);
-                    }
-                }
-                Ok(None)
-            }
+            (Codec::Av1, BitstreamLayout::Obu) => av1_info(data),
             (Codec::Vp9, BitstreamLayout::Opaque) => vp9_info(data),
             (Codec::Vp8, BitstreamLayout::Opaque) => vp8_info(data),
             (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg, BitstreamLayout::Opaque) => Ok(None),
             _ => Err(Error::invalid(format!("{codec} is never framed as {layout}"))),
         }
     }
+}
+
+/// What an access unit states of its light in front of its first picture, also where its headers are elsewhere. What is broken
+/// states nothing.
+pub(crate) fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
+    match (codec, layout) {
+        (Codec::H264 | Codec::Hevc, BitstreamLayout::AnnexB) => hdr_of_nals(codec, nal_units(data)),
+        (Codec::H264, BitstreamLayout::Avcc { length_size })
+        | (Codec::Hevc, BitstreamLayout::Hvcc { length_size }) => {
+            hdr_of_nals(codec, length_prefixed_units(data, length_size).map_while(Result::ok))
+        }
+        (Codec::Av1, BitstreamLayout::Obu) => av1::obus(data)
+            .map_while(Result::ok)
+            .take_while(|obu| !matches!(obu.kind, av1::OBU_FRAME | av1::OBU_FRAME_HEADER))
+            .filter(|obu| obu.kind == av1::OBU_METADATA)
+            .fold(HdrMetadata::default(), |hdr, obu| hdr.or(av1::hdr(obu.payload))),
+        _ => HdrMetadata::default(),
+    }
+}
+
+fn hdr_of_nals<'a>(codec: Codec, nals: impl Iterator<Item = &'a [u8]>) -> HdrMetadata {
+    let mut hdr = HdrMetadata::default();
+    for nal in nals {
+        let (kind, message, pictures, header) = if codec == Codec::H264 {
+            (h264::nal_type(nal), h264::NAL_SEI, 1..=5, 1)
+        } else {
+            let header = hevc::NalHeader::parse(nal).filter(|header| header.layer_id == 0);
+            (header.map(|header| header.nal_type), hevc::NAL_SEI_PREFIX, 0..=31, 2)
+        };
+        if kind == Some(message) {
+            hdr = hdr.or(sei::hdr(nal.get(header..).unwrap_or_default()));
+        } else if kind.is_some_and(|kind| pictures.contains(&kind)) {
+            break;
+        }
+    }
+    hdr
 }
 
 fn no_size(what: &str) -> Error {
@@ -112,6 +143,7 @@ fn no_size(what: &str) -> Error {
 fn h264_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<StreamInfo>> {
     let mut sets = h264::ParameterSets::new();
     let mut first = None;
+    let mut hdr = HdrMetadata::default();
     for nal in nals {
         let nal = nal?;
         match h264::nal_type(nal) {
@@ -123,6 +155,7 @@ fn h264_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<
             Some(h264::NAL_PPS) => {
                 sets.insert(nal)?;
             }
+            Some(h264::NAL_SEI) => hdr = hdr.or(sei::hdr(nal.get(1..).unwrap_or_default())),
             Some(h264::NAL_SLICE | h264::NAL_PARTITION_A | h264::NAL_IDR) => {
                 if let Ok(id) = h264::SliceIdentity::parse(nal, &sets) {
                     first = sets.pps(id.pps_id).map(|pps| pps.sps_id).or(first);
@@ -149,12 +182,14 @@ fn h264_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<
         reorder_depth: sps.reorder_frames(),
         dpb_frames: u32::from(sps.dpb_frames()),
         interlaced: !sps.frame_mbs_only,
+        hdr,
     }))
 }
 
 fn hevc_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<StreamInfo>> {
     let mut sets = hevc::ParameterSets::new();
     let mut first = None;
+    let mut hdr = HdrMetadata::default();
     for nal in nals {
         let nal = nal?;
         let Some(header) = hevc::NalHeader::parse(nal).filter(|h| h.layer_id == 0) else { continue };
@@ -171,6 +206,7 @@ fn hevc_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<
             hevc::NAL_VPS => {
                 let _unreadable = sets.insert(nal);
             }
+            hevc::NAL_SEI_PREFIX => hdr = hdr.or(sei::hdr(nal.get(2..).unwrap_or_default())),
             0..=31 => {
                 if let Ok(slice) = hevc::SliceSegment::parse(nal, &sets) {
                     first = sets.pps(slice.pps_id).map(|pps| pps.sps_id).or(first);
@@ -200,13 +236,31 @@ fn hevc_info<'a>(nals: impl Iterator<Item = Result<&'a [u8]>>) -> Result<Option<
         dpb_frames: sps.ordering.max_dec_pic_buffering,
         interlaced: vui.is_some_and(|v| v.field_seq)
             || (profile.interlaced_source() && !profile.progressive_source()),
+        hdr,
     }))
 }
 
-fn av1_info(header: &av1::SequenceHeader) -> Result<StreamInfo> {
+/// The first sequence header, and the metadata in front of the first frame.
+fn av1_info(units: &[u8]) -> Result<Option<StreamInfo>> {
+    let mut found = None;
+    let mut hdr = HdrMetadata::default();
+    for obu in av1::obus(units) {
+        match obu {
+            Ok(obu) if obu.kind == av1::OBU_SEQUENCE_HEADER && found.is_none() => {
+                found = Some(av1::SequenceHeader::parse(obu.payload)?);
+            }
+            Ok(obu) if obu.kind == av1::OBU_METADATA => hdr = hdr.or(av1::hdr(obu.payload)),
+            Ok(av1::Obu { kind: av1::OBU_FRAME | av1::OBU_FRAME_HEADER, .. }) if found.is_some() => break,
+            Ok(_) => {}
+            // What is broken behind the sequence header is for the decoder to complain about.
+            Err(error) if found.is_none() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    let Some(header) = found else { return Ok(None) };
     let size =
         Dimensions::new(header.max_width, header.max_height).ok_or_else(|| no_size("AV1 sequence header"))?;
-    Ok(StreamInfo {
+    Ok(Some(StreamInfo {
         codec: Codec::Av1,
         profile_name: header.profile_name().to_owned(),
         level: header.level_name(),
@@ -222,7 +276,8 @@ fn av1_info(header: &av1::SequenceHeader) -> Result<StreamInfo> {
         reorder_depth: Some(0),
         dpb_frames: 8,
         interlaced: false,
-    })
+        hdr,
+    }))
 }
 
 fn vp9_info(chunk: &[u8]) -> Result<Option<StreamInfo>> {
@@ -245,6 +300,7 @@ fn vp9_info(chunk: &[u8]) -> Result<Option<StreamInfo>> {
         reorder_depth: Some(0),
         dpb_frames: 8,
         interlaced: false,
+        hdr: HdrMetadata::default(),
     }))
 }
 
@@ -267,5 +323,6 @@ fn vp8_info(frame: &[u8]) -> Result<Option<StreamInfo>> {
         reorder_depth: Some(0),
         dpb_frames: 3,
         interlaced: false,
+        hdr: HdrMetadata::default(),
     }))
 }

@@ -180,6 +180,7 @@ fn track(codec: Codec, info: Option<&StreamInfo>) -> Track {
             color: info.color,
             sample_aspect_ratio: info.sample_aspect_ratio,
             frame_rate: info.frame_rate,
+            hdr: info.hdr,
             ..VideoTrack::new(codec, BitstreamLayout::AnnexB, info.dimensions)
         }),
         copy: None,

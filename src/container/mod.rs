@@ -12,6 +12,7 @@ use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::hdr::HdrMetadata;
 use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -88,6 +89,8 @@ pub struct VideoTrack {
     pub codec_config: Option<Bytes>,
     /// ISO/IEC 14496-12 transformation matrix (rotation, mirroring), where it is not the identity.
     pub matrix: Option<[i32; 9]>,
+    /// HDR10 metadata, as the container states it, or else the first headers of the stream.
+    pub hdr: HdrMetadata,
 }
 
 impl VideoTrack {
@@ -102,6 +105,7 @@ impl VideoTrack {
             frame_rate: None,
             codec_config: None,
             matrix: None,
+            hdr: HdrMetadata::default(),
         }
     }
 

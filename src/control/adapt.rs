@@ -17,6 +17,12 @@ pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
     if let Some(device) = config.device.take() {
         given_up.push(format!("device {device}"));
     }
+    let metadata = (config.mastering_display.take(), config.content_light.take());
+    if kind.states_hdr() {
+        (config.mastering_display, config.content_light) = metadata;
+    } else if metadata != (None, None) {
+        given_up.push("HDR10 metadata".to_owned());
+    }
     if kind != BackendKind::Software {
         return ((config, special), given_up);
     }
@@ -84,10 +90,11 @@ mod tests {
         config.b_frames = Some(2);
         config.format = PixelFormat::P010;
         config.device = Some("1".to_owned());
+        config.content_light = "1000,400".parse().ok();
         config.rate_control = Some(RateControl::ConstQp { intra: 4, inter_p: 6, inter_b: 8 });
         let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default());
         let ((new, special), given_up) = adapt(&(config, special), BackendKind::Software);
-        assert_eq!(given_up.len(), 5, "{given_up:?}");
+        assert_eq!((given_up.len(), new.content_light), (6, None), "{given_up:?}");
         assert_eq!((new.format, new.requested_b_frames(), new.device), (PixelFormat::I420, None, None));
         assert_eq!(special, BackendEncodeConfig::None);
         let flat = RateControl::ConstQp { intra: 10, inter_p: 10, inter_b: 10 };

@@ -20,6 +20,7 @@ mod books;
 mod canary;
 mod controller;
 mod failure;
+mod flow;
 mod helper;
 mod inside;
 mod observe;

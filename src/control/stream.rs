@@ -1,18 +1,15 @@
-//! One stream: what its caller sees, and the loop that moves everything.
-//!
-//! There is no thread for this. Each call of the caller's looks at what has happened, moves what can be moved without
-//! waiting, and returns; encoders, openings and closings have threads of their own.
+//! One stream, as its caller sees it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::books::{Books, Outcome};
-use super::canary::{Canary, Verdict, Watch};
+use super::books::Books;
+use super::canary::{Canary, Watch};
 use super::helper::Closers;
 use super::observe::Switches;
-use super::running::{Counts, Fed, Heard, Running, Target};
+use super::running::{Counts, Heard, Running, Target};
 use super::source::{EncoderSource, Opening};
 use super::switching::{Phase, Switch, Trial};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
@@ -27,8 +24,6 @@ use crate::pixel::PixelFormat;
 use crate::session::{Ledger, Submit};
 use crate::user_sei;
 
-/// Packets that wait for the caller; encoders have queues of their own behind these.
-const OUTPUT: usize = 64;
 /// While something else than packets is waited for, it is looked for this often.
 const SLICE: Duration = Duration::from_millis(2);
 /// Sizes and formats that frames may come in: those that the caller has asked for, the last ones.
@@ -123,17 +118,10 @@ pub struct SwitchingEncoder {
     /// Sessions opened for failures in a row, without a packet.
     pub(super) attempts: u32,
     pub(super) ended: bool,
-    switches_told: Switches,
+    pub(super) switches_told: Switches,
     /// Flushes that have not completed, each before this frame.
-    flushes: VecDeque<u64>,
+    pub(super) flushes: VecDeque<u64>,
     shapes: VecDeque<(Dimensions, PixelFormat)>,
-}
-
-/// Which session news come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    Old,
-    Active,
 }
 
 impl SwitchingEncoder {
@@ -430,163 +418,6 @@ impl SwitchingEncoder {
             self.shapes.pop_front();
         }
         self.shapes.push_back((size, format));
-    }
-
-    /// Moves everything that can be moved without waiting.
-    pub(super) fn pump(&mut self) {
-        self.closers.sweep();
-        while !self.ended {
-            let mut moved = self.advance();
-            moved |= self.feed();
-            moved |= self.listen();
-            if !moved {
-                break;
-            }
-        }
-        self.complete_flushes();
-        self.switches_told.tell(&self.telemetry.counts, self.active.as_ref());
-    }
-
-    /// Gives frames to the active session.
-    fn feed(&mut self) -> bool {
-        let mut moved = false;
-        while !self.phase.holds_frames() {
-            let at = self.cursor;
-            let flush_here = self.flushes.contains(&at);
-            let Some(active) = self.active.as_mut() else { break };
-            if flush_here {
-                active.flush();
-            }
-            let Some(frame) = self.books.frame(at) else { break };
-            let forced = frame.force_keyframe || active.target.0.force_idr || self.idr_at == Some(at);
-            let key = forced || active.begins_anew();
-            if self.phase.waits_for(at, key || self.next_idr == Some(at)) {
-                if self.cross() {
-                    moved = true;
-                    continue;
-                }
-                break;
-            }
-            let frame = Frame { force_keyframe: forced, ..frame.clone() };
-            let Fed::Taken = active.feed(frame) else { break };
-            // The end of a GOP is known without its packet, which may come out later than the next end.
-            if key || self.next_idr == Some(at) {
-                self.next_idr = active.facts.idr_interval.map(|frames| at + u64::from(frames));
-            }
-            self.books.given(at, self.generation);
-            self.cursor += 1;
-            moved = true;
-        }
-        moved
-    }
-
-    /// The session whose packets are next: the old one until its last is out.
-    pub(super) fn reading(&self) -> Which {
-        match &self.trial {
-            Some(trial) if trial.old.is_some() && self.books.first() < trial.boundary => Which::Old,
-            _ => Which::Active,
-        }
-    }
-
-    fn session(&mut self, which: Which) -> Option<&mut Running> {
-        match which {
-            Which::Old => self.trial.as_mut()?.old.as_mut(),
-            Which::Active => self.active.as_mut(),
-        }
-    }
-
-    fn listen(&mut self) -> bool {
-        let mut moved = false;
-        while self.books.out.len() < OUTPUT {
-            let which = self.reading();
-            let Some(session) = self.session(which) else { break };
-            match session.hear() {
-                Heard::Nothing => break,
-                heard => self.heard(which, heard),
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    fn heard(&mut self, which: Which, heard: Heard) {
-        let missing = |books: &Books, before| !books.missing(before).is_empty();
-        match heard {
-            Heard::Nothing | Heard::Stale => return,
-            Heard::Unit { serial, unit } => {
-                if unit.keyframe && which == Which::Active && self.swap_at_observed(serial) {
-                    return;
-                }
-                let Some(session) = self.session(which) else { return };
-                let (codec, layout) = (session.target.0.codec, session.facts.layout);
-                if unit.keyframe && which == Which::Active {
-                    let next = session.facts.idr_interval.map(|frames| serial + u64::from(frames));
-                    self.next_idr = self.next_idr.max(next);
-                }
-                self.books.settle(serial, Outcome::Coded { unit, codec, layout });
-            }
-            Heard::Dropped { serial, reason } => self.books.settle(serial, Outcome::Dropped(reason)),
-            Heard::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
-                self.roll_back(&error);
-            }
-            Heard::Lost { serial, error } => self.books.settle(serial, Outcome::Failed(error)),
-            Heard::Flushed { before } if missing(&self.books, before) => {
-                if which == Which::Active && self.can_roll_back() {
-                    self.roll_back(&Error::corrupt("the encoder gave no answer for a frame"));
-                } else {
-                    self.books.settle_missing(before);
-                }
-            }
-            Heard::Flushed { .. } => {}
-            Heard::Reconfigured(done) => self.reconfigured(done),
-            Heard::GaveUpMessages { reason } => {
-                let before = self.trial.as_ref().filter(|_| which == Which::Old).map(|trial| trial.from);
-                let generation = before.unwrap_or(self.generation);
-                self.telemetry.tell(EventKind::GaveUpMessages { generation, reason });
-            }
-            Heard::Died(error) if which == Which::Old => self.old_died(&error),
-            Heard::Died(error) => self.active_died(error),
-        }
-        self.release();
-    }
-
-    fn release(&mut self) {
-        let released = self.books.release();
-        if released.is_empty() {
-            return;
-        }
-        let mut verdict = Verdict::Open;
-        for frame in &released {
-            if frame.bytes.is_some() {
-                self.attempts = 0;
-            }
-            self.telemetry.see(frame);
-            if let Some(active) = &self.active {
-                active.watched.latency(frame.latency);
-            }
-            if let (Verdict::Open, Some(watch)) = (&verdict, &mut self.watch) {
-                verdict = watch.see(frame);
-            }
-        }
-        self.confirm();
-        match verdict {
-            Verdict::Open => {}
-            Verdict::Passed => self.watch = None,
-            Verdict::Failed(reason) => self.canary_failed(reason),
-        }
-        self.complete_flushes();
-    }
-
-    fn complete_flushes(&mut self) {
-        while self.flushes.front().is_some_and(|before| *before <= self.books.first()) {
-            let before = self.flushes.pop_front();
-            // Behind a flush the next frame begins anew, also where nothing was left to come out.
-            if before == Some(self.cursor)
-                && let Some(active) = &mut self.active
-            {
-                active.flush();
-            }
-        }
     }
 
     /// The stream is over.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::names::{GPU_MEMORY_TOTAL, GPU_MEMORY_USED, GPU_UTILIZATION, Metric, Side};
 use super::series::Labels;
-use crate::backend::{self, BackendKind};
+use crate::backend::{self, BackendKind, Job};
 use crate::capability::Utilization;
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
@@ -18,65 +18,77 @@ type Answer = Option<(String, Utilization)>;
 
 static ASKED: Asked = Asked { last: Mutex::new(BTreeMap::new()), driver: Mutex::new(()) };
 
+/// A backend, and the device that a session asked it for.
+pub(super) type Card = (BackendKind, Option<String>);
+
+/// A session on a card.
+pub(super) struct User {
+    /// Encoder or decoder.
+    pub(super) side: &'static Side,
+    /// Where it runs.
+    pub(super) card: Card,
+    /// Its labels.
+    pub(super) labels: Labels,
+}
+
 /// The driver, and what it said last.
 struct Asked {
-    /// By the device that was asked for. Held to read and to write only: a driver may take its time.
-    last: Mutex<BTreeMap<Option<String>, (Instant, Answer)>>,
+    /// Held to read and to write only: a driver may take its time.
+    last: Mutex<BTreeMap<Card, (Instant, Answer)>>,
     /// Held by the one who waits for the driver.
     driver: Mutex<()>,
 }
 
 impl Asked {
-    fn last(&self) -> MutexGuard<'_, BTreeMap<Option<String>, (Instant, Answer)>> {
+    fn last(&self) -> MutexGuard<'_, BTreeMap<Card, (Instant, Answer)>> {
         // An answer is whole or not there.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The last answer, where it is younger than this.
-    #[allow(clippy::ref_option, reason = "the key of the map")]
-    fn known(&self, device: &Option<String>, now: Instant, younger: Duration) -> Option<Answer> {
+    fn known(&self, card: &Card, now: Instant, younger: Duration) -> Option<Answer> {
         let last = self.last();
-        let (at, answer) = last.get(device)?;
+        let (at, answer) = last.get(card)?;
         (now.saturating_duration_since(*at) < younger).then(|| answer.clone())
     }
 
-    #[allow(clippy::ref_option, reason = "the key of the map")]
-    fn answer(&self, device: &Option<String>, now: Instant, ask: impl FnOnce() -> Answer) -> Answer {
-        if let Some(answer) = self.known(device, now, AT_MOST_EVERY) {
+    fn answer(&self, card: &Card, now: Instant, ask: impl FnOnce() -> Answer) -> Answer {
+        if let Some(answer) = self.known(card, now, AT_MOST_EVERY) {
             return answer;
         }
         let _asking = match self.driver.try_lock() {
             Ok(asking) => asking,
             Err(TryLockError::Poisoned(asking)) => PoisonError::into_inner(asking),
             // Somebody else waits for the driver; to wait as well would not make it faster.
-            Err(TryLockError::WouldBlock) => return self.known(device, now, STALE).flatten(),
+            Err(TryLockError::WouldBlock) => return self.known(card, now, STALE).flatten(),
         };
         // Whoever had the driver just before may have asked the same.
-        if let Some(answer) = self.known(device, now, AT_MOST_EVERY) {
+        if let Some(answer) = self.known(card, now, AT_MOST_EVERY) {
             return answer;
         }
         let answer = ask();
-        self.last().insert(device.clone(), (now, answer.clone()));
+        self.last().insert(card.clone(), (now, answer.clone()));
         answer
     }
 }
 
-/// Tells of the cards that sessions use. Each session is a side, the device it asked for, and its labels.
-pub(super) fn ask(
-    sessions: &[(&'static Side, Option<String>, Labels)],
-    mut tell: impl FnMut(&'static Metric, Labels, f64),
-) {
+/// Tells of the cards that sessions use.
+pub(super) fn ask(sessions: &[User], mut tell: impl FnMut(&'static Metric, Labels, f64)) {
     if sessions.is_empty() {
         return;
     }
-    ASKED.last().retain(|device, _| sessions.iter().any(|(_, used, _)| used == device));
-    for (side, device, labels) in sessions {
-        let answer = ASKED.answer(device, Instant::now(), || {
+    ASKED.last().retain(|card, _| sessions.iter().any(|user| user.card == *card));
+    for User { side, card, labels } in sessions {
+        let (kind, device) = card;
+        let answer = ASKED.answer(card, Instant::now(), || {
             // A card that does not answer has no figures; the session will tell what is wrong with it.
-            backend::busy_device(BackendKind::Nvidia, first_of(device.as_deref())).ok().flatten()
+            backend::busy_device(*kind, first_of(device.as_deref())).ok().flatten()
         });
         let Some((gpu, busy)) = answer else { continue };
-        let share = if side.type_label == "encoder_type" { busy.encoder } else { busy.decoder };
+        let share = match side.job {
+            Job::Decode => busy.decoder,
+            Job::Encode => busy.encoder,
+        };
         if let Some(share) = share {
             let mut labels = labels.clone();
             let at = labels.iter().position(|(name, _)| *name == "stream").unwrap_or(labels.len());
@@ -113,17 +125,17 @@ mod tests {
     #[test]
     fn who_comes_while_another_waits_for_the_driver_gets_the_last_answer() {
         let asked = Asked { last: Mutex::new(BTreeMap::new()), driver: Mutex::new(()) };
-        let (start, device) = (Instant::now(), None);
+        let (start, card) = (Instant::now(), (BackendKind::Nvidia, None));
         let not_again = || -> Answer { panic!("asked twice") };
-        assert_eq!(asked.answer(&device, start, || busy(0.25)), busy(0.25));
-        assert_eq!(asked.answer(&device, start + AT_MOST_EVERY / 2, not_again), busy(0.25));
+        assert_eq!(asked.answer(&card, start, || busy(0.25)), busy(0.25));
+        assert_eq!(asked.answer(&card, start + AT_MOST_EVERY / 2, not_again), busy(0.25));
         let later = start + 2 * AT_MOST_EVERY;
         let slow = || {
-            assert_eq!(asked.answer(&device, later, not_again), busy(0.25));
-            assert_eq!(asked.answer(&device, start + STALE, not_again), None, "the driver hangs");
+            assert_eq!(asked.answer(&card, later, not_again), busy(0.25));
+            assert_eq!(asked.answer(&card, start + STALE, not_again), None, "the driver hangs");
             busy(0.5)
         };
-        assert_eq!(asked.answer(&device, later, slow), busy(0.5));
-        assert_eq!(asked.answer(&device, later, not_again), busy(0.5));
+        assert_eq!(asked.answer(&card, later, slow), busy(0.5));
+        assert_eq!(asked.answer(&card, later, not_again), busy(0.5));
     }
 }

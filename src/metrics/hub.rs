@@ -81,27 +81,12 @@ impl Identity {
     fn labels(&self) -> Labels {
         let (backend, implementation) = (self.chosen)();
         let mut labels = vec![
-            (self.side.type_label, self.kind(backend, implementation)),
+            (self.side.type_label, backend.known_as(self.side.job, self.codec, implementation)),
             ("backend", backend.name().to_owned()),
             ("codec", self.codec.name().to_owned()),
         ];
         labels.extend(self.stream.clone().map(|stream| ("stream", stream)));
         labels
-    }
-
-    /// The implementation by the name that people know it by, which is ffmpeg's where it has one.
-    fn kind(&self, backend: BackendKind, implementation: &str) -> String {
-        let codec = self.codec.name();
-        let engine = if self.side.type_label == "encoder_type" { "nvenc" } else { "nvdec" };
-        match backend {
-            BackendKind::Nvidia => format!("{codec}_{engine}"),
-            BackendKind::Ffmpeg => {
-                implementation.trim_start_matches("ffmpeg, ").replace("ffmpeg", &format!("{codec}_ffmpeg"))
-            }
-            // Without the version.
-            BackendKind::Software => implementation.split(' ').next().unwrap_or("software").to_lowercase(),
-            _ => implementation.to_owned(),
-        }
     }
 }
 
@@ -181,6 +166,17 @@ impl Sample<'_> {
 }
 
 impl Source {
+    /// A session on a device that tells how busy it is.
+    fn on_gpu(&self) -> Option<gpu::User> {
+        let Identity { side, device, session, .. } = &self.identity;
+        let (backend, _) = (self.identity.chosen)();
+        (*session && backend.tells_utilization()).then(|| gpu::User {
+            side,
+            card: (backend, device.clone()),
+            labels: self.labels(),
+        })
+    }
+
     fn labels(&self) -> Labels {
         let mut labels = self.identity.labels();
         for (name, value) in &mut labels {
@@ -276,12 +272,7 @@ impl Hub {
 pub fn snapshot() -> Snapshot {
     let (mut values, on_gpus) = {
         let mut hub = hub();
-        let on_gpus: Vec<_> = hub
-            .live
-            .values()
-            .filter(|source| source.identity.session && (source.identity.chosen)().0 == BackendKind::Nvidia)
-            .map(|source| (source.identity.side, source.identity.device.clone(), source.labels()))
-            .collect();
+        let on_gpus: Vec<_> = hub.live.values().filter_map(Source::on_gpu).collect();
         (hub.collect(Instant::now()), on_gpus)
     };
     // A driver may take its time: not under the lock, which sessions need to open and to close.
@@ -309,22 +300,5 @@ mod tests {
         assert_eq!(speed.look(after(2_100), 800), 40.0);
         assert_eq!(speed.look(after(4_000), 880), 400.0);
         assert_eq!(speed.whole(after(8_000), 880), 110.0);
-    }
-
-    #[test]
-    fn encoders_are_called_as_people_call_them() {
-        let kind = |backend, implementation: &'static str, side: &'static Side| {
-            let codec = Codec::H264;
-            let chosen: Chosen = Box::new(move || (backend, implementation));
-            let identity = Identity { side, chosen, codec, stream: None, device: None, session: true };
-            identity.labels()[0].1.clone()
-        };
-        let (encoder, decoder) = (&super::super::names::ENCODER, &super::super::names::DECODER);
-        assert_eq!(kind(BackendKind::Nvidia, "NVENC", encoder), "h264_nvenc");
-        assert_eq!(kind(BackendKind::Nvidia, "NVDEC", decoder), "h264_nvdec");
-        assert_eq!(kind(BackendKind::Ffmpeg, "ffmpeg, libx264", encoder), "libx264");
-        assert_eq!(kind(BackendKind::Ffmpeg, "ffmpeg", decoder), "h264_ffmpeg");
-        assert_eq!(kind(BackendKind::Software, "openh264 2.7", encoder), "openh264");
-        assert_eq!(kind(BackendKind::Custom, "mock encoder", encoder), "mock encoder");
     }
 }

@@ -3,6 +3,8 @@
 use Kind::{Counter, Gauge, Histogram};
 use Unit::{Bytes, Events, Frames, Packets, Ratio, Seconds, Sessions};
 
+use crate::backend::Job;
+
 /// What kind of figure a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -100,6 +102,8 @@ pub(crate) struct Side {
     pub(crate) stage: Metric,
     pub(crate) jitter: Metric,
     pub(crate) gpu_utilization: Metric,
+    /// What its sessions do.
+    pub(crate) job: Job,
     /// Name of the label that tells which implementation it is.
     pub(crate) type_label: &'static str,
 }
@@ -139,6 +143,7 @@ const GPU: &[&str] = &["gpu"];
 
 /// Metrics of encode sessions.
 pub(crate) static ENCODER: Side = Side {
+    job: Job::Encode,
     type_label: "encoder_type",
     sessions: metric("encoder_sessions", Gauge, Sessions, ENCODER_LABELS, "Encode sessions that are open."),
     opened: metric(
@@ -260,6 +265,7 @@ pub(crate) static ENCODER: Side = Side {
 
 /// Metrics of decode sessions.
 pub(crate) static DECODER: Side = Side {
+    job: Job::Decode,
     type_label: "decoder_type",
     sessions: metric("decoder_sessions", Gauge, Sessions, DECODER_LABELS, "Decode sessions that are open."),
     opened: metric(

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::filter::{FilterOptions, FilterSummary};
 use super::source::SourceOptions;
-use crate::backend::{Backend, BackendKind, FormatQuestion, device_input_formats};
+use crate::backend::{Backend, FormatQuestion, device_input_formats};
 use crate::bitstream::StreamInfo;
 use crate::config::{DecodeOutputMode, Engines};
 use crate::container::VideoTrack;
@@ -52,8 +52,7 @@ pub(super) fn choose(
     encoder: Backend,
     asked: &FormatQuestion<'_>,
 ) -> Option<String> {
-    let decodes_there = matches!(source.backend, Backend::Auto | Backend::Only(BackendKind::Nvidia));
-    if !decodes_there {
+    if !source.backend.may_keep_frames_on_device() {
         return None;
     }
     let formats = match device_input_formats(encoder, asked) {

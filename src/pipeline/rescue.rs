@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::feed::{self, Feed};
 use super::source::{FrameSource, SourceOptions, first_video};
-use crate::backend::{Backend, BackendKind, Job};
+use crate::backend::{Backend, BackendKind, Job, for_frames_lost_with_device};
 use crate::config::{DecodeOutputMode, Engines, FailurePolicy};
 use crate::container::Input;
 use crate::control::{Refetch, heirs};
@@ -179,7 +179,7 @@ fn options_for(options: &SourceOptions, kind: BackendKind, dead: BackendKind) ->
 
 /// Whether a second opening of the input reads the same from its beginning. A pipe or a terminal, whatever it is called, gives
 /// each byte to one reader only.
-fn can_be_read_again(path: &Path) -> bool {
+pub(super) fn can_be_read_again(path: &Path) -> bool {
     // Elsewhere than on Linux these share the place of reading with the descriptor that they name.
     let descriptor = !cfg!(target_os = "linux") && path.starts_with("/dev");
     let once = path.as_os_str() == "-" || descriptor;
@@ -233,7 +233,7 @@ impl Rescuer {
         // At a changed rate, the frame that is shown at a time may be much older.
         let at = self.rate.is_none().then_some(at);
         let mut refusal = None;
-        for kind in heirs(BackendKind::Nvidia, Backend::Auto, FailurePolicy::Next) {
+        for kind in for_frames_lost_with_device() {
             let options = SourceOptions { backend: Backend::Only(kind), ..self.options.clone() };
             let begun = FrameSource::open_at(&self.path, &options, at).and_then(|mut source| {
                 let next = Some(source.next_frame()?.ok_or_else(|| source.nothing())?);

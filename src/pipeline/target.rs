@@ -51,7 +51,9 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// HDR10: the display that the content was graded on. The input's own is not carried over: decoders do not tell it.
+    /// HDR10: the display that the content was graded on. An encoder that cannot state it refuses the job. What the input's
+    /// container or first headers state of its light is carried over by itself while the transfer stays PQ or HLG, unless this
+    /// or [`Self::content_light`] is given.
     pub fn mastering_display(mut self, display: MasteringDisplay) -> Self {
         self.target.mastering_display = Some(display);
         self

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::light;
 use super::memory::{self, FrameMemory};
 use super::passthrough::Passthrough;
 use super::rescue::Rescuer;
@@ -19,7 +20,7 @@ use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
 use crate::backend::admission::Wish;
-use crate::backend::{Backend, BackendKind, FormatQuestion, pick_input_format};
+use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
@@ -355,7 +356,7 @@ impl<'a> Transcode<'a> {
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         // B frames lie between pictures that are coded before them, and coding begins so much earlier.
         self.source.reordered = match self.b_frames {
-            None if self.encode_backend == Backend::Only(BackendKind::Software) => Some(0),
+            None if !self.encode_backend.may_reorder() => Some(0),
             None => None,
             Some(0) => Some(0),
             Some(b) => Some(b.saturating_add(2)),
@@ -383,7 +384,7 @@ impl<'a> Transcode<'a> {
         };
 
         let reads_device =
-            session.receipt().chosen().is_some_and(|(backend, _)| backend == BackendKind::Nvidia);
+            session.receipt().chosen().is_some_and(|(backend, _)| backend.keeps_frames_on_device());
         let (frames, packets) = session.split();
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let filter = FrameFilter::new(self.filter, self.max_frames)
@@ -544,6 +545,8 @@ impl<'a> Transcode<'a> {
             stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
+        let (config, left_out) = light::carry(config, info, first.color);
+        notes.extend(left_out);
         let (wanted, special) = (self.encode_backend, self.special.clone());
         let refetch = self.rescuer(self.filter.frame_rate);
         let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
@@ -557,6 +560,7 @@ fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, i
         sample_aspect_ratio: config.sample_aspect_ratio,
         frame_rate: Some(config.frame_rate),
         matrix: info.matrix,
+        hdr: light::of(config),
         ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
     };
     let language = info.tracks.iter().find(|t| t.kind == TrackKind::Video).and_then(|t| t.language.clone());

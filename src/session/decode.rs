@@ -5,35 +5,26 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::books::SharedBooks;
-use super::layout::LayoutConverter;
+use super::decode_work::{DecodeWork, Own, Pending, sink};
 use super::shaping::Shaping;
-use super::worker::{self, Outcome, Outlet, Work};
+use super::worker;
 use super::{Ledger, SessionTiming, Submit};
 use crate::backend::{
-    self, Backend, BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture,
-    DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
+    self, Backend, BackendKind, DecodeSink, DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
 };
 use crate::codec::Codec;
-use crate::config::{CommonDecodeConfig, DamagePolicy};
+use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::QueueStats;
 use crate::stages::{DecodeStages, StageSummary};
-use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{Ticket, TransformRequest, TransformStats};
 
 /// Packets that wait for the decoder: small, so a few more cost nothing and ride over uneven pictures.
 const INPUT_QUEUE: usize = 32;
 /// Frames that wait for the consumer: large, so few.
 const OUTPUT_QUEUE: usize = 6;
-/// Frame rate of streams that state neither times nor a rate (ffmpeg assumes the same).
-const FALLBACK_RATE: (u32, u32) = (25, 1);
-
-/// Notes of the backend that are remembered.
-const NOTES_KEPT: usize = 10;
-
-const DISCARDED: &str = "before the presented part";
 
 /// What a decode session did so far.
 #[derive(Clone, Debug)]
@@ -46,7 +37,7 @@ pub struct DecodeSummary {
     pub bytes_in: u64,
     /// Frames whose time was numbered by the session because the packets had none.
     pub synthesised_timestamps: u64,
-    /// Frames that the decoder had to mend; with [`DamagePolicy::Strict`] they are lost, and counted here too.
+    /// Frames that the decoder had to mend; with [`crate::config::DamagePolicy::Strict`] they are lost, and counted here too.
     pub concealed: u64,
     /// Crop, size and format asked for.
     pub wanted: TransformRequest,
@@ -166,11 +157,8 @@ impl DecodeSession {
                 Box::new(move || sink(books.clone(), outlet.clone(), Arc::clone(&shaping)))
             };
             let (backend, receipt) = open(config, factory)?;
-            let converter =
-                LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
             let report = sink(books.clone(), outlet, Arc::clone(&shaping));
-            let books = books.clone();
-            Ok((DecodeWork { backend, books, converter, report, next_serial: 0 }, receipt))
+            Ok((DecodeWork::new(config, backend, books.clone(), report)?, receipt))
         })?;
         #[cfg(feature = "metrics")]
         let observed = super::observe::Watched {
@@ -450,211 +438,5 @@ impl DecodeOutput {
             input_queue,
             output_queue,
         }
-    }
-}
-
-/// A packet inside the decoder.
-pub(super) struct Pending {
-    pts: Option<Timestamp>,
-    duration: Option<u64>,
-    keyframe: bool,
-    discard: bool,
-}
-
-/// What a decode session counts of its own.
-pub(super) struct Own {
-    config: CommonDecodeConfig,
-    bytes_in: u64,
-    synthesised: u64,
-    concealed: u64,
-    shaped: u64,
-    copies: CopyBytes,
-    first_in: Option<Instant>,
-    first_out: Option<Instant>,
-    last_out: Option<Instant>,
-    notes: Vec<String>,
-}
-
-type Books = super::books::Books<Pending, Own>;
-
-/// The frame for a picture; `None` when it is not to be shown.
-fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
-    let (pending, since) = books.take(picture.serial)?;
-    books.own.copies.output += picture.copied.output;
-    books.own.copies.device += picture.copied.device;
-    if pending.discard {
-        books.ledger.drop_one(DISCARDED);
-        return None;
-    }
-    books.note_latency(since);
-    books.own.concealed += u64::from(picture.concealed);
-    if picture.concealed && books.own.config.damage == DamagePolicy::Strict {
-        let place = pending.pts.map_or_else(String::new, |pts| format!(" at {pts}"));
-        return Some(Err(Error::corrupt(format!(
-            "the picture{place} is damaged, part of it would be a guess"
-        ))));
-    }
-    let format = books.own.config.convert.format();
-    let converted = format.is_none_or(|format| format == picture.format);
-    books.own.shaped += u64::from(picture.shaped && converted);
-    let (pts, duration) = match pending.pts {
-        Some(pts) => (pts, pending.duration),
-        None => (books.own.number(picture.frame_rate), Some(1)),
-    };
-    // The container speaks of the coded samples, not of what a backend converted them to.
-    let color =
-        if picture.format.is_rgb() { picture.color } else { books.own.config.color.or(picture.color) };
-    Some(Ok(Frame {
-        pts,
-        duration,
-        dimensions: picture.dimensions,
-        format: picture.format,
-        color,
-        sample_aspect_ratio: picture.sample_aspect_ratio,
-        keyframe: picture.keyframe || pending.keyframe,
-        concealed: picture.concealed,
-        force_keyframe: false,
-        user_sei: Vec::new(),
-        surface: picture.surface,
-    }))
-}
-
-impl Own {
-    fn new(config: CommonDecodeConfig) -> Self {
-        Self {
-            config,
-            bytes_in: 0,
-            synthesised: 0,
-            concealed: 0,
-            shaped: 0,
-            copies: CopyBytes::default(),
-            first_in: None,
-            first_out: None,
-            last_out: None,
-            notes: Vec::new(),
-        }
-    }
-
-    #[cfg(feature = "metrics")]
-    fn counts(&self) -> super::observe::Counts {
-        let (coded_bytes, concealed, copies) = (self.bytes_in, self.concealed, self.copies);
-        super::observe::Counts { coded_bytes, concealed, copies, keyframes: 0 }
-    }
-
-    fn note_frame(&mut self) {
-        let now = Instant::now();
-        self.first_out.get_or_insert(now);
-        self.last_out = Some(now);
-    }
-
-    fn since_first_in(&self, end: Option<Instant>) -> Option<Duration> {
-        Some(end?.saturating_duration_since(self.first_in?))
-    }
-
-    /// Remembers what a backend has to say; a stream that changes for ever must not fill memory.
-    fn note(&mut self, text: String) {
-        if !text.is_empty() && self.notes.len() < NOTES_KEPT && !self.notes.contains(&text) {
-            self.notes.push(text);
-        }
-    }
-
-    fn number(&mut self, stated: Option<Rational>) -> Timestamp {
-        let rate = self
-            .config
-            .frame_rate
-            .or(stated)
-            .or(Rational::new(FALLBACK_RATE.0, FALLBACK_RATE.1))
-            .unwrap_or(Rational::ONE);
-        let index = self.synthesised;
-        self.synthesised += 1;
-        Timestamp::new(i64::try_from(index).unwrap_or(i64::MAX), TimeBase::from_frame_rate(rate))
-    }
-}
-
-/// Turns backend events into outcomes: restores time, begins what is left to be done, keeps the books.
-fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Ticket>, shaping: Arc<Shaping>) -> DecodeSink {
-    Box::new(move |event| {
-        let outcome = match event {
-            DecodeEvent::Picture(picture) => {
-                let shaped = picture.shaped;
-                let Some(frame) = frame(&mut books.lock(), picture) else { return true };
-                let begun = frame.and_then(|frame| shaping.begin(frame, shaped));
-                let ledger = &mut books.lock().ledger;
-                match begun {
-                    Ok(ticket) => {
-                        ledger.delivered += u64::from(ticket.was_ready());
-                        Outcome::Item(ticket)
-                    }
-                    Err(error) => {
-                        ledger.failed += 1;
-                        Outcome::Lost(error)
-                    }
-                }
-            }
-            DecodeEvent::NoPicture { serial, reason } => {
-                books.lock().dropped(serial, reason);
-                return true;
-            }
-            DecodeEvent::Failed { serial, error } => match books.lock().failed(serial, error) {
-                Some(error) => Outcome::Lost(error),
-                None => return false,
-            },
-            DecodeEvent::Note(text) => {
-                books.lock().own.note(text);
-                return !outlet.is_closed();
-            }
-        };
-        books.send(&outlet, outcome)
-    })
-}
-
-struct DecodeWork {
-    backend: Box<dyn DecoderBackend>,
-    books: SharedBooks<Pending, Own>,
-    converter: LayoutConverter,
-    report: DecodeSink,
-    next_serial: u64,
-}
-
-impl Work for DecodeWork {
-    type Input = Packet;
-
-    fn unit(&mut self, packet: Packet) -> Result<()> {
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        {
-            let mut books = self.books.lock();
-            books.own.bytes_in += packet.data.len() as u64;
-            let pending = Pending {
-                pts: packet.pts,
-                duration: packet.duration,
-                keyframe: packet.keyframe,
-                discard: packet.discard,
-            };
-            books.enter(serial, pending);
-        }
-        let Self { backend, books, converter, report, .. } = self;
-        let before = packet.data.as_ptr();
-        books.charge_unit(|| match converter.convert(packet) {
-            Ok(packet) => {
-                if packet.data.as_ptr() != before {
-                    books.lock().own.copies.input += packet.data.len() as u64;
-                }
-                backend.submit(CodedUnit { serial, packet })
-            }
-            Err(error) => {
-                report(DecodeEvent::Failed { serial, error });
-                Ok(())
-            }
-        })
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.converter.restart();
-        self.books.charge(|| self.backend.flush())
-    }
-
-    fn end(&mut self) {
-        self.books.end();
     }
 }

@@ -9,6 +9,7 @@
 
 mod books;
 mod decode;
+mod decode_work;
 mod driven;
 pub(crate) mod dts;
 mod encode;

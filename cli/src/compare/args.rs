@@ -11,8 +11,8 @@ use video_hw::pixel::PixelFormat;
 use video_hw::quality::Metrics;
 use video_hw::time::Rational;
 
-use crate::args::{JobArgs, PartArgs};
 use crate::exit::Paths;
+use crate::options::{JobArgs, PartArgs};
 use crate::parse;
 
 pub(crate) const EXAMPLES: &str = "\

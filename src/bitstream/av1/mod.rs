@@ -1,12 +1,14 @@
 //! AV1 headers ("5.x" below are clauses of the AV1 bitstream specification).
 
 mod config;
+mod metadata;
 mod obu;
 mod sequence;
 
 pub use config::Av1Config;
+pub(super) use metadata::hdr;
 pub use obu::{
-    OBU_FRAME, OBU_FRAME_HEADER, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, Obu, Obus, obus,
+    OBU_FRAME, OBU_FRAME_HEADER, OBU_METADATA, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, Obu, Obus, obus,
     strip_temporal_delimiters,
 };
 pub use sequence::SequenceHeader;

@@ -8,6 +8,8 @@ pub const OBU_SEQUENCE_HEADER: u8 = 1;
 pub const OBU_TEMPORAL_DELIMITER: u8 = 2;
 /// `OBU_FRAME_HEADER`.
 pub const OBU_FRAME_HEADER: u8 = 3;
+/// `OBU_METADATA`.
+pub const OBU_METADATA: u8 = 5;
 /// `OBU_FRAME`: a frame header and a tile group.
 pub const OBU_FRAME: u8 = 6;
 
@@ -96,7 +98,7 @@ impl<'a> Iterator for Obus<'a> {
 }
 
 /// `leb128()` (4.10.5): the value, at most 2^32 - 1, and its length of 1 to 8 bytes.
-fn read_leb128(data: &[u8]) -> Option<(u32, usize)> {
+pub(super) fn read_leb128(data: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0_u64;
     for (i, &byte) in data.iter().take(8).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);

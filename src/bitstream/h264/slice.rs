@@ -390,25 +390,5 @@ pub fn has_recovery_point(sei: &[u8]) -> bool {
     if nal_type(sei) != Some(NAL_SEI) {
         return false;
     }
-    let mut r = BitReader::nal(sei.get(1..).unwrap_or(&[]));
-    let varying = |r: &mut BitReader| -> BitResult<u32> {
-        let mut value = 0_u32;
-        loop {
-            let byte = r.u(8)?;
-            value = value.saturating_add(byte);
-            if byte != 255 {
-                return Ok(value);
-            }
-        }
-    };
-    while r.more_rbsp_data() {
-        let (Ok(payload_type), Ok(size)) = (varying(&mut r), varying(&mut r)) else { return false };
-        if payload_type == 6 {
-            return true;
-        }
-        if r.skip(size.saturating_mul(8)).is_err() {
-            return false;
-        }
-    }
-    false
+    crate::bitstream::sei::find(sei.get(1..).unwrap_or(&[]), 6).is_some()
 }

@@ -8,6 +8,7 @@ use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, Tr
 use crate::container::VideoTrack;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::hdr::{ContentLight, HdrMetadata, MasteringDisplay};
 use crate::packet::BitstreamLayout;
 use crate::time::Rational;
 
@@ -71,6 +72,7 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     let stated = side(24).zip(side(26)).and_then(|(width, height)| Dimensions::new(width, height));
 
     let (mut config, mut color, mut aspect) = (None, None, None);
+    let mut hdr = HdrMetadata::default();
     for child in entry.children(VISUAL_FIELDS_LEN) {
         let child = child?;
         match &child.kind {
@@ -80,6 +82,13 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
                 let (h, v) = (be_u32(&child.payload, 0), be_u32(&child.payload, 4));
                 aspect = h.zip(v).and_then(|(h, v)| Rational::new(h, v));
             }
+            b"mdcv" if hdr.mastering_display.is_none() => {
+                hdr.mastering_display =
+                    child.payload.first_chunk().and_then(MasteringDisplay::from_sei_payload);
+            }
+            b"clli" if hdr.content_light.is_none() => {
+                hdr.content_light = child.payload.first_chunk().map(ContentLight::from_sei_payload);
+            }
             _ => {}
         }
     }
@@ -87,12 +96,16 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     let config = config.map(|config| config.payload).or(header);
     // Parameter sets that cannot be read are for the decoder to complain about.
     let coded = config.as_ref().and_then(|config| StreamInfo::from_config(codec, config).ok().flatten());
-    let dimensions =
-        coded.map(|info| info.dimensions).or(stated).ok_or_else(|| entry.broken("states no picture size"))?;
+    let dimensions = coded
+        .as_ref()
+        .map(|info| info.dimensions)
+        .or(stated)
+        .ok_or_else(|| entry.broken("states no picture size"))?;
     Ok(Some(VideoTrack {
         color: color.unwrap_or_default(),
         sample_aspect_ratio: aspect,
         codec_config: config,
+        hdr: hdr.or(coded.map(|info| info.hdr).unwrap_or_default()),
         ..VideoTrack::new(codec, layout, dimensions)
     }))
 }

@@ -430,6 +430,19 @@ fn visual_entry(video: &VideoTrack, payload: &Payload) -> Result<Vec<u8>> {
                 Ok(())
             })?;
         }
+        if let Some(display) = video.hdr.mastering_display {
+            out.within(*b"mdcv", |out| {
+                // The box is the message of H.264 and HEVC, whatever the codec.
+                out.bytes(&display.sei_payload());
+                Ok(())
+            })?;
+        }
+        if let Some(light) = video.hdr.content_light {
+            out.within(*b"clli", |out| {
+                out.bytes(&light.sei_payload());
+                Ok(())
+            })?;
+        }
         Ok(())
     })?;
     Ok(out.into_bytes())

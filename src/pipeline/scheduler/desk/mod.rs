@@ -1,6 +1,8 @@
 //! Where a stream's users and the scheduler's thread meet: units that wait to begin, results that wait to be taken, and
 //! the books of both.
 
+mod code;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,30 +18,8 @@ use super::unit::{Barrier, Delivery, Held, Tag, Unit};
 use crate::error::{Error, Result};
 use crate::session::{Ledger, Submit};
 use crate::stages::Histogram;
-
-/// A source that the scheduler reads.
-pub(super) type Source = Box<dyn Iterator<Item = Result<Unit>> + Send>;
-/// A consumer that the scheduler calls.
-pub(super) type Sink = Box<dyn FnMut(Result<Delivery>) -> Result<()> + Send>;
-
-/// Code of the user's: there, or at work on another thread.
-pub(super) enum Slot<T> {
-    None,
-    Idle(T),
-    Busy,
-}
-
-impl<T> Slot<T> {
-    fn take(&mut self) -> Option<T> {
-        match std::mem::replace(self, Self::Busy) {
-            Self::Idle(code) => Some(code),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-}
+use code::Slot;
+pub(super) use code::{Sink, Source};
 
 #[derive(Debug)]
 enum Out {
@@ -489,75 +469,6 @@ impl Desk {
         self.ring();
     }
 
-    // Code of the user's.
-
-    pub(super) fn set_source(&self, source: Source) {
-        let mut state = self.lock();
-        let spent = if state.over {
-            Some(source)
-        } else {
-            state.source = Slot::Idle(source);
-            None
-        };
-        drop(state);
-        discard(spent);
-        self.ring();
-    }
-
-    pub(super) fn set_sink(&self, sink: Sink) {
-        let mut state = self.lock();
-        state.sink = Slot::Idle(sink);
-        let spent = state.spent_sink();
-        drop(state);
-        discard(spent);
-        self.ring();
-    }
-
-    /// The source, if it is to be read now; who takes it brings it back.
-    pub(super) fn take_source(&self) -> Option<Source> {
-        let mut state = self.lock();
-        if state.over || state.closed || !self.credits.wanted() { None } else { state.source.take() }
-    }
-
-    pub(super) fn put_source(&self, source: Source) {
-        let mut state = self.lock();
-        if matches!(state.source, Slot::Busy) {
-            state.source = Slot::Idle(source);
-        }
-        drop(state);
-        self.ring();
-    }
-
-    /// The consumer, if there is something for it now; who takes it brings it back.
-    pub(super) fn take_sink(&self) -> Option<Sink> {
-        let mut state = self.lock();
-        if state.outlet.is_empty() && state.fatal.is_none() { None } else { state.sink.take() }
-    }
-
-    pub(super) fn put_sink(&self, sink: Sink) {
-        let mut state = self.lock();
-        // It may hold the stream's own handles: it goes when there is nothing left for it.
-        let spent = if matches!(state.sink, Slot::Busy) {
-            state.sink = Slot::Idle(sink);
-            state.spent_sink()
-        } else {
-            Some(sink)
-        };
-        drop(state);
-        discard(spent);
-        self.finished.notify_all();
-        self.ring();
-    }
-
-    /// What is to be done by user code: read the source, call the consumer.
-    pub(super) fn wishes(&self) -> (bool, bool) {
-        let state = self.lock();
-        let open = !state.closed && !state.over;
-        let read = open && matches!(state.source, Slot::Idle(_)) && self.credits.wanted();
-        let news = !state.outlet.is_empty() || state.fatal.is_some();
-        (read, matches!(state.sink, Slot::Idle(_)) && news)
-    }
-
     pub(super) fn books(&self) -> Books {
         let state = self.lock();
         let mut ledger = state.ledger.clone();
@@ -616,17 +527,6 @@ impl State {
         outlet
     }
 
-    /// The consumer, when nothing will come for it any more.
-    fn spent_sink(&mut self) -> Option<Sink> {
-        if !self.is_finished() || !matches!(self.sink, Slot::Idle(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut self.sink, Slot::None) {
-            Slot::Idle(sink) => Some(sink),
-            Slot::None | Slot::Busy => None,
-        }
-    }
-
     fn settle(&mut self, dropped: &mut Vec<Dropped>) {
         for (held, reason) in dropped.drain(..) {
             self.ledger.drop_one(reason);
@@ -658,5 +558,4 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
 mod tests;

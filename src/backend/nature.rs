@@ -1,0 +1,103 @@
+//! What is true of a backend before anything of it is opened. The rooms below ask these questions instead of knowing who the
+//! vendors are.
+
+#[cfg(feature = "metrics")]
+use super::Job;
+use super::{Backend, BackendKind, CANDIDATES};
+#[cfg(feature = "metrics")]
+use crate::codec::Codec;
+
+impl BackendKind {
+    /// Whether its decoders can leave pictures in the memory of a device, and its encoders read them there.
+    pub(crate) const fn keeps_frames_on_device(self) -> bool {
+        matches!(self, Self::Nvidia)
+    }
+
+    /// Whether its encoder may code pictures in another order than they are shown in.
+    pub(crate) const fn may_reorder(self) -> bool {
+        !matches!(self, Self::Software)
+    }
+
+    /// Whether its encoder states HDR10 metadata.
+    pub(crate) const fn states_hdr(self) -> bool {
+        matches!(self, Self::Nvidia)
+    }
+
+    /// Whether it runs on devices that tell how busy they are ([`super::busy_device`]).
+    #[cfg(feature = "metrics")]
+    pub(crate) const fn tells_utilization(self) -> bool {
+        matches!(self, Self::Nvidia)
+    }
+
+    /// An implementation of it by the name that people know it by, which is ffmpeg's where it has one.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn known_as(self, job: Job, codec: Codec, implementation: &str) -> String {
+        let codec = codec.name();
+        match self {
+            Self::Nvidia => match job {
+                Job::Decode => format!("{codec}_nvdec"),
+                Job::Encode => format!("{codec}_nvenc"),
+            },
+            Self::Ffmpeg => {
+                implementation.trim_start_matches("ffmpeg, ").replace("ffmpeg", &format!("{codec}_ffmpeg"))
+            }
+            // Without the version.
+            Self::Software => implementation.split(' ').next().unwrap_or("software").to_lowercase(),
+            Self::VideoToolbox | Self::Custom => implementation.to_owned(),
+        }
+    }
+}
+
+impl Backend {
+    /// Whether what it will choose may keep frames on a device.
+    pub(crate) const fn may_keep_frames_on_device(self) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Only(kind) => kind.keeps_frames_on_device(),
+        }
+    }
+
+    /// Whether what it will choose may code pictures in another order than they are shown in.
+    pub(crate) const fn may_reorder(self) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Only(kind) => kind.may_reorder(),
+        }
+    }
+}
+
+/// Who decodes frames again that went with the device they were on, best first: a backend that keeps frames on devices may be
+/// the one whose device is gone, and is asked last.
+pub(crate) fn for_frames_lost_with_device() -> [BackendKind; CANDIDATES.len()] {
+    let mut kinds = CANDIDATES;
+    kinds.sort_by_key(|kind| kind.keeps_frames_on_device());
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "metrics")]
+    #[test]
+    fn implementations_are_called_as_people_call_them() {
+        let encoder =
+            |kind: BackendKind, implementation| kind.known_as(Job::Encode, Codec::H264, implementation);
+        assert_eq!(encoder(BackendKind::Nvidia, "NVENC"), "h264_nvenc");
+        assert_eq!(BackendKind::Nvidia.known_as(Job::Decode, Codec::H264, "NVDEC"), "h264_nvdec");
+        assert_eq!(encoder(BackendKind::Ffmpeg, "ffmpeg, libx264"), "libx264");
+        assert_eq!(BackendKind::Ffmpeg.known_as(Job::Decode, Codec::H264, "ffmpeg"), "h264_ffmpeg");
+        assert_eq!(encoder(BackendKind::Software, "openh264 2.7"), "openh264");
+        assert_eq!(encoder(BackendKind::Custom, "mock encoder"), "mock encoder");
+    }
+
+    #[test]
+    fn who_may_have_lost_a_device_decodes_again_last() {
+        let kinds = for_frames_lost_with_device();
+        let first_on_device = kinds.iter().position(|kind| kind.keeps_frames_on_device());
+        assert_eq!(first_on_device, Some(kinds.len() - 1), "{kinds:?}");
+        let mut rest: Vec<_> = CANDIDATES.to_vec();
+        rest.retain(|kind| !kind.keeps_frames_on_device());
+        assert_eq!(kinds[..rest.len()], rest, "else the order of preference");
+    }
+}

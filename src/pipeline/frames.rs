@@ -1,0 +1,157 @@
+//! The short way to the frames of a file: what is wanted of them, one word after the other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::source::{FrameSource, SourceOptions};
+use crate::backend::Backend;
+use crate::config::{ColorRequest, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy};
+use crate::dimensions::Dimensions;
+use crate::error::Result;
+use crate::rawvideo::PictureTimes;
+use crate::time::Rational;
+
+/// Starts reading the frames of a file; see [`crate::frames`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens until `open`"]
+pub struct FramesBuilder {
+    path: PathBuf,
+    options: SourceOptions,
+}
+
+impl FramesBuilder {
+    /// Where pictures go: host memory by default.
+    pub fn output(mut self, output: DecodeOutputMode) -> Self {
+        self.options.output = output;
+        self
+    }
+
+    /// Leaves pictures in the decoder's own memory: the GPU's, where one decodes
+    /// ([`crate::frame::Surface::Device`]).
+    pub fn native(self) -> Self {
+        self.output(DecodeOutputMode::NativeSurface)
+    }
+
+    /// Frames in [`crate::pixel::PixelFormat::Rgb24`], converted by the GPU where one decodes.
+    pub fn rgb(self) -> Self {
+        self.convert(ColorRequest::Rgb8)
+    }
+
+    /// The format that frames are wanted in.
+    pub fn convert(mut self, convert: ColorRequest) -> Self {
+        self.options.convert = convert;
+        self
+    }
+
+    /// The size that frames are wanted in; scaled by the decoder's hardware where it can.
+    pub fn size(mut self, size: Dimensions) -> Self {
+        self.options.size = Some(size);
+        self
+    }
+
+    /// The part of the picture that is wanted. It is cut out before the size is changed.
+    pub fn crop(mut self, crop: Crop) -> Self {
+        self.options.crop = Some(crop);
+        self
+    }
+
+    /// Takes a picture that the decoder had to mend for damage, instead of delivering it marked
+    /// ([`crate::frame::Frame::concealed`]).
+    pub fn strict(mut self) -> Self {
+        self.options.damage = DamagePolicy::Strict;
+        self
+    }
+
+    /// Begin at this time.
+    pub fn start(mut self, start: Duration) -> Self {
+        self.options.start = Some(start);
+        self
+    }
+
+    /// Stop after this much presented time.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.options.duration = Some(duration);
+        self
+    }
+
+    /// When pictures that carry no times are shown.
+    ///
+    /// ```no_run
+    /// use video_hw::rawvideo::{PictureTimes, TimeUnit};
+    ///
+    /// # fn main() -> video_hw::Result<()> {
+    /// // Images that a robot has named by nanoseconds.
+    /// for frame in video_hw::frames("camera-left/").times(PictureTimes::Names(TimeUnit::Nanos)).open()? {
+    ///     println!("{}", frame?.pts);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn times(mut self, times: PictureTimes) -> Self {
+        self.options.times = times;
+        self
+    }
+
+    /// Frame rate of an input that carries no times.
+    pub fn frame_rate(mut self, rate: Rational) -> Self {
+        self.options.frame_rate = Some(rate);
+        self
+    }
+
+    /// Which device of the backend decodes: ordinal or identifier; see
+    /// [`crate::config::CommonDecodeConfig::device`].
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.options.device = Some(device.into());
+        self
+    }
+
+    /// How many decoders share the work: all engines of a GPU, all cores of a processor.
+    ///
+    /// ```no_run
+    /// use video_hw::config::Engines;
+    ///
+    /// # fn main() -> video_hw::Result<()> {
+    /// for frame in video_hw::frames("in.mp4").engines(Engines::Auto).open()? {
+    ///     println!("{}", frame?.pts);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn engines(mut self, engines: Engines) -> Self {
+        self.options.engines = engines;
+        self
+    }
+
+    /// Decoder to use.
+    pub fn backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.options.backend = backend.into();
+        self
+    }
+
+    /// What becomes of the frames when the decoder dies on the way; by default they end with its error. Those of another
+    /// backend may be of another format: ask for one with [`Self::convert`].
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.options.on_failure = policy;
+        self
+    }
+
+    /// Opens the file and starts decoding.
+    ///
+    /// # Errors
+    /// As [`FrameSource::open`].
+    pub fn open(self) -> Result<FrameSource> {
+        FrameSource::open(&self.path, &self.options)
+    }
+}
+
+/// Frames of a file or of a folder of images, in presentation order, on whatever decodes here.
+///
+/// ```no_run
+/// # fn main() -> video_hw::Result<()> {
+/// for frame in video_hw::frames("in.mp4").rgb().open()? {
+///     let frame = frame?;
+///     println!("{} {} {}", frame.pts, frame.dimensions, frame.format);
+/// }
+/// # Ok(()) }
+/// ```
+pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
+    FramesBuilder { path: path.into(), options: SourceOptions::default() }
+}

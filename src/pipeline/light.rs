@@ -1,0 +1,57 @@
+//! HDR10 metadata of an input in an output that is shown in the same light.
+
+use std::path::Path;
+
+use super::rescue::can_be_read_again;
+use super::source::{SourceInfo, first_video};
+use crate::bitstream::hdr_of_unit;
+use crate::color::{ColorInfo, TransferCharacteristics};
+use crate::config::CommonEncodeConfig;
+use crate::container::{Input, open_input};
+use crate::hdr::HdrMetadata;
+
+/// Has the output state what the input states of its light, wherever that is still true of it: pictures of HDR whose transfer
+/// stays. What the caller states takes the place of all of it. The other value: why it is left out.
+pub(super) fn carry(
+    config: CommonEncodeConfig,
+    info: &SourceInfo,
+    input: ColorInfo,
+) -> (CommonEncodeConfig, Option<String>) {
+    let Some(video) = info.tracks.iter().find_map(|track| track.video.as_ref()) else {
+        return (config, None);
+    };
+    if !of(&config).is_empty() {
+        return (config, None);
+    }
+    let (before, after) = (input.transfer, config.color.transfer);
+    let why = if before != after {
+        format!("the transfer changes from {before} to {after}")
+    } else if !matches!(before, TransferCharacteristics::Pq | TransferCharacteristics::Hlg) {
+        format!("transfer {before} is not HDR")
+    } else {
+        let hdr = if video.hdr.is_empty() { of_first_picture(&info.path) } else { video.hdr };
+        let HdrMetadata { mastering_display, content_light } = hdr;
+        // Nobody has asked for it: encoders that cannot state it are taken all the same.
+        return (CommonEncodeConfig { mastering_display, content_light, hdr_optional: true, ..config }, None);
+    };
+    let left_out = (!video.hdr.is_empty()).then(|| format!("the input's HDR10 metadata is left out: {why}"));
+    (config, left_out)
+}
+
+/// What stands with the first picture, where neither the container nor the headers in it say anything. That it cannot be read
+/// is for the decoder to complain about.
+fn of_first_picture(path: &Path) -> HdrMetadata {
+    let read = || {
+        let Input::Demuxer(mut demuxer) = open_input(path).ok()? else { return None };
+        let (track, video) = first_video(demuxer.as_ref(), path).ok()?;
+        demuxer.select_tracks(&[track.id]);
+        let sample = demuxer.next_sample().ok()??;
+        Some(hdr_of_unit(video.codec, video.layout, &sample.data))
+    };
+    if can_be_read_again(path) { read().unwrap_or_default() } else { HdrMetadata::default() }
+}
+
+/// What the settings of a stream say of its light.
+pub(super) const fn of(config: &CommonEncodeConfig) -> HdrMetadata {
+    HdrMetadata { mastering_display: config.mastering_display, content_light: config.content_light }
+}
