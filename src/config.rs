@@ -134,8 +134,9 @@ pub struct CommonDecodeConfig {
     /// How many decoders share the work. With `low_latency` it is one all the same.
     pub engines: Engines,
     /// With several decoders: most bytes of decoded pictures that wait for older ones to be done. They wait where they
-    /// were decoded: on a GPU in its memory, also when they are wanted in the host's. `None`: an eighth of that memory, at
-    /// most half of what is free of it, 8 GiB of each device's and 1 GiB of the host's.
+    /// were decoded: on a GPU in its memory, also when they are wanted in the host's (as long as half of what was free there is
+    /// not taken; then they go on at once). `None`: an eighth of each memory, at most 8 GiB of each device's and 1 GiB
+    /// of the host's.
     pub reorder_window: Option<u64>,
     /// The container's codec configuration, where there is one: the payload of `avcC`, `hvcC`, `av1C` or `vpcC`; for
     /// MPEG-2, MPEG-4 and VC-1 the headers themselves, with their start codes.

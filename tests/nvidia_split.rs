@@ -76,7 +76,7 @@ impl Clip {
         Self::of(&make(folder.path(), "closed.h264", &H264))
     }
 
-    /// The same, long enough for a third decoder to pay: 3 times 1,024 of such small pictures.
+    /// The same, long enough for a third decoder to pay: 2 times 1,024 of such small pictures.
     fn long() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::of(&make_of(LONG, folder.path(), "long.h264", &H264))
@@ -233,20 +233,30 @@ fn a_long_stream_gets_more_decoders_by_itself() {
     }
 }
 
-#[test]
-fn two_cards_share_a_stream() {
+fn two_cards() -> String {
     let card = |name: &str| {
         format!(
             "{{name='{name}',memory_mib=4096,compute=[9,0],nvdec_engines=1,\
              nvdec=[{{codec='h264',chroma=[420],depth=[8],min=[48,16],max=[4096,4096]}}]}}"
         )
     };
-    let settings = format!("{TIMED};device=[{},{}]", card("First"), card("Second"));
-    for list in ["all", "0,1"] {
-        let run = simulated_case("two_cards_share_a_stream", &settings, list, |list| {
+    format!("device=[{},{}]", card("First"), card("Second"))
+}
+
+#[test]
+fn two_cards_share_a_stream() {
+    let settings = format!("{TIMED};{}", two_cards());
+    // Each case in a process of its own: both cards must have worked in each.
+    for case in ["all host", "0,1 host", "all device", "0,1 device"] {
+        let run = simulated_case("two_cards_share_a_stream", &settings, case, |case| {
             if !have(&["ffmpeg"]) {
                 return;
             }
+            let (list, output) = case.split_once(' ').unwrap();
+            let output = match output {
+                "host" => DecodeOutputMode::HostSurface,
+                _ => DecodeOutputMode::NativeSurface,
+            };
             let clip = Clip::long();
             // Judged by the CPU, so that both cards have the split stream alone.
             let mut judge = DecodeSession::new(
@@ -256,30 +266,98 @@ fn two_cards_share_a_stream() {
             .unwrap();
             let one = Outcome::of(&mut judge, &clip.packets).frames;
             assert_eq!(one.len(), LONG);
-            for output in [DecodeOutputMode::HostSurface, DecodeOutputMode::NativeSurface] {
-                let config =
-                    CommonDecodeConfig { device: Some(list.to_owned()), ..clip.on(Engines::Auto, output) };
-                let mut session = open(config);
-                let mut devices = Vec::new();
-                let mut several = Vec::new();
-                let summary = decode_into(&mut session, &clip.packets, |outcome| {
-                    let frame = outcome.unwrap();
-                    devices.extend(frame.as_device().map(|surface| surface.device()));
-                    several.push(seen(&frame));
-                });
-                assert_same(&one, &several, list);
-                // Each card has one engine, and a decoder for it.
-                assert_eq!(summary.receipt.split.unwrap().engines, 2);
-                if output == DecodeOutputMode::NativeSurface {
-                    assert!(devices.contains(&0) && devices.contains(&1), "{devices:?}");
-                }
+            let config =
+                CommonDecodeConfig { device: Some(list.to_owned()), ..clip.on(Engines::Auto, output) };
+            let mut session = open(config);
+            let mut devices = Vec::new();
+            let mut several = Vec::new();
+            let summary = decode_into(&mut session, &clip.packets, |outcome| {
+                let frame = outcome.unwrap();
+                devices.extend(frame.as_device().map(|surface| surface.device()));
+                several.push(seen(&frame));
+            });
+            assert_same(&one, &several, case);
+            // Each card has one engine, and a decoder for it.
+            let split = summary.receipt.split.unwrap();
+            assert_eq!((split.engines, split.opened), (2, 2), "{split:?}");
+            if output == DecodeOutputMode::NativeSurface {
+                assert!(devices.contains(&0) && devices.contains(&1), "{devices:?}");
             }
         });
         let Some(run) = run else { continue };
         run.assert_clean();
         let engines = run.engines();
-        assert!(engines.len() == 2 && engines.iter().all(|card| card[0] > 0), "{list}: {engines:?}");
+        assert!(engines.len() == 2 && engines.iter().all(|card| card[0] > 0), "{case}: {engines:?}");
     }
+}
+
+#[test]
+fn when_the_first_card_makes_no_decoder_the_next_one_does() {
+    let name = "when_the_first_card_makes_no_decoder_the_next_one_does";
+    let settings = format!("{};{}", two_cards(), fault("cuvidCreateDecoder", 1, "code=2,count=2"));
+    clean(name, &settings, || {
+        if !have(&["ffmpeg"]) {
+            return drop(open(packets("small.h264").0));
+        }
+        // Too short for a second decoder to come by itself.
+        let clip = Clip::closed();
+        let config = CommonDecodeConfig {
+            device: Some("all".to_owned()),
+            ..clip.on(Engines::Auto, DecodeOutputMode::NativeSurface)
+        };
+        let mut session = open(config);
+        let mut devices = Vec::new();
+        let summary = decode_into(&mut session, &clip.packets, |outcome| {
+            devices.extend(outcome.unwrap().as_device().map(|surface| surface.device()));
+        });
+        assert_eq!(devices, vec![1; PICTURES]);
+        let split = summary.receipt.split.unwrap();
+        assert_eq!((split.engines, split.opened), (2, 1), "{split:?}");
+        assert!(split.note.unwrap().contains("decoder 1 could not start"));
+    });
+}
+
+#[test]
+fn a_cpu_that_takes_over_has_terms_of_its_own() {
+    clean("a_cpu_that_takes_over_has_terms_of_its_own", "", || {
+        if !have(&["ffmpeg"]) {
+            return drop(open(packets("small.h264").0));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let deep = [&H264[..], &["-pix_fmt", "yuv420p10le"]].concat();
+        // The card has H.264, and finds out at the first unit that it has none of 10 bits.
+        let clip = Clip::of(&make(folder.path(), "deep.h264", &deep));
+        let config = CommonDecodeConfig {
+            threads: NonZeroUsize::new(3),
+            ..clip.on(Engines::Auto, DecodeOutputMode::HostSurface)
+        };
+        let mut session = DecodeSession::new(video_hw::backend::Backend::Auto, config).unwrap();
+        let outcome = Outcome::of(&mut session, &clip.packets);
+        let (chosen, _) = outcome.summary.receipt.chosen().unwrap();
+        assert_eq!(chosen, BackendKind::Software);
+        let split = outcome.split();
+        assert_eq!(split.engines, 3, "{split:?}");
+        // Not one for the whole short stream, as it would be on a card.
+        assert!(split.opened > 1, "{split:?}");
+        assert_eq!(outcome.whole().len(), PICTURES);
+    });
+}
+
+#[test]
+fn a_stream_that_goes_on_is_not_called_short_any_more() {
+    clean("a_stream_that_goes_on_is_not_called_short_any_more", TIMED, || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let clip = Clip::long();
+        let mut session = open(clip.on(Engines::Auto, DecodeOutputMode::MetadataOnly));
+        let first = Outcome::of(&mut session, &clip.packets[..200]).split();
+        assert!(first.opened == 1 && first.note.is_some_and(|note| note.contains("too short")));
+        let one_part = Outcome::of(&mut session, &clip.packets[..30]).split();
+        assert_eq!((one_part.opened, one_part.parts), (1, 6));
+        let all = Outcome::of(&mut session, &clip.packets).split();
+        assert!(all.opened > 1, "{all:?}");
+    });
 }
 
 #[test]
@@ -450,6 +528,45 @@ fn frames_for_the_host_that_find_no_room_on_the_card_go_there_at_once() {
         let judge = 2 * PICTURES as u64;
         assert!((2 * judge + 1..3 * judge).contains(&copies), "{copies} copies");
         assert!(run.calls("cuMemAlloc") > 5, "{}", run.calls("cuMemAlloc"));
+    }
+}
+
+#[test]
+fn converted_frames_pass_through_a_full_card() {
+    let settings = format!(
+        "{TIMED};fault=[{{function='cuMemAlloc',call=14,code=2,count=0}},\
+         {{function='cuvidDecodePicture',call={},hang_ms=1000}}]",
+        PICTURES + 2
+    );
+    let run = clean("converted_frames_pass_through_a_full_card", &settings, || {
+        if !have(&["ffmpeg"]) {
+            return drop(open(packets("small.h264").0));
+        }
+        let clip = Clip::closed();
+        let rgb = |engines| CommonDecodeConfig {
+            convert: video_hw::config::ColorRequest::Rgb8,
+            ..clip.on(engines, DecodeOutputMode::HostSurface)
+        };
+        let frames = |config| {
+            let mut session = open(config);
+            let mut sums = Vec::new();
+            let summary = decode_into(&mut session, &clip.packets, |outcome| {
+                let frame = outcome.unwrap();
+                let host = frame.as_host().unwrap();
+                let rows: Vec<u8> =
+                    (0..160).flat_map(|row| host.plane(0).unwrap().row(row).to_vec()).collect();
+                sums.push((frame.pts.to_string(), md5_hex(&rows)));
+            });
+            (sums, summary.notes)
+        };
+        let (one, _) = frames(rgb(Engines::One));
+        let (several, notes) = frames(rgb(count(2)));
+        assert_eq!(one.len(), PICTURES);
+        assert!(one == several, "on a full card");
+        assert!(notes.is_empty(), "made on the card: {notes:?}");
+    });
+    if let Some(run) = run.filter(|run| run.calls("cuMemcpy2DAsync") > 0) {
+        assert!(run.calls("cuMemAlloc") > 14, "{}", run.calls("cuMemAlloc"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lanes::Lanes;
 use super::select::open_decoder_from;
-use super::split::{self, Direct, Landing, SharedReport};
+use super::split::{self, CardRoom, Direct, Landing, SharedReport};
 use super::{
     Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, nvidia,
 };
@@ -57,16 +57,17 @@ pub(crate) fn open_decoder(
     let lanes = Lanes::new(wanted, config)?;
     let (each, decide) = (lanes.clone(), lanes);
     // Pictures that wait for older ones do so where they were decoded.
+    let cards = Arc::new(CardRoom::new());
     let (download, landing): (_, Box<dyn Landing>) = match config.output {
         DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb => {
-            (Download::Later, Box::new(nvidia::Downloads::new(sink())))
+            (Download::Later(Arc::clone(&cards)), Box::new(nvidia::Downloads::new(sink())))
         }
         DecodeOutputMode::NativeSurface | DecodeOutputMode::MetadataOnly => {
             (Download::Now, Box::new(Direct(sink())))
         }
     };
-    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download, sink));
-    split::open(config.codec, landing, open, move |receipt| decide.terms(receipt.get().chosen()))
+    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download.clone(), sink));
+    split::open(config.codec, landing, cards, open, Box::new(move |chosen| decide.terms(chosen)))
 }
 
 /// Opens one decoder; one that was chosen by itself can still be replaced.
@@ -80,12 +81,12 @@ fn open_one(
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     if wanted != Backend::Auto {
-        let (current, receipt) = open_decoder_from(0, wanted, config, download, &sink)?;
+        let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sink)?;
         return Ok((current, SharedReceipt::new(receipt)));
     }
     let watch = Watch::default();
     let sink = watch.over(sink);
-    let (current, receipt) = open_decoder_from(0, wanted, config, download, &sink)?;
+    let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sink)?;
     let receipt = SharedReceipt::new(receipt);
     let config = config.clone();
     let decoder = Fallback { current, receipt: receipt.clone(), config, download, sink, watch, taken: false };
@@ -162,7 +163,7 @@ impl Fallback {
         let (kind, _) = self.receipt.lock().0.chosen()?;
         let next = CANDIDATES.iter().position(|candidate| *candidate == kind)? + 1;
         let (decoder, rest) =
-            open_decoder_from(next, Backend::Auto, &self.config, self.download, &self.sink).ok()?;
+            open_decoder_from(next, Backend::Auto, &self.config, &self.download, &self.sink).ok()?;
         if decoder.input_layout() != self.current.input_layout() {
             return None;
         }

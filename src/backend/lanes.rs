@@ -87,22 +87,25 @@ impl Lanes {
                 (self.config.threads.map_or_else(cores, NonZeroUsize::get), Growth::AtOnce)
             }
         };
-        let room = self.config.reorder_window.map_or_else(|| self.room(in_device), Room::of);
-        Terms { lanes: lanes.clamp(1, MAX_LANES), growth, room }
+        Terms { lanes: lanes.clamp(1, MAX_LANES), growth, room: self.room(in_device) }
     }
 
-    /// What may wait where nothing is asked for.
     fn room(&self, in_device: bool) -> Room {
-        let host = host_window();
-        let memory = self.devices.iter().map(|device| device.memory).min();
+        let stays = self.config.output == DecodeOutputMode::NativeSurface;
+        let memory = self.devices.iter().map(|device| device.memory).min().filter(|_| in_device);
         // Pictures wait in the card that decoded them: each of several holds its part.
-        let device = memory.filter(|_| in_device).map_or(host, |memory| {
-            let first = self.devices.first().map(|device| device.ordinal.to_string());
-            // Others may use the card as well. The first decoder is open, so that asking costs nothing.
-            let free = nvidia::device_memory(first.as_deref()).map_or(u64::MAX, |memory| memory.free / 2);
-            (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW).min(free) * self.devices.len() as u64
-        });
-        Room { host, device, all: host.max(device) }
+        let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW));
+        let cards = each_card.saturating_mul(self.devices.len() as u64);
+        match self.config.reorder_window {
+            // Pictures that can wait in host memory as well leave the card to others beyond its usual part.
+            Some(bytes) => {
+                Room { each_card: if stays { bytes } else { bytes.min(each_card) }, ..Room::of(bytes) }
+            }
+            None => {
+                let host = host_window();
+                Room { host, cards, all: host.saturating_add(cards), each_card }
+            }
+        }
     }
 }
 

@@ -166,12 +166,13 @@ pub struct CopyBytes {
 }
 
 /// When pictures that are wanted in host memory leave the device that decoded them. A decoder without a device has no choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Download {
     /// At once: what the decoder gives is what its configuration asks for.
     Now,
-    /// When their turn has come: the decoder may leave them where they are, and whoever opened it brings them over.
-    Later,
+    /// When their turn has come: as long as there is room the decoder may leave them where they are, and whoever opened it
+    /// brings them over.
+    Later(Arc<split::CardRoom>),
 }
 
 /// One encoded access unit, in decoding order.

@@ -251,11 +251,11 @@ pub(super) fn open_decoder_from(
     first: usize,
     wanted: Backend,
     config: &CommonDecodeConfig,
-    download: Download,
+    download: &Download,
     sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
     let open = |kind| match kind {
-        BackendKind::Nvidia => nvidia::open_decoder(config, download, sink()),
+        BackendKind::Nvidia => nvidia::open_decoder(config, download.clone(), sink()),
         BackendKind::Software => software::open_decoder(config, sink()),
         BackendKind::Ffmpeg => ffmpeg::open_decoder(config, sink()),
         other => Err(not_built(other)),

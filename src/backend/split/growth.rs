@@ -56,6 +56,11 @@ impl Seen {
         Self { growth, pixels: 0, each: USUAL }
     }
 
+    /// Another rule holds from now on.
+    pub(super) const fn grow(&mut self, growth: Growth) {
+        self.growth = growth;
+    }
+
     /// Whether the size of pictures makes a difference.
     pub(super) fn wants_size(&self) -> bool {
         self.growth != Growth::AtOnce

@@ -144,6 +144,11 @@ impl Intake {
         self.lock().lanes += 1;
     }
 
+    /// Whether there is one decoder only.
+    pub(super) fn is_last(&self) -> bool {
+        self.lock().lanes <= 1
+    }
+
     /// There is one less. When it was the last, the oldest part that nobody has, which nobody will take now.
     pub(super) fn leave(&self) -> Option<u64> {
         let mut state = self.lock();

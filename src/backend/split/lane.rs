@@ -70,6 +70,8 @@ pub(super) struct Ended {
     pub(super) error: Error,
     /// Parts that it has decoded.
     pub(super) parts: u64,
+    /// Its last part waits for another decoder.
+    pub(super) given_back: bool,
 }
 
 /// Works until the intake is closed (`None`), or the decoder fails.
@@ -108,16 +110,20 @@ pub(super) fn run(
                 }
             }
         };
-        match first {
+        let given_back = match first {
             Some(first) if is_own(&error) && !bench.heard.load(Ordering::Acquire) => {
                 // Whatever the decoder still says belongs to no part.
                 bench.part.store(NONE, Ordering::Release);
                 window.orphan(part);
                 intake.give_back(part, first);
+                true
             }
-            _ => window.finish(part, Some(error.again())),
-        }
-        return Some(Ended { error, parts });
+            _ => {
+                window.finish(part, Some(error.again()));
+                false
+            }
+        };
+        return Some(Ended { error, parts, given_back });
     }
     None
 }

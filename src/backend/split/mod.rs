@@ -17,6 +17,7 @@
 //! It is a decoder like any other to its session: time, books and backpressure are the session's. Nothing is indexed
 //! ahead, so that it works on pipes too.
 
+mod cards;
 mod cut;
 mod growth;
 mod intake;
@@ -24,9 +25,10 @@ mod landing;
 mod lane;
 mod window;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+pub(crate) use cards::CardRoom;
 use cut::{Cutter, Step};
 pub(super) use growth::Growth;
 use growth::Seen;
@@ -37,7 +39,7 @@ use window::Window;
 pub(super) use landing::{Direct, Landing};
 pub(super) use window::Room;
 
-use super::{CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
+use super::{BackendKind, CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -72,6 +74,37 @@ impl SharedReport {
     }
 }
 
+/// The numbers that decoders are opened with: each once, and no more than there may be.
+#[derive(Debug)]
+struct Numbers(Mutex<(usize, usize)>);
+
+impl Numbers {
+    fn new(wanted: usize) -> Self {
+        Self(Mutex::new((0, wanted.max(1))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (usize, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<usize> {
+        let (given, wanted) = &mut *self.lock();
+        (*given < *wanted).then(|| std::mem::replace(given, *given + 1))
+    }
+
+    fn given(&self) -> usize {
+        self.lock().0
+    }
+
+    fn wanted(&self) -> usize {
+        self.lock().1
+    }
+
+    fn want(&self, wanted: usize) {
+        self.lock().1 = wanted.max(1);
+    }
+}
+
 /// Opens the decoder of lane `n`, which puts its events into sinks of this making.
 pub(super) type OpenLane =
     dyn Fn(usize, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> + Send + Sync;
@@ -81,9 +114,12 @@ struct SplitDecoder {
     cutter: Cutter,
     shared: Arc<Shared>,
     lanes: Vec<JoinHandle<()>>,
-    /// Lanes that there may be.
-    wanted: usize,
+    /// What decides on the terms, and what it was told of the first decoder.
+    terms: Box<DecideTerms>,
+    chosen: Chosen,
     seen: Seen,
+    /// A part waited for a decoder that would not have paid.
+    held_back: bool,
     codec: Codec,
     delivery: Option<JoinHandle<()>>,
     /// The first lane's decoder, until there is a part for it.
@@ -94,12 +130,21 @@ struct SplitDecoder {
 
 struct Shared {
     intake: Intake,
+    lanes: Numbers,
     window: Arc<Window>,
     open: Box<OpenLane>,
     /// Of the first lane.
     receipt: SharedReceipt,
     report: SharedReport,
+    /// What went wrong with a decoder first.
+    trouble: Mutex<Option<String>>,
 }
+
+/// A decoder's kind and name, once it is known.
+type Chosen = Option<(BackendKind, &'static str)>;
+
+/// The terms when the first decoder is of this kind.
+pub(super) type DecideTerms = dyn Fn(Chosen) -> Terms + Send;
 
 /// What a stream may take.
 #[derive(Clone, Copy, Debug)]
@@ -130,24 +175,28 @@ impl Drop for Close<'_> {
 pub(super) fn open(
     codec: Codec,
     mut landing: Box<dyn Landing>,
+    cards: Arc<CardRoom>,
     open: Box<OpenLane>,
-    terms: impl FnOnce(&SharedReceipt) -> Terms,
+    terms: Box<DecideTerms>,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // How large the window may be is known once the first decoder is there, and it needs the window.
-    let window = Arc::new(Window::new());
+    let window = Arc::new(Window::new(cards));
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
-    let Terms { lanes: wanted, growth, room } = terms(&receipt);
+    let chosen = receipt.get().chosen();
+    let Terms { lanes: wanted, growth, room } = terms(chosen);
     window.set_room(room);
     let report = SharedReport::default();
     report.change(|report| report.engines = wanted);
     receipt.set_split(report.clone());
     let shared = Arc::new(Shared {
         intake: Intake::new(intake::MAX_BYTES),
+        lanes: Numbers::new(wanted),
         window,
         open,
         receipt: receipt.clone(),
         report,
+        trouble: Mutex::new(None),
     });
     let delivery = {
         let shared = Arc::clone(&shared);
@@ -161,13 +210,15 @@ pub(super) fn open(
         cutter: Cutter::new(codec),
         shared,
         lanes: Vec::new(),
-        wanted: wanted.max(1),
+        terms,
+        chosen,
         seen: Seen::new(growth),
         codec,
         delivery: Some(delivery),
         layout: decoder.input_layout(),
         implementation: decoder.implementation(),
         first: Some((decoder, bench)),
+        held_back: false,
     };
     Ok((Box::new(decoder), receipt))
 }
@@ -193,39 +244,49 @@ impl SplitDecoder {
                 }
                 let waiting = intake.begin(self.shared.window.begin(), piece);
                 self.shared.report.change(|report| report.parts += 1);
-                let first = self.lanes.is_empty();
-                if first
-                    || (waiting > 0 && self.lanes.len() < self.wanted && self.seen.pays(self.lanes.len()))
-                {
+                self.ask_again();
+                let given = self.shared.lanes.given();
+                if given == 0 {
                     self.add_lane()?;
+                } else if waiting > 0 && given < self.shared.lanes.wanted() {
+                    if self.seen.pays(given) {
+                        self.add_lane()?;
+                    } else {
+                        self.held_back = true;
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// A decoder that refuses its stream is replaced by another kind, for which other terms hold.
+    fn ask_again(&mut self) {
+        let chosen = self.shared.receipt.get().chosen();
+        if chosen.map(|(kind, _)| kind) == self.chosen.map(|(kind, _)| kind) {
+            return;
+        }
+        self.chosen = chosen;
+        let Terms { lanes, growth, room } = (self.terms)(chosen);
+        self.shared.lanes.want(lanes);
+        self.shared.window.set_room(room);
+        self.seen.grow(growth);
+        self.shared.report.change(|report| report.engines = lanes);
+    }
+
     /// One more decoder, opened on its own thread: opening takes milliseconds.
     fn add_lane(&mut self) -> Result<()> {
-        let number = self.lanes.len();
-        let (shared, first, layout) = (Arc::clone(&self.shared), self.first.take(), self.layout);
+        let Some(number) = self.shared.lanes.next() else { return Ok(()) };
+        let (shared, mut first, layout) = (Arc::clone(&self.shared), self.first.take(), self.layout);
         shared.intake.join();
         let lane = spawn("vhw-decode-part", move || {
-            let ended = match first.map_or_else(|| shared.open_lane(number, layout), Ok) {
-                Ok((mut decoder, bench)) => {
-                    shared.report.change(|report| report.opened += 1);
-                    lane::run(decoder.as_mut(), &bench, &shared.intake, &shared.window)
+            let mut number = number;
+            // One that cannot even begin leaves its part to others. When there is none, the next may be on another card.
+            while let Some((error, refused)) = shared.work(number, first.take(), layout) {
+                match shared.lanes.next().filter(|_| refused && shared.intake.is_last()) {
+                    Some(next) => number = next,
+                    None => return shared.left(error),
                 }
-                Err(error) => {
-                    shared.note(format!("decoder {} did not open: {error}", number + 1));
-                    shared.left(error);
-                    return;
-                }
-            };
-            if let Some(Ended { error, parts }) = ended {
-                let what = if parts == 0 { "could not start" } else { "ended" };
-                shared.report.change(|report| report.opened -= usize::from(parts == 0));
-                shared.note(format!("decoder {} {what}: {error}", number + 1));
-                shared.left(error);
             }
         });
         match lane {
@@ -233,7 +294,7 @@ impl SplitDecoder {
             Err(error) if self.lanes.is_empty() => return Err(error),
             // The others go on without it, and no more are tried.
             Err(error) => {
-                self.wanted = number;
+                self.shared.lanes.want(number);
                 self.shared.note(format!("decoder {} has no thread: {error}", number + 1));
                 self.shared.left(error);
             }
@@ -249,6 +310,30 @@ impl SplitDecoder {
 }
 
 impl Shared {
+    /// What a lane does, until there is nothing to do (`None`), or its decoder fails: why, and whether that was before
+    /// anything was decoded.
+    fn work(
+        &self,
+        number: usize,
+        first: Option<(Box<dyn DecoderBackend>, Arc<Bench>)>,
+        layout: BitstreamLayout,
+    ) -> Option<(Error, bool)> {
+        let (mut decoder, bench) = match first.map_or_else(|| self.open_lane(number, layout), Ok) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.note(format!("decoder {} did not open: {error}", number + 1));
+                return Some((error, true));
+            }
+        };
+        self.report.change(|report| report.opened += 1);
+        let ended = lane::run(decoder.as_mut(), &bench, &self.intake, &self.window);
+        let Ended { error, parts, given_back } = ended?;
+        let what = if parts == 0 { "could not start" } else { "ended" };
+        self.report.change(|report| report.opened -= usize::from(parts == 0));
+        self.note(format!("decoder {} {what}: {error}", number + 1));
+        Some((error, given_back))
+    }
+
     fn open_lane(
         &self,
         number: usize,
@@ -275,10 +360,16 @@ impl Shared {
         }
     }
 
+    /// The first word stays; it goes before what a flush has to say.
     fn note(&self, note: String) {
-        self.report.change(|report| {
-            report.note.get_or_insert(note);
-        });
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = trouble.get_or_insert(note).clone();
+        drop(trouble);
+        self.report.change(|report| report.note = Some(first));
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -288,7 +379,7 @@ impl DecoderBackend for SplitDecoder {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
-        if self.shared.window.is_closed() || !self.shared.intake.wait_for_room(self.wanted) {
+        if self.shared.window.is_closed() || !self.shared.intake.wait_for_room(self.shared.lanes.wanted()) {
             return Err(self.ended());
         }
         self.cutter.push(unit).into_iter().try_for_each(|step| self.step(step))
@@ -298,18 +389,18 @@ impl DecoderBackend for SplitDecoder {
         self.shared.intake.close_all();
         self.cutter.end();
         let done = self.shared.window.wait_idle();
-        let peak = self.shared.window.peak();
+        let (peak, trouble, held_back) = (self.shared.window.peak(), self.shared.trouble(), self.held_back);
         self.shared.report.change(|report| {
             report.peak_window_bytes = peak;
-            if report.parts == 1 && report.engines > 1 && report.note.is_none() {
-                report.note =
-                    Some("decoding can start in one place only, so one decoder did it all".to_owned());
-            } else if report.note.is_none()
-                && report.opened < report.engines.min(usize::try_from(report.parts).unwrap_or(usize::MAX))
-            {
-                report.note =
-                    Some(format!("the stream was too short for more than {} decoders to pay", report.opened));
-            }
+            let few = if report.parts == 1 && report.engines > 1 {
+                Some("decoding can start in one place only, so one decoder did it all".to_owned())
+            } else if held_back && report.opened < report.engines {
+                let more = if report.opened == 1 { "a second decoder" } else { "more decoders" };
+                Some(format!("the stream was too short for {more} to pay"))
+            } else {
+                None
+            };
+            report.note = trouble.or(few);
         });
         if done { Ok(()) } else { Err(self.ended()) }
     }
@@ -430,13 +521,14 @@ mod tests {
             Ok((Box::new(decoder) as Box<dyn DecoderBackend>, SharedReceipt::new(receipt)))
         };
         // Room for the oldest part's few, and nothing else.
-        let (mut decoder, receipt) =
-            open(Codec::Hevc, Box::new(Direct(sink)), Box::new(open_lane), move |_| Terms {
-                lanes,
-                growth: Growth::AtOnce,
-                room: Room::of(1),
-            })
-            .unwrap();
+        let (mut decoder, receipt) = open(
+            Codec::Hevc,
+            Box::new(Direct(sink)),
+            Arc::new(CardRoom::new()),
+            Box::new(open_lane),
+            Box::new(move |_| Terms { lanes, growth: Growth::AtOnce, room: Room::of(1) }),
+        )
+        .unwrap();
         let (done, wait) = mpsc::channel();
         std::thread::spawn(move || {
             let ended = (0..groups * 40)

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::cards::CardRoom;
 use super::landing::Landing;
 use crate::backend::DecodeEvent;
 use crate::error::Error;
@@ -16,27 +17,12 @@ const HEAD_ROOM: usize = 4;
 /// What an event without samples is charged.
 const EVENT_BYTES: u64 = 512;
 
-/// Bytes of events, by the memory that they are in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Bytes {
-    host: u64,
-    device: u64,
-}
-
-impl Bytes {
-    const fn all(self) -> u64 {
-        self.host.saturating_add(self.device)
-    }
-
-    fn add(&mut self, other: Self) {
-        self.host += other.host;
-        self.device += other.device;
-    }
-
-    fn remove(&mut self, other: Self) {
-        self.host -= other.host;
-        self.device -= other.device;
-    }
+/// What an event is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Charge {
+    bytes: u64,
+    /// The card that its samples are on; `None`: they are in host memory.
+    card: Option<u32>,
 }
 
 /// How much may wait in a window.
@@ -44,20 +30,18 @@ impl Bytes {
 pub(in crate::backend) struct Room {
     /// Bytes in host memory.
     pub(in crate::backend) host: u64,
-    /// Bytes in memory of devices.
-    pub(in crate::backend) device: u64,
+    /// Bytes in the memory of all cards.
+    pub(in crate::backend) cards: u64,
     /// Bytes in both.
     pub(in crate::backend) all: u64,
+    /// Bytes in the memory of any one card for pictures that could wait in host memory as well.
+    pub(in crate::backend) each_card: u64,
 }
 
 impl Room {
     /// So many bytes, wherever they are.
     pub(in crate::backend) const fn of(bytes: u64) -> Self {
-        Self { host: bytes, device: bytes, all: bytes }
-    }
-
-    const fn left(self, taken: Bytes) -> bool {
-        taken.host < self.host && taken.device < self.device && taken.all() < self.all
+        Self { host: bytes, cards: bytes, all: bytes, each_card: bytes }
     }
 }
 
@@ -68,6 +52,8 @@ pub(super) struct Window {
     ready: Condvar,
     /// Everything has been, or nothing will be any more.
     idle: Condvar,
+    /// What waits on each card.
+    cards: Arc<CardRoom>,
 }
 
 struct State {
@@ -75,8 +61,10 @@ struct State {
     head: u64,
     /// From the oldest on.
     parts: VecDeque<Part>,
-    /// Charged for all events inside.
-    bytes: Bytes,
+    /// Charged for all events in host memory.
+    host: u64,
+    /// And for those on cards.
+    on_cards: u64,
     room: Room,
     peak: u64,
     /// Decoders that wait for room, by part.
@@ -88,7 +76,7 @@ struct State {
 
 #[derive(Default)]
 struct Part {
-    events: VecDeque<(DecodeEvent, Bytes)>,
+    events: VecDeque<(DecodeEvent, Charge)>,
     done: bool,
     failure: Option<Error>,
     /// Its decoder has given it up, and no other has taken it yet.
@@ -97,12 +85,13 @@ struct Part {
 
 impl Window {
     /// A window for anything that comes, until a limit is set.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(cards: Arc<CardRoom>) -> Self {
         Self {
             state: Mutex::new(State {
                 head: 0,
                 parts: VecDeque::new(),
-                bytes: Bytes::default(),
+                host: 0,
+                on_cards: 0,
                 room: Room::of(u64::MAX),
                 peak: 0,
                 waiting: BTreeMap::new(),
@@ -111,11 +100,13 @@ impl Window {
             }),
             ready: Condvar::new(),
             idle: Condvar::new(),
+            cards,
         }
     }
 
     /// Most that waits here, but for the oldest part's few.
     pub(super) fn set_room(&self, room: Room) {
+        self.cards.limit(room.each_card);
         self.lock().room = room;
     }
 
@@ -133,9 +124,9 @@ impl Window {
 
     /// Puts an event of a part in, waiting for room. `false`: nobody wants events any more.
     pub(super) fn push(&self, part: u64, event: DecodeEvent) -> bool {
-        let bytes = charge(&event);
+        let charge = charge(&event);
         let mut state = self.lock();
-        while !state.closed && state.part(part).is_some() && !state.has_room(part) {
+        while !state.closed && state.part(part).is_some() && !state.has_room(part, charge) {
             let turn = Arc::clone(state.waiting.entry(part).or_default());
             state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -146,13 +137,12 @@ impl Window {
         let is_head = part == state.head;
         // What a decoder that has ended still says belongs to no part.
         let Some(entry) = state.part(part) else { return false };
-        entry.events.push_back((event, bytes));
-        state.bytes.add(bytes);
-        state.peak = state.peak.max(state.bytes.all());
+        entry.events.push_back((event, charge));
+        self.count(&mut state, charge);
         if is_head {
             self.ready.notify_one();
         }
-        if state.room.left(state.bytes) {
+        if state.left(charge) {
             state.wake_first();
         }
         true
@@ -190,8 +180,8 @@ impl Window {
     pub(super) fn deliver(&self, landing: &mut dyn Landing) {
         let mut state = self.lock();
         while !state.closed {
-            if let Some((event, bytes)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
-                state.bytes.remove(bytes);
+            if let Some((event, charge)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
+                self.uncount(&mut state, charge);
                 state.wake_first();
                 drop(state);
                 if !landing.take(event) {
@@ -221,6 +211,27 @@ impl Window {
             } else {
                 state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+
+    fn count(&self, state: &mut State, Charge { bytes, card }: Charge) {
+        match card {
+            Some(card) => {
+                self.cards.add(card, bytes);
+                state.on_cards += bytes;
+            }
+            None => state.host += bytes,
+        }
+        state.peak = state.peak.max(state.host + state.on_cards);
+    }
+
+    fn uncount(&self, state: &mut State, Charge { bytes, card }: Charge) {
+        match card {
+            Some(card) => {
+                self.cards.remove(card, bytes);
+                state.on_cards -= bytes;
+            }
+            None => state.host -= bytes,
         }
     }
 
@@ -270,15 +281,22 @@ impl State {
         self.parts.get_mut(usize::try_from(index).ok()?)
     }
 
-    fn has_room(&self, part: u64) -> bool {
+    /// Whether one more event of this kind fits.
+    const fn left(&self, charge: Charge) -> bool {
+        let kind =
+            if charge.card.is_some() { self.on_cards < self.room.cards } else { self.host < self.room.host };
+        kind && self.host.saturating_add(self.on_cards) < self.room.all
+    }
+
+    fn has_room(&self, part: u64, charge: Charge) -> bool {
         if part == self.head {
             let queued = self.parts.front().map_or(0, |head| head.events.len());
-            return queued < HEAD_ROOM || self.room.left(self.bytes);
+            return queued < HEAD_ROOM || self.left(charge);
         }
         let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
         // Nothing leaves before the oldest part has a decoder, and that can only be one that gets through here.
         let stuck = self.parts.front().is_some_and(|head| head.orphaned);
-        first_in_line && (stuck || self.room.left(self.bytes))
+        first_in_line && (stuck || self.left(charge))
     }
 
     fn wake_first(&self) {
@@ -288,20 +306,19 @@ impl State {
     }
 }
 
-fn charge(event: &DecodeEvent) -> Bytes {
-    let none = Bytes { host: EVENT_BYTES, device: 0 };
-    let DecodeEvent::Picture(picture) = event else { return none };
-    match &picture.surface {
-        Surface::Host(host) => {
-            let samples: u64 = host.planes().iter().map(|plane| plane.data().len() as u64).sum();
-            Bytes { host: samples + EVENT_BYTES, device: 0 }
-        }
-        Surface::Device(device) => {
-            let samples = device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum();
-            Bytes { device: samples, ..none }
-        }
-        Surface::None => none,
-    }
+fn charge(event: &DecodeEvent) -> Charge {
+    let (samples, card) = match event {
+        DecodeEvent::Picture(picture) => match &picture.surface {
+            Surface::Host(host) => (host.planes().iter().map(|plane| plane.data().len() as u64).sum(), None),
+            Surface::Device(device) => (
+                device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum(),
+                Some(device.device()),
+            ),
+            Surface::None => (0, None),
+        },
+        DecodeEvent::NoPicture { .. } | DecodeEvent::Failed { .. } | DecodeEvent::Note(_) => (0, None),
+    };
+    Charge { bytes: samples + EVENT_BYTES, card }
 }
 
 #[cfg(test)]
@@ -312,7 +329,7 @@ mod tests {
     use crate::backend::split::landing::Direct;
 
     fn limited(bytes: u64) -> Arc<Window> {
-        let window = Window::new();
+        let window = Window::new(Arc::new(CardRoom::new()));
         window.set_room(Room::of(bytes));
         Arc::new(window)
     }

@@ -103,7 +103,7 @@ impl OutputStage {
             context: Arc::clone(context),
             gate: Arc::clone(&gate),
             answers: answers.clone(),
-            wanted,
+            wanted: wanted.clone(),
             lanes: Vec::with_capacity(MAPPED),
             in_flight: VecDeque::with_capacity(MAPPED),
             plan: None,

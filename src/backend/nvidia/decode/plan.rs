@@ -4,15 +4,17 @@
 //! A frame in device memory is a copy of the mapped picture and never the mapped picture itself: a decoder has few of
 //! those, and a consumer that kept them would stop it. The copy stays inside the device and costs next to nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::format::Output;
+use super::output::MAPPED;
 use super::pool::Lease;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::backend::nvidia::driver::planes::Planes;
 use crate::backend::nvidia::driver::transfer::Memory;
 use crate::backend::nvidia::transform::{Converter, Source, supported};
+use crate::backend::split::CardRoom;
 use crate::backend::{CopyBytes, Download};
 use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
 use crate::config::{CommonDecodeConfig, DamagePolicy, DecodeOutputMode};
@@ -26,7 +28,7 @@ use crate::pixel::PixelFormat;
 const PITCH: usize = 512;
 
 /// What a session wants of its pictures.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     mode: DecodeOutputMode,
     convert: Option<PixelFormat>,
@@ -37,7 +39,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) const fn of(config: &CommonDecodeConfig, download: Download) -> Self {
+    pub(super) fn of(config: &CommonDecodeConfig, download: Download) -> Self {
         Self {
             mode: config.output,
             convert: config.convert.format(),
@@ -88,8 +90,35 @@ pub(super) struct Plan {
     shift: u32,
     device: Option<Lease<DeviceBlock>>,
     host: Option<Lease<PinnedMemory>>,
-    /// Frames stay in device memory for now, and somebody else downloads them.
-    later: bool,
+    /// Frames may stay in device memory for now, and somebody else downloads them.
+    later: Option<Later>,
+}
+
+/// Of frames that wait on the card for their turn.
+#[derive(Debug)]
+struct Later {
+    room: Arc<CardRoom>,
+    card: u32,
+    /// For pictures that are converted on a card that is full of those that wait: on their way to the host, all the same,
+    /// they pass through its memory.
+    passage: Mutex<Vec<DeviceBlock>>,
+}
+
+impl Later {
+    /// Room for a picture to pass through.
+    fn pass(&self) -> Option<DeviceBlock> {
+        self.passage.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Takes memory back that a picture has passed; what is more than all at once need is given back.
+    fn passed(&self, block: DeviceBlock) -> Option<DeviceBlock> {
+        let mut passage = self.passage.lock().unwrap_or_else(PoisonError::into_inner);
+        if passage.len() >= MAPPED {
+            return Some(block);
+        }
+        passage.push(block);
+        None
+    }
 }
 
 impl Plan {
@@ -114,7 +143,7 @@ impl Plan {
             shift: output.shift,
             device: None,
             host: None,
-            later: false,
+            later: None,
         };
         let stays = match wanted.mode {
             DecodeOutputMode::MetadataOnly => return Ok(plan),
@@ -149,10 +178,27 @@ impl Plan {
         }
         let bytes = plan.format.frame_bytes(dimensions);
         // Samples that the CPU still has to shift are so only here.
-        plan.later = !stays && wanted.download == Download::Later && plan.shift == 0;
-        let through_device = stays || plan.later || plan.converter.is_some();
+        let room = match &wanted.download {
+            Download::Later(room) if !stays && plan.shift == 0 => Some(room),
+            _ => None,
+        };
+        let through_device = stays || room.is_some() || plan.converter.is_some();
         plan.device = through_device.then(|| Lease::new(context, plan.block_bytes()));
         plan.host = (!stays).then(|| Lease::new(context, bytes));
+        if let Some(room) = room {
+            let card = u32::try_from(context.ordinal()).unwrap_or(0);
+            // Others may use the card as well. Where it cannot be asked, allocating will tell.
+            if let Ok(memory) = context.memory() {
+                room.limit_card(card, memory.free / 2);
+            }
+            let passage = match &plan.device {
+                Some(lease) if plan.converter.is_some() => {
+                    (0..MAPPED).map_while(|_| lease.take().ok()).collect()
+                }
+                _ => Vec::new(),
+            };
+            plan.later = Some(Later { room: Arc::clone(room), card, passage: Mutex::new(passage) });
+        }
         Ok(plan)
     }
 
@@ -171,11 +217,22 @@ impl Plan {
     /// # Errors
     /// [`Error::OutOfMemory`], or a failing driver.
     pub(super) fn memory(&self) -> Result<Memory> {
-        let device = match self.device.as_ref().map(Lease::take).transpose() {
-            // A picture that was to wait on a full card waits in host memory, where it goes in any case.
-            Err(Error::OutOfMemory { .. }) if self.later && self.converter.is_none() => None,
-            Ok(device) if self.later => return Ok(Memory { device, host: None }),
-            other => other?,
+        let device = match (&self.later, &self.device) {
+            (Some(later), Some(lease)) => {
+                if later.room.has(later.card) {
+                    match lease.take() {
+                        Ok(block) => return Ok(Memory { device: Some(block), host: None }),
+                        Err(Error::OutOfMemory { .. }) => later.room.refused(later.card),
+                        Err(error) => return Err(error),
+                    }
+                }
+                // On a full card a picture does not wait, but goes to host memory at once.
+                match self.converter {
+                    Some(_) => Some(later.pass().map_or_else(|| lease.take(), Ok)?),
+                    None => None,
+                }
+            }
+            (_, lease) => lease.as_ref().map(Lease::take).transpose()?,
         };
         match self.host.as_ref().map(Lease::take).transpose() {
             Ok(host) => Ok(Memory { device, host }),
@@ -188,11 +245,21 @@ impl Plan {
 
     /// Takes memory back that became no frame.
     pub(super) fn give_back(&self, memory: Memory) {
-        if let (Some(lease), Some(block)) = (&self.device, memory.device) {
-            lease.give_back(block);
+        if let Some(block) = memory.device {
+            self.give_block_back(block);
         }
         if let (Some(lease), Some(host)) = (&self.host, memory.host) {
             lease.give_back(host);
+        }
+    }
+
+    fn give_block_back(&self, block: DeviceBlock) {
+        let more = match &self.later {
+            Some(later) if self.converter.is_some() => later.passed(block),
+            _ => Some(block),
+        };
+        if let (Some(lease), Some(block)) = (&self.device, more) {
+            lease.give_back(block);
         }
     }
 
@@ -230,14 +297,15 @@ impl Plan {
     /// Memory that is not the plan's.
     pub(super) fn surface(&self, memory: Memory) -> Result<Surface> {
         let foreign = || Error::invalid("memory of another kind than planned");
-        let Some(host) = self.host.as_ref().filter(|_| !(self.later && memory.host.is_none())) else {
+        let waits = self.later.is_some() && memory.host.is_none();
+        let Some(host) = self.host.as_ref().filter(|_| !waits) else {
             let (Some(lease), Some(block)) = (&self.device, memory.device) else { return Err(foreign()) };
             let planes = self.planes(block.address()).to_vec();
             let memory = Arc::new(lease.lend(block));
             return DeviceSurface::new(self.format, self.dimensions, planes, memory).map(Surface::Device);
         };
-        if let (Some(lease), Some(block)) = (&self.device, memory.device) {
-            lease.give_back(block);
+        if let Some(block) = memory.device {
+            self.give_block_back(block);
         }
         let bytes = self.format.frame_bytes(self.dimensions);
         let data = host.lend(memory.host.ok_or_else(foreign)?).into_bytes(bytes);
