@@ -96,16 +96,12 @@ impl Lanes {
         // Pictures wait in the card that decoded them: each of several holds its part.
         let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW));
         let cards = each_card.saturating_mul(self.devices.len() as u64);
-        match self.config.reorder_window {
+        if let Some(bytes) = self.config.reorder_window {
             // Pictures that can wait in host memory as well leave the card to others beyond its usual part.
-            Some(bytes) => {
-                Room { each_card: if stays { bytes } else { bytes.min(each_card) }, ..Room::of(bytes) }
-            }
-            None => {
-                let host = host_window();
-                Room { host, cards, all: host.saturating_add(cards), each_card }
-            }
+            return Room { each_card: if stays { bytes } else { bytes.min(each_card) }, ..Room::of(bytes) };
         }
+        let host = host_window();
+        Room { host, cards, all: host.saturating_add(cards), each_card }
     }
 }
 
