@@ -477,7 +477,7 @@ fn frames_without_memory_are_lost_and_the_rest_comes() {
 #[test]
 fn frames_for_the_host_wait_on_the_card() {
     // The first part is the last to be decoded: everything else waits for it.
-    let settings = format!("{TIMED};{}", fault("cuvidDecodePicture", PICTURES as u32 + 2, "hang_ms=1500"));
+    let settings = format!("{TIMED};{}", fault("cuvidDecodePicture", PICTURES as u32 + 2, "hang_ms=3000"));
     let run = clean("frames_for_the_host_wait_on_the_card", &settings, || {
         if !have(&["ffmpeg"]) {
             return;
