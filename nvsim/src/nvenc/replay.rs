@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::NvStatus;
 use super::coder::{Coder, Worker};
@@ -99,13 +100,33 @@ impl Replay {
         None
     }
 
-    /// Says aloud that this run proves nothing.
+    /// What follows is served no more.
     fn fail(&mut self, why: &str) {
         self.over = true;
         let folder = config().canned.folder.as_deref().unwrap_or(Path::new("")).display();
-        eprintln!("nvsim: {why}; the session gets no more output. Delete {folder} to record anew");
-        report::internal_error("replay");
+        give_up(&format!("{why}; the session gets no more output. Delete {folder} to record anew"));
     }
+}
+
+/// A replay of this process has failed.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Says aloud that this run proves nothing.
+fn give_up(why: &str) {
+    GIVEN_UP.store(true, Ordering::Release);
+    eprintln!("nvsim: {why}");
+    report::internal_error("replay");
+}
+
+/// Whether a new session must be refused. A client that survives the end of one opens another and would get that coded
+/// really: it would end well and have measured the software encoder.
+pub(super) fn refuses_sessions() -> bool {
+    let refused = GIVEN_UP.load(Ordering::Acquire);
+    if refused {
+        eprintln!("nvsim: a replay has failed in this process: it gets no more encode sessions");
+        report::internal_error("encode session after a failed replay");
+    }
+    refused
 }
 
 /// What a session that codes really has made so far.
