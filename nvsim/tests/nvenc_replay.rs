@@ -32,7 +32,13 @@ fn folder() -> PathBuf {
 
 /// Runs `body` in a process that records and replays in `folder`.
 fn run(test: &str, folder: &Path, role: &str, body: impl FnOnce()) -> Outcome {
-    let set = format!("canned.encode=true;canned.replay=true;canned.folder='{}'", folder.display());
+    run_with(test, folder, role, "", body)
+}
+
+/// The same with more settings.
+fn run_with(test: &str, folder: &Path, role: &str, more: &str, body: impl FnOnce()) -> Outcome {
+    let set = format!("canned.encode=true;canned.replay=true;canned.folder='{}';{more}", folder.display());
+    let set = set.trim_end_matches(';').to_owned();
     let environment = [("NVSIM_SET", set.as_str()), (ROLE, role), (FOLDER, folder.to_str().unwrap())];
     scenario(test, &environment, body)
 }
@@ -354,4 +360,86 @@ fn two_that_record_at_once_do_no_harm() {
     assert_eq!(files(folder, "recording").len(), 1);
     assert_eq!(files(folder, "part"), Vec::<PathBuf>::new());
     assert_eq!(replayed(&run(test, folder, "", body).clean()), [10, 10]);
+}
+
+/// What a client of a driver that may only replay sees of a session that was not recorded.
+fn only_replays(test: &str, body: impl FnOnce() + Copy, role_name: &str, said: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let only = "canned.replay_only=true";
+    run(test, directory.path(), "record", body).clean();
+    let kept: Vec<_> = ["recording", "sets"].map(|ending| files(directory.path(), ending)).concat();
+    // What was recorded is served as ever.
+    assert_eq!(replayed(&run_with(test, directory.path(), "record", only, body).clean()), [4]);
+    let outcome = run_with(test, directory.path(), role_name, only, body);
+    assert!(outcome.output.status.success(), "{}", outcome.stderr());
+    let errors = serde_json::json!(["replay", "encode session after a failed replay"]);
+    assert_eq!(outcome.report["internal_errors"], errors);
+    assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("canned.replay_only forbids to code really"), "{}", outcome.stderr());
+    let left: Vec<_> = ["recording", "sets"].map(|ending| files(directory.path(), ending)).concat();
+    assert_eq!(left, kept, "nothing was coded");
+}
+
+/// The driver gives no more sessions to this process.
+fn refused(driver: &Driver) {
+    let (next, status) = driver.open();
+    assert_eq!(status, NvStatus::GENERIC);
+    assert_eq!(driver.call(at::DESTROY, [next, 0, 0, 0, 0]), NvStatus::SUCCESS);
+}
+
+#[test]
+fn a_driver_that_only_replays_codes_no_other_picture() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 4);
+        let recorded = role() == "record";
+        if role() == "reconfigured" {
+            let status = client.reconfigure(0, |_, config, _| config.rc.average_bit_rate = 500_000);
+            assert_eq!(status, NvStatus::SUCCESS, "it fails with its first picture");
+        }
+        for n in 0..4 {
+            client.fill(client.inputs[n], n as u64 + if role() == "other" { 100 } else { 0 });
+            assert_eq!(client.submit(client.inputs[n], client.outputs[n], n as u64), NvStatus::SUCCESS);
+            match client.lock(client.outputs[n]) {
+                Ok(_) => assert_eq!(client.call(at::UNLOCK, client.outputs[n]), NvStatus::SUCCESS),
+                Err(status) => assert_eq!(status, NvStatus::GENERIC),
+            }
+        }
+        client.finish();
+        if !recorded {
+            refused(&driver);
+        }
+        driver.destroy_context();
+    };
+    let test = "a_driver_that_only_replays_codes_no_other_picture";
+    let said = "of what a session is to code";
+    for role_name in ["other", "reconfigured"] {
+        only_replays(test, body, role_name, said);
+    }
+}
+
+#[test]
+fn a_driver_that_only_replays_opens_no_other_session() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::open(&driver);
+        let rate = if role() == "record" { 400_000 } else { 500_000 };
+        let status = client.init(|_, config| {
+            config.frame_interval_p = 1;
+            config.rc.average_bit_rate = rate;
+        });
+        if role() == "record" {
+            assert_eq!(status, NvStatus::SUCCESS);
+            client.buffers(4);
+            assert_eq!(client.run(0, 4).len(), 4);
+            client.close();
+        } else {
+            assert_eq!(status, NvStatus::GENERIC);
+            client.close();
+            refused(&driver);
+        }
+        driver.destroy_context();
+    };
+    let test = "a_driver_that_only_replays_opens_no_other_session";
+    only_replays(test, body, "other", "no parameter sets are kept");
 }

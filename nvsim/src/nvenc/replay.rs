@@ -108,7 +108,10 @@ impl Replay {
     }
 }
 
-/// A replay of this process has failed.
+/// Why nothing is coded.
+const ONLY: &str = "canned.replay_only forbids to code really";
+
+/// A replay of this process has failed, or there was none where nothing else is allowed.
 static GIVEN_UP: AtomicBool = AtomicBool::new(false);
 
 /// Says aloud that this run proves nothing.
@@ -185,6 +188,10 @@ pub(super) fn sets_or(
     if let Some(sets) = replay_file::load_sets(folder, &key) {
         return Ok(sets);
     }
+    if config().canned.replay_only {
+        give_up(&format!("no parameter sets are kept in {}, and {ONLY}", folder.display()));
+        return Err(CodecError("only recordings may be used".into()));
+    }
     let sets = make()?;
     // Without the file they are made again: that costs time and nothing else.
     let _ = replay_file::store_sets(folder, &key, &sets);
@@ -218,12 +225,27 @@ pub(super) fn decide(session: &Session, running: &mut Running, first: u64) {
         running.coder = Coder::Replay(Replay::new(pictures));
     } else {
         running.coder = really(session, &running.spec, worker);
-        running.recording = Some(Recording { key, pictures: Vec::new(), bytes: 0, kept: 0 });
+        // There is nothing to keep where nothing is coded.
+        running.recording = matches!(running.coder, Coder::Soft(_)).then(|| Recording {
+            key,
+            pictures: Vec::new(),
+            bytes: 0,
+            kept: 0,
+        });
     }
 }
 
 /// A coder that codes.
 fn really(session: &Session, spec: &EncoderSpec, worker: Option<Worker>) -> Coder {
+    // One that was opened before another one's replay failed, too.
+    if GIVEN_UP.load(Ordering::Acquire) {
+        return Coder::Replay(Replay::nothing());
+    }
+    if config().canned.replay_only {
+        let folder = folder().unwrap_or(Path::new("")).display();
+        give_up(&format!("there is no recording in {folder} of what a session is to code, and {ONLY}"));
+        return Coder::Replay(Replay::nothing());
+    }
     match worker.map_or_else(|| start(session, spec).map(|(worker, _)| worker), Ok) {
         Ok(worker) => Coder::Soft(worker),
         Err(error) => {
