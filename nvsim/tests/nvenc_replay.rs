@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use common::{Outcome, scenario};
 use nvenc_client::{Client, Driver, Picture, WIDTH, at};
 use nvsim::codec::encoder::{Chroma, EncoderCodec};
-use nvsim::nvenc::abi::{Guid, NvStatus, flags, guids, types};
+use nvsim::nvenc::abi::{Guid, NvStatus, flags, formats, guids, types};
 use nvsim::nvenc::versions::Api;
 
 /// Tells the child what to do.
@@ -308,6 +308,54 @@ fn settings_are_part_of_the_key() {
     for role_name in roles {
         assert_eq!(replayed(&run(test, directory.path(), role_name, body).clean()), [8], "{role_name}");
     }
+}
+
+#[test]
+fn the_same_bytes_in_another_format_are_other_pictures() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 4);
+        let role = role();
+        for n in 0..4 {
+            let other = role == "abgr" || role == "both" && n == 2;
+            let format = if other { formats::ABGR } else { formats::ARGB };
+            let input = client.create_input_of(format).unwrap();
+            let locked = client.lock_input(input, false).unwrap();
+            // Red or blue.
+            for pixel in 0..client.width as usize * client.height as usize {
+                let (x, y) = (pixel % client.width as usize, pixel / client.width as usize);
+                locked.set(y * locked.pitch + 4 * x + 2, 1, (x + 5 * n) as u8);
+            }
+            assert_eq!(client.call(at::UNLOCK_INPUT, input), NvStatus::SUCCESS);
+            let status = client.submit_with(input, client.outputs[n], n as u64, |p| p.format = format);
+            assert_eq!(status, NvStatus::SUCCESS);
+            match client.lock(client.outputs[n]) {
+                Ok(_) => assert_eq!(client.call(at::UNLOCK, client.outputs[n]), NvStatus::SUCCESS),
+                Err(status) => assert!(role == "both" && n >= 2 && status == NvStatus::GENERIC, "{n}"),
+            }
+            client.inputs.push(input);
+        }
+        client.finish();
+        driver.destroy_context();
+    };
+    let test = "the_same_bytes_in_another_format_are_other_pictures";
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(replayed(&run(test, directory.path(), "argb", body).clean()), [0]);
+    assert_eq!(
+        replayed(&run(test, directory.path(), "abgr", body).clean()),
+        [0],
+        "that would be red for blue"
+    );
+    for role_name in ["argb", "abgr"] {
+        assert_eq!(replayed(&run(test, directory.path(), role_name, body).clean()), [4], "{role_name}");
+    }
+    let recordings = files(directory.path(), "recording");
+    let [one, other] = &recordings[..] else { panic!("{recordings:?}") };
+    assert_ne!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap());
+    let outcome = run(test, directory.path(), "both", body);
+    let said = "picture 2 (in coding order, from 0) cannot be replayed: its buffer has format 0x10000000, recorded was 0x1000000";
+    assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
+    assert_eq!(outcome.report["internal_errors"], serde_json::json!(["replay"]));
 }
 
 #[test]

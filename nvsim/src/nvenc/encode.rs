@@ -335,7 +335,7 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
         running.first_idr_done |= idr;
         let parameter_sets = wanted || held.headers;
         let ready_at = book(session, running, &held.spec);
-        replay::decide(session, running, held.checksum);
+        replay::decide(session, running, &held);
         let finished = match &mut running.coder {
             Coder::Canned { pictures, next } => {
                 if idr {

@@ -25,6 +25,8 @@ use crate::policy;
 pub(super) struct Mark {
     /// Checksum of the samples that are looked at, and of the SEI messages.
     pub input: u64,
+    /// Of the buffer: the same bytes are other pictures in another one.
+    pub format: u32,
     /// Place in display order.
     pub display_index: u64,
     pub kind: PictureKind,
@@ -38,7 +40,8 @@ impl Mark {
             let sum = digest::fold(sum, &message.to_le_bytes());
             digest::fold(digest::fold(sum, &(bytes.len() as u64).to_le_bytes()), bytes)
         });
-        Self { input, display_index: held.display_index, kind, parameter_sets }
+        let (format, display_index) = (held.layout.format, held.display_index);
+        Self { input, format, display_index, kind, parameter_sets }
     }
 
     /// In what this one, which was recorded, differs from another.
@@ -51,6 +54,8 @@ impl Mark {
         } else if self.parameter_sets != other.parameter_sets {
             let with = if other.parameter_sets { "with" } else { "without" };
             Some(format!("it is asked for {with} parameter sets, other than recorded"))
+        } else if self.format != other.format {
+            Some(format!("its buffer has format {:#x}, recorded was {:#x}", other.format, self.format))
         } else {
             (self.input != other.input).then(|| "it is another picture than the recorded one".into())
         }
@@ -214,13 +219,15 @@ fn start(session: &Session, spec: &EncoderSpec) -> Result<(Worker, Vec<u8>), Cod
     Worker::start(Arc::downgrade(&this), spec.clone())
 }
 
-/// At the first picture, which has this checksum: whether the session is replayed or recorded.
-pub(super) fn decide(session: &Session, running: &mut Running, first: u64) {
+/// At its first picture: whether the session is replayed or recorded.
+pub(super) fn decide(session: &Session, running: &mut Running, first: &Held) {
     let Coder::Undecided(worker) = &mut running.coder else { return };
     let worker = worker.take();
     let settings = &running.settings;
     let (pattern, headers) = (shape(settings), !settings.disable_headers);
-    let key = format!("{:?} {pattern:?} {headers} {} {first:016x}", running.spec, settings.repeat_headers);
+    let (format, sum) = (first.layout.format, first.checksum);
+    let repeated = settings.repeat_headers;
+    let key = format!("{:?} {pattern:?} {headers} {repeated} {format:#x} {sum:016x}", running.spec);
     if let Some(pictures) = folder().and_then(|folder| replay_file::load(folder, &key)) {
         running.coder = Coder::Replay(Replay::new(pictures));
     } else {
