@@ -4,12 +4,14 @@
 #   scripts/bench-encode-simulated.sh [--out DIR] [--realtime] [--quick] [--debug]
 # What is measured are the two clients: the simulation codes each input once, in a run that is discarded, and replays that from
 # then on (canned.replay, see nvsim/README.md), so that the outputs are the inputs still and --verify can ask them for their PSNR.
+# Of each picture every 64th row is compared with the recorded run's, other ones in each picture. So the PSNR of a measured run is
+# that of the recorded one, and what the run proves is that these rows were the same.
 # --out DIR   where the records and reports go (default: output/bench-encode-simulated); older ones there are replaced
 # --realtime  measures in front of everything else (chrt -r 10; needs the right to): for machines that others work on, too
 # --quick     640x360, 60 frames, 1 warm-up and 1 run instead of 1920x1080, 300, 2 and 9: whether it works at all
 # --debug     debug builds instead of release builds
-# Exit code 7 when an output is wrong, or when something would have had to be coded while it was measured. Needs an ffmpeg with h264_nvenc and
-# hevc_nvenc, and room for the raw pictures in TMPDIR (about 4 GB).
+# Exit code 7 when an output is wrong, or when something would have had to be coded while it was measured. Needs an ffmpeg with
+# h264_nvenc and hevc_nvenc, and room for the raw pictures in TMPDIR (about 4 GB).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,7 +27,7 @@ while [ $# -gt 0 ]; do
     --realtime) front=(chrt -r 10) ;;
     --quick) size=640x360 frames=60 times=(--warmup 1 --repeat 1) ;;
     --debug) profile=() built=debug ;;
-    *) sed -n '2,13p' "$0"; exit 2 ;;
+    *) sed -n '2,14p' "$0"; exit 2 ;;
   esac
   shift
 done
