@@ -200,6 +200,8 @@ impl Peer {
         let program =
             Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-noautorotate", "-i"]);
         let program = program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
+        // Where the format alone is asked for, it makes pictures of full range ones of limited range, which are other samples.
+        let program = program.args(["-vf", "scale=in_range=limited:out_range=limited"]);
         program.args(self.every_frame()).args(["-pix_fmt", format, "-f", "md5", "-"])
     }
 }
