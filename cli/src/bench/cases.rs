@@ -346,6 +346,8 @@ impl Planner<'_, '_> {
                 let program = if what.case == Case::Encode {
                     peer.encode(self.args, source, encoder, bits, &out)
                 } else {
+                    // A card that encodes the one codec need not decode the other; then the CPU does, as for ours.
+                    let hardware = hardware && self.decodes(what.backend, source);
                     peer.transcode(self.args, source, encoder, (hardware, bits), &out)
                 };
                 (encoder, program, Some(out))
