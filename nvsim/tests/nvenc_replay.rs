@@ -143,6 +143,12 @@ fn differing(test: &str, role_name: &str, said: &str) {
             let index = n as usize;
             let changed = other == "changed" && n == 4;
             client.fill(client.inputs[index], if changed { 77 } else { n });
+            if other == "row" && n == 4 {
+                // One of the rows that are looked at in this picture and in none of the others.
+                let locked = client.lock_input(client.inputs[index], false).unwrap();
+                locked.set(locked.pitch * index, 8, 9);
+                assert_eq!(client.call(at::UNLOCK_INPUT, client.inputs[index]), NvStatus::SUCCESS);
+            }
             if other == "reconfigured" && n == 4 {
                 let rate = |config: &mut nvsim::nvenc::abi::Config| config.rc.average_bit_rate = 500_000;
                 let status = client.reconfigure(0, |_, config, _| rate(config));
@@ -200,6 +206,12 @@ fn differing(test: &str, role_name: &str, said: &str) {
 fn a_later_picture_that_differs_fails_loudly() {
     let said = "picture 4 (in coding order, from 0) cannot be replayed: it is another picture";
     differing("a_later_picture_that_differs_fails_loudly", "changed", said);
+}
+
+#[test]
+fn each_picture_has_other_rows_that_are_looked_at() {
+    let said = "picture 4 (in coding order, from 0) cannot be replayed: it is another picture";
+    differing("each_picture_has_other_rows_that_are_looked_at", "row", said);
 }
 
 #[test]
