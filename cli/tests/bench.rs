@@ -513,6 +513,7 @@ fn a_peer_decodes_av1_on_the_card() {
     // Pictures of a decoder on the CPU would not be taken as ones on the card.
     let peer = row(&record, "decode/av1/cuda/ffmpeg/output=device");
     assert_eq!(peer["runs"][0]["frames"], 50, "{peer:#}");
+    assert_eq!(peer["settings"]["decoder"], "av1", "{peer:#}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use common::{Outcome, scenario};
 use nvenc_client::{Client, Driver, Picture, WIDTH, at};
 use nvsim::codec::encoder::{Chroma, EncoderCodec};
-use nvsim::nvenc::abi::{Guid, NvStatus, flags, guids, types};
+use nvsim::nvenc::abi::{Guid, NvStatus, flags, formats, guids, types};
 use nvsim::nvenc::versions::Api;
 
 /// Tells the child what to do.
@@ -32,7 +32,13 @@ fn folder() -> PathBuf {
 
 /// Runs `body` in a process that records and replays in `folder`.
 fn run(test: &str, folder: &Path, role: &str, body: impl FnOnce()) -> Outcome {
-    let set = format!("canned.encode=true;canned.replay=true;canned.folder='{}'", folder.display());
+    run_with(test, folder, role, "", body)
+}
+
+/// The same with more settings.
+fn run_with(test: &str, folder: &Path, role: &str, more: &str, body: impl FnOnce()) -> Outcome {
+    let set = format!("canned.encode=true;canned.replay=true;canned.folder='{}';{more}", folder.display());
+    let set = set.trim_end_matches(';').to_owned();
     let environment = [("NVSIM_SET", set.as_str()), (ROLE, role), (FOLDER, folder.to_str().unwrap())];
     scenario(test, &environment, body)
 }
@@ -137,6 +143,12 @@ fn differing(test: &str, role_name: &str, said: &str) {
             let index = n as usize;
             let changed = other == "changed" && n == 4;
             client.fill(client.inputs[index], if changed { 77 } else { n });
+            if other == "row" && n == 4 {
+                // One of the rows that are looked at in this picture and in none of the others.
+                let locked = client.lock_input(client.inputs[index], false).unwrap();
+                locked.set(locked.pitch * index, 8, 9);
+                assert_eq!(client.call(at::UNLOCK_INPUT, client.inputs[index]), NvStatus::SUCCESS);
+            }
             if other == "reconfigured" && n == 4 {
                 let rate = |config: &mut nvsim::nvenc::abi::Config| config.rc.average_bit_rate = 500_000;
                 let status = client.reconfigure(0, |_, config, _| rate(config));
@@ -169,6 +181,10 @@ fn differing(test: &str, role_name: &str, said: &str) {
             assert_eq!(client.lock(client.outputs[6]).unwrap_err(), NvStatus::GENERIC);
         }
         client.finish();
+        // A client that survives this and begins anew is not to get the rest coded really.
+        let (next, status) = driver.open();
+        assert_eq!(status, if other == "record" { NvStatus::SUCCESS } else { NvStatus::GENERIC });
+        assert_eq!(driver.call(at::DESTROY, [next, 0, 0, 0, 0]), NvStatus::SUCCESS);
         driver.destroy_context();
     };
     let directory = tempfile::tempdir().unwrap();
@@ -177,7 +193,8 @@ fn differing(test: &str, role_name: &str, said: &str) {
     let before = std::fs::read(&recordings[0]).unwrap();
     let outcome = run(test, directory.path(), role_name, body);
     assert!(outcome.output.status.success(), "{}", outcome.stderr());
-    assert_eq!(outcome.report["internal_errors"], serde_json::json!(["replay"]));
+    let errors = serde_json::json!(["replay", "encode session after a failed replay"]);
+    assert_eq!(outcome.report["internal_errors"], errors);
     assert_eq!(outcome.report["violations"], serde_json::json!([]));
     let stderr = outcome.stderr();
     assert!(stderr.contains(said) && stderr.contains(directory.path().to_str().unwrap()), "{stderr}");
@@ -189,6 +206,12 @@ fn differing(test: &str, role_name: &str, said: &str) {
 fn a_later_picture_that_differs_fails_loudly() {
     let said = "picture 4 (in coding order, from 0) cannot be replayed: it is another picture";
     differing("a_later_picture_that_differs_fails_loudly", "changed", said);
+}
+
+#[test]
+fn each_picture_has_other_rows_that_are_looked_at() {
+    let said = "picture 4 (in coding order, from 0) cannot be replayed: it is another picture";
+    differing("each_picture_has_other_rows_that_are_looked_at", "row", said);
 }
 
 #[test]
@@ -300,6 +323,54 @@ fn settings_are_part_of_the_key() {
 }
 
 #[test]
+fn the_same_bytes_in_another_format_are_other_pictures() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 4);
+        let role = role();
+        for n in 0..4 {
+            let other = role == "abgr" || role == "both" && n == 2;
+            let format = if other { formats::ABGR } else { formats::ARGB };
+            let input = client.create_input_of(format).unwrap();
+            let locked = client.lock_input(input, false).unwrap();
+            // Red or blue.
+            for pixel in 0..client.width as usize * client.height as usize {
+                let (x, y) = (pixel % client.width as usize, pixel / client.width as usize);
+                locked.set(y * locked.pitch + 4 * x + 2, 1, (x + 5 * n) as u8);
+            }
+            assert_eq!(client.call(at::UNLOCK_INPUT, input), NvStatus::SUCCESS);
+            let status = client.submit_with(input, client.outputs[n], n as u64, |p| p.format = format);
+            assert_eq!(status, NvStatus::SUCCESS);
+            match client.lock(client.outputs[n]) {
+                Ok(_) => assert_eq!(client.call(at::UNLOCK, client.outputs[n]), NvStatus::SUCCESS),
+                Err(status) => assert!(role == "both" && n >= 2 && status == NvStatus::GENERIC, "{n}"),
+            }
+            client.inputs.push(input);
+        }
+        client.finish();
+        driver.destroy_context();
+    };
+    let test = "the_same_bytes_in_another_format_are_other_pictures";
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(replayed(&run(test, directory.path(), "argb", body).clean()), [0]);
+    assert_eq!(
+        replayed(&run(test, directory.path(), "abgr", body).clean()),
+        [0],
+        "that would be red for blue"
+    );
+    for role_name in ["argb", "abgr"] {
+        assert_eq!(replayed(&run(test, directory.path(), role_name, body).clean()), [4], "{role_name}");
+    }
+    let recordings = files(directory.path(), "recording");
+    let [one, other] = &recordings[..] else { panic!("{recordings:?}") };
+    assert_ne!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap());
+    let outcome = run(test, directory.path(), "both", body);
+    let said = "picture 2 (in coding order, from 0) cannot be replayed: its buffer has format 0x10000000, recorded was 0x1000000";
+    assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
+    assert_eq!(outcome.report["internal_errors"], serde_json::json!(["replay"]));
+}
+
+#[test]
 fn a_damaged_recording_is_passed_over_and_made_anew() {
     let body = || {
         code(guids::H264, 0, 10, "out.bits");
@@ -349,4 +420,86 @@ fn two_that_record_at_once_do_no_harm() {
     assert_eq!(files(folder, "recording").len(), 1);
     assert_eq!(files(folder, "part"), Vec::<PathBuf>::new());
     assert_eq!(replayed(&run(test, folder, "", body).clean()), [10, 10]);
+}
+
+/// What a client of a driver that may only replay sees of a session that was not recorded.
+fn only_replays(test: &str, body: impl FnOnce() + Copy, role_name: &str, said: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let only = "canned.replay_only=true";
+    run(test, directory.path(), "record", body).clean();
+    let kept: Vec<_> = ["recording", "sets"].map(|ending| files(directory.path(), ending)).concat();
+    // What was recorded is served as ever.
+    assert_eq!(replayed(&run_with(test, directory.path(), "record", only, body).clean()), [4]);
+    let outcome = run_with(test, directory.path(), role_name, only, body);
+    assert!(outcome.output.status.success(), "{}", outcome.stderr());
+    let errors = serde_json::json!(["replay", "encode session after a failed replay"]);
+    assert_eq!(outcome.report["internal_errors"], errors);
+    assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("canned.replay_only forbids to code really"), "{}", outcome.stderr());
+    let left: Vec<_> = ["recording", "sets"].map(|ending| files(directory.path(), ending)).concat();
+    assert_eq!(left, kept, "nothing was coded");
+}
+
+/// The driver gives no more sessions to this process.
+fn refused(driver: &Driver) {
+    let (next, status) = driver.open();
+    assert_eq!(status, NvStatus::GENERIC);
+    assert_eq!(driver.call(at::DESTROY, [next, 0, 0, 0, 0]), NvStatus::SUCCESS);
+}
+
+#[test]
+fn a_driver_that_only_replays_codes_no_other_picture() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::ready(&driver, 0, 4);
+        let recorded = role() == "record";
+        if role() == "reconfigured" {
+            let status = client.reconfigure(0, |_, config, _| config.rc.average_bit_rate = 500_000);
+            assert_eq!(status, NvStatus::SUCCESS, "it fails with its first picture");
+        }
+        for n in 0..4 {
+            client.fill(client.inputs[n], n as u64 + if role() == "other" { 100 } else { 0 });
+            assert_eq!(client.submit(client.inputs[n], client.outputs[n], n as u64), NvStatus::SUCCESS);
+            match client.lock(client.outputs[n]) {
+                Ok(_) => assert_eq!(client.call(at::UNLOCK, client.outputs[n]), NvStatus::SUCCESS),
+                Err(status) => assert_eq!(status, NvStatus::GENERIC),
+            }
+        }
+        client.finish();
+        if !recorded {
+            refused(&driver);
+        }
+        driver.destroy_context();
+    };
+    let test = "a_driver_that_only_replays_codes_no_other_picture";
+    let said = "of what a session is to code";
+    for role_name in ["other", "reconfigured"] {
+        only_replays(test, body, role_name, said);
+    }
+}
+
+#[test]
+fn a_driver_that_only_replays_opens_no_other_session() {
+    let body = || {
+        let driver = Driver::new(Api::V13_0);
+        let mut client = Client::open(&driver);
+        let rate = if role() == "record" { 400_000 } else { 500_000 };
+        let status = client.init(|_, config| {
+            config.frame_interval_p = 1;
+            config.rc.average_bit_rate = rate;
+        });
+        if role() == "record" {
+            assert_eq!(status, NvStatus::SUCCESS);
+            client.buffers(4);
+            assert_eq!(client.run(0, 4).len(), 4);
+            client.close();
+        } else {
+            assert_eq!(status, NvStatus::GENERIC);
+            client.close();
+            refused(&driver);
+        }
+        driver.destroy_context();
+    };
+    let test = "a_driver_that_only_replays_opens_no_other_session";
+    only_replays(test, body, "other", "no parameter sets are kept");
 }

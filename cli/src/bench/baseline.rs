@@ -280,10 +280,7 @@ impl Both<'_> {
         if let Some(what) = other_input(&old.input, &new.input) {
             return Some(format!("the input is another one: {what}"));
         }
-        let names = old.settings.keys().chain(new.settings.keys());
-        // It says what holds without it, too.
-        let mut names = names.filter(|name| *name != "equal-raw-input");
-        let changed = names.find(|name| old.settings.get(*name) != new.settings.get(*name))?;
+        let changed = changed_setting(old, new)?;
         let value = |row: &Row| row.settings.get(changed).map_or("not set", String::as_str).to_owned();
         Some(format!("{changed} was {} and is {} now", value(old), value(new)))
     }
@@ -295,6 +292,7 @@ impl Both<'_> {
         let same = old.program == new.program
             && old.backend == new.backend
             && version(self.old) == version(self.new)
+            && changed_setting(old, new).is_none()
             && other_input(&old.input, &new.input).is_none();
         same.then_some((old, new))
     }
@@ -339,6 +337,14 @@ impl Both<'_> {
         let room = (f64::from(self.new.machine.cores) / 2.0).max(1.0);
         (now - before > room).then(|| format!("the load was {before:.1} and is {now:.1} now"))
     }
+}
+
+/// A setting that is another one, or that one of the rows does not have.
+fn changed_setting<'a>(old: &'a Row, new: &'a Row) -> Option<&'a String> {
+    let names = old.settings.keys().chain(new.settings.keys());
+    // It says what holds without it, too.
+    let mut names = names.filter(|name| *name != "equal-raw-input");
+    names.find(|name| old.settings.get(*name) != new.settings.get(*name))
 }
 
 /// What the time says and what the ratio says.

@@ -9,7 +9,7 @@ use video_hw::config::Engines;
 use super::args::{BenchArgs, Case, PeerName, Pictures, distinct};
 use super::child::Program;
 use super::input::{Inputs, Source};
-use super::peer::{Decoding, Peer};
+use super::peer::{self, Decoding, Peer};
 use super::record::{Input, Row};
 
 mod abilities;
@@ -330,6 +330,8 @@ impl Planner<'_, '_> {
             return;
         }
         let hardware = what.backend == BackendKind::Nvidia;
+        // A card that encodes the one codec need not decode the other; then the CPU does, as for ours.
+        let card_decodes = hardware && (what.case.decodes() || self.decodes(what.backend, source));
         let bits = self.bits(source);
         let out = self.inputs.dir.join(format!("peer-{}.{}", self.jobs.len(), extension(what)));
         let made = peer.and_then(|peer| {
@@ -346,7 +348,7 @@ impl Planner<'_, '_> {
                 let program = if what.case == Case::Encode {
                     peer.encode(self.args, source, encoder, bits, &out)
                 } else {
-                    peer.transcode(self.args, source, encoder, (hardware, bits), &out)
+                    peer.transcode(self.args, source, encoder, (card_decodes, bits), &out)
                 };
                 (encoder, program, Some(out))
             })
@@ -364,7 +366,10 @@ impl Planner<'_, '_> {
         if known {
             return;
         }
-        let row = self.row(what, "ffmpeg", word, id, &source.input);
+        let mut row = self.row(what, "ffmpeg", word, id, &source.input);
+        if let Some(name) = peer::decoder(source, card_decodes) {
+            row.settings.insert("decoder".to_owned(), name.to_owned());
+        }
         match made {
             Ok((program, output)) => self.push(what, Side::Ffmpeg, row, program, output, source),
             Err(why) if self.args.peer.is_some() => self.fail(what, Side::Ffmpeg, row, why),

@@ -146,9 +146,8 @@ impl Peer {
             if stays {
                 program = program.args(["-hwaccel_output_format", "cuda"]);
             }
-            if source.codec == Some(Codec::Av1) {
-                // Older versions take libdav1d where they have it, which knows nothing of cards and does not say so.
-                program = program.args(["-c:v", "av1"]);
+            if let Some(name) = decoder(source, hardware) {
+                program = program.args(["-c:v", name]);
             }
         }
         // Ours leaves turning pictures to whoever shows them, too.
@@ -200,8 +199,16 @@ impl Peer {
         let program =
             Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-noautorotate", "-i"]);
         let program = program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
+        // Where the format alone is asked for, it makes pictures of full range ones of limited range, which are other samples.
+        let program = program.args(["-vf", "scale=in_range=limited:out_range=limited"]);
         program.args(self.every_frame()).args(["-pix_fmt", format, "-f", "md5", "-"])
     }
+}
+
+/// The decoder that it is told to take; without a word it takes its own choice. Older versions take libdav1d for AV1 where they
+/// have it, which knows nothing of cards and does not say so.
+pub(crate) fn decoder(source: &Source, hardware: bool) -> Option<&'static str> {
+    (hardware && source.codec == Some(Codec::Av1)).then_some("av1")
 }
 
 /// The settings of ours in the encoder's words.

@@ -236,6 +236,7 @@ impl Rounds<'_> {
 
     /// What `--json` of our commands tells.
     fn own(&self, said: &Value, run: &mut Run) -> Result<(), String> {
+        undisturbed(said)?;
         run.frames += said["frames_out"].as_u64().ok_or("its report has no number of frames")?;
         let timing = &said["timing"];
         let first = timing["process_to_first_frame_s"].as_f64();
@@ -252,6 +253,23 @@ impl Rounds<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether whoever began a run also ended it. What took over did other work than the row says, and its start is in the time.
+fn undisturbed(said: &Value) -> Result<(), String> {
+    for (stage, who) in [("decode", "decoder"), ("encode", "encoder")] {
+        let Some(event) = said[stage]["events"].as_array().and_then(|events| events.first()) else {
+            continue;
+        };
+        let word = |name: &str| event[name].as_str().unwrap_or("?");
+        let after = event["frame"].as_u64().map_or_else(String::new, |frame| format!(" at frame {frame}"));
+        let (from, reason) = (word("from"), word("reason"));
+        return Err(match event["to"].as_str() {
+            Some(to) => format!("the {who} {from} died{after} and another took over ({to}): {reason}"),
+            None => format!("the {who} {from} died{after}: {reason}"),
+        });
+    }
+    Ok(())
 }
 
 /// Whether the pictures of a run stayed on the card, by its own account.
@@ -309,6 +327,23 @@ mod tests {
         assert_eq!(said(json!(0)), Ok(()));
         assert!(said(json!(345_600)).unwrap_err().contains("345600 bytes"));
         assert!(said(Value::Null).unwrap_err().contains("does not tell"));
+    }
+
+    #[test]
+    fn a_takeover_is_not_passed_over() {
+        let event = |to: Value| json!([{ "from": "nvidia", "to": to, "frame": 7, "reason": "device lost" }]);
+        assert_eq!(undisturbed(&json!({ "frames_out": 1, "encode": { "events": [] } })), Ok(()));
+        assert_eq!(undisturbed(&json!({ "decode": null, "encode": null })), Ok(()));
+        let told = |said: Value| undisturbed(&said).unwrap_err();
+        assert_eq!(
+            told(json!({ "encode": { "events": event(json!("software")) } })),
+            "the encoder nvidia died at frame 7 and another took over (software): device lost"
+        );
+        assert_eq!(
+            told(json!({ "decode": { "events": event(Value::Null) }, "encode": { "events": [] } })),
+            "the decoder nvidia died at frame 7: device lost"
+        );
+        assert!(told(json!({ "encode": { "events": [{}] } })).starts_with("the encoder ? died: "));
     }
 
     #[test]

@@ -231,6 +231,9 @@ pub struct Canned {
     /// Encoders code really, once: what a session made of its pictures is kept in `folder`, and later sessions with the
     /// same settings and the same pictures get it. Goes before `encode`.
     pub replay: bool,
+    /// With `replay`: a session that would have to be coded really fails, and so do all that the process opens after it. For
+    /// runs that are measured.
+    pub replay_only: bool,
 }
 
 /// Encode sessions allowed on the machine.
@@ -316,6 +319,9 @@ fn check(config: &Config) -> Result<(), String> {
     let folder = config.canned.folder.as_ref().filter(|folder| !folder.as_os_str().is_empty());
     if config.canned.replay && folder.is_none() {
         return Err("configuration: canned.replay needs canned.folder, where the recordings are kept".into());
+    }
+    if config.canned.replay_only && !config.canned.replay {
+        return Err("configuration: canned.replay_only means nothing without canned.replay".into());
     }
     Ok(())
 }
@@ -409,6 +415,8 @@ mod tests {
             assert!(error.contains("canned.folder"), "{error}");
         }
         assert!(with(&[("NVSIM_SET", "canned.replay=true;canned.folder=/somewhere")]).unwrap().canned.replay);
+        let error = with(&[("NVSIM_SET", "canned.replay_only=true;canned.folder=/somewhere")]).unwrap_err();
+        assert!(error.contains("canned.replay_only"), "{error}");
     }
 
     #[test]

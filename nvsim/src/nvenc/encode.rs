@@ -77,13 +77,15 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Checksum of a picture in `source`, if that is still there. All rows are looked at, or a few where the pictures are canned
-/// or replayed and a benchmark runs, whose time is not to be the simulation's.
-pub(super) fn checksum(source: &Source, layout: &Layout, spec: &EncoderSpec) -> Option<u64> {
+/// Checksum of the picture with this number that lies in `source`, if that is still there. All rows are looked at, or a few
+/// where the pictures are canned or replayed and a benchmark runs, whose time is not to be the simulation's; the next picture's
+/// are others, so that what differs in all pictures of a stream is seen wherever it is.
+pub(super) fn checksum(source: &Source, layout: &Layout, spec: &EncoderSpec, number: u64) -> Option<u64> {
     let canned = &config().canned;
     let step = if canned.encode || canned.replay { 64 } else { 1 };
     let size = (spec.width as usize, spec.height as usize);
-    source.with(layout.bytes(), |data| layout.checksum(data, size, step))
+    let first = (number % step) as usize;
+    source.with(layout.bytes(), |data| layout.checksum(data, size, (first, step as usize)))
 }
 
 /// `nvEncEncodePicture`.
@@ -206,7 +208,7 @@ unsafe fn submit(call: &Call, session: &Session, state: &mut State, p: &PicParam
         call.breach(&rules::FORCE_IDR_PTD, "FORCEIDR without enablePTD");
     }
     let kind = if running.settings.ptd { None } else { Some(client_kind(p.pic_type)?) };
-    let Some(checksum) = checksum(&source, &layout, &running.spec) else {
+    let Some(checksum) = checksum(&source, &layout, &running.spec, running.display) else {
         call.breach(&rules::FREED_INPUT, format!("the memory of {:#x} is gone", p.input));
         return Err(NvStatus::INVALID_PARAM);
     };
@@ -335,7 +337,7 @@ fn code(session: &Session, running: &mut Running, figures: &mut Figures, turn: V
         running.first_idr_done |= idr;
         let parameter_sets = wanted || held.headers;
         let ready_at = book(session, running, &held.spec);
-        replay::decide(session, running, held.checksum);
+        replay::decide(session, running, &held);
         let finished = match &mut running.coder {
             Coder::Canned { pictures, next } => {
                 if idr {

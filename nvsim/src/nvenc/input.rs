@@ -70,12 +70,19 @@ impl Layout {
     }
 
     /// Checksum of the part of the picture that is coded, to notice that somebody wrote to it and to know the picture
-    /// again: what lies beside the samples has no part in it. `step` looks at each n-th row of a plane only.
-    pub fn checksum(&self, data: &[u8], (width, height): (usize, usize), step: usize) -> u64 {
+    /// again: what lies beside the samples has no part in it. Looks at each `step`-th row of a plane only, from row
+    /// `first` on; a plane of fewer rows than that is counted through again.
+    pub fn checksum(
+        &self,
+        data: &[u8],
+        (width, height): (usize, usize),
+        (first, step): (usize, usize),
+    ) -> u64 {
         let mut sum = digest::START;
         for (offset, pitch, bytes, rows) in self.planes(width, height) {
             let plane = data.get(offset..).unwrap_or_default();
-            for row in plane.chunks(pitch.max(1)).take(rows).step_by(step.max(1)) {
+            let skipped = first % rows.min(step).max(1);
+            for row in plane.chunks(pitch.max(1)).take(rows).skip(skipped).step_by(step.max(1)) {
                 sum = digest::fold(sum, &row[..bytes.min(row.len())]);
             }
         }
@@ -358,13 +365,31 @@ mod tests {
         for (format, coded) in cases {
             let layout = Layout { format, pitch: 16, rows: 3 };
             let mut data = vec![7u8; layout.bytes()];
-            let before = layout.checksum(&data, (4, 2), 1);
+            let before = layout.checksum(&data, (4, 2), (0, 1));
             for at in 0..data.len() {
                 data[at] ^= 1;
-                let seen = before != layout.checksum(&data, (4, 2), 1);
+                let seen = before != layout.checksum(&data, (4, 2), (0, 1));
                 let is_sample = coded.iter().any(|&(from, bytes)| (from..from + bytes).contains(&at));
                 assert_eq!(seen, is_sample, "format {format:#x}, byte {at}");
                 data[at] ^= 1;
+            }
+        }
+    }
+
+    #[test]
+    fn some_rows_are_looked_at_from_the_first_one_on() {
+        // 8 rows of luma behind which lie 4 of chroma.
+        let layout = Layout { format: f::NV12, pitch: 16, rows: 8 };
+        for (first, step, looked_at) in
+            [(0, 3, &[0, 3, 6, 8, 11][..]), (2, 3, &[2, 5, 10]), (5, 6, &[5, 9]), (63, 64, &[7, 11])]
+        {
+            let mut data = vec![7u8; layout.bytes()];
+            let before = layout.checksum(&data, (16, 8), (first, step));
+            for row in 0..12 {
+                data[row * 16] ^= 1;
+                let seen = before != layout.checksum(&data, (16, 8), (first, step));
+                assert_eq!(seen, looked_at.contains(&row), "row {row}, from {first} on each {step}th");
+                data[row * 16] ^= 1;
             }
         }
     }

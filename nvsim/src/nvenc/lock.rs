@@ -194,7 +194,7 @@ fn wait(session: &Session, number: u64, no_wait: bool) -> Result<(), NvStatus> {
 
 /// The client must not have touched the input.
 pub(super) fn check_input(call: &Call, held: &Held) {
-    match checksum(&held.source, &held.layout, &held.spec) {
+    match checksum(&held.source, &held.layout, &held.spec, held.display_index) {
         Some(sum) if sum == held.checksum => {}
         Some(_) => {
             let detail =

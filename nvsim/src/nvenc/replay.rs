@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::NvStatus;
 use super::coder::{Coder, Worker};
@@ -24,6 +25,8 @@ use crate::policy;
 pub(super) struct Mark {
     /// Checksum of the samples that are looked at, and of the SEI messages.
     pub input: u64,
+    /// Of the buffer: the same bytes are other pictures in another one.
+    pub format: u32,
     /// Place in display order.
     pub display_index: u64,
     pub kind: PictureKind,
@@ -37,7 +40,8 @@ impl Mark {
             let sum = digest::fold(sum, &message.to_le_bytes());
             digest::fold(digest::fold(sum, &(bytes.len() as u64).to_le_bytes()), bytes)
         });
-        Self { input, display_index: held.display_index, kind, parameter_sets }
+        let (format, display_index) = (held.layout.format, held.display_index);
+        Self { input, format, display_index, kind, parameter_sets }
     }
 
     /// In what this one, which was recorded, differs from another.
@@ -50,6 +54,8 @@ impl Mark {
         } else if self.parameter_sets != other.parameter_sets {
             let with = if other.parameter_sets { "with" } else { "without" };
             Some(format!("it is asked for {with} parameter sets, other than recorded"))
+        } else if self.format != other.format {
+            Some(format!("its buffer has format {:#x}, recorded was {:#x}", other.format, self.format))
         } else {
             (self.input != other.input).then(|| "it is another picture than the recorded one".into())
         }
@@ -99,13 +105,36 @@ impl Replay {
         None
     }
 
-    /// Says aloud that this run proves nothing.
+    /// What follows is served no more.
     fn fail(&mut self, why: &str) {
         self.over = true;
         let folder = config().canned.folder.as_deref().unwrap_or(Path::new("")).display();
-        eprintln!("nvsim: {why}; the session gets no more output. Delete {folder} to record anew");
-        report::internal_error("replay");
+        give_up(&format!("{why}; the session gets no more output. Delete {folder} to record anew"));
     }
+}
+
+/// Why nothing is coded.
+const ONLY: &str = "canned.replay_only forbids to code really";
+
+/// A replay of this process has failed, or there was none where nothing else is allowed.
+static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+
+/// Says aloud that this run proves nothing.
+fn give_up(why: &str) {
+    GIVEN_UP.store(true, Ordering::Release);
+    eprintln!("nvsim: {why}");
+    report::internal_error("replay");
+}
+
+/// Whether a new session must be refused. A client that survives the end of one opens another and would get that coded
+/// really: it would end well and have measured the software encoder.
+pub(super) fn refuses_sessions() -> bool {
+    let refused = GIVEN_UP.load(Ordering::Acquire);
+    if refused {
+        eprintln!("nvsim: a replay has failed in this process: it gets no more encode sessions");
+        report::internal_error("encode session after a failed replay");
+    }
+    refused
 }
 
 /// What a session that codes really has made so far.
@@ -164,6 +193,10 @@ pub(super) fn sets_or(
     if let Some(sets) = replay_file::load_sets(folder, &key) {
         return Ok(sets);
     }
+    if config().canned.replay_only {
+        give_up(&format!("no parameter sets are kept in {}, and {ONLY}", folder.display()));
+        return Err(CodecError("only recordings may be used".into()));
+    }
     let sets = make()?;
     // Without the file they are made again: that costs time and nothing else.
     let _ = replay_file::store_sets(folder, &key, &sets);
@@ -186,23 +219,40 @@ fn start(session: &Session, spec: &EncoderSpec) -> Result<(Worker, Vec<u8>), Cod
     Worker::start(Arc::downgrade(&this), spec.clone())
 }
 
-/// At the first picture, which has this checksum: whether the session is replayed or recorded.
-pub(super) fn decide(session: &Session, running: &mut Running, first: u64) {
+/// At its first picture: whether the session is replayed or recorded.
+pub(super) fn decide(session: &Session, running: &mut Running, first: &Held) {
     let Coder::Undecided(worker) = &mut running.coder else { return };
     let worker = worker.take();
     let settings = &running.settings;
     let (pattern, headers) = (shape(settings), !settings.disable_headers);
-    let key = format!("{:?} {pattern:?} {headers} {} {first:016x}", running.spec, settings.repeat_headers);
+    let (format, sum) = (first.layout.format, first.checksum);
+    let repeated = settings.repeat_headers;
+    let key = format!("{:?} {pattern:?} {headers} {repeated} {format:#x} {sum:016x}", running.spec);
     if let Some(pictures) = folder().and_then(|folder| replay_file::load(folder, &key)) {
         running.coder = Coder::Replay(Replay::new(pictures));
     } else {
         running.coder = really(session, &running.spec, worker);
-        running.recording = Some(Recording { key, pictures: Vec::new(), bytes: 0, kept: 0 });
+        // There is nothing to keep where nothing is coded.
+        running.recording = matches!(running.coder, Coder::Soft(_)).then(|| Recording {
+            key,
+            pictures: Vec::new(),
+            bytes: 0,
+            kept: 0,
+        });
     }
 }
 
 /// A coder that codes.
 fn really(session: &Session, spec: &EncoderSpec, worker: Option<Worker>) -> Coder {
+    // One that was opened before another one's replay failed, too.
+    if GIVEN_UP.load(Ordering::Acquire) {
+        return Coder::Replay(Replay::nothing());
+    }
+    if config().canned.replay_only {
+        let folder = folder().unwrap_or(Path::new("")).display();
+        give_up(&format!("there is no recording in {folder} of what a session is to code, and {ONLY}"));
+        return Coder::Replay(Replay::nothing());
+    }
     match worker.map_or_else(|| start(session, spec).map(|(worker, _)| worker), Ok) {
         Ok(worker) => Coder::Soft(worker),
         Err(error) => {

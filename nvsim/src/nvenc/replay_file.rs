@@ -12,7 +12,7 @@ use crate::codec::encoder::PictureKind;
 use crate::policy;
 
 /// Changes with the layout of the files and with what is in them.
-const VERSION: &str = "nvsim recording 1";
+const VERSION: &str = "nvsim recording 2";
 
 const KINDS: [PictureKind; 4] = [PictureKind::Idr, PictureKind::I, PictureKind::P, PictureKind::B];
 
@@ -22,6 +22,7 @@ pub(super) fn store(folder: &Path, key: &str, pictures: &[Recorded]) -> io::Resu
     for Recorded { mark, qp, data: coded } in pictures {
         let kind = KINDS.iter().position(|kind| *kind == mark.kind).unwrap_or_default();
         data.extend(mark.input.to_le_bytes());
+        data.extend(mark.format.to_le_bytes());
         data.extend(mark.display_index.to_le_bytes());
         data.extend((kind as u32).to_le_bytes());
         data.extend(u32::from(mark.parameter_sets).to_le_bytes());
@@ -40,6 +41,7 @@ pub(super) fn load(folder: &Path, key: &str) -> Option<Vec<Recorded>> {
     while !rest.is_empty() {
         let mark = Mark {
             input: long(&mut rest)?,
+            format: number(&mut rest)?,
             display_index: long(&mut rest)?,
             kind: *KINDS.get(number(&mut rest)? as usize)?,
             parameter_sets: number(&mut rest)? != 0,
@@ -111,6 +113,7 @@ mod tests {
     fn recorded(number: u64, kind: PictureKind, data: &[u8]) -> Recorded {
         let mark = Mark {
             input: 0x0123_4567_89ab_cdef ^ number,
+            format: 0x100 << number,
             display_index: number + (1 << 40),
             kind,
             parameter_sets: number == 0,

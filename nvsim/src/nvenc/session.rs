@@ -247,6 +247,8 @@ pub(super) unsafe fn open(
     let alive = sessions.values().filter(|session| session.open).count();
     let verdict = if engines == 0 {
         Err(NvStatus::UNSUPPORTED_DEVICE)
+    } else if replay::refuses_sessions() {
+        Err(NvStatus::GENERIC)
     } else if limits.limit == 0 {
         Ok(None)
     } else if limits.shared.is_empty() {

@@ -255,10 +255,14 @@ impl<'a> Client<'a> {
     }
 
     pub fn create_input(&self) -> Result<usize, NvStatus> {
+        self.create_input_of(formats::NV12)
+    }
+
+    pub fn create_input_of(&self, format: u32) -> Result<usize, NvStatus> {
         let mut params = Block::<CreateInput>::new();
         params.version = self.driver.api.struct_word(Struct::CreateInput);
         (params.width, params.height) = (self.width, self.height);
-        params.format = formats::NV12;
+        params.format = format;
         match self.call(at::CREATE_INPUT, params.pointer()) {
             NvStatus::SUCCESS => Ok(params.buffer),
             status => Err(status),

@@ -284,6 +284,12 @@ fn another_machine_leaves_the_ratio() {
         record.machine.versions.insert("ffmpeg".into(), "8.0".into());
     });
     assert_eq!(found.verdict, Verdict::NotComparable);
+    // So is one that decodes with something else.
+    let found = line(|record| {
+        other(record);
+        record.rows[1].settings.insert("decoder".into(), "av1".into());
+    });
+    assert_eq!(found.verdict, Verdict::NotComparable);
     let mut new = samples::record();
     other(&mut new);
     new.machine.versions.insert("ffmpeg".into(), "8.0".into());

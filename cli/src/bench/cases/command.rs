@@ -46,10 +46,7 @@ impl Planner<'_, '_> {
                 let program =
                     program.arg("transcode").arg(&source.path).arg(out).args(["--overwrite", "--no-copy"]);
                 let mut program = program.args(["--encoder-backend", backend]);
-                let decodes = source.codec.is_some_and(|codec| {
-                    self.abilities.can(what.backend, codec, "decode", args.device.as_deref()).is_ok()
-                });
-                if decodes {
+                if self.decodes(what.backend, source) {
                     program = program.args(["--decoder-backend", backend]);
                 }
                 of_job(self.own_encoding(program, what, source, in_flight))
@@ -74,6 +71,12 @@ impl Planner<'_, '_> {
                 if writes(what) { program.arg("--output").arg(out) } else { program }
             }
         }
+    }
+
+    /// Whether a backend decodes what is to be transcoded.
+    pub(super) fn decodes(&self, backend: BackendKind, source: &Source) -> bool {
+        let device = self.args.device.as_deref();
+        source.codec.is_some_and(|codec| self.abilities.can(backend, codec, "decode", device).is_ok())
     }
 
     fn own_encoding(
