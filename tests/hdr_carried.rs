@@ -140,6 +140,23 @@ fn boxes_carry_what_the_encoder_does_not_state() {
     }
 }
 
+/// Where there are no boxes either, the metadata is gone, and that is told where everybody reads it.
+#[test]
+fn metadata_that_nothing_states_is_lost_aloud() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(input) = film(directory.path(), "in.mp4", "smpte2084") else { return };
+    let (raw, boxes) = (directory.path().join("out.h264"), directory.path().join("out.mp4"));
+    let report = by_software(&input, &raw);
+    assert_not_said(&in_stream(&raw), "a raw stream");
+    let lost = |report: &TranscodeReport| report.notes.iter().any(|note| note.contains("metadata is lost"));
+    let words = "software (openh264";
+    assert!(lost(&report) && report.notes.iter().any(|note| note.contains(words)), "{:?}", report.notes);
+    assert!(!lost(&by_software(&input, &boxes)), "the boxes have it");
+    let plain = film(directory.path(), "sdr.mp4", "bt709").unwrap();
+    std::fs::remove_file(&raw).unwrap();
+    assert!(!lost(&by_software(&plain, &raw)), "it was left out, for another reason");
+}
+
 /// As hardware leaves it: messages in band, and the container knows nothing of them.
 #[test]
 fn messages_of_the_first_picture_are_found_behind_a_silent_container() {

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::rescue::can_be_read_again;
 use super::source::{SourceInfo, first_video};
+use crate::backend::Receipt;
 use crate::bitstream::hdr_of_unit;
 use crate::color::{ColorInfo, TransferCharacteristics};
 use crate::config::CommonEncodeConfig;
-use crate::container::{Input, open_input};
+use crate::container::{Input, OutputFormat, open_input};
 use crate::hdr::HdrMetadata;
 
 /// Has the output state what the input states of its light, wherever that is still true of it: pictures of HDR whose transfer
@@ -49,6 +50,18 @@ fn of_first_picture(path: &Path) -> HdrMetadata {
         Some(hdr_of_unit(video.codec, video.layout, &sample.data))
     };
     if can_be_read_again(path) { read().unwrap_or_default() } else { HdrMetadata::default() }
+}
+
+/// What becomes of carried metadata that the encoder does not state, in a format where it could stand nowhere else.
+pub(super) fn lost(config: &CommonEncodeConfig, receipt: &Receipt, format: OutputFormat) -> Option<String> {
+    let (kind, implementation) = receipt.chosen()?;
+    let lost = kind.leaves_out_hdr(config) && format != OutputFormat::Mp4;
+    lost.then(|| {
+        format!(
+            "the input's HDR10 metadata is lost: {kind} ({implementation}) does not state it and {format} output has no other \
+             place for it"
+        )
+    })
 }
 
 /// What the settings of a stream say of its light.
