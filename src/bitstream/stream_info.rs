@@ -101,7 +101,7 @@ impl StreamInfo {
 
 /// What an access unit states of its light in front of its first picture, also where its headers are elsewhere. What is broken
 /// states nothing.
-pub(crate) fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
+pub fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
     match (codec, layout) {
         (Codec::H264 | Codec::Hevc, BitstreamLayout::AnnexB) => hdr_of_nals(codec, nal_units(data)),
         (Codec::H264, BitstreamLayout::Avcc { length_size })
