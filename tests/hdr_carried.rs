@@ -157,6 +157,17 @@ fn metadata_that_nothing_states_is_lost_aloud() {
     assert!(!lost(&by_software(&plain, &raw)), "it was left out, for another reason");
 }
 
+/// Makes boxes of these kinds into free space, as if whoever wrote the file had not known of them.
+fn blank(file: &Path, kinds: &[&[u8; 4]]) {
+    let mut bytes = std::fs::read(file).unwrap();
+    for at in 0..bytes.len() - 4 {
+        if kinds.iter().any(|kind| bytes[at..].starts_with(&kind[..])) {
+            bytes[at..at + 4].copy_from_slice(b"free");
+        }
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
 /// As hardware leaves it: messages in band, and the container knows nothing of them.
 #[test]
 fn messages_of_the_first_picture_are_found_behind_a_silent_container() {
@@ -170,10 +181,8 @@ fn messages_of_the_first_picture_are_found_behind_a_silent_container() {
         .arg(&input)
         .status();
     assert!(copied.unwrap().success());
-    if !read(&input).is_empty() {
-        let _ = std::io::stderr().write_all(b"SKIPPED: this ffmpeg tells the container of the metadata\n");
-        return;
-    }
+    blank(&input, &[b"mdcv", b"clli"]);
+    assert!(read(&input).is_empty());
     assert_said(&in_stream(&input), &WORDS, "in band");
     by_software(&input, &output);
     assert_said(&in_container(&output), &WORDS, "from the first picture");
