@@ -230,7 +230,18 @@ fn nvenc_states_what_its_input_did() {
                 assert_said(&in_container(&output), &WORDS, name);
             }
         }
-        // IVF says nothing of light: what comes of it is what AV1 says in band.
+        // One half in a box, the other with the first picture alone.
+        for (name, kind) in [("out.mp4", b"clli"), ("out-av1.mp4", b"mdcv")] {
+            let [mixed, half] = ["mixed.mp4", "half.mp4"].map(|name| directory.path().join(name));
+            std::fs::copy(directory.path().join(name), &mixed).unwrap();
+            blank(&mixed, &[kind]);
+            let stated = read(&mixed);
+            assert!(!stated.is_whole() && !stated.is_empty(), "{name}: {stated:?}");
+            by_software(&mixed, &half);
+            assert_eq!(read(&half), wanted(), "{name}");
+            std::fs::remove_file(&half).unwrap();
+        }
+        // IVF says nothing of light: what comes of it is what AV1 says in band, by a pipe too.
         let (av1, silent, last) = ("out-av1.mp4", "silent.ivf", "last.mp4");
         let [av1, silent, last] = [av1, silent, last].map(|name| directory.path().join(name));
         let copy = ["-v", "error", "-i", av1.to_str().unwrap(), "-c", "copy", silent.to_str().unwrap()];

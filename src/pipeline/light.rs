@@ -30,7 +30,7 @@ pub(super) fn carry(
     } else if !matches!(before, TransferCharacteristics::Pq | TransferCharacteristics::Hlg) {
         format!("transfer {before} is not HDR")
     } else {
-        let hdr = if video.hdr.is_empty() { of_first_picture(&info.path) } else { video.hdr };
+        let hdr = if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path)) };
         let HdrMetadata { mastering_display, content_light } = hdr;
         // Nobody has asked for it: encoders that cannot state it are taken all the same.
         return (CommonEncodeConfig { mastering_display, content_light, hdr_optional: true, ..config }, None);
@@ -39,8 +39,8 @@ pub(super) fn carry(
     (config, left_out)
 }
 
-/// What stands with the first picture, where neither the container nor the headers in it say anything. That it cannot be read
-/// is for the decoder to complain about.
+/// What stands with the first picture, for what neither the container nor the headers in it say. That it cannot be read is for
+/// the decoder to complain about.
 fn of_first_picture(path: &Path) -> HdrMetadata {
     let read = || {
         let Input::Demuxer(mut demuxer) = open_input(path).ok()? else { return None };
