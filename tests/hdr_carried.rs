@@ -256,8 +256,10 @@ fn nvenc_states_what_its_input_did() {
         // What the caller states takes the place of all of it.
         let output = directory.path().join("own.mp4");
         let job = video_hw::transcode(&input, &output).codec(Codec::Hevc).encode_backend(BackendKind::Nvidia);
-        job.content_light("77,7".parse().unwrap()).run().unwrap();
+        let report = job.content_light("77,7".parse().unwrap()).run().unwrap();
         let said = in_stream(&output);
         assert!(said.contains("max_content=77") && !said.contains("max_luminance"), "{said}");
+        let told = report.notes.iter().any(|note| note.contains("mastering display is left out"));
+        assert!(told, "{:?}", report.notes);
     });
 }

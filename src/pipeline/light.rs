@@ -12,7 +12,7 @@ use crate::container::{Input, OutputFormat, open_input};
 use crate::hdr::HdrMetadata;
 
 /// Has the output state what the input states of its light, wherever that is still true of it: pictures of HDR whose transfer
-/// stays. What the caller states takes the place of all of it. The other value: why it is left out.
+/// stays. What the caller states takes the place of all of it. The other value: what is left out, and why.
 pub(super) fn carry(
     config: CommonEncodeConfig,
     info: &SourceInfo,
@@ -21,22 +21,40 @@ pub(super) fn carry(
     let Some(video) = info.tracks.iter().find_map(|track| track.video.as_ref()) else {
         return (config, None);
     };
-    if !of(&config).is_empty() {
-        return (config, None);
-    }
+    let own = of(&config);
     let (before, after) = (input.transfer, config.color.transfer);
     let why = if before != after {
         format!("the transfer changes from {before} to {after}")
     } else if !matches!(before, TransferCharacteristics::Pq | TransferCharacteristics::Hlg) {
         format!("transfer {before} is not HDR")
+    } else if own.is_whole() {
+        return (config, None);
     } else {
-        let hdr = if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path)) };
-        let HdrMetadata { mastering_display, content_light } = hdr;
+        let stated =
+            if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path)) };
+        if !own.is_empty() {
+            return (config, dropped(own, stated));
+        }
+        let HdrMetadata { mastering_display, content_light } = stated;
         // Nobody has asked for it: encoders that cannot state it are taken all the same.
         return (CommonEncodeConfig { mastering_display, content_light, hdr_optional: true, ..config }, None);
     };
-    let left_out = (!video.hdr.is_empty()).then(|| format!("the input's HDR10 metadata is left out: {why}"));
+    let left_out = (own.is_empty() && !video.hdr.is_empty())
+        .then(|| format!("the input's HDR10 metadata is left out: {why}"));
     (config, left_out)
+}
+
+/// What the input states and the caller, who states the other half, does not. The two describe one picture: whoever measures
+/// its light anew may have graded it anew, so halves of two origins are not put together.
+fn dropped(own: HdrMetadata, input: HdrMetadata) -> Option<String> {
+    let (left, given) = if own.mastering_display.is_none() {
+        input.mastering_display?;
+        ("mastering display", "the content light")
+    } else {
+        input.content_light?;
+        ("content light", "the mastering display")
+    };
+    Some(format!("the input's {left} is left out: {given} alone was stated for the output"))
 }
 
 /// What stands with the first picture, for what neither the container nor the headers in it say. That it cannot be read is for
