@@ -61,6 +61,11 @@ impl HdrMetadata {
         self.mastering_display.is_none() && self.content_light.is_none()
     }
 
+    /// Whether everything is stated.
+    pub const fn is_whole(&self) -> bool {
+        self.mastering_display.is_some() && self.content_light.is_some()
+    }
+
     /// What is stated here, the rest as stated there.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

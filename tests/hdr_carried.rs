@@ -11,9 +11,11 @@ use std::process::Command;
 
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
-use video_hw::container::{Input, open_input};
+use video_hw::container::ivf::IvfDemuxer;
+use video_hw::container::{Demuxer, Input, open_input};
 use video_hw::hdr::HdrMetadata;
 use video_hw::pipeline::TranscodeReport;
+use video_hw::stream_io::NonSeekable;
 
 const DISPLAY: &str = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
 const LIGHT: &str = "1000,400";
@@ -140,6 +142,34 @@ fn boxes_carry_what_the_encoder_does_not_state() {
     }
 }
 
+/// Where there are no boxes either, the metadata is gone, and that is told where everybody reads it.
+#[test]
+fn metadata_that_nothing_states_is_lost_aloud() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(input) = film(directory.path(), "in.mp4", "smpte2084") else { return };
+    let (raw, boxes) = (directory.path().join("out.h264"), directory.path().join("out.mp4"));
+    let report = by_software(&input, &raw);
+    assert_not_said(&in_stream(&raw), "a raw stream");
+    let lost = |report: &TranscodeReport| report.notes.iter().any(|note| note.contains("metadata is lost"));
+    let words = "software (openh264";
+    assert!(lost(&report) && report.notes.iter().any(|note| note.contains(words)), "{:?}", report.notes);
+    assert!(!lost(&by_software(&input, &boxes)), "the boxes have it");
+    let plain = film(directory.path(), "sdr.mp4", "bt709").unwrap();
+    std::fs::remove_file(&raw).unwrap();
+    assert!(!lost(&by_software(&plain, &raw)), "it was left out, for another reason");
+}
+
+/// Makes boxes of these kinds into free space, as if whoever wrote the file had not known of them.
+fn blank(file: &Path, kinds: &[&[u8; 4]]) {
+    let mut bytes = std::fs::read(file).unwrap();
+    for at in 0..bytes.len() - 4 {
+        if kinds.iter().any(|kind| bytes[at..].starts_with(&kind[..])) {
+            bytes[at..at + 4].copy_from_slice(b"free");
+        }
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
 /// As hardware leaves it: messages in band, and the container knows nothing of them.
 #[test]
 fn messages_of_the_first_picture_are_found_behind_a_silent_container() {
@@ -153,10 +183,8 @@ fn messages_of_the_first_picture_are_found_behind_a_silent_container() {
         .arg(&input)
         .status();
     assert!(copied.unwrap().success());
-    if !read(&input).is_empty() {
-        let _ = std::io::stderr().write_all(b"SKIPPED: this ffmpeg tells the container of the metadata\n");
-        return;
-    }
+    blank(&input, &[b"mdcv", b"clli"]);
+    assert!(read(&input).is_empty());
     assert_said(&in_stream(&input), &WORDS, "in band");
     by_software(&input, &output);
     assert_said(&in_container(&output), &WORDS, "from the first picture");
@@ -204,19 +232,34 @@ fn nvenc_states_what_its_input_did() {
                 assert_said(&in_container(&output), &WORDS, name);
             }
         }
-        // IVF says nothing of light: what comes of it is what AV1 says in band.
+        // One half in a box, the other with the first picture alone.
+        for (name, kind) in [("out.mp4", b"clli"), ("out-av1.mp4", b"mdcv")] {
+            let [mixed, half] = ["mixed.mp4", "half.mp4"].map(|name| directory.path().join(name));
+            std::fs::copy(directory.path().join(name), &mixed).unwrap();
+            blank(&mixed, &[kind]);
+            let stated = read(&mixed);
+            assert!(!stated.is_whole() && !stated.is_empty(), "{name}: {stated:?}");
+            by_software(&mixed, &half);
+            assert_eq!(read(&half), wanted(), "{name}");
+            std::fs::remove_file(&half).unwrap();
+        }
+        // IVF says nothing of light: what comes of it is what AV1 says in band, by a pipe too.
         let (av1, silent, last) = ("out-av1.mp4", "silent.ivf", "last.mp4");
         let [av1, silent, last] = [av1, silent, last].map(|name| directory.path().join(name));
         let copy = ["-v", "error", "-i", av1.to_str().unwrap(), "-c", "copy", silent.to_str().unwrap()];
         assert!(command("ffmpeg").args(copy).status().unwrap().success());
-        assert!(read(&silent).is_empty());
+        let pipe = NonSeekable(std::fs::File::open(&silent).unwrap());
+        let piped = IvfDemuxer::new(pipe, "-").unwrap().tracks()[0].video.as_ref().unwrap().hdr;
+        assert_eq!((read(&silent), piped), (wanted(), wanted()));
         by_software(&silent, &last);
         assert_eq!(read(&last), wanted());
         // What the caller states takes the place of all of it.
         let output = directory.path().join("own.mp4");
         let job = video_hw::transcode(&input, &output).codec(Codec::Hevc).encode_backend(BackendKind::Nvidia);
-        job.content_light("77,7".parse().unwrap()).run().unwrap();
+        let report = job.content_light("77,7".parse().unwrap()).run().unwrap();
         let said = in_stream(&output);
         assert!(said.contains("max_content=77") && !said.contains("max_luminance"), "{said}");
+        let told = report.notes.iter().any(|note| note.contains("mastering display is left out"));
+        assert!(told, "{:?}", report.notes);
     });
 }

@@ -19,6 +19,7 @@ use video_hw::container::ivf::{IvfDemuxer, IvfMuxer};
 use video_hw::container::{Demuxer, Muxer, Sample, Track, TrackId};
 use video_hw::container::{Input, open_input};
 use video_hw::dimensions::Dimensions;
+use video_hw::hdr::{ContentLight, HdrMetadata};
 use video_hw::stream_io::NonSeekable;
 use video_hw::time::{TimeBase, Timestamp};
 
@@ -284,6 +285,40 @@ fn pipes_carry_ivf_with_an_honest_frame_count() {
     let track = vp8_track();
     mux(NonSeekable(&mut bytes), &track, &[sample(0, &[1], track.time_base)]);
     assert_eq!(bytes[24..28], [0; 4], "unknown");
+}
+
+/// The file header has no place for it, and a pipe cannot be read again.
+#[test]
+fn light_is_told_of_the_first_frame_which_is_read_once() {
+    let light = ContentLight { max_cll: 1000, max_fall: 400 };
+    let metadata = [&[0x2a, 6, 1][..], &light.sei_payload(), &[0x80]].concat();
+    let frame = [0x32, 3, 1, 2, 3];
+    let mut file = b"DKIF\0\0\x20\0AV01".to_vec();
+    file.extend_from_slice(&[16, 0, 8, 0, 25, 0, 0, 0, 1, 0, 0, 0]);
+    file.resize(32, 0);
+    for (pts, data) in [(0, [&metadata[..], &frame].concat()), (1, frame.to_vec())] {
+        file.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        file.extend_from_slice(&u64::to_le_bytes(pts));
+        file.extend_from_slice(&data);
+    }
+    let hdr = |demuxer: &dyn Demuxer| demuxer.tracks()[0].video.as_ref().unwrap().hdr;
+    let mut piped = IvfDemuxer::new(NonSeekable(Cursor::new(file.clone())), "-").unwrap();
+    assert_eq!(hdr(&piped), HdrMetadata { mastering_display: None, content_light: Some(light) });
+    let times = |samples: &[Sample]| samples.iter().map(|s| s.pts.unwrap().ticks()).collect::<Vec<_>>();
+    assert_eq!(times(&samples(&mut piped)), [0, 1]);
+    let mut seen = IvfDemuxer::new(Cursor::new(file.clone()), "a.ivf").unwrap();
+    assert!(!hdr(&seen).is_empty());
+    assert_eq!(times(&samples(&mut seen)), [0, 1]);
+    // Damage there is told when the frame is asked for, as ever.
+    for cut in 33..file.len() - 17 {
+        let mut demuxer = IvfDemuxer::new(Cursor::new(&file[..cut]), "a.ivf").unwrap();
+        assert!(hdr(&demuxer).is_empty());
+        let error = demuxer.next_sample().unwrap_err();
+        assert!(error.is_recoverable() && error.to_string().contains("cut short"), "{error}");
+        assert!(demuxer.next_sample().unwrap().is_none());
+    }
+    let mut empty = IvfDemuxer::new(Cursor::new(&file[..32]), "a.ivf").unwrap();
+    assert!(empty.next_sample().unwrap().is_none());
 }
 
 #[test]

@@ -109,11 +109,11 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::profile)]
     pub(crate) profile: Option<Profile>,
     /// HDR10: the display it was graded on, as x265 takes it: G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min); not with the software
-    /// encoder; by default what the input states, where the output is HDR too
+    /// encoder; where neither this nor --hdr-light is given, what the input states, if the output is HDR too
     #[arg(long, value_name = "TEXT", value_parser = parse::mastering_display, alias = "master-display", allow_hyphen_values = true)]
     pub(crate) hdr_mastering: Option<MasteringDisplay>,
     /// HDR10: the brightest pixel and the brightest frame, in candela per square metre: 1000,400; not with the software
-    /// encoder; by default likewise
+    /// encoder; where neither this nor --hdr-mastering is given, what the input states, if the output is HDR too
     #[arg(long, value_name = "CLL,FALL", value_parser = parse::content_light, alias = "max-cll", allow_hyphen_values = true)]
     pub(crate) hdr_light: Option<ContentLight>,
     /// Frames from one key frame to the next

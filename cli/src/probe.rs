@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use video_hw::Error;
 use video_hw::Result;
 use video_hw::backend::Receipt;
-use video_hw::bitstream::StreamInfo;
+use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::DecodeOutputMode;
 use video_hw::container::{Demuxer, Input, Track, TrackKind, open_input};
 use video_hw::frame::Frame;
@@ -258,17 +258,24 @@ fn main_video(tracks: &[Track]) -> Option<&Track> {
     tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some())
 }
 
-/// The headers of the first video track: from the container's configuration record, else from the samples.
+/// The headers of the first video track: from the container's configuration record and what the first picture states of its
+/// light, else from the samples.
 fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
     let Some(track) = main_video(demuxer.tracks()).cloned() else { return Ok(None) };
     let Some(video) = track.video else { return Ok(None) };
     // A damaged record is the decoder's to report.
-    if let Some(config) = &video.codec_config
-        && let Ok(Some(info)) = StreamInfo::from_config(video.codec, config)
-    {
+    let of_record = |config| StreamInfo::from_config(video.codec, config).ok().flatten();
+    let record = video.codec_config.as_deref().and_then(of_record);
+    demuxer.select_tracks(&[track.id]);
+    if let Some(mut info) = record {
+        // Hardware states its light with the pictures, and tells the container nothing. Damage is the decoder's to report, too.
+        let stated = video.hdr.or(info.hdr);
+        let whole = stated.mastering_display.is_some() && stated.content_light.is_some();
+        if !whole && let Ok(Some(sample)) = demuxer.next_sample() {
+            info.hdr = info.hdr.or(hdr_of_unit(video.codec, video.layout, &sample.data));
+        }
         return Ok(Some(info));
     }
-    demuxer.select_tracks(&[track.id]);
     for _ in 0..HEADER_SEARCH {
         let Some(sample) = demuxer.next_sample()? else { break };
         if let Ok(Some(info)) = StreamInfo::from_unit(video.codec, video.layout, &sample.data) {

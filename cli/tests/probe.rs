@@ -85,6 +85,20 @@ fn the_light_of_hdr_is_told() {
     assert_eq!((&video["mastering_display"], &video["content_light"]), (&DISPLAY.into(), &"1000,400".into()));
     let table = run(&["probe", &film]).ok().out();
     assert!(table.contains(DISPLAY) && table.contains("1000 cd/m2, frames 400"), "{table}");
+    // As hardware leaves it: messages in band, and the container knows nothing of them.
+    let (raw, silent) = (scratch.path("raw.h265"), scratch.path("silent.mp4"));
+    tool("ffmpeg", &[&source[..], &["-c:v", "libx265", "-x265-params", &parameters, &raw]].concat());
+    tool("ffmpeg", &["-v", "error", "-f", "hevc", "-i", &raw, "-c", "copy", &silent]);
+    let mut bytes = std::fs::read(&silent).unwrap();
+    for at in 0..bytes.len() - 4 {
+        if matches!(&bytes[at..at + 4], b"mdcv" | b"clli") {
+            bytes[at..at + 4].copy_from_slice(b"free");
+        }
+    }
+    std::fs::write(&silent, bytes).unwrap();
+    let json = run(&["probe", &silent, "--json"]).ok().json();
+    let video = &json["tracks"][0];
+    assert_eq!((&video["mastering_display"], &video["content_light"]), (&DISPLAY.into(), &"1000,400".into()));
     let plain = run(&["probe", &clip("bars.mp4"), "--json"]).ok().json();
     assert!(plain["tracks"][0]["content_light"].is_null());
 }

@@ -6,6 +6,7 @@ use super::Job;
 use super::{Backend, BackendKind, CANDIDATES};
 #[cfg(feature = "metrics")]
 use crate::codec::Codec;
+use crate::config::CommonEncodeConfig;
 
 impl BackendKind {
     /// Whether its decoders can leave pictures in the memory of a device, and its encoders read them there.
@@ -21,6 +22,19 @@ impl BackendKind {
     /// Whether its encoder states HDR10 metadata.
     pub(crate) const fn states_hdr(self) -> bool {
         matches!(self, Self::Nvidia)
+    }
+
+    /// Whether its encoder opens without the HDR10 metadata in these settings, instead of refusing them.
+    pub(crate) const fn leaves_out_hdr(self, config: &CommonEncodeConfig) -> bool {
+        let stated = config.mastering_display.is_some() || config.content_light.is_some();
+        config.hdr_optional && stated && !self.states_hdr()
+    }
+
+    /// What its encoder's receipt says where it left HDR10 metadata out.
+    pub(crate) fn hdr_note(self, config: &CommonEncodeConfig, implementation: &str) -> Option<String> {
+        let note =
+            || format!("HDR10 metadata is not in the stream: {self} ({implementation}) does not state it");
+        self.leaves_out_hdr(config).then(note)
     }
 
     /// Whether it runs on devices that tell how busy they are ([`super::busy_device`]).

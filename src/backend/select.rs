@@ -276,7 +276,7 @@ pub(crate) fn open_encoder(
         ..config.clone()
     });
     let open = |kind: BackendKind| {
-        let config = plain.as_ref().filter(|_| !kind.states_hdr()).unwrap_or(config);
+        let config = plain.as_ref().filter(|_| kind.leaves_out_hdr(config)).unwrap_or(config);
         match kind {
             BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
             BackendKind::Software => software::open_encoder(config, special, sink()),
@@ -287,12 +287,8 @@ pub(crate) fn open_encoder(
     let (backend, mut receipt) =
         select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())?;
     receipt.notes = backend.notes();
-    let has_hdr = config.mastering_display.is_some() || config.content_light.is_some();
-    if let Some((kind, implementation)) = receipt.chosen().filter(|(kind, _)| has_hdr && !kind.states_hdr()) {
-        receipt.notes.push(format!(
-            "HDR10 metadata is not in the stream: {kind} ({implementation}) does not state it"
-        ));
-    }
+    let chosen = receipt.chosen();
+    receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
     Ok((backend, receipt))
 }
 

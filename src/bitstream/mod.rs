@@ -22,5 +22,4 @@ pub mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
 pub use random_access::{ActiveParameterSets, UnitRole};
-pub use stream_info::StreamInfo;
-pub(crate) use stream_info::hdr_of_unit;
+pub use stream_info::{StreamInfo, hdr_of_unit};

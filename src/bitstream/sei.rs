@@ -50,17 +50,17 @@ fn payload<const N: usize>(unit: &[u8], wanted: u32) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const P3: &str = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
 
-    fn message(payload_type: u8, payload: &[u8]) -> Vec<u8> {
+    pub(in crate::bitstream) fn message(payload_type: u8, payload: &[u8]) -> Vec<u8> {
         [&[payload_type, payload.len() as u8], payload].concat()
     }
 
     /// As it stands in a unit: nothing looks like a start code, and a stop bit is at the end.
-    fn unit(messages: &[Vec<u8>]) -> Vec<u8> {
+    pub(in crate::bitstream) fn unit(messages: &[Vec<u8>]) -> Vec<u8> {
         let mut out = Vec::new();
         for byte in messages.concat().into_iter().chain([0x80]) {
             if out.ends_with(&[0, 0]) && byte <= 3 {

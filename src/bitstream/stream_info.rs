@@ -101,7 +101,7 @@ impl StreamInfo {
 
 /// What an access unit states of its light in front of its first picture, also where its headers are elsewhere. What is broken
 /// states nothing.
-pub(crate) fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
+pub fn hdr_of_unit(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> HdrMetadata {
     match (codec, layout) {
         (Codec::H264 | Codec::Hevc, BitstreamLayout::AnnexB) => hdr_of_nals(codec, nal_units(data)),
         (Codec::H264, BitstreamLayout::Avcc { length_size })
@@ -325,4 +325,109 @@ fn vp8_info(frame: &[u8]) -> Result<Option<StreamInfo>> {
         interlaced: false,
         hdr: HdrMetadata::default(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sei::tests::{message, unit};
+    use super::*;
+    use crate::hdr::{ContentLight, MasteringDisplay};
+
+    const DISPLAY: &str = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
+    const LIGHT: ContentLight = ContentLight { max_cll: 1000, max_fall: 400 };
+
+    /// How one codec, framed in one way, writes the parts of an access unit.
+    struct Case {
+        codec: Codec,
+        layout: BitstreamLayout,
+        display: Vec<u8>,
+        light: Vec<u8>,
+        picture: Vec<u8>,
+        frame: fn(&[u8]) -> Vec<u8>,
+    }
+
+    fn nals(codec: Codec, layout: BitstreamLayout, frame: fn(&[u8]) -> Vec<u8>) -> Case {
+        let (message_header, picture_header): (&[u8], &[u8]) = match codec {
+            Codec::H264 => (&[h264::NAL_SEI], &[0x60 | h264::NAL_IDR]),
+            _ => (&[hevc::NAL_SEI_PREFIX << 1, 1], &[hevc::NAL_IDR_W_RADL << 1, 1]),
+        };
+        let display: MasteringDisplay = DISPLAY.parse().unwrap();
+        Case {
+            codec,
+            layout,
+            display: [message_header, &unit(&[message(137, &display.sei_payload())])].concat(),
+            light: [message_header, &unit(&[message(144, &LIGHT.sei_payload())])].concat(),
+            picture: [picture_header, &[0x88; 20]].concat(),
+            frame,
+        }
+    }
+
+    fn obus() -> Case {
+        let display: MasteringDisplay = DISPLAY.parse().unwrap();
+        let metadata = |kind: u8, body: &[u8]| [&[av1::OBU_METADATA, kind], body, &[0x80]].concat();
+        Case {
+            codec: Codec::Av1,
+            layout: BitstreamLayout::Obu,
+            display: metadata(2, &display.av1_payload()),
+            light: metadata(1, &LIGHT.sei_payload()),
+            picture: [&[av1::OBU_FRAME][..], &[0x10; 20]].concat(),
+            // The kind stands in front; in the header it comes with "a size follows".
+            frame: |obu| [&[obu[0] << 3 | 2, obu.len() as u8 - 1], &obu[1..]].concat(),
+        }
+    }
+
+    fn prefixed<const N: usize>(nal: &[u8]) -> Vec<u8> {
+        [&(nal.len() as u32).to_be_bytes()[4 - N..], nal].concat()
+    }
+
+    #[test]
+    fn the_light_is_what_stands_in_front_of_the_first_picture() {
+        let start_code: fn(&[u8]) -> Vec<u8> = |nal| [&[0, 0, 0, 1], nal].concat();
+        let (four, two) = (4, 2);
+        for case in [
+            nals(Codec::H264, BitstreamLayout::AnnexB, start_code),
+            nals(Codec::H264, BitstreamLayout::Avcc { length_size: four }, prefixed::<4>),
+            nals(Codec::H264, BitstreamLayout::Avcc { length_size: two }, prefixed::<2>),
+            nals(Codec::Hevc, BitstreamLayout::AnnexB, start_code),
+            nals(Codec::Hevc, BitstreamLayout::Hvcc { length_size: four }, prefixed::<4>),
+            obus(),
+        ] {
+            let Case { codec, layout, .. } = case;
+            let display = HdrMetadata { mastering_display: DISPLAY.parse().ok(), content_light: None };
+            let whole = HdrMetadata { content_light: Some(LIGHT), ..display };
+            let none = HdrMetadata::default();
+            let [d, l, p] = [&case.display, &case.light, &case.picture];
+            for (units, wanted, what) in [
+                (&[d, l, p][..], whole, "in front"),
+                (&[l, d], whole, "without a picture"),
+                (&[d, p, l], display, "one behind the picture"),
+                (&[p, d, l], none, "behind the picture"),
+                (&[p], none, "nothing"),
+            ] {
+                let data: Vec<u8> = units.iter().flat_map(|unit| (case.frame)(unit)).collect();
+                assert_eq!(hdr_of_unit(codec, layout, &data), wanted, "{codec} as {layout}: {what}");
+            }
+            // What is cut off states what stands in front of the cut, and harms nobody.
+            let (first, second) = ((case.frame)(d), (case.frame)(l));
+            let both = [&first[..], &second].concat();
+            for length in 0..both.len() - 1 {
+                let found = hdr_of_unit(codec, layout, &both[..length]);
+                assert_eq!(found.content_light, None, "{codec} as {layout}, {length} bytes");
+                let there = found.mastering_display.is_some();
+                assert!(there || length < first.len(), "{codec} as {layout}, {length} bytes");
+            }
+        }
+        assert!(hdr_of_unit(Codec::H264, BitstreamLayout::Obu, &[6, 137]).is_empty(), "no such framing");
+    }
+
+    #[test]
+    fn the_messages_of_another_layer_are_not_the_pictures() {
+        let case = nals(Codec::Hevc, BitstreamLayout::AnnexB, |nal| [&[0, 0, 0, 1], nal].concat());
+        let mut other = case.light.clone();
+        other[1] |= 1 << 3;
+        let data: Vec<u8> =
+            [&other, &case.display, &case.picture].into_iter().flat_map(|unit| (case.frame)(unit)).collect();
+        let found = hdr_of_unit(Codec::Hevc, BitstreamLayout::AnnexB, &data);
+        assert_eq!(found, HdrMetadata { mastering_display: DISPLAY.parse().ok(), content_light: None });
+    }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::bitstream::StreamInfo;
+use crate::bitstream::{StreamInfo, hdr_of_unit};
 use crate::codec::Codec;
 use crate::container::vpx_av1::{is_keyframe, self_contained_unit};
 use crate::container::{
@@ -19,6 +19,7 @@ use crate::container::{
 };
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::hdr::HdrMetadata;
 use crate::packet::BitstreamLayout;
 use crate::stream_io::{fill, read_up_to};
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -47,8 +48,8 @@ pub struct IvfDemuxer<R> {
     codec: Codec,
     time_base: TimeBase,
     tracks: [Track; 1],
-    /// The first sample, where it was read to describe the track.
-    ahead: Option<Sample>,
+    /// What reading the first sample gave, where that was done to describe the track.
+    ahead: Option<Result<Option<Sample>>>,
     seekable: bool,
     enabled: bool,
     ended: bool,
@@ -131,6 +132,15 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             number: 0,
             keyframes: KeyframeIndex { points: Vec::new(), end },
         };
+        // The file header says nothing of light, and who reads a pipe cannot come back for the first frame.
+        if dimensions.is_none() || codec == Codec::Av1 {
+            demuxer.ahead = Some(demuxer.read_sample());
+        }
+        let layout = BitstreamLayout::elementary(codec);
+        let hdr = match &demuxer.ahead {
+            Some(Ok(Some(sample))) => hdr_of_unit(codec, layout, &sample.data),
+            _ => HdrMetadata::default(),
+        };
         let dimensions = match dimensions {
             Some(dimensions) => dimensions,
             None => demuxer.dimensions_of_first_frame()?,
@@ -139,18 +149,21 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         let is_rate = Rational::new(MAX_FRAME_RATE, 1).is_some_and(|max| rate <= max);
         demuxer.tracks[0].video = Some(VideoTrack {
             frame_rate: is_rate.then_some(rate),
-            ..VideoTrack::new(codec, BitstreamLayout::elementary(codec), dimensions)
+            hdr,
+            ..VideoTrack::new(codec, layout, dimensions)
         });
         Ok(demuxer)
     }
 
     /// For file headers that state no size, as a writer leaves that did not look into the stream.
     fn dimensions_of_first_frame(&mut self) -> Result<Dimensions> {
-        self.ahead = self.read_sample()?;
+        if let Some(Err(error)) = self.ahead.take_if(|first| first.is_err()) {
+            return Err(error);
+        }
         let layout = BitstreamLayout::elementary(self.codec);
         let info = match &self.ahead {
-            Some(sample) => StreamInfo::from_unit(self.codec, layout, &sample.data).ok().flatten(),
-            None => None,
+            Some(Ok(Some(sample))) => StreamInfo::from_unit(self.codec, layout, &sample.data).ok().flatten(),
+            _ => None,
         };
         info.map(|info| info.dimensions).ok_or_else(|| {
             Error::corrupt_fatal(format!(
@@ -277,10 +290,7 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         if self.ended || !self.enabled {
             return Ok(None);
         }
-        if let Some(sample) = self.ahead.take() {
-            return Ok(Some(sample));
-        }
-        let result = self.read_sample();
+        let result = self.ahead.take().unwrap_or_else(|| self.read_sample());
         self.ended = !matches!(result, Ok(Some(_)));
         result
     }

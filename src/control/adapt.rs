@@ -5,6 +5,21 @@ use crate::backend::BackendKind;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use crate::pixel::PixelFormat;
 
+/// What is given up of a picture's light, in words.
+const HDR: &str = "HDR10 metadata";
+
+/// The settings as they are. Metadata that is only wished for is left out without a refusal: a word for that, where the
+/// backend before did not.
+pub(super) fn unchanged(
+    target: &Target,
+    before: Option<BackendKind>,
+    kind: BackendKind,
+) -> (Target, Vec<String>) {
+    let config = &target.0;
+    let lost = kind.leaves_out_hdr(config) && before.is_some_and(|before| !before.leaves_out_hdr(config));
+    (target.clone(), lost.then(|| HDR.to_owned()).into_iter().collect())
+}
+
 /// The settings without those that the CPU's encoder or another's lacks, and a word for each that was given up. Used when
 /// the alternative is the end of the stream.
 pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
@@ -21,7 +36,7 @@ pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
     if kind.states_hdr() {
         (config.mastering_display, config.content_light) = metadata;
     } else if metadata != (None, None) {
-        given_up.push("HDR10 metadata".to_owned());
+        given_up.push(HDR.to_owned());
     }
     if kind != BackendKind::Software {
         return ((config, special), given_up);
@@ -99,6 +114,34 @@ mod tests {
         assert_eq!(special, BackendEncodeConfig::None);
         let flat = RateControl::ConstQp { intra: 10, inter_p: 10, inter_b: 10 };
         assert_eq!(new.rate_control, Some(flat));
+    }
+
+    #[test]
+    fn wishes_that_come_to_nothing_are_told_once() {
+        use BackendKind::{Ffmpeg, Nvidia, Software};
+        let size = Dimensions::new(640, 360).unwrap();
+        let mut config = CommonEncodeConfig::new(Codec::Hevc, size, Rational::new(25, 1).unwrap());
+        config.content_light = "1000,400".parse().ok();
+        config.hdr_optional = true;
+        let wish = (config, BackendEncodeConfig::None);
+        for (before, kind, lost) in [
+            (Some(Nvidia), Software, true),
+            (Some(Nvidia), Ffmpeg, true),
+            (Some(Nvidia), Nvidia, false),
+            (Some(Software), Ffmpeg, false),
+            (Some(Software), Nvidia, false),
+            (None, Software, false),
+        ] {
+            let (same, given_up) = unchanged(&wish, before, kind);
+            assert_eq!(same.0.content_light, wish.0.content_light, "the next may state it again");
+            assert_eq!(given_up == [HDR], lost, "{before:?} to {kind}: {given_up:?}");
+        }
+        let mut order = wish.clone();
+        order.0.hdr_optional = false;
+        assert!(unchanged(&order, Some(Nvidia), Software).1.is_empty(), "which is refused instead");
+        let mut nothing = wish;
+        nothing.0.content_light = None;
+        assert!(unchanged(&nothing, Some(Nvidia), Software).1.is_empty());
     }
 
     #[test]

@@ -142,8 +142,11 @@ impl SwitchingEncoder {
             return;
         }
         let kind = dead.as_ref().map(|dead| dead.kind);
-        let mut opening =
-            Opening { adapt: true, ..self.opening(self.settings.clone(), kind.filter(|_| same)) };
+        let mut opening = Opening {
+            before: kind,
+            adapt: true,
+            ..self.opening(self.settings.clone(), kind.filter(|_| same))
+        };
         if !same && let Some(at) = opening.kinds.iter().position(|known| Some(*known) == kind) {
             opening.kinds.rotate_left(at + 1);
         }

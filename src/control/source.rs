@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::adapt::{adapt, plain};
+use super::adapt::{adapt, plain, unchanged};
 use super::running::{Counts, Fed, Heard, Running, Target};
 use crate::backend::{
     self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
@@ -61,6 +61,8 @@ pub(super) struct Opening {
     pub(super) target: Target,
     /// Backends in the order in which they are tried.
     pub(super) kinds: Vec<BackendKind>,
+    /// The backend that the stream is on, or was.
+    pub(super) before: Option<BackendKind>,
     /// Settings may be given up where a backend does not have them: the stream shall go on.
     pub(super) adapt: bool,
     /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
@@ -98,7 +100,6 @@ impl Opening {
                     let rest = self.kinds.iter().filter(|kind| !tried.contains(kind));
                     verdicts.extend(rest.map(|kind| (*kind, Verdict::NotTried)));
                     session.receipt.entries = verdicts;
-                    session.adapted = !given_up.is_empty();
                     return Ok(Proven { session, given_up });
                 }
                 // Who has stopped waiting wants none of the others either.
@@ -114,8 +115,10 @@ impl Opening {
     }
 
     fn attempt(&self, kind: BackendKind) -> Result<(Running, Vec<String>)> {
-        let mut refusal = match self.prove(kind, self.target.clone()) {
-            Ok(session) => return Ok((session, Vec::new())),
+        let (target, given_up) = unchanged(&self.target, self.before, kind);
+        let mut refusal = match self.prove(kind, target) {
+            // A wish is no setting that the session lacks: the next can be asked for it again.
+            Ok(session) => return Ok((session, given_up)),
             Err(error) => error,
         };
         if self.adapt {
@@ -125,7 +128,10 @@ impl Opening {
                     break;
                 }
                 match self.prove(kind, target) {
-                    Ok(session) => return Ok((session, given_up)),
+                    Ok(mut session) => {
+                        session.adapted = !given_up.is_empty();
+                        return Ok((session, given_up));
+                    }
                     Err(error) => refusal = error,
                 }
             }
@@ -150,6 +156,7 @@ impl Opening {
             }
             self.source.open(kind, config, special, sink)
         })?;
+        session.receipt.notes.extend(kind.hdr_note(&session.target.0, session.facts.implementation));
         let reorder = session.facts.reorder;
         if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
             return Err(Error::Unsupported {

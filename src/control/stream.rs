@@ -155,6 +155,7 @@ impl SwitchingEncoder {
             source: Arc::clone(&source),
             target: settings.clone(),
             kinds: source.candidates(),
+            before: None,
             adapt: false,
             strict: false,
             beside: false,

@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::adapt::{adapt, plain};
+use super::adapt::{adapt, plain, unchanged};
 use super::inside::{Inside, serial_of};
 use super::running::{Target, shape};
 use super::source::EncoderSource;
@@ -420,7 +420,7 @@ impl Surviving {
     fn attempt(&self, kind: BackendKind) -> Result<Heir> {
         let target = &self.survivors.target;
         let ways: [&dyn Fn() -> (Target, Vec<String>); 3] =
-            [&|| (target.clone(), Vec::new()), &|| adapt(target, kind), &|| plain(target, kind)];
+            [&|| unchanged(target, Some(self.kind), kind), &|| adapt(target, kind), &|| plain(target, kind)];
         let mut refusal = None;
         for way in ways {
             let (target, given_up) = way();

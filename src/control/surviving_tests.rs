@@ -157,17 +157,28 @@ fn encode_with(
     room: usize,
     refetch: Option<Box<dyn Refetch>>,
 ) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
-    let plans = Plans(Mutex::new(plans.iter().copied().collect()));
     let size = Dimensions::new(2, 2).unwrap();
     let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+    let on = (BackendKind::Custom, Backend::Only(BackendKind::Custom));
+    encode_as(config, on, plans, room, refetch)
+}
+
+/// As [`encode_with`], of these settings, first on this backend where that one was wanted.
+fn encode_as(
+    config: CommonEncodeConfig,
+    (kind, wanted): (BackendKind, Backend),
+    plans: &[Plan],
+    room: usize,
+    refetch: Option<Box<dyn Refetch>>,
+) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
+    let plans = Plans(Mutex::new(plans.iter().copied().collect()));
     let mut session = EncodeSession::open(config, |config, sinks| {
         let shared = Shared::new(sinks());
         shared.lock().inside.keep(room);
         let target = (config.clone(), BackendEncodeConfig::None);
-        let first = plans.open(BackendKind::Custom, &target.0, &target.1, shared.sink())?;
-        let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Custom, "toy");
-        let source = Box::new(plans);
-        let (wanted, policy) = (Backend::Only(BackendKind::Custom), FailurePolicy::Auto);
+        let first = plans.open(kind, &target.0, &target.1, shared.sink())?;
+        let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");
+        let (source, policy) = (Box::new(plans), FailurePolicy::Auto);
         Ok(Survivors { wanted, policy, source, target, refetch }.begin(first, receipt, shared))
     })
     .unwrap();
@@ -328,4 +339,29 @@ fn the_end_of_one_that_was_refused_is_not_held_against_the_next() {
     whole(&packets);
     let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
     assert_eq!(takeover.given_up, ["B frames"]);
+}
+
+/// Nobody refuses metadata that is only wished for; each takeover still tells what the stream has lost by it.
+#[test]
+fn wished_for_metadata_that_the_next_leaves_out_is_given_up() {
+    let size = Dimensions::new(2, 2).unwrap();
+    let config = CommonEncodeConfig {
+        content_light: "1000,400".parse().ok(),
+        hdr_optional: true,
+        ..CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap())
+    };
+    let dies = |at| Plan { dies: Some((at, Death::Call)), ..SOUND };
+    let on = (BackendKind::Nvidia, Backend::Auto);
+    let (packets, end, summary) =
+        encode_as(config.clone(), on, &[dies(16), dies(12), SOUND], usize::MAX, None);
+    assert!(end.is_none(), "{end:?}");
+    whole(&packets);
+    let [first, second] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+    assert!(!first.to.unwrap().0.states_hdr() && !second.to.unwrap().0.states_hdr(), "{first}; {second}");
+    assert_eq!(first.given_up, ["HDR10 metadata"]);
+    assert!(second.given_up.is_empty(), "it was gone already: {second}");
+    // Where the same backend goes on, nothing is.
+    let on = (BackendKind::Nvidia, Backend::Only(BackendKind::Nvidia));
+    let (_, _, summary) = encode_as(config, on, &[dies(16), SOUND], usize::MAX, None);
+    assert!(summary.takeovers[0].given_up.is_empty(), "{}", summary.takeovers[0]);
 }

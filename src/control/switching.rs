@@ -273,6 +273,7 @@ impl SwitchingEncoder {
             source: Arc::clone(&self.source),
             target,
             kinds,
+            before: first,
             adapt: false,
             strict: false,
             beside: false,

@@ -53,7 +53,7 @@ impl<'a> Transcode<'a> {
 
     /// HDR10: the display that the content was graded on. An encoder that cannot state it refuses the job. What the input's
     /// container or first headers state of its light is carried over by itself while the transfer stays PQ or HLG, unless this
-    /// or [`Self::content_light`] is given.
+    /// or [`Self::content_light`] is given: then nothing of it is, and the report's notes tell what is left out.
     pub fn mastering_display(mut self, display: MasteringDisplay) -> Self {
         self.target.mastering_display = Some(display);
         self

@@ -370,6 +370,7 @@ impl<'a> Transcode<'a> {
         notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
+        notes.extend(light::lost(&encode_config, session.receipt(), format));
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;
         let time_base = match self.filter.frame_rate {

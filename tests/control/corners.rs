@@ -212,3 +212,21 @@ fn a_frame_with_too_many_messages_is_refused_and_the_stream_goes_on() {
     play.finish();
     assert_eq!(play.got.packets.len(), 6);
 }
+
+/// Nobody refuses metadata that is only wished for; the stream is told all the same.
+#[test]
+fn wished_for_metadata_that_the_next_session_leaves_out_is_told() {
+    let mut source =
+        Source::new(|session, _, _| Plan { die_at: (session == 0).then_some(8), ..Plan::default() });
+    source.kinds = vec![BackendKind::Nvidia, BackendKind::Software];
+    let config =
+        CommonEncodeConfig { content_light: "1000,400".parse().ok(), hdr_optional: true, ..config(1) };
+    let mut play = Play::new(source, config, StreamOptions::default());
+    play.feed(12);
+    play.until(|kind| {
+        matches!(kind, EventKind::Reopened { given_up, receipt, .. }
+            if given_up == &["HDR10 metadata"]
+                && receipt.notes.iter().any(|note| note.contains("software (scripted) does not state it")))
+    });
+    play.finish();
+}
