@@ -104,7 +104,7 @@ pub enum Engines {
     /// One, as it is in every other program.
     #[default]
     One,
-    /// As many as keep the whole device busy.
+    /// As many as keep the whole device busy. On a GPU they come as the stream turns out to be long enough for each to pay.
     Auto,
     /// So many.
     Count(NonZeroUsize),

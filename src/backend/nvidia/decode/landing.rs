@@ -71,10 +71,8 @@ impl Downloads {
             // Asleep: the decoders' own threads may need every core.
             None => Lane::new(context, Waiting::Asleep),
         };
-        match lane.and_then(|lane| FrameCopy::start(lane, frame.clone(), block, to)) {
-            Ok(copy) => Ok((copy, lease, bytes)),
-            Err(error) => Err(error),
-        }
+        let copy = lane.and_then(|lane| FrameCopy::start(lane, frame.clone(), block, to))?;
+        Ok((copy, lease, bytes))
     }
 
     fn lease(&mut self, context: &Arc<Context>, bytes: usize) -> Arc<Lease<PinnedMemory>> {
