@@ -130,6 +130,8 @@ fn an_encoder_that_nobody_may_replace_ends_the_work_with_its_reason() {
             assert!(matches!(told, Some(Error::DeviceLost { .. })), "{told:?}");
             assert!(encoder.encode_frame(&picture(0)).is_err());
             assert!(encoder.flush().is_err());
+            // Also when it was flushed in between.
+            assert!(encoder.encode_frame(&picture(0)).is_err());
         }
     });
 }

@@ -174,7 +174,7 @@ impl<I: Takes> SessionSink<I> {
     /// the next frame is coded as one. Never waits.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn flush_codec(&mut self) -> Result<()> {
         self.check_open()?;
         self.input.flush()

@@ -25,7 +25,7 @@ impl SwitchingEncoder {
     /// Moves everything that can be moved without waiting.
     pub(super) fn pump(&mut self) {
         self.closers.sweep();
-        while !self.ended {
+        while self.ended.is_none() {
             let mut moved = self.advance();
             moved |= self.feed();
             moved |= self.listen();

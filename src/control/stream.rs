@@ -117,7 +117,7 @@ pub struct SwitchingEncoder {
     pub(super) counts: Arc<Counts>,
     /// Sessions opened for failures in a row, without a packet.
     pub(super) attempts: u32,
-    pub(super) ended: bool,
+    pub(super) ended: Option<Error>,
     pub(super) switches_told: Switches,
     /// Flushes that have not completed, each before this frame.
     pub(super) flushes: VecDeque<u64>,
@@ -186,7 +186,7 @@ impl SwitchingEncoder {
             closers: Closers::default(),
             counts,
             attempts: 0,
-            ended: false,
+            ended: None,
             switches_told: Switches::default(),
             flushes: VecDeque::new(),
             shapes: VecDeque::new(),
@@ -202,7 +202,7 @@ impl SwitchingEncoder {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a frame without picture, of a size or format that was never asked for, or whose pts
-    /// does not rise; when the stream has ended.
+    /// does not rise; the error that ended the stream.
     pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
         self.pump();
         self.check(&frame)?;
@@ -218,9 +218,7 @@ impl SwitchingEncoder {
     }
 
     fn check(&self, frame: &Frame) -> Result<()> {
-        if self.ended {
-            return Err(over());
-        }
+        self.check_open()?;
         if matches!(frame.surface, Surface::None) {
             return Err(Error::invalid(format!("frame at {} has no picture", frame.pts)));
         }
@@ -261,7 +259,7 @@ impl SwitchingEncoder {
             }
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             let nothing_inside = self.books.is_empty() && !self.phase.has_job();
-            if self.ended || left.is_zero() || nothing_inside {
+            if self.ended.is_some() || left.is_zero() || nothing_inside {
                 return Ok(None);
             }
             self.wait(left);
@@ -286,11 +284,9 @@ impl SwitchingEncoder {
     /// Makes every packet of the frames submitted so far come out; never waits. The next frame is coded as an IDR.
     ///
     /// # Errors
-    /// When the stream has ended.
+    /// When the stream has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
-        if self.ended {
-            return Err(over());
-        }
+        self.check_open()?;
         let here = self.books.next();
         if self.flushes.back() != Some(&here) {
             self.flushes.push_back(here);
@@ -307,7 +303,7 @@ impl SwitchingEncoder {
     /// Flushes, then gives every remaining packet, waiting for each. Losses appear as `Err` items.
     ///
     /// # Errors
-    /// When the stream has ended.
+    /// When the stream has ended: the error that ended it.
     pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Packet>> + '_> {
         const PATIENCE: Duration = Duration::from_secs(60);
         self.flush()?;
@@ -317,7 +313,7 @@ impl SwitchingEncoder {
                     return None;
                 }
                 match self.reap_timeout(PATIENCE).transpose() {
-                    None if self.ended => return None,
+                    None if self.ended.is_some() => return None,
                     None => {}
                     item => return item,
                 }
@@ -329,14 +325,12 @@ impl SwitchingEncoder {
     /// [`Self::take_events`] tells. One switch is made at a time; of those that wait for it only the last is kept.
     ///
     /// # Errors
-    /// When the stream has ended.
+    /// When the stream has ended: the error that ended it.
     pub fn request_switch(
         &mut self,
         request: SessionSwitchRequest<(CommonEncodeConfig, BackendEncodeConfig)>,
     ) -> Result<u64> {
-        if self.ended {
-            return Err(over());
-        }
+        self.check_open()?;
         let generation = self.take_generation();
         self.know_shape(request.target.0.dimensions, request.target.0.format);
         self.telemetry.counts.requested += 1;
@@ -387,7 +381,7 @@ impl SwitchingEncoder {
     pub fn state(&self) -> StreamState {
         let to = self.phase.generation().or(self.queued.as_ref().map(|switch| switch.generation));
         match to {
-            _ if self.ended => StreamState::Closed,
+            _ if self.ended.is_some() => StreamState::Closed,
             Some(to) => StreamState::SwitchPending { to },
             None if self.active.is_none() => StreamState::Reopening,
             None => StreamState::Running,
@@ -401,7 +395,7 @@ impl SwitchingEncoder {
 
     /// Whether frames go to this generation, or a switch to it is under way.
     pub fn is_alive(&self, generation: u64) -> bool {
-        !self.ended
+        self.ended.is_none()
             && (generation == self.generation
                 || self.phase.generation() == Some(generation)
                 || self.queued.as_ref().is_some_and(|switch| switch.generation == generation))
@@ -423,7 +417,7 @@ impl SwitchingEncoder {
 
     /// The stream is over.
     pub(super) fn end(&mut self, error: Error, why: String) {
-        self.ended = true;
+        let reason = self.ended.insert(error.again()).again();
         self.telemetry.end(self.generation, why.clone());
         self.telemetry.tell(EventKind::Ended { reason: why });
         self.books.end(error);
@@ -434,12 +428,11 @@ impl SwitchingEncoder {
         let phase = std::mem::replace(&mut self.phase, Phase::Steady);
         self.closers.close((active, trial, phase));
         if let Some(switch) = self.queued.take() {
-            let error = over();
-            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &error, self.generation);
+            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &reason, self.generation);
         }
     }
-}
 
-pub(super) fn over() -> Error {
-    Error::invalid("the stream has ended; its output tells why")
+    fn check_open(&self) -> Result<()> {
+        self.ended.as_ref().map_or(Ok(()), |reason| Err(reason.again()))
+    }
 }

@@ -188,7 +188,7 @@ impl DecodeSession {
     /// Hands a packet (one access unit) to the decoder; never waits.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the packet is of another codec, or when the session has ended.
+    /// [`Error::InvalidInput`] when the packet is of another codec, or the error that ended the session.
     pub fn submit(&mut self, packet: Packet) -> Result<Submit<Packet>> {
         self.input.submit(packet)
     }
@@ -213,7 +213,7 @@ impl DecodeSession {
     /// must be a random access point.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.input.flush()
     }
@@ -221,7 +221,7 @@ impl DecodeSession {
     /// Flushes, then gives every remaining frame, waiting for each. Losses appear as `Err` items.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Frame>> + '_> {
         self.flush()?;
         Ok(self.output.until_flushed(self.input.worker.flushes()))
@@ -300,7 +300,7 @@ impl DecodeInput {
     /// See [`DecodeSession::flush`].
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.worker.flush()
     }

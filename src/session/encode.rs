@@ -193,7 +193,8 @@ impl EncodeSession {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when size or format differ from the configuration, the pts does not increase, the frame is
-    /// where the encoder cannot read it (without a picture, or on another device), or when the session has ended.
+    /// where the encoder cannot read it (without a picture, or on another device). The error that ended the session, if one
+    /// did.
     pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
         self.input.submit(frame)
     }
@@ -218,7 +219,7 @@ impl EncodeSession {
     /// is coded as an IDR.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.input.flush()
     }
@@ -226,7 +227,7 @@ impl EncodeSession {
     /// Flushes, then gives every remaining packet, waiting for each. Losses appear as `Err` items.
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn drain(&mut self) -> Result<impl Iterator<Item = Result<Packet>> + '_> {
         self.flush()?;
         Ok(self.output.worker.until_flushed(self.input.worker.flushes()))
@@ -289,7 +290,7 @@ impl EncodeInput {
     /// See [`EncodeSession::flush`].
     ///
     /// # Errors
-    /// When the session has ended.
+    /// When the session has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.worker.flush()
     }

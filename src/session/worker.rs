@@ -1,7 +1,7 @@
 //! The thread between a session's two ends: commands in, outcomes out, nothing lost in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -88,6 +88,7 @@ impl Drop for Joiner {
 pub(crate) struct Input<I> {
     queue: QueueSender<Command<I>>,
     flushes: u64,
+    over: Reason,
     _joiner: Arc<Joiner>,
 }
 
@@ -100,6 +101,9 @@ pub(crate) struct Output<O> {
     joiner: Arc<Joiner>,
 }
 
+/// Why the work ended by itself, if it did: whoever finds the input closed is told the same as the output tells.
+type Reason = Arc<OnceLock<Error>>;
+
 /// Starts the thread. `open` makes the work on the caller's thread, so that its errors are the caller's.
 pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
     name: &str,
@@ -111,13 +115,15 @@ pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
     let (out_tx, out_rx) = queue::bounded(output_capacity);
     let outlet = Outlet(out_tx);
     let (work, extra) = open(outlet.clone())?;
+    let over = Reason::default();
+    let reason = Arc::clone(&over);
     let handle = std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || run(work, &in_rx, &outlet))
+        .spawn(move || run(work, &in_rx, &outlet, &reason))
         .map_err(|source| Error::io("start a worker thread for", name, source))?;
     let joiner = Arc::new(Joiner(Mutex::new(Some(handle))));
     let monitor = in_tx.monitor();
-    let input = Input { queue: in_tx, flushes: 0, _joiner: Arc::clone(&joiner) };
+    let input = Input { queue: in_tx, flushes: 0, over, _joiner: Arc::clone(&joiner) };
     let output = Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, joiner };
     Ok((input, output, extra))
 }
@@ -131,7 +137,12 @@ impl<O> Drop for Output<O> {
     }
 }
 
-fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, outlet: &Outlet<O>) {
+fn run<W: Work, O>(
+    mut work: W,
+    commands: &QueueReceiver<Command<W::Input>>,
+    outlet: &Outlet<O>,
+    reason: &OnceLock<Error>,
+) {
     while let Some(command) = commands.recv() {
         if outlet.0.is_closed() {
             return;
@@ -148,6 +159,8 @@ fn run<W: Work, O>(mut work: W, commands: &QueueReceiver<Command<W::Input>>, out
             Ok(()) => {}
             Err(error) => {
                 work.end();
+                // Before the commands are closed: who meets that finds the reason.
+                let _ = reason.set(error.again());
                 outlet.mark(Outcome::Ended(error));
                 return;
             }
@@ -166,7 +179,7 @@ impl<I> Input<I> {
         match self.queue.try_send(Command::Unit(unit)) {
             Ok(()) => Ok(Submit::Accepted),
             Err(TrySend::Full(Command::Unit(unit))) => Ok(Submit::Full(unit)),
-            Err(TrySend::Full(Command::Flush) | TrySend::Closed(_)) => Err(ended()),
+            Err(TrySend::Full(Command::Flush) | TrySend::Closed(_)) => Err(self.ended()),
         }
     }
 
@@ -187,11 +200,11 @@ impl<I> Input<I> {
 
     /// Hands `unit` over, waiting for room. Only for callers that drain the output on another thread.
     pub(crate) fn submit_blocking(&mut self, unit: I) -> Result<()> {
-        self.queue.send(Command::Unit(unit)).map_err(|_| ended())
+        self.queue.send(Command::Unit(unit)).map_err(|_| self.ended())
     }
 
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.queue.send_marker(Command::Flush).map_err(|_| ended())?;
+        self.queue.send_marker(Command::Flush).map_err(|_| self.ended())?;
         self.flushes += 1;
         Ok(())
     }
@@ -199,10 +212,13 @@ impl<I> Input<I> {
     pub(crate) const fn flushes(&self) -> u64 {
         self.flushes
     }
-}
 
-fn ended() -> Error {
-    Error::invalid("the session has ended; its output tells why")
+    fn ended(&self) -> Error {
+        match self.over.get() {
+            Some(reason) => reason.again(),
+            None => Error::invalid("the session is closed: nobody takes its results any more"),
+        }
+    }
 }
 
 impl<O> Output<O> {

@@ -64,7 +64,9 @@ impl Two {
         let error = self.output.try_reap().unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert!(self.output.try_reap().unwrap().is_none() && self.output.is_finished());
-        assert!(self.input.submit(frame(9)).is_err() && self.input.flush().is_err());
+        let refused = self.input.submit(frame(9)).unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+        assert!(self.input.flush().is_err());
         let summary = self.output.summary().unwrap();
         assert!(summary.over && summary.error.unwrap().contains(words));
         assert_eq!(summary.inside.depth, 0, "all credits are back");

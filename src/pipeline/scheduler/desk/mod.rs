@@ -89,6 +89,8 @@ struct State {
     /// Nobody takes results any more.
     abandoned: bool,
     fatal: Option<Error>,
+    /// Of its end by an error, also when that was taken.
+    reason: Option<Error>,
     error: Option<String>,
     flushes: u64,
     flushed: u64,
@@ -127,6 +129,7 @@ impl Desk {
                 over: false,
                 abandoned: false,
                 fatal: None,
+                reason: None,
                 error: None,
                 flushes: 0,
                 flushed: 0,
@@ -452,6 +455,7 @@ impl Desk {
         state.lose((inside.len() + waiting.len()) as u64, cancelled);
         if let Some(Stop::Failed(error)) = stop {
             state.error = Some(error.to_string());
+            state.reason = Some(error.again());
             state.fatal = Some(error).filter(|_| !state.abandoned);
         }
         state.cancelled = cancelled;
@@ -487,8 +491,14 @@ impl Desk {
 
 impl State {
     fn check_open(&self) -> Result<()> {
-        if self.over || self.stop.is_some() {
-            return Err(Error::invalid("the stream has ended; its output tells why"));
+        match (&self.reason, &self.stop) {
+            (Some(reason), _) | (None, Some(Stop::Failed(reason))) => return Err(reason.again()),
+            (None, Some(Stop::Cancelled)) => return Err(Error::Cancelled),
+            (None, None) if self.cancelled => return Err(Error::Cancelled),
+            (None, None) if self.over => {
+                return Err(Error::invalid("the stream is complete: nothing can be submitted any more"));
+            }
+            (None, None) => {}
         }
         if self.closed {
             return Err(Error::invalid("the stream was closed: nothing can be submitted any more"));
