@@ -30,7 +30,7 @@ impl StreamInput {
     /// drop some); never waits.
     ///
     /// # Errors
-    /// When the stream has ended (the error that ended it; [`Error::Cancelled`]) or was closed.
+    /// When the stream has ended (the error that ended it; [`Error::Cancelled`](crate::Error::Cancelled)) or was closed.
     pub fn submit(&mut self, unit: impl Into<Unit>) -> Result<Submit<Unit>> {
         self.desk()?.submit(unit.into(), None)
     }
