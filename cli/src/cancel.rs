@@ -15,6 +15,8 @@ use crate::exit::Exit;
 const POLL: Duration = Duration::from_millis(20);
 /// Signals this close together are one: `timeout` sends its signal to the process and to its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
+/// So long a signal is waited for that was sent together with one that has come.
+const SAME_MOMENT: Duration = Duration::from_millis(1);
 /// How long an aborted job may take to remove its temporary file before the process ends regardless.
 const ABORT_LIMIT: Duration = Duration::from_secs(1);
 /// How long a cancelled job that writes to a pipe may stand still: a reader that takes nothing any more
@@ -55,6 +57,13 @@ impl Interrupts {
         while !signals.arrived(POLL) {}
         let first = Instant::now();
         self.token.cancel();
+        // What has come with it is the same, however late this thread is with what follows: a process is signalled
+        // by itself and as one of its group, hardly more often.
+        for _ in 0..4 {
+            if !signals.arrived(SAME_MOMENT) {
+                break;
+            }
+        }
         if !quiet {
             say("finishing the output; once more to abort");
         }

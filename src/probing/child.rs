@@ -20,8 +20,10 @@ use crate::error::{Error, Result};
 const MOST_CRASHES: usize = 3;
 /// What a child that is killed has to do yet, and its pipes.
 const TO_END: Duration = Duration::from_millis(500);
-/// What may follow the answers: facts, which nobody waits long for.
+/// What may follow the answers: facts, which nobody waits long for; longer where the caller is patient.
 const FOR_FACTS: Duration = Duration::from_secs(1);
+/// So large a part of the limit.
+const PART_FOR_FACTS: u32 = 15;
 /// Lines of a child that wait to be read.
 const LINES: usize = 64;
 
@@ -165,8 +167,8 @@ impl ChildProber {
         let ours = |question: Question| wanted.contains(&wire::question(question));
         while let Some(lines) = &lines {
             let answered = said.found.probes.len() == questions.len();
-            let patience = left(begun, limit).min(if answered { FOR_FACTS } else { limit });
-            match lines.recv_timeout(patience) {
+            let patience = if answered { FOR_FACTS.max(limit / PART_FOR_FACTS) } else { limit };
+            match lines.recv_timeout(patience.min(left(begun, limit))) {
                 Ok(line) => match wire::read(&line) {
                     Some(Line::At(question, step)) if ours(question) => said.at = Some((question, step)),
                     Some(Line::Probe(probe)) if ours(probe.question) => {
@@ -392,10 +394,10 @@ mod tests {
     #[test]
     fn a_child_that_hangs_is_killed_and_the_rest_is_not_tried() {
         let script = r"printf 'at\tnvidia\tdecode\th264\tdevice\n'; exec sleep 1000";
-        let found = asked(script, Duration::from_millis(300));
+        let found = asked(script, Duration::from_secs(2));
         let (kind, step, reason) = failure(&found, FIRST);
         assert_eq!((kind, step), (Failure::TimedOut, Step::Device));
-        assert_eq!(reason, "no answer within 300ms while starting the driver; it was stopped");
+        assert_eq!(reason, "no answer within 2s while starting the driver; it was stopped");
         assert_eq!(failure(&found, SECOND).0, Failure::NotTried);
     }
 
