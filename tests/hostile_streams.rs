@@ -10,6 +10,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
 use video_hw::Error;
@@ -51,19 +52,34 @@ fn decode(codec: Codec, units: &[Vec<u8>]) -> (usize, Vec<Error>) {
     let config = CommonDecodeConfig { threads: NonZeroUsize::new(1), ..CommonDecodeConfig::new(codec) };
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     let (mut pictures, mut errors) = (0, Vec::new());
-    for unit in units {
+    'units: for unit in units {
         let mut packet = Packet::new(codec, BitstreamLayout::elementary(codec), unit.clone());
-        while let Submit::Full(back) = session.submit(packet).unwrap() {
-            packet = back;
-            match session.reap_timeout(std::time::Duration::from_millis(5)) {
+        loop {
+            match session.submit(packet) {
+                Ok(Submit::Accepted) => break,
+                Ok(Submit::Full(back)) => packet = back,
+                // It has ended; what came before that is still to be taken.
+                Err(_) => break 'units,
+            }
+            match session.reap_timeout(Duration::from_millis(5)) {
                 Ok(frame) => pictures += usize::from(frame.is_some()),
                 Err(error) => errors.push(error),
             }
         }
     }
-    for frame in session.drain().unwrap() {
-        match frame {
-            Ok(_) => pictures += 1,
+    let whole = session.drain().is_ok_and(|rest| {
+        for frame in rest {
+            match frame {
+                Ok(_) => pictures += 1,
+                Err(error) => errors.push(error),
+            }
+        }
+        true
+    });
+    while !whole && errors.last().is_none_or(Error::is_recoverable) {
+        match session.reap_timeout(Duration::from_secs(60)) {
+            Ok(Some(_)) => pictures += 1,
+            Ok(None) => panic!("ended without a reason"),
             Err(error) => errors.push(error),
         }
     }

@@ -21,7 +21,7 @@ use video_hw::backend::BackendKind;
 use video_hw::backend::mock::{MockDecoder, mock_packet};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
-use video_hw::control::{SessionSwitchMode, SessionSwitchRequest, SwitchingEncoder};
+use video_hw::control::{EventKind, SessionSwitchMode, SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::metrics::{Kind, Publisher, Snapshot, Value, names, snapshot};
@@ -170,15 +170,15 @@ fn a_stream_that_switches_tells_of_each_of_its_sessions() {
                 force_idr_on_activate: true,
             };
             encoder.request_switch(request).unwrap();
+            // The new session proves itself on another thread: frames shall be left for it.
+            while !encoder.take_events().iter().any(|event| matches!(event.kind, EventKind::Ready { .. })) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         let mut next = frame(number);
         while let Submit::Full(back) = encoder.submit(next).unwrap() {
             next = back;
             packets += u64::from(encoder.reap_timeout(Duration::from_millis(5)).unwrap().is_some());
-        }
-        // The new session proves itself on another thread: frames shall be left for it.
-        if number >= 6 {
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
     packets += encoder.drain().unwrap().map(Result::unwrap).count() as u64;

@@ -13,7 +13,7 @@
 mod nvidia_support;
 mod streams_common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 use video_hw::backend::BackendKind;
@@ -436,18 +436,20 @@ fn a_session_that_is_dropped_maps_no_more() {
     let run = clean("a_session_that_is_dropped_maps_no_more", "", || {
         let (config, packets) = packets("bars.mp4");
         let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
-        let mut packets = packets.into_iter();
-        // Until the output, what waits to be mapped, and the input are full.
-        let mut full = 0;
+        let mut packets = packets.into_iter().peekable();
+        // Until the output, what waits to be mapped, and the input are full, and stay so.
+        let (begun, mut full) = (Instant::now(), 0);
         while full < 20 {
-            match session.submit(packets.next().unwrap()).unwrap() {
-                Submit::Accepted => full = 0,
-                Submit::Full(_) => full += 1,
+            match session.submit(packets.peek().unwrap().clone()).unwrap() {
+                Submit::Accepted => (_, full) = (packets.next(), 0),
+                Submit::Full(_) => {
+                    let queue = session.summary().output_queue;
+                    full = if queue.depth == queue.capacity { full + 1 } else { 0 };
+                    assert!(begun.elapsed() < Duration::from_secs(60), "{queue:?}");
+                }
             }
             std::thread::sleep(Duration::from_millis(if full > 0 { 10 } else { 1 }));
         }
-        let queue = session.summary().output_queue;
-        assert_eq!(queue.depth, queue.capacity, "{queue:?}");
     });
     if let Some(run) = run {
         // The output queue's six, the one that waits to get in, and two behind it.

@@ -239,7 +239,8 @@ fn a_budget_ends_the_rounds() {
     let clip = clip("small.h264");
     // So many processes that no machine is through with all rounds.
     let words = ["multi", &clip, "--streams", "32", "--backend", "software", "--peer", "none"];
-    let (run, record) = record(&[&words[..], &["--repeat", "1000", "--budget", "20"]].concat());
+    let (run, record) =
+        record(&[&words[..], &["--warmup", "0", "--repeat", "1000", "--budget", "20"]].concat());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let runs = row(&record, "multi/h264/software/video-hw")["runs"].as_array().unwrap().len();
     assert!((1..1_000).contains(&runs), "{runs}");

@@ -50,8 +50,11 @@ fn sessions(host: &Machine) -> (u64, Option<u64>) {
 
 /// Sessions open as the lock files tell: `devices` asks the driver for capabilities, which a full driver refuses.
 fn is_open(host: &Machine) -> bool {
-    let place = std::fs::File::open(host.dir().join("video-hw-sessions/nvenc-geforce.0"));
-    place.is_ok_and(|file| file.try_lock().is_err())
+    // The second is taken where this looked at the first just when the job did.
+    ["nvenc-geforce.0", "nvenc-geforce.1"].into_iter().any(|name| {
+        let place = std::fs::File::open(host.dir().join("video-hw-sessions").join(name));
+        place.is_ok_and(|file| file.try_lock().is_err())
+    })
 }
 
 fn until_open(host: &Machine) {

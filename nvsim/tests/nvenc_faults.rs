@@ -85,7 +85,7 @@ fn a_lost_device_wakes_who_waits() {
 
 #[test]
 fn a_busy_output_is_said_so() {
-    let set = "canned.encode=true;time.enabled=true;time.encode_ns_per_frame=200000000";
+    let set = "canned.encode=true;time.enabled=true;time.encode_ns_per_frame=2000000000";
     let outcome = scenario("a_busy_output_is_said_so", &[("NVSIM_SET", set)], || {
         let driver = Driver::new(Api::V13_0);
         let client = Client::ready(&driver, 0, 1);

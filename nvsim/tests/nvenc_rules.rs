@@ -186,7 +186,7 @@ breaches! {
         driver.push();
         let stream = driver.stream();
         // Work that takes its time keeps the write behind it unfinished.
-        driver.occupy(stream, Duration::from_millis(300));
+        driver.occupy(stream, Duration::from_secs(2));
         driver.set_bytes(address, 1, 1000, stream);
         assert_eq!(client.submit(mapped, client.outputs[0], 0), NvStatus::SUCCESS);
     };

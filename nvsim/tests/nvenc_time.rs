@@ -1,4 +1,5 @@
-//! The model of time. The only place where time is asserted: the engines are simulated, so the figures are known.
+//! The model of time: an engine is never faster than the configuration says, and the report tells what each was given. How
+//! late the machine is does not matter here: the times themselves are printed, and judged by nobody.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -29,68 +30,64 @@ fn drive(client: &Client, pictures: u64) -> Duration {
     begin.elapsed()
 }
 
-/// Three attempts: the machine may be busy with other things. `measure` gives the middle one of three runs.
-fn within(low: f64, high: f64, measure: impl Fn() -> f64) {
-    let mut found = Vec::new();
-    for _ in 0..3 {
-        let mut runs = [measure(), measure(), measure()];
-        runs.sort_by(f64::total_cmp);
-        assert!(runs[0] >= low, "faster than the engine: {runs:?}");
-        if runs[1] <= high {
-            return;
-        }
-        found.push(runs);
-    }
-    panic!("not within {low} and {high}: {found:?}");
-}
-
 const ONE: &str =
     "canned.encode=true;time.enabled=true;time.encode_ns_per_frame=1000000;device.0.nvenc_engines=1";
 const TWO: &str =
     "canned.encode=true;time.enabled=true;time.encode_ns_per_frame=1000000;device.0.nvenc_engines=2";
 
+/// What the report says of each engine of the first card; the work of each is its pictures' time.
+fn pictures_by_engine(report: &serde_json::Value) -> Vec<u64> {
+    let usage = report["sections"]["nvenc"]["engines"][0].as_array().unwrap();
+    let pictures = usage.iter().map(|engine| {
+        let pictures = engine["pictures"].as_u64().unwrap();
+        assert_eq!(engine["busy_ns"], pictures * 1_000_000);
+        pictures
+    });
+    pictures.collect()
+}
+
 #[test]
-fn a_thousand_pictures_of_a_millisecond_take_a_second() {
+fn three_hundred_pictures_of_a_millisecond_take_their_time() {
     let body = || {
         let driver = Driver::new(Api::V13_0);
         let client = Client::ready(&driver, 0, 4);
-        within(1.0, 1.03, || drive(&client, 1000).as_secs_f64());
+        let took = drive(&client, 300);
+        println!("300 pictures of 1 ms took {took:?}");
+        assert!(took >= Duration::from_millis(300), "faster than the engine: {took:?}");
     };
-    scenario("a_thousand_pictures_of_a_millisecond_take_a_second", &[("NVSIM_SET", ONE)], body).ok();
+    let test = "three_hundred_pictures_of_a_millisecond_take_their_time";
+    let outcome = scenario(test, &[("NVSIM_SET", ONE)], body).ok();
+    assert_eq!(pictures_by_engine(&outcome.report), [300]);
 }
 
-/// Time of two sessions with 300 pictures each, side by side.
-fn side_by_side(first: &Client, second: &Client) -> f64 {
+/// Two sessions with 300 pictures each, side by side.
+fn two_sessions(least: Duration) {
+    let driver = Driver::new(Api::V13_0);
+    let clients = [Client::ready(&driver, 0, 4), Client::ready(&driver, 0, 4)];
     let begin = Instant::now();
     std::thread::scope(|scope| {
-        for client in [first, second] {
+        for client in &clients {
             scope.spawn(|| drive(client, 300));
         }
     });
-    begin.elapsed().as_secs_f64()
-}
-
-fn two_sessions(low: f64, high: f64) {
-    let driver = Driver::new(Api::V13_0);
-    let first = Client::ready(&driver, 0, 4);
-    let second = Client::ready(&driver, 0, 4);
-    within(low, high, || side_by_side(&first, &second));
+    let took = begin.elapsed();
+    println!("2 x 300 pictures of 1 ms took {took:?}, at least {least:?}");
+    assert!(took >= least, "faster than the engines: {took:?}");
 }
 
 #[test]
 fn two_sessions_share_one_engine() {
-    scenario("two_sessions_share_one_engine", &[("NVSIM_SET", ONE)], || two_sessions(0.6, 0.66)).ok();
+    let body = || two_sessions(Duration::from_millis(600));
+    let outcome = scenario("two_sessions_share_one_engine", &[("NVSIM_SET", ONE)], body).ok();
+    assert_eq!(pictures_by_engine(&outcome.report), [600]);
 }
 
 #[test]
 fn two_sessions_have_an_engine_each() {
-    let body = || two_sessions(0.3, 0.345);
+    let body = || two_sessions(Duration::from_millis(300));
     let outcome = scenario("two_sessions_have_an_engine_each", &[("NVSIM_SET", TWO)], body).ok();
-    let usage = outcome.report["sections"]["nvenc"]["engines"][0].as_array().unwrap().clone();
-    assert_eq!(usage.len(), 2);
-    for engine in usage {
-        let pictures = engine["pictures"].as_u64().unwrap();
-        assert!(pictures > 0);
-        assert_eq!(engine["busy_ns"], pictures * 1_000_000);
-    }
+    let pictures = pictures_by_engine(&outcome.report);
+    assert_eq!((pictures.len(), pictures.iter().sum::<u64>()), (2, 600));
+    // Whichever is free first is taken, so neither is left out.
+    assert!(pictures.iter().all(|engine| *engine > 0), "{pictures:?}");
 }

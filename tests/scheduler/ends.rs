@@ -213,10 +213,11 @@ fn sources_and_consumers_that_fail_or_panic_end_their_stream_alone() {
         let stage = Puppet::eager();
         let (mut input, output) = scheduler.open(StreamSpec::new("a").stage(stage)).unwrap();
         let control = output.control().unwrap();
-        output.deliver(move |result| result.and_then(|_| consumer()));
         for number in 0..4 {
             assert!(matches!(input.submit(frame(number)).unwrap(), Submit::Accepted));
         }
+        // Only now: one that fails at the first result ends the stream for whoever feeds it.
+        output.deliver(move |result| result.and_then(|_| consumer()));
         input.close();
         assert!(control.wait(PATIENCE));
         let summary = control.summary();

@@ -123,6 +123,7 @@ mod tests {
 
     #[test]
     fn memory_and_streams_for_the_other_libraries() {
+        let _alone = memory::counted_alone();
         let context = context::make(0, 0, false);
         let id = context_from_handle(context.handle()).unwrap();
         assert_eq!((context_alive(id), device_of(id), current_context()), (true, 0, None));

@@ -2,8 +2,8 @@
 //! so, nothing hangs, and no process is left.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,12 @@ impl Fake {
 
     fn script(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ffmpeg");
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (text_file, path) = (folder.path().join("text"), folder.path().join("ffmpeg"));
+        std::fs::write(&text_file, text).unwrap();
+        // By another process: a child that another test starts just now would hold this one's descriptor for a moment, and
+        // a file that is open for writing is not run.
+        let installed = Command::new("install").args(["-m", "755"]).arg(&text_file).arg(&path).status();
+        assert!(installed.unwrap().success());
         Self { _folder: folder, path }
     }
 
@@ -189,7 +192,7 @@ fn read_packets(output: Output) -> std::result::Result<(), Damage> {
 }
 
 fn start(script: &Fake, wanted: bool) -> Process {
-    let patience = Duration::from_millis(400);
+    let patience = Duration::from_secs(2);
     Process::start_patient(&script.path, &[], Box::new(read_packets), Box::new(move || wanted), patience)
         .unwrap()
 }
