@@ -182,7 +182,9 @@ fn jpeg_is_decoded_as_ffmpeg_decodes_it() {
     let (_keep, dir) = scratch();
     let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     // Smooth pictures: where chroma has steps, decoders that interpolate it differ by design.
-    let graph = "gradients=size=96x80:duration=1:rate=4:seed=3:speed=0.02";
+    // Each colour and end is given: those that are not are another at each run, whatever the seed.
+    let graph = "gradients=size=96x80:duration=1:rate=4:seed=3:speed=0.02:nb_colors=2:c0=0x405878:c1=0xb09058:\
+                 x0=4:y0=6:x1=90:y1=70";
     for (name, format) in [("a", "yuvj444p"), ("b", "yuvj422p"), ("c", "yuvj420p"), ("d", "gray")] {
         let pattern = file(&format!("{name}%d.jpg"));
         ffmpeg(&["-f", "lavfi", "-i", graph, "-pix_fmt", format, "-q:v", "2", "-frames:v", "3", &pattern]);
