@@ -273,6 +273,8 @@ fn frames_in(file: &Path) -> usize {
 /// Their parameter sets are at the front, and written when the next encoder's are not known.
 #[test]
 fn fragments_go_on_with_the_same_parameter_sets_only() {
+    /// Samples wait five seconds for their fragment, and some for those that come before them.
+    const MOST_WAITING: u64 = 5 * 25 + 5;
     let _alone = alone();
     if !have_ffmpeg() {
         return;
@@ -280,8 +282,6 @@ fn fragments_go_on_with_the_same_parameter_sets_only() {
     let directory = tempfile::tempdir().unwrap();
     let (input, output) = (directory.path().join("in.y4m"), directory.path().join("out.mp4"));
     film(&input, 250);
-    /// Samples wait five seconds for their fragment, and some for those that come before them.
-    const MOST_WAITING: u64 = 5 * 25 + 5;
     let fragments = |policy| child_job(&input, &output).overwrite(true).fragmented(true).on_failure(policy);
     let report = killed_until(|| fragments(FailurePolicy::Reopen), one_died).unwrap();
     assert_whole(&report, 250, "the same again");
