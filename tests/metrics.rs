@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
@@ -171,7 +171,9 @@ fn a_stream_that_switches_tells_of_each_of_its_sessions() {
             };
             encoder.request_switch(request).unwrap();
             // The new session proves itself on another thread: frames shall be left for it.
+            let asked = Instant::now();
             while !encoder.take_events().iter().any(|event| matches!(event.kind, EventKind::Ready { .. })) {
+                assert!(asked.elapsed() < Duration::from_secs(60), "the new session is not ready");
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
