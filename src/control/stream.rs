@@ -417,7 +417,7 @@ impl SwitchingEncoder {
 
     /// The stream is over.
     pub(super) fn end(&mut self, error: Error, why: String) {
-        let reason = self.ended.insert(error.again()).again();
+        self.ended = Some(error.again());
         self.telemetry.end(self.generation, why.clone());
         self.telemetry.tell(EventKind::Ended { reason: why });
         self.books.end(error);
@@ -427,8 +427,8 @@ impl SwitchingEncoder {
         let trial = self.trial.take();
         let phase = std::mem::replace(&mut self.phase, Phase::Steady);
         self.closers.close((active, trial, phase));
-        if let Some(switch) = self.queued.take() {
-            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &reason, self.generation);
+        if let (Some(switch), Some(reason)) = (self.queued.take(), &self.ended) {
+            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, reason, self.generation);
         }
     }
 
