@@ -35,7 +35,7 @@ fn a_decoder_is_missing(test: &str, effect: &str, opened: usize) {
             reorder_window: Some(1),
             ..clip.on(count(3), DecodeOutputMode::NativeSurface)
         };
-        let outcome = clip.decode(config);
+        let outcome = clip.decode_held(config, |split| split.note.is_some() && split.opened == opened);
         let split = outcome.split();
         assert_eq!((split.engines, split.opened), (3, opened), "{split:?}");
         let note = split.note.clone().unwrap_or_default();

@@ -4,19 +4,21 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use video_hw::backend::{BackendKind, SplitReport};
 use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use video_hw::error::Error;
 use video_hw::frame::Frame;
 use video_hw::packet::Packet;
-use video_hw::session::{DecodeSession, DecodeSummary};
+use video_hw::session::{DecodeSession, DecodeSummary, Submit};
 
 use crate::nvidia_support::{decode_into, packets, planar, planar_of};
 use crate::streams_common::{md5_hex, run};
 
-/// A millisecond for each picture, so that engines have something to share.
-pub(crate) const TIMED: &str = "time.enabled=true;time.decode_ns_per_frame=1000000";
+/// A millisecond for each picture, so that engines have something to share. They can be held: see [`Clip::decode_held`].
+pub(crate) const TIMED: &str =
+    "time.enabled=true;time.decode_ns_per_frame=1000000;time.decode_held_by='engines held'";
 pub(crate) const PICTURES: usize = 210;
 /// Groups of 40 pictures.
 pub(crate) const PARTS: u64 = 6;
@@ -79,6 +81,18 @@ impl Clip {
         Outcome::of(&mut session, &self.packets)
     }
 
+    /// As [`Self::decode`], but the engines do not begin before three parts are there and the session's report is as
+    /// wanted. How fast a machine feeds and how fast it decodes is then all the same.
+    pub(crate) fn decode_held(
+        &self,
+        config: CommonDecodeConfig,
+        ready: impl Fn(&SplitReport) -> bool,
+    ) -> Outcome {
+        let mut session = open(config);
+        feed_held(&mut session, &self.packets, ready);
+        Outcome::of(&mut session, &self.packets[HELD..])
+    }
+
     /// What one engine gives.
     pub(crate) fn judge(&self) -> Vec<Seen> {
         let outcome = self.decode(self.on(Engines::One, DecodeOutputMode::HostSurface));
@@ -89,6 +103,36 @@ impl Clip {
 
 pub(crate) fn open(config: CommonDecodeConfig) -> DecodeSession {
     DecodeSession::new(BackendKind::Nvidia, config).unwrap()
+}
+
+/// Packets that go in while the engines are held: the session's queue may have 32 of them, what is before them is three
+/// parts, and it is few enough for no decoder to be missed.
+pub(crate) const HELD: usize = 140;
+
+/// Feeds the first [`HELD`] packets while no engine begins a picture, until the session's report is as wanted.
+pub(crate) fn feed_held(
+    session: &mut DecodeSession,
+    packets: &[Packet],
+    ready: impl Fn(&SplitReport) -> bool,
+) {
+    let hold = std::env::temp_dir().join("engines held");
+    std::fs::write(&hold, "").unwrap();
+    let begin = Instant::now();
+    let patience = |report: Option<SplitReport>| {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{report:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    for packet in &packets[..HELD] {
+        let mut packet = packet.clone();
+        while let Submit::Full(back) = session.submit(packet).unwrap() {
+            packet = back;
+            patience(session.receipt().split);
+        }
+    }
+    while !session.receipt().split.as_ref().is_some_and(&ready) {
+        patience(session.receipt().split);
+    }
+    std::fs::remove_file(&hold).unwrap();
 }
 
 pub(crate) const fn count(engines: usize) -> Engines {

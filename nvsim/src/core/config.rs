@@ -204,6 +204,9 @@ pub struct Time {
     pub decode_ns_per_frame: u64,
     /// Decoding of one picture: per luma sample.
     pub decode_ns_per_pixel: f64,
+    /// No decode engine begins a picture as long as this file is there, so that a test can have things in a certain order
+    /// and not by their speed. A relative name is one in the folder for temporary files.
+    pub decode_held_by: Option<PathBuf>,
     /// Opening an encode or decode session.
     pub open_session_ns: u64,
     /// Making a context.

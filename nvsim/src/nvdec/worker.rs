@@ -61,6 +61,9 @@ fn serve(decoder: &Decoder) {
             }
         };
         decoder.changed.notify_all();
+        if hold(decoder) {
+            previous = Instant::now();
+        }
         let due = bank.filter(|_| config().time.enabled).map(|bank| {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             bank.book(job.submitted.max(previous), work(size, f64::from(random) / f64::from(u32::MAX)))
@@ -95,6 +98,21 @@ fn serve(decoder: &Decoder) {
         drop(state);
         decoder.changed.notify_all();
     }
+}
+
+/// Waits while a test holds the engines; whether it did.
+fn hold(decoder: &Decoder) -> bool {
+    let Some(file) = config().time.decode_held_by.as_ref().filter(|_| config().time.enabled) else {
+        return false;
+    };
+    // An absolute path stays as it is.
+    let file = std::env::temp_dir().join(file);
+    let mut held = false;
+    while file.exists() && !decoder.state().closing && !fault::device_lost() {
+        held = true;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    held
 }
 
 /// The last part of a wait for an engine is left to the clock, which is more exact than a condition.

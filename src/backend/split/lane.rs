@@ -68,13 +68,14 @@ fn is_fatal(event: &DecodeEvent) -> bool {
 /// Why a lane works no more.
 pub(super) struct Ended {
     pub(super) error: Error,
-    /// Parts that it has decoded.
-    pub(super) parts: u64,
+    /// Its decoder has taken a unit before.
+    pub(super) began: bool,
     /// Its last part waits for another decoder.
     pub(super) given_back: bool,
 }
 
-/// Works until the intake is closed (`None`), or the decoder fails.
+/// Works until the intake is closed (`None`), or the decoder fails. `begins` is called when the decoder has taken its first
+/// unit: before that nobody knows whether there is one.
 ///
 /// A decoder that fails at the first unit of a part leaves it to the others: that is how a GPU refuses one more
 /// decoder, since a hardware decoder is made for the sequence header that it is given.
@@ -83,8 +84,9 @@ pub(super) fn run(
     bench: &Bench,
     intake: &Intake,
     window: &Window,
+    begins: impl FnOnce(),
 ) -> Option<Ended> {
-    let mut parts = 0;
+    let mut begins = Some(begins);
     while let Some(part) = intake.take_part() {
         window.adopt(part);
         bench.part.store(part, Ordering::Release);
@@ -92,11 +94,11 @@ pub(super) fn run(
         bench.heard.store(false, Ordering::Release);
         let mut first = None;
         // A panic in a codec library must end one session, not leave it waiting.
-        let done = catch_unwind(AssertUnwindSafe(|| decode(decoder, part, &mut first, bench, intake)));
+        let done =
+            catch_unwind(AssertUnwindSafe(|| decode(decoder, part, &mut first, bench, intake, &mut begins)));
         let error = match done {
             Ok(Ok(())) => {
                 window.finish(part, None);
-                parts += 1;
                 continue;
             }
             Ok(Err(error)) => error,
@@ -123,7 +125,7 @@ pub(super) fn run(
                 false
             }
         };
-        return Some(Ended { error, parts, given_back });
+        return Some(Ended { error, began: begins.is_none(), given_back });
     }
     None
 }
@@ -148,6 +150,7 @@ fn decode(
     first: &mut Option<Piece>,
     bench: &Bench,
     intake: &Intake,
+    begins: &mut Option<impl FnOnce()>,
 ) -> Result<()> {
     let mut is_first = true;
     while let Some(piece) = intake.next(part) {
@@ -157,6 +160,9 @@ fn decode(
         // Cheap: the data is shared.
         *first = std::mem::take(&mut is_first).then(|| piece.clone());
         decoder.submit(piece.unit)?;
+        if let Some(begins) = begins.take() {
+            begins();
+        }
     }
     *first = None;
     decoder.flush()

@@ -50,7 +50,7 @@ use crate::packet::BitstreamLayout;
 pub struct SplitReport {
     /// Decoders that might have been used.
     pub engines: usize,
-    /// Decoders that were.
+    /// Decoders that were: each has taken a part.
     pub opened: usize,
     /// Parts that the stream was cut into.
     pub parts: u64,
@@ -283,7 +283,9 @@ impl SplitDecoder {
             let mut number = number;
             // One that cannot even begin leaves its part to others. When there is none, the next may be on another card.
             while let Some((error, refused)) = shared.work(number, first.take(), layout) {
-                match shared.lanes.next().filter(|_| refused && shared.intake.is_last()) {
+                // A number is taken only to be used: those that are left are for the parts still to come.
+                let next = if refused && shared.intake.is_last() { shared.lanes.next() } else { None };
+                match next {
                     Some(next) => number = next,
                     None => return shared.left(error),
                 }
@@ -325,11 +327,11 @@ impl Shared {
                 return Some((error, true));
             }
         };
-        self.report.change(|report| report.opened += 1);
-        let ended = lane::run(decoder.as_mut(), &bench, &self.intake, &self.window);
-        let Ended { error, parts, given_back } = ended?;
-        let what = if parts == 0 { "could not start" } else { "ended" };
-        self.report.change(|report| report.opened -= usize::from(parts == 0));
+        // One that is opened and finds nothing left to do was not used.
+        let begins = || self.report.change(|report| report.opened += 1);
+        let ended = lane::run(decoder.as_mut(), &bench, &self.intake, &self.window, begins);
+        let Ended { error, began, given_back } = ended?;
+        let what = if began { "ended" } else { "could not start" };
         self.note(format!("decoder {} {what}: {error}", number + 1));
         Some((error, given_back))
     }
@@ -430,158 +432,4 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::mpsc;
-    use std::time::{Duration, Instant};
-
-    use super::*;
-    use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt, Verdict};
-    use crate::packet::Packet;
-
-    /// What all decoders of a test see: the highest serial so far.
-    type Seen = Arc<AtomicU64>;
-
-    /// What a decoder does with its first unit.
-    #[derive(Clone, Copy, Debug)]
-    enum First {
-        /// Takes it, once a unit of this serial was seen.
-        Takes(u64),
-        /// Fails, once a unit of this serial was seen.
-        Fails(u64),
-    }
-
-    /// Answers each unit at once but for the first.
-    struct Scripted {
-        sink: DecodeSink,
-        seen: Seen,
-        first: Option<First>,
-    }
-
-    impl Scripted {
-        /// Not for ever: where the others wait for this one the unit is never seen, which is an order of things too.
-        fn wait_for(&self, serial: u64) {
-            let begin = Instant::now();
-            while self.seen.load(Ordering::SeqCst) < serial && begin.elapsed() < Duration::from_secs(2) {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-    }
-
-    impl DecoderBackend for Scripted {
-        fn input_layout(&self) -> BitstreamLayout {
-            BitstreamLayout::AnnexB
-        }
-
-        fn submit(&mut self, unit: CodedUnit) -> Result<()> {
-            self.seen.fetch_max(unit.serial, Ordering::SeqCst);
-            match self.first.take() {
-                Some(First::Fails(serial)) => {
-                    self.wait_for(serial);
-                    let detail = "no more decoders".to_owned();
-                    return Err(Error::Backend {
-                        backend: BackendKind::Custom,
-                        call: "create",
-                        code: 2,
-                        detail,
-                    });
-                }
-                Some(First::Takes(serial)) => self.wait_for(serial),
-                None => {}
-            }
-            (self.sink)(DecodeEvent::NoPicture { serial: unit.serial, reason: "test" });
-            Ok(())
-        }
-
-        fn flush(&mut self) -> Result<()> {
-            Ok(())
-        }
-
-        fn implementation(&self) -> &'static str {
-            "scripted"
-        }
-    }
-
-    /// Groups of 40 pictures: the serials that come out, how it ended, and the report.
-    fn decode(
-        groups: u64,
-        lanes: usize,
-        script: impl Fn(usize) -> First + Send + Sync + 'static,
-    ) -> (Vec<u64>, Result<()>, SplitReport) {
-        let (tx, rx) = mpsc::channel();
-        let sink: DecodeSink = Box::new(move |event| match event {
-            DecodeEvent::NoPicture { serial, .. } => tx.send(serial).is_ok(),
-            _ => false,
-        });
-        let seen = Seen::default();
-        let open_lane = move |number, sinks: SinkFactory| {
-            let decoder = Scripted { sink: sinks(), seen: Arc::clone(&seen), first: Some(script(number)) };
-            let entries = vec![(BackendKind::Custom, Verdict::Chosen("scripted"))];
-            let receipt =
-                Receipt { job: Job::Decode, codec: Codec::Hevc, entries, split: None, notes: Vec::new() };
-            Ok((Box::new(decoder) as Box<dyn DecoderBackend>, SharedReceipt::new(receipt)))
-        };
-        // Room for the oldest part's few, and nothing else.
-        let (mut decoder, receipt) = open(
-            Codec::Hevc,
-            Box::new(Direct(sink)),
-            Arc::new(CardRoom::new()),
-            Box::new(open_lane),
-            Box::new(move |_| Terms { lanes, growth: Growth::AtOnce, room: Room::of(1) }),
-        )
-        .unwrap();
-        let (done, wait) = mpsc::channel();
-        std::thread::spawn(move || {
-            let ended = (0..groups * 40)
-                .try_for_each(|serial| {
-                    let kind = if serial % 40 == 0 { 19 } else { 1 };
-                    let data = vec![0, 0, 1, kind << 1, 1, 0x80];
-                    let packet = Packet::new(Codec::Hevc, BitstreamLayout::AnnexB, data);
-                    decoder.submit(CodedUnit { serial, packet })
-                })
-                .and_then(|()| decoder.flush());
-            drop(decoder);
-            done.send(ended)
-        });
-        let ended = wait.recv_timeout(Duration::from_secs(60)).unwrap();
-        (rx.iter().collect(), ended, receipt.get().split.unwrap())
-    }
-
-    #[test]
-    fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room() {
-        // The second fails when the first is beyond its part, and waits for that part to leave the window.
-        let (serials, ended, report) =
-            decode(6, 2, |lane| if lane == 0 { First::Takes(40) } else { First::Fails(81) });
-        ended.unwrap();
-        assert_eq!(serials, (0..240).collect::<Vec<_>>());
-        assert_eq!((report.engines, report.opened), (2, 1), "{report:?}");
-        let note = report.note.unwrap();
-        assert!(note.starts_with("decoder 2 could not start") && note.contains("no more decoders"), "{note}");
-    }
-
-    #[test]
-    fn those_that_work_do_it_all() {
-        use First::{Fails, Takes};
-        // Failing at once, or when the others are at work.
-        let scripts = [
-            [Takes(40), Fails(0), Fails(0), Fails(0)],
-            [Fails(80), Takes(0), Takes(0), Takes(0)],
-            [Fails(80), Takes(0), Fails(80), Takes(0)],
-            [Takes(120), Fails(120), Fails(120), Fails(120)],
-        ];
-        for script in scripts {
-            let (serials, ended, _) = decode(8, 4, move |lane| script[lane]);
-            ended.unwrap();
-            assert_eq!(serials, (0..320).collect::<Vec<_>>(), "{script:?}");
-        }
-    }
-
-    #[test]
-    fn when_no_decoder_works_the_last_one_s_error_ends_it() {
-        for lanes in 1..5 {
-            let (serials, ended, report) = decode(8, lanes, |_| First::Fails(0));
-            assert!(matches!(ended, Err(Error::Backend { code: 2, .. })), "{ended:?}");
-            assert!(serials.is_empty() && report.note.is_some(), "{report:?}");
-        }
-    }
-}
+mod tests;
