@@ -18,6 +18,17 @@ pub(super) struct Intake {
     max_bytes: usize,
 }
 
+/// What comes of it when a decoder leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The decoder of this number takes its place.
+    Replaced(usize),
+    /// Others are there, or nothing is left to do.
+    Gone,
+    /// It was the last: the oldest part that nobody had, which nobody will take now.
+    Abandons(u64),
+}
+
 #[derive(Default)]
 struct State {
     parts: VecDeque<Part>,
@@ -54,7 +65,12 @@ impl Intake {
         let pieces = VecDeque::from([first]);
         state.parts.push_back(Part { number, pieces, complete: false, taken: false, awaited: false });
         self.filled.notify_all();
-        state.untaken().saturating_sub(state.free)
+        state.waiting()
+    }
+
+    /// How many parts wait for a decoder beyond those that are free.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting()
     }
 
     /// Adds to the newest part, or to the one before it.
@@ -139,26 +155,32 @@ impl Intake {
         piece
     }
 
-    /// There is one more decoder.
-    pub(super) fn join(&self) {
-        self.lock().lanes += 1;
-    }
-
-    /// Whether there is one decoder only.
-    pub(super) fn is_last(&self) -> bool {
-        self.lock().lanes <= 1
-    }
-
-    /// There is one less. When it was the last, the oldest part that nobody has, which nobody will take now.
-    pub(super) fn leave(&self) -> Option<u64> {
+    /// There is one more decoder, if `next` has a number for it.
+    pub(super) fn join(&self, next: impl FnOnce() -> Option<usize>) -> Option<usize> {
         let mut state = self.lock();
+        let number = next()?;
+        state.lanes += 1;
+        Some(number)
+    }
+
+    /// A decoder is gone. When it was the last and `next` has a number, another takes its place. In one step with that
+    /// question, or two that leave at once would each think the other stays.
+    pub(super) fn leave(&self, next: impl FnOnce() -> Option<usize>) -> Left {
+        let mut state = self.lock();
+        if !state.closed
+            && state.lanes <= 1
+            && let Some(number) = next()
+        {
+            return Left::Replaced(number);
+        }
         state.lanes = state.lanes.saturating_sub(1);
         if state.closed || state.lanes > 0 {
-            return None;
+            return Left::Gone;
         }
-        let part = state.parts.iter_mut().find(|part| !part.taken)?;
-        part.taken = true;
-        Some(part.number)
+        state.parts.iter_mut().find(|part| !part.taken).map_or(Left::Gone, |part| {
+            part.taken = true;
+            Left::Abandons(part.number)
+        })
     }
 
     /// A decoder gives a part up, of which it has taken the first unit: another may have it.
@@ -186,6 +208,10 @@ impl Intake {
 impl State {
     fn untaken(&self) -> usize {
         self.parts.iter().filter(|part| !part.taken).count()
+    }
+
+    fn waiting(&self) -> usize {
+        self.untaken().saturating_sub(self.free)
     }
 
     fn part(&mut self, number: u64) -> Option<&mut Part> {
@@ -236,7 +262,7 @@ mod tests {
     fn a_part_without_end_waits_for_its_decoder_too() {
         let intake = Arc::new(Intake::new(1000));
         let feeder = feed(&intake, 500);
-        intake.join();
+        intake.join(|| Some(0));
         let part = intake.take_part().unwrap();
         let mut most = 0;
         let mut taken = 0;
@@ -263,8 +289,10 @@ mod tests {
     #[test]
     fn a_part_that_is_given_back_is_the_next_to_be_taken() {
         let intake = Intake::new(1000);
-        intake.join();
-        intake.join();
+        assert_eq!(
+            (intake.join(|| Some(0)), intake.join(|| Some(1)), intake.join(|| None)),
+            (Some(0), Some(1), None)
+        );
         for number in 0..3 {
             intake.begin(number, piece(number));
         }
@@ -272,9 +300,10 @@ mod tests {
         assert_eq!((intake.take_part(), intake.take_part()), (Some(0), Some(1)));
         let first = intake.next(0).unwrap();
         intake.give_back(0, first);
-        assert_eq!(intake.leave(), None, "another decoder is there");
+        assert_eq!(intake.leave(|| panic!("another decoder is there")), Left::Gone);
         assert_eq!(intake.take_part(), Some(0));
         assert_eq!(intake.next(0).map(|piece| piece.unit.serial), Some(0));
-        assert_eq!(intake.leave(), Some(2), "the last one: nobody will take it");
+        assert_eq!(intake.leave(|| Some(5)), Left::Replaced(5), "the last one");
+        assert_eq!(intake.leave(|| None), Left::Abandons(2), "nobody will take it");
     }
 }

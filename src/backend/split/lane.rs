@@ -1,8 +1,7 @@
 //! One decoder and its thread: takes part after part and drains the decoder behind each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cut::Piece;
 use super::intake::Intake;
@@ -14,21 +13,23 @@ use crate::error::{Error, Result, panic_words};
 const NONE: u64 = u64::MAX;
 
 /// What a lane's decoder works on, for the sink to know.
-pub(super) struct Bench {
-    part: AtomicU64,
+pub(super) struct Bench(Mutex<Task>);
+
+struct Task {
+    part: u64,
     /// Serial of the unit whose picture another part gives.
-    echo: AtomicU64,
+    echo: u64,
     /// Something was said of one of the part's units.
-    heard: AtomicBool,
+    heard: bool,
 }
 
 impl Bench {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            part: AtomicU64::new(NONE),
-            echo: AtomicU64::new(NONE),
-            heard: AtomicBool::new(false),
-        })
+        Arc::new(Self(Mutex::new(Task { part: NONE, echo: NONE, heard: false })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Task> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sinks for the lane's decoder.
@@ -42,14 +43,25 @@ impl Bench {
     fn sink(self: &Arc<Self>, window: &Arc<Window>) -> DecodeSink {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
         Box::new(move |event| {
-            if serial(&event).is_some() {
-                bench.heard.store(true, Ordering::Release);
-            }
-            if serial(&event) == Some(bench.echo.load(Ordering::Acquire)) && !is_fatal(&event) {
-                return true;
-            }
-            window.push(bench.part.load(Ordering::Acquire), event)
+            let part = {
+                let mut task = bench.lock();
+                task.heard |= serial(&event).is_some();
+                if serial(&event) == Some(task.echo) && !is_fatal(&event) {
+                    return true;
+                }
+                task.part
+            };
+            window.push(part, event)
         })
+    }
+
+    /// Whatever the decoder says from now on belongs to no part, unless it has said something of this one: `false`.
+    fn clear(&self) -> bool {
+        let mut task = self.lock();
+        if !task.heard {
+            task.part = NONE;
+        }
+        !task.heard
     }
 }
 
@@ -65,13 +77,14 @@ fn is_fatal(event: &DecodeEvent) -> bool {
     matches!(event, DecodeEvent::Failed { error, .. } if !error.is_recoverable())
 }
 
-/// Why a lane works no more.
+/// Why a lane works no more. Its last part is still its own, so that others hear of the reason before they have the part.
 pub(super) struct Ended {
     pub(super) error: Error,
     /// Its decoder has taken a unit before.
     pub(super) began: bool,
-    /// Its last part waits for another decoder.
-    pub(super) given_back: bool,
+    pub(super) part: u64,
+    /// The first unit of that part, of which nothing has come: another decoder may have it. `None`: the part ends here.
+    pub(super) given_back: Option<Piece>,
 }
 
 /// Works until the intake is closed (`None`), or the decoder fails. `begins` is called when the decoder has taken its first
@@ -89,9 +102,7 @@ pub(super) fn run(
     let mut begins = Some(begins);
     while let Some(part) = intake.take_part() {
         window.adopt(part);
-        bench.part.store(part, Ordering::Release);
-        bench.echo.store(NONE, Ordering::Release);
-        bench.heard.store(false, Ordering::Release);
+        *bench.lock() = Task { part, echo: NONE, heard: false };
         let mut first = None;
         // A panic in a codec library must end one session, not leave it waiting.
         let done =
@@ -112,20 +123,8 @@ pub(super) fn run(
                 }
             }
         };
-        let given_back = match first {
-            Some(first) if is_own(&error) && !bench.heard.load(Ordering::Acquire) => {
-                // Whatever the decoder still says belongs to no part.
-                bench.part.store(NONE, Ordering::Release);
-                window.orphan(part);
-                intake.give_back(part, first);
-                true
-            }
-            _ => {
-                window.finish(part, Some(error.again()));
-                false
-            }
-        };
-        return Some(Ended { error, began: begins.is_none(), given_back });
+        let given_back = first.filter(|_| is_own(&error) && bench.clear());
+        return Some(Ended { error, began: begins.is_none(), part, given_back });
     }
     None
 }
@@ -155,7 +154,7 @@ fn decode(
     let mut is_first = true;
     while let Some(piece) = intake.next(part) {
         if piece.echo {
-            bench.echo.store(piece.unit.serial, Ordering::Release);
+            bench.lock().echo = piece.unit.serial;
         }
         // Cheap: the data is shared.
         *first = std::mem::take(&mut is_first).then(|| piece.clone());

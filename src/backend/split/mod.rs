@@ -32,7 +32,7 @@ pub(crate) use cards::CardRoom;
 use cut::{Cutter, Step};
 pub(super) use growth::Growth;
 use growth::Seen;
-use intake::Intake;
+use intake::{Intake, Left};
 use lane::{Bench, Ended};
 use window::Window;
 
@@ -245,49 +245,55 @@ impl SplitDecoder {
                 let waiting = intake.begin(self.shared.window.begin(), piece);
                 self.shared.report.change(|report| report.parts += 1);
                 self.ask_again();
-                let given = self.shared.lanes.given();
-                if given == 0 {
+                if self.shared.lanes.given() == 0 {
                     self.add_lane()?;
-                } else if waiting > 0 && given < self.shared.lanes.wanted() {
-                    if self.seen.pays(given) {
-                        self.add_lane()?;
-                    } else {
-                        self.held_back = true;
-                    }
+                } else if waiting > 0 {
+                    self.grow()?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A decoder that refuses its stream is replaced by another kind, for which other terms hold.
-    fn ask_again(&mut self) {
+    /// A part waits: one more decoder, if there may be one and it pays.
+    fn grow(&mut self) -> Result<()> {
+        let given = self.shared.lanes.given();
+        if given < self.shared.lanes.wanted() {
+            if self.seen.pays(given) {
+                return self.add_lane();
+            }
+            self.held_back = true;
+        }
+        Ok(())
+    }
+
+    /// A decoder that refuses its stream is replaced by another kind, for which other terms hold. True: they do now.
+    fn ask_again(&mut self) -> bool {
         let chosen = self.shared.receipt.get().chosen();
         if chosen.map(|(kind, _)| kind) == self.chosen.map(|(kind, _)| kind) {
-            return;
+            return false;
         }
         self.chosen = chosen;
+        self.held_back = false;
         let Terms { lanes, growth, room } = (self.terms)(chosen);
         self.shared.lanes.want(lanes);
         self.shared.window.set_room(room);
         self.seen.grow(growth);
         self.shared.report.change(|report| report.engines = lanes);
+        true
     }
 
     /// One more decoder, opened on its own thread: opening takes milliseconds.
     fn add_lane(&mut self) -> Result<()> {
-        let Some(number) = self.shared.lanes.next() else { return Ok(()) };
+        let Some(number) = self.shared.intake.join(|| self.shared.lanes.next()) else { return Ok(()) };
         let (shared, mut first, layout) = (Arc::clone(&self.shared), self.first.take(), self.layout);
-        shared.intake.join();
         let lane = spawn("vhw-decode-part", move || {
             let mut number = number;
             // One that cannot even begin leaves its part to others. When there is none, the next may be on another card.
             while let Some((error, refused)) = shared.work(number, first.take(), layout) {
-                // A number is taken only to be used: those that are left are for the parts still to come.
-                let next = if refused && shared.intake.is_last() { shared.lanes.next() } else { None };
-                match next {
+                match shared.left(error, refused) {
                     Some(next) => number = next,
-                    None => return shared.left(error),
+                    None => return,
                 }
             }
         });
@@ -298,7 +304,7 @@ impl SplitDecoder {
             Err(error) => {
                 self.shared.lanes.want(number);
                 self.shared.note(format!("decoder {} has no thread: {error}", number + 1));
-                self.shared.left(error);
+                self.shared.left(error, false);
             }
         }
         Ok(())
@@ -330,10 +336,17 @@ impl Shared {
         // One that is opened and finds nothing left to do was not used.
         let begins = || self.report.change(|report| report.opened += 1);
         let ended = lane::run(decoder.as_mut(), &bench, &self.intake, &self.window, begins);
-        let Ended { error, began, given_back } = ended?;
+        let Ended { error, began, part, given_back } = ended?;
         let what = if began { "ended" } else { "could not start" };
         self.note(format!("decoder {} {what}: {error}", number + 1));
-        Some((error, given_back))
+        let refused = given_back.is_some();
+        if let Some(first) = given_back {
+            self.window.orphan(part);
+            self.intake.give_back(part, first);
+        } else {
+            self.window.finish(part, Some(error.again()));
+        }
+        Some((error, refused))
     }
 
     fn open_lane(
@@ -355,11 +368,15 @@ impl Shared {
         Ok((decoder, bench))
     }
 
-    /// A decoder is gone. The others go on without it; when there is none, the session ends with the last one's error.
-    fn left(&self, error: Error) {
-        if let Some(part) = self.intake.leave() {
-            self.window.finish(part, Some(error));
+    /// A decoder is gone. The others go on without it; when there is none, the next of this number may take its place if it
+    /// was refused, and else the session ends with its error.
+    fn left(&self, error: Error, refused: bool) -> Option<usize> {
+        match self.intake.leave(|| if refused { self.lanes.next() } else { None }) {
+            Left::Replaced(next) => return Some(next),
+            Left::Gone => {}
+            Left::Abandons(part) => self.window.finish(part, Some(error)),
         }
+        None
     }
 
     /// The first word stays; it goes before what a flush has to say.
@@ -390,9 +407,17 @@ impl DecoderBackend for SplitDecoder {
     fn flush(&mut self) -> Result<()> {
         self.shared.intake.close_all();
         self.cutter.end();
+        if self.ask_again() {
+            for _ in 0..self.shared.intake.waiting() {
+                self.grow()?;
+            }
+        }
         let done = self.shared.window.wait_idle();
-        let (peak, trouble, held_back) = (self.shared.window.peak(), self.shared.trouble(), self.held_back);
+        self.ask_again();
+        let (peak, held_back) = (self.shared.window.peak(), self.held_back);
         self.shared.report.change(|report| {
+            // What a decoder says from here on it writes over this.
+            let trouble = self.shared.trouble();
             report.peak_window_bytes = peak;
             let few = if report.parts == 1 && report.engines > 1 {
                 Some("decoding can start in one place only, so one decoder did it all".to_owned())

@@ -1,6 +1,6 @@
 //! Scripted decoders that open, refuse and fail in every order.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,16 @@ use super::*;
 use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt, Verdict};
 use crate::packet::Packet;
 
-/// What all decoders of a test see: the highest serial so far.
-type Seen = Arc<AtomicU64>;
+/// What all decoders of a test see.
+#[derive(Default)]
+struct Common {
+    /// The highest serial so far.
+    highest: AtomicU64,
+    /// The first lane's decoder has its first unit.
+    first_is_at_work: AtomicBool,
+}
+
+type Seen = Arc<Common>;
 
 /// What a decoder does with its first unit.
 #[derive(Clone, Copy, Debug)]
@@ -20,20 +28,29 @@ enum First {
     Fails(u64),
 }
 
+/// How long anything may take on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "it never came to that");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Answers each unit at once but for the first.
 struct Scripted {
+    lane: usize,
     sink: DecodeSink,
     seen: Seen,
     first: Option<First>,
 }
 
 impl Scripted {
-    /// Not for ever: where the others wait for this one the unit is never seen, which is an order of things too.
     fn wait_for(&self, serial: u64) {
-        let begin = Instant::now();
-        while self.seen.load(Ordering::SeqCst) < serial && begin.elapsed() < Duration::from_secs(2) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until(|| self.seen.highest.load(Ordering::SeqCst) >= serial);
     }
 }
 
@@ -43,7 +60,10 @@ impl DecoderBackend for Scripted {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
-        self.seen.fetch_max(unit.serial, Ordering::SeqCst);
+        self.seen.highest.fetch_max(unit.serial, Ordering::SeqCst);
+        if self.lane == 0 {
+            self.seen.first_is_at_work.store(true, Ordering::SeqCst);
+        }
         match self.first.take() {
             Some(First::Fails(serial)) => {
                 self.wait_for(serial);
@@ -73,7 +93,7 @@ fn decode(
     script: impl Fn(usize) -> First + Send + Sync + 'static,
 ) -> (Vec<u64>, Result<()>, SplitReport) {
     // Room for the oldest part's few, and nothing else.
-    fed(groups, lanes, Room::of(1), |_, _| {}, script)
+    fed(groups, lanes, Room::of(1), |_, _, _| {}, script)
 }
 
 /// As [`decode`]; `before` is called before each unit goes in.
@@ -81,7 +101,7 @@ fn fed(
     groups: u64,
     lanes: usize,
     room: Room,
-    before: impl Fn(u64, &SharedReceipt) + Send + 'static,
+    before: impl Fn(u64, &SharedReceipt, &Common) + Send + 'static,
     script: impl Fn(usize) -> First + Send + Sync + 'static,
 ) -> (Vec<u64>, Result<()>, SplitReport) {
     let (tx, rx) = mpsc::channel();
@@ -90,8 +110,9 @@ fn fed(
         _ => false,
     });
     let seen = Seen::default();
-    let open_lane = move |number, sinks: SinkFactory| {
-        let decoder = Scripted { sink: sinks(), seen: Arc::clone(&seen), first: Some(script(number)) };
+    let watched = Arc::clone(&seen);
+    let open_lane = move |lane, sinks: SinkFactory| {
+        let decoder = Scripted { lane, sink: sinks(), seen: Arc::clone(&seen), first: Some(script(lane)) };
         let entries = vec![(BackendKind::Custom, Verdict::Chosen("scripted"))];
         let receipt =
             Receipt { job: Job::Decode, codec: Codec::Hevc, entries, split: None, notes: Vec::new() };
@@ -110,7 +131,7 @@ fn fed(
     std::thread::spawn(move || {
         let ended = (0..groups * 40)
             .try_for_each(|serial| {
-                before(serial, &told);
+                before(serial, &told, &watched);
                 let kind = if serial % 40 == 0 { 19 } else { 1 };
                 let data = vec![0, 0, 1, kind << 1, 1, 0x80];
                 let packet = Packet::new(Codec::Hevc, BitstreamLayout::AnnexB, data);
@@ -120,7 +141,7 @@ fn fed(
         drop(decoder);
         done.send(ended)
     });
-    let ended = wait.recv_timeout(Duration::from_secs(60)).unwrap();
+    let ended = wait.recv_timeout(3 * PATIENCE).unwrap();
     (rx.iter().collect(), ended, receipt.get().split.unwrap())
 }
 
@@ -139,13 +160,13 @@ fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room()
 #[test]
 fn a_decoder_that_fails_early_takes_no_other_one_s_place() {
     // The second has failed before there is a part for the third; the first waits until the third is at work.
-    let until_it_failed = |serial, receipt: &SharedReceipt| {
-        while serial == 80 && receipt.get().split.is_some_and(|split| split.note.is_none()) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+    let in_order = |serial, receipt: &SharedReceipt, common: &Common| match serial {
+        40 => wait_until(|| common.first_is_at_work.load(Ordering::SeqCst)),
+        80 => wait_until(|| receipt.get().split.is_some_and(|split| split.note.is_some())),
+        _ => {}
     };
     let script = [First::Takes(41), First::Fails(0), First::Takes(0)];
-    let (serials, ended, report) = fed(4, 3, Room::of(u64::MAX), until_it_failed, move |lane| script[lane]);
+    let (serials, ended, report) = fed(4, 3, Room::of(u64::MAX), in_order, move |lane| script[lane]);
     ended.unwrap();
     assert_eq!(serials, (0..160).collect::<Vec<_>>());
     assert_eq!((report.engines, report.opened), (3, 2), "{report:?}");

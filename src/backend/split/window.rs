@@ -68,10 +68,17 @@ struct State {
     room: Room,
     peak: u64,
     /// Decoders that wait for room, by part.
-    waiting: BTreeMap<u64, Arc<Condvar>>,
+    waiting: BTreeMap<u64, Turn>,
     closed: bool,
     /// Why a decoder ended, once everything before that is handed on.
     failure: Option<Error>,
+}
+
+/// Those who wait for room with events of one part: one thread of its decoder, as a rule.
+#[derive(Default)]
+struct Turn {
+    come: Arc<Condvar>,
+    threads: usize,
 }
 
 #[derive(Default)]
@@ -127,16 +134,21 @@ impl Window {
         let charge = charge(&event);
         let mut state = self.lock();
         while !state.closed && state.part(part).is_some() && !state.has_room(part, charge) {
-            let turn = Arc::clone(state.waiting.entry(part).or_default());
-            state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let turn = state.waiting.entry(part).or_default();
+            turn.threads += 1;
+            let come = Arc::clone(&turn.come);
+            state = come.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.leave_line(part);
         }
-        state.waiting.remove(&part);
         if state.closed {
             return false;
         }
         let is_head = part == state.head;
         // What a decoder that has ended still says belongs to no part.
-        let Some(entry) = state.part(part) else { return false };
+        let Some(entry) = state.part(part) else {
+            state.wake_first();
+            return false;
+        };
         entry.events.push_back((event, charge));
         self.count(&mut state, charge);
         if is_head {
@@ -200,6 +212,8 @@ impl Window {
                 state.head += 1;
                 if failure.is_some() {
                     state.failure = failure;
+                    // In one step: to whoever waits for all to be handed on, no part left is not enough.
+                    state.closed = true;
                     drop(state);
                     return self.close();
                 }
@@ -251,7 +265,7 @@ impl Window {
         state.closed = true;
         let dropped = std::mem::take(&mut state.parts);
         for turn in state.waiting.values() {
-            turn.notify_all();
+            turn.come.notify_all();
         }
         self.ready.notify_all();
         self.idle.notify_all();
@@ -301,7 +315,17 @@ impl State {
 
     fn wake_first(&self) {
         if let Some(turn) = self.waiting.values().next() {
-            turn.notify_one();
+            turn.come.notify_all();
+        }
+    }
+
+    /// A thread that waited looks again, or goes.
+    fn leave_line(&mut self, part: u64) {
+        if let Some(turn) = self.waiting.get_mut(&part) {
+            turn.threads -= 1;
+            if turn.threads == 0 {
+                self.waiting.remove(&part);
+            }
         }
     }
 }
