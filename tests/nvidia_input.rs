@@ -16,7 +16,7 @@ mod streams_common;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nvidia_support::{clean, clip, decode, packets, planar, simulated};
+use nvidia_support::{clean, clip, decode, decode_into, packets, planar, simulated, simulated_case};
 use streams_common::{asset, ffmpeg_md5s, have, md5_hex, run, text};
 use video_hw::backend::{Backend, BackendKind, query_device_capability};
 use video_hw::codec::Codec;
@@ -226,6 +226,41 @@ fn sizes_change_without_a_loss() {
         assert_eq!(report.calls("cuvidCreateDecoder"), 4 * 2);
         assert_eq!(report.calls("cuvidReconfigureDecoder"), 4 * 4);
     }
+}
+
+/// A card may have room for one decoder only. The one before is gone when the next is made, whoever has yet to take a frame.
+#[test]
+fn a_larger_size_takes_the_place_of_the_smaller() {
+    let test = "a_larger_size_takes_the_place_of_the_smaller";
+    let peak = |case: &str| {
+        let run = simulated_case(test, "", case, |case| {
+            if !have(&["ffmpeg"]) {
+                return drop(DecodeSession::new(BackendKind::Nvidia, packets("small.h264").0).unwrap());
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let make = |size: &str| {
+                encode(folder.path(), &format!("{size}.h264"), size, "-pix_fmt yuv420p -c:v libx264 -bf 2")
+            };
+            let parts: Vec<_> = case.split(' ').map(make).collect();
+            let (config, packets) = packets(joined(folder.path(), "joined.h264", &parts));
+            let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+            let mut frames = 0;
+            decode_into(&mut session, &packets, |frame| {
+                frame.unwrap();
+                frames += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            });
+            assert_eq!(frames, 25 * parts.len());
+        })?;
+        run.assert_clean();
+        let (_, number) = run.report.split_once("\"peak_device_memory\": ").unwrap();
+        Some(number.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap())
+    };
+    let Some(((large, small), both)) = peak("640x480").zip(peak("624x464")).zip(peak("624x464 640x480"))
+    else {
+        return;
+    };
+    assert!(both < large + small / 4, "{both} bytes for both, {large} and {small} for each");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use video_hw::config::DecodeOutputMode;
 use video_hw::error::Error;
 use video_hw::session::{DecodeSession, Submit};
 
-use nvidia_support::{clean, clip, decode, fault, golden, packets, planar, simulated};
+use nvidia_support::{clean, clip, decode, decode_into, fault, golden, packets, planar, simulated};
 
 /// Decodes a clip and compares it with its checksum; times must rise.
 fn decode_exactly(name: &str) {
@@ -178,6 +178,36 @@ fn a_device_lost_while_decoding_is_told_as_such() {
     simulated("a_device_lost_while_decoding_is_told_as_such", &settings, || {
         let (_, error) = until_error("small.h264");
         assert!(matches!(error, Error::DeviceLost { .. }), "{error}");
+    });
+}
+
+/// What the hardware has decoded comes out before the error that ends the session, however late its frames are taken.
+#[test]
+fn a_failure_waits_for_what_was_decoded_before_it() {
+    let test = "a_failure_waits_for_what_was_decoded_before_it";
+    // The thirtieth picture of each of two sessions.
+    let settings = "fault=[{function='cuvidDecodePicture',call=30,code=205},\
+                    {function='cuvidDecodePicture',call=60,code=205}]";
+    clean(test, settings, || {
+        let (config, packets) = packets("small.h264");
+        let frames = [0, 20].map(|milliseconds| {
+            let mut session = DecodeSession::new(BackendKind::Nvidia, config.clone()).unwrap();
+            let (mut frames, mut errors) = (0, Vec::new());
+            decode_into(&mut session, &packets, |outcome| {
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                match outcome {
+                    Ok(_) => frames += 1,
+                    Err(error) => errors.push(error),
+                }
+            });
+            assert!(
+                matches!(errors.as_slice(), [Error::Backend { call: "cuvidDecodePicture", .. }]),
+                "{errors:?}"
+            );
+            frames
+        });
+        // All but those that wait for their turn to be shown.
+        assert!(frames[0] == frames[1] && frames[0] > 20, "{frames:?}");
     });
 }
 

@@ -99,8 +99,13 @@ impl Decoders {
     /// Gets ready for another sequence. The caller has seen to it that no picture waits to be mapped.
     ///
     /// A change of colour or frame rate alone touches nothing; sizes are changed in the decoder that is there, where
-    /// they fit; only what is left needs a new one.
-    pub(super) fn begin(&mut self, format: &VideoFormat, stage: &OutputStage) -> Result<Begun> {
+    /// they fit; only what is left needs a new one, and before that `letting_go` is called, for the caller to do so.
+    pub(super) fn begin(
+        &mut self,
+        format: &VideoFormat,
+        stage: &OutputStage,
+        letting_go: impl FnOnce(),
+    ) -> Result<Begun> {
         let geometry = Geometry::new(format, self.wanted)?;
         let depth = depth(format);
         let caps = caps(self.context.ordinal(), format.codec, format.chroma, depth)?;
@@ -119,6 +124,7 @@ impl Decoders {
             return Ok(Begun::Kept);
         }
         // Its memory goes before the next one's is taken.
+        letting_go();
         self.running = None;
         let room = self.room(coded, &caps);
         let decoder = self.open(format, &geometry, &caps, room, wanted)?;

@@ -85,6 +85,31 @@ impl DecoderBackend for NvdecDecoder {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
+        let taken = self.take(&unit);
+        self.settled(taken)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let drained = self.drain();
+        self.settled(drained)
+    }
+
+    fn implementation(&self) -> &'static str {
+        "NVDEC"
+    }
+}
+
+impl NvdecDecoder {
+    /// Behind an error nothing comes any more, so that what was decoded before it has to be out first.
+    fn settled(&mut self, result: Result<()>) -> Result<()> {
+        if result.is_err() {
+            // A stage that has ended has nothing left.
+            let _ = self.parser.events().stage.flush();
+        }
+        result
+    }
+
+    fn take(&mut self, unit: &CodedUnit) -> Result<()> {
         let keyframe = unit.packet.keyframe;
         self.parser.events().current =
             Current { serial: unit.serial, keyframe, entry: keyframe, ..Current::default() };
@@ -114,7 +139,7 @@ impl DecoderBackend for NvdecDecoder {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn drain(&mut self) -> Result<()> {
         self.parser.parse(&[], END_OF_STREAM, None)?;
         let sequencer = self.parser.events();
         sequencer.stage.flush()?;
@@ -122,12 +147,6 @@ impl DecoderBackend for NvdecDecoder {
         Ok(())
     }
 
-    fn implementation(&self) -> &'static str {
-        "NVDEC"
-    }
-}
-
-impl NvdecDecoder {
     /// A superframe holds several pictures, hidden ones first. The driver's parser takes its index for a picture
     /// and passes over packets that show a picture of before (580.159): both are dealt with here.
     fn submit_vp9(&mut self, data: &[u8]) -> Result<()> {

@@ -228,6 +228,17 @@ struct InFlight {
     concealed: bool,
 }
 
+/// What is left of a picture when its surface is given back: enough to tell of it.
+struct Due {
+    serial: u64,
+    keyframe: bool,
+    dimensions: Dimensions,
+    sample_aspect_ratio: Option<Rational>,
+    frame_rate: Option<Rational>,
+    shaped: bool,
+    plan: Arc<Plan>,
+}
+
 /// Closes the gate when the stage ends, however it ends: nobody must wait for it.
 struct CloseGate(Arc<SurfaceGate>);
 
@@ -275,18 +286,19 @@ impl Stage {
 
     fn show(&mut self, shown: Shown) {
         if self.gone {
-            self.release(&shown);
+            self.release(shown);
             return;
         }
         if let Some(error) = self.over.as_ref().map(Error::again) {
             // Pictures before this one come first.
             self.finish_all();
-            self.fail(&shown, error);
+            let due = self.release(shown);
+            self.fail(&due, error);
             return;
         }
         if !self.wanted.maps() {
-            self.release(&shown);
-            self.answer(&shown, false, Surface::None);
+            let due = self.release(shown);
+            self.answer(&due, false, Surface::None);
             return;
         }
         // A picture that is shown twice (VP9) cannot be mapped twice at once.
@@ -302,7 +314,8 @@ impl Stage {
             Err(error) => {
                 // Pictures before this one come first.
                 self.finish_all();
-                self.fail(&shown, error);
+                let due = self.release(shown);
+                self.fail(&due, error);
             }
         }
     }
@@ -348,48 +361,56 @@ impl Stage {
         let Some(InFlight { transfer, shown, concealed }) = self.in_flight.pop_front() else { return };
         let (memory, lane) = transfer.finish();
         self.lanes.extend(lane);
-        self.release(&shown);
+        let due = self.release(shown);
         if self.gone {
             return;
         }
         // Behind a picture that ended the session no other comes out.
         let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
-        match memory.and_then(|memory| shown.shape.plan.surface(memory)) {
-            Ok(surface) => self.answer(&shown, concealed, surface),
-            Err(error) => self.fail_released(&shown, error),
+        match memory.and_then(|memory| due.plan.surface(memory)) {
+            Ok(surface) => self.answer(&due, concealed, surface),
+            Err(error) => self.fail(&due, error),
         }
     }
 
-    fn release(&self, shown: &Shown) {
-        self.gate.release(shown.surface);
+    /// Gives a picture's surface back, and its decoder before that: whoever waits for the one may want to be rid of the
+    /// other, and telling of the picture can take as long as the consumer likes.
+    fn release(&self, shown: Shown) -> Due {
+        let Shown { serial, keyframe, surface, info: _, shape } = shown;
+        let due = Due {
+            serial,
+            keyframe,
+            dimensions: shape.dimensions,
+            sample_aspect_ratio: shape.sample_aspect_ratio,
+            frame_rate: shape.frame_rate,
+            shaped: shape.shaped,
+            plan: Arc::clone(&shape.plan),
+        };
+        drop(shape);
+        self.gate.release(surface);
+        due
     }
 
-    fn fail(&mut self, shown: &Shown, error: Error) {
-        self.release(shown);
-        self.fail_released(shown, error);
-    }
-
-    fn fail_released(&mut self, shown: &Shown, error: Error) {
+    fn fail(&mut self, due: &Due, error: Error) {
         if !error.is_recoverable() {
             // No picture behind this one may come out before the session hears of it.
             self.over.get_or_insert_with(|| error.again());
         }
-        self.gone |= !self.answers.send(DecodeEvent::Failed { serial: shown.serial, error });
+        self.gone |= !self.answers.send(DecodeEvent::Failed { serial: due.serial, error });
     }
 
-    fn answer(&mut self, shown: &Shown, concealed: bool, surface: Surface) {
-        let shape = &shown.shape;
+    fn answer(&mut self, due: &Due, concealed: bool, surface: Surface) {
         self.gone |= !self.answers.send(DecodeEvent::Picture(DecodedPicture {
-            serial: shown.serial,
-            dimensions: shape.dimensions,
-            format: shape.plan.format,
-            color: shape.plan.color,
-            sample_aspect_ratio: shape.sample_aspect_ratio,
-            frame_rate: shape.frame_rate,
-            keyframe: shown.keyframe,
+            serial: due.serial,
+            dimensions: due.dimensions,
+            format: due.plan.format,
+            color: due.plan.color,
+            sample_aspect_ratio: due.sample_aspect_ratio,
+            frame_rate: due.frame_rate,
+            keyframe: due.keyframe,
             concealed,
-            shaped: shape.shaped,
-            copied: shape.plan.copied(&surface),
+            shaped: due.shaped,
+            copied: due.plan.copied(&surface),
             surface,
         }));
     }

@@ -182,10 +182,11 @@ impl ParserEvents for Sequencer {
         }
         self.settle("not shown before the sequence changed");
         let first = self.decoders.shape().is_none();
-        if self.decoders.begin(format, &self.stage)? == Begun::Fresh {
+        // What VP9 keeps keeps the decoder, too.
+        let letting_go = || self.slots = Default::default();
+        if self.decoders.begin(format, &self.stage, letting_go)? == Begun::Fresh {
             self.surfaces.clear();
             self.healthy = false;
-            self.slots = Default::default();
             // The others change their size at random access points only.
             self.orphaned = !first && matches!(self.codec, Codec::Vp9 | Codec::Av1);
         }

@@ -169,6 +169,24 @@ impl NvencEncoder {
         self.release(0);
         Ok(())
     }
+
+    /// Ends the thread that takes outputs.
+    fn stop(&mut self) {
+        if self.reaper.is_some() {
+            // Buffers may be destroyed when the driver has given all of them back. On a lost device it never does, and
+            // outputs that are held stay so: waiting for them could take for ever.
+            let _ = self.end_stream();
+            self.reaper = None;
+        }
+    }
+
+    /// The session ends for this reason, and is told so when every picture that it takes along has been.
+    fn stopped(&mut self, error: Error) -> Error {
+        if !error.is_recoverable() {
+            self.stop();
+        }
+        error
+    }
 }
 
 /// Makes a call that hands something over, again and again while the hardware's queue is full.
@@ -200,7 +218,11 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        let Some(output) = self.meter.wait.time(|| self.flow.take())? else { return Ok(()) };
+        let output = match self.meter.wait.time(|| self.flow.take()) {
+            Ok(Some(output)) => output,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(self.stopped(error)),
+        };
         match self.enter(&unit, output) {
             Ok(()) => Ok(()),
             // This frame is lost, and nothing else.
@@ -219,8 +241,7 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.end_stream()?;
-        self.flow.drain()
+        self.end_stream().and_then(|()| self.flow.drain()).map_err(|error| self.stopped(error))
     }
 
     fn admission(&self) -> FrameCheck {
@@ -267,9 +288,6 @@ impl EncoderBackend for NvencEncoder {
 
 impl Drop for NvencEncoder {
     fn drop(&mut self) {
-        // Buffers may be destroyed when the driver has given all of them back. On a lost device it never does, and
-        // outputs that are held stay so: waiting for them could take for ever.
-        let _ = self.end_stream();
-        self.reaper = None;
+        self.stop();
     }
 }
