@@ -9,22 +9,32 @@ use crate::time::{Rational, Timestamp};
 
 /// Asks a job to stop early and complete its output with what it has. Clones ask the same job.
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
+pub struct CancelToken {
+    asked: Arc<AtomicBool>,
+    /// Of one job alone, whose stages end together.
+    own: Option<Arc<AtomicBool>>,
+}
 
 impl CancelToken {
     /// Asks.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.own.as_ref().unwrap_or(&self.asked).store(true, Ordering::Relaxed);
     }
 
-    /// What is true once somebody asked.
+    /// For the stages of one job: cancelled with this one, while cancelling it is nobody else's business.
+    pub(super) fn of_one_job(&self) -> Self {
+        Self { asked: Arc::clone(&self.asked), own: Some(Arc::default()) }
+    }
+
+    /// What is true once somebody asked from outside.
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.asked)
     }
 
     /// Whether somebody asked.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        set(&self.asked) || self.own.as_ref().is_some_and(set)
     }
 }
 

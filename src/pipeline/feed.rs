@@ -4,7 +4,7 @@
 //! off from outside. So both happen on threads that nobody joins. Whoever waits for them looks at the cancel token
 //! now and then, and leaves a thread that is stuck to itself: it ends with its next byte, or with the process.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::control::CancelToken;
 use super::source::SourceOptions;
 use crate::container::{Demuxer, Input, Sample, VideoTrack, open_input, open_raw};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, panic_words};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::{self, QueueReceiver, QueueSender, Received};
@@ -106,7 +106,12 @@ impl Feed {
         let faults = Arc::new(Faults::default());
         let feeder =
             Feeder { video, packets: packets.clone(), faults: Arc::clone(&faults), keep_going, cancel };
-        spawn("vhw-demux", move || feeder.run(demuxer.as_mut()))?;
+        spawn("vhw-demux", move || {
+            if let Some(error) = caught("reading the input", || feeder.run(demuxer.as_mut())) {
+                feeder.faults.fatal(error);
+                feeder.packets.close(false);
+            }
+        })?;
         Ok(Self::Decoder { frames, packets, faults })
     }
 
@@ -117,7 +122,13 @@ impl Feed {
         cancel: CancelToken,
     ) -> Result<Self> {
         let (tx, frames) = queue::bounded(READ_AHEAD);
-        spawn("vhw-read", move || read_ahead(reader.as_mut(), &request, &tx, &cancel))?;
+        spawn("vhw-read", move || {
+            let work = || read_ahead(reader.as_mut(), &request, &tx, &cancel);
+            if let Some(error) = caught("reading or converting the input", work) {
+                // When nobody waits any more there is nobody to tell.
+                let _ = tx.send(Err(error));
+            }
+        })?;
         Ok(Self::Reader(frames))
     }
 
@@ -222,7 +233,7 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(self, demuxer: &mut dyn Demuxer) {
+    fn run(&self, demuxer: &mut dyn Demuxer) {
         while !self.cancel.is_cancelled() {
             match demuxer.next_sample() {
                 Ok(Some(sample)) => {
@@ -251,6 +262,15 @@ impl Feeder {
             ..Packet::new(self.video.codec, self.video.layout, sample.data)
         }
     }
+}
+
+/// Does the work of a thread that nobody joins: what it panics of is told where its frames are waited for.
+fn caught(what: &str, work: impl FnOnce()) -> Option<Error> {
+    let panic = catch_unwind(AssertUnwindSafe(work)).err()?;
+    let error = Error::corrupt_fatal(format!("{what} panicked: {}", panic_words(panic.as_ref())));
+    // What was thrown may panic again when it is dropped.
+    std::mem::forget(panic);
+    Some(error)
 }
 
 fn read_ahead(

@@ -351,6 +351,7 @@ impl<'a> Transcode<'a> {
     /// The first thing that went wrong; no output file is left then (unless it is a pipe).
     pub fn run(mut self) -> Result<TranscodeReport> {
         let started = Instant::now();
+        self.source.cancel = self.source.cancel.of_one_job();
         output_file::refuse_directory(&self.output)?;
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
@@ -420,6 +421,10 @@ impl<'a> Transcode<'a> {
         // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
         // more frames is a consequence of what the filter stage says.
         drop(writer);
+        if written.is_err() {
+            // They may wait for an input that is silent, and hear of nothing else.
+            self.source.cancel.cancel();
+        }
         let filtered = stage.join();
         written?;
         let Filtered { input, filter, mut losses } = filtered?;

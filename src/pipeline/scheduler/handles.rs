@@ -98,7 +98,7 @@ impl StreamOutput {
     /// The loss of one unit ([`crate::Error::is_recoverable`]: go on; also wrong input, for the unit in whose place it
     /// comes), or the end of the stream: [`Self::is_finished`] tells.
     pub fn try_reap(&mut self) -> Result<Option<Delivery>> {
-        self.settle(|desk| desk.take())
+        self.settle(|desk| desk.take_timeout(Some(Duration::ZERO)))
     }
 
     /// The next result, waiting at most `timeout`. `None`: not yet, a flush has completed, or the stream is over.
@@ -120,10 +120,7 @@ impl StreamOutput {
     fn settle(&mut self, take: impl FnOnce(&Desk) -> Taken) -> Result<Option<Delivery>> {
         let Some(desk) = &self.0 else { return Ok(None) };
         match take(desk) {
-            Taken::Item(delivery, tag) => {
-                desk.delivered(&tag);
-                Ok(Some(delivery))
-            }
+            Taken::Item(delivery, _) => Ok(Some(delivery)),
             Taken::Lost(error) => Err(error),
             Taken::Flushed | Taken::Empty | Taken::Over => Ok(None),
         }

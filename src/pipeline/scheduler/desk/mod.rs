@@ -304,6 +304,7 @@ impl Desk {
         }
     }
 
+    /// What is next for a consumer that is called; [`Self::delivered`] or [`Self::refused`] says what came of it.
     pub(super) fn take(&self) -> Taken {
         self.take_from(&mut self.lock())
     }
@@ -317,13 +318,20 @@ impl Desk {
         taken
     }
 
-    /// As [`Self::take`], waiting at most so long for something.
+    /// What is next for whoever asks, waiting at most so long for something. It is delivered with that: whoever hears that
+    /// the stream is over finds it counted.
     pub(super) fn take_timeout(&self, timeout: Option<Duration>) -> Taken {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.lock();
         loop {
             match self.take_from(&mut state) {
                 Taken::Empty => {}
+                Taken::Item(delivery, tag) => {
+                    state.ledger.delivered += 1;
+                    drop(state);
+                    self.latency.record(tag.entered.elapsed());
+                    return Taken::Item(delivery, tag);
+                }
                 taken => return taken,
             }
             state = match (timeout, deadline) {
