@@ -201,11 +201,20 @@ impl OutputFile {
         let path = self.path.clone();
         lock(&self.shared).finish().map_err(|e| Error::io("write", path, e))?;
         let Some(pending) = self.pending.as_mut() else { return Ok(()) };
-        if !pending.overwrite && pending.target.symlink_metadata().is_ok() {
-            return Err(Error::invalid(format!(
-                "output {} appeared while it was being written; it is left as it is",
-                self.path.display()
-            )));
+        if !pending.overwrite {
+            let appeared = match fs::hard_link(&pending.temporary, &pending.target) {
+                // The other name goes with what is pending.
+                Ok(()) => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => true,
+                // Not every file system has links; there somebody may still come between these two.
+                Err(_) => pending.target.symlink_metadata().is_ok(),
+            };
+            if appeared {
+                return Err(Error::invalid(format!(
+                    "output {} appeared while it was being written; it is left as it is",
+                    self.path.display()
+                )));
+            }
         }
         fs::rename(&pending.temporary, &pending.target).map_err(|e| Error::io("rename", &self.path, e))?;
         pending.renamed = true;

@@ -118,8 +118,13 @@ fn say(what: &str) {
     let _ = writeln!(stderr, "{line_end}video-hw: {what}");
 }
 
+/// Without the exit handlers of a driver that other threads may be inside of.
 fn end() -> ! {
-    std::process::exit(i32::from(Exit::Cancelled.code()))
+    let code = i32::from(Exit::Cancelled.code());
+    #[cfg(unix)]
+    signal_hook::low_level::exit(code);
+    #[cfg(not(unix))]
+    std::process::exit(code)
 }
 
 #[cfg(unix)]

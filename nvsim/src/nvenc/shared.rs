@@ -7,7 +7,14 @@ use std::path::Path;
 /// A session's place.
 #[derive(Debug)]
 pub(super) struct Seat {
-    _locked: File,
+    locked: File,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // A process that is just being started has a copy of the file, which would keep a closed one locked.
+        let _ = self.locked.unlock();
+    }
 }
 
 /// Takes a free place out of `seats`; `None`: all are taken. A directory that cannot be used ends the process, as every
@@ -20,7 +27,7 @@ pub(super) fn sit_down(directory: &str, seats: usize) -> Option<Seat> {
             eprintln!("nvsim: sessions.shared: {}: {error}", path.display());
             std::process::exit(2);
         });
-        file.try_lock().is_ok().then_some(Seat { _locked: file })
+        file.try_lock().is_ok().then_some(Seat { locked: file })
     })
 }
 

@@ -61,8 +61,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.slot = None;
         let mut state = lock(&self.gate.state);
+        // Both or neither, for whoever counts meanwhile.
+        self.slot = None;
         state.held -= 1;
         state.starved = false;
         drop(state);
@@ -245,22 +246,24 @@ impl Gate {
     }
 
     fn enter(&self) -> Room<'_> {
-        let own = lock(&self.state).held;
-        Room { gate: self, own, host: host::enter(&self.directory, &self.domain.name) }
+        Room { gate: self, own: 0, host: host::enter(&self.directory, &self.domain.name) }
     }
 }
 
 /// The place where sessions are counted: the host's, or where that is no use, this process's.
 struct Room<'a> {
     gate: &'a Gate,
-    /// Sessions of this process.
+    /// Sessions of this process, once they are counted.
     own: usize,
     host: Result<Entered, String>,
 }
 
 impl Room<'_> {
     /// Sessions that are open, and a place for one more.
-    fn count(&self) -> (usize, Option<Slot>) {
+    fn count(&mut self) -> (usize, Option<Slot>) {
+        // None of this process's ends in between. Getting in may have taken seconds.
+        let state = lock(&self.gate.state);
+        self.own = state.held;
         match &self.host {
             Ok(host) => {
                 let (open, slot) = host.count();

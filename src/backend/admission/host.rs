@@ -36,10 +36,29 @@ pub(super) struct Entered {
     file: File,
 }
 
+impl Drop for Entered {
+    fn drop(&mut self) {
+        give_back(&self.file);
+    }
+}
+
 /// A session's place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
-    _locked: File,
+    locked: File,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        give_back(&self.locked);
+    }
+}
+
+/// Unlocks now. A process that is just being started has copies of all files for a moment, and a file that is only closed
+/// stays locked until the last copy is.
+fn give_back(file: &File) {
+    // What cannot be unlocked is closed next, as before.
+    let _ = file.unlock();
 }
 
 /// Locks a domain.
@@ -83,7 +102,7 @@ impl Entered {
             }
             match open_plain(&path).map(|file| (file.try_lock(), file)) {
                 // Of several that are free the others are given back here; nobody else looks meanwhile.
-                Ok((Ok(()), file)) => free = free.or(Some(Slot { _locked: file })),
+                Ok((Ok(()), file)) => free = free.or(Some(Slot { locked: file })),
                 Ok((Err(TryLockError::WouldBlock), _)) => open += 1,
                 // Something else has the name: the next.
                 Ok((Err(TryLockError::Error(_)), _)) | Err(_) => {}
@@ -216,4 +235,26 @@ fn open_directory(path: &Path) -> io::Result<Directory> {
         return Err(io::Error::other("it is not a directory"));
     }
     Ok(Directory { path: path.to_owned(), _handle: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As in a process between its beginning and its program: the files of all threads are open twice.
+    #[test]
+    fn a_copy_of_a_file_keeps_nothing_locked() {
+        let scratch = tempfile::tempdir().unwrap();
+        let entered = enter(scratch.path(), "test").unwrap();
+        let (open, slot) = entered.count();
+        let slot = slot.unwrap();
+        let copies = [entered.file.try_clone().unwrap(), slot.locked.try_clone().unwrap()];
+        assert_eq!((open, entered.count().0), (0, 1));
+        drop(slot);
+        assert_eq!(entered.count().0, 0);
+        drop(entered);
+        // Otherwise it is refused when patience ends.
+        let again = enter(scratch.path(), "test").unwrap();
+        drop((again, copies));
+    }
 }
