@@ -17,14 +17,15 @@ mod streams_common;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use video_hw::backend::BackendKind;
+use video_hw::backend::{BackendKind, SplitReport};
 use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use video_hw::error::Error;
+use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};
 
 use nvidia_split_support::{
-    Clip, H264, HELD, HEVC, LONG, Outcome, PARTS, PICTURES, TIMED, VP9, assert_same, count, feed_held, make,
-    open, seen, two_cards,
+    Clip, H264, HELD, HEVC, LONG, Outcome, PARTS, PICTURES, TIMED, VP9, assert_same, count, feed_growing,
+    feed_held, feed_until, make, open, seen, two_cards,
 };
 use nvidia_support::{clean, decode_into, fault, packets, simulated_case};
 use streams_common::have;
@@ -96,11 +97,23 @@ fn a_long_stream_gets_more_decoders_by_itself() {
         }
         let clip = Clip::long();
         let one = clip.decode(clip.on(Engines::One, DecodeOutputMode::HostSurface));
-        let several = clip.decode(clip.on(Engines::Auto, DecodeOutputMode::HostSurface));
-        let split = several.split();
+        let mut session = open(clip.on(Engines::Auto, DecodeOutputMode::HostSurface));
+        let (mut several, packets) = (Vec::new(), &clip.packets);
+        // The third pays from the 2,048th picture on.
+        let fed = feed_growing(
+            &mut session,
+            packets,
+            (1_900, 1_750),
+            |split| split.opened == 3,
+            |frame| several.push(seen(&frame.unwrap())),
+        );
+        let rest = Outcome::of(&mut session, &packets[fed..]);
+        let split = rest.split();
+        assert!(rest.errors.is_empty(), "{:?}", rest.errors);
+        several.extend(rest.frames);
         assert_eq!((split.engines, split.opened), (10, 3), "{split:?}");
         assert_eq!(one.frames.len(), LONG);
-        assert_same(&one.frames, &several.frames, "long");
+        assert_same(&one.frames, &several, "long");
     });
     if let Some(run) = run {
         let used = run.engines()[0].iter().filter(|pictures| **pictures > 0).count();
@@ -136,11 +149,15 @@ fn two_cards_share_a_stream() {
             let mut session = open(config);
             let mut devices = Vec::new();
             let mut several = Vec::new();
-            let summary = decode_into(&mut session, &clip.packets, |outcome| {
+            let mut take = |outcome: Result<Frame, Error>| {
                 let frame = outcome.unwrap();
                 devices.extend(frame.as_device().map(|surface| surface.device()));
                 several.push(seen(&frame));
-            });
+            };
+            // The second pays from the 1,024th picture on.
+            let both = |split: &SplitReport| split.opened == 2;
+            let fed = feed_growing(&mut session, &clip.packets, (1_030, 960), both, &mut take);
+            let summary = decode_into(&mut session, &clip.packets[fed..], take);
             assert_same(&one, &several, case);
             // Each card has one engine, and a decoder for it.
             let split = summary.receipt.split.unwrap();
@@ -168,10 +185,20 @@ fn a_cpu_that_takes_over_has_terms_of_its_own() {
         let clip = Clip::of(&make(folder.path(), "deep.h264", &deep));
         let config = CommonDecodeConfig {
             threads: NonZeroUsize::new(3),
+            reorder_window: Some(1),
             ..clip.on(Engines::Auto, DecodeOutputMode::HostSurface)
         };
         let mut session = DecodeSession::new(video_hw::backend::Backend::Auto, config).unwrap();
-        let outcome = Outcome::of(&mut session, &clip.packets);
+        // Once the CPU is known to decode, and before it can have decoded much: nobody takes frames, and few may wait.
+        let on_cpu = |fed, session: &DecodeSession| {
+            fed == 60 && session.receipt().chosen().is_some_and(|(kind, _)| kind == BackendKind::Software)
+        };
+        let several = |fed, session: &DecodeSession| {
+            fed == HELD - 60 && session.receipt().split.is_some_and(|split| split.opened > 1)
+        };
+        let fed = feed_until(&mut session, &clip.packets[..60], on_cpu);
+        let fed = fed + feed_until(&mut session, &clip.packets[fed..HELD], several);
+        let outcome = Outcome::of(&mut session, &clip.packets[fed..]);
         let (chosen, _) = outcome.summary.receipt.chosen().unwrap();
         assert_eq!(chosen, BackendKind::Software);
         let split = outcome.split();
@@ -195,7 +222,9 @@ fn a_stream_that_goes_on_is_not_called_short_any_more() {
         assert!(first.opened == 1 && first.note.is_some_and(|note| note.contains("too short")));
         let one_part = Outcome::of(&mut session, &clip.packets[..30]).split();
         assert_eq!((one_part.opened, one_part.parts), (1, 6));
-        let all = Outcome::of(&mut session, &clip.packets).split();
+        let more = |split: &SplitReport| split.opened > 1;
+        let fed = feed_growing(&mut session, &clip.packets, (900, 700), more, |frame| drop(frame.unwrap()));
+        let all = Outcome::of(&mut session, &clip.packets[fed..]).split();
         assert!(all.opened > 1, "{all:?}");
     });
 }
@@ -239,7 +268,7 @@ fn a_session_that_is_dropped_leaves_frames_that_are_held() {
 #[test]
 fn frames_for_the_host_wait_on_the_card() {
     // The first part is the last to be decoded: everything else waits for it.
-    let settings = format!("{TIMED};{}", fault("cuvidDecodePicture", PICTURES as u32 + 2, "hang_ms=3000"));
+    let settings = format!("{TIMED};{}", fault("cuvidDecodePicture", PICTURES as u32 + 2, "hang_ms=8000"));
     let run = clean("frames_for_the_host_wait_on_the_card", &settings, || {
         if !have(&["ffmpeg"]) {
             return;

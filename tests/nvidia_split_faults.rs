@@ -17,7 +17,7 @@ mod streams_common;
 use video_hw::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode, Engines};
 use video_hw::error::Error;
 
-use nvidia_split_support::{Clip, PICTURES, TIMED, assert_same, count, open, two_cards};
+use nvidia_split_support::{Clip, PICTURES, TIMED, assert_same, count, feed_taking, open, two_cards};
 use nvidia_support::{clean, decode_into, fault, packets, simulated_case};
 use streams_common::{have, md5_hex};
 
@@ -108,17 +108,26 @@ fn frames_without_memory_are_lost_and_the_rest_comes() {
         };
         let mut session = open(config);
         let (mut held, mut frames, mut lost, mut after) = (Vec::new(), 0, 0, 0);
-        let summary = decode_into(&mut session, &clip.packets, |outcome| match outcome {
-            Ok(frame) => {
-                frames += 1;
-                after += usize::from(lost > 0);
-                held.push(frame);
+        let mut take = |outcome| {
+            match outcome {
+                Ok(frame) => {
+                    frames += 1;
+                    after += usize::from(lost > 0);
+                    held.push(frame);
+                }
+                Err(error) => {
+                    assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
+                    lost += 1;
+                    held.clear();
+                }
             }
-            Err(error) => {
-                assert!(matches!(error, Error::OutOfMemory { .. }), "{error}");
-                lost += 1;
-                held.clear();
-            }
+            lost == 0
+        };
+        // The last ones come when there is room again.
+        let (first, rest) = clip.packets.split_at(PICTURES - 40);
+        feed_taking(&mut session, first, &mut take);
+        let summary = decode_into(&mut session, rest, |outcome| {
+            take(outcome);
         });
         assert_eq!((frames + lost, summary.ledger.failed), (PICTURES, lost as u64));
         assert!(lost > 0 && after > 0, "{lost} lost, {after} after");

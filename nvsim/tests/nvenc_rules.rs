@@ -7,6 +7,7 @@ mod common;
 #[path = "common/nvenc_client.rs"]
 mod nvenc_client;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::scenario;
@@ -305,6 +306,8 @@ fn two_threads_encode() {
         assert_eq!(client.init(|_, config| config.frame_interval_p = 1), NvStatus::SUCCESS);
         client.buffers(8);
         let (client, barrier) = (&client, &std::sync::Barrier::new(2));
+        // Each goes on until both have been in there often: a machine may let one of them wait for long.
+        let calls = &[const { AtomicUsize::new(0) }; 2];
         std::thread::scope(|scope| {
             for thread in 0..2 {
                 scope.spawn(move || {
@@ -313,8 +316,9 @@ fn two_threads_encode() {
                         let at = thread * 4 + n;
                         client.submit(client.inputs[at], client.outputs[at], at as u64);
                     }
-                    for _ in 0..5000 {
+                    while calls.iter().any(|calls| calls.load(Ordering::Relaxed) < 5000) {
                         assert_eq!(client.eos(), NvStatus::SUCCESS);
+                        calls[thread].fetch_add(1, Ordering::Relaxed);
                     }
                 });
             }

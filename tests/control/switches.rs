@@ -229,8 +229,9 @@ fn a_session_is_proved_before_the_old_one_is_left() {
 
 #[test]
 fn a_slow_proof_ends() {
-    let slow = Plan { delay: 2_500, ..Plan::default() };
-    let options = StreamOptions { prove_timeout: Duration::from_millis(800), ..StreamOptions::default() };
+    // Far beyond what the first session's proof takes here, and that is far below the second's.
+    let slow = Plan { delay: 15_000, ..Plan::default() };
+    let options = StreamOptions { prove_timeout: Duration::from_secs(4), ..StreamOptions::default() };
     let mut play = Play::new(in_turn(vec![Plan::default(), slow]), config(1), options);
     play.feed(5);
     play.switch(other_gop(2), SessionSwitchMode::Immediate);

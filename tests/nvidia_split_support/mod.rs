@@ -115,24 +115,89 @@ pub(crate) fn feed_held(
     packets: &[Packet],
     ready: impl Fn(&SplitReport) -> bool,
 ) {
-    let hold = std::env::temp_dir().join("engines held");
-    std::fs::write(&hold, "").unwrap();
-    let begin = Instant::now();
-    let patience = |report: Option<SplitReport>| {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{report:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    for packet in &packets[..HELD] {
-        let mut packet = packet.clone();
-        while let Submit::Full(back) = session.submit(packet).unwrap() {
-            packet = back;
-            patience(session.receipt().split);
+    let _hold = Hold::new();
+    feed_until(session, &packets[..HELD], |fed, session| {
+        fed == HELD && split(session).is_some_and(|s| ready(&s))
+    });
+}
+
+fn split(session: &DecodeSession) -> Option<SplitReport> {
+    session.receipt().split
+}
+
+/// Feeds packets, taking frames, until `enough` of these are out, and goes on without taking any while no engine begins a
+/// picture, until the session's report is as wanted. Gives how many went in.
+pub(crate) fn feed_growing(
+    session: &mut DecodeSession,
+    packets: &[Packet],
+    (fed, enough): (usize, usize),
+    ready: impl Fn(&SplitReport) -> bool,
+    mut take: impl FnMut(Result<Frame, Error>),
+) -> usize {
+    let mut out = 0;
+    feed_taking(session, &packets[..fed], |outcome| {
+        out += 1;
+        take(outcome);
+        out < enough
+    });
+    let _hold = Hold::new();
+    fed + feed_until(session, &packets[fed..], |_, session| split(session).is_some_and(|s| ready(&s)))
+}
+
+/// Feeds packets, and takes frames meanwhile and then until no more are asked for.
+pub(crate) fn feed_taking(
+    session: &mut DecodeSession,
+    packets: &[Packet],
+    mut take: impl FnMut(Result<Frame, Error>) -> bool,
+) {
+    let (mut fed, mut wants, begun) = (0, true, Instant::now());
+    while fed < packets.len() || wants {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{fed} packets, {:?}", session.receipt());
+        if let Some(packet) = packets.get(fed).cloned()
+            && matches!(session.submit(packet).unwrap(), Submit::Accepted)
+        {
+            fed += 1;
+            continue;
+        }
+        if let Some(outcome) = session.reap_timeout(Duration::from_millis(50)).transpose() {
+            wants = take(outcome);
         }
     }
-    while !session.receipt().split.as_ref().is_some_and(&ready) {
-        patience(session.receipt().split);
+}
+
+/// Feeds packets, taking no frames, until it is as wanted after so many of them. Gives how many went in.
+pub(crate) fn feed_until(
+    session: &mut DecodeSession,
+    packets: &[Packet],
+    ready: impl Fn(usize, &DecodeSession) -> bool,
+) -> usize {
+    let (mut fed, begun) = (0, Instant::now());
+    while !ready(fed, session) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{fed} packets, {:?}", session.receipt());
+        match packets.get(fed).cloned().map(|packet| session.submit(packet).unwrap()) {
+            Some(Submit::Accepted) => fed += 1,
+            Some(Submit::Full(_)) | None => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
-    std::fs::remove_file(&hold).unwrap();
+    fed
+}
+
+/// No engine of the simulation begins a picture while it is there: see [`TIMED`].
+struct Hold(PathBuf);
+
+impl Hold {
+    fn new() -> Self {
+        let file = std::env::temp_dir().join("engines held");
+        std::fs::write(&file, "").unwrap();
+        Self(file)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The end of the test ends the engines as well.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 pub(crate) const fn count(engines: usize) -> Engines {

@@ -1,6 +1,6 @@
 //! Stages that give nothing before they get more: a stream must not stand still because it may not have more.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use video_hw::backend::mock::MockEncoder;
 use video_hw::codec::Codec;
@@ -39,7 +39,9 @@ fn slots_are_not_for_frames_that_are_held_back() {
     assert!(found.stages[0].holds >= 1, "{found:?}");
     assert_eq!(found.credits, 16);
     let said = encode(3, 16, 1, 3);
-    assert_eq!((said.stages[0].holds, said.credits), (3, 16));
+    // A machine that stands still for a second looks like a stage that holds one more.
+    assert!(said.stages[0].holds >= 3, "{said:?}");
+    assert_eq!(said.credits, 16);
 }
 
 #[test]
@@ -55,6 +57,11 @@ fn a_consumer_that_takes_nothing_is_lent_nothing() {
     let stage = crate::support::Puppet::eager();
     let (input, mut output) = scheduler.open(StreamSpec::new("unread").stage(stage).credits(4)).unwrap();
     input.feed((0..40).map(|number| Ok(frame(number).into())));
+    let begun = Instant::now();
+    while output.summary().unwrap().ledger.submitted < 4 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", output.summary());
+        std::thread::sleep(Duration::from_millis(1));
+    }
     // Longer than it takes a stream that stands still by itself to be lent something.
     std::thread::sleep(Duration::from_millis(1500));
     let summary = output.summary().unwrap();

@@ -214,9 +214,18 @@ fn fill(process: &mut Process) -> Result<bool> {
 
 #[test]
 fn a_child_that_hangs_is_killed_and_named() {
-    let hanging = Fake::script("#!/bin/sh\necho 'still thinking' >&2\nexec sleep 1000\n");
+    let scratch = tempfile::tempdir().unwrap();
+    let said = scratch.path().join("said");
+    let script = format!("#!/bin/sh\necho 'still thinking' >&2\n: > '{}'\nexec sleep 1000\n", said.display());
+    let hanging = Fake::script(&script);
     let mut process = start(&hanging, true);
     let number = process.id();
+    // The shell may take longer to begin than it may hang.
+    let begun = Instant::now();
+    while !said.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the shell does not begin");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let error = fill(&mut process).unwrap_err().to_string();
     assert!(error.contains("hung") && error.contains("still thinking"), "{error}");
     assert!(!is_there(number));
@@ -241,10 +250,10 @@ fn nobody_waits_for_what_nobody_wants() {
 /// The shell starts another program and waits for it, so that killing the shell leaves the pipes open.
 #[test]
 fn a_grandchild_that_keeps_the_pipes_open_holds_nobody_up() {
-    let parent = Fake::script("#!/bin/sh\nsleep 5\necho done\n");
+    let parent = Fake::script("#!/bin/sh\nsleep 60\necho done\n");
     let process = start(&parent, true);
     let number = process.id();
     let began = Instant::now();
     drop(process);
-    assert!(began.elapsed() < Duration::from_secs(5) && !is_there(number));
+    assert!(began.elapsed() < Duration::from_secs(40) && !is_there(number));
 }
