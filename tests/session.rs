@@ -14,7 +14,7 @@ use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface, Surface};
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pixel::PixelFormat;
-use video_hw::session::{DecodeSession, EncodeSession, Submit};
+use video_hw::session::{DecodeSession, EncodeSession, LossKind, Submit};
 use video_hw::time::{Rational, TimeBase, Timestamp};
 
 const SIZE: Dimensions = Dimensions::new(16, 16).unwrap();
@@ -144,7 +144,7 @@ fn a_dead_or_panicking_backend_ends_the_session_with_a_reason_and_balanced_books
         }
         let mut results = Vec::new();
         loop {
-            match session.reap_timeout(Duration::from_secs(5)) {
+            match session.reap_timeout(Duration::from_secs(60)) {
                 Ok(Some(frame)) => results.push(frame),
                 Ok(None) => panic!("ended without a reason"),
                 Err(error) => {
@@ -169,6 +169,32 @@ fn a_dead_or_panicking_backend_ends_the_session_with_a_reason_and_balanced_books
         assert_eq!((ledger.delivered, ledger.pending), (2, 0), "{ledger:?}");
         assert_eq!(ledger.failed, ledger.submitted - 2, "{ledger:?}");
     }
+}
+
+#[test]
+fn an_encoder_that_dies_leaves_a_list_of_all_that_was_inside() {
+    let script = Script { die: [6].into(), ..Script::default() };
+    let mut session = encoder(MockEncoder { script, b_frames: 3 }, false);
+    for i in 0..7 {
+        let mut next = frame(i);
+        while let Submit::Full(back) = session.submit(next).unwrap() {
+            next = back;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let end = loop {
+        match session.reap_timeout(Duration::from_secs(60)) {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a reason"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    let summary = session.summary();
+    // The first is an IDR picture, four came out as a group, and one was held back for the next.
+    assert_eq!((summary.ledger.delivered, summary.ledger.failed), (5, 2));
+    let [loss] = summary.losses.reasons() else { panic!("{:?}", summary.losses) };
+    assert_eq!((loss.kind, loss.count, &loss.reason), (LossKind::Failed, 2, &end));
+    assert!(summary.ledger.balances());
 }
 
 #[test]

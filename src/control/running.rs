@@ -409,5 +409,5 @@ impl Work for EncodeWork {
         self.backend.flush()
     }
 
-    fn end(&mut self) {}
+    fn end(&mut self, _error: &Error) {}
 }

@@ -39,6 +39,20 @@ impl<P, S> Books<P, S> {
         self.pending.insert(serial, (unit, Instant::now()));
     }
 
+    /// Nothing more is handed on.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The units that have no answer yet.
+    pub(super) fn all_inside(&self) -> Vec<u64> {
+        self.pending.keys().copied().collect()
+    }
+
     /// What is kept for a unit that has no answer yet.
     pub(super) fn inside(&self, serial: u64) -> Option<&P> {
         self.pending.get(&serial).map(|(unit, _)| unit)
@@ -141,10 +155,5 @@ impl<P, S> SharedBooks<P, S> {
         books.timing.blocked += waited;
         books.output.record(waited);
         taken
-    }
-
-    /// Nothing will come out any more.
-    pub(super) fn end(&self) {
-        self.lock().ended = true;
     }
 }

@@ -246,7 +246,7 @@ impl Work for DecodeWork {
         self.books.charge(|| self.backend.flush())
     }
 
-    fn end(&mut self) {
-        self.books.end();
+    fn end(&mut self, _error: &Error) {
+        self.books.lock().end();
     }
 }

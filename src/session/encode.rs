@@ -476,6 +476,10 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
 }
 
 fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
+    // What was inside at the end is in the list since then.
+    if books.has_ended() {
+        return;
+    }
     if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
         books.own.losses.note(outcome, reason, serial, pts);
     }
@@ -545,7 +549,13 @@ impl Work for EncodeWork {
         done
     }
 
-    fn end(&mut self) {
-        self.books.end();
+    fn end(&mut self, error: &Error) {
+        let mut books = self.books.lock();
+        let reason = error.to_string();
+        // All of them now: the backend's own word may come when the summary has been read.
+        for serial in books.all_inside() {
+            note_loss(&mut books, losses::LossKind::Failed, serial, &reason);
+        }
+        books.end();
     }
 }

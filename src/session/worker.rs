@@ -34,8 +34,8 @@ pub(crate) trait Work: Send + 'static {
 
     fn flush(&mut self) -> Result<()>;
 
-    /// The session has ended by an error or a panic: what is inside, or still comes in, is lost.
-    fn end(&mut self);
+    /// The session has ended by this error or a panic: what is inside, or still comes in, is lost.
+    fn end(&mut self, error: &Error);
 }
 
 /// Where the work's results go. Cheap to clone.
@@ -158,7 +158,7 @@ fn run<W: Work, O>(
             Ok(()) if is_flush => outlet.mark(Outcome::Flushed),
             Ok(()) => {}
             Err(error) => {
-                work.end();
+                work.end(&error);
                 // Before the commands are closed: who meets that finds the reason.
                 let _ = reason.set(error.again());
                 outlet.mark(Outcome::Ended(error));

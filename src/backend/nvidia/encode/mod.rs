@@ -169,24 +169,6 @@ impl NvencEncoder {
         self.release(0);
         Ok(())
     }
-
-    /// Ends the thread that takes outputs.
-    fn stop(&mut self) {
-        if self.reaper.is_some() {
-            // Buffers may be destroyed when the driver has given all of them back. On a lost device it never does, and
-            // outputs that are held stay so: waiting for them could take for ever.
-            let _ = self.end_stream();
-            self.reaper = None;
-        }
-    }
-
-    /// The session ends for this reason, and is told so when every picture that it takes along has been.
-    fn stopped(&mut self, error: Error) -> Error {
-        if !error.is_recoverable() {
-            self.stop();
-        }
-        error
-    }
 }
 
 /// Makes a call that hands something over, again and again while the hardware's queue is full.
@@ -218,11 +200,7 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        let output = match self.meter.wait.time(|| self.flow.take()) {
-            Ok(Some(output)) => output,
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(self.stopped(error)),
-        };
+        let Some(output) = self.meter.wait.time(|| self.flow.take())? else { return Ok(()) };
         match self.enter(&unit, output) {
             Ok(()) => Ok(()),
             // This frame is lost, and nothing else.
@@ -241,7 +219,8 @@ impl EncoderBackend for NvencEncoder {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.end_stream().and_then(|()| self.flow.drain()).map_err(|error| self.stopped(error))
+        self.end_stream()?;
+        self.flow.drain()
     }
 
     fn admission(&self) -> FrameCheck {
@@ -288,6 +267,9 @@ impl EncoderBackend for NvencEncoder {
 
 impl Drop for NvencEncoder {
     fn drop(&mut self) {
-        self.stop();
+        // Buffers may be destroyed when the driver has given all of them back. On a lost device it never does, and
+        // outputs that are held stay so: waiting for them could take for ever.
+        let _ = self.end_stream();
+        self.reaper = None;
     }
 }
