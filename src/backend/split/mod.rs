@@ -27,6 +27,7 @@ mod window;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub(crate) use cards::CardRoom;
 use cut::{Cutter, Step};
@@ -108,6 +109,9 @@ impl Numbers {
 /// Opens the decoder of lane `n`, which puts its events into sinks of this making.
 pub(super) type OpenLane =
     dyn Fn(usize, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> + Send + Sync;
+
+/// How soon a flush that waits notices that another backend has taken over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Several decoders that look like one.
 struct SplitDecoder {
@@ -407,13 +411,18 @@ impl DecoderBackend for SplitDecoder {
     fn flush(&mut self) -> Result<()> {
         self.shared.intake.close_all();
         self.cutter.end();
-        if self.ask_again() {
-            for _ in 0..self.shared.intake.waiting() {
-                self.grow()?;
+        // The first decoder may find out only now that it cannot decode this, and what takes its place has terms of its own.
+        let done = loop {
+            if self.ask_again() {
+                for _ in 0..self.shared.intake.waiting() {
+                    self.grow()?;
+                }
             }
-        }
-        let done = self.shared.window.wait_idle();
-        self.ask_again();
+            if let Some(done) = self.shared.window.wait_idle(LOOK) {
+                break done;
+            }
+        };
+        let too_late = self.ask_again();
         let (peak, held_back) = (self.shared.window.peak(), self.held_back);
         self.shared.report.change(|report| {
             // What a decoder says from here on it writes over this.
@@ -421,6 +430,8 @@ impl DecoderBackend for SplitDecoder {
             report.peak_window_bytes = peak;
             let few = if report.parts == 1 && report.engines > 1 {
                 Some("decoding can start in one place only, so one decoder did it all".to_owned())
+            } else if too_late && report.opened < report.engines {
+                Some("another backend took over when there was nothing left to share".to_owned())
             } else if held_back && report.opened < report.engines {
                 let more = if report.opened == 1 { "a second decoder" } else { "more decoders" };
                 Some(format!("the stream was too short for {more} to pay"))

@@ -147,9 +147,9 @@ fn fed(
 
 #[test]
 fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room() {
-    // The second fails when the first is beyond its part, and waits for that part to leave the window.
+    // The second fails when the first is beyond its part, and is about to wait for that part to leave the window.
     let (serials, ended, report) =
-        decode(6, 2, |lane| if lane == 0 { First::Takes(40) } else { First::Fails(81) });
+        decode(6, 2, |lane| if lane == 0 { First::Takes(40) } else { First::Fails(80) });
     ended.unwrap();
     assert_eq!(serials, (0..240).collect::<Vec<_>>());
     assert_eq!((report.engines, report.opened), (2, 1), "{report:?}");

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::cards::CardRoom;
 use super::landing::Landing;
@@ -249,14 +250,14 @@ impl Window {
         }
     }
 
-    /// Waits until all parts are handed on. `false`: the window was closed before.
-    pub(super) fn wait_idle(&self) -> bool {
+    /// Waits until all parts are handed on, and at most so long (`None`). `false`: the window was closed before.
+    pub(super) fn wait_idle(&self, limit: Duration) -> Option<bool> {
         let state = self.lock();
-        let state = self
+        let (state, limit) = self
             .idle
-            .wait_while(state, |state| !state.closed && !state.parts.is_empty())
+            .wait_timeout_while(state, limit, |state| !state.closed && !state.parts.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        !state.closed
+        (!limit.timed_out()).then_some(!state.closed)
     }
 
     /// Nothing goes in or out any more, and nobody waits.
@@ -352,6 +353,8 @@ mod tests {
     use super::*;
     use crate::backend::split::landing::Direct;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     fn limited(bytes: u64) -> Arc<Window> {
         let window = Window::new(Arc::new(CardRoom::new()));
         window.set_room(Room::of(bytes));
@@ -381,7 +384,7 @@ mod tests {
         let (thread, events) = collect(&window);
         assert!(window.push(first, event(1)));
         window.finish(first, None);
-        assert!(window.wait_idle());
+        assert_eq!(window.wait_idle(PATIENCE), Some(true));
         assert_eq!(events.try_iter().collect::<Vec<_>>(), [1, 10, 11]);
         window.close();
         thread.join().unwrap();
@@ -403,7 +406,7 @@ mod tests {
         let (thread, events) = collect(&window);
         let old = fill(first);
         assert!(old.join().unwrap() && young.into_iter().all(|thread| thread.join().unwrap()));
-        assert!(window.wait_idle());
+        assert_eq!(window.wait_idle(PATIENCE), Some(true));
         assert_eq!(events.try_iter().collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
         assert!(window.peak() <= (2 + HEAD_ROOM as u64) * EVENT_BYTES);
         window.close();
@@ -425,13 +428,13 @@ mod tests {
             });
         }
         for _ in 0..2 {
-            assert!(wait.recv_timeout(std::time::Duration::from_secs(60)).unwrap());
+            assert!(wait.recv_timeout(PATIENCE).unwrap());
         }
         window.adopt(first);
         let (thread, events) = collect(&window);
         assert!((0..20).all(|i| window.push(first, event(i))));
         window.finish(first, None);
-        assert!(window.wait_idle());
+        assert_eq!(window.wait_idle(PATIENCE), Some(true));
         assert_eq!(events.try_iter().collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
         window.close();
         thread.join().unwrap();
@@ -446,7 +449,7 @@ mod tests {
         let (thread, events) = collect(&window);
         assert!(window.push(first, event(1)));
         window.finish(first, None);
-        assert!(!window.wait_idle(), "closed by the failure");
+        assert_eq!(window.wait_idle(PATIENCE), Some(false), "closed by the failure");
         thread.join().unwrap();
         assert_eq!(events.iter().collect::<Vec<_>>(), [1, 2]);
         assert!(matches!(window.take_failure(), Some(Error::Cancelled)));
@@ -463,6 +466,6 @@ mod tests {
         };
         window.close();
         assert!(!pusher.join().unwrap());
-        assert!(!window.wait_idle());
+        assert_eq!(window.wait_idle(PATIENCE), Some(false));
     }
 }
