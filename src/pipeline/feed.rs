@@ -295,3 +295,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
         .spawn(work)
         .map_err(|source| Error::io("start a thread for", name, source))
 }
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;

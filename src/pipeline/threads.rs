@@ -28,8 +28,12 @@ pub(super) struct Filtered {
 /// Told of a backend that has died and of the one that took over.
 pub(super) type TakeoverFn<'a> = Box<dyn FnMut(&Takeover) + 'a>;
 
-/// The thread between decoder and encoder.
-pub(super) struct FilterStage(JoinHandle<Result<Filtered>>);
+/// The thread between decoder and encoder. Dropped without being waited for, as by a panic of the caller's, it is asked to
+/// end: it may wait for an input that is silent, and hear of nothing else.
+pub(super) struct FilterStage {
+    thread: Option<JoinHandle<Result<Filtered>>>,
+    token: CancelToken,
+}
 
 impl FilterStage {
     pub(super) fn spawn(
@@ -37,6 +41,7 @@ impl FilterStage {
         first: Frame,
         mut filter: FrameFilter,
         mut encoder: EncodeInput,
+        token: CancelToken,
     ) -> Result<Self> {
         let work = move || {
             let mut emit = |frame: Frame| encoder.submit_blocking(frame);
@@ -57,12 +62,26 @@ impl FilterStage {
         std::thread::Builder::new()
             .name("vhw-filter".to_owned())
             .spawn(work)
-            .map(Self)
+            .map(|thread| Self { thread: Some(thread), token })
             .map_err(|source| Error::io("start a thread for", "vhw-filter", source))
     }
 
-    pub(super) fn join(self) -> Result<Filtered> {
-        self.0.join().unwrap_or_else(|_| Err(Error::corrupt_fatal("a frame conversion panicked")))
+    /// Asks it to end with what it has.
+    pub(super) fn stop(&self) {
+        self.token.cancel();
+    }
+
+    pub(super) fn join(mut self) -> Result<Filtered> {
+        let done = self.thread.take().and_then(|thread| thread.join().ok());
+        done.unwrap_or_else(|| Err(Error::corrupt_fatal("a frame conversion panicked")))
+    }
+}
+
+impl Drop for FilterStage {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop();
+        }
     }
 }
 

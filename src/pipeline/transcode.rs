@@ -394,7 +394,7 @@ impl<'a> Transcode<'a> {
             .to_host(!reads_device)
             .refetch(self.rescuer(None));
         let decoders = source.lives.succession();
-        let stage = FilterStage::spawn(source, first, filter, frames)?;
+        let stage = FilterStage::spawn(source, first, filter, frames, self.source.cancel.clone())?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
             video_track,
@@ -420,11 +420,10 @@ impl<'a> Transcode<'a> {
         let end = writer.end;
         // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
         // more frames is a consequence of what the filter stage says.
-        drop(writer);
         if written.is_err() {
-            // They may wait for an input that is silent, and hear of nothing else.
-            self.source.cancel.cancel();
+            stage.stop();
         }
+        drop(writer);
         let filtered = stage.join();
         written?;
         let Filtered { input, filter, mut losses } = filtered?;
