@@ -1,6 +1,6 @@
 //! Output that is either complete or not there.
 //!
-//! A regular file is written under a temporary name beside its place and renamed when it is complete, so that
+//! A regular file is written under a temporary name beside its place and gets its own when it is complete, so that
 //! a failed or interrupted job neither leaves half a file nor destroys the one that was there before.
 
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -205,7 +205,14 @@ impl OutputFile {
             let appeared = match fs::hard_link(&pending.temporary, &pending.target) {
                 // The other name goes with what is pending.
                 Ok(()) => return Ok(()),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => true,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    // Asked twice by a network that lost the answer, the second time finds what the first has done.
+                    let there = pending.target.symlink_metadata();
+                    if there.is_ok_and(|there| is_same_file(&pending.target, &there, &pending.temporary)) {
+                        return Ok(());
+                    }
+                    true
+                }
                 // Not every file system has links; there somebody may still come between these two.
                 Err(_) => pending.target.symlink_metadata().is_ok(),
             };
