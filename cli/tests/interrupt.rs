@@ -279,19 +279,22 @@ fn the_same_signal_twice() -> bool {
     assert!(Command::new("kill").args(["-TERM", &id, &id]).status().expect("kill runs").success());
     let at_once = begun.elapsed() < Duration::from_millis(90);
     assert_eq!(ends(&mut child).code(), Some(130));
-    if at_once {
-        complete(&scratch, &output, &Run::of(child.wait_with_output().expect("it has ended")), 60);
-    }
+    let result = Run::of(child.wait_with_output().expect("it has ended"));
     drop(stdin);
+    // Or the program was late to look for the second, and took it for what it would have been then.
+    let at_once = at_once && scratch.names() == ["out.mp4"];
+    if at_once {
+        complete(&scratch, &output, &result, 60);
+    }
     at_once
 }
 
 #[test]
 fn the_same_signal_twice_at_once_is_one() {
-    assert!((0..20).any(|_| the_same_signal_twice()), "no two signals were sent at once");
+    assert!((0..5).any(|_| the_same_signal_twice()), "no two signals were sent at once");
 }
 
-/// Two signals, and whether the second ended the job in time: the program waits a second for it to clean up.
+/// Two signals, and whether the second ended the job, and that in time: the program waits a second for it to clean up.
 fn second_leaves_none() -> bool {
     let scratch = Scratch::new();
     let output = scratch.path("out.mp4");
@@ -312,7 +315,7 @@ fn second_leaves_none() -> bool {
     // The job may have completed between the two; then what it left is complete.
     if scratch.names() == ["out.mp4"] {
         common::run(&["decode", &output, "--null", "-q"]).ok();
-        return true;
+        return false;
     }
     let clean = told.contains("aborted") && scratch.names().is_empty();
     assert!(clean || late, "{told}: {:?}", scratch.names());
