@@ -35,7 +35,7 @@ pub struct EncodeSummary {
     pub receipt: Receipt,
     /// What became of every frame.
     pub ledger: Ledger,
-    /// The frames that gave no packet, by reason.
+    /// The frames that gave no packet, by reason. Frames that the encoder never got before it died are in the ledger alone.
     pub losses: Losses,
     /// Encoders that have died, and what took their place; only in sessions that outlive them
     /// ([`crate::control::surviving_session`]).
@@ -476,10 +476,6 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
 }
 
 fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
-    // What was inside at the end is in the list since then.
-    if books.has_ended() {
-        return;
-    }
     if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
         books.own.losses.note(outcome, reason, serial, pts);
     }
@@ -488,29 +484,33 @@ fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: 
 /// Turns backend events into outcomes: restores time, keeps the books.
 fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink {
     Box::new(move |event| {
+        let mut open = books.lock();
+        // What was inside at the end is lost, and in the list of losses since then.
+        if open.has_ended() {
+            return false;
+        }
         let outcome = match event {
-            EncodeEvent::Unit(unit) => match packet(&mut books.lock(), unit) {
+            EncodeEvent::Unit(unit) => match packet(&mut open, unit) {
                 Some(packet) => Outcome::Item(packet),
                 None => return true,
             },
             EncodeEvent::Waiting => return !outlet.is_closed(),
             EncodeEvent::Dropped { serial, reason } => {
-                let mut books = books.lock();
-                books.own.dts.abandoned(serial);
-                note_loss(&mut books, losses::LossKind::Dropped, serial, reason);
-                books.dropped(serial, reason);
+                open.own.dts.abandoned(serial);
+                note_loss(&mut open, losses::LossKind::Dropped, serial, reason);
+                open.dropped(serial, reason);
                 return true;
             }
             EncodeEvent::Failed { serial, error } => {
-                let mut books = books.lock();
-                books.own.dts.abandoned(serial);
-                note_loss(&mut books, losses::LossKind::Failed, serial, &error.to_string());
-                match books.failed(serial, error) {
+                open.own.dts.abandoned(serial);
+                note_loss(&mut open, losses::LossKind::Failed, serial, &error.to_string());
+                match open.failed(serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return false,
                 }
             }
         };
+        drop(open);
         books.send(&outlet, outcome)
     })
 }
