@@ -33,6 +33,13 @@ impl SharedReceipt {
         self.lock().1 = Some(report);
     }
 
+    /// Another backend has taken over.
+    #[cfg(test)]
+    pub(super) fn replace_for_test(&self, kind: super::BackendKind) {
+        let receipt = &mut self.lock().0;
+        *receipt = Receipt::given(receipt.job, receipt.codec, kind, "another");
+    }
+
     fn lock(&self) -> MutexGuard<'_, (Receipt, Option<SharedReport>)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -412,9 +412,12 @@ impl DecoderBackend for SplitDecoder {
         self.shared.intake.close_all();
         self.cutter.end();
         // The first decoder may find out only now that it cannot decode this, and what takes its place has terms of its own.
+        let mut too_late = false;
         let done = loop {
             if self.ask_again() {
-                for _ in 0..self.shared.intake.waiting() {
+                let waiting = self.shared.intake.waiting();
+                too_late = waiting == 0;
+                for _ in 0..waiting {
                     self.grow()?;
                 }
             }
@@ -422,7 +425,7 @@ impl DecoderBackend for SplitDecoder {
                 break done;
             }
         };
-        let too_late = self.ask_again();
+        too_late |= self.ask_again();
         let (peak, held_back) = (self.shared.window.peak(), self.held_back);
         self.shared.report.change(|report| {
             // What a decoder says from here on it writes over this.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt, Verdict};
+use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt};
 use crate::packet::Packet;
 
 /// What all decoders of a test see.
@@ -15,6 +15,8 @@ struct Common {
     highest: AtomicU64,
     /// The first lane's decoder has its first unit.
     first_is_at_work: AtomicBool,
+    /// The last unit is about to go in.
+    all_is_in: AtomicBool,
 }
 
 type Seen = Arc<Common>;
@@ -26,6 +28,8 @@ enum First {
     Takes(u64),
     /// Fails, once a unit of this serial was seen.
     Fails(u64),
+    /// Finds out, when everything is in, that another backend has to do it, and goes on when a second decoder is at work.
+    TakesOver,
 }
 
 /// How long anything may take on a machine that has much else to do.
@@ -46,6 +50,7 @@ struct Scripted {
     sink: DecodeSink,
     seen: Seen,
     first: Option<First>,
+    receipt: SharedReceipt,
 }
 
 impl Scripted {
@@ -71,6 +76,13 @@ impl DecoderBackend for Scripted {
                 return Err(Error::Backend { backend: BackendKind::Custom, call: "create", code: 2, detail });
             }
             Some(First::Takes(serial)) => self.wait_for(serial),
+            Some(First::TakesOver) => {
+                wait_until(|| self.seen.all_is_in.load(Ordering::SeqCst));
+                // By then the end is waited for, as a rule.
+                std::thread::sleep(Duration::from_millis(50));
+                self.receipt.replace_for_test(BackendKind::Software);
+                wait_until(|| self.receipt.get().split.is_some_and(|split| split.opened == 1));
+            }
             None => {}
         }
         (self.sink)(DecodeEvent::NoPicture { serial: unit.serial, reason: "test" });
@@ -112,18 +124,22 @@ fn fed(
     let seen = Seen::default();
     let watched = Arc::clone(&seen);
     let open_lane = move |lane, sinks: SinkFactory| {
-        let decoder = Scripted { lane, sink: sinks(), seen: Arc::clone(&seen), first: Some(script(lane)) };
-        let entries = vec![(BackendKind::Custom, Verdict::Chosen("scripted"))];
-        let receipt =
-            Receipt { job: Job::Decode, codec: Codec::Hevc, entries, split: None, notes: Vec::new() };
-        Ok((Box::new(decoder) as Box<dyn DecoderBackend>, SharedReceipt::new(receipt)))
+        let given = Receipt::given(Job::Decode, Codec::Hevc, BackendKind::Custom, "scripted");
+        let receipt = SharedReceipt::new(given);
+        let (seen, first) = (Arc::clone(&seen), Some(script(lane)));
+        let decoder = Scripted { lane, sink: sinks(), seen, first, receipt: receipt.clone() };
+        Ok((Box::new(decoder) as Box<dyn DecoderBackend>, receipt))
     };
     let (mut decoder, receipt) = open(
         Codec::Hevc,
         Box::new(Direct(sink)),
         Arc::new(CardRoom::new()),
         Box::new(open_lane),
-        Box::new(move |_| Terms { lanes, growth: Growth::AtOnce, room }),
+        Box::new(move |chosen: Chosen| {
+            // The backend that takes over may have as many as it likes.
+            let lanes = if chosen.is_some_and(|(kind, _)| kind == BackendKind::Software) { 3 } else { lanes };
+            Terms { lanes, growth: Growth::AtOnce, room }
+        }),
     )
     .unwrap();
     let (done, wait) = mpsc::channel();
@@ -169,6 +185,18 @@ fn a_decoder_that_fails_early_takes_no_other_one_s_place() {
     let (serials, ended, report) = fed(4, 3, Room::of(u64::MAX), in_order, move |lane| script[lane]);
     ended.unwrap();
     assert_eq!(serials, (0..160).collect::<Vec<_>>());
+    assert_eq!((report.engines, report.opened), (3, 2), "{report:?}");
+}
+
+#[test]
+fn a_takeover_that_comes_when_all_is_in_brings_its_terms() {
+    let last = |serial, _: &SharedReceipt, common: &Common| {
+        common.all_is_in.fetch_or(serial == 79, Ordering::SeqCst);
+    };
+    let script = |lane| if lane == 0 { First::TakesOver } else { First::Takes(0) };
+    let (serials, ended, report) = fed(2, 1, Room::of(u64::MAX), last, script);
+    ended.unwrap();
+    assert_eq!(serials, (0..80).collect::<Vec<_>>());
     assert_eq!((report.engines, report.opened), (3, 2), "{report:?}");
 }
 
