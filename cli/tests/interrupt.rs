@@ -294,8 +294,9 @@ fn the_same_signal_twice_at_once_is_one() {
     assert!((0..5).any(|_| the_same_signal_twice()), "no two signals were sent at once");
 }
 
-/// Two signals, and whether the second ended the job, and that in time: the program waits a second for it to clean up.
-fn second_leaves_none() -> bool {
+/// Two signals, and whether the second ended the job in time: the program waits a second for it to clean up. `None`: the job
+/// was over before.
+fn second_leaves_none() -> Option<bool> {
     let scratch = Scratch::new();
     let output = scratch.path("out.mp4");
     // Frames of this size keep a job busy between the signals: what is in its queues takes a while.
@@ -315,16 +316,21 @@ fn second_leaves_none() -> bool {
     // The job may have completed between the two; then what it left is complete.
     if scratch.names() == ["out.mp4"] {
         common::run(&["decode", &output, "--null", "-q"]).ok();
-        return false;
+        return None;
     }
     let clean = told.contains("aborted") && scratch.names().is_empty();
     assert!(clean || late, "{told}: {:?}", scratch.names());
-    clean
+    Some(clean)
 }
 
 #[test]
 fn the_second_leaves_none() {
-    assert!((0..5).any(|_| second_leaves_none()), "no job was ever in time");
+    let ends: Vec<_> = std::iter::repeat_with(second_leaves_none).take(5).flatten().collect();
+    if ends.is_empty() {
+        let _ = std::io::stderr().write_all(b"SKIPPED: this machine is done before a second signal comes\n");
+    } else {
+        assert!(ends.contains(&true), "no job was ever in time");
+    }
 }
 
 /// `nohup` starts a program with SIGHUP ignored; then it stays so.
