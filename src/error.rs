@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backend_kind::BackendKind;
 use crate::capability::SessionUse;
+use crate::limits::Limit;
 
 /// Result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -42,6 +43,18 @@ pub enum Error {
         what: String,
         /// Whether decoding can go on with the next access unit.
         recoverable: bool,
+    },
+    /// The input asks for more than the [`Limits`](crate::limits::Limits) of this job allow. If the input is trusted, raise the limit.
+    #[error("limit {} exceeded: {what} (wanted {wanted}, allowed {allowed})", .limit.name())]
+    LimitExceeded {
+        /// Which limit.
+        limit: Limit,
+        /// What the input asks for, in the limit's unit (bytes, pixels, a count, milliseconds).
+        wanted: u64,
+        /// What is allowed.
+        allowed: u64,
+        /// What was about to be allocated or done, and where in the input.
+        what: String,
     },
     /// The driver refuses another session. Close one, or wait.
     #[error("{backend} session limit reached: {detail}")]
@@ -165,6 +178,9 @@ impl Error {
             Self::CorruptStream { what, recoverable } => {
                 Self::CorruptStream { what: what.clone(), recoverable: *recoverable }
             }
+            Self::LimitExceeded { limit, wanted, allowed, what } => {
+                Self::LimitExceeded { limit: *limit, wanted: *wanted, allowed: *allowed, what: what.clone() }
+            }
             Self::SessionLimit { backend, detail, sessions } => {
                 Self::SessionLimit { backend: *backend, detail: detail.clone(), sessions: *sessions }
             }
@@ -205,6 +221,7 @@ mod tests {
             Error::InvalidInput(text()),
             Error::corrupt("what"),
             Error::corrupt_fatal("what"),
+            Error::LimitExceeded { limit: Limit::Tracks, wanted: 2, allowed: 1, what: text() },
             Error::SessionLimit { backend, detail: text(), sessions: None },
             Error::DeviceLost { backend, detail: text() },
             Error::OutOfMemory { backend, what: text(), remedy: text() },

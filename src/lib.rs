@@ -16,6 +16,7 @@ pub mod dimensions;
 pub mod error;
 pub mod frame;
 pub mod hdr;
+pub mod limits;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod output_file;

@@ -93,7 +93,7 @@ impl Paths {
 /// The exit code that an error leads to.
 pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
     match error {
-        Error::CorruptStream { .. } => Exit::Input,
+        Error::CorruptStream { .. } | Error::LimitExceeded { .. } => Exit::Input,
         // "x.mp4 is empty" is the input's fault, "size 0x0" the caller's.
         Error::InvalidInput(what) if paths.inputs().any(|i| is_about(what, i)) => Exit::Input,
         Error::InvalidInput(_) => Exit::Usage,
@@ -133,6 +133,7 @@ pub(crate) fn kind(error: &Error) -> &'static str {
         Error::Unsupported { .. } => "unsupported",
         Error::InvalidInput(_) => "invalid_input",
         Error::CorruptStream { .. } => "corrupt_stream",
+        Error::LimitExceeded { .. } => "limit_exceeded",
         Error::SessionLimit { .. } => "session_limit",
         Error::DeviceLost { .. } => "device_lost",
         Error::OutOfMemory { .. } => "out_of_memory",
