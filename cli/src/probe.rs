@@ -10,7 +10,7 @@ use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::DecodeOutputMode;
-use video_hw::container::{Demuxer, Input, Track, TrackKind, open_input};
+use video_hw::container::{Demuxer, Input, Track, TrackId, TrackKind, open_input};
 use video_hw::frame::Frame;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
 use video_hw::pixel::{Chroma, PixelFormat};
@@ -35,6 +35,8 @@ struct Facts {
     format: String,
     file_bytes: Option<u64>,
     tracks: Vec<Track>,
+    /// Those that players leave out.
+    disabled: Vec<TrackId>,
     /// The headers of the first video track.
     headers: Option<StreamInfo>,
     /// What the attempt to decode says about the input; `None` when it could not even start.
@@ -56,6 +58,7 @@ impl Facts {
             format: String::new(),
             file_bytes: std::fs::metadata(path).ok().filter(|m| m.is_file() && !piped).map(|m| m.len()),
             tracks: Vec::new(),
+            disabled: Vec::new(),
             headers: None,
             source: None,
             attempt: Err(Error::Cancelled),
@@ -64,6 +67,7 @@ impl Facts {
         if !piped && let Input::Demuxer(mut demuxer) = open_input(path)? {
             facts.format = demuxer.format().to_string();
             facts.tracks = demuxer.tracks().to_vec();
+            facts.disabled = demuxer.disabled_tracks().to_vec();
             facts.headers = headers(demuxer.as_mut())?;
         }
         let options = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..SourceOptions::default() };
@@ -133,6 +137,7 @@ impl Facts {
             "duration_s": self.duration(),
             "bitrate_bps": self.bit_rate(),
             "tracks": tracks,
+            "notes": self.source.as_ref().map_or(&[][..], |source| &source.notes),
             "picture": self.attempt.as_ref().ok().map(|a| picture_json(&a.frame)),
             "decode": decode,
             "exit_code": Exit::Done.code(),
@@ -148,6 +153,7 @@ impl Facts {
             "time_base": track.time_base.to_string(),
             "duration_s": track.duration.map(Timestamp::as_secs_f64),
             "samples": track.sample_count,
+            "enabled": !self.disabled.contains(&track.id),
         });
         let Some(video) = &track.video else { return value };
         let headers = self.headers.as_ref().filter(|_| self.is_main(track));
@@ -168,6 +174,7 @@ impl Facts {
         let sar = video.sample_aspect_ratio.or(headers.and_then(|h| h.sample_aspect_ratio));
         value["sample_aspect_ratio"] = json::rational(sar);
         value["rotation"] = json!(video.rotation().unwrap_or(0));
+        value["mirrored"] = json!(video.is_mirrored());
         value["frame_rate"] = json::rational(video.frame_rate.or(headers.and_then(|h| h.frame_rate)));
         value
     }
@@ -190,6 +197,9 @@ impl Facts {
             out.row("rate", self.source.as_ref().and_then(|s| s.frame_rate).map(frame_rate));
         }
         out.heading("here");
+        for note in self.source.iter().flat_map(|source| &source.notes) {
+            out.row("note", Some(note.clone()));
+        }
         out.row(
             "decoded by",
             Some(match &self.attempt {
@@ -221,6 +231,7 @@ impl Facts {
             out.row("size", Some(format!("{}{coded}", video.dimensions)));
             let sar = video.sample_aspect_ratio.or(headers.and_then(|h| h.sample_aspect_ratio));
             out.row("pixel aspect", sar.map(|r| format!("{}:{}", r.num(), r.den())));
+            out.row("mirrored", video.is_mirrored().then(|| mirrored(video.matrix)));
             out.row("rotation", video.rotation().map(|degrees| format!("{degrees} degrees clockwise")));
             if self.is_main(track) {
                 let scan = headers.filter(|h| h.interlaced).map_or("", |_| ", interlaced");
@@ -246,6 +257,7 @@ impl Facts {
             let rate = video.frame_rate.or(headers.and_then(|h| h.frame_rate));
             out.row("rate", rate.map(frame_rate));
         }
+        out.row("disabled", self.disabled.contains(&track.id).then(|| "players leave it out".to_owned()));
         out.row("language", track.language.clone());
         out.row("duration", track.duration.map(|d| format!("{:.3} s", d.as_secs_f64())));
         out.row("samples", track.sample_count.map(text::thousands));
@@ -306,6 +318,19 @@ fn kind(kind: TrackKind) -> &'static str {
         TrackKind::Subtitle => "subtitle",
         TrackKind::Other => "other",
     }
+}
+
+/// How a mirror image is made, by the first two columns of its matrix.
+fn mirrored(matrix: Option<[i32; 9]>) -> String {
+    let signs = matrix.map(|m| [m[0], m[1], m[3], m[4]].map(i32::signum));
+    match signs {
+        Some([-1, 0, 0, 1]) => "left to right",
+        Some([1, 0, 0, -1]) => "top to bottom",
+        Some([0, 1, 1, 0]) => "left to right, then turned by 270 degrees clockwise",
+        Some([0, -1, -1, 0]) => "left to right, then turned by 90 degrees clockwise",
+        _ => "by a matrix of its own",
+    }
+    .to_owned()
 }
 
 fn chroma(chroma: Chroma) -> &'static str {

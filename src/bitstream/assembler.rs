@@ -1,8 +1,9 @@
 //! From chunks of a byte stream to one unit per frame.
 
 use std::collections::VecDeque;
+use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::memmem;
 
 use super::annexb::{START_CODE, trim_padding};
@@ -86,10 +87,13 @@ struct OpenNal {
 pub struct AccessUnitAssembler {
     finder: memmem::Finder<'static>,
     grouping: Grouping,
-    /// Bytes of the stream from `offset`. All positions below are stream offsets, so that taking a unit
-    /// off the front moves none of them.
-    buffer: BytesMut,
+    /// Bytes of the stream; those in front of `head` are spent. `offset` is where byte `head` lies in the stream. All
+    /// positions below are stream offsets, so that taking a unit off the front moves none of them.
+    buffer: Vec<u8>,
+    head: usize,
     offset: u64,
+    /// Units above this size are refused.
+    most: u64,
     /// Start of the unit being gathered.
     unit_at: u64,
     /// No start code that is not yet known begins before this.
@@ -130,8 +134,10 @@ impl AccessUnitAssembler {
         Ok(Self {
             finder: memmem::Finder::new(&START_CODE),
             grouping,
-            buffer: BytesMut::new(),
+            buffer: Vec::new(),
+            head: 0,
             offset: 0,
+            most: Self::MAX_UNIT_BYTES,
             unit_at: 0,
             scanned: 0,
             open: None,
@@ -143,13 +149,22 @@ impl AccessUnitAssembler {
         })
     }
 
+    /// Refuses units above `bytes` instead of [`Self::MAX_UNIT_BYTES`], where that is less.
+    #[must_use]
+    pub fn with_largest_unit(mut self, bytes: u64) -> Self {
+        self.most = bytes.min(Self::MAX_UNIT_BYTES);
+        self
+    }
+
     /// Takes the next bytes of the stream.
     ///
     /// # Errors
     /// [`Error::CorruptStream`] (recoverable) when a unit exceeds [`Self::MAX_UNIT_BYTES`]. It is dropped,
-    /// all of `chunk` has been taken nevertheless, and the units around it come out as usual.
+    /// all of `chunk` has been taken nevertheless, and the units around it come out as usual. [`Error::Io`] when there is
+    /// no memory for the chunk or for a unit, which are lost then.
     pub fn push(&mut self, chunk: &[u8]) -> Result<()> {
         for step in chunk.chunks(STEP) {
+            self.buffer.try_reserve(step.len()).map_err(|_| no_memory("a chunk of the stream"))?;
             self.buffer.extend_from_slice(step);
             self.scan();
         }
@@ -176,23 +191,39 @@ impl AccessUnitAssembler {
         self.offset = end;
         self.scanned = end;
         self.buffer.clear();
+        self.head = 0;
         self.open = None;
     }
 
     /// Stream offset behind the last byte taken.
     fn end(&self) -> u64 {
-        self.offset + self.buffer.len() as u64
+        self.offset + self.live().len() as u64
+    }
+
+    /// The bytes from `offset` on.
+    fn live(&self) -> &[u8] {
+        self.buffer.get(self.head..).unwrap_or(&[])
+    }
+
+    /// Forgets `count` bytes at the front. Memory is given back when as much is spent as is left, so that each byte is
+    /// moved once.
+    fn spend(&mut self, count: usize) {
+        self.head = self.head.saturating_add(count).min(self.buffer.len());
+        if self.head >= STEP && self.head >= self.buffer.len() / 2 {
+            self.buffer.drain(..self.head);
+            self.head = 0;
+        }
     }
 
     /// The buffered bytes from stream offset `from` on; empty when they are gone or not there yet.
     fn bytes_from(&self, from: u64) -> &[u8] {
         let index = from.checked_sub(self.offset).and_then(|i| usize::try_from(i).ok());
-        index.and_then(|i| self.buffer.get(i..)).unwrap_or(&[])
+        index.and_then(|i| self.live().get(i..)).unwrap_or(&[])
     }
 
     fn drop_before(&mut self, at: u64) {
-        let count = (at.saturating_sub(self.offset) as usize).min(self.buffer.len());
-        self.buffer.advance(count);
+        let count = (at.saturating_sub(self.offset) as usize).min(self.live().len());
+        self.spend(count);
         self.offset += count as u64;
     }
 
@@ -238,8 +269,9 @@ impl AccessUnitAssembler {
     fn classify(&mut self, end: Option<u64>) {
         let Some(open) = self.open.filter(|open| !open.classified) else { return };
         let start = open.header_at.saturating_sub(self.offset) as usize;
-        let until = end.map_or(self.buffer.len(), |end| end.saturating_sub(self.offset) as usize);
-        let bytes = self.buffer.get(start..until).unwrap_or(&[]);
+        let live = self.buffer.get(self.head..).unwrap_or(&[]);
+        let until = end.map_or(live.len(), |end| end.saturating_sub(self.offset) as usize);
+        let bytes = live.get(start..until).unwrap_or(&[]);
         let Some(&first) = bytes.first() else { return };
         let wanted = self.grouping.bytes_to_classify(first);
         // Until a byte further was searched, the last one wanted may be the zero of a start code.
@@ -280,7 +312,8 @@ impl AccessUnitAssembler {
         if let Some(open) = self.open.take().filter(|_| !self.discarding) {
             let index = (open.header_at.saturating_sub(self.offset)) as usize;
             let until = (end.saturating_sub(self.offset)) as usize;
-            let nal = trim_padding(self.buffer.get(index..until).unwrap_or(&[]));
+            let live = self.buffer.get(self.head..).unwrap_or(&[]);
+            let nal = trim_padding(live.get(index..until).unwrap_or(&[]));
             let recovery_point = self.grouping.take_contents(nal);
             self.current_facts().recovery_point |= recovery_point;
         }
@@ -288,7 +321,7 @@ impl AccessUnitAssembler {
 
     /// Applies the size limit to a unit that reaches at least up to `certain`.
     fn enforce_limit(&mut self, certain: u64) {
-        if certain.saturating_sub(self.unit_at) <= Self::MAX_UNIT_BYTES {
+        if certain.saturating_sub(self.unit_at) <= self.most {
             return;
         }
         if let Some((at, _)) = self.undecided {
@@ -300,8 +333,7 @@ impl AccessUnitAssembler {
             self.error.get_or_insert_with(|| {
                 Error::corrupt(format!(
                     "access unit at byte {} is longer than {} bytes; it is dropped",
-                    self.unit_at,
-                    Self::MAX_UNIT_BYTES
+                    self.unit_at, self.most
                 ))
             });
         }
@@ -309,11 +341,16 @@ impl AccessUnitAssembler {
 
     /// Ends the unit being gathered at `at`, where the next one begins.
     fn split(&mut self, at: u64) {
-        let length = (at.saturating_sub(self.offset) as usize).min(self.buffer.len());
-        let mut data = self.buffer.split_to(length).freeze();
-        data.truncate(trim_padding(&data).len());
+        let live = self.live();
+        let length = (at.saturating_sub(self.offset) as usize).min(live.len());
+        let data = copied(trim_padding(live.get(..length).unwrap_or(live)));
+        self.spend(length);
         let facts =
             std::mem::replace(&mut self.facts, self.undecided.take().map_or(Facts::default(), |u| u.1));
+        let data = data.unwrap_or_else(|error| {
+            self.error.get_or_insert(error);
+            Bytes::new()
+        });
         if !self.discarding && !data.is_empty() {
             self.ready.push_back(AccessUnit {
                 data,
@@ -328,4 +365,16 @@ impl AccessUnitAssembler {
         self.offset = at;
         self.unit_at = at;
     }
+}
+
+/// A unit in memory of its own, which lives no longer than the unit.
+fn copied(data: &[u8]) -> Result<Bytes> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(data.len()).map_err(|_| no_memory("an access unit"))?;
+    copy.extend_from_slice(data);
+    Ok(copy.into())
+}
+
+fn no_memory(what: &str) -> Error {
+    Error::io("keep", what, io::ErrorKind::OutOfMemory.into())
 }

@@ -13,6 +13,7 @@ use crate::container::{
     ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
 };
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
 use crate::stream_io::read_some;
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -43,6 +44,7 @@ pub struct ElementaryDemuxer<R> {
     held_error: Option<Error>,
     tracks: [Track; 1],
     enabled: bool,
+    limits: Limits,
     /// Bytes read, and at how many to stop.
     position: u64,
     limit: u64,
@@ -58,11 +60,20 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
     /// [`Error::CorruptStream`] without such a picture, [`Error::Unsupported`] for codecs without NAL units,
     /// [`Error::Io`].
     pub fn new(reader: R, path: impl Into<PathBuf>, codec: Codec) -> Result<Self> {
+        Self::with_limits(reader, path, codec, Limits::default())
+    }
+
+    /// As [`Self::new`], within these limits.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`Error::LimitExceeded`].
+    pub fn with_limits(reader: R, path: impl Into<PathBuf>, codec: Codec, limits: Limits) -> Result<Self> {
         let path = path.into();
         let mut demuxer = Self {
             reader,
             path,
-            assembler: AccessUnitAssembler::new(codec)?,
+            assembler: AccessUnitAssembler::new(codec)?.with_largest_unit(limits.packet_bytes),
+            limits,
             chunk: vec![0; CHUNK],
             ahead: VecDeque::new(),
             held_error: None,
@@ -77,6 +88,15 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
                 Ok(Some(unit)) => {
                     // A broken parameter set is as good as a missing one: a later picture may do.
                     let info = StreamInfo::from_unit(codec, BitstreamLayout::AnnexB, &unit.data);
+                    let waiting = demuxer.ahead.len() as u64 + 1;
+                    demuxer.limits.check(
+                        Limit::WaitingUnits,
+                        waiting,
+                        format!(
+                            "{}: pictures in front of the first one that comes with its parameter sets",
+                            demuxer.path.display()
+                        ),
+                    )?;
                     demuxer.ahead.push_back(unit);
                     if let Ok(Some(info)) = info {
                         demuxer.tracks = [track(codec, Some(&info))];

@@ -20,6 +20,7 @@ use crate::container::{
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::hdr::HdrMetadata;
+use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
 use crate::stream_io::{fill, read_up_to};
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -50,6 +51,7 @@ pub struct IvfDemuxer<R> {
     tracks: [Track; 1],
     /// What reading the first sample gave, where that was done to describe the track.
     ahead: Option<Result<Option<Sample>>>,
+    limits: Limits,
     seekable: bool,
     enabled: bool,
     ended: bool,
@@ -83,7 +85,15 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
     ///
     /// # Errors
     /// [`Error::CorruptStream`] for a broken header, [`Error::Unsupported`] for other codecs, [`Error::Io`].
-    pub fn new(mut reader: R, path: impl Into<PathBuf>) -> Result<Self> {
+    pub fn new(reader: R, path: impl Into<PathBuf>) -> Result<Self> {
+        Self::with_limits(reader, path, Limits::default())
+    }
+
+    /// As [`Self::new`], within these limits.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`Error::LimitExceeded`].
+    pub fn with_limits(mut reader: R, path: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
         let path = path.into();
         let mut header = [0; FILE_HEADER];
         let got = fill(&mut reader, &mut header).map_err(|e| Error::io("read", &path, e))?;
@@ -125,6 +135,7 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             time_base,
             tracks: [track],
             ahead: None,
+            limits,
             seekable,
             enabled: true,
             ended: false,
@@ -200,6 +211,10 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
                 self.number,
                 self.position
             )));
+        }
+        if u64::from(size) > self.limits.packet_bytes {
+            let what = format!("{}: frame {} at byte {}", self.path.display(), self.number, self.position);
+            self.limits.check(Limit::PacketBytes, size.into(), what)?;
         }
         let pts = u64::from(le32(&header, 4)) | u64::from(le32(&header, 8)) << 32;
         Ok(Some(FrameHeader { size, pts: pts as i64 }))

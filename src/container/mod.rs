@@ -21,13 +21,14 @@ pub mod elementary;
 pub mod ivf;
 pub mod mp4;
 mod mpeg2_stream;
+mod obu_stream;
 mod open;
 mod output_format;
 mod probe;
 mod vpx_av1;
 
 pub use create::{MuxOptions, create_muxer};
-pub use open::{Input, open_input, open_raw};
+pub use open::{Input, OpenOptions, open_input, open_raw};
 pub use output_format::OutputFormat;
 
 /// Number of a track, unique within its container.
@@ -109,6 +110,14 @@ impl VideoTrack {
         }
     }
 
+    /// Whether the matrix asks a player to show a mirror image.
+    pub fn is_mirrored(&self) -> bool {
+        self.matrix.is_some_and(|m| {
+            let product = |a: usize, b: usize| i64::from(m[a]) * i64::from(m[b]);
+            product(0, 4) < product(1, 3)
+        })
+    }
+
     /// Clockwise rotation that the matrix asks a player for, in degrees, when it is a pure rotation by a
     /// multiple of 90; `None` for no rotation or any other matrix.
     pub fn rotation(&self) -> Option<u16> {
@@ -159,7 +168,7 @@ pub struct Sample {
 pub enum ContainerFormat {
     /// ISO base media file format: MP4, MOV, plain or fragmented.
     Mp4,
-    /// Raw elementary stream (H.264 or H.265 Annex B, MPEG-2 video).
+    /// Raw elementary stream (H.264 or H.265 Annex B, AV1 OBUs, MPEG-2 video).
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,
@@ -182,6 +191,16 @@ pub trait Demuxer: Send {
 
     /// The tracks. Complete once the demuxer is open.
     fn tracks(&self) -> &[Track];
+
+    /// Tracks that are not played unless a viewer chooses them.
+    fn disabled_tracks(&self) -> &[TrackId] {
+        &[]
+    }
+
+    /// What the user should know of how the tracks are read.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
 
     /// The next sample of any track that is not disabled; `None` at the end.
     ///

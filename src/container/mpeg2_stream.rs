@@ -1,7 +1,7 @@
 //! Raw streams of MPEG-2 video (ISO/IEC 13818-2): pictures after start codes, without times. A sample is one frame with
 //! the headers in front of it; of a frame in two fields it holds both.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -12,6 +12,7 @@ use crate::codec::Codec;
 use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
 use crate::stream_io::read_some;
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -63,11 +64,13 @@ struct Frame {
 }
 
 impl Cutter {
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
         self.start = 0;
+        self.buffer.try_reserve(bytes.len())?;
         self.buffer.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// The next whole frame; at the end of the stream also the last.
@@ -125,6 +128,7 @@ pub(super) struct Mpeg2Demuxer<R> {
     cutter: Cutter,
     chunk: Vec<u8>,
     ahead: VecDeque<Unit>,
+    limits: Limits,
     tracks: [Track; 1],
     enabled: bool,
     ended: bool,
@@ -132,13 +136,14 @@ pub(super) struct Mpeg2Demuxer<R> {
 
 impl<R: Read + Send> Mpeg2Demuxer<R> {
     /// Reads the first frame, to describe the track; `path` is named in errors.
-    pub(super) fn new(reader: R, path: impl Into<PathBuf>) -> Result<Self> {
+    pub(super) fn new(reader: R, path: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
         let mut demuxer = Self {
             reader,
             path: path.into(),
             cutter: Cutter::default(),
             chunk: vec![0; CHUNK],
             ahead: VecDeque::new(),
+            limits,
             tracks: [track(None)],
             enabled: true,
             ended: false,
@@ -162,7 +167,13 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             if self.ended {
                 return Ok(None);
             }
-            if self.cutter.buffer.len() > MAX_UNIT {
+            let gathered = self.cutter.buffer.len();
+            let surely = gathered.saturating_sub(CHUNK) as u64;
+            if surely > self.limits.packet_bytes {
+                let what = format!("{}: a picture", self.path.display());
+                self.limits.check(Limit::PacketBytes, surely, what)?;
+            }
+            if gathered > MAX_UNIT {
                 return Err(Error::corrupt_fatal(format!(
                     "{}: no end of a picture in {MAX_UNIT} bytes",
                     self.path.display()
@@ -171,7 +182,8 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             let got =
                 read_some(&mut self.reader, &mut self.chunk).map_err(|e| Error::io("read", &self.path, e))?;
             self.ended = got == 0;
-            self.cutter.push(self.chunk.get(..got).unwrap_or_default());
+            let pushed = self.cutter.push(self.chunk.get(..got).unwrap_or_default());
+            pushed.map_err(|e| Error::io("read", &self.path, e.into()))?;
         }
     }
 }
@@ -305,7 +317,7 @@ mod tests {
         let mut cutter = Cutter::default();
         let mut units = Vec::new();
         for bytes in stream.chunks(chunk) {
-            cutter.push(bytes);
+            cutter.push(bytes).unwrap();
             units.extend(std::iter::from_fn(|| cutter.next_unit(false)));
         }
         units.extend(std::iter::from_fn(|| cutter.next_unit(true)));
@@ -360,11 +372,11 @@ mod tests {
     #[test]
     fn the_header_describes_the_track() {
         let stream = [&SEQ[..], &picture(1, 3)].concat();
-        let demuxer = Mpeg2Demuxer::new(Cursor::new(stream), "a.m2v").unwrap();
+        let demuxer = Mpeg2Demuxer::new(Cursor::new(stream), "a.m2v", Limits::default()).unwrap();
         let video = demuxer.tracks()[0].video.as_ref().unwrap();
         assert_eq!(video.dimensions, Dimensions::new(352, 288).unwrap());
         assert_eq!(video.frame_rate, Rational::new(25, 1));
-        assert!(Mpeg2Demuxer::new(Cursor::new(picture(1, 3)), "a.m2v").is_err());
-        assert!(Mpeg2Demuxer::new(Cursor::new(&SEQ[..]), "a.m2v").is_err());
+        assert!(Mpeg2Demuxer::new(Cursor::new(picture(1, 3)), "a.m2v", Limits::default()).is_err());
+        assert!(Mpeg2Demuxer::new(Cursor::new(&SEQ[..]), "a.m2v", Limits::default()).is_err());
     }
 }

@@ -10,10 +10,12 @@ use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
 use crate::container::mp4::Mp4Demuxer;
 use crate::container::mpeg2_stream::Mpeg2Demuxer;
+use crate::container::obu_stream::ObuDemuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameReader, RawReader, VideoFormat, Y4mReader};
 use crate::stream_io::{NonSeekable, PositionedFile, read_up_to};
@@ -47,16 +49,65 @@ impl fmt::Debug for Input {
 /// no known format, [`Error::Unsupported`] for formats that are not read here and for MP4 from a pipe, and the
 /// errors of the format's own reader.
 pub fn open_input(path: &Path) -> Result<Input> {
-    open_recognised(path).map_err(|error| error.in_file(path))
+    OpenOptions::new().open(path)
 }
 
-fn open_recognised(path: &Path) -> Result<Input> {
+/// How an input is opened.
+///
+/// ```no_run
+/// use video_hw::container::OpenOptions;
+/// use video_hw::limits::Limits;
+///
+/// # fn main() -> video_hw::Result<()> {
+/// // A file that is trusted, however large its index.
+/// let input = OpenOptions::new().limits(Limits::none()).open("archive.mp4".as_ref())?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    limits: Limits,
+}
+
+impl OpenOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the input may cost.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// As [`open_input`].
+    ///
+    /// # Errors
+    /// As [`open_input`], and [`Error::LimitExceeded`].
+    pub fn open(&self, path: &Path) -> Result<Input> {
+        let input = open_recognised(path, &self.limits).map_err(|error| error.in_file(path))?;
+        if let Input::Frames(frames) = &input {
+            let size = frames.video_format().dimensions;
+            let pixels = u64::from(size.width()) * u64::from(size.height());
+            self.limits.check(
+                Limit::PicturePixels,
+                pixels,
+                format!("{}: pictures of {size}", name_of(path)),
+            )?;
+        }
+        Ok(input)
+    }
+}
+
+fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
     let (source, head) = Source::open(path)?;
+    let limits = limits.clone();
     match probe(&head, path) {
-        Probe::Mp4 => open_mp4(source, path),
+        Probe::Mp4 => open_mp4(source, path, limits),
         Probe::Ivf => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(IvfDemuxer::new(file, path)?),
-            Source::Pipe(pipe) => Box::new(IvfDemuxer::new(pipe, path)?),
+            Source::File(file) => Box::new(IvfDemuxer::with_limits(file, path, limits)?),
+            Source::Pipe(pipe) => Box::new(IvfDemuxer::with_limits(pipe, path, limits)?),
         })),
         Probe::Y4m => Ok(Input::Frames(match source {
             Source::File(file) => Box::new(Y4mReader::new(file, path)?),
@@ -67,13 +118,27 @@ fn open_recognised(path: &Path) -> Result<Input> {
             path.display()
         ))),
         Probe::AnnexB(codec) => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(ElementaryDemuxer::new(file, path, codec)?),
-            Source::Pipe(pipe) => Box::new(ElementaryDemuxer::new(pipe, path, codec)?),
+            Source::File(file) => Box::new(ElementaryDemuxer::with_limits(file, path, codec, limits)?),
+            Source::Pipe(pipe) => Box::new(ElementaryDemuxer::with_limits(pipe, path, codec, limits)?),
         })),
         Probe::Mpeg2 => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(Mpeg2Demuxer::new(file, path)?),
-            Source::Pipe(pipe) => Box::new(Mpeg2Demuxer::new(pipe, path)?),
+            Source::File(file) => Box::new(Mpeg2Demuxer::new(file, path, limits)?),
+            Source::Pipe(pipe) => Box::new(Mpeg2Demuxer::new(pipe, path, limits)?),
         })),
+        Probe::Obu(framing) => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(ObuDemuxer::new(file, path, framing, limits)?),
+            Source::Pipe(pipe) => Box::new(ObuDemuxer::new(pipe, path, framing, limits)?),
+        })),
+        Probe::NoVideo(name) => Err(Error::Unsupported {
+            feature: format!("no video here: {} is {name}", name_of(path)),
+            remedy: match name.rsplit(' ').next() {
+                Some("image") if ["a PNG image", "a JPEG image"].contains(&name) => {
+                    "images are read as a sequence by names that end in .png, .jpg or .jpeg".into()
+                }
+                Some("archive") => "unpack it first".into(),
+                _ => String::new(),
+            },
+        }),
         Probe::Foreign(name) => Err(Error::Unsupported {
             feature: format!("{name} input ({})", name_of(path)),
             remedy: "put the video into MP4 first, for instance with ffmpeg -i IN -c copy OUT.mp4".into(),
@@ -85,7 +150,7 @@ fn open_recognised(path: &Path) -> Result<Input> {
         Probe::Unknown => {
             let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
             Err(Error::invalid(format!(
-                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264, H.265 and MPEG-2 streams are read",
+                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read",
                 name_of(path),
                 start.join(" ")
             )))
@@ -112,9 +177,11 @@ pub fn open_raw(
 }
 
 /// MP4 needs its index, which may lie behind the samples.
-fn open_mp4(source: Source, path: &Path) -> Result<Input> {
+fn open_mp4(source: Source, path: &Path, limits: Limits) -> Result<Input> {
     match source {
-        Source::File(file) => Ok(Input::Demuxer(Box::new(Mp4Demuxer::open(file, path.to_owned())?))),
+        Source::File(file) => {
+            Ok(Input::Demuxer(Box::new(Mp4Demuxer::with_limits(file, path.to_owned(), limits)?)))
+        }
         Source::Pipe(_) => Err(Error::Unsupported {
             feature: format!("MP4 from a pipe ({})", name_of(path)),
             remedy: "it needs a seekable file: save it first".into(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::codec::Codec;
+use crate::container::obu_stream::{self, Framing};
 use crate::container::output_format::elementary_codec_of_name;
 
 /// How many bytes [`probe`] wants to see, where the input has them.
@@ -18,8 +19,12 @@ pub(super) enum Probe {
     AnnexB(Codec),
     /// MPEG-2 video, from a sequence header on.
     Mpeg2,
+    /// Open bitstream units of AV1.
+    Obu(Framing),
     /// A format that is known by name and not read here.
     Foreign(&'static str),
+    /// Something known by name in which there is no video.
+    NoVideo(&'static str),
     Text,
     Unknown,
 }
@@ -31,20 +36,26 @@ const FIRST_BOXES: [&[u8; 4]; 13] = [
 ];
 
 /// Signatures at the first byte of formats that are not read here.
-const FOREIGN: [(&[u8], &str); 13] = [
+const FOREIGN: [(&[u8], &str); 6] = [
     (b"\x1a\x45\xdf\xa3", "Matroska/WebM"),
-    (b"RIFF", "AVI or another RIFF format"),
     (b"OggS", "Ogg"),
     (b"FLV\x01", "Flash video"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF/WMV"),
     (b"\x00\x00\x01\xba", "MPEG program stream"),
     (b"\x06\x0e\x2b\x34", "MXF"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF8", "GIF"),
-    (b"ID3", "MP3"),
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "ZIP"),
+];
+
+/// Signatures at the first byte of what holds no video.
+const NO_VIDEO: [(&[u8], &str); 9] = [
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"ID3", "MP3 sound"),
+    (b"fLaC", "FLAC sound"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"%PDF", "a PDF document"),
 ];
 
 /// Names the format of a file that begins with `head`; `path` only decides between H.264 and H.265 where the
@@ -61,6 +72,23 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     }
     if let Some((_, name)) = FOREIGN.iter().find(|(signature, _)| head.starts_with(signature)) {
         return Probe::Foreign(name);
+    }
+    if let Some((_, name)) = NO_VIDEO.iter().find(|(signature, _)| head.starts_with(signature)) {
+        return Probe::NoVideo(name);
+    }
+    // A letter code of four behind the size tells what is inside.
+    match (head.get(..4), head.get(8..12)) {
+        (Some(b"RIFF" | b"RF64"), Some(b"WAVE")) => return Probe::NoVideo("WAV sound"),
+        (Some(b"RIFF"), Some(b"WEBP")) => return Probe::NoVideo("a WebP image"),
+        (Some(b"RIFF"), _) => return Probe::Foreign("AVI or another RIFF format"),
+        (Some(b"FORM"), Some(b"AIFF" | b"AIFC")) => return Probe::NoVideo("AIFF sound"),
+        _ => {}
+    }
+    if let Some(name) = mpeg_sound(head) {
+        return Probe::NoVideo(name);
+    }
+    if let Some(framing) = obu_stream::recognise(head) {
+        return Probe::Obu(framing);
     }
     // With any number of zeros in front.
     let zeros = head.iter().take_while(|byte| **byte == 0).count();
@@ -82,6 +110,31 @@ fn is_transport_stream(head: &[u8]) -> bool {
     [(0, 188), (4, 192)]
         .into_iter()
         .any(|(first, packet)| (0..4).all(|i| head.get(first + i * packet) == Some(&0x47)))
+}
+
+/// Frames of MPEG sound without anything in front: the second has to be where the first says.
+fn mpeg_sound(head: &[u8]) -> Option<&'static str> {
+    let frame = |at: usize| -> Option<(usize, &'static str)> {
+        let &[a, b, c, d] = head.get(at..)?.first_chunk()?;
+        // ADTS (ISO/IEC 13818-7): a sync word of 12 bits, layer 0, a length of 13 bits.
+        if a == 0xff && b & 0xf6 == 0xf0 {
+            let length = usize::from(c & 3) << 11 | usize::from(d) << 3 | usize::from(head.get(at + 4)? >> 5);
+            return (length >= 7).then_some((length, "AAC sound"));
+        }
+        // MPEG-1 layer III (ISO/IEC 11172-3) and its lower rates in MPEG-2.
+        if a != 0xff || !matches!(b & 0xfe, 0xfa | 0xf2) {
+            return None;
+        }
+        let low = b & 8 == 0;
+        let of_one = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+        let of_two = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
+        let kbps = (if low { of_two } else { of_one }).get(usize::from(c >> 4)).copied()?;
+        let rate = [44_100, 48_000, 32_000].get(usize::from(c >> 2 & 3)).copied()? >> u32::from(low);
+        let length = (if low { 72_000 } else { 144_000 }) * kbps / rate + usize::from(c >> 1 & 1);
+        (length > 4).then_some((length, "MP3 sound"))
+    };
+    let (length, name) = frame(0)?;
+    (frame(length)?.1 == name).then_some(name)
 }
 
 /// The codec whose NAL unit headers the bytes look like; `named` is what the file name says.
@@ -233,5 +286,31 @@ mod tests {
         let mut ts = [0xff; 1000];
         (0..4).for_each(|i| ts[i * 188] = 0x47);
         assert_eq!(named(&ts, "a"), Probe::Foreign("MPEG transport stream"));
+        assert_eq!(named(b"RIFF\0\0\0\0AVI LIST", "a"), Probe::Foreign("AVI or another RIFF format"));
+    }
+
+    #[test]
+    fn what_holds_no_video_is_told_by_name() {
+        for (head, name) in [
+            (&b"ID3\x04"[..], "MP3 sound"),
+            (b"RIFF\0\0\0\0WAVEfmt ", "WAV sound"),
+            (b"GIF89a", "a GIF image"),
+            (b"fLaC\0", "FLAC sound"),
+        ] {
+            assert_eq!(named(head, "a.mp4"), Probe::NoVideo(name));
+        }
+        // 128 kb/s at 44.1 kHz: 417 bytes a frame. One alone may be anything.
+        let mut mp3 = vec![0; 1000];
+        mp3[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0]);
+        assert_eq!(named(&mp3, "a"), Probe::Unknown);
+        mp3.copy_within(..4, 417);
+        assert_eq!(named(&mp3, "a"), Probe::NoVideo("MP3 sound"));
+    }
+
+    #[test]
+    fn both_framings_of_av1_are_told_apart() {
+        assert_eq!(named(&[0x12, 0, 0x0a, 11, 0, 0], "a"), Probe::Obu(Framing::LowOverhead));
+        assert_eq!(named(&[20, 18, 1, 0x10, 12, 0x08, 0], "a"), Probe::Obu(Framing::AnnexB));
+        assert_eq!(named(&[0x12, 0, 0x80, 11], "a"), Probe::Unknown);
     }
 }

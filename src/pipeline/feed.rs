@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::control::CancelToken;
 use super::source::SourceOptions;
-use crate::container::{Demuxer, Input, Sample, VideoTrack, open_input, open_raw};
+use crate::container::{Demuxer, Input, OpenOptions, Sample, VideoTrack, open_raw};
 use crate::error::{Error, Result, panic_words};
 use crate::frame::Frame;
 use crate::packet::Packet;
@@ -38,13 +38,14 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
         keep_going: options.keep_going,
         threads: options.threads,
     };
+    let open = OpenOptions::new().limits(options.limits.clone());
     let opener = spawn("vhw-open", move || {
         let input = match raw {
             Some(f) => open_raw(&name, f.format, f.dimensions, f.frame_rate).map(Input::Frames),
             None if is_image_input(&name) => {
                 ImageReader::open(&name, &images).map(|reader| Input::Frames(Box::new(reader)))
             }
-            None => open_input(&name),
+            None => open.open(&name),
         };
         let input = match input {
             Ok(input) if times != PictureTimes::Rate && (raw.is_some() || !is_image_input(&name)) => {

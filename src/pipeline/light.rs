@@ -8,8 +8,9 @@ use crate::backend::Receipt;
 use crate::bitstream::hdr_of_unit;
 use crate::color::{ColorInfo, TransferCharacteristics};
 use crate::config::CommonEncodeConfig;
-use crate::container::{Input, OutputFormat, open_input};
+use crate::container::{Input, OpenOptions, OutputFormat};
 use crate::hdr::HdrMetadata;
+use crate::limits::Limits;
 
 /// Has the output state what the input states of its light, wherever that is still true of it: pictures of HDR whose transfer
 /// stays. What the caller states takes the place of all of it. The other value: what is left out, and why.
@@ -17,6 +18,7 @@ pub(super) fn carry(
     config: CommonEncodeConfig,
     info: &SourceInfo,
     input: ColorInfo,
+    limits: &Limits,
 ) -> (CommonEncodeConfig, Option<String>) {
     let Some(video) = info.tracks.iter().find_map(|track| track.video.as_ref()) else {
         return (config, None);
@@ -31,7 +33,7 @@ pub(super) fn carry(
         return (config, None);
     } else {
         let stated =
-            if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path)) };
+            if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path, limits)) };
         if !own.is_empty() {
             return (config, dropped(own, stated));
         }
@@ -59,9 +61,10 @@ fn dropped(own: HdrMetadata, input: HdrMetadata) -> Option<String> {
 
 /// What stands with the first picture, for what neither the container nor the headers in it say. That it cannot be read is for
 /// the decoder to complain about.
-fn of_first_picture(path: &Path) -> HdrMetadata {
+fn of_first_picture(path: &Path, limits: &Limits) -> HdrMetadata {
     let read = || {
-        let Input::Demuxer(mut demuxer) = open_input(path).ok()? else { return None };
+        let opened = OpenOptions::new().limits(limits.clone()).open(path).ok()?;
+        let Input::Demuxer(mut demuxer) = opened else { return None };
         let (track, video) = first_video(demuxer.as_ref(), path).ok()?;
         demuxer.select_tracks(&[track.id]);
         let sample = demuxer.next_sample().ok()??;

@@ -11,6 +11,7 @@ mod passthrough;
 mod rescue;
 mod ring;
 pub mod scheduler;
+mod shape;
 mod shelf;
 mod source;
 mod target;

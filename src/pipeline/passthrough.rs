@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::source::{SourceInfo, SourceOptions};
-use crate::container::{ContainerFormat, Demuxer, Input, Muxer, Sample, TrackId, TrackKind, open_input};
+use crate::container::{ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Sample, TrackId, TrackKind};
 use crate::error::Result;
 use crate::time::{TimeBase, Timestamp};
 
@@ -57,7 +57,8 @@ impl Passthrough {
         if tracks.is_empty() {
             return Ok(Self::none());
         }
-        let Input::Demuxer(mut demuxer) = open_input(path)? else { return Ok(Self::none()) };
+        let opened = OpenOptions::new().limits(options.limits.clone()).open(path)?;
+        let Input::Demuxer(mut demuxer) = opened else { return Ok(Self::none()) };
         demuxer.select_tracks(&tracks.iter().map(|(id, _)| *id).collect::<Vec<_>>());
         if let (Some(start), Some((first, _))) = (options.start, tracks.first()) {
             demuxer.seek(*first, at(start))?;

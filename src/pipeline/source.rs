@@ -8,16 +8,18 @@ use std::time::Duration;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
 use super::rescue::Lives;
+use super::shape::Shape;
 use super::window::{Place, Window};
 use crate::backend::{self, Backend, Job, Receipt};
 use crate::codec::Codec;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
+use crate::container::{ContainerFormat, Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::limits::Limits;
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -73,6 +75,8 @@ pub struct SourceOptions {
     /// point by another, which no frame is lost or doubled by. Its frames may be of another format. By default the job
     /// ends.
     pub on_failure: FailurePolicy,
+    /// What the input may cost.
+    pub limits: Limits,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
 }
@@ -100,6 +104,7 @@ impl Default for SourceOptions {
             reordered: None,
             ends_process: false,
             on_failure: FailurePolicy::Stop,
+            limits: Limits::default(),
             cancel: CancelToken::default(),
         }
     }
@@ -173,6 +178,8 @@ pub struct FrameSource {
     pub(super) feed: Feed,
     pub(super) options: SourceOptions,
     pub(super) lives: Lives,
+    /// What the container says of the shape of samples.
+    shape: Option<Shape>,
     window: Window,
     keep_going: bool,
     ends_process: bool,
@@ -215,8 +222,14 @@ impl FrameSource {
         let input = feed::open(path, options)?;
         let window = Window::new(options.start, options.duration);
         let from = at.map_or(window.start, |at| Some(window.unshifted(at)));
+        let mut shape = None;
         let (mut info, feed, receipt) = match input {
-            Input::Demuxer(demuxer) => Self::decode(path, demuxer, options, choose, from)?,
+            Input::Demuxer(demuxer) => {
+                let contained = demuxer.format() == ContainerFormat::Mp4;
+                let begun = Self::decode(path, demuxer, options, choose, from)?;
+                shape = Shape::stated(&begun.0, options).filter(|_| contained);
+                begun
+            }
             Input::Frames(reader) => Self::read(path, reader, options)?,
         };
         window.narrow(&mut info);
@@ -225,6 +238,7 @@ impl FrameSource {
             feed,
             lives: Lives::new(options.on_failure, Succession::new(receipt)),
             options: options.clone(),
+            shape,
             window,
             keep_going: options.keep_going,
             ends_process: options.ends_process,
@@ -255,7 +269,7 @@ impl FrameSource {
             duration: track.duration.map(Timestamp::as_duration),
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
-            notes: Vec::new(),
+            notes: demuxer.notes().to_vec(),
         };
         let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
         Ok((info, feed, receipt))
@@ -354,7 +368,9 @@ impl FrameSource {
                     }
                     Place::Inside { pts, duration } => {
                         self.summary.frames += 1;
-                        return Ok(Some(Frame { pts, duration, ..frame }));
+                        let sample_aspect_ratio =
+                            self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
+                        return Ok(Some(Frame { pts, duration, sample_aspect_ratio, ..frame }));
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),

@@ -367,7 +367,7 @@ impl<'a> Transcode<'a> {
         let Some(first) = source.next_frame()? else {
             return Err(source.nothing());
         };
-        let info = source.info().clone();
+        let (info, shape) = (source.info().clone(), first.sample_aspect_ratio);
         notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
@@ -378,7 +378,7 @@ impl<'a> Transcode<'a> {
             Some(rate) => crate::time::TimeBase::from_frame_rate(rate),
             None => first.pts.base(),
         };
-        let video_track = muxer.add_track(&output_track(&encode_config, time_base, &info))?;
+        let video_track = muxer.add_track(&output_track(&encode_config, time_base, &info, shape))?;
         let passthrough = if self.copy_tracks {
             Passthrough::open(&self.input, &self.source, &info, muxer.as_mut(), &mut notes)?
         } else {
@@ -539,7 +539,8 @@ impl<'a> Transcode<'a> {
         let config = CommonEncodeConfig {
             format,
             color: transform::color_after(first, size, format)?,
-            sample_aspect_ratio: first.sample_aspect_ratio,
+            // AV1 states none: the container does.
+            sample_aspect_ratio: first.sample_aspect_ratio.filter(|_| codec != Codec::Av1),
             gop_length: self.gop_length,
             b_frames: self.b_frames,
             rate_control: self.rate_control,
@@ -550,7 +551,7 @@ impl<'a> Transcode<'a> {
             stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
-        let (config, left_out) = light::carry(config, info, first.color);
+        let (config, left_out) = light::carry(config, info, first.color, &self.source.limits);
         notes.extend(left_out);
         let (wanted, special) = (self.encode_backend, self.special.clone());
         let refetch = self.rescuer(self.filter.frame_rate);
@@ -559,10 +560,15 @@ impl<'a> Transcode<'a> {
     }
 }
 
-fn output_track(config: &CommonEncodeConfig, time_base: crate::time::TimeBase, info: &SourceInfo) -> Track {
+fn output_track(
+    config: &CommonEncodeConfig,
+    time_base: crate::time::TimeBase,
+    info: &SourceInfo,
+    shape: Option<Rational>,
+) -> Track {
     let video = VideoTrack {
         color: config.color,
-        sample_aspect_ratio: config.sample_aspect_ratio,
+        sample_aspect_ratio: config.sample_aspect_ratio.or(shape),
         frame_rate: Some(config.frame_rate),
         matrix: info.matrix,
         hdr: light::of(config),

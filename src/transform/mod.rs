@@ -38,6 +38,7 @@ pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
 pub(crate) use linear::Linear;
 pub(crate) use repack::split_pairs;
 pub use request::{TransformRequest, to_host};
+pub(crate) use scale::aspect_ratio;
 pub use scale::{ScaleFilter, scale};
 pub use workers::Ticket;
 

@@ -83,7 +83,7 @@ fn plane_size(format: PixelFormat, size: Dimensions, index: usize) -> Dimensions
 }
 
 /// The sample aspect ratio that keeps the shape of the displayed picture.
-pub(super) fn aspect_ratio(old: Option<Rational>, from: Dimensions, to: Dimensions) -> Option<Rational> {
+pub(crate) fn aspect_ratio(old: Option<Rational>, from: Dimensions, to: Dimensions) -> Option<Rational> {
     let sar = old.unwrap_or(Rational::ONE);
     let wide = |a: u32, b: u32, c: u32| u128::from(a) * u128::from(b) * u128::from(c);
     let mut num = wide(sar.num(), from.width(), to.height());

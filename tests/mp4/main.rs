@@ -3,12 +3,16 @@
 // Helpers outside of test functions may fail like tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aspect;
 mod demux;
 mod descriptions;
+mod edits;
 mod fragmented;
 mod hostile;
 mod layouts;
 mod mux;
 mod remux;
+#[path = "../streams_common/mod.rs"]
+mod streams_common;
 mod support;
 mod tracks;

@@ -7,6 +7,7 @@ mod sequence;
 
 pub use config::Av1Config;
 pub(super) use metadata::hdr;
+pub(crate) use obu::read_leb128;
 pub use obu::{
     OBU_FRAME, OBU_FRAME_HEADER, OBU_METADATA, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, Obu, Obus, obus,
     strip_temporal_delimiters,

@@ -98,7 +98,7 @@ impl<'a> Iterator for Obus<'a> {
 }
 
 /// `leb128()` (4.10.5): the value, at most 2^32 - 1, and its length of 1 to 8 bytes.
-pub(super) fn read_leb128(data: &[u8]) -> Option<(u32, usize)> {
+pub(crate) fn read_leb128(data: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0_u64;
     for (i, &byte) in data.iter().take(8).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);

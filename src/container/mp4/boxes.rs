@@ -5,7 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::source::Source;
+use super::steps::step;
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 
 /// A box type. Displayed as its four characters, other bytes escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,11 +71,15 @@ pub(super) struct Mp4Box {
     /// The whole box, header included.
     pub(super) bytes: Bytes,
     pub(super) payload: Bytes,
+    /// How many boxes may be around each other in this one.
+    depth: u64,
+    /// How many may be in all, for messages.
+    max_depth: u64,
 }
 
 impl Mp4Box {
     /// Reads a whole box of the file into memory.
-    pub(super) fn load(source: &mut Source, header: BoxHeader) -> Result<Self> {
+    pub(super) fn load(source: &mut Source, header: BoxHeader, limits: &Limits) -> Result<Self> {
         let kind = FourCc(header.kind);
         let BoxHeader { offset, len, .. } = header;
         if header.end() > source.len() {
@@ -82,6 +88,9 @@ impl Mp4Box {
                 source.len()
             )));
         }
+        if len > limits.index_memory {
+            limits.check(Limit::IndexMemory, len, format!("box {kind} at offset {offset}"))?;
+        }
         let bytes = source.read(offset, len)?;
         if bytes.len() as u64 != len {
             return Err(Error::corrupt_fatal(format!(
@@ -89,7 +98,11 @@ impl Mp4Box {
                 bytes.len()
             )));
         }
-        Ok(Self { kind: header.kind, offset, payload: bytes.slice(header.header_len as usize..), bytes })
+        let payload = bytes.slice(header.header_len as usize..);
+        let max_depth = limits.box_depth;
+        // This one is the first.
+        let depth = max_depth.saturating_sub(1);
+        Ok(Self { kind: header.kind, offset, payload, bytes, depth, max_depth })
     }
 
     /// A box that stands alone, such as the sample entry of a track that is copied.
@@ -99,7 +112,8 @@ impl Mp4Box {
             return None;
         }
         let payload = bytes.slice(header.header_len as usize..);
-        Some(Self { kind: header.kind, offset: 0, payload, bytes: bytes.clone() })
+        let (depth, max_depth) = (u64::MAX, u64::MAX);
+        Some(Self { kind: header.kind, offset: 0, payload, bytes: bytes.clone(), depth, max_depth })
     }
 
     /// The boxes inside, from `skip` bytes into the payload on.
@@ -150,6 +164,12 @@ impl Mp4Box {
         }
     }
 
+    /// There is no memory for what is made of this box.
+    pub(super) fn no_memory(&self) -> Error {
+        let what = format!("the tables of box {} at offset {}", FourCc(self.kind), self.offset);
+        Error::io("keep", what, std::io::ErrorKind::OutOfMemory.into())
+    }
+
     /// An error that names this box.
     pub(super) fn broken(&self, what: &str) -> Error {
         Error::corrupt_fatal(format!("box {} at offset {} {what}", FourCc(self.kind), self.offset))
@@ -165,6 +185,7 @@ impl Iterator for Children<'_> {
     type Item = Result<Mp4Box>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        step();
         let payload = &self.parent.payload;
         let rest = payload.get(self.at..)?;
         let base = self.parent.offset + (self.parent.bytes.len() - payload.len()) as u64;
@@ -190,12 +211,18 @@ impl Iterator for Children<'_> {
         }
         let bytes = payload.slice(self.at..self.at + len);
         self.at += len;
-        Some(Ok(Mp4Box {
-            kind: header.kind,
-            offset,
-            payload: bytes.slice(header.header_len as usize..),
-            bytes,
-        }))
+        let Mp4Box { depth, max_depth, .. } = *self.parent;
+        let Some(depth) = depth.checked_sub(1) else {
+            self.at = payload.len();
+            return Some(Err(Error::LimitExceeded {
+                limit: Limit::BoxDepth,
+                wanted: max_depth.saturating_add(1),
+                allowed: max_depth,
+                what: format!("box {} at offset {offset}", FourCc(header.kind)),
+            }));
+        };
+        let payload = bytes.slice(header.header_len as usize..);
+        Some(Ok(Mp4Box { kind: header.kind, offset, payload, bytes, depth, max_depth }))
     }
 }
 

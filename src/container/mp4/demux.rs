@@ -1,5 +1,7 @@
 //! Reading MP4 and QuickTime files, plain and fragmented.
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 use std::fmt;
 use std::io::{Read, Seek};
 use std::path::PathBuf;
@@ -7,40 +9,50 @@ use std::path::PathBuf;
 use super::boxes::{BoxHeader, FourCc, Mp4Box};
 use super::fragments::Fragments;
 use super::movie::{Movie, MovieTrack};
-use super::range;
+use super::schedule::{self, Walk};
 use super::source::Source;
-use super::tables::{Cursor, Entry};
+use super::steps::step;
+use super::tables::Entry;
 use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId};
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 use crate::time::Timestamp;
 
 /// Reads ISO base media files (ISO/IEC 14496-12): MP4, QuickTime movies, fragmented MP4 and CMAF.
 ///
 /// Samples come in the order of their bytes in the file, those of fragments fragment by fragment. Edit
-/// lists are applied: times are on the presentation time line, in ticks of the track, and what lies outside
-/// the presented part is marked [`Sample::discard`] as far as decoding may need it, and left out otherwise.
+/// lists are applied: times are on the presentation time line, and what lies outside the presented part is marked
+/// [`Sample::discard`] as far as decoding may need it, and left out otherwise. A track whose edit list repeats stretches of
+/// it, reorders them, changes their speed or shows several of them is played edit by edit: each begins anew with the sync
+/// sample in front of it. Where an edit list leaves a gap, the picture before it lasts until the next one.
 ///
 /// A track that cannot be read (an encrypted sound track, an edit list that cannot be honoured) is listed,
 /// and costs an error only when it is read; [`Demuxer::select_tracks`] leaves it out.
 pub struct Mp4Demuxer {
     source: Source,
     tracks: Vec<Track>,
-    movie: Vec<MovieTrack>,
+    movie: Movie,
     readers: Vec<Reader>,
     fragments: Fragments,
+    /// Selected tracks whose next sample is known, by where it is stored, and those of which it has to be looked for, last
+    /// first. A file may have many tracks: none is looked at twice for nothing.
+    heads: BinaryHeap<Reverse<(u64, usize)>>,
+    pending: Vec<usize>,
+    limits: Limits,
 }
 
 /// Progress of one track.
 #[derive(Default)]
 struct Reader {
     selected: bool,
-    cursor: Cursor,
+    /// Where in the tables of `moov` reading goes on; `None` until the first sample is wanted.
+    walk: Option<Walk>,
+    /// Presentation time from which on samples are wanted, for a walk that has not begun.
+    from: Option<Timestamp>,
     /// No more samples in the tables of `moov`.
     table_done: bool,
-    /// A sync sample behind the end of the presentation has been seen.
-    behind_end: bool,
-    /// The next sample, looked at but not given out.
-    head: Option<Entry>,
+    /// The next sample, looked at but not given out, and the segment of the edit list that presents it.
+    head: Option<(Entry, usize)>,
     /// Sample description of the last sample given out.
     description: Option<u32>,
     /// That the tables disagree about the number of samples has been told.
@@ -63,27 +75,54 @@ impl Mp4Demuxer {
     /// [`Error::CorruptStream`] when it is no MP4 file or has no readable movie header,
     /// [`Error::Unsupported`] for encrypted video, [`Error::Io`].
     pub fn open<R: Read + Seek + Send + 'static>(reader: R, path: PathBuf) -> Result<Self> {
+        Self::with_limits(reader, path, Limits::default())
+    }
+
+    /// As [`Self::open`], within these limits.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`Error::LimitExceeded`].
+    pub fn with_limits<R: Read + Seek + Send + 'static>(
+        reader: R,
+        path: PathBuf,
+        limits: Limits,
+    ) -> Result<Self> {
         let mut source = Source::new(reader, path)?;
         let header = find_moov(&mut source)?;
-        let moov = Mp4Box::load(&mut source, header)?;
-        let Movie { tracks: movie } = Movie::parse(&moov, source.len())?;
-        let readers = movie.iter().map(|track| Reader {
-            selected: true,
-            cursor: range::first_cursor(track),
-            ..Reader::default()
-        });
-        Ok(Self {
-            tracks: movie.iter().map(|track| track.public.clone()).collect(),
+        let moov = Mp4Box::load(&mut source, header, &limits)?;
+        let movie = Movie::parse(&moov, source.len(), &limits)?;
+        let readers = movie.tracks.iter().map(|_| Reader { selected: true, ..Reader::default() });
+        let mut demuxer = Self {
+            tracks: movie.tracks.iter().map(|track| track.public.clone()).collect(),
             readers: readers.collect(),
-            fragments: Fragments::new(header.end(), &movie),
+            fragments: Fragments::new(header.end(), &movie, limits.clone()),
             source,
             movie,
-        })
+            heads: BinaryHeap::new(),
+            pending: Vec::new(),
+            limits,
+        };
+        demuxer.line_up();
+        Ok(demuxer)
+    }
+
+    /// Sorts the selected tracks anew into those whose next sample is known and the others.
+    fn line_up(&mut self) {
+        self.heads.clear();
+        self.pending.clear();
+        for (index, reader) in self.readers.iter().enumerate().rev().filter(|(_, reader)| reader.selected) {
+            match reader.head {
+                Some((entry, _)) => self.heads.push(Reverse((entry.offset, index))),
+                None => self.pending.push(index),
+            }
+        }
     }
 
     /// Looks at the next sample of track `index`.
     fn fill_head(&mut self, index: usize) -> Result<()> {
-        let (Some(reader), Some(track)) = (self.readers.get_mut(index), self.movie.get_mut(index)) else {
+        step();
+        let (Some(reader), Some(track)) = (self.readers.get_mut(index), self.movie.tracks.get_mut(index))
+        else {
             return Ok(());
         };
         if !reader.selected || reader.head.is_some() {
@@ -93,20 +132,23 @@ impl Mp4Demuxer {
             reader.selected = false;
             return Err(name_track(refusal, track));
         }
-        while reader.head.is_none() && !reader.table_done {
-            let Some(entry) = reader.cursor.advance(&track.table).map_err(|e| name_track(e, track))? else {
-                reader.table_done = true;
-                tell_disagreement(track, u64::MAX, &mut reader.told)?;
-                break;
-            };
-            if !range::between_segments(track, &entry) {
-                reader.head = Some(entry);
-            }
-            reader.table_done = range::ends_with(track, &entry, &mut reader.behind_end);
-            tell_disagreement(track, entry.number, &mut reader.told)?;
+        if track.parts.is_empty() && !reader.table_done {
+            track.parts = schedule::plan(track, &self.limits).inspect_err(|_| reader.selected = false)?;
+        }
+        if !reader.table_done {
+            let from = reader.from.take();
+            let walk = reader.walk.get_or_insert_with(|| {
+                let found = from.and_then(|from| Walk::sync_at_or_before(track, floor_ticks(from, track)));
+                found.map_or_else(|| Walk::first(track), |(_, walk)| walk)
+            });
+            reader.head = walk.advance(track).map_err(|e| name_track(e, track))?;
+            reader.table_done = walk.done;
+            let number = reader.head.map_or(u64::MAX, |(entry, _)| entry.number);
+            tell_disagreement(track, number, &mut reader.told)?;
         }
         if reader.head.is_none() {
-            reader.head = self.fragments.advance(index, track);
+            let entry = self.fragments.advance(index, track);
+            reader.head = entry.map(|entry| (entry, track.edits.segment_for(entry.cts)));
         }
         Ok(())
     }
@@ -114,32 +156,37 @@ impl Mp4Demuxer {
     /// Turns the head of track `index` into a sample.
     fn take_head(&mut self, index: usize) -> Result<Option<Sample>> {
         let dts_shift = self.dts_shift(index);
-        let (Some(reader), Some(track)) = (self.readers.get_mut(index), self.movie.get(index)) else {
+        let (Some(reader), Some(track)) = (self.readers.get_mut(index), self.movie.tracks.get(index)) else {
             return Ok(None);
         };
-        let Some(entry) = reader.head.take() else { return Ok(None) };
+        let Some((entry, segment)) = reader.head.take() else { return Ok(None) };
         let Entry { number, offset, size, .. } = entry;
         let id = track.public.id.0;
-        let place = match self.fragments.playing() {
+        let place = || match self.fragments.playing() {
             Some(moof) => format!("track {id}, sample {number} of the fragment at offset {moof}"),
             None => format!("track {id}, sample {number}"),
         };
         let file_len = self.source.len();
         if offset.saturating_add(size.into()) > file_len {
             return Err(Error::corrupt(format!(
-                "{place}: its {size} bytes at offset {offset} reach past the end of the file ({file_len} bytes)"
+                "{}: its {size} bytes at offset {offset} reach past the end of the file ({file_len} bytes)",
+                place()
             )));
+        }
+        if u64::from(size) > self.limits.packet_bytes {
+            self.limits.check(Limit::PacketBytes, size.into(), place())?;
         }
         let data = self.source.read(offset, size.into())?;
         if data.len() != size as usize {
             return Err(Error::corrupt(format!(
-                "{place}: only {} of {size} bytes could be read at offset {offset}",
+                "{}: only {} of {size} bytes could be read at offset {offset}",
+                place(),
                 data.len()
             )));
         }
         let last = reader.description.replace(entry.description);
-        let data = track.descriptions.apply(entry.description, last, entry.sync, data, &place)?;
-        let times = track.edits.present(&entry, dts_shift, track.sound);
+        let data = track.descriptions.apply(entry.description, last, entry.sync, data, place)?;
+        let times = track.present(&entry, segment, dts_shift);
         let base = track.public.time_base;
         Ok(Some(Sample {
             track: track.public.id,
@@ -154,55 +201,55 @@ impl Mp4Demuxer {
 
     /// By how much decoding times of track `index` are held back.
     fn dts_shift(&self, index: usize) -> i64 {
-        let table = self.movie.get(index).map_or(0, |track| track.table.dts_shift());
+        let table = self.movie.tracks.get(index).map_or(0, |track| track.table.dts_shift());
         table.max(self.fragments.dts_shift(index))
     }
 
     /// Finds the last sync sample of track `index` presented at or before `to` in the fragments, makes its
-    /// fragment the current one and returns `(fragment, presentation time)`.
-    fn seek_fragments(&mut self, index: usize, to: Timestamp) -> Result<Option<(usize, Timestamp)>> {
-        let Some(track) = self.movie.get(index) else { return Ok(None) };
-        // From presentation to media: undo the shift of the edit list.
-        let shift = track.edits.segments().last().map_or(0, |segment| segment.shift);
-        let limit = floor_ticks(to, track).saturating_sub(shift);
+    /// fragment the current one and returns its presentation time.
+    fn seek_fragments(&mut self, index: usize, to: Timestamp) -> Result<Option<Timestamp>> {
+        let Some(track) = self.movie.tracks.get(index) else { return Ok(None) };
+        let limit = last_media_ticks(to, track);
         let (source, movie) = (&mut self.source, &self.movie);
         let latest_dts = limit.saturating_add(self.fragments.dts_shift(index));
         self.fragments.find_until(index, latest_dts, source, movie)?;
         let latest_dts = limit.saturating_add(self.fragments.dts_shift(index));
-        for at in self.fragments.starting_by(index, latest_dts) {
+        let mut before = self.fragments.count();
+        while let Some(at) = self.fragments.starting_by(index, latest_dts, before) {
+            self.fragments.play(at, source, movie)?;
             let wanted = |entry: &Entry| entry.sync && entry.cts <= limit;
-            if let Some(entry) = self.fragments.last_where(at, index, source, movie, wanted)? {
-                let pts = Timestamp::new(entry.cts.saturating_add(shift), track.public.time_base);
-                return Ok(Some((at, pts)));
+            if let Some(entry) = self.fragments.last_where(index, track, wanted) {
+                let pts = track.edits.pts(track.edits.segments().len() - 1, entry.cts);
+                return Ok(Some(Timestamp::new(pts, track.public.time_base)));
             }
+            before = at;
         }
         Ok(None)
     }
 
-    /// Goes on in fragment `at`: every track from its last sync sample presented at or before `from`, or
+    /// Goes on in the current fragment: every track from its last sync sample presented at or before `from`, or
     /// from its first sample in the fragment.
-    fn enter_fragment(&mut self, at: usize, from: Timestamp) -> Result<()> {
-        let (source, movie) = (&mut self.source, &self.movie);
-        let mut first = Vec::new();
-        for (index, track) in movie.iter().enumerate() {
-            let shift = track.edits.segments().last().map_or(0, |segment| segment.shift);
-            let limit = floor_ticks(from, track).saturating_sub(shift);
-            let wanted = |entry: &Entry| entry.sync && entry.cts <= limit;
-            let entry = self.fragments.last_where(at, index, source, movie, wanted)?;
-            first.push(entry.map_or(1, |entry| entry.number));
-        }
-        self.fragments.play(at, source, movie)?;
-        for (index, (track, number)) in movie.iter().zip(first).enumerate() {
-            let Some(reader) = self.readers.get_mut(index) else { continue };
+    fn enter_fragment(&mut self, from: Timestamp) {
+        for reader in &mut self.readers {
             *reader = Reader { selected: reader.selected, table_done: true, ..Reader::default() };
-            while let Some(entry) = self.fragments.advance(index, track) {
-                if entry.number >= number {
-                    reader.head = reader.selected.then_some(entry);
-                    break;
+        }
+        let touched: Vec<usize> = self.fragments.touched().collect();
+        for index in touched {
+            let (Some(track), Some(reader)) = (self.movie.tracks.get(index), self.readers.get_mut(index))
+            else {
+                continue;
+            };
+            let limit = last_media_ticks(from, track);
+            let wanted = |entry: &Entry| entry.sync && entry.cts <= limit;
+            let first = self.fragments.last_where(index, track, wanted).map_or(1, |entry| entry.number);
+            while reader.head.is_none()
+                && let Some(entry) = self.fragments.advance(index, track)
+            {
+                if entry.number >= first && reader.selected {
+                    reader.head = Some((entry, track.edits.segment_for(entry.cts)));
                 }
             }
         }
-        Ok(())
     }
 }
 
@@ -215,15 +262,25 @@ impl Demuxer for Mp4Demuxer {
         &self.tracks
     }
 
+    fn disabled_tracks(&self) -> &[TrackId] {
+        &self.movie.disabled
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.movie.notes
+    }
+
     fn next_sample(&mut self) -> Result<Option<Sample>> {
         loop {
-            for index in 0..self.readers.len() {
+            while let Some(&index) = self.pending.last() {
                 self.fill_head(index)?;
+                self.pending.pop();
+                if let Some((entry, _)) = self.readers.get(index).and_then(|reader| reader.head) {
+                    self.heads.push(Reverse((entry.offset, index)));
+                }
             }
-            let heads = self.readers.iter().enumerate();
-            let heads = heads.filter(|(_, reader)| reader.selected);
-            let first = heads.filter_map(|(index, r)| r.head.map(|head| (head.offset, index))).min();
-            if let Some((_, index)) = first {
+            if let Some(Reverse((_, index))) = self.heads.pop() {
+                self.pending.push(index);
                 return self.take_head(index);
             }
             if !self.readers.iter().any(|reader| reader.selected)
@@ -231,33 +288,43 @@ impl Demuxer for Mp4Demuxer {
             {
                 return Ok(None);
             }
+            let selected = |index: &usize| self.readers.get(*index).is_some_and(|reader| reader.selected);
+            self.pending.extend(self.fragments.touched().filter(selected));
+            self.pending.sort_unstable_by_key(|index| Reverse(*index));
+            self.pending.dedup();
         }
     }
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
-        for (reader, track) in self.readers.iter_mut().zip(&self.movie) {
+        let tracks: HashSet<TrackId> = tracks.iter().copied().collect();
+        for (reader, track) in self.readers.iter_mut().zip(&self.movie.tracks) {
             reader.selected = tracks.contains(&track.public.id);
         }
+        self.line_up();
     }
 
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool> {
-        let Some(index) = self.movie.iter().position(|t| t.public.id == track) else {
+        let Some(&index) = self.movie.by_id.get(&track.0) else {
             return Err(Error::invalid(format!("there is no track {} to seek in", track.0)));
         };
-        if let Some((at, pts)) = self.seek_fragments(index, to)? {
-            self.enter_fragment(at, pts)?;
+        if let Some(pts) = self.seek_fragments(index, to)? {
+            self.enter_fragment(pts);
+            self.line_up();
             return Ok(true);
         }
         self.fragments.rewind();
-        let found = self.movie.get(index).and_then(|t| {
-            let (pts, _) = range::sync_at_or_before(t, floor_ticks(to, t))?;
-            Some(Timestamp::new(pts, t.public.time_base))
-        });
-        for (reader, track) in self.readers.iter_mut().zip(&self.movie) {
-            let place = found.and_then(|pts| range::sync_at_or_before(track, floor_ticks(pts, track)));
-            let cursor = place.map_or_else(|| range::first_cursor(track), |(_, cursor)| cursor);
-            *reader = Reader { selected: reader.selected, cursor, ..Reader::default() };
+        let mut from = None;
+        if let Some(track) = self.movie.tracks.get_mut(index) {
+            if track.parts.is_empty() {
+                track.parts = schedule::plan(track, &self.limits)?;
+            }
+            let found = Walk::sync_at_or_before(track, floor_ticks(to, track));
+            from = found.map(|(pts, _)| Timestamp::new(pts, track.public.time_base));
         }
+        for reader in &mut self.readers {
+            *reader = Reader { selected: reader.selected, from, ..Reader::default() };
+        }
+        self.line_up();
         Ok(true)
     }
 }
@@ -266,6 +333,11 @@ impl Demuxer for Mp4Demuxer {
 fn floor_ticks(to: Timestamp, track: &MovieTrack) -> i64 {
     let nearest = to.rescale(track.public.time_base);
     if nearest > to { nearest.offset(-1).ticks() } else { nearest.ticks() }
+}
+
+/// The last composition time that a fragment may present by `to`.
+fn last_media_ticks(to: Timestamp, track: &MovieTrack) -> i64 {
+    track.edits.cts(track.edits.segments().len() - 1, floor_ticks(to, track))
 }
 
 /// The error for tables that disagree about the number of samples, before sample `number`, the first one that
@@ -308,6 +380,8 @@ fn find_moov(source: &mut Source) -> Result<BoxHeader> {
     if source.len() == 0 {
         return Err(Error::corrupt_fatal("the file is empty (0 bytes)"));
     }
+    // What only stands in segments of fragmented files, in front of or around fragments.
+    let mut segment = None;
     let mut at = 0;
     while at < source.len() {
         let header = match BoxHeader::read(source, at) {
@@ -326,7 +400,10 @@ fn find_moov(source: &mut Source) -> Result<BoxHeader> {
         if header.kind == *b"moov" {
             return Ok(header);
         }
-        if header.end() > source.len() {
+        if [b"styp", b"moof"].contains(&&header.kind) {
+            segment.get_or_insert(header.kind);
+        }
+        if header.end() > source.len() && segment.is_none() {
             return Err(Error::corrupt_fatal(format!(
                 "moov box not found: box {} at offset {at} claims {} bytes, but the file ends after {}; it was not \
                  finalised (recording interrupted?) or is truncated",
@@ -336,6 +413,13 @@ fn find_moov(source: &mut Source) -> Result<BoxHeader> {
             )));
         }
         at = header.end();
+    }
+    if let Some(kind) = segment {
+        return Err(Error::Unsupported {
+            feature: format!("a media segment of a fragmented file (box {}, and no moov box)", FourCc(kind)),
+            remedy: "put its initialisation segment in front, for instance with cat init.mp4 segment.m4s > whole.mp4"
+                .to_owned(),
+        });
     }
     Err(Error::corrupt_fatal(
         "moov box not found: the file was not finalised (recording interrupted?) or is truncated",

@@ -76,7 +76,7 @@ impl Descriptions {
         last: Option<u32>,
         sync: bool,
         data: Bytes,
-        place: &str,
+        place: impl Fn() -> String,
     ) -> Result<Bytes> {
         let description = number.checked_sub(1).and_then(|at| self.entries.get(at as usize));
         match description {
@@ -85,10 +85,11 @@ impl Descriptions {
                 if wanted { self.with_sets(sets, &data) } else { Ok(data) }
             }
             Some(Description::Refused(why)) => {
-                Err(Error::unsupported(format!("{place} changes to sample description {number}: {why}")))
+                Err(Error::unsupported(format!("{} changes to sample description {number}: {why}", place())))
             }
             None => Err(Error::corrupt(format!(
-                "{place} refers to sample description {number} of {}",
+                "{} refers to sample description {number} of {}",
+                place(),
                 self.entries.len()
             ))),
         }

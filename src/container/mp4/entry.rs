@@ -1,5 +1,6 @@
 //! Sample descriptions (`stsd`): what the samples of a track are.
 
+use super::aspect;
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
 use super::older;
 use crate::bitstream::StreamInfo;
@@ -15,11 +16,17 @@ use crate::time::Rational;
 /// Bytes of a visual sample entry between the box header and its child boxes (clause 12.1.3).
 pub(super) const VISUAL_FIELDS_LEN: usize = 78;
 
+/// Sample descriptions that one track may have: each file that was joined into it brings one.
+const MOST_ENTRIES: usize = 1 << 16;
+
 /// The sample entries of `stsd`, as boxes.
 pub(super) fn sample_entries(stsd: &Mp4Box) -> Result<Vec<Mp4Box>> {
     let count = be_u32(&stsd.payload, 4).ok_or_else(|| stsd.broken("is too short for its entry count"))?;
     let mut entries = Vec::new();
     for entry in stsd.children(8).take(count as usize) {
+        if entries.len() == MOST_ENTRIES {
+            return Err(stsd.broken(&format!("lists {count} sample descriptions, more than {MOST_ENTRIES}")));
+        }
         entries.push(entry?);
     }
     if entries.is_empty() {
@@ -80,7 +87,8 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
             b"colr" if color.is_none() => color = colour(&child.payload),
             b"pasp" if aspect.is_none() => {
                 let (h, v) = (be_u32(&child.payload, 0), be_u32(&child.payload, 4));
-                aspect = h.zip(v).and_then(|(h, v)| Rational::new(h, v));
+                let ratio = h.zip(v).and_then(|(h, v)| Rational::new(h, v));
+                aspect = ratio.filter(|ratio| ratio.num() > 0).and_then(aspect::reduced);
             }
             b"mdcv" if hdr.mastering_display.is_none() => {
                 hdr.mastering_display =
@@ -130,7 +138,10 @@ fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<Bitst
 /// `colr` box: `nclx` (clause 12.1.5) or QuickTime's `nclc`; ICC profiles say nothing here.
 fn colour(payload: &[u8]) -> Option<ColorInfo> {
     let range = match payload.get(..4)? {
-        b"nclx" => Some(if payload.get(10)? & 0x80 != 0 { ColorRange::Full } else { ColorRange::Limited }),
+        // Some writers leave the byte of the range out.
+        b"nclx" => {
+            payload.get(10).map(|byte| if byte & 0x80 != 0 { ColorRange::Full } else { ColorRange::Limited })
+        }
         b"nclc" => None,
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! Movie fragments (ISO/IEC 14496-12 clause 8.8): one `moof` at a time, read in place.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use shiguredo_mp4::SampleFlags;
@@ -9,6 +9,7 @@ use shiguredo_mp4::boxes::{TfdtBox, TfhdBox, TrunBox};
 use super::boxes::{Mp4Box, be_u32};
 use super::movie::{FragmentDefaults, MovieTrack};
 use super::pcm::PcmGroups;
+use super::steps::step;
 use super::tables::Entry;
 use crate::error::{Error, Result};
 
@@ -17,6 +18,7 @@ const NON_SYNC: u32 = 0x0001_0000;
 const DEPENDS_ON_OTHERS: u32 = 0x0100_0000;
 
 /// One `trun`: samples stored one after the other.
+#[derive(Clone)]
 struct Run {
     fields: u32,
     /// Bytes per sample in `table`; zero when everything is a default.
@@ -91,6 +93,14 @@ impl Run {
         u64::from(self.count) * u64::from(self.defaults.size.max(1))
     }
 
+    /// The durations of all samples. Where they are all the default, nothing is counted one by one.
+    fn total_duration(&self) -> u64 {
+        if self.fields & TrunBox::FLAG_SAMPLE_DURATION_PRESENT == 0 {
+            return u64::from(self.count) * u64::from(self.defaults.duration);
+        }
+        (0..self.count).map(|index| u64::from(self.sample(index).1)).sum()
+    }
+
     fn byte_len(&self) -> u64 {
         if self.fields & TrunBox::FLAG_SAMPLE_SIZE_PRESENT == 0 {
             return u64::from(self.count) * u64::from(self.defaults.size);
@@ -107,7 +117,7 @@ impl Run {
 }
 
 /// The samples of one track that the fragments read so far hold and that were not given out yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct FragmentQueue {
     runs: VecDeque<Run>,
     /// Decoding time of the next sample.
@@ -117,15 +127,17 @@ pub(super) struct FragmentQueue {
 }
 
 impl FragmentQueue {
-    /// Drops what is queued.
-    pub(super) fn clear(&mut self) {
-        self.runs.clear();
+    /// Goes to the end of what is queued without giving it out.
+    fn skip(&mut self) {
+        let durations = self.runs.drain(..).map(|run| run.total_duration()).fold(0, u64::saturating_add);
+        self.next_dts = self.next_dts.saturating_add_unsigned(durations);
     }
 
     /// The next sample, numbered within its fragment.
     pub(super) fn advance(&mut self, sound: bool, pcm: Option<&PcmGroups>) -> Option<Entry> {
         loop {
             let run = self.runs.front_mut()?;
+            step();
             if run.done >= run.count {
                 self.runs.pop_front();
                 continue;
@@ -155,6 +167,70 @@ impl FragmentQueue {
     }
 }
 
+/// The queues of all tracks. Those that hold anything are remembered: a file may have thousands of tracks, and as many
+/// fragments of a few of them.
+#[derive(Default)]
+pub(super) struct Queues {
+    by_track: Vec<FragmentQueue>,
+    /// Tracks that the last fragment touched, and their decoding times before it.
+    touched: Vec<(usize, i64)>,
+}
+
+impl Queues {
+    /// Queues whose clocks show the given decoding times.
+    pub(super) fn new(clocks: impl Iterator<Item = i64>) -> Self {
+        let queue = |next_dts| FragmentQueue { next_dts, ..FragmentQueue::default() };
+        Self { by_track: clocks.map(queue).collect(), touched: Vec::new() }
+    }
+
+    pub(super) fn get_mut(&mut self, track: usize) -> Option<&mut FragmentQueue> {
+        self.by_track.get_mut(track)
+    }
+
+    /// The tracks that the current fragment touches.
+    pub(super) fn touched(&self) -> impl Iterator<Item = usize> {
+        self.touched.iter().map(|(track, _)| *track)
+    }
+
+    /// Drops what is queued.
+    pub(super) fn clear(&mut self) {
+        for (track, _) in self.touched.drain(..) {
+            step();
+            if let Some(queue) = self.by_track.get_mut(track) {
+                queue.runs.clear();
+            }
+        }
+    }
+
+    /// Passes over what is queued: the clocks go on.
+    pub(super) fn skip(&mut self) {
+        for (track, _) in self.touched.drain(..) {
+            if let Some(queue) = self.by_track.get_mut(track) {
+                step();
+                queue.skip();
+            }
+        }
+    }
+
+    /// Forgets what is queued, as if it had never come.
+    pub(super) fn undo(&mut self) {
+        for (track, before) in self.touched.drain(..).rev() {
+            if let Some(queue) = self.by_track.get_mut(track) {
+                queue.runs.clear();
+                queue.next_dts = before;
+            }
+        }
+    }
+
+    fn touch(&mut self, track: usize) -> Option<&mut FragmentQueue> {
+        let queue = self.by_track.get_mut(track)?;
+        if queue.runs.is_empty() {
+            self.touched.push((track, queue.next_dts));
+        }
+        Some(queue)
+    }
+}
+
 /// What a fragment holds of one track.
 #[derive(Clone, Copy)]
 pub(super) struct Start {
@@ -167,16 +243,17 @@ pub(super) struct Start {
 }
 
 /// Queues the samples of one `moof`. Returns the tracks that have any.
+///
+/// `unproven`: runs whose samples cost nothing in the box are held against the file, all together, also those of fragments
+/// before: otherwise a few bytes claim 2^32 samples, or a few kilobytes as many runs of all that is there.
 pub(super) fn queue_fragment(
     moof: &Mp4Box,
-    tracks: &[MovieTrack],
-    queues: &mut [FragmentQueue],
+    (tracks, by_id): (&[MovieTrack], &HashMap<u32, usize>),
+    queues: &mut Queues,
     file_len: u64,
+    unproven: &mut u64,
 ) -> Result<Vec<Start>> {
     let mut starts: Vec<Start> = Vec::new();
-    // Runs whose samples cost nothing in the box are held against the file, all together: otherwise a few
-    // bytes claim 2^32 samples, or a few kilobytes as many runs of all that is there.
-    let mut unproven = 0_u64;
     // Where the data of the next track fragment begins if it does not say.
     let mut implied_base = moof.offset;
     for child in moof.children(0) {
@@ -185,7 +262,7 @@ pub(super) fn queue_fragment(
             continue;
         }
         let tfhd: TfhdBox = traf.need(*b"tfhd")?.decode()?;
-        let known = tracks.iter().position(|track| track.public.id.0 == tfhd.track_id);
+        let known = by_id.get(&tfhd.track_id).copied();
         let trex = known.and_then(|index| tracks.get(index)).map(|track| track.defaults).unwrap_or_default();
         let defaults = FragmentDefaults {
             description: tfhd.sample_description_index.unwrap_or(trex.description).max(1),
@@ -207,8 +284,8 @@ pub(super) fn queue_fragment(
                 continue;
             }
             let (mut run, data_offset) = Run::parse(&trun, defaults)?;
-            unproven = unproven.saturating_add(run.unproven_bytes());
-            if unproven > file_len {
+            *unproven = unproven.saturating_add(run.unproven_bytes());
+            if *unproven > file_len {
                 return Err(trun.broken(&format!(
                     "claims {} samples of {} bytes, {unproven} bytes with the runs before it, in a file of \
                      {file_len} bytes",
@@ -222,11 +299,14 @@ pub(super) fn queue_fragment(
             }
             run.offset = at;
             at = at.saturating_add(run.byte_len());
-            runs.push(run);
+            if run.count > 0 {
+                runs.try_reserve(1).map_err(|_| trun.no_memory())?;
+                runs.push(run);
+            }
         }
         implied_base = at;
         let Some(index) = known else { continue };
-        let Some(queue) = queues.get_mut(index) else { continue };
+        let Some(queue) = queues.touch(index) else { continue };
         if let Some(tfdt) = traf.child(*b"tfdt")? {
             let tfdt: TfdtBox = tfdt.decode()?;
             // A track may have several fragments in one moof; only the first finds its queue empty.
@@ -236,7 +316,7 @@ pub(super) fn queue_fragment(
                 })?;
             }
         }
-        if tfhd.duration_is_empty || runs.iter().all(|run| run.count == 0) {
+        if tfhd.duration_is_empty || runs.is_empty() {
             if tfhd.duration_is_empty {
                 queue.next_dts = queue.next_dts.saturating_add(defaults.duration.into());
             }
@@ -248,6 +328,7 @@ pub(super) fn queue_fragment(
             queue.given = 0;
             starts.push(Start { track: index, dts: queue.next_dts, dts_shift });
         }
+        queue.runs.try_reserve(runs.len()).map_err(|_| traf.no_memory())?;
         queue.runs.extend(runs);
     }
     Ok(starts)

@@ -1,25 +1,33 @@
 //! The sequence of fragments of a file: found one by one, remembered, and entered at any of them.
 
 use super::boxes::{BoxHeader, Mp4Box};
-use super::fragment::{FragmentQueue, Start, queue_fragment};
-use super::movie::MovieTrack;
+use super::fragment::{Queues, Start, queue_fragment};
+use super::movie::{Movie, MovieTrack};
 use super::source::Source;
 use super::tables::Entry;
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 
-/// A fragment found.
+/// A fragment with samples.
 struct Fragment {
     header: BoxHeader,
     starts: Vec<Start>,
 }
 
 pub(super) struct Fragments {
+    limits: Limits,
     /// Where the next top-level box that was not looked at begins.
     frontier: u64,
-    /// Decoding time of each track at the frontier, for fragments that do not state theirs.
-    clocks: Vec<i64>,
+    /// Queues whose clocks show the decoding time of each track at the frontier, for fragments that do not state theirs.
+    ahead: Queues,
+    /// Bytes claimed by samples that stand in no table, up to the frontier.
+    unproven: u64,
     /// In file order.
     found: Vec<Fragment>,
+    /// Bytes that `found` takes.
+    index_bytes: u64,
+    /// Decoding time at which the last fragment of each track found so far starts.
+    last_starts: Vec<Option<i64>>,
     /// By how much the decoding times of each track are held back: as its first fragment with samples
     /// requires, so that all fragments agree.
     shifts: Vec<Option<i64>>,
@@ -28,23 +36,28 @@ pub(super) struct Fragments {
     /// Fragment to play after the current one, and the samples of the current one.
     next: usize,
     playing: Option<u64>,
-    queues: Vec<FragmentQueue>,
+    queues: Queues,
 }
 
 impl Fragments {
     /// `first` is the first byte behind `moov`.
-    pub(super) fn new(first: u64, tracks: &[MovieTrack]) -> Self {
+    pub(super) fn new(first: u64, movie: &Movie, limits: Limits) -> Self {
+        let tracks = &movie.tracks;
         // Samples in moov itself come before those of the fragments.
         let clock = |track: &MovieTrack| i64::try_from(track.table.media_duration()).unwrap_or(i64::MAX);
         Self {
+            limits,
             frontier: first,
-            clocks: tracks.iter().map(clock).collect(),
+            ahead: Queues::new(tracks.iter().map(clock)),
+            unproven: 0,
             found: Vec::new(),
+            index_bytes: 0,
+            last_starts: vec![None; tracks.len()],
             shifts: vec![None; tracks.len()],
             loaded: None,
             next: 0,
             playing: None,
-            queues: tracks.iter().map(|_| FragmentQueue::default()).collect(),
+            queues: Queues::new(tracks.iter().map(|_| 0)),
         }
     }
 
@@ -58,6 +71,11 @@ impl Fragments {
         self.shifts.get(index).copied().flatten().unwrap_or(0)
     }
 
+    /// The tracks of which the current fragment may hold samples.
+    pub(super) fn touched(&self) -> impl Iterator<Item = usize> {
+        self.queues.touched()
+    }
+
     /// The next sample of track `index` in the current fragment.
     pub(super) fn advance(&mut self, index: usize, track: &MovieTrack) -> Option<Entry> {
         self.queues.get_mut(index)?.advance(track.sound, track.table.pcm())
@@ -65,59 +83,48 @@ impl Fragments {
 
     /// Back to the first fragment.
     pub(super) fn rewind(&mut self) {
-        self.queues.iter_mut().for_each(FragmentQueue::clear);
+        self.queues.clear();
         self.next = 0;
         self.playing = None;
     }
 
     /// Makes the next fragment the current one; `false` behind the last.
-    pub(super) fn play_next(&mut self, source: &mut Source, tracks: &[MovieTrack]) -> Result<bool> {
-        if self.next >= self.found.len() && !self.find_next(source, tracks)? {
+    pub(super) fn play_next(&mut self, source: &mut Source, movie: &Movie) -> Result<bool> {
+        if self.next >= self.found.len() && !self.find_next(source, movie)? {
+            self.queues.clear();
             self.playing = None;
             return Ok(false);
         }
-        self.play(self.next, source, tracks)?;
+        self.play(self.next, source, movie)?;
         Ok(true)
     }
 
     /// Makes fragment `at` the current one.
-    pub(super) fn play(&mut self, at: usize, source: &mut Source, tracks: &[MovieTrack]) -> Result<()> {
+    pub(super) fn play(&mut self, at: usize, source: &mut Source, movie: &Movie) -> Result<()> {
         self.next = at + 1;
+        self.queues.clear();
         let Some(fragment) = self.found.get(at) else { return Ok(()) };
         self.playing = Some(fragment.header.offset);
-        let mut queues = std::mem::take(&mut self.queues);
-        queues.iter_mut().for_each(FragmentQueue::clear);
-        let played = self.queue(at, &mut queues, source, tracks);
-        self.queues = queues;
-        played
-    }
-
-    fn queue(
-        &mut self,
-        at: usize,
-        queues: &mut [FragmentQueue],
-        source: &mut Source,
-        tracks: &[MovieTrack],
-    ) -> Result<()> {
-        let Some(fragment) = self.found.get(at) else { return Ok(()) };
         for start in &fragment.starts {
-            if let Some(queue) = queues.get_mut(start.track) {
+            if let Some(queue) = self.queues.get_mut(start.track) {
                 queue.next_dts = start.dts;
             }
         }
         let moof = match self.loaded.take() {
             Some(moof) if moof.offset == fragment.header.offset => moof,
-            _ => Mp4Box::load(source, fragment.header).map_err(recoverable)?,
+            _ => Mp4Box::load(source, fragment.header, &self.limits).map_err(recoverable)?,
         };
-        queue_fragment(&moof, tracks, queues, source.len()).map_err(recoverable)?;
+        // What it claims was checked when it was found.
+        let tracks = (&movie.tracks[..], &movie.by_id);
+        queue_fragment(&moof, tracks, &mut self.queues, source.len(), &mut 0).map_err(recoverable)?;
         self.loaded = Some(moof);
         Ok(())
     }
 
-    /// Looks for the next fragment and remembers it; `false` at the end of the file.
+    /// Looks for the next fragment with samples and remembers it; `false` at the end of the file.
     ///
     /// After an error the search goes on behind the damage.
-    pub(super) fn find_next(&mut self, source: &mut Source, tracks: &[MovieTrack]) -> Result<bool> {
+    pub(super) fn find_next(&mut self, source: &mut Source, movie: &Movie) -> Result<bool> {
         loop {
             let header = match BoxHeader::read(source, self.frontier) {
                 Ok(Some(header)) => header,
@@ -131,25 +138,48 @@ impl Fragments {
             if header.kind != *b"moof" {
                 continue;
             }
-            let moof = Mp4Box::load(source, header).map_err(recoverable)?;
-            let mut queues: Vec<FragmentQueue> = tracks.iter().map(|_| FragmentQueue::default()).collect();
-            for (queue, clock) in queues.iter_mut().zip(&self.clocks) {
-                queue.next_dts = *clock;
+            let moof = Mp4Box::load(source, header, &self.limits).map_err(recoverable)?;
+            let tracks = (&movie.tracks[..], &movie.by_id);
+            let queued = queue_fragment(&moof, tracks, &mut self.ahead, source.len(), &mut self.unproven);
+            let starts = match queued {
+                Ok(starts) => starts,
+                Err(error) => {
+                    self.ahead.undo();
+                    return Err(recoverable(error));
+                }
+            };
+            self.ahead.skip();
+            if starts.is_empty() {
+                continue;
             }
-            let starts = queue_fragment(&moof, tracks, &mut queues, source.len()).map_err(recoverable)?;
-            for queue in &mut queues {
-                while queue.advance(false, None).is_some() {}
-            }
-            self.clocks = queues.iter().map(|queue| queue.next_dts).collect();
             for start in &starts {
                 if let Some(shift) = self.shifts.get_mut(start.track) {
                     shift.get_or_insert(start.dts_shift);
                 }
+                if let Some(last) = self.last_starts.get_mut(start.track) {
+                    *last = Some(start.dts);
+                }
             }
-            self.found.push(Fragment { header, starts });
+            self.remember(Fragment { header, starts })?;
             self.loaded = Some(moof);
             return Ok(true);
         }
+    }
+
+    fn remember(&mut self, fragment: Fragment) -> Result<()> {
+        let what = || format!("the fragment at offset {}", fragment.header.offset);
+        let count = self.found.len() as u64 + 1;
+        if count > self.limits.fragments {
+            self.limits.check(Limit::Fragments, count, what())?;
+        }
+        self.index_bytes += (size_of::<Fragment>() + fragment.starts.len() * size_of::<Start>()) as u64;
+        if self.index_bytes > self.limits.index_memory {
+            self.limits.check(Limit::IndexMemory, self.index_bytes, what())?;
+        }
+        let no_memory = |_| Error::io("keep", what(), std::io::ErrorKind::OutOfMemory.into());
+        self.found.try_reserve(1).map_err(no_memory)?;
+        self.found.push(fragment);
+        Ok(())
     }
 
     /// Finds every fragment that can hold a sample of track `index` with a decoding time (of the media) up
@@ -159,10 +189,10 @@ impl Fragments {
         index: usize,
         dts: i64,
         source: &mut Source,
-        tracks: &[MovieTrack],
+        movie: &Movie,
     ) -> Result<()> {
-        while self.found.iter().rev().find_map(|f| start_of(f, index)).is_none_or(|start| start <= dts) {
-            match self.find_next(source, tracks) {
+        while self.last_starts.get(index).copied().flatten().is_none_or(|start| start <= dts) {
+            match self.find_next(source, movie) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(e) if e.is_recoverable() => {}
@@ -172,31 +202,27 @@ impl Fragments {
         Ok(())
     }
 
-    /// The fragments of track `index` that begin at or before `dts`, last first.
-    pub(super) fn starting_by(&self, index: usize, dts: i64) -> Vec<usize> {
+    /// The last fragment of track `index` in front of fragment `before` that begins at or before `dts`.
+    pub(super) fn starting_by(&self, index: usize, dts: i64, before: usize) -> Option<usize> {
         let by = |fragment: &Fragment| start_of(fragment, index).is_some_and(|start| start <= dts);
-        (0..self.found.len()).rev().filter(|&at| self.found.get(at).is_some_and(by)).collect()
+        self.found.get(..before)?.iter().rposition(by)
     }
 
-    /// The last sample of track `index` in fragment `at` that satisfies `wanted`.
+    /// Fragments found.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// The last sample of track `index` in the current fragment that satisfies `wanted`. None is taken.
     pub(super) fn last_where(
         &mut self,
-        at: usize,
         index: usize,
-        source: &mut Source,
-        tracks: &[MovieTrack],
+        track: &MovieTrack,
         wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<Option<Entry>> {
-        let mut queues: Vec<FragmentQueue> = tracks.iter().map(|_| FragmentQueue::default()).collect();
-        self.queue(at, &mut queues, source, tracks)?;
-        let (Some(queue), Some(track)) = (queues.get_mut(index), tracks.get(index)) else { return Ok(None) };
-        let mut last = None;
-        while let Some(entry) = queue.advance(track.sound, track.table.pcm()) {
-            if wanted(&entry) {
-                last = Some(entry);
-            }
-        }
-        Ok(last)
+    ) -> Option<Entry> {
+        let mut queue = self.queues.get_mut(index)?.clone();
+        let samples = std::iter::from_fn(|| queue.advance(track.sound, track.table.pcm()));
+        samples.filter(wanted).last()
     }
 }
 

@@ -4,6 +4,9 @@
 //! lists and fragments are read by our own code, in place: tables stay the bytes of the file, counts are
 //! checked against the bytes that are there, and a track that is not understood is carried as it is.
 
+mod aspect;
+#[cfg(test)]
+mod bombs;
 mod boxes;
 mod demux;
 mod descriptions;
@@ -22,8 +25,9 @@ mod older;
 mod output;
 mod payload;
 mod pcm;
-mod range;
+mod schedule;
 mod source;
+mod steps;
 mod tables;
 
 pub use demux::Mp4Demuxer;

@@ -1,16 +1,25 @@
 //! The movie header (`moov`): its tracks and how each is to be read.
 
-use shiguredo_mp4::boxes::{HdlrBox, MdhdBox, MvhdBox, TkhdBox, TrexBox};
+use std::collections::HashMap;
 
-use super::boxes::{FourCc, Mp4Box, be_u16};
+use shiguredo_mp4::boxes::{MdhdBox, MvhdBox, TkhdBox, TrexBox};
+
+use super::aspect;
+use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
 use super::descriptions::Descriptions;
-use super::edits::Edits;
+use super::edits::{Edits, Extent, Presented};
 use super::entry;
 use super::pcm::{self, PcmGroups};
-use super::tables::{Cursor, SampleTable};
-use crate::container::{CopyDescription, Track, TrackId, TrackKind};
+use super::schedule::Part;
+use super::tables::{Cursor, Entry, SampleTable};
+use crate::bitstream::StreamInfo;
+use crate::container::{CopyDescription, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
+use crate::limits::{Limit, Limits};
 use crate::time::{Rational, TimeBase, Timestamp};
+
+/// Pictures per second above which a rate is not believed: the fastest cameras of films that play.
+const FASTEST: f64 = 10_000.0;
 
 /// Defaults of a track's fragments (clauses 8.8.3 and 8.8.7).
 #[derive(Clone, Copy, Default)]
@@ -23,13 +32,27 @@ pub(super) struct FragmentDefaults {
 
 pub(super) struct Movie {
     pub(super) tracks: Vec<MovieTrack>,
+    /// Where each track number is in `tracks`.
+    pub(super) by_id: HashMap<u32, usize>,
+    /// Tracks that players leave out.
+    pub(super) disabled: Vec<TrackId>,
+    /// What the user should know of how the tracks are read.
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) struct MovieTrack {
     pub(super) public: Track,
     pub(super) table: SampleTable,
     pub(super) edits: Edits,
+    /// How the edits are played; empty until the track is read.
+    pub(super) parts: Vec<Part>,
     pub(super) sound: bool,
+    /// Players leave it out unless a viewer chooses it.
+    disabled: bool,
+    /// Ticks of the media per second.
+    pub(super) timescale: u32,
+    /// There may be samples in fragments.
+    fragmented: bool,
     /// Defaults out of `mvex`.
     pub(super) defaults: FragmentDefaults,
     pub(super) descriptions: Descriptions,
@@ -38,18 +61,23 @@ pub(super) struct MovieTrack {
 }
 
 impl Movie {
-    pub(super) fn parse(moov: &Mp4Box, file_len: u64) -> Result<Self> {
+    pub(super) fn parse(moov: &Mp4Box, file_len: u64, limits: &Limits) -> Result<Self> {
         if moov.child(*b"cmov")?.is_some() {
             return Err(Error::unsupported("compressed QuickTime movie header (cmov)"));
         }
         let mvhd: MvhdBox = moov.need(*b"mvhd")?.decode()?;
         let mut tracks: Vec<MovieTrack> = Vec::new();
+        let (mut by_id, mut notes) = (HashMap::new(), Vec::new());
         for child in moov.children(0) {
             let trak = child?;
             if trak.kind != *b"trak" {
                 continue;
             }
-            let track = match MovieTrack::parse(&trak, &mvhd, file_len) {
+            let count = tracks.len() as u64 + 1;
+            if count > limits.tracks {
+                limits.check(Limit::Tracks, count, format!("the track at offset {}", trak.offset))?;
+            }
+            let track = match MovieTrack::parse(&trak, &mvhd, file_len, limits, &mut notes) {
                 Ok(track) => track,
                 // One broken track that is not video does not take the others with it.
                 Err(e) if handler(&trak).is_some_and(|handler| handler != *b"vide") => {
@@ -57,7 +85,7 @@ impl Movie {
                 }
                 Err(e) => return Err(e),
             };
-            if tracks.iter().any(|other| other.public.id == track.public.id) {
+            if by_id.insert(track.public.id.0, tracks.len()).is_some() {
                 return Err(trak.broken(&format!("repeats track id {}", track.public.id.0)));
             }
             tracks.push(track);
@@ -72,7 +100,8 @@ impl Movie {
                     continue;
                 }
                 let trex: TrexBox = child.decode()?;
-                if let Some(track) = tracks.iter_mut().find(|t| t.public.id.0 == trex.track_id) {
+                let known = by_id.get(&trex.track_id).and_then(|at| tracks.get_mut(*at));
+                if let Some(track) = known {
                     track.defaults = FragmentDefaults {
                         description: trex.default_sample_description_index,
                         duration: trex.default_sample_duration,
@@ -85,24 +114,58 @@ impl Movie {
                 // The samples of the fragments are not counted in the header.
                 track.public.sample_count = None;
                 track.public.duration = None;
+                track.fragmented = true;
+                if !track.edits.is_ordered() {
+                    track.refusal.get_or_insert(Error::Unsupported {
+                        feature: "an edit list that repeats, reorders or changes speed, in a fragmented file".to_owned(),
+                        remedy: "write the file without fragments first, for instance with ffmpeg -i IN -c copy OUT.mp4"
+                            .to_owned(),
+                    });
+                }
             }
         }
-        Ok(Self { tracks })
+        let pictures = |track: &&MovieTrack| track.disabled && track.public.video.is_some();
+        let told = |track: &MovieTrack| {
+            format!("track {} is marked as disabled: players leave it out", track.public.id.0)
+        };
+        notes.extend(tracks.iter().filter(pictures).map(told));
+        let disabled = tracks.iter().filter(|track| track.disabled).map(|track| track.public.id).collect();
+        Ok(Self { tracks, by_id, disabled, notes })
     }
 }
 
 impl MovieTrack {
-    fn parse(trak: &Mp4Box, mvhd: &MvhdBox, file_len: u64) -> Result<Self> {
-        let tkhd: TkhdBox = trak.need(*b"tkhd")?.decode()?;
+    fn parse(
+        trak: &Mp4Box,
+        mvhd: &MvhdBox,
+        file_len: u64,
+        limits: &Limits,
+        notes: &mut Vec<String>,
+    ) -> Result<Self> {
+        let tkhd_box = trak.need(*b"tkhd")?;
+        let tkhd: TkhdBox = tkhd_box.decode()?;
         let mdia = trak.need(*b"mdia")?;
         let mdhd: MdhdBox = mdia.need(*b"mdhd")?.decode()?;
-        let hdlr: HdlrBox = mdia.need(*b"hdlr")?.decode()?;
+        let hdlr = mdia.need(*b"hdlr")?;
+        let handler = handler_type(&hdlr).ok_or_else(|| hdlr.broken("is too short"))?;
         let minf = mdia.need(*b"minf")?;
         let stbl = minf.need(*b"stbl")?;
 
-        let time_base = TimeBase::per_second(mdhd.timescale);
-        let sound = hdlr.handler_type == *b"soun";
+        let timescale = mdhd.timescale.get();
+        let media_base = TimeBase::per_second(mdhd.timescale);
+        let sound = handler == *b"soun";
         let mut table = SampleTable::parse(&stbl, file_len)?;
+        let pictures = handler == *b"vide";
+        if table.is_timeless() && (pictures || mdhd.duration > 0) {
+            let delta = even_duration(mdhd.duration, table.sample_count(), timescale);
+            table.set_duration(delta);
+            notes.push(format!(
+                "track {}: the file gives all {} samples the same time (stts); each is shown for {delta}/{timescale} s instead",
+                tkhd.track_id,
+                table.sample_count()
+            ));
+        }
+        let last_duration = if pictures { table.complete_last_duration() } else { None };
         let entries = entry::sample_entries(&stbl.need(*b"stsd")?)?;
         let first = Cursor::default().advance(&table).ok().flatten();
         // The entry of the first sample describes the track.
@@ -110,17 +173,26 @@ impl MovieTrack {
         let main = main.or(entries.first()).ok_or_else(|| stbl.broken("has no sample entry"))?;
 
         let mut refusal = None;
-        let edits = match trak.child(*b"edts")?.map(|edts| edts.child(*b"elst")).transpose()?.flatten() {
-            Some(elst) => Edits::parse(&elst, TimeBase::per_second(mvhd.timescale), time_base)
-                .unwrap_or_else(|e| {
-                    refusal = Some(e);
+        let movie_base = TimeBase::per_second(mvhd.timescale);
+        let mut edits = match trak.child(*b"edts")?.map(|edts| edts.child(*b"elst")).transpose()?.flatten() {
+            Some(elst) => match Edits::parse(&elst, movie_base, timescale, limits) {
+                Ok(edits) => edits,
+                Err(error @ (Error::LimitExceeded { .. } | Error::Io { .. })) => return Err(error),
+                Err(error) => {
+                    refusal = Some(error);
                     Edits::none()
-                }),
+                }
+            },
             None => Edits::none(),
         };
-        if let Some(format) = entry::protection(main, entry_fields_len(hdlr.handler_type)) {
+        if let Some(duration) = last_duration {
+            let slack = Timestamp::new(1, movie_base).rescale(media_base).ticks();
+            edits.show_last(table.latest_composition_time(), duration, slack);
+        }
+        let time_base = TimeBase::new(1, timescale.saturating_mul(edits.factor())).unwrap_or(media_base);
+        if let Some(format) = entry::protection(main, entry_fields_len(handler)) {
             let error = Error::unsupported(format);
-            if hdlr.handler_type == *b"vide" {
+            if pictures {
                 return Err(error);
             }
             refusal.get_or_insert(error);
@@ -141,19 +213,22 @@ impl MovieTrack {
             }
         }
         if let Some(frame_len) = frame_len {
-            table.set_pcm(PcmGroups::new(frame_len, &edits));
+            table.set_pcm(PcmGroups::new(frame_len, &edits).map_err(|_| stbl.no_memory())?);
         }
 
-        let mut video = if hdlr.handler_type == *b"vide" { entry::video(main)? } else { None };
+        let mut video = if pictures { entry::video(main)? } else { None };
         if let Some(video) = &mut video {
             video.matrix = matrix(&mvhd.matrix, &tkhd.matrix);
-            video.frame_rate = frame_rate(&table, time_base);
+            video.frame_rate = frame_rate(&table, media_base);
+            if video.sample_aspect_ratio.is_none() {
+                video.sample_aspect_ratio = display_aspect(&tkhd_box, video);
+            }
         }
         let media_header = [b"vmhd", b"smhd", b"nmhd", b"sthd", b"hmhd", b"gmhd"];
         let copy = match video {
             Some(_) => None,
             None => Some(CopyDescription {
-                handler: hdlr.handler_type,
+                handler,
                 sample_entry: main.bytes.clone(),
                 media_header: minf
                     .children(0)
@@ -165,7 +240,7 @@ impl MovieTrack {
         let language = mdhd.language.as_bytes();
         let public = Track {
             id: TrackId(tkhd.track_id),
-            kind: match (&video, &hdlr.handler_type) {
+            kind: match (&video, &handler) {
                 (Some(_), _) => TrackKind::Video,
                 (None, b"soun") => TrackKind::Audio,
                 (None, b"text" | b"subt" | b"sbtl" | b"clcp") => TrackKind::Subtitle,
@@ -174,31 +249,42 @@ impl MovieTrack {
             time_base,
             codec_name: match &video {
                 Some(video) => video.codec.name().to_owned(),
-                None => FourCc(main.kind).to_string(),
+                None => name_of_entry(main.kind),
             },
             // QuickTime's own numbers (below 0x400) and its "unspecified" do not spell three letters.
             language: (language != *b"und" && language.iter().all(u8::is_ascii_lowercase))
                 .then(|| language.iter().copied().map(char::from).collect()),
             duration: presented_duration(&table, &edits).map(|ticks| Timestamp::new(ticks, time_base)),
             // PCM frames are counted, but given out in groups.
-            sample_count: frame_len.is_none().then_some(table.sample_count().into()),
+            sample_count: (frame_len.is_none() && edits.is_ordered()).then_some(table.sample_count().into()),
             copy,
             video,
         };
         let descriptions = Descriptions::new(&entries, main, public.video.as_ref());
-        let mut track = Self {
+        Ok(Self {
             public,
             table,
             edits,
+            parts: Vec::new(),
             sound,
+            disabled: !tkhd.flag_track_enabled,
+            timescale,
+            fragmented: false,
             defaults: FragmentDefaults::default(),
             descriptions,
             refusal,
-        };
-        if track.edits.segments().len() > 1 && track.refusal.is_none() {
-            track.refusal = track.check_cuts();
-        }
-        Ok(track)
+        })
+    }
+
+    /// Whether its samples are given out once and in storage order; else its edits are played one by one.
+    pub(super) fn follows_media(&self) -> bool {
+        self.edits.is_ordered() && (self.sound || self.fragmented || self.edits.segments().len() == 1)
+    }
+
+    /// The times of a sample that segment `at` presents.
+    pub(super) fn present(&self, entry: &Entry, at: usize, dts_shift: i64) -> Presented {
+        let extent = self.parts.get(at).map_or(Extent::UNKNOWN, |part| part.extent);
+        self.edits.present(at, &extent, entry, dts_shift, self.sound)
     }
 
     /// A track of which only the number is known.
@@ -218,56 +304,52 @@ impl MovieTrack {
             },
             table: SampleTable::empty(),
             edits: Edits::none(),
+            parts: Vec::new(),
             sound: false,
+            disabled: false,
+            timescale: 1,
+            fragmented: false,
             defaults: FragmentDefaults::default(),
             descriptions: Descriptions::none(),
             refusal: Some(why),
         })
     }
-
-    /// Where several stretches of the media are presented, pictures can be dropped between them only if no
-    /// stretch needs what was dropped: each has to begin with a sync sample and to be stored in one piece.
-    fn check_cuts(&self) -> Option<Error> {
-        if self.sound {
-            return None;
-        }
-        let refuse = |number: u64| {
-            Some(Error::Unsupported {
-                feature: format!(
-                    "edit list of track {}: it cuts inside a group of pictures at sample {number}",
-                    self.public.id.0
-                ),
-                remedy: "re-encode the file with a player that applies its edits".to_owned(),
-            })
-        };
-        let segments = self.edits.segments();
-        let mut current = 0;
-        let mut cursor = Cursor::default();
-        while let Ok(Some(sample)) = cursor.advance(&self.table) {
-            let Some(home) = segments.iter().position(|s| (s.start..s.end).contains(&sample.cts)) else {
-                continue;
-            };
-            if home < current || (home > current && !sample.sync) {
-                return refuse(sample.number);
-            }
-            current = home;
-        }
-        None
-    }
 }
 
-/// The end of the last presented stretch.
+/// When the presentation of the track ends, in ticks of the presentation.
 fn presented_duration(table: &SampleTable, edits: &Edits) -> Option<i64> {
-    let last = edits.segments().last()?;
     // The sum of the sample durations counts from the first decoding time, an edit from the first composition
     // time: with reordering they do not end together, and the edit is right.
-    let end = if last.end == i64::MAX { i64::try_from(table.media_duration()).ok()? } else { last.end };
-    Some(end.saturating_add(last.shift)).filter(|end| *end > 0)
+    let media = || i64::try_from(table.media_duration()).ok();
+    let last = edits.segments().len().saturating_sub(1);
+    let end = edits.presentation_end().or_else(|| media().map(|end| edits.pts(last, end)))?;
+    Some(end).filter(|end| *end > 0)
 }
 
 fn handler(trak: &Mp4Box) -> Option<[u8; 4]> {
-    let hdlr = trak.child(*b"mdia").ok()??.child(*b"hdlr").ok()??;
+    handler_type(&trak.child(*b"mdia").ok()??.child(*b"hdlr").ok()??)
+}
+
+fn handler_type(hdlr: &Mp4Box) -> Option<[u8; 4]> {
     hdlr.payload.get(8..12)?.try_into().ok()
+}
+
+/// Shape of the samples by the size on screen that `tkhd` states.
+fn display_aspect(tkhd: &Mp4Box, video: &VideoTrack) -> Option<Rational> {
+    // Clause 8.3.2: width and height end the box, whose times are 64-bit in version 1.
+    let at = if tkhd.version_flags().ok()?.0 == 1 { 88 } else { 76 };
+    let sides = (be_u32(&tkhd.payload, at)?, be_u32(&tkhd.payload, at + 4)?);
+    let config = video.codec_config.as_deref();
+    let info = config.and_then(|config| StreamInfo::from_config(video.codec, config).ok().flatten());
+    let turned = video.matrix.is_some_and(|m| m[0] == 0 && m[4] == 0);
+    aspect::from_display(sides, video.dimensions, info.and_then(|info| info.sample_aspect_ratio), turned)
+}
+
+/// How long each sample lasts in a track whose table says that none lasts any time: as long as makes up the duration of
+/// the media, else a 25th of a second.
+fn even_duration(media: u64, count: u32, timescale: u32) -> u32 {
+    let even = media / u64::from(count.max(1));
+    u32::try_from(even).ok().filter(|even| *even > 0).unwrap_or((timescale / 25).max(1))
 }
 
 /// Bytes between the header of a sample entry and its child boxes, by handler (clauses 8.5.2, 12.1, 12.2).
@@ -321,6 +403,10 @@ fn matrix(movie: &[i32; 9], track: &[i32; 9]) -> Option<[i32; 9]> {
 /// Samples per second over the whole track.
 fn frame_rate(table: &SampleTable, time_base: TimeBase) -> Option<Rational> {
     let count = u64::from(table.sample_count());
+    // The duration of a single picture is no rate.
+    if count < 2 {
+        return None;
+    }
     let scale = u64::from(time_base.seconds_per_tick().den());
     let (mut a, mut b) = (count.checked_mul(scale)?, table.media_duration());
     let (num, den) = (a, b);
@@ -330,5 +416,25 @@ fn frame_rate(table: &SampleTable, time_base: TimeBase) -> Option<Rational> {
     if a == 0 {
         return None;
     }
-    Rational::new(u32::try_from(num / a).ok()?, u32::try_from(den / a).ok()?)
+    let rate = Rational::new(u32::try_from(num / a).ok()?, u32::try_from(den / a).ok()?)?;
+    // Faster is no rate that pictures were made for, but a clock whose ticks were counted.
+    Some(rate).filter(|rate| rate.as_f64() <= FASTEST)
+}
+
+/// What a sample entry of a codec that is not read here is called: by name where one is known, else its four characters.
+fn name_of_entry(kind: [u8; 4]) -> String {
+    let name = match &kind {
+        b"apco" => "Apple ProRes 422 Proxy",
+        b"apcs" => "Apple ProRes 422 LT",
+        b"apcn" => "Apple ProRes 422",
+        b"apch" => "Apple ProRes 422 HQ",
+        b"ap4h" => "Apple ProRes 4444",
+        b"ap4x" => "Apple ProRes 4444 XQ",
+        b"aprn" | b"aprh" => "Apple ProRes RAW",
+        b"AVdn" => "Avid DNxHD",
+        b"AVdh" => "Avid DNxHR",
+        b"CFHD" => "GoPro CineForm",
+        _ => return FourCc(kind).to_string(),
+    };
+    format!("{name} ({})", FourCc(kind))
 }

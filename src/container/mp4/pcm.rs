@@ -1,5 +1,7 @@
 //! Uncompressed sound: its sample tables count single PCM frames, which are handed out and taken in groups.
 
+use std::collections::TryReserveError;
+
 use super::boxes::{Mp4Box, be_u16, be_u32};
 use super::edits::Edits;
 
@@ -13,14 +15,19 @@ const GROUP_BYTES: u32 = 1 << 20;
 pub(super) struct PcmGroups {
     /// Bytes of one PCM frame: one value of each channel.
     frame_len: u32,
-    /// Composition times at which presentation starts or ends: no group reaches across.
+    /// Composition times at which presentation starts or ends, ascending: no group reaches across.
     edges: Vec<i64>,
 }
 
 impl PcmGroups {
-    pub(super) fn new(frame_len: u32, edits: &Edits) -> Self {
+    pub(super) fn new(frame_len: u32, edits: &Edits) -> Result<Self, TryReserveError> {
         let edges = edits.segments().iter().flat_map(|segment| [segment.start, segment.end]);
-        Self { frame_len, edges: edges.filter(|edge| ![i64::MIN, i64::MAX].contains(edge)).collect() }
+        let mut known: Vec<i64> = Vec::new();
+        known.try_reserve_exact(edits.segments().len().saturating_mul(2))?;
+        known.extend(edges.filter(|edge| ![i64::MIN, i64::MAX].contains(edge)));
+        known.sort_unstable();
+        known.dedup();
+        Ok(Self { frame_len, edges: known })
     }
 
     /// How many frames from the one at `cts` on, each of `size` bytes and `duration` ticks, make one sample.
@@ -29,8 +36,8 @@ impl PcmGroups {
             return 1;
         }
         let most = GROUP_FRAMES.min(GROUP_BYTES / size).min(u32::MAX / duration).max(1);
-        let to_edge =
-            self.edges.iter().filter_map(|edge| edge.checked_sub(cts)).filter(|ticks| *ticks > 0).min();
+        let next = self.edges.get(self.edges.partition_point(|edge| *edge <= cts));
+        let to_edge = next.and_then(|edge| edge.checked_sub(cts));
         // The frame that the edge falls into is the last one of its group.
         let frames = to_edge.map_or(u64::from(most), |ticks| ticks.unsigned_abs().div_ceil(duration.into()));
         most.min(u32::try_from(frames).unwrap_or(most))

@@ -1,6 +1,6 @@
 //! Positioned, buffered reading of a file whose contents are not trusted.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -45,13 +45,21 @@ impl Source {
     /// `len` bytes at `offset`; fewer only where the file ends.
     pub(super) fn read(&mut self, offset: u64, len: u64) -> Result<Bytes> {
         let len = len.min(self.len.saturating_sub(offset));
+        let mut data = Vec::new();
         if len <= WINDOW as u64 {
-            return Ok(Bytes::copy_from_slice(self.window_at(offset, len as usize)?));
+            self.reserve(&mut data, len)?;
+            data.extend_from_slice(self.window_at(offset, len as usize)?);
+            return Ok(data.into());
         }
         self.seek_to(offset)?;
-        let mut data = Vec::new();
         while (data.len() as u64) < len {
-            let step = STEP.min(len - data.len() as u64);
+            let left = len - data.len() as u64;
+            let step = STEP.min(left);
+            if ((data.capacity() - data.len()) as u64) < step {
+                // What was read is doubled at most, and never beyond what is wanted.
+                let more = (data.len() as u64).max(STEP).min(left);
+                self.reserve(&mut data, more)?;
+            }
             let got = (&mut self.inner)
                 .take(step)
                 .read_to_end(&mut data)
@@ -62,6 +70,12 @@ impl Source {
             }
         }
         Ok(data.into())
+    }
+
+    /// Room for so many more bytes.
+    fn reserve(&self, data: &mut Vec<u8>, more: u64) -> Result<()> {
+        let reserved = usize::try_from(more).is_ok_and(|more| data.try_reserve_exact(more).is_ok());
+        if reserved { Ok(()) } else { Err(Error::io("read", &self.path, io::ErrorKind::OutOfMemory.into())) }
     }
 
     /// Up to `len` bytes at `offset`, out of the window.

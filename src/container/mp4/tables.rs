@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32, be_u64};
 use super::pcm::PcmGroups;
+use super::steps::step;
 use crate::error::{Error, Result};
 
 /// Where and when one sample, or one group of PCM frames, is on the media time line of its track.
@@ -59,6 +60,8 @@ pub(super) struct SampleTable {
     dts_shift: i64,
     /// Samples that `stts` has durations for.
     timed: u64,
+    /// Duration of the last sample, where `stts` gives none.
+    last_duration: Option<u32>,
     /// Of tracks of PCM frames.
     pcm: Option<PcmGroups>,
 }
@@ -76,6 +79,7 @@ impl SampleTable {
             sync: None,
             dts_shift: 0,
             timed: 0,
+            last_duration: None,
             pcm: None,
         }
     }
@@ -106,7 +110,19 @@ impl SampleTable {
             -i64::from(least.unwrap_or(0).min(0))
         });
         let timed = deltas.chunks_exact(8).filter_map(|run| be_u32(run, 0)).map(u64::from).sum();
-        Ok(Self { count, sizes, offsets, chunk_runs, deltas, composition, sync, dts_shift, timed, pcm: None })
+        Ok(Self {
+            count,
+            sizes,
+            offsets,
+            chunk_runs,
+            deltas,
+            composition,
+            sync,
+            dts_shift,
+            timed,
+            last_duration: None,
+            pcm: None,
+        })
     }
 
     pub(super) fn sample_count(&self) -> u32 {
@@ -160,6 +176,53 @@ impl SampleTable {
             total = total.saturating_add(count.saturating_mul(u64::from(delta)));
         }
         total
+    }
+
+    /// Whether all samples are stated to last no time at all.
+    pub(super) fn is_timeless(&self) -> bool {
+        self.count > 1 && self.media_duration() == 0
+    }
+
+    /// Lets every sample last so long.
+    pub(super) fn set_duration(&mut self, delta: u32) {
+        self.deltas = [self.count.to_be_bytes(), delta.to_be_bytes()].concat().into();
+        self.timed = self.count.into();
+    }
+
+    /// Where the last sample is stated to last no time, which is what writers put that do not know it: lets it last as
+    /// long as the one before it, and returns how long that is.
+    pub(super) fn complete_last_duration(&mut self) -> Option<u32> {
+        let mut left = u64::from(self.count);
+        let (mut before, mut last) = (0, 0);
+        for run in self.deltas.chunks_exact(8) {
+            let (Some(count), Some(delta)) = (be_u32(run, 0), be_u32(run, 4)) else { break };
+            let count = u64::from(count).min(left);
+            if count > 0 {
+                before = if count > 1 { delta } else { last };
+                last = delta;
+                left -= count;
+            }
+        }
+        self.last_duration = (last == 0 && before > 0 && left == 0).then_some(before);
+        self.last_duration
+    }
+
+    /// The latest composition time. Runs are gone through, not samples.
+    pub(super) fn latest_composition_time(&self) -> i64 {
+        let (mut delta, mut shift) = (Run::default(), Run::default());
+        let (mut left, mut dts, mut latest) = (self.count, 0_i64, i64::MIN);
+        let composition = self.composition.as_deref().unwrap_or_default();
+        while left > 0 {
+            let (step, offset) = (delta.peek(&self.deltas), shift.peek(composition));
+            let alike = [delta.left, shift.left].into_iter().filter(|run| *run > 0).min().unwrap_or(left);
+            let alike = alike.min(left);
+            let last = dts.saturating_add(i64::from(step).saturating_mul(i64::from(alike) - 1));
+            latest = latest.max(last.saturating_add((offset as i32).into()));
+            dts = last.saturating_add(step.into());
+            (delta.left, shift.left) = (delta.left.saturating_sub(alike), shift.left.saturating_sub(alike));
+            left -= alike;
+        }
+        latest
     }
 
     fn size(&self, index: u32) -> u32 {
@@ -238,16 +301,23 @@ struct Run {
 impl Run {
     /// The value of the next sample. Behind the end of the table the last value goes on, as in other readers.
     fn advance(&mut self, table: &[u8]) -> u32 {
+        let value = self.peek(table);
+        self.left = self.left.saturating_sub(1);
+        value
+    }
+
+    /// The value of the next sample, which stays the next; none are left behind the end of the table.
+    fn peek(&mut self, table: &[u8]) -> u32 {
         while self.left == 0 {
             let at = (self.next as usize).saturating_mul(8);
             let (Some(count), Some(value)) = (be_u32(table, at), be_u32(table, at.saturating_add(4))) else {
-                return self.value;
+                break;
             };
+            step();
             self.next += 1;
             self.left = count;
             self.value = value;
         }
-        self.left -= 1;
         self.value
     }
 }
@@ -279,6 +349,7 @@ impl Cursor {
         if self.done >= table.count {
             return Ok(None);
         }
+        step();
         let number = u64::from(self.done) + 1;
         while self.in_chunk == 0 {
             if let Err(what) = self.enter_chunk(table) {
@@ -288,7 +359,10 @@ impl Cursor {
             }
         }
         let size = table.size(self.done);
-        let duration = self.delta.advance(&table.deltas);
+        let mut duration = self.delta.advance(&table.deltas);
+        if let Some(last) = table.last_duration.filter(|_| self.done + 1 == table.count) {
+            duration = last;
+        }
         let shift = match &table.composition {
             Some(table) => self.composition.advance(table) as i32,
             None => 0,
