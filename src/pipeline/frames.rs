@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::config::{ColorRequest, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::rawvideo::PictureTimes;
 use crate::time::Rational;
 
@@ -130,6 +131,12 @@ impl FramesBuilder {
     /// backend may be of another format: ask for one with [`Self::convert`].
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
         self.options.on_failure = policy;
+        self
+    }
+
+    /// What the file may cost; beyond it, it is refused with [`crate::Error::LimitExceeded`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
         self
     }
 

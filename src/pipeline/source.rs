@@ -18,6 +18,7 @@ use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::limits::{Limit, Limits};
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -73,6 +74,8 @@ pub struct SourceOptions {
     /// point by another, which no frame is lost or doubled by. Its frames may be of another format. By default the job
     /// ends.
     pub on_failure: FailurePolicy,
+    /// What the input may cost.
+    pub limits: Limits,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
 }
@@ -100,6 +103,7 @@ impl Default for SourceOptions {
             reordered: None,
             ends_process: false,
             on_failure: FailurePolicy::Stop,
+            limits: Limits::default(),
             cancel: CancelToken::default(),
         }
     }
@@ -282,6 +286,7 @@ impl FrameSource {
             stream: options.stream.clone(),
             engines: options.engines,
             reorder_window: options.reorder_window,
+            limits: options.limits.clone(),
             ..CommonDecodeConfig::new(video.codec)
         };
         let session = DecodeSession::new(options.backend, config)?;
@@ -300,6 +305,9 @@ impl FrameSource {
         options: &SourceOptions,
     ) -> Result<(SourceInfo, Feed, Receipt)> {
         let format = reader.video_format();
+        let size = format.dimensions;
+        let what = || format!("{}: a picture of {size}", path.display());
+        options.limits.check(Limit::PicturePixels, size.pixels(), what())?;
         let info = SourceInfo {
             path: path.to_owned(),
             format: reader.describe(),

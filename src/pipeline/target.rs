@@ -5,6 +5,7 @@ use crate::codec::Codec;
 use crate::config::{CommonEncodeConfig, FailurePolicy, Profile};
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
+use crate::limits::Limits;
 use crate::rawvideo::PictureTimes;
 use crate::session::Takeover;
 use crate::time::Rational;
@@ -42,6 +43,12 @@ impl<'a> Transcode<'a> {
     /// When pictures that carry no times are shown; see [`PictureTimes`].
     pub fn times(mut self, times: PictureTimes) -> Self {
         self.source.times = times;
+        self
+    }
+
+    /// What the input may cost; beyond it, it is refused with [`crate::Error::LimitExceeded`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.source.limits = limits;
         self
     }
 
