@@ -20,6 +20,7 @@ use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
+use crate::limits::Limits;
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
@@ -154,6 +155,8 @@ pub struct CommonDecodeConfig {
     pub device: Option<String>,
     /// What the stream is called in metrics (label `stream`): one of few names, since each is a series of its own there.
     pub stream: Option<String>,
+    /// What the stream may cost: the size of its pictures, and the memory of all that are alive at once.
+    pub limits: Limits,
 }
 
 impl CommonDecodeConfig {
@@ -177,7 +180,15 @@ impl CommonDecodeConfig {
             threads: None,
             device: None,
             stream: None,
+            limits: Limits::default(),
         }
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Sets the output mode.

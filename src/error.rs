@@ -45,7 +45,10 @@ pub enum Error {
         recoverable: bool,
     },
     /// The input asks for more than the [`Limits`](crate::limits::Limits) of this job allow. If the input is trusted, raise the limit.
-    #[error("limit {} exceeded: {what} (wanted {wanted}, allowed {allowed})", .limit.name())]
+    #[error(
+        "limit {} exceeded: {what} (wanted: {}, allowed: {})",
+        .limit.name(), .limit.amount(*.wanted), .limit.amount(*.allowed)
+    )]
     LimitExceeded {
         /// Which limit.
         limit: Limit,

@@ -9,6 +9,7 @@ use crate::color::ColorInfo;
 use crate::config::Crop;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::pixel::{Chroma, PixelFormat};
 use crate::time::{Rational, Timestamp};
 pub use crate::user_sei::UserSei;
@@ -315,7 +316,7 @@ impl DeviceSurface {
     /// # Errors
     /// A lost device.
     pub fn download(&self) -> Result<HostSurface> {
-        let mut data = vec![0; self.format.frame_bytes(self.dimensions)];
+        let mut data = memory::filled(0, self.format.frame_bytes(self.dimensions))?;
         let mut rest = data.as_mut_slice();
         for plane in &self.planes {
             let (now, later) = rest.split_at_mut(plane.row_bytes * plane.rows);

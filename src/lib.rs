@@ -17,6 +17,7 @@ pub mod error;
 pub mod frame;
 pub mod hdr;
 pub mod limits;
+mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub mod output_file;

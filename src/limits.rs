@@ -61,6 +61,56 @@ impl Limit {
             Self::SilentTime => "silent-time",
         }
     }
+
+    /// The limit with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.name() == name)
+    }
+
+    /// What it counts.
+    pub const fn unit(self) -> LimitUnit {
+        match self {
+            Self::PictureMemory | Self::IndexMemory | Self::PacketBytes => LimitUnit::Bytes,
+            Self::SilentTime => LimitUnit::Milliseconds,
+            Self::PicturePixels
+            | Self::Tracks
+            | Self::Fragments
+            | Self::BoxDepth
+            | Self::Edits
+            | Self::WaitingUnits => LimitUnit::Count,
+        }
+    }
+
+    /// A value of it, as people read it: `6.8 GiB`, `60 s`, `1024`.
+    pub fn amount(self, value: u64) -> String {
+        const STEPS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        match self.unit() {
+            LimitUnit::Count => value.to_string(),
+            LimitUnit::Milliseconds if value.is_multiple_of(1000) => format!("{} s", value / 1000),
+            LimitUnit::Milliseconds => format!("{value} ms"),
+            LimitUnit::Bytes => {
+                let Some((name, shift)) = STEPS.into_iter().find(|(_, shift)| value >> shift > 0) else {
+                    return format!("{value} bytes");
+                };
+                // Rounded up: what is wanted must not look like what is allowed.
+                let tenths = (u128::from(value) * 10).div_ceil(1 << shift);
+                let (whole, tenth) = (tenths / 10, tenths % 10);
+                if tenth == 0 { format!("{whole} {name}") } else { format!("{whole}.{tenth} {name}") }
+            }
+        }
+    }
+}
+
+/// What a [`Limit`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitUnit {
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+    /// Milliseconds.
+    Milliseconds,
 }
 
 /// What one input may cost. The defaults are far above what files of people hold, and low enough that a small hostile
@@ -94,8 +144,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            picture_pixels: 1 << 27,
-            picture_memory: 2 << 30,
+            picture_pixels: 1 << 28,
+            picture_memory: 4 << 30,
             index_memory: 1 << 30,
             tracks: 1 << 10,
             fragments: 1 << 22,
@@ -142,6 +192,26 @@ impl Limits {
         }
     }
 
+    /// Changes a limit; a time is in milliseconds.
+    pub fn set(&mut self, limit: Limit, value: u64) {
+        let field = match limit {
+            Limit::PicturePixels => &mut self.picture_pixels,
+            Limit::PictureMemory => &mut self.picture_memory,
+            Limit::IndexMemory => &mut self.index_memory,
+            Limit::Tracks => &mut self.tracks,
+            Limit::Fragments => &mut self.fragments,
+            Limit::BoxDepth => &mut self.box_depth,
+            Limit::Edits => &mut self.edits,
+            Limit::PacketBytes => &mut self.packet_bytes,
+            Limit::WaitingUnits => &mut self.waiting_units,
+            Limit::SilentTime => {
+                self.silent_time = Duration::from_millis(value);
+                return;
+            }
+        };
+        *field = value;
+    }
+
     /// Refuses `wanted` where it is more than the limit allows.
     ///
     /// # Errors
@@ -168,5 +238,27 @@ mod tests {
             let error = limits.check(limit, allowed + 1, "this").unwrap_err().to_string();
             assert!(error.contains(limit.name()) && error.contains("this"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_limit_is_set_by_its_own_name() {
+        for limit in Limit::ALL {
+            let mut limits = Limits::default();
+            limits.set(Limit::from_name(limit.name()).unwrap(), 17);
+            for other in Limit::ALL {
+                let expected = if other == limit { 17 } else { Limits::default().get(other) };
+                assert_eq!(limits.get(other), expected, "{}", limit.name());
+            }
+        }
+        assert_eq!(Limit::from_name("memory"), None);
+    }
+
+    #[test]
+    fn amounts_are_written_for_people_and_never_rounded_down() {
+        let bytes = |value| Limit::PictureMemory.amount(value);
+        assert_eq!([bytes(900), bytes(4 << 30), bytes((4 << 30) + 1)], ["900 bytes", "4 GiB", "4.1 GiB"]);
+        assert_eq!(bytes(u64::MAX), "16777216 TiB");
+        assert_eq!(Limit::SilentTime.amount(60_000), "60 s");
+        assert_eq!(Limit::Tracks.amount(1024), "1024");
     }
 }

@@ -79,7 +79,8 @@ const FIRST_RESERVE: usize = 64 * 1024;
 /// Reads `len` bytes, or fewer at the end of the input. Memory grows with what is really there, so `len` may
 /// come from a hostile header.
 pub(crate) fn read_up_to(reader: &mut impl Read, len: usize) -> io::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(len.min(FIRST_RESERVE));
+    let mut out = Vec::new();
+    out.try_reserve(len.min(FIRST_RESERVE)).map_err(|_| io::ErrorKind::OutOfMemory)?;
     reader.take(len as u64).read_to_end(&mut out)?;
     Ok(out)
 }

@@ -161,8 +161,10 @@ fn a_flipped_bit_harms_no_more_than_its_stream() {
                 stream[number][bit / 8] ^= 0x80 >> (bit % 8);
                 stream.extend_from_slice(&units);
                 let (pictures, errors) = decode(codec, &stream);
-                // A bit can ask for a tool that is refused, which ends a session by design.
-                let refused = errors.iter().any(|error| matches!(error, Error::Unsupported { .. }));
+                // A bit can ask for a tool or a size that is refused, which ends a session by design.
+                let refused = errors
+                    .iter()
+                    .any(|error| matches!(error, Error::Unsupported { .. } | Error::LimitExceeded { .. }));
                 if pictures < clean && !refused {
                     lost.push(format!(
                         "{}: unit {number}, bit {bit}: {pictures} of {clean}: {errors:?}",

@@ -17,6 +17,7 @@ use crate::compare::CompareArgs;
 use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
+use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
 use crate::parse;
 
@@ -146,6 +147,8 @@ pub(crate) struct TranscodeArgs {
     pub(crate) failure: FailureArgs,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Where `decode` puts pictures.
@@ -214,6 +217,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Unit of a time that is a bare number.
@@ -296,6 +301,8 @@ pub(crate) struct EncodeArgs {
     pub(crate) failure: FailureArgs,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Debug, Args)]
@@ -307,6 +314,8 @@ pub(crate) struct ProbeArgs {
     /// One JSON document instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 #[derive(Debug, Args)]

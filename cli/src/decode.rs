@@ -38,6 +38,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         cancel: interrupts.token.clone(),
         ends_process: true,
         stream: args.job.metrics.stream.clone(),
+        limits: args.limits.limits(),
         ..SourceOptions::default()
     };
     let filter = FilterOptions { frame_rate: args.pictures.fps, size: args.pictures.size, format };

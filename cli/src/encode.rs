@@ -29,6 +29,7 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(device) = &args.device {
         job = job.device(device);
     }
+    job = job.limits(args.limits.limits());
     if let Some(threads) = args.threads {
         job = job.threads(threads);
     }

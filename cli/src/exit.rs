@@ -20,6 +20,8 @@ use std::process::ExitCode;
 
 use video_hw::Error;
 
+use crate::limits;
+
 /// The table above for `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -152,6 +154,10 @@ pub(crate) fn message(error: &Error) -> String {
             error.to_string().replacen(" -:", " standard input or output:", 1)
         }
         other => other.to_string(),
+    };
+    let text = match limits::remedy(error) {
+        Some(remedy) => format!("{text}; {remedy}"),
+        None => text,
     };
     let text = text.replace("allow overwriting or", "give --overwrite (-y) or");
     let text = text.replace("state the format (", "state the format with --format (");

@@ -23,6 +23,7 @@ mod encode;
 mod exit;
 mod failure;
 mod json;
+mod limits;
 mod metrics;
 mod nvenc;
 mod options;

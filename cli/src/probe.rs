@@ -12,6 +12,7 @@ use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::DecodeOutputMode;
 use video_hw::container::{Demuxer, Input, Track, TrackId, TrackKind, open_input};
 use video_hw::frame::Frame;
+use video_hw::limits::Limits;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
 use video_hw::pixel::{Chroma, PixelFormat};
 use video_hw::time::{Rational, Timestamp};
@@ -24,7 +25,7 @@ use crate::{json, text};
 const HEADER_SEARCH: usize = 100;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<Exit> {
-    let facts = Facts::gather(&args.input)?;
+    let facts = Facts::gather(&args.input, &args.limits.limits())?;
     text::to_stdout(&if args.json { format!("{:#}", facts.json()) } else { facts.table() })?;
     Ok(Exit::Done)
 }
@@ -51,7 +52,7 @@ struct Attempt {
 }
 
 impl Facts {
-    fn gather(path: &Path) -> Result<Self> {
+    fn gather(path: &Path, limits: &Limits) -> Result<Self> {
         let piped = path == Path::new("-");
         let mut facts = Self {
             name: if piped { "standard input".to_owned() } else { path.display().to_string() },
@@ -70,7 +71,11 @@ impl Facts {
             facts.disabled = demuxer.disabled_tracks().to_vec();
             facts.headers = headers(demuxer.as_mut())?;
         }
-        let options = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..SourceOptions::default() };
+        let options = SourceOptions {
+            output: DecodeOutputMode::MetadataOnly,
+            limits: limits.clone(),
+            ..SourceOptions::default()
+        };
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
                 let info = source.info().clone();

@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
         job = job.device(device);
     }
     job = job.engines(args.backends.engines);
+    job = job.limits(args.limits.limits());
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }

@@ -18,6 +18,7 @@ use crate::stages::EncodeMeter;
 use crate::time::Rational;
 
 pub(crate) mod admission;
+mod demand;
 mod fallback;
 mod ffmpeg;
 pub(crate) mod inspect;

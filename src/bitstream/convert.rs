@@ -4,6 +4,7 @@ use super::annexb::{START_CODE_LONG, nal_units};
 use super::{h264, hevc};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Iterates over length-prefixed NAL units; `length_size` is 1, 2, 3 or 4 bytes.
 ///
@@ -63,7 +64,7 @@ impl<'a> Iterator for LengthPrefixedUnits<'a> {
 /// # Errors
 /// [`Error::CorruptStream`] for lengths that exceed the sample; `out` then holds the units before the damage.
 pub fn length_prefixed_to_annexb(data: &[u8], length_size: u8, out: &mut Vec<u8>) -> Result<()> {
-    out.reserve(data.len());
+    memory::grow(out, data.len())?;
     for unit in length_prefixed_units(data, length_size) {
         let unit = unit?;
         out.extend_from_slice(&START_CODE_LONG);
@@ -113,7 +114,7 @@ pub fn annexb_to_length_prefixed(
     if !(1..=4).contains(&length_size) {
         return Err(Error::invalid(format!("NAL length size {length_size} is not 1 to 4")));
     }
-    out.reserve(data.len());
+    memory::grow(out, data.len())?;
     for unit in nal_units(data) {
         if keep == Keep::WithoutParameterSets && is_redundant_in_container(codec, unit) {
             continue;

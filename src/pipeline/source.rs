@@ -19,7 +19,7 @@ use crate::container::{ContainerFormat, Demuxer, Input, Track, TrackKind, VideoT
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits};
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -296,6 +296,7 @@ impl FrameSource {
             stream: options.stream.clone(),
             engines: options.engines,
             reorder_window: options.reorder_window,
+            limits: options.limits.clone(),
             ..CommonDecodeConfig::new(video.codec)
         };
         let session = DecodeSession::new(options.backend, config)?;
@@ -314,6 +315,9 @@ impl FrameSource {
         options: &SourceOptions,
     ) -> Result<(SourceInfo, Feed, Receipt)> {
         let format = reader.video_format();
+        let size = format.dimensions;
+        let what = || format!("{}: a picture of {size}", path.display());
+        options.limits.check(Limit::PicturePixels, size.pixels(), what())?;
         let info = SourceInfo {
             path: path.to_owned(),
             format: reader.describe(),

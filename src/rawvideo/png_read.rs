@@ -6,6 +6,7 @@ use ::png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Reader, Transfo
 
 use super::images_decode::Fault;
 use crate::dimensions::Dimensions;
+use crate::memory;
 
 /// Memory for what a file may hold beside its samples: palettes and profiles. Comments are not kept.
 const OVERHEAD: usize = 4 << 20;
@@ -51,13 +52,16 @@ pub(super) fn decode(mut input: impl BufRead + Seek, wanted: Dimensions) -> Resu
     if reader.info().interlaced {
         // Its rows are spread over the whole picture.
         let size = reader.output_buffer_size().ok_or_else(|| "it is too large".to_owned())?;
-        let mut all = vec![0; size];
+        let no_memory = |_| "there is no memory for its samples".to_owned();
+        let mut all = memory::filled(0, size).map_err(no_memory)?;
         reader.next_frame(&mut all).map_err(words)?;
-        rgb.reserve_exact(width.saturating_mul(height).saturating_mul(3));
+        memory::grow(&mut rgb, width.saturating_mul(height).saturating_mul(3)).map_err(no_memory)?;
         push(&mut rgb, &all, color, bytes);
     } else {
         // Memory grows with what is really there.
         while let Some(row) = reader.next_row().map_err(words)? {
+            memory::grow(&mut rgb, width.saturating_mul(3))
+                .map_err(|_| "there is no memory for its samples".to_owned())?;
             push(&mut rgb, row.data(), color, bytes);
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Books<P, S> {
     /// Waits for room in the output queue.
     pub(super) output: Histogram,
     pub(super) own: S,
+    /// Units that have had their answer.
+    answered: u64,
     pending: BTreeMap<u64, (P, Instant)>,
     fatal: Option<Error>,
     ended: bool,
@@ -53,6 +55,11 @@ impl<P, S> Books<P, S> {
         self.pending.keys().copied().collect()
     }
 
+    /// How many units have had their answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
     /// What is kept for a unit that has no answer yet.
     pub(super) fn inside(&self, serial: u64) -> Option<&P> {
         self.pending.get(&serial).map(|(unit, _)| unit)
@@ -61,8 +68,9 @@ impl<P, S> Books<P, S> {
     /// What was kept for the unit that the backend answers, and when it went in.
     pub(super) fn take(&mut self, serial: u64) -> Option<(P, Instant)> {
         let pending = self.pending.remove(&serial);
-        if pending.is_none() {
-            self.ledger.unexpected += 1;
+        match pending {
+            Some(_) => self.answered += 1,
+            None => self.ledger.unexpected += 1,
         }
         pending
     }
@@ -115,6 +123,7 @@ impl<P, S> SharedBooks<P, S> {
             calls: Histogram::default(),
             output: Histogram::default(),
             own,
+            answered: 0,
             pending: BTreeMap::new(),
             fatal: None,
             ended: false,

@@ -12,6 +12,7 @@ use crate::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPictu
 use crate::config::{CommonDecodeConfig, DamagePolicy};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::Ticket;
@@ -183,6 +184,33 @@ pub(super) fn sink(
     })
 }
 
+/// What a decoder has worked since it last said what became of a unit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    answered: u64,
+    units: u64,
+    worked: Duration,
+}
+
+impl Silence {
+    /// A unit went in, which took so long; so many have had their answer by now. Time that passes between units is the
+    /// caller's, and a wait for the caller to take a frame comes with an answer.
+    fn note(&mut self, answered: u64, took: Duration) {
+        if self.answered == answered {
+            self.units += 1;
+            self.worked = self.worked.saturating_add(took);
+        } else {
+            *self = Self { answered, ..Self::default() };
+        }
+    }
+
+    fn check(&self, limits: &Limits) -> Result<()> {
+        let worked = u64::try_from(self.worked.as_millis()).unwrap_or(u64::MAX);
+        let what = format!("a decoder that has worked on {} units and told nothing of any", self.units);
+        limits.check(Limit::SilentTime, worked, what)
+    }
+}
+
 /// The work of the session's thread.
 pub(super) struct DecodeWork {
     backend: Box<dyn DecoderBackend>,
@@ -191,6 +219,8 @@ pub(super) struct DecodeWork {
     /// For units that the backend never sees.
     report: DecodeSink,
     next_serial: u64,
+    limits: Limits,
+    silence: Silence,
 }
 
 impl DecodeWork {
@@ -204,7 +234,8 @@ impl DecodeWork {
     ) -> Result<Self> {
         let converter =
             LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
-        Ok(Self { backend, books, converter, report, next_serial: 0 })
+        let (limits, silence) = (config.limits.clone(), Silence::default());
+        Ok(Self { backend, books, converter, report, next_serial: 0, limits, silence })
     }
 }
 
@@ -227,6 +258,7 @@ impl Work for DecodeWork {
         }
         let Self { backend, books, converter, report, .. } = self;
         let before = packet.data.as_ptr();
+        let began = Instant::now();
         books.charge_unit(|| match converter.convert(packet) {
             Ok(packet) => {
                 if packet.data.as_ptr() != before {
@@ -238,7 +270,9 @@ impl Work for DecodeWork {
                 report(DecodeEvent::Failed { serial, error });
                 Ok(())
             }
-        })
+        })?;
+        self.silence.note(self.books.lock().answered(), began.elapsed());
+        self.silence.check(&self.limits)
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -248,5 +282,29 @@ impl Work for DecodeWork {
 
     fn end(&mut self, _error: &Error) {
         self.books.lock().end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_work_without_an_answer_is_silence() {
+        let limits = Limits { silent_time: Duration::from_secs(3), ..Limits::default() };
+        let mut silence = Silence::default();
+        for _ in 0..3 {
+            silence.note(0, Duration::from_secs(1));
+        }
+        assert!(silence.check(&limits).is_ok());
+        silence.note(0, Duration::from_millis(1));
+        let error = silence.check(&limits).unwrap_err();
+        let Error::LimitExceeded { limit: Limit::SilentTime, wanted: 3001, .. } = error else {
+            panic!("{error}")
+        };
+        assert!(error.to_string().contains("worked on 4 units"), "{error}");
+        // However long a unit took that was answered.
+        silence.note(1, Duration::from_secs(100));
+        assert!(silence.check(&limits).is_ok());
     }
 }

@@ -7,6 +7,7 @@ use crate::bitstream::h264::AvcConfig;
 use crate::bitstream::hevc::HevcConfig;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::packet::{BitstreamLayout, Packet};
 
 /// Converts packets to one layout. Parameter sets that only the container has are put in front of the first
@@ -42,7 +43,8 @@ impl LayoutConverter {
             | (BitstreamLayout::Opaque, BitstreamLayout::Opaque)
                 if lead_in =>
             {
-                let mut out = self.parameter_sets.clone();
+                let mut out = memory::room(self.parameter_sets.len() + packet.data.len())?;
+                out.extend_from_slice(&self.parameter_sets);
                 out.extend_from_slice(&packet.data);
                 packet.data = out.into();
             }
@@ -50,7 +52,7 @@ impl LayoutConverter {
                 BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size },
                 BitstreamLayout::AnnexB,
             ) => {
-                let mut out = Vec::with_capacity(packet.data.len() + self.parameter_sets.len() + 16);
+                let mut out = memory::room(packet.data.len() + self.parameter_sets.len() + 16)?;
                 if lead_in {
                     out.extend_from_slice(&self.parameter_sets);
                 }

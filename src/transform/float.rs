@@ -7,6 +7,7 @@ use crate::color::ColorRange;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::HostSurface;
+use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 
 use super::matrix::{Matrix, Quantiser};
@@ -16,6 +17,10 @@ use super::samples::{Samples, component_size, load, plane, store};
 
 /// R, G and B in 0.0..=1.0, full size, without padding.
 pub(super) type Rgb = [Vec<f32>; 3];
+
+fn planes(pixels: usize) -> Result<Rgb> {
+    Ok([memory::room(pixels)?, memory::room(pixels)?, memory::room(pixels)?])
+}
 
 /// From any Y'CbCr format.
 pub(super) fn from_yuv(host: &HostSurface, matrix: &Matrix, range: ColorRange) -> Result<Rgb> {
@@ -27,7 +32,7 @@ pub(super) fn from_yuv(host: &HostSurface, matrix: &Matrix, range: ColorRange) -
     let (luma_scale, chroma_scale) = ((1.0 / luma.scale) as f32, (1.0 / chroma.scale) as f32);
     let (luma_offset, chroma_offset) = (luma.offset as f32, chroma.offset as f32);
     let m = matrix.to_rgb.map(|row| row.map(|v| v as f32));
-    let mut out: Rgb = [(); 3].map(|()| Vec::with_capacity(width * rows));
+    let mut out: Rgb = planes(width * rows)?;
     let mut row_cb = vec![0.0_f32; width];
     let mut row_cr = vec![0.0_f32; width];
     for (line, row_y) in y.data.chunks_exact(width).enumerate() {
@@ -52,7 +57,7 @@ pub(super) fn from_yuv(host: &HostSurface, matrix: &Matrix, range: ColorRange) -
 /// From an R, G, B format.
 pub(super) fn from_rgb(host: &HostSurface) -> Result<Rgb> {
     let pixels = host.dimensions().pixels() as usize;
-    let mut out: Rgb = [(); 3].map(|()| Vec::with_capacity(pixels));
+    let mut out: Rgb = planes(pixels)?;
     if let Some(layout) = channels(host.format()) {
         for row in plane(host, 0)?.iter_rows() {
             for (plane, at) in out.iter_mut().zip(layout.rgb) {
@@ -79,7 +84,7 @@ pub(super) fn unit(value: f32) -> f32 {
 pub(super) fn to_rgb(rgb: &Rgb, format: PixelFormat, size: Dimensions) -> Result<HostSurface> {
     let width = size.width() as usize;
     if let Some(layout) = channels(format) {
-        let mut out = vec![255_u8; rgb[0].len() * layout.step];
+        let mut out = memory::filled(255_u8, rgb[0].len() * layout.step)?;
         for (plane, at) in rgb.iter().zip(layout.rgb) {
             for (pixel, &v) in out.chunks_exact_mut(layout.step).zip(plane) {
                 pixel[at] = (v * 255.0 + 0.5) as u8;
@@ -88,10 +93,10 @@ pub(super) fn to_rgb(rgb: &Rgb, format: PixelFormat, size: Dimensions) -> Result
         return HostSurface::new(format, size, [(out.into(), width * layout.step)]);
     }
     let planes = rgb.iter().map(|plane| {
-        let bytes: Vec<u8> = plane.iter().flat_map(|v| v.to_le_bytes()).collect();
-        (Bytes::from(bytes), width * 4)
+        let bytes = memory::collected(plane.len() * 4, plane.iter().flat_map(|v| v.to_le_bytes()))?;
+        Ok((Bytes::from(bytes), width * 4))
     });
-    HostSurface::new(format, size, planes)
+    HostSurface::new(format, size, planes.collect::<Result<Vec<_>>>()?)
 }
 
 /// To a Y'CbCr format; chroma is the mean over the luma positions that it covers.
@@ -121,7 +126,7 @@ pub(super) fn to_yuv(
         let code = |r: f32, g: f32, b: f32| {
             ((m[0] * r + m[1] * g + m[2] * b) * scale + offset + 0.5).floor().clamp(0.0, max) as u16
         };
-        let mut data = Vec::with_capacity(out_width * out_rows);
+        let mut data = memory::room(out_width * out_rows)?;
         if index == 0 || (shift_x, shift_y) == (0, 0) {
             let [r, g, b] = rgb;
             data.extend(r.iter().zip(g).zip(b).map(|((&r, &g), &b)| code(r, g, b)));

@@ -11,6 +11,7 @@ use crate::color::ColorRange;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::HostSurface;
+use crate::memory;
 use crate::pixel::PixelFormat;
 
 use super::below_black::{correct8, correct16};
@@ -50,7 +51,7 @@ pub(super) fn reorder(
     format: PixelFormat,
 ) -> Result<HostSurface> {
     let width = host.dimensions().width() as usize;
-    let mut out = vec![255_u8; host.dimensions().pixels() as usize * to.step];
+    let mut out = memory::filled(255_u8, host.dimensions().pixels() as usize * to.step)?;
     for (row, target) in plane(host, 0)?.iter_rows().zip(out.chunks_exact_mut(width * to.step)) {
         for (pixel, target) in row.chunks_exact(from.step).zip(target.chunks_exact_mut(to.step)) {
             for (from, to) in from.rgb.into_iter().zip(to.rgb) {
@@ -106,7 +107,10 @@ fn whole(host: &HostSurface, index: usize) -> Result<Whole<'_>> {
     let whole = plane.stride().checked_mul(plane.rows()).and_then(|len| plane.data().get(..len));
     let (data, stride) = match whole {
         Some(data) => (Cow::Borrowed(data), plane.stride()),
-        None => (Cow::Owned(plane.iter_rows().flatten().copied().collect()), plane.row_bytes()),
+        None => {
+            let samples = plane.iter_rows().flatten().copied();
+            (Cow::Owned(memory::collected(plane.row_bytes() * plane.rows(), samples)?), plane.row_bytes())
+        }
     };
     let stride = u32::try_from(stride)
         .map_err(|_| Error::invalid(format!("a stride of {stride} bytes; the most is {}", u32::MAX)))?;
@@ -340,8 +344,8 @@ pub(super) fn to_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
         let (pixels, row) = (source.data.as_ref(), source.stride);
         let mut planes: Vec<(Vec<u8>, u32)> = (0..to.plane_count())
             .filter_map(|i| to.plane_size(i, n.size))
-            .map(|p| (vec![0; p.row_bytes * p.rows], p.row_bytes as u32))
-            .collect();
+            .map(|p| Ok((memory::filled(0, p.row_bytes * p.rows)?, p.row_bytes as u32)))
+            .collect::<Result<_>>()?;
         let mode = YuvConversionMode::Balanced;
         let done = match (convert, planes.as_mut_slice()) {
             (Convert::Planar(convert), [(y, y_stride), (u, u_stride), (v, v_stride)]) => convert(

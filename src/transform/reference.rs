@@ -24,7 +24,7 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     let size = host.dimensions();
     let (width, height) = (size.width() as usize, size.height() as usize);
     let source = Source { host, meaning: &meaning };
-    let mut out = Vec::with_capacity(to.frame_bytes(size));
+    let mut out = crate::memory::room(to.frame_bytes(size))?;
 
     if let Some(layout) = channels(to) {
         for y in 0..height {

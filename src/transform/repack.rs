@@ -3,6 +3,7 @@
 use crate::color::ColorRange;
 use crate::error::Result;
 use crate::frame::HostSurface;
+use crate::memory;
 use crate::pixel::{Chroma, PixelFormat};
 
 use super::matrix::Quantiser;
@@ -27,7 +28,7 @@ pub(super) fn repack(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
         if source.width == 0 {
             // No colour: the code of zero.
             let [_, chroma] = Quantiser::pair(to_depth, meaning.range, meaning.matrix.identity);
-            components.push(Samples { data: vec![chroma.code(0.0); width * rows], width, rows });
+            components.push(Samples { data: memory::filled(chroma.code(0.0), width * rows)?, width, rows });
             continue;
         }
         let as_luma = index == 0 || meaning.matrix.identity;
@@ -36,9 +37,9 @@ pub(super) fn repack(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
             // Rounded once, after averaging and the change of depth together.
             let [from, into] = [from_depth, to_depth]
                 .map(|depth| Quantiser::pair(depth, meaning.range, meaning.matrix.identity)[1]);
-            average(&source, host, to, index, |mean| into.code(from.value(mean)))
+            average(&source, host, to, index, |mean| into.code(from.value(mean)))?
         } else {
-            repeat(change_depth(source, from_depth, to_depth, meaning.range, as_luma), host, to, index)
+            repeat(change_depth(source, from_depth, to_depth, meaning.range, as_luma), host, to, index)?
         });
     }
     store(to, host.dimensions(), &components)
@@ -79,18 +80,18 @@ fn shifts(format: PixelFormat) -> (u32, u32) {
 }
 
 /// Chroma where it grows or stays: each sample is repeated over the luma positions it covers.
-fn repeat(source: Samples, host: &HostSurface, to: PixelFormat, index: usize) -> Samples {
+fn repeat(source: Samples, host: &HostSurface, to: PixelFormat, index: usize) -> Result<Samples> {
     let ((from_x, from_y), (to_x, to_y)) = (shifts(host.format()), shifts(to));
     if index == 0 || (from_x, from_y) == (to_x, to_y) {
-        return source;
+        return Ok(source);
     }
     let (width, rows) = component_size(to, host.dimensions(), index);
-    let mut data = Vec::with_capacity(width * rows);
+    let mut data = memory::room(width * rows)?;
     for y in 0..rows {
         let row = (y >> (from_y - to_y)).min(source.rows - 1) * source.width;
         data.extend((0..width).map(|x| source.data[row + (x >> (from_x - to_x)).min(source.width - 1)]));
     }
-    Samples { data, width, rows }
+    Ok(Samples { data, width, rows })
 }
 
 /// Chroma where it shrinks: the mean of the source at the luma positions that a new sample covers.
@@ -100,12 +101,12 @@ fn average(
     to: PixelFormat,
     index: usize,
     code: impl Fn(f64) -> u16,
-) -> Samples {
+) -> Result<Samples> {
     let ((from_x, from_y), (to_x, to_y)) = (shifts(host.format()), shifts(to));
     let (width, rows) = component_size(to, host.dimensions(), index);
     let (across, down) = (1_usize << (to_x - from_x), 1_usize << (to_y - from_y));
     let weight = 1.0 / (across * down) as f64;
-    let mut data = Vec::with_capacity(width * rows);
+    let mut data = memory::room(width * rows)?;
     for y in 0..rows {
         for x in 0..width {
             let mut sum = 0;
@@ -119,12 +120,12 @@ fn average(
             data.push(code(f64::from(sum) * weight));
         }
     }
-    Samples { data, width, rows }
+    Ok(Samples { data, width, rows })
 }
 
 fn interleave(host: &HostSurface) -> Result<HostSurface> {
     let (luma, cb, cr) = (plane(host, 0)?, plane(host, 1)?, plane(host, 2)?);
-    let mut pairs = Vec::with_capacity(cb.row_bytes() * cb.rows() * 2);
+    let mut pairs = memory::room(cb.row_bytes() * cb.rows() * 2)?;
     for (cb, cr) in cb.iter_rows().zip(cr.iter_rows()) {
         pairs.extend(cb.iter().zip(cr).flat_map(|(&cb, &cr)| [cb, cr]));
     }
@@ -135,8 +136,8 @@ fn interleave(host: &HostSurface) -> Result<HostSurface> {
 
 fn deinterleave(host: &HostSurface) -> Result<HostSurface> {
     let (luma, chroma) = (plane(host, 0)?, plane(host, 1)?);
-    let mut cb = Vec::with_capacity(chroma.row_bytes() / 2 * chroma.rows());
-    let mut cr = Vec::with_capacity(cb.capacity());
+    let mut cb = memory::room(chroma.row_bytes() / 2 * chroma.rows())?;
+    let mut cr = memory::room(cb.capacity())?;
     for row in chroma.iter_rows() {
         split_pairs(row, &mut cb, &mut cr);
     }

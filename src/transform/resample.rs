@@ -6,6 +6,8 @@
 use std::f32::consts::PI;
 
 use super::scale::ScaleFilter;
+use crate::error::Result;
+use crate::memory;
 
 impl ScaleFilter {
     /// Half the width of the kernel, in source samples.
@@ -38,13 +40,13 @@ struct Taps {
 }
 
 impl Taps {
-    fn new(filter: ScaleFilter, from: usize, to: usize) -> Self {
+    fn new(filter: ScaleFilter, from: usize, to: usize) -> Result<Self> {
         let step = from as f64 / to as f64;
         let widen = step.max(1.0);
         let radius = f64::from(filter.radius()) * widen;
         let len = ((2.0 * radius).floor() as usize + 1).min(from);
-        let mut starts = Vec::with_capacity(to);
-        let mut weights = Vec::with_capacity(to * len);
+        let mut starts = memory::room(to)?;
+        let mut weights = memory::room(to * len)?;
         for i in 0..to {
             let center = (i as f64 + 0.5) * step - 0.5;
             let (first, last) = ((center - radius).ceil() as i64, (center + radius).floor() as i64);
@@ -60,7 +62,7 @@ impl Taps {
             weights[at..].iter_mut().for_each(|w| *w /= sum);
             starts.push(start);
         }
-        Self { len, starts, weights }
+        Ok(Self { len, starts, weights })
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
@@ -109,10 +111,10 @@ pub(super) fn resample<'a, T: Sample + 'a, const N: usize>(
     to: (usize, usize),
     filter: ScaleFilter,
     max: f32,
-) -> Vec<T> {
-    let (columns, rows) = (Taps::new(filter, from.0, to.0), Taps::new(filter, from.1, to.1));
-    let mut out = Vec::with_capacity(to.0 * to.1 * N);
-    let mut line = vec![[0.0_f32; N]; from.0];
+) -> Result<Vec<T>> {
+    let (columns, rows) = (Taps::new(filter, from.0, to.0)?, Taps::new(filter, from.1, to.1)?);
+    let mut out = memory::room(to.0 * to.1 * N)?;
+    let mut line = memory::filled([0.0_f32; N], from.0)?;
     for (start, weights) in rows.iter() {
         line.as_flattened_mut().fill(0.0);
         for (y, &weight) in (start..).zip(weights) {
@@ -128,5 +130,5 @@ pub(super) fn resample<'a, T: Sample + 'a, const N: usize>(
             out.extend(sum.map(|v| T::from_f32(v, max)));
         }
     }
-    out
+    Ok(out)
 }

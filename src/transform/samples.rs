@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{HostSurface, Plane};
+use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 
 /// Rows of samples without padding, in the low bits.
@@ -47,7 +48,7 @@ pub(super) fn load(host: &HostSurface, component: usize) -> Result<Samples> {
     let semi = format.layout() == PlaneLayout::SemiPlanar && component > 0;
     let (index, step, first) = if semi { (1, 2, component - 1) } else { (component, 1, 0) };
     let plane = plane(host, index)?;
-    let mut data = Vec::with_capacity(width * rows);
+    let mut data = memory::room(width * rows)?;
     let shift = padding(format);
     // Rounded where the low bits hold something (genuine 16-bit samples), and never past the top.
     let half = if format == PixelFormat::P016 { 1_u32 << (shift - 1) } else { 0 };
@@ -78,28 +79,35 @@ pub(super) fn store(format: PixelFormat, size: Dimensions, components: &[Samples
     let [luma, chroma @ ..] = components else {
         return Err(Error::invalid("a picture needs at least luma"));
     };
-    let mut planes = vec![encode(format, luma.data.iter().copied(), luma.width)];
+    let mut planes = vec![encode(format, luma.data.len(), luma.data.iter().copied(), luma.width)?];
     match (format.layout(), chroma) {
         (PlaneLayout::SemiPlanar, [cb, cr]) => {
             let pairs = cb.data.iter().zip(&cr.data).flat_map(|(&cb, &cr)| [cb, cr]);
-            planes.push(encode(format, pairs, cb.width * 2));
+            planes.push(encode(format, cb.data.len() * 2, pairs, cb.width * 2)?);
         }
-        _ => planes.extend(
-            chroma.iter().filter(|c| c.width > 0).map(|c| encode(format, c.data.iter().copied(), c.width)),
-        ),
+        _ => {
+            for c in chroma.iter().filter(|c| c.width > 0) {
+                planes.push(encode(format, c.data.len(), c.data.iter().copied(), c.width)?);
+            }
+        }
     }
     HostSurface::new(format, size, planes)
 }
 
-fn encode(format: PixelFormat, samples: impl Iterator<Item = u16>, width: usize) -> (Bytes, usize) {
+fn encode(
+    format: PixelFormat,
+    count: usize,
+    samples: impl Iterator<Item = u16>,
+    width: usize,
+) -> Result<(Bytes, usize)> {
     let bytes = format.bytes_per_sample();
     let data: Vec<u8> = if bytes == 1 {
-        samples.map(|v| v as u8).collect()
+        memory::collected(count, samples.map(|v| v as u8))?
     } else {
         let shift = padding(format);
-        let mut out = Vec::with_capacity(samples.size_hint().0 * 2);
+        let mut out = memory::room(count * 2)?;
         samples.for_each(|v| out.extend_from_slice(&(v << shift).to_le_bytes()));
         out
     };
-    (data.into(), width * bytes)
+    Ok((data.into(), width * bytes))
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{Frame, HostSurface, Plane, Surface};
+use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 use crate::time::Rational;
 
@@ -40,15 +41,19 @@ pub fn scale(frame: &Frame, to: Dimensions, filter: ScaleFilter) -> Result<Frame
     let (format, from) = (source.format(), source.dimensions());
     let surface = match format.layout() {
         PlaneLayout::PackedRgb(3) => {
-            HostSurface::new(format, to, [scale_bytes::<3>(plane(source, 0)?, from, to, filter)])?
+            HostSurface::new(format, to, [scale_bytes::<3>(plane(source, 0)?, from, to, filter)?])?
         }
         PlaneLayout::PackedRgb(_) => {
-            HostSurface::new(format, to, [scale_bytes::<4>(plane(source, 0)?, from, to, filter)])?
+            HostSurface::new(format, to, [scale_bytes::<4>(plane(source, 0)?, from, to, filter)?])?
         }
         PlaneLayout::PlanarRgbF32 => HostSurface::new(
             format,
             to,
-            source.planes().iter().map(|plane| scale_floats(plane, from, to, filter)),
+            source
+                .planes()
+                .iter()
+                .map(|plane| scale_floats(plane, from, to, filter))
+                .collect::<Result<Vec<_>>>()?,
         )?,
         _ if format.bytes_per_sample() == 1 => {
             let planes = source.planes().iter().enumerate().map(|(i, plane)| {
@@ -59,7 +64,7 @@ pub fn scale(frame: &Frame, to: Dimensions, filter: ScaleFilter) -> Result<Frame
                     scale_bytes::<1>(plane, from, to, filter)
                 }
             });
-            HostSurface::new(format, to, planes)?
+            HostSurface::new(format, to, planes.collect::<Result<Vec<_>>>()?)?
         }
         _ => {
             let components = (0..3).map(|index| scale_words(source, index, to, filter));
@@ -110,21 +115,26 @@ fn scale_bytes<const N: usize>(
     from: Dimensions,
     to: Dimensions,
     filter: ScaleFilter,
-) -> (Bytes, usize) {
-    let out = resample::<u8, N>(|y| plane.row(y), sides(from), sides(to), filter, 255.0);
-    (out.into(), to.width() as usize * N)
+) -> Result<(Bytes, usize)> {
+    let out = resample::<u8, N>(|y| plane.row(y), sides(from), sides(to), filter, 255.0)?;
+    Ok((out.into(), to.width() as usize * N))
 }
 
-fn scale_floats(plane: &Plane, from: Dimensions, to: Dimensions, filter: ScaleFilter) -> (Bytes, usize) {
+fn scale_floats(
+    plane: &Plane,
+    from: Dimensions,
+    to: Dimensions,
+    filter: ScaleFilter,
+) -> Result<(Bytes, usize)> {
     let width = from.width() as usize;
-    let mut floats = Vec::with_capacity(from.pixels() as usize);
+    let mut floats = memory::room(from.pixels() as usize)?;
     for row in plane.iter_rows() {
         floats.extend(row.as_chunks::<4>().0.iter().map(|&w| f32::from_le_bytes(w)));
     }
     let row = |y: usize| floats.get(y * width..(y + 1) * width).unwrap_or(&[]);
-    let out = resample::<f32, 1>(row, sides(from), sides(to), filter, 1.0);
-    let bytes: Vec<u8> = out.iter().flat_map(|v| v.to_le_bytes()).collect();
-    (bytes.into(), to.width() as usize * 4)
+    let out = resample::<f32, 1>(row, sides(from), sides(to), filter, 1.0)?;
+    let bytes = memory::collected(out.len() * 4, out.iter().flat_map(|v| v.to_le_bytes()))?;
+    Ok((bytes.into(), to.width() as usize * 4))
 }
 
 fn scale_words(host: &HostSurface, index: usize, to: Dimensions, filter: ScaleFilter) -> Result<Samples> {
@@ -136,6 +146,6 @@ fn scale_words(host: &HostSurface, index: usize, to: Dimensions, filter: ScaleFi
     let (width, rows) = component_size(format, to, index);
     let max = f32::from((1_u16 << depth(format)) - 1);
     let row = |y: usize| samples.data.get(y * samples.width..(y + 1) * samples.width).unwrap_or(&[]);
-    let data = resample::<u16, 1>(row, (samples.width, samples.rows), (width, rows), filter, max);
+    let data = resample::<u16, 1>(row, (samples.width, samples.rows), (width, rows), filter, max)?;
     Ok(Samples { data, width, rows })
 }

@@ -12,6 +12,7 @@ use video_hw::quality::Metrics;
 use video_hw::time::Rational;
 
 use crate::exit::Paths;
+use crate::limits::LimitArgs;
 use crate::options::{JobArgs, PartArgs};
 use crate::parse;
 
@@ -101,6 +102,8 @@ pub(crate) struct CompareArgs {
     pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 impl CompareArgs {

@@ -218,6 +218,7 @@ impl Job<'_> {
             raw: headerless(args, path)?,
             frame_rate: args.input_fps,
             cancel: self.interrupts.token.clone(),
+            limits: args.limits.limits(),
             ..SourceOptions::default()
         };
         FrameSource::open(path, &options)

@@ -16,6 +16,7 @@ use super::child::{Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
 use super::order::OutputOrder;
 use super::program::{Program, program};
+use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{
     BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend,
 };
@@ -27,6 +28,7 @@ use crate::config::{CommonDecodeConfig, DamagePolicy, DecodeOutputMode};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{HostSurface, Surface};
+use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
 use crate::time::Rational;
@@ -39,6 +41,9 @@ const TICKS: u32 = 1_000_000;
 const LATE: u64 = 64;
 /// Largest picture: more bytes than the largest that [`Dimensions`] and 16-bit 4:4:4 can have would ever be believed.
 const MAX_PICTURE: u64 = 1 << 31;
+
+/// Most threads that ffmpeg takes by itself.
+const OWN_THREADS: u64 = 16;
 
 const NOTHING: &str = "ffmpeg gave no picture for it";
 
@@ -54,6 +59,8 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
         order: OutputOrder::new(config.codec),
         sink: SharedSink { sink: Arc::new(Mutex::new(sink)), gone: Arc::default() },
         run: None,
+        allowance: Allowance::of(&config.limits),
+        room: OWN_THREADS,
     }))
 }
 
@@ -186,6 +193,9 @@ struct FfmpegDecoder {
     order: OutputOrder,
     sink: SharedSink,
     run: Option<Run>,
+    allowance: Allowance,
+    /// Pictures that threads may decode beside each other.
+    room: u64,
 }
 
 impl FfmpegDecoder {
@@ -208,6 +218,11 @@ impl FfmpegDecoder {
             add(&["-flags", "low_delay", "-threads", "1"]);
         } else if let Some(threads) = &threads {
             add(&["-threads", threads]);
+        } else if self.room < OWN_THREADS {
+            add(&["-threads", &self.room.to_string()]);
+        }
+        if let Ok(most) = i32::try_from(self.config.limits.picture_pixels) {
+            add(&["-max_pixels", &most.to_string()]);
         }
         add(&["-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"]);
         list.extend(self.program.every_frame());
@@ -217,6 +232,20 @@ impl FfmpegDecoder {
         let rest = ["-avoid_negative_ts", "disabled", "-flush_packets", "1", "-f", "nut", "pipe:1"];
         list.extend(rest.iter().map(OsString::from));
         list
+    }
+
+    /// Refuses a sequence whose pictures would take more than the limits allow: those that it may refer to and wait for, and
+    /// the one at hand. Threads that decode a picture each are as many as there is room for.
+    fn check(&mut self, info: &StreamInfo) -> Result<()> {
+        let demand = Demand::from(info);
+        let pictures = u64::from(info.dpb_frames.max(info.reorder_depth.unwrap_or(0))) + 1;
+        // ffmpeg puts borders around pictures, and keeps the motion of their blocks.
+        let each = demand.bytes() + demand.bytes() / 4;
+        let kept = Kept { pictures, each, work: 0, waiting: 0 };
+        self.allowance.check(demand, kept)?;
+        let left = self.config.limits.picture_memory.saturating_sub(demand.total(kept));
+        self.room = left.checked_div(each).unwrap_or(0).max(1);
+        Ok(())
     }
 
     fn start(&self, info: Option<&StreamInfo>) -> Result<Run> {
@@ -229,6 +258,7 @@ impl FfmpegDecoder {
             inside: Arc::clone(&inside),
             sink: self.sink.clone(),
             metadata_only: self.config.output == DecodeOutputMode::MetadataOnly,
+            limits: self.config.limits.clone(),
             common: Common {
                 color,
                 sample_aspect_ratio: info.and_then(|info| info.sample_aspect_ratio),
@@ -282,6 +312,13 @@ impl FfmpegDecoder {
         let layout = BitstreamLayout::elementary(codec);
         // What cannot be read here is ffmpeg's to judge.
         let info = StreamInfo::from_unit(codec, layout, data).ok().flatten();
+        if let Some(info) = &info
+            && let Err(error) = self.check(info)
+        {
+            // Pictures before it are whole.
+            self.finish()?;
+            return Err(error);
+        }
         let starts = matches!(UnitRole::of(codec, data), UnitRole::Closed | UnitRole::Open);
         let differs = |run: &Run| starts && info.is_some() && run.shape != Shape::of(info.as_ref());
         if self.run.as_ref().is_some_and(differs) {
@@ -298,6 +335,9 @@ impl FfmpegDecoder {
             while inside.contains_key(&number) {
                 number += 1;
             }
+            let waiting = inside.len() as u64 + 1;
+            let what = "units for which ffmpeg has given no picture";
+            self.config.limits.check(Limit::WaitingUnits, waiting, what)?;
             inside.insert(number, (unit.serial, unit.packet.keyframe));
         }
         let head = nut::frame(number, unit.packet.keyframe || !run.began, data.len());
@@ -353,6 +393,7 @@ struct Reading {
     inside: Inside,
     sink: SharedSink,
     metadata_only: bool,
+    limits: Limits,
     common: Common,
 }
 
@@ -371,6 +412,11 @@ impl Reading {
                 return Ok(());
             }
         };
+        let pixels = u64::from(size.width()) * u64::from(size.height());
+        if let Err(error) = self.limits.check(Limit::PicturePixels, pixels, format!("a picture of {size}")) {
+            self.refuse(error);
+            return Ok(());
+        }
         let bytes = format.frame_bytes(size);
         if bytes as u64 > MAX_PICTURE {
             return Err(Damage::Broken(format!("pictures of {size}")));

@@ -1,7 +1,5 @@
 //! The H.264 encoder behind the seam: one frame in, one access unit out, in the same order.
 
-use bytes::BytesMut;
-
 use crate::backend::{
     CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
     plain_host_frames,
@@ -10,6 +8,7 @@ use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
+use crate::memory;
 use crate::packet::{BitstreamLayout, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
@@ -39,7 +38,7 @@ pub(crate) fn open_encoder(
         closed: false,
         idr_next: false,
         count: 0,
-        output: BytesMut::new(),
+        output: Vec::new(),
         chroma: [Vec::new(), Vec::new()],
         copies: CopyBytes::default(),
     }))
@@ -55,7 +54,7 @@ struct SoftwareEncoder {
     idr_next: bool,
     /// Frames given to the library, for its clock.
     count: u64,
-    output: BytesMut,
+    output: Vec<u8>,
     /// Cb and Cr of the NV12 picture at hand.
     chroma: [Vec<u8>; 2],
     copies: CopyBytes,
@@ -103,6 +102,9 @@ impl SoftwareEncoder {
                 let [cb, cr] = &mut self.chroma;
                 cb.clear();
                 cr.clear();
+                let samples = interleaved.row_bytes() / 2 * interleaved.rows();
+                memory::grow(cb, samples)?;
+                memory::grow(cr, samples)?;
                 for row in interleaved.iter_rows() {
                     split_pairs(row, cb, cr);
                 }
@@ -125,19 +127,22 @@ impl EncoderBackend for SoftwareEncoder {
             return Ok(());
         }
         let serial = unit.serial;
-        match self.code(&unit.frame) {
+        let coded = self.code(&unit.frame).and_then(|coded| {
+            if coded == Coded::Idr {
+                self.output = with_frame_rate(&self.output, self.config.frame_rate)?;
+            }
+            Ok(coded)
+        });
+        match coded {
             Ok(Coded::Skipped) => {
                 self.emit(EncodeEvent::Dropped { serial, reason: "skipped by the encoder's rate control" });
             }
             Ok(coded) => {
                 let keyframe = coded == Coded::Idr;
                 self.idr_next &= !keyframe;
-                if keyframe {
-                    self.output = with_frame_rate(&self.output, self.config.frame_rate);
-                }
                 // Out of the library's memory, NAL unit by NAL unit.
                 self.copies.output += self.output.len() as u64;
-                let data = self.output.split().freeze();
+                let data = std::mem::take(&mut self.output).into();
                 let picture_type = Some(match coded {
                     Coded::Idr => PictureType::Idr,
                     Coded::I => PictureType::I,
@@ -147,6 +152,8 @@ impl EncoderBackend for SoftwareEncoder {
             }
             Err(error) => {
                 let fatal = matches!(error, Error::Backend { .. });
+                // The picture may be coded and its packet lost: the next ones must not refer to it.
+                self.idr_next |= matches!(error, Error::OutOfMemory { .. });
                 self.emit(EncodeEvent::Failed { serial, error });
                 if fatal {
                     // The library's context is lost with the error: go on with a new one, from an IDR.

@@ -3,33 +3,33 @@
 //! openh264 writes `timing_info_present_flag = 0` and has no setting for it. A raw stream would then carry
 //! no frame rate at all, so the flag and the three fields after it (H.264 E.1.1) are put in here.
 
-use bytes::{BufMut, BytesMut};
-
+use crate::error::Result;
+use crate::memory;
 use crate::time::Rational;
 
 const START_CODE: [u8; 3] = [0, 0, 1];
 
 /// Copies an Annex B access unit, with `rate` added to the VUI of every sequence parameter set that states
 /// none. A parameter set of a form that the encoder does not write passes through unchanged.
-pub(super) fn with_frame_rate(unit: &[u8], rate: Rational) -> BytesMut {
-    let mut out = BytesMut::with_capacity(unit.len() + 32);
+pub(super) fn with_frame_rate(unit: &[u8], rate: Rational) -> Result<Vec<u8>> {
+    let mut out = memory::room(unit.len() + 32)?;
     let mut rest = unit;
     while let Some(at) = find_start_code(rest) {
         let body = at + START_CODE.len();
         let end = body + find_start_code(&rest[body..]).unwrap_or(rest.len() - body);
-        out.put_slice(&rest[..body]);
+        out.extend_from_slice(&rest[..body]);
         // Zero bytes before the next start code belong to that (B.1.1), not to the NAL unit.
         let nal = &rest[body..end];
         let len = nal.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         match nal.first().filter(|&&header| header & 0x1f == 7).and_then(|_| add_timing(&nal[..len], rate)) {
-            Some(sps) => out.put_slice(&sps),
-            None => out.put_slice(&nal[..len]),
+            Some(sps) => out.extend_from_slice(&sps),
+            None => out.extend_from_slice(&nal[..len]),
         }
-        out.put_slice(&nal[len..]);
+        out.extend_from_slice(&nal[len..]);
         rest = &rest[end..];
     }
-    out.put_slice(rest);
-    out
+    out.extend_from_slice(rest);
+    Ok(out)
 }
 
 fn find_start_code(data: &[u8]) -> Option<usize> {
@@ -216,10 +216,10 @@ mod tests {
             let rate = Rational::new(30_000, 1001).unwrap();
             let mut unit = vec![0, 0, 0, 1, 0x67];
             unit.extend_from_slice(&data);
-            with_frame_rate(&unit, rate);
+            let _ = with_frame_rate(&unit, rate);
             unit[4] = 0x65;
             let changed = unit.windows(4).any(|w| w[..3] == START_CODE && w[3] & 0x1f == 7);
-            prop_assert!(changed || with_frame_rate(&unit, rate) == unit);
+            prop_assert!(changed || with_frame_rate(&unit, rate).unwrap() == unit);
         }
     }
 }

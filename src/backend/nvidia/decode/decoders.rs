@@ -6,6 +6,7 @@ use super::format::{coded_size, color_of, output_of, rate_of};
 use super::geometry::{Geometry, Wanted};
 use super::output::{MAPPED, OutputStage, Shape};
 use super::pool::make_room;
+use crate::backend::demand::Demand;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
 use crate::backend::nvidia::driver::cuvid_abi::{
@@ -15,6 +16,8 @@ use crate::backend::nvidia::driver::result::CuResult;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::pixel::Chroma;
 
 /// Decode surfaces beyond what the stream needs: pictures in the hardware's queue (4) and in the mapping stage.
 const EXTRA_SURFACES: u32 = 4 + MAPPED as u32 + 1;
@@ -62,6 +65,7 @@ pub(super) struct Decoders {
     running: Option<Running>,
     /// Largest sides of the pictures so far.
     largest: (u32, u32),
+    limits: Limits,
 }
 
 impl Decoders {
@@ -73,6 +77,7 @@ impl Decoders {
             delay,
             running: None,
             largest: (0, 0),
+            limits: config.limits.clone(),
         }
     }
 
@@ -114,6 +119,7 @@ impl Decoders {
         let setting = Setting { coded, geometry };
         self.largest = (self.largest.0.max(coded.0), self.largest.1.max(coded.1));
         let wanted = (u32::from(format.min_surfaces) + EXTRA_SURFACES + self.delay).min(MAX_SURFACES);
+        self.allow(format, coded, wanted)?;
         if let Some(running) = &mut self.running
             && let Some(surfaces) = running.adapt(format, setting, wanted)?
         {
@@ -132,6 +138,20 @@ impl Decoders {
         let target_room = geometry.target;
         self.running = Some(Running { format: *format, setting, surfaces: wanted, room, target_room, shape });
         Ok(Begun::Fresh)
+    }
+
+    /// Refuses a sequence whose surfaces would take more of the card than the limits allow.
+    fn allow(&self, format: &VideoFormat, (width, height): (u32, u32), surfaces: u32) -> Result<()> {
+        let chroma = match format.chroma {
+            0 => Chroma::Monochrome,
+            2 => Chroma::Yuv422,
+            3 => Chroma::Yuv444,
+            _ => Chroma::Yuv420,
+        };
+        let bit_depth = u8::try_from(depth(format)).unwrap_or(16);
+        let demand = Demand { width, height, chroma, bit_depth };
+        let pictures = u64::from(surfaces) + MAPPED as u64 + 1;
+        demand.check_on_card(&self.limits, pictures)
     }
 
     /// Refuses what the chip cannot decode, in words that say what it can.

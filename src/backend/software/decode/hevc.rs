@@ -7,6 +7,7 @@ use super::guard::guarded;
 use super::output::{Output, PictureShape, StreamFacts};
 use super::planes::{Window16, pack};
 use super::pool::BufferPool;
+use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, nal_type};
@@ -33,6 +34,9 @@ pub(super) struct HevcDecoder {
     parameter_sets: Vec<Vec<u8>>,
     /// Name of the newest sequence parameter set's profile.
     profile: String,
+    allowance: Allowance,
+    /// A sequence parameter set asks for more than the limits allow; nothing more is decoded.
+    beyond: Option<Error>,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -68,6 +72,8 @@ impl HevcDecoder {
             facts: FactsTimeline::default(),
             parameter_sets,
             profile: String::new(),
+            allowance: Allowance::of(&config.limits),
+            beyond: None,
         };
         decoder.restart();
         Ok(decoder)
@@ -78,12 +84,16 @@ impl HevcDecoder {
     fn restart(&mut self) {
         self.library = Library::new();
         for set in &self.parameter_sets {
-            let library = &mut self.library;
-            let _ = guarded(LIBRARY, || library.push_nal(set, None));
             if let Ok(sps) = Sps::parse(set) {
+                if let Err(error) = check(&sps, &mut self.allowance) {
+                    self.beyond.get_or_insert(error);
+                    continue;
+                }
                 self.facts.set(0, facts(&sps));
                 self.profile = sps.profile.profile_name();
             }
+            let library = &mut self.library;
+            let _ = guarded(LIBRARY, || library.push_nal(set, None));
         }
     }
 
@@ -100,6 +110,9 @@ impl HevcDecoder {
             if nal_type == NAL_SPS
                 && let Ok(sps) = Sps::parse(nal)
             {
+                if let Err(error) = check(&sps, &mut self.allowance) {
+                    return (kind, Err(error));
+                }
                 self.facts.set(unit.serial, facts(&sps));
                 self.profile = sps.profile.profile_name();
             }
@@ -167,6 +180,21 @@ impl HevcDecoder {
     }
 }
 
+/// Refuses a sequence whose pictures would take more than the limits allow. The library keeps 16 bits a sample, and the
+/// motion of 4x4 blocks (24 bytes a block); beside the decoded picture buffer it has the picture at hand with what it knows
+/// of its blocks, copies of its planes for the loop filters, and up to six pictures to be used again.
+fn check(sps: &Sps, allowance: &mut Allowance) -> Result<()> {
+    let demand = Demand {
+        width: sps.width,
+        height: sps.height,
+        chroma: sps.chroma,
+        bit_depth: sps.bit_depth_luma.max(sps.bit_depth_chroma),
+    };
+    let each = 2 * demand.samples() + demand.pixels() * 24 / 16;
+    let pictures = u64::from(sps.ordering.max_dec_pic_buffering) + 7;
+    allowance.check(demand, Kept { pictures, each, work: 4 * demand.pixels(), waiting: 0 })
+}
+
 fn facts(sps: &Sps) -> StreamFacts {
     StreamFacts {
         color: sps.color(),
@@ -200,8 +228,16 @@ impl DecoderBackend for HevcDecoder {
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
         let serial = unit.serial;
         self.output.accept(&unit, unit.packet.keyframe);
+        if let Some(beyond) = self.beyond.take() {
+            return Err(beyond);
+        }
         let (kind, outcome) = self.decode(&unit);
         self.output.set_keyframe(serial, kind.random_access);
+        if let Err(error @ Error::LimitExceeded { .. }) = outcome {
+            // Pictures before it are whole.
+            self.flush()?;
+            return Err(error);
+        }
         if let Err(error) = outcome {
             self.output.failed(serial, error);
         }

@@ -35,7 +35,7 @@ impl<'a> Window16<'a> {
 /// [`Error::CorruptStream`] when the window lies outside the plane.
 pub(super) fn pack(pool: &BufferPool, window: Window16<'_>, wide: bool) -> Result<(Bytes, usize)> {
     let row_bytes = window.width * if wide { 2 } else { 1 };
-    let mut out = pool.take(row_bytes * window.height);
+    let mut out = pool.take(row_bytes * window.height)?;
     for row in window.rows() {
         let row = row?;
         if wide {

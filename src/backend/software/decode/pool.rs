@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::error::Result;
+use crate::memory;
+
 /// Buffers kept for reuse; more than this many coming back at once are freed.
 const KEEP: usize = 24;
 
@@ -19,15 +22,18 @@ pub(super) struct BufferPool {
 
 impl BufferPool {
     /// An empty buffer with room for `capacity` bytes.
-    pub(super) fn take(&self, capacity: usize) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub(super) fn take(&self, capacity: usize) -> Result<Vec<u8>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let fitting = idle.iter().position(|b| b.capacity() >= capacity && b.capacity() / 2 <= capacity);
         let buffer = fitting.map(|i| idle.swap_remove(i));
         drop(idle);
         let mut buffer = buffer.unwrap_or_default();
         buffer.clear();
-        buffer.reserve(capacity);
-        buffer
+        memory::grow(&mut buffer, capacity)?;
+        Ok(buffer)
     }
 
     /// Shares a filled buffer; its memory returns to this pool with the last clone.
@@ -69,16 +75,16 @@ mod tests {
     #[test]
     fn memory_comes_back_with_the_last_clone() {
         let pool = BufferPool::default();
-        let mut buffer = pool.take(4096);
+        let mut buffer = pool.take(4096).unwrap();
         buffer.extend_from_slice(&[7; 4096]);
         let address = buffer.as_ptr();
         let shared = pool.share(buffer);
         let slice = shared.slice(10..20);
         drop(shared);
-        let other = pool.take(4096);
+        let other = pool.take(4096).unwrap();
         assert_ne!(other.as_ptr(), address, "a slice still reads the memory");
         drop(slice);
-        let again = pool.take(4096);
+        let again = pool.take(4096).unwrap();
         assert_eq!(again.as_ptr(), address);
         assert!(again.is_empty());
     }

@@ -6,11 +6,14 @@ use oxideav_vp8::Vp8DecoderState as Library;
 use super::MAX_PIXELS;
 use super::guard::guarded;
 use super::output::{Output, PictureShape, StreamFacts};
+use crate::backend::demand::{Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::bitstream::vp8::FrameHeader;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::packet::BitstreamLayout;
-use crate::pixel::PixelFormat;
+use crate::pixel::{Chroma, PixelFormat};
 
 const LIBRARY: &str = "oxideav-vp8";
 
@@ -20,11 +23,17 @@ pub(super) struct Vp8Decoder {
     output: Output,
     /// At the start, after a flush and after a panic: only a key frame may come next.
     needs_key: bool,
+    limits: Limits,
 }
 
 impl Vp8Decoder {
     pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Self {
-        Self { library: new_library(), output: Output::new(config, sink), needs_key: true }
+        Self {
+            library: new_library(),
+            output: Output::new(config, sink),
+            needs_key: true,
+            limits: config.limits.clone(),
+        }
     }
 
     fn restart(&mut self) {
@@ -50,6 +59,14 @@ impl DecoderBackend for Vp8Decoder {
         if self.needs_key && !key {
             self.output.no_picture(serial, "waiting for a key frame");
             return Ok(());
+        }
+        if key
+            && let Ok(FrameHeader { size: Some((width, height)), .. }) = FrameHeader::parse(&unit.packet.data)
+        {
+            // Three to refer to, the one at hand and its copy; of each macroblock 1 KiB while it is decoded.
+            let demand = Demand { width, height, chroma: Chroma::Yuv420, bit_depth: 8 };
+            let kept = Kept { pictures: 5, each: demand.bytes(), work: 4 * demand.pixels(), waiting: 0 };
+            demand.check(&self.limits, kept)?;
         }
         let library = &mut self.library;
         match guarded(LIBRARY, || library.decode_frame(&unit.packet.data)) {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use rusty_vp9::{
-    BitReader, DecodedFrame, Error as Vp9Error, Vp9Decoder as Library, parse_uncompressed_header,
+    BitReader, DecodedFrame, Error as Vp9Error, FrameHeader, Vp9Decoder as Library, parse_uncompressed_header,
 };
 
 use super::MAX_PIXELS;
 use super::guard::guarded;
 use super::output::{Output, PictureShape, StreamFacts};
+use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::vp9;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
@@ -28,6 +29,9 @@ pub(super) struct Vp9Decoder {
     facts: StreamFacts,
     /// After a panic or a flush: only a key frame may come next.
     needs_key: bool,
+    allowance: Allowance,
+    /// Sampling and depth of the last key frame; the frames that follow do not repeat them.
+    samples: (Chroma, u8),
 }
 
 impl Vp9Decoder {
@@ -37,6 +41,8 @@ impl Vp9Decoder {
             output: Output::new(config, sink),
             facts: StreamFacts::NONE,
             needs_key: true,
+            allowance: Allowance::of(&config.limits),
+            samples: (Chroma::Yuv420, 8),
         }
     }
 
@@ -54,6 +60,10 @@ impl Vp9Decoder {
             if u64::from(header.width) * u64::from(header.height) > u64::from(MAX_PIXELS) {
                 return Err(Error::unsupported(format!("VP9 pictures above {MAX_PIXELS} luma samples")));
             }
+            if header.key_frame {
+                self.samples = samples(&header);
+            }
+            check(&header, self.samples, &mut self.allowance)?;
             if header.key_frame {
                 self.facts.color = color(frame)?;
                 self.needs_key = false;
@@ -91,6 +101,26 @@ fn new_library() -> Library {
     let mut library = Library::new();
     library.flush();
     library
+}
+
+/// Refuses frames of which the library would keep more than the limits allow: eight to refer to, the one at hand and two to
+/// be used again, with 16 bits a sample in rows as long as the next power of two, and 72 bytes for each 8x8 block.
+fn check(header: &FrameHeader, (chroma, bit_depth): (Chroma, u8), allowance: &mut Allowance) -> Result<()> {
+    let demand = Demand { width: header.width, height: header.height, chroma, bit_depth };
+    let plane = |width: u64, height: u64| 2 * (width + 72).next_power_of_two() * (height + 72);
+    let (x, y) = chroma.shifts();
+    let (width, height) = (u64::from(header.width), u64::from(header.height));
+    let each = plane(width, height) + 2 * plane(width.div_ceil(1 << x), height.div_ceil(1 << y));
+    allowance.check(demand, Kept { pictures: 11, each, work: 2 * demand.pixels(), waiting: 0 })
+}
+
+fn samples(key_frame: &FrameHeader) -> (Chroma, u8) {
+    let chroma = match (key_frame.subsampling_x, key_frame.subsampling_y) {
+        (0, 0) => Chroma::Yuv444,
+        (1, 0) => Chroma::Yuv422,
+        _ => Chroma::Yuv420,
+    };
+    (chroma, u8::try_from(key_frame.bit_depth).unwrap_or(16))
 }
 
 /// Colour of a key frame (VP9 bitstream specification, section 7.2.2).
@@ -144,6 +174,7 @@ impl DecoderBackend for Vp9Decoder {
                 self.output.no_picture(serial, "waiting for a key frame");
                 return Ok(());
             }
+            Err(error @ Error::LimitExceeded { .. }) => return Err(error),
             Err(error) => {
                 self.output.failed(serial, error);
                 return Ok(());

@@ -10,11 +10,11 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use bytes::{BufMut, BytesMut};
 use openh264_sys2 as sys;
 
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// What the encoder is opened with; the caller has checked every value against the library's ranges.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +182,7 @@ impl Encoder {
         &mut self,
         planes: [PlaneRef<'_>; 3],
         milliseconds: i64,
-        out: &mut BytesMut,
+        out: &mut Vec<u8>,
     ) -> Result<Coded> {
         if !self.usable {
             return Err(failed("EncodeFrame", 0, "the encoder failed before"));
@@ -241,7 +241,7 @@ impl Encoder {
         Ok(coded)
     }
 
-    fn append_nal_units(&mut self, out: &mut BytesMut) -> Result<()> {
+    fn append_nal_units(&mut self, out: &mut Vec<u8>) -> Result<()> {
         let layers = usize::try_from(self.info.iLayerNum).unwrap_or(0);
         for layer in self.info.sLayerInfo.iter().take(layers) {
             let count = usize::try_from(layer.iNalCount).unwrap_or(0);
@@ -257,9 +257,10 @@ impl Encoder {
                 self.usable = false;
                 return Err(failed("EncodeFrame", 0, "a NAL unit of negative length came out"));
             };
+            memory::grow(out, total)?;
             // SAFETY: until the next call, the NAL units of a layer lie one after another at `pBsBuf`, as
             // long together as their lengths say.
-            out.put_slice(unsafe { std::slice::from_raw_parts(layer.pBsBuf, total) });
+            out.extend_from_slice(unsafe { std::slice::from_raw_parts(layer.pBsBuf, total) });
         }
         Ok(())
     }

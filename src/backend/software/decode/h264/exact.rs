@@ -34,7 +34,7 @@ impl ExactDecoder {
         wanted: u64,
         out: &mut Vec<Finished>,
     ) -> Result<()> {
-        let mut data = Vec::with_capacity(unit.len() + DELIMITER.len());
+        let mut data = crate::memory::room(unit.len() + DELIMITER.len())?;
         data.extend_from_slice(unit);
         data.extend_from_slice(&DELIMITER);
         let mut packet = Packet::new(0, TimeBase::new(1, 1), data);

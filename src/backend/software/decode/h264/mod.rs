@@ -2,6 +2,7 @@
 
 mod exact;
 mod fast;
+mod memory;
 mod pcm;
 mod raw;
 mod reorder;
@@ -101,7 +102,9 @@ impl H264Decoder {
         let route = route::of_picture(&sps, &unit.slices, &self.history, order.count())?;
         let raw_is_exact = route::raw_is_exact(&sps, &unit.slices, &self.history);
         if new_sequence {
-            let mut sequence = Sequence::start(&sps, route, reorder::depth(&sps, &self.config))?;
+            let depth = reorder::depth(&sps, &self.config);
+            memory::check(&sps, route, depth, &self.config.limits)?;
+            let mut sequence = Sequence::start(&sps, route, depth, &self.config.limits)?;
             sequence.open_start = (!unit.is_idr()).then_some(order.key());
             self.sequence = Some(sequence);
             self.facts.set(serial, facts(&sps));
@@ -118,7 +121,7 @@ impl H264Decoder {
         if lacks_first_slices(&unit.slices) {
             return Err(Error::corrupt("the picture lacks its first slices"));
         }
-        let mut data = Vec::with_capacity(unit.data.len() + 128);
+        let mut data = crate::memory::room(unit.data.len() + 128)?;
         // A sequence that starts over must be enough for another library.
         self.sets.tell(sps.id, new_sequence || unit.is_idr(), &mut data);
         data.extend_from_slice(&unit.data);
@@ -197,6 +200,10 @@ impl DecoderBackend for H264Decoder {
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
         self.output.accept(&unit, unit.packet.keyframe);
         let outcome = self.take(&unit);
+        if matches!(outcome, Err(Error::LimitExceeded { .. })) {
+            self.end_sequence();
+            return outcome;
+        }
         self.refused |= matches!(outcome, Err(Error::Unsupported { .. }));
         if let Err(error) = outcome {
             self.output.failed(unit.serial, error);

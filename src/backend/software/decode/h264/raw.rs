@@ -60,12 +60,15 @@ impl Copies {
         let PictureShape { dimensions, format } = self.shape;
         let planes = (0..).zip(&picture.planes).filter_map(|(i, (samples, stride))| {
             let size = format.plane_size(i, dimensions)?;
-            let mut out = self.pool.take(size.row_bytes * size.rows);
+            let mut out = match self.pool.take(size.row_bytes * size.rows) {
+                Ok(out) => out,
+                Err(error) => return Some(Err(error)),
+            };
             for row in samples.chunks(*stride).take(size.rows) {
                 out.extend_from_slice(row.get(..size.row_bytes)?);
             }
-            Some((self.pool.share(out), size.row_bytes))
+            Some(Ok((self.pool.share(out), size.row_bytes)))
         });
-        Finished { serial: picture.stamp, copied: true, planes: Ok(planes.collect()) }
+        Finished { serial: picture.stamp, copied: true, planes: planes.collect() }
     }
 }

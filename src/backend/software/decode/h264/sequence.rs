@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Finished;
 use super::exact::{self, ExactDecoder};
 use super::fast::{self, Decoded, FastDecoder};
+use super::memory;
 use super::raw::{self, RawDecoder};
 use super::reorder::Reorder;
 use super::route::{self, RawHazards, Route};
@@ -14,6 +15,7 @@ use super::survey::{Raw, Survey};
 use crate::backend::software::decode::output::PictureShape;
 use crate::bitstream::h264::Sps;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 
 /// Units of the current sequence kept for a change of libraries in its middle, and their total size.
 const MAX_REPLAY_UNITS: usize = 2000;
@@ -38,6 +40,7 @@ pub(super) struct Sequence {
     /// Started at a picture that is no IDR picture: pictures of this period below the order count refer to
     /// what was never sent.
     pub(super) open_start: Option<Key>,
+    limits: Limits,
 }
 
 enum Codec {
@@ -97,7 +100,7 @@ impl Replay {
 
 impl Sequence {
     /// `depth`: see [`Reorder`].
-    pub(super) fn start(sps: &Sps, route: Route, depth: usize) -> Result<Self> {
+    pub(super) fn start(sps: &Sps, route: Route, depth: usize, limits: &Limits) -> Result<Self> {
         let dimensions =
             sps.dimensions().ok_or_else(|| Error::corrupt("H.264 SPS: cropping leaves nothing"))?;
         Ok(Self {
@@ -113,6 +116,7 @@ impl Sequence {
             slicing: Vec::new(),
             raw_is_exact: false,
             open_start: None,
+            limits: limits.clone(),
         })
     }
 
@@ -241,6 +245,7 @@ impl Sequence {
 
     /// Gives the whole sequence so far to `oxideav-h264`. Pictures that waited come out now.
     fn change_to_exact(&mut self, wanted: u64, out: &mut Vec<Finished>) -> Result<()> {
+        memory::check(&self.sps, Route::Exact, 0, &self.limits)?;
         // Kept: raw macroblocks may follow.
         let units = self.replay.take()?;
         self.forget(&units);

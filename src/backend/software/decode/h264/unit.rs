@@ -8,6 +8,7 @@ use crate::bitstream::h264::{
     SliceType, Sps, has_recovery_point, nal_type,
 };
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// What the decoders need of an access unit.
 #[derive(Debug, Default)]
@@ -97,6 +98,7 @@ impl Unit {
             }
             _ => return Ok(()),
         }
+        memory::grow(&mut self.data, START_CODE_LONG.len() + nal.len())?;
         self.data.extend_from_slice(&START_CODE_LONG);
         self.data.extend_from_slice(nal);
         Ok(())
