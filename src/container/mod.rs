@@ -19,6 +19,7 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
+mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
 mod open;
@@ -27,6 +28,7 @@ mod probe;
 mod vpx_av1;
 
 pub use create::{MuxOptions, create_muxer};
+pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
 pub use open::{Input, open_input, open_raw};
 pub use output_format::OutputFormat;
 
@@ -183,6 +185,11 @@ pub trait Demuxer: Send {
     /// The tracks. Complete once the demuxer is open.
     fn tracks(&self) -> &[Track];
 
+    /// What the file says beside its samples; `None` where the format holds nothing of the kind.
+    fn metadata(&self) -> Option<&FileMetadata> {
+        None
+    }
+
     /// The next sample of any track that is not disabled; `None` at the end.
     ///
     /// # Errors
@@ -225,6 +232,12 @@ pub trait Muxer: Send {
     /// # Errors
     /// [`crate::Error::Unsupported`] when the format cannot carry it.
     fn add_track(&mut self, track: &Track) -> Result<TrackId>;
+
+    /// Has the output say what `metadata`, with the numbers of tracks added before, says; `false` where the format cannot.
+    /// To be called before the first sample.
+    fn describe(&mut self, _metadata: &FileMetadata) -> bool {
+        false
+    }
 
     /// Writes one sample of a track added before.
     ///

@@ -14,7 +14,7 @@ use crate::codec::Codec;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{Demuxer, Input, Track, TrackKind, VideoTrack};
+use crate::container::{Demuxer, FileMetadata, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -141,6 +141,8 @@ pub struct SourceInfo {
     pub matrix: Option<[i32; 9]>,
     /// All tracks of the container.
     pub tracks: Vec<Track>,
+    /// What the container says beside its samples.
+    pub metadata: FileMetadata,
     /// What the user should know of how the input is read.
     pub notes: Vec<String>,
 }
@@ -160,6 +162,8 @@ pub struct SourceSummary {
     pub frames: u64,
     /// Frames decoded or read, but outside `start` and `duration`.
     pub outside: u64,
+    /// Frames whose times a transcode put right because they did not increase, lay too far apart, or changed their unit.
+    pub times_mended: u64,
     /// Damage gone over ([`SourceOptions::keep_going`]).
     pub problem_count: u64,
     /// The first of them, in words.
@@ -255,6 +259,7 @@ impl FrameSource {
             duration: track.duration.map(Timestamp::as_duration),
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
+            metadata: demuxer.metadata().cloned().unwrap_or_default(),
             notes: Vec::new(),
         };
         let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
@@ -311,6 +316,7 @@ impl FrameSource {
             duration: reader.duration(),
             matrix: None,
             tracks: Vec::new(),
+            metadata: FileMetadata::default(),
             notes: reader.notes().to_vec(),
         };
         let feed = Feed::read(reader, options.transform(), options.cancel.clone())?;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use super::boxes::{BoxHeader, FourCc, Mp4Box};
 use super::fragments::Fragments;
+use super::metadata;
 use super::movie::{Movie, MovieTrack};
 use super::range;
 use super::source::Source;
 use super::tables::{Cursor, Entry};
-use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, Sample, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
@@ -28,6 +29,7 @@ pub struct Mp4Demuxer {
     movie: Vec<MovieTrack>,
     readers: Vec<Reader>,
     fragments: Fragments,
+    metadata: FileMetadata,
 }
 
 /// Progress of one track.
@@ -76,6 +78,7 @@ impl Mp4Demuxer {
             tracks: movie.iter().map(|track| track.public.clone()).collect(),
             readers: readers.collect(),
             fragments: Fragments::new(header.end(), &movie),
+            metadata: metadata::of(&moov),
             source,
             movie,
         })
@@ -213,6 +216,10 @@ impl Demuxer for Mp4Demuxer {
 
     fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    fn metadata(&self) -> Option<&FileMetadata> {
+        Some(&self.metadata)
     }
 
     fn next_sample(&mut self) -> Result<Option<Sample>> {

@@ -11,6 +11,7 @@ mod edits;
 mod entry;
 mod fragment;
 mod fragments;
+mod metadata;
 mod movie;
 mod mux;
 mod mux_boxes;
@@ -27,5 +28,6 @@ mod source;
 mod tables;
 
 pub use demux::Mp4Demuxer;
+pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
