@@ -161,6 +161,16 @@ impl Error {
         }
     }
 
+    /// The same error of a job that works on what `path` holds: what the caller of a part has given wrongly is then wrong in
+    /// the input, and no argument of the job.
+    #[must_use]
+    pub(crate) fn of_input(self, path: &Path) -> Self {
+        match self {
+            Self::InvalidInput(what) => Self::corrupt_fatal(what).in_file(path),
+            other => other.in_file(path),
+        }
+    }
+
     /// Whether the session or reader that returned this can be used on.
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::CorruptStream { recoverable: true, .. } | Self::OutOfMemory { .. })

@@ -339,6 +339,17 @@ pub enum Surface {
     Device(DeviceSurface),
 }
 
+/// Which field of an interlaced picture is shown first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldOrder {
+    /// The even rows, from row 0.
+    TopFirst,
+    /// The odd rows.
+    BottomFirst,
+    /// Neither: the picture is one field, of half the height (H.265 codes them so).
+    Single,
+}
+
 /// One picture with its time and meaning.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -354,6 +365,9 @@ pub struct Frame {
     pub color: ColorInfo,
     /// Sample aspect ratio, where stated.
     pub sample_aspect_ratio: Option<Rational>,
+    /// The order of its two fields where the stream says that they were taken at different times; `None` for progressive
+    /// pictures. Scaling in height mixes fields: deinterlace first.
+    pub fields: Option<FieldOrder>,
     /// Whether the coded picture was a random access point.
     pub keyframe: bool,
     /// Whether the decoder had to mend it: part of it is a guess.
@@ -376,6 +390,7 @@ impl Frame {
             format: surface.format(),
             color: ColorInfo::UNSPECIFIED,
             sample_aspect_ratio: None,
+            fields: None,
             keyframe: false,
             concealed: false,
             force_keyframe: false,

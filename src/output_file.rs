@@ -78,6 +78,16 @@ impl OutputFile {
     pub fn create(path: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<Self> {
         if path.as_os_str() == "-" {
             let file = standard_output().map_err(|e| Error::io("open", path, e))?;
+            // A terminal may be both; a file that grows while it is read never ends.
+            if let Ok(existing) = file.metadata()
+                && existing.is_file()
+                && let Some(input) = inputs.iter().find(|input| is_same_file(path, &existing, input))
+            {
+                return Err(Error::invalid(format!(
+                    "standard output is the input {} itself; choose another file",
+                    input.display()
+                )));
+            }
             return Ok(Self::over(path, file, false, None));
         }
         match fs::metadata(path) {
@@ -108,7 +118,7 @@ impl OutputFile {
         {
             return Err(Error::invalid(format!(
                 "output {name} is the input {} itself; choose another name",
-                input.display()
+                if input.as_os_str() == "-" { "on standard input".into() } else { input.to_string_lossy() }
             )));
         }
         match kind {
@@ -394,10 +404,17 @@ impl SpecialFile {
     }
 }
 
+/// `-` is standard input, which a shell may have opened from the very file.
 #[cfg(unix)]
 fn is_same_file(_: &Path, output: &Metadata, input: &Path) -> bool {
+    use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
-    fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (output.dev(), output.ino()))
+    let input = if input.as_os_str() == "-" {
+        io::stdin().as_fd().try_clone_to_owned().and_then(|stdin| File::from(stdin).metadata())
+    } else {
+        fs::metadata(input)
+    };
+    input.is_ok_and(|input| (input.dev(), input.ino()) == (output.dev(), output.ino()))
 }
 
 #[cfg(not(unix))]

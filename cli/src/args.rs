@@ -135,6 +135,9 @@ pub(crate) struct TranscodeArgs {
     /// Leave sound and other tracks out
     #[arg(long)]
     pub(crate) no_copy: bool,
+    /// Make interlaced pictures progressive, one for one; by default they are encoded as frames of both fields
+    #[arg(long, help_heading = "Pictures")]
+    pub(crate) deinterlace: bool,
     #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
     #[command(flatten)]

@@ -41,7 +41,12 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         limits: args.limits.limits(),
         ..SourceOptions::default()
     };
-    let filter = FilterOptions { frame_rate: args.pictures.fps, size: args.pictures.size, format };
+    let filter = FilterOptions {
+        frame_rate: args.pictures.fps,
+        size: args.pictures.size,
+        format,
+        ..FilterOptions::default()
+    };
     let target = args.output.clone().map_or(ExportTarget::Null, ExportTarget::File);
     let mut job = Export::new(&args.input, target);
     job.output_format.clone_from(&args.format);

@@ -1,5 +1,6 @@
 //! Reports as JSON. Times are seconds, sizes bytes, rates bits per second; what is not known is `null`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use video_hw::backend::{Receipt, Verdict};
 use video_hw::color::{ColorInfo, ColorRange};
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::queue::QueueStats;
-use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, SessionTiming};
+use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, SessionTiming};
 use video_hw::stages::{EncodeStages, StageSummary};
 use video_hw::time::Rational;
 
@@ -250,7 +251,11 @@ pub(crate) fn stages(
         "busy_s": seconds(filter.busy),
         "frames_in": filter.frames_in,
         "frames_out": filter.frames_out,
+        "interlaced": filter.interlaced,
+        "deinterlaced": filter.deinterlaced,
+        "size_changes": filter.size_changes,
         "scaled": filter.scaled,
+        "extended": filter.extended,
         "converted": filter.converted,
         "on_device": filter.on_device,
         "download_bytes": filter.download_bytes,
@@ -267,20 +272,32 @@ pub(crate) fn stages(
     Value::Object(out)
 }
 
-/// Frames that are not in the output, by reason.
-pub(crate) fn dropped(input: &SourceSummary, filter: &FilterSummary, encode: Option<&Ledger>) -> Value {
-    let mut out = Map::new();
+/// Frames that are not in the output although nothing failed, by reason: what the text sums up and JSON lists. `losses`: the
+/// frames that filter and encoder dropped, where they are told apart.
+pub(crate) fn dropped(
+    input: &SourceSummary,
+    filter: &FilterSummary,
+    encode: Option<&Ledger>,
+    losses: Option<&Losses>,
+) -> BTreeMap<String, u64> {
+    let mut out = BTreeMap::new();
     let mut add = |reason: &str, n: u64| {
         if n > 0 {
-            let sum = n + out.get(reason).and_then(Value::as_u64).unwrap_or(0);
-            out.insert(reason.to_owned(), json!(sum));
+            *out.entry(reason.to_owned()).or_insert(0) += n;
         }
     };
-    add("frame rate", filter.dropped);
     add("outside the wanted part", input.outside);
-    let decode = input.decode.as_ref().map(|d| &d.ledger);
-    for (reason, n) in decode.into_iter().chain(encode).flat_map(|l| &l.dropped) {
+    for (reason, n) in input.decode.iter().flat_map(|decode| &decode.ledger.dropped) {
         add(reason, *n);
     }
-    Value::Object(out)
+    if let Some(losses) = losses {
+        let dropped = losses.reasons().iter().filter(|loss| loss.kind == LossKind::Dropped);
+        dropped.for_each(|loss| add(&loss.reason, loss.count));
+    } else {
+        add("frame rate", filter.dropped);
+        for (reason, n) in encode.into_iter().flat_map(|ledger| &ledger.dropped) {
+            add(reason, *n);
+        }
+    }
+    out
 }

@@ -1,5 +1,6 @@
 //! What a finished job has to say: to people on standard error, to programs as JSON.
 
+use std::collections::BTreeMap;
 use std::io::{Write, stderr};
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use video_hw::Result;
 use video_hw::backend::{BackendKind, Receipt, Verdict};
 use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
-use video_hw::session::{EncodeSummary, SessionTiming};
+use video_hw::session::{EncodeSummary, Losses, SessionTiming};
 
 use crate::exit::Exit;
 use crate::options::JobArgs;
@@ -22,6 +23,8 @@ pub(crate) struct Finished<'a> {
     pub(crate) input: &'a SourceSummary,
     pub(crate) filter: &'a FilterSummary,
     pub(crate) encode: Option<&'a EncodeSummary>,
+    /// What filter and encoder did not put out, by reason.
+    pub(crate) losses: Option<&'a Losses>,
     /// Where the result is; `None` where there is none to keep.
     pub(crate) output: Option<&'a Path>,
     pub(crate) frames_out: u64,
@@ -45,6 +48,7 @@ impl<'a> Finished<'a> {
             input: &report.input,
             filter: &report.filter,
             encode: Some(&report.encode),
+            losses: Some(&report.losses),
             output: Some(&report.output),
             frames_out: report.video_samples,
             copied: report.copied_samples,
@@ -67,6 +71,7 @@ impl<'a> Finished<'a> {
             input: &report.input,
             filter: &report.filter,
             encode: None,
+            losses: None,
             output,
             frames_out: report.frames,
             copied: 0,
@@ -143,9 +148,17 @@ impl<'a> Finished<'a> {
         decode + self.encode.map_or(0, |e| e.ledger.failed)
     }
 
-    /// Frames that should have been in the output and are not there on purpose.
-    fn dropped(&self) -> u64 {
-        self.filter.dropped + self.encode.map_or(0, |e| e.ledger.dropped_total())
+    /// Frames that are not in the output on purpose, by reason.
+    fn dropped(&self) -> BTreeMap<String, u64> {
+        json::dropped(self.input, self.filter, self.encode.map(|e| &e.ledger), self.losses)
+    }
+
+    /// `0 dropped`, `24 dropped (frame rate)`.
+    fn dropped_words(&self) -> String {
+        let dropped = self.dropped();
+        let reasons: Vec<_> = dropped.keys().map(String::as_str).collect();
+        let why = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        format!("{} dropped{why}", text::thousands(dropped.values().sum()))
     }
 
     fn summary(&self, verbose: bool) -> String {
@@ -217,7 +230,7 @@ impl<'a> Finished<'a> {
         if let Some(rate) = text::bits_per_second(self.bytes, self.duration).filter(|_| self.bytes > 0) {
             parts.push(text::bit_rate(rate));
         }
-        parts.push(format!("{} dropped", text::thousands(self.dropped())));
+        parts.push(self.dropped_words());
         if self.filter.repeated > 0 {
             parts.push(format!("{} repeated", text::thousands(self.filter.repeated)));
         }
@@ -288,7 +301,7 @@ impl<'a> Finished<'a> {
             "source": json::source(self.source),
             "frames_in": self.input.frames,
             "frames_out": self.frames_out,
-            "dropped": json::dropped(self.input, self.filter, self.encode.map(|e| &e.ledger)),
+            "dropped": self.dropped(),
             "repeated": self.filter.repeated,
             "failed": self.failed(),
             "copied_samples": self.copied,
@@ -307,6 +320,7 @@ impl<'a> Finished<'a> {
             "notes": self.notes,
             "problems": self.input.problems,
             "problem_count": self.input.problem_count,
+            "times_mended": self.input.times_mended,
             "cancelled": self.cancelled,
             "exit_code": exit.code(),
         });

@@ -24,7 +24,8 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     let mut job = Transcode::new(&args.input, &args.output)
         .decode_backend(args.backends.decoder_backend.unwrap_or(both))
         .encode_backend(args.backends.encoder_backend.unwrap_or(both))
-        .copy_tracks(!args.no_copy);
+        .copy_tracks(!args.no_copy)
+        .deinterlace(args.deinterlace);
     if let Some(rate) = args.pictures.fps {
         job = job.frame_rate(rate);
     }

@@ -208,7 +208,7 @@ fn headerless_input_must_be_described() {
 }
 
 #[test]
-fn a_size_change_is_refused_with_both_sizes_or_brought_to_one() {
+fn a_size_change_is_scaled_to_the_first_size_and_told() {
     let scratch = Scratch::new();
     let mut both = Vec::new();
     for (name, size) in [("a", (64, 48)), ("b", (96, 64))] {
@@ -218,33 +218,112 @@ fn a_size_change_is_refused_with_both_sizes_or_brought_to_one() {
         both.extend(std::fs::read(output).unwrap());
     }
     let input = scratch.file("both.h264", &both);
-    let output = scratch.path("out.mp4");
-    run(&["transcode", &input, &output]).refused(3, &["64x48", "96x64", "--size"]);
-    assert!(!scratch.names().iter().any(|n| n.contains("out.mp4")), "{:?}", scratch.names());
-    let json = run(&["transcode", &input, &output, "--size", "64x48", "-q", "--json"]).ok().json();
-    assert_eq!(json["frames_out"], 20);
-    if tools() {
-        plays(&output);
-        assert_eq!(frame_times(&output).len(), 20);
+    for (options, size, told) in [
+        (&[][..], "64x48", true),
+        (&["--size", "64x48"], "64x48", false),
+        (&["--size", "32x32"], "32x32", false),
+    ] {
+        let output = scratch.path("out.mp4");
+        let args = ["transcode", &input, &output, "-q", "-y", "--json"];
+        let json = run(&[&args[..], options].concat()).ok().json();
+        assert_eq!(json["frames_out"], 20);
+        assert_eq!(json["stages"]["filter"]["size_changes"], 1);
+        let notes = json["notes"].to_string();
+        assert_eq!(notes.contains("size changes 1 times"), told, "{notes}");
+        for word in ["0.333333s", "64x48", "96x64", "10 frames", "--size"] {
+            assert_eq!(notes.contains(word), told, "{word}: {notes}");
+        }
+        let probe = run(&["probe", &output, "--json"]).ok().json();
+        assert_eq!(probe["tracks"][0]["size"], size);
+        if tools() {
+            plays(&output);
+            assert_eq!(frame_times(&output).len(), 20);
+        }
     }
 }
 
 #[test]
-fn odd_sizes_work_or_are_refused_clearly() {
+fn an_odd_size_grows_by_a_column_and_a_row_and_is_told() {
     let scratch = Scratch::new();
-    let input = scratch.file("odd.y4m", &y4m(177, 145, 5));
-    let output = scratch.path("out.mp4");
-    let result = run(&["encode", &input, &output, "-q"]);
-    if result.code == Some(0) {
+    let (input, output) = (scratch.file("odd.y4m", &y4m(177, 145, 5)), scratch.path("out.mp4"));
+    for job in ["encode", "transcode"] {
+        let json = run(&[job, &input, &output, "-q", "-y", "--json", "--qp", "10"]).ok().json();
+        let notes = json["notes"].to_string();
+        assert!(notes.contains("177x145 became 178x146") && notes.contains("repeated"), "{job}: {notes}");
         let probe = run(&["probe", &output, "--json"]).ok().json();
-        assert_eq!(probe["tracks"][0]["size"], "177x145");
-    } else {
-        result.refused(3, &["177x145"]);
-        assert_eq!(scratch.names(), ["odd.y4m"]);
+        assert_eq!(probe["tracks"][0]["size"], "178x146");
     }
-    run(&["transcode", &clip("small.h264"), &output, "-y", "-q"]).ok();
-    let probe = run(&["probe", &output, "--json"]).ok().json();
-    assert_eq!(probe["tracks"][0]["size"], "178x146");
+    if tools() {
+        // What was there is there still: nothing was scaled.
+        let graph =
+            "[1:v]crop=177:145:0:0:exact=1,format=yuv444p[a];[0:v]format=yuv444p[b];[a][b]psnr=stats_file=-";
+        let args = ["-v", "error", "-i", &input, "-i", &output, "-lavfi", graph, "-f", "null", "-"];
+        let out = common::tool("ffmpeg", &args);
+        let worst =
+            out.lines().filter_map(|line| line.split("psnr_y:").nth(1)?.split(' ').next()?.parse().ok());
+        let worst = worst.fold(f64::MAX, f64::min);
+        assert!((35.0..f64::MAX).contains(&worst), "{out}");
+    }
+    // A size that was asked for is not bent.
+    run(&["transcode", &input, &output, "-y", "-q", "--size", "177x145"]).refused(3, &["177x145", "even"]);
+    let json = run(&["transcode", &clip("small.h264"), &output, "-y", "-q", "--json"]).ok().json();
+    assert_eq!(json["notes"].to_string(), "[]", "an even size is no news");
+}
+
+#[test]
+fn a_picture_too_small_for_every_encoder_is_told_with_the_remedy() {
+    let scratch = Scratch::new();
+    let (input, output) = (scratch.file("tiny.y4m", &y4m(8, 8, 3)), scratch.path("out.mp4"));
+    for job in ["encode", "transcode"] {
+        let mut command = common::command(&[job, &input, &output, "-q"]);
+        // Nothing of this machine may encode it.
+        let result = common::Run::of(command.env("PATH", "").output().unwrap());
+        result.refused(3, &["8x8", "software", "16x16", "--size"]);
+    }
+    run(&["transcode", &input, &output, "-q", "--size", "16x16"]).ok();
+}
+
+/// The number in the text is the sum of what JSON lists.
+#[test]
+fn text_and_json_count_the_same_dropped_frames() {
+    let scratch = Scratch::new();
+    let output = scratch.path("out.mp4");
+    for options in
+        [&[][..], &["--fps", "12"], &["--start", "1"], &["--fps", "12", "--start", "0.5", "-t", "1"]]
+    {
+        for job in ["transcode", "decode"] {
+            let output = if job == "decode" { scratch.path("out.yuv") } else { output.clone() };
+            let args = [&[job, &clip("bars.mp4"), &output, "-y", "--json"][..], options].concat();
+            let result = run(&args).ok();
+            let json = result.json();
+            let sum: u64 = json["dropped"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+            let text = result.stderr.lines().last().unwrap().to_owned();
+            assert!(text.contains(&format!("  {sum} dropped")), "{job} {options:?}: {sum}, {text}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn standard_input_from_the_output_s_own_file_is_refused() {
+    let scratch = Scratch::new();
+    let file = scratch.file("x.h264", &std::fs::read(clip("small.h264")).unwrap());
+    let stdin = || std::fs::File::open(&file).unwrap();
+    for args in [["transcode", "-", &file, "-y", "-q"], ["decode", "-", &scratch.path("x.y4m"), "-y", "-q"]] {
+        let own = args[2] == file;
+        let output = common::command(&args).stdin(stdin()).output().unwrap();
+        let result = common::Run::of(output);
+        if own {
+            result.refused(2, &["standard input", "x.h264"]);
+        } else {
+            result.ok();
+        }
+    }
+    // The same the other way round: a file that grows while it is read.
+    let out = std::fs::File::options().append(true).open(&file).unwrap();
+    let mut command = common::command(&["transcode", &file, "-", "--format", "h264", "-q"]);
+    common::Run::of(command.stdout(out).output().unwrap()).refused(2, &["standard output", "x.h264"]);
+    assert_eq!(std::fs::read(&file).unwrap(), std::fs::read(clip("small.h264")).unwrap());
 }
 
 #[test]

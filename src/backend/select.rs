@@ -202,8 +202,7 @@ fn select<T>(
                 Err(error) => {
                     let step = refusal_step(&error);
                     let reason = error.to_string();
-                    // That a program is not installed, which nobody needs, is no answer to what was asked.
-                    if last_error.is_none() || !is_missing_extra(kind, &error) {
+                    if says_more(kind, &error, last_error.as_ref()) {
                         last_error = Some(error);
                     }
                     Verdict::Refused { step, reason }
@@ -221,9 +220,16 @@ fn select<T>(
     }
 }
 
-/// Whether the refusal only says that an optional program is not there.
-fn is_missing_extra(kind: BackendKind, error: &Error) -> bool {
-    kind == BackendKind::Ffmpeg && matches!(error, Error::Unavailable { .. })
+/// Whether a refusal is more to the point than the one before it. That a backend is not there, or that an optional program
+/// is not installed, is no answer where another backend has said what it cannot do.
+fn says_more(kind: BackendKind, error: &Error, before: Option<&Error>) -> bool {
+    match before {
+        None => true,
+        Some(Error::Unavailable { .. }) => {
+            kind != BackendKind::Ffmpeg || !matches!(error, Error::Unavailable { .. })
+        }
+        Some(_) => !matches!(error, Error::Unavailable { .. }),
+    }
 }
 
 fn refusal_step(error: &Error) -> Step {
@@ -319,19 +325,26 @@ pub(crate) fn pick_input_format(
         let encode = match encode_capability(kind, asked) {
             Ok(Some(encode)) => encode,
             Ok(None) => {
-                last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
+                // Less than what another says of this very picture.
+                if !matches!(last_error, Some(Error::Unsupported { .. })) {
+                    last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
+                }
                 continue;
             }
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
-                if last_error.is_none() || !is_missing_extra(kind, &error) {
+                if says_more(kind, &error, last_error.as_ref()) {
                     last_error = Some(error);
                 }
                 continue;
             }
         };
         // One that will refuse the job must not choose the format for the next; by itself it says why.
-        if wanted == Backend::Auto && !(asked.special.fits(kind) && size_fits(&encode, size)) {
+        if wanted == Backend::Auto && !asked.special.fits(kind) {
+            continue;
+        }
+        if wanted == Backend::Auto && !size_fits(&encode, size) {
+            last_error = Some(wrong_size(kind, codec, &encode, size));
             continue;
         }
         let loss = |f: &PixelFormat| {
@@ -381,6 +394,14 @@ fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Op
         BackendKind::Software => Ok(software::encode_capability(asked.codec)),
         BackendKind::Ffmpeg => ffmpeg::encode_capability(asked.device, asked.special, asked.codec),
         other => Err(not_built(other)),
+    }
+}
+
+fn wrong_size(kind: BackendKind, codec: Codec, encode: &EncodeCapability, size: Dimensions) -> Error {
+    let EncodeCapability { implementation, min, max, .. } = encode;
+    Error::Unsupported {
+        feature: format!("encoding {codec} at {size}: {kind} ({implementation}) takes {min} to {max}"),
+        remedy: "give --size WIDTHxHEIGHT to bring the pictures to another size".to_owned(),
     }
 }
 
@@ -556,6 +577,35 @@ mod tests {
         let (kind, receipt) = try_select(Backend::Auto, &all).unwrap();
         assert_eq!(kind, BackendKind::Nvidia);
         assert_eq!(receipt.entries[2].1, Verdict::NotTried);
+    }
+
+    #[test]
+    fn what_a_backend_cannot_do_is_told_before_which_are_not_there() {
+        let open = |kind| -> Result<()> {
+            Err(match kind {
+                BackendKind::Nvidia => Error::unsupported("8x8"),
+                kind => Error::Unavailable { backend: kind, reason: "no".into(), remedy: String::new() },
+            })
+        };
+        let err = select(Backend::Auto, Job::Encode, Codec::H264, &CANDIDATES, open, |()| "").unwrap_err();
+        assert!(matches!(err, Error::Unsupported { .. }), "{err}");
+    }
+
+    #[test]
+    fn a_size_that_no_encoder_takes_is_told_with_the_sizes_it_takes() {
+        let special = BackendEncodeConfig::Software(crate::config::SoftwareEncodeConfig::default());
+        let size = Dimensions::new(8, 8).unwrap();
+        let asked = FormatQuestion {
+            codec: Codec::H264,
+            size,
+            device: None,
+            special: &special,
+            wish: Wish::default(),
+        };
+        let err = pick_input_format(Backend::Auto, &asked, PixelFormat::I420).unwrap_err().to_string();
+        for word in ["8x8", "software", "16x16", "--size"] {
+            assert!(err.contains(word), "no {word} in: {err}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
+mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
 mod obu_stream;
@@ -28,6 +29,7 @@ mod probe;
 mod vpx_av1;
 
 pub use create::{MuxOptions, create_muxer};
+pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
 pub use open::{Input, OpenOptions, open_input, open_raw};
 pub use output_format::OutputFormat;
 
@@ -202,6 +204,11 @@ pub trait Demuxer: Send {
         &[]
     }
 
+    /// What the file says beside its samples; `None` where the format holds nothing of the kind.
+    fn metadata(&self) -> Option<&FileMetadata> {
+        None
+    }
+
     /// The next sample of any track that is not disabled; `None` at the end.
     ///
     /// # Errors
@@ -244,6 +251,12 @@ pub trait Muxer: Send {
     /// # Errors
     /// [`crate::Error::Unsupported`] when the format cannot carry it.
     fn add_track(&mut self, track: &Track) -> Result<TrackId>;
+
+    /// Has the output say what `metadata`, with the numbers of tracks added before, says; `false` where the format cannot.
+    /// To be called before the first sample.
+    fn describe(&mut self, _metadata: &FileMetadata) -> bool {
+        false
+    }
 
     /// Writes one sample of a track added before.
     ///

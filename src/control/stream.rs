@@ -29,6 +29,9 @@ const SLICE: Duration = Duration::from_millis(2);
 /// Sizes and formats that frames may come in: those that the caller has asked for, the last ones.
 const MOST_SHAPES: usize = 16;
 
+/// Room for B frames of a later generation where the caller states none.
+const USUAL_RESERVE: usize = 2;
+
 /// What becomes of a stream whose session has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OnFailure {
@@ -44,8 +47,9 @@ pub enum OnFailure {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamOptions {
     /// Most frames by which any generation may reorder: decoding times are that much earlier from the start, because they
-    /// cannot begin to be so later. At least what the first session needs.
-    pub reorder_reserve: usize,
+    /// cannot begin to be so later. At least what the first session needs. By default 2, and 0 in a stream of low latency that
+    /// begins without B frames: its decoding times are its presentation times.
+    pub reorder_reserve: Option<usize>,
     /// Frames that wait while no session can take them.
     pub max_waiting: usize,
     /// Frames that are inside altogether.
@@ -61,7 +65,7 @@ pub struct StreamOptions {
 impl Default for StreamOptions {
     fn default() -> Self {
         Self {
-            reorder_reserve: 2,
+            reorder_reserve: None,
             max_waiting: 8,
             max_held: 256,
             on_failure: OnFailure::default(),
@@ -164,7 +168,9 @@ impl SwitchingEncoder {
             patience: options.prove_timeout,
         };
         let session = opening.run()?.session;
-        let reserve = options.reorder_reserve.max(session.facts.reorder);
+        let never = settings.0.low_latency && session.facts.reorder == 0;
+        let reserve = options.reorder_reserve.unwrap_or(if never { 0 } else { USUAL_RESERVE });
+        let reserve = reserve.max(session.facts.reorder);
         let mut stream = Self {
             source,
             reserve,

@@ -4,11 +4,11 @@ use super::control::CancelToken;
 use crate::control::Refetch;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{FieldOrder, Frame};
 use crate::pixel::PixelFormat;
 use crate::session::{LossKind, Losses};
 use crate::time::{Rational, TimeBase, Timestamp};
-use crate::transform::{self, ScaleFilter};
+use crate::transform::{self, Deinterlacer, ScaleFilter};
 
 /// Longest gap that is filled with repeated frames when the frame rate is changed.
 const MAX_GAP_SECONDS: f64 = 600.0;
@@ -22,6 +22,10 @@ pub struct FilterOptions {
     pub size: Option<Dimensions>,
     /// Output pixel format.
     pub format: Option<PixelFormat>,
+    /// Make interlaced pictures progressive, by the CPU; see [`crate::transform::Deinterlacer`].
+    pub deinterlace: bool,
+    /// Repeat the last column and row up to this size, for encoders that want even sides.
+    pub extend_to: Option<Dimensions>,
 }
 
 /// What was done to frames.
@@ -35,8 +39,20 @@ pub struct FilterSummary {
     pub dropped: u64,
     /// Frames repeated to raise the rate.
     pub repeated: u64,
+    /// Interlaced frames taken, single fields not counted.
+    pub interlaced: u64,
+    /// Frames taken that are single fields.
+    pub single_fields: u64,
+    /// Of the interlaced ones those that were made progressive.
+    pub deinterlaced: u64,
+    /// Changes of the picture size between two frames that were taken.
+    pub size_changes: u64,
+    /// The first of them: when, from which size to which.
+    pub first_size_change: Option<(Timestamp, Dimensions, Dimensions)>,
     /// Frames scaled.
     pub scaled: u64,
+    /// Frames extended by a column or a row.
+    pub extended: u64,
     /// Frames converted to another pixel format.
     pub converted: u64,
     /// Frames given that are in a device's memory.
@@ -66,6 +82,11 @@ pub struct FrameFilter {
     summary: FilterSummary,
     /// The frame whose end is not known yet, and its first output, when the rate is changed.
     held: Option<(i64, Numbered)>,
+    deinterlacer: Option<Deinterlacer>,
+    /// Number of the frame inside the deinterlacer.
+    inside: Option<u64>,
+    /// Size of the last frame that was taken.
+    size: Option<Dimensions>,
     /// From the frame before the held one to the held one.
     gap: Option<Timestamp>,
     cancel: CancelToken,
@@ -86,6 +107,9 @@ impl FrameFilter {
             limit,
             summary,
             held: None,
+            deinterlacer: options.deinterlace.then(Deinterlacer::new),
+            inside: None,
+            size: None,
             gap: None,
             cancel: CancelToken::default(),
             to_host: false,
@@ -137,6 +161,36 @@ impl FrameFilter {
     pub fn push(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         let number = self.summary.frames_in;
         self.summary.frames_in += 1;
+        self.note(&frame);
+        if self.deinterlacer.is_none() {
+            return self.pass((number, frame), emit);
+        }
+        let frame = self.timed(|filter| filter.download(frame))?;
+        let push =
+            |filter: &mut Self| filter.deinterlacer.as_mut().map(|deinterlacer| deinterlacer.push(frame));
+        let shown = self.timed(push).transpose()?.flatten();
+        match (self.inside.replace(number), shown) {
+            (Some(number), Some(frame)) => self.pass((number, frame), emit),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes note of what a frame is.
+    fn note(&mut self, frame: &Frame) {
+        match frame.fields {
+            Some(FieldOrder::Single) => self.summary.single_fields += 1,
+            Some(_) => self.summary.interlaced += 1,
+            None => {}
+        }
+        if let Some(before) = self.size.replace(frame.dimensions).filter(|before| *before != frame.dimensions)
+        {
+            self.summary.size_changes += 1;
+            self.summary.first_size_change.get_or_insert((frame.pts, before, frame.dimensions));
+        }
+    }
+
+    /// One frame in its turn.
+    fn pass(&mut self, (number, frame): Numbered, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         let Some(rate) = self.options.frame_rate else {
             return if self.is_full() {
                 self.drop_one(number, frame.pts)
@@ -163,6 +217,13 @@ impl FrameFilter {
     /// # Errors
     /// As [`Self::push`].
     pub fn finish(&mut self, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+        if let Some(deinterlacer) = &mut self.deinterlacer {
+            let last = deinterlacer.finish()?;
+            self.summary.deinterlaced = deinterlacer.done();
+            if let (Some(number), Some(frame)) = (self.inside.take(), last) {
+                self.pass((number, frame), emit)?;
+            }
+        }
         let (Some(rate), Some((first, (number, held)))) = (self.options.frame_rate, self.held.take()) else {
             return Ok(());
         };
@@ -189,11 +250,14 @@ impl FrameFilter {
         }
         let count = outputs.end.saturating_sub(outputs.start);
         if count as f64 / rate.as_f64() > MAX_GAP_SECONDS {
-            return Err(Error::invalid(format!(
-                "a gap of {:.0} s after {} is too long to fill at a constant frame rate; leave out --fps to keep the input's own times",
-                count as f64 / rate.as_f64(),
-                frame.pts
-            )));
+            return Err(Error::Unsupported {
+                feature: format!(
+                    "a gap of {:.0} s after {}, too long to fill at a constant frame rate",
+                    count as f64 / rate.as_f64(),
+                    frame.pts
+                ),
+                remedy: "leave out --fps to keep the input's own times".to_owned(),
+            });
         }
         let frame = self.shape(frame)?;
         for output in outputs.clone() {
@@ -220,8 +284,19 @@ impl FrameFilter {
         Ok(())
     }
 
-    fn shape(&mut self, mut frame: Frame) -> Result<Frame> {
+    /// Charges what is done to the filter.
+    fn timed<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let start = std::time::Instant::now();
+        let done = work(self);
+        self.summary.busy += start.elapsed();
+        done
+    }
+
+    fn shape(&mut self, frame: Frame) -> Result<Frame> {
+        self.timed(|filter| filter.shaped(frame))
+    }
+
+    fn shaped(&mut self, mut frame: Frame) -> Result<Frame> {
         if self.to_host {
             frame = self.download(frame)?;
         }
@@ -237,7 +312,11 @@ impl FrameFilter {
             frame = converted.frame;
             self.summary.converted += 1;
         }
-        self.summary.busy += start.elapsed();
+        if let Some(size) = self.options.extend_to.filter(|s| *s != frame.dimensions) {
+            frame = self.download(frame)?;
+            frame = transform::extend(&frame, size)?;
+            self.summary.extended += 1;
+        }
         Ok(frame)
     }
 

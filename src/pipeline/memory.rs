@@ -62,6 +62,12 @@ pub(super) fn choose(
     if several_devices(source) {
         return Some("several cards decode and one encodes".to_owned());
     }
+    if filter.deinterlace {
+        return Some("pictures are deinterlaced on the CPU".to_owned());
+    }
+    if filter.size.is_none() && asked.size != video.dimensions {
+        return Some(format!("pictures of {} are extended to {} on the CPU", video.dimensions, asked.size));
+    }
     let native = native_format(video);
     let taken = |format: &PixelFormat| formats.contains(format);
     match (native, filter.format) {

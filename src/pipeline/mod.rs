@@ -1,12 +1,15 @@
 //! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
 
+mod carried;
 mod control;
 mod export;
 mod feed;
 mod filter;
+mod frame_times;
 mod frames;
 mod light;
 mod memory;
+mod notes;
 mod passthrough;
 mod rescue;
 mod ring;

@@ -4,20 +4,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::source::{SourceInfo, SourceOptions};
-use crate::container::{ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Sample, TrackId, TrackKind};
-use crate::error::Result;
+use crate::container::{
+    ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Sample, Track, TrackId, TrackKind,
+};
+use crate::error::{Error, Result};
 use crate::time::{TimeBase, Timestamp};
+
+/// Problems remembered by their words.
+const PROBLEMS_KEPT: usize = 10;
+/// Errors in a row of samples after which the rest is taken for unreadable.
+const MOST_BROKEN: u64 = 100_000;
 
 /// Reads the other tracks of the input through a demuxer of its own, on demand.
 pub(super) struct Passthrough {
     demuxer: Option<Box<dyn Demuxer>>,
     /// Input track, output track.
     tracks: Vec<(TrackId, TrackId)>,
+    /// Output tracks whose samples are shown from their times on and stand alone: texts and chapters.
+    lasting: Vec<TrackId>,
     next: Option<Sample>,
     path: PathBuf,
     start: Option<Duration>,
     end: Option<Timestamp>,
     samples: u64,
+    /// Go on after damage.
+    keep_going: bool,
+    /// Samples that were left out because their times cannot be stated.
+    untimed: u64,
+    /// Errors of the demuxer that were gone over.
+    broken: u64,
+    problems: Vec<String>,
 }
 
 impl Passthrough {
@@ -25,11 +41,16 @@ impl Passthrough {
         Self {
             demuxer: None,
             tracks: Vec::new(),
+            lasting: Vec::new(),
             next: None,
             path: PathBuf::new(),
             start: None,
             end: None,
             samples: 0,
+            keep_going: false,
+            untimed: 0,
+            broken: 0,
+            problems: Vec::new(),
         }
     }
 
@@ -43,15 +64,19 @@ impl Passthrough {
     ) -> Result<Self> {
         let video = info.tracks.iter().find(|t| t.kind == TrackKind::Video).map(|t| t.id);
         let others: Vec<_> = info.tracks.iter().filter(|t| Some(t.id) != video).collect();
-        let mut tracks = Vec::new();
+        let (mut tracks, mut lasting) = (Vec::new(), Vec::new());
         for track in others {
             let name = format!("track {} ({})", track.id.0, track.codec_name);
             if muxer.format() != ContainerFormat::Mp4 {
                 notes.push(format!("{name} is left out: {} carries one video track only", muxer.format()));
             } else if track.copy.is_none() {
                 notes.push(format!("{name} is left out: the input does not describe it"));
+            } else if is_timecode(track) && options.start.is_some_and(|start| !start.is_zero()) {
+                notes.push(format!("{name} is left out: its timecode is that of the start of the input"));
             } else {
-                tracks.push((track.id, muxer.add_track(track)?));
+                let output = muxer.add_track(track).map_err(|e| e.of_input(path))?;
+                tracks.push((track.id, output));
+                lasting.extend((track.kind == TrackKind::Subtitle).then_some(output));
             }
         }
         if tracks.is_empty() {
@@ -67,12 +92,33 @@ impl Passthrough {
         Ok(Self {
             demuxer: Some(demuxer),
             tracks,
+            lasting,
             next: None,
             path: path.to_owned(),
             start: options.start,
             end,
             samples: 0,
+            keep_going: options.keep_going,
+            untimed: 0,
+            broken: 0,
+            problems: Vec::new(),
         })
+    }
+
+    /// The output's number of a track of the input.
+    pub(super) fn output_of(&self, input: TrackId) -> Option<TrackId> {
+        self.tracks.iter().find(|(id, _)| *id == input).map(|(_, output)| *output)
+    }
+
+    /// The damage that was gone over, in words.
+    pub(super) fn take_problems(&mut self) -> Vec<String> {
+        if self.untimed > 0 {
+            self.problems.push(format!(
+                "{} samples of other tracks are left out: no file can state their times",
+                std::mem::take(&mut self.untimed)
+            ));
+        }
+        std::mem::take(&mut self.problems)
     }
 
     /// Samples written.
@@ -97,8 +143,11 @@ impl Passthrough {
                 return Ok(());
             }
             if let Some(sample) = self.next.take() {
-                muxer.write_sample(&sample)?;
-                self.samples += 1;
+                match muxer.write_sample(&sample) {
+                    Ok(()) => self.samples += 1,
+                    Err(Error::InvalidInput(_)) if self.keep_going => self.untimed += 1,
+                    Err(error) => return Err(error.of_input(&self.path)),
+                }
             }
         }
         Ok(())
@@ -107,11 +156,21 @@ impl Passthrough {
     fn peek(&mut self) -> Result<Option<&Sample>> {
         while self.next.is_none() {
             let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-            let Some(sample) = demuxer.next_sample().map_err(|e| e.in_file(&self.path))? else {
-                self.demuxer = None;
-                return Ok(None);
-            };
-            self.next = self.place(sample);
+            match demuxer.next_sample() {
+                Ok(Some(sample)) => self.next = self.place(sample),
+                Ok(None) => self.demuxer = None,
+                Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
+                    // A track that ends early leaves the others to be copied; nothing else can be read behind other damage.
+                    self.broken += 1;
+                    if !error.is_recoverable() || self.broken > MOST_BROKEN {
+                        self.demuxer = None;
+                    }
+                    if self.problems.len() < PROBLEMS_KEPT {
+                        self.problems.push(error.of_input(&self.path).to_string());
+                    }
+                }
+                Err(error) => return Err(error.of_input(&self.path)),
+            }
         }
         Ok(self.next.as_ref())
     }
@@ -124,8 +183,16 @@ impl Passthrough {
             return None;
         }
         if let Some(start) = self.start.map(at) {
-            if sample.pts.is_some_and(|pts| pts < start) {
-                return None;
+            if let Some(pts) = sample.pts.filter(|pts| *pts < start) {
+                // A text or a chapter is still shown; sound begins with its next sample.
+                let late = start.rescale(pts.base()).ticks_since(pts);
+                let left =
+                    sample.duration.and_then(|d| d.checked_sub(late.unsigned_abs())).filter(|d| *d > 0)?;
+                if !self.lasting.contains(output) {
+                    return None;
+                }
+                let begin = pts.offset(late);
+                (sample.pts, sample.dts, sample.duration) = (Some(begin), Some(begin), Some(left));
             }
             let shift = |t: Timestamp| t.offset(start.rescale(t.base()).ticks().saturating_neg());
             sample.pts = sample.pts.map(shift);
@@ -133,6 +200,10 @@ impl Passthrough {
         }
         Some(sample)
     }
+}
+
+fn is_timecode(track: &Track) -> bool {
+    track.copy.as_ref().is_some_and(|copy| copy.handler == *b"tmcd")
 }
 
 fn at(time: Duration) -> Timestamp {

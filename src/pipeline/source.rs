@@ -15,7 +15,7 @@ use crate::codec::Codec;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{ContainerFormat, Demuxer, Input, Track, TrackKind, VideoTrack};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -146,6 +146,8 @@ pub struct SourceInfo {
     pub matrix: Option<[i32; 9]>,
     /// All tracks of the container.
     pub tracks: Vec<Track>,
+    /// What the container says beside its samples.
+    pub metadata: FileMetadata,
     /// What the user should know of how the input is read.
     pub notes: Vec<String>,
 }
@@ -165,6 +167,8 @@ pub struct SourceSummary {
     pub frames: u64,
     /// Frames decoded or read, but outside `start` and `duration`.
     pub outside: u64,
+    /// Frames whose times a transcode put right because they did not increase, lay too far apart, or changed their unit.
+    pub times_mended: u64,
     /// Damage gone over ([`SourceOptions::keep_going`]).
     pub problem_count: u64,
     /// The first of them, in words.
@@ -269,6 +273,7 @@ impl FrameSource {
             duration: track.duration.map(Timestamp::as_duration),
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
+            metadata: demuxer.metadata().cloned().unwrap_or_default(),
             notes: demuxer.notes().to_vec(),
         };
         let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
@@ -329,6 +334,7 @@ impl FrameSource {
             duration: reader.duration(),
             matrix: None,
             tracks: Vec::new(),
+            metadata: FileMetadata::default(),
             notes: reader.notes().to_vec(),
         };
         let feed = Feed::read(reader, options.transform(), options.cancel.clone())?;

@@ -1,11 +1,14 @@
 //! The threads of a transcode besides those of its sessions: one from decoder to encoder, and the caller's, from encoder
 //! to file.
 
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::control::{CancelToken, Progress, Reporter};
 use super::filter::{FilterSummary, FrameFilter};
+use super::frame_times::FrameTimes;
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceSummary};
 use crate::container::{Muxer, Sample, TrackId};
@@ -25,6 +28,15 @@ pub(super) struct Filtered {
     pub(super) losses: Losses,
 }
 
+/// What a transcode knows of the pictures that it begins with.
+pub(super) struct Beginning {
+    /// The first of them.
+    pub(super) first: Frame,
+    /// The input, for messages.
+    pub(super) input: PathBuf,
+    pub(super) times: FrameTimes,
+}
+
 /// Told of a backend that has died and of the one that took over.
 pub(super) type TakeoverFn<'a> = Box<dyn FnMut(&Takeover) + 'a>;
 
@@ -38,26 +50,35 @@ pub(super) struct FilterStage {
 impl FilterStage {
     pub(super) fn spawn(
         mut source: FrameSource,
-        first: Frame,
+        Beginning { first, input, mut times }: Beginning,
         mut filter: FrameFilter,
         mut encoder: EncodeInput,
         token: CancelToken,
     ) -> Result<Self> {
         let work = move || {
-            let mut emit = |frame: Frame| encoder.submit_blocking(frame);
+            let decoded = source.info().codec.is_some();
+            let refused = Cell::new(false);
+            let mut emit = |frame: Frame| encoder.submit_blocking(frame).inspect_err(|_| refused.set(true));
+            // What the encoder refuses may be a setting; what cannot be converted is the input's.
+            let named = |error: Error| if refused.get() { error } else { error.of_input(&input) };
             let mut next = Some(first);
             while let Some(frame) = next {
-                let at = frame.pts;
-                filter.push(frame, &mut emit).map_err(|e| size_hint(e, at))?;
-                next = if filter.is_full() { None } else { source.next_frame()? };
+                filter.push(times.place(frame, &input)?, &mut emit).map_err(named)?;
+                next = match filter.is_full() {
+                    true => None,
+                    // Lists of times that somebody gave with uncompressed pictures are arguments.
+                    false => source.next_frame().map_err(|e| if decoded { e.of_input(&input) } else { e })?,
+                };
             }
-            filter.finish(&mut emit)?;
+            filter.finish(&mut emit).map_err(named)?;
             encoder.flush()?;
-            Ok(Filtered {
-                input: source.summary(),
-                filter: filter.summary(),
-                losses: filter.losses().clone(),
-            })
+            let mut summary = source.summary();
+            summary.times_mended = times.mended().count();
+            if let Some(problem) = times.mended().problem() {
+                summary.problem_count += 1;
+                summary.problems.push(problem);
+            }
+            Ok(Filtered { input: summary, filter: filter.summary(), losses: filter.losses().clone() })
         };
         std::thread::Builder::new()
             .name("vhw-filter".to_owned())
@@ -82,17 +103,6 @@ impl Drop for FilterStage {
         if self.thread.is_some() {
             self.stop();
         }
-    }
-}
-
-/// A change of picture size needs a word on what to do about it.
-fn size_hint(error: Error, at: Timestamp) -> Error {
-    match error {
-        Error::InvalidInput(what) if what.contains("the encoder was opened for") => Error::Unsupported {
-            feature: format!("the picture size changes at {at}: {what}"),
-            remedy: "give --size WIDTHxHEIGHT to bring all frames to one size".to_owned(),
-        },
-        other => other,
     }
 }
 
@@ -173,7 +183,7 @@ impl Writer<'_, '_> {
         self.end = self.end.max(shown_until);
         self.samples += 1;
         self.bytes += packet.data.len() as u64;
-        self.muxer.write_sample(&Sample {
+        let sample = Sample {
             track: self.video_track,
             data: packet.data,
             pts: packet.pts,
@@ -181,7 +191,9 @@ impl Writer<'_, '_> {
             duration: packet.duration,
             keyframe: packet.keyframe,
             discard: false,
-        })
+        };
+        // Times that the format cannot carry are those of the input.
+        self.muxer.write_sample(&sample).map_err(|e| e.of_input(&self.info.path))
     }
 
     fn report(&mut self, last: bool) {

@@ -10,32 +10,34 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::carried::{describe, output_track};
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
+use super::frame_times::{FrameTimes, track_base};
 use super::light;
 use super::memory::{self, FrameMemory};
+use super::notes;
 use super::passthrough::Passthrough;
 use super::rescue::Rescuer;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
-use super::threads::{FilterStage, Filtered, TakeoverFn, Writer};
+use super::threads::{Beginning, FilterStage, Filtered, TakeoverFn, Writer};
 use crate::backend::admission::Wish;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
 };
-use crate::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
+use crate::container::{MuxOptions, OutputFormat, create_muxer};
 use crate::control::{Refetch, open_surviving};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::output_file::{self, OutputFile};
-use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
 use crate::rawvideo::VideoFormat;
 use crate::session::{EncodeSession, EncodeSummary, LossKind, Losses};
-use crate::time::{Rational, Timestamp};
+use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform;
 
 /// Nominal rate of streams that state none; only rate control works by it.
@@ -188,9 +190,17 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// Output size.
+    /// Output size. By default that of the first picture, an odd side with one column or row more; pictures of other sizes are
+    /// scaled to it, and the report's notes say so.
     pub fn size(mut self, size: Dimensions) -> Self {
         self.filter.size = Some(size);
+        self
+    }
+
+    /// Makes interlaced pictures progressive, on the CPU and one for one; see [`crate::transform::Deinterlacer`]. Without it they
+    /// are encoded as frames that hold both fields, and the report's notes say so.
+    pub fn deinterlace(mut self, deinterlace: bool) -> Self {
+        self.filter.deinterlace = deinterlace;
         self
     }
 
@@ -364,7 +374,9 @@ impl<'a> Transcode<'a> {
         };
         let mut notes = Vec::new();
         let mut source = self.open_source(codec, &mut notes, started)?;
-        let Some(first) = source.next_frame()? else {
+        let decoded = source.info().codec.is_some();
+        let begin = source.next_frame().map_err(|e| if decoded { e.of_input(&self.input) } else { e })?;
+        let Some(first) = begin else {
             return Err(source.nothing());
         };
         let (info, shape) = (source.info().clone(), first.sample_aspect_ratio);
@@ -374,27 +386,37 @@ impl<'a> Transcode<'a> {
         notes.extend(light::lost(&encode_config, session.receipt(), format));
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;
-        let time_base = match self.filter.frame_rate {
-            Some(rate) => crate::time::TimeBase::from_frame_rate(rate),
-            None => first.pts.base(),
-        };
+        // Where the rate is made constant the times of the frames may be whatever they are.
+        let mends = self.source.keep_going || self.filter.frame_rate.is_some();
+        let frame_base = track_base(first.pts.base(), mends);
+        let time_base = self.filter.frame_rate.map_or(frame_base, TimeBase::from_frame_rate);
+        let may_reorder = self.source.reordered != Some(0);
+        let times = FrameTimes::new(frame_base, encode_config.frame_rate, may_reorder, mends);
         let video_track = muxer.add_track(&output_track(&encode_config, time_base, &info, shape))?;
         let passthrough = if self.copy_tracks {
             Passthrough::open(&self.input, &self.source, &info, muxer.as_mut(), &mut notes)?
         } else {
             Passthrough::none()
         };
+        let part = self.source.start.is_some() || self.source.duration.is_some() || self.max_frames.is_some();
+        describe(&info, video_track, &passthrough, part, muxer.as_mut(), &mut notes);
 
         let reads_device =
             session.receipt().chosen().is_some_and(|(backend, _)| backend.keeps_frames_on_device());
         let (frames, packets) = session.split();
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
-        let filter = FrameFilter::new(self.filter, self.max_frames)
+        let resized = self.filter.size.is_some();
+        let first_size = first.dimensions;
+        // All frames are brought to the size of the first, unless another was asked for.
+        self.filter.size.get_or_insert(first_size);
+        let options = self.filter;
+        let filter = FrameFilter::new(options, self.max_frames)
             .cancel_token(self.source.cancel.clone())
             .to_host(!reads_device)
             .refetch(self.rescuer(None));
         let decoders = source.lives.succession();
-        let stage = FilterStage::spawn(source, first, filter, frames, self.source.cancel.clone())?;
+        let beginning = Beginning { first, input: self.input.clone(), times };
+        let stage = FilterStage::spawn(source, beginning, filter, frames, self.source.cancel.clone())?;
         let mut writer = Writer {
             muxer: muxer.as_mut(),
             video_track,
@@ -417,7 +439,8 @@ impl<'a> Transcode<'a> {
         let written = writer.run(&self.source.cancel);
         let encode = writer.packets.summary();
         let (samples, copied) = (writer.samples, writer.passthrough.samples());
-        let end = writer.end;
+        let copy_problems = writer.passthrough.take_problems();
+        let (end, coded_bytes) = (writer.end, writer.bytes);
         // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
         // more frames is a consequence of what the filter stage says.
         if written.is_err() {
@@ -426,10 +449,15 @@ impl<'a> Transcode<'a> {
         drop(writer);
         let filtered = stage.join();
         written?;
-        let Filtered { input, filter, mut losses } = filtered?;
+        let Filtered { mut input, filter, mut losses } = filtered?;
         losses.extend(encode.losses.clone());
+        input.problem_count += copy_problems.len() as u64;
+        input.problems.extend(copy_problems);
+        let duration = end.map_or(Duration::ZERO, Timestamp::as_duration);
+        notes.extend(notes::of_pictures(&filter, &options, first_size, resized));
+        notes.extend(notes::of_rate(encode_config.rate_control, coded_bytes, duration));
 
-        let mux = muxer.finish()?;
+        let mux = muxer.finish().map_err(|e| e.of_input(&self.input))?;
         drop(muxer);
         file.commit()?;
         Ok(TranscodeReport {
@@ -443,7 +471,7 @@ impl<'a> Transcode<'a> {
             video_samples: samples,
             copied_samples: copied,
             bytes: mux.bytes,
-            duration: end.map_or(Duration::ZERO, Timestamp::as_duration),
+            duration,
             wall: started.elapsed(),
             cancelled: self.source.cancel.is_cancelled(),
             notes,
@@ -454,6 +482,14 @@ impl<'a> Transcode<'a> {
     fn encode_device(&self) -> Option<String> {
         let first = self.source.device.as_deref().and_then(|list| list.split(',').next());
         first.map(str::trim).filter(|name| !name.eq_ignore_ascii_case("all")).map(str::to_owned)
+    }
+
+    /// The size that is encoded: the one asked for, else that of the pictures with even sides. Encoders of 4:2:0 take no others,
+    /// and a picture that grows by a column loses nothing.
+    fn coded_size(&self, pictures: Dimensions) -> Dimensions {
+        let even = |side: u32| side.next_multiple_of(2);
+        let grown = Dimensions::new(even(pictures.width()), even(pictures.height()));
+        self.filter.size.or(grown).unwrap_or(pictures)
     }
 
     /// Whoever decodes frames again that went with their device; `rate`: where they have the output's times.
@@ -486,7 +522,7 @@ impl<'a> Transcode<'a> {
         };
         let mut options = SourceOptions { on_failure: self.on_failure, ..self.source.clone() };
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
-            let size = self.filter.size.unwrap_or(video.dimensions);
+            let size = self.coded_size(video.dimensions);
             let device = device.as_deref();
             let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
             let refused = memory::choose(video, options, &self.filter, self.encode_backend, &asked);
@@ -505,7 +541,8 @@ impl<'a> Transcode<'a> {
         started: Instant,
     ) -> Result<(EncodeSession, CommonEncodeConfig)> {
         let native = first.format;
-        let size = self.filter.size.unwrap_or(first.dimensions);
+        let size = self.coded_size(first.dimensions);
+        self.filter.extend_to = self.filter.size.is_none().then_some(size).filter(|s| *s != first.dimensions);
         let device = self.encode_device();
         let cancel_waiting = self.source.cancel.flag();
         let format = if let Some(format) = self.filter.format {
@@ -531,8 +568,7 @@ impl<'a> Transcode<'a> {
                 "frames pass through host memory: the change from {native} to {format} is made on the CPU"
             ));
         }
-        // Every frame is brought to the encoder's format; frames of another size are an error unless a size
-        // was asked for (the encoder session refuses them with both sizes in words).
+        // Every frame is brought to the encoder's format.
         self.filter.format = Some(format);
         let rate = self.filter.frame_rate.or(info.frame_rate);
         let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
@@ -557,34 +593,6 @@ impl<'a> Transcode<'a> {
         let refetch = self.rescuer(self.filter.frame_rate);
         let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
         Ok((session, config))
-    }
-}
-
-fn output_track(
-    config: &CommonEncodeConfig,
-    time_base: crate::time::TimeBase,
-    info: &SourceInfo,
-    shape: Option<Rational>,
-) -> Track {
-    let video = VideoTrack {
-        color: config.color,
-        sample_aspect_ratio: config.sample_aspect_ratio.or(shape),
-        frame_rate: Some(config.frame_rate),
-        matrix: info.matrix,
-        hdr: light::of(config),
-        ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
-    };
-    let language = info.tracks.iter().find(|t| t.kind == TrackKind::Video).and_then(|t| t.language.clone());
-    Track {
-        id: TrackId(0),
-        kind: TrackKind::Video,
-        time_base,
-        codec_name: config.codec.name().to_owned(),
-        language,
-        duration: None,
-        sample_count: None,
-        video: Some(video),
-        copy: None,
     }
 }
 

@@ -9,9 +9,10 @@ use super::layout::LayoutConverter;
 use super::shaping::Shaping;
 use super::worker::{Outcome, Outlet, Work};
 use crate::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
+use crate::bitstream::FieldDetector;
 use crate::config::{CommonDecodeConfig, DamagePolicy};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -29,6 +30,7 @@ const DISCARDED: &str = "before the presented part";
 pub(super) struct Pending {
     pts: Option<Timestamp>,
     duration: Option<u64>,
+    fields: Option<FieldOrder>,
     keyframe: bool,
     discard: bool,
 }
@@ -38,6 +40,8 @@ pub(super) struct Own {
     config: CommonDecodeConfig,
     pub(super) bytes_in: u64,
     pub(super) synthesised: u64,
+    /// Where the next numbered frame begins, and the rate that was numbered by.
+    numbered: Option<(Timestamp, Rational)>,
     pub(super) concealed: u64,
     pub(super) shaped: u64,
     pub(super) copies: CopyBytes,
@@ -83,6 +87,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         format: picture.format,
         color,
         sample_aspect_ratio: picture.sample_aspect_ratio,
+        fields: pending.fields,
         keyframe: picture.keyframe || pending.keyframe,
         concealed: picture.concealed,
         force_keyframe: false,
@@ -97,6 +102,7 @@ impl Own {
             config,
             bytes_in: 0,
             synthesised: 0,
+            numbered: None,
             concealed: 0,
             shaped: 0,
             copies: CopyBytes::default(),
@@ -137,9 +143,16 @@ impl Own {
             .or(stated)
             .or(Rational::new(FALLBACK_RATE.0, FALLBACK_RATE.1))
             .unwrap_or(Rational::ONE);
-        let index = self.synthesised;
         self.synthesised += 1;
-        Timestamp::new(i64::try_from(index).unwrap_or(i64::MAX), TimeBase::from_frame_rate(rate))
+        let base = TimeBase::from_frame_rate(rate);
+        // Where the rate changes the time line goes on in the new unit.
+        let at = match self.numbered {
+            Some((next, before)) if before == rate => next,
+            Some((next, _)) => next.rescale(base),
+            None => Timestamp::new(0, base),
+        };
+        self.numbered = Some((at.offset(1), rate));
+        at
     }
 }
 
@@ -216,6 +229,7 @@ pub(super) struct DecodeWork {
     backend: Box<dyn DecoderBackend>,
     books: SharedBooks<Pending, Own>,
     converter: LayoutConverter,
+    fields: FieldDetector,
     /// For units that the backend never sees.
     report: DecodeSink,
     next_serial: u64,
@@ -235,7 +249,8 @@ impl DecodeWork {
         let converter =
             LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
         let (limits, silence) = (config.limits.clone(), Silence::default());
-        Ok(Self { backend, books, converter, report, next_serial: 0, limits, silence })
+        let fields = FieldDetector::new(config.codec, config.codec_config.as_deref());
+        Ok(Self { backend, books, converter, fields, report, next_serial: 0, limits, silence })
     }
 }
 
@@ -251,6 +266,7 @@ impl Work for DecodeWork {
             let pending = Pending {
                 pts: packet.pts,
                 duration: packet.duration,
+                fields: self.fields.of_unit(packet.layout, &packet.data),
                 keyframe: packet.keyframe,
                 discard: packet.discard,
             };

@@ -4,7 +4,8 @@
 //!   it covers: it is repeated when it grows and averaged when it shrinks. Both are symmetric filters; a
 //!   stream that sites its chroma to the left, as H.264 and HEVC do when they say nothing, is moved by a
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
-//! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it.
+//! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it, [`extend()`] repeats the last column and row.
+//! * [`Deinterlacer`] makes progressive pictures of interlaced ones.
 //! * [`TransformRequest`] is all of that as one value, [`TransformDispatcher`] does it on worker threads.
 //! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 
@@ -14,9 +15,11 @@ use crate::frame::Frame;
 mod below_black;
 mod convert;
 mod crop;
+mod deinterlace;
 mod dispatcher;
 #[cfg(test)]
 mod dispatcher_tests;
+mod extend;
 mod float;
 mod linear;
 mod matrix;
@@ -34,7 +37,9 @@ pub use crate::config::ColorRequest;
 pub(crate) use convert::color_after;
 pub use convert::{Converted, convert};
 pub use crop::crop;
+pub use deinterlace::Deinterlacer;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
+pub use extend::extend;
 pub(crate) use linear::Linear;
 pub(crate) use repack::split_pairs;
 pub use request::{TransformRequest, to_host};

@@ -418,7 +418,7 @@ fn without_room_for_two_the_old_one_is_closed_first() {
 
 #[test]
 fn b_frames_beyond_the_reserve_are_refused_with_words() {
-    let options = StreamOptions { reorder_reserve: 0, ..StreamOptions::default() };
+    let options = StreamOptions { reorder_reserve: Some(0), ..StreamOptions::default() };
     let mut play = Play::new(in_turn(vec![Plan::default()]), config(1), options);
     play.feed(3);
     let b_frames = CommonEncodeConfig { b_frames: Some(2), ..config(1) };
@@ -430,6 +430,19 @@ fn b_frames_beyond_the_reserve_are_refused_with_words() {
     play.feed(3);
     play.finish();
     assert!(play.got.packets.iter().all(|packet| packet.dts == packet.pts), "nothing is kept for nothing");
+}
+
+#[test]
+fn a_stream_of_low_latency_keeps_no_room_for_b_frames() {
+    for low_latency in [false, true] {
+        let settings = CommonEncodeConfig { low_latency, ..config(1) };
+        let mut play = Play::new(in_turn(vec![Plan::default()]), settings, StreamOptions::default());
+        play.feed(4);
+        play.finish();
+        let at_once = play.got.packets.iter().all(|packet| packet.dts == packet.pts);
+        assert_eq!(at_once, low_latency);
+        assert_eq!(play.got.packets.len(), 4);
+    }
 }
 
 #[test]

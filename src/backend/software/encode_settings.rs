@@ -170,7 +170,7 @@ fn size(dimensions: Dimensions) -> Result<(u16, u16)> {
     let (w, h) = (dimensions.width(), dimensions.height());
     let fits = w.max(h) <= MAX_LONG_SIDE && w.min(h) <= MAX_SHORT_SIDE && w.min(h) >= MIN_SIDE;
     if !fits || w % 2 == 1 || h % 2 == 1 {
-        let allowed = "even sides, 16x16 to 3840x2160 or 2160x3840";
+        let allowed = "even sides, 16x16 to 3840x2160 or 2160x3840; --size brings pictures to another size";
         return Err(refuse("dimensions", dimensions, allowed));
     }
     // Both are at most 3840.

@@ -368,6 +368,33 @@ fn the_capability_is_what_opens() {
     assert_eq!(run(&wide, 2, &[]).len(), 2);
 }
 
+/// As many bits for each sample as 500 kb/s at 640x360, five seconds of a picture under moving noise.
+#[test]
+fn a_low_rate_is_kept_to_under_noise() {
+    let mut config = config(160, 96);
+    let asked = 33_000;
+    config.rate_control = Some(RateControl::Cbr { bitrate_bps: asked });
+    config.frame_rate = Rational::new(25, 1).unwrap();
+    let size = config.dimensions;
+    let (mut encoder, events) = open(&config);
+    let mut random = 7_u32;
+    for n in 0..125_u64 {
+        let luma = (0..size.pixels()).map(|at| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (x, y) = (at % 160, at / 160);
+            let base = 60 + (x + 2 * y + 3 * n) % 120;
+            (base as u8).wrapping_add((random >> 24) as u8 % 40)
+        });
+        let mut data: Vec<u8> = luma.collect();
+        data.resize(PixelFormat::I420.frame_bytes(size), 128);
+        let surface = HostSurface::from_packed(PixelFormat::I420, size, data).unwrap();
+        let frame = Frame::host(Timestamp::new(n as i64, TimeBase::new(1, 25).unwrap()), surface);
+        encoder.submit(EncodeUnit { serial: n, frame }).unwrap();
+    }
+    let bits: usize = units(&events).iter().map(|unit| unit.data.len() * 8).sum();
+    assert!(bits as f64 / 5.0 < f64::from(asked) * 1.1, "{} bit/s, asked {asked}", bits / 5);
+}
+
 #[test]
 fn noise_at_the_best_quality_is_coded() {
     let mut config = config(640, 480);

@@ -26,6 +26,8 @@ pub struct Vui {
     pub fixed_frame_rate: bool,
     /// `pic_struct_present_flag`: picture timing SEI tells how fields are shown.
     pub pic_struct_present: bool,
+    /// Bits of `cpb_removal_delay` and `dpb_output_delay` in picture timing SEI; `None` where it has neither.
+    pub delay_bits: Option<(u8, u8)>,
     /// Bounds on reordering, where stated.
     pub bitstream_restriction: Option<BitstreamRestriction>,
 }
@@ -93,15 +95,11 @@ impl Vui {
                 units.checked_mul(2).and_then(|units| Rational::new(scale, units)).map(Rational::reduced);
             fixed_frame_rate = r.flag()?;
         }
-        let nal_hrd = r.flag()?;
-        if nal_hrd {
-            skip_hrd(r)?;
-        }
-        let vcl_hrd = r.flag()?;
-        if vcl_hrd {
-            skip_hrd(r)?;
-        }
-        if nal_hrd || vcl_hrd {
+        let nal_hrd = if r.flag()? { Some(delay_bits(r)?) } else { None };
+        let vcl_hrd = if r.flag()? { Some(delay_bits(r)?) } else { None };
+        // Those of both are the same (E.2.2).
+        let delay_bits = nal_hrd.or(vcl_hrd);
+        if delay_bits.is_some() {
             r.skip(1)?; // low_delay_hrd_flag
         }
         let pic_struct_present = r.flag()?;
@@ -123,12 +121,14 @@ impl Vui {
             frame_rate,
             fixed_frame_rate,
             pic_struct_present,
+            delay_bits,
             bitstream_restriction,
         })
     }
 }
 
-fn skip_hrd(r: &mut BitReader) -> BitResult<()> {
+/// Reads `hrd_parameters( )` up to its end, for the lengths of `cpb_removal_delay` and `dpb_output_delay`.
+fn delay_bits(r: &mut BitReader) -> BitResult<(u8, u8)> {
     let count = r.ue_max(31, "cpb_cnt_minus1")? + 1;
     r.skip(8)?; // bit_rate_scale, cpb_size_scale
     for _ in 0..count {
@@ -136,5 +136,8 @@ fn skip_hrd(r: &mut BitReader) -> BitResult<()> {
         r.ue()?;
         r.skip(1)?;
     }
-    r.skip(20) // four lengths of 5 bits
+    r.skip(5)?; // initial_cpb_removal_delay_length_minus1
+    let bits = (r.u(5)? as u8 + 1, r.u(5)? as u8 + 1);
+    r.skip(5)?; // time_offset_length
+    Ok(bits)
 }

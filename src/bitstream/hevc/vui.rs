@@ -14,6 +14,8 @@ pub struct Vui {
     pub color: ColorInfo,
     /// `field_seq_flag`: every picture is a field.
     pub field_seq: bool,
+    /// `frame_field_info_present_flag`: picture timing SEI tells how pictures are shown.
+    pub frame_field_info: bool,
     /// Pictures per second by `vui_time_scale / vui_num_units_in_tick`.
     pub frame_rate: Option<Rational>,
     /// `min_spatial_segmentation_idc`, 0 to 4095.
@@ -33,7 +35,7 @@ impl Vui {
         }
         r.skip(1)?; // neutral_chroma_indication_flag
         let field_seq = r.flag()?;
-        r.skip(1)?; // frame_field_info_present_flag
+        let frame_field_info = r.flag()?;
         if r.flag()? {
             // The default display window is a hint for players and crops nothing that is decoded.
             for _ in 0..4 {
@@ -60,7 +62,14 @@ impl Vui {
                 r.ue()?; // max_bytes_per_pic_denom to log2_max_mv_length_vertical
             }
         }
-        Ok(Self { sample_aspect_ratio, color, field_seq, frame_rate, min_spatial_segmentation })
+        Ok(Self {
+            sample_aspect_ratio,
+            color,
+            field_seq,
+            frame_field_info,
+            frame_rate,
+            min_spatial_segmentation,
+        })
     }
 }
 

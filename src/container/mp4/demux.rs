@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use super::boxes::{BoxHeader, FourCc, Mp4Box};
 use super::fragments::Fragments;
+use super::metadata;
 use super::movie::{Movie, MovieTrack};
 use super::schedule::{self, Walk};
 use super::source::Source;
 use super::steps::step;
 use super::tables::Entry;
-use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, Sample, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::time::Timestamp;
@@ -39,6 +40,7 @@ pub struct Mp4Demuxer {
     heads: BinaryHeap<Reverse<(u64, usize)>>,
     pending: Vec<usize>,
     limits: Limits,
+    metadata: FileMetadata,
 }
 
 /// Progress of one track.
@@ -96,6 +98,7 @@ impl Mp4Demuxer {
             tracks: movie.tracks.iter().map(|track| track.public.clone()).collect(),
             readers: readers.collect(),
             fragments: Fragments::new(header.end(), &movie, limits.clone()),
+            metadata: metadata::of(&moov),
             source,
             movie,
             heads: BinaryHeap::new(),
@@ -268,6 +271,10 @@ impl Demuxer for Mp4Demuxer {
 
     fn notes(&self) -> &[String] {
         &self.movie.notes
+    }
+
+    fn metadata(&self) -> Option<&FileMetadata> {
+        Some(&self.metadata)
     }
 
     fn next_sample(&mut self) -> Result<Option<Sample>> {

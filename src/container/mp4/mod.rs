@@ -14,6 +14,7 @@ mod edits;
 mod entry;
 mod fragment;
 mod fragments;
+mod metadata;
 mod movie;
 mod mux;
 mod mux_boxes;
@@ -31,5 +32,6 @@ mod steps;
 mod tables;
 
 pub use demux::Mp4Demuxer;
+pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;

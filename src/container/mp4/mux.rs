@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::mux_moov::{Header, file_type};
 use super::mux_track::MuxTrack;
 use super::output::{Output, Target};
-use crate::container::{ContainerFormat, MuxSummary, Muxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Sample, Track, TrackId};
 use crate::error::{Error, Result};
 
 /// How an MP4 file is written.
@@ -26,6 +26,7 @@ pub struct Mp4Muxer {
     /// Move the movie header in front of the media data at the end.
     faststart: bool,
     tracks: Vec<MuxTrack>,
+    metadata: FileMetadata,
     /// Offset of the media data box.
     mdat: Option<u64>,
     finished: bool,
@@ -68,7 +69,15 @@ impl Mp4Muxer {
 
     fn with_target(target: Target, options: Mp4MuxOptions, faststart: bool) -> Self {
         let out = Output::new(target, options.path);
-        Self { out, faststart, tracks: Vec::new(), mdat: None, finished: false, samples: 0 }
+        Self {
+            out,
+            faststart,
+            tracks: Vec::new(),
+            metadata: FileMetadata::default(),
+            mdat: None,
+            finished: false,
+            samples: 0,
+        }
     }
 
     fn start(&mut self) -> Result<u64> {
@@ -103,6 +112,11 @@ impl Muxer for Mp4Muxer {
         Ok(id)
     }
 
+    fn describe(&mut self, metadata: &FileMetadata) -> bool {
+        self.metadata = metadata.clone();
+        true
+    }
+
     fn write_sample(&mut self, sample: &Sample) -> Result<()> {
         self.check_open()?;
         self.start()?;
@@ -132,7 +146,7 @@ impl Muxer for Mp4Muxer {
             header[8..].copy_from_slice(&(end - mdat).to_be_bytes());
             self.out.overwrite(mdat, &header)?;
         }
-        let header = Header::new(&self.tracks)?;
+        let header = Header::new(&self.tracks, &self.metadata)?;
         if self.faststart {
             let moov = header.build_in_front(end)?;
             self.out.insert(mdat, &moov)?;

@@ -10,7 +10,7 @@ use super::mux_boxes::Boxes;
 use super::mux_moov::{Header, fragmented_file_type};
 use super::mux_track::{Checked, MuxTrack};
 use super::output::{Output, Target};
-use crate::container::{ContainerFormat, MuxSummary, Muxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Sample, Track, TrackId};
 use crate::error::{Error, Result};
 
 /// A fragment ends with the group of pictures in which it becomes this long ...
@@ -31,6 +31,7 @@ const NON_SYNC: u32 = 0x0101_0000;
 pub struct Mp4FragmentMuxer {
     out: Output,
     tracks: Vec<Fragmented>,
+    metadata: FileMetadata,
     state: State,
     sequence: u32,
     samples: u64,
@@ -92,6 +93,7 @@ impl Mp4FragmentMuxer {
         Self {
             out: Output::new(Target::Stream(Box::new(writer)), options.path),
             tracks: Vec::new(),
+            metadata: FileMetadata::default(),
             state: State::Collecting,
             sequence: 0,
             samples: 0,
@@ -112,7 +114,7 @@ impl Mp4FragmentMuxer {
             track.in_band = track.track.payload.as_ref().is_some_and(|payload| payload.is_in_band());
         }
         let known = self.tracks.iter().filter_map(|track| Some((&track.track, track.origin?.unsigned_abs())));
-        let header = Header::fragmented(known)?.build(0, 0)?;
+        let header = Header::fragmented(known, &self.metadata)?.build(0, 0)?;
         let quicktime = self.tracks.iter().any(|track| is_quicktime_sound(&track.track.public));
         self.out.write(&fragmented_file_type(quicktime)?)?;
         self.out.write(&header)?;
@@ -296,6 +298,11 @@ impl Muxer for Mp4FragmentMuxer {
         let track = MuxTrack::new(&Track { id, ..track.clone() })?;
         self.tracks.push(Fragmented { track, waiting: VecDeque::new(), origin: None, in_band: false });
         Ok(id)
+    }
+
+    fn describe(&mut self, metadata: &FileMetadata) -> bool {
+        self.metadata = metadata.clone();
+        true
     }
 
     fn write_sample(&mut self, sample: &Sample) -> Result<()> {

@@ -13,7 +13,7 @@ use super::mux_edits::{Placement, movie_timescale, place, to_movie};
 use super::mux_track::{MuxTrack, Sizes};
 use super::payload::Payload;
 use crate::color::{ColorInfo, ColorRange};
-use crate::container::{CopyDescription, VideoTrack};
+use crate::container::{CopyDescription, FileMetadata, TrackId, VideoTrack};
 use crate::error::{Error, Result};
 
 /// The `ftyp` box.
@@ -42,6 +42,7 @@ fn encode(value: &impl Encode) -> Result<Vec<u8>> {
 /// Everything but the place of the media data.
 pub(super) struct Header<'a> {
     tracks: Vec<(&'a MuxTrack, Placement)>,
+    metadata: &'a FileMetadata,
     timescale: u32,
     /// The samples are in fragments behind the header.
     fragmented: bool,
@@ -49,7 +50,7 @@ pub(super) struct Header<'a> {
 
 impl<'a> Header<'a> {
     /// Tracks without a sample to present are left out.
-    pub(super) fn new(tracks: &'a [MuxTrack]) -> Result<Self> {
+    pub(super) fn new(tracks: &'a [MuxTrack], metadata: &'a FileMetadata) -> Result<Self> {
         let mut placed = Vec::new();
         for track in tracks {
             if let Some(placement) = place(&track.times, track.public.id.0)? {
@@ -60,18 +61,21 @@ impl<'a> Header<'a> {
             return Err(Error::invalid("nothing to write: no track has a sample to present"));
         }
         let timescale = movie_timescale(&placed)?;
-        Ok(Self { tracks: placed, timescale, fragmented: false })
+        Ok(Self { tracks: placed, metadata, timescale, fragmented: false })
     }
 
     /// The header in front of fragments: tracks, and the media time of the start of their presentation.
-    pub(super) fn fragmented(tracks: impl Iterator<Item = (&'a MuxTrack, u64)>) -> Result<Self> {
+    pub(super) fn fragmented(
+        tracks: impl Iterator<Item = (&'a MuxTrack, u64)>,
+        metadata: &'a FileMetadata,
+    ) -> Result<Self> {
         let place = |media_time| Placement { delay: 0, media_time, length: 0, cut: false, raise: 0 };
         let tracks: Vec<_> = tracks.map(|(track, media_time)| (track, place(media_time))).collect();
         if tracks.is_empty() {
             return Err(Error::invalid("nothing to write: no track has a sample to present"));
         }
         let timescale = movie_timescale(&tracks)?;
-        Ok(Self { tracks, timescale, fragmented: true })
+        Ok(Self { tracks, metadata, timescale, fragmented: true })
     }
 
     /// The header for a file whose media data, which ends at `data_end` now, is moved back to make room for
@@ -93,7 +97,7 @@ impl<'a> Header<'a> {
         let mut out = Boxes::new();
         let durations = self.tracks.iter().map(|(track, placement)| self.duration(track, placement));
         let mvhd = MvhdBox {
-            creation_time: Mp4FileTime::from_secs(0),
+            creation_time: Mp4FileTime::from_secs(self.metadata.creation_time.unwrap_or(0)),
             modification_time: Mp4FileTime::from_secs(0),
             timescale: nonzero(self.timescale),
             duration: durations.max().unwrap_or(0),
@@ -117,6 +121,7 @@ impl<'a> Header<'a> {
                     Ok(())
                 })?;
             }
+            self.metadata.boxes.iter().for_each(|whole| out.bytes(whole));
             Ok(())
         })?;
         Ok(out.into_bytes())
@@ -144,6 +149,9 @@ impl<'a> Header<'a> {
         };
         let (width, height) = presentation_size(video, copy);
         let (alternate_group, enabled) = self.choice(track, handler);
+        let told = self.metadata.track(track.public.id);
+        // What is copied is played when it was played before.
+        let enabled = told.filter(|_| copy.is_some()).map_or(enabled, |told| told.enabled);
         let tkhd = TkhdBox {
             flag_track_enabled: enabled,
             flag_track_in_movie: true,
@@ -172,6 +180,7 @@ impl<'a> Header<'a> {
                 Ok(())
             })?;
         }
+        self.references(out, track)?;
         out.within(*b"mdia", |out| {
             let language = track.public.language.as_deref().and_then(LanguageCode::from_ascii);
             let media: u64 =
@@ -188,7 +197,9 @@ impl<'a> Header<'a> {
                 b"soun" => b"SoundHandler\0",
                 _ => b"\0",
             };
-            out.bytes(&encode(&HdlrBox { handler_type: handler, name: name.to_vec() })?);
+            let own = told.map(|told| told.name.as_slice()).filter(|name| !name.is_empty());
+            let name = own.map_or_else(|| name.to_vec(), |own| [own, b"\0"].concat());
+            out.bytes(&encode(&HdlrBox { handler_type: handler, name })?);
             out.within(*b"minf", |out| {
                 out.bytes(&media_header(handler, copy)?);
                 out.bytes(&encode(&DinfBox::LOCAL_FILE)?);
@@ -201,6 +212,25 @@ impl<'a> Header<'a> {
                     sample_tables(out, track, placement, shift, data_end)
                 })
             })
+        })?;
+        told.into_iter().flat_map(|told| &told.boxes).for_each(|whole| out.bytes(whole));
+        Ok(())
+    }
+
+    /// The tracks that this one refers to, of those that are written.
+    fn references(&self, out: &mut Boxes, track: &MuxTrack) -> Result<()> {
+        let written = |id: &TrackId| self.tracks.iter().any(|(other, _)| other.public.id == *id);
+        let references = self.metadata.track(track.public.id).map_or(&[][..], |told| &told.references);
+        let references: Vec<_> = references
+            .iter()
+            .map(|(kind, to)| (*kind, to.iter().filter(|id| written(id)).map(|id| id.0).collect::<Vec<_>>()))
+            .filter(|(_, to)| !to.is_empty())
+            .collect();
+        if references.is_empty() {
+            return Ok(());
+        }
+        out.within(*b"tref", |out| {
+            references.iter().try_for_each(|(kind, to)| out.within(*kind, |out| out.words(to)))
         })
     }
 

@@ -41,6 +41,10 @@ pub(in crate::backend::software) struct Parameters {
     pub(in crate::backend::software) signal: Signal,
 }
 
+/// Quantisers between which rate control chooses; the library takes none below the first.
+const FINEST_QP: c_int = 12;
+const COARSEST_QP: c_int = 51;
+
 /// How bits are spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::backend::software) enum Rate {
@@ -320,6 +324,8 @@ fn fill(params: &mut sys::SEncParamExt, p: &Parameters) {
             params.iRCMode = sys::RC_BITRATE_MODE;
             params.iTargetBitrate = bits;
             layer.iSpatialBitrate = bits;
+            // A lower end of 0 has the library take its own range, which ends at 42: too fine for noise at a low rate.
+            (params.iMinQp, params.iMaxQp) = (FINEST_QP, COARSEST_QP);
         }
         Rate::Quantiser(qp) => {
             params.iRCMode = sys::RC_OFF_MODE;
