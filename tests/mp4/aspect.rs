@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use video_hw::backend_kind::BackendKind;
+use video_hw::backend::BackendKind;
 use video_hw::color::MatrixCoefficients;
 use video_hw::container::Demuxer;
 use video_hw::time::Rational;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use video_hw::backend_kind::BackendKind;
+use video_hw::backend::BackendKind;
 use video_hw::container::Demuxer;
 use video_hw::time::Timestamp;
 

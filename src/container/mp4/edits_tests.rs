@@ -146,7 +146,7 @@ fn what_means_nothing_is_refused() {
     assert!(matches!(parse(&[(10, -7, ONE)]), Err(Error::CorruptStream { .. })));
     assert!(matches!(parse(&[(10, 0, u32::MAX)]), Err(Error::Unsupported { .. })));
     let limits = Limits { edits: 1, ..Limits::default() };
-    let elst = [&36_u32.to_be_bytes()[..], b"elst\0\0\0\0\0\0\0\x02", &[0; 24]].concat();
+    let elst = [&40_u32.to_be_bytes()[..], b"elst\0\0\0\0\0\0\0\x02", &[0; 24]].concat();
     let elst = Mp4Box::from_bytes(&Bytes::from(elst)).unwrap();
     let error = Edits::parse(&elst, base(1000), 1000, &limits).unwrap_err();
     assert!(matches!(error, Error::LimitExceeded { limit: Limit::Edits, wanted: 2, .. }), "{error}");

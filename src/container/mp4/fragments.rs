@@ -11,7 +11,7 @@ use crate::limits::{Limit, Limits};
 /// A fragment with samples.
 struct Fragment {
     header: BoxHeader,
-    starts: Vec<Start>,
+    starts: Box<[Start]>,
 }
 
 pub(super) struct Fragments {
@@ -140,11 +140,13 @@ impl Fragments {
             }
             let moof = Mp4Box::load(source, header, &self.limits).map_err(recoverable)?;
             let tracks = (&movie.tracks[..], &movie.by_id);
+            let unproven = self.unproven;
             let queued = queue_fragment(&moof, tracks, &mut self.ahead, source.len(), &mut self.unproven);
             let starts = match queued {
                 Ok(starts) => starts,
                 Err(error) => {
                     self.ahead.undo();
+                    self.unproven = unproven;
                     return Err(recoverable(error));
                 }
             };
@@ -160,7 +162,7 @@ impl Fragments {
                     *last = Some(start.dts);
                 }
             }
-            self.remember(Fragment { header, starts })?;
+            self.remember(Fragment { header, starts: starts.into() })?;
             self.loaded = Some(moof);
             return Ok(true);
         }

@@ -79,6 +79,8 @@ impl Movie {
             }
             let track = match MovieTrack::parse(&trak, &mvhd, file_len, limits, &mut notes) {
                 Ok(track) => track,
+                // The file as a whole asks for too much.
+                Err(error @ (Error::LimitExceeded { .. } | Error::Io { .. })) => return Err(error),
                 // One broken track that is not video does not take the others with it.
                 Err(e) if handler(&trak).is_some_and(|handler| handler != *b"vide") => {
                     MovieTrack::unreadable(&trak, e)?
