@@ -74,6 +74,24 @@ step "licences"
 command -v cargo-deny >/dev/null 2>&1 || cargo install --locked --quiet cargo-deny
 cargo deny --all-features --log-level error check licenses bans sources
 
+step "known faults of dependencies"
+databases="${CARGO_HOME:-$HOME/.cargo}/advisory-dbs"
+if cargo deny --log-level error fetch db; then
+  cargo deny --all-features --log-level error check advisories
+elif [ -n "$(ls -A "$databases" 2>/dev/null)" ]; then
+  echo "the database cannot be fetched; the copy in $databases, of $(date -r "$databases" +%F), is taken"
+  cargo deny --all-features --log-level error check --disable-fetch advisories
+else
+  echo "SKIPPED: the database of known faults cannot be fetched, and $databases holds no copy of it"
+fi
+
+step "hard files, a part of them (scripts/corpus.sh makes and judges all)"
+for tool in vpxenc:vpx-tools aomenc:aom-tools mkvmerge:mkvtoolnix; do
+  need "${tool%%:*}" "${tool##*:}"
+done
+cargo build --quiet --locked --package video-hw-cli --all-features
+bash scripts/corpus.sh --short
+
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long

@@ -115,7 +115,7 @@ fn say(what: &str) {
     // On a terminal a progress line stands there, which is left alone.
     let line_end = if stderr.is_terminal() { "\n" } else { "" };
     // Standard error may be closed.
-    let _ = writeln!(stderr, "{line_end}video-hw: {what}");
+    let _ = writeln!(stderr, "{line_end}video-hw: {}", crate::text::printable(what));
 }
 
 /// Without the exit handlers of a driver that other threads may be inside of.

@@ -14,6 +14,7 @@ use video_hw::{Error, Result};
 use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::progress::ProgressView;
+use crate::text;
 
 pub(crate) mod args;
 mod chart;
@@ -149,7 +150,7 @@ fn charts(args: &CompareArgs, outcomes: &[Outcome], groups: Option<&(Curve<'_>, 
             (Across::Time, outcomes.iter().map(line).collect())
         };
         let over = if across == Across::BitRate { "bit rate" } else { "time" };
-        let title = format!("{} over {over}, against {}", quality.words(), one::name(&args.reference));
+        let title = format!("{} over {over}, against {}", quality.words(), text::name(&args.reference));
         all.push(Chart { title, across, up, series });
     }
     all

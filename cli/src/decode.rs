@@ -166,7 +166,11 @@ impl Checksums {
                 finished.extra.push(("md5", json!(sum)));
             } else {
                 let format = report.format.map_or("", |f| f.format.name());
-                text::to_stdout(&format!("{sum} {} {format} {}", self.frames, args.input.display()))?;
+                text::to_stdout(&format!(
+                    "{sum} {} {format} {}",
+                    self.frames,
+                    text::one_line(&args.input.to_string_lossy())
+                ))?;
             }
         }
         if let Some(list) = self.json {

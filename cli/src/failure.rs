@@ -1,7 +1,5 @@
 //! What becomes of a job whose decoder or encoder dies, and telling of it.
 
-use std::io::{Write, stderr};
-
 use clap::Args;
 use serde_json::{Value, json};
 use video_hw::backend::Job;
@@ -9,7 +7,7 @@ use video_hw::config::FailurePolicy;
 use video_hw::pipeline::TranscodeReport;
 use video_hw::session::{LossKind, Losses, Takeover};
 
-use crate::json;
+use crate::{json, text};
 
 /// What to do when a backend dies on the way.
 #[derive(Clone, Copy, Debug, Args)]
@@ -49,8 +47,7 @@ impl FailureArgs {
 
 /// One line, when it happens.
 pub(crate) fn tell(takeover: &Takeover) {
-    // Standard error may be closed; the job goes on.
-    let _ = writeln!(stderr().lock(), "video-hw: warning: {}", one_line(&takeover.to_string()));
+    text::to_stderr(&format!("video-hw: warning: {}", one_line(&takeover.to_string())));
 }
 
 fn one_line(words: &str) -> String {

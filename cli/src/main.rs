@@ -4,7 +4,7 @@
 //! [`exit`].
 
 use std::ffi::OsString;
-use std::io::{Write, stderr};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -114,14 +114,13 @@ fn run(command: &Command) -> Exit {
 
 /// The one line about a failure.
 fn say(message: &str) {
-    // Standard error may be closed; the exit code still tells.
-    let _ = writeln!(stderr(), "video-hw: error: {message}");
+    text::to_stderr(&format!("video-hw: error: {}", text::one_line(message)));
 }
 
 fn tell_json(document: &serde_json::Value, data_on_stdout: bool) {
     let document = format!("{document:#}");
     if data_on_stdout {
-        let _ = writeln!(stderr(), "{document}");
+        text::to_stderr(&document);
     } else {
         // The command has failed already; a closed standard output adds nothing.
         let _ = text::to_stdout(&document);

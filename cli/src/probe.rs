@@ -185,7 +185,7 @@ impl Facts {
     }
 
     fn table(&self) -> String {
-        let mut out = Table(format!("{}\n", self.name));
+        let mut out = Table(format!("{}\n", text::one_line(&self.name)));
         out.row("container", Some(self.format.clone()));
         out.row("duration", self.duration().map(|d| format!("{d:.3} s")));
         out.row("file", self.file_bytes.map(text::bytes));
@@ -363,7 +363,7 @@ impl Table {
 
     fn row(&mut self, name: &str, value: Option<String>) {
         if let Some(value) = value.filter(|v| !v.is_empty()) {
-            self.0.push_str(&format!("  {name:<13} {value}\n"));
+            self.0.push_str(&format!("  {name:<13} {}\n", text::one_line(&value)));
         }
     }
 }

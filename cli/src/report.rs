@@ -1,7 +1,6 @@
 //! What a finished job has to say: to people on standard error, to programs as JSON.
 
 use std::collections::BTreeMap;
-use std::io::{Write, stderr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,16 +104,14 @@ impl<'a> Finished<'a> {
     /// When standard output cannot be written.
     pub(crate) fn tell(&self, job: &JobArgs) -> Result<Exit> {
         let exit = self.exit(job.keep_going);
-        let mut err = stderr().lock();
-        // Standard error may be closed; that must not turn a finished job into a failed one.
         if !job.quiet {
-            let _ = writeln!(err, "{}", self.summary(job.verbose));
+            text::to_stderr(&self.summary(job.verbose));
         }
         for line in metrics::asked_for(self.input.decode.as_ref(), self.encode) {
-            let _ = writeln!(err, "{line}");
+            text::to_stderr(&line);
         }
         if !self.balances {
-            let _ = writeln!(err, "video-hw: error: {}", self.defect());
+            text::to_stderr(&format!("video-hw: error: {}", self.defect()));
         }
         if job.json {
             let mut document = self.json(exit);
@@ -123,7 +120,7 @@ impl<'a> Finished<'a> {
             }
             let document = format!("{document:#}");
             if self.output == Some(Path::new("-")) {
-                let _ = writeln!(err, "{document}");
+                text::to_stderr(&document);
             } else {
                 text::to_stdout(&document)?;
             }
@@ -175,7 +172,7 @@ impl<'a> Finished<'a> {
             lines.push(format!("warning: and {} more like these", self.input.problem_count - told));
         }
         lines.push(self.figures());
-        lines.join("\n")
+        lines.iter().map(|line| text::one_line(line)).collect::<Vec<_>>().join("\n")
     }
 
     /// `software: h264 (rusty_h264) -> h264 (openh264)`.

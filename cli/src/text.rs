@@ -1,6 +1,11 @@
-//! Numbers for people, and words onto standard output.
+//! Numbers for people, and words onto standard output and standard error.
+//!
+//! Names of files, and text that files hold, are other people's words. What is printed passes through [`printable`], so that
+//! they cannot drive a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use video_hw::{Error, Result};
@@ -70,11 +75,58 @@ pub(crate) fn per_second(count: f64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count / time.as_secs_f64() }
 }
 
+/// Whether a character acts on a terminal instead of being shown: control characters (C0, DEL, C1), and those that turn the
+/// direction of what follows or begin a line.
+fn acts(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts(c) {
+            // All of them have four digits. JSON reads this as the character that it was.
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// `text` with every character that acts on a terminal written out, but for line ends and tabs, by which this program lays
+/// its own words out. JSON stays the same document: it holds such characters in strings alone.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| acts(c) && c != '\n' && c != '\t')
+}
+
+/// Other people's words inside a line: line ends and tabs are written out, too.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, acts)
+}
+
+/// A file for people.
+pub(crate) fn name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
+    one_line(&path.to_string_lossy()).into_owned()
+}
+
+/// Puts `text` and a line end on standard error. It may be closed: what the program does matters more than its words.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", printable(text));
+}
+
 /// Puts `text` and a line end on standard output.
 ///
 /// # Errors
 /// [`Error::Io`] with path `-`; a reader that has gone away is one of them.
 pub(crate) fn to_stdout(text: &str) -> Result<()> {
+    let text = printable(text);
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
@@ -85,6 +137,27 @@ pub(crate) fn to_stdout(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_acts_on_a_terminal_is_written_out() {
+        assert_eq!(
+            printable("a\tb\n\u{1b}[2J\r\u{9b}1m\u{7f}\u{202e}"),
+            "a\tb\n\\u001b[2J\\u000d\\u009b1m\\u007f\\u202e"
+        );
+        assert_eq!(one_line("a\tb\nc"), "a\\u0009b\\u000ac");
+        assert_eq!(name(Path::new("\u{7}x\n.mp4")), "\\u0007x\\u000a.mp4");
+        // Words of all languages stay as they are, and nothing is copied for them.
+        assert!(matches!(printable("Fünf 猫 é 👩\u{200d}💻 עברית"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let told = serde_json::json!({ "name": "\u{1b}]0;x\u{7}\u{9b}\u{7f}\u{202e}\n\t\\u0041" });
+        let text = format!("{told:#}");
+        let out = printable(&text);
+        assert!(!out.contains(|c: char| acts(c) && c != '\n'), "{out:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), told);
+    }
 
     #[test]
     fn numbers_for_people() {

@@ -50,9 +50,11 @@ fn sessions(host: &Machine) -> (u64, Option<u64>) {
 
 /// Sessions open as the lock files tell: `devices` asks the driver for capabilities, which a full driver refuses.
 fn is_open(host: &Machine) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let user = host.dir().metadata().unwrap().uid();
     // The second is taken where this looked at the first just when the job did.
     ["nvenc-geforce.0", "nvenc-geforce.1"].into_iter().any(|name| {
-        let place = std::fs::File::open(host.dir().join("video-hw-sessions").join(name));
+        let place = std::fs::File::open(host.dir().join(format!("video-hw-sessions-{user}")).join(name));
         place.is_ok_and(|file| file.try_lock().is_err())
     })
 }

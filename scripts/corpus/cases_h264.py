@@ -159,7 +159,7 @@ def add(cases):
         cases.add(f"h264-{name}.h264", x264(params, *options, "-f", "h264"), short=short, **raw)
     for name, (params, pix_fmt, expect) in FORMATS.items():
         cases.add(f"h264-{name}.h264", x264(params, pix_fmt=pix_fmt, frames=12), expect, "any", **raw)
-    cases.add("h264-rgb.h264", lambda path: _rgb(path), "refused 4:4:4", "any", **raw)
+    cases.add("h264-rgb.h264", lambda path: _rgb(path), "equal", "any", **raw)
     for name, params in INTERLACED.items():
         cases.add(f"h264-{name}.h264", x264(params, frames=16), short=name == "mbaff-tff", **raw)
     for size in SIZES:
@@ -206,7 +206,7 @@ def add(cases):
     cases.add("h264-refs-change.h264", joined(x264("ref=1:bframes=0", frames=6), x264("ref=9:bframes=3", frames=9)), **raw)
 
     cut = edited(plain, lambda data: data[: len(data) * 3 // 4])
-    cases.add("h264-cut-tail.h264", cut, "damaged 6", "any", whole=plain, **raw)
+    cases.add("h264-cut-tail.h264", cut, "damaged", "any", whole=plain, **raw)
     cases.add("h264-not-video.h264", lambda path: path.write_bytes(b"\0" * 3000), "refused no known format", unread=True)
 
 

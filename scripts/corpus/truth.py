@@ -6,9 +6,9 @@ from fractions import Fraction
 
 from . import isobmff
 
-# ffmpeg's names of formats that hold full range; the samples are laid out alike. Planes of R, G and B have no name in
-# video-hw, which is not asked for a format then.
-OTHER_NAMES = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p", "gbrp": None}
+# ffmpeg's names of formats that hold full range; the samples are laid out alike. What has no name in video-hw is not
+# asked for.
+OTHER_NAMES = {"yuvj420p": "yuv420p", "yuvj422p": "yuv422p", "yuvj444p": "yuv444p", "gbrp": None, "yuv440p": None}
 
 
 class Broken(Exception):
@@ -53,6 +53,13 @@ def frames(path, index=0, options=(), pix_fmt=None):
     return found
 
 
+def from_zero(path, index=0):
+    """The frames of a file whose first one is presented at 0 by the standard. ffmpeg shows fragmented tracks with negative
+    composition offsets later, by the largest of them."""
+    found = frames(path, index)
+    return [(time - found[0][0], md5) for time, md5 in found]
+
+
 def durations(path, index=0):
     """How long each sample of an MP4 file lasts, by its composition time, without edits."""
     out = call(
@@ -69,14 +76,18 @@ def presented(media, edits, movie_scale, media_scale):
     in order; of a gap nothing is told, since no frame begins in it. The frame on screen when an edit begins inside it is
     shown from there on."""
     shown, elapsed = [], Fraction(0)
-    for duration, time, rate in edits:
+    for number, (duration, time, rate) in enumerate(edits, 1):
         begin, length = elapsed, Fraction(duration, movie_scale)
         elapsed += length
         if time == -1:
             continue
         first, rate = Fraction(time, media_scale), Fraction(rate)
-        last = None if duration == 0 else first + length * rate
+        # Of duration 0 the last one reaches to the end, and every other one shows nothing.
+        endless = duration == 0 and number == len(edits)
+        last = None if endless else first + length * rate
         for cts, lasts, md5 in media:
+            if duration == 0 and not endless:
+                continue
             if rate == 0:
                 if cts <= first < cts + lasts:
                     shown.append((begin, md5))

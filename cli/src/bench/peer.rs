@@ -1,5 +1,6 @@
 //! ffmpeg as a peer: the same work in its words.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -262,10 +263,15 @@ pub(crate) fn preset<'a>(args: &'a BenchArgs, encoder: &str) -> &'a str {
     args.encoder_preset.as_deref().unwrap_or(usual)
 }
 
-/// The first program of this name on PATH.
+/// The first program of this name on PATH. Entries that depend on the current directory are passed over, as the library does.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    first_in(&std::env::var_os("PATH")?, name)
+}
+
+fn first_in(folders: &OsStr, name: &str) -> Option<PathBuf> {
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&name)).find(|path| path.is_file())
+    let folders = std::env::split_paths(folders).filter(|dir| dir.is_absolute());
+    folders.map(|dir| dir.join(&name)).find(|path| path.is_file())
 }
 
 /// Frames of its last progress report.
@@ -277,6 +283,16 @@ pub(crate) fn frames(said: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_current_directory_is_never_searched() {
+        // The tests' directory is the package's.
+        assert!(Path::new("src/main.rs").is_file());
+        assert_eq!(first_in(OsStr::new("src:."), "main.rs"), None);
+        let found = first_in(OsStr::new(concat!("src:", env!("CARGO_MANIFEST_DIR"), "/src")), "main.rs");
+        assert_eq!(found, Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")));
+    }
 
     #[test]
     fn the_last_report_counts() {

@@ -1,6 +1,6 @@
 //! What `bench` shows while it runs: a bar on a terminal, a line for each round elsewhere.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -41,7 +41,7 @@ impl View {
     pub(crate) fn doing(&self, what: &str) {
         match &self.shown {
             Shown::Hidden => {}
-            Shown::Terminal(bar) => bar.set_message(what.to_owned()),
+            Shown::Terminal(bar) => bar.set_message(text::one_line(what).into_owned()),
             Shown::Lines => say(what),
         }
     }
@@ -52,7 +52,8 @@ impl View {
         bar.set_length(all.max(1));
         bar.set_position(done);
         let left = left.map_or_else(String::new, |left| format!("  ETA {}", text::clock(left)));
-        bar.set_message(format!("{done}/{all}  {}{left}  {what}", text::clock(self.begun.elapsed())));
+        let (time, what) = (text::clock(self.begun.elapsed()), text::one_line(what));
+        bar.set_message(format!("{done}/{all}  {time}{left}  {what}"));
     }
 
     /// A round begins: where there is no bar, the only sign of life.
@@ -93,6 +94,5 @@ impl Drop for View {
 
 /// A line on standard error.
 pub(super) fn say(line: &str) {
-    // Standard error may be closed; the measuring matters more.
-    let _ = writeln!(stderr(), "video-hw: {line}");
+    text::to_stderr(&format!("video-hw: {line}"));
 }

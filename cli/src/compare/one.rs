@@ -21,6 +21,7 @@ use super::timeline::Timeline;
 use crate::cancel::Interrupts;
 use crate::encode::is_headerless;
 use crate::json;
+use crate::text::name;
 
 /// Frames without a partner that are named; the rest is counted.
 const NAMED: usize = 10;
@@ -376,9 +377,4 @@ fn headerless(args: &CompareArgs, path: &Path) -> Result<Option<VideoFormat>> {
         "headerless file {} needs --size WxH, --pix-fmt NAME and --fps RATE",
         name(path)
     )))
-}
-
-/// A file for people.
-pub(crate) fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }

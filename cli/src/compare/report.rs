@@ -1,6 +1,5 @@
 //! What a comparison has to say: a table, or a JSON document.
 
-use std::io::{Write, stderr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use video_hw::quality::{MatchBy, StreamScore, ssim_db};
 use super::args::CompareArgs;
 use super::curves::{self, Curve, Distance};
 use super::frames::decibels;
-use super::one::{Alone, Outcome, name};
+use super::one::{Alone, Outcome};
 use crate::exit::{self, Exit};
+use crate::text::name;
 use crate::{json, text};
 
 pub(crate) struct Report<'a> {
@@ -43,19 +43,17 @@ impl Report<'_> {
     /// When standard output cannot be written.
     pub(crate) fn tell(&self) -> Result<Exit> {
         let exit = self.exit();
-        let mut err = stderr().lock();
-        // Standard error may be closed; the result matters more.
         if !self.args.job.quiet {
             for line in self.words() {
-                let _ = writeln!(err, "{line}");
+                text::to_stderr(&line);
             }
         }
         for line in self.failures() {
-            let _ = writeln!(err, "video-hw: error: {line}");
+            text::to_stderr(&format!("video-hw: error: {line}"));
         }
         let result = if self.args.job.json { format!("{:#}", self.json(exit)) } else { self.table() };
         if self.args.outputs().any(|path| path == Path::new("-")) {
-            let _ = writeln!(err, "{result}");
+            text::to_stderr(&result);
         } else {
             text::to_stdout(&result)?;
         }

@@ -2,12 +2,13 @@
 //!
 //! One page that is read a few times a minute needs no web server: a crate for it would bring either an asynchronous runtime
 //! or a pool of threads without time limits. What has to be right here is what strangers can do: nothing. A request has so
-//! many bytes and so much time, there are so many at once, and the job knows nothing of any of it.
+//! many bytes and so much time, there are so many at once, and the job knows nothing of any of it. Whoever says nothing gives
+//! way to whoever comes next, so that silent clients shut nobody out.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,10 @@ use super::args::Address;
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 /// Request line and headers.
 const REQUEST_BYTES: usize = 8 * 1024;
-/// Requests at once; more are closed unanswered.
+/// Requests at once. One more is taken, and the one that has said nothing for the longest time is closed.
 const MOST_AT_ONCE: usize = 8;
+/// Threads that may still be at their ends beside those: a closed request takes a moment to notice.
+const MOST_ENDING: usize = 8;
 /// Enough for the text; what a thread does not touch takes no memory.
 const STACK: usize = 1 << 20;
 /// When the system has no more connections to give.
@@ -92,7 +95,7 @@ impl Drop for Endpoint {
 }
 
 fn accept(listener: &TcpListener, stop: &AtomicBool) {
-    let busy = Arc::new(AtomicUsize::new(0));
+    let requests = Requests::default();
     loop {
         let stream = listener.accept();
         if stop.load(Ordering::Relaxed) {
@@ -102,28 +105,84 @@ fn accept(listener: &TcpListener, stop: &AtomicBool) {
             std::thread::sleep(PAUSE);
             continue;
         };
-        if busy.fetch_add(1, Ordering::Relaxed) >= MOST_AT_ONCE {
-            busy.fetch_sub(1, Ordering::Relaxed);
-            continue;
-        }
-        let seat = Seat(Arc::clone(&busy));
-        // A thread that cannot be started drops the connection and the seat; whoever asked will ask again.
+        let Some(request) = requests.begin(&stream) else { continue };
+        // A thread that cannot be started drops the connection; whoever asked will ask again.
         let _ = std::thread::Builder::new().name("metrics-request".to_owned()).stack_size(STACK).spawn(
             move || {
-                let _seat = seat;
                 // Whoever has gone away is nobody's trouble.
-                let _ = answer(stream, Instant::now() + REQUEST_TIME);
+                let _ = answer(stream, &request, Instant::now() + REQUEST_TIME);
             },
         );
     }
 }
 
-/// One of the requests that may run at once.
-struct Seat(Arc<AtomicUsize>);
+/// The requests that run.
+#[derive(Clone, Default)]
+struct Requests(Arc<(Mutex<Running>, Condvar)>);
 
-impl Drop for Seat {
+#[derive(Default)]
+struct Running {
+    next: u64,
+    /// The oldest first.
+    connections: Vec<Connection>,
+    /// Threads, those of closed requests included.
+    threads: usize,
+}
+
+struct Connection {
+    number: u64,
+    stream: TcpStream,
+    /// Its request is here.
+    asked: bool,
+}
+
+/// One of them, until it is dropped.
+struct Request {
+    number: u64,
+    all: Requests,
+}
+
+impl Requests {
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for one more, once enough of the closed requests have ended; `None` when the system has no handle left.
+    fn begin(&self, stream: &TcpStream) -> Option<Request> {
+        let full = |running: &mut Running| running.threads >= MOST_AT_ONCE + MOST_ENDING;
+        let mut running = self.0.1.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let stream = stream.try_clone().ok()?;
+        if running.connections.len() >= MOST_AT_ONCE {
+            let silent = running.connections.iter().position(|connection| !connection.asked);
+            let gone = running.connections.remove(silent.unwrap_or(0));
+            // Its thread's next read or write ends at once.
+            let _ = gone.stream.shutdown(Shutdown::Both);
+        }
+        let number = running.next;
+        running.next += 1;
+        running.threads += 1;
+        running.connections.push(Connection { number, stream, asked: false });
+        Some(Request { number, all: self.clone() })
+    }
+}
+
+impl Request {
+    fn asked(&self) {
+        let mut running = self.all.lock();
+        if let Some(own) = running.connections.iter_mut().find(|connection| connection.number == self.number)
+        {
+            own.asked = true;
+        }
+    }
+}
+
+impl Drop for Request {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut running = self.all.lock();
+        running.threads -= 1;
+        running.connections.retain(|connection| connection.number != self.number);
+        drop(running);
+        self.all.0.1.notify_one();
     }
 }
 
@@ -132,8 +191,9 @@ fn left(deadline: Instant) -> std::io::Result<Duration> {
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn answer(mut stream: TcpStream, deadline: Instant) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, own: &Request, deadline: Instant) -> std::io::Result<()> {
     let request = read_head(&mut stream, deadline)?;
+    own.asked();
     let (status, head_only, kind, body) = match request.as_deref().map(respond) {
         Some(answer) => answer,
         None => ("431 Request Header Fields Too Large", false, "text/plain", "too long\n".to_owned()),
@@ -252,6 +312,27 @@ mod tests {
         // Does not wait for their time to run out: a test that hangs here has failed.
         drop(endpoint);
         drop((silent, crowd));
+    }
+
+    #[test]
+    fn silent_clients_shut_nobody_out() {
+        let endpoint = open();
+        let mut crowd = Vec::new();
+        for number in 0..MOST_AT_ONCE + MOST_ENDING {
+            let mut stream = TcpStream::connect(endpoint.address).unwrap();
+            // Half of them say the beginning of something.
+            if number % 2 == 0 {
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
+            }
+            crowd.push(stream);
+            // With all of them still connected.
+            let answer = ask(&endpoint, b"GET /metrics HTTP/1.1\r\n\r\n");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "beside {number} others: {answer:?}");
+        }
+        // Who gave way has heard the end of it.
+        let mut rest = Vec::new();
+        crowd[0].read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Figures of a running job to the outside, for as long as it runs.
 
-use std::io::{Write, stderr};
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json as value};
@@ -37,8 +37,7 @@ impl Exporting {
         if let (Some(endpoint), Some(wanted)) = (&endpoint, &args.addr)
             && (!quiet || wanted.port == 0)
         {
-            // Standard error may be closed; the page is there all the same.
-            let _ = writeln!(stderr(), "metrics: {}", endpoint.url());
+            crate::text::to_stderr(&format!("metrics: {}", endpoint.url()));
         }
         Ok(Self { endpoint, file })
     }
