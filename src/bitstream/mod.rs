@@ -12,6 +12,7 @@ mod assembler;
 pub mod av1;
 mod bits;
 pub mod convert;
+mod foreign;
 pub mod h264;
 pub mod hevc;
 mod random_access;
@@ -21,5 +22,6 @@ pub mod vp8;
 pub mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
+pub(crate) use foreign::foreign_nal;
 pub use random_access::{ActiveParameterSets, UnitRole};
 pub use stream_info::{StreamInfo, hdr_of_unit};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::source::{SourceInfo, SourceOptions};
 use crate::container::{ContainerFormat, Demuxer, Input, Muxer, Sample, TrackId, TrackKind, open_input};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::time::{TimeBase, Timestamp};
 
 /// Reads the other tracks of the input through a demuxer of its own, on demand.
@@ -18,6 +18,9 @@ pub(super) struct Passthrough {
     start: Option<Duration>,
     end: Option<Timestamp>,
     samples: u64,
+    keep_going: bool,
+    /// Samples that were damaged and gone over.
+    damage: Vec<Error>,
 }
 
 impl Passthrough {
@@ -30,6 +33,8 @@ impl Passthrough {
             start: None,
             end: None,
             samples: 0,
+            keep_going: false,
+            damage: Vec::new(),
         }
     }
 
@@ -71,12 +76,19 @@ impl Passthrough {
             start: options.start,
             end,
             samples: 0,
+            keep_going: options.keep_going,
+            damage: Vec::new(),
         })
     }
 
     /// Samples written.
     pub(super) fn samples(&self) -> u64 {
         self.samples
+    }
+
+    /// Damage gone over ([`SourceOptions::keep_going`]).
+    pub(super) fn take_damage(&mut self) -> Vec<Error> {
+        std::mem::take(&mut self.damage)
     }
 
     /// Writes every sample that is decoded at or before `time` of the output.
@@ -106,11 +118,17 @@ impl Passthrough {
     fn peek(&mut self) -> Result<Option<&Sample>> {
         while self.next.is_none() {
             let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-            let Some(sample) = demuxer.next_sample().map_err(|e| e.in_file(&self.path))? else {
-                self.demuxer = None;
-                return Ok(None);
-            };
-            self.next = self.place(sample);
+            match demuxer.next_sample() {
+                Ok(Some(sample)) => self.next = self.place(sample),
+                Ok(None) => self.demuxer = None,
+                Err(error @ Error::CorruptStream { recoverable, .. }) if self.keep_going => {
+                    if !recoverable {
+                        self.demuxer = None;
+                    }
+                    self.damage.push(error);
+                }
+                Err(error) => return Err(error.in_file(&self.path)),
+            }
         }
         Ok(self.next.as_ref())
     }

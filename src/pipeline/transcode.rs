@@ -417,6 +417,7 @@ impl<'a> Transcode<'a> {
         let written = writer.run(&self.source.cancel);
         let encode = writer.packets.summary();
         let (samples, copied) = (writer.samples, writer.passthrough.samples());
+        let damage = writer.passthrough.take_damage();
         let end = writer.end;
         // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
         // more frames is a consequence of what the filter stage says.
@@ -426,7 +427,8 @@ impl<'a> Transcode<'a> {
         drop(writer);
         let filtered = stage.join();
         written?;
-        let Filtered { input, filter, mut losses } = filtered?;
+        let Filtered { mut input, filter, mut losses } = filtered?;
+        damage.iter().for_each(|error| input.add_problem(error));
         losses.extend(encode.losses.clone());
 
         let mux = muxer.finish()?;

@@ -9,7 +9,7 @@ use super::planes::{Window16, pack};
 use super::pool::BufferPool;
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, nal_type};
+use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, is_rasl, nal_type};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -33,6 +33,8 @@ pub(super) struct HevcDecoder {
     parameter_sets: Vec<Vec<u8>>,
     /// Name of the newest sequence parameter set's profile.
     profile: String,
+    /// The last random access point came behind damage, which its leading pictures may refer to.
+    damage_before: bool,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -41,6 +43,8 @@ struct UnitKind {
     coded_slices: bool,
     random_access: bool,
     skipped_leading: bool,
+    /// A leading picture that may refer to pictures before the random access point.
+    rasl: bool,
 }
 
 impl UnitKind {
@@ -68,6 +72,7 @@ impl HevcDecoder {
             facts: FactsTimeline::default(),
             parameter_sets,
             profile: String::new(),
+            damage_before: false,
         };
         decoder.restart();
         Ok(decoder)
@@ -97,6 +102,7 @@ impl HevcDecoder {
             let nal_type = nal_type(nal).unwrap_or(NAL_AUD);
             kind.coded_slices |= nal_type < NAL_VPS;
             kind.random_access |= is_irap(nal_type);
+            kind.rasl |= is_rasl(nal_type);
             if nal_type == NAL_SPS
                 && let Ok(sps) = Sps::parse(nal)
             {
@@ -202,7 +208,15 @@ impl DecoderBackend for HevcDecoder {
         self.output.accept(&unit, unit.packet.keyframe);
         let (kind, outcome) = self.decode(&unit);
         self.output.set_keyframe(serial, kind.random_access);
+        if kind.random_access {
+            self.damage_before = self.output.is_in_doubt();
+            self.output.trust_from(serial);
+        }
+        if kind.rasl && self.damage_before {
+            self.output.doubt(serial);
+        }
         if let Err(error) = outcome {
+            self.output.doubt_from(serial);
             self.output.failed(serial, error);
         }
         self.deliver_ready();
@@ -231,6 +245,8 @@ impl DecoderBackend for HevcDecoder {
             }
         }
         self.output.settle_before(u64::MAX, "not for output");
+        self.output.trust_from(u64::MAX - 1);
+        self.damage_before = false;
         Ok(())
     }
 

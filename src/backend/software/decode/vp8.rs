@@ -51,6 +51,9 @@ impl DecoderBackend for Vp8Decoder {
             self.output.no_picture(serial, "waiting for a key frame");
             return Ok(());
         }
+        if key {
+            self.output.trust_from(serial);
+        }
         let library = &mut self.library;
         match guarded(LIBRARY, || library.decode_frame(&unit.packet.data)) {
             Ok(Ok(_)) if self.library.last_frame_shown() == Some(false) => {
@@ -72,6 +75,7 @@ impl DecoderBackend for Vp8Decoder {
                 }
             }
             Ok(Err(error)) => {
+                self.output.doubt_from(serial);
                 self.output.failed(serial, Error::corrupt(format!("{LIBRARY}: {error}")));
             }
             Err(panicked) => {
