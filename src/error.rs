@@ -171,6 +171,15 @@ impl Error {
         }
     }
 
+    /// The same error from whoever goes no further: what is damaged could be gone over, but is not.
+    #[must_use]
+    pub(crate) fn ending(self) -> Self {
+        match self {
+            Self::CorruptStream { what, .. } => Self::CorruptStream { what, recoverable: false },
+            other => other,
+        }
+    }
+
     /// Whether the session or reader that returned this can be used on.
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::CorruptStream { recoverable: true, .. } | Self::OutOfMemory { .. })

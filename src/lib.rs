@@ -15,6 +15,7 @@ pub mod dataset;
 pub mod dimensions;
 pub mod error;
 pub mod frame;
+mod hang;
 pub mod hdr;
 pub mod limits;
 mod memory;

@@ -91,6 +91,9 @@ pub struct Packet {
     pub picture_type: Option<PictureType>,
     /// Generation of the encode session that made it (0 for packets from a file).
     pub generation: u64,
+    /// Nothing says that `data` is whole: it ends where its input ended, and not at a length or a start code. A decoder
+    /// then looks whether it holds the whole picture.
+    pub unterminated: bool,
 }
 
 impl Packet {
@@ -107,6 +110,7 @@ impl Packet {
             discard: false,
             picture_type: None,
             generation: 0,
+            unterminated: false,
         }
     }
 

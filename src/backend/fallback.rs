@@ -1,6 +1,10 @@
-//! A decoder that was chosen by itself and then refuses the stream it gets (a profile, a bit depth or a size that only
-//! the stream tells) is replaced by the next candidate, before anything is lost. The receipt says so.
+//! A decoder that was chosen by itself and then refuses the stream it gets (a profile, a bit depth or a coding tool that only
+//! the stream tells, perhaps in its middle) is replaced by the next candidate. The receipt says so.
+//!
+//! The next one is given all units since the last at which any decoder can begin. What the first one had answered of them
+//! stays answered, and what comes again is passed over: no picture is lost, and none is given twice.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lanes::Lanes;
@@ -9,6 +13,7 @@ use super::split::{self, CardRoom, Direct, Landing, SharedReport};
 use super::{
     Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, nvidia,
 };
+use crate::bitstream::UnitRole;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -91,65 +96,140 @@ fn open_one(
         let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sink)?;
         return Ok((current, SharedReceipt::new(receipt)));
     }
-    let watch = Watch::default();
-    let sink = watch.over(sink);
-    let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sink)?;
+    let watch = Watch::new();
+    let sinks = watch.over(sink);
+    let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sinks)?;
+    watch.adopt();
     let receipt = SharedReceipt::new(receipt);
-    let config = config.clone();
-    let decoder = Fallback { current, receipt: receipt.clone(), config, download, sink, watch, taken: false };
+    let decoder = Fallback {
+        current,
+        receipt: receipt.clone(),
+        config: config.clone(),
+        download,
+        sinks,
+        watch,
+        kept: Vec::new(),
+        kept_bytes: 0,
+        keeps: true,
+    };
     Ok((Box::new(decoder), receipt))
 }
 
-/// Some decoders refuse a stream by failing its first unit. Catches that, so that the unit can go to another.
-#[derive(Clone, Default)]
+/// Units that are kept for another decoder, and their size. Where more come before decoding can begin anew, a refusal in the
+/// middle is final.
+const MAX_KEPT_UNITS: usize = 2000;
+const MAX_KEPT_BYTES: usize = 64 << 20;
+
+/// Stands between decoders and the session, and catches refusals.
+#[derive(Clone)]
 struct Watch(Arc<Mutex<Watched>>);
 
-#[derive(Default)]
+/// Instead of the number of a decoder: the events of all count.
+const ALL: u64 = 0;
+
 struct Watched {
-    /// The unit at hand, where another decoder could begin with it.
-    unit: Option<u64>,
-    refusal: Option<Error>,
+    /// Number of the decoder whose events count; what another still says is not heard.
+    decoder: u64,
+    /// The first unit that is kept. About those before it nothing can be changed any more.
+    kept_from: u64,
+    /// Kept units that are answered.
+    answered: BTreeSet<u64>,
+    /// The unit that was refused.
+    refusal: Option<(u64, Error)>,
+    /// What the decoder has said of kept units since then.
+    held: Vec<DecodeEvent>,
+    /// Another decoder may take over.
+    catches: bool,
 }
 
 impl Watch {
-    /// Sinks that catch a refusal of the unit at hand.
-    fn over(&self, sinks: SinkFactory) -> SinkFactory {
-        let watch = self.clone();
-        Box::new(move || {
-            let (mut sink, watch) = (sinks(), watch.clone());
-            Box::new(move |event| match event {
-                DecodeEvent::Failed { serial, error: error @ Error::Unsupported { .. } } => {
-                    match watch.catch(serial, error) {
-                        Some(error) => sink(DecodeEvent::Failed { serial, error }),
-                        None => true,
-                    }
-                }
-                event => sink(event),
-            })
-        })
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Watched {
+            decoder: ALL,
+            kept_from: 0,
+            answered: BTreeSet::new(),
+            refusal: None,
+            held: Vec::new(),
+            catches: true,
+        })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Watched> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back an error that is about another unit.
-    fn catch(&self, serial: u64, error: Error) -> Option<Error> {
+    /// Sinks for the next decoder.
+    fn over(&self, sinks: SinkFactory) -> SinkFactory {
+        let watch = self.clone();
+        Box::new(move || {
+            let (mut sink, watch) = (sinks(), watch.clone());
+            let decoder = watch.lock().decoder + 1;
+            Box::new(move |event| match watch.lock().pass(decoder, event) {
+                Some(event) => sink(event),
+                None => true,
+            })
+        })
+    }
+
+    /// The decoder that was opened last is the one that counts.
+    fn adopt(&self) {
         let mut watched = self.lock();
-        if watched.unit != Some(serial) {
-            return Some(error);
+        watched.decoder += 1;
+        watched.refusal = None;
+        watched.held.clear();
+    }
+
+    /// Units are kept from this one on.
+    fn keep_from(&self, serial: u64) {
+        let mut watched = self.lock();
+        watched.kept_from = serial;
+        watched.answered.clear();
+    }
+
+    fn refusal(&self) -> Option<Error> {
+        self.lock().refusal.as_ref().map(|(_, error)| error.again())
+    }
+
+    /// No other decoder takes over: what was held back, in order.
+    fn give_up(&self) -> Vec<DecodeEvent> {
+        let mut watched = self.lock();
+        watched.catches = false;
+        watched.decoder = ALL;
+        watched.answered.clear();
+        let refusal = watched.refusal.take();
+        let refusal = refusal.map(|(serial, error)| DecodeEvent::Failed { serial, error });
+        refusal.into_iter().chain(std::mem::take(&mut watched.held)).collect()
+    }
+}
+
+impl Watched {
+    /// The event, if it is to be handed on now.
+    fn pass(&mut self, decoder: u64, event: DecodeEvent) -> Option<DecodeEvent> {
+        if decoder != self.decoder && self.decoder != ALL {
+            return None;
         }
-        watched.unit = None;
-        watched.refusal = Some(error);
+        let serial = match &event {
+            DecodeEvent::Picture(picture) => picture.serial,
+            DecodeEvent::NoPicture { serial, .. } | DecodeEvent::Failed { serial, .. } => *serial,
+            DecodeEvent::Note(_) => return Some(event),
+        };
+        if !self.catches || serial < self.kept_from {
+            return Some(event);
+        }
+        if self.answered.contains(&serial) {
+            return None;
+        }
+        match event {
+            event if self.refusal.is_some() => self.held.push(event),
+            DecodeEvent::Failed { error: error @ Error::Unsupported { .. }, .. } => {
+                self.refusal = Some((serial, error));
+            }
+            event => {
+                self.answered.insert(serial);
+                return Some(event);
+            }
+        }
         None
-    }
-
-    fn begin(&self, unit: Option<u64>) {
-        *self.lock() = Watched { unit, refusal: None };
-    }
-
-    fn end(&self) -> Option<Error> {
-        std::mem::take(&mut *self.lock()).refusal
     }
 }
 
@@ -158,28 +238,98 @@ struct Fallback {
     receipt: SharedReceipt,
     config: CommonDecodeConfig,
     download: Download,
-    sink: SinkFactory,
+    sinks: SinkFactory,
     watch: Watch,
-    /// The current decoder has taken a unit: another one could begin at a random access point only.
-    taken: bool,
+    /// Units since the last at which any decoder can begin.
+    kept: Vec<CodedUnit>,
+    kept_bytes: usize,
+    /// Another decoder may still take over, from the first of the kept units on.
+    keeps: bool,
 }
 
 impl Fallback {
-    /// Puts the next candidate that opens in the place of the current decoder; `None` when there is none.
-    fn replace(&mut self, refusal: &Error) -> Option<()> {
-        let (kind, _) = self.receipt.lock().0.chosen()?;
-        let next = CANDIDATES.iter().position(|candidate| *candidate == kind)? + 1;
-        let (decoder, rest) =
-            open_decoder_from(next, Backend::Auto, &self.config, &self.download, &self.sink).ok()?;
-        if decoder.input_layout() != self.current.input_layout() {
-            return None;
+    fn keep(&mut self, unit: &CodedUnit) {
+        if !self.watch.lock().catches {
+            return;
         }
-        // What the old one holds comes out before anything of the new one; if it fails there, its units are failed.
+        let role = UnitRole::of(self.config.codec, &unit.packet.data);
+        let begins = if self.keeps { self.kept.is_empty() } else { unit.packet.keyframe };
+        if begins || role == UnitRole::Closed {
+            self.kept.clear();
+            self.kept_bytes = 0;
+            self.keeps = true;
+            self.watch.keep_from(unit.serial);
+        }
+        self.kept_bytes += unit.packet.data.len();
+        if self.kept.len() >= MAX_KEPT_UNITS || self.kept_bytes > MAX_KEPT_BYTES {
+            self.forget();
+            self.keeps = false;
+        } else if self.keeps {
+            // Cheap: the data is shared.
+            self.kept.push(unit.clone());
+        }
+    }
+
+    /// What was submitted so far is done with.
+    fn forget(&mut self) {
+        self.kept = Vec::new();
+        self.kept_bytes = 0;
+        self.keeps = true;
+        self.watch.keep_from(u64::MAX);
+    }
+
+    /// The refusal that a call came to, for which another decoder may be tried.
+    fn refusal(&self, done: &Result<()>) -> Option<Error> {
+        match (self.watch.refusal(), done) {
+            (Some(refusal), _) => Some(refusal),
+            (None, Err(refusal @ Error::Unsupported { .. })) if !self.kept.is_empty() => {
+                Some(refusal.again())
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the next candidate that opens in the place of the current decoder; `false` when there is none.
+    fn replace(&mut self, refusal: &Error) -> bool {
+        if !self.watch.lock().catches {
+            return false;
+        }
+        let Some((kind, _)) = self.receipt.lock().0.chosen() else { return false };
+        let Some(current) = CANDIDATES.iter().position(|candidate| *candidate == kind) else { return false };
+        let opened = open_decoder_from(current + 1, Backend::Auto, &self.config, &self.download, &self.sinks);
+        let Ok((decoder, rest)) = opened else { return false };
+        if decoder.input_layout() != self.current.input_layout() {
+            return false;
+        }
+        // What the old one holds of older units comes out before anything of the new one; if it fails there, its units are
+        // failed.
         let _ = self.current.flush();
+        self.watch.adopt();
         self.current = decoder;
-        self.taken = false;
         self.receipt.lock().0.replace_chosen(refusal, rest);
-        Some(())
+        true
+    }
+
+    /// Gives the kept units to a decoder that has taken over.
+    fn replay(&mut self) -> Result<()> {
+        for unit in self.kept.clone() {
+            self.current.submit(unit)?;
+            if self.watch.refusal().is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// No other decoder takes over. `done`: what the call came to that brought the refusal.
+    fn give_up(&mut self, done: Result<()>) -> Result<()> {
+        let mut sink = (self.sinks)();
+        for event in self.watch.give_up() {
+            if !sink(event) {
+                break;
+            }
+        }
+        done
     }
 }
 
@@ -189,35 +339,27 @@ impl DecoderBackend for Fallback {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
-        loop {
-            let can_begin = !self.taken || unit.packet.keyframe;
-            self.watch.begin(can_begin.then_some(unit.serial));
-            // Cheap: the data is shared.
-            let done = self.current.submit(unit.clone());
-            let failed = self.watch.end();
-            match (failed, done) {
-                (Some(refusal), _) => {
-                    if self.replace(&refusal).is_none() {
-                        self.taken = true;
-                        (self.sink)()(DecodeEvent::Failed { serial: unit.serial, error: refusal });
-                        return Ok(());
-                    }
-                }
-                (None, Err(refusal @ Error::Unsupported { .. })) if can_begin => {
-                    if self.replace(&refusal).is_none() {
-                        return Err(refusal);
-                    }
-                }
-                (None, done) => {
-                    self.taken |= done.is_ok();
-                    return done;
-                }
+        self.keep(&unit);
+        let mut done = self.current.submit(unit);
+        while let Some(refusal) = self.refusal(&done) {
+            if !self.replace(&refusal) {
+                return self.give_up(done);
             }
+            done = self.replay();
         }
+        done
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.current.flush()
+        let mut done = self.current.flush();
+        while let Some(refusal) = self.refusal(&done) {
+            if !self.replace(&refusal) {
+                return self.give_up(done);
+            }
+            done = self.replay().and_then(|()| self.current.flush());
+        }
+        self.forget();
+        done
     }
 
     fn implementation(&self) -> &'static str {

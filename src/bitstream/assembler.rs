@@ -176,6 +176,11 @@ impl AccessUnitAssembler {
         self.ready.pop_front()
     }
 
+    /// Whether [`Self::next_unit`] has a unit to give.
+    pub fn has_unit(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Ends the stream: what is left becomes the last unit. A new stream may follow; parameter sets are
     /// remembered.
     pub fn finish(&mut self) {

@@ -13,6 +13,7 @@ pub mod av1;
 mod bits;
 pub mod convert;
 mod fields;
+mod foreign;
 pub mod h264;
 pub mod hevc;
 mod random_access;
@@ -23,5 +24,6 @@ pub mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
 pub use fields::FieldDetector;
+pub(crate) use foreign::foreign_nal;
 pub use random_access::{ActiveParameterSets, UnitRole};
 pub use stream_info::{StreamInfo, hdr_of_unit};

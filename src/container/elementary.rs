@@ -175,6 +175,10 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
         }))
     }
 
+    fn was_unterminated(&self) -> bool {
+        self.finished && self.ahead.is_empty() && !self.assembler.has_unit()
+    }
+
     fn select_tracks(&mut self, tracks: &[TrackId]) {
         self.enabled = tracks.contains(&TRACK);
     }

@@ -216,6 +216,12 @@ pub trait Demuxer: Send {
     /// goes on behind the damage.
     fn next_sample(&mut self) -> Result<Option<Sample>>;
 
+    /// Whether the sample that was given last ended with the input, and not at a length or a mark of its own, so that
+    /// nothing tells whether the rest of it is missing.
+    fn was_unterminated(&self) -> bool {
+        false
+    }
+
     /// Restricts reading to these tracks, so that others cost nothing.
     fn select_tracks(&mut self, tracks: &[TrackId]);
 

@@ -3,24 +3,31 @@
 use std::thread::JoinHandle;
 
 use crate::error::{Error, Result, panic_words};
+use crate::hang::{self, Calls};
 
 /// Work on a thread of its own. Dropping it waits for its end: no thread outlives its stream.
-pub(super) struct Job<T>(Option<JoinHandle<T>>);
+/// One whose driver call does not return is left behind.
+pub(super) struct Job<T> {
+    thread: Option<JoinHandle<T>>,
+    calls: Calls,
+}
 
 impl<T: Send + 'static> Job<T> {
     /// # Errors
     /// No thread.
     pub(super) fn start(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<Self> {
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(work)
-            .map_err(|source| Error::io("start a thread for", name, source))?;
-        Ok(Self(Some(thread)))
+        let calls = Calls::default();
+        // A session that is opened there works with the same calls.
+        let entered = calls.enter();
+        let thread =
+            hang::spawn(name, work).map_err(|source| Error::io("start a thread for", name, source))?;
+        drop(entered);
+        Ok(Self { thread: Some(thread), calls })
     }
 
     /// The result, once it is there; `None` before, and after it was taken.
     pub(super) fn take(&mut self) -> Option<Result<T>> {
-        let thread = self.0.take_if(|thread| thread.is_finished())?;
+        let thread = self.thread.take_if(|thread| thread.is_finished())?;
         Some(thread.join().map_err(|panic| {
             let words = panic_words(panic.as_ref());
             Error::corrupt_fatal(format!("the codec library panicked: {words}"))
@@ -30,9 +37,9 @@ impl<T: Send + 'static> Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        if let Some(thread) = self.0.take() {
+        if let Some(thread) = self.thread.take() {
             // What it would have given is dropped with it; a panic has no one left to tell.
-            let _ = thread.join();
+            let _ = hang::join(thread, &self.calls);
         }
     }
 }

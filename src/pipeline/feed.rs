@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -103,6 +103,9 @@ impl Feed {
         keep_going: bool,
         cancel: CancelToken,
     ) -> Result<Self> {
+        if !keep_going {
+            frames.stop_at_damage();
+        }
         let packets = Inlet(Arc::new(Mutex::new(Some(packets))));
         let faults = Arc::new(Faults::default());
         let feeder =
@@ -110,7 +113,7 @@ impl Feed {
         spawn("vhw-demux", move || {
             if let Some(error) = caught("reading the input", || feeder.run(demuxer.as_mut())) {
                 feeder.faults.fatal(error);
-                feeder.packets.close(false);
+                feeder.packets.close(true);
             }
         })?;
         Ok(Self::Decoder { frames, packets, faults })
@@ -131,6 +134,14 @@ impl Feed {
             }
         })?;
         Ok(Self::Reader(frames))
+    }
+
+    /// Ends reading behind damage, of which the caller has heard. `true`: frames from before it may still come.
+    pub(super) fn stop(&mut self) -> bool {
+        let Self::Decoder { frames, packets, faults } = self else { return false };
+        faults.end();
+        packets.close_for_reader(true);
+        !frames.is_finished()
     }
 
     /// The next frame, waiting for it; `None` at the end. A cancelled job still gets what was read so far.
@@ -203,24 +214,46 @@ impl Inlet {
 
 /// What went wrong on the demuxing thread.
 #[derive(Default)]
-pub(super) struct Faults(Mutex<(Option<Error>, Vec<Error>)>);
+pub(super) struct Faults(Mutex<Fault>);
+
+#[derive(Default)]
+struct Fault {
+    /// What ends the job.
+    fatal: Option<Error>,
+    /// What was gone over.
+    recovered: Vec<Error>,
+    /// Nothing more is to be read.
+    over: bool,
+}
 
 impl Faults {
+    fn lock(&self) -> MutexGuard<'_, Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fatal(&self, error: Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(error);
+        self.lock().fatal.get_or_insert(error);
     }
 
     fn recovered(&self, error: Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.push(error);
+        self.lock().recovered.push(error);
     }
 
     fn take_fatal(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.take()
+        self.lock().fatal.take()
+    }
+
+    fn end(&self) {
+        self.lock().over = true;
+    }
+
+    fn is_over(&self) -> bool {
+        self.lock().over
     }
 
     /// Damage gone over since the last call.
     pub(super) fn take_recovered(&self) -> Vec<Error> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
+        std::mem::take(&mut self.lock().recovered)
     }
 }
 
@@ -235,18 +268,20 @@ struct Feeder {
 
 impl Feeder {
     fn run(&self, demuxer: &mut dyn Demuxer) {
-        while !self.cancel.is_cancelled() {
+        while !self.cancel.is_cancelled() && !self.faults.is_over() {
             match demuxer.next_sample() {
                 Ok(Some(sample)) => {
-                    if !self.packets.submit(self.packet(sample)) {
+                    let unterminated = demuxer.was_unterminated();
+                    if !self.packets.submit(Packet { unterminated, ..self.packet(sample) }) {
                         return self.packets.close(false);
                     }
                 }
                 Ok(None) => break,
                 Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
                 Err(error) => {
+                    // What was read before it comes out first.
                     self.faults.fatal(error);
-                    return self.packets.close(false);
+                    break;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
 
+mod begin;
 mod carried;
 mod control;
 mod export;

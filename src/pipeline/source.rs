@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::begin;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
 use super::rescue::Lives;
@@ -175,6 +176,16 @@ pub struct SourceSummary {
     pub problems: Vec<String>,
 }
 
+impl SourceSummary {
+    /// Counts damage that was gone over.
+    pub(super) fn add_problem(&mut self, error: &Error) {
+        self.problem_count += 1;
+        if self.problems.len() < PROBLEMS_KEPT {
+            self.problems.push(error.to_string());
+        }
+    }
+}
+
 /// Gives the frames of one video track in presentation order. Dropping it stops its threads (one that waits for
 /// a silent pipe stops with the next byte).
 pub struct FrameSource {
@@ -189,6 +200,8 @@ pub struct FrameSource {
     ends_process: bool,
     cancel: CancelToken,
     done: bool,
+    /// The damage that ends the job, once the frames before it are given.
+    damage: Option<Error>,
     /// Time of the last frame before the wanted part.
     skipped: Option<Timestamp>,
     summary: SourceSummary,
@@ -248,6 +261,7 @@ impl FrameSource {
             ends_process: options.ends_process,
             cancel: options.cancel.clone(),
             done: false,
+            damage: None,
             skipped: None,
             summary: SourceSummary::default(),
         })
@@ -308,7 +322,7 @@ impl FrameSource {
         let receipt = session.receipt();
         demuxer.select_tracks(&[track.id]);
         if let Some(from) = from {
-            demuxer.seek(track.id, from)?;
+            begin::seek(demuxer.as_mut(), track.id, &video, from)?;
         }
         let feed = Feed::decode(demuxer, video, session.split(), options.keep_going, options.cancel.clone())?;
         Ok((feed, receipt))
@@ -357,7 +371,8 @@ impl FrameSource {
     /// The next frame; `None` at the end, which a cancelled source reaches with what it has read so far.
     ///
     /// # Errors
-    /// Damage in the input (unless [`SourceOptions::keep_going`]), or the end of the decoder.
+    /// Damage in the input (unless [`SourceOptions::keep_going`]), behind the frames before it, or the end of the decoder.
+    /// Nothing comes behind an error.
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         while !self.done {
             let given = self.feed.next(&self.cancel);
@@ -365,7 +380,12 @@ impl FrameSource {
                 self.note_damage();
             }
             match given {
-                Ok(None) => self.done = true,
+                Ok(None) => {
+                    self.done = true;
+                    if let Some(error) = self.damage.take() {
+                        return Err(error.ending().in_file(&self.info.path));
+                    }
+                }
                 Ok(Some(frame)) if !self.lives.is_new(&frame) => {}
                 Ok(Some(frame)) => match self.window.place(&frame) {
                     Place::Before => {
@@ -384,10 +404,19 @@ impl FrameSource {
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
+                Err(error @ Error::CorruptStream { recoverable: true, .. }) => {
+                    let first = self.damage.take().unwrap_or(error);
+                    if !self.feed.stop() {
+                        self.done = true;
+                        return Err(first.ending().in_file(&self.info.path));
+                    }
+                    self.damage = Some(first);
+                }
                 Err(error) => {
                     if let Err(error) = self.go_on(error) {
                         self.done = true;
-                        return Err(error.in_file(&self.info.path));
+                        let first = self.damage.take().unwrap_or(error);
+                        return Err(first.ending().in_file(&self.info.path));
                     }
                 }
             }
@@ -452,10 +481,7 @@ impl FrameSource {
         if self.lives.is_catching_up() {
             return;
         }
-        self.summary.problem_count += 1;
-        if self.summary.problems.len() < PROBLEMS_KEPT {
-            self.summary.problems.push(error.to_string());
-        }
+        self.summary.add_problem(error);
     }
 }
 

@@ -65,6 +65,11 @@ impl<P, S> Books<P, S> {
         self.pending.get(&serial).map(|(unit, _)| unit)
     }
 
+    /// As [`Self::inside`].
+    pub(super) fn inside_mut(&mut self, serial: u64) -> Option<&mut P> {
+        self.pending.get_mut(&serial).map(|(unit, _)| unit)
+    }
+
     /// What was kept for the unit that the backend answers, and when it went in.
     pub(super) fn take(&mut self, serial: u64) -> Option<(P, Instant)> {
         let pending = self.pending.remove(&serial);

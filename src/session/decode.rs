@@ -396,6 +396,11 @@ impl DecodeOutput {
         frame
     }
 
+    /// Has the session give nothing of what comes behind the first damage in decoding order, besides its error.
+    pub(crate) fn stop_at_damage(&self) {
+        self.books.lock().own.stops_at_damage = true;
+    }
+
     /// Whether nothing will ever come again: the other end is gone and everything has been reaped, or the session
     /// has ended with an error. Tells the end from a queue that is empty for the moment.
     pub fn is_finished(&self) -> bool {

@@ -9,12 +9,12 @@ use super::layout::LayoutConverter;
 use super::shaping::Shaping;
 use super::worker::{Outcome, Outlet, Work};
 use crate::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
-use crate::bitstream::FieldDetector;
+use crate::bitstream::{FieldDetector, foreign_nal};
 use crate::config::{CommonDecodeConfig, DamagePolicy};
 use crate::error::{Error, Result};
 use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
-use crate::packet::Packet;
+use crate::packet::{BitstreamLayout, Packet};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::Ticket;
 
@@ -25,6 +25,7 @@ const FALLBACK_RATE: (u32, u32) = (25, 1);
 const NOTES_KEPT: usize = 10;
 
 const DISCARDED: &str = "before the presented part";
+const BEHIND_DAMAGE: &str = "behind the damage that ended the job";
 
 /// A packet inside the decoder.
 pub(super) struct Pending {
@@ -33,6 +34,8 @@ pub(super) struct Pending {
     fields: Option<FieldOrder>,
     keyframe: bool,
     discard: bool,
+    /// It came with a NAL unit of this type, which no stream holds.
+    foreign: Option<u8>,
 }
 
 /// What a decode session counts of its own.
@@ -49,6 +52,12 @@ pub(super) struct Own {
     pub(super) first_out: Option<Instant>,
     pub(super) last_out: Option<Instant>,
     pub(super) notes: Vec<String>,
+    /// Nothing is wanted behind damage.
+    pub(super) stops_at_damage: bool,
+    /// The first unit that was lost to damage.
+    damaged: Option<u64>,
+    /// The first unit that ended the session.
+    fatal: Option<u64>,
 }
 
 type Books = super::books::Books<Pending, Own>;
@@ -56,6 +65,10 @@ type Books = super::books::Books<Pending, Own>;
 /// The frame for a picture; `None` when it is not to be shown.
 fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
     let (pending, since) = books.take(picture.serial)?;
+    if books.own.is_over(picture.serial) {
+        books.ledger.drop_one(BEHIND_DAMAGE);
+        return None;
+    }
     books.own.copies.output += picture.copied.output;
     books.own.copies.device += picture.copied.device;
     if pending.discard {
@@ -63,8 +76,9 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         return None;
     }
     books.note_latency(since);
-    books.own.concealed += u64::from(picture.concealed);
-    if picture.concealed && books.own.config.damage == DamagePolicy::Strict {
+    let concealed = picture.concealed || pending.foreign.is_some();
+    books.own.concealed += u64::from(concealed);
+    if concealed && books.own.config.damage == DamagePolicy::Strict {
         let place = pending.pts.map_or_else(String::new, |pts| format!(" at {pts}"));
         return Some(Err(Error::corrupt(format!(
             "the picture{place} is damaged, part of it would be a guess"
@@ -89,7 +103,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         sample_aspect_ratio: picture.sample_aspect_ratio,
         fields: pending.fields,
         keyframe: picture.keyframe || pending.keyframe,
-        concealed: picture.concealed,
+        concealed,
         force_keyframe: false,
         user_sei: Vec::new(),
         surface: picture.surface,
@@ -110,7 +124,16 @@ impl Own {
             first_out: None,
             last_out: None,
             notes: Vec::new(),
+            stops_at_damage: false,
+            damaged: None,
+            fatal: None,
         }
+    }
+
+    /// Whether a unit stands behind the one at which decoding stops.
+    fn is_over(&self, serial: u64) -> bool {
+        let damaged = self.damaged.filter(|_| self.stops_at_damage);
+        [damaged, self.fatal].into_iter().flatten().any(|last| serial > last)
     }
 
     #[cfg(feature = "metrics")]
@@ -181,13 +204,31 @@ pub(super) fn sink(
                 }
             }
             DecodeEvent::NoPicture { serial, reason } => {
-                books.lock().dropped(serial, reason);
-                return true;
+                let mut books = books.lock();
+                let Some(kind) = books.inside(serial).and_then(|pending| pending.foreign) else {
+                    books.dropped(serial, reason);
+                    return true;
+                };
+                // What was damaged may have been the picture.
+                books.own.damaged.get_or_insert(serial);
+                let error =
+                    Error::corrupt(format!("a NAL unit of type {kind}, which no stream holds, and {reason}"));
+                match books.failed(serial, error) {
+                    Some(error) => Outcome::Lost(error),
+                    None => return false,
+                }
             }
-            DecodeEvent::Failed { serial, error } => match books.lock().failed(serial, error) {
-                Some(error) => Outcome::Lost(error),
-                None => return false,
-            },
+            DecodeEvent::Failed { serial, error } => {
+                // What is wrong with the stream leaves the decoder whole, and what it holds can still come out.
+                let works = matches!(error, Error::CorruptStream { .. } | Error::Unsupported { .. });
+                let mut books = books.lock();
+                let last = if error.is_recoverable() { &mut books.own.damaged } else { &mut books.own.fatal };
+                last.get_or_insert(serial);
+                match books.failed(serial, error) {
+                    Some(error) => Outcome::Lost(error),
+                    None => return works,
+                }
+            }
             DecodeEvent::Note(text) => {
                 books.lock().own.note(text);
                 return !outlet.is_closed();
@@ -235,6 +276,8 @@ pub(super) struct DecodeWork {
     next_serial: u64,
     limits: Limits,
     silence: Silence,
+    /// The backend has said that it can do no more.
+    dead: bool,
 }
 
 impl DecodeWork {
@@ -250,7 +293,7 @@ impl DecodeWork {
             LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
         let (limits, silence) = (config.limits.clone(), Silence::default());
         let fields = FieldDetector::new(config.codec, config.codec_config.as_deref());
-        Ok(Self { backend, books, converter, fields, report, next_serial: 0, limits, silence })
+        Ok(Self { backend, books, converter, fields, report, next_serial: 0, limits, silence, dead: false })
     }
 }
 
@@ -269,18 +312,35 @@ impl Work for DecodeWork {
                 fields: self.fields.of_unit(packet.layout, &packet.data),
                 keyframe: packet.keyframe,
                 discard: packet.discard,
+                foreign: None,
             };
             books.enter(serial, pending);
+            if books.own.is_over(serial) {
+                books.dropped(serial, BEHIND_DAMAGE);
+                return Ok(());
+            }
         }
-        let Self { backend, books, converter, report, .. } = self;
+        let Self { backend, books, converter, report, dead, .. } = self;
         let before = packet.data.as_ptr();
         let began = Instant::now();
         books.charge_unit(|| match converter.convert(packet) {
             Ok(packet) => {
+                let mut locked = books.lock();
                 if packet.data.as_ptr() != before {
-                    books.lock().own.copies.input += packet.data.len() as u64;
+                    locked.own.copies.input += packet.data.len() as u64;
                 }
-                backend.submit(CodedUnit { serial, packet })
+                if packet.layout == BitstreamLayout::AnnexB
+                    && let Some(kind) = foreign_nal(packet.codec, &packet.data)
+                {
+                    locked.own.note(format!(
+                        "damage: a NAL unit of type {kind}, which no stream holds; the picture that it came with is marked"
+                    ));
+                    if let Some(pending) = locked.inside_mut(serial) {
+                        pending.foreign = Some(kind);
+                    }
+                }
+                drop(locked);
+                backend.submit(CodedUnit { serial, packet }).inspect_err(|_| *dead = true)
             }
             Err(error) => {
                 report(DecodeEvent::Failed { serial, error });
@@ -293,7 +353,16 @@ impl Work for DecodeWork {
 
     fn flush(&mut self) -> Result<()> {
         self.converter.restart();
-        self.books.charge(|| self.backend.flush())
+        let Self { backend, books, dead, .. } = self;
+        books.charge(|| backend.flush().inspect_err(|_| *dead = true))
+    }
+
+    fn drain(&mut self, error: &Error) {
+        let of_stream = matches!(error, Error::CorruptStream { .. } | Error::Unsupported { .. });
+        if of_stream && !self.dead {
+            // Why the session ends is known.
+            let _ = self.books.charge(|| self.backend.flush());
+        }
     }
 
     fn end(&mut self, _error: &Error) {

@@ -472,6 +472,7 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
         discard: false,
         picture_type: unit.picture_type,
         generation: 0,
+        unterminated: false,
     })
 }
 

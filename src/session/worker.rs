@@ -1,13 +1,14 @@
 //! The thread between a session's two ends: commands in, outcomes out, nothing lost in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Submit;
 use crate::error::{Error, Result, panic_words};
+use crate::hang::{self, Calls, Patience};
 use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 
 enum Command<I> {
@@ -33,6 +34,9 @@ pub(crate) trait Work: Send + 'static {
     fn unit(&mut self, input: Self::Input) -> Result<()>;
 
     fn flush(&mut self) -> Result<()>;
+
+    /// Has what is inside come out before the session ends by this error, where that is possible.
+    fn drain(&mut self, _error: &Error) {}
 
     /// The session has ended by this error or a panic: what is inside, or still comes in, is lost.
     fn end(&mut self, error: &Error);
@@ -65,13 +69,58 @@ impl<O> Outlet<O> {
 }
 
 /// Joins the worker, so that a dropped session has released its device: when the output goes (nobody wants results
-/// any more, whoever still holds the input), at the latest when both ends are gone.
-struct Joiner(Mutex<Option<JoinHandle<()>>>);
+/// any more, whoever still holds the input), at the latest when both ends are gone. A worker whose session hangs is left
+/// behind.
+struct Joiner {
+    handle: Mutex<Option<JoinHandle<()>>>,
+    calls: Calls,
+    done: Arc<Done>,
+}
+
+/// Whether the worker has ended.
+#[derive(Default)]
+struct Done {
+    is_done: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Done {
+    fn set(&self) {
+        *self.is_done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits a moment for it.
+    fn wait(&self) -> bool {
+        let is_done = self.is_done.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(is_done, hang::LOOK, |is_done| !*is_done);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Tells of the worker's end, however it ends.
+struct Ending(Arc<Done>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
 
 impl Joiner {
+    fn take(&self) -> Option<JoinHandle<()>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn join(&self) {
-        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handle = self.take();
         if let Some(handle) = handle.filter(|handle| handle.thread().id() != std::thread::current().id()) {
+            let mut patience = Patience::new(&self.calls);
+            while !self.done.wait() {
+                if patience.look().is_some() {
+                    return;
+                }
+            }
             // The worker catches panics itself; there is nothing to learn from the result.
             let _ = handle.join();
         }
@@ -99,6 +148,8 @@ pub(crate) struct Output<O> {
     flushes_seen: u64,
     ended: bool,
     joiner: Arc<Joiner>,
+    over: Reason,
+    patience: Patience,
 }
 
 /// Why the work ended by itself, if it did: whoever finds the input closed is told the same as the output tells.
@@ -114,17 +165,25 @@ pub(crate) fn spawn<W: Work, O: Send + 'static, X>(
     let (in_tx, in_rx) = queue::bounded(input_capacity);
     let (out_tx, out_rx) = queue::bounded(output_capacity);
     let outlet = Outlet(out_tx);
+    let calls = Calls::of_thread().unwrap_or_default();
+    // Threads that the work starts belong to the session too.
+    let _entered = calls.enter();
     let (work, extra) = open(outlet.clone())?;
     let over = Reason::default();
     let reason = Arc::clone(&over);
-    let handle = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || run(work, &in_rx, &outlet, &reason))
-        .map_err(|source| Error::io("start a worker thread for", name, source))?;
-    let joiner = Arc::new(Joiner(Mutex::new(Some(handle))));
+    let done = Arc::new(Done::default());
+    let ending = Ending(Arc::clone(&done));
+    let handle = hang::spawn(name, move || {
+        let _ending = ending;
+        run(work, &in_rx, &outlet, &reason);
+    })
+    .map_err(|source| Error::io("start a worker thread for", name, source))?;
+    let patience = Patience::new(&calls);
+    let joiner = Arc::new(Joiner { handle: Mutex::new(Some(handle)), calls, done });
     let monitor = in_tx.monitor();
-    let input = Input { queue: in_tx, flushes: 0, over, _joiner: Arc::clone(&joiner) };
-    let output = Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, joiner };
+    let input = Input { queue: in_tx, flushes: 0, over: Arc::clone(&over), _joiner: Arc::clone(&joiner) };
+    let output =
+        Output { queue: out_rx, input: monitor, flushes_seen: 0, ended: false, joiner, over, patience };
     Ok((input, output, extra))
 }
 
@@ -152,12 +211,21 @@ fn run<W: Work, O>(
         let done = catch_unwind(AssertUnwindSafe(|| match command {
             Command::Unit(unit) => work.unit(unit),
             Command::Flush => work.flush(),
-        }))
-        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+        }));
+        let done = match done {
+            Ok(Err(error)) => {
+                // What was inside before the error comes out before it is told.
+                catch_unwind(AssertUnwindSafe(|| work.drain(&error)))
+                    .map_or_else(|panic| Err(panicked(panic.as_ref())), |()| Err(error))
+            }
+            Ok(Ok(())) => Ok(()),
+            Err(panic) => Err(panicked(panic.as_ref())),
+        };
         match done {
             Ok(()) if is_flush => outlet.mark(Outcome::Flushed),
             Ok(()) => {}
             Err(error) => {
+                let error = error.ending();
                 work.end(&error);
                 // Before the commands are closed: who meets that finds the reason.
                 let _ = reason.set(error.again());
@@ -225,7 +293,7 @@ impl<O> Output<O> {
     pub(crate) fn try_reap(&mut self) -> Result<Option<O>> {
         match self.queue.try_recv() {
             Received::Item(outcome) => self.settle(outcome),
-            Received::Empty => Ok(None),
+            Received::Empty => self.look().map_or(Ok(None), Err),
             Received::Closed => self.closed(),
         }
     }
@@ -233,7 +301,7 @@ impl<O> Output<O> {
     pub(crate) fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<O>> {
         match self.queue.recv_timeout(timeout) {
             Received::Item(outcome) => self.settle(outcome),
-            Received::Empty => Ok(None),
+            Received::Empty => self.look().map_or(Ok(None), Err),
             Received::Closed => self.closed(),
         }
     }
@@ -253,10 +321,29 @@ impl<O> Output<O> {
 
     /// Waits for a result; `None` at the end of a flush and once the session is over.
     pub(crate) fn reap(&mut self) -> Result<Option<O>> {
-        match self.queue.recv() {
-            Some(outcome) => self.settle(outcome),
-            None => self.closed(),
+        loop {
+            match self.queue.recv_timeout(hang::LOOK) {
+                Received::Item(outcome) => return self.settle(outcome),
+                Received::Closed => return self.closed(),
+                Received::Empty => {
+                    if let Some(error) = self.look() {
+                        return Err(error);
+                    }
+                }
+            }
         }
+    }
+
+    /// Gives the session up when one of its threads is in a call that does not return: why.
+    fn look(&mut self) -> Option<Error> {
+        let error = self.patience.look().filter(|_| !self.ended)?;
+        self.ended = true;
+        // Before the commands are closed: who meets that finds the reason.
+        let _ = self.over.set(error.again());
+        self.queue.end();
+        self.input.end();
+        drop(self.joiner.take());
+        Some(error)
     }
 
     /// Every result up to the end of flush number `flushes`, waiting for each.
@@ -314,3 +401,7 @@ impl<O> Output<O> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

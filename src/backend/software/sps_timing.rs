@@ -150,14 +150,16 @@ impl Bits<'_> {
     }
 }
 
+/// Writes bits, most significant first.
 #[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
+pub(super) struct BitWriter {
+    pub(super) bytes: Vec<u8>,
     used: u32,
 }
 
 impl BitWriter {
-    fn put(&mut self, value: u32, count: u32) {
+    /// The lowest `count` bits of `value`.
+    pub(super) fn put(&mut self, value: u32, count: u32) {
         for i in (0..count).rev() {
             if self.used == 0 {
                 self.bytes.push(0);
@@ -167,6 +169,13 @@ impl BitWriter {
             }
             self.used = (self.used + 1) % 8;
         }
+    }
+
+    /// An unsigned Exp-Golomb code (9.1), for values below 2^31.
+    pub(super) fn golomb(&mut self, value: u32) {
+        let bits = 32 - (value + 1).leading_zeros();
+        self.put(0, bits - 1);
+        self.put(value + 1, bits);
     }
 }
 
@@ -185,7 +194,8 @@ fn unescape(data: &[u8]) -> Vec<u8> {
     out
 }
 
-fn escape(rbsp: &[u8], out: &mut Vec<u8>) {
+/// Appends `rbsp` with emulation prevention bytes (7.4.1.1).
+pub(super) fn escape(rbsp: &[u8], out: &mut Vec<u8>) {
     let mut zeros = 0;
     for &byte in rbsp {
         if zeros >= 2 && byte <= 3 {

@@ -44,6 +44,7 @@ use super::{BackendKind, CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::hang;
 use crate::packet::BitstreamLayout;
 
 /// How a stream was shared out.
@@ -464,10 +465,7 @@ impl Drop for SplitDecoder {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|source| Error::io("start a thread for", name, source))
+    hang::spawn(name, work).map_err(|source| Error::io("start a thread for", name, source))
 }
 
 #[cfg(test)]

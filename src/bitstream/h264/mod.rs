@@ -9,7 +9,11 @@ pub(super) mod vui;
 
 pub use config::{AvcConfig, AvcHighFields};
 pub use pps::Pps;
-pub use slice::{Deblocking, MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point};
+pub(crate) use slice::is_intra_slice;
+pub use slice::{
+    Deblocking, MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point,
+    recovery_frame_count,
+};
 pub use sps::{Crop, PicOrderCntType, Sps};
 pub use vui::{BitstreamRestriction, Vui};
 

@@ -384,11 +384,28 @@ fn skip_weights(r: &mut BitReader, sps: &Sps, counts: [u8; 2]) -> BitResult<()> 
     Ok(())
 }
 
+/// Whether a slice (of whatever NAL unit type) says that it is intra, as far as its first codes can be read.
+pub(crate) fn is_intra_slice(nal: &[u8]) -> bool {
+    let mut r = BitReader::nal(nal.get(1..).unwrap_or(&[]));
+    let kind = r.ue().and_then(|_first_mb| r.ue());
+    kind.is_ok_and(|kind| kind <= 9 && matches!(kind % 5, 2 | 4))
+}
+
 /// Whether an SEI NAL unit holds a recovery point message (D.1.8, payload type 6): decoding may start at
 /// this access unit, correct pictures follow after a number of frames.
 pub fn has_recovery_point(sei: &[u8]) -> bool {
+    recovery_point(sei).is_some()
+}
+
+/// `recovery_frame_cnt` of a recovery point message in an SEI NAL unit: the picture whose `frame_num` is so much
+/// higher is correct when decoding starts at this access unit, and so are those that follow it in output order.
+pub fn recovery_frame_count(sei: &[u8]) -> Option<u32> {
+    recovery_point(sei)?.ue().ok()
+}
+
+fn recovery_point(sei: &[u8]) -> Option<BitReader<'_>> {
     if nal_type(sei) != Some(NAL_SEI) {
-        return false;
+        return None;
     }
-    crate::bitstream::sei::find(sei.get(1..).unwrap_or(&[]), 6).is_some()
+    crate::bitstream::sei::find(sei.get(1..).unwrap_or(&[]), 6).map(|(message, _)| message)
 }

@@ -22,6 +22,7 @@ use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Surface;
+use crate::hang;
 use crate::time::Rational;
 
 /// Pictures mapped at once: one being post-processed, one being copied, one being handed on. Frames never are mapped
@@ -111,9 +112,7 @@ impl OutputStage {
             gone: false,
             _census: Census::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("nvdec output".to_owned())
-            .spawn(move || stage.run(&queue))
+        let thread = hang::spawn("nvdec output", move || stage.run(&queue))
             .map_err(|source| Error::io("start a thread for", "nvdec output", source))?;
         Ok(Self {
             jobs: Some(jobs),

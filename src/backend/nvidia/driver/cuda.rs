@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use super::calling;
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
 use crate::capability::{DeviceInfo, DeviceMemory};
@@ -268,8 +269,11 @@ impl Context {
             return Ok(context);
         }
         let mut handle = std::ptr::null_mut();
-        // SAFETY: writes one handle; the device exists.
-        unsafe { (cuda.functions.primary_retain)(&raw mut handle, device) }.ok("cuDevicePrimaryCtxRetain")?;
+        calling("cuDevicePrimaryCtxRetain", || {
+            // SAFETY: writes one handle; the device exists.
+            unsafe { (cuda.functions.primary_retain)(&raw mut handle, device) }
+        })
+        .ok("cuDevicePrimaryCtxRetain")?;
         let context = Arc::new(Self { cuda, handle, device });
         contexts.push((device, Arc::downgrade(&context)));
         Ok(context)
@@ -388,8 +392,11 @@ impl Stream {
     /// Waits until everything enqueued so far is done.
     pub(crate) fn synchronize(&self) -> Result<()> {
         let _current = self.context.enter()?;
-        // SAFETY: the stream lives as long as `self`.
-        unsafe { (self.context.functions().stream_synchronize)(self.handle) }.ok("cuStreamSynchronize")
+        let status = calling("cuStreamSynchronize", || {
+            // SAFETY: the stream lives as long as `self`.
+            unsafe { (self.context.functions().stream_synchronize)(self.handle) }
+        });
+        status.ok("cuStreamSynchronize")
     }
 }
 
@@ -459,8 +466,11 @@ impl Event {
     /// Waits for the work before the event.
     pub(crate) fn synchronize(&self) -> Result<()> {
         let _current = self.context.enter()?;
-        // SAFETY: the event lives as long as `self`.
-        unsafe { (self.context.functions().event_synchronize)(self.handle) }.ok("cuEventSynchronize")
+        let status = calling("cuEventSynchronize", || {
+            // SAFETY: the event lives as long as `self`.
+            unsafe { (self.context.functions().event_synchronize)(self.handle) }
+        });
+        status.ok("cuEventSynchronize")
     }
 }
 

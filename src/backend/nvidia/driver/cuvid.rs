@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 
+use super::calling;
 use super::cuda::{Context, Stream, is_left_to_exit};
 use super::cuvid_abi::{
     CreateInfo, DecodeCaps, DecodeStatus, DisplayInfo, ParserParams, PictureParams, ProcessParams,
@@ -135,8 +136,11 @@ impl Decoder {
         let mut handle = std::ptr::null_mut();
         let _turn = Turn::take();
         let _current = context.enter()?;
-        // SAFETY: a whole structure of the asserted size, reserved fields zero.
-        unsafe { (functions.create)(&raw mut handle, &raw mut info) }.ok("cuvidCreateDecoder")?;
+        calling("cuvidCreateDecoder", || {
+            // SAFETY: a whole structure of the asserted size, reserved fields zero.
+            unsafe { (functions.create)(&raw mut handle, &raw mut info) }
+        })
+        .ok("cuvidCreateDecoder")?;
         Ok(Self {
             functions,
             context: Arc::clone(context),
@@ -166,8 +170,11 @@ impl Decoder {
     /// Starts decoding a picture; blocks while the hardware's queue (4 pictures) is full.
     pub(crate) fn decode(&self, picture: &mut Picture<'_>) -> Result<()> {
         let _current = self.context.enter()?;
-        // SAFETY: the parser made the structure and keeps what it points to alive while `Picture` is borrowed.
-        unsafe { (self.functions.decode)(self.handle, picture.0) }.ok("cuvidDecodePicture")
+        let status = calling("cuvidDecodePicture", || {
+            // SAFETY: the parser made the structure and keeps what it points to alive while `Picture` is borrowed.
+            unsafe { (self.functions.decode)(self.handle, picture.0) }
+        });
+        status.ok("cuvidDecodePicture")
     }
 
     /// Waits for a picture, post-processes it in `stream` and gives its memory. The pixels are ready when the stream
@@ -183,11 +190,19 @@ impl Decoder {
         };
         let (mut address, mut pitch) = (0, 0);
         let _current = self.context.enter()?;
-        // SAFETY: whole structures of the asserted sizes; the stream outlives the mapping's use of it, because the
-        // caller waits for it before unmapping.
-        unsafe {
-            (self.functions.map)(self.handle, shown.index, &raw mut address, &raw mut pitch, &raw mut process)
-        }
+        calling("cuvidMapVideoFrame", || {
+            // SAFETY: whole structures of the asserted sizes; the stream outlives the mapping's use of it, because the
+            // caller waits for it before unmapping.
+            unsafe {
+                (self.functions.map)(
+                    self.handle,
+                    shown.index,
+                    &raw mut address,
+                    &raw mut pitch,
+                    &raw mut process,
+                )
+            }
+        })
         .ok("cuvidMapVideoFrame")?;
         self.mapped.fetch_add(1, Ordering::AcqRel);
         let rows = self.mapped_rows.load(Ordering::Relaxed);

@@ -24,3 +24,11 @@ pub(crate) mod result;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub(crate) mod transfer;
+
+use crate::backend::BackendKind;
+use crate::hang;
+
+/// Makes a call that may wait for the hardware, so that whoever waits for this thread knows what it is in.
+fn calling<T>(name: &'static str, call: impl FnOnce() -> T) -> T {
+    hang::during(BackendKind::Nvidia, name, hang::DRIVER_CALL, call)
+}

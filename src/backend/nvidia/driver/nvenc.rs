@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::calling;
 use super::cuda::Context;
 use super::library::{self, Missing, Name, Once};
 use super::nvenc_abi::{
@@ -165,8 +166,10 @@ impl Session {
             ..OpenSession::default()
         };
         let mut handle = std::ptr::null_mut();
-        // SAFETY: a whole structure of the asserted size; the context outlives the session, which holds it.
-        let status = unsafe { (nvenc.functions.open)(&raw mut params, &raw mut handle) };
+        let status = calling("nvEncOpenEncodeSessionEx", || {
+            // SAFETY: a whole structure of the asserted size; the context outlives the session, which holds it.
+            unsafe { (nvenc.functions.open)(&raw mut params, &raw mut handle) }
+        });
         // A refused session may have a handle as well, and it has to be destroyed: so it is owned first.
         let session =
             (!handle.is_null()).then(|| Self { nvenc, context: Arc::clone(context), handle, permit: None });
@@ -277,8 +280,10 @@ impl Session {
         params.config = &raw mut config;
         {
             let _current = self.context.enter()?;
-            // SAFETY: whole structures of the asserted sizes; the driver copies the configuration.
-            let status = unsafe { (self.nvenc.functions.initialize)(self.handle, &raw mut params) };
+            let status = calling("nvEncInitializeEncoder", || {
+                // SAFETY: whole structures of the asserted sizes; the driver copies the configuration.
+                unsafe { (self.nvenc.functions.initialize)(self.handle, &raw mut params) }
+            });
             self.check(status, "nvEncInitializeEncoder")?;
         }
         let size = (params.width, params.height);

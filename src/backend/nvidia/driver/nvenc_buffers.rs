@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::calling;
 use super::nvenc::Encoder;
 use super::nvenc_abi::{CreateBitstream, CreateInput, Handle, LockBitstream, LockInput, NvStatus, PicParams};
 use super::nvenc_messages::Messages;
@@ -215,10 +216,12 @@ impl OutputBuffer {
             ..PicParams::default()
         };
         let _current = session.context.enter()?;
-        // SAFETY: a whole structure of the asserted size; both buffers are this session's; neither is locked, since
-        // a lock borrows its buffer, and memory of the device is mapped as long as its picture is borrowed. The
-        // messages outlive the call.
-        let status = unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) };
+        let status = calling("nvEncEncodePicture", || {
+            // SAFETY: a whole structure of the asserted size; both buffers are this session's; neither is locked, since
+            // a lock borrows its buffer, and memory of the device is mapped as long as its picture is borrowed. The
+            // messages outlive the call.
+            unsafe { (session.nvenc.functions.encode)(session.handle, &raw mut params) }
+        });
         let submitted = match status {
             NvStatus::NEED_MORE_INPUT => Submitted::Held,
             NvStatus::ENCODER_BUSY => return Ok(Submitted::Busy),
@@ -245,8 +248,10 @@ impl OutputBuffer {
             ..LockBitstream::default()
         };
         let _current = session.context.enter()?;
-        // SAFETY: a whole structure of the asserted size; the buffer is this session's.
-        let status = unsafe { (session.nvenc.functions.lock_bitstream)(session.handle, &raw mut params) };
+        let status = calling("nvEncLockBitstream", || {
+            // SAFETY: a whole structure of the asserted size; the buffer is this session's.
+            unsafe { (session.nvenc.functions.lock_bitstream)(session.handle, &raw mut params) }
+        });
         status.ok("nvEncLockBitstream")?;
         Ok(Coded {
             data: params.data.cast::<u8>(),

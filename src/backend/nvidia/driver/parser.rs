@@ -11,11 +11,13 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
+use super::calling;
 use super::cuvid::{Functions, Picture, cuvid};
 use super::cuvid_abi::{
     DisplayInfo, HAS_TIMESTAMP, ParserParams, PictureParams, SourcePacket, VideoFormat, VideoFormatEx,
 };
 use crate::error::{Error, Result};
+use crate::hang;
 
 /// What a parser's owner does with what the parser finds.
 pub(crate) trait ParserEvents: Send {
@@ -111,9 +113,11 @@ impl<E: ParserEvents> Parser<E> {
             data: if data.is_empty() { std::ptr::null() } else { data.as_ptr() },
             timestamp: timestamp.unwrap_or(0),
         };
-        // SAFETY: the packet and its data live during the call; callbacks reach the state by its own pointer, and
-        // no reference to it exists here meanwhile.
-        let code = unsafe { (self.functions.parse)(self.handle, &raw mut packet) };
+        let code = calling("cuvidParseVideoData", || {
+            // SAFETY: the packet and its data live during the call; callbacks reach the state by its own pointer, and
+            // no reference to it exists here meanwhile.
+            unsafe { (self.functions.parse)(self.handle, &raw mut packet) }
+        });
         // SAFETY: the call is over, so nothing else uses the state.
         let failure = unsafe { (*self.state.as_ptr()).failure.take() };
         match failure {
@@ -147,7 +151,10 @@ unsafe fn guarded<E: ParserEvents, T>(
     if state.failure.is_some() {
         return None;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| body(&mut state.events)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // It may wait for the consumer, and makes calls of its own.
+        hang::at_leisure(|| body(&mut state.events))
+    }));
     let failure = match outcome {
         Ok(Ok(value)) => return Some(value),
         Ok(Err(error)) => error,

@@ -8,5 +8,5 @@ pub(super) use std::thread::JoinHandle;
 /// # Errors
 /// No thread.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+    crate::hang::spawn(name, work)
 }

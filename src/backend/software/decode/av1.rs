@@ -157,6 +157,9 @@ impl Av1Decoder {
         let Ok(serial) = u64::try_from(picture.timestamp()) else { return };
         self.output.settle_before(serial, HIDDEN);
         self.output.set_keyframe(serial, picture.is_key());
+        if picture.is_key() {
+            self.output.trust_from(serial);
+        }
         let (width, height) = picture.size();
         let chroma = match picture.layout() {
             0 => Chroma::Monochrome,
@@ -188,6 +191,7 @@ impl Av1Decoder {
             } else {
                 Error::corrupt(format!("{LIBRARY} could not decode the temporal unit (code {code})"))
             };
+            self.output.doubt_from(serial);
             self.output.failed(serial, what);
         }
     }
@@ -282,6 +286,7 @@ impl DecoderBackend for Av1Decoder {
     fn flush(&mut self) -> Result<()> {
         self.drain();
         self.output.settle_before(u64::MAX, HIDDEN);
+        self.output.trust_from(u64::MAX - 1);
         if let Some(open) = &mut self.open {
             open.decoder.reset();
         }

@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::backend::BackendKind;
 use crate::error::{Error, Result};
+use crate::hang;
 
 /// Runs a call into a codec library. A panic becomes an error, and the caller must then throw the codec
 /// object away: its state may be half changed. The process' panic hook still reports the panic (by default on
@@ -10,7 +12,8 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// A recoverable [`Error::CorruptStream`] that names the library and carries the panic's words.
-pub(super) fn guarded<T>(library: &str, call: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn guarded<T>(library: &'static str, call: impl FnOnce() -> T) -> Result<T> {
+    let call = || hang::during(BackendKind::Software, library, hang::CODEC_CALL, call);
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let words = payload
             .downcast_ref::<&str>()

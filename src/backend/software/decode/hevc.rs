@@ -10,7 +10,7 @@ use super::pool::BufferPool;
 use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, nal_type};
+use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, is_rasl, nal_type};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -37,6 +37,8 @@ pub(super) struct HevcDecoder {
     allowance: Allowance,
     /// A sequence parameter set asks for more than the limits allow; nothing more is decoded.
     beyond: Option<Error>,
+    /// The last random access point came behind damage, which its leading pictures may refer to.
+    damage_before: bool,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -45,6 +47,8 @@ struct UnitKind {
     coded_slices: bool,
     random_access: bool,
     skipped_leading: bool,
+    /// A leading picture that may refer to pictures before the random access point.
+    rasl: bool,
 }
 
 impl UnitKind {
@@ -74,6 +78,7 @@ impl HevcDecoder {
             profile: String::new(),
             allowance: Allowance::of(&config.limits),
             beyond: None,
+            damage_before: false,
         };
         decoder.restart();
         Ok(decoder)
@@ -107,6 +112,7 @@ impl HevcDecoder {
             let nal_type = nal_type(nal).unwrap_or(NAL_AUD);
             kind.coded_slices |= nal_type < NAL_VPS;
             kind.random_access |= is_irap(nal_type);
+            kind.rasl |= is_rasl(nal_type);
             if nal_type == NAL_SPS
                 && let Ok(sps) = Sps::parse(nal)
             {
@@ -238,7 +244,15 @@ impl DecoderBackend for HevcDecoder {
             self.flush()?;
             return Err(error);
         }
+        if kind.random_access {
+            self.damage_before = self.output.is_in_doubt();
+            self.output.trust_from(serial);
+        }
+        if kind.rasl && self.damage_before {
+            self.output.doubt(serial);
+        }
         if let Err(error) = outcome {
+            self.output.doubt_from(serial);
             self.output.failed(serial, error);
         }
         self.deliver_ready();
@@ -267,6 +281,8 @@ impl DecoderBackend for HevcDecoder {
             }
         }
         self.output.settle_before(u64::MAX, "not for output");
+        self.output.trust_from(u64::MAX - 1);
+        self.damage_before = false;
         Ok(())
     }
 

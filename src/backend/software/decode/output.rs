@@ -1,6 +1,6 @@
 //! The way out of every software decoder: who has been answered, and who has not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -55,7 +55,33 @@ pub(super) struct Output {
     container_color: ColorInfo,
     /// Units not answered yet, with their random access flag. Bounded by what the codec holds back.
     open: BTreeMap<u64, bool>,
+    doubt: Doubt,
     gone: bool,
+}
+
+/// Units whose pictures may be wrong because of damage, which the libraries do not tell.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// From the first serial up to the second, which is not among them.
+    spans: Vec<(u64, u64)>,
+    units: BTreeSet<u64>,
+}
+
+impl Doubt {
+    fn is_open(&self) -> bool {
+        self.spans.last().is_some_and(|(_, until)| *until == u64::MAX)
+    }
+
+    fn holds(&self, serial: u64) -> bool {
+        self.units.contains(&serial)
+            || self.spans.iter().any(|(from, until)| (*from..*until).contains(&serial))
+    }
+
+    /// Forgets what only units before `serial` could ask for.
+    fn prune(&mut self, serial: u64) {
+        self.spans.retain(|(_, until)| *until > serial);
+        self.units.retain(|unit| *unit >= serial);
+    }
 }
 
 impl Output {
@@ -65,6 +91,7 @@ impl Output {
             metadata_only: config.output == DecodeOutputMode::MetadataOnly,
             container_color: config.color,
             open: BTreeMap::new(),
+            doubt: Doubt::default(),
             gone: false,
         }
     }
@@ -86,6 +113,32 @@ impl Output {
         }
     }
 
+    /// From this unit on pictures may be wrong, and are marked.
+    pub(super) fn doubt_from(&mut self, serial: u64) {
+        if !self.doubt.is_open() {
+            self.doubt.spans.push((serial, u64::MAX));
+        }
+    }
+
+    /// The picture of this unit may be wrong.
+    pub(super) fn doubt(&mut self, serial: u64) {
+        self.doubt.units.insert(serial);
+    }
+
+    /// Pictures from this unit on do not depend on any before.
+    pub(super) fn trust_from(&mut self, serial: u64) {
+        if let Some((_, until)) = self.doubt.spans.last_mut().filter(|(_, until)| *until == u64::MAX) {
+            *until = serial;
+        }
+        let oldest = self.oldest_open().unwrap_or(serial);
+        self.doubt.prune(oldest);
+    }
+
+    /// Whether pictures that follow now may be wrong.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_open()
+    }
+
     /// The oldest unit without an answer.
     pub(super) fn oldest_open(&self) -> Option<u64> {
         self.open.keys().next().copied()
@@ -103,6 +156,7 @@ impl Output {
         planes: impl FnOnce() -> Result<Vec<(Bytes, usize)>>,
     ) {
         let Some(keyframe) = self.open.remove(&serial) else { return };
+        let concealed = self.doubt.holds(serial);
         let surface = if self.metadata_only {
             Ok(Surface::None)
         } else {
@@ -119,7 +173,7 @@ impl Output {
                 sample_aspect_ratio: facts.sample_aspect_ratio,
                 frame_rate: facts.frame_rate,
                 keyframe,
-                concealed: false,
+                concealed,
                 shaped: false,
                 copied: CopyBytes { output: output as u64, ..CopyBytes::default() },
                 surface,

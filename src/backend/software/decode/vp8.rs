@@ -68,6 +68,9 @@ impl DecoderBackend for Vp8Decoder {
             let kept = Kept { pictures: 5, each: demand.bytes(), work: 4 * demand.pixels(), waiting: 0 };
             demand.check(&self.limits, kept)?;
         }
+        if key {
+            self.output.trust_from(serial);
+        }
         let library = &mut self.library;
         match guarded(LIBRARY, || library.decode_frame(&unit.packet.data)) {
             Ok(Ok(_)) if self.library.last_frame_shown() == Some(false) => {
@@ -89,6 +92,7 @@ impl DecoderBackend for Vp8Decoder {
                 }
             }
             Ok(Err(error)) => {
+                self.output.doubt_from(serial);
                 self.output.failed(serial, Error::corrupt(format!("{LIBRARY}: {error}")));
             }
             Err(panicked) => {

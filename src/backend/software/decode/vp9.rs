@@ -169,13 +169,19 @@ impl DecoderBackend for Vp9Decoder {
         let serial = unit.serial;
         self.output.accept(&unit, unit.packet.keyframe);
         match self.admit(&unit.packet.data) {
-            Ok(Admission::Decode { key }) => self.output.set_keyframe(serial, key),
+            Ok(Admission::Decode { key }) => {
+                self.output.set_keyframe(serial, key);
+                if key {
+                    self.output.trust_from(serial);
+                }
+            }
             Ok(Admission::Skip) => {
                 self.output.no_picture(serial, "waiting for a key frame");
                 return Ok(());
             }
             Err(error @ Error::LimitExceeded { .. }) => return Err(error),
             Err(error) => {
+                self.output.doubt_from(serial);
                 self.output.failed(serial, error);
                 return Ok(());
             }
@@ -197,6 +203,9 @@ impl DecoderBackend for Vp9Decoder {
         });
         match frames {
             Ok((frames, error)) => {
+                if error.is_some() {
+                    self.output.doubt_from(serial);
+                }
                 for frame in frames {
                     self.deliver(serial, frame);
                 }

@@ -5,9 +5,13 @@ use bytes::Bytes;
 
 use super::encoded::ffmpeg;
 use super::harness::{Bench, Outcome, decode, nal_access_units};
+use crate::backend::{Backend, BackendKind};
+use crate::bitstream::annexb::nal_units;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
+use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
+use crate::session::{DecodeSession, Submit};
 
 /// What to write.
 #[derive(Clone, Copy)]
@@ -495,6 +499,36 @@ fn b_slices_after_raw_macroblocks_are_refused_until_the_next_idr_picture() {
     let shown = [0, 1, 3, 5, 6, 7].map(|i| expected[i]);
     for (i, (picture, expected)) in outcome.pictures.iter().zip(shown).enumerate() {
         assert!(super::harness::host(picture).to_packed() == expected, "picture {i}");
+    }
+}
+
+/// A decoder that was chosen by itself is replaced in the middle of a sequence: every frame comes once, in order.
+#[test]
+fn what_is_refused_in_the_middle_goes_to_the_next_candidate() {
+    for pictures in ["IPPBPIPP", "IPPPIPPBPBPPIP"] {
+        let stream = Stream { name: "takeover", pictures, ..PLAIN };
+        let file = stream.write();
+        let Some(expected) = judge(&stream, &file, "yuv420p") else { return };
+        let expected: Vec<&[u8]> = expected.chunks(80 * 64 * 3 / 2).collect();
+        let mut session = DecodeSession::new(Backend::Auto, CommonDecodeConfig::new(Codec::H264)).unwrap();
+        if session.receipt().chosen().is_none_or(|(kind, _)| kind != BackendKind::Software) {
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: a device decodes here\n");
+            return;
+        }
+        for data in nal_access_units(Codec::H264, &file) {
+            let keyframe = nal_units(&data).any(|nal| nal[0] & 0x1f == 5);
+            let packet = Packet::new(Codec::H264, BitstreamLayout::AnnexB, data);
+            assert!(matches!(session.submit(Packet { keyframe, ..packet }), Ok(Submit::Accepted)));
+        }
+        let frames: Vec<_> = session.drain().unwrap().map(Result::unwrap).collect();
+        assert_eq!(frames.len(), expected.len(), "{pictures}");
+        for (i, (frame, expected)) in frames.iter().zip(&expected).enumerate() {
+            assert!(frame.as_host().unwrap().to_packed() == *expected, "{pictures}: frame {i}");
+        }
+        let summary = session.summary();
+        assert!(summary.ledger.balances(), "{:?}", summary.ledger);
+        assert_eq!(summary.receipt.chosen().map(|(kind, _)| kind), Some(BackendKind::Ffmpeg));
+        assert!(summary.receipt.to_string().contains("I_PCM"), "{}", summary.receipt);
     }
 }
 

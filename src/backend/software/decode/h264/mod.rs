@@ -1,5 +1,6 @@
 //! H.264: three libraries, one order.
 
+mod entry;
 mod exact;
 mod fast;
 mod memory;
@@ -13,14 +14,16 @@ mod unit;
 
 use bytes::Bytes;
 
+use self::entry::Entry;
 use self::route::History;
-use self::sequence::{Coded, Sequence};
+use self::sequence::{Coded, Key, Sequence};
 use self::unit::{Sets, Unit};
 use super::facts::FactsTimeline;
 use super::output::{Output, StreamFacts};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::bitstream::annexb::nal_units;
 use crate::bitstream::h264::poc::PocDecoder;
-use crate::bitstream::h264::{AvcConfig, Pps, SliceHeader, Sps};
+use crate::bitstream::h264::{AvcConfig, Pps, SliceHeader, Sps, nal_ref_idc, nal_type};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -37,6 +40,10 @@ pub(super) struct H264Decoder {
     sequence: Option<Sequence>,
     /// A picture was refused: nothing that may refer to it is decoded.
     refused: bool,
+    /// Decoding has begun at a picture that is no IDR picture, and not everything is right yet.
+    entry: Option<Entry>,
+    /// The same for pictures behind damage, which a recovery point ends.
+    healing: Option<Entry>,
 }
 
 /// A picture and the serial of the unit that began it.
@@ -67,6 +74,8 @@ impl H264Decoder {
             history: History::default(),
             sequence: None,
             refused: false,
+            entry: None,
+            healing: None,
         })
     }
 
@@ -101,23 +110,31 @@ impl H264Decoder {
         let order = self.poc.next_picture(&sps, first);
         let route = route::of_picture(&sps, &unit.slices, &self.history, order.count())?;
         let raw_is_exact = route::raw_is_exact(&sps, &unit.slices, &self.history);
+        self.period = order.period;
         if new_sequence {
             let depth = reorder::depth(&sps, &self.config);
             memory::check(&sps, route, depth, &self.config.limits)?;
             let mut sequence = Sequence::start(&sps, route, depth, &self.config.limits)?;
-            sequence.open_start = (!unit.is_idr()).then_some(order.key());
+            if !unit.is_idr() {
+                let count = unit.recovery_point.unwrap_or(0);
+                self.entry = Some(Entry::new(&sps, first, count));
+                sequence.precede(order.period, self.grey_pictures(&sps, first));
+            }
             self.sequence = Some(sequence);
             self.facts.set(serial, facts(&sps));
+            self.healing = None;
+            self.output.trust_from(serial);
         }
-        self.period = order.period;
+        self.note_damage(serial, order.key(), &sps, &unit);
         self.history.push(&sps, first, order.count());
-        let Some(sequence) = self.sequence.as_mut() else { return Ok(()) };
-        if sequence.open_start.is_some_and(|(period, count)| order.period == period && order.count() < count)
-        {
-            self.output
-                .no_picture(serial, "leading picture that refers to pictures before the random access point");
-            return Ok(());
+        let mut leading = false;
+        if let Some(entry) = &mut self.entry {
+            entry.note(order.key(), &sps, first, unit.recovery_point);
+            entry.expect(serial, order.key());
+            // It is decoded all the same: pictures may follow that count on it.
+            leading = entry.is_leading(order.key());
         }
+        let Some(sequence) = self.sequence.as_mut() else { return Ok(()) };
         if lacks_first_slices(&unit.slices) {
             return Err(Error::corrupt("the picture lacks its first slices"));
         }
@@ -138,18 +155,77 @@ impl H264Decoder {
             hazards: route::raw_hazards(&unit.slices),
             route,
             raw_is_exact,
+            unterminated: coded.packet.unterminated,
         };
+        if coded.unterminated && !sequence.is_whole(&coded) {
+            self.output.doubt_from(serial);
+        }
         let mut finished = Vec::new();
         let wanted = self.output.oldest_open().unwrap_or(serial);
         let outcome = sequence.decode(&coded, wanted, &mut finished);
         self.deliver(finished);
         self.deliver_reordered(self.period);
-        outcome
+        let refreshing = self.entry.as_ref().is_some_and(Entry::is_refreshing);
+        match outcome {
+            Ok(()) | Err(Error::CorruptStream { .. }) if leading => {
+                self.output.no_picture(serial, entry::LEADING);
+                Ok(())
+            }
+            // What it refers to was never sent.
+            Err(Error::CorruptStream { .. }) if refreshing => {
+                self.output.no_picture(serial, entry::REFRESHING);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Frames in the place of those that came before `first`, the first picture.
+    fn grey_pictures(&mut self, sps: &Sps, first: &SliceHeader) -> Vec<Vec<u8>> {
+        let Some(pps_id) = self.sets.free_pps_id() else { return Vec::new() };
+        let mut units = entry::grey_pictures(sps, pps_id, first);
+        if let Some(unit) = units.first_mut() {
+            let mut data = Vec::new();
+            self.sets.tell(sps.id, true, &mut data);
+            data.append(unit);
+            *unit = data;
+        }
+        units
+    }
+
+    /// Which pictures may be wrong because something before them was lost.
+    fn note_damage(&mut self, serial: u64, key: Key, sps: &Sps, unit: &Unit) {
+        let Some((first, _)) = unit.slices.first() else { return };
+        if unit.is_idr() {
+            self.healing = None;
+            self.output.trust_from(serial);
+            return;
+        }
+        if !sps.gaps_in_frame_num_allowed && route::follows_gap(sps, first, &self.history) {
+            self.healing = None;
+            self.output.doubt_from(serial);
+        }
+        if let (None, true, Some(count)) = (&self.healing, self.output.is_in_doubt(), unit.recovery_point) {
+            self.healing = Some(Entry::new(sps, first, count));
+        }
+        let Some(healing) = &mut self.healing else { return };
+        let was_refreshing = healing.is_refreshing();
+        healing.note(key, sps, first, unit.recovery_point);
+        if was_refreshing && !healing.is_refreshing() {
+            self.output.trust_from(serial);
+        }
+        if healing.is_leading(key) {
+            self.output.doubt(serial);
+        }
     }
 
     fn deliver(&mut self, finished: impl IntoIterator<Item = Finished>) {
         let Some(sequence) = &self.sequence else { return };
         for Finished { serial, copied, planes } in finished {
+            if let Some(reason) = self.entry.as_mut().and_then(|entry| entry.hides(serial)) {
+                self.output.no_picture(serial, reason);
+                continue;
+            }
             self.output.picture(serial, sequence.shape, &self.facts.at(serial), copied, || planes);
         }
     }
@@ -167,6 +243,7 @@ impl H264Decoder {
         self.deliver(finished);
         self.deliver_reordered(u64::MAX);
         self.sequence = None;
+        self.entry = None;
         self.history = History::default();
         if let Some(error) = lost {
             let words = error.to_string();
@@ -182,6 +259,12 @@ fn lacks_first_slices(slices: &[(SliceHeader, Pps)]) -> bool {
         let begins = field.replace(slice.identity.bottom_field) != Some(slice.identity.bottom_field);
         begins && slice.identity.first_mb > 0
     })
+}
+
+/// Whether other pictures may be predicted from the one in an access unit (Annex B), as far as can be read.
+fn is_referred_to(unit: &[u8]) -> bool {
+    let mut slices = nal_units(unit).filter(|nal| matches!(nal_type(nal), Some(1..=5))).peekable();
+    slices.peek().is_none() || slices.any(|nal| nal_ref_idc(nal) != Some(0))
 }
 
 fn facts(sps: &Sps) -> StreamFacts {
@@ -206,6 +289,10 @@ impl DecoderBackend for H264Decoder {
         }
         self.refused |= matches!(outcome, Err(Error::Unsupported { .. }));
         if let Err(error) = outcome {
+            if is_referred_to(&unit.packet.data) {
+                self.healing = None;
+                self.output.doubt_from(unit.serial);
+            }
             self.output.failed(unit.serial, error);
         }
         if self.refused {
@@ -217,7 +304,9 @@ impl DecoderBackend for H264Decoder {
     fn flush(&mut self) -> Result<()> {
         self.end_sequence();
         self.refused = false;
+        self.healing = None;
         self.output.settle_before(u64::MAX, "the library gave no picture for this unit");
+        self.output.trust_from(u64::MAX - 1);
         self.poc = PocDecoder::new();
         self.period = 0;
         Ok(())

@@ -156,7 +156,7 @@ pub(super) fn of_picture(
 }
 
 /// Whether frames were left out before this picture (7.4.3, `frame_num`).
-fn follows_gap(sps: &Sps, first: &SliceHeader, history: &History) -> bool {
+pub(super) fn follows_gap(sps: &Sps, first: &SliceHeader, history: &History) -> bool {
     let id = &first.identity;
     !id.is_idr()
         && history

@@ -22,7 +22,7 @@ const MAX_REPLAY_UNITS: usize = 2000;
 const MAX_REPLAY_BYTES: usize = 64 << 20;
 
 /// Place in output order: period and picture order count.
-type Key = (u64, i32);
+pub(super) type Key = (u64, i32);
 
 /// Coded video sequences that share a sequence parameter set.
 pub(super) struct Sequence {
@@ -37,9 +37,6 @@ pub(super) struct Sequence {
     slicing: Vec<(bool, u32)>,
     /// openh264 would have decoded all since the IDR picture exactly.
     raw_is_exact: bool,
-    /// Started at a picture that is no IDR picture: pictures of this period below the order count refer to
-    /// what was never sent.
-    pub(super) open_start: Option<Key>,
     limits: Limits,
 }
 
@@ -63,6 +60,8 @@ pub(super) struct Coded {
     pub(super) hazards: RawHazards,
     pub(super) route: Route,
     pub(super) raw_is_exact: bool,
+    /// The last of its slices ends with the input.
+    pub(super) unterminated: bool,
 }
 
 /// What the libraries were given since the last IDR picture, so that another one can take over.
@@ -115,7 +114,6 @@ impl Sequence {
             replay: Replay::default(),
             slicing: Vec::new(),
             raw_is_exact: false,
-            open_start: None,
             limits: limits.clone(),
         })
     }
@@ -126,6 +124,41 @@ impl Sequence {
             Codec::Fast(_) => fast::LIBRARY,
             Codec::Exact(_) => exact::LIBRARY,
             Codec::Raw(..) => raw::LIBRARY,
+        }
+    }
+
+    /// Whether the slice data of a picture, read to their end, hold all of it.
+    pub(super) fn is_whole(&mut self, unit: &Coded) -> bool {
+        self.survey.learn(&unit.data).is_ok() && self.survey.expect_whole(&unit.data, &self.sps).is_ok()
+    }
+
+    /// Gives the library made-up reference pictures of this period, in Annex B with their parameter sets, before the
+    /// first picture. None of them comes out.
+    pub(super) fn precede(&mut self, period: u64, units: Vec<Vec<u8>>) {
+        for data in units {
+            // No unit has this serial, which is how they stay inside.
+            let unit = Coded {
+                serial: u64::MAX,
+                key: (period, i32::MIN),
+                data: data.into(),
+                idr: false,
+                slicing: Vec::new(),
+                hazards: RawHazards::default(),
+                route: Route::Fast,
+                raw_is_exact: false,
+                unterminated: false,
+            };
+            // Where the library cannot take them, the pictures behind them tell.
+            match &mut self.codec {
+                Codec::Fast(decoder) => {
+                    self.replay.push(&unit);
+                    let _ = decoder.decode(&unit.data, false);
+                }
+                Codec::Exact(decoder) => {
+                    let _ = decoder.decode(unit.serial, &unit.data, u64::MAX, &mut Vec::new());
+                }
+                Codec::Raw(..) => {}
+            }
         }
     }
 

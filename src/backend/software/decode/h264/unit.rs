@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::bitstream::annexb::{START_CODE_LONG, nal_units};
 use crate::bitstream::h264::{
     NAL_IDR, NAL_PARTITION_A, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, ParameterSets, Pps, SliceHeader,
-    SliceType, Sps, has_recovery_point, nal_type,
+    SliceType, Sps, nal_type, recovery_frame_count,
 };
 use crate::error::{Error, Result};
 use crate::memory;
@@ -18,7 +18,8 @@ pub(super) struct Unit {
     pub(super) data: Vec<u8>,
     /// Header and picture parameter set of each slice.
     pub(super) slices: Vec<(SliceHeader, Pps)>,
-    recovery_point: bool,
+    /// `recovery_frame_cnt`, with a recovery point message.
+    pub(super) recovery_point: Option<u32>,
 }
 
 /// Parameter sets, read and as they were sent.
@@ -60,6 +61,11 @@ impl Sets {
             out.extend_from_slice(nal);
         }
     }
+
+    /// The number of a picture parameter set that the stream has not used so far.
+    pub(super) fn free_pps_id(&self) -> Option<u8> {
+        (0..=u8::MAX).find(|id| !self.pps.contains_key(id))
+    }
 }
 
 impl Unit {
@@ -93,7 +99,7 @@ impl Unit {
                 self.slices.push((header, pps));
             }
             Some(NAL_SEI) => {
-                self.recovery_point |= has_recovery_point(nal);
+                self.recovery_point = self.recovery_point.or(recovery_frame_count(nal));
                 return Ok(());
             }
             _ => return Ok(()),
@@ -113,7 +119,7 @@ impl Unit {
     pub(super) fn is_random_access(&self) -> bool {
         self.is_idr()
             || !self.slices.is_empty()
-                && (self.recovery_point
+                && (self.recovery_point.is_some()
                     || self.slices.iter().all(|(s, _)| s.identity.slice_type == SliceType::I))
     }
 }

@@ -1,0 +1,76 @@
+//! Where reading begins for frames from a certain time on.
+//!
+//! Containers say at which samples decoding can begin, and not all of them are right: an MP4 file without `stss` says it of
+//! every sample. The samples themselves are looked at therefore, and reading begins earlier where nothing can be decoded from
+//! the place that was promised.
+
+use crate::bitstream::convert::length_prefixed_units;
+use crate::bitstream::{UnitRole, annexb, h264, hevc};
+use crate::codec::Codec;
+use crate::container::{Demuxer, TrackId, VideoTrack};
+use crate::error::Result;
+use crate::packet::BitstreamLayout;
+use crate::time::Timestamp;
+
+/// How far back the second try goes, in seconds; each further one twice as far.
+const FIRST_STEP: i64 = 1;
+
+/// Moves `demuxer` to where frames of `track` from `from` on can be decoded.
+///
+/// # Errors
+/// As [`Demuxer::seek`].
+pub(super) fn seek(
+    demuxer: &mut dyn Demuxer,
+    track: TrackId,
+    video: &VideoTrack,
+    from: Timestamp,
+) -> Result<()> {
+    let rate = from.base().seconds_per_tick();
+    let second = (i64::from(rate.den()) / i64::from(rate.num())).max(1);
+    let (mut at, mut step) = (from, FIRST_STEP);
+    while demuxer.seek(track, at)? {
+        let found = can_begin_before(demuxer, video, from);
+        demuxer.seek(track, at)?;
+        if found || at.ticks() <= 0 {
+            break;
+        }
+        at = from.offset(-step.saturating_mul(second));
+        step = step.saturating_mul(2);
+    }
+    Ok(())
+}
+
+/// Whether decoding can begin at one of the next samples up to this time. What cannot be read is the decoder's business.
+fn can_begin_before(demuxer: &mut dyn Demuxer, video: &VideoTrack, time: Timestamp) -> bool {
+    while let Ok(Some(sample)) = demuxer.next_sample() {
+        if can_begin(video.codec, video.layout, &sample.data) {
+            return true;
+        }
+        if sample.pts.is_none_or(|pts| pts > time) {
+            return false;
+        }
+    }
+    // Nothing was found to be wrong with the place.
+    false
+}
+
+fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+    let nals: Vec<&[u8]> = match layout {
+        BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
+            length_prefixed_units(sample, length_size).map_while(Result::ok).collect()
+        }
+        BitstreamLayout::AnnexB => annexb::nal_units(sample).collect(),
+        BitstreamLayout::Obu | BitstreamLayout::Opaque => Vec::new(),
+    };
+    match codec {
+        Codec::H264 => {
+            let mut slices = nals.iter().filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
+            let intra = slices.peek().is_some() && slices.all(|nal| h264::is_intra_slice(nal));
+            intra || nals.iter().any(|nal| h264::has_recovery_point(nal))
+        }
+        Codec::Hevc => nals.iter().any(|nal| hevc::nal_type(nal).is_some_and(hevc::is_irap)),
+        // Not told by the unit alone.
+        Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 => true,
+        _ => UnitRole::of(codec, sample) == UnitRole::Closed,
+    }
+}
