@@ -20,6 +20,8 @@ use crate::time::Rational;
 pub(crate) mod admission;
 mod fallback;
 mod ffmpeg;
+#[cfg(feature = "fuzzing")]
+pub(crate) use ffmpeg::fuzz_nut;
 pub(crate) mod inspect;
 mod lanes;
 pub mod mock;

@@ -26,6 +26,9 @@ mod output_format;
 mod probe;
 mod vpx_av1;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use mpeg2_stream::fuzz as fuzz_mpeg2;
+
 pub use create::{MuxOptions, create_muxer};
 pub use open::{Input, open_input, open_raw};
 pub use output_format::OutputFormat;
