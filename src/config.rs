@@ -408,8 +408,9 @@ pub struct NvidiaEncodeConfig {
     pub intra_refresh: Option<IntraRefresh>,
     /// Sessions that the driver takes at once, where that is known. `None`: its refusals teach it.
     pub session_limit: Option<NonZeroUsize>,
-    /// The directory in which the processes of this host count their sessions; made where there is none. `None`:
-    /// `video-hw-sessions` where the system keeps temporary files. Processes with different ones do not see each other.
+    /// The folder in which processes count their sessions; made where there is none, for this user alone. It has to belong
+    /// to this user or to root. `None`: `/run/video-hw` where an administrator made it for all users, otherwise the user's
+    /// own, where the system keeps temporary files. Processes with different ones do not see each other.
     pub session_directory: Option<PathBuf>,
 }
 

@@ -15,6 +15,9 @@ pub mod dataset;
 pub mod dimensions;
 pub mod error;
 pub mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hang;
 pub mod hdr;
 pub mod limits;

@@ -454,7 +454,8 @@ fn a_thousand_rounds_leave_nothing() {
         assert_eq!(files(), before, "open files");
         let sessions = encode_sessions(BackendKind::Nvidia, None).unwrap().unwrap();
         assert_eq!(sessions.usage, SessionUse { open: 0, own: 0, limit: Some(2) });
-        let directory = std::env::temp_dir().join("video-hw-sessions");
+        let user = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+        let directory = std::env::temp_dir().join(format!("video-hw-sessions-{user}"));
         assert_eq!(
             std::fs::read_dir(directory).unwrap().count(),
             4,

@@ -21,6 +21,8 @@ pub(crate) mod admission;
 mod demand;
 mod fallback;
 mod ffmpeg;
+#[cfg(feature = "fuzzing")]
+pub(crate) use ffmpeg::fuzz_nut;
 pub(crate) mod inspect;
 mod lanes;
 pub mod mock;

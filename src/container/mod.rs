@@ -28,6 +28,9 @@ mod output_format;
 mod probe;
 mod vpx_av1;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use mpeg2_stream::fuzz as fuzz_mpeg2;
+
 pub use create::{MuxOptions, create_muxer};
 pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
 pub use open::{Input, OpenOptions, open_input, open_raw};

@@ -35,6 +35,9 @@ use crate::backend::{BackendKind, Job};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::fuzz as fuzz_wire;
+
 pub use attempt::in_process;
 pub use cache::Cache;
 pub use child::{ChildProber, serve};

@@ -128,6 +128,23 @@ pub(super) fn read_all<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Findi
     None
 }
 
+/// What the fuzz target calls: what is understood means the same when it is written again, and holds no control character.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(text: &str) {
+    let _ = read_all(text.lines());
+    for line in text.lines() {
+        let Some(said) = read(line) else { continue };
+        let again = match &said {
+            Line::At(question, step) => at(*question, *step),
+            Line::Probe(found) => probe(found),
+            Line::Fact(found) => fact(found),
+            Line::End => END.to_owned(),
+        };
+        assert!(!again.replace('\t', "").contains(char::is_control), "{again:?}");
+        assert_eq!(read(&again), Some(said));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

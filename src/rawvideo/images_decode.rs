@@ -57,31 +57,39 @@ fn load(path: &Path, pixels: u64) -> Result<(ImageKind, Vec<u8>)> {
     let most = pixels * FILE_BYTES_PER_PIXEL + FILE_EXTRA;
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let kind = match bytes.as_slice() {
-        [] => return Err(Error::corrupt(format!("{} is empty (0 bytes)", path.display()))),
-        _ if bytes.len() as u64 > most => {
-            return Err(Error::corrupt(format!("{} is larger than {most} bytes", path.display())));
-        }
-        [0x89, b'P', b'N', b'G', ..] => ImageKind::Png,
-        [0xff, 0xd8, 0xff, ..] => ImageKind::Jpeg,
+    if bytes.len() as u64 > most {
+        return Err(Error::corrupt(format!("{} is larger than {most} bytes", path.display())));
+    }
+    Ok((kind_of(path, &bytes)?, bytes))
+}
+
+/// The format of a file by its content.
+fn kind_of(path: &Path, bytes: &[u8]) -> Result<ImageKind> {
+    match bytes {
+        [] => Err(Error::corrupt(format!("{} is empty (0 bytes)", path.display()))),
+        [0x89, b'P', b'N', b'G', ..] => Ok(ImageKind::Png),
+        [0xff, 0xd8, 0xff, ..] => Ok(ImageKind::Jpeg),
         other => {
             let start: Vec<_> = other.iter().take(8).map(|b| format!("{b:02x}")).collect();
-            return Err(Error::corrupt(format!(
+            Err(Error::corrupt(format!(
                 "{} is neither PNG nor JPEG: it begins with {}",
                 path.display(),
                 start.join(" ")
-            )));
+            )))
         }
-    };
-    Ok((kind, bytes))
+    }
 }
 
 /// Reads the header of an image.
 pub(super) fn head(path: &Path) -> Result<Head> {
     let (kind, bytes) = load(path, MAX_PIXELS)?;
+    head_of(path, kind, &bytes)
+}
+
+fn head_of(path: &Path, kind: ImageKind, bytes: &[u8]) -> Result<Head> {
     let known = match kind {
-        ImageKind::Png => png_read::header(Cursor::new(&bytes)),
-        ImageKind::Jpeg => jpeg_header(&bytes).map(|(_, size)| (size, Vec::new())),
+        ImageKind::Png => png_read::header(Cursor::new(bytes)),
+        ImageKind::Jpeg => jpeg_header(bytes).map(|(_, size)| (size, Vec::new())),
     };
     known
         .and_then(|((width, height), loss)| Ok(Head { kind, size: accept(width, height)?, loss }))
@@ -91,9 +99,13 @@ pub(super) fn head(path: &Path) -> Result<Head> {
 /// Decodes an image, which must have this size, to packed R, G, B.
 pub(super) fn decode(path: &Path, size: Dimensions) -> Result<Vec<u8>> {
     let (kind, bytes) = load(path, size.pixels())?;
+    decode_of(path, kind, &bytes, size)
+}
+
+fn decode_of(path: &Path, kind: ImageKind, bytes: &[u8], size: Dimensions) -> Result<Vec<u8>> {
     let image = match kind {
-        ImageKind::Png => png_read::decode(Cursor::new(&bytes), size),
-        ImageKind::Jpeg => decode_jpeg(&bytes, size),
+        ImageKind::Png => png_read::decode(Cursor::new(bytes), size),
+        ImageKind::Jpeg => decode_jpeg(bytes, size),
     };
     image.map_err(|fault| match fault {
         Fault::Size(width, height) => Error::invalid(format!(
@@ -182,6 +194,21 @@ fn ends(bytes: &[u8]) -> bool {
             [_, behind @ ..] if !behind.is_empty() => rest = behind,
             _ => return false,
         }
+    }
+}
+
+/// What the fuzz target calls: a picture that is decoded has the size that its header states.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    /// Larger ones only cost time.
+    const PIXELS: u64 = 1 << 18;
+    let path = Path::new("fuzz");
+    let Ok(kind) = kind_of(path, bytes) else { return };
+    let Ok(head) = head_of(path, kind, bytes) else { return };
+    if head.size.pixels() <= PIXELS
+        && let Ok(rgb) = decode_of(path, kind, bytes, head.size)
+    {
+        assert_eq!(rgb.len() as u64, head.size.pixels() * 3);
     }
 }
 

@@ -23,6 +23,9 @@ mod raw;
 mod y4m;
 mod y4m_header;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use images_decode::fuzz as fuzz_image;
+
 pub use images::{ImageOptions, PictureTimes, TimeUnit, is_image_input};
 pub use images_reader::ImageReader;
 pub use images_timed::TimedReader;

@@ -1,21 +1,22 @@
 //! One domain as a process sees it: who waits, how many sessions it holds, and the attempt to open one more.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::folder::Folder;
 use super::host::{self, Entered, Slot};
 use super::knowledge::Knowledge;
-use super::{Domain, default_directory, refusal};
+use super::{Domain, refusal};
 use crate::capability::{HostSessions, SessionUse};
 use crate::error::{Error, Result};
 
-/// A domain in a directory.
+/// A domain in a folder.
 #[derive(Debug)]
 pub(super) struct Gate {
     domain: Domain,
-    directory: PathBuf,
+    folder: Folder,
     state: Mutex<State>,
     changed: Condvar,
     /// One attempt at a time, as the files do it between processes.
@@ -120,17 +121,21 @@ fn now() -> u64 {
 }
 
 impl Gate {
-    /// The gate of a domain in a directory.
+    /// The gate of a domain in the folder that a setting names, or in the usual one.
     pub(super) fn of(domain: &Domain, directory: Option<&Path>) -> Arc<Self> {
+        Self::within(domain, directory.map_or_else(Folder::usual, |path| Folder::Named(path.to_owned())))
+    }
+
+    /// The gate of a domain in a folder.
+    pub(super) fn within(domain: &Domain, folder: Folder) -> Arc<Self> {
         static GATES: Mutex<Vec<Arc<Gate>>> = Mutex::new(Vec::new());
-        let directory = directory.map_or_else(default_directory, Path::to_path_buf);
         let mut gates = lock(&GATES);
-        if let Some(gate) = gates.iter().find(|gate| gate.domain == *domain && gate.directory == directory) {
+        if let Some(gate) = gates.iter().find(|gate| gate.domain == *domain && gate.folder == folder) {
             return Arc::clone(gate);
         }
         let gate = Arc::new(Self {
             domain: domain.clone(),
-            directory,
+            folder,
             state: Mutex::default(),
             changed: Condvar::new(),
             opening: Mutex::default(),
@@ -188,7 +193,7 @@ impl Gate {
             Ok(session) => {
                 room.opened(learned, count + 1);
                 lock(&self.state).held += 1;
-                let note = room.note().or_else(|| slot.is_none().then(|| self.no_place()));
+                let note = room.note().or_else(|| slot.is_none().then(no_place));
                 let permit = Permit { gate: Arc::clone(self), slot, note };
                 Ok(Attempt::Open(session, permit))
             }
@@ -241,12 +246,8 @@ impl Gate {
         lock(&self.state).queue.len()
     }
 
-    fn no_place(&self) -> String {
-        format!("other processes do not count this encode session: no place in {}", self.directory.display())
-    }
-
     fn enter(&self) -> Room<'_> {
-        Room { gate: self, own: 0, host: host::enter(&self.directory, &self.domain.name) }
+        Room { gate: self, own: 0, host: host::enter(&self.folder, &self.domain.name) }
     }
 }
 
@@ -296,7 +297,15 @@ impl Room<'_> {
     }
 
     fn note(&self) -> Option<String> {
-        let why = self.host.as_ref().err()?;
-        Some(format!("encode sessions of other processes are not counted: {why}"))
+        match &self.host {
+            Ok(entered) => {
+                entered.note().map(|why| format!("encode sessions of other users are not counted: {why}"))
+            }
+            Err(why) => Some(format!("encode sessions of other processes are not counted: {why}")),
+        }
     }
+}
+
+fn no_place() -> String {
+    "other processes do not count this encode session: there are too many to count".to_owned()
 }

@@ -5,15 +5,16 @@
 //! for here first. It is admitted, or waits for its turn, or is refused with the counts, before the driver has to.
 //!
 //! This room knows no vendor: a [`Domain`] names what is counted together, and the driver's refusal is
-//! [`Error::SessionLimit`]. Processes of one host meet in a directory of lock files ([`host`]), within a process waiters
+//! [`Error::SessionLimit`]. Processes of one host meet in a folder of lock files ([`host`]), within a process waiters
 //! queue up in order ([`gate`]), and what was learned is doubted after a while ([`knowledge`]): other programs come and go,
 //! and nobody tells when.
 
+mod folder;
 mod gate;
 mod host;
 mod knowledge;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,13 +49,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) cancel: Option<&'a AtomicBool>,
     /// The limit, where the caller knows it.
     pub(crate) limit: Option<usize>,
-    /// Where processes meet; `None`: see [`default_directory`].
+    /// Where processes meet; `None`: see [`folder::Folder::usual`].
     pub(crate) directory: Option<&'a Path>,
-}
-
-/// Where processes meet unless told otherwise: where the system keeps temporary files.
-fn default_directory() -> PathBuf {
-    std::env::temp_dir().join("video-hw-sessions")
 }
 
 /// Opens a session when there is one to be had. The permit belongs to the session and has to outlive it.

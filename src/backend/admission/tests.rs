@@ -217,7 +217,41 @@ fn many_rounds_leave_two_files_and_no_session() {
 #[cfg(unix)]
 mod hostile {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+
+    use crate::backend::admission::folder::Folder;
+
+    /// A user of no account.
+    const STRANGER: u32 = 65534;
+
+    /// Sessions open all the same, and a stranger's limit of 1 is not believed; gives the note.
+    fn usual(common: Option<&Path>, own: &Path) -> (String, Option<usize>) {
+        let folder = Folder::Usual { common: common.map(Path::to_owned), own: own.to_owned() };
+        let census = Gate::within(&domain("1"), folder).census();
+        (census.note.unwrap_or_default(), census.usage.limit)
+    }
+
+    fn folder(path: &Path, mode: u32) {
+        std::fs::create_dir(path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// What teaches a limit of one session.
+    fn teach(folder: &Path) {
+        let file = folder.join("test.lock");
+        let text = crate::backend::admission::knowledge::Knowledge::refused(None, 1, u64::MAX / 2).text("1");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    }
+
+    /// Gives something to another user, which only an administrator can.
+    fn give_away(path: &Path) -> bool {
+        let given = chown(path, Some(STRANGER), None).is_ok();
+        if !given {
+            eprintln!("SKIPPED: only root can give a file to another user");
+        }
+        given
+    }
 
     /// Sessions open all the same, counted within the process; gives the note.
     fn goes_on(directory: &Path) -> String {
@@ -270,12 +304,111 @@ mod hostile {
     }
 
     #[test]
-    fn what_is_made_is_for_all_users() {
+    fn what_is_made_is_for_its_user_alone() {
         let scratch = tempfile::tempdir().unwrap();
         let made = scratch.path().join("made");
         assert_eq!(goes_on(&made), "");
-        assert_eq!(made.metadata().unwrap().mode() & 0o7777, 0o1777);
-        assert_eq!(made.join("test.lock").metadata().unwrap().mode() & 0o777, 0o666);
+        assert_eq!(made.metadata().unwrap().mode() & 0o7777, 0o700);
+        assert_eq!(made.join("test.lock").metadata().unwrap().mode() & 0o777, 0o600);
+        let own = scratch.path().join("own");
+        assert_eq!(usual(Some(&scratch.path().join("none")), &own), (String::new(), None));
+        assert_eq!(own.metadata().unwrap().mode() & 0o7777, 0o700);
+        assert!(!scratch.path().join("none").exists(), "the common one is the administrator's to make");
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_done_without() {
+        let scratch = tempfile::tempdir().unwrap();
+        let own = scratch.path().join("own");
+        folder(&own, 0o1777);
+        teach(&own);
+        if !give_away(&own) {
+            return;
+        }
+        let (note, limit) = usual(None, &own);
+        assert!(note.contains("belongs to user 65534") && limit.is_none(), "{note}, {limit:?}");
+        assert!(goes_on(&own).contains("belongs to user 65534"));
+    }
+
+    #[test]
+    fn a_file_of_another_user_in_ones_own_folder_teaches_nothing() {
+        let scratch = tempfile::tempdir().unwrap();
+        let own = scratch.path().join("own");
+        folder(&own, 0o700);
+        teach(&own);
+        assert_eq!(usual(None, &own), (String::new(), Some(1)), "one's own");
+        if !give_away(&own.join("test.lock")) {
+            return;
+        }
+        let (note, limit) = usual(None, &own);
+        assert!(note.contains("test.lock belongs to user 65534") && limit.is_none(), "{note}, {limit:?}");
+    }
+
+    #[test]
+    fn ones_own_folder_is_open_to_nobody_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        for mode in [0o755, 0o777, 0o1777, 0o710] {
+            let own = scratch.path().join(format!("{mode:o}"));
+            folder(&own, mode);
+            teach(&own);
+            let (note, limit) = usual(None, &own);
+            assert!(
+                note.contains("others may look into it") && limit.is_none(),
+                "{mode:o}: {note}, {limit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn users_meet_where_an_administrator_lets_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (common, own) = (scratch.path().join("common"), scratch.path().join("own"));
+        folder(&common, 0o1777);
+        if common.metadata().unwrap().uid() != 0 {
+            let (note, _) = usual(Some(&common), &own);
+            assert!(note.contains("other users are not counted"), "{note}");
+            eprintln!("SKIPPED: only root can be the administrator");
+            return;
+        }
+        assert_eq!(usual(Some(&common), &own), (String::new(), None));
+        assert!(!own.exists());
+        assert_eq!(common.join("test.lock").metadata().unwrap().mode() & 0o777, 0o666);
+        // Another user's files count there: that is what it is for.
+        assert!(give_away(&common.join("test.lock")));
+        teach(&common);
+        assert_eq!(usual(Some(&common), &own), (String::new(), Some(1)));
+        // One that a user made, or where files can be exchanged, is not it.
+        let loose = scratch.path().join("loose");
+        folder(&loose, 0o777);
+        let (note, limit) = usual(Some(&loose), &own);
+        assert!(
+            note.contains("users are not counted") && note.contains("may delete") && limit.is_none(),
+            "{note}"
+        );
+        assert!(give_away(&common));
+        let (note, limit) = usual(Some(&common), &own);
+        assert!(note.contains("users are not counted") && note.contains("belongs to user 65534"), "{note}");
+        assert_eq!(limit, None);
+    }
+
+    /// A process of another user tries what it can: to read, to write and to lock what the user's folder holds.
+    #[test]
+    fn another_user_reaches_nothing_in_ones_own_folder() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let own = scratch.path().join("own");
+        assert_eq!(usual(None, &own), (String::new(), None));
+        let lock = own.join("test.lock");
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c"]);
+        command.arg("id -u; flock --nonblock \"$0\" echo locked; cat \"$0\" && echo read; echo x >> \"$0\" && echo wrote");
+        match command.arg(&lock).stderr(std::process::Stdio::null()).output() {
+            Ok(tried) if tried.stdout.starts_with(b"65534\n") => {
+                assert_eq!(String::from_utf8_lossy(&tried.stdout), "65534\n");
+            }
+            _ => eprintln!("SKIPPED: nobody else's process can be started here (setpriv, as root)"),
+        }
+        assert_eq!(usual(None, &own), (String::new(), None));
     }
 
     #[test]

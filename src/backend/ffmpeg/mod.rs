@@ -19,6 +19,9 @@ mod tests;
 mod units;
 mod words;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use nut::fuzz as fuzz_nut;
+
 pub(crate) use decode::{decode_capability, open_decoder};
 pub(crate) use encode::{encode_capability, open_encoder};
 

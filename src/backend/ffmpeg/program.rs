@@ -2,7 +2,7 @@
 //! more than it has to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,10 +96,18 @@ fn is_path(device: &str) -> bool {
 
 /// What starting `ffmpeg` without a path would start, as a path that stays the same.
 pub(super) fn on_path() -> Option<PathBuf> {
-    let name = format!("ffmpeg{}", std::env::consts::EXE_SUFFIX);
     // The one variable of the environment that this library looks at: the system does the same to start a program.
-    let all = std::env::var_os("PATH")?;
-    std::env::split_paths(&all).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&name)).find(|p| runs(p))
+    first_in(&std::env::var_os("PATH")?)
+}
+
+/// The first in some folders. Those that depend on the current directory (`.`, an empty entry) are passed over: whoever can
+/// put a file there, next to a video perhaps, must not have it started.
+fn first_in(folders: &OsStr) -> Option<PathBuf> {
+    let name = format!("ffmpeg{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(folders)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(&name))
+        .find(|p| runs(p))
 }
 
 fn runs(path: &Path) -> bool {
@@ -250,6 +258,25 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_current_directory_is_never_searched() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let program = scratch.path().join("ffmpeg");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // The same folder, seen from the current directory.
+        let up = std::env::current_dir().unwrap().components().map(|_| "..").collect::<PathBuf>();
+        let relative = up.join(scratch.path().strip_prefix("/").unwrap());
+        assert!(runs(&relative.join("ffmpeg")));
+        let folders = |all: &[&Path]| std::env::join_paths(all).unwrap();
+        for entry in [&relative, Path::new(""), Path::new(".")] {
+            assert_eq!(first_in(&folders(&[entry])), None, "{}", entry.display());
+            assert_eq!(first_in(&folders(&[entry, scratch.path()])), Some(program.clone()));
+        }
+    }
 
     #[test]
     fn lists_and_versions_are_read() {

@@ -9,8 +9,13 @@
 //! bytes, the number of bytes behind it, the fields, and a CRC. A frame is a byte that stands for a set of flags and
 //! defaults (the table is in the main header), the fields that these flags name, and the data.
 
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 mod read;
 mod write;
+
+#[cfg(feature = "fuzzing")]
+pub(crate) use fuzz::fuzz;
 
 pub(super) use read::{Damage, NutReader, NutStream};
 pub(super) use write::{frame, headers};

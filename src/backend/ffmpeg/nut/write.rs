@@ -62,7 +62,7 @@ pub(in super::super) fn frame(pts: i64, key: bool, length: usize) -> Vec<u8> {
     out
 }
 
-fn packet(start: u64, fields: &[u8], out: &mut Vec<u8>) {
+pub(super) fn packet(start: u64, fields: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&start.to_be_bytes());
     v(fields.len() as u64 + 4, out);
     out.extend_from_slice(fields);

@@ -78,13 +78,29 @@ impl Name {
     }
 }
 
+/// Loads a library from where the system keeps its own: by a name without a folder, so that the current directory plays no
+/// part in it.
+#[cfg(not(windows))]
+fn load(file: &str) -> Result<Library, libloading::Error> {
+    // SAFETY: loading runs the initialisers of the system's own driver, found by the system's own search path; that is what
+    // every user of the driver does.
+    unsafe { Library::new(file) }
+}
+
+/// As above. The usual search of this system includes the program's folder and the current directory, so it is told to look
+/// in its own folder alone: drivers put their libraries there.
+#[cfg(windows)]
+fn load(file: &str) -> Result<Library, libloading::Error> {
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_SYSTEM32, Library as Windows};
+    // SAFETY: loading runs the initialisers of the system's own driver, from the folder of the system.
+    unsafe { Windows::load_with_flags(file, LOAD_LIBRARY_SEARCH_SYSTEM32) }.map(Library::from)
+}
+
 /// Opens a library by the first of its names that works.
 pub(crate) fn open(name: Name) -> Result<Library, Missing> {
     let mut last = String::new();
     for file in name.files() {
-        // SAFETY: loading runs the initialisers of the system's own driver, found by the system's own search
-        // path; that is what every user of the driver does.
-        match unsafe { Library::new(file) } {
+        match load(file) {
             Ok(library) => return Ok(library),
             Err(error) => last = last_line(&error),
         }
@@ -150,3 +166,18 @@ macro_rules! functions {
     };
 }
 pub(crate) use functions;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name with a separator would be a path, and a path without a root is looked up in the current directory.
+    #[test]
+    fn libraries_are_looked_for_by_name_alone() {
+        for name in [Name::Cuda, Name::Cuvid, Name::Encode, Name::Nvml] {
+            for file in name.files() {
+                assert!(!file.contains(['/', '\\']) && !file.starts_with('.'), "{file}");
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Entrances for the fuzz targets (feature `fuzzing`): parsers of what other programs and files say, which nothing public
+//! reaches with bytes alone. Each panics when a rule is broken that has to hold for all bytes.
+
+/// What a child ffmpeg writes: as it is, and as packets that are given the checksums they need.
+pub fn nut(bytes: &[u8]) {
+    crate::backend::fuzz_nut(bytes);
+}
+
+/// An image file: its header, and its picture where that is small.
+pub fn image(bytes: &[u8]) {
+    crate::rawvideo::fuzz_image(bytes);
+}
+
+/// A raw stream of MPEG-2 video, which must not depend on how it is cut.
+pub fn mpeg2(bytes: &[u8], chunk: usize) {
+    crate::container::fuzz_mpeg2(bytes, chunk);
+}
+
+/// Lines of a probing child, and of the cache.
+pub fn probing(bytes: &[u8]) {
+    crate::probing::fuzz_wire(&String::from_utf8_lossy(bytes));
+}
