@@ -3,13 +3,14 @@
 use bytes::BytesMut;
 
 use crate::backend::{
-    CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
     plain_host_frames,
 };
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
+use crate::hang;
 use crate::packet::{BitstreamLayout, PictureType};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
@@ -125,7 +126,9 @@ impl EncoderBackend for SoftwareEncoder {
             return Ok(());
         }
         let serial = unit.serial;
-        match self.code(&unit.frame) {
+        let coded =
+            hang::during(BackendKind::Software, "openh264", hang::CODEC_CALL, || self.code(&unit.frame));
+        match coded {
             Ok(Coded::Skipped) => {
                 self.emit(EncodeEvent::Dropped { serial, reason: "skipped by the encoder's rate control" });
             }

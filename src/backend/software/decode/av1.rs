@@ -10,6 +10,7 @@ use crate::backend::{BackendKind, CodedUnit, DecodeSink, DecoderBackend};
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
+use crate::hang;
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
 use crate::time::Rational;
@@ -58,7 +59,7 @@ impl Av1Decoder {
 
     /// Takes one picture; `false` when there is none.
     fn take_picture(&mut self) -> bool {
-        match self.decoder.picture() {
+        match during(|| self.decoder.picture()) {
             Ok(picture) => {
                 self.deliver(&picture);
                 true
@@ -118,7 +119,7 @@ impl Av1Decoder {
         let Some(mut data) = Data::new(bytes, timestamp) else { return };
         let mut stalls = 0;
         loop {
-            match self.decoder.send(&mut data) {
+            match during(|| self.decoder.send(&mut data)) {
                 Ok(()) => break,
                 // The library still has data of the unit before. Asking for a picture makes it go on, whether
                 // one comes out or not; asking again makes it finish what is in flight.
@@ -136,6 +137,11 @@ impl Av1Decoder {
             }
         }
     }
+}
+
+/// Makes a call that decodes.
+fn during<T>(call: impl FnOnce() -> T) -> T {
+    hang::during(BackendKind::Software, LIBRARY, hang::CODEC_CALL, call)
 }
 
 fn facts(picture: &Picture) -> StreamFacts {
