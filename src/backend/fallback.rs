@@ -13,7 +13,7 @@ use super::split::{self, CardRoom, Direct, Landing, SharedReport};
 use super::{
     Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, nvidia,
 };
-use crate::bitstream::UnitRole;
+use crate::bitstream::{ActiveParameterSets, UnitRole};
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -110,6 +110,8 @@ fn open_one(
         watch,
         kept: Vec::new(),
         kept_bytes: 0,
+        sets: ActiveParameterSets::new(config.codec),
+        lead: Vec::new(),
         keeps: true,
     };
     Ok((Box::new(decoder), receipt))
@@ -243,6 +245,9 @@ struct Fallback {
     /// Units since the last at which any decoder can begin.
     kept: Vec<CodedUnit>,
     kept_bytes: usize,
+    /// The parameter sets so far, and those that the first of the kept units does not bring itself.
+    sets: ActiveParameterSets,
+    lead: Vec<u8>,
     /// Another decoder may still take over, from the first of the kept units on.
     keeps: bool,
 }
@@ -258,8 +263,10 @@ impl Fallback {
             self.kept.clear();
             self.kept_bytes = 0;
             self.keeps = true;
+            self.lead = self.sets.missing_from(&unit.packet.data);
             self.watch.keep_from(unit.serial);
         }
+        self.sets.observe(&unit.packet.data);
         self.kept_bytes += unit.packet.data.len();
         if self.kept.len() >= MAX_KEPT_UNITS || self.kept_bytes > MAX_KEPT_BYTES {
             self.forget();
@@ -312,7 +319,10 @@ impl Fallback {
 
     /// Gives the kept units to a decoder that has taken over.
     fn replay(&mut self) -> Result<()> {
-        for unit in self.kept.clone() {
+        for (number, mut unit) in self.kept.clone().into_iter().enumerate() {
+            if number == 0 && !self.lead.is_empty() {
+                unit.packet.data = [&self.lead, &unit.packet.data[..]].concat().into();
+            }
             self.current.submit(unit)?;
             if self.watch.refusal().is_some() {
                 break;

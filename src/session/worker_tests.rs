@@ -11,11 +11,14 @@ struct Hanging {
     outlet: Outlet<u32>,
     release: Option<Receiver<()>>,
     on_another: bool,
+    /// Told when the call begins.
+    began: Sender<()>,
     dropped: Sender<()>,
 }
 
-fn hang(release: &Receiver<()>) {
+fn hang(release: &Receiver<()>, began: &Sender<()>) {
     hang::during(BackendKind::Nvidia, "cuHangs", LIMIT, || {
+        began.send(()).unwrap();
         let _ = release.recv();
     });
 }
@@ -27,11 +30,12 @@ impl Work for Hanging {
         if input == 1
             && let Some(release) = self.release.take()
         {
+            let began = self.began.clone();
             if self.on_another {
-                let helper = hang::spawn("helper", move || hang(&release)).unwrap();
+                let helper = hang::spawn("helper", move || hang(&release, &began)).unwrap();
                 helper.join().unwrap();
             } else {
-                hang(&release);
+                hang(&release, &began);
             }
         }
         self.outlet.send(Outcome::Item(input));
@@ -51,20 +55,22 @@ impl Drop for Hanging {
     }
 }
 
-fn start(on_another: bool) -> (Input<u32>, Output<u32>, Sender<()>, Receiver<()>) {
+/// The ends of a session, what holds its call, and who is told of the call's begin and of the work's end.
+fn start(on_another: bool) -> (Input<u32>, Output<u32>, Sender<()>, [Receiver<()>; 2]) {
     let (hold, release) = mpsc::channel();
+    let (began, begun) = mpsc::channel();
     let (dropped, gone) = mpsc::channel();
     let (input, output, ()) = spawn("hanging", 4, 4, |outlet| {
-        Ok((Hanging { outlet, release: Some(release), on_another, dropped }, ()))
+        Ok((Hanging { outlet, release: Some(release), on_another, began, dropped }, ()))
     })
     .unwrap();
-    (input, output, hold, gone)
+    (input, output, hold, [begun, gone])
 }
 
 #[test]
 fn a_session_whose_call_hangs_is_given_up_and_left_behind() {
     for on_another in [false, true] {
-        let (mut input, mut output, hold, gone) = start(on_another);
+        let (mut input, mut output, hold, [_begun, gone]) = start(on_another);
         for unit in 0..3 {
             assert!(matches!(input.submit(unit), Ok(Submit::Accepted)));
         }
@@ -84,10 +90,11 @@ fn a_session_whose_call_hangs_is_given_up_and_left_behind() {
 
 #[test]
 fn a_session_that_is_dropped_does_not_wait_for_a_call_that_hangs() {
-    let (mut input, output, hold, gone) = start(false);
+    let (mut input, output, hold, [begun, gone]) = start(false);
     for unit in 0..3 {
         assert!(matches!(input.submit(unit), Ok(Submit::Accepted)));
     }
+    begun.recv().unwrap();
     drop((output, input));
     assert!(gone.try_recv().is_err());
     drop(hold);
@@ -97,7 +104,7 @@ fn a_session_that_is_dropped_does_not_wait_for_a_call_that_hangs() {
 /// However long a consumer takes, that is no call.
 #[test]
 fn a_worker_that_waits_for_its_consumer_does_not_hang() {
-    let (mut input, mut output, hold, _gone) = start(false);
+    let (mut input, mut output, hold, _ends) = start(false);
     drop(hold);
     for unit in 0..7 {
         while !matches!(input.submit(unit), Ok(Submit::Accepted)) {

@@ -1,13 +1,14 @@
 //! The H.264 encoder behind the seam: one frame in, one access unit out, in the same order.
 
 use crate::backend::{
-    CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
     plain_host_frames,
 };
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
+use crate::hang;
 use crate::memory;
 use crate::packet::{BitstreamLayout, PictureType};
 use crate::pixel::PixelFormat;
@@ -127,7 +128,9 @@ impl EncoderBackend for SoftwareEncoder {
             return Ok(());
         }
         let serial = unit.serial;
-        let coded = self.code(&unit.frame).and_then(|coded| {
+        let coded =
+            hang::during(BackendKind::Software, "openh264", hang::CODEC_CALL, || self.code(&unit.frame));
+        let coded = coded.and_then(|coded| {
             if coded == Coded::Idr {
                 self.output = with_frame_rate(&self.output, self.config.frame_rate)?;
             }

@@ -12,6 +12,7 @@ use crate::bitstream::av1;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
+use crate::hang;
 use crate::limits::Limits;
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
@@ -139,7 +140,7 @@ impl Av1Decoder {
     /// Takes one picture; `false` when there is none.
     fn take_picture(&mut self) -> bool {
         let Some(Opened { decoder, .. }) = &mut self.open else { return false };
-        match decoder.picture() {
+        match during(|| decoder.picture()) {
             Ok(picture) => {
                 self.deliver(&picture);
                 true
@@ -202,7 +203,7 @@ impl Av1Decoder {
         let mut stalls = 0;
         loop {
             let Some(Opened { decoder, .. }) = &mut self.open else { return };
-            match decoder.send(&mut data) {
+            match during(|| decoder.send(&mut data)) {
                 Ok(()) => break,
                 // The library still has data of the unit before. Asking for a picture makes it go on, whether
                 // one comes out or not; asking again makes it finish what is in flight.
@@ -231,6 +232,11 @@ fn kept(demand: Demand, frames: usize) -> Kept {
     let coefficients = demand.samples() * if demand.bit_depth > 8 { 4 } else { 2 };
     let work = if frames > 1 { frames * (coefficients + 3 * demand.pixels()) } else { 2 * demand.pixels() };
     Kept { pictures: 9 + frames, each, work, waiting: 0 }
+}
+
+/// Makes a call that decodes.
+fn during<T>(call: impl FnOnce() -> T) -> T {
+    hang::during(BackendKind::Software, LIBRARY, hang::CODEC_CALL, call)
 }
 
 fn facts(picture: &Picture) -> StreamFacts {
