@@ -10,7 +10,7 @@ use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::DecodeOutputMode;
-use video_hw::container::{Demuxer, Input, Track, TrackId, TrackKind, open_input};
+use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, TrackKind};
 use video_hw::frame::Frame;
 use video_hw::limits::Limits;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
@@ -64,8 +64,9 @@ impl Facts {
             source: None,
             attempt: Err(Error::Cancelled),
         };
+        let open = OpenOptions::new().limits(limits.clone());
         // A pipe can be read once only: its headers are left to the decoder.
-        if !piped && let Input::Demuxer(mut demuxer) = open_input(path)? {
+        if !piped && let Input::Demuxer(mut demuxer) = open.open(path)? {
             facts.format = demuxer.format().to_string();
             facts.tracks = demuxer.tracks().to_vec();
             facts.disabled = demuxer.disabled_tracks().to_vec();

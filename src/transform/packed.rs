@@ -128,7 +128,10 @@ pub(super) fn from_yuv(
     let (base, rotate) = alpha_last(to);
     let rows = numbers.size.height() as usize;
     let width = numbers.size.width() as usize;
-    let mut out = vec![255_u8; width * step * rows];
+    let mut out = match memory::filled(255_u8, width * step * rows) {
+        Ok(out) => out,
+        Err(error) => return Some(Err(error)),
+    };
     let mut done = match host.format() {
         PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => planar8(host, base, &numbers, &mut out)?,
         PixelFormat::Nv12 => semi_planar8(host, base, &numbers, &mut out)?,

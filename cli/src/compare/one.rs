@@ -201,7 +201,7 @@ impl Job<'_> {
         outcome.busy = measurer.stats().busy;
         let cut = limited || self.interrupts.token.is_cancelled();
         outcome.seconds = spans.1.seconds();
-        outcome.bytes = video_bytes(path, self.part(cut, spans.1));
+        outcome.bytes = video_bytes(path, self.part(cut, spans.1), self.args.limits.limits());
         outcome.wall = start.elapsed();
         Ok(outcome)
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use video_hw::container::{Input, Sample, TrackKind, open_input};
+use video_hw::container::{Input, OpenOptions, Sample, TrackKind};
+use video_hw::limits::Limits;
 use video_hw::time::{TimeBase, Timestamp};
 
 /// The wanted part of the presentation; an open end is the file's.
@@ -21,12 +22,13 @@ impl Part {
 
 /// Bytes of the video samples that are presented in `part`. `None` where that cannot be told: for uncompressed
 /// pictures, for standard input, which is read only once, and for a part of a stream without times.
-pub(crate) fn video_bytes(path: &Path, part: Part) -> Option<u64> {
+pub(crate) fn video_bytes(path: &Path, part: Part, limits: Limits) -> Option<u64> {
     if path == Path::new("-") {
         return None;
     }
     // Whatever is wrong with the file, decoding has told.
-    let Ok(Input::Demuxer(mut demuxer)) = open_input(path) else { return None };
+    let opened = OpenOptions::new().limits(limits).open(path);
+    let Ok(Input::Demuxer(mut demuxer)) = opened else { return None };
     let track = demuxer.tracks().iter().find(|t| t.kind == TrackKind::Video && t.video.is_some())?.id;
     demuxer.select_tracks(&[track]);
     let at =

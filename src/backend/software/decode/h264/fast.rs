@@ -69,7 +69,7 @@ impl FastDecoder {
         match outcome {
             Ok(Some(frame)) => {
                 let chroma = |samples| Chroma { samples, width: frame.width / 2, height: frame.height / 2 };
-                let suspect = search && may_hold_raw_macroblocks(unit, [chroma(&frame.u), chroma(&frame.v)]);
+                let suspect = search && may_hold_raw_macroblocks(unit, [chroma(&frame.u), chroma(&frame.v)])?;
                 let planes =
                     Planes { width: frame.width, planes: [frame.y.into(), frame.u.into(), frame.v.into()] };
                 Ok(if suspect { Decoded::Suspect(planes) } else { Decoded::Picture(planes) })

@@ -7,6 +7,8 @@
 //! Where cropping leaves too little of a block, every picture is suspect that is large enough to hold one.
 
 use crate::bitstream::annexb::nal_units;
+use crate::error::Result;
+use crate::memory;
 
 /// Bytes of a raw macroblock.
 const MACROBLOCK: usize = 384;
@@ -26,27 +28,33 @@ pub(super) struct Chroma<'a> {
 }
 
 /// Whether the picture may hold raw macroblocks that the slices in `unit` (Annex B) brought.
-pub(super) fn may_hold_raw_macroblocks(unit: &[u8], planes: [Chroma<'_>; 2]) -> bool {
+///
+/// # Errors
+/// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+pub(super) fn may_hold_raw_macroblocks(unit: &[u8], planes: [Chroma<'_>; 2]) -> Result<bool> {
     let mut index: Option<Index> = None;
     let mut budget = MAX_COMPARISONS;
     let hidden = [planes[0].width, planes[0].height].iter().any(|side| matches!(side % 8, 1 | 2));
     for nal in nal_units(unit).filter(|nal| nal.len() > MACROBLOCK && matches!(nal[0] & 0x1f, 1 | 5)) {
         if hidden {
-            return true;
+            return Ok(true);
         }
-        let data = unescape(nal);
-        let index = index.get_or_insert_with(|| Index::new(planes[0]));
+        let data = unescape(nal)?;
+        let index = match &mut index {
+            Some(index) => index,
+            none => none.insert(Index::new(planes[0])?),
+        };
         for raw in data.windows(MACROBLOCK) {
             let key = key(raw[CHROMA[0] + 9], raw[CHROMA[0] + 10]);
             for &(column, row) in index.blocks(key) {
                 budget -= 1;
                 if budget == 0 || matches(raw, planes, usize::from(column), usize::from(row)) {
-                    return true;
+                    return Ok(true);
                 }
             }
         }
     }
-    false
+    Ok(false)
 }
 
 const fn key(first: u8, second: u8) -> usize {
@@ -61,7 +69,7 @@ struct Index {
 }
 
 impl Index {
-    fn new(plane: Chroma<'_>) -> Self {
+    fn new(plane: Chroma<'_>) -> Result<Self> {
         let positions = || {
             (0..plane.height.div_ceil(8))
                 .flat_map(move |row| (0..plane.width.div_ceil(8)).map(move |column| (column, row)))
@@ -75,7 +83,7 @@ impl Index {
             let at = (y + 1) * plane.width + x;
             Some(key(*plane.samples.get(at + 1)?, *plane.samples.get(at + 2)?))
         };
-        let mut starts = vec![0_u32; (1 << 16) + 1];
+        let mut starts = memory::filled(0_u32, (1 << 16) + 1)?;
         for key in positions().filter_map(key_at) {
             starts[key + 1] += 1;
         }
@@ -84,15 +92,15 @@ impl Index {
             sum += *start;
             *start = sum;
         }
-        let mut next = starts.clone();
-        let mut blocks = vec![(0, 0); sum as usize];
+        let mut next = memory::collected(starts.len(), starts.iter().copied())?;
+        let mut blocks = memory::filled((0, 0), sum as usize)?;
         for position in positions() {
             if let Some(key) = key_at(position) {
                 blocks[next[key] as usize] = (position.0 as u16, position.1 as u16);
                 next[key] += 1;
             }
         }
-        Self { starts, blocks }
+        Ok(Self { starts, blocks })
     }
 
     fn blocks(&self, key: usize) -> &[(u16, u16)] {
@@ -114,15 +122,15 @@ fn matches(raw: &[u8], planes: [Chroma<'_>; 2], column: usize, row: usize) -> bo
 }
 
 /// `nal` without `emulation_prevention_three_byte`s.
-fn unescape(nal: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(nal.len());
+fn unescape(nal: &[u8]) -> Result<Vec<u8>> {
+    let mut out = memory::room(nal.len())?;
     let mut rest = nal;
     while let Some(at) = memchr::memmem::find(rest, &[0, 0, 3]) {
         out.extend_from_slice(&rest[..at + 2]);
         rest = &rest[at + 3..];
     }
     out.extend_from_slice(rest);
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -151,7 +159,7 @@ mod tests {
 
     fn found(unit: &[u8], planes: &[Vec<u8>; 2]) -> bool {
         let chroma = |i: usize| Chroma { samples: &planes[i], width: 24, height: 12 };
-        may_hold_raw_macroblocks(unit, [chroma(0), chroma(1)])
+        may_hold_raw_macroblocks(unit, [chroma(0), chroma(1)]).unwrap()
     }
 
     #[test]
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn removes_emulation_prevention() {
-        assert_eq!(unescape(&[1, 0, 0, 3, 0, 0, 3, 1, 9]), [1, 0, 0, 0, 0, 1, 9]);
-        assert_eq!(unescape(&[0, 0, 3]), [0, 0]);
+        assert_eq!(unescape(&[1, 0, 0, 3, 0, 0, 3, 1, 9]).unwrap(), [1, 0, 0, 0, 0, 1, 9]);
+        assert_eq!(unescape(&[0, 0, 3]).unwrap(), [0, 0]);
     }
 }
