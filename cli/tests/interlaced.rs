@@ -31,16 +31,8 @@ fn streams(scratch: &Scratch) -> Vec<String> {
         format!("{SCENE},trim=end_frame=24,tinterlace={mode},fps=25,setfield={field}")
     };
     let cases: [(&str, &str, &[&str]); 5] = [
-        (
-            "top.h264",
-            "interleave_top",
-            &["-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1"],
-        ),
-        (
-            "bottom.mp4",
-            "interleave_bottom",
-            &["-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "bff=1"],
-        ),
+        ("top.h264", "interleave_top", &["-c:v", "libx264", "-flags", "+ildct+ilme", "-top", "1"]),
+        ("bottom.mp4", "interleave_bottom", &["-c:v", "libx264", "-flags", "+ildct+ilme", "-top", "0"]),
         ("fake.mp4", "interleave_top", &["-c:v", "libx264", "-x264-params", "fake-interlaced=1"]),
         ("progressive.mp4", "interleave_top", &["-c:v", "libx264"]),
         ("top.mp4", "interleave_top", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
@@ -148,6 +140,6 @@ fn is_good(scratch: &Scratch, input: &str) {
         10.0 * (255.0 * 255.0 / (all.iter().sum::<f64>() / all.len() as f64).max(0.01)).log10()
     };
     let (ours, theirs, woven) = (psnr(&output, "null"), psnr(input, "yadif=0"), psnr(input, "null"));
-    assert!(ours > woven + 1.0, "{ours:.2} dB, woven {woven:.2} dB");
+    assert!(ours > woven + 10.0, "{ours:.2} dB, woven {woven:.2} dB");
     assert!(ours > theirs - 1.0, "{ours:.2} dB, yadif {theirs:.2} dB");
 }
