@@ -321,14 +321,12 @@ pub(crate) fn pick_input_format(
 ) -> Result<PixelFormat> {
     let FormatQuestion { codec, size, .. } = *asked;
     let mut last_error = None;
+    let mut wrong = None;
     for kind in CANDIDATES.into_iter().filter(|k| wanted == Backend::Auto || wanted == Backend::Only(*k)) {
         let encode = match encode_capability(kind, asked) {
             Ok(Some(encode)) => encode,
             Ok(None) => {
-                // Less than what another says of this very picture.
-                if !matches!(last_error, Some(Error::Unsupported { .. })) {
-                    last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
-                }
+                last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
                 continue;
             }
             Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -344,7 +342,12 @@ pub(crate) fn pick_input_format(
             continue;
         }
         if wanted == Backend::Auto && !size_fits(&encode, size) {
-            last_error = Some(wrong_size(kind, codec, &encode, size));
+            // Of several the one whose limit is the nearest.
+            let small = size.pixels() < encode.min.pixels();
+            let off = if small { encode.min.pixels() } else { u64::MAX - encode.max.pixels() };
+            if wrong.as_ref().is_none_or(|(nearest, _)| off < *nearest) {
+                wrong = Some((off, wrong_size(kind, codec, &encode, size)));
+            }
             continue;
         }
         let loss = |f: &PixelFormat| {
@@ -355,7 +358,8 @@ pub(crate) fn pick_input_format(
             return Ok(best);
         }
     }
-    Err(last_error.unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
+    let wrong = wrong.map(|(_, error)| error);
+    Err(wrong.or(last_error).unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
 }
 
 /// What frames in a device's memory may be for the encoder that will be chosen, by the rule of the candidates: none is

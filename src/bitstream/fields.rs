@@ -78,6 +78,11 @@ fn first(top: bool) -> FieldOrder {
     if top { FieldOrder::TopFirst } else { FieldOrder::BottomFirst }
 }
 
+/// The SEI NAL unit behind its header, if picture timing is in it.
+fn timing_unit(nal: &[u8], header: usize) -> Option<&[u8]> {
+    nal.get(header..).filter(|unit| sei::find(unit, PICTURE_TIMING).is_some())
+}
+
 /// What a picture timing message says: `pic_struct`, and whether the source was interlaced where that is stated.
 type Timing = (u32, Option<bool>);
 
@@ -88,7 +93,7 @@ fn of_h264<'a>(sets: &mut h264::ParameterSets, nals: impl Iterator<Item = &'a [u
             h264::NAL_SPS | h264::NAL_PPS => {
                 let _unreadable = sets.insert(nal);
             }
-            h264::NAL_SEI => message = message.or(nal.get(1..)),
+            h264::NAL_SEI => message = message.or(timing_unit(nal, 1)),
             h264::NAL_SLICE | h264::NAL_PARTITION_A | h264::NAL_IDR => {
                 let slice = h264::SliceIdentity::parse(nal.get(..128).unwrap_or(nal), sets).ok()?;
                 let (sps, _) = sets.active(slice.pps_id)?;
@@ -102,11 +107,12 @@ fn of_h264<'a>(sets: &mut h264::ParameterSets, nals: impl Iterator<Item = &'a [u
                     Some(_) => false,
                     None => coded,
                 };
-                let top = match timing {
-                    Some((2 | 4, _)) => false,
-                    Some((1 | 3, _)) => true,
+                // The field with the smaller count is the first; where both are the same the message tells.
+                let top = match slice.delta_poc_bottom.signum() + slice.delta_poc[1].signum() {
                     _ if slice.field => !slice.bottom_field,
-                    _ => slice.delta_poc_bottom >= 0 && slice.delta_poc[1] >= 0,
+                    1.. => true,
+                    0 => !matches!(timing, Some((2 | 4 | 6, _))),
+                    _ => false,
                 };
                 return interlaced.then(|| first(top));
             }
@@ -156,7 +162,7 @@ fn of_hevc<'a>(sets: &mut hevc::ParameterSets, nals: impl Iterator<Item = &'a [u
             hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS => {
                 let _unreadable = sets.insert(nal);
             }
-            hevc::NAL_SEI_PREFIX => message = message.or(nal.get(2..)),
+            hevc::NAL_SEI_PREFIX => message = message.or(timing_unit(nal, 2)),
             0..=31 => {
                 let slice = hevc::SliceSegment::parse(nal.get(..128).unwrap_or(nal), sets).ok()?;
                 let sps = sets.sps(sets.pps(slice.pps_id)?.sps_id)?;

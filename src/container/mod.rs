@@ -12,6 +12,7 @@ use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::frame::FieldOrder;
 use crate::hdr::HdrMetadata;
 use crate::packet::BitstreamLayout;
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -97,6 +98,9 @@ pub struct VideoTrack {
     pub matrix: Option<[i32; 9]>,
     /// HDR10 metadata, as the container states it, or else the first headers of the stream.
     pub hdr: HdrMetadata,
+    /// The order of the fields where the container says that pictures are interlaced; streams that say it of each picture are
+    /// asked first.
+    pub fields: Option<FieldOrder>,
 }
 
 impl VideoTrack {
@@ -112,6 +116,7 @@ impl VideoTrack {
             codec_config: None,
             matrix: None,
             hdr: HdrMetadata::default(),
+            fields: None,
         }
     }
 

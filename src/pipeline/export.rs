@@ -207,6 +207,9 @@ impl Output<'_, '_, '_> {
                 self.sink = Sink::open(self.job, self.kind, self.format)?;
             }
         }
+        if let (Sink::File { .. }, Some(begun)) = (&self.sink, self.format) {
+            one_kind(&frame, begun).map_err(|e| e.in_file(&self.info.path))?;
+        }
         let length = frame.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
         let end = frame.pts.offset(length);
         self.state.bytes += self.sink.write(frame)?;
@@ -214,6 +217,24 @@ impl Output<'_, '_, '_> {
         self.state.position = Some(end);
         Ok(())
     }
+}
+
+/// A file of uncompressed pictures holds those of one size and format.
+fn one_kind(frame: &Frame, begun: VideoFormat) -> Result<()> {
+    let (what, option) = if frame.dimensions != begun.dimensions {
+        (
+            format!("the picture size changes from {} to {}", begun.dimensions, frame.dimensions),
+            "--size WIDTHxHEIGHT",
+        )
+    } else if frame.format != begun.format {
+        (format!("the pixel format changes from {} to {}", begun.format, frame.format), "--pix-fmt NAME")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unsupported {
+        feature: format!("{what} at {}", frame.pts),
+        remedy: format!("give {option} to bring all frames to one, or transcode"),
+    })
 }
 
 fn describe(frame: &Frame, info: &SourceInfo, rate: Option<Rational>) -> VideoFormat {

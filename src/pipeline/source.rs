@@ -19,7 +19,7 @@ use crate::config::{
 use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
@@ -196,6 +196,8 @@ pub struct FrameSource {
     /// What the container says of the shape of samples.
     shape: Option<Shape>,
     window: Window,
+    /// The container's word on fields, for codecs whose pictures do not say it.
+    fields: Option<FieldOrder>,
     keep_going: bool,
     ends_process: bool,
     cancel: CancelToken,
@@ -250,6 +252,12 @@ impl FrameSource {
             Input::Frames(reader) => Self::read(path, reader, options)?,
         };
         window.narrow(&mut info);
+        let fields = match info.codec {
+            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => {
+                info.tracks.iter().find_map(|track| track.video.as_ref()).and_then(|video| video.fields)
+            }
+            _ => None,
+        };
         Ok(Self {
             info,
             feed,
@@ -257,6 +265,7 @@ impl FrameSource {
             options: options.clone(),
             shape,
             window,
+            fields,
             keep_going: options.keep_going,
             ends_process: options.ends_process,
             cancel: options.cancel.clone(),
@@ -400,7 +409,8 @@ impl FrameSource {
                         self.summary.frames += 1;
                         let sample_aspect_ratio =
                             self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
-                        return Ok(Some(Frame { pts, duration, sample_aspect_ratio, ..frame }));
+                        let fields = frame.fields.or(self.fields);
+                        return Ok(Some(Frame { pts, duration, sample_aspect_ratio, fields, ..frame }));
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),

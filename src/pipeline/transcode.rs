@@ -42,6 +42,8 @@ use crate::transform;
 
 /// Nominal rate of streams that state none; only rate control works by it.
 const NOMINAL_RATE: (u32, u32) = (25, 1);
+/// Frames per second beyond which what an input states of its rate is not believed.
+const MOST_RATE: f64 = 1000.0;
 
 /// A transcode, to be set up and run. See [`crate::transcode`].
 #[must_use = "nothing happens until `run`"]
@@ -570,7 +572,9 @@ impl<'a> Transcode<'a> {
         }
         // Every frame is brought to the encoder's format.
         self.filter.format = Some(format);
-        let rate = self.filter.frame_rate.or(info.frame_rate);
+        // A rate of thousands is a broken clock, by which no encoder could work.
+        let stated = info.frame_rate.filter(|rate| rate.as_f64() <= MOST_RATE);
+        let rate = self.filter.frame_rate.or(stated);
         let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
         let config = CommonEncodeConfig {
             format,

@@ -133,8 +133,11 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
         frame_rate,
         rate,
         idr_period: if config.force_idr { 1 } else { config.gop_length.unwrap_or(DEFAULT_GOP) },
-        // A stated distance is kept exactly; only our own choice may be cut short by a scene change.
-        scene_change_idr: config.gop_length.is_none() && !config.force_idr,
+        // A stated distance is kept exactly; only our own choice may be cut short by a scene change. Not under a bit rate: the
+        // library takes noise for new scenes, and pays for each what the rate has for a second.
+        scene_change_idr: config.gop_length.is_none()
+            && !config.force_idr
+            && matches!(rate, Rate::Quantiser(_)),
         complexity: 2 - speed,
         slices: slices(config)?,
         level_idc: level(config, rate)?,

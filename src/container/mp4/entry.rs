@@ -9,6 +9,7 @@ use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, Tr
 use crate::container::VideoTrack;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::frame::FieldOrder;
 use crate::hdr::{ContentLight, HdrMetadata, MasteringDisplay};
 use crate::packet::BitstreamLayout;
 use crate::time::Rational;
@@ -80,6 +81,7 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
 
     let (mut config, mut color, mut aspect) = (None, None, None);
     let mut hdr = HdrMetadata::default();
+    let mut fields = None;
     for child in entry.children(VISUAL_FIELDS_LEN) {
         let child = child?;
         match &child.kind {
@@ -94,6 +96,7 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
                 hdr.mastering_display =
                     child.payload.first_chunk().and_then(MasteringDisplay::from_sei_payload);
             }
+            b"fiel" => fields = field_order(&child.payload),
             b"clli" if hdr.content_light.is_none() => {
                 hdr.content_light = child.payload.first_chunk().map(ContentLight::from_sei_payload);
             }
@@ -114,8 +117,18 @@ pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
         sample_aspect_ratio: aspect,
         codec_config: config,
         hdr: hdr.or(coded.map(|info| info.hdr).unwrap_or_default()),
+        fields,
         ..VideoTrack::new(codec, layout, dimensions)
     }))
+}
+
+/// `fiel` box (QuickTime): number of fields, and how they are stored and shown.
+fn field_order(payload: &[u8]) -> Option<FieldOrder> {
+    match payload {
+        [2, 1 | 9, ..] => Some(FieldOrder::TopFirst),
+        [2, 6 | 14, ..] => Some(FieldOrder::BottomFirst),
+        _ => None,
+    }
 }
 
 fn layout(entry: &Mp4Box, codec: Codec, config: Option<&Mp4Box>) -> Result<BitstreamLayout> {
