@@ -193,8 +193,32 @@ pub struct DevicePlane {
     pub rows: usize,
 }
 
+/// Makes pictures of another format of pictures that lie in a device's memory, on that device. It is made for pictures of
+/// one format, size, colour and device ([`DeviceSurface::converter`]), and may be used by several threads.
+pub trait DeviceConverter: std::fmt::Debug + Send + Sync {
+    /// The picture in the other format, complete, in the same device's memory.
+    ///
+    /// # Errors
+    /// A picture of another kind; no memory; a failing driver.
+    fn convert(&self, picture: &DeviceSurface) -> Result<DeviceSurface>;
+}
+
 /// Memory of a device; what it holds stays as it is while this is alive.
 pub trait DeviceMemory: Any + std::fmt::Debug + Send + Sync {
+    /// As [`DeviceSurface::converter`], for a picture in this memory.
+    ///
+    /// # Errors
+    /// As there.
+    fn converter(
+        &self,
+        picture: &DeviceSurface,
+        color: ColorInfo,
+        to: PixelFormat,
+    ) -> Result<Option<Arc<dyn DeviceConverter>>> {
+        let _ = (picture, color, to);
+        Ok(None)
+    }
+
     /// The device's number, as [`crate::backend::devices`] counts.
     fn device(&self) -> u32;
 
@@ -263,6 +287,14 @@ impl DeviceSurface {
     /// The device's number, as [`crate::backend::devices`] counts.
     pub fn device(&self) -> u32 {
         self.memory.device()
+    }
+
+    /// What converts pictures like this one, which have this colour, where they are; `None` where nothing does.
+    ///
+    /// # Errors
+    /// A device that should, and cannot: the CPU still can.
+    pub fn converter(&self, color: ColorInfo, to: PixelFormat) -> Result<Option<Arc<dyn DeviceConverter>>> {
+        self.memory.converter(self, color, to)
     }
 
     /// What the memory is, for a backend that looks for its own.

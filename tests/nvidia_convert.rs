@@ -14,12 +14,13 @@ mod nvidia_support;
 mod streams_common;
 
 use video_hw::backend::BackendKind;
-use video_hw::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode};
+use video_hw::config::{ColorRequest, CommonDecodeConfig, Crop, DecodeOutputMode};
+use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, DecodeSummary};
-use video_hw::transform;
+use video_hw::transform::{self, TransformDispatcher, TransformOptions, TransformRequest, TransformStats};
 
 use streams_common::{have, md5_hex, run};
 
@@ -47,13 +48,6 @@ fn host(frame: &Frame) -> HostSurface {
     frame.as_device().map_or_else(|| frame.as_host().unwrap().clone(), |device| device.download().unwrap())
 }
 
-/// Largest difference between bytes of two pictures.
-fn distance(found: &HostSurface, expected: &HostSurface) -> u8 {
-    assert_eq!((found.format(), found.dimensions()), (expected.format(), expected.dimensions()));
-    let (found, expected) = (found.to_packed(), expected.to_packed());
-    found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
-}
-
 #[test]
 fn rgb_made_on_the_gpu_is_that_of_the_cpu() {
     let run = simulated("rgb_made_on_the_gpu_is_that_of_the_cpu", "", || {
@@ -69,9 +63,9 @@ fn rgb_made_on_the_gpu_is_that_of_the_cpu() {
                         assert_eq!(frame.as_device().is_some(), output == DecodeOutputMode::NativeSurface);
                         let expected = transform::convert(plain, format).unwrap().frame;
                         assert_eq!((frame.format, frame.color), (expected.format, expected.color));
-                        // Each is at most a code off the exact picture.
-                        let most = distance(&host(frame), expected.as_host().unwrap());
-                        assert!(most <= 2, "{name} {format} {}: {most}", frame.pts);
+                        let (found, expected) = (host(frame), expected.as_host().unwrap());
+                        assert_eq!(found.dimensions(), expected.dimensions());
+                        assert!(found.to_packed() == expected.to_packed(), "{name} {format} {}", frame.pts);
                     }
                 }
             }
@@ -107,6 +101,82 @@ fn a_kernel_that_fails_is_told_as_what_it_is() {
         assert_eq!(frames.len(), 4);
         let [Error::DeviceLost { detail, .. }] = errors.as_slice() else { panic!("{errors:?}") };
         assert!(detail.contains("cuLaunchKernel"), "{detail}");
+    });
+}
+
+/// Frames in device memory through a dispatcher, as the CPU would make them of the same frames in host memory; what the
+/// dispatcher says of its work, and why the CPU did any of it.
+fn dispatched(name: &str, request: &TransformRequest) -> (TransformStats, Option<String>) {
+    let (plain, _, _) = decode(name, DecodeOutputMode::NativeSurface, ColorRequest::KeepNative);
+    let dispatcher = TransformDispatcher::new(TransformOptions::default());
+    for frames in plain.chunks(2) {
+        for frame in frames {
+            dispatcher.submit(frame.clone(), request).unwrap();
+        }
+        for frame in frames {
+            let made = dispatcher.reap().unwrap().unwrap();
+            let expected = request.apply(transform::to_host(frame.clone()).unwrap()).unwrap().frame;
+            assert_eq!((made.format, made.dimensions), (expected.format, expected.dimensions));
+            assert_eq!((made.color, made.pts), (expected.color, expected.pts));
+            assert!(host(&made).to_packed() == host(&expected).to_packed(), "{name} {}", frame.pts);
+            if request.host {
+                assert!(made.as_host().is_some());
+            }
+        }
+    }
+    (dispatcher.stats(), dispatcher.failure())
+}
+
+#[test]
+fn a_dispatcher_converts_frames_on_the_card_they_are_on() {
+    let run = simulated("a_dispatcher_converts_frames_on_the_card_they_are_on", "", || {
+        let to = |format| TransformRequest::convert(ColorRequest::To(format));
+        let crop = Crop { left: 10, top: 6, size: Dimensions::new(101, 51).unwrap() };
+        for (name, request) in [
+            ("small.h264", to(PixelFormat::Rgb24)),
+            ("small-10bit.h265", TransformRequest { host: true, ..to(PixelFormat::Bgra) }),
+            ("small.h264", TransformRequest { crop: Some(crop), ..to(PixelFormat::RgbF32Planar) }),
+        ] {
+            let (stats, failure) = dispatched(name, &request);
+            assert_eq!(
+                (stats.on_device, stats.transformed, stats.fell_back),
+                (50, 50, 0),
+                "{name} {request}"
+            );
+            assert_eq!(failure, None);
+        }
+        // What no kernel does is the CPU's, and no failure.
+        let (stats, failure) = dispatched("small.h264", &to(PixelFormat::I444));
+        assert_eq!((stats.on_device, stats.transformed, stats.fell_back), (0, 50, 0));
+        assert_eq!(failure, None);
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("cuLaunchKernel"), 150);
+        assert_eq!(run.calls("cuModuleLoadDataEx"), 3, "once for each dispatcher");
+        run.assert_clean();
+    }
+}
+
+#[test]
+fn a_launch_that_fails_later_leaves_the_rest_to_the_cpu_and_says_so() {
+    let settings = fault("cuLaunchKernel", 5, "code=701");
+    clean("a_launch_that_fails_later_leaves_the_rest_to_the_cpu_and_says_so", &settings, || {
+        let (stats, failure) = dispatched("small.h264", &TransformRequest::convert(ColorRequest::Rgb8));
+        assert_eq!((stats.transformed, stats.failed), (50, 0));
+        // The next was under way meanwhile, at most.
+        assert!((44..=46).contains(&stats.fell_back), "{stats:?}");
+        assert_eq!(stats.on_device + stats.fell_back, 50);
+        assert!(failure.is_some_and(|words| words.contains("cuLaunchKernel")));
+    });
+}
+
+#[test]
+fn kernels_that_do_not_start_leave_a_dispatcher_to_the_cpu() {
+    let settings = "fault=[{function='cuModuleLoadDataEx',call=1,count=0,code=222}]";
+    clean("kernels_that_do_not_start_leave_a_dispatcher_to_the_cpu", settings, || {
+        let (stats, failure) = dispatched("small.h264", &TransformRequest::convert(ColorRequest::Rgb8));
+        assert_eq!((stats.on_device, stats.fell_back, stats.failed), (0, 50, 0));
+        assert!(failure.is_some_and(|words| words.contains("Update the NVIDIA driver")));
     });
 }
 

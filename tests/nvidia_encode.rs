@@ -27,7 +27,7 @@ use nvenc_support::{
     all_well, check_pictures, check_times, config, decoded, encode, ffprobe, frame, have_ffmpeg, luma_of_rgb,
     nvidia, open, planar, submit, tuned,
 };
-use nvidia_support::{clean_on, fault, simulated_on};
+use nvidia_support::{clean_on, fault, simulated_case_on, simulated_on};
 
 /// A test on a card with an encoder. Where a test runs several times, only `settings` may differ: the process that runs
 /// the body takes the first one that it comes to.
@@ -255,6 +255,40 @@ fn a_session_goes_on_after_a_flush() {
             }
         }
     });
+}
+
+/// Buffers, session and context outlive a flush: what is made for two streams in one session is what is made for the first.
+#[test]
+fn a_flush_makes_nothing_anew() {
+    let made = |flushes: &str| {
+        simulated_case_on("ada", "a_flush_makes_nothing_anew", "", flushes, |flushes| {
+            let config = CommonEncodeConfig { b_frames: Some(2), ..config(Codec::H264) };
+            let mut session = open(&config, &nvidia(3));
+            for part in 0..flushes.parse().unwrap() {
+                let frames = (part * 20..part * 20 + 20).map(|n| frame(n, PixelFormat::I420));
+                assert_eq!(all_well(encode(&mut session, frames)).len(), 20);
+            }
+        })
+        .map(|run| {
+            run.assert_clean();
+            [
+                "nvEncOpenEncodeSessionEx",
+                "nvEncInitializeEncoder",
+                "nvEncCreateBitstreamBuffer",
+                "nvEncCreateInputBuffer",
+                "cuDevicePrimaryCtxRetain",
+                "cuCtxCreate",
+            ]
+            .map(|function| run.calls(function))
+        })
+    };
+    let Some(once) = made("1") else { return };
+    assert_eq!(made("5"), Some(once));
+    let [_, initialised, outputs, inputs, ..] = once;
+    assert_eq!(initialised, 1);
+    // As many as pictures were inside at once, and no more for twenty pictures: three in flight, two held back, and the one
+    // that is handed over.
+    assert!((4..=6).contains(&outputs) && (4..=6).contains(&inputs), "{outputs} outputs, {inputs} inputs");
 }
 
 /// Packets come while pictures still go in: nothing waits for the end.

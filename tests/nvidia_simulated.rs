@@ -25,7 +25,9 @@ use video_hw::config::DecodeOutputMode;
 use video_hw::error::Error;
 use video_hw::session::{DecodeSession, Submit};
 
-use nvidia_support::{clean, clip, decode, decode_into, fault, golden, packets, planar, simulated};
+use nvidia_support::{
+    clean, clip, decode, decode_into, fault, golden, packets, planar, simulated, simulated_case,
+};
 
 /// Decodes a clip and compares it with its checksum; times must rise.
 fn decode_exactly(name: &str) {
@@ -323,6 +325,36 @@ fn a_session_goes_on_after_a_flush() {
             assert_eq!(delivered, frames + frames / 2 + frames, "{name}: {ledger:?}");
         }
     });
+}
+
+/// Context, parser, decoder, streams and memory of frames outlive a flush.
+#[test]
+fn a_flush_makes_nothing_anew() {
+    let made = |flushes: &str| {
+        simulated_case("a_flush_makes_nothing_anew", "", flushes, |flushes| {
+            let (config, packets) = packets("small.h264");
+            let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+            for _ in 0..flushes.parse().unwrap() {
+                let (frames, errors) = decode(&mut session, &packets);
+                assert_eq!((frames.len(), errors.len()), (50, 0), "{errors:?}");
+            }
+        })
+        .map(|run| {
+            run.assert_clean();
+            [
+                "cuDevicePrimaryCtxRetain",
+                "cuvidCreateVideoParser",
+                "cuvidCreateDecoder",
+                "cuvidReconfigureDecoder",
+                "cuMemHostAlloc",
+                "cuMemAllocHost",
+            ]
+            .map(|function| run.calls(function))
+        })
+    };
+    let Some(once) = made("1") else { return };
+    assert_eq!(made("4"), Some(once));
+    assert_eq!(once[1..4], [1, 1, 0], "one parser, one decoder");
 }
 
 #[test]

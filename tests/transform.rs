@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
+use md5::{Digest, Md5};
 use proptest::prelude::*;
 use video_hw::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
-use video_hw::pixel::PixelFormat;
+use video_hw::pixel::{Chroma, PixelFormat};
 use video_hw::time::{Rational, TimeBase, Timestamp};
 use video_hw::transform::{ColorRequest, ScaleFilter, apply, convert, reference, scale};
 
@@ -115,6 +116,44 @@ proptest! {
             (fast, exact) => prop_assert!(false, "{:?} against {:?}", fast.map(|_| ()), exact.map(|_| ())),
         }
     }
+}
+
+/// Every matrix, range, depth and layout, to bytes and to floats: the sum was made by another program (numpy), which does the
+/// arithmetic of `src/transform/linear.rs` in 32-bit floats. A machine that has another rounds otherwise.
+#[test]
+fn rgb_has_the_same_bytes_on_every_machine() {
+    const FORMATS: [PixelFormat; 11] = [
+        PixelFormat::I420,
+        PixelFormat::Nv12,
+        PixelFormat::I422,
+        PixelFormat::I444,
+        PixelFormat::Gray8,
+        PixelFormat::I010,
+        PixelFormat::P010,
+        PixelFormat::I012,
+        PixelFormat::P016,
+        PixelFormat::I410,
+        PixelFormat::I412,
+    ];
+    let mut sum = Md5::new();
+    for matrix in MATRICES {
+        for (full, range) in [ColorRange::Limited, ColorRange::Full].into_iter().enumerate() {
+            for (index, format) in FORMATS.into_iter().enumerate() {
+                if matrix == 0 && format.chroma() != Some(Chroma::Yuv444) {
+                    continue;
+                }
+                let seed = u64::from(matrix) * 100 + full as u64 * 50 + index as u64;
+                let mut frame = picture(format, dims(37, 23), 0, generator(seed));
+                frame.color = color(matrix, Some(range));
+                for to in [PixelFormat::Rgb24, PixelFormat::Bgra, PixelFormat::RgbF32Planar] {
+                    let made = convert(&frame, to).unwrap().frame;
+                    sum.update(made.as_host().unwrap().to_packed());
+                }
+            }
+        }
+    }
+    let sum: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(sum, "71fa194f8921ecb30610a3fa6281484e");
 }
 
 #[test]

@@ -184,6 +184,13 @@ pub const PARSER_EXTRA_SURFACES: usize = 1;
 /// The same for HEVC, beyond `sps_max_dec_pic_buffering_minus1 + 1`. Measured on 580.159.
 pub const PARSER_EXTRA_SURFACES_HEVC: usize = 3;
 
+/// The same in all for VP8, which keeps three. Measured on 580.159.
+pub const PARSER_SURFACES_VP8: u8 = 8;
+
+/// Columns and rows at multiples of which a mapped picture can begin; a display area that begins in between is moved to the
+/// left and up, and stays as large as it is. Measured on 580.159.
+pub const NVDEC_BEGINNING: u32 = 4;
+
 /// Bytes of a unit, start code included, by which the parser sees that a picture begins with it, without waiting for
 /// the unit's end. Measured on 580.159 with H.264.
 pub const PARSER_HEAD: usize = 256;

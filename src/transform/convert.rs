@@ -8,7 +8,7 @@ use crate::pixel::PixelFormat;
 
 use super::meaning::Meaning;
 use super::packed::{self, channels};
-use super::{float, repack};
+use super::{float, repack, rgb};
 
 /// A frame in another format.
 #[derive(Clone, Debug)]
@@ -17,6 +17,20 @@ pub struct Converted {
     pub frame: Frame,
     /// Whether the matrix or the range was not stated and [`crate::color::ColorInfo::resolve`]'s rule was used.
     pub assumed_color: bool,
+    /// Where it was converted.
+    pub site: Site,
+}
+
+/// Where a frame was converted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Site {
+    /// On the CPU.
+    #[default]
+    Cpu,
+    /// On the device in whose memory it was.
+    Device,
+    /// On the CPU, because the device that should have done it failed: its words.
+    CpuInstead(String),
 }
 
 /// Converts a frame to another pixel format. Everything but format, colour and memory is kept.
@@ -26,7 +40,8 @@ pub struct Converted {
 /// not at all, the matrix that belongs to its primaries, else the default for its size, and limited range.
 /// New alpha is opaque; alpha that has no place is dropped. [`PixelFormat::P016`] is handled as 12 bit.
 ///
-/// Results differ from the exact ones ([`super::reference`]) by one code at most.
+/// Results differ from the exact ones ([`super::reference`]) by one code at most. R, G, B made of Y'CbCr has the same bytes
+/// on every machine and from every backend: each value is rounded by itself to the nearest 32-bit float, in one order.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] when the picture is not in host memory, [`Error::Unsupported`] for a matrix that
@@ -34,19 +49,12 @@ pub struct Converted {
 pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     let host = host(frame)?;
     if host.format() == to {
-        return Ok(Converted { frame: frame.clone(), assumed_color: false });
+        return Ok(Converted { frame: frame.clone(), assumed_color: false, site: Site::Cpu });
     }
     let meaning = Meaning::of(frame, to)?;
     let surface = match (host.format().is_rgb(), to.is_rgb()) {
         (false, false) => repack::repack(host, to, &meaning)?,
-        (false, true) => {
-            if let Some(done) = packed::from_yuv(host, to, &meaning) {
-                done?
-            } else {
-                let rgb = float::from_yuv(host, &meaning.matrix, meaning.range)?;
-                float::to_rgb(&rgb, to, host.dimensions())?
-            }
-        }
+        (false, true) => rgb::from_yuv(host, to, &meaning)?,
         (true, false) => {
             if let Some(done) = packed::to_yuv(host, to, &meaning) {
                 done?
@@ -60,7 +68,11 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
             _ => float::to_rgb(&float::from_rgb(host)?, to, host.dimensions())?,
         },
     };
-    Ok(Converted { frame: with_surface(frame, surface, &meaning), assumed_color: meaning.assumed })
+    Ok(Converted {
+        frame: with_surface(frame, surface, &meaning),
+        assumed_color: meaning.assumed,
+        site: Site::Cpu,
+    })
 }
 
 /// Colour of `frame` once it has this size and format.

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::on_device::Converters;
 use super::request::TransformRequest;
 use super::workers::{Job, Ticket, Work, Workers};
 use crate::error::Result;
@@ -38,6 +39,10 @@ pub struct TransformStats {
     pub passed: u64,
     /// Frames transformed.
     pub transformed: u64,
+    /// Of these, frames that were converted on the device in whose memory they were.
+    pub on_device: u64,
+    /// Of these, frames that the CPU has converted because their device failed to; [`TransformDispatcher::failure`] says why.
+    pub fell_back: u64,
     /// Frames lost to an error.
     pub failed: u64,
     /// Frames dropped because their generation was over.
@@ -57,7 +62,9 @@ pub struct TransformStats {
 /// Transforms frames on worker threads and gives them back in the order they came.
 ///
 /// A frame that is already as asked for (with [`crate::config::ColorRequest::KeepNative`] every frame is) meets no
-/// thread; it only keeps its place behind the frames before it. An error comes out in the place of its frame. All
+/// thread; it only keeps its place behind the frames before it. A frame in a device's memory that needs another format and no
+/// other size is converted there, where its device can, and stays there unless [`TransformRequest::host`] asks otherwise;
+/// where that fails the CPU does it. An error comes out in the place of its frame. All
 /// methods take `&self`: one thread may submit while another reaps.
 ///
 /// ```
@@ -117,7 +124,8 @@ impl Default for TransformDispatcher {
 impl TransformDispatcher {
     /// A dispatcher with nothing in it, and no thread started yet.
     pub fn new(options: TransformOptions) -> Self {
-        Self::with_work(options, Box::new(|frame, request| request.apply(frame)))
+        let converters = Converters::default();
+        Self::with_work(options, Box::new(move |frame, request| converters.apply(frame, request)))
     }
 
     pub(super) fn with_work(options: TransformOptions, work: Box<Work>) -> Self {
@@ -295,6 +303,11 @@ impl TransformDispatcher {
         std::iter::from_fn(|| self.reap().transpose())
     }
 
+    /// Why the CPU had to convert frames in a device's memory ([`TransformStats::fell_back`]): the first device's words.
+    pub fn failure(&self) -> Option<String> {
+        self.workers.failure()
+    }
+
     /// What was done so far.
     pub fn stats(&self) -> TransformStats {
         let (tally, counts) = (self.workers.tally(), *self.counts());
@@ -303,6 +316,8 @@ impl TransformDispatcher {
             threads: self.workers.threads(),
             passed,
             transformed: tally.transformed,
+            on_device: tally.on_device,
+            fell_back: tally.fell_back,
             failed: tally.failed,
             stale,
             assumed_color: tally.assumed_color,

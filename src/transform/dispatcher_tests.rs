@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::dispatcher::{TransformDispatcher, TransformOptions};
 use super::request::TransformRequest;
 use super::workers::Ticket;
-use super::{ColorRequest, Converted};
+use super::{ColorRequest, Converted, Site};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface, Surface};
@@ -51,7 +51,7 @@ fn dispatcher(
             work(&frame)?;
             // Not the conversion itself: it is tested elsewhere, and slow where tests are interpreted.
             let format = request.convert.format().unwrap_or(frame.format);
-            Ok(Converted { frame: Frame { format, ..frame }, assumed_color: false })
+            Ok(Converted { frame: Frame { format, ..frame }, assumed_color: false, site: Site::Cpu })
         }),
     )
 }

@@ -1,4 +1,4 @@
-//! The general path: any format through planes of R, G, B in 32-bit floats. Everything that the SIMD path
+//! The general path from R, G, B: any format through planes in 32-bit floats. Everything that the SIMD path
 //! does not cover goes here.
 
 use bytes::Bytes;
@@ -13,45 +13,13 @@ use crate::pixel::{PixelFormat, PlaneLayout};
 use super::matrix::{Matrix, Quantiser};
 use super::meaning::depth;
 use super::packed::channels;
-use super::samples::{Samples, component_size, load, plane, store};
+use super::samples::{Samples, component_size, plane, store};
 
 /// R, G and B in 0.0..=1.0, full size, without padding.
 pub(super) type Rgb = [Vec<f32>; 3];
 
 fn planes(pixels: usize) -> Result<Rgb> {
     Ok([memory::room(pixels)?, memory::room(pixels)?, memory::room(pixels)?])
-}
-
-/// From any Y'CbCr format.
-pub(super) fn from_yuv(host: &HostSurface, matrix: &Matrix, range: ColorRange) -> Result<Rgb> {
-    let size = host.dimensions();
-    let (width, rows) = (size.width() as usize, size.height() as usize);
-    let [y, cb, cr] = [load(host, 0)?, load(host, 1)?, load(host, 2)?];
-    let (shift_x, shift_y) = host.format().chroma().map_or((0, 0), crate::pixel::Chroma::shifts);
-    let [luma, chroma] = Quantiser::pair(depth(host.format()), range, matrix.identity);
-    let (luma_scale, chroma_scale) = ((1.0 / luma.scale) as f32, (1.0 / chroma.scale) as f32);
-    let (luma_offset, chroma_offset) = (luma.offset as f32, chroma.offset as f32);
-    let m = matrix.to_rgb.map(|row| row.map(|v| v as f32));
-    let mut out: Rgb = planes(width * rows)?;
-    let mut row_cb = vec![0.0_f32; width];
-    let mut row_cr = vec![0.0_f32; width];
-    for (line, row_y) in y.data.chunks_exact(width).enumerate() {
-        if cb.width > 0 {
-            let start = (line >> shift_y) * cb.width;
-            for (x, (to_cb, to_cr)) in row_cb.iter_mut().zip(&mut row_cr).enumerate() {
-                let at = start + (x >> shift_x);
-                *to_cb = (f32::from(cb.data[at]) - chroma_offset) * chroma_scale;
-                *to_cr = (f32::from(cr.data[at]) - chroma_offset) * chroma_scale;
-            }
-        }
-        for (plane, m) in out.iter_mut().zip(m) {
-            plane.extend(row_y.iter().zip(&row_cb).zip(&row_cr).map(|((&y, &cb), &cr)| {
-                let y = (f32::from(y) - luma_offset) * luma_scale;
-                (m[0] * y + m[1] * cb + m[2] * cr).clamp(0.0, 1.0)
-            }));
-        }
-    }
-    Ok(out)
 }
 
 /// From an R, G, B format.

@@ -4,6 +4,7 @@
 //!   it covers: it is repeated when it grows and averaged when it shrinks. Both are symmetric filters; a
 //!   stream that sites its chroma to the left, as H.264 and HEVC do when they say nothing, is moved by a
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
+//! * R, G, B made of Y'CbCr has the same bytes on every machine and from every backend that makes it.
 //! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it, [`extend()`] repeats the last column and row.
 //! * [`Deinterlacer`] makes progressive pictures of interlaced ones.
 //! * [`TransformRequest`] is all of that as one value, [`TransformDispatcher`] does it on worker threads.
@@ -12,7 +13,6 @@
 use crate::error::Result;
 use crate::frame::Frame;
 
-mod below_black;
 mod convert;
 mod crop;
 mod deinterlace;
@@ -24,18 +24,20 @@ mod float;
 mod linear;
 mod matrix;
 mod meaning;
+mod on_device;
 mod packed;
 pub mod reference;
 mod repack;
 mod request;
 mod resample;
+mod rgb;
 mod samples;
 mod scale;
 mod workers;
 
 pub use crate::config::ColorRequest;
 pub(crate) use convert::color_after;
-pub use convert::{Converted, convert};
+pub use convert::{Converted, Site, convert};
 pub use crop::crop;
 pub use deinterlace::Deinterlacer;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
@@ -54,6 +56,6 @@ pub use workers::Ticket;
 pub fn apply(frame: Frame, request: ColorRequest) -> Result<Converted> {
     match request.format() {
         Some(format) if format != frame.format => convert(&frame, format),
-        _ => Ok(Converted { frame, assumed_color: false }),
+        _ => Ok(Converted { frame, assumed_color: false, site: Site::Cpu }),
     }
 }

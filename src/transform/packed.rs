@@ -1,10 +1,10 @@
-//! Packed 8-bit R, G, B: channel orders, and the SIMD conversions from and to 8-bit Y'CbCr.
+//! Packed 8-bit R, G, B: channel orders, and the SIMD conversions to 8-bit Y'CbCr.
 
 use std::borrow::Cow;
 
 use yuv::{
-    BufferStoreMut, YuvBiPlanarImage, YuvBiPlanarImageMut, YuvConversionMode, YuvError, YuvGrayImage,
-    YuvGrayImageMut, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+    BufferStoreMut, YuvBiPlanarImageMut, YuvConversionMode, YuvError, YuvGrayImageMut, YuvPlanarImageMut,
+    YuvRange, YuvStandardMatrix,
 };
 
 use crate::color::ColorRange;
@@ -14,10 +14,8 @@ use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::PixelFormat;
 
-use super::below_black::{correct8, correct16};
-use super::matrix::Matrix;
 use super::meaning::Meaning;
-use super::samples::{load, plane};
+use super::samples::plane;
 
 /// Where the channels of a packed format are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +63,7 @@ pub(super) fn reorder(
     HostSurface::new(format, host.dimensions(), [(out.into(), width * to.step)])
 }
 
-/// The format that the library writes and whether alpha must then be moved from last to first.
-const fn alpha_last(format: PixelFormat) -> (PixelFormat, bool) {
-    match format {
-        PixelFormat::Argb => (PixelFormat::Bgra, true),
-        PixelFormat::Abgr => (PixelFormat::Rgba, true),
-        other => (other, false),
-    }
-}
-
 struct Numbers {
-    exact: Matrix,
     range: YuvRange,
     matrix: YuvStandardMatrix,
     size: Dimensions,
@@ -88,7 +76,7 @@ fn numbers(host: &HostSurface, meaning: &Meaning) -> Option<Numbers> {
         ColorRange::Full => YuvRange::Full,
     };
     let matrix = YuvStandardMatrix::Custom(kr as f32, kb as f32);
-    Some(Numbers { exact: meaning.matrix, range, matrix, size: host.dimensions() })
+    Some(Numbers { range, matrix, size: host.dimensions() })
 }
 
 fn refused(error: &YuvError) -> Error {
@@ -115,181 +103,6 @@ fn whole(host: &HostSurface, index: usize) -> Result<Whole<'_>> {
     let stride = u32::try_from(stride)
         .map_err(|_| Error::invalid(format!("a stride of {stride} bytes; the most is {}", u32::MAX)))?;
     Ok(Whole { data, stride })
-}
-
-/// Y'CbCr to packed R, G, B; `None` for what the library does not convert.
-pub(super) fn from_yuv(
-    host: &HostSurface,
-    to: PixelFormat,
-    meaning: &Meaning,
-) -> Option<Result<HostSurface>> {
-    let numbers = numbers(host, meaning)?;
-    let step = channels(to)?.step;
-    let (base, rotate) = alpha_last(to);
-    let rows = numbers.size.height() as usize;
-    let width = numbers.size.width() as usize;
-    let mut out = match memory::filled(255_u8, width * step * rows) {
-        Ok(out) => out,
-        Err(error) => return Some(Err(error)),
-    };
-    let mut done = match host.format() {
-        PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 => planar8(host, base, &numbers, &mut out)?,
-        PixelFormat::Nv12 => semi_planar8(host, base, &numbers, &mut out)?,
-        PixelFormat::Gray8 => gray8(host, base, &numbers, &mut out)?,
-        // The library panics on odd widths whose chroma fills whole SIMD blocks (63, say).
-        PixelFormat::I010 | PixelFormat::I012 | PixelFormat::P010 | PixelFormat::P016
-            if width.is_multiple_of(2) =>
-        {
-            planar16(host, base, &numbers, &mut out)?
-        }
-        _ => return None,
-    };
-    if let (8, ColorRange::Limited, Some(channels)) =
-        (host.format().bit_depth(), meaning.range, channels(base))
-    {
-        done = done.and_then(|()| correct8(host, &meaning.matrix, channels, &mut out));
-    }
-    Some(done.and_then(|()| {
-        if rotate {
-            // B, G, R, A reversed is A, R, G, B; R, G, B, A reversed is A, B, G, R.
-            out.chunks_exact_mut(4).for_each(<[u8]>::reverse);
-        }
-        HostSurface::new(to, numbers.size, [(out.into(), width * step)])
-    }))
-}
-
-type Done = Option<Result<()>>;
-
-fn planar8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
-    use PixelFormat::{Bgr24, Bgra, I420, I422, I444, Rgb24, Rgba};
-    type Convert =
-        fn(&YuvPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
-    let convert: Convert = match (host.format(), to) {
-        (I420, Rgb24) => yuv::yuv420_to_rgb,
-        (I420, Bgr24) => yuv::yuv420_to_bgr,
-        (I420, Rgba) => yuv::yuv420_to_rgba,
-        (I420, Bgra) => yuv::yuv420_to_bgra,
-        (I422, Rgb24) => yuv::yuv422_to_rgb,
-        (I422, Bgr24) => yuv::yuv422_to_bgr,
-        (I422, Rgba) => yuv::yuv422_to_rgba,
-        (I422, Bgra) => yuv::yuv422_to_bgra,
-        (I444, Rgb24) => yuv::yuv444_to_rgb,
-        (I444, Bgr24) => yuv::yuv444_to_bgr,
-        (I444, Rgba) => yuv::yuv444_to_rgba,
-        (I444, Bgra) => yuv::yuv444_to_bgra,
-        _ => return None,
-    };
-    Some((|| {
-        let (y, u, v) = (whole(host, 0)?, whole(host, 1)?, whole(host, 2)?);
-        let image = YuvPlanarImage {
-            y_plane: &y.data,
-            y_stride: y.stride,
-            u_plane: &u.data,
-            u_stride: u.stride,
-            v_plane: &v.data,
-            v_stride: v.stride,
-            width: n.size.width(),
-            height: n.size.height(),
-        };
-        let row = out_stride(out, n);
-        convert(&image, out, row, n.range, n.matrix).map_err(|e| refused(&e))
-    })())
-}
-
-fn out_stride(out: &[u8], n: &Numbers) -> u32 {
-    // `out` has whole rows, each of at most 65,535 pixels of 4 bytes.
-    (out.len() / n.size.height() as usize) as u32
-}
-
-fn semi_planar8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
-    type Convert = fn(
-        &YuvBiPlanarImage<u8>,
-        &mut [u8],
-        u32,
-        YuvRange,
-        YuvStandardMatrix,
-        YuvConversionMode,
-    ) -> Result<(), YuvError>;
-    let convert: Convert = match to {
-        PixelFormat::Rgb24 => yuv::yuv_nv12_to_rgb,
-        PixelFormat::Bgr24 => yuv::yuv_nv12_to_bgr,
-        PixelFormat::Rgba => yuv::yuv_nv12_to_rgba,
-        PixelFormat::Bgra => yuv::yuv_nv12_to_bgra,
-        _ => return None,
-    };
-    Some((|| {
-        let (y, uv) = (whole(host, 0)?, whole(host, 1)?);
-        let image = YuvBiPlanarImage {
-            y_plane: &y.data,
-            y_stride: y.stride,
-            uv_plane: &uv.data,
-            uv_stride: uv.stride,
-            width: n.size.width(),
-            height: n.size.height(),
-        };
-        let row = out_stride(out, n);
-        convert(&image, out, row, n.range, n.matrix, YuvConversionMode::Balanced).map_err(|e| refused(&e))
-    })())
-}
-
-fn gray8(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
-    type Convert = fn(&YuvGrayImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
-    let convert: Convert = match to {
-        PixelFormat::Rgb24 => yuv::yuv400_to_rgb,
-        PixelFormat::Bgr24 => yuv::yuv400_to_bgr,
-        PixelFormat::Rgba => yuv::yuv400_to_rgba,
-        PixelFormat::Bgra => yuv::yuv400_to_bgra,
-        _ => return None,
-    };
-    Some((|| {
-        let y = whole(host, 0)?;
-        let image = YuvGrayImage {
-            y_plane: &y.data,
-            y_stride: y.stride,
-            width: n.size.width(),
-            height: n.size.height(),
-        };
-        let row = out_stride(out, n);
-        convert(&image, out, row, n.range, n.matrix).map_err(|e| refused(&e))
-    })())
-}
-
-/// 10 and 12 bit 4:2:0. The library's own conversions from interleaved chroma are many times slower than
-/// taking the planes apart first.
-fn planar16(host: &HostSurface, to: PixelFormat, n: &Numbers, out: &mut [u8]) -> Done {
-    use PixelFormat::{Bgr24, Bgra, I010, I012, P010, P016, Rgb24, Rgba};
-    type Convert =
-        fn(&YuvPlanarImage<u16>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
-    let convert: Convert = match (host.format(), to) {
-        (I010 | P010, Rgb24) => yuv::i010_to_rgb,
-        (I010 | P010, Bgr24) => yuv::i010_to_bgr,
-        (I010 | P010, Rgba) => yuv::i010_to_rgba,
-        (I010 | P010, Bgra) => yuv::i010_to_bgra,
-        (I012 | P016, Rgb24) => yuv::i012_to_rgb,
-        (I012 | P016, Bgr24) => yuv::i012_to_bgr,
-        (I012 | P016, Rgba) => yuv::i012_to_rgba,
-        (I012 | P016, Bgra) => yuv::i012_to_bgra,
-        _ => return None,
-    };
-    Some((|| {
-        let [y, u, v] = [load(host, 0)?, load(host, 1)?, load(host, 2)?];
-        let image = YuvPlanarImage {
-            y_plane: &y.data,
-            y_stride: y.width as u32,
-            u_plane: &u.data,
-            u_stride: u.width as u32,
-            v_plane: &v.data,
-            v_stride: v.width as u32,
-            width: n.size.width(),
-            height: n.size.height(),
-        };
-        let row = out_stride(out, n);
-        convert(&image, out, row, n.range, n.matrix).map_err(|e| refused(&e))?;
-        if let (YuvRange::Limited, Some(channels)) = (n.range, channels(to)) {
-            correct16([&y, &u, &v], host.format(), &n.exact, channels, out);
-        }
-        Ok(())
-    })())
 }
 
 /// Packed R, G, B to 8-bit Y'CbCr; `None` for what the library does not convert.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::frame::{Frame, HostSurface};
 use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
-use super::convert::{Converted, host, with_surface};
+use super::convert::{Converted, Site, host, with_surface};
 use super::float::unit;
 use super::matrix::{Quantiser, apply};
 use super::meaning::{Meaning, depth};
@@ -18,7 +18,7 @@ use super::packed::channels;
 pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     let host = host(frame)?;
     if host.format() == to {
-        return Ok(Converted { frame: frame.clone(), assumed_color: false });
+        return Ok(Converted { frame: frame.clone(), assumed_color: false, site: Site::Cpu });
     }
     let meaning = Meaning::of(frame, to)?;
     let size = host.dimensions();
@@ -79,7 +79,11 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
         }
     }
     let surface = HostSurface::from_packed(to, size, out)?;
-    Ok(Converted { frame: with_surface(frame, surface, &meaning), assumed_color: meaning.assumed })
+    Ok(Converted {
+        frame: with_surface(frame, surface, &meaning),
+        assumed_color: meaning.assumed,
+        site: Site::Cpu,
+    })
 }
 
 fn write_code(format: PixelFormat, code: u16, out: &mut Vec<u8>) {

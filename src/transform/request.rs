@@ -7,7 +7,7 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{Frame, Surface};
 
-use super::convert::Converted;
+use super::convert::{Converted, Site};
 use super::meaning::Meaning;
 use super::scale::aspect_ratio;
 use super::{ScaleFilter, crop, scale};
@@ -15,7 +15,8 @@ use super::{ScaleFilter, crop, scale};
 /// Work on a frame; done in the order of the fields. The default asks for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TransformRequest {
-    /// Samples must be in host memory. All other work brings them there anyway.
+    /// Samples must be in host memory. All other work brings them there anyway, but for a conversion of format that a
+    /// [`TransformDispatcher`](super::TransformDispatcher) has the frame's device do.
     pub host: bool,
     /// The part that is wanted.
     pub crop: Option<Crop>,
@@ -58,7 +59,7 @@ impl TransformRequest {
     /// As [`crop()`], [`scale()`] and [`convert`](super::convert()); a lost device.
     pub fn apply(&self, frame: Frame) -> Result<Converted> {
         if self.is_met_by(&frame) {
-            return Ok(Converted { frame, assumed_color: false });
+            return Ok(Converted { frame, assumed_color: false, site: Site::Cpu });
         }
         let mut frame = to_host(frame)?;
         if let Some(part) = self.crop {

@@ -5,12 +5,12 @@
 //! thrown away settles its ticket.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::convert::Converted;
+use super::convert::{Converted, Site};
 use super::request::TransformRequest;
 use crate::error::{Error, Result, panic_words};
 use crate::frame::Frame;
@@ -194,6 +194,8 @@ impl Drop for Job {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) transformed: u64,
+    pub(super) on_device: u64,
+    pub(super) fell_back: u64,
     pub(super) failed: u64,
     pub(super) assumed_color: bool,
     pub(super) waited: Duration,
@@ -204,6 +206,8 @@ pub(super) struct Tally {
 struct Shared {
     work: Box<Work>,
     tally: Mutex<Tally>,
+    /// Of the first device that failed.
+    failure: OnceLock<String>,
 }
 
 impl Shared {
@@ -229,7 +233,7 @@ impl Workers {
             threads: Mutex::default(),
             jobs,
             inbox: Arc::new(inbox),
-            shared: Arc::new(Shared { work, tally: Mutex::default() }),
+            shared: Arc::new(Shared { work, tally: Mutex::default(), failure: OnceLock::new() }),
         }
     }
 
@@ -280,6 +284,10 @@ impl Workers {
         *self.shared.tally()
     }
 
+    pub(super) fn failure(&self) -> Option<String> {
+        self.shared.failure.get().cloned()
+    }
+
     pub(super) fn queue(&self) -> QueueStats {
         self.jobs.stats()
     }
@@ -319,6 +327,14 @@ fn run(inbox: &QueueReceiver<Job>, shared: &Shared) {
                 Ok(converted) => {
                     tally.transformed += 1;
                     tally.assumed_color |= converted.assumed_color;
+                    match &converted.site {
+                        Site::Cpu => {}
+                        Site::Device => tally.on_device += 1,
+                        Site::CpuInstead(words) => {
+                            tally.fell_back += 1;
+                            shared.failure.get_or_init(|| words.clone());
+                        }
+                    }
                 }
                 Err(_) => tally.failed += 1,
             }

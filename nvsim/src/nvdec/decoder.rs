@@ -223,8 +223,10 @@ pub(super) fn geometry(
         // The driver takes it.
         call.breach(&rules::TARGET_SIZE, format!("{width}x{height}"));
     }
+    // An odd size counts as the next even one (measured on 580.159).
+    let size = (size.0.next_multiple_of(2), size.1.next_multiple_of(2));
     // The driver takes a display area that leaves the picture.
-    let source = inside("display_area", display, size).unwrap_or_else(|| clipped(display, size));
+    let source = inside("display_area", display, size).unwrap_or_else(|| clipped(display, size)).beginning();
     let target = inside("target_rect", target, target_size).ok_or(CuResult::ERROR_INVALID_VALUE)?;
     Ok(Geometry { source, target, width, height })
 }

@@ -23,6 +23,18 @@ impl Rect {
         (self.bottom - self.top) as usize
     }
 
+    /// As the hardware begins it, as large as it is.
+    pub(super) fn beginning(self) -> Self {
+        let step = policy::NVDEC_BEGINNING;
+        let (across, down) = (self.left % step, self.top % step);
+        Self {
+            left: self.left - across,
+            top: self.top - down,
+            right: self.right - across,
+            bottom: self.bottom - down,
+        }
+    }
+
     /// The same rectangle in a plane with `x` by `y` luma samples to one of its own.
     fn shrunk(self, x: u32, y: u32) -> Self {
         Self {

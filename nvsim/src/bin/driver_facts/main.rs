@@ -21,6 +21,7 @@
 #[path = "../../nvdec/abi/mod.rs"]
 #[allow(dead_code, reason = "not every declaration is needed here")]
 mod abi;
+mod areas;
 mod cuda;
 mod decoding;
 mod facts_support;
@@ -41,7 +42,7 @@ const CLIPS: [(&str, u32); 5] = [
 ];
 
 /// Each section runs in a process of its own: a driver may crash on what another one refuses, and that is a fact too.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 21] = [
     "start",
     "contexts",
     "memory",
@@ -61,6 +62,8 @@ const SECTIONS: [&str; 19] = [
     "damage",
     "undecoded",
     "contextless",
+    "areas",
+    "corners",
 ];
 
 fn main() {
@@ -112,6 +115,8 @@ fn run(section: &str, clips: &std::path::Path) {
         "damage" => decoding::damage(&cuvid, clips),
         "undecoded" => decoding::undecoded(&cuvid),
         "contextless" => decoding::contextless(&cuda, &cuvid, clips),
+        "areas" => areas::areas(&cuda, &cuvid, clips),
+        "corners" => areas::corners(&cuda, &cuvid, clips),
         other if other.starts_with("file:") => parsing::any_file(&cuvid, &other["file:".len()..]),
         clip => {
             let (clip, codec) = CLIPS.into_iter().find(|(name, _)| *name == clip).expect("a section's name");

@@ -76,9 +76,9 @@ pub(super) struct Picture {
     kind: u32,
     wide_source: bool,
     wide_target: bool,
-    matrix: [[f64; 3]; 3],
-    offset: [f64; 2],
-    most: f64,
+    matrix: [[f32; 3]; 3],
+    offset: [f32; 2],
+    most: f32,
 }
 
 impl Picture {
@@ -89,7 +89,7 @@ impl Picture {
             four.map_or(0, u32::from_le_bytes)
         };
         let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        let float = |at: usize| f64::from(f32::from_bits(word(at)));
+        let float = |at: usize| f32::from_bits(word(at));
         let planes = |at: usize| {
             [0, 1, 2].map(|plane| Plane { address: long(at + plane * 16), pitch: long(at + plane * 16 + 8) })
         };
@@ -176,16 +176,18 @@ impl Picture {
     /// # Safety
     /// `touches` named its memory.
     pub(super) unsafe fn pixel(&self, x: u64, y: u64, [luma, cb, cr]: [f64; 3]) {
-        let from = [luma - self.offset[0], cb - self.offset[1], cr - self.offset[1]];
-        let channels = self
-            .matrix
-            .map(|row| row.iter().zip(from).map(|(by, value)| by * value).sum::<f64>().clamp(0.0, self.most));
+        let [luma, cb, cr] = [luma, cb, cr].map(|value| value as f32);
+        let (luma, cb, cr) = (luma - self.offset[0], cb - self.offset[1], cr - self.offset[1]);
+        // In 32-bit floats, each product and sum rounded to the nearest by itself, chroma's sum first.
+        let channels = self.matrix.map(|[by_luma, by_cb, by_cr]| {
+            (by_luma * luma + (by_cb * cb + by_cr * cr)).clamp(0.0, self.most)
+        });
         match self.kind() {
             Some(Kind::Packed(step, alpha)) => {
                 let mut bytes = [255_u8; 4];
                 let first = usize::from(alpha == Some(0));
                 for (byte, value) in bytes[first..].iter_mut().zip(channels) {
-                    *byte = (value + 0.5).floor() as u8;
+                    *byte = value.round_ties_even() as u8;
                 }
                 // SAFETY: promised by the caller.
                 unsafe { self.target[0].write(y, x * step, &bytes[..step as usize]) };
@@ -193,7 +195,7 @@ impl Picture {
             Some(Kind::Floats) => {
                 for (plane, value) in self.target.iter().zip(channels) {
                     // SAFETY: promised by the caller.
-                    unsafe { plane.write(y, x * 4, &(value as f32).to_le_bytes()) };
+                    unsafe { plane.write(y, x * 4, &value.to_le_bytes()) };
                 }
             }
             None => {}

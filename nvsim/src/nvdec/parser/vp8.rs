@@ -1,6 +1,8 @@
 //! VP8: a packet is a frame; its header says which of the three references it replaces.
 
-use crate::nvdec::abi::{CUVIDPICPARAMS, CUVIDVP8PICPARAMS, Zeroed, codec};
+use crate::nvdec::abi::{
+    AspectRatio, CUVIDPICPARAMS, CUVIDVP8PICPARAMS, VideoSignalDescription, Zeroed, codec,
+};
 use crate::policy;
 
 use super::format;
@@ -151,8 +153,11 @@ impl FrameCodec for Vp8 {
         let Some(header) = header(data, &mut self.size) else { return Ok(()) };
         if header.key {
             self.references = Default::default();
-            let mut format = format::basic(codec::VP8, self.size.0, self.size.1);
-            format.min_num_decode_surfaces = Stage::surfaces_for(FRAMES, policy::PARSER_EXTRA_SURFACES);
+            // Measured on 580.159: sizes are made even first, and neither ratio nor colour is looked into.
+            let mut format = format::basic(codec::VP8, self.size.0 & !1, self.size.1 & !1);
+            format.display_aspect_ratio = AspectRatio::default();
+            format.video_signal_description = VideoSignalDescription::default();
+            format.min_num_decode_surfaces = policy::PARSER_SURFACES_VP8;
             stage.sequence(&format, &[])?;
         } else if self.references.iter().any(Option::is_none) {
             return Ok(());

@@ -3,6 +3,7 @@
 use super::format::{chroma_id, codec_id, output_in};
 use crate::backend::nvidia::driver::cuvid;
 use crate::backend::nvidia::driver::cuvid_abi::DecodeCaps;
+use crate::bitstream::vp9::KeyFormat;
 use crate::capability::{DecodeCapability, DecodeVariant};
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
@@ -27,6 +28,23 @@ pub(super) fn check_codec(device: i32, codec: Codec) -> Result<()> {
     }
     Err(Error::Unsupported {
         feature: format!("{codec} on this GPU's decoder"),
+        remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+    })
+}
+
+/// Refuses a chroma format or depth of VP9 that the device does not decode.
+///
+/// # Errors
+/// That; a lost device.
+pub(super) fn check_vp9(device: i32, format: &KeyFormat) -> Result<()> {
+    let depth = format.bit_depth;
+    let name = match format.chroma {
+        Some(chroma) if ask(device, Codec::Vp9, chroma, depth)?.supported != 0 => return Ok(()),
+        Some(chroma) => chroma.to_string(),
+        None => "4:4:0".to_owned(),
+    };
+    Err(Error::Unsupported {
+        feature: format!("{} {name} with {depth} bits on this GPU's decoder", Codec::Vp9),
         remedy: "use --backend software, or a GPU that decodes it".to_owned(),
     })
 }

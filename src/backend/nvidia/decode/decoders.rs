@@ -246,12 +246,12 @@ fn describe(
         decoder,
         output,
         dimensions: geometry.dimensions,
+        inside: geometry.inside,
         mapped_rows: geometry.target.1 as usize,
         sample_aspect_ratio: geometry.sample_aspect_ratio(format),
         frame_rate: rate_of(format),
-        // Crop and size are in the geometry, whether there are any or not.
-        shaped: true,
-        plan: stage.plan(output, geometry.dimensions, color_of(format))?,
+        shaped: geometry.shaped,
+        plan: stage.plan(output, geometry, color_of(format))?,
     }))
 }
 

@@ -1,5 +1,9 @@
 //! Which part of the coded picture becomes a frame, and how large. The decoder applies it when a picture is mapped, at
 //! no cost: a frame is read from `source` and scaled to `target` in one go.
+//!
+//! Decoders begin at multiples of four columns and rows, and round down without a word (580.159, `nvsim/facts`). So a part
+//! is mapped in whole macroblocks, or from the picture's corner on, and the frame is made of what lies from `inside` on;
+//! and what should be scaled as well and has other edges is left to the session ([`Geometry::shaped`]).
 
 use super::format::display_area;
 use crate::backend::nvidia::driver::cuvid_abi::{ShortRect, VideoFormat, codec};
@@ -7,6 +11,11 @@ use crate::config::{CommonDecodeConfig, Crop};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::time::Rational;
+
+/// Whole macroblocks: columns and rows at which every decoder can begin and end.
+const BLOCK: u32 = 16;
+/// Where those that were asked can.
+const STEP: u32 = 4;
 
 /// What the caller wants of each picture.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +37,12 @@ pub(super) struct Geometry {
     pub(super) source: ShortRect,
     /// Size of mapped pictures; always even.
     pub(super) target: (u32, u32),
-    /// Size of frames: the target, less a column or row where the frame's side is odd.
+    /// Where frames begin in mapped pictures: column and row.
+    pub(super) inside: (u32, u32),
+    /// Size of frames.
     pub(super) dimensions: Dimensions,
+    /// Whether frames are as the caller wants them.
+    pub(super) shaped: bool,
     /// The part that is shown, before scaling.
     part: Dimensions,
 }
@@ -41,29 +54,53 @@ impl Geometry {
     /// A crop outside the picture, or one that begins between two chroma samples.
     pub(super) fn new(format: &VideoFormat, wanted: Wanted) -> Result<Self> {
         let (left, top, whole) = display_area(format)?;
+        let shown = (left, top, whole);
         let (left, top, part) = match wanted.crop {
-            None => (left, top, whole),
+            None => shown,
             Some(crop) => {
                 check_crop(crop, whole, format)?;
                 (left + crop.left, top + crop.top, crop.size)
             }
         };
         let dimensions = wanted.size.unwrap_or(part);
-        let even = |size: Dimensions| (size.width().next_multiple_of(2), size.height().next_multiple_of(2));
-        // Unscaled pictures are read as large as they are written, or the decoder would scale after all.
-        let (width, height) = if dimensions == part { even(part) } else { (part.width(), part.height()) };
-        let edge = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
+        let coded = (format.coded_width, format.coded_height);
+        if dimensions == part {
+            return Ok(Self::unscaled((left, top, part), coded, true));
+        }
+        let edges = [left, top, left + part.width(), top + part.height()];
+        if (left, top) != (0, 0) && edges.iter().any(|edge| !edge.is_multiple_of(STEP)) {
+            return Ok(Self::unscaled(shown, coded, false));
+        }
         Ok(Self {
-            source: ShortRect {
-                left: edge(left),
-                top: edge(top),
-                right: edge(left + width),
-                bottom: edge(top + height),
-            },
-            target: even(dimensions),
+            source: rectangle((left, top), (edges[2], edges[3])),
+            target: even(dimensions.width(), dimensions.height()),
+            inside: (0, 0),
             dimensions,
+            shaped: true,
             part,
         })
+    }
+
+    /// Part of the picture as large as it is.
+    fn unscaled((left, top, part): (u32, u32, Dimensions), coded: (u32, u32), shaped: bool) -> Self {
+        let end = (left + part.width(), top + part.height());
+        let begin = (left - left % BLOCK, top - top % BLOCK);
+        let blocks = (end.0.next_multiple_of(BLOCK), end.1.next_multiple_of(BLOCK));
+        // A picture that ends inside its last macroblocks is read from its corner on, where any end is good.
+        let (begin, end) = if begin == (0, 0) || blocks.0 > coded.0 || blocks.1 > coded.1 {
+            ((0, 0), even(end.0, end.1))
+        } else {
+            (begin, blocks)
+        };
+        Self {
+            source: rectangle(begin, end),
+            // As large as it is read, or the decoder would scale after all.
+            target: (end.0 - begin.0, end.1 - begin.1),
+            inside: (left - begin.0, top - begin.1),
+            dimensions: part,
+            shaped,
+            part,
+        }
     }
 
     /// Whether frames are of another size than the part of the picture that they show.
@@ -100,6 +137,15 @@ impl Geometry {
             other => other,
         }
     }
+}
+
+fn even(width: u32, height: u32) -> (u32, u32) {
+    (width.next_multiple_of(2), height.next_multiple_of(2))
+}
+
+fn rectangle((left, top): (u32, u32), (right, bottom): (u32, u32)) -> ShortRect {
+    let edge = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
+    ShortRect { left: edge(left), top: edge(top), right: edge(right), bottom: edge(bottom) }
 }
 
 fn check_crop(crop: Crop, whole: Dimensions, format: &VideoFormat) -> Result<()> {
@@ -180,14 +226,43 @@ mod tests {
 
     #[test]
     fn crop_and_size_are_applied_in_this_order() {
-        let crop = Crop { left: 10, top: 20, size: size(100, 50) };
+        let crop = Crop { left: 12, top: 20, size: size(100, 52) };
         let both = geometry(Some(crop), Some(size(51, 51))).unwrap();
-        assert_eq!(both.source, ShortRect { left: 10, top: 20, right: 110, bottom: 70 });
-        assert_eq!((both.target, both.dimensions), ((52, 52), size(51, 51)));
-        // Twice as wide as high before, as wide as high now: samples are twice as wide.
-        assert_eq!(both.sample_aspect_ratio(&format()), Rational::new(2, 1));
+        assert_eq!(both.source, ShortRect { left: 12, top: 20, right: 112, bottom: 72 });
+        assert_eq!((both.target, both.inside, both.dimensions), ((52, 52), (0, 0), size(51, 51)));
+        assert!(both.shaped);
+        // 25 as wide as 13 high before, as wide as high now: samples are as much wider.
+        assert_eq!(both.sample_aspect_ratio(&format()), Rational::new(25, 13));
         let anamorphic = VideoFormat { aspect: [356, 145], ..format() };
-        assert_eq!(both.sample_aspect_ratio(&anamorphic), Rational::new(4, 1));
+        assert_eq!(both.sample_aspect_ratio(&anamorphic), Rational::new(50, 13));
+    }
+
+    #[test]
+    fn what_begins_between_macroblocks_is_mapped_from_the_one_before() {
+        let crop = Crop { left: 26, top: 62, size: size(101, 51) };
+        let found = geometry(Some(crop), None).unwrap();
+        assert_eq!(found.source, ShortRect { left: 16, top: 48, right: 128, bottom: 128 });
+        assert_eq!((found.target, found.inside, found.dimensions), ((112, 80), (10, 14), size(101, 51)));
+        assert!(found.shaped && !found.scales());
+        // The same where the stream cuts: what it cuts is no part of what a crop counts from.
+        let cut = VideoFormat { display_area: [26, 62, 178, 146], ..format() };
+        let inner = Crop { left: 6, top: 2, size: size(100, 50) };
+        let found = Geometry::new(&cut, Wanted { crop: Some(inner), size: None }).unwrap();
+        assert_eq!((found.source.left, found.source.top, found.inside), (32, 64, (0, 0)));
+    }
+
+    #[test]
+    fn what_no_decoder_can_begin_with_and_scale_is_left_to_others() {
+        for (left, width) in [(10, 102), (12, 101)] {
+            let crop = Crop { left, top: 20, size: size(width, 52) };
+            let found = geometry(Some(crop), Some(size(51, 51))).unwrap();
+            assert_eq!((found.dimensions, found.shaped), (size(178, 145), false));
+        }
+        let found =
+            geometry(Some(Crop { left: 0, top: 0, size: size(101, 51) }), Some(size(51, 51))).unwrap();
+        assert!(found.shaped);
+        let found = geometry(Some(Crop { left: 10, top: 20, size: size(9, 9) }), Some(size(5, 5))).unwrap();
+        assert_eq!(found.target, (178, 146));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! frames the caller keeps. Where several decoders share a stream, pictures for host memory leave the device later
 //! ([`landing`]).
 
+mod area;
 mod capability;
 mod decoders;
 mod format;
@@ -29,7 +30,7 @@ use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Downloa
 use crate::bitstream::vp9;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 use output::Answers;
 use second_field::second_field;
@@ -38,6 +39,9 @@ use sequencer::{Current, Sequencer};
 /// An NVDEC session.
 struct NvdecDecoder {
     codec: Codec,
+    device: i32,
+    /// Units that decoding could have started with.
+    entries: u64,
     parser: Parser<Sequencer>,
 }
 
@@ -64,7 +68,7 @@ pub(crate) fn open_decoder(
         ParserConfig { codec: format::codec_id(config.codec), display_delay: delay, header: &[] },
         sequencer,
     )?;
-    Ok(Box::new(NvdecDecoder { codec: config.codec, parser }))
+    Ok(Box::new(NvdecDecoder { codec: config.codec, device, entries: 0, parser }))
 }
 
 /// Pictures that the parser holds back although their turn has come, so that who maps them need not wait. Here a
@@ -90,7 +94,7 @@ impl DecoderBackend for NvdecDecoder {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let drained = self.drain();
+        let drained = self.drain().and_then(|()| self.check_begun());
         self.settled(drained)
     }
 
@@ -111,6 +115,12 @@ impl NvdecDecoder {
 
     fn take(&mut self, unit: &CodedUnit) -> Result<()> {
         let keyframe = unit.packet.keyframe;
+        self.entries += u64::from(keyframe);
+        let stated = &mut self.parser.events().stated;
+        if (keyframe || stated.is_open()) && stated.read(&unit.packet.data) {
+            // Pictures of the area before come out first.
+            self.drain()?;
+        }
         self.parser.events().current =
             Current { serial: unit.serial, keyframe, entry: keyframe, ..Current::default() };
         let data = &unit.packet.data;
@@ -147,6 +157,20 @@ impl NvdecDecoder {
         Ok(())
     }
 
+    /// The driver's parser passes over streams that it does not know, and says nothing: then it is said here.
+    fn check_begun(&mut self) -> Result<()> {
+        if self.entries == 0 || self.parser.events().has_begun() {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            feature: format!(
+                "this {} stream in the GPU driver's parser, which finds no picture in it",
+                self.codec
+            ),
+            remedy: "use --backend software".to_owned(),
+        })
+    }
+
     /// A superframe holds several pictures, hidden ones first. The driver's parser takes its index for a picture
     /// and passes over packets that show a picture of before (580.159): both are dealt with here.
     fn submit_vp9(&mut self, data: &[u8]) -> Result<()> {
@@ -156,6 +180,10 @@ impl NvdecDecoder {
             if let Some(slot) = header.show_existing {
                 self.parser.events().show_existing(slot)?;
             } else {
+                if let Some(format) = &header.format {
+                    // The parser passes over chroma formats that no chip decodes.
+                    capability::check_vp9(self.device, format)?;
+                }
                 self.parser.events().current.entry = header.keyframe;
                 self.parser.parse(frame, END_OF_PICTURE, None)?;
                 self.parser.events().refresh(header.refresh);

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use super::format::Output;
 use super::gate::SurfaceGate;
+use super::geometry::Geometry;
 use super::plan::{Plan, Wanted};
 use crate::backend::nvidia::driver::cuda::{Context, Waiting};
 use crate::backend::nvidia::driver::cuvid::Decoder;
@@ -38,6 +39,8 @@ pub(super) struct Shape {
     pub(super) output: Output,
     /// Size of our frames.
     pub(super) dimensions: Dimensions,
+    /// Where frames begin in mapped pictures: column and row.
+    pub(super) inside: (u32, u32),
     /// Rows of the luma plane as mapped (even), where chroma begins.
     pub(super) mapped_rows: usize,
     pub(super) sample_aspect_ratio: Option<Rational>,
@@ -128,11 +131,18 @@ impl OutputStage {
     ///
     /// # Errors
     /// What is asked for cannot be had of such pictures.
-    pub(super) fn plan(&self, output: Output, dimensions: Dimensions, color: ColorInfo) -> Result<Arc<Plan>> {
+    pub(super) fn plan(&self, output: Output, geometry: &Geometry, color: ColorInfo) -> Result<Arc<Plan>> {
         let note = |text| {
             self.answers.send(DecodeEvent::Note(text));
         };
-        Plan::new(&self.context, &self.wanted, output, dimensions, color, note).map(Arc::new)
+        let whole;
+        let wanted = if geometry.shaped {
+            &self.wanted
+        } else {
+            whole = self.wanted.unshaped()?;
+            &whole
+        };
+        Plan::new(&self.context, wanted, output, geometry.dimensions, color, note).map(Arc::new)
     }
 
     pub(super) fn gate(&self) -> &SurfaceGate {
@@ -418,6 +428,8 @@ impl Stage {
 impl Shape {
     /// The planes of a mapped picture: one below the other, each from a multiple of the (even) luma's height.
     fn planes(&self, mapped: Planar) -> Planes {
-        Planes::stacked(self.output.format, self.dimensions, mapped.address, mapped.pitch, self.mapped_rows)
+        let format = self.output.format;
+        Planes::stacked(format, self.dimensions, mapped.address, mapped.pitch, self.mapped_rows)
+            .from(format, self.inside)
     }
 }

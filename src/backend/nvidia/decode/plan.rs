@@ -23,10 +23,6 @@ use crate::error::{Error, Result};
 use crate::frame::{DeviceSurface, HostSurface, Surface};
 use crate::pixel::PixelFormat;
 
-/// Rows of device memory begin at multiples of this: what the driver's own pitched allocations do, and enough for
-/// every access of a kernel, a texture or the encoder.
-const PITCH: usize = 512;
-
 /// What a session wants of its pictures.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
@@ -47,6 +43,22 @@ impl Wanted {
             color: config.color,
             download,
         }
+    }
+
+    /// For pictures that the session is to cut and scale: it converts them as well.
+    ///
+    /// # Errors
+    /// Frames that are to stay in device memory, where nobody else scales them.
+    pub(super) fn unshaped(&self) -> Result<Self> {
+        if self.mode == DecodeOutputMode::NativeSurface {
+            return Err(Error::Unsupported {
+                feature: "another size of a part whose edges are not at multiples of four columns and rows, in this GPU's \
+                          decoder"
+                    .to_owned(),
+                remedy: "choose such edges, ask for no other size, or ask for frames in host memory".to_owned(),
+            });
+        }
+        Ok(Self { convert: None, ..self.clone() })
     }
 
     /// Pictures are looked at, and not only counted.
@@ -183,7 +195,8 @@ impl Plan {
             _ => None,
         };
         let through_device = stays || room.is_some() || plan.converter.is_some();
-        plan.device = through_device.then(|| Lease::new(context, plan.block_bytes()));
+        plan.device =
+            through_device.then(|| Lease::new(context, Planes::frame_bytes(plan.format, dimensions)));
         plan.host = (!stays).then(|| Lease::new(context, bytes));
         if let Some(room) = room {
             let card = u32::try_from(context.ordinal()).unwrap_or(0);
@@ -265,18 +278,7 @@ impl Plan {
 
     /// The planes of a frame in a block of device memory.
     pub(super) fn planes(&self, address: u64) -> Planes {
-        let rows = |plane| self.format.plane_size(plane, self.dimensions).map_or(0, |size| size.rows);
-        Planes::stacked(self.format, self.dimensions, address, self.pitch(), rows(0))
-    }
-
-    fn pitch(&self) -> usize {
-        let row = |plane| self.format.plane_size(plane, self.dimensions).map_or(0, |size| size.row_bytes);
-        (0..self.format.plane_count()).map(row).max().unwrap_or(0).next_multiple_of(PITCH)
-    }
-
-    fn block_bytes(&self) -> usize {
-        let planes = self.planes(0);
-        planes.last().map_or(0, |last| last.address as usize + last.pitch * last.rows)
+        Planes::of_frame(self.format, self.dimensions, address)
     }
 
     /// What was copied for a frame. A conversion writes it anew, and is none.

@@ -9,8 +9,11 @@ use bytes::Bytes;
 
 use crate::backend::nvidia::driver::cuda::{Context, Stream};
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
+use crate::backend::nvidia::transform::of_frames;
+use crate::color::ColorInfo;
 use crate::error::{Error, Result};
-use crate::frame::{DeviceMemory, DevicePlane};
+use crate::frame::{DeviceConverter, DeviceMemory, DevicePlane, DeviceSurface};
+use crate::pixel::PixelFormat;
 
 /// Idle buffers kept for each session that uses a pool: what a session has under way, queued, at its consumer's, and waiting
 /// for older frames of a split stream, which are let go of by the hundred. No more are kept than were needed at once.
@@ -263,6 +266,15 @@ impl Lent<DeviceBlock> {
 }
 
 impl DeviceMemory for Lent<DeviceBlock> {
+    fn converter(
+        &self,
+        frame: &DeviceSurface,
+        color: ColorInfo,
+        to: PixelFormat,
+    ) -> Result<Option<Arc<dyn DeviceConverter>>> {
+        of_frames(&self.pool.context, frame, color, to)
+    }
+
     fn device(&self) -> u32 {
         self.memory.as_ref().and_then(|block| u32::try_from(block.device()).ok()).unwrap_or(0)
     }

@@ -3,6 +3,7 @@
 use std::iter;
 use std::sync::Arc;
 
+use super::area::Stated;
 use super::decoders::{Begun, Decoders, MAX_SURFACES, Setting};
 use super::output::{Answers, OutputStage, Shape, Shown};
 use crate::backend::nvidia::driver::cuda::Context;
@@ -54,6 +55,10 @@ pub(super) struct Sequencer {
     pub(super) stage: OutputStage,
     pub(super) answers: Answers,
     decoders: Decoders,
+    /// What the stream's headers state.
+    pub(super) stated: Stated,
+    /// The sequence at hand in the parser's words.
+    told: Option<VideoFormat>,
     surfaces: Vec<Option<Occupant>>,
     /// The decoder has taken a picture.
     healthy: bool,
@@ -77,12 +82,19 @@ impl Sequencer {
             stage: OutputStage::start(context, answers.clone(), config, download)?,
             answers,
             decoders: Decoders::new(context, config, delay),
+            stated: Stated::new(config.codec),
+            told: None,
             surfaces: Vec::new(),
             healthy: false,
             orphaned: false,
             slots: Default::default(),
             current: Current::default(),
         })
+    }
+
+    /// Whether the parser has found a sequence that it takes.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.told.is_some()
     }
 
     /// Units decoded but never shown get their answer.
@@ -173,6 +185,8 @@ pub(super) const fn reorders(codec: Codec) -> bool {
 
 impl ParserEvents for Sequencer {
     fn sequence(&mut self, format: &VideoFormat) -> Result<u32> {
+        self.told = Some(*format);
+        let format = &self.stated.complete(format);
         if self.decoders.knows(format) {
             return Ok(self.decoders.surfaces());
         }
@@ -194,10 +208,20 @@ impl ParserEvents for Sequencer {
     }
 
     fn decode(&mut self, mut picture: Picture<'_>) -> Result<bool> {
+        // What is the same for the parser may be another area.
+        if let Some(told) = self.told
+            && self.decoders.shape().is_some()
+            && !self.decoders.knows(&self.stated.complete(&told))
+        {
+            self.sequence(&told)?;
+        }
         let Some(shape) = self.decoders.shape() else {
             return Err(Error::corrupt("a picture before any sequence header"));
         };
         let index = surface(picture.index())?;
+        if let (Codec::Mpeg2, Some(told)) = (self.codec, self.told) {
+            picture.cover(told.coded_width);
+        }
         // With film grain AV1 writes two surfaces: what is shown, and what others refer to.
         let second = (self.codec == Codec::Av1).then(|| picture.without_grain());
         for index in iter::once(index).chain(second.and_then(|second| surface(second).ok())) {

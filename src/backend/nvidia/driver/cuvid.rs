@@ -247,6 +247,11 @@ impl Picture<'_> {
         self.0.second_field != 0
     }
 
+    /// As many macroblocks across as pictures of this width have. Of MPEG-2 the parser counts whole ones alone (580.159).
+    pub(crate) const fn cover(&mut self, width: u32) {
+        self.0.width_mbs = width.div_ceil(16) as c_int;
+    }
+
     /// Whether it refers to no other.
     pub(crate) const fn intra(&self) -> bool {
         self.0.intra != 0

@@ -5,10 +5,14 @@ use std::ops::Deref;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::DevicePlane;
-use crate::pixel::PixelFormat;
+use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
 /// No format has more.
 const MOST: usize = 3;
+
+/// Rows of frames in device memory begin at multiples of this: what the driver's own pitched allocations do, and enough
+/// for every access of a kernel, a texture or the encoder.
+const PITCH: usize = 512;
 
 /// The planes of a picture, in the format's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,33 @@ impl Planes {
             }
         }
         planes
+    }
+
+    /// The planes of a frame of ours, which begins at this address.
+    pub(crate) fn of_frame(format: PixelFormat, size: Dimensions, address: u64) -> Self {
+        let plane = |index| format.plane_size(index, size);
+        let widest =
+            (0..format.plane_count()).filter_map(plane).map(|plane| plane.row_bytes).max().unwrap_or(0);
+        let rows = plane(0).map_or(0, |plane| plane.rows);
+        Self::stacked(format, size, address, widest.next_multiple_of(PITCH), rows)
+    }
+
+    /// Bytes that a frame of ours takes.
+    pub(crate) fn frame_bytes(format: PixelFormat, size: Dimensions) -> usize {
+        let planes = Self::of_frame(format, size, 0);
+        planes.last().map_or(0, |last| last.address as usize + last.pitch * last.rows)
+    }
+
+    /// The same planes with their first samples at this column and row of luma, which lie between no chroma samples.
+    pub(crate) fn from(mut self, format: PixelFormat, (column, row): (u32, u32)) -> Self {
+        for (index, plane) in self.list.iter_mut().enumerate().take(self.count) {
+            let (across, down) = format.chroma().filter(|_| index > 0).map_or((0, 0), Chroma::shifts);
+            let interleaved = index > 0 && format.layout() == PlaneLayout::SemiPlanar;
+            let sample = (format.bytes_per_sample() as u64) << u32::from(interleaved);
+            let rows = u64::from(row >> down).saturating_mul(plane.pitch as u64);
+            plane.address = plane.address.saturating_add(rows + u64::from(column >> across) * sample);
+        }
+        self
     }
 
     /// Refuses planes that are not within `bytes` bytes at `address`.
@@ -89,6 +120,19 @@ mod tests {
         assert!(planes.check(BASE, 256 * 26 + 34).is_ok());
         assert!(planes.check(BASE, 256 * 26 + 33).is_err());
         assert!(planes.check(BASE + 1, 1 << 20).is_err());
+    }
+
+    #[test]
+    fn planes_begin_inside_a_picture() {
+        let size = Dimensions::new(16, 8).unwrap();
+        let starts = |format, at| {
+            let planes = Planes::stacked(format, size, BASE, 256, 32).from(format, at);
+            planes.iter().map(|plane| plane.address - BASE).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(PixelFormat::Nv12, (10, 14)), [14 * 256 + 10, (32 + 7) * 256 + 10]);
+        assert_eq!(starts(PixelFormat::P010, (10, 14)), [14 * 256 + 20, (32 + 7) * 256 + 20]);
+        let all = [5 * 256 + 3, (32 + 5) * 256 + 3, (64 + 5) * 256 + 3];
+        assert_eq!(starts(PixelFormat::I444, (3, 5)), all);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::memory::{Allocation, DeviceBlock, PinnedMemory, copy_inside, copy_to_
 use super::planes::{Planes, lies_in};
 use crate::backend::nvidia::transform::Converter;
 use crate::error::{Error, Result};
-use crate::frame::DeviceSurface;
+use crate::frame::{DevicePlane, DeviceSurface};
 use std::sync::Arc;
 
 /// A stream, and the event behind what was enqueued on it last. One for each picture under way, so that their work
@@ -125,6 +125,26 @@ impl Drop for Transfer {
         // Where waiting fails the device is lost, and nothing runs on it any more.
         let _ = self.settle();
     }
+}
+
+/// Converts a complete picture, which lies in `from`, into `to`, and waits until it is done.
+///
+/// # Errors
+/// Planes outside their memory; a failing driver.
+pub(crate) fn convert_frame(
+    lane: &Lane,
+    converter: &Converter,
+    (source, from): (&[DevicePlane], &DeviceBlock),
+    (target, to): (&Planes, &mut DeviceBlock),
+) -> Result<()> {
+    if !source.iter().all(|plane| lies_in(plane, from.address(), from.bytes())) {
+        return Err(Error::invalid(format!("{source:?} are not inside their memory")));
+    }
+    target.check(to.address(), to.bytes())?;
+    // SAFETY: both ranges were checked, and are borrowed until the stream has been waited for, which is before anything is
+    // returned; the target is its owner's alone. The launch describes one of the converter's kernels with its one parameter.
+    let enqueued = unsafe { converter.launch(source, target)?.enqueue(&lane.stream) };
+    enqueued.and(lane.stream.synchronize())
 }
 
 /// A frame on its way from device memory to host memory. Owns both, as [`Transfer`] does.

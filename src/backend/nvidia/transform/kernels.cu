@@ -32,7 +32,7 @@ struct Arguments {
     u32 kind;           // Target
     u32 source_aligned; // whether four samples may be read at once
     u32 target_aligned; // whether four pixels may be written at once
-    // channel = row[0] (Y - offset[0]) + row[1] (Cb - offset[1]) + row[2] (Cr - offset[1]), in codes of the target
+    // channel = row[0] (Y - offset[0]) + (row[1] (Cb - offset[1]) + row[2] (Cr - offset[1])), in codes of the target
     float rows[3][3];
     float offset[2];
     float most; // the largest value of a channel: 255, or 1 for floats
@@ -83,7 +83,9 @@ static __device__ inline void matrix(const Arguments &a, Pixels &pixels, int at,
     cb -= a.offset[1];
     cr -= a.offset[1];
     for (int c = 0; c < 3; c++) {
-        float value = a.rows[c][0] * y + a.rows[c][1] * cb + a.rows[c][2] * cr;
+        // Each operation is rounded by itself, in this order, as in src/transform/linear.rs: the same bytes everywhere.
+        float chroma = __fadd_rn(__fmul_rn(a.rows[c][1], cb), __fmul_rn(a.rows[c][2], cr));
+        float value = __fadd_rn(__fmul_rn(a.rows[c][0], y), chroma);
         pixels.channel[c][at] = fminf(fmaxf(value, 0.0f), a.most);
     }
 }
@@ -104,9 +106,9 @@ static __device__ inline void store(const Arguments &a, u32 x, u32 y, u32 count,
     }
     u32 word[4];
     for (int i = 0; i < 4; i++) {
-        u32 first = (u32)(pixels.channel[0][i] + 0.5f);
-        u32 second = (u32)(pixels.channel[1][i] + 0.5f);
-        u32 third = (u32)(pixels.channel[2][i] + 0.5f);
+        u32 first = (u32)__float2int_rn(pixels.channel[0][i]);
+        u32 second = (u32)__float2int_rn(pixels.channel[1][i]);
+        u32 third = (u32)__float2int_rn(pixels.channel[2][i]);
         word[i] = first | second << 8 | third << 16;
     }
     if (a.kind == PACKED3) {

@@ -15,10 +15,12 @@ use crate::error::Result;
 use crate::frame::DevicePlane;
 use crate::pixel::PixelFormat;
 
+mod frames;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::backend::nvidia) use frames::of_frames;
 pub(crate) use plan::Source;
 use plan::{Arguments, Plan};
 

@@ -83,15 +83,13 @@ struct Target {
     kind: u32,
     /// Channels in the order of memory: whether B comes before R.
     reversed: bool,
-    /// The value of full intensity.
-    most: f32,
     /// Alignment, in bytes, at which four pixels are written at once.
     alignment: u64,
 }
 
 const fn target_of(format: PixelFormat) -> Option<Target> {
     const fn packed(kind: u32, reversed: bool, alignment: u64) -> Target {
-        Target { kind, reversed, most: 255.0, alignment }
+        Target { kind, reversed, alignment }
     }
     Some(match format {
         PixelFormat::Rgb24 => packed(0, false, 4),
@@ -100,7 +98,7 @@ const fn target_of(format: PixelFormat) -> Option<Target> {
         PixelFormat::Bgra => packed(1, true, 16),
         PixelFormat::Argb => packed(2, false, 16),
         PixelFormat::Abgr => packed(2, true, 16),
-        PixelFormat::RgbF32Planar => Target { kind: 3, reversed: false, most: 1.0, alignment: 16 },
+        PixelFormat::RgbF32Planar => Target { kind: 3, reversed: false, alignment: 16 },
         _ => return None,
     })
 }
@@ -168,7 +166,7 @@ impl Plan {
             None if scaled => return Err(refused()),
             None => (SHIFT, [width.div_ceil(4), height, 3], 8),
             Some(target) => {
-                arguments.set_colors(from, target, color)?;
+                arguments.set_colors(from, to, target, color)?;
                 let (kernel, threads) = if scaled {
                     (FIRST_SCALE + layout, [width, height, 1])
                 } else {
@@ -220,18 +218,15 @@ impl Plan {
 }
 
 impl Arguments {
-    fn set_colors(&mut self, from: Source, target: Target, color: ColorInfo) -> Result<()> {
-        let linear = Linear::to_rgb(from.format, color, from.dimensions)?;
-        // The codes that the numbers are about are of 12 bit, the samples that the kernels see of 16.
-        let unit = if from.format == PixelFormat::P016 { 16.0 } else { 1.0 };
-        let mut rows = linear.rows.map(|row| row.map(|v| (v * f64::from(target.most) / unit) as f32));
+    fn set_colors(&mut self, from: Source, to: PixelFormat, target: Target, color: ColorInfo) -> Result<()> {
+        let mut linear = Linear::to_rgb(from.format, color, from.dimensions, to)?;
         if target.reversed {
-            rows.reverse();
+            linear.rows.reverse();
         }
-        self.rows = rows;
-        self.offset = linear.offset.map(|v| (v * unit) as f32);
+        self.rows = linear.rows;
+        self.offset = linear.offset;
         self.kind = target.kind;
-        self.most = target.most;
+        self.most = linear.most;
         Ok(())
     }
 }

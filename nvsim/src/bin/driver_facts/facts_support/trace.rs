@@ -16,6 +16,8 @@ pub struct Trace {
     decoding: Option<(*const Cuvid, CUVIDDECODECREATEINFO, *mut c_void)>,
     /// Index given to the decoder in place of the parser's.
     index: Option<c_int>,
+    /// A decoder that cannot be made is a fact, not an accident.
+    trying: bool,
 }
 
 /// A parser and its trace.
@@ -81,6 +83,12 @@ impl<'a> Tracer<'a> {
         self
     }
 
+    /// As [`Self::decoding`]; where the driver makes no decoder, the trace says so.
+    pub fn trying(mut self, info: CUVIDDECODECREATEINFO) -> Self {
+        self.trace.trying = true;
+        self.decoding(info)
+    }
+
     /// Gives the decoder this index in place of the parser's from now on.
     pub fn forge_index(&mut self, index: Option<c_int>) {
         self.trace.index = index;
@@ -88,6 +96,11 @@ impl<'a> Tracer<'a> {
 
     pub fn decoder(&self) -> *mut c_void {
         self.trace.decoding.as_ref().map_or(null_mut(), |(_, _, decoder)| *decoder)
+    }
+
+    /// The driver has made no decoder.
+    pub fn refused(&self) -> bool {
+        self.trace.lines.iter().any(|line| line.starts_with("create answers"))
     }
 
     pub fn displayed(&self) -> Vec<c_int> {
@@ -171,7 +184,12 @@ unsafe extern "C" fn on_sequence(user: *mut c_void, format: *mut CUVIDEOFORMAT) 
         info.ulNumDecodeSurfaces = c_ulong::from(format.min_num_decode_surfaces);
         // SAFETY: the `Cuvid` outlives the tracer that holds a reference to it.
         let code = unsafe { &**cuvid }.create(decoder, info);
-        assert_eq!(code, 0, "create");
+        assert!(code == 0 || trace.trying, "create answers {code}");
+        if code != 0 {
+            trace.lines.push(format!("create answers {code}"));
+            trace.decoding = None;
+            return 0;
+        }
     }
     c_int::from(format.min_num_decode_surfaces)
 }
@@ -234,7 +252,7 @@ unsafe extern "C" fn on_display(user: *mut c_void, info: *mut CUVIDPARSERDISPINF
 /// Cuts a small clip of the project's into access units: good for these clips (every picture begins with a slice
 /// whose first macroblock is 0), not for all streams.
 pub fn access_units(data: &[u8], codec: u32) -> Vec<&[u8]> {
-    if codec == codec::VP9 {
+    if codec == codec::VP9 || codec == codec::VP8 {
         return ivf_frames(data);
     }
     // Starts of NAL units, at their start codes.

@@ -481,7 +481,8 @@ fn presentation(open: &Open, poc: [i32; 2]) -> (bool, bool, i32) {
 
 fn video_format(codec: u32, sps: &Sps, surfaces: u8) -> CUVIDEOFORMAT {
     let (width, height) = (sps.width_mbs * 16, sps.height_mbs * 16);
-    let [left, right, top, bottom] = sps.crop;
+    // What is cut at the left and the top is left out (measured on 580.159).
+    let [_, right, _, bottom] = sps.crop;
     let vui = sps.vui.clone().unwrap_or_default();
     let mut format = format::basic(codec, width, height);
     format.progressive_sequence = sps.frame_mbs_only.into();
@@ -489,14 +490,9 @@ fn video_format(codec: u32, sps: &Sps, surfaces: u8) -> CUVIDEOFORMAT {
     format.bit_depth_chroma_minus8 = sps.depth_chroma as u8;
     format.min_num_decode_surfaces = surfaces;
     format.chroma_format = format::chroma(sps.chroma);
-    format.display_area = IntRect {
-        left: left as i32,
-        top: top as i32,
-        right: (width - right) as i32,
-        bottom: (height - bottom) as i32,
-    };
-    format.display_aspect_ratio =
-        format::aspect(width - left - right, height - top - bottom, vui.look.sample_aspect);
+    format.display_area =
+        IntRect { left: 0, top: 0, right: (width - right) as i32, bottom: (height - bottom) as i32 };
+    format.display_aspect_ratio = format::aspect(width - right, height - bottom, vui.look.sample_aspect);
     format.bitrate = vui.bit_rate;
     if sps.vui.is_some() {
         format.video_signal_description = vui.look.signal;

@@ -5,7 +5,7 @@ use super::cases::Case;
 use crate::dimensions::Dimensions;
 use crate::frame::Frame;
 use crate::pixel::{Chroma, PixelFormat};
-use crate::transform::{Linear, ScaleFilter, reference};
+use crate::transform::{Linear, ScaleFilter, convert, reference};
 
 /// Largest errors, in codes for bytes and in units of 1 for floats.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +31,8 @@ pub(super) fn judge(machine: &dyn Machine, case: &Case) -> Errors {
     let before = target.bytes.clone();
     target.bytes = machine.convert(case, &source, &target);
     let frame = case.frame(&source);
-    let expected = if case.to_size == case.from.dimensions {
+    let same_size = case.to_size == case.from.dimensions;
+    let expected = if same_size {
         reference::convert(&frame, case.to).unwrap().frame.as_host().unwrap().to_packed()
     } else {
         scaled(&frame, case)
@@ -47,6 +48,10 @@ pub(super) fn judge(machine: &dyn Machine, case: &Case) -> Errors {
         }
     }
     assert!(rest == target.bytes, "{case:?}: wrote outside the picture");
+    if same_size {
+        let cpu = convert(&frame, case.to).unwrap().frame.as_host().unwrap().to_packed();
+        assert!(got == cpu, "{case:?}: not the bytes of the CPU's conversion");
+    }
     let errors = compare(case.to, &got, &expected);
     errors.check(&format!("{case:?}"));
     errors
@@ -106,7 +111,6 @@ fn component(frame: &Frame, index: usize, (x, y): (usize, usize), to: Dimensions
                     let word = u16::from_le_bytes([row[2 * at], row[2 * at + 1]]);
                     match format {
                         PixelFormat::P010 => f64::from(word >> 6),
-                        PixelFormat::P016 => f64::from(word) / 16.0,
                         _ => f64::from(word),
                     }
                 }
@@ -119,13 +123,15 @@ fn component(frame: &Frame, index: usize, (x, y): (usize, usize), to: Dimensions
 
 /// The picture of another size, converted without rounding in between.
 fn scaled(frame: &Frame, case: &Case) -> Vec<u8> {
-    let linear = Linear::to_rgb(frame.format, case.color, frame.dimensions).unwrap();
+    let to = PixelFormat::RgbF32Planar;
+    let linear = Linear::to_rgb(frame.format, case.color, frame.dimensions, to).unwrap();
+    let (rows, offset) = (linear.rows.map(|row| row.map(f64::from)), linear.offset.map(f64::from));
     let (width, height) = (case.to_size.width() as usize, case.to_size.height() as usize);
     let mut planes = [Vec::new(), Vec::new(), Vec::new()];
     for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
         let codes = [0, 1, 2].map(|index| component(frame, index, (x, y), case.to_size));
-        for (plane, row) in planes.iter_mut().zip(linear.rows) {
-            let [luma, chroma] = linear.offset;
+        for (plane, row) in planes.iter_mut().zip(rows) {
+            let [luma, chroma] = offset;
             let value =
                 row[0] * (codes[0] - luma) + row[1] * (codes[1] - chroma) + row[2] * (codes[2] - chroma);
             plane.push(value.clamp(0.0, 1.0));

@@ -9,6 +9,11 @@ static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+// Rounded to the nearest, one by one: nothing is contracted (-ffp-contract=off).
+static inline float __fmul_rn(float a, float b) { return a * b; }
+static inline float __fadd_rn(float a, float b) { return a + b; }
+static inline int __float2int_rn(float a) { return (int)nearbyintf(a); }
+
 struct Index { unsigned x, y, z; };
 static thread_local Index threadIdx, blockIdx, blockDim;
 

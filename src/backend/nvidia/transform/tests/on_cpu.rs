@@ -25,8 +25,13 @@ fn compiled() -> Option<Compiled> {
     let compile = |compiler: &str| {
         // A wide access that is not aligned stops the program, as it does on a card.
         Command::new(compiler)
-            .args(["-std=c++14", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-Wno-unknown-pragmas"])
-            .args(["-fsanitize=alignment", "-fsanitize-undefined-trap-on-error", "-I"])
+            .args(["-std=c++14", "-O1", "-shared", "-fPIC", "-fno-strict-aliasing", "-ffp-contract=off"])
+            .args([
+                "-Wno-unknown-pragmas",
+                "-fsanitize=alignment",
+                "-fsanitize-undefined-trap-on-error",
+                "-I",
+            ])
             .arg(&here)
             .arg("-o")
             .arg(&library)
