@@ -6,12 +6,14 @@ mod pps;
 mod slice;
 mod sps;
 pub(super) mod vui;
+mod weights;
 
 pub use config::{AvcConfig, AvcHighFields};
 pub use pps::Pps;
 pub use slice::{Deblocking, MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point};
 pub use sps::{Crop, PicOrderCntType, Sps};
 pub use vui::{BitstreamRestriction, Vui};
+pub(crate) use weights::scale_weight_offsets;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,8 @@
 
 mod assets;
 mod contract;
+mod differential;
+mod differential;
 mod harness;
 
 mod encoded;
