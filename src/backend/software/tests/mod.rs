@@ -3,7 +3,6 @@
 mod assets;
 mod contract;
 mod differential;
-mod differential;
 mod harness;
 
 mod encoded;
