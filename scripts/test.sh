@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
-#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, check the
-#            files in models/ with miri and ThreadSanitizer, and run the tests' long forms
+#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, compare
+#            20 minutes of random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, and
+#            run the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +12,7 @@ long=no
 for arg in "$@"; do
   case "$arg" in
     --long) long=yes ;;
-    *) sed -n '2,6p' "$0"; exit 2 ;;
+    *) sed -n '2,7p' "$0"; exit 2 ;;
   esac
 done
 
@@ -96,6 +97,7 @@ if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
   bash scripts/foreign-clients.sh
+  bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
   export VIDEO_HW_LONG=1
 fi
@@ -105,6 +107,9 @@ bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 50
 
 step "uneven frames through a ring (losses are judged, times are told)"
 cargo run --quiet --locked --all-features --example ring_jitter -- --seconds 3 --losses-only
+
+step "random streams against ffmpeg"
+bash scripts/differential.sh --streams 80 --quiet
 
 step "what streams leave behind, where no figures of them are kept"
 cargo test --quiet --locked --package video-hw --test hostile_streams

@@ -229,6 +229,11 @@ pub(crate) mod tests {
             self.ue(code as u32)
         }
 
+        /// Bits written.
+        pub(crate) fn bits(&self) -> usize {
+            self.bytes.len() * 8 - (8 - self.used as usize) % 8
+        }
+
         pub(crate) fn trailing(&mut self) -> Vec<u8> {
             self.u(1, 1);
             std::mem::take(&mut self.bytes)

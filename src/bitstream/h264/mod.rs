@@ -6,6 +6,7 @@ mod pps;
 mod slice;
 mod sps;
 pub(super) mod vui;
+mod weights;
 
 pub use config::{AvcConfig, AvcHighFields};
 pub use pps::Pps;
@@ -16,6 +17,7 @@ pub use slice::{
 };
 pub use sps::{Crop, PicOrderCntType, Sps};
 pub use vui::{BitstreamRestriction, Vui};
+pub(crate) use weights::scale_weight_offsets;
 
 use std::collections::BTreeMap;
 

@@ -219,6 +219,7 @@ mod tests {
             },
             direct_spatial_mv_pred: false,
             num_ref_idx_active: [1, 0],
+            weight_offsets: Vec::new(),
             no_output_of_prior_pics: false,
             long_term_reference: false,
             adaptive_marking: false,

@@ -1,10 +1,11 @@
 //! Slice header (7.3.3).
 
 use super::sps::PicOrderCntType;
-use super::{NAL_IDR, NAL_PARTITION_A, NAL_SEI, NAL_SLICE, ParameterSets, Pps, Sps, nal_ref_idc, nal_type};
+use super::{
+    NAL_IDR, NAL_PARTITION_A, NAL_SEI, NAL_SLICE, ParameterSets, Pps, nal_ref_idc, nal_type, weights,
+};
 use crate::bitstream::bits::{BitReader, BitResult};
 use crate::error::{Error, Result};
-use crate::pixel::Chroma;
 
 /// `slice_type` modulo 5 (table 7-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -206,6 +207,8 @@ pub struct SliceHeader {
     pub direct_spatial_mv_pred: bool,
     /// Active references of list 0 and list 1, 0 where the slice type has none.
     pub num_ref_idx_active: [u8; 2],
+    /// The offsets among the explicit weights.
+    pub(super) weight_offsets: Vec<weights::Offset>,
     /// `no_output_of_prior_pics_flag`.
     pub no_output_of_prior_pics: bool,
     /// `long_term_reference_flag` of IDR pictures.
@@ -230,7 +233,7 @@ impl SliceHeader {
         Self::read(nal, &mut r, sets).map_err(|e| e.within("H.264 slice header"))
     }
 
-    fn read(nal: &[u8], r: &mut BitReader, sets: &ParameterSets) -> BitResult<Self> {
+    pub(super) fn read(nal: &[u8], r: &mut BitReader, sets: &ParameterSets) -> BitResult<Self> {
         let identity = SliceIdentity::read(nal, r, sets)?;
         let (sps, pps) = sets.require(identity.pps_id)?;
         let is_b = identity.slice_type == SliceType::B;
@@ -240,13 +243,15 @@ impl SliceHeader {
         for _ in 0..u32::from(is_p || is_b) + u32::from(is_b) {
             skip_list_modification(r)?;
         }
+        let mut weight_offsets = Vec::new();
         if (pps.weighted_pred && is_p) || (pps.weighted_bipred_idc == 1 && is_b) {
-            skip_weights(r, sps, num_ref_idx_active)?;
+            weight_offsets = weights::read_offsets(r, sps, num_ref_idx_active)?;
         }
         let mut header = Self {
             identity,
             direct_spatial_mv_pred,
             num_ref_idx_active,
+            weight_offsets,
             no_output_of_prior_pics: false,
             long_term_reference: false,
             adaptive_marking: false,
@@ -308,6 +313,11 @@ impl SliceHeader {
         Ok(())
     }
 
+    /// Whether explicit weights are coded that come with an offset.
+    pub(crate) fn has_weight_offsets(&self) -> bool {
+        !self.weight_offsets.is_empty()
+    }
+
     /// Whether the picture resets order counts as an IDR picture does (operation 5).
     pub fn unmarks_all(&self) -> bool {
         self.memory_management.contains(&MemoryManagement::UnmarkAll)
@@ -358,27 +368,6 @@ fn skip_list_modification(r: &mut BitReader) -> BitResult<()> {
     if r.flag()? {
         while r.ue_max(5, "modification_of_pic_nums_idc")? != 3 {
             r.ue()?;
-        }
-    }
-    Ok(())
-}
-
-/// `pred_weight_table()`.
-fn skip_weights(r: &mut BitReader, sps: &Sps, counts: [u8; 2]) -> BitResult<()> {
-    let has_chroma = sps.chroma != Chroma::Monochrome && !sps.separate_colour_planes;
-    r.ue_max(7, "luma_log2_weight_denom")?;
-    if has_chroma {
-        r.ue_max(7, "chroma_log2_weight_denom")?;
-    }
-    for _ in 0..u32::from(counts[0]) + u32::from(counts[1]) {
-        if r.flag()? {
-            r.se()?;
-            r.se()?;
-        }
-        if has_chroma && r.flag()? {
-            for _ in 0..4 {
-                r.se()?;
-            }
         }
     }
     Ok(())

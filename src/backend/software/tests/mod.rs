@@ -2,6 +2,7 @@
 
 mod assets;
 mod contract;
+mod differential;
 mod harness;
 
 mod encoded;

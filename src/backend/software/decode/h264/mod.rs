@@ -152,7 +152,7 @@ impl H264Decoder {
                 .iter()
                 .map(|(s, _)| (s.identity.bottom_field, s.identity.first_mb))
                 .collect(),
-            hazards: route::raw_hazards(&unit.slices),
+            hazards: route::hazards(&unit.slices),
             route,
             raw_is_exact,
             unterminated: coded.packet.unterminated,

@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 
-use crate::bitstream::h264::{MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceType, Sps};
+use crate::bitstream::h264::{
+    MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceIdentity, SliceType, Sps,
+};
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, PixelFormat};
 
@@ -22,7 +24,7 @@ pub(super) enum Route {
 }
 
 /// Names of what is refused.
-pub(in super::super) const REFUSED: [&str; 7] = [
+pub(in super::super) const REFUSED: [&str; 9] = [
     "H.264 flexible macroblock ordering (slice groups)",
     "H.264 arbitrary slice order",
     "H.264 data partitioning",
@@ -30,6 +32,8 @@ pub(in super::super) const REFUSED: [&str; 7] = [
     "H.264 separate colour planes",
     "H.264 bit depths other than 8 and 10, or different for luma and chroma",
     "H.264 I_PCM macroblocks under an active loop filter, with B slices or beyond 8-bit 4:2:0 frames",
+    "H.264 scaling matrices of 4:4:4 pictures in this form",
+    "H.264 slices that are filtered each by itself, with B slices or beyond 8-bit 4:2:0 frames",
 ];
 
 fn refuse(name: usize) -> Error {
@@ -111,7 +115,7 @@ pub(super) fn of_picture(
     let mut route = of_sequence(sps)?;
     let Some((first, first_pps)) = slices.first() else { return Ok(route) };
     let mut previous: Option<&SliceHeader> = None;
-    for (slice, pps) in slices {
+    for (index, (slice, pps)) in slices.iter().enumerate() {
         let id = &slice.identity;
         if pps.num_slice_groups > 1 {
             return Err(refuse(0));
@@ -134,6 +138,7 @@ pub(super) fn of_picture(
             || (b && pps.weighted_bipred_idc == 1)
             // It compares the lists, which are then the same (8.2.4.2.3), after cutting them to length.
             || (b && !history.orders.iter().any(|reference| *reference > order))
+            || (pps.transform_8x8 && hides_a_corner(sps, id, slices.get(index + 1)))
             // The fast library keeps these per picture, not per slice.
             || b != (first.identity.slice_type == SliceType::B)
             || slice.deblocking != first.deblocking
@@ -155,6 +160,16 @@ pub(super) fn of_picture(
     Ok(route)
 }
 
+/// Whether a macroblock of the slice has its left and upper neighbours in the slice, but not the one between
+/// them: the macroblock below the first one of a slice that begins inside a row. The fast library filters the
+/// reference samples of 8x8 intra blocks there with the sample of the other slice (8.3.2.2.1).
+fn hides_a_corner(sps: &Sps, id: &SliceIdentity, next: Option<&(SliceHeader, Pps)>) -> bool {
+    let below = id.first_mb.saturating_add(sps.width_in_mbs);
+    let total = sps.width_in_mbs.saturating_mul(sps.frame_height_in_mbs());
+    let end = next.map_or(total, |(next, _)| next.identity.first_mb);
+    !id.first_mb.is_multiple_of(sps.width_in_mbs.max(1)) && end > below
+}
+
 /// Whether frames were left out before this picture (7.4.3, `frame_num`).
 pub(super) fn follows_gap(sps: &Sps, first: &SliceHeader, history: &History) -> bool {
     let id = &first.identity;
@@ -164,19 +179,26 @@ pub(super) fn follows_gap(sps: &Sps, first: &SliceHeader, history: &History) -> 
             .is_some_and(|prev| id.frame_num != prev && id.frame_num != (prev + 1) % sps.max_frame_num())
 }
 
-/// What raw macroblocks in a picture would meet.
+/// What of a picture not every library gets right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct RawHazards {
+pub(super) struct Hazards {
     /// The loop filter is on somewhere.
     pub(super) filter: bool,
     /// There are B slices, in which the fast library leaves old motion vectors behind raw macroblocks.
     pub(super) bipredictive: bool,
+    /// There are several slices, and the loop filter stops at the edges of some (`disable_deblocking_filter_idc` 2):
+    /// `oxideav-h264` does not stop.
+    pub(super) within_slices: bool,
 }
 
-pub(super) fn raw_hazards(slices: &[(SliceHeader, Pps)]) -> RawHazards {
-    RawHazards {
+pub(super) fn hazards(slices: &[(SliceHeader, Pps)]) -> Hazards {
+    Hazards {
         filter: slices.iter().any(|(slice, _)| slice.deblocking.disable_idc != 1),
         bipredictive: slices.iter().any(|(slice, _)| slice.identity.slice_type == SliceType::B),
+        within_slices: slices
+            .windows(2)
+            .any(|pair| pair[0].0.identity.bottom_field == pair[1].0.identity.bottom_field)
+            && slices.iter().any(|(slice, _)| slice.deblocking.disable_idc == 2),
     }
 }
 
@@ -201,9 +223,14 @@ pub(super) fn raw_is_exact(sps: &Sps, slices: &[(SliceHeader, Pps)], history: &H
         && slices.first().is_some_and(|(first, _)| !follows_gap(sps, first, history))
 }
 
-/// The error for raw macroblocks where the filter is on and openh264 cannot help.
-pub(super) fn raw_macroblocks() -> Error {
-    refuse(6)
+/// The error where openh264 alone could help and cannot.
+pub(super) fn beyond_openh264(hazards: Hazards) -> Error {
+    refuse(if hazards.within_slices { 8 } else { 6 })
+}
+
+/// The error for parameter sets of 4:4:4 pictures that `oxideav-h264` cannot read.
+pub(super) fn unreadable_sets() -> Error {
+    refuse(7)
 }
 
 fn same_but_id(a: &Pps, b: &Pps) -> bool {

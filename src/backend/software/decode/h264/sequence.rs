@@ -10,12 +10,13 @@ use super::fast::{self, Decoded, FastDecoder};
 use super::memory;
 use super::raw::{self, RawDecoder};
 use super::reorder::Reorder;
-use super::route::{self, RawHazards, Route};
+use super::route::{self, Hazards, Route};
 use super::survey::{Raw, Survey};
 use crate::backend::software::decode::output::PictureShape;
 use crate::bitstream::h264::Sps;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::pixel::Chroma;
 
 /// Units of the current sequence kept for a change of libraries in its middle, and their total size.
 const MAX_REPLAY_UNITS: usize = 2000;
@@ -57,7 +58,7 @@ pub(super) struct Coded {
     pub(super) idr: bool,
     /// Field parity and first macroblock of each slice.
     pub(super) slicing: Vec<(bool, u32)>,
-    pub(super) hazards: RawHazards,
+    pub(super) hazards: Hazards,
     pub(super) route: Route,
     pub(super) raw_is_exact: bool,
     /// The last of its slices ends with the input.
@@ -143,7 +144,7 @@ impl Sequence {
                 data: data.into(),
                 idr: false,
                 slicing: Vec::new(),
-                hazards: RawHazards::default(),
+                hazards: Hazards::default(),
                 route: Route::Fast,
                 raw_is_exact: false,
                 unterminated: false,
@@ -168,7 +169,11 @@ impl Sequence {
         if unit.idr {
             self.begin()?;
         }
-        self.survey.learn(&unit.data)?;
+        self.survey.learn(&unit.data).map_err(|error| match self.sps.chroma {
+            // The library first reads these sets as if chroma had fewer scaling lists, and gives up where that fails.
+            Chroma::Yuv444 => route::unreadable_sets(),
+            _ => error,
+        })?;
         // A lost slice leaves another slicing behind, and the libraries do not notice one in the middle. Most
         // encoders slice all pictures in the same way, so that few pictures need the full reading.
         if unit.slicing.len() > 1 && unit.slicing != self.slicing {
@@ -202,8 +207,8 @@ impl Sequence {
                 } else {
                     raw = self.survey.raw_macroblocks(&unit.data, &self.sps)?;
                 }
-                if raw == Raw::Filtered {
-                    return self.change_to_raw(wanted);
+                if raw == Raw::Filtered || unit.hazards.within_slices {
+                    return self.change_to_raw(unit.hazards, wanted);
                 }
                 self.change_to_exact(wanted, out)
             }
@@ -213,12 +218,12 @@ impl Sequence {
                 } else {
                     Raw::Harmless
                 };
-                if raw == Raw::Filtered {
-                    return self.change_to_raw(wanted);
+                if raw == Raw::Filtered || unit.hazards.within_slices {
+                    return self.change_to_raw(unit.hazards, wanted);
                 }
                 decoder.decode(unit.serial, &unit.data, wanted, out)
             }
-            Codec::Raw(..) if !self.raw_is_exact => Err(route::raw_macroblocks()),
+            Codec::Raw(..) if !self.raw_is_exact => Err(route::beyond_openh264(unit.hazards)),
             Codec::Raw(decoder, keys) => {
                 keys.insert(unit.serial, unit.key);
                 let mut ready = Vec::new();
@@ -295,9 +300,9 @@ impl Sequence {
     }
 
     /// Gives the whole sequence so far to openh264. Pictures that waited come out again.
-    fn change_to_raw(&mut self, wanted: u64) -> Result<()> {
+    fn change_to_raw(&mut self, hazards: Hazards, wanted: u64) -> Result<()> {
         if !self.raw_is_exact {
-            return Err(route::raw_macroblocks());
+            return Err(route::beyond_openh264(hazards));
         }
         let units = self.replay.take()?;
         let mut decoder = RawDecoder::new(self.shape)?;

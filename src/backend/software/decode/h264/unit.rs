@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::bitstream::annexb::{START_CODE_LONG, nal_units};
 use crate::bitstream::h264::{
     NAL_IDR, NAL_PARTITION_A, NAL_PPS, NAL_SEI, NAL_SLICE, NAL_SPS, ParameterSets, Pps, SliceHeader,
-    SliceType, Sps, nal_type, recovery_frame_count,
+    SliceType, Sps, nal_type, recovery_frame_count, scale_weight_offsets,
 };
 use crate::error::{Error, Result};
 use crate::memory;
@@ -96,7 +96,16 @@ impl Unit {
                 }
                 let pps = sets.parsed.pps(header.identity.pps_id).cloned();
                 let pps = pps.ok_or_else(|| Error::corrupt("H.264 slice without its parameter set"))?;
+                let depth = sets.parsed.sps(pps.sps_id).map_or(8, |sps| sps.bit_depth_luma);
+                let scaled = header.has_weight_offsets() && depth > 8;
                 self.slices.push((header, pps));
+                if scaled {
+                    // The library for these adds the offsets as they are coded to samples of every depth.
+                    let nal = scale_weight_offsets(nal, &sets.parsed, u32::from(depth) - 8)?;
+                    self.data.extend_from_slice(&START_CODE_LONG);
+                    self.data.extend_from_slice(&nal);
+                    return Ok(());
+                }
             }
             Some(NAL_SEI) => {
                 self.recovery_point = self.recovery_point.or(recovery_frame_count(nal));
