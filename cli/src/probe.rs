@@ -9,7 +9,7 @@ use video_hw::Error;
 use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
-use video_hw::config::DecodeOutputMode;
+use video_hw::config::{DecodeOutputMode, Engines};
 use video_hw::container::{Demuxer, Input, Track, TrackKind, open_input};
 use video_hw::frame::Frame;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
@@ -66,7 +66,12 @@ impl Facts {
             facts.tracks = demuxer.tracks().to_vec();
             facts.headers = headers(demuxer.as_mut())?;
         }
-        let options = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..SourceOptions::default() };
+        // One picture is enough.
+        let options = SourceOptions {
+            output: DecodeOutputMode::MetadataOnly,
+            engines: Engines::One,
+            ..SourceOptions::default()
+        };
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
                 let info = source.info().clone();

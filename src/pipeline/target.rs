@@ -16,6 +16,7 @@ pub(super) struct StreamTarget {
     profile: Option<Profile>,
     mastering_display: Option<MasteringDisplay>,
     content_light: Option<ContentLight>,
+    low_latency: bool,
 }
 
 impl StreamTarget {
@@ -27,6 +28,7 @@ impl StreamTarget {
             profile: self.profile,
             mastering_display: self.mastering_display,
             content_light: self.content_light,
+            low_latency: self.low_latency,
             ..CommonEncodeConfig::new(codec, size, rate)
         }
     }
@@ -42,6 +44,13 @@ impl<'a> Transcode<'a> {
     /// When pictures that carry no times are shown; see [`PictureTimes`].
     pub fn times(mut self, times: PictureTimes) -> Self {
         self.source.times = times;
+        self
+    }
+
+    /// Neither decoder nor encoder holds frames back: no B frames, no lookahead, one decoder.
+    pub fn low_latency(mut self) -> Self {
+        self.target.low_latency = true;
+        self.source.low_latency = true;
         self
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Books<P, S> {
     pub(super) output: Histogram,
     pub(super) own: S,
     pending: BTreeMap<u64, (P, Instant)>,
+    /// Most units that were inside at once.
+    pub(super) in_flight_peak: usize,
     fatal: Option<Error>,
     ended: bool,
 }
@@ -37,6 +39,7 @@ impl<P, S> Books<P, S> {
     /// The unit is on its way into the backend.
     pub(super) fn enter(&mut self, serial: u64, unit: P) {
         self.pending.insert(serial, (unit, Instant::now()));
+        self.in_flight_peak = self.in_flight_peak.max(self.pending.len());
     }
 
     /// Nothing more is handed on.
@@ -116,6 +119,7 @@ impl<P, S> SharedBooks<P, S> {
             output: Histogram::default(),
             own,
             pending: BTreeMap::new(),
+            in_flight_peak: 0,
             fatal: None,
             ended: false,
         })))

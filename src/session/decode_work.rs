@@ -13,6 +13,7 @@ use crate::config::{CommonDecodeConfig, DamagePolicy};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
+use crate::stages::Histogram;
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::Ticket;
 
@@ -40,6 +41,9 @@ pub(super) struct Own {
     pub(super) concealed: u64,
     pub(super) shaped: u64,
     pub(super) copies: CopyBytes,
+    pub(super) map: Histogram,
+    pub(super) convert: Histogram,
+    pub(super) download: Histogram,
     pub(super) first_in: Option<Instant>,
     pub(super) first_out: Option<Instant>,
     pub(super) last_out: Option<Instant>,
@@ -53,6 +57,14 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
     let (pending, since) = books.take(picture.serial)?;
     books.own.copies.output += picture.copied.output;
     books.own.copies.device += picture.copied.device;
+    let (own, times) = (&books.own, picture.device_times);
+    for (stage, took) in
+        [(&own.map, times.map), (&own.convert, times.convert), (&own.download, times.download)]
+    {
+        if let Some(took) = took {
+            stage.record(took);
+        }
+    }
     if pending.discard {
         books.ledger.drop_one(DISCARDED);
         return None;
@@ -99,6 +111,9 @@ impl Own {
             concealed: 0,
             shaped: 0,
             copies: CopyBytes::default(),
+            map: Histogram::default(),
+            convert: Histogram::default(),
+            download: Histogram::default(),
             first_in: None,
             first_out: None,
             last_out: None,
@@ -153,7 +168,11 @@ pub(super) fn sink(
             DecodeEvent::Picture(picture) => {
                 let shaped = picture.shaped;
                 let Some(frame) = frame(&mut books.lock(), picture) else { return true };
-                let begun = frame.and_then(|frame| shaping.begin(frame, shaped));
+                let begun = frame.and_then(|frame| {
+                    let (frame, copied) = shaping.own(frame)?;
+                    books.lock().own.copies.output += copied;
+                    shaping.begin(frame, shaped)
+                });
                 let ledger = &mut books.lock().ledger;
                 match begun {
                     Ok(ticket) => {

@@ -22,6 +22,9 @@ const HIDDEN: &str = "the temporal unit shows no frame";
 /// Fruitless attempts to make room, after which the library is taken to be stuck.
 const MAX_STALLS: usize = 16;
 
+/// Frames that the library decodes side by side, at most.
+pub(super) const MAX_FRAME_DELAY: u32 = 256;
+
 /// The AV1 decoder.
 pub(super) struct Av1Decoder {
     decoder: Decoder,
@@ -37,7 +40,7 @@ impl Av1Decoder {
             config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let frame_delay = match (config.low_latency, config.max_display_delay) {
             (true, _) => 1,
-            (false, Some(delay)) => delay as usize + 1,
+            (false, Some(delay)) => (delay as usize).saturating_add(1),
             (false, None) => 0,
         };
         let settings = Settings { threads, frame_delay, max_pixels: MAX_PIXELS };

@@ -122,6 +122,7 @@ impl Output {
                 concealed: false,
                 shaped: false,
                 copied: CopyBytes { output: output as u64, ..CopyBytes::default() },
+                device_times: crate::backend::DeviceTimes::default(),
                 surface,
             }),
             Err(error) => DecodeEvent::Failed { serial, error },
