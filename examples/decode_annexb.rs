@@ -12,6 +12,7 @@ use video_hw::backend::Backend;
 use video_hw::bitstream::AccessUnitAssembler;
 use video_hw::codec::Codec;
 use video_hw::config::CommonDecodeConfig;
+use video_hw::figures::Figures;
 use video_hw::frame::Frame;
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::session::{DecodeSession, Submit};
@@ -69,6 +70,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         show(frame?);
     }
     let summary = session.summary();
+    for line in
+        (Figures { decode: Some(&summary), ..Figures::default() }).asked_for(|n| std::env::var(n).ok())
+    {
+        eprintln!("{line}");
+    }
     println!("{frames} frames, ledger balances: {}", summary.ledger.balances());
     Ok(())
 }

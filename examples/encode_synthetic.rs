@@ -3,42 +3,45 @@
 //! ```console
 //! $ cargo run --release --example encode_synthetic -- synthetic.h264 --frames 120 --gop-length 30
 //! ```
+//!
+//! `--codec`, `--backend`, `--gop-length`, `--frame-interval-p` and `--nv-max-in-flight` are settings of the encoder.
+//! `VIDEO_HW_NV_METRICS=1` prints figures at the end, also of how long the pictures took to make.
+
+#[path = "shared/settings.rs"]
+mod settings;
 
 use std::fs::File;
 use std::io::Write;
 
-use video_hw::backend::Backend;
-use video_hw::codec::Codec;
+use settings::Settings;
 use video_hw::config::{CommonEncodeConfig, RateControl};
 use video_hw::dimensions::Dimensions;
+use video_hw::figures::Figures;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeSession, Submit};
+use video_hw::stages::Histogram;
 use video_hw::time::{Rational, TimeBase, Timestamp};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let option = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1));
+    let settings = Settings(&args);
     let path = args.first().map_or("synthetic.h264", String::as_str);
-    let count: u32 = option("--frames").map_or(Ok(120), |n| n.parse())?;
+    let count: u32 = settings.option("frames").map_or(Ok(120), str::parse)?;
 
     let size: Dimensions = "640x360".parse()?;
     let rate = Rational::new(30, 1).ok_or("a frame rate is not zero")?;
-    let codec: Codec = option("--codec").map_or(Ok(Codec::H264), |name| name.parse())?;
-    let backend: Backend = option("--backend").map_or(Ok(Backend::Auto), |name| name.parse())?;
-    let mut config = CommonEncodeConfig::new(codec, size, rate)
+    let mut config = CommonEncodeConfig::new(settings.codec()?, size, rate)
         .rate_control(RateControl::Vbr { avg_bps: 1_000_000, max_bps: None });
-    // The longer names are those of scripts written for NVENC; the settings are the same for every encoder.
-    let either = |name: &str| option(&format!("--{name}")).or_else(|| option(&format!("--nv-{name}")));
-    config.gop_length = either("gop-length").map(|n| n.parse()).transpose()?;
-    config.frame_interval_p = either("frame-interval-p").map(|n| n.parse()).transpose()?;
+    settings.structure(&mut config)?;
 
-    let mut session = EncodeSession::new(backend, config)?;
+    let mut session = EncodeSession::with_special(settings.backend()?, config, &settings.special()?)?;
+    let synth = Histogram::default();
     println!("{}", session.receipt());
     let mut out = File::create(path)?;
     for i in 0..count {
         let pts = Timestamp::new(i64::from(i), TimeBase::from_frame_rate(rate));
-        let mut frame = Frame::host(pts, picture(size, i)?);
+        let mut frame = Frame::host(pts, synth.time(|| picture(size, i))?);
         while let Submit::Full(back) = session.submit(frame)? {
             frame = back;
             if let Some(packet) = session.reap_timeout(std::time::Duration::from_millis(10))? {
@@ -50,6 +53,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out.write_all(&packet?.data)?;
     }
     let summary = session.summary();
+    let figures = Figures { encode: Some(&summary), synth: Some(synth.summary()), ..Figures::default() };
+    for line in figures.asked_for(|name| std::env::var(name).ok()) {
+        eprintln!("{line}");
+    }
     println!(
         "{path}: {} packets, {} keyframes, {} bytes, ledger balances: {}",
         summary.ledger.delivered,

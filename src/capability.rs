@@ -2,6 +2,7 @@
 
 use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
+use crate::config::DecodeOutputMode;
 use crate::dimensions::Dimensions;
 use crate::pixel::{Chroma, PixelFormat};
 
@@ -104,6 +105,15 @@ pub struct DecodeCapability {
     pub variants: Vec<DecodeVariant>,
     /// Features of the codec that are refused by name before the first picture.
     pub refused: Vec<&'static str>,
+    /// Where pictures may go.
+    pub output_modes: Vec<DecodeOutputMode>,
+    /// Whether [`DecodeOutputMode::NativeSurface`] is the memory of a device.
+    pub native_on_device: bool,
+    /// Whether [`crate::config::CommonDecodeConfig::low_latency`] holds nothing back but what the stream reorders.
+    pub low_latency: bool,
+    /// The largest [`crate::config::CommonDecodeConfig::max_display_delay`] that makes a difference; 0: nothing is held back
+    /// in any case.
+    pub max_display_delay: u32,
 }
 
 /// What a device decodes of one kind of stream.
@@ -148,4 +158,27 @@ pub struct EncodeCapability {
     pub const_qp: bool,
     /// Lowest and highest quantiser.
     pub qp_range: (u8, u8),
+    /// Lowest (best) and highest target of constant quality; `None`: there is no such mode.
+    pub quality_range: Option<(u8, u8)>,
+    /// Fewest and most frames from one IDR to the next.
+    pub gop_range: (u32, u32),
+    /// Whether any frame can be made an IDR ([`crate::frame::Frame::force_keyframe`]).
+    pub force_idr: bool,
+    /// Whether [`crate::config::CommonEncodeConfig::low_latency`] holds no frame back.
+    pub low_latency: bool,
+    /// What changes while a session runs, without another one being opened.
+    pub in_place: InPlaceChanges,
+}
+
+/// Settings that a running encoder changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InPlaceChanges {
+    /// The numbers of the rate control, within its mode.
+    pub bitrate: bool,
+    /// The mode of the rate control.
+    pub rate_mode: bool,
+    /// The nominal frame rate.
+    pub frame_rate: bool,
+    /// The size, up to that at opening.
+    pub size: bool,
 }

@@ -66,6 +66,21 @@ pub enum ColorRequest {
     To(PixelFormat),
 }
 
+impl DecodeOutputMode {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::MetadataOnly, Self::NativeSurface, Self::HostSurface, Self::CpuRgb];
+
+    /// What it is called in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MetadataOnly => "metadata",
+            Self::NativeSurface => "native",
+            Self::HostSurface => "host",
+            Self::CpuRgb => "rgb24",
+        }
+    }
+}
+
 impl ColorRequest {
     /// The format asked for, if any.
     pub const fn format(self) -> Option<PixelFormat> {
@@ -105,9 +120,13 @@ pub enum Engines {
     /// One, as it is in every other program.
     #[default]
     One,
-    /// As many as keep the whole device busy. On a GPU they come as the stream turns out to be long enough for each to pay.
+    /// As many as keep the whole device busy. On a GPU they come as the stream turns out to be long enough for each to pay;
+    /// on the CPU there is one for each core, or a single one where the decoder itself works on several threads. What
+    /// waits takes at most 1 GiB, and an eighth of what is free, of the host's memory and of each device's. The files of
+    /// [`crate::frames`], [`crate::transcode`] and [`crate::pipeline::Export`] are decoded so by default; an input that can
+    /// be read only once (a pipe, a live source) has one decoder all the same, so that no frame comes late.
     Auto,
-    /// So many.
+    /// So many, whatever the input is.
     Count(NonZeroUsize),
 }
 
@@ -118,9 +137,12 @@ pub struct CommonDecodeConfig {
     pub codec: Codec,
     /// Deliver each frame as soon as the stream's reorder rules allow, at the cost of throughput.
     pub low_latency: bool,
-    /// Upper bound of frames held back for reordering and pipelining; `None`: what the stream declares.
+    /// Most frames that the decoder holds back for its own convenience (pipelining, threads that decode frames side by
+    /// side) although their turn has come, on every backend; `None`: its choice. What the stream's reordering holds back
+    /// is besides, because fewer would come out in the wrong order. With `low_latency` it is none all the same.
     pub max_display_delay: Option<u32>,
-    /// Prefer surfaces that share the decoder's memory.
+    /// Host frames may share memory with the decoder, which may be short of it while many are kept. `false`: each frame is a
+    /// copy of its own. Frames in a device's memory are copies in any case, since surfaces of the decoder are few.
     pub prefer_zero_copy: bool,
     /// Where pictures go.
     pub output: DecodeOutputMode,
@@ -132,12 +154,12 @@ pub struct CommonDecodeConfig {
     pub size: Option<Dimensions>,
     /// What becomes of damaged pictures.
     pub damage: DamagePolicy,
-    /// How many decoders share the work. With `low_latency` it is one all the same.
+    /// How many decoders share the work. With `low_latency` [`Engines::Auto`] is one, and a larger number is refused.
     pub engines: Engines,
     /// With several decoders: most bytes of decoded pictures that wait for older ones to be done. They wait where they
     /// were decoded: on a GPU in its memory, also when they are wanted in the host's (as long as half of what was free there is
-    /// not taken; then they go on at once). `None`: an eighth of each memory, at most 8 GiB of each device's and 1 GiB
-    /// of the host's.
+    /// not taken; then they go on at once). `None`: with [`Engines::Auto`] what is told there; with a number an eighth of
+    /// each memory, at most 8 GiB of each device's and 1 GiB of the host's. [`crate::backend::SplitReport`] tells how much.
     pub reorder_window: Option<u64>,
     /// The container's codec configuration, where there is one: the payload of `avcC`, `hvcC`, `av1C` or `vpcC`; for
     /// MPEG-2, MPEG-4 and VC-1 the headers themselves, with their start codes.
@@ -344,7 +366,18 @@ impl CommonEncodeConfig {
 
     /// B frames asked for, from whichever of `b_frames` and `frame_interval_p` is set.
     pub fn requested_b_frames(&self) -> Option<u32> {
-        self.b_frames.or_else(|| self.frame_interval_p.map(|p| u32::try_from(p - 1).unwrap_or(0)))
+        let of_interval = |interval: i32| u32::try_from(interval.saturating_sub(1)).unwrap_or(0);
+        self.b_frames.or_else(|| self.frame_interval_p.map(of_interval))
+    }
+
+    /// What is wrong with `frame_interval_p` for an encoder of up to `most` B frames: what is allowed.
+    pub(crate) fn wrong_interval(&self, most: u32) -> Option<String> {
+        let interval = i64::from(self.frame_interval_p?);
+        if !(1..=i64::from(most) + 1).contains(&interval) {
+            return Some(format!("1 to {}", u64::from(most) + 1));
+        }
+        let contradicts = self.b_frames.is_some_and(|b| i64::from(b) + 1 != interval);
+        contradicts.then(|| "b_frames + 1, or only one of both settings".to_owned())
     }
 }
 

@@ -14,6 +14,7 @@ pub mod control;
 pub mod dataset;
 pub mod dimensions;
 pub mod error;
+pub mod figures;
 pub mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

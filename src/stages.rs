@@ -198,7 +198,7 @@ pub struct EncodeStages {
     pub lock: StageSummary,
     /// Copying a coded picture out and giving its memory back.
     pub copy: StageSummary,
-    /// Most pictures that were inside the encoder at once: handed over, and their output not yet taken.
+    /// Outputs in flight, at most: pictures that were handed over, and whose output was not yet taken.
     pub queue_peak: usize,
     /// Bytes of pictures copied from host memory.
     pub input_copy_bytes: u64,
@@ -216,6 +216,12 @@ pub struct DecodeStages {
     pub decode: StageSummary,
     /// Waiting for room in the output queue: the consumer is behind.
     pub output: StageSummary,
+    /// On a device: until a decoded picture can be read there. Beside the first two, on threads of the decoder's own.
+    pub map: StageSummary,
+    /// On a device: conversion, or the copy inside it.
+    pub convert: StageSummary,
+    /// On a device: the copy to host memory.
+    pub download: StageSummary,
 }
 
 #[cfg(test)]

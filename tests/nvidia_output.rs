@@ -165,7 +165,8 @@ fn nothing_is_made_for_each_frame() {
     // Two sessions, each with at most three pictures on their way and a queue of six.
     for (function, most) in [
         ("cuStreamCreate", 2 * 3),
-        ("cuEventCreate", 2 * 3),
+        // Before, between and behind the steps of each.
+        ("cuEventCreate", 2 * 3 * 3),
         ("cuMemHostAlloc", 16),
         ("cuMemAlloc", 16),
         ("cuDevicePrimaryCtxRetain", 2),

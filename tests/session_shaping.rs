@@ -88,6 +88,7 @@ impl DecoderBackend for Decoder {
             concealed: (self.concealed)(unit.serial),
             shaped: self.shaped,
             copied: CopyBytes::default(),
+            device_times: video_hw::backend::DeviceTimes::default(),
             surface,
         }));
         Ok(())

@@ -144,6 +144,41 @@ fn a_small_window_changes_nothing_but_the_memory() {
     assert_eq!(decode(&path, &metadata).0.len(), one.len());
 }
 
+/// Nobody has to ask for what is fastest; pictures that wait are bounded, and the report says by what.
+#[test]
+fn files_are_shared_out_by_default() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let h264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "40", "-bf", "3", "-sc_threshold", "0"];
+    let path = make(folder.path(), "closed.mp4", &h264);
+    let (one, _) = decode(&path, &options(1));
+    let usual = SourceOptions {
+        backend: BackendKind::Software.into(),
+        threads: NonZeroUsize::new(3),
+        ..SourceOptions::default()
+    };
+    let (several, report) = decode(&path, &usual);
+    assert_eq!(one, several);
+    let report = report.unwrap();
+    assert_eq!((report.engines, report.parts), (3, 6), "{report:?}");
+    let (host, cards) = report.window_bytes;
+    assert!((1..=1 << 30).contains(&host) && cards == 0 && report.peak_window_bytes <= host, "{report:?}");
+    // One that is wanted at once is decoded by one.
+    let low = SourceOptions { low_latency: true, ..usual.clone() };
+    let (frames, none) = decode(&path, &low);
+    assert!(none.is_none() && frames == one);
+    // A number is taken at its word, and there is no such word for low latency.
+    let config = CommonDecodeConfig {
+        low_latency: true,
+        engines: Engines::Count(NonZeroUsize::new(2).unwrap()),
+        ..CommonDecodeConfig::new(video_hw::codec::Codec::H264)
+    };
+    let refusal = DecodeSession::new(BackendKind::Software, config).err().unwrap().to_string();
+    assert!(refusal.contains("engines 2 with low_latency"), "{refusal}");
+}
+
 #[test]
 fn shared_clips() {
     let names = [

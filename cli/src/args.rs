@@ -67,7 +67,7 @@ Examples:
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
-  video-hw decode in.mp4 --null --engines auto   the same with every engine of the GPU
+  video-hw decode in.mp4 --null --engines 1      the same with one decoder instead of every engine of the GPU
   video-hw decode in.mp4 --null --output device --json | jq .timing
   video-hw decode in.mp4 thumbs.yuv --output rgb --crop 0:140:1920:800 --size 480x200
   video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
@@ -212,9 +212,12 @@ pub(crate) struct DecodeArgs {
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID", help_heading = "Where it runs")]
     pub(crate) device: Option<String>,
-    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number; with several also --device all
-    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "1", help_heading = "Where it runs")]
+    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU; one for a pipe), or a number; with several also --device all
+    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "auto", help_heading = "Where it runs")]
     pub(crate) engines: Engines,
+    /// Each frame as soon as the stream's reordering allows; by one decoder
+    #[arg(long, help_heading = "Where it runs")]
+    pub(crate) low_latency: bool,
     /// Threads that a CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         threads: args.threads,
         device: args.device.clone(),
         engines: args.engines,
+        low_latency: args.low_latency,
         frame_rate: args.pictures.input_fps,
         cancel: interrupts.token.clone(),
         ends_process: true,

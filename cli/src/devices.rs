@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use video_hw::backend::{self, BackendKind, CANDIDATES, query_device_capability};
 use video_hw::capability::{
     CapabilityReport, DecodeCapability, DecodeVariant, DeviceInfo, EncodeCapability, HostSessions,
+    InPlaceChanges,
 };
 use video_hw::codec::Codec;
 use video_hw::pixel::PixelFormat;
@@ -162,8 +163,16 @@ fn decode_words(d: &DecodeCapability) -> Vec<String> {
         }
         lines.push(format!("{line}: {}", names(&formats).join(" ")));
     }
-    if let Some(last) = lines.last_mut().filter(|_| !d.refused.is_empty()) {
-        last.push_str(&format!("; not {}", d.refused.join(", ")));
+    if let Some(last) = lines.last_mut() {
+        if !d.refused.is_empty() {
+            last.push_str(&format!("; not {}", d.refused.join(", ")));
+        }
+        if d.max_display_delay > 0 {
+            last.push_str(&format!("; display delay up to {}", d.max_display_delay));
+        }
+        if d.native_on_device {
+            last.push_str("; frames in device or host memory");
+        }
     }
     lines
 }
@@ -176,7 +185,21 @@ fn encode_words(e: &EncodeCapability) -> String {
     words.push_str(&format!(": {}; {}", names(&e.formats).join(" "), rate_controls(e).join(", ")));
     let b_frames = if e.max_b_frames == 0 { "no".to_owned() } else { format!("up to {}", e.max_b_frames) };
     words.push_str(&format!("; {b_frames} B frames"));
+    if e.low_latency {
+        words.push_str("; low latency");
+    }
+    let changes = in_place(e);
+    if !changes.is_empty() {
+        words.push_str(&format!("; changes while it runs: {}", changes.join(", ")));
+    }
     words
+}
+
+/// What changes without another session.
+fn in_place(e: &EncodeCapability) -> Vec<&'static str> {
+    let InPlaceChanges { bitrate, rate_mode, frame_rate, size } = e.in_place;
+    let all = [(bitrate, "bitrate"), (rate_mode, "rate_mode"), (frame_rate, "frame_rate"), (size, "size")];
+    all.into_iter().filter_map(|(can, name)| can.then_some(name)).collect()
 }
 
 fn rate_controls(e: &EncodeCapability) -> Vec<String> {
@@ -185,6 +208,10 @@ fn rate_controls(e: &EncodeCapability) -> Vec<String> {
         (e.vbr, "--bitrate".to_owned()),
         (e.cbr, "--cbr".to_owned()),
         (e.const_qp, format!("--qp {low} to {high}")),
+        (
+            e.quality_range.is_some(),
+            e.quality_range.map_or_else(String::new, |(l, h)| format!("--quality {l} to {h}")),
+        ),
     ]
     .into_iter()
     .filter_map(|(can, words)| can.then_some(words))
@@ -258,6 +285,10 @@ fn codec_json(report: &CapabilityReport) -> Value {
             "formats": names(&d.formats),
             "kinds": d.variants.iter().map(variant_json).collect::<Vec<_>>(),
             "refused": d.refused,
+            "output_modes": d.output_modes.iter().map(|mode| mode.name()).collect::<Vec<_>>(),
+            "native_on_device": d.native_on_device,
+            "low_latency": d.low_latency,
+            "max_display_delay": d.max_display_delay,
         })),
         "encode": report.encode.as_ref().map(|e| json!({
             "implementation": e.implementation,
@@ -270,6 +301,11 @@ fn codec_json(report: &CapabilityReport) -> Value {
             "vbr": e.vbr,
             "const_qp": e.const_qp,
             "qp_range": [e.qp_range.0, e.qp_range.1],
+            "quality_range": e.quality_range.map(|(low, high)| [low, high]),
+            "gop_range": [e.gop_range.0, e.gop_range.1],
+            "force_idr": e.force_idr,
+            "low_latency": e.low_latency,
+            "in_place": in_place(e),
         })),
     })
 }

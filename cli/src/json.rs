@@ -10,7 +10,7 @@ use video_hw::color::{ColorInfo, ColorRange};
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::queue::QueueStats;
 use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, SessionTiming};
-use video_hw::stages::{EncodeStages, StageSummary};
+use video_hw::stages::{DecodeStages, EncodeStages, StageSummary};
 use video_hw::time::Rational;
 
 use crate::exit::{self, Exit};
@@ -147,6 +147,8 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
             "opened": split.opened,
             "parts": split.parts,
             "peak_window_bytes": split.peak_window_bytes,
+            "host_window_bytes": split.window_bytes.0,
+            "device_window_bytes": split.window_bytes.1,
             "note": split.note,
         })
     });
@@ -206,6 +208,12 @@ pub(crate) fn encode(summary: &EncodeSummary) -> Value {
     value
 }
 
+/// A stage under its name: the sum over the job (`lock_ms`), and the distribution of single times (`lock_ms_per_picture`).
+fn put_stage(object: &mut Value, name: &str, stage: StageSummary) {
+    object[format!("{name}_ms")] = json!(stage.total.as_secs_f64() * 1e3);
+    object[format!("{name}_ms_per_picture")] = figures(stage);
+}
+
 /// A distribution, in milliseconds.
 fn figures(stage: StageSummary) -> Value {
     let ms = |time: Duration| json!(time.as_secs_f64() * 1e3);
@@ -221,16 +229,34 @@ fn figures(stage: StageSummary) -> Value {
 
 /// The stages of a hardware encoder, in milliseconds.
 fn encode_stages(stages: &EncodeStages) -> Value {
-    json!({
-        "wait_ms": figures(stages.wait),
-        "upload_ms": figures(stages.upload),
-        "encode_ms": figures(stages.submit),
-        "lock_ms": figures(stages.lock),
-        "copy_ms": figures(stages.copy),
+    let mut object = json!({
         "queue_peak": stages.queue_peak,
         "input_copy_bytes": stages.input_copy_bytes,
         "output_copy_bytes": stages.output_copy_bytes,
-    })
+    });
+    for (name, stage) in [
+        ("wait", stages.wait),
+        ("upload", stages.upload),
+        ("encode", stages.submit),
+        ("lock", stages.lock),
+        ("copy", stages.copy),
+    ] {
+        put_stage(&mut object, name, stage);
+    }
+    object
+}
+
+/// The stages of a decoder, in milliseconds; those of a device only where there is one.
+fn decode_stages(stages: &DecodeStages) -> Value {
+    let mut object = json!({});
+    put_stage(&mut object, "decode", stages.decode);
+    put_stage(&mut object, "output", stages.output);
+    for (name, stage) in [("map", stages.map), ("convert", stages.convert), ("download", stages.download)] {
+        if stage.count > 0 {
+            put_stage(&mut object, name, stage);
+        }
+    }
+    object
 }
 
 /// Where the time went.
@@ -243,8 +269,8 @@ pub(crate) fn stages(
     if let Some(d) = decode {
         let mut value = stage(&d.timing, d.latency, d.ledger.delivered, d.input_queue, d.output_queue);
         value["jitter_ms"] = figures(d.jitter);
-        value["stages"] =
-            json!({ "decode_ms": figures(d.stages.decode), "output_ms": figures(d.stages.output) });
+        value["in_flight_peak"] = json!(d.in_flight_peak);
+        value["stages"] = decode_stages(&d.stages);
         out.insert("decode".to_owned(), value);
     }
     let value = json!({
@@ -263,9 +289,10 @@ pub(crate) fn stages(
     out.insert("filter".to_owned(), value);
     if let Some(e) = encode {
         let mut value = stage(&e.timing, e.latency, e.ledger.delivered, e.input_queue, e.output_queue);
+        value["in_flight_peak"] = json!(e.in_flight_peak);
         value["jitter_ms"] = figures(e.jitter);
-        value["calls_ms"] = figures(e.calls);
-        value["output_ms"] = figures(e.output_wait);
+        put_stage(&mut value, "calls", e.calls);
+        put_stage(&mut value, "output", e.output_wait);
         value["stages"] = e.stages.as_ref().map_or(Value::Null, encode_stages);
         out.insert("encode".to_owned(), value);
     }

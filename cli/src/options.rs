@@ -92,6 +92,9 @@ pub(crate) struct EncoderArgs {
     /// Highest bit rate, with --bitrate or --quality
     #[arg(long, value_name = "RATE", value_parser = parse::bitrate, alias = "maxrate", allow_hyphen_values = true)]
     pub(crate) max_bitrate: Option<u32>,
+    /// Hold no frame back: no B frames, no lookahead; what is decoded for it likewise, by one decoder
+    #[arg(long)]
+    pub(crate) low_latency: bool,
     /// Constant bit rate at --bitrate
     #[arg(long, requires = "bitrate", conflicts_with = "max_bitrate")]
     pub(crate) cbr: bool,
@@ -183,8 +186,8 @@ pub(crate) struct BackendArgs {
     /// GPU, where there are several (of a list the first encodes): its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID")]
     pub(crate) device: Option<String>,
-    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number; with several also --device all
-    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "1")]
+    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU; one for a pipe), or a number; with several also --device all
+    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "auto")]
     pub(crate) engines: Engines,
     /// Threads that a CPU codec may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true)]

@@ -9,7 +9,7 @@ use video_hw::Error;
 use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
-use video_hw::config::DecodeOutputMode;
+use video_hw::config::{DecodeOutputMode, Engines};
 use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, TrackKind};
 use video_hw::frame::Frame;
 use video_hw::limits::Limits;
@@ -72,8 +72,10 @@ impl Facts {
             facts.disabled = demuxer.disabled_tracks().to_vec();
             facts.headers = headers(demuxer.as_mut())?;
         }
+        // One picture is enough.
         let options = SourceOptions {
             output: DecodeOutputMode::MetadataOnly,
+            engines: Engines::One,
             limits: limits.clone(),
             ..SourceOptions::default()
         };

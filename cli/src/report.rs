@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use video_hw::Result;
-use video_hw::backend::{BackendKind, Receipt, Verdict};
+use video_hw::backend::{BackendKind, Receipt, SplitReport, Verdict};
+use video_hw::figures::{self, Figures};
 use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
 use video_hw::session::{EncodeSummary, Losses, SessionTiming};
 
@@ -107,7 +108,8 @@ impl<'a> Finished<'a> {
         if !job.quiet {
             text::to_stderr(&self.summary(job.verbose));
         }
-        for line in metrics::asked_for(self.input.decode.as_ref(), self.encode) {
+        let figures = Figures { decode: self.input.decode.as_ref(), encode: self.encode, synth: None };
+        for line in figures.asked_for(|name| std::env::var(name).ok()) {
             text::to_stderr(&line);
         }
         if !self.balances {
@@ -259,6 +261,7 @@ impl<'a> Finished<'a> {
                 }
             }
             lines.extend(receipt.notes.iter().cloned());
+            lines.extend(receipt.split.as_ref().map(shared_out));
         }
         if let Some(d) = decode {
             lines.push(time_line("decode", &d.timing, d.ledger.delivered));
@@ -281,7 +284,7 @@ impl<'a> Finished<'a> {
         lines.push(format!("filter: busy {:.3} s", self.filter.busy.as_secs_f64()));
         if let Some(e) = self.encode {
             lines.push(time_line("encode", &e.timing, e.ledger.delivered));
-            lines.extend(e.stages.iter().flat_map(metrics::lines));
+            lines.extend(e.stages.iter().flat_map(figures::lines));
         }
         if self.copied > 0 {
             lines.push(format!("copied: {} samples of other tracks", text::thousands(self.copied)));
@@ -333,7 +336,9 @@ impl<'a> Finished<'a> {
 }
 
 fn part(receipt: &Receipt) -> (String, String) {
-    let shared = receipt.split.as_ref().map_or_else(String::new, |split| {
+    // That one decoder was enough is no news; --verbose tells why.
+    let several = receipt.split.as_ref().filter(|split| split.opened > 1);
+    let shared = several.map_or_else(String::new, |split| {
         let note = split.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
         format!(" on {} of {} decoders{note}", split.opened, split.engines)
     });
@@ -343,6 +348,21 @@ fn part(receipt: &Receipt) -> (String, String) {
         }
         None => ("no backend".to_owned(), receipt.codec.to_string()),
     }
+}
+
+/// How a file was shared out among decoders.
+fn shared_out(split: &SplitReport) -> String {
+    let (host, cards) = split.window_bytes;
+    let note = split.note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+    format!(
+        "decoders: {} of {} for {} parts; {} of pictures waited at most (allowed: {} of the host's memory, {} of the cards'){note}",
+        split.opened,
+        split.engines,
+        text::thousands(split.parts),
+        text::bytes(split.peak_window_bytes),
+        text::bytes(host),
+        text::bytes(cards),
+    )
 }
 
 fn time_line(stage: &str, timing: &SessionTiming, delivered: u64) -> String {

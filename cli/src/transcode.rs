@@ -121,6 +121,9 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
     if let Some(light) = args.hdr_light {
         job = job.content_light(light);
     }
+    if args.low_latency {
+        job = job.low_latency();
+    }
     if let Some(speed) = args.speed {
         let special = SoftwareEncodeConfig { speed: Some(speed) };
         job = job.backend_config(BackendEncodeConfig::Software(special));

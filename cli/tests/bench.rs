@@ -581,3 +581,98 @@ fn uncompressed_pictures_are_encoded() {
     let row = &record["rows"][0];
     assert_eq!((&row["input"]["frames"], &row["runs"][0]["frames"]), (&6.into(), &6.into()), "{row}");
 }
+
+/// What is presented is what is counted: ffmpeg and this program agree on it.
+#[test]
+fn a_file_with_an_edit_list_has_figures() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let input = scratch.path("edited.mp4");
+    // The cut begins between two key frames: the samples from the one before are there, and an edit leaves them out.
+    tool("ffmpeg", &["-v", "error", "-ss", "0.5", "-i", &clip("bars.mp4"), "-c", "copy", "-an", &input]);
+    let samples = run(&["probe", &input, "--json"]).ok().json()["tracks"][0]["samples"].as_u64().unwrap();
+    let shown =
+        run(&["decode", &input, "--null", "--json", "-q"]).ok().json()["frames_out"].as_u64().unwrap();
+    assert!(shown < samples, "{shown} of {samples}: the file has no edit that matters");
+    let (run, record) = record(&[
+        "decode",
+        &input,
+        "--backend",
+        "software",
+        "--peer",
+        "ffmpeg",
+        "--warmup",
+        "0",
+        "--repeat",
+        "1",
+    ]);
+    assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    for row in rows(&record) {
+        assert!(row["failed"].is_null(), "{row:#}");
+        assert_eq!(row["runs"][0]["frames"], shown, "{row:#}");
+    }
+}
+
+#[test]
+fn reports_are_called_by_codec_and_time() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("reports");
+    let clip = clip("small.h264");
+    let words =
+        ["decode", &clip, "--backend", "software", "--codec", "h264", "--peer", "none", "--out", &folder];
+    bench(&[&words[..], &["--warmup", "0", "--repeat", "1"]].concat()).ok();
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for (name, extension) in names.iter().zip(["html", "json", "md"]) {
+        let time =
+            name.strip_prefix("bench-h264-").and_then(|rest| rest.strip_suffix(&format!(".{extension}")));
+        let time = time.unwrap_or_else(|| panic!("{name}"));
+        assert!(time.len() >= 16 && time.contains('T') && time.ends_with('Z'), "{name}");
+    }
+}
+
+/// The condition of older figures, of both programs; and what is measured and aimed at on a card without a word.
+#[test]
+fn the_condition_of_older_figures_on_the_simulated_driver() {
+    // It makes the HEVC clip.
+    if !have("ffmpeg") {
+        return;
+    }
+    let Some(machine) = Machine::new() else { return };
+    let env = on_machine(&machine);
+    let mut words = vec!["decode", "encode", "--backend", "nvidia", "--codec", "h264,hevc", "--fastest"];
+    words.extend(env.iter().map(String::as_str));
+    words.extend(["--size", "320x240", "--frames", "24", "--warmup", "0", "--repeat", "1"]);
+    let (_, record) = record(&words);
+    for codec in ["h264", "hevc"] {
+        let encode = row(&record, &format!("encode/{codec}/nvidia/video-hw"));
+        assert_eq!(
+            (&encode["settings"]["preset"], &encode["settings"]["tuning"]),
+            (&"p1".into(), &"ull".into())
+        );
+        assert!(
+            encode["command"].to_string().contains("\"--preset\",\"p1\",\"--tune\",\"ull\""),
+            "{encode:#}"
+        );
+        assert!(encode["failed"].is_null(), "{encode:#}");
+        // A row each for pictures in host memory, and for none.
+        for id in ["", "/output=metadata"] {
+            let decode = row(&record, &format!("decode/{codec}/nvidia/video-hw{id}"));
+            assert!(decode["failed"].is_null(), "{decode:#}");
+            if decode["peer"].is_string() {
+                let aims = if codec == "hevc" { (0.63, 0.56) } else { (0.58, 0.49) };
+                assert_eq!(
+                    (decode["aim"].as_f64(), decode["aim_best"].as_f64()),
+                    (Some(aims.0), Some(aims.1))
+                );
+            }
+        }
+    }
+    run(&["bench", "--fastest", "--preset", "p4"]).refused(2, &["--fastest", "--preset"]);
+}

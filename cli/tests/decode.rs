@@ -261,3 +261,31 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     assert_eq!(result.code, Some(141), "{}", result.stderr);
     assert_eq!(result.stderr, "");
 }
+
+/// A file is shared out without a word; a pipe, whose frames are wanted as they come, is not.
+#[test]
+fn a_file_has_as_many_decoders_as_pay_and_a_pipe_one() {
+    let file = clip("bars.mp4");
+    let decode = |more: &[&str]| {
+        run(&[&["decode", &file, "--md5", "--json", "-q", "--backend", "software"], more].concat())
+            .ok()
+            .json()
+    };
+    let usual = decode(&[]);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(usual["decode"]["engines"]["wanted"], cores, "{usual:#}");
+    assert!(usual["decode"]["engines"]["host_window_bytes"].as_u64().unwrap() <= 1 << 30);
+    for one in [decode(&["--engines", "1"]), decode(&["--low-latency"])] {
+        assert!(one["decode"]["engines"].is_null());
+        assert_eq!(one["md5"], usual["md5"]);
+    }
+    let bytes = std::fs::read(clip("small.h264")).unwrap();
+    let piped = run_with_stdin(&["decode", "-", "--md5", "--json", "-q", "--backend", "software"], &bytes);
+    let piped = piped.ok().json();
+    assert!(piped["decode"]["engines"].is_null(), "{piped:#}");
+    assert_eq!(piped["md5"], "f13438dce51cba83740e9cf4cc9d2fb3");
+    // A decoder that has threads of its own needs no second one.
+    let av1 = run(&["decode", &clip("small-av1.ivf"), "--null", "--json", "-q", "--backend", "software"]);
+    assert_eq!(av1.ok().json()["decode"]["engines"]["wanted"], 1);
+    run(&["decode", &file, "--null", "--low-latency", "--engines", "2"]).refused(3, &["engines 2"]);
+}

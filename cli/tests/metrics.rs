@@ -294,7 +294,7 @@ fn a_job_on_the_cpu_is_watched_while_it_runs() {
     let (last, report) = follow(fed, &scratch, &labels);
     let encode = [&labels[..], &[("stage", "encode")]].concat();
     assert_eq!(last.sum("encoder_stage_seconds_count", &encode), 40.0);
-    assert_eq!(report["stages"]["encode"]["calls_ms"]["count"], 40);
+    assert_eq!(report["stages"]["encode"]["calls_ms_per_picture"]["count"], 40);
     assert_eq!(report["stages"]["encode"]["jitter_ms"]["count"], 38);
     assert!(last.with("gpu_utilization", &[]).next().is_none());
 }
@@ -369,7 +369,7 @@ fn a_decode_has_its_figures_in_the_file_and_a_failed_job_too() {
     let delivered = report["decode"]["ledger"]["delivered"].as_f64().unwrap();
     assert_eq!(page.sum("decoder_frames_total", &labels), delivered);
     assert_eq!(
-        report["stages"]["decode"]["stages"]["decode_ms"]["count"],
+        report["stages"]["decode"]["stages"]["decode_ms_per_picture"]["count"],
         report["decode"]["ledger"]["submitted"]
     );
     assert!(page.with("encoder_frames_total", &[]).next().is_none());
@@ -402,8 +402,11 @@ fn the_variable_asks_for_a_line_of_decoding_too() {
     let words: BTreeMap<_, _> = said.trim().split(' ').filter_map(|word| word.split_once('=')).collect();
     assert!(said.starts_with("[nv.decode] frames=") && said.lines().count() == 1, "{said}");
     assert_eq!(words["frames"], words["packets"]);
-    for name in ["queue_peak", "decode_p95_ms", "output_ms", "latency_p99_ms", "jitter_max_ms"] {
+    for name in ["decode_p95_ms", "output_ms", "latency_p99_ms", "jitter_max_ms", "convert_ms"] {
         words[name].parse::<f64>().unwrap();
+    }
+    for name in ["queue_peak", "map_ms", "map_ms_per_picture"] {
+        assert!(words[name].parse::<f64>().unwrap() > 0.0, "{name}: {said}");
     }
     assert!(words["output_copy_bytes"].parse::<u64>().unwrap() > 0, "{said}");
     assert_eq!(decode(&[]), "");

@@ -49,6 +49,8 @@ fn the_variable_asks_for_one_line() {
     assert_eq!(figure(lines[0], " frames=") as u32, FRAMES);
     assert_eq!(figure(lines[0], " packets=") as u32, FRAMES);
     assert!(figure(lines[0], " queue_peak=") >= 2.0, "{said}");
+    let (total, each) = (figure(lines[0], " lock_ms="), figure(lines[0], " lock_ms_per_picture="));
+    assert!((total - each * f64::from(FRAMES)).abs() < 0.001 * f64::from(FRAMES), "{said}");
     assert!(figure(lines[0], " lock_p95_ms=") >= figure(lines[0], " lock_p50_ms="), "{said}");
     assert_eq!(figure(lines[0], " input_copy_bytes=") as u32, FRAMES * 320 * 240 * 3 / 2);
     for off in ["0", ""] {
@@ -92,7 +94,13 @@ fn the_reports_have_every_stage() {
     let json: serde_json::Value = serde_json::from_str(&run.out()).unwrap();
     let stages = &json["stages"]["encode"]["stages"];
     for name in ["wait_ms", "upload_ms", "encode_ms", "lock_ms", "copy_ms"] {
-        let stage = &stages[name];
+        let stage = &stages[format!("{name}_per_picture")];
+        let total = stages[name].as_f64().unwrap();
+        let summed = stage["mean"].as_f64().unwrap() * f64::from(FRAMES);
+        assert!(
+            (total - summed).abs() <= 1e-6 * f64::from(FRAMES) * (1.0 + total),
+            "{name}: {total}, {summed}"
+        );
         assert_eq!(stage["count"], FRAMES, "{name}: {stages:#}");
         let figures = ["p50", "p95", "p99", "max"].map(|figure| stage[figure].as_f64().unwrap());
         assert!(figures.is_sorted() && figures[3] > 0.0, "{name}: {figures:?}");

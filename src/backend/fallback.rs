@@ -5,6 +5,7 @@
 //! stays answered, and what comes again is passed over: no picture is lost, and none is given twice.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lanes::Lanes;
@@ -63,6 +64,15 @@ pub(crate) fn open_decoder(
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // Parts would be decoded ahead, but a frame that is wanted at once must be the next to be decoded.
+    if let Engines::Count(count) = config.engines
+        && config.low_latency
+        && count > NonZeroUsize::MIN
+    {
+        return Err(Error::Unsupported {
+            feature: format!("engines {count} with low_latency"),
+            remedy: "allowed: 1 or auto, since several decoders decode ahead of their turn".to_owned(),
+        });
+    }
     if config.engines == Engines::One || config.low_latency {
         return open_one(wanted, config, Download::Now, sink);
     }

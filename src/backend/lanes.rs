@@ -20,8 +20,12 @@ const WINDOW_PART: u64 = 8;
 /// Most bytes of pictures that wait in a device's memory: seven decoders of 1080p filled 5.7 GiB on their own. A larger
 /// window is filled all the same, and memory that is taken and freed stops the device.
 const MAX_DEVICE_WINDOW: u64 = 8 << 30;
-/// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make.
+/// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make. Where nobody has asked for
+/// a number of decoders it is also the most of a device's memory, which others may need.
 const MAX_HOST_WINDOW: u64 = 1 << 30;
+/// Parts that a CPU decoder may be ahead of the oldest, for each decoder: one at work, and one that waits. Memory then follows
+/// the length of groups of pictures and not that of the file, however slow the consumer is.
+const PARTS_AHEAD: u64 = 2;
 
 /// The plan for a split stream.
 #[derive(Clone, Debug)]
@@ -50,14 +54,19 @@ impl Lanes {
         Ok(Self { config: config.clone(), devices })
     }
 
+    /// How many decoders there are is left to the stream and the machine.
+    fn is_auto(&self) -> bool {
+        self.config.engines == Engines::Auto
+    }
+
     /// Settings of one of the decoders.
     pub(super) fn config(&self, number: usize) -> CommonDecodeConfig {
         let device = self.devices.get(number % self.devices.len().max(1));
         CommonDecodeConfig {
             engines: Engines::One,
             device: device.map(|device| device.ordinal.to_string()).or_else(|| self.config.device.clone()),
-            // The processor's cores go to decoders, not to threads inside them.
-            threads: Some(NonZeroUsize::MIN),
+            // The processor's cores go to decoders, not to threads inside them; one that has threads stays alone by itself.
+            threads: if self.is_auto() { self.config.threads } else { Some(NonZeroUsize::MIN) },
             ..self.config.clone()
         }
     }
@@ -68,6 +77,10 @@ impl Lanes {
         // Those for the host wait there, too, and are downloaded when their turn has come.
         let in_device = gpu && self.config.output != DecodeOutputMode::MetadataOnly;
         let (lanes, growth) = match self.config.engines {
+            // Its threads keep the cores busy.
+            Engines::Auto if chosen.is_some_and(|(kind, _)| kind.decodes_on_threads(self.config.codec)) => {
+                (1, Growth::AtOnce)
+            }
             Engines::One => (1, Growth::AtOnce),
             Engines::Count(count) => (count.get(), Growth::AtOnce),
             Engines::Auto if gpu => {
@@ -87,30 +100,85 @@ impl Lanes {
                 (self.config.threads.map_or_else(cores, NonZeroUsize::get), Growth::AtOnce)
             }
         };
-        Terms { lanes: lanes.clamp(1, MAX_LANES), growth, room: self.room(in_device) }
+        let lanes = lanes.clamp(1, MAX_LANES);
+        let ahead = if gpu || !self.is_auto() { u64::MAX } else { lanes as u64 * PARTS_AHEAD };
+        Terms { lanes, growth, room: self.room(in_device), ahead }
     }
 
     fn room(&self, in_device: bool) -> Room {
         let stays = self.config.output == DecodeOutputMode::NativeSurface;
-        let memory = self.devices.iter().map(|device| device.memory).min().filter(|_| in_device);
+        let polite = self.is_auto() && self.config.reorder_window.is_none();
+        let memory = |device: &DeviceInfo| {
+            let free = || nvidia::device_memory(Some(&device.ordinal.to_string())).map(|memory| memory.free);
+            if polite { free().unwrap_or(device.memory) } else { device.memory }
+        };
+        let memory = if in_device { self.devices.iter().map(memory).min() } else { None };
+        let most = if polite { MAX_HOST_WINDOW } else { MAX_DEVICE_WINDOW };
         // Pictures wait in the card that decoded them: each of several holds its part.
-        let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW));
+        let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(most));
         let cards = each_card.saturating_mul(self.devices.len() as u64);
         if let Some(bytes) = self.config.reorder_window {
             // Pictures that can wait in host memory as well leave the card to others beyond its usual part.
             return Room { each_card: if stays { bytes } else { bytes.min(each_card) }, ..Room::of(bytes) };
         }
-        let host = host_window();
+        let host = host_window(polite);
         Room { host, cards, all: host.saturating_add(cards), each_card }
     }
 }
 
-/// Bytes of pictures that may wait in host memory.
-fn host_window() -> u64 {
+/// Bytes of pictures that may wait in host memory: a share of what is free, or of all there is.
+fn host_window(of_free: bool) -> u64 {
     // Linux tells; elsewhere there is no portable way to ask.
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = meminfo
+    host_share(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default(), of_free)
+}
+
+fn host_share(meminfo: &str, of_free: bool) -> u64 {
+    let name = if of_free { "MemAvailable:" } else { "MemTotal:" };
+    let kib: Option<u64> = meminfo
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    total.map_or(MAX_HOST_WINDOW, |kib: u64| (kib * 1024 / WINDOW_PART).min(MAX_HOST_WINDOW))
+        .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim_end().parse().ok());
+    kib.map_or(MAX_HOST_WINDOW, |kib| (kib.saturating_mul(1024) / WINDOW_PART).min(MAX_HOST_WINDOW))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+
+    const CPU: Option<(BackendKind, &str)> = Some((BackendKind::Software, "test"));
+    const CHILD: Option<(BackendKind, &str)> = Some((BackendKind::Ffmpeg, "test"));
+
+    fn lanes(codec: Codec, engines: Engines, threads: usize) -> Lanes {
+        let threads = NonZeroUsize::new(threads);
+        let config = CommonDecodeConfig { engines, threads, ..CommonDecodeConfig::new(codec) };
+        Lanes::new(BackendKind::Software.into(), &config).unwrap()
+    }
+
+    #[test]
+    fn by_itself_a_stream_gets_a_decoder_for_each_core_or_one_with_threads() {
+        let three = NonZeroUsize::new(3);
+        for codec in [Codec::H264, Codec::Hevc, Codec::Vp9, Codec::Vp8] {
+            let plan = lanes(codec, Engines::Auto, 3);
+            let terms = plan.terms(CPU);
+            assert_eq!((terms.lanes, terms.ahead), (3, 6), "{codec}");
+            assert_eq!(plan.terms(CHILD).lanes, 1, "{codec}: a child has threads of its own");
+        }
+        let threaded = lanes(Codec::Av1, Engines::Auto, 3);
+        assert_eq!((threaded.terms(CPU).lanes, threaded.config(0).threads), (1, three));
+        // A number is taken at its word.
+        let four = lanes(Codec::Av1, Engines::Count(NonZeroUsize::new(4).unwrap()), 3);
+        assert_eq!((four.terms(CPU).lanes, four.config(0).threads), (4, Some(NonZeroUsize::MIN)));
+        assert_eq!(four.terms(CPU).ahead, u64::MAX);
+    }
+
+    #[test]
+    fn an_eighth_of_what_is_free_and_a_gibibyte_at_most() {
+        let meminfo = "MemTotal:       24684924 kB\nMemFree:          100 kB\nMemAvailable:    4194304 kB\n";
+        assert_eq!(host_share(meminfo, true), 512 << 20);
+        assert_eq!(host_share(meminfo, false), 1 << 30);
+        assert_eq!(host_share("MemAvailable: 80000000 kB", true), 1 << 30);
+        assert_eq!(host_share("nothing", true), 1 << 30);
+        let room = lanes(Codec::H264, Engines::Auto, 2).room(false);
+        assert!(room.host <= 1 << 30 && room.cards == 0, "{room:?}");
+    }
 }

@@ -103,6 +103,7 @@ impl OpenDecoder {
                 concealed: false,
                 shaped: false,
                 copied: CopyBytes::default(),
+                device_times: crate::backend::DeviceTimes::default(),
                 surface: Surface::Host(HostSurface::from_packed(PixelFormat::I420, size, shade)?),
             };
             (self.sink)(DecodeEvent::Picture(picture));

@@ -6,6 +6,7 @@
 //! is what keeps pts right when pictures are reordered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::color::ColorInfo;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
@@ -89,8 +90,21 @@ pub struct DecodedPicture {
     pub shaped: bool,
     /// Bytes of it that were copied on its way out of the decoder (see [`CopyBytes`]).
     pub copied: CopyBytes,
+    /// How long a device worked on it on that way.
+    pub device_times: DeviceTimes,
     /// The memory.
     pub surface: Surface,
+}
+
+/// How long the steps took that bring a decoded picture out of a device; `None`: there was no such step, or nobody tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceTimes {
+    /// Until the picture could be read: decoded, and post-processed.
+    pub map: Option<Duration>,
+    /// Conversion on the device, or the copy inside it.
+    pub convert: Option<Duration>,
+    /// Copy to host memory.
+    pub download: Option<Duration>,
 }
 
 /// What a decoder reports through its sink.

@@ -4,7 +4,6 @@
 #[cfg(feature = "metrics")]
 use super::Job;
 use super::{Backend, BackendKind, CANDIDATES};
-#[cfg(feature = "metrics")]
 use crate::codec::Codec;
 use crate::config::CommonEncodeConfig;
 
@@ -12,6 +11,21 @@ impl BackendKind {
     /// Whether its decoders can leave pictures in the memory of a device, and its encoders read them there.
     pub(crate) const fn keeps_frames_on_device(self) -> bool {
         matches!(self, Self::Nvidia)
+    }
+
+    /// Whether one of its decoders of this codec works on all cores by itself.
+    pub(crate) fn decodes_on_threads(self, codec: Codec) -> bool {
+        match self {
+            Self::Software => codec == Codec::Av1,
+            Self::Ffmpeg => true,
+            Self::Nvidia | Self::VideoToolbox | Self::Custom => false,
+        }
+    }
+
+    /// What its receipt says where a device was named and it has none.
+    pub(crate) fn device_note(self, device: Option<&str>) -> Option<String> {
+        let device = device.filter(|_| matches!(self, Self::Software))?;
+        Some(format!("device {device} does not apply: {self} runs on the CPU"))
     }
 
     /// Whether its encoder may code pictures in another order than they are shown in.

@@ -267,7 +267,10 @@ pub(super) fn open_decoder_from(
         other => Err(not_built(other)),
     };
     let candidates = CANDIDATES.get(first..).unwrap_or_default();
-    select(wanted, Job::Decode, config.codec, candidates, open, |b| b.implementation())
+    let (decoder, mut receipt) =
+        select(wanted, Job::Decode, config.codec, candidates, open, |b| b.implementation())?;
+    receipt.notes.extend(receipt.chosen().and_then(|(kind, _)| kind.device_note(config.device.as_deref())));
+    Ok((decoder, receipt))
 }
 
 pub(crate) fn open_encoder(
@@ -295,6 +298,7 @@ pub(crate) fn open_encoder(
     receipt.notes = backend.notes();
     let chosen = receipt.chosen();
     receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
+    receipt.notes.extend(chosen.and_then(|(kind, _)| kind.device_note(config.device.as_deref())));
     Ok((backend, receipt))
 }
 

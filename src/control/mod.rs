@@ -13,12 +13,14 @@
 //! A stream whose settings never change needs less: [`surviving_session`] gives an ordinary session whose encoder is
 //! replaced when it dies.
 //!
-//! [`EncodeController`] keeps several streams behind handles.
+//! [`EncodeController`] keeps several streams behind handles; [`DecodeController`] does so with decode sessions, whose
+//! settings change at a random access point.
 
 mod adapt;
 mod books;
 mod canary;
 mod controller;
+mod decoding;
 mod failure;
 mod flow;
 mod helper;
@@ -37,6 +39,7 @@ use crate::error::Result;
 
 pub use canary::Canary;
 pub use controller::EncodeController;
+pub use decoding::{DecodeController, DecodeSessionController, DecodedFrame, DecoderSessionHandle};
 pub use rule::{Change, decide};
 pub use source::EncoderSource;
 pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};

@@ -18,9 +18,6 @@ use crate::probing::{self, Candidate, Question, Verdict, encoder_in_ffmpeg};
 /// What pictures are brought to: every encoder takes it, and it is what hardware works on.
 pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
 
-/// The CPU encoder inside this library takes these quantisers.
-const EMBEDDED_QP: std::ops::RangeInclusive<u8> = 10..=51;
-
 /// What became of one encoder when it was tried.
 #[derive(Debug)]
 pub struct Probe {
@@ -77,7 +74,7 @@ impl Chain {
 
     /// The settings that depend on the encoder.
     fn special(&self, encoder: EncoderType) -> (RateControl, BackendEncodeConfig) {
-        let quality = RateControl::Quality { quality: self.config.crf.max(1), max_bps: None };
+        let quality = RateControl::Quality { quality: self.config.crf, max_bps: None };
         let through_ffmpeg = |name: &'static str, preset| {
             BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig {
                 encoder: Some(name.to_owned()),
@@ -102,7 +99,7 @@ impl Chain {
                 (quality, through_ffmpeg(name, self.config.preset.clone()))
             }
             EncoderType::Embedded => {
-                let qp = self.config.crf.clamp(*EMBEDDED_QP.start(), *EMBEDDED_QP.end());
+                let qp = self.config.crf;
                 let constant = RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp };
                 (constant, BackendEncodeConfig::None)
             }

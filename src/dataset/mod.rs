@@ -114,7 +114,8 @@ pub struct EncoderConfig {
     /// Colour of the pictures, as far as it is known; what is not is filled by
     /// [`ColorInfo::resolve`](crate::color::ColorInfo::resolve).
     pub color: ColorInfo,
-    /// Constant quality, 0 (best) to 51.
+    /// Constant quality, lower is better, on each encoder's own scale: 1 to 51 (AV1: 63), 10 to 51 where the embedded
+    /// encoder is taken. An encoder that does not have it refuses it, and the next is tried.
     pub crf: u8,
     /// Pictures from one key frame to the next; `None`: the encoder's choice.
     pub gop_size: Option<u32>,

@@ -105,19 +105,27 @@ impl FramesBuilder {
         self
     }
 
-    /// How many decoders share the work: all engines of a GPU, all cores of a processor.
+    /// How many decoders share the work; by default as many as keep all engines of a GPU or all cores of a processor busy
+    /// ([`Engines::Auto`]), and one for an input that can be read only once. A program that runs many files side by side
+    /// asks for one each.
     ///
     /// ```no_run
     /// use video_hw::config::Engines;
     ///
     /// # fn main() -> video_hw::Result<()> {
-    /// for frame in video_hw::frames("in.mp4").engines(Engines::Auto).open()? {
+    /// for frame in video_hw::frames("in.mp4").engines(Engines::One).open()? {
     ///     println!("{}", frame?.pts);
     /// }
     /// # Ok(()) }
     /// ```
     pub fn engines(mut self, engines: Engines) -> Self {
         self.options.engines = engines;
+        self
+    }
+
+    /// Each frame as soon as the stream's reordering allows, by one decoder.
+    pub fn low_latency(mut self) -> Self {
+        self.options.low_latency = true;
         self
     }
 

@@ -59,7 +59,7 @@ pub(super) fn choose(
         Ok(formats) => formats?,
         Err(error) => return Some(format!("the encoder could not be asked what it reads: {error}")),
     };
-    if several_devices(source) {
+    if source.engines != Engines::One && source.names_several_devices() {
         return Some("several cards decode and one encodes".to_owned());
     }
     if filter.deinterlace {
@@ -86,11 +86,6 @@ pub(super) fn choose(
     source.output = DecodeOutputMode::NativeSurface;
     source.size = filter.size;
     None
-}
-
-fn several_devices(source: &SourceOptions) -> bool {
-    source.engines != Engines::One
-        && source.device.as_deref().is_some_and(|list| list.contains(',') || list.eq_ignore_ascii_case("all"))
 }
 
 /// The format of the decoder's frames, where the container tells enough.

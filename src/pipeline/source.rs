@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::begin;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
-use super::rescue::Lives;
+use super::rescue::{Lives, can_be_read_again};
 use super::shape::Shape;
 use super::window::{Place, Window};
 use crate::backend::{self, Backend, Job, Receipt};
@@ -56,7 +56,10 @@ pub struct SourceOptions {
     pub device: Option<String>,
     /// What the stream is called in metrics; see [`CommonDecodeConfig::stream`].
     pub stream: Option<String>,
-    /// How many decoders share the work.
+    /// Each frame as soon as the stream's reordering allows, by one decoder; see [`CommonDecodeConfig::low_latency`].
+    pub low_latency: bool,
+    /// How many decoders share the work; by default [`Engines::Auto`]. An input that can be read only once (a pipe) has
+    /// one then, unless several devices are named.
     pub engines: Engines,
     /// See [`CommonDecodeConfig::reorder_window`].
     pub reorder_window: Option<u64>,
@@ -96,7 +99,8 @@ impl Default for SourceOptions {
             keep_going: false,
             threads: None,
             device: None,
-            engines: Engines::default(),
+            low_latency: false,
+            engines: Engines::Auto,
             reorder_window: None,
             raw: None,
             frame_rate: None,
@@ -112,6 +116,11 @@ impl Default for SourceOptions {
 }
 
 impl SourceOptions {
+    /// Whether more than one device is asked for.
+    pub(super) fn names_several_devices(&self) -> bool {
+        self.device.as_deref().is_some_and(|list| list.contains(',') || list.eq_ignore_ascii_case("all"))
+    }
+
     /// What is to be done to frames that no decode session does it to.
     fn transform(&self) -> TransformRequest {
         let rgb = self.output == DecodeOutputMode::CpuRgb;
@@ -284,6 +293,10 @@ impl FrameSource {
         from: Option<Timestamp>,
     ) -> Result<(SourceInfo, Feed, Receipt)> {
         let (track, video) = first_video(demuxer.as_ref(), path)?;
+        // Parts are decoded ahead of their turn: nothing for what is live.
+        if options.engines == Engines::Auto && !options.names_several_devices() && !can_be_read_again(path) {
+            options.engines = Engines::One;
+        }
         choose(&video, options);
         let info = SourceInfo {
             path: path.to_owned(),
@@ -322,6 +335,7 @@ impl FrameSource {
             threads: options.threads,
             device: options.device.clone(),
             stream: options.stream.clone(),
+            low_latency: options.low_latency,
             engines: options.engines,
             reorder_window: options.reorder_window,
             limits: options.limits.clone(),

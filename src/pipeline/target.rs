@@ -17,6 +17,7 @@ pub(super) struct StreamTarget {
     profile: Option<Profile>,
     mastering_display: Option<MasteringDisplay>,
     content_light: Option<ContentLight>,
+    low_latency: bool,
 }
 
 impl StreamTarget {
@@ -28,6 +29,7 @@ impl StreamTarget {
             profile: self.profile,
             mastering_display: self.mastering_display,
             content_light: self.content_light,
+            low_latency: self.low_latency,
             ..CommonEncodeConfig::new(codec, size, rate)
         }
     }
@@ -49,6 +51,13 @@ impl<'a> Transcode<'a> {
     /// What the input may cost; beyond it, it is refused with [`crate::Error::LimitExceeded`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.source.limits = limits;
+        self
+    }
+
+    /// Neither decoder nor encoder holds frames back: no B frames, no lookahead, one decoder.
+    pub fn low_latency(mut self) -> Self {
+        self.target.low_latency = true;
+        self.source.low_latency = true;
         self
     }
 

@@ -290,7 +290,9 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// How many decoders share the input; one by default.
+    /// How many decoders share the input; see [`SourceOptions::engines`].
+    ///
+    /// [`SourceOptions::engines`]: super::SourceOptions::engines
     pub fn engines(mut self, engines: Engines) -> Self {
         self.source.engines = engines;
         self
@@ -369,7 +371,7 @@ impl<'a> Transcode<'a> {
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         // B frames lie between pictures that are coded before them, and coding begins so much earlier.
         self.source.reordered = match self.b_frames {
-            None if !self.encode_backend.may_reorder() => Some(0),
+            None if !self.encode_backend.may_reorder() || self.source.low_latency => Some(0),
             None => None,
             Some(0) => Some(0),
             Some(b) => Some(b.saturating_add(2)),

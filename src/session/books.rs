@@ -26,6 +26,8 @@ pub(super) struct Books<P, S> {
     /// Units that have had their answer.
     answered: u64,
     pending: BTreeMap<u64, (P, Instant)>,
+    /// Most units that were inside at once.
+    pub(super) in_flight_peak: usize,
     fatal: Option<Error>,
     ended: bool,
 }
@@ -39,6 +41,7 @@ impl<P, S> Books<P, S> {
     /// The unit is on its way into the backend.
     pub(super) fn enter(&mut self, serial: u64, unit: P) {
         self.pending.insert(serial, (unit, Instant::now()));
+        self.in_flight_peak = self.in_flight_peak.max(self.pending.len());
     }
 
     /// Nothing more is handed on.
@@ -130,6 +133,7 @@ impl<P, S> SharedBooks<P, S> {
             own,
             answered: 0,
             pending: BTreeMap::new(),
+            in_flight_peak: 0,
             fatal: None,
             ended: false,
         })))

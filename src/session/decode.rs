@@ -66,6 +66,8 @@ pub struct DecodeSummary {
     pub first_frame_after: Option<Duration>,
     /// From the submission of the first packet until the last frame so far was taken out.
     pub last_frame_after: Option<Duration>,
+    /// Most packets that were inside the decoder at once: given to it, and their picture not yet out.
+    pub in_flight_peak: usize,
     /// Packets waiting for the decoder.
     pub input_queue: QueueStats,
     /// Frames waiting for the caller.
@@ -436,7 +438,14 @@ impl DecodeOutput {
             notes: books.own.notes.clone(),
             timing: books.timing,
             latency: books.latency.summary(),
-            stages: DecodeStages { decode: books.calls.summary(), output: books.output.summary() },
+            stages: DecodeStages {
+                decode: books.calls.summary(),
+                output: books.output.summary(),
+                map: books.own.map.summary(),
+                convert: books.own.convert.summary(),
+                download: books.own.download.summary(),
+            },
+            in_flight_peak: books.in_flight_peak,
             jitter: books.jitter.deviations().summary(),
             first_frame_after: books.own.since_first_in(books.own.first_out),
             last_frame_after: books.own.since_first_in(books.own.last_out),

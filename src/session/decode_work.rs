@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
 use crate::packet::{BitstreamLayout, Packet};
+use crate::stages::Histogram;
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::Ticket;
 
@@ -48,6 +49,9 @@ pub(super) struct Own {
     pub(super) concealed: u64,
     pub(super) shaped: u64,
     pub(super) copies: CopyBytes,
+    pub(super) map: Histogram,
+    pub(super) convert: Histogram,
+    pub(super) download: Histogram,
     pub(super) first_in: Option<Instant>,
     pub(super) first_out: Option<Instant>,
     pub(super) last_out: Option<Instant>,
@@ -71,6 +75,14 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
     }
     books.own.copies.output += picture.copied.output;
     books.own.copies.device += picture.copied.device;
+    let (own, times) = (&books.own, picture.device_times);
+    for (stage, took) in
+        [(&own.map, times.map), (&own.convert, times.convert), (&own.download, times.download)]
+    {
+        if let Some(took) = took {
+            stage.record(took);
+        }
+    }
     if pending.discard {
         books.ledger.drop_one(DISCARDED);
         return None;
@@ -120,6 +132,9 @@ impl Own {
             concealed: 0,
             shaped: 0,
             copies: CopyBytes::default(),
+            map: Histogram::default(),
+            convert: Histogram::default(),
+            download: Histogram::default(),
             first_in: None,
             first_out: None,
             last_out: None,
@@ -190,7 +205,11 @@ pub(super) fn sink(
             DecodeEvent::Picture(picture) => {
                 let shaped = picture.shaped;
                 let Some(frame) = frame(&mut books.lock(), picture) else { return true };
-                let begun = frame.and_then(|frame| shaping.begin(frame, shaped));
+                let begun = frame.and_then(|frame| {
+                    let (frame, copied) = shaping.own(frame)?;
+                    books.lock().own.copies.output += copied;
+                    shaping.begin(frame, shaped)
+                });
                 let ledger = &mut books.lock().ledger;
                 match begun {
                     Ok(ticket) => {

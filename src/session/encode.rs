@@ -63,6 +63,8 @@ pub struct EncodeSummary {
     pub output_wait: StageSummary,
     /// The stages inside the encoder that the session began with, where it tells them.
     pub stages: Option<EncodeStages>,
+    /// Most frames that were inside the encoder at once: given to it, and their packet not yet out.
+    pub in_flight_peak: usize,
     /// Frames waiting for the encoder.
     pub input_queue: QueueStats,
     /// Packets waiting for the caller.
@@ -401,6 +403,7 @@ impl EncodeOutput {
             calls: books.calls.summary(),
             output_wait: books.output.summary(),
             stages: self.meter.as_ref().map(|meter| meter.stages()),
+            in_flight_peak: books.in_flight_peak,
             input_queue,
             output_queue,
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use crate::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::{Frame, HostSurface, Surface};
 use crate::pixel::PixelFormat;
 use crate::transform::{
     ScaleFilter, Ticket, TransformDispatcher, TransformOptions, TransformRequest, TransformStats,
@@ -14,6 +14,8 @@ use crate::transform::{
 /// consumer's end waits for each. So neither order nor a flush needs a word: both are those of the output queue.
 pub(super) struct Shaping {
     metadata_only: bool,
+    /// Each host frame is a copy of its own ([`CommonDecodeConfig::prefer_zero_copy`]).
+    private: bool,
     /// All that is asked for.
     wanted: TransformRequest,
     /// What is left when the decoder cut and scaled the picture.
@@ -45,7 +47,7 @@ impl Shaping {
         let credits = NonZeroUsize::new(2 * Self::output_queue(config, 0));
         let dispatcher =
             TransformDispatcher::new(TransformOptions { credits, ..TransformOptions::default() });
-        Ok(Self { metadata_only, wanted, rest, dispatcher })
+        Ok(Self { metadata_only, private: !config.prefer_zero_copy, wanted, rest, dispatcher })
     }
 
     /// Frames that may wait for the consumer: `base`, and enough to keep all workers busy where there is work for
@@ -69,6 +71,18 @@ impl Shaping {
             return Ok(self.dispatcher.ticket(frame, &nothing));
         }
         Ok(self.dispatcher.ticket(frame, if shaped { &self.rest } else { &self.wanted }))
+    }
+
+    /// A copy of a host frame where it must share no memory with its decoder, and how many bytes that took.
+    pub(super) fn own(&self, mut frame: Frame) -> Result<(Frame, u64)> {
+        let Surface::Host(shared) = &frame.surface else { return Ok((frame, 0)) };
+        if !self.private {
+            return Ok((frame, 0));
+        }
+        let packed = shared.to_packed();
+        let bytes = packed.len() as u64;
+        frame.surface = Surface::Host(HostSurface::from_packed(frame.format, frame.dimensions, packed)?);
+        Ok((frame, bytes))
     }
 
     pub(super) fn wanted(&self) -> TransformRequest {

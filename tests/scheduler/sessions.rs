@@ -1,16 +1,20 @@
 //! The library's sessions as stages: decode, transform, encode.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use video_hw::backend::BackendKind;
 use video_hw::backend::mock::{MockDecoder, MockEncoder, Script, mock_packet};
 use video_hw::codec::Codec;
-use video_hw::config::{ColorRequest, CommonDecodeConfig, CommonEncodeConfig};
+use video_hw::config::{BackendEncodeConfig, ColorRequest, CommonDecodeConfig, CommonEncodeConfig};
+use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pipeline::scheduler::{
-    DecodeStage, EncodeStage, PipelineScheduler, SchedulerOptions, StageReport, StreamSpec, TransformStage,
+    DecodeStage, EncodeStage, PipelineScheduler, SchedulerOptions, StageReport, StreamSpec, SwitchingStage,
+    TransformStage,
 };
 use video_hw::pixel::PixelFormat;
-use video_hw::session::{DecodeSession, EncodeSession};
+use video_hw::session::{DecodeSession, EncodeSession, Submit};
 use video_hw::time::Rational;
 use video_hw::transform::{TransformDispatcher, TransformOptions, TransformRequest};
 
@@ -131,4 +135,42 @@ fn a_generation_begins_with_an_idr() {
         assert_eq!(delivery.generation, shown / 10);
         assert_eq!(packet.picture_type == Some(PictureType::Idr), shown.is_multiple_of(10), "frame {shown}");
     }
+}
+
+#[test]
+fn an_encoder_that_changes_on_the_way_loses_no_frame_and_tells_its_generations() {
+    let config = CommonEncodeConfig {
+        gop_length: Some(10),
+        ..CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::new(25, 1).unwrap())
+    };
+    let short = CommonEncodeConfig { gop_length: Some(5), ..config.clone() };
+    let stream = SwitchingEncoder::new(BackendKind::Software, config, BackendEncodeConfig::None).unwrap();
+    let (stage, encoder) = SwitchingStage::new(stream);
+    let scheduler = PipelineScheduler::new(SchedulerOptions::default()).unwrap();
+    let (mut input, mut output) = scheduler.open(StreamSpec::new("switches").stage(stage)).unwrap();
+    let control = output.control().unwrap();
+    let mut got = Vec::new();
+    for number in 0..40 {
+        if number == 20 {
+            let request = SessionSwitchRequest::drain_then_swap((short.clone(), BackendEncodeConfig::None));
+            encoder.lock().request_switch(request).unwrap();
+        }
+        let mut unit = frame(number).into();
+        while let Submit::Full(back) = input.submit(unit).unwrap() {
+            unit = back;
+            got.extend(output.reap_timeout(Duration::from_secs(20)).unwrap());
+        }
+    }
+    input.close();
+    got.extend(output.iter().map(Result::unwrap));
+    let packets: Vec<_> = got.iter().map(|one| one.unit.clone().into_packet().unwrap()).collect();
+    assert_eq!(numbers(&got), (0..40).collect::<Vec<_>>());
+    let generations: BTreeSet<_> = packets.iter().map(|packet| packet.generation).collect();
+    assert_eq!(generations, set([1, 2]));
+    assert!(packets.is_sorted_by_key(|packet| packet.generation));
+    let summary = output.summary().unwrap();
+    assert!(summary.balances() && summary.ledger.delivered == 40, "{summary:?}");
+    let [stage] = &summary.stages[..] else { panic!("one stage") };
+    assert!(matches!(&stage.report, Some(StageReport::Switching(report)) if report.generations.len() == 2));
+    assert_eq!((encoder.sync_pipeline_generation(&control), control.generation()), (2, 2));
 }

@@ -24,6 +24,7 @@ Examples:
   video-hw bench decode encode --codec h264,hevc --backend nvidia --peer ffmpeg --out results
   video-hw bench encode in.mp4 --protocol operational --json result.json
   video-hw bench --protocol sweep --backend nvidia --max-in-flight 2,4,8 --gop-length 60
+  video-hw bench encode --protocol sweep --codec hevc --backend nvidia --fastest
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
   video-hw bench switch latency --codec h264 --verify
   video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
@@ -229,7 +230,7 @@ pub(crate) struct BenchArgs {
     /// decode and rgb: our decoders for one file, on a GPU or the CPU: auto, or a number; several with commas make a row each
     #[arg(long, value_name = "LIST", value_parser = parse::engines, value_delimiter = ',', help_heading = "What runs")]
     pub(crate) engines: Vec<Engines>,
-    /// decode: where pictures go, of both programs; several with commas make a row each [default: host]
+    /// decode: where pictures go, of both programs; several with commas make a row each [default: host, and metadata on a GPU]
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', help_heading = "What runs")]
     pub(crate) output: Vec<Pictures>,
     /// For children, ours and the peer's: a variable of their environment; may be repeated
@@ -270,9 +271,15 @@ pub(crate) struct BenchArgs {
     /// NVENC: pictures on their way at once; several with commas make a row each
     #[arg(long, value_name = "LIST", alias = "nv-max-in-flight", value_parser = clap::value_parser!(u8).range(1..=64), value_delimiter = ',', help_heading = "Encoding")]
     pub(crate) max_in_flight: Vec<u8>,
-    /// NVENC, both programs: p1 (fastest) to p7
-    #[arg(long, value_name = "NAME", value_parser = ["p1", "p2", "p3", "p4", "p5", "p6", "p7"], default_value = "p4", help_heading = "Encoding")]
-    pub(crate) preset: String,
+    /// NVENC, both programs: p1 (fastest) to p7 [default: p4]
+    #[arg(long, value_name = "NAME", value_parser = ["p1", "p2", "p3", "p4", "p5", "p6", "p7"], help_heading = "Encoding")]
+    pub(crate) preset: Option<String>,
+    /// NVENC, both programs: hq, ll (low latency), ull (lower still) [default: hq]
+    #[arg(long, value_name = "NAME", value_parser = ["hq", "ll", "ull"], alias = "tune", help_heading = "Encoding")]
+    pub(crate) tuning: Option<String>,
+    /// NVENC, both programs: the condition that older figures were measured in, --preset p1 --tuning ull
+    #[arg(long, conflicts_with_all = ["preset", "tuning"], help_heading = "Encoding")]
+    pub(crate) fastest: bool,
     /// Preset of encoders inside ffmpeg, ours and the peer's [default: veryfast; 8 for SVT-AV1]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub(crate) encoder_preset: Option<String>,
@@ -312,7 +319,7 @@ pub(crate) struct BenchArgs {
     /// A report as one HTML page
     #[arg(long, value_name = "FILE", help_heading = "Reporting")]
     pub(crate) html: Option<PathBuf>,
-    /// All reports into this folder: bench.json, bench.md, bench.html
+    /// All reports into this folder, by codec and time: bench-h264-20260102T030405Z.json, .md and .html
     #[arg(long, value_name = "DIR", help_heading = "Reporting")]
     pub(crate) out: Option<PathBuf>,
     /// Keep inputs and outputs that were made, and tell where
@@ -427,6 +434,16 @@ impl BenchArgs {
         } else {
             vec![None]
         }
+    }
+
+    /// NVENC's preset, of both programs.
+    pub(crate) fn preset(&self) -> &str {
+        self.preset.as_deref().unwrap_or(if self.fastest { "p1" } else { "p4" })
+    }
+
+    /// NVENC's tuning, of both programs.
+    pub(crate) fn tuning(&self) -> &str {
+        self.tuning.as_deref().unwrap_or(if self.fastest { "ull" } else { "hq" })
     }
 
     pub(crate) fn b_frames(&self) -> u32 {

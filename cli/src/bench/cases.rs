@@ -156,7 +156,7 @@ impl Planner<'_, '_> {
         for case in cases {
             for codec in self.codecs(*case) {
                 for backend in self.backends() {
-                    for pictures in self.pictures(*case) {
+                    for pictures in self.pictures(*case, backend) {
                         self.add(Combination { case: *case, codec, backend, pictures });
                     }
                 }
@@ -189,7 +189,10 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn pictures(&self, case: Case) -> Vec<Option<Pictures>> {
+    fn pictures(&self, case: Case, backend: BackendKind) -> Vec<Option<Pictures>> {
+        if case == Case::Decode && self.args.output.is_empty() && backend == BackendKind::Nvidia {
+            return vec![None, Some(Pictures::Metadata)];
+        }
         if case != Case::Decode || self.args.output.is_empty() {
             return vec![None];
         }
@@ -325,10 +328,17 @@ impl Planner<'_, '_> {
             (Err(_), None) => return,
             (Err(why), Some(PeerName::Ffmpeg)) => Err(why.clone()),
         };
-        if what.pictures == Some(Pictures::Metadata) {
-            self.note(format!("no peer of {}: ffmpeg cannot decode without its pictures", what.own_id()));
-            return;
-        }
+        let own = what;
+        // ffmpeg cannot decode without its pictures: its usual decode stands beside ours, as in the figures before this
+        // program.
+        let what = match own.pictures {
+            Some(Pictures::Metadata) if self.args.output.is_empty() => Combination { pictures: None, ..own },
+            Some(Pictures::Metadata) => {
+                self.note(format!("no peer of {}: ffmpeg cannot decode without its pictures", own.own_id()));
+                return;
+            }
+            _ => own,
+        };
         let hardware = what.backend == BackendKind::Nvidia;
         // A card that encodes the one codec need not decode the other; then the CPU does, as for ours.
         let card_decodes = hardware && (what.case.decodes() || self.decodes(what.backend, source));
@@ -359,9 +369,11 @@ impl Planner<'_, '_> {
         };
         let id = what.id(word, "ffmpeg");
         let known = self.jobs.iter().any(|job| job.row.id == id);
-        for job in self.jobs.iter_mut().filter(|job| made.is_ok() && what.made(job)) {
+        for job in self.jobs.iter_mut().filter(|job| made.is_ok() && own.made(job)) {
             job.row.peer = Some(id.clone());
-            job.row.aim = hardware.then(|| aim(what.case));
+            let (all, best) = aim(what.case, what.codec);
+            job.row.aim = hardware.then_some(all);
+            job.row.aim_best = best.filter(|_| hardware);
         }
         if known {
             return;

@@ -151,9 +151,10 @@ impl<'a> Inputs<'a> {
         let codec = text(&video["codec"]).and_then(|codec| codec.parse().ok());
         let rate = text(&video["frame_rate"]).and_then(|rate| crate::parse::frame_rate(&rate).ok());
         let rate = rate.or(self.args.fps).or(Rational::new(30, 1)).ok_or(what)?;
+        // Samples need not all be shown (edit lists, hidden pictures): what a container says is its samples.
         let there = match video["samples"].as_u64() {
-            Some(samples) => samples,
-            None => self.count(path)?,
+            Some(samples) if codec.is_none() => samples,
+            _ => self.count(path)?,
         };
         let frames = self.wanted(rate, Some(there)).unwrap_or(there);
         let input = Input {
@@ -167,10 +168,11 @@ impl<'a> Inputs<'a> {
         Ok(Source { path: path.to_owned(), input, codec, rate, cut: frames < there })
     }
 
-    /// Frames of a file that does not tell.
+    /// Frames of a file as they are shown: every one is decoded once.
     fn count(&self, path: &Path) -> Result<u64, String> {
         let what = format!("the frames of {} cannot be counted", name(path));
-        let counting = self.own().arg("decode").arg(path).args(["--null", "--json", "--quiet"]);
+        let counting =
+            self.own().arg("decode").arg(path).args(["--null", "--metadata-only", "--json", "--quiet"]);
         let said: Value =
             serde_json::from_slice(&self.done(&counting, &what)?).map_err(|e| format!("{what}: {e}"))?;
         said["frames_out"].as_u64().ok_or(what)

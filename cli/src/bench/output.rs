@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use video_hw::codec::Codec;
 use video_hw::output_file::OutputFile;
 use video_hw::{Error, Result};
 
-use super::args::BenchArgs;
+use super::args::{BenchArgs, distinct};
 use super::baseline::Comparison;
-use super::markdown;
 use super::record::Record;
 use super::report::{self, Outputs, Source};
+use super::{machine, markdown};
 use crate::text;
 
 /// The files that are asked for.
@@ -20,11 +21,12 @@ pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir.clone(), e))?;
     }
-    let in_folder = |name: &str| args.out.as_ref().map(|dir| dir.join(name));
+    let stem = stem(args, &machine::now());
+    let in_folder = |extension: &str| args.out.as_ref().map(|dir| dir.join(format!("{stem}.{extension}")));
     let outputs = Outputs {
-        json: args.json.clone().or_else(|| in_folder("bench.json")),
-        markdown: args.markdown.clone().or_else(|| in_folder("bench.md")),
-        html: args.html.clone().or_else(|| in_folder("bench.html")),
+        json: args.json.clone().or_else(|| in_folder("json")),
+        markdown: args.markdown.clone().or_else(|| in_folder("md")),
+        html: args.html.clone().or_else(|| in_folder("html")),
         overwrite: args.overwrite,
     };
     if outputs.paths().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
@@ -56,6 +58,14 @@ pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
         known.push(place);
     }
     Ok(outputs)
+}
+
+/// What a record is called by itself: codecs and time, so that one does not take the place of another.
+fn stem(args: &BenchArgs, now: &str) -> String {
+    let codecs: Vec<_> = distinct(&args.codec).into_iter().map(Codec::name).collect();
+    let codecs = if codecs.is_empty() { "all".to_owned() } else { codecs.join("-") };
+    let time: String = now.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    format!("bench-{codecs}-{time}")
 }
 
 /// The same for one file by two names of its folder.

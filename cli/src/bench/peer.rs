@@ -225,8 +225,9 @@ fn encoding(
     let program = program.args(["-c:v", encoder]).option("-threads", args.threads.map(|n| n.to_string()));
     let program = match encoder {
         "h264_nvenc" | "hevc_nvenc" | "av1_nvenc" => {
-            let program =
-                program.args(["-preset", &args.preset, "-tune", "hq"]).option("-gpu", device.clone());
+            let program = program
+                .args(["-preset", args.preset(), "-tune", args.tuning()])
+                .option("-gpu", device.clone());
             match &qp {
                 Some(qp) => program.args(["-rc", "constqp", "-qp", qp]),
                 None => program.args(["-rc", "cbr", "-b:v", &bits]),

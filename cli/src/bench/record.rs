@@ -77,6 +77,9 @@ pub(crate) struct Row {
     /// What the ratio to the peer's time should not exceed.
     #[serde(default)]
     pub(crate) aim: Option<f64>,
+    /// The same of the best run of each.
+    #[serde(default)]
+    pub(crate) aim_best: Option<f64>,
     /// Settings that matter, by name.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, String>,

@@ -94,12 +94,18 @@ pub(crate) struct Aim {
     pub(crate) met: bool,
     /// The interval of the ratio does not reach across the limit.
     pub(crate) sure: bool,
+    /// The limit of the ratio of the best runs, and that ratio.
+    pub(crate) best: Option<(f64, f64)>,
 }
 
 impl Aim {
     pub(crate) fn words(self) -> String {
         let word = if self.met { "met" } else { "MISSED" };
-        if self.sure { word.to_owned() } else { format!("{word}, within the spread") }
+        let spread = if self.sure { "" } else { ", within the spread" };
+        let best = self.best.map_or_else(String::new, |(limit, found)| {
+            format!("; best runs {} of {}", times(found), times(limit))
+        });
+        format!("{word}{spread}{best}")
     }
 }
 
@@ -115,20 +121,17 @@ fn pair<'a>(record: &'a Record, row: &'a Row) -> Pair<'a> {
     let has_runs = |peer: &&Row| !peer.runs.is_empty();
     let measure = measure_of(&[Some(row), peer.filter(has_runs)]);
     let ratio = peer.and_then(|peer| stats::ratio_of_runs(&row.runs, &peer.runs, |run| measure.of(run)));
+    let ours = stats::of(&measure.values(row));
+    let theirs = peer.map(|peer| stats::of(&measure.values(peer)));
+    let found = theirs.map(|theirs| ours.min / theirs.min);
+    let best = row.aim_best.zip(found);
     let aim = row.aim.zip(ratio).map(|(limit, ratio)| Aim {
         limit,
-        met: ratio.value <= limit,
+        met: ratio.value <= limit && best.is_none_or(|(limit, found)| found <= limit),
         sure: ratio.high <= limit || ratio.low > limit,
+        best,
     });
-    Pair {
-        row,
-        peer,
-        measure,
-        ours: stats::of(&measure.values(row)),
-        theirs: peer.map(|peer| stats::of(&measure.values(peer))),
-        ratio,
-        aim,
-    }
+    Pair { row, peer, measure, ours, theirs, ratio, aim }
 }
 
 impl Pair<'_> {
@@ -395,6 +398,7 @@ pub(crate) struct Figures<'a> {
     ratio_high: Option<f64>,
     ratio_confidence: Option<f64>,
     aim: Option<f64>,
+    aim_best: Option<f64>,
     aim_met: Option<bool>,
     verified: Option<bool>,
 }
@@ -425,6 +429,7 @@ pub(crate) fn figures(record: &Record) -> Vec<Figures<'_>> {
             ratio_high: pair.ratio.map(|r| r.high),
             ratio_confidence: pair.ratio.map(|r| r.confidence),
             aim: row.aim,
+            aim_best: row.aim_best,
             aim_met: pair.aim.map(|aim| aim.met),
             verified: pair.verified().map(|(passed, _)| passed),
         }

@@ -68,6 +68,8 @@ pub(crate) struct WorkArgs {
     pub(crate) max_in_flight: Option<u8>,
     #[arg(long)]
     pub(crate) preset: Option<String>,
+    #[arg(long)]
+    pub(crate) tuning: Option<String>,
     #[arg(long, default_value_t = 1)]
     pub(crate) streams: u32,
     #[arg(long, default_value_t = 10.0)]
@@ -168,12 +170,13 @@ impl WorkArgs {
     }
 
     pub(super) fn special(&self) -> BackendEncodeConfig {
-        if self.preset.is_none() && self.max_in_flight.is_none() {
+        if self.preset.is_none() && self.tuning.is_none() && self.max_in_flight.is_none() {
             return BackendEncodeConfig::None;
         }
         let default = NvidiaEncodeConfig::default();
         BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
             preset: self.preset.clone(),
+            tuning: self.tuning.clone(),
             max_in_flight_outputs: self.max_in_flight.map_or(default.max_in_flight_outputs, usize::from),
             ..default
         })
@@ -222,7 +225,8 @@ fn one_by_one(args: &WorkArgs, begun: Instant) -> Result<Report> {
             ("lock", stages.lock),
             ("copy", stages.copy),
         ] {
-            report.internal.insert(format!("{name}_ms"), stage.mean().as_secs_f64() * 1e3);
+            report.internal.insert(format!("{name}_ms"), stage.total.as_secs_f64() * 1e3);
+            report.internal.insert(format!("{name}_ms_per_picture"), stage.mean().as_secs_f64() * 1e3);
             report.internal.insert(format!("{name}_p95_ms"), stage.p95.as_secs_f64() * 1e3);
         }
         report

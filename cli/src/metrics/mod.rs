@@ -3,8 +3,6 @@
 mod args;
 mod endpoint;
 mod export;
-mod figures;
 
 pub(crate) use args::MetricsArgs;
 pub(crate) use export::{Exporting, json};
-pub(crate) use figures::{asked_for, lines};

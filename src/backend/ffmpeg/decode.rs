@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::BufReader;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -82,6 +83,11 @@ pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Op
         formats: formats.collect(),
         variants: Vec::new(),
         refused: Vec::new(),
+        output_modes: DecodeOutputMode::ALL.to_vec(),
+        native_on_device: false,
+        low_latency: true,
+        // One frame for each thread but the first.
+        max_display_delay: std::thread::available_parallelism().map_or(0, |n| n.get() as u32 - 1),
     }))
 }
 
@@ -187,6 +193,16 @@ struct Run {
     began: bool,
 }
 
+/// Threads of the child; `None`: ffmpeg's choice. Those that decode frames side by side hold one back each, but for the
+/// first.
+fn threads(config: &CommonDecodeConfig) -> Option<usize> {
+    let delay = if config.low_latency { Some(0) } else { config.max_display_delay };
+    let asked = config.threads.map(NonZeroUsize::get);
+    let Some(delay) = delay else { return asked };
+    let usual = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    Some(asked.unwrap_or_else(usual).min((delay as usize).saturating_add(1)))
+}
+
 struct FfmpegDecoder {
     program: Arc<Program>,
     config: CommonDecodeConfig,
@@ -212,11 +228,11 @@ impl FfmpegDecoder {
         if self.config.damage == DamagePolicy::Strict {
             add(&["-err_detect", "explode"]);
         }
-        let threads = self.config.threads.map(|threads| threads.to_string());
+        let threads = threads(&self.config).map(|threads| threads.to_string());
         if self.config.low_latency {
-            // Threads that share frames out hold one each.
-            add(&["-flags", "low_delay", "-threads", "1"]);
-        } else if let Some(threads) = &threads {
+            add(&["-flags", "low_delay"]);
+        }
+        if let Some(threads) = &threads {
             add(&["-threads", threads]);
         } else if self.room < OWN_THREADS {
             add(&["-threads", &self.room.to_string()]);
@@ -449,6 +465,7 @@ impl Reading {
                 concealed: false,
                 shaped: false,
                 copied: CopyBytes { output: bytes as u64, ..CopyBytes::default() },
+                device_times: crate::backend::DeviceTimes::default(),
                 surface: self.surface(size, format, packet.data)?,
             };
             if !feed.delivering(|| self.sink.tell(DecodeEvent::Picture(picture))) {

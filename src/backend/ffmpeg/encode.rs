@@ -20,7 +20,7 @@ use crate::backend::{
     BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
     plain_host_frames,
 };
-use crate::capability::EncodeCapability;
+use crate::capability::{EncodeCapability, InPlaceChanges};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -92,6 +92,11 @@ pub(crate) fn encode_capability(
         vbr: true,
         const_qp: qp_range.1 > 0,
         qp_range,
+        quality_range: Some(encoder.quality_range()),
+        gop_range: (1, i32::MAX as u32),
+        force_idr: true,
+        low_latency: true,
+        in_place: InPlaceChanges::default(),
     };
     capability.cbr = cpu && codec != Codec::Av1 || !cpu && !encoder.name.ends_with("videotoolbox");
     Ok(Some(capability))

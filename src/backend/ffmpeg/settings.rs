@@ -316,6 +316,9 @@ fn gop(config: &CommonEncodeConfig, encoder: &Encoder, output: &mut Arguments) -
 fn b_frames(config: &CommonEncodeConfig, encoder: &Encoder, output: &mut Arguments) -> Result<usize> {
     let asked = config.requested_b_frames();
     let most = encoder.max_b_frames();
+    if let (Some(interval), Some(allowed)) = (config.frame_interval_p, config.wrong_interval(most)) {
+        return Err(refuse(encoder, "frame_interval_p", interval, allowed));
+    }
     if let Some(count) = asked.filter(|count| *count > most) {
         let allowed = if most == 0 { "0, or not stated".to_owned() } else { format!("0 to {most}") };
         return Err(refuse(encoder, "b_frames", count, allowed));

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::capability::EncodeCapability;
+use crate::capability::{EncodeCapability, InPlaceChanges};
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Profile, RateControl, SoftwareEncodeConfig};
@@ -72,6 +72,11 @@ pub(crate) fn encode_capability(codec: Codec) -> Option<EncodeCapability> {
         vbr: true,
         const_qp: true,
         qp_range: QP_RANGE,
+        quality_range: None,
+        gop_range: (1, u32::MAX - 1),
+        force_idr: true,
+        low_latency: true,
+        in_place: InPlaceChanges::default(),
     })
 }
 
@@ -107,9 +112,8 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
     if !FORMATS.contains(&config.format) {
         return Err(refuse("format", config.format, "yuv420p or nv12 (8 bit, 4:2:0)"));
     }
-    match config.frame_interval_p {
-        None | Some(1) => {}
-        Some(other) => return Err(refuse("frame_interval_p", other, "1 (the encoder has no B frames)")),
+    if let (Some(interval), Some(_)) = (config.frame_interval_p, config.wrong_interval(0)) {
+        return Err(refuse("frame_interval_p", interval, "1 (the encoder has no B frames)"));
     }
     if let Some(b @ 1..) = config.b_frames {
         return Err(refuse("B frames (b_frames)", b, "0"));

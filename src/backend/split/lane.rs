@@ -102,6 +102,7 @@ pub(super) fn run(
     let mut begins = Some(begins);
     while let Some(part) = intake.take_part() {
         window.adopt(part);
+        window.wait_for_turn(part);
         *bench.lock() = Task { part, echo: NONE, heard: false };
         let mut first = None;
         // A panic in a codec library must end one session, not leave it waiting.

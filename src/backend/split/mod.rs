@@ -58,6 +58,8 @@ pub struct SplitReport {
     pub parts: u64,
     /// Most bytes of pictures that waited for older ones.
     pub peak_window_bytes: u64,
+    /// How many there might have been: of the host's memory, and of that of all cards.
+    pub window_bytes: (u64, u64),
     /// Why not all were used, or a decoder did not open.
     pub note: Option<String>,
 }
@@ -160,6 +162,8 @@ pub(super) struct Terms {
     pub(super) growth: Growth,
     /// How much of pictures may wait for older ones.
     pub(super) room: Room,
+    /// Parts from the oldest on that may be decoded.
+    pub(super) ahead: u64,
 }
 
 /// Ends all waiting when it is dropped.
@@ -189,10 +193,10 @@ pub(super) fn open(
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
     let chosen = receipt.get().chosen();
-    let Terms { lanes: wanted, growth, room } = terms(chosen);
-    window.set_room(room);
+    let terms_now = terms(chosen);
+    let (wanted, growth) = (terms_now.lanes, terms_now.growth);
     let report = SharedReport::default();
-    report.change(|report| report.engines = wanted);
+    apply(&window, &report, terms_now);
     receipt.set_split(report.clone());
     let shared = Arc::new(Shared {
         intake: Intake::new(intake::MAX_BYTES),
@@ -280,11 +284,10 @@ impl SplitDecoder {
         }
         self.chosen = chosen;
         self.held_back = false;
-        let Terms { lanes, growth, room } = (self.terms)(chosen);
-        self.shared.lanes.want(lanes);
-        self.shared.window.set_room(room);
-        self.seen.grow(growth);
-        self.shared.report.change(|report| report.engines = lanes);
+        let terms = (self.terms)(chosen);
+        self.shared.lanes.want(terms.lanes);
+        apply(&self.shared.window, &self.shared.report, terms);
+        self.seen.grow(terms.growth);
         true
     }
 
@@ -462,6 +465,16 @@ impl Drop for SplitDecoder {
             let _ = thread.join();
         }
     }
+}
+
+/// What the window and the report have to know of the terms.
+fn apply(window: &Window, report: &SharedReport, terms: Terms) {
+    let Terms { lanes, room, ahead, .. } = terms;
+    window.set_room(room, ahead);
+    report.change(|report| {
+        report.engines = lanes;
+        report.window_bytes = (room.host, room.cards);
+    });
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {

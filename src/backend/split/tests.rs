@@ -138,7 +138,7 @@ fn fed(
         Box::new(move |chosen: Chosen| {
             // The backend that takes over may have as many as it likes.
             let lanes = if chosen.is_some_and(|(kind, _)| kind == BackendKind::Software) { 3 } else { lanes };
-            Terms { lanes, growth: Growth::AtOnce, room }
+            Terms { lanes, growth: Growth::AtOnce, room, ahead: u64::MAX }
         }),
     )
     .unwrap();

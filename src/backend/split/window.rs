@@ -53,6 +53,8 @@ pub(super) struct Window {
     ready: Condvar,
     /// Everything has been, or nothing will be any more.
     idle: Condvar,
+    /// Another part is the oldest, or has no decoder.
+    moved: Condvar,
     /// What waits on each card.
     cards: Arc<CardRoom>,
 }
@@ -67,6 +69,8 @@ struct State {
     /// And for those on cards.
     on_cards: u64,
     room: Room,
+    /// Parts from the oldest on that may be decoded.
+    ahead: u64,
     peak: u64,
     /// Decoders that wait for room, by part.
     waiting: BTreeMap<u64, Turn>,
@@ -101,6 +105,7 @@ impl Window {
                 host: 0,
                 on_cards: 0,
                 room: Room::of(u64::MAX),
+                ahead: u64::MAX,
                 peak: 0,
                 waiting: BTreeMap::new(),
                 closed: false,
@@ -108,14 +113,27 @@ impl Window {
             }),
             ready: Condvar::new(),
             idle: Condvar::new(),
+            moved: Condvar::new(),
             cards,
         }
     }
 
-    /// Most that waits here, but for the oldest part's few.
-    pub(super) fn set_room(&self, room: Room) {
+    /// Most that waits here, but for the oldest part's few, and how many parts from the oldest on may be decoded.
+    pub(super) fn set_room(&self, room: Room, ahead: u64) {
         self.cards.limit(room.each_card);
-        self.lock().room = room;
+        let mut state = self.lock();
+        state.room = room;
+        state.ahead = ahead.max(1);
+        self.moved.notify_all();
+    }
+
+    /// Waits until the part is near enough to the oldest one to be decoded.
+    pub(super) fn wait_for_turn(&self, part: u64) {
+        let too_far = |state: &mut State| {
+            // The decoder that the oldest part needs may be one that waits here.
+            !state.closed && part.saturating_sub(state.head) >= state.ahead && !state.is_stuck()
+        };
+        drop(self.moved.wait_while(self.lock(), too_far));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -179,6 +197,7 @@ impl Window {
         if let Some(entry) = state.part(part) {
             entry.orphaned = true;
         }
+        self.moved.notify_all();
         state.wake_first();
     }
 
@@ -219,6 +238,7 @@ impl Window {
                     return self.close();
                 }
                 // The next part is the oldest now: its decoder need not wait any more.
+                self.moved.notify_all();
                 state.wake_first();
                 if state.parts.is_empty() {
                     self.idle.notify_all();
@@ -270,6 +290,7 @@ impl Window {
         }
         self.ready.notify_all();
         self.idle.notify_all();
+        self.moved.notify_all();
         drop(state);
         // Frames go back to their pools outside the lock.
         drop(dropped);
@@ -310,8 +331,12 @@ impl State {
         }
         let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
         // Nothing leaves before the oldest part has a decoder, and that can only be one that gets through here.
-        let stuck = self.parts.front().is_some_and(|head| head.orphaned);
-        first_in_line && (stuck || self.left(charge))
+        first_in_line && (self.is_stuck() || self.left(charge))
+    }
+
+    /// The oldest part has no decoder.
+    fn is_stuck(&self) -> bool {
+        self.parts.front().is_some_and(|head| head.orphaned)
     }
 
     fn wake_first(&self) {
@@ -357,7 +382,7 @@ mod tests {
 
     fn limited(bytes: u64) -> Arc<Window> {
         let window = Window::new(Arc::new(CardRoom::new()));
-        window.set_room(Room::of(bytes));
+        window.set_room(Room::of(bytes), u64::MAX);
         Arc::new(window)
     }
 
@@ -454,6 +479,35 @@ mod tests {
         assert_eq!(events.iter().collect::<Vec<_>>(), [1, 2]);
         assert!(matches!(window.take_failure(), Some(Error::Cancelled)));
         assert!(!window.push(2, event(3)));
+    }
+
+    #[test]
+    fn a_part_far_from_the_oldest_waits_until_it_is_near_or_nobody_has_the_oldest() {
+        let window = limited(u64::MAX);
+        window.set_room(Room::of(u64::MAX), 2);
+        let parts: Vec<_> = (0..5).map(|_| window.begin()).collect();
+        let wait = |part: u64| {
+            let window = Arc::clone(&window);
+            std::thread::spawn(move || {
+                window.wait_for_turn(part);
+                // What the window looked like when the wait was over.
+                window.lock().head
+            })
+        };
+        window.wait_for_turn(parts[0]);
+        window.wait_for_turn(parts[1]);
+        let (third, fourth) = (wait(parts[2]), wait(parts[3]));
+        let (thread, events) = collect(&window);
+        window.finish(parts[0], None);
+        assert!(third.join().unwrap() >= 1);
+        window.finish(parts[1], None);
+        assert!(fourth.join().unwrap() >= 2);
+        let fifth = wait(parts[4]);
+        window.orphan(parts[2]);
+        fifth.join().unwrap();
+        window.close();
+        thread.join().unwrap();
+        assert_eq!(events.iter().count(), 0);
     }
 
     #[test]

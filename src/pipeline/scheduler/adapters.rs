@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use super::handles::StreamControl;
 use super::stage::{Stage, StageEvent, StageReport};
 use super::unit::Unit;
 use crate::control::SwitchingEncoder;
@@ -203,6 +204,15 @@ impl SwitchHandle {
     /// The encoder; to ask for a switch, for events, for what it did. Frames and packets are the scheduler's.
     pub fn lock(&self) -> MutexGuard<'_, SwitchingEncoder> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ties the scheduler's generation of the stream to the encoder's: what was submitted for settings before is dropped and
+    /// counted as stale, so that the newest settings see the newest frames. For live streams; without it no frame is lost
+    /// by a switch, and packets tell their generation all the same ([`Packet::generation`]). Gives the number.
+    pub fn sync_pipeline_generation(&self, control: &StreamControl) -> u64 {
+        let generation = self.lock().generation();
+        control.set_generation(generation);
+        generation
     }
 }
 

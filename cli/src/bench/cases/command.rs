@@ -67,7 +67,10 @@ impl Planner<'_, '_> {
                 let program = program.arg("--bitrate").arg(self.bits(source).to_string());
                 let program = program.option("--max-in-flight", in_flight.map(|n| n.to_string()));
                 let nvidia = what.backend == BackendKind::Nvidia;
-                let program = program.option("--preset", nvidia.then(|| args.preset.clone()));
+                let program = program.option("--preset", nvidia.then(|| args.preset()));
+                // The session of a switch and of latency has the tuning of its settings, unless one is asked for.
+                let tuning = nvidia && (args.fastest || args.tuning.is_some());
+                let program = program.option("--tuning", tuning.then(|| args.tuning()));
                 if writes(what) { program.arg("--output").arg(out) } else { program }
             }
         }
@@ -98,7 +101,7 @@ impl Planner<'_, '_> {
         match what.backend {
             BackendKind::Nvidia => {
                 let program = if args.qp.is_none() { program.arg("--cbr") } else { program };
-                let program = program.args(["--preset", &args.preset, "--tune", "hq"]);
+                let program = program.args(["--preset", args.preset(), "--tune", args.tuning()]);
                 program.option("--max-in-flight", in_flight.map(|n| n.to_string()))
             }
             BackendKind::Ffmpeg => {

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use video_hw::backend::BackendKind;
+use video_hw::codec::Codec;
 
 use super::super::args::Case;
 use super::super::record::{Input, Row};
 use super::{Combination, Planner};
 
-/// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one. Decoding: the best that was
-/// reached before this program is 0.62. Else the same engine works for both, and whatever is above it is the program's own.
-pub(super) const fn aim(case: Case) -> f64 {
-    match case {
-        Case::Decode => 0.62,
-        _ => 1.0,
+/// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one: the ratio of all runs, and
+/// that of the best. Decoding: what was reached before this program. Else the same engine works for both, and whatever is
+/// above it is the program's own.
+pub(super) const fn aim(case: Case, codec: Codec) -> (f64, Option<f64>) {
+    match (case, codec) {
+        (Case::Decode, Codec::Hevc) => (0.63, Some(0.56)),
+        (Case::Decode, _) => (0.58, Some(0.49)),
+        _ => (1.0, None),
     }
 }
 
@@ -35,6 +38,7 @@ impl Planner<'_, '_> {
             program: program.to_owned(),
             peer: None,
             aim: None,
+            aim_best: None,
             settings: self.settings(what),
             command: Vec::new(),
             input: input.clone(),
@@ -74,7 +78,10 @@ impl Planner<'_, '_> {
         }
         add("gop", args.gop_length.to_string());
         if what.backend == BackendKind::Nvidia {
-            add("preset", args.preset.clone());
+            add("preset", args.preset().to_owned());
+            if !matches!(what.case, Case::Latency | Case::Switch) || args.fastest || args.tuning.is_some() {
+                add("tuning", args.tuning().to_owned());
+            }
         }
         // Live streams have a bit rate and no B frames, whatever is asked of files.
         if matches!(what.case, Case::Latency | Case::Switch) {

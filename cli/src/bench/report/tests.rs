@@ -41,6 +41,17 @@ fn an_aim_within_the_spread_says_so() {
 }
 
 #[test]
+fn the_best_runs_have_an_aim_of_their_own() {
+    let mut record = samples::record();
+    record.rows[0].aim_best = Some(0.49);
+    let aim = pairs(&record)[0].aim.unwrap();
+    // Half the peer's time meets the aim of all runs, and not that of the best.
+    assert!(!aim.met && aim.words().starts_with("MISSED; best runs "), "{}", aim.words());
+    record.rows[0].aim_best = Some(0.51);
+    assert!(pairs(&record)[0].aim.unwrap().met);
+}
+
+#[test]
 fn what_is_doubtful_is_told() {
     let mut record = samples::record();
     record.machine.load = vec![7.5, 8.0];

@@ -1,11 +1,13 @@
 //! What a chip's decoder can do, in this library's words.
 
 use super::format::{chroma_id, codec_id, output_in};
+use super::max_display_delay;
 use crate::backend::nvidia::driver::cuvid;
 use crate::backend::nvidia::driver::cuvid_abi::DecodeCaps;
 use crate::bitstream::vp9::KeyFormat;
 use crate::capability::{DecodeCapability, DecodeVariant};
 use crate::codec::Codec;
+use crate::config::DecodeOutputMode;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::Chroma;
@@ -74,7 +76,19 @@ pub(crate) fn decode_capability(device: i32, codec: Codec) -> Result<Option<Deco
     }
     let no_format = variants.iter().any(|variant| variant.format.is_none());
     let refused = if no_format { vec!["4:2:2 (no output format for it yet)"] } else { Vec::new() };
-    Ok(Some(DecodeCapability { implementation: "NVDEC", min, max, engines, formats, variants, refused }))
+    Ok(Some(DecodeCapability {
+        implementation: "NVDEC",
+        min,
+        max,
+        engines,
+        formats,
+        variants,
+        refused,
+        output_modes: DecodeOutputMode::ALL.to_vec(),
+        native_on_device: true,
+        low_latency: true,
+        max_display_delay: max_display_delay(codec),
+    }))
 }
 
 /// Engines of a device that decode a codec.

@@ -93,7 +93,8 @@ impl Downloads {
         };
         let (memory, lane) = copy.finish();
         self.lanes.extend(lane);
-        let landed = memory.and_then(|memory| {
+        let landed = memory.and_then(|(memory, took)| {
+            picture.device_times.download = took;
             let data = lease.lend(memory).into_bytes(bytes);
             HostSurface::from_packed(picture.format, picture.dimensions, data)
         });

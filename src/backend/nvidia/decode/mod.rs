@@ -75,12 +75,16 @@ pub(crate) fn open_decoder(
 /// thread of its own waits, and it has a queue: none is best, unless somebody asks for some. Without reordering a
 /// picture's unit is known only while it is parsed, so that nothing can be held back.
 fn display_delay(config: &CommonDecodeConfig) -> u32 {
-    /// The documents recommend 2 to 4; each costs a decode surface.
-    const MOST: u32 = 4;
     match config.max_display_delay {
-        Some(delay) if !config.low_latency && sequencer::reorders(config.codec) => delay.min(MOST),
+        Some(delay) if !config.low_latency => delay.min(max_display_delay(config.codec)),
         _ => 0,
     }
+}
+
+/// The most that is held back.
+const fn max_display_delay(codec: Codec) -> u32 {
+    // The documents recommend 2 to 4; each costs a decode surface.
+    if sequencer::reorders(codec) { 4 } else { 0 }
 }
 
 impl DecoderBackend for NvdecDecoder {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::format::Output;
 use super::gate::SurfaceGate;
@@ -17,7 +18,7 @@ use crate::backend::nvidia::driver::cuvid::Decoder;
 use crate::backend::nvidia::driver::cuvid_abi::DisplayInfo;
 use crate::backend::nvidia::driver::planes::Planes;
 use crate::backend::nvidia::driver::transfer::{Lane, Planar, Route, Transfer};
-use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture, Download};
+use crate::backend::{BackendKind, DecodeEvent, DecodeSink, DecodedPicture, DeviceTimes, Download};
 use crate::color::ColorInfo;
 use crate::config::CommonDecodeConfig;
 use crate::dimensions::Dimensions;
@@ -235,6 +236,8 @@ struct InFlight {
     transfer: Transfer,
     shown: Shown,
     concealed: bool,
+    /// What mapping it took.
+    mapping: Duration,
 }
 
 /// What is left of a picture when its surface is given back: enough to tell of it.
@@ -307,7 +310,7 @@ impl Stage {
         }
         if !self.wanted.maps() {
             let due = self.release(shown);
-            self.answer(&due, false, Surface::None);
+            self.answer(&due, false, Surface::None, DeviceTimes::default());
             return;
         }
         // A picture that is shown twice (VP9) cannot be mapped twice at once.
@@ -319,7 +322,9 @@ impl Stage {
         }
         self.plan = Some(Arc::clone(&shown.shape.plan));
         match self.start(&shown) {
-            Ok((concealed, transfer)) => self.in_flight.push_back(InFlight { transfer, shown, concealed }),
+            Ok((concealed, transfer, mapping)) => {
+                self.in_flight.push_back(InFlight { transfer, shown, concealed, mapping });
+            }
             Err(error) => {
                 // Pictures before this one come first.
                 self.finish_all();
@@ -330,11 +335,14 @@ impl Stage {
     }
 
     /// Maps a picture and enqueues what makes a frame of it.
-    fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer)> {
+    fn start(&mut self, shown: &Shown) -> Result<(bool, Transfer, Duration)> {
         let lane = self.lanes.pop().map_or_else(|| Lane::new(&self.context, Census::waiting()), Ok)?;
-        match Transfer::map(lane, &shown.shape.decoder, &shown.info) {
+        let asked = Instant::now();
+        let mapped = Transfer::map(lane, &shown.shape.decoder, &shown.info);
+        let mapping = asked.elapsed();
+        match mapped {
             Ok((mut transfer, mapped)) => match self.fill(&mut transfer, mapped, shown) {
-                Ok(concealed) => Ok((concealed, transfer)),
+                Ok(concealed) => Ok((concealed, transfer, mapping)),
                 Err(error) => {
                     self.lanes.extend(transfer.finish().1);
                     Err(error)
@@ -367,7 +375,9 @@ impl Stage {
 
     /// Waits for the oldest picture and hands it on.
     fn finish_oldest(&mut self) {
-        let Some(InFlight { transfer, shown, concealed }) = self.in_flight.pop_front() else { return };
+        let Some(InFlight { transfer, shown, concealed, mapping }) = self.in_flight.pop_front() else {
+            return;
+        };
         let (memory, lane) = transfer.finish();
         self.lanes.extend(lane);
         let due = self.release(shown);
@@ -376,8 +386,12 @@ impl Stage {
         }
         // Behind a picture that ended the session no other comes out.
         let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
-        match memory.and_then(|memory| due.plan.surface(memory)) {
-            Ok(surface) => self.answer(&due, concealed, surface),
+        let made = memory.and_then(|(memory, times)| Ok((due.plan.surface(memory)?, times)));
+        match made {
+            Ok((surface, times)) => {
+                let times = DeviceTimes { map: Some(mapping), ..times };
+                self.answer(&due, concealed, surface, times);
+            }
             Err(error) => self.fail(&due, error),
         }
     }
@@ -408,7 +422,7 @@ impl Stage {
         self.gone |= !self.answers.send(DecodeEvent::Failed { serial: due.serial, error });
     }
 
-    fn answer(&mut self, due: &Due, concealed: bool, surface: Surface) {
+    fn answer(&mut self, due: &Due, concealed: bool, surface: Surface, device_times: DeviceTimes) {
         self.gone |= !self.answers.send(DecodeEvent::Picture(DecodedPicture {
             serial: due.serial,
             dimensions: due.dimensions,
@@ -420,6 +434,7 @@ impl Stage {
             concealed,
             shaped: due.shaped,
             copied: due.plan.copied(&surface),
+            device_times,
             surface,
         }));
     }

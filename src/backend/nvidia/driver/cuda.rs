@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use super::calling;
 use super::library::{self, Missing, Name, Once, functions};
@@ -47,6 +48,7 @@ functions! {
         event_record: "cuEventRecord" fn(Handle, Handle);
         event_query: "cuEventQuery" fn(Handle);
         event_synchronize: "cuEventSynchronize" fn(Handle);
+        event_elapsed: "cuEventElapsedTime" fn(*mut f32, Handle, Handle);
     }
 }
 
@@ -127,7 +129,6 @@ const KIND_HOST: c_uint = 1;
 const KIND_DEVICE: c_uint = 2;
 const STREAM_NON_BLOCKING: c_uint = 1;
 const EVENT_BLOCKING_SYNC: c_uint = 1;
-const EVENT_DISABLE_TIMING: c_uint = 2;
 /// Oldest driver that is tried: CUDA 11.4 (470), the oldest with all functions of the table and still maintained.
 const OLDEST_DRIVER: c_int = 11040;
 
@@ -436,8 +437,8 @@ pub(crate) enum Waiting {
 impl Event {
     pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
         let flags = match waiting {
-            Waiting::Default => EVENT_DISABLE_TIMING,
-            Waiting::Asleep => EVENT_DISABLE_TIMING | EVENT_BLOCKING_SYNC,
+            Waiting::Default => 0,
+            Waiting::Asleep => EVENT_BLOCKING_SYNC,
         };
         let _current = context.enter()?;
         let mut handle = std::ptr::null_mut();
@@ -471,6 +472,19 @@ impl Event {
             unsafe { (self.context.functions().event_synchronize)(self.handle) }
         });
         status.ok("cuEventSynchronize")
+    }
+
+    /// How long the device took from an earlier event of the same stream to this one; `None` where the driver does not
+    /// tell, or one of them has not come.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
+        let _current = self.context.enter().ok()?;
+        let mut milliseconds = 0.0;
+        // SAFETY: writes one number; both events live, of one context, and were made with timing.
+        let told = unsafe {
+            (self.context.functions().event_elapsed)(&raw mut milliseconds, earlier.handle, self.handle)
+        };
+        told.ok("cuEventElapsedTime").ok()?;
+        Duration::try_from_secs_f32(milliseconds / 1e3).ok()
     }
 }
 

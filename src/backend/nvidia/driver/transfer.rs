@@ -6,23 +6,29 @@ use super::cuvid::{Decoder, Mapped};
 use super::cuvid_abi::DisplayInfo;
 use super::memory::{Allocation, DeviceBlock, PinnedMemory, copy_inside, copy_to_host};
 use super::planes::{Planes, lies_in};
+use crate::backend::DeviceTimes;
 use crate::backend::nvidia::transform::Converter;
 use crate::error::{Error, Result};
 use crate::frame::{DevicePlane, DeviceSurface};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A stream, and the event behind what was enqueued on it last. One for each picture under way, so that their work
-/// overlaps; used again and again, since making either costs more than copying a small picture.
+/// A stream, and the events before, between and behind the steps that were enqueued on it last. One for each picture under
+/// way, so that their work overlaps; used again and again, since making any of it costs more than copying a small picture.
 #[derive(Debug)]
 pub(crate) struct Lane {
     // Destroyed in this order.
+    begun: Event,
+    /// The frame is made; what follows is its way to the host.
+    made: Event,
     done: Event,
     stream: Stream,
 }
 
 impl Lane {
     pub(crate) fn new(context: &Arc<Context>, waiting: Waiting) -> Result<Self> {
-        Ok(Self { done: Event::new(context, waiting)?, stream: Stream::new(context)? })
+        let event = || Event::new(context, waiting);
+        Ok(Self { begun: event()?, made: event()?, done: event()?, stream: Stream::new(context)? })
     }
 
     pub(crate) const fn context(&self) -> &Arc<Context> {
@@ -88,7 +94,7 @@ impl Transfer {
             return Err(Error::invalid("a transfer that is over"));
         };
         *own = memory;
-        enqueue(&lane.stream, mapped, own, route)?;
+        enqueue(lane, mapped, own, route)?;
         lane.done.record(&lane.stream)?;
         self.recorded = true;
         Ok(())
@@ -100,13 +106,18 @@ impl Transfer {
         self.recorded && self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
     }
 
-    /// Waits for the work, unmaps the picture, and gives back the memory, filled, and the lane. After a failure the
-    /// memory is freed and not used again.
-    pub(crate) fn finish(mut self) -> (Result<Memory>, Option<Lane>) {
+    /// Waits for the work, unmaps the picture, and gives back the memory, filled, how long the device took for each step,
+    /// and the lane. After a failure the memory is freed and not used again.
+    pub(crate) fn finish(mut self) -> (Result<(Memory, DeviceTimes)>, Option<Lane>) {
         let done = self.settle();
         let lane = self.lane.take();
         let memory = self.parts.take().map(|(_, memory)| memory).unwrap_or_default();
-        (done.map(|()| memory), lane)
+        let mut times = DeviceTimes::default();
+        if let (Ok(()), Some(lane), true) = (&done, &lane, self.recorded) {
+            times.convert = memory.device.as_ref().and_then(|_| lane.made.since(&lane.begun));
+            times.download = memory.host.as_ref().and_then(|_| lane.done.since(&lane.made));
+        }
+        (done.map(|()| (memory, times)), lane)
     }
 
     /// Waits for the lane's work.
@@ -179,6 +190,7 @@ impl FrameCopy {
         let mut copy =
             Self { lane: Some(lane), to: Some(to), recorded: false, _frame: frame, _allocation: allocation };
         if let (Some(lane), Some(to)) = (&copy.lane, &mut copy.to) {
+            lane.made.record(&lane.stream)?;
             // SAFETY: the planes were checked to lie in the allocation, which is held; so is the target, which nobody
             // else uses. Both until `finish` or `drop` has waited for the work.
             unsafe { copy_to_host(&lane.stream, &planes, to) }?;
@@ -194,12 +206,14 @@ impl FrameCopy {
         self.lane.as_ref().is_none_or(|lane| lane.done.is_done().unwrap_or(true))
     }
 
-    /// Waits for the work and gives back the memory, filled, and the lane. After a failure the memory is freed and not used
-    /// again.
-    pub(crate) fn finish(mut self) -> (Result<PinnedMemory>, Option<Lane>) {
+    /// Waits for the work and gives back the memory, filled, how long the copy took, and the lane. After a failure the
+    /// memory is freed and not used again.
+    pub(crate) fn finish(mut self) -> (Result<(PinnedMemory, Option<Duration>)>, Option<Lane>) {
         let done = self.settle();
+        let lane = self.lane.take();
+        let took = lane.as_ref().filter(|_| done.is_ok()).and_then(|lane| lane.done.since(&lane.made));
         let memory = self.to.take().ok_or_else(|| Error::invalid("a copy that is over"));
-        (done.and(memory), self.lane.take())
+        (done.and(memory).map(|memory| (memory, took)), lane)
     }
 
     fn settle(&self) -> Result<()> {
@@ -225,11 +239,13 @@ pub(crate) struct Planar {
     pub(crate) pitch: usize,
 }
 
-fn enqueue(stream: &Stream, mapped: &Mapped, memory: &mut Memory, route: &Route<'_>) -> Result<()> {
+fn enqueue(lane: &Lane, mapped: &Mapped, memory: &mut Memory, route: &Route<'_>) -> Result<()> {
+    let stream = &lane.stream;
     let mapped_bytes = mapped.pitch().saturating_mul(mapped.rows());
     route.source.check(mapped.address(), mapped_bytes)?;
     let mut picture = &route.source;
     if let Some(block) = &memory.device {
+        lane.begun.record(stream)?;
         route.target.check(block.address(), block.bytes())?;
         picture = &route.target;
         match route.converter {
@@ -244,6 +260,7 @@ fn enqueue(stream: &Stream, mapped: &Mapped, memory: &mut Memory, route: &Route<
     } else if route.converter.is_some() {
         return Err(Error::invalid("a conversion without device memory to write to"));
     }
+    lane.made.record(stream)?;
     if let Some(host) = &mut memory.host {
         // SAFETY: as above; the same stream keeps the order, and the buffer is owned by the transfer until it is done.
         unsafe { copy_to_host(stream, picture, host) }?;

@@ -6,9 +6,9 @@ use super::broker;
 use crate::backend::admission::Wish;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::nvenc::Session;
-use crate::backend::nvidia::driver::nvenc_names::{AV1, Cap, Guid, H264, HEVC, format, rate};
+use crate::backend::nvidia::driver::nvenc_names::{AV1, Cap, Guid, H264, HEVC, INFINITE_GOP, format, rate};
 use crate::backend::nvidia::driver::nvenc_version::Api;
-use crate::capability::EncodeCapability;
+use crate::capability::{EncodeCapability, InPlaceChanges};
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -188,5 +188,15 @@ pub(crate) fn encode_capability(
         vbr: caps.rate_modes & rate::VBR != 0,
         const_qp: true,
         qp_range: (0, max_qp(codec)),
+        quality_range: (caps.rate_modes & rate::VBR != 0).then_some((1, max_quality(codec))),
+        gop_range: (1, INFINITE_GOP - 1),
+        force_idr: true,
+        low_latency: true,
+        in_place: InPlaceChanges {
+            bitrate: caps.dynamic_bitrate,
+            rate_mode: caps.dynamic_rate_mode,
+            frame_rate: true,
+            size: caps.dynamic_size,
+        },
     }))
 }

@@ -26,6 +26,9 @@ const HIDDEN: &str = "the temporal unit shows no frame";
 /// Fruitless attempts to make room, after which the library is taken to be stuck.
 const MAX_STALLS: usize = 16;
 
+/// Frames that the library decodes side by side, at most.
+pub(super) const MAX_FRAME_DELAY: u32 = 256;
+
 /// The AV1 decoder. The library is opened when the first sequence header has told what it will need.
 pub(super) struct Av1Decoder {
     open: Option<Opened>,
@@ -52,7 +55,7 @@ impl Av1Decoder {
             config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let frame_delay = match (config.low_latency, config.max_display_delay) {
             (true, _) => 1,
-            (false, Some(delay)) => delay as usize + 1,
+            (false, Some(delay)) => (delay as usize).saturating_add(1),
             (false, None) => 0,
         };
         // av1C: four bytes, then OBUs (AV1 Codec ISO Media File Format Binding, section 2.3.3).

@@ -14,7 +14,7 @@ mod vp9;
 use crate::backend::{DecodeSink, DecoderBackend};
 use crate::capability::DecodeCapability;
 use crate::codec::Codec;
-use crate::config::CommonDecodeConfig;
+use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
@@ -70,6 +70,11 @@ pub(crate) fn decode_capability(codec: Codec) -> Option<DecodeCapability> {
         max: Dimensions::new(side, pixels / side)?,
         formats: formats.to_vec(),
         refused: refused.to_vec(),
+        output_modes: DecodeOutputMode::ALL.to_vec(),
+        native_on_device: false,
+        low_latency: true,
+        // One library decodes frames side by side.
+        max_display_delay: if codec == Codec::Av1 { av1::MAX_FRAME_DELAY - 1 } else { 0 },
     })
 }
 

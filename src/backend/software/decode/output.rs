@@ -176,6 +176,7 @@ impl Output {
                 concealed,
                 shaped: false,
                 copied: CopyBytes { output: output as u64, ..CopyBytes::default() },
+                device_times: crate::backend::DeviceTimes::default(),
                 surface,
             }),
             Err(error) => DecodeEvent::Failed { serial, error },

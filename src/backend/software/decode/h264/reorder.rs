@@ -22,8 +22,7 @@ pub(super) fn depth(sps: &Sps, config: &CommonDecodeConfig) -> usize {
     }
     let inferred = usize::from(sps.max_dpb_frames()).max(usize::from(sps.max_num_ref_frames));
     // Baseline has no B slices, so its encoders do not reorder, though the syntax would let them.
-    let assumed = if config.low_latency && sps.profile_idc == 66 { 0 } else { inferred };
-    config.max_display_delay.map_or(assumed, |delay| assumed.min(delay as usize))
+    if config.low_latency && sps.profile_idc == 66 { 0 } else { inferred }
 }
 
 /// Pictures waiting for their turn.

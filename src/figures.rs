@@ -1,21 +1,67 @@
-//! Where the time of decoders and encoders went, in words: lines of `--verbose`, and the one line for each that
-//! `VIDEO_HW_NV_METRICS` and `VIDEO_HW_VT_METRICS` ask for.
+//! Where the time of decoders and encoders went, as text: the line for each session that `VIDEO_HW_NV_METRICS` and
+//! `VIDEO_HW_VT_METRICS` ask for, in any program. The library reads no environment: the program does, and prints.
+//!
+//! ```
+//! # use video_hw::session::EncodeSummary;
+//! use video_hw::figures::Figures;
+//!
+//! # fn at_the_end(summary: &EncodeSummary) {
+//! let variable = |name: &str| std::env::var(name).ok();
+//! for line in (Figures { encode: Some(summary), ..Figures::default() }).asked_for(variable) {
+//!     eprintln!("{line}");
+//! }
+//! # }
+//! ```
+//!
+//! In a line, `lock_ms` and its like are sums over the whole session, in milliseconds; `lock_ms_per_picture` is the mean of
+//! one, `lock_p50_ms` to `lock_max_ms` are percentiles and the largest. `queue_peak` is the number of pictures that were in
+//! flight at most: handed over, and their result not yet taken.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use video_hw::backend::{BackendKind, Receipt};
-use video_hw::session::{DecodeSummary, EncodeSummary, Takeover};
-use video_hw::stages::{EncodeStages, StageSummary};
+use crate::backend::{BackendKind, Receipt};
+use crate::session::{DecodeSummary, EncodeSummary, Takeover};
+use crate::stages::{EncodeStages, StageSummary};
 
-/// Set to `1` or `true`: lines of figures on standard error when a job on that backend ends, also with `--quiet`. Behind each
-/// the beginning of its lines.
+/// Set to `1` or `true`: lines of figures when a job on that backend ends. Behind each the beginning of its lines.
 const VARIABLES: [(BackendKind, &str, &str); 2] = [
     (BackendKind::Nvidia, "VIDEO_HW_NV_METRICS", "nv"),
     (BackendKind::VideoToolbox, "VIDEO_HW_VT_METRICS", "vt"),
 ];
 
 type Named = (&'static str, StageSummary);
+
+/// What there is to tell at the end of a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures<'a> {
+    /// Of the decode session.
+    pub decode: Option<&'a DecodeSummary>,
+    /// Of the encode session.
+    pub encode: Option<&'a EncodeSummary>,
+    /// How long the program took to make the pictures that it encoded (`synth_ms`), where it measured that: no session
+    /// sees it.
+    pub synth: Option<StageSummary>,
+}
+
+impl Figures<'_> {
+    /// The lines that environment variables ask for: one for each session whose backend has a variable that is set.
+    /// `variable` gives the value of one.
+    pub fn asked_for(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let wanted = |backend: BackendKind| {
+            let (_, name, prefix) = VARIABLES.into_iter().find(|(kind, ..)| *kind == backend)?;
+            let value = variable(name)?;
+            (value == "1" || value.eq_ignore_ascii_case("true")).then_some(prefix)
+        };
+        let chosen = |receipt: &Receipt| receipt.chosen().map(|(backend, _)| backend);
+        let decode = self.decode.and_then(|d| Some(decode_line(wanted(chosen(&d.receipt)?)?, d)));
+        let encode = self.encode.and_then(|e| {
+            let prefix = wanted(metered(e, chosen(&e.receipt)?))?;
+            Some(encode_line(prefix, e, self.synth))
+        });
+        decode.into_iter().chain(encode).collect()
+    }
+}
 
 fn named(stages: &EncodeStages) -> [Named; 5] {
     [
@@ -43,24 +89,11 @@ fn in_words(name: &str, stage: StageSummary) -> String {
     )
 }
 
-/// A line for each stage.
-pub(crate) fn lines(stages: &EncodeStages) -> Vec<String> {
+/// A line in words for each stage of an encoder.
+pub fn lines(stages: &EncodeStages) -> Vec<String> {
     let mut lines: Vec<_> = named(stages).into_iter().map(|(name, stage)| in_words(name, stage)).collect();
     lines.push(format!("  at most {} pictures inside the encoder", stages.queue_peak));
     lines
-}
-
-/// The lines of figures, where they are asked for and there is something to tell.
-pub(crate) fn asked_for(decode: Option<&DecodeSummary>, encode: Option<&EncodeSummary>) -> Vec<String> {
-    let wanted = |backend: BackendKind| {
-        let (_, variable, prefix) = VARIABLES.into_iter().find(|(kind, ..)| *kind == backend)?;
-        let value = std::env::var(variable).ok()?;
-        (value == "1" || value.eq_ignore_ascii_case("true")).then_some(prefix)
-    };
-    let chosen = |receipt: &Receipt| receipt.chosen().map(|(backend, _)| backend);
-    let decode = decode.and_then(|d| Some(decode_line(wanted(chosen(&d.receipt)?)?, d)));
-    let encode = encode.and_then(|e| Some(encode_line(wanted(metered(e, chosen(&e.receipt)?))?, e)));
-    decode.into_iter().chain(encode).collect()
 }
 
 /// The backend that the stages are of: the one that the job began with, also when another has taken over.
@@ -76,11 +109,15 @@ fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
     let counts = [
         ("frames", d.ledger.delivered),
         ("packets", d.ledger.submitted),
-        ("queue_peak", d.input_queue.peak as u64),
+        ("queue_peak", d.in_flight_peak as u64),
+        ("input_queue_peak", d.input_queue.peak as u64),
         ("output_queue_peak", d.output_queue.peak as u64),
     ];
     let stages = [
         ("decode", d.stages.decode),
+        ("map", d.stages.map),
+        ("convert", d.stages.convert),
+        ("download", d.stages.download),
         ("output", d.stages.output),
         ("latency", d.latency),
         ("jitter", d.jitter),
@@ -89,9 +126,9 @@ fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
     line(&format!("[{prefix}.decode]"), &counts, &stages, copies)
 }
 
-fn encode_line(prefix: &str, e: &EncodeSummary) -> String {
-    // Where the encoder does not tell what is inside it, the queue in front of it is what there is.
-    let inside = e.stages.map_or(e.input_queue.peak, |stages| stages.queue_peak);
+fn encode_line(prefix: &str, e: &EncodeSummary, synth: Option<StageSummary>) -> String {
+    // An encoder that has no outputs to count has frames inside all the same.
+    let inside = e.stages.map_or(e.in_flight_peak, |stages| stages.queue_peak);
     let (frames, packets) = match (first_takeover(e), e.stages) {
         // What the dead one did is what its stages have counted.
         (Some(_), Some(stages)) => (stages.submit.count, stages.copy.count),
@@ -104,10 +141,11 @@ fn encode_line(prefix: &str, e: &EncodeSummary) -> String {
         ("input_queue_peak", e.input_queue.peak as u64),
         ("output_queue_peak", e.output_queue.peak as u64),
     ];
-    let mut stages = match &e.stages {
-        Some(stages) => named(stages).to_vec(),
-        None => vec![("encode", e.calls)],
-    };
+    let mut stages: Vec<Named> = synth.map(|synth| ("synth", synth)).into_iter().collect();
+    match &e.stages {
+        Some(inside) => stages.extend(named(inside)),
+        None => stages.push(("encode", e.calls)),
+    }
     stages.extend([("output", e.output_wait), ("latency", e.latency), ("jitter", e.jitter)]);
     let copies = [e.input_copy_bytes, e.output_copy_bytes, e.device_copy_bytes];
     line(&format!("[{prefix}.encode]"), &counts, &stages, copies)
@@ -121,14 +159,15 @@ fn line(begin: &str, counts: &[(&str, u64)], stages: &[Named], copies: [u64; 3])
     }
     for (name, stage) in stages {
         let figures = [
-            ("", stage.mean()),
-            ("p50_", stage.p50),
-            ("p95_", stage.p95),
-            ("p99_", stage.p99),
-            ("max_", stage.max),
+            ("ms", stage.total),
+            ("ms_per_picture", stage.mean()),
+            ("p50_ms", stage.p50),
+            ("p95_ms", stage.p95),
+            ("p99_ms", stage.p99),
+            ("max_ms", stage.max),
         ];
         for (which, time) in figures {
-            let _ = write!(line, " {name}_{which}ms={:.3}", ms(time));
+            let _ = write!(line, " {name}_{which}={:.3}", ms(time));
         }
     }
     for (name, bytes) in ["input", "output", "device"].into_iter().zip(copies) {
@@ -153,14 +192,15 @@ mod tests {
         let counts = [("frames", 5), ("packets", 4), ("queue_peak", 3)];
         let said = line("[nv.encode]", &counts, &named(&stages), [9, 0, 1]);
         assert!(said.starts_with("[nv.encode] frames=5 packets=4 queue_peak=3 wait_ms=0.000 "), "{said}");
-        assert!(said.contains(" lock_ms=2.500 ") && said.contains(" lock_p95_ms=4.500 "), "{said}");
+        assert!(said.contains(" lock_ms=10.000 lock_ms_per_picture=2.500 "), "{said}");
+        assert!(said.contains(" lock_p95_ms=4.500 "), "{said}");
         assert!(said.ends_with(" input_copy_bytes=9 output_copy_bytes=0 device_copy_bytes=1"), "{said}");
         let mut names: Vec<_> =
             said.split(' ').filter_map(|word| word.split_once('=')).map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 3 + 5 * 5 + 3);
+        assert_eq!(names.len(), 3 + 5 * 6 + 3);
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 3 + 5 * 5 + 3);
+        assert_eq!(names.len(), 3 + 5 * 6 + 3);
         assert!(lines(&stages)[3].starts_with("  lock: 4 times, mean 2.500 ms"));
     }
 }
