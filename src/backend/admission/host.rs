@@ -3,7 +3,7 @@
 //! back when a process ends, however it ends. Files are never deleted.
 //!
 //! Whoever can open these files can hold the lock, and whoever can write them can teach a wrong limit. So a folder is its
-//! user's alone, and users meet only in one that an administrator has made for them ([`folder`]). What is in it is not
+//! user's alone, and users meet only in one that an administrator has made for them (`folder`). What is in it is not
 //! trusted either: links are not followed, nothing but plain files is used, only the file of a domain is written to, and
 //! what is read has an end.
 
