@@ -21,7 +21,6 @@ pub(super) struct Placement {
 /// Places a track. `None` where it has nothing to present, or nothing that reaches past zero.
 pub(super) fn place(times: &Times, track: u32) -> Result<Option<Placement>> {
     let Some((first, last, end)) = times.presented else { return Ok(None) };
-    let before = times.discarded.iter().copied().filter(|&pts| pts < first).max();
     let after = times.discarded.iter().copied().filter(|&pts| pts > last).min();
     if let Some(inside) = times.discarded.iter().find(|&&pts| pts >= first && pts <= last) {
         return Err(Error::invalid(format!(
@@ -29,12 +28,9 @@ pub(super) fn place(times: &Times, track: u32) -> Result<Option<Placement>> {
              an edit list cannot say that"
         )));
     }
-    // An edit that starts with the track's first picture also hides what is stored before it. Where that
-    // picture is not at zero although media from before zero exists, the edit starts at zero.
-    let start = match before {
-        Some(before) if before < 0 => 0,
-        _ => first.max(0),
-    };
+    // An edit that starts with the track's first picture also hides what is stored before it. One that starts earlier
+    // would show the picture in front of it up to there.
+    let start = first.max(0);
     // The last sample is shown even where it has no duration: what begins at the end is outside.
     let end = after.map_or(end, |after| end.min(after)).max(last.saturating_add(1));
     if end <= start {
