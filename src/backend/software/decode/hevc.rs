@@ -1,5 +1,7 @@
 //! HEVC Main and Main 10 through `rusty_h265`.
 
+use std::collections::BTreeSet;
+
 use rusty_h265::{Decoder as Library, Error as HevcError, Frame};
 
 use super::facts::FactsTimeline;
@@ -9,7 +11,7 @@ use super::planes::{Window16, pack};
 use super::pool::BufferPool;
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, nal_type};
+use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_PPS, NAL_SPS, NAL_VPS, Pps, Sps, is_irap, nal_type};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -33,6 +35,8 @@ pub(super) struct HevcDecoder {
     parameter_sets: Vec<Vec<u8>>,
     /// Name of the newest sequence parameter set's profile.
     profile: String,
+    /// Picture parameter sets with `constrained_intra_pred_flag`.
+    constrained: BTreeSet<u8>,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -68,6 +72,7 @@ impl HevcDecoder {
             facts: FactsTimeline::default(),
             parameter_sets,
             profile: String::new(),
+            constrained: BTreeSet::new(),
         };
         decoder.restart();
         Ok(decoder)
@@ -84,6 +89,7 @@ impl HevcDecoder {
                 self.facts.set(0, facts(&sps));
                 self.profile = sps.profile.profile_name();
             }
+            note_constrained(set, &mut self.constrained);
         }
     }
 
@@ -102,6 +108,15 @@ impl HevcDecoder {
             {
                 self.facts.set(unit.serial, facts(&sps));
                 self.profile = sps.profile.profile_name();
+            }
+            note_constrained(nal, &mut self.constrained);
+            // What an inter picture may then predict from was not shown to be what the library takes.
+            if nal_type < NAL_VPS && !is_irap(nal_type) && !self.constrained.is_empty() {
+                outcome = outcome.and(Err(Error::Unsupported {
+                    feature: super::HEVC_CONSTRAINED.into(),
+                    remedy: "use a hardware decoder, or re-encode without it".into(),
+                }));
+                continue;
             }
             let library = &mut self.library;
             match guarded(LIBRARY, || library.push_nal(nal, pts)) {
@@ -172,6 +187,20 @@ fn facts(sps: &Sps) -> StreamFacts {
         color: sps.color(),
         sample_aspect_ratio: sps.vui.as_ref().and_then(|v| v.sample_aspect_ratio),
         frame_rate: sps.vui.as_ref().and_then(|v| v.frame_rate),
+    }
+}
+
+/// Keeps the numbers of the picture parameter sets that constrain intra prediction.
+fn note_constrained(nal: &[u8], constrained: &mut BTreeSet<u8>) {
+    if nal_type(nal) != Some(NAL_PPS) {
+        return;
+    }
+    if let Ok(pps) = Pps::parse(nal) {
+        if pps.constrained_intra_pred {
+            constrained.insert(pps.id);
+        } else {
+            constrained.remove(&pps.id);
+        }
     }
 }
 
