@@ -1,5 +1,7 @@
 //! HEVC Main and Main 10 through `rusty_h265`.
 
+use std::collections::BTreeSet;
+
 use rusty_h265::{Decoder as Library, Error as HevcError, Frame};
 
 use super::facts::FactsTimeline;
@@ -10,7 +12,9 @@ use super::pool::BufferPool;
 use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::hevc::{HevcConfig, NAL_AUD, NAL_SPS, NAL_VPS, Sps, is_irap, is_rasl, nal_type};
+use crate::bitstream::hevc::{
+    HevcConfig, NAL_AUD, NAL_PPS, NAL_SPS, NAL_VPS, Pps, Sps, is_irap, is_rasl, nal_type,
+};
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
@@ -39,6 +43,8 @@ pub(super) struct HevcDecoder {
     beyond: Option<Error>,
     /// The last random access point came behind damage, which its leading pictures may refer to.
     damage_before: bool,
+    /// Picture parameter sets with `constrained_intra_pred_flag`.
+    constrained: BTreeSet<u8>,
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -79,6 +85,7 @@ impl HevcDecoder {
             allowance: Allowance::of(&config.limits),
             beyond: None,
             damage_before: false,
+            constrained: BTreeSet::new(),
         };
         decoder.restart();
         Ok(decoder)
@@ -99,6 +106,7 @@ impl HevcDecoder {
             }
             let library = &mut self.library;
             let _ = guarded(LIBRARY, || library.push_nal(set, None));
+            note_constrained(set, &mut self.constrained);
         }
     }
 
@@ -121,6 +129,15 @@ impl HevcDecoder {
                 }
                 self.facts.set(unit.serial, facts(&sps));
                 self.profile = sps.profile.profile_name();
+            }
+            note_constrained(nal, &mut self.constrained);
+            // What an inter picture may then predict from was not shown to be what the library takes.
+            if nal_type < NAL_VPS && !is_irap(nal_type) && !self.constrained.is_empty() {
+                outcome = outcome.and(Err(Error::Unsupported {
+                    feature: super::HEVC_CONSTRAINED.into(),
+                    remedy: "use a hardware decoder, or re-encode without it".into(),
+                }));
+                continue;
             }
             let library = &mut self.library;
             match guarded(LIBRARY, || library.push_nal(nal, pts)) {
@@ -206,6 +223,20 @@ fn facts(sps: &Sps) -> StreamFacts {
         color: sps.color(),
         sample_aspect_ratio: sps.vui.as_ref().and_then(|v| v.sample_aspect_ratio),
         frame_rate: sps.vui.as_ref().and_then(|v| v.frame_rate),
+    }
+}
+
+/// Keeps the numbers of the picture parameter sets that constrain intra prediction.
+fn note_constrained(nal: &[u8], constrained: &mut BTreeSet<u8>) {
+    if nal_type(nal) != Some(NAL_PPS) {
+        return;
+    }
+    if let Ok(pps) = Pps::parse(nal) {
+        if pps.constrained_intra_pred {
+            constrained.insert(pps.id);
+        } else {
+            constrained.remove(&pps.id);
+        }
     }
 }
 

@@ -89,7 +89,10 @@ const H264_FORMATS: [PixelFormat; 8] = [
     PixelFormat::Gray10,
 ];
 const HEVC_FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::I010];
-const HEVC_REFUSED: [&str; 3] = [
+const HEVC_CONSTRAINED: &str = "HEVC constrained intra prediction in inter pictures";
+
+const HEVC_REFUSED: [&str; 4] = [
+    HEVC_CONSTRAINED,
     "HEVC range extensions (4:0:0, 4:2:2, 4:4:4, more than 10 bits)",
     "HEVC screen content coding",
     "HEVC enhancement layers (ignored; the base layer is decoded)",

@@ -24,7 +24,7 @@ pub(super) enum Route {
 }
 
 /// Names of what is refused.
-pub(in super::super) const REFUSED: [&str; 9] = [
+pub(in super::super) const REFUSED: [&str; 10] = [
     "H.264 flexible macroblock ordering (slice groups)",
     "H.264 arbitrary slice order",
     "H.264 data partitioning",
@@ -34,6 +34,7 @@ pub(in super::super) const REFUSED: [&str; 9] = [
     "H.264 I_PCM macroblocks under an active loop filter, with B slices or beyond 8-bit 4:2:0 frames",
     "H.264 scaling matrices of 4:4:4 pictures in this form",
     "H.264 slices that are filtered each by itself, with B slices or beyond 8-bit 4:2:0 frames",
+    "H.264 interlaced 4:4:4 under an active loop filter",
 ];
 
 fn refuse(name: usize) -> Error {
@@ -130,6 +131,10 @@ pub(super) fn of_picture(
             .is_some_and(|p| p.identity.bottom_field == id.bottom_field && id.first_mb <= p.identity.first_mb)
         {
             return Err(refuse(1));
+        }
+        // The library for these filters Cr differently from ffmpeg in some of them.
+        if sps.chroma == Chroma::Yuv444 && !sps.frame_mbs_only && slice.deblocking.disable_idc != 1 {
+            return Err(refuse(9));
         }
         previous = Some(slice);
         let b = id.slice_type == SliceType::B;
