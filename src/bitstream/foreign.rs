@@ -19,7 +19,7 @@ pub(crate) fn foreign_nal(codec: Codec, unit: &[u8]) -> Option<u8> {
             Codec::Hevc => {
                 let kind = first >> 1 & 0x3f;
                 // nuh_temporal_id_plus1 is never 0.
-                let no_layer = nal.get(1).is_some_and(|second| second & 7 == 0);
+                let no_layer = nal.get(1).is_some_and(|second| second.trailing_zeros() >= 3);
                 (kind, no_layer || matches!(kind, 10..=15 | 22..=31 | 41..=61))
             }
             _ => return None,

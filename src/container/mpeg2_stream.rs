@@ -229,13 +229,16 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
 /// What the fuzz target calls: frames do not depend on how the stream is cut, and hold no byte twice.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz(bytes: &[u8], chunk: usize) {
-    let _ =
-        Mpeg2Demuxer::new(bytes, "fuzz").map(|mut demuxer| while let Ok(Some(_)) = demuxer.next_sample() {});
+    if let Ok(mut demuxer) = Mpeg2Demuxer::new(bytes, "fuzz", Limits::default()) {
+        while let Ok(Some(_)) = demuxer.next_sample() {}
+    }
     let _ = Header::find(bytes);
     let cut = |chunk: usize| {
         let (mut cutter, mut units) = (Cutter::default(), Vec::new());
         for piece in bytes.chunks(chunk.max(1)) {
-            cutter.push(piece);
+            if cutter.push(piece).is_err() {
+                break;
+            }
             units.extend(std::iter::from_fn(|| cutter.next_unit(false)));
         }
         units.extend(std::iter::from_fn(|| cutter.next_unit(true)));

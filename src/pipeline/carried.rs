@@ -64,7 +64,7 @@ pub(super) fn describe(
     // Tracks are told one by one where they are left out.
     let lost = metadata.kinds.iter().filter(|kind| {
         !matches!(kind, MetadataKind::ChapterTrack | MetadataKind::Timecode)
-            && !(part && **kind == MetadataKind::ChapterList)
+            && (!part || **kind != MetadataKind::ChapterList)
     });
     notes.extend(lost.map(|kind| format!("the input's {kind} is lost: {format} output has no place for it")));
 }

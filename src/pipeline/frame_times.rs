@@ -57,7 +57,7 @@ pub(super) fn track_base(base: TimeBase, mend: bool) -> TimeBase {
     let tick = base.seconds_per_tick().reduced();
     let fine = (FINE * u64::from(tick.num())).div_ceil(u64::from(tick.den()));
     let den = u64::from(tick.den()) * fine;
-    match u32::try_from(den).ok().filter(|den| mend && fine > 1 && *den <= i32::MAX as u32) {
+    match u32::try_from(den).ok().filter(|den| mend && fine > 1 && i32::try_from(*den).is_ok()) {
         Some(den) => {
             let tick = Rational::new(tick.num(), den).map(Rational::reduced);
             tick.and_then(|tick| TimeBase::new(tick.num(), tick.den())).unwrap_or(base)

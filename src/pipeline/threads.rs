@@ -64,10 +64,11 @@ impl FilterStage {
             let mut next = Some(first);
             while let Some(frame) = next {
                 filter.push(times.place(frame, &input)?, &mut emit).map_err(named)?;
-                next = match filter.is_full() {
-                    true => None,
+                next = if filter.is_full() {
+                    None
+                } else {
                     // Lists of times that somebody gave with uncompressed pictures are arguments.
-                    false => source.next_frame().map_err(|e| if decoded { e.of_input(&input) } else { e })?,
+                    source.next_frame().map_err(|e| if decoded { e.of_input(&input) } else { e })?
                 };
             }
             filter.finish(&mut emit).map_err(named)?;

@@ -153,12 +153,13 @@ impl Lines<'_> {
     fn estimate(&self, x: usize) -> u16 {
         let (up, down) = (at(self.above, x), at(self.below, x));
         let [sooner, later] = self.other.map(|row| at(row, x));
-        let middle = (sooner + later) / 2;
-        let moved = |rows: &[&[u16]; 2]| ((at(rows[0], x) - up).abs() + (at(rows[1], x) - down).abs()) / 2;
+        let middle = i32::midpoint(sooner, later);
+        let moved =
+            |rows: &[&[u16]; 2]| i32::midpoint((at(rows[0], x) - up).abs(), (at(rows[1], x) - down).abs());
         let mut room = ((sooner - later).abs() / 2).max(moved(&self.earlier)).max(moved(&self.later));
         if let Some(far) = &self.far {
             // Rows that go up and down by turns are combed: the other field does not belong here, whatever is still.
-            let [high, low] = far.map(|rows| (at(rows[0], x) + at(rows[1], x)) / 2);
+            let [high, low] = far.map(|rows| i32::midpoint(at(rows[0], x), at(rows[1], x)));
             let (over, under) = (high - up, low - down);
             let most = (middle - down).max(middle - up).max(over.min(under));
             let least = (middle - down).min(middle - up).min(over.max(under));

@@ -93,12 +93,11 @@ struct Whole<'a> {
 fn whole(host: &HostSurface, index: usize) -> Result<Whole<'_>> {
     let plane = plane(host, index)?;
     let whole = plane.stride().checked_mul(plane.rows()).and_then(|len| plane.data().get(..len));
-    let (data, stride) = match whole {
-        Some(data) => (Cow::Borrowed(data), plane.stride()),
-        None => {
-            let samples = plane.iter_rows().flatten().copied();
-            (Cow::Owned(memory::collected(plane.row_bytes() * plane.rows(), samples)?), plane.row_bytes())
-        }
+    let (data, stride) = if let Some(data) = whole {
+        (Cow::Borrowed(data), plane.stride())
+    } else {
+        let samples = plane.iter_rows().flatten().copied();
+        (Cow::Owned(memory::collected(plane.row_bytes() * plane.rows(), samples)?), plane.row_bytes())
     };
     let stride = u32::try_from(stride)
         .map_err(|_| Error::invalid(format!("a stride of {stride} bytes; the most is {}", u32::MAX)))?;

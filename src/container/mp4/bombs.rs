@@ -208,7 +208,7 @@ fn fragments_that_claim_the_same_bytes_together_are_not_counted_through() {
 fn boxes_side_by_side_and_in_each_other_are_passed_over_once() {
     let trak = track(1, b"meta", &[], &[&samples(100)]);
     let many = boxed(b"free", &[]).repeat(200_000);
-    let (steps, _) = steps_of_probing(file(200, &[trak.clone()], &many, &[]), Limits::default());
+    let (steps, _) = steps_of_probing(file(200, std::slice::from_ref(&trak), &many, &[]), Limits::default());
     assert!(steps < 6 * 200_000, "{steps} steps for 200000 boxes");
     let deep = (0..5_000).fold(Vec::new(), |inside, _| boxed(b"udta", &[&inside]));
     let (steps, _) = steps_of_probing(file(200, &[trak], &deep, &deep), Limits::default());

@@ -68,11 +68,7 @@ fn user_data(udta: &Mp4Box, kinds: &mut Vec<MetadataKind>) -> Option<Bytes> {
     for child in udta.children(0).map_while(Result::ok) {
         match &child.kind {
             kind if OF_THE_FILE.contains(&kind) => continue,
-            b"meta" => {
-                if meta(&child, kinds).is_none() {
-                    continue;
-                }
-            }
+            b"meta" if meta(&child, kinds).is_none() => continue,
             b"chpl" => add(kinds, MetadataKind::ChapterList),
             b"\xa9xyz" | b"loci" => add(kinds, MetadataKind::Location),
             [0xa9, ..] | b"titl" | b"auth" | b"perf" | b"gnre" | b"dscp" | b"cprt" | b"albm" | b"yrrc" => {

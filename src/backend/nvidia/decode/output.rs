@@ -348,7 +348,8 @@ impl Stage {
                     Err(error)
                 }
             },
-            Err((lane, error)) => {
+            Err(refused) => {
+                let (lane, error) = *refused;
                 self.lanes.push(lane);
                 Err(error)
             }

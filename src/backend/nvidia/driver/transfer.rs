@@ -74,14 +74,14 @@ impl Transfer {
         lane: Lane,
         decoder: &Arc<Decoder>,
         shown: &DisplayInfo,
-    ) -> Result<(Self, Planar), (Lane, Error)> {
+    ) -> Result<(Self, Planar), Box<(Lane, Error)>> {
         match decoder.map(shown, &lane.stream) {
             Ok(mapped) => {
                 let planar = Planar { address: mapped.address(), pitch: mapped.pitch() };
                 let parts = Some((mapped, Memory::default()));
                 Ok((Self { parts, lane: Some(lane), recorded: false }, planar))
             }
-            Err(error) => Err((lane, error)),
+            Err(error) => Err(Box::new((lane, error))),
         }
     }
 

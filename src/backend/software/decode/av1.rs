@@ -50,7 +50,7 @@ struct Opened {
 }
 
 impl Av1Decoder {
-    pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Self> {
+    pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Self {
         let threads =
             config.threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let frame_delay = match (config.low_latency, config.max_display_delay) {
@@ -61,7 +61,7 @@ impl Av1Decoder {
         // av1C: four bytes, then OBUs (AV1 Codec ISO Media File Format Binding, section 2.3.3).
         let config_obus = config.codec_config.as_ref().and_then(|c| c.get(4..)).unwrap_or(&[]).to_vec();
         let config_pending = !config_obus.is_empty();
-        Ok(Self {
+        Self {
             open: None,
             threads,
             frame_delay,
@@ -69,7 +69,7 @@ impl Av1Decoder {
             output: Output::new(config, sink),
             config_obus,
             config_pending,
-        })
+        }
     }
 
     /// Gets the library ready for the sequences that begin in `obus`. It cannot change the number of frames in flight or its

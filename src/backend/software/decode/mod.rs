@@ -33,7 +33,7 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
     Ok(match config.codec {
         Codec::H264 => Box::new(h264::H264Decoder::open(config, sink)?),
         Codec::Hevc => Box::new(hevc::HevcDecoder::open(config, sink)?),
-        Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)?),
+        Codec::Av1 => Box::new(av1::Av1Decoder::open(config, sink)),
         Codec::Vp9 => Box::new(vp9::Vp9Decoder::open(config, sink)),
         Codec::Vp8 => Box::new(vp8::Vp8Decoder::open(config, sink)),
         codec @ (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg) => {
