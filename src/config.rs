@@ -122,7 +122,7 @@ pub enum Engines {
     One,
     /// As many as keep the whole device busy. On a GPU they come as the stream turns out to be long enough for each to pay;
     /// on the CPU there is one for each core, or a single one where the decoder itself works on several threads. What
-    /// waits takes at most 1 GiB, and an eighth of what is free, of the host's memory and of each device's. The files of
+    /// waits takes at most an eighth of what is free, and 1 GiB of the host's memory and 8 GiB of each device's. The files of
     /// [`crate::frames`], [`crate::transcode`] and [`crate::pipeline::Export`] are decoded so by default; an input that can
     /// be read only once (a pipe, a live source) has one decoder all the same, so that no frame comes late.
     Auto,

@@ -103,7 +103,7 @@ fn samples(path: &Path, codec: Codec) -> Vec<Sample> {
 /// The stream from the second sample on at which decoding can begin, behind at least `least` others.
 fn entered(scratch: &Scratch, path: &Path, least: usize) -> PathBuf {
     let samples = samples(path, Codec::H264);
-    let from = (least..samples.len()).find(|n| samples[*n].keyframe).expect("a recovery point in the middle");
+    let from = (least..samples.len()).find(|n| samples[*n].keyframe).unwrap();
     // The parameter sets come with the first picture only, or with each.
     let sets: Vec<u8> = video_hw::bitstream::annexb::nal_units(&samples[0].data)
         .filter(|nal| matches!(nal[0] & 0x1f, 7 | 8))

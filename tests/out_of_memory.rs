@@ -281,16 +281,16 @@ fn refuse_all(case: usize, step: u64) -> (u64, BTreeMap<String, u64>) {
 fn memory_that_is_refused_ends_no_process_here() {
     let long = std::env::var_os("VIDEO_HW_LONG").is_some();
     let mut ours = Vec::new();
-    for case in 0..CASES.len() {
+    for (case, name) in CASES.iter().enumerate() {
         let step = if long { 1 } else { 17 };
         let (refused, ended) = refuse_all(case, step);
-        assert!(refused > 0, "{:?}", CASES[case]);
+        assert!(refused > 0, "{name:?}");
         let lost: u64 = ended.values().sum();
-        eprintln!("{:?}: {refused} allocations refused, {lost} ended the process", CASES[case]);
+        eprintln!("{name:?}: {refused} allocations refused, {lost} ended the process");
         for (function, times) in ended {
             eprintln!("    {times} in {function}");
             if is_ours(&function) {
-                ours.push(format!("{:?}: {times} in {function}", CASES[case]));
+                ours.push(format!("{name:?}: {times} in {function}"));
             }
         }
     }

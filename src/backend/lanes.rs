@@ -20,8 +20,7 @@ const WINDOW_PART: u64 = 8;
 /// Most bytes of pictures that wait in a device's memory: seven decoders of 1080p filled 5.7 GiB on their own. A larger
 /// window is filled all the same, and memory that is taken and freed stops the device.
 const MAX_DEVICE_WINDOW: u64 = 8 << 30;
-/// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make. Where nobody has asked for
-/// a number of decoders it is also the most of a device's memory, which others may need.
+/// Most bytes of pictures that wait in host memory: page-locked memory takes 0.3 ms a MiB to make.
 const MAX_HOST_WINDOW: u64 = 1 << 30;
 /// Parts that a CPU decoder may be ahead of the oldest, for each decoder: one at work, and one that waits. Memory then follows
 /// the length of groups of pictures and not that of the file, however slow the consumer is.
@@ -113,9 +112,8 @@ impl Lanes {
             if polite { free().unwrap_or(device.memory) } else { device.memory }
         };
         let memory = if in_device { self.devices.iter().map(memory).min() } else { None };
-        let most = if polite { MAX_HOST_WINDOW } else { MAX_DEVICE_WINDOW };
         // Pictures wait in the card that decoded them: each of several holds its part.
-        let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(most));
+        let each_card = memory.map_or(0, |memory| (memory / WINDOW_PART).min(MAX_DEVICE_WINDOW));
         let cards = each_card.saturating_mul(self.devices.len() as u64);
         if let Some(bytes) = self.config.reorder_window {
             // Pictures that can wait in host memory as well leave the card to others beyond its usual part.

@@ -12,7 +12,7 @@ struct Bits {
 impl Bits {
     fn u(mut self, count: u32, value: u64) -> Self {
         for at in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let bit = (value >> at & 1) as u8;

@@ -13,6 +13,9 @@ use crate::container::{FileMetadata, MetadataKind, TrackId, TrackMetadata};
 /// Boxes of user data that describe how the file is laid out or transmitted.
 const OF_THE_FILE: [&[u8; 4]; 2] = [b"hnti", b"hinf"];
 
+/// Tracks that one reference of a track may name; files name one or two, and each costs a search.
+const MAX_REFERENCES: usize = 64;
+
 /// QuickTime's names of keys that are no mere tags.
 const LOCATION_KEY: &[u8] = b"com.apple.quicktime.location";
 const ARTWORK_KEY: &[u8] = b"com.apple.quicktime.artwork";
@@ -112,7 +115,8 @@ fn track(trak: &Mp4Box, kinds: &mut Vec<MetadataKind>) -> Option<TrackMetadata> 
     let mut references = Vec::new();
     if let Ok(Some(tref)) = trak.child(*b"tref") {
         for reference in tref.children(0).map_while(Result::ok) {
-            let words = reference.payload.chunks_exact(4).filter_map(|word| be_u32(word, 0));
+            let words =
+                reference.payload.chunks_exact(4).take(MAX_REFERENCES).filter_map(|word| be_u32(word, 0));
             references.push((reference.kind, words.map(TrackId).collect()));
             match &reference.kind {
                 b"chap" => add(kinds, MetadataKind::ChapterTrack),
