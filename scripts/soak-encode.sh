@@ -21,14 +21,18 @@ while [ $# -gt 0 ]; do
 done
 
 target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet --locked --example soak_encode "${profile[@]}"
+if [ "$simulated" = yes ]; then
+  # As the tests are built, with the simulated driver.
+  cargo build --quiet --locked --workspace --all-features --lib --example soak_encode "${profile[@]}"
+else
+  cargo build --quiet --locked --example soak_encode "${profile[@]}"
+fi
 program=$target/debug/examples/soak_encode
 [ ${#profile[@]} = 0 ] || program=$target/release/examples/soak_encode
 
 if [ "$simulated" = no ]; then
   exec "$program" "${options[@]}"
 fi
-cargo build --quiet --locked -p nvsim "${profile[@]}"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 code=0

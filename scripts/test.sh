@@ -90,8 +90,10 @@ step "hard files, a part of them (scripts/corpus.sh makes and judges all)"
 for tool in vpxenc:vpx-tools aomenc:aom-tools mkvmerge:mkvtoolnix; do
   need "${tool%%:*}" "${tool##*:}"
 done
-cargo build --quiet --locked --package video-hw-cli --all-features
-bash scripts/corpus.sh --short
+# The whole workspace at once, as the tests are built: parts of it would build what they depend on in another way again.
+cargo build --quiet --locked --workspace --all-features --bins --examples
+export VIDEO_HW="${CARGO_TARGET_DIR:-target}/debug/video-hw"
+bash scripts/corpus.sh --short --binary "$VIDEO_HW"
 
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
@@ -106,7 +108,7 @@ step "live streams on the simulated encoder (times are told, not judged)"
 bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 5000
 
 step "uneven frames through a ring (losses are judged, times are told)"
-cargo run --quiet --locked --all-features --example ring_jitter -- --seconds 3 --losses-only
+"${CARGO_TARGET_DIR:-target}/debug/examples/ring_jitter" --seconds 3 --losses-only
 
 step "random streams against ffmpeg"
 bash scripts/differential.sh --streams 80 --quiet
