@@ -282,3 +282,11 @@ fn switch_bitrate() {
     run(folder.path(), "switch_bitrate", &["s.h264", "--frames", "30", "--backend", "software"]);
     assert_eq!(frames(&folder.path().join("s.h264")), 30);
 }
+
+#[test]
+fn switch_scheduled() {
+    let folder = TempDir::new().unwrap();
+    let said = run(folder.path(), "switch_scheduled", &["s.h264", "--frames", "40", "--backend", "software"]);
+    assert_eq!(frames(&folder.path().join("s.h264")), 40);
+    assert!(said.contains("generation 2:") && said.contains("accounted for: true"), "{said}");
+}
