@@ -10,7 +10,7 @@ use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::{DecodeOutputMode, Engines};
-use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, TrackKind};
+use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, TrackKind, main_video};
 use video_hw::frame::Frame;
 use video_hw::limits::Limits;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
@@ -112,7 +112,7 @@ impl Facts {
     }
 
     fn is_main(&self, track: &Track) -> bool {
-        main_video(&self.tracks).is_some_and(|main| main.id == track.id)
+        main_video(&self.tracks, &self.disabled).is_some_and(|main| main.id == track.id)
     }
 
     /// Format of the decoded pictures, or what the headers let expect.
@@ -273,15 +273,12 @@ impl Facts {
     }
 }
 
-/// The track that the library decodes: the first with pictures.
-fn main_video(tracks: &[Track]) -> Option<&Track> {
-    tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some())
-}
-
 /// The headers of the first video track: from the container's configuration record and what the first picture states of its
 /// light, else from the samples.
 fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
-    let Some(track) = main_video(demuxer.tracks()).cloned() else { return Ok(None) };
+    let Some(track) = main_video(demuxer.tracks(), demuxer.disabled_tracks()).cloned() else {
+        return Ok(None);
+    };
     let Some(video) = track.video else { return Ok(None) };
     // A damaged record is the decoder's to report.
     let of_record = |config| StreamInfo::from_config(video.codec, config).ok().flatten();

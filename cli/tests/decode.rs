@@ -289,3 +289,24 @@ fn a_file_has_as_many_decoders_as_pay_and_a_pipe_one() {
     assert_eq!(av1.ok().json()["decode"]["engines"]["wanted"], 1);
     run(&["decode", &file, "--null", "--low-latency", "--engines", "2"]).refused(3, &["engines 2"]);
 }
+
+#[test]
+fn of_several_video_tracks_the_first_that_players_show_is_decoded() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let film = scratch.path("two.mp4");
+    let (small, large) = ("testsrc=s=64x48:d=0.2", "testsrc=s=96x80:d=0.2");
+    let inputs = ["-f", "lavfi", "-i", small, "-f", "lavfi", "-i", large, "-map", "0", "-map", "1"];
+    let flags = ["-disposition:v:0", "0", "-disposition:v:1", "default", "-pix_fmt", "yuv420p", "-y"];
+    let made = [&["-v", "error"][..], &inputs, &["-c:v", "libx264"], &flags, &[film.as_str()]].concat();
+    tool("ffmpeg", &made);
+    let lines = run(&["decode", &film, "--frame-md5"]).ok().out();
+    assert!(lines.lines().count() == 5 && lines.lines().all(|line| line.contains("96x80")), "{lines}");
+    // Where none is shown it is the first.
+    let hidden = ["-v", "error", "-i", &film, "-map", "0:0", "-c", "copy", "-disposition:v:0", "0", "-y"];
+    let one = scratch.path("one.mp4");
+    tool("ffmpeg", &[&hidden[..], &[one.as_str()]].concat());
+    assert_eq!(run(&["decode", &one, "--frame-md5"]).ok().out().lines().count(), 5);
+}

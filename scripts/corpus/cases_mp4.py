@@ -73,7 +73,7 @@ EDITS = {
     "zero-duration-first": [(0, 3, 1), (800, 10, 1)],
 }
 # ffmpeg takes these lists otherwise than the standard has them; ISO/IEC 14496-12 decides, over ffmpeg's pictures.
-BY_STANDARD = {"between-frames", "gap", "repeat", "repeat-overlap", "reorder", "half-speed", "double-speed", "freeze", "several", "whole", "zero-duration-first", "beyond-the-end", "end-inside-frame", "one-frame"}  # fmt: skip
+BY_STANDARD = {"between-frames", "gap", "skip-inside-gop", "repeat", "repeat-overlap", "reorder", "half-speed", "double-speed", "freeze", "several", "whole", "zero-duration-first", "beyond-the-end", "end-inside-frame", "one-frame"}  # fmt: skip
 
 
 def matrix(*values):

@@ -38,9 +38,12 @@ class Verdict:
     detail: str = ""
 
 
-def ask(binary, path, pix_fmt, backend, engines):
-    """The frames that video-hw makes of a file: (time, MD5), the exit code and the words."""
+def ask(binary, path, pix_fmt, backend, engines, strict=False):
+    """The frames that video-hw makes of a file: (time, MD5), the exit code and the words. With `strict` a picture that is
+    marked as damaged is an error."""
     words = [str(binary), "decode", str(path), "--frame-md5", "--quiet", "--backend", backend, "--engines", str(engines)]
+    if strict:
+        words.append("--strict")
     if pix_fmt:
         words += ["--pix-fmt", pix_fmt]
     try:
@@ -110,8 +113,9 @@ def run(folder, cases, binary, backend, engines, say):
     """Judges cases; gives the counts by verdict and whether all are good."""
     counts, bad = {}, []
     for case in cases:
-        answer = ask(binary, folder / case["name"], case["pix_fmt"], backend, engines)
-        verdict = judge(case, expectation(case, backend), answer)
+        expect = expectation(case, backend)
+        answer = ask(binary, folder / case["name"], case["pix_fmt"], backend, engines, expect.startswith("damaged"))
+        verdict = judge(case, expect, answer)
         counts[verdict.word] = counts.get(verdict.word, 0) + 1
         say(f"{'ok  ' if verdict.good else 'FAIL'} {verdict.word:9} {case['name']:40} {verdict.detail}"[:400])
         if not verdict.good:

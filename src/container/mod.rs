@@ -194,6 +194,14 @@ impl fmt::Display for ContainerFormat {
     }
 }
 
+/// The track that is decoded where none is asked for: the first with pictures that players show, or else the first with
+/// pictures. `disabled` are [`Demuxer::disabled_tracks`].
+pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a Track> {
+    let pictures = |track: &&Track| track.kind == TrackKind::Video && track.video.is_some();
+    let shown = tracks.iter().filter(pictures).find(|track| !disabled.contains(&track.id));
+    shown.or_else(|| tracks.iter().find(pictures))
+}
+
 /// Reads samples in storage order.
 pub trait Demuxer: Send {
     /// The format.

@@ -24,7 +24,7 @@ pub(super) fn output_track(
         hdr: light::of(config),
         ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
     };
-    let language = info.tracks.iter().find(|t| t.kind == TrackKind::Video).and_then(|t| t.language.clone());
+    let language = info.tracks.iter().find(|t| Some(t.id) == info.track).and_then(|t| t.language.clone());
     Track {
         id: TrackId(0),
         kind: TrackKind::Video,
@@ -47,11 +47,7 @@ pub(super) fn describe(
     muxer: &mut dyn Muxer,
     notes: &mut Vec<String>,
 ) {
-    let first_video = info.tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some());
-    let renumber = |id: TrackId| match first_video {
-        Some(track) if track.id == id => Some(video),
-        _ => passthrough.output_of(id),
-    };
+    let renumber = |id| if info.track == Some(id) { Some(video) } else { passthrough.output_of(id) };
     let mut metadata = info.metadata.renumbered(renumber);
     if part && metadata.kinds.contains(&MetadataKind::ChapterList) {
         without_chapter_list(&mut metadata);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::rescue::can_be_read_again;
-use super::source::{SourceInfo, first_video};
+use super::source::{SourceInfo, chosen_video};
 use crate::backend::Receipt;
 use crate::bitstream::hdr_of_unit;
 use crate::color::{ColorInfo, TransferCharacteristics};
@@ -20,7 +20,7 @@ pub(super) fn carry(
     input: ColorInfo,
     limits: &Limits,
 ) -> (CommonEncodeConfig, Option<String>) {
-    let Some(video) = info.tracks.iter().find_map(|track| track.video.as_ref()) else {
+    let Some(video) = info.video() else {
         return (config, None);
     };
     let own = of(&config);
@@ -65,7 +65,7 @@ fn of_first_picture(path: &Path, limits: &Limits) -> HdrMetadata {
     let read = || {
         let opened = OpenOptions::new().limits(limits.clone()).open(path).ok()?;
         let Input::Demuxer(mut demuxer) = opened else { return None };
-        let (track, video) = first_video(demuxer.as_ref(), path).ok()?;
+        let (track, video) = chosen_video(demuxer.as_ref(), path).ok()?;
         demuxer.select_tracks(&[track.id]);
         let sample = demuxer.next_sample().ok()??;
         Some(hdr_of_unit(video.codec, video.layout, &sample.data))

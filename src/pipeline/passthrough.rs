@@ -62,8 +62,7 @@ impl Passthrough {
         muxer: &mut dyn Muxer,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let video = info.tracks.iter().find(|t| t.kind == TrackKind::Video).map(|t| t.id);
-        let others: Vec<_> = info.tracks.iter().filter(|t| Some(t.id) != video).collect();
+        let others: Vec<_> = info.tracks.iter().filter(|t| Some(t.id) != info.track).collect();
         let (mut tracks, mut lasting) = (Vec::new(), Vec::new());
         for track in others {
             let name = format!("track {} ({})", track.id.0, track.codec_name);

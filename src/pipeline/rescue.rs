@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::feed::{self, Feed};
-use super::source::{FrameSource, SourceOptions, first_video};
+use super::source::{FrameSource, SourceOptions, chosen_video};
 use crate::backend::{Backend, BackendKind, Job, for_frames_lost_with_device};
 use crate::config::{DecodeOutputMode, Engines, FailurePolicy};
 use crate::container::Input;
@@ -159,7 +159,7 @@ impl FrameSource {
             return Err(Error::corrupt_fatal(format!("{} is another kind of file now", path.display())));
         };
         let from = self.lives.last.or(self.window_start());
-        let track = first_video(demuxer.as_ref(), &path)?;
+        let track = chosen_video(demuxer.as_ref(), &path)?;
         let (feed, receipt) = Self::start(demuxer, track, options, from)?;
         self.feed = feed;
         Ok(receipt.chosen())

@@ -16,7 +16,7 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn stated(info: &SourceInfo, options: &SourceOptions) -> Option<Self> {
-        let video = info.tracks.iter().find_map(|track| track.video.as_ref())?;
+        let video = info.video()?;
         let whole = options.crop.map_or(video.dimensions, |crop| crop.size);
         Some(Self { stated: video.sample_aspect_ratio?, from: options.size.map(|_| whole) })
     }

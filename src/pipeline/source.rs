@@ -16,7 +16,9 @@ use crate::codec::Codec;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackKind, VideoTrack};
+use crate::container::{
+    ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack, main_video,
+};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{FieldOrder, Frame};
@@ -156,10 +158,19 @@ pub struct SourceInfo {
     pub matrix: Option<[i32; 9]>,
     /// All tracks of the container.
     pub tracks: Vec<Track>,
+    /// The one of them that is decoded.
+    pub track: Option<TrackId>,
     /// What the container says beside its samples.
     pub metadata: FileMetadata,
     /// What the user should know of how the input is read.
     pub notes: Vec<String>,
+}
+
+impl SourceInfo {
+    /// What the container says of the pictures that are decoded.
+    pub fn video(&self) -> Option<&VideoTrack> {
+        self.tracks.iter().find(|track| Some(track.id) == self.track)?.video.as_ref()
+    }
 }
 
 /// What reading an input came to.
@@ -262,9 +273,7 @@ impl FrameSource {
         };
         window.narrow(&mut info);
         let fields = match info.codec {
-            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => {
-                info.tracks.iter().find_map(|track| track.video.as_ref()).and_then(|video| video.fields)
-            }
+            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => info.video().and_then(|video| video.fields),
             _ => None,
         };
         Ok(Self {
@@ -292,7 +301,7 @@ impl FrameSource {
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
         from: Option<Timestamp>,
     ) -> Result<(SourceInfo, Feed, Receipt)> {
-        let (track, video) = first_video(demuxer.as_ref(), path)?;
+        let (track, video) = chosen_video(demuxer.as_ref(), path)?;
         // Parts are decoded ahead of their turn: nothing for what is live.
         if options.engines == Engines::Auto && !options.names_several_devices() && !can_be_read_again(path) {
             options.engines = Engines::One;
@@ -309,6 +318,7 @@ impl FrameSource {
             duration: track.duration.map(Timestamp::as_duration),
             matrix: video.matrix,
             tracks: demuxer.tracks().to_vec(),
+            track: Some(track.id),
             metadata: demuxer.metadata().cloned().unwrap_or_default(),
             notes: demuxer.notes().to_vec(),
         };
@@ -371,6 +381,7 @@ impl FrameSource {
             duration: reader.duration(),
             matrix: None,
             tracks: Vec::new(),
+            track: None,
             metadata: FileMetadata::default(),
             notes: reader.notes().to_vec(),
         };
@@ -525,10 +536,9 @@ impl Iterator for FrameSource {
     }
 }
 
-pub(super) fn first_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
+pub(super) fn chosen_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
     let tracks = demuxer.tracks();
-    let found = tracks.iter().find(|t| t.kind == TrackKind::Video && t.video.is_some());
-    if let Some(track) = found
+    if let Some(track) = main_video(tracks, demuxer.disabled_tracks())
         && let Some(video) = &track.video
     {
         return Ok((track.clone(), video.clone()));

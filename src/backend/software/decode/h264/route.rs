@@ -24,7 +24,7 @@ pub(super) enum Route {
 }
 
 /// Names of what is refused.
-pub(in super::super) const REFUSED: [&str; 10] = [
+pub(in super::super) const REFUSED: [&str; 11] = [
     "H.264 flexible macroblock ordering (slice groups)",
     "H.264 arbitrary slice order",
     "H.264 data partitioning",
@@ -35,6 +35,7 @@ pub(in super::super) const REFUSED: [&str; 10] = [
     "H.264 scaling matrices of 4:4:4 pictures in this form",
     "H.264 slices that are filtered each by itself, with B slices or beyond 8-bit 4:2:0 frames",
     "H.264 interlaced 4:4:4 under an active loop filter",
+    "H.264 pictures of more than 8176 samples a side that need the slower library",
 ];
 
 fn refuse(name: usize) -> Error {
@@ -162,7 +163,21 @@ pub(super) fn of_picture(
     if sps.gaps_in_frame_num_allowed && follows_gap(sps, first, history) {
         route = Route::Exact;
     }
+    if route == Route::Exact && is_too_long(sps) {
+        return Err(too_long());
+    }
     Ok(route)
+}
+
+/// Whether a side has more macroblocks than `oxideav-h264` reads parameter sets of.
+pub(super) fn is_too_long(sps: &Sps) -> bool {
+    const MOST: u32 = 511;
+    sps.width_in_mbs > MOST || sps.height_in_map_units > MOST
+}
+
+/// The error for such pictures where only that library can help.
+pub(super) fn too_long() -> Error {
+    refuse(10)
 }
 
 /// Whether a macroblock of the slice has its left and upper neighbours in the slice, but not the one between

@@ -8,7 +8,7 @@ use oxideav_h264::decoder::{Decoder, Event};
 use oxideav_h264::slice_data::parse_slice_data;
 
 use super::super::guard::guarded;
-use super::exact;
+use super::{exact, route};
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::h264::{NAL_IDR, NAL_PPS, NAL_SLICE, NAL_SPS, Sps, nal_type};
 use crate::error::{Error, Result};
@@ -64,6 +64,10 @@ impl Survey {
     pub(super) fn learn(&mut self, unit: &[u8]) -> Result<()> {
         let is_set = |nal: &&[u8]| matches!(nal_type(nal), Some(NAL_SPS | NAL_PPS));
         for nal in nal_units(unit).take_while(is_set) {
+            if nal_type(nal) == Some(NAL_SPS) && Sps::parse(nal).is_ok_and(|sps| route::is_too_long(&sps)) {
+                // Nothing is read with it; who asks is told so.
+                return Ok(());
+            }
             let reader = &mut self.reader;
             guarded(exact::LIBRARY, || reader.process_nal(nal))?.map_err(unreadable)?;
         }
@@ -90,6 +94,9 @@ impl Survey {
     }
 
     fn read_whole(&mut self, unit: &[u8], sps: &Sps) -> Result<Findings> {
+        if route::is_too_long(sps) {
+            return Err(route::too_long());
+        }
         let findings = self.read(unit)?;
         let frame = u64::from(sps.width_in_mbs) * u64::from(sps.frame_height_in_mbs());
         // An access unit can be a single field.
