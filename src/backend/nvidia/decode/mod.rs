@@ -27,7 +27,8 @@ use super::driver::cuda::Context;
 use super::driver::cuvid_abi::{END_OF_PICTURE, END_OF_STREAM};
 use super::driver::parser::{Parser, ParserConfig};
 use crate::backend::{CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download};
-use crate::bitstream::vp9;
+use crate::bitstream::annexb::nal_units;
+use crate::bitstream::{h264, vp9};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
@@ -125,9 +126,13 @@ impl NvdecDecoder {
             // Pictures of the area before come out first.
             self.drain()?;
         }
-        self.parser.events().current =
-            Current { serial: unit.serial, keyframe, entry: keyframe, ..Current::default() };
         let data = &unit.packet.data;
+        let is_idr = |nal| h264::nal_type(nal) == Some(h264::NAL_IDR);
+        // The parser leaves leading pictures out by itself in HEVC, and where MPEG-2 says that they lack something.
+        let closed =
+            !self.parser.events().is_at_start() || self.codec != Codec::H264 || nal_units(data).any(is_idr);
+        self.parser.events().current =
+            Current { serial: unit.serial, keyframe, entry: keyframe, closed, ..Current::default() };
         match self.codec {
             Codec::Vp9 => self.submit_vp9(data)?,
             Codec::Vc1 if !data.starts_with(&[0, 0, 1]) => {

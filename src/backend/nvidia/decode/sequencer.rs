@@ -29,6 +29,8 @@ pub(super) struct Current {
     pub(super) keyframe: bool,
     /// Decoding can start with its picture.
     pub(super) entry: bool,
+    /// Nothing that is shown before its picture lacks what it refers to.
+    pub(super) closed: bool,
     /// The parser found a picture in it.
     pub(super) decoded: bool,
     /// That was a first field whose second has not come yet.
@@ -49,6 +51,30 @@ struct Held {
     setting: Setting,
 }
 
+/// Most pictures that can be shown before one that is decoded before them (H.264, A.3.1: the size of its buffer).
+const MAX_LEADING: u32 = 16;
+
+/// The first picture that is decoded, until it is shown. H.264 can begin at a picture that is no IDR picture: what is shown
+/// before it refers to pictures that were never sent. The parser shows those, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Awaited,
+    Of { serial: u64, before: u32 },
+    Over,
+}
+
+impl Opening {
+    /// Whether the picture of `shown` is a leading one.
+    fn leads(&mut self, shown: u64) -> bool {
+        match self {
+            Self::Of { serial, before } if *serial != shown && *before < MAX_LEADING => *before += 1,
+            Self::Of { .. } => *self = Self::Over,
+            Self::Awaited | Self::Over => {}
+        }
+        matches!(self, Self::Of { .. })
+    }
+}
+
 /// State behind the callbacks.
 pub(super) struct Sequencer {
     codec: Codec,
@@ -64,6 +90,7 @@ pub(super) struct Sequencer {
     healthy: bool,
     /// A new decoder lacks the pictures that the next ones refer to, until decoding can start anew.
     orphaned: bool,
+    opening: Opening,
     /// VP9: the picture in each reference slot.
     slots: [Option<Held>; 8],
     pub(super) current: Current,
@@ -87,9 +114,15 @@ impl Sequencer {
             surfaces: Vec::new(),
             healthy: false,
             orphaned: false,
+            opening: Opening::Awaited,
             slots: Default::default(),
             current: Current::default(),
         })
+    }
+
+    /// Whether the next picture is the first.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.opening == Opening::Awaited
     }
 
     /// Whether the parser has found a sequence that it takes.
@@ -99,6 +132,7 @@ impl Sequencer {
 
     /// Units decoded but never shown get their answer.
     pub(super) fn settle(&mut self, reason: &'static str) {
+        self.opening = Opening::Awaited;
         for occupant in self.surfaces.iter_mut().filter_map(Option::take) {
             self.answers.send(DecodeEvent::NoPicture { serial: occupant.serial, reason });
         }
@@ -245,6 +279,10 @@ impl ParserEvents for Sequencer {
             }
             Err(error) => return Err(self.refused(error)),
         }
+        if self.opening == Opening::Awaited {
+            let open = Opening::Of { serial: self.current.serial, before: 0 };
+            self.opening = if self.current.closed { Opening::Over } else { open };
+        }
         self.current.decoded = true;
         self.current.index = Some(index);
         self.current.half = picture.field() && !picture.second_field();
@@ -278,6 +316,11 @@ impl ParserEvents for Sequencer {
             }
             self.current.answered = true;
         }
+        if self.opening.leads(shown.serial) {
+            let reason = "leading picture that refers to pictures before the random access point";
+            self.answers.send(DecodeEvent::NoPicture { serial: shown.serial, reason });
+            return Ok(());
+        }
         self.stage.show(Shown {
             serial: shown.serial,
             keyframe: shown.keyframe,
@@ -291,6 +334,16 @@ impl ParserEvents for Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_before_the_first_picture_leads_it() {
+        let mut opening = Opening::Of { serial: 5, before: 0 };
+        let leading: Vec<bool> = [7, 8, 5, 6, 9].into_iter().map(|shown| opening.leads(shown)).collect();
+        assert_eq!(leading, [true, true, false, false, false]);
+        // One that is never shown costs no more than can be shown before it.
+        let mut opening = Opening::Of { serial: 5, before: 0 };
+        assert_eq!((6..60).filter(|shown| opening.leads(*shown)).count(), MAX_LEADING as usize);
+    }
 
     #[test]
     fn surfaces_that_no_decoder_has_are_refused() {
