@@ -18,7 +18,7 @@ use std::path::Path;
 
 use video_hw::backend::{Backend, BackendKind, query_backend_capability};
 use video_hw::codec::Codec;
-use video_hw::config::{FailurePolicy, RateControl};
+use video_hw::config::{Engines, FailurePolicy, RateControl};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::pipeline::{FrameMemory, Transcode, TranscodeReport};
