@@ -442,7 +442,8 @@ fn where_pictures_go_is_a_row_each() {
         |row: &Value| row["runs"][0]["internal"]["decode_output_copy_bytes"].as_f64().unwrap() as u64;
     for output in ["host", "device"] {
         let (own, peer) = (row(&record, &ours(output)), row(&record, &theirs(output)));
-        assert_eq!((&own["peer"], &own["aim"]), (&peer["id"], &Value::from(0.62)), "{own:#}");
+        assert_eq!((&own["peer"], &own["aim"]), (&peer["id"], &Value::from(0.58)), "{own:#}");
+        assert_eq!(own["aim_best"], 0.49, "{own:#}");
         assert_eq!(copied(own) > 0, output == "host", "{own:#}");
         for row in [own, peer] {
             assert_eq!(
@@ -609,10 +610,15 @@ fn a_file_with_an_edit_list_has_figures() {
         "1",
     ]);
     assert_eq!(run.code, Some(0), "{}\n{record:#}", run.stderr);
+    // The edit begins while a picture is on screen: that one is shown here, and ffmpeg leaves it out.
+    let frames = |row: &Value| row["runs"][0]["frames"].as_u64().unwrap_or_default();
     for row in rows(&record) {
         assert!(row["failed"].is_null(), "{row:#}");
-        assert_eq!(row["runs"][0]["frames"], shown, "{row:#}");
+        assert!((shown - 1..=shown).contains(&frames(row)), "{row:#}");
     }
+    let own =
+        rows(&record).iter().find(|row| !row["id"].as_str().is_some_and(|id| id.contains("ffmpeg"))).cloned();
+    assert_eq!(own.as_ref().map(&frames), Some(shown), "{record:#}");
 }
 
 #[test]
