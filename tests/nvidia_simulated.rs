@@ -34,9 +34,7 @@ fn decode_exactly(name: &str) {
     let mut hash = Md5::new();
     let mut frames = 0;
     let mut last = None;
-    // Where there are several decoders the others do what one cannot.
-    let film = video_hw::frames(clip(name)).backend(BackendKind::Nvidia).engines(Engines::One);
-    for frame in film.open().unwrap() {
+    for frame in video_hw::frames(clip(name)).backend(BackendKind::Nvidia).open().unwrap() {
         let frame = frame.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(last.is_none_or(|last| last < frame.pts), "{name}: {} after {last:?}", frame.pts);
         last = Some(frame.pts);
@@ -157,7 +155,9 @@ fn the_card_that_is_asked_for_is_taken() {
 /// Decodes until the first error; how many frames came before it.
 fn until_error(name: &str) -> (usize, Error) {
     let mut frames = 0;
-    for frame in video_hw::frames(clip(name)).backend(BackendKind::Nvidia).open().unwrap() {
+    // Where there are several decoders the others do what one cannot.
+    let film = video_hw::frames(clip(name)).backend(BackendKind::Nvidia).engines(Engines::One);
+    for frame in film.open().unwrap() {
         match frame {
             Ok(_) => frames += 1,
             Err(error) => return (frames, error),
