@@ -365,7 +365,8 @@ def add(cases):
     cases.add("mp4-pcm-float.mov", with_sound("pcm_f32le"))
     cases.add("mp4-aac.mp4", with_sound("aac"), short=True)
     cases.add("mp4-several-tracks.mp4", several_tracks)
-    cases.add("mp4-first-disabled.mp4", changed(several_tracks, disabled(0)), track=1)
+    # ffmpeg marks the second as disabled by itself: where players would show none, the first is shown.
+    cases.add("mp4-first-disabled.mp4", changed(several_tracks, disabled(0)))
     cases.add("mp4-second-disabled.mp4", changed(several_tracks, disabled(1)))
     cases.add("mp4-all-disabled.mp4", changed(CODED, disabled(0)))
 
