@@ -37,7 +37,7 @@ fn run(options: &Options) -> Result<bool, AnyError> {
     let pictures = stream::pictures(options)?;
     let mut streams = Vec::new();
     for number in 0..options.streams {
-        streams.push(stream::open(options, number)?);
+        streams.push(stream::open(options, number, &pictures)?);
     }
     let backend = streams.first().and_then(|stream| stream.backend()).ok_or("no stream")?;
     // All are open: from here on nothing should be allocated that stays.

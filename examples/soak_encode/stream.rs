@@ -12,13 +12,23 @@ use video_hw::time::{TimeBase, Timestamp};
 
 use crate::args::Options;
 use crate::figures::Histogram;
+use crate::program::AnyError;
 
 /// Pictures that are shown in turn. They are shared: frames hold references to their samples.
 const PICTURES: usize = 8;
 
+/// Frames that come before the first one that is due. More are inside no encoder at once.
+const WARMING: u32 = 32;
+/// Without room for so long, an encoder is full.
+const FULL: Duration = Duration::from_millis(200);
+/// For a first packet, which waits for the encoder's own start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 pub(crate) struct Stream {
     session: EncodeSession,
     number: usize,
+    /// Frames that went through while the stream was opened.
+    warmed: u64,
 }
 
 /// What became of a stream.
@@ -49,14 +59,30 @@ pub(crate) fn pictures(options: &Options) -> video_hw::Result<Vec<HostSurface>> 
     (0..PICTURES).map(picture).collect()
 }
 
-pub(crate) fn open(options: &Options, number: usize) -> video_hw::Result<Stream> {
+/// Opens a stream and fills its encoder once. An encoder allocates room for a frame when that many frames are inside for
+/// the first time: a machine that stands still for a moment would otherwise look like memory that leaks.
+pub(crate) fn open(options: &Options, number: usize, pictures: &[HostSurface]) -> Result<Stream, AnyError> {
     let pixels = options.size.pixels() as f64 * options.rate.as_f64();
     let mut config = CommonEncodeConfig::new(options.codec, options.size, options.rate)
         .low_latency()
         .rate_control(RateControl::Cbr { bitrate_bps: (pixels * 0.08) as u32 });
     config.format = PixelFormat::Nv12;
     config.device.clone_from(&options.device);
-    Ok(Stream { session: EncodeSession::new(options.backend, config)?, number })
+    let mut session = EncodeSession::new(options.backend, config)?;
+    let mut warmed = 0;
+    for (number, picture) in (0..WARMING).zip(pictures.iter().cycle()) {
+        let time =
+            Timestamp::new(i64::from(number) - i64::from(WARMING), TimeBase::from_frame_rate(options.rate));
+        // Nothing is taken from the encoder meanwhile, so that it fills up.
+        if !hand_over(|frame| session.submit(frame), Frame::host(time, picture.clone()), FULL)? {
+            break;
+        }
+        warmed += 1;
+    }
+    for _ in 0..warmed {
+        session.reap_timeout(PATIENCE)?.ok_or("the encoder keeps its first frames")?;
+    }
+    Ok(Stream { session, number, warmed })
 }
 
 impl Stream {
@@ -72,6 +98,7 @@ impl Stream {
         start: Instant,
     ) -> Result<Outcome, String> {
         let interval = options.interval();
+        let warmed = self.warmed;
         let start = start + interval.mul_f64(self.number as f64 / options.streams as f64);
         let (input, output) = self.session.split();
         let (given, taken) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -81,9 +108,9 @@ impl Stream {
             let took = taker.join().map_err(|_| "a taking thread panicked".to_owned())?;
             let (fed, took) = (fed?, took?);
             Ok(Outcome {
-                due: u64::from(options.frames()),
+                due: u64::from(options.frames()) + warmed,
                 dropped: fed.dropped,
-                packets: taken.load(Ordering::Relaxed),
+                packets: taken.load(Ordering::Relaxed) + warmed,
                 inside: fed.inside,
                 lateness: fed.lateness,
                 jitter: took.jitter,
@@ -115,7 +142,7 @@ fn feed(
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         fed.lateness.add(milliseconds(due.elapsed()));
         let frame = Frame::host(Timestamp::new(i64::from(number), base), picture.clone());
-        if hand_over(&mut input, frame, options.patience)? {
+        if hand_over(|frame| input.submit(frame), frame, options.patience)? {
             let given = given.fetch_add(1, Ordering::Relaxed) + 1;
             fed.inside.add(given.saturating_sub(taken.load(Ordering::Relaxed)) as f64);
         } else {
@@ -127,10 +154,14 @@ fn feed(
 }
 
 /// Whether the frame was taken within its time.
-fn hand_over(input: &mut EncodeInput, mut frame: Frame, patience: Duration) -> Result<bool, String> {
+fn hand_over(
+    mut submit: impl FnMut(Frame) -> video_hw::Result<Submit<Frame>>,
+    mut frame: Frame,
+    patience: Duration,
+) -> Result<bool, String> {
     let begun = Instant::now();
     loop {
-        match input.submit(frame).map_err(|error| error.to_string())? {
+        match submit(frame).map_err(|error| error.to_string())? {
             Submit::Accepted => return Ok(true),
             Submit::Full(_) if begun.elapsed() >= patience => return Ok(false),
             Submit::Full(back) => frame = back,
