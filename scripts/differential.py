@@ -22,14 +22,17 @@ from differential_cases import Case, draw
 
 # Nothing here takes longer on a busy machine; what does is a hang.
 PATIENCE = 120
+# What cards put frames in, and how ffmpeg's software decoders lay out the same samples.
+PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 QUIET = ["-nostdin", "-hide_banner", "-v", "error"]
 
 
 class Judge:
     """Makes streams, decodes them twice, compares."""
 
-    def __init__(self, program, folder):
+    def __init__(self, program, folder, backend="software", engines="1"):
         self.program, self.folder = program, pathlib.Path(folder)
+        self.decoder = ["--backend", backend, "--engines", engines]
 
     def encode(self, case, path):
         """What the encoder said where it made nothing."""
@@ -61,8 +64,13 @@ class Judge:
             path.unlink(missing_ok=True)
 
     def compare(self, path):
-        done = run([self.program, "decode", str(path), "--frame-md5", "--backend", "software"])
+        decode = [self.program, "decode", str(path), "--frame-md5", *self.decoder]
+        done = run(decode)
         ours = [line.split() for line in done.stdout.splitlines()]
+        planar = PLANAR.get(ours[0][3]) if ours else None
+        if planar:
+            done = run([*decode, "--pix-fmt", planar])
+            ours = [line.split() for line in done.stdout.splitlines()]
         luma_only = bool(ours) and ours[0][3].startswith("gray")
         ours = [line[4] for line in ours]
         expected, complaint = self.expected(path, luma_only)
@@ -165,6 +173,9 @@ def main():
     parser.add_argument("--only", metavar="NAME", help="streams of this encoder alone, such as libx264")
     parser.add_argument("--jobs", type=int, default=2, help="streams at a time [default: 2]")
     parser.add_argument("--program", required=True, help="the video-hw to judge")
+    parser.add_argument("--backend", default="software", metavar="NAME", help="its decoder [default: %(default)s]")
+    parser.add_argument("--engines", default="1", metavar="N|auto", help="engines of a card [default: %(default)s]")
+    parser.add_argument("--least", type=int, default=1, metavar="N", help="sides of the pictures at least, such as 144 for what cards decode")
     parser.add_argument("--no-reduce", action="store_true", help="tell what is wrong as it was found")
     parser.add_argument("--quiet", action="store_true", help="leave out what no encoder could make")
     args = parser.parse_args()
@@ -172,10 +183,10 @@ def main():
         args.streams = 120
     totals, began = Totals(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="differential-") as folder:
-        judge = Judge(os.path.abspath(args.program), folder)
+        judge = Judge(os.path.abspath(args.program), folder, args.backend, args.engines)
 
         def one(number):
-            case = draw(args.seed, number, args.only)
+            case = draw(args.seed, number, args.only, args.least)
             outcome, words = judge.judge(case, f"s{number}")
             totals.add(case, outcome, words)
             if outcome != "wrong":

@@ -2,7 +2,7 @@
 # Decodes random streams of x264, x265, libvpx, libaom and SVT-AV1 with `video-hw` and with ffmpeg, and compares the MD5 of every
 # frame. Without options it is a short form that always makes the same streams; failures are reduced to a command that makes one.
 # VIDEO_HW names the program to test; otherwise it is built.
-#   scripts/differential.sh [--minutes N] [--streams N] [--seed S] [--only ENCODER] [--jobs N]
+#   scripts/differential.sh [--minutes N] [--streams N] [--seed S] [--only ENCODER] [--jobs N] [--backend NAME] [--engines N|auto] [--least N]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in ffmpeg python3; do

@@ -90,8 +90,8 @@ class Case:
 class Draw:
     """Values drawn for one stream."""
 
-    def __init__(self, seed, number):
-        self.random = random.Random(f"{seed}/{number}")
+    def __init__(self, seed, number, least):
+        self.random, self.least = random.Random(f"{seed}/{number}"), least
         self.params, self.options = {}, {}
 
     def one(self, *values):
@@ -127,13 +127,14 @@ class Draw:
             width, height = self.number(32, 180), self.number(32, 150)
         else:
             width, height = most
-        up = lambda value, step: max(least, value + step - 1) // step * step
+        least = max(least, self.least)
+        up = lambda value, step: (max(least, value) + step - 1) // step * step
         return up(width, step_x), up(height, step_y)
 
 
-def draw(seed, number, only=None):
-    """Stream `number` of a seed."""
-    d = Draw(seed, number)
+def draw(seed, number, only=None, least=1):
+    """Stream `number` of a seed, of pictures whose sides are `least` samples at least."""
+    d = Draw(seed, number, least)
     weights = {x264: 46, syntax: 8, x265: 17, vp9: 10, vp8: 6, vpx_resized: 2, svt_av1: 4, aom_av1: 7}
     make = d.random.choices(list(weights), list(weights.values()))[0]
     if only is not None:
