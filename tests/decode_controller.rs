@@ -46,7 +46,7 @@ fn switched(
             let mut packet = packet.clone();
             while let Submit::Full(back) = controller.submit(first, packet).unwrap() {
                 packet = back;
-                frames.extend(controller.reap_timeout(first, Duration::from_secs(20)).unwrap());
+                frames.extend(controller.reap_timeout(first, Duration::from_millis(20)).unwrap());
             }
         }
     };
@@ -62,7 +62,7 @@ fn switched(
     assert!(controller.close_decode_session(first).is_err());
     controller.flush(second).unwrap();
     while !controller.is_drained(second).unwrap() {
-        frames.extend(controller.reap_timeout(second, Duration::from_secs(20)).unwrap());
+        frames.extend(controller.reap_timeout(second, Duration::from_millis(20)).unwrap());
     }
     assert!(controller.summary(second).unwrap().ledger.balances());
     controller.close_decode_session(second).unwrap();

@@ -50,7 +50,7 @@ fn encode(backend: BackendKind, config: &CommonEncodeConfig) -> Result<Vec<Packe
         let mut frame = Frame::host(pts, surface);
         while let Submit::Full(back) = session.submit(frame)? {
             frame = back;
-            packets.extend(session.reap_timeout(Duration::from_secs(20))?);
+            packets.extend(session.reap_timeout(Duration::from_millis(20))?);
         }
     }
     packets.extend(session.drain()?.collect::<Result<Vec<_>>>()?);
@@ -283,7 +283,7 @@ fn decode(
         while let Submit::Full(back) = session.submit(packet).unwrap() {
             packet = back;
             sums.extend(
-                session.reap_timeout(Duration::from_secs(20)).unwrap().map(|frame| frame_md5(&frame)),
+                session.reap_timeout(Duration::from_millis(20)).unwrap().map(|frame| frame_md5(&frame)),
             );
         }
     }

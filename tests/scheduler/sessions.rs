@@ -158,7 +158,7 @@ fn an_encoder_that_changes_on_the_way_loses_no_frame_and_tells_its_generations()
         let mut unit = frame(number).into();
         while let Submit::Full(back) = input.submit(unit).unwrap() {
             unit = back;
-            got.extend(output.reap_timeout(Duration::from_secs(20)).unwrap());
+            got.extend(output.reap_timeout(Duration::from_millis(20)).unwrap());
         }
     }
     input.close();
