@@ -189,14 +189,18 @@ def main():
             case = draw(args.seed, number, args.only, args.least)
             outcome, words = judge.judge(case, f"s{number}")
             totals.add(case, outcome, words)
+            if number % 200 == 199:
+                print(f"{number - args.first + 1} streams, {len(totals.wrong)} wrong", flush=True)
             if outcome != "wrong":
                 return
+            with totals.lock:
+                print(f"WRONG seed {args.seed} stream {number}: {words}", flush=True)
             if not args.no_reduce:
                 case = judge.reduced(case, f"s{number}")
                 words = judge.judge(case, f"s{number}")[1]
             with totals.lock:
                 totals.wrong.append(number)
-                print(f"WRONG seed {args.seed} stream {number}: {words}\n  {case.shell()}", flush=True)
+                print(f"  {number} is made by: {case.shell()}\n  {words}", flush=True)
 
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
             waiting = set()
