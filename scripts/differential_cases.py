@@ -10,7 +10,8 @@ CONTENT = {
     "pattern": "testsrc2=s=352x288:r=25",
     "noisy": "testsrc2=s=352x288:r=25,noise=alls={n}:allf=t:all_seed={s}",
     "noise": "color=gray:s=352x288:r=25,noise=alls=100:allf=t:all_seed={s}",
-    "fractal": "mandelbrot=s=352x288:r=25",
+    # By way of 8 bits: straight to 4:2:2 of 10 bits, ffmpeg makes samples beyond 1023.
+    "fractal": "mandelbrot=s=352x288:r=25,format=yuv444p",
     "cells": "life=s=176x144:r=25:seed={s}:mold=10:life_color=#C83232:death_color=#00FF80:mold_color=#1020A0,scale=352:288",
     "gradients": "gradients=s=352x288:r=25:seed={s}:speed=0.05",
     "still": "testsrc=s=352x288:r=25,select=eq(n\\,0),loop=-1:1,setpts=N/25/TB",
@@ -75,7 +76,7 @@ class Case:
         for frames in sorted({1, 2, 3, self.frames // 2, self.frames - 1}):
             if 0 < frames < self.frames:
                 yield dataclasses.replace(self, frames=frames)
-        for key in list(self.params):
+        for key in self.params.keys() - {"hash"}:
             yield dataclasses.replace(self, params={k: v for k, v in self.params.items() if k != key})
         for key in list(self.options):
             yield dataclasses.replace(self, options={k: v for k, v in self.options.items() if k != key})
@@ -302,6 +303,8 @@ def x265(d):
     d.maybe(0.1, "nr-inter", 500)
     d.maybe(0.1, "early-skip", 1)
     d.maybe(0.1, "hash", [1, 3])
+    # ffmpeg 5.1 is not exact for every stream of small coding tree units either: it compares what it decodes with this.
+    d.params.setdefault("hash", 1)
     quantiser(d, "qp", 51, lossless=0.02)
     return case(d, "libx265", d.one("hevc", "hevc", "hevc", "mp4"), pix_fmt, size, "-x265-params")
 

@@ -8,6 +8,7 @@
     reason = "tests stop where something is wrong"
 )]
 
+#[path = "support/bombs.rs"]
 mod bombs;
 
 use std::num::NonZeroUsize;

@@ -12,7 +12,7 @@ mod hostile;
 mod layouts;
 mod mux;
 mod remux;
-#[path = "../streams_common/mod.rs"]
+#[path = "../support/streams.rs"]
 mod streams_common;
 mod support;
 mod tracks;

@@ -44,6 +44,7 @@ refused matrices-444 0 "H.264 scaling matrices of 4:4:4 pictures in this form"
 x264 interlaced-444 "testsrc2=s=352x288:r=25,noise=alls=6:allf=t:all_seed=11629527" yuv444p 15x24 1 cqm=jvt:crf=45:bff=1:deblock=6,1:8x8dct=0 ultrafast
 refused interlaced-444 0 "H.264 interlaced 4:4:4 under an active loop filter"
 syntax fields-idr-then-p 2 structure=fields idr_second=P transform8=1 idr_period=3 frames=6 references=2 slice=0 deblock=0
+syntax frames-counted-by-cycle 16545102 references=2 idr_period=0 frames=6
 syntax fields-slices 2 structure=fields idr_second=P transform8=1 idr_period=3 frames=6 references=3 slice=3 width=5 height=6 deblock=0 modify=1
 syntax fields-and-frames 3 structure=mixed idr_second=P transform8=1 frames=8 references=3 b=1 deblock=0
 syntax fields-each-slice-filtered 4 structure=fields width=5 height=6 slice=7 deblock=2

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::bitstream::h264::{
-    MemoryManagement, NAL_PARTITION_A, Pps, SliceHeader, SliceIdentity, SliceType, Sps,
+    MemoryManagement, NAL_PARTITION_A, PicOrderCntType, Pps, SliceHeader, SliceIdentity, SliceType, Sps,
 };
 use crate::error::{Error, Result};
 use crate::pixel::{Chroma, PixelFormat};
@@ -142,6 +142,8 @@ pub(super) fn of_picture(
         let exact_only = pps.constrained_intra_pred
             || pps.chroma_qp_index_offset[0] != pps.chroma_qp_index_offset[1]
             || (b && pps.weighted_bipred_idc == 1)
+            // It counts pictures of this type in decoding order.
+            || (b && matches!(sps.poc, PicOrderCntType::Cycle { .. }))
             // It compares the lists, which are then the same (8.2.4.2.3), after cutting them to length.
             || (b && !history.orders.iter().any(|reference| *reference > order))
             || (pps.transform_8x8 && hides_a_corner(sps, id, slices.get(index + 1)))

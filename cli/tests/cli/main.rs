@@ -1,0 +1,34 @@
+//! The program, run as its users run it.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+
+mod bench;
+mod bench_faults;
+mod bench_report;
+mod bench_verify;
+mod canary;
+mod carried;
+mod common;
+mod compare;
+mod decode;
+mod doctor;
+mod edges;
+mod environment;
+mod failover;
+mod failures;
+mod ffmpeg_child;
+mod images;
+mod interlaced;
+mod interrupt;
+mod limits;
+mod metrics;
+mod nvenc;
+mod nvenc_contract;
+mod nvenc_metrics;
+mod nvidia_transcode;
+mod odd_times;
+mod printed;
+mod probe;
+mod readme;
+mod session_limits;
+mod transcode;

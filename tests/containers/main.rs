@@ -1,0 +1,21 @@
+//! Files and pipes other than MP4, which has a binary of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod elementary;
+#[cfg(feature = "fuzzing")]
+mod fuzz_seeds;
+mod images;
+mod ivf;
+mod open;
+mod output_file;
+mod rawvideo;

@@ -1,0 +1,15 @@
+//! The examples, run as programs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod decode_many;
+mod examples;

@@ -1,0 +1,28 @@
+//! Sessions on the CPU and in a child ffmpeg: what goes in, what comes out, and whether it is right.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod av1_damage;
+mod bitstream_assets;
+mod bitstream_properties;
+mod damage;
+mod decode_controller;
+mod e2e_video_hw;
+mod ffmpeg_child;
+mod quality;
+mod ring_reckoned;
+mod session;
+mod session_shaping;
+mod settings;
+mod split;
+mod transform;
+mod transform_ffmpeg;
