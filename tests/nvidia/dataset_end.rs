@@ -1,13 +1,11 @@
 //! How an encoder of dataset programs ends when nobody wants its chunks any more, and what it tells meanwhile.
 
-use std::time::{Duration, Instant};
-
 use video_hw::codec::Codec;
 use video_hw::dataset::{EncoderConfig, EncoderType, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 
-use crate::support::nvidia::clean_on;
+use crate::support::nvidia::{clean_on, threads_left};
 
 const PICTURE: usize = 320 * 192 * 3;
 
@@ -20,28 +18,6 @@ fn open(encoder: EncoderType) -> SessionVideoEncoder {
         ..GpuEncoderConfig::default()
     };
     SessionVideoEncoder::open(&EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size), &gpu).unwrap()
-}
-
-/// Threads of this process that belong to the library.
-fn own_threads() -> Vec<String> {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
-    names
-        .map(|name| name.trim().to_owned())
-        .filter(|name| name.starts_with("vhw") || name.starts_with("nv"))
-        .collect()
-}
-
-/// Those that do not go: a thread that was joined may still be listed for a moment.
-fn threads_left() -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let left = own_threads();
-        if left.is_empty() || Instant::now() > deadline {
-            return left;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// A picture takes the simulated card 20 ms, so that the ring is full of pictures when the encoder is dropped.

@@ -390,8 +390,10 @@ fn lose_card_with_filters(case: &str) {
     };
     let report = job.run().unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(report.balances() && report.losses.reasons().is_empty(), "{what}: {:?}", report.losses);
-    assert!(!report.encode.takeovers.is_empty(), "{what}: nothing died");
-    assert_ne!(report.memory, FrameMemory::Host, "{what}: {:?}", report.notes);
+    // On a busy machine the card is lost before its encoder is opened, which then is another from the start.
+    let encoder_died = !report.encode.takeovers.is_empty();
+    assert!(encoder_died || !report.input.takeovers.is_empty(), "{what}: nothing died");
+    assert_eq!(report.memory == FrameMemory::Host, !encoder_died, "{what}: {:?}", report.notes);
     judge_as(&output, &numbers, rate, what);
 }
 

@@ -176,6 +176,29 @@ pub(crate) fn clean_on(chip: &str, test: &str, settings: &str, body: impl FnOnce
     }
 }
 
+/// Threads of this process that belong to the library or the driver. The first thread has the name of the program.
+fn own_threads() -> Vec<String> {
+    let first = std::process::id().to_string();
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap());
+    let names = tasks
+        .filter(|task| task.file_name().to_str() != Some(&first))
+        .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    let own = |name: &String| name.starts_with("vhw") || name.starts_with("nv");
+    names.map(|name| name.trim().to_owned()).filter(own).collect()
+}
+
+/// Those that do not go: a thread that was joined may still be listed for a moment.
+pub(crate) fn threads_left() -> Vec<String> {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let left = own_threads();
+        if left.is_empty() || std::time::Instant::now() > deadline {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// The packed planar samples: semi-planar chroma taken apart, samples of 10 bits moved to the low bits.
 pub(crate) fn planar(frame: &Frame) -> Vec<u8> {
     planar_of(frame.as_host().unwrap())

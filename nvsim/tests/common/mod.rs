@@ -82,9 +82,17 @@ fn make_driver_directory() -> PathBuf {
     names
 }
 
+/// The name of a test of the file that calls, as the test runner knows it.
+#[track_caller]
+fn full_name(test: &str) -> String {
+    let file = std::path::Path::new(std::panic::Location::caller().file());
+    format!("{}::{test}", file.file_stem().unwrap().to_str().unwrap())
+}
+
 /// Runs `body` in a child process. `test` is the full name of the calling test (`module::name` inside its file);
 /// `environment` are `NVSIM_*` variables. The child is this same test binary, running only that test: there the call
 /// runs the body and ends the process, so that the exit report is written.
+#[track_caller]
 pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Outcome {
     const MARK: &str = "NVSIM_TEST_SCENARIO";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
@@ -95,7 +103,7 @@ pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
     let report = directory.path().join("report.json");
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &full_name(test), "--nocapture", "--test-threads=1"])
         .env(MARK, test)
         .env("LD_LIBRARY_PATH", driver_directory())
         .env("NVSIM_REPORT", &report)

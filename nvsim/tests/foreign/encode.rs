@@ -11,7 +11,7 @@ const FLOOR: f64 = 30.0;
 pub struct EncodeRun {
     codec: &'static str,
     options: String,
-    frames: u32,
+    pub frames: u32,
 }
 
 impl EncodeRun {

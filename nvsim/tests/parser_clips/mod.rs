@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::parser_client::Packet;
+use crate::parser_client::Packet;
 
 /// A clip as its container holds it.
 pub struct Clip {

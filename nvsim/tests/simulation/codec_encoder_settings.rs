@@ -1,8 +1,6 @@
 //! What an encoder is opened with reaches the stream; what cannot be is refused.
 
-mod encoder;
-
-use encoder::{clip, coding_order, decode, encode, judge, picture, probe, spec, unit_types};
+use crate::encoder::{clip, coding_order, decode, encode, judge, picture, probe, spec, unit_types};
 use nvsim::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, PictureIn, PictureKind, Rate, SoftEncoder};
 
 const BOTH: [EncoderCodec; 2] = [EncoderCodec::H264, EncoderCodec::Hevc];

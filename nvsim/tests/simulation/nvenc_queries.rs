@@ -1,14 +1,7 @@
 //! Versions, queries, presets, limits and refusals of the encoder library.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
-use common::scenario;
-use nvenc_client::{Block, Client, Driver, at};
+use crate::common::scenario;
+use crate::nvenc_client::{Block, Client, Driver, at};
 use nvsim::nvenc::abi::*;
 use nvsim::nvenc::caps::Cap;
 use nvsim::nvenc::versions::{Api, Struct};
@@ -164,10 +157,10 @@ fn initialisation_is_checked_against_the_caps() {
             (|_, config| config.frame_field_mode = 2, NvStatus::UNSUPPORTED_PARAM),
         ];
         for (at, (change, expected)) in refused.into_iter().enumerate() {
-            (client.width, client.height) = (nvenc_client::WIDTH, nvenc_client::HEIGHT);
+            (client.width, client.height) = (crate::nvenc_client::WIDTH, crate::nvenc_client::HEIGHT);
             assert_eq!(client.init(change), expected, "case {at}");
         }
-        (client.width, client.height) = (nvenc_client::WIDTH, nvenc_client::HEIGHT);
+        (client.width, client.height) = (crate::nvenc_client::WIDTH, crate::nvenc_client::HEIGHT);
         assert_eq!(client.init(|_, _| {}), NvStatus::SUCCESS, "a failed call leaves the session as it was");
         assert_eq!(client.last_error(), "UNSUPPORTED_PARAM");
         client.close();

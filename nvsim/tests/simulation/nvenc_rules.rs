@@ -1,17 +1,10 @@
 //! Every rule of the encoder library, broken on purpose and seen in the report.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::scenario;
-use nvenc_client::{Client, Driver, at};
+use crate::common::scenario;
+use crate::nvenc_client::{Client, Driver, at};
 use nvsim::nvenc::abi::{INFINITE_GOP, NvStatus, flags, init_bits, types};
 use nvsim::nvenc::rules;
 use nvsim::nvenc::versions::{Api, Struct};

@@ -1,9 +1,5 @@
 //! The simulation's answers against those of a real driver, fact by fact.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +38,7 @@ fn answers_are_those_of_a_real_driver() {
     let real = std::fs::read_to_string(here.join("facts/h200-580.159.txt")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_driver_facts"))
         .arg(here.join("../clips"))
-        .env("LD_LIBRARY_PATH", common::driver_directory())
+        .env("LD_LIBRARY_PATH", crate::common::driver_directory())
         .env("NVSIM_PROFILE", "h200")
         .env("NVSIM_SET", "driver.cuda=13000;driver.nvenc=13.0")
         .env("NVSIM_QUIET", "1")

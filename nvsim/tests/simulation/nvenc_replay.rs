@@ -1,18 +1,9 @@
 //! Sessions that are replayed: what one session coded, the next ones get, in other processes too.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "encoder/mod.rs"]
-mod encoder;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
 use std::path::{Path, PathBuf};
 
-use common::{Outcome, scenario};
-use nvenc_client::{Client, Driver, Picture, WIDTH, at};
+use crate::common::{Outcome, scenario};
+use crate::nvenc_client::{Client, Driver, Picture, WIDTH, at};
 use nvsim::codec::encoder::{Chroma, EncoderCodec};
 use nvsim::nvenc::abi::{Guid, NvStatus, flags, formats, guids, types};
 use nvsim::nvenc::versions::Api;
@@ -93,10 +84,10 @@ fn both(test: &str, codec: Guid, judge: EncoderCodec) {
     let stream = |name: &str| std::fs::read(folder.join(name)).unwrap();
     assert_eq!(stream("record.bits"), stream("replay.bits"));
     assert_ne!(stream("record.bits"), stream("other.bits"));
-    if encoder::judge("ffmpeg") {
+    if crate::encoder::judge("ffmpeg") {
         // What is replayed is the input, coded: the gradient of each picture is there again.
-        let decoded = encoder::decode(judge, &stream("replay.bits"), Chroma::Yuv420, 8);
-        let (width, height) = (WIDTH as usize, nvenc_client::HEIGHT as usize);
+        let decoded = crate::encoder::decode(judge, &stream("replay.bits"), Chroma::Yuv420, 8);
+        let (width, height) = (WIDTH as usize, crate::nvenc_client::HEIGHT as usize);
         let frame = width * height * 3 / 2;
         assert_eq!(decoded.len(), 40 * frame);
         for (n, picture) in decoded.chunks(frame).enumerate() {

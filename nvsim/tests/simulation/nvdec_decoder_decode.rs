@@ -1,18 +1,12 @@
 //! Pictures through the decoder half: what comes out is what went in, when it is ready and not before, in the form that
 //! was asked for.
 
-#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test fails by panicking")]
-
-mod common;
-mod nvdec_client;
-mod nvdec_clips;
-
 use std::ffi::c_void;
 use std::time::{Duration, Instant};
 
-use common::scenario;
-use nvdec_client::*;
-use nvdec_clips::*;
+use crate::common::scenario;
+use crate::nvdec_client::*;
+use crate::nvdec_clips::*;
 use nvsim::nvdec::abi::*;
 
 /// How a clip of one codec is made and decoded.

@@ -1,8 +1,6 @@
 //! The software encoder against a foreign decoder: order, exactness, headers.
 
-mod encoder;
-
-use encoder::{clip, coding_order, decode, judge, picture, spec};
+use crate::encoder::{clip, coding_order, decode, judge, picture, spec};
 use nvsim::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, PictureKind, Rate};
 
 const BOTH: [EncoderCodec; 2] = [EncoderCodec::H264, EncoderCodec::Hevc];

@@ -1,16 +1,10 @@
 //! The software references of the colour kernels: one pixel by hand, what a launch covers, and the faults of a card.
 
-#![cfg(target_os = "linux")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-mod cuda_support;
-
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
-use common::scenario;
-use cuda_support::{Cuda, Handle};
+use crate::common::scenario;
+use crate::cuda_support::{Cuda, Handle};
 
 const PTX: &CStr = c".version 6.0
 .target sm_50

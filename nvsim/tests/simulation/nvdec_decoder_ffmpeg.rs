@@ -1,15 +1,10 @@
 //! The foreign judge: ffmpeg's own NVDEC decoders, unmodified, on the simulated driver. What they decode is what ffmpeg
 //! decodes in software, and they break no rule and leave nothing behind.
 
-#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test fails by panicking")]
-
-mod common;
-mod nvdec_clips;
-
 use std::process::Command;
 
-use common::driver_directory;
-use nvdec_clips::*;
+use crate::common::driver_directory;
+use crate::nvdec_clips::*;
 
 /// Whether the ffmpeg program has the NVDEC decoders.
 fn has_nvdec() -> bool {

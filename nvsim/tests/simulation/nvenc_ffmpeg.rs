@@ -1,11 +1,6 @@
 //! A foreign judge: FFmpeg's own encoder client, unmodified, on the simulated driver. What it writes is decoded by
 //! FFmpeg without the driver and compared with what went in.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -33,7 +28,7 @@ fn encode(directory: &Path, set: &str, options: &[&str]) -> (Output, Value) {
         .args(["-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i", SOURCE])
         .args(options)
         .arg(directory.join("out.mp4"))
-        .env("LD_LIBRARY_PATH", common::driver_directory())
+        .env("LD_LIBRARY_PATH", crate::common::driver_directory())
         .env("NVSIM_REPORT", &report)
         .env("NVSIM_SET", set)
         .output()

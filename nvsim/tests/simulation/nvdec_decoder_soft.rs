@@ -1,10 +1,6 @@
 //! The software decoder behind the simulation: every coded picture at once, in coding order, as ffmpeg decodes it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod nvdec_clips;
-
-use nvdec_clips::*;
+use crate::nvdec_clips::*;
 use nvsim::codec::decoder::{DecoderCodec, Picture, SoftDecoder};
 
 /// Planar samples of the display area.

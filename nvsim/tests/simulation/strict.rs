@@ -1,9 +1,5 @@
 //! `NVSIM_STRICT=1`: the first breach ends the process, with the report written.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::os::unix::process::ExitStatusExt;
 
 use libloading::Library;
@@ -22,7 +18,8 @@ fn breach_then_print() {
 
 #[test]
 fn the_first_breach_aborts() {
-    let outcome = common::scenario("the_first_breach_aborts", &[("NVSIM_STRICT", "1")], breach_then_print);
+    let outcome =
+        crate::common::scenario("the_first_breach_aborts", &[("NVSIM_STRICT", "1")], breach_then_print);
     assert_eq!(outcome.output.status.signal(), Some(6), "{}", outcome.stderr());
     assert!(!String::from_utf8_lossy(&outcome.output.stdout).contains("went on"));
     assert_eq!(outcome.violations().len(), 1);
@@ -31,7 +28,7 @@ fn the_first_breach_aborts() {
 
 #[test]
 fn without_it_the_client_goes_on() {
-    let outcome = common::scenario("without_it_the_client_goes_on", &[], breach_then_print).ok();
+    let outcome = crate::common::scenario("without_it_the_client_goes_on", &[], breach_then_print).ok();
     assert!(String::from_utf8_lossy(&outcome.output.stdout).contains("went on"));
     assert_eq!(outcome.violations().len(), 1);
 }

@@ -1,16 +1,12 @@
 //! Clean clients of the CUDA driver API: devices, contexts, memory, streams, events, modules.
 
 // The helpers of a test file are not tests to the lint.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-mod cuda_support;
 
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
-use common::scenario;
-use cuda_support::{BUFFER_POINTER, BUFFER_SIZE, Cuda, FILL_PTX, Gate, launch_fill, out};
+use crate::common::scenario;
+use crate::cuda_support::{BUFFER_POINTER, BUFFER_SIZE, Cuda, FILL_PTX, Gate, launch_fill, out};
 use nvsim::cuda::abi::{Array3DDescriptor, Memcpy2D, PoolProperties, memory_type};
 
 const TWO_DEVICES: &str = "[[device]]\nname = 'First'\nmemory_mib = 64\ncompute = [7, 5]\nmultiprocessors = 40\n\

@@ -1,20 +1,13 @@
 //! Faults on order in the encoder library.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
 use std::time::{Duration, Instant};
 
-use common::scenario;
-use nvenc_client::{Client, Driver, at};
+use crate::common::scenario;
+use crate::nvenc_client::{Client, Driver, at};
 use nvsim::nvenc::abi::NvStatus;
 use nvsim::nvenc::versions::Api;
 
-fn with_faults(test: &str, script: &str, set: &str, body: impl FnOnce()) -> common::Outcome {
+fn with_faults(test: &str, script: &str, set: &str, body: impl FnOnce()) -> crate::common::Outcome {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("faults.toml");
     std::fs::write(&file, script).unwrap();

@@ -2,14 +2,9 @@
 //! PyNvVideoCodec, NVIDIA's own client. `NVSIM_PYTHON` names an interpreter that has both (and NumPy);
 //! `scripts/foreign-clients.sh` installs one.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-mod foreign;
-
 use std::process::Command;
 
-use foreign::{Judge, Row, Table};
+use crate::foreign::{Judge, Row, Table};
 
 /// `forgiven` are leaks that are the client's own.
 fn run(client: &str, forgiven: &[&str]) {
@@ -26,7 +21,7 @@ fn run(client: &str, forgiven: &[&str]) {
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/clients.py"))
         .arg(client)
         .arg(judge.directory.path())
-        .env("LD_LIBRARY_PATH", common::driver_directory())
+        .env("LD_LIBRARY_PATH", crate::common::driver_directory())
         .env("NVSIM_REPORT", &report)
         .env("NVSIM_QUIET", "1")
         .output()

@@ -1,18 +1,11 @@
 //! Clients that keep the rules: what they get, that nothing is held against them, and that FFmpeg can read it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
 use std::collections::VecDeque;
 use std::process::Command;
 use std::sync::mpsc::channel;
 
-use common::scenario;
-use nvenc_client::{Block, Client, Driver, Picture, at};
+use crate::common::scenario;
+use crate::nvenc_client::{Block, Client, Driver, Picture, at};
 use nvsim::nvenc::abi::{
     Config, Guid, LockBitstream, NvStatus, SeiPayload, flags, guids, rc_bits, rc_modes, types,
 };
@@ -152,8 +145,8 @@ fn streaming(api: Api, codec: Guid, format: &str) {
                 driver,
                 encoder,
                 codec,
-                width: nvenc_client::WIDTH,
-                height: nvenc_client::HEIGHT,
+                width: crate::nvenc_client::WIDTH,
+                height: crate::nvenc_client::HEIGHT,
                 inputs: Vec::new(),
                 outputs,
             };

@@ -1,8 +1,6 @@
 //! Bits and quality: what is asked for is what comes, also after a change.
 
-mod encoder;
-
-use encoder::{clip, coding_order, decode, encode, judge, picture, probe, spec};
+use crate::encoder::{clip, coding_order, decode, encode, judge, picture, probe, spec};
 use nvsim::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, PictureKind, Rate, Reopened, SoftEncoder};
 
 const BOTH: [EncoderCodec; 2] = [EncoderCodec::H264, EncoderCodec::Hevc];

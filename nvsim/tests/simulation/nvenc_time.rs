@@ -1,17 +1,10 @@
 //! The model of time: an engine is never faster than the configuration says, and the report tells what each was given. How
 //! late the machine is does not matter here: the times themselves are printed, and judged by nobody.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-#[path = "common/mod.rs"]
-mod common;
-#[path = "common/nvenc_client.rs"]
-mod nvenc_client;
-
 use std::time::{Duration, Instant};
 
-use common::scenario;
-use nvenc_client::{Client, Driver};
+use crate::common::scenario;
+use crate::nvenc_client::{Client, Driver};
 use nvsim::nvenc::abi::NvStatus;
 use nvsim::nvenc::versions::Api;
 

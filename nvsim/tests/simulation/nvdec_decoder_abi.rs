@@ -1,8 +1,6 @@
 //! Our declarations of the decoder library against the C headers: sizes of structures and places of their members.
 //! Members behind bit fields are listed on purpose: a bit field of the wrong width would move them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::process::Command;

@@ -2,17 +2,13 @@
 //! that the real driver gives.
 
 // The helpers of a test file are not tests to the lint.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-mod cuda_support;
 
 use std::collections::BTreeSet;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use common::scenario;
-use cuda_support::{BUFFER_POINTER, BUFFER_SIZE, Cuda, FILL_PTX, Handle, launch_fill, out};
+use crate::common::scenario;
+use crate::cuda_support::{BUFFER_POINTER, BUFFER_SIZE, Cuda, FILL_PTX, Handle, launch_fill, out};
 use nvsim::cuda::abi::Memcpy2D;
 
 /// One test per rule: the body breaks it, and the report must name it and nothing else.

@@ -1,16 +1,12 @@
 //! Faults on order in the CUDA driver API, and ffmpeg as a foreign client.
 
 // The helpers of a test file are not tests to the lint.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-mod cuda_support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{driver_directory, scenario};
-use cuda_support::{Cuda, out};
+use crate::common::{driver_directory, scenario};
+use crate::cuda_support::{Cuda, out};
 
 /// A configuration file with a fault script.
 fn script(directory: &Path, text: &str) -> String {
@@ -46,7 +42,7 @@ fn a_hanging_call_does_not_block_the_others() {
         let address = context as usize;
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                assert_eq!(cuda.cuCtxSetCurrent(address as cuda_support::Handle), 0);
+                assert_eq!(cuda.cuCtxSetCurrent(address as crate::cuda_support::Handle), 0);
                 assert_eq!(cuda.cuCtxSynchronize(), 0);
                 hanging.store(false, std::sync::atomic::Ordering::SeqCst);
             });

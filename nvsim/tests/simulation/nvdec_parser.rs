@@ -1,23 +1,10 @@
 //! The parser against streams of ffmpeg's encoders: every picture decoded and shown once, in order, on time, whatever
 //! the chunking; surfaces never in two uses; the rules for clients.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    unreachable_pub,
-    missing_docs,
-    reason = "a test client: it calls the driver as any C program does"
-)]
-
-mod common;
-mod parser_client;
-mod parser_clips;
-
-use common::scenario;
+use crate::common::scenario;
+use crate::parser_client::{Api, Client, Packet, Shared, empty_packet, parameters};
+use crate::parser_clips::{Clip, clip};
 use nvsim::nvdec::abi::*;
-use parser_client::{Api, Client, Packet, Shared, empty_packet, parameters};
-use parser_clips::{Clip, clip};
 
 const TESTED: [u32; 3] = [0, 1, 4];
 
@@ -411,12 +398,12 @@ fn a_parser_not_destroyed_is_a_leak() {
 /// Output order of the further streams, as ffmpeg's decoder has it.
 #[test]
 fn further_streams_come_out_in_order() {
-    let Some(folder) = parser_clips::assets() else { return };
-    let streams = parser_clips::raw_streams(&folder);
+    let Some(folder) = crate::parser_clips::assets() else { return };
+    let streams = crate::parser_clips::raw_streams(&folder);
     assert!(!streams.is_empty(), "{} has no streams", folder.display());
     scenario("further_streams_come_out_in_order", &[], || {
         for (path, codec) in &streams {
-            let Some(expected) = parser_clips::output_order(path) else {
+            let Some(expected) = crate::parser_clips::output_order(path) else {
                 let _ = std::io::Write::write_fmt(
                     &mut std::io::stderr(),
                     format_args!("SKIPPED: no ffprobe for {}\n", path.display()),

@@ -1,14 +1,9 @@
 //! Every rule of the decoder half, broken on purpose; and a client that breaks none.
 
-#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "a test fails by panicking")]
-
-mod common;
-mod nvdec_client;
-
 use std::ffi::c_void;
 
-use common::{Outcome, scenario};
-use nvdec_client::*;
+use crate::common::{Outcome, scenario};
+use crate::nvdec_client::*;
 use nvsim::nvdec::abi::*;
 
 fn canned(test: &str, body: impl FnOnce()) -> Outcome {

@@ -1,15 +1,10 @@
 //! Several decode engines in the model of time: what a client's sessions were given, by the report's figures, and that an
 //! engine is never faster than the configuration says. How late the machine is does not matter here.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
-mod common;
-mod nvdec_client;
-
 use std::time::{Duration, Instant};
 
-use common::scenario;
-use nvdec_client::*;
+use crate::common::scenario;
+use crate::nvdec_client::*;
 use nvsim::nvdec::abi::*;
 
 /// Long enough that sessions that begin one after another work side by side.

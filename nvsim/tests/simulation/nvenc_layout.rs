@@ -1,7 +1,5 @@
 //! The layouts of API 11.1 against the C header of that version.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
