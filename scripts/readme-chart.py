@@ -62,7 +62,7 @@ def figure(path, section, row):
 
 
 def figures(codec, records=RECORDS):
-    """Of each bar its group, whose it is, its name, the number of runs, and frames a second."""
+    """Of each bar its group, whose it is, its name, the number of runs, and frames per second."""
     return [
         (group, whose, name, *figure(records / file.format(codec=codec), f"{case}-{codec}", row))
         for group, whose, name, file, case, row in BARS
@@ -79,7 +79,7 @@ def chart(records=RECORDS):
     def text(x, y, kind, words):
         parts.append(f'<text x="{x}" y="{y}" class="{kind}">{escape(words)}</text>')
 
-    text(20, y, "title", "Decoding 1080p video on one H200, frames a second")
+    text(20, y, "title", "Decoding 1080p video on one H200, frames per second")
     y += 20
     text(20, y, "soft", "Pictures stay in the card's memory. One file: 12,120 frames on all engines, 2,424 on one. Higher is better.")
     for codec, bars in data.items():
@@ -108,7 +108,7 @@ def chart(records=RECORDS):
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
-            "<title>Decoding 1080p video on one H200, frames a second</title>",
+            "<title>Decoding 1080p video on one H200, frames per second</title>",
             f"<desc>{escape(told)}</desc>",
             f"<style>{STYLE}</style>",
             f'<rect class="back" width="{WIDTH}" height="{height}" rx="6"/>',
