@@ -30,7 +30,7 @@ fn output(
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let program: PathBuf =
         deps.parent().unwrap().join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    // `cargo test` builds them, `cargo test --test examples` by itself does not.
+    // `cargo test` builds them, `cargo test --test programs` by itself does not.
     assert!(program.exists(), "{} is not built: cargo build --examples", program.display());
     let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("clips");
     let args = args.iter().map(|arg| match arg.strip_prefix("clips/") {

@@ -1,4 +1,4 @@
-//! The command lines of the README, run as they are printed.
+//! The command lines of the README and of the page on the command line, run as they are printed.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,14 +6,16 @@ use std::process::Command;
 #[test]
 fn every_command_of_the_readme_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    // In this order: the page goes on where the README ends.
+    let pages = ["README.md", "docs/command-line.md"];
+    let pages = pages.map(|page| std::fs::read_to_string(root.join(page)).unwrap()).concat();
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("clips")).unwrap();
     for entry in std::fs::read_dir(root.join("clips")).unwrap() {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), dir.path().join("clips").join(entry.file_name())).unwrap();
     }
-    let mut commands = readme.lines().filter_map(|line| {
+    let mut commands = pages.lines().filter_map(|line| {
         line.strip_prefix("$ video-hw ")
             .or_else(|| line.strip_prefix("cargo run --release -p video-hw-cli -- "))
     });
@@ -28,5 +30,5 @@ fn every_command_of_the_readme_runs() {
         assert!(output.status.success(), "video-hw {arguments}: {} {words}", output.status);
         ran += 1;
     }
-    assert!(ran >= 7, "only {ran} commands found in the README");
+    assert!(ran >= 16, "only {ran} commands found");
 }
