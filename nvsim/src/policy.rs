@@ -1,5 +1,5 @@
 //! Decisions where NVIDIA documents nothing. Each is made here, once, with its reason; the rest of the code refers to
-//! these names. "Measured" means that a real driver was asked: `facts/` has its answers, and `tests/facts.rs` holds the
+//! these names. "Measured" means that a real driver was asked: `facts/` has its answers, and `tests/simulation/facts.rs` holds the
 //! simulation against them. What is not said to be measured or documented is assumed.
 
 /// What CUDA calls answer after the loss of the device: `CUDA_ERROR_LAUNCH_FAILED`, the sticky error that clients

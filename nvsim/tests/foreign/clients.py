@@ -1,6 +1,6 @@
 """Foreign clients in Python: PyAV (FFmpeg 8 with the current NVENC API) and PyNvVideoCodec (NVIDIA's own client).
 
-Run by tests/foreign_python.rs: clients.py NAME FOLDER. Prints one line a run: `name | frames in | frames out | verdict`.
+Run by tests/simulation/foreign_python.rs: clients.py NAME FOLDER. Prints one line a run: `name | frames in | frames out | verdict`.
 """
 
 import pathlib

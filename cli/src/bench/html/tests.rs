@@ -1,4 +1,4 @@
-//! What the page holds; how it looks is judged by a browser in `cli/tests/bench_report.rs`.
+//! What the page holds; how it looks is judged by a browser in `cli/tests/cli/bench_report.rs`.
 
 use super::super::report::samples;
 use super::*;

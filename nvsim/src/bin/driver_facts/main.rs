@@ -1,6 +1,6 @@
 //! Prints what a driver answers where the documents are silent, one `name = answer` line each, in an order that
 //! never changes: run on a real card and on the simulated driver, the two texts can be compared line by line.
-//! `facts/` has the answers of real cards; `tests/facts.rs` holds the simulation against them.
+//! `facts/` has the answers of real cards; `tests/simulation/facts.rs` holds the simulation against them.
 //!
 //! ```console
 //! $ cargo run -p nvsim --bin driver_facts -- clips

@@ -1,6 +1,6 @@
 //! Declarations of the decoder library, with the names and layouts of `cuviddec.h` and `nvcuvid.h` (13.0, which the
 //! layouts of 11.1 agree with). Enumerations are plain numbers: what a client passes may be anything. The sizes
-//! are asserted here, the offsets in `tests/nvdec_decoder_abi.rs` against the C headers.
+//! are asserted here, the offsets in `tests/simulation/nvdec_decoder_abi.rs` against the C headers.
 
 #![allow(missing_docs, reason = "the names are NVIDIA's and documented in its headers")]
 

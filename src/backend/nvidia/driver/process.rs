@@ -28,7 +28,7 @@ fn is_alone() -> bool {
 mod tests {
     use super::*;
 
-    // What a process with one thread does is tested from outside: cli/tests/environment.rs.
+    // What a process with one thread does is tested from outside: cli/tests/cli/environment.rs.
     #[test]
     fn among_other_threads_nothing_is_changed() {
         let before = std::env::var_os(CONNECTIONS);

@@ -1,4 +1,4 @@
-//! What the H.264 libraries keep of pictures, from their sources and from measured peaks (`tests/decode_memory.rs`).
+//! What the H.264 libraries keep of pictures, from their sources and from measured peaks (`tests/decode_limits.rs`).
 
 use super::route::Route;
 use crate::backend::demand::{Demand, Kept};
