@@ -69,7 +69,7 @@ CUSTOM_LIBFUZZER_PATH=none cargo check --manifest-path fuzz/Cargo.toml --target-
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
 
-step "measuring script"
+step "scripts and documents"
 need python3 python3
 python3 -m unittest discover --quiet --start-directory scripts --top-level-directory scripts
 
@@ -110,7 +110,7 @@ if [ "$long" = yes ]; then
 fi
 
 step "live streams on the simulated encoder (times are told, not judged)"
-bash scripts/soak-encode.sh --simulated --seconds 30 --losses-only --patience 5000
+bash scripts/soak-encode.sh --simulated --seconds 15 --losses-only --patience 5000
 
 step "uneven frames through a ring (losses are judged, times are told)"
 "${CARGO_TARGET_DIR:-target}/debug/examples/ring_jitter" --seconds 3 --losses-only
@@ -119,5 +119,7 @@ step "random streams against ffmpeg"
 bash scripts/differential.sh --streams 80 --quiet
 
 step "tests"
+# Many of them wait for children and modelled clocks, so that there may be more at once than processors.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
 # All of it even when one fails: one run tells everything there is to mend.
 cargo test --workspace --all-features --locked --no-fail-fast
