@@ -191,6 +191,11 @@ impl EncodeSession {
         })
     }
 
+    /// The settings that it was opened with.
+    pub const fn config(&self) -> &CommonEncodeConfig {
+        &self.input.config
+    }
+
     /// Hands a frame to the encoder; never waits. `force_keyframe` in the frame asks for an IDR.
     ///
     /// # Errors
