@@ -486,7 +486,7 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
 
 fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
     if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
-        books.own.losses.note(outcome, reason, serial, pts);
+        books.own.losses.note(outcome, reason, serial, Some(pts));
     }
 }
 
