@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = job.run()?;
 
     if let Some(decode) = &report.input.decode {
-        println!("{}", decode.receipt); // what decoded it, and why nothing else
+        println!("{:#}", decode.receipt); // what decoded it, and why nothing else
     }
     println!("{} pictures, {} bytes, {:.2} s", report.frames, report.bytes, report.wall.as_secs_f64());
     Ok(())

@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use video_hw::dimensions::Dimensions;
 use video_hw::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,16 +20,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let whole = video_hw::frames(input).open()?;
     let length = whole.info().duration.ok_or("how long it is, the file does not say")?;
-    let size = whole.info().dimensions.ok_or("how large it is, the file does not say")?;
     drop(whole);
-    let height = (size.height() * width / size.width()).max(2) & !1;
-    let small = Dimensions::new(width, height).ok_or("a width above zero is needed")?;
 
     let mut out = PngSequenceWriter::new(PngPattern::parse(Path::new(pattern))?, true, &[]);
     for i in 0..count {
         // The middle of each part: first and last frames are often black.
         let time: Duration = length * (2 * i + 1) / (2 * count);
-        let mut frames = video_hw::frames(input).start(time).size(small).rgb().open()?;
+        let mut frames = video_hw::frames(input).start(time).width(width).upright().rgb().open()?;
         if let Some(frame) = frames.next_frame()? {
             println!("{:.3} s: {}", time.as_secs_f64(), frame.dimensions);
             out.write_frame(&frame)?;

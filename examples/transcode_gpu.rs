@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_progress(|state| print!("\r{} frames", state.frames))
         .run()?;
 
-    println!("\r{}", report.receipt()); // every candidate that was refused, with its reason
+    println!("\r{}", report.receipt()); // what decodes and what encodes
     println!("frames between decoder and encoder: in {} memory", report.memory);
     println!("{} frames in {:.2} s", report.video_samples, report.wall.as_secs_f64());
     for note in &report.notes {

@@ -348,6 +348,19 @@ impl Command {
         Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
     }
 
+    /// Whether nothing but errors is to be told.
+    pub(crate) fn quiet(&self) -> bool {
+        match self {
+            Self::Transcode(a) => a.job.quiet,
+            Self::Decode(a) => a.job.quiet,
+            Self::Encode(a) => a.job.quiet,
+            Self::Compare(a) => a.job.quiet,
+            Self::Bench(a) => a.quiet,
+            Self::Probe(_) | Self::Devices(_) | Self::Doctor(_) => false,
+            Self::ProbeChild(_) | Self::BenchWork(_) => true,
+        }
+    }
+
     /// Whether JSON was asked for.
     pub(crate) fn json(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use video_hw::backend::Job;
 use video_hw::config::FailurePolicy;
 use video_hw::pipeline::TranscodeReport;
 use video_hw::session::{LossKind, Losses, Takeover};
+use video_hw::time::Timestamp;
 
 use crate::{json, text};
 
@@ -88,7 +89,7 @@ pub(crate) fn losses(losses: &Losses) -> Value {
             "outcome": match loss.kind { LossKind::Dropped => "dropped", LossKind::Failed => "failed" },
             "reason": one_line(&loss.reason),
             "count": loss.count,
-            "first": first.map(|(frame, pts)| json!({ "frame": frame, "pts_s": pts.as_secs_f64() })).collect::<Vec<_>>(),
+            "first": first.map(|(frame, pts)| json!({ "frame": frame, "pts_s": pts.map(Timestamp::as_secs_f64) })).collect::<Vec<_>>(),
         })
     });
     reasons.collect()

@@ -31,6 +31,7 @@ mod parse;
 mod probe;
 mod progress;
 mod report;
+mod retired;
 mod text;
 mod transcode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
             if !matches!(cli.command, Command::Bench(_)) {
                 video_hw::backend::dedicate_process();
             }
+            retired::warn(&cli.command);
             let exit = run_guarded(&cli.command);
             let _ = std::io::stdout().flush();
             signal_hook::low_level::exit(i32::from(exit.code()))

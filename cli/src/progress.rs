@@ -51,7 +51,7 @@ impl ProgressView {
                 {
                     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
                 }
-                bar.set_position((fraction(progress).unwrap_or(0.0) * STEPS as f64) as u64);
+                bar.set_position((progress.percent().unwrap_or(0.0) / 100.0 * STEPS as f64) as u64);
                 bar.set_message(message);
             }
             Self::Lines(last) if last.elapsed() >= LINE_INTERVAL => {
@@ -82,19 +82,6 @@ fn columns() -> usize {
     width.filter(|width| *width > 0).unwrap_or(USUAL_WIDTH)
 }
 
-/// How much is done, 0 to 1.
-fn fraction(p: &Progress) -> Option<f64> {
-    let by_time = p.position.zip(p.total).filter(|(_, total)| !total.is_zero());
-    let by_time = by_time.map(|(at, total)| at.as_secs_f64() / total.as_secs_f64());
-    let by_frames = p.total_frames.filter(|n| *n > 0).map(|n| p.frames as f64 / n as f64);
-    // With --frames the count ends the job before the time does.
-    let done = match (by_time, by_frames) {
-        (Some(a), Some(b)) => a.max(b),
-        (a, b) => a.or(b)?,
-    };
-    Some(done.clamp(0.0, 1.0))
-}
-
 /// One thing to tell. The less it matters, the later it stands in this list, and the sooner it goes when the
 /// terminal is narrow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,7 +96,7 @@ enum Rank {
 }
 
 fn parts(p: &Progress) -> Vec<(Rank, String)> {
-    let done = fraction(p);
+    let done = p.percent().map(|percent| percent / 100.0);
     let mut parts = Vec::with_capacity(7);
     if let Some(done) = done {
         parts.push((Rank::Done, format!("{:3.0}%", done * 100.0)));
@@ -150,7 +137,7 @@ fn fitted(p: &Progress, width: usize) -> (bool, String) {
     let room = width.saturating_sub(1);
     let mut parts = parts(p);
     let mut line = join(&parts);
-    if fraction(p).is_some() && BAR + line.len() <= room {
+    if p.percent().is_some() && BAR + line.len() <= room {
         return (true, line);
     }
     while line.len() > room && parts.len() > 1 {

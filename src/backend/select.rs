@@ -150,6 +150,8 @@ impl Receipt {
 }
 
 impl fmt::Display for Receipt {
+    /// What was chosen, in one line: `h264 decode: software (rusty_h264)`. `{:#}` adds who was refused before it, and why; so does
+    /// a receipt in which nothing was chosen.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let job = match self.job {
             Job::Decode => "decode",
@@ -160,7 +162,9 @@ impl fmt::Display for Receipt {
             None => write!(f, "{} {job}: no backend", self.codec)?,
         }
         for (kind, verdict) in &self.entries {
-            if let Verdict::Refused { step, reason } = verdict {
+            if let Verdict::Refused { step, reason } = verdict
+                && (f.alternate() || self.chosen().is_none())
+            {
                 write!(f, "; {kind} refused at {step}: {reason}")?;
             }
         }
@@ -614,6 +618,18 @@ mod tests {
         for word in ["8x8", "software", "16x16", "--size"] {
             assert!(err.contains(word), "no {word} in: {err}");
         }
+    }
+
+    #[test]
+    fn a_receipt_is_one_short_line_and_tells_of_refusals_on_request() {
+        let refused = |reason: &str| Verdict::Refused { step: Step::Device, reason: reason.to_owned() };
+        let mut receipt = Receipt::given(Job::Decode, Codec::H264, BackendKind::Software, "rusty_h264");
+        receipt.entries.insert(0, (BackendKind::Nvidia, refused("no driver")));
+        assert_eq!(receipt.to_string(), "h264 decode: software (rusty_h264)");
+        let full = "h264 decode: software (rusty_h264); nvidia refused at device: no driver";
+        assert_eq!(format!("{receipt:#}"), full);
+        receipt.entries.truncate(1);
+        assert_eq!(receipt.to_string(), "h264 decode: no backend; nvidia refused at device: no driver");
     }
 
     #[test]

@@ -10,11 +10,12 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 use crate::color::ColorInfo;
+use crate::config::CommonEncodeConfig;
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::FieldOrder;
 use crate::hdr::HdrMetadata;
-use crate::packet::BitstreamLayout;
+use crate::packet::{BitstreamLayout, Packet};
 use crate::time::{Rational, TimeBase, Timestamp};
 
 mod create;
@@ -75,6 +76,72 @@ pub struct Track {
     pub video: Option<VideoTrack>,
     /// The container's own description of a track that is passed through untouched.
     pub copy: Option<CopyDescription>,
+}
+
+impl Track {
+    /// A track for the packets of an encoder with these settings ([`crate::session::EncodeSession::config`]). `time_base` is
+    /// that of the frames' times, which a muxer states exactly or refuses.
+    ///
+    /// ```
+    /// use video_hw::codec::Codec;
+    /// use video_hw::config::CommonEncodeConfig;
+    /// use video_hw::container::{MuxOptions, OutputFormat, Track, create_muxer};
+    /// use video_hw::dimensions::Dimensions;
+    /// use video_hw::frame::{Frame, HostSurface};
+    /// use video_hw::output_file::OutputFile;
+    /// use video_hw::pixel::PixelFormat;
+    /// use video_hw::session::{EncodeSession, Submit};
+    /// use video_hw::time::{Rational, TimeBase, Timestamp};
+    /// # use video_hw::backend::BackendKind;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("grey.mp4");
+    /// # let backend = BackendKind::Software;
+    /// let size = Dimensions::new(64, 48).ok_or("a size")?;
+    /// let rate = Rational::new(25, 1).ok_or("a rate")?;
+    /// let base = TimeBase::from_frame_rate(rate);
+    /// let mut encoder = EncodeSession::new(backend, CommonEncodeConfig::new(Codec::H264, size, rate))?;
+    /// let file = OutputFile::create(&path, false, &[])?;
+    /// let mut muxer = create_muxer(OutputFormat::Mp4, &file, MuxOptions::default())?;
+    /// let track = muxer.add_track(&Track::video(encoder.config(), base))?;
+    ///
+    /// let grey = HostSurface::from_packed(PixelFormat::I420, size, vec![128; 64 * 48 * 3 / 2])?;
+    /// let Submit::Accepted = encoder.submit(Frame::host(Timestamp::new(0, base), grey))? else {
+    ///     unreachable!("one frame fits")
+    /// };
+    /// for packet in encoder.drain()? {
+    ///     muxer.write(track, packet?)?;
+    /// }
+    /// muxer.finish()?;
+    /// file.commit()?;
+    /// # drop(muxer);
+    /// # assert_eq!(video_hw::frames(&path).open()?.count(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn video(config: &CommonEncodeConfig, time_base: TimeBase) -> Self {
+        let video = VideoTrack {
+            color: config.color,
+            sample_aspect_ratio: config.sample_aspect_ratio,
+            frame_rate: Some(config.frame_rate),
+            hdr: HdrMetadata {
+                mastering_display: config.mastering_display,
+                content_light: config.content_light,
+            },
+            ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
+        };
+        Self {
+            id: TrackId(0),
+            kind: TrackKind::Video,
+            time_base,
+            codec_name: config.codec.name().to_owned(),
+            language: None,
+            duration: None,
+            sample_count: None,
+            video: Some(video),
+            copy: None,
+        }
+    }
 }
 
 /// Details of a video track.
@@ -285,6 +352,15 @@ pub trait Muxer: Send {
     /// # Errors
     /// [`crate::Error::Io`] (a full disk, say) or [`crate::Error::InvalidInput`] for times that the format cannot carry.
     fn write_sample(&mut self, sample: &Sample) -> Result<()>;
+
+    /// Writes a packet of an encoder, in the framing that its track was added with.
+    ///
+    /// # Errors
+    /// As [`Self::write_sample`].
+    fn write(&mut self, track: TrackId, packet: Packet) -> Result<()> {
+        let Packet { data, pts, dts, duration, keyframe, discard, .. } = packet;
+        self.write_sample(&Sample { track, data, pts, dts, duration, keyframe, discard })
+    }
 
     /// Completes the output. Nothing is playable before this returns.
     ///

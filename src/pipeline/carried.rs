@@ -1,12 +1,10 @@
 //! What of an input goes into the output beside its pictures and copied samples, and what is left out and told.
 
-use super::light;
 use super::passthrough::Passthrough;
 use super::source::SourceInfo;
 use crate::config::CommonEncodeConfig;
 use crate::container::mp4::without_chapter_list;
-use crate::container::{MetadataKind, Muxer, Track, TrackId, TrackKind, VideoTrack};
-use crate::packet::BitstreamLayout;
+use crate::container::{MetadataKind, Muxer, Track, TrackId, VideoTrack};
 use crate::time::{Rational, TimeBase};
 
 /// The track of an output that is coded by `config`, with what stays true of the input's.
@@ -16,26 +14,14 @@ pub(super) fn output_track(
     info: &SourceInfo,
     shape: Option<Rational>,
 ) -> Track {
-    let video = VideoTrack {
-        color: config.color,
-        sample_aspect_ratio: config.sample_aspect_ratio.or(shape),
-        frame_rate: Some(config.frame_rate),
-        matrix: info.matrix,
-        hdr: light::of(config),
-        ..VideoTrack::new(config.codec, BitstreamLayout::elementary(config.codec), config.dimensions)
-    };
+    let track = Track::video(config, time_base);
     let language = info.tracks.iter().find(|t| Some(t.id) == info.track).and_then(|t| t.language.clone());
-    Track {
-        id: TrackId(0),
-        kind: TrackKind::Video,
-        time_base,
-        codec_name: config.codec.name().to_owned(),
-        language,
-        duration: None,
-        sample_count: None,
-        video: Some(video),
-        copy: None,
-    }
+    let video = track.video.map(|video| VideoTrack {
+        sample_aspect_ratio: video.sample_aspect_ratio.or(shape),
+        matrix: info.matrix,
+        ..video
+    });
+    Track { language, video, ..track }
 }
 
 /// Has the output say what the input says of itself; notes what it cannot. `part`: it begins or ends within the input.

@@ -61,6 +61,19 @@ impl Progress {
         self.frames as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
+    /// How much is done, 0 to 100, by time or by frames, whichever is further on: a number of frames may end a job before the
+    /// time does. `None` where neither length is known.
+    pub fn percent(&self) -> Option<f64> {
+        let by_time = self.position.zip(self.total).filter(|(_, total)| !total.is_zero());
+        let by_time = by_time.map(|(at, total)| at.as_secs_f64() / total.as_secs_f64());
+        let by_frames = self.total_frames.filter(|n| *n > 0).map(|n| self.frames as f64 / n as f64);
+        let done = match (by_time, by_frames) {
+            (Some(a), Some(b)) => a.max(b),
+            (a, b) => a.or(b)?,
+        };
+        Some((done * 100.0).clamp(0.0, 100.0))
+    }
+
     /// Presented time per wall time.
     pub fn speed(&self) -> Option<f64> {
         self.position.map(|p| p.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9))
@@ -113,5 +126,35 @@ impl<'a> Reporter<'a> {
             self.last = Some(std::time::Instant::now());
             tell(&state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::TimeBase;
+
+    #[test]
+    fn percent_is_known_where_a_length_is() {
+        let second = |n| Some(Timestamp::new(n, TimeBase::new(1, 1).unwrap()));
+        let unknown = Progress {
+            frames: 30,
+            total_frames: None,
+            position: second(5),
+            total: None,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+        };
+        assert_eq!(unknown.percent(), None);
+        assert_eq!(
+            Progress { total_frames: Some(0), total: Some(Duration::ZERO), ..unknown }.percent(),
+            None
+        );
+        assert_eq!(Progress { total: Some(Duration::from_secs(20)), ..unknown }.percent(), Some(25.0));
+        assert_eq!(Progress { total_frames: Some(60), ..unknown }.percent(), Some(50.0));
+        let both = Progress { total: Some(Duration::from_secs(20)), total_frames: Some(60), ..unknown };
+        assert_eq!(both.percent(), Some(50.0));
+        assert_eq!(Progress { position: second(99), ..both }.percent(), Some(100.0));
+        assert_eq!(Progress { position: second(-9), total_frames: None, ..both }.percent(), Some(0.0));
     }
 }

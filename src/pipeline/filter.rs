@@ -280,7 +280,7 @@ impl FrameFilter {
     fn drop_one(&mut self, number: u64, pts: Timestamp) -> Result<()> {
         self.summary.dropped += 1;
         let reason = if self.is_full() { "behind the last frame asked for" } else { "frame rate" };
-        self.losses.note(LossKind::Dropped, reason, number, pts);
+        self.losses.note(LossKind::Dropped, reason, number, Some(pts));
         Ok(())
     }
 

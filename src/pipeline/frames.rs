@@ -50,6 +50,41 @@ impl FramesBuilder {
         self
     }
 
+    /// The width that frames are wanted in, in samples. The height follows from the shape in which the picture is shown (the
+    /// nearest even number), and samples become square: 512 of a 720x576 picture that is shown at 16:9 are 512x288. Without
+    /// [`Self::upright`] a picture that is stored on its side stays on it, and this is the width of what comes out.
+    ///
+    /// ```
+    /// # fn main() -> video_hw::Result<()> {
+    /// let mut frames = video_hw::frames("clips/vfr-rotated.mp4").width(72).upright().rgb().open()?;
+    /// let first = frames.next_frame()?.map(|frame| frame.dimensions.to_string());
+    /// assert_eq!(first.as_deref(), Some("72x88")); // stored as 178x146, on its side
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// `open` refuses a width with a height or a size beside it, and one that is not in 1..=65535.
+    pub fn width(mut self, width: u32) -> Self {
+        self.options.width = Some(width);
+        self
+    }
+
+    /// As [`Self::width`], by the height.
+    pub fn height(mut self, height: u32) -> Self {
+        self.options.height = Some(height);
+        self
+    }
+
+    /// Frames as a player shows them: turned and mirrored as the container's matrix says, and with square samples, for which
+    /// the shorter side is stretched. A crop is that of the stored picture. Turning is done by the CPU, on the thread that
+    /// takes the frames; a quarter turn makes 4:4:4 of 4:2:2 unless a format is asked for.
+    ///
+    /// `open` refuses this with a size ([`Self::width`] and [`Self::height`] keep the shape) or with [`Self::native`], and
+    /// for a matrix that is no turn by a multiple of 90 degrees.
+    pub fn upright(mut self) -> Self {
+        self.options.upright = true;
+        self
+    }
+
     /// The part of the picture that is wanted. It is cut out before the size is changed.
     pub fn crop(mut self, crop: Crop) -> Self {
         self.options.crop = Some(crop);
@@ -63,13 +98,27 @@ impl FramesBuilder {
         self
     }
 
-    /// Begin at this time.
+    /// Goes on after damage in the input, counting it in [`SourceSummary`](super::SourceSummary), instead of ending with an
+    /// error.
+    pub fn keep_going(mut self) -> Self {
+        self.options.keep_going = true;
+        self
+    }
+
+    /// Begins with the first frame at or after this time. Times of frames are the distance to it, unless
+    /// [`Self::original_times`] is asked for.
     pub fn start(mut self, start: Duration) -> Self {
         self.options.start = Some(start);
         self
     }
 
-    /// Stop after this much presented time.
+    /// Frames keep their times in the file, also behind a [`Self::start`].
+    pub fn original_times(mut self) -> Self {
+        self.options.original_times = true;
+        self
+    }
+
+    /// Ends after this much presented time, counted from the start that was asked for.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.options.duration = Some(duration);
         self
@@ -151,7 +200,7 @@ impl FramesBuilder {
     /// Opens the file and starts decoding.
     ///
     /// # Errors
-    /// As [`FrameSource::open`].
+    /// As [`FrameSource::open`]; [`crate::Error::InvalidInput`] for what cannot be asked for together, by name.
     pub fn open(self) -> Result<FrameSource> {
         FrameSource::open(&self.path, &self.options)
     }

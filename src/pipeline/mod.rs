@@ -6,6 +6,7 @@ mod control;
 mod export;
 mod feed;
 mod filter;
+mod fit;
 mod frame_times;
 mod frames;
 mod light;

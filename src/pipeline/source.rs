@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::begin;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
+use super::fit::{Fit, Stated};
 use super::rescue::{Lives, can_be_read_again};
 use super::shape::Shape;
 use super::window::{Place, Window};
@@ -44,10 +45,18 @@ pub struct SourceOptions {
     pub crop: Option<Crop>,
     /// The size it is wanted in.
     pub size: Option<Dimensions>,
+    /// The width it is wanted in; the height follows from the shape that is shown, and samples become square.
+    pub width: Option<u32>,
+    /// The same by the height.
+    pub height: Option<u32>,
+    /// Turned and stretched as the input says that it is shown: samples become square. Cutting comes first.
+    pub upright: bool,
     /// What becomes of pictures that the decoder had to mend.
     pub damage: DamagePolicy,
     /// Skip what is presented before this time; the first frame's time becomes the distance to it.
     pub start: Option<Duration>,
+    /// Frames keep their times in the input, also behind `start`.
+    pub original_times: bool,
     /// Stop after this much presented time.
     pub duration: Option<Duration>,
     /// Go on after damage, counting it, instead of stopping with an error.
@@ -95,8 +104,12 @@ impl Default for SourceOptions {
             convert: ColorRequest::default(),
             crop: None,
             size: None,
+            width: None,
+            height: None,
+            upright: false,
             damage: DamagePolicy::default(),
             start: None,
+            original_times: false,
             duration: None,
             keep_going: false,
             threads: None,
@@ -144,7 +157,7 @@ pub struct SourceInfo {
     pub format: String,
     /// Codec; `None` for uncompressed input.
     pub codec: Option<Codec>,
-    /// Picture size, where known before decoding.
+    /// Size of the pictures as they are stored, where known before decoding.
     pub dimensions: Option<Dimensions>,
     /// Time base of the frames.
     pub time_base: TimeBase,
@@ -154,7 +167,7 @@ pub struct SourceInfo {
     pub frames: Option<u64>,
     /// Duration to expect, where known.
     pub duration: Option<Duration>,
-    /// ISO/IEC 14496-12 transformation matrix, where it is not the identity.
+    /// ISO/IEC 14496-12 transformation matrix that is left to be done to the frames, where it is not the identity.
     pub matrix: Option<[i32; 9]>,
     /// All tracks of the container.
     pub tracks: Vec<Track>,
@@ -215,6 +228,7 @@ pub struct FrameSource {
     pub(super) lives: Lives,
     /// What the container says of the shape of samples.
     shape: Option<Shape>,
+    fit: Fit,
     window: Window,
     /// The container's word on fields, for codecs whose pictures do not say it.
     fields: Option<FieldOrder>,
@@ -244,6 +258,7 @@ impl FrameSource {
         options: &mut SourceOptions,
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
     ) -> Result<Self> {
+        Fit::check(options)?;
         Self::open_from(path, options, choose, None)
     }
 
@@ -259,10 +274,10 @@ impl FrameSource {
         at: Option<Timestamp>,
     ) -> Result<Self> {
         let input = feed::open(path, options)?;
-        let window = Window::new(options.start, options.duration);
+        let window = Window::new(options);
         let from = at.map_or(window.start, |at| Some(window.unshifted(at)));
         let mut shape = None;
-        let (mut info, feed, receipt) = match input {
+        let (mut info, feed, receipt, fit) = match input {
             Input::Demuxer(demuxer) => {
                 let contained = demuxer.format() == ContainerFormat::Mp4;
                 let begun = Self::decode(path, demuxer, options, choose, from)?;
@@ -282,6 +297,7 @@ impl FrameSource {
             lives: Lives::new(options.on_failure, Succession::new(receipt)),
             options: options.clone(),
             shape,
+            fit,
             window,
             fields,
             keep_going: options.keep_going,
@@ -300,12 +316,13 @@ impl FrameSource {
         options: &mut SourceOptions,
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
         from: Option<Timestamp>,
-    ) -> Result<(SourceInfo, Feed, Receipt)> {
+    ) -> Result<(SourceInfo, Feed, Receipt, Fit)> {
         let (track, video) = chosen_video(demuxer.as_ref(), path)?;
         // Parts are decoded ahead of their turn: nothing for what is live.
         if options.engines == Engines::Auto && !options.names_several_devices() && !can_be_read_again(path) {
             options.engines = Engines::One;
         }
+        let fit = Fit::resolve(options, &Stated::of_track(&video), path)?;
         choose(&video, options);
         let info = SourceInfo {
             path: path.to_owned(),
@@ -316,14 +333,14 @@ impl FrameSource {
             frame_rate: video.frame_rate.or(options.frame_rate),
             frames: track.sample_count,
             duration: track.duration.map(Timestamp::as_duration),
-            matrix: video.matrix,
+            matrix: video.matrix.filter(|_| !options.upright),
             tracks: demuxer.tracks().to_vec(),
             track: Some(track.id),
             metadata: demuxer.metadata().cloned().unwrap_or_default(),
             notes: demuxer.notes().to_vec(),
         };
         let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
-        Ok((info, feed, receipt))
+        Ok((info, feed, receipt, fit))
     }
 
     /// Starts to decode a track, at the last random access point before `from`.
@@ -364,12 +381,13 @@ impl FrameSource {
     fn read(
         path: &Path,
         reader: Box<dyn FrameReader>,
-        options: &SourceOptions,
-    ) -> Result<(SourceInfo, Feed, Receipt)> {
+        options: &mut SourceOptions,
+    ) -> Result<(SourceInfo, Feed, Receipt, Fit)> {
         let format = reader.video_format();
         let size = format.dimensions;
         let what = || format!("{}: a picture of {size}", path.display());
         options.limits.check(Limit::PicturePixels, size.pixels(), what())?;
+        let fit = Fit::resolve(options, &Stated::of_pictures(&format), path)?;
         let info = SourceInfo {
             path: path.to_owned(),
             format: reader.describe(),
@@ -394,7 +412,7 @@ impl FrameSource {
             split: None,
             notes: Vec::new(),
         };
-        Ok((info, feed, receipt))
+        Ok((info, feed, receipt, fit))
     }
 
     /// What is known before the first frame.
@@ -435,7 +453,9 @@ impl FrameSource {
                         let sample_aspect_ratio =
                             self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
                         let fields = frame.fields.or(self.fields);
-                        return Ok(Some(Frame { pts, duration, sample_aspect_ratio, fields, ..frame }));
+                        let frame = Frame { pts, duration, sample_aspect_ratio, fields, ..frame };
+                        let frame = self.fit.of(frame).inspect_err(|_| self.done = true)?;
+                        return Ok(Some(frame));
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),

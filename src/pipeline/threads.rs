@@ -11,7 +11,7 @@ use super::filter::{FilterSummary, FrameFilter};
 use super::frame_times::FrameTimes;
 use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceSummary};
-use crate::container::{Muxer, Sample, TrackId};
+use crate::container::{Muxer, TrackId};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
@@ -184,17 +184,8 @@ impl Writer<'_, '_> {
         self.end = self.end.max(shown_until);
         self.samples += 1;
         self.bytes += packet.data.len() as u64;
-        let sample = Sample {
-            track: self.video_track,
-            data: packet.data,
-            pts: packet.pts,
-            dts: packet.dts,
-            duration: packet.duration,
-            keyframe: packet.keyframe,
-            discard: false,
-        };
         // Times that the format cannot carry are those of the input.
-        self.muxer.write_sample(&sample).map_err(|e| e.of_input(&self.info.path))
+        self.muxer.write(self.video_track, packet).map_err(|e| e.of_input(&self.info.path))
     }
 
     fn report(&mut self, last: bool) {

@@ -120,7 +120,7 @@ impl TranscodeReport {
             && self.losses.count(LossKind::Failed) == self.encode.ledger.failed
     }
 
-    /// What ran where, and why.
+    /// What ran where; the receipts themselves tell why (`{:#}`).
     pub fn receipt(&self) -> String {
         match &self.input.decode {
             Some(decode) => format!("{} -> {}", decode.receipt, self.encode.receipt),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::source::SourceInfo;
+use super::source::{SourceInfo, SourceOptions};
 use crate::frame::Frame;
 use crate::time::{TimeBase, Timestamp};
 
@@ -10,6 +10,8 @@ use crate::time::{TimeBase, Timestamp};
 pub(super) struct Window {
     pub(super) start: Option<Timestamp>,
     end: Option<Timestamp>,
+    /// Frames keep their times in the file.
+    original_times: bool,
 }
 
 /// Where a frame lies.
@@ -20,18 +22,18 @@ pub(super) enum Place {
 }
 
 impl Window {
-    pub(super) fn new(start: Option<Duration>, duration: Option<Duration>) -> Self {
+    pub(super) fn new(options: &SourceOptions) -> Self {
+        let SourceOptions { start, duration, original_times, .. } = *options;
         let at =
             |d: Duration| Timestamp::new(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX), TimeBase::NANOS);
         let end = duration.map(|d| at(start.unwrap_or_default().saturating_add(d)));
-        Self { start: start.map(at), end }
+        Self { start: start.map(at), end, original_times }
     }
 
     pub(super) fn place(&self, frame: &Frame) -> Place {
         if self.end.is_some_and(|end| frame.pts >= end) {
             return Place::Behind;
         }
-        let shift = self.start.map_or(0, |start| start.rescale(frame.pts.base()).ticks());
         if self.start.is_some_and(|start| frame.pts < start) {
             return Place::Before;
         }
@@ -40,12 +42,18 @@ impl Window {
             self.end.map(|end| end.rescale(frame.pts.base()).ticks().saturating_sub(frame.pts.ticks()));
         let left = left.map(|left| u64::try_from(left).unwrap_or(0).max(1));
         let duration = frame.duration.map(|d| left.map_or(d, |left| d.min(left)));
-        Place::Inside { pts: frame.pts.offset(shift.saturating_neg()), duration }
+        Place::Inside { pts: frame.pts.offset(self.shift(frame.pts.base()).saturating_neg()), duration }
+    }
+
+    /// What lies between a time in the file and the time that is given.
+    fn shift(&self, base: TimeBase) -> i64 {
+        let start = self.start.filter(|_| !self.original_times);
+        start.map_or(0, |start| start.rescale(base).ticks())
     }
 
     /// The time in the file of a frame that is given this time.
     pub(super) fn unshifted(&self, pts: Timestamp) -> Timestamp {
-        pts.offset(self.start.map_or(0, |start| start.rescale(pts.base()).ticks()))
+        pts.offset(self.shift(pts.base()))
     }
 
     pub(super) fn narrow(&self, info: &mut SourceInfo) {

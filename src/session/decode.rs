@@ -5,10 +5,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::books::SharedBooks;
-use super::decode_work::{DecodeWork, Own, Pending, sink};
+use super::decode_work::{self, DecodeWork, Own, Pending, sink};
 use super::shaping::Shaping;
 use super::worker;
-use super::{Ledger, SessionTiming, Submit};
+use super::{Ledger, Losses, SessionTiming, Submit};
 use crate::backend::{
     self, Backend, BackendKind, DecodeSink, DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
 };
@@ -33,6 +33,8 @@ pub struct DecodeSummary {
     pub receipt: Receipt,
     /// What became of every packet.
     pub ledger: Ledger,
+    /// The packets that gave no frame, by reason. Packets that the decoder never got before it died are in the ledger alone.
+    pub losses: Losses,
     /// Coded bytes taken.
     pub bytes_in: u64,
     /// Frames whose time was numbered by the session because the packets had none.
@@ -393,7 +395,11 @@ impl DecodeOutput {
                 books.ledger.delivered += u64::from(!counted);
                 books.own.note_frame();
             }
-            Err(_) => books.ledger.failed += u64::from(!counted),
+            Err(error) if !counted => {
+                books.own.note_lost(error);
+                books.ledger.failed += 1;
+            }
+            Err(_) => {}
         }
         frame
     }
@@ -426,6 +432,7 @@ impl DecodeOutput {
         DecodeSummary {
             receipt: self.receipt.get(),
             ledger: books.ledger(),
+            losses: decode_work::losses(&books),
             bytes_in: books.own.bytes_in,
             synthesised_timestamps: books.own.synthesised,
             concealed: books.own.concealed,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::books::SharedBooks;
 use super::layout::LayoutConverter;
+use super::losses::{LossKind, Losses};
 use super::shaping::Shaping;
 use super::worker::{Outcome, Outlet, Work};
 use crate::backend::{CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend};
@@ -47,6 +48,10 @@ pub(super) struct Own {
     /// Where the next numbered frame begins, and the rate that was numbered by.
     numbered: Option<(Timestamp, Rational)>,
     pub(super) concealed: u64,
+    /// Packets that gave no frame, but for those inside when the session ended.
+    losses: Losses,
+    /// Why it ended.
+    end: Option<String>,
     pub(super) shaped: u64,
     pub(super) copies: CopyBytes,
     pub(super) map: Histogram,
@@ -66,13 +71,42 @@ pub(super) struct Own {
 
 type Books = super::books::Books<Pending, Own>;
 
+/// Packets that gave no frame, by reason.
+pub(super) fn losses(books: &Books) -> Losses {
+    let mut losses = books.own.losses.clone();
+    if let Some(reason) = &books.own.end {
+        for serial in books.all_inside() {
+            losses.note(LossKind::Failed, reason, serial, books.inside(serial).and_then(|unit| unit.pts));
+        }
+    }
+    losses
+}
+
+fn note_loss(books: &mut Books, kind: LossKind, serial: u64, reason: &str) {
+    if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
+        books.own.losses.note(kind, reason, serial, pts);
+    }
+}
+
+/// The packet rightly gives nothing.
+fn dropped(books: &mut Books, serial: u64, reason: &'static str) {
+    note_loss(books, LossKind::Dropped, serial, reason);
+    books.dropped(serial, reason);
+}
+
+/// The packet is lost; as [`super::books::Books::failed`].
+fn failed(books: &mut Books, serial: u64, error: Error) -> Option<Error> {
+    note_loss(books, LossKind::Failed, serial, &error.to_string());
+    books.failed(serial, error)
+}
+
 /// The frame for a picture; `None` when it is not to be shown.
 fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
-    let (pending, since) = books.take(picture.serial)?;
     if books.own.is_over(picture.serial) {
-        books.ledger.drop_one(BEHIND_DAMAGE);
+        dropped(books, picture.serial, BEHIND_DAMAGE);
         return None;
     }
+    let (pending, since) = books.take(picture.serial)?;
     books.own.copies.output += picture.copied.output;
     books.own.copies.device += picture.copied.device;
     let (own, times) = (&books.own, picture.device_times);
@@ -84,6 +118,7 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         }
     }
     if pending.discard {
+        books.own.losses.note(LossKind::Dropped, DISCARDED, picture.serial, pending.pts);
         books.ledger.drop_one(DISCARDED);
         return None;
     }
@@ -130,6 +165,8 @@ impl Own {
             synthesised: 0,
             numbered: None,
             concealed: 0,
+            losses: Losses::default(),
+            end: None,
             shaped: 0,
             copies: CopyBytes::default(),
             map: Histogram::default(),
@@ -155,6 +192,11 @@ impl Own {
     pub(super) fn counts(&self) -> super::observe::Counts {
         let (coded_bytes, concealed, copies) = (self.bytes_in, self.concealed, self.copies);
         super::observe::Counts { coded_bytes, concealed, copies, keyframes: 0 }
+    }
+
+    /// A picture was lost on its way from the decoder, where nobody knows any more which packet it was.
+    pub(super) fn note_lost(&mut self, error: &Error) {
+        self.losses.count_one(LossKind::Failed, &error.to_string());
     }
 
     pub(super) fn note_frame(&mut self) {
@@ -203,21 +245,25 @@ pub(super) fn sink(
     Box::new(move |event| {
         let outcome = match event {
             DecodeEvent::Picture(picture) => {
-                let shaped = picture.shaped;
-                let Some(frame) = frame(&mut books.lock(), picture) else { return true };
+                let (serial, shaped) = (picture.serial, picture.shaped);
+                let mut open = books.lock();
+                let pts = open.inside(serial).and_then(|pending| pending.pts);
+                let Some(frame) = frame(&mut open, picture) else { return true };
+                drop(open);
                 let begun = frame.and_then(|frame| {
                     let (frame, copied) = shaping.own(frame)?;
                     books.lock().own.copies.output += copied;
                     shaping.begin(frame, shaped)
                 });
-                let ledger = &mut books.lock().ledger;
+                let mut books = books.lock();
                 match begun {
                     Ok(ticket) => {
-                        ledger.delivered += u64::from(ticket.was_ready());
+                        books.ledger.delivered += u64::from(ticket.was_ready());
                         Outcome::Item(ticket)
                     }
                     Err(error) => {
-                        ledger.failed += 1;
+                        books.own.losses.note(LossKind::Failed, &error.to_string(), serial, pts);
+                        books.ledger.failed += 1;
                         Outcome::Lost(error)
                     }
                 }
@@ -225,14 +271,14 @@ pub(super) fn sink(
             DecodeEvent::NoPicture { serial, reason } => {
                 let mut books = books.lock();
                 let Some(kind) = books.inside(serial).and_then(|pending| pending.foreign) else {
-                    books.dropped(serial, reason);
+                    dropped(&mut books, serial, reason);
                     return true;
                 };
                 // What was damaged may have been the picture.
                 books.own.damaged.get_or_insert(serial);
                 let error =
                     Error::corrupt(format!("a NAL unit of type {kind}, which no stream holds, and {reason}"));
-                match books.failed(serial, error) {
+                match failed(&mut books, serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return false,
                 }
@@ -243,7 +289,7 @@ pub(super) fn sink(
                 let mut books = books.lock();
                 let last = if error.is_recoverable() { &mut books.own.damaged } else { &mut books.own.fatal };
                 last.get_or_insert(serial);
-                match books.failed(serial, error) {
+                match failed(&mut books, serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return works,
                 }
@@ -335,7 +381,7 @@ impl Work for DecodeWork {
             };
             books.enter(serial, pending);
             if books.own.is_over(serial) {
-                books.dropped(serial, BEHIND_DAMAGE);
+                dropped(&mut books, serial, BEHIND_DAMAGE);
                 return Ok(());
             }
         }
@@ -384,8 +430,10 @@ impl Work for DecodeWork {
         }
     }
 
-    fn end(&mut self, _error: &Error) {
-        self.books.lock().end();
+    fn end(&mut self, error: &Error) {
+        let mut books = self.books.lock();
+        books.own.end = Some(error.to_string());
+        books.end();
     }
 }
 

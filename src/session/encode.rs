@@ -191,6 +191,11 @@ impl EncodeSession {
         })
     }
 
+    /// The settings that it was opened with.
+    pub const fn config(&self) -> &CommonEncodeConfig {
+        &self.input.config
+    }
+
     /// Hands a frame to the encoder; never waits. `force_keyframe` in the frame asks for an IDR.
     ///
     /// # Errors
@@ -481,7 +486,7 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
 
 fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
     if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
-        books.own.losses.note(outcome, reason, serial, pts);
+        books.own.losses.note(outcome, reason, serial, Some(pts));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Frames that went in and did not come out: how many for which reason, and which were the first.
+//! Units (frames, or packets of a decoder) that went in and gave nothing: how many for which reason, and which were the first.
 
 use crate::time::Timestamp;
 
@@ -27,8 +27,8 @@ pub struct Loss {
     pub reason: String,
     /// How many.
     pub count: u64,
-    /// Number (of those that went in, from 0) and presentation time of the first five.
-    pub first: Vec<(u64, Timestamp)>,
+    /// Number (of those that went in, from 0) and presentation time of the first five; packets of a raw stream have no times.
+    pub first: Vec<(u64, Option<Timestamp>)>,
 }
 
 /// All frames that gave no output, by reason.
@@ -46,7 +46,16 @@ impl Losses {
         self.0.iter().filter(|loss| loss.kind == kind).map(|loss| loss.count).sum()
     }
 
-    pub(crate) fn note(&mut self, kind: LossKind, reason: &str, number: u64, pts: Timestamp) {
+    pub(crate) fn note(&mut self, kind: LossKind, reason: &str, number: u64, pts: Option<Timestamp>) {
+        if let Some(loss) = self.count_one(kind, reason)
+            && loss.first.len() < NAMED
+        {
+            loss.first.push((number, pts));
+        }
+    }
+
+    /// Counts one; the entry that it belongs to.
+    pub(crate) fn count_one(&mut self, kind: LossKind, reason: &str) -> Option<&mut Loss> {
         let known = |losses: &[Loss], reason: &str| {
             losses.iter().position(|loss| loss.kind == kind && loss.reason == reason)
         };
@@ -57,11 +66,9 @@ impl Losses {
             self.0.push(Loss { kind, reason, count: 0, first: Vec::new() });
             self.0.len() - 1
         });
-        let Some(loss) = self.0.get_mut(at) else { return };
+        let loss = self.0.get_mut(at)?;
         loss.count += 1;
-        if loss.first.len() < NAMED {
-            loss.first.push((number, pts));
-        }
+        Some(loss)
     }
 
     /// Adds those of another stage.
@@ -80,13 +87,13 @@ mod tests {
         let mut losses = Losses::default();
         let at = |n: u64| Timestamp::new(n as i64, TimeBase::new(1, 25).unwrap());
         for n in 0..9 {
-            losses.note(LossKind::Dropped, "frame rate", n, at(n));
+            losses.note(LossKind::Dropped, "frame rate", n, Some(at(n)));
         }
-        losses.note(LossKind::Failed, "frame rate", 9, at(9));
+        losses.note(LossKind::Failed, "frame rate", 9, None);
         assert_eq!((losses.count(LossKind::Dropped), losses.count(LossKind::Failed)), (9, 1));
         let [dropped, failed] = losses.reasons() else { panic!("two") };
         assert_eq!(dropped.first.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        assert_eq!(failed.first, [(9, at(9))]);
+        assert_eq!(failed.first, [(9, None)]);
     }
 
     #[test]
@@ -94,7 +101,7 @@ mod tests {
         let mut losses = Losses::default();
         let at = Timestamp::new(0, TimeBase::new(1, 25).unwrap());
         for n in 0..1000 {
-            losses.note(LossKind::Failed, &format!("frame {n} is lost"), n, at);
+            losses.note(LossKind::Failed, &format!("frame {n} is lost"), n, Some(at));
         }
         assert_eq!(losses.count(LossKind::Failed), 1000);
         assert!(losses.reasons().len() <= MOST_REASONS + 2);

@@ -40,7 +40,7 @@ pub fn extend(frame: &Frame, to: Dimensions) -> Result<Frame> {
 }
 
 /// Bytes of what belongs to one position in a plane.
-fn pixel_bytes(format: PixelFormat, index: usize) -> usize {
+pub(super) fn pixel_bytes(format: PixelFormat, index: usize) -> usize {
     let samples = match format.layout() {
         PlaneLayout::PackedRgb(channels) => channels as usize,
         PlaneLayout::SemiPlanar if index > 0 => 2,

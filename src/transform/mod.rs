@@ -33,6 +33,7 @@ mod resample;
 mod rgb;
 mod samples;
 mod scale;
+mod turn;
 mod workers;
 
 pub use crate::config::ColorRequest;
@@ -47,6 +48,7 @@ pub(crate) use repack::split_pairs;
 pub use request::{TransformRequest, to_host};
 pub(crate) use scale::aspect_ratio;
 pub use scale::{ScaleFilter, scale};
+pub(crate) use turn::Turn;
 pub use workers::Ticket;
 
 /// Fulfils `request`. A frame that is already as asked for is handed back as it is, without a copy.

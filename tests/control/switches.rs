@@ -325,7 +325,7 @@ fn the_next_backend_takes_over_and_then_the_first_again() {
     play.finish();
     assert_eq!(play.starts(), [(1, 0), (2, 10), (3, 30)]);
     assert_eq!(play.stream.backend().unwrap().0, BackendKind::Custom);
-    let receipt = play.stream.summary().generations[1].receipt.to_string();
+    let receipt = format!("{:#}", play.stream.summary().generations[1].receipt);
     assert!(receipt.contains("custom refused") && receipt.contains("device lost"), "{receipt}");
 }
 

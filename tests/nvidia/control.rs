@@ -79,7 +79,7 @@ fn verdict(played: &Played, what: What, mode: SessionSwitchMode, fate: Fate) {
             assert_eq!(played.backend, Some(BackendKind::Software));
             let last = summary.generations.last().unwrap();
             assert_eq!(last.start, Start::Reopened);
-            let receipt = last.receipt.to_string();
+            let receipt = format!("{:#}", last.receipt);
             assert!(receipt.contains("software") && receipt.contains("nvidia refused"), "{receipt}");
         }
     }

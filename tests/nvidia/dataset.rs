@@ -130,7 +130,7 @@ fn a_card_without_encoder_is_passed_over_and_the_receipt_says_why() {
     clean_on("h200", "a_card_without_encoder_is_passed_over_and_the_receipt_says_why", "", || {
         let mut encoder = SessionVideoEncoder::open(&config(Codec::H264), &gpu(false, None, false)).unwrap();
         assert_ne!(encoder.encoder_type(), EncoderType::Nvenc);
-        let why = encoder.receipt().to_string();
+        let why = format!("{:#}", encoder.receipt());
         assert!(why.contains("nvidia refused at device") && why.contains("has no encoder"), "{why}");
         run(&mut encoder, 0..20);
         // And where it must be that one, it is said at once.

@@ -334,7 +334,7 @@ fn a_chip_without_encoder_leaves_the_work_to_the_next() {
         );
         assert!(query_backend_capability(BackendKind::Nvidia, Codec::H264).unwrap().encode.is_none());
         let mut session = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
-        let receipt = session.receipt().to_string();
+        let receipt = format!("{:#}", session.receipt());
         assert!(receipt.contains("software") && receipt.contains("this GPU has no encoder"), "{receipt}");
         assert_eq!(all_well(encode(&mut session, (0..5).map(|n| frame(n, PixelFormat::I420)))).len(), 5);
     });
@@ -349,7 +349,11 @@ fn the_session_limit_is_told_as_such() {
             let refused = EncodeSession::new(BackendKind::Nvidia, config(Codec::H264)).err().unwrap();
             assert!(matches!(refused, Error::SessionLimit { .. }), "{refused}");
             let next = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
-            assert!(next.receipt().to_string().contains("refused at session limit"), "{}", next.receipt());
+            assert!(
+                format!("{:#}", next.receipt()).contains("refused at session limit"),
+                "{:#}",
+                next.receipt()
+            );
             drop(held);
             open(&config(Codec::H264), &nvidia(6));
         });

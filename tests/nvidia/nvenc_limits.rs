@@ -294,7 +294,7 @@ fn memory_that_is_gone_is_not_told_as_the_session_limit() {
             let Error::OutOfMemory { what, .. } = &refused else { panic!("{refused:?}") };
             assert!(what.contains("needs about") && what.contains("16 MiB are free"), "{what}");
             let auto = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
-            assert!(auto.receipt().to_string().contains("16 MiB are free"), "{}", auto.receipt());
+            assert!(format!("{:#}", auto.receipt()).contains("16 MiB are free"), "{:#}", auto.receipt());
         },
     );
     if let Some(run) = run {
@@ -412,7 +412,7 @@ fn a_directory_that_is_no_use_is_done_without_and_the_receipt_says_so() {
             std::os::unix::fs::symlink(&target, &link).unwrap();
             let special = meeting_in(&link);
             let mut session = open(&config(Codec::H264), &special);
-            let receipt = session.receipt().to_string();
+            let receipt = format!("{:#}", session.receipt());
             assert!(receipt.contains("encode sessions of other processes are not counted"), "{receipt}");
             let refused = EncodeSession::with_special(BackendKind::Nvidia, config(Codec::H264), &special);
             assert!(matches!(refused.err().unwrap(), Error::SessionLimit { .. }), "within the process");

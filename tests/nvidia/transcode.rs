@@ -231,7 +231,11 @@ fn an_encoder_on_the_cpu_is_fed_by_the_decoder_on_the_card() {
         let report = job("bars.mp4", &output, Codec::H264).backend(Backend::Auto).run().unwrap();
         let (encoder, _) = report.encode.receipt.chosen().unwrap();
         assert_eq!(encoder, BackendKind::Software, "{}", report.encode.receipt);
-        assert!(report.encode.receipt.to_string().contains("session limit"), "{}", report.encode.receipt);
+        assert!(
+            format!("{:#}", report.encode.receipt).contains("session limit"),
+            "{:#}",
+            report.encode.receipt
+        );
         assert!(report.balances());
         assert_eq!(report.memory, FrameMemory::Host);
         assert_eq!(report.filter.download_bytes, 120 * 640 * 360 * 3 / 2);

@@ -221,6 +221,33 @@ fn encode_raw_argb_on_a_simulated_card() {
 }
 
 #[test]
+fn encode_to_mp4() {
+    let folder = TempDir::new().unwrap();
+    let said = run(folder.path(), "encode_to_mp4", &["out.mp4", "--frames", "45", "--backend", "software"]);
+    assert!(said.starts_with("h264 encode: software (") && said.contains("45 frames"), "{said}");
+    let path = folder.path().join("out.mp4");
+    assert_eq!(frames(&path), 45);
+    let entries = "stream=codec_name,width,height,time_base,avg_frame_rate,nb_frames,duration_ts";
+    let words = ["-v", "error", "-show_entries", entries, "-of", "default=nw=1"];
+    let Ok(output) = Command::new("ffprobe").args(words).arg(&path).output() else {
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: ffprobe is not installed\n");
+        return;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "codec_name=h264",
+        "width=320",
+        "height=180",
+        "time_base=1/30",
+        "avg_frame_rate=30/1",
+        "nb_frames=45",
+        "duration_ts=45",
+    ] {
+        assert!(text.lines().any(|said| said == line), "no {line}: {text}");
+    }
+}
+
+#[test]
 fn transform_nv12_rgb() {
     let folder = TempDir::new().unwrap();
     let said = run(folder.path(), "transform_nv12_rgb", &["--frames", "12", "--threads", "2"]);

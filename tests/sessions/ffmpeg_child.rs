@@ -336,7 +336,7 @@ fn it_is_taken_by_itself_only_when_all_others_refuse() {
         return;
     }
     let mut session = EncodeSession::new(Backend::Auto, config(Codec::Hevc)).unwrap();
-    let receipt = session.receipt().to_string();
+    let receipt = format!("{:#}", session.receipt());
     assert!(receipt.contains("ffmpeg, ") && receipt.contains("software refused"), "{receipt}");
     assert_eq!(encode(&mut session, (0..3).map(|n| frame(n, PixelFormat::I420))).len(), 3);
 }

@@ -18,6 +18,7 @@ mod damage;
 mod decode_controller;
 mod e2e_video_hw;
 mod ffmpeg_child;
+mod frames_builder;
 mod quality;
 mod ring_reckoned;
 mod session;

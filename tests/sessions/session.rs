@@ -126,6 +126,28 @@ fn losses_are_reported_once_and_counted() {
     let ledger = session.summary().ledger;
     assert!(ledger.balances(), "{ledger:?}");
     assert_eq!((ledger.delivered, ledger.failed, ledger.dropped["swallowed"]), (5, 2, 1));
+    let losses = session.summary().losses;
+    assert_eq!((losses.count(LossKind::Dropped), losses.count(LossKind::Failed)), (1, 2));
+    let swallowed = losses.reasons().iter().find(|loss| loss.kind == LossKind::Dropped).unwrap();
+    // These packets have no times.
+    assert_eq!((swallowed.reason.as_str(), &swallowed.first[..]), ("swallowed", &[(4, None)][..]));
+    let failed = losses.reasons().iter().filter(|loss| loss.kind == LossKind::Failed);
+    assert_eq!(failed.flat_map(|loss| &loss.first).map(|(number, _)| *number).collect::<Vec<_>>(), [2, 5]);
+}
+
+#[test]
+fn lost_packets_are_told_with_their_times_and_discarded_ones_by_their_reason() {
+    let mut session = decoder(MockDecoder { script: script(&[3]), ..MockDecoder::default() });
+    let mut packets: Vec<_> =
+        (0..6).map(|i| mock_packet(i).at(at(10 * i as i64), at(10 * i as i64))).collect();
+    packets[0].discard = true;
+    submit_all(&mut session, packets, &mut Vec::new());
+    assert_eq!(session.drain().unwrap().filter(Result::is_err).count(), 1);
+    let losses = session.summary().losses;
+    let [discarded, failed] = losses.reasons() else { panic!("{losses:?}") };
+    assert_eq!((discarded.kind, discarded.reason.as_str()), (LossKind::Dropped, "before the presented part"));
+    assert_eq!(discarded.first, [(0, Some(at(0)))]);
+    assert_eq!((failed.kind, &failed.first[..]), (LossKind::Failed, &[(3, Some(at(30)))][..]));
 }
 
 #[test]
@@ -168,6 +190,11 @@ fn a_dead_or_panicking_backend_ends_the_session_with_a_reason_and_balanced_books
         let delivered = frames as u64;
         assert_eq!((ledger.delivered, ledger.pending), (delivered, 0), "{ledger:?}");
         assert_eq!(ledger.failed, ledger.submitted - delivered, "{ledger:?}");
+        // Those that were inside; what waited in front of the decoder is in the ledger alone.
+        let losses = session.summary().losses;
+        assert!(losses.reasons().iter().any(|loss| loss.reason.contains(words)), "{losses:?}");
+        let lost = losses.count(LossKind::Failed);
+        assert!((1..=ledger.failed).contains(&lost), "{losses:?} {ledger:?}");
     }
 }
 

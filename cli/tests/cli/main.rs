@@ -30,5 +30,6 @@ mod odd_times;
 mod printed;
 mod probe;
 mod readme;
+mod retired;
 mod session_limits;
 mod transcode;

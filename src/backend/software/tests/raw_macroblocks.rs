@@ -528,7 +528,7 @@ fn what_is_refused_in_the_middle_goes_to_the_next_candidate() {
         let summary = session.summary();
         assert!(summary.ledger.balances(), "{:?}", summary.ledger);
         assert_eq!(summary.receipt.chosen().map(|(kind, _)| kind), Some(BackendKind::Ffmpeg));
-        assert!(summary.receipt.to_string().contains("I_PCM"), "{}", summary.receipt);
+        assert!(format!("{:#}", summary.receipt).contains("I_PCM"), "{:#}", summary.receipt);
     }
 }
 
