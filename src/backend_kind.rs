@@ -22,6 +22,9 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
+    /// The one that needs nothing but this library and the host's memory.
+    pub(crate) const EMBEDDED: Self = Self::Software;
+
     /// Name on the command line, in JSON and in metrics labels.
     pub const fn name(self) -> &'static str {
         match self {

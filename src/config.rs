@@ -1,21 +1,19 @@
 //! Settings: one entrance. What every backend means the same way is in the `Common*` structs; the rest is
 //! in [`BackendEncodeConfig`].
 
-mod nvenc;
 mod profile;
+mod special;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
 pub use profile::Profile;
+pub use special::*;
 
-use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
@@ -379,122 +377,4 @@ impl CommonEncodeConfig {
         let contradicts = self.b_frames.is_some_and(|b| i64::from(b) + 1 != interval);
         contradicts.then(|| "b_frames + 1, or only one of both settings".to_owned())
     }
-}
-
-/// Settings that only one backend understands. Given to another backend they are refused before the first
-/// frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BackendEncodeConfig {
-    /// Nothing special.
-    #[default]
-    None,
-    /// NVENC.
-    Nvidia(NvidiaEncodeConfig),
-    /// VideoToolbox.
-    VideoToolbox(VtEncodeConfig),
-    /// The embedded CPU encoders.
-    Software(SoftwareEncodeConfig),
-    /// An encoder of a child `ffmpeg`.
-    Ffmpeg(FfmpegEncodeConfig),
-}
-
-impl BackendEncodeConfig {
-    /// Whether a backend takes these settings: its own, or none at all.
-    pub const fn fits(&self, kind: BackendKind) -> bool {
-        match self {
-            Self::None => true,
-            Self::Nvidia(_) => matches!(kind, BackendKind::Nvidia),
-            Self::VideoToolbox(_) => matches!(kind, BackendKind::VideoToolbox),
-            Self::Software(_) => matches!(kind, BackendKind::Software),
-            Self::Ffmpeg(_) => matches!(kind, BackendKind::Ffmpeg),
-        }
-    }
-}
-
-/// NVENC settings. `None` leaves the choice to the preset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NvidiaEncodeConfig {
-    /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
-    /// back for B frames and lookahead. Two keep the engine busy, more bridge moments in which the program does not run;
-    /// 6 by default (docs/bench/nvenc-simulated.md has the table).
-    pub max_in_flight_outputs: usize,
-    /// The same for single codecs; the first entry of a codec counts.
-    pub max_in_flight_by_codec: Vec<(Codec, usize)>,
-    /// `p1` (fastest) to `p7`.
-    pub preset: Option<String>,
-    /// `hq`, `uhq` (HEVC, AV1), `ll`, `ull`, `lossless`.
-    pub tuning: Option<String>,
-    /// Passes over each picture; with a bit rate or constant quality.
-    pub multi_pass: Option<MultiPass>,
-    /// Frames that the encoder looks ahead, 0 (none) to 31 less the number of B frames.
-    pub lookahead: Option<u32>,
-    /// How thoroughly it looks ahead, 0 to 3; needs `lookahead` and driver API 12.2.
-    pub lookahead_level: Option<u8>,
-    /// Adaptive quantisation inside a picture.
-    pub spatial_aq: Option<SpatialAq>,
-    /// Adaptive quantisation from picture to picture: what stays gets more bits.
-    pub temporal_aq: Option<bool>,
-    /// Which B frames are referred to.
-    pub b_reference: Option<BReference>,
-    /// Intra blocks that move over the picture instead of IDR pictures; excludes B frames and `gop_length`.
-    pub intra_refresh: Option<IntraRefresh>,
-    /// Sessions that the driver takes at once, where that is known. `None`: its refusals teach it.
-    pub session_limit: Option<NonZeroUsize>,
-    /// The folder in which processes count their sessions; made where there is none, for this user alone. It has to belong
-    /// to this user or to root. `None`: `/run/video-hw` where an administrator made it for all users, otherwise the user's
-    /// own, where the system keeps temporary files. Processes with different ones do not see each other.
-    pub session_directory: Option<PathBuf>,
-}
-
-impl Default for NvidiaEncodeConfig {
-    fn default() -> Self {
-        Self {
-            max_in_flight_outputs: 6,
-            max_in_flight_by_codec: Vec::new(),
-            preset: None,
-            tuning: None,
-            multi_pass: None,
-            lookahead: None,
-            lookahead_level: None,
-            spatial_aq: None,
-            temporal_aq: None,
-            b_reference: None,
-            intra_refresh: None,
-            session_limit: None,
-            session_directory: None,
-        }
-    }
-}
-
-/// VideoToolbox settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VtEncodeConfig {
-    /// `kVTCompressionPropertyKey_RealTime`.
-    pub real_time: Option<bool>,
-}
-
-/// Settings of the embedded CPU encoders.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SoftwareEncodeConfig {
-    /// 0 (slowest, best) to 2 (fastest) for H.264; `None`: the middle.
-    pub speed: Option<u8>,
-}
-
-/// Settings of the encoders of a child `ffmpeg`. The program itself is a device: [`CommonEncodeConfig::device`] names it
-/// by its path, otherwise it is the one on the PATH.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FfmpegEncodeConfig {
-    /// ffmpeg's name of the encoder: `libx264`, `libx265`, `libsvtav1`, `h264_nvenc` ... `None`: the first of the codec
-    /// that works here, hardware first; `h264_nvenc` and its like only by name.
-    pub encoder: Option<String>,
-    /// The encoder's own name of a preset.
-    pub preset: Option<String>,
-    /// The encoder's own name of a tuning.
-    pub tune: Option<String>,
-    /// The card of a hardware encoder: the number of one for NVENC, the path of its node for VA-API.
-    pub card: Option<String>,
-    /// Further options of the encoder and their values. Only those that shape pictures are taken; an option that is
-    /// not known, or a value with other characters than letters, digits and `. _ , + - ( )`, is refused.
-    pub options: Vec<(String, String)>,
 }

@@ -24,12 +24,6 @@ use crate::backend::{BackendKind, Receipt};
 use crate::session::{DecodeSummary, EncodeSummary, Takeover};
 use crate::stages::{EncodeStages, StageSummary};
 
-/// Set to `1` or `true`: lines of figures when a job on that backend ends. Behind each the beginning of its lines.
-const VARIABLES: [(BackendKind, &str, &str); 2] = [
-    (BackendKind::Nvidia, "VIDEO_HW_NV_METRICS", "nv"),
-    (BackendKind::VideoToolbox, "VIDEO_HW_VT_METRICS", "vt"),
-];
-
 type Named = (&'static str, StageSummary);
 
 /// What there is to tell at the end of a job.
@@ -45,11 +39,11 @@ pub struct Figures<'a> {
 }
 
 impl Figures<'_> {
-    /// The lines that environment variables ask for: one for each session whose backend has a variable that is set.
+    /// The lines that environment variables ask for: one for each session whose backend has a variable that is `1` or `true`.
     /// `variable` gives the value of one.
     pub fn asked_for(&self, variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
         let wanted = |backend: BackendKind| {
-            let (_, name, prefix) = VARIABLES.into_iter().find(|(kind, ..)| *kind == backend)?;
+            let (name, prefix) = backend.figures_variable()?;
             let value = variable(name)?;
             (value == "1" || value.eq_ignore_ascii_case("true")).then_some(prefix)
         };

@@ -43,7 +43,7 @@ pub(crate) fn collected<T>(len: usize, values: impl Iterator<Item = T>) -> Resul
 
 fn out_of_memory<T>(len: usize) -> Error {
     Error::OutOfMemory {
-        backend: BackendKind::Software,
+        backend: BackendKind::EMBEDDED,
         what: format!("{} bytes", len.saturating_mul(size_of::<T>())),
         remedy: "end other programs, or use a machine with more memory".to_owned(),
     }

@@ -72,7 +72,7 @@ impl Demand {
         let mut proof = Vec::<u8>::new();
         let half = usize::try_from(wanted / 2).unwrap_or(usize::MAX);
         proof.try_reserve_exact(half).map_err(|_| Error::OutOfMemory {
-            backend: BackendKind::Software,
+            backend: BackendKind::EMBEDDED,
             what: format!("{half} bytes for {what}"),
             remedy: "use a machine with more memory, or a hardware decoder".to_owned(),
         })

@@ -12,7 +12,7 @@ use super::lanes::Lanes;
 use super::select::open_decoder_from;
 use super::split::{self, CardRoom, Direct, Landing, SharedReport};
 use super::{
-    Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, nvidia,
+    Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, vendors,
 };
 use crate::bitstream::{ActiveParameterSets, UnitRole};
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
@@ -80,13 +80,10 @@ pub(crate) fn open_decoder(
     let (each, decide) = (lanes.clone(), lanes);
     // Pictures that wait for older ones do so where they were decoded.
     let cards = Arc::new(CardRoom::new());
-    let (download, landing): (_, Box<dyn Landing>) = match config.output {
-        DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb => {
-            (Download::Later(Arc::clone(&cards)), Box::new(nvidia::Downloads::new(sink())))
-        }
-        DecodeOutputMode::NativeSurface | DecodeOutputMode::MetadataOnly => {
-            (Download::Now, Box::new(Direct(sink())))
-        }
+    let to_host = matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb);
+    let (download, landing): (_, Box<dyn Landing>) = match vendors::cards().next().filter(|_| to_host) {
+        Some((_, vendor)) => (Download::Later(Arc::clone(&cards)), (vendor.landing)(sink())),
+        None => (Download::Now, Box::new(Direct(sink()))),
     };
     let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download.clone(), sink));
     split::open(config.codec, landing, cards, open, Box::new(move |chosen| decide.terms(chosen)))

@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use super::split::{Growth, Room, Terms};
-use super::{Backend, BackendKind, nvidia};
+use super::vendors::{self, Cards};
+use super::{Backend, BackendKind};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ const PARTS_AHEAD: u64 = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Lanes {
     config: CommonDecodeConfig,
+    /// Whose cards may be chosen.
+    cards: Option<(BackendKind, &'static Cards)>,
     /// Cards to go round; empty when there is none, or none is wanted.
     devices: Vec<DeviceInfo>,
 }
@@ -39,18 +42,15 @@ impl Lanes {
     /// Devices that are asked for and are not there.
     pub(super) fn new(wanted: Backend, config: &CommonDecodeConfig) -> Result<Self> {
         // Asking for cards loads the driver, which the CPU does not need.
-        let devices = match wanted {
-            Backend::Auto | Backend::Only(BackendKind::Nvidia) => {
-                match nvidia::device_list(config.device.as_deref()) {
-                    Ok(devices) => devices,
-                    Err(error @ Error::InvalidInput(_)) => return Err(error),
-                    // Why there is none is told by the decoder that cannot be opened.
-                    Err(_) => Vec::new(),
-                }
-            }
-            Backend::Only(_) => Vec::new(),
+        let may_choose = |kind| wanted == Backend::Auto || wanted == Backend::Only(kind);
+        let cards = vendors::cards().find(|(kind, _)| may_choose(*kind));
+        let devices = match cards.map(|(_, cards)| (cards.list)(config.device.as_deref())) {
+            Some(Ok(devices)) => devices,
+            Some(Err(error @ Error::InvalidInput(_))) => return Err(error),
+            // Why there is none is told by the decoder that cannot be opened.
+            Some(Err(_)) | None => Vec::new(),
         };
-        Ok(Self { config: config.clone(), devices })
+        Ok(Self { config: config.clone(), cards, devices })
     }
 
     /// How many decoders there are is left to the stream and the machine.
@@ -72,7 +72,9 @@ impl Lanes {
 
     /// What the stream may take when the first decoder is of this kind.
     pub(super) fn terms(&self, chosen: Option<(BackendKind, &'static str)>) -> Terms {
-        let gpu = matches!(chosen, Some((BackendKind::Nvidia, _)));
+        let is_chosen = |kind| chosen.is_some_and(|(chosen, _)| chosen == kind);
+        let cards = self.cards.filter(|(kind, _)| is_chosen(*kind)).map(|(_, cards)| cards);
+        let gpu = cards.is_some();
         // Those for the host wait there, too, and are downloaded when their turn has come.
         let in_device = gpu && self.config.output != DecodeOutputMode::MetadataOnly;
         let (lanes, growth) = match self.config.engines {
@@ -82,10 +84,8 @@ impl Lanes {
             }
             Engines::One => (1, Growth::AtOnce),
             Engines::Count(count) => (count.get(), Growth::AtOnce),
-            Engines::Auto if gpu => {
-                let engines = |device: &DeviceInfo| {
-                    nvidia::engine_count(device.ordinal as i32, self.config.codec).unwrap_or(1)
-                };
+            Engines::Auto if let Some(cards) = cards => {
+                let engines = |device: &DeviceInfo| (cards.engines)(device, self.config.codec).unwrap_or(1);
                 // With several cards more pictures wait in any case, and the memory of those is what counts.
                 let one_each = in_device && self.devices.len() > 1;
                 let lanes = |device: &DeviceInfo| {
@@ -108,7 +108,8 @@ impl Lanes {
         let stays = self.config.output == DecodeOutputMode::NativeSurface;
         let polite = self.is_auto() && self.config.reorder_window.is_none();
         let memory = |device: &DeviceInfo| {
-            let free = || nvidia::device_memory(Some(&device.ordinal.to_string())).map(|memory| memory.free);
+            let ask = |(_, cards): (_, &Cards)| (cards.memory)(Some(&device.ordinal.to_string())).ok();
+            let free = || self.cards.and_then(ask).map(|memory| memory.free);
             if polite { free().unwrap_or(device.memory) } else { device.memory }
         };
         let memory = if in_device { self.devices.iter().map(memory).min() } else { None };

@@ -1,45 +1,48 @@
-//! What is true of a backend before anything of it is opened. The rooms below ask these questions instead of knowing who the
-//! vendors are.
+//! What is true of a backend before anything of it is opened, from its row of the table. The rooms below ask these questions
+//! instead of knowing who the vendors are.
 
 #[cfg(feature = "metrics")]
 use super::Job;
+use super::vendors::{self, vendor};
 use super::{Backend, BackendKind, CANDIDATES};
 use crate::codec::Codec;
 use crate::config::CommonEncodeConfig;
 
 impl BackendKind {
     /// Whether its decoders can leave pictures in the memory of a device, and its encoders read them there.
-    pub(crate) const fn keeps_frames_on_device(self) -> bool {
-        matches!(self, Self::Nvidia)
+    pub(crate) fn keeps_frames_on_device(self) -> bool {
+        vendors::cards().any(|(kind, _)| kind == self)
     }
 
     /// Whether one of its decoders of this codec works on all cores by itself.
     pub(crate) fn decodes_on_threads(self, codec: Codec) -> bool {
-        match self {
-            Self::Software => codec == Codec::Av1,
-            Self::Ffmpeg => true,
-            Self::Nvidia | Self::VideoToolbox | Self::Custom => false,
-        }
+        (vendor(self).decodes_on_threads)(codec)
     }
 
     /// What its receipt says where a device was named and it has none.
     pub(crate) fn device_note(self, device: Option<&str>) -> Option<String> {
-        let device = device.filter(|_| matches!(self, Self::Software))?;
+        let device = device.filter(|_| vendor(self).on_cpu)?;
         Some(format!("device {device} does not apply: {self} runs on the CPU"))
     }
 
     /// Whether its encoder may code pictures in another order than they are shown in.
-    pub(crate) const fn may_reorder(self) -> bool {
-        !matches!(self, Self::Software)
+    pub(crate) fn may_reorder(self) -> bool {
+        !self.encodes_plainly()
+    }
+
+    /// Whether its encoder lacks what others have: B frames, constant quality, a ceiling of the bit rate, all formats but 8-bit
+    /// 4:2:0.
+    pub(crate) fn encodes_plainly(self) -> bool {
+        vendor(self).encodes_plainly
     }
 
     /// Whether its encoder states HDR10 metadata.
-    pub(crate) const fn states_hdr(self) -> bool {
-        matches!(self, Self::Nvidia)
+    pub(crate) fn states_hdr(self) -> bool {
+        vendor(self).states_hdr
     }
 
     /// Whether its encoder opens without the HDR10 metadata in these settings, instead of refusing them.
-    pub(crate) const fn leaves_out_hdr(self, config: &CommonEncodeConfig) -> bool {
+    pub(crate) fn leaves_out_hdr(self, config: &CommonEncodeConfig) -> bool {
         let stated = config.mastering_display.is_some() || config.content_light.is_some();
         config.hdr_optional && stated && !self.states_hdr()
     }
@@ -53,32 +56,25 @@ impl BackendKind {
 
     /// Whether it runs on devices that tell how busy they are ([`super::busy_device`]).
     #[cfg(feature = "metrics")]
-    pub(crate) const fn tells_utilization(self) -> bool {
-        matches!(self, Self::Nvidia)
+    pub(crate) fn tells_utilization(self) -> bool {
+        self.keeps_frames_on_device()
     }
 
-    /// An implementation of it by the name that people know it by, which is ffmpeg's where it has one.
+    /// The variable that asks for lines of figures of its sessions, and the beginning of those lines.
+    pub(crate) fn figures_variable(self) -> Option<(&'static str, &'static str)> {
+        vendor(self).figures
+    }
+
+    /// An implementation of it by the name that people know it by.
     #[cfg(feature = "metrics")]
     pub(crate) fn known_as(self, job: Job, codec: Codec, implementation: &str) -> String {
-        let codec = codec.name();
-        match self {
-            Self::Nvidia => match job {
-                Job::Decode => format!("{codec}_nvdec"),
-                Job::Encode => format!("{codec}_nvenc"),
-            },
-            Self::Ffmpeg => {
-                implementation.trim_start_matches("ffmpeg, ").replace("ffmpeg", &format!("{codec}_ffmpeg"))
-            }
-            // Without the version.
-            Self::Software => implementation.split(' ').next().unwrap_or("software").to_lowercase(),
-            Self::VideoToolbox | Self::Custom => implementation.to_owned(),
-        }
+        (vendor(self).known_as)(job, codec, implementation)
     }
 }
 
 impl Backend {
     /// Whether what it will choose may keep frames on a device.
-    pub(crate) const fn may_keep_frames_on_device(self) -> bool {
+    pub(crate) fn may_keep_frames_on_device(self) -> bool {
         match self {
             Self::Auto => true,
             Self::Only(kind) => kind.keeps_frames_on_device(),
@@ -86,7 +82,7 @@ impl Backend {
     }
 
     /// Whether what it will choose may code pictures in another order than they are shown in.
-    pub(crate) const fn may_reorder(self) -> bool {
+    pub(crate) fn may_reorder(self) -> bool {
         match self {
             Self::Auto => true,
             Self::Only(kind) => kind.may_reorder(),

@@ -4,12 +4,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::admission::Wish;
 use super::split::SplitReport;
-use super::{
-    BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, ffmpeg, nvidia, software,
-};
+use super::vendors::{self, NOT_BUILT, VENDORS, calls, vendor};
+use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend};
 use crate::capability::{
     CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
@@ -45,8 +45,15 @@ impl FromStr for Backend {
 
 /// Backends in order of preference. Those that this version does not contain are listed too, so that a
 /// receipt can say so.
-pub const CANDIDATES: [BackendKind; 4] =
-    [BackendKind::Nvidia, BackendKind::VideoToolbox, BackendKind::Software, BackendKind::Ffmpeg];
+pub const CANDIDATES: [BackendKind; 4] = {
+    let mut kinds = [VENDORS[0].kind; VENDORS.len()];
+    let mut at = 1;
+    while at < kinds.len() {
+        kinds[at] = VENDORS[at].kind;
+        at += 1;
+    }
+    kinds
+};
 
 /// The step at which a candidate was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,7 +237,7 @@ fn says_more(kind: BackendKind, error: &Error, before: Option<&Error>) -> bool {
     match before {
         None => true,
         Some(Error::Unavailable { .. }) => {
-            kind != BackendKind::Ffmpeg || !matches!(error, Error::Unavailable { .. })
+            !vendor(kind).is_child || !matches!(error, Error::Unavailable { .. })
         }
         Some(_) => !matches!(error, Error::Unavailable { .. }),
     }
@@ -246,16 +253,6 @@ fn refusal_step(error: &Error) -> Step {
     }
 }
 
-const NOT_BUILT: &str = "this version does not contain it";
-
-fn not_built(backend: BackendKind) -> Error {
-    Error::Unavailable {
-        backend,
-        reason: NOT_BUILT.to_owned(),
-        remedy: "Use --backend software or --backend auto".to_owned(),
-    }
-}
-
 /// Opens the first of the candidates from `first` on that takes the job; the ones before stay out of the receipt.
 pub(super) fn open_decoder_from(
     first: usize,
@@ -264,12 +261,7 @@ pub(super) fn open_decoder_from(
     download: &Download,
     sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
-    let open = |kind| match kind {
-        BackendKind::Nvidia => nvidia::open_decoder(config, download.clone(), sink()),
-        BackendKind::Software => software::open_decoder(config, sink()),
-        BackendKind::Ffmpeg => ffmpeg::open_decoder(config, sink()),
-        other => Err(not_built(other)),
-    };
+    let open = |kind| (calls(kind)?.open_decoder)(config, download, sink());
     let candidates = CANDIDATES.get(first..).unwrap_or_default();
     let (decoder, mut receipt) =
         select(wanted, Job::Decode, config.codec, candidates, open, |b| b.implementation())?;
@@ -290,12 +282,7 @@ pub(crate) fn open_encoder(
     });
     let open = |kind: BackendKind| {
         let config = plain.as_ref().filter(|_| kind.leaves_out_hdr(config)).unwrap_or(config);
-        match kind {
-            BackendKind::Nvidia => nvidia::open_encoder(config, special, sink()),
-            BackendKind::Software => software::open_encoder(config, special, sink()),
-            BackendKind::Ffmpeg => ffmpeg::open_encoder(config, special, sink()),
-            other => Err(not_built(other)),
-        }
+        (calls(kind)?.open_encoder)(config, special, sink())
     };
     let (backend, mut receipt) =
         select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())?;
@@ -380,10 +367,9 @@ pub(crate) fn device_input_formats(
     wanted: Backend,
     asked: &FormatQuestion<'_>,
 ) -> Result<Option<Vec<PixelFormat>>> {
-    let kind = BackendKind::Nvidia;
-    if !(wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind)) {
-        return Ok(None);
-    }
+    let may_choose =
+        |kind| wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind);
+    let Some((kind, cards)) = vendors::cards().find(|(kind, _)| may_choose(*kind)) else { return Ok(None) };
     let encode = match encode_capability(kind, asked) {
         Ok(Some(encode)) => encode,
         // There is none, which whoever opens it says better.
@@ -392,21 +378,13 @@ pub(crate) fn device_input_formats(
         }
         Err(error) => return Err(error),
     };
-    let readable = |format: &PixelFormat| nvidia::encodes_from_device(*format);
-    let formats = encode.formats.iter().copied().filter(readable).collect();
+    let formats = encode.formats.iter().copied().filter(|format| (cards.reads)(*format)).collect();
     Ok(size_fits(&encode, asked.size).then_some(formats))
 }
 
 /// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
 fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
-    match kind {
-        BackendKind::Nvidia => {
-            nvidia::encode_capability_for(asked.device, asked.codec, &asked.wish, asked.special)
-        }
-        BackendKind::Software => Ok(software::encode_capability(asked.codec)),
-        BackendKind::Ffmpeg => ffmpeg::encode_capability(asked.device, asked.special, asked.codec),
-        other => Err(not_built(other)),
-    }
+    (calls(kind)?.encode_capability)(asked.device, asked.codec, asked.special, &asked.wish)
 }
 
 fn wrong_size(kind: BackendKind, codec: Codec, encode: &EncodeCapability, size: Dimensions) -> Error {
@@ -449,33 +427,18 @@ pub fn query_device_capability(
     codec: Codec,
     device: Option<&str>,
 ) -> Result<CapabilityReport> {
-    match backend {
-        BackendKind::Nvidia => {
-            let decode = nvidia::decode_capability(device, codec)?;
-            // A card that decodes need not have an encoder, nor a container its library.
-            let (encode, no_encoder) = match nvidia::encode_capability(device, codec) {
-                Err(Error::Unavailable { reason, remedy, .. }) => (None, Some(format!("{reason}. {remedy}"))),
-                Err(error @ Error::SessionLimit { .. }) => (None, Some(error.to_string())),
-                answer => (answer?, None),
-            };
-            Ok(CapabilityReport { backend, codec, decode, encode, no_encoder })
+    let calls = calls(backend)?;
+    let decode = (calls.decode_capability)(device, codec)?;
+    let encode = (calls.encode_capability)(device, codec, &BackendEncodeConfig::None, &Wish::default());
+    // A card that decodes need not have an encoder, nor a container its library.
+    let (encode, no_encoder) = match encode {
+        Err(Error::Unavailable { reason, remedy, .. }) if calls.cards.is_some() => {
+            (None, Some(format!("{reason}. {remedy}")))
         }
-        BackendKind::Software => Ok(CapabilityReport {
-            backend,
-            codec,
-            decode: software::decode_capability(codec),
-            encode: software::encode_capability(codec),
-            no_encoder: None,
-        }),
-        BackendKind::Ffmpeg => Ok(CapabilityReport {
-            backend,
-            codec,
-            decode: ffmpeg::decode_capability(device, codec)?,
-            encode: ffmpeg::encode_capability(device, &BackendEncodeConfig::None, codec)?,
-            no_encoder: None,
-        }),
-        other => Err(not_built(other)),
-    }
+        Err(error @ Error::SessionLimit { .. }) if calls.cards.is_some() => (None, Some(error.to_string())),
+        answer => (answer?, None),
+    };
+    Ok(CapabilityReport { backend, codec, decode, encode, no_encoder })
 }
 
 /// The devices of a backend, in the order of their ordinals; none where the backend runs on the CPU.
@@ -483,12 +446,7 @@ pub fn query_device_capability(
 /// # Errors
 /// [`Error::Unavailable`] when the backend cannot run here at all.
 pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
-    match backend {
-        BackendKind::Nvidia => nvidia::devices(),
-        BackendKind::Software => Ok(Vec::new()),
-        BackendKind::Ffmpeg => ffmpeg::devices(),
-        other => Err(not_built(other)),
-    }
+    (calls(backend)?.devices)()
 }
 
 /// The encode sessions that are open on a device, or on all that share its limit; `None` where sessions have none.
@@ -497,17 +455,13 @@ pub fn devices(backend: BackendKind) -> Result<Vec<DeviceInfo>> {
 /// # Errors
 /// As [`query_device_capability`].
 pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Option<HostSessions>> {
-    match backend {
-        BackendKind::Nvidia => nvidia::encode_sessions(device).map(Some),
-        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
-        other => Err(not_built(other)),
-    }
+    calls(backend)?.cards.map(|cards| (cards.encode_sessions)(device)).transpose()
 }
 
 /// A device that stays started; see [`hold_device`].
 #[derive(Debug)]
 pub struct HeldDevice {
-    _state: Option<nvidia::HeldContext>,
+    _state: Option<Arc<dyn fmt::Debug + Send + Sync>>,
 }
 
 /// Keeps what a driver starts for a device until the value is dropped, for whoever asks it several things one after the
@@ -517,11 +471,8 @@ pub struct HeldDevice {
 /// # Errors
 /// As [`query_device_capability`].
 pub fn hold_device(backend: BackendKind, device: Option<&str>) -> Result<HeldDevice> {
-    let state = match backend {
-        BackendKind::Nvidia => Some(nvidia::hold(device)?),
-        _ => None,
-    };
-    Ok(HeldDevice { _state: state })
+    let cards = vendors::cards().find(|(kind, _)| *kind == backend);
+    Ok(HeldDevice { _state: cards.map(|(_, cards)| (cards.hold)(device)).transpose()? })
 }
 
 /// What is free of a device's memory; `None` where a backend uses the host's. `device` as in
@@ -530,11 +481,7 @@ pub fn hold_device(backend: BackendKind, device: Option<&str>) -> Result<HeldDev
 /// # Errors
 /// As [`query_device_capability`].
 pub fn device_memory(backend: BackendKind, device: Option<&str>) -> Result<Option<DeviceMemory>> {
-    match backend {
-        BackendKind::Nvidia => nvidia::device_memory(device).map(Some),
-        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
-        other => Err(not_built(other)),
-    }
+    calls(backend)?.cards.map(|cards| (cards.memory)(device)).transpose()
 }
 
 /// How busy a device is, whoever keeps it so; `None`: the backend has no devices, or nothing on this machine tells. Asks the
@@ -552,11 +499,7 @@ pub(crate) fn busy_device(
     backend: BackendKind,
     device: Option<&str>,
 ) -> Result<Option<(String, Utilization)>> {
-    match backend {
-        BackendKind::Nvidia => nvidia::utilization(device),
-        BackendKind::Software | BackendKind::Ffmpeg => Ok(None),
-        other => Err(not_built(other)),
-    }
+    calls(backend)?.cards.map_or(Ok(None), |cards| (cards.utilization)(device))
 }
 
 #[cfg(test)]

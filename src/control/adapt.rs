@@ -38,7 +38,7 @@ pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
     } else if metadata != (None, None) {
         given_up.push(HDR.to_owned());
     }
-    if kind != BackendKind::Software {
+    if !kind.encodes_plainly() {
         return ((config, special), given_up);
     }
     if let Some(b_frames) = config.requested_b_frames().filter(|b_frames| *b_frames > 0) {

@@ -7,13 +7,11 @@ use super::{EncoderConfig, EncoderType, GpuEncoderConfig};
 use crate::backend::{self, Backend, BackendKind, EncodeSink, EncoderBackend, Job};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
-use crate::config::{
-    BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig, RateControl,
-};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use crate::control::{EncoderSource, OnFailure, StreamOptions, SwitchingEncoder};
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
-use crate::probing::{self, Candidate, Question, Verdict, encoder_in_ffmpeg};
+use crate::probing::{self, Question, Verdict};
 
 /// What pictures are brought to: every encoder takes it, and it is what hardware works on.
 pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
@@ -74,36 +72,17 @@ impl Chain {
 
     /// The settings that depend on the encoder.
     fn special(&self, encoder: EncoderType) -> (RateControl, BackendEncodeConfig) {
-        let quality = RateControl::Quality { quality: self.config.crf, max_bps: None };
-        let through_ffmpeg = |name: &'static str, preset| {
-            BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig {
-                encoder: Some(name.to_owned()),
-                preset,
-                ..FfmpegEncodeConfig::default()
-            })
+        let (quality, candidate) = (self.config.crf, encoder.candidate());
+        let rate = if candidate.backend().encodes_plainly() {
+            RateControl::ConstQp { intra: quality, inter_p: quality, inter_b: quality }
+        } else {
+            RateControl::Quality { quality, max_bps: None }
         };
-        match encoder {
-            EncoderType::Nvenc => {
-                let own = NvidiaEncodeConfig {
-                    preset: Some(self.gpu.nvenc_preset.clone()),
-                    tuning: Some(self.gpu.nvenc_tune.clone()),
-                    ..NvidiaEncodeConfig::default()
-                };
-                (quality, BackendEncodeConfig::Nvidia(own))
-            }
-            EncoderType::Qsv | EncoderType::VideoToolbox => {
-                (quality, through_ffmpeg(name_in_ffmpeg(encoder, self.config.codec), None))
-            }
-            EncoderType::X264 => {
-                let name = name_in_ffmpeg(encoder, self.config.codec);
-                (quality, through_ffmpeg(name, self.config.preset.clone()))
-            }
-            EncoderType::Embedded => {
-                let qp = self.config.crf;
-                let constant = RateControl::ConstQp { intra: qp, inter_p: qp, inter_b: qp };
-                (constant, BackendEncodeConfig::None)
-            }
-        }
+        // The name of an encoder that is refused for its codec is as good as none.
+        let name = |codec| candidate.encoder_name(codec);
+        let name = name(self.config.codec).or_else(|_| name(Codec::H264)).ok().flatten();
+        let (preset, tuning) = encoder.preset_and_tuning(&self.config, &self.gpu);
+        (rate, candidate.settings(name, preset, tuning))
     }
 }
 
@@ -117,34 +96,10 @@ impl Running {
     }
 }
 
-const fn backend_of(encoder: EncoderType) -> BackendKind {
-    match encoder {
-        EncoderType::Nvenc => BackendKind::Nvidia,
-        EncoderType::Qsv | EncoderType::VideoToolbox | EncoderType::X264 => BackendKind::Ffmpeg,
-        EncoderType::Embedded => BackendKind::Software,
-    }
-}
-
-const fn candidate(encoder: EncoderType) -> Candidate {
-    match encoder {
-        EncoderType::Nvenc => Candidate::Nvidia,
-        EncoderType::Qsv => Candidate::Qsv,
-        EncoderType::VideoToolbox => Candidate::VideoToolbox,
-        EncoderType::X264 => Candidate::Ffmpeg,
-        EncoderType::Embedded => Candidate::Embedded,
-    }
-}
-
-/// The name of an encoder that is refused for its codec is as good as none.
-fn name_in_ffmpeg(encoder: EncoderType, codec: Codec) -> &'static str {
-    let name = |codec| encoder_in_ffmpeg(candidate(encoder), codec);
-    name(codec).or_else(|| name(Codec::H264)).unwrap_or("libx264")
-}
-
 impl EncoderSource for Chain {
     fn candidates(&self) -> Vec<BackendKind> {
         let mut kinds = Vec::new();
-        for kind in self.types.iter().map(|encoder| backend_of(*encoder)) {
+        for kind in self.types.iter().map(|encoder| encoder.candidate().backend()) {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }
@@ -166,7 +121,7 @@ impl EncoderSource for Chain {
             Box::new(move |event| (sink.lock().unwrap_or_else(PoisonError::into_inner))(event))
         };
         let mut last = None;
-        for encoder in self.types.iter().copied().filter(|encoder| backend_of(*encoder) == kind) {
+        for encoder in self.types.iter().copied().filter(|encoder| encoder.candidate().backend() == kind) {
             let (rate_control, special) = self.special(encoder);
             let config = CommonEncodeConfig { rate_control: Some(rate_control), ..given.clone() };
             match backend::open_encoder(Backend::Only(kind), &config, &special, shared) {
@@ -184,10 +139,11 @@ impl EncoderSource for Chain {
 /// Tries each encoder of a codec: a session is opened at a size that all of them take, and encodes a picture. They are tried
 /// side by side, in this process: where a driver may crash or hang see [`ChildProber`](crate::probing::ChildProber).
 pub fn probe_encoders(codec: Codec) -> Vec<Probe> {
-    let question = |encoder| Question { candidate: candidate(encoder), job: Job::Encode, codec };
+    let question =
+        |encoder: EncoderType| Question { candidate: encoder.candidate(), job: Job::Encode, codec };
     let found = probing::in_process(&EncoderType::ORDER.map(question));
-    let of = |encoder| {
-        let probe = found.of(candidate(encoder), Job::Encode, codec)?;
+    let of = |encoder: EncoderType| {
+        let probe = found.of(encoder.candidate(), Job::Encode, codec)?;
         Some(Probe { encoder, verdict: probe.verdict.clone(), took: probe.took })
     };
     EncoderType::ORDER.into_iter().filter_map(of).collect()

@@ -40,6 +40,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
+use crate::probing::Candidate;
 use crate::time::{Rational, Timestamp};
 
 pub use chain::{Probe, detect_available_encoders, probe_encoders};
@@ -78,7 +79,31 @@ impl EncoderType {
 
     /// Whether it is hardware made for the purpose.
     pub const fn is_hardware(self) -> bool {
-        matches!(self, Self::Nvenc | Self::Qsv | Self::VideoToolbox)
+        !self.candidate().engine().on_cpu
+    }
+
+    /// Who is tried.
+    const fn candidate(self) -> Candidate {
+        match self {
+            Self::Nvenc => Candidate::Nvidia,
+            Self::Qsv => Candidate::Qsv,
+            Self::VideoToolbox => Candidate::VideoToolbox,
+            Self::X264 => Candidate::Ffmpeg,
+            Self::Embedded => Candidate::Embedded,
+        }
+    }
+
+    /// What the configuration says for it alone.
+    fn preset_and_tuning(
+        self,
+        config: &EncoderConfig,
+        gpu: &GpuEncoderConfig,
+    ) -> (Option<String>, Option<String>) {
+        match self {
+            Self::Nvenc => (Some(gpu.nvenc_preset.clone()), Some(gpu.nvenc_tune.clone())),
+            Self::X264 => (config.preset.clone(), None),
+            Self::Qsv | Self::VideoToolbox | Self::Embedded => (None, None),
+        }
     }
 }
 

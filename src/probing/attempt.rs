@@ -8,9 +8,10 @@ use super::facts::gather;
 use super::identity::nodes;
 use super::streams::{stream, wrong};
 use super::{Candidate, Findings, Probe, Question, Step, Verdict};
-use crate::backend::{self, BackendKind, HeldDevice, Job, inspect};
+use crate::backend::vendors::{Calls, calls};
+use crate::backend::{self, BackendKind, HeldDevice, Job};
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig, FfmpegEncodeConfig};
+use crate::config::{CommonDecodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
@@ -74,9 +75,10 @@ pub(super) fn groups(questions: &[Question]) -> Vec<Vec<Question>> {
 
 /// From the first question about a card on keeps it started: else each would start it anew.
 pub(super) fn hold(question: Question, step: Step, held: &mut Option<HeldDevice>) {
-    if question.candidate == Candidate::Nvidia && step == Step::Capability && held.is_none() {
+    let backend = question.candidate.backend();
+    if backend.keeps_frames_on_device() && step == Step::Capability && held.is_none() {
         // Where that is not possible, the question itself finds out why.
-        *held = backend::hold_device(BackendKind::Nvidia, None).ok();
+        *held = backend::hold_device(backend, None).ok();
     }
 }
 
@@ -100,35 +102,29 @@ pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(Step)) -> Prob
 }
 
 /// The library and the device, which are the same for every codec.
-fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<()> {
+fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<&'static Calls> {
     enter(Step::Library);
-    match candidate {
-        Candidate::Nvidia => inspect::nvidia_libraries(job)?,
-        Candidate::VideoToolbox if !cfg!(target_os = "macos") => {
-            return Err(Error::Unavailable {
-                backend: BackendKind::Ffmpeg,
-                reason: "VideoToolbox is part of macOS, and this is another system".to_owned(),
-                remedy: "Nothing to do: other backends do the work here".to_owned(),
-            });
-        }
-        Candidate::Embedded => {}
-        Candidate::Qsv | Candidate::Vaapi if has_no_render_node() => {
-            // ffmpeg would say the same in more words and more time.
-            return Err(Error::Unavailable {
-                backend: BackendKind::Ffmpeg,
-                reason: format!(
-                    "{candidate} needs a GPU of Intel's or AMD's, and there is no /dev/dri/renderD*"
-                ),
-                remedy: "Load the GPU's kernel driver; start a container with --device /dev/dri".to_owned(),
-            });
-        }
-        _ => drop(inspect::ffmpeg_program()?),
+    let (engine, backend) = (candidate.engine(), candidate.backend());
+    let unavailable =
+        |reason: String, remedy: &str| Error::Unavailable { backend, reason, remedy: remedy.to_owned() };
+    if let Some((_, elsewhere)) = engine.only_on.filter(|(system, _)| *system != std::env::consts::OS) {
+        let remedy = "Nothing to do: other backends do the work here";
+        return Err(unavailable(elsewhere.to_owned(), remedy));
     }
+    if engine.needs_render_node && has_no_render_node() {
+        // The driver would say the same in more words and more time.
+        return Err(unavailable(
+            format!("{candidate} needs a GPU of Intel's or AMD's, and there is no /dev/dri/renderD*"),
+            "Load the GPU's kernel driver; start a container with --device /dev/dri",
+        ));
+    }
+    let calls = calls(backend)?;
+    (calls.library)(job)?;
     enter(Step::Device);
-    if candidate == Candidate::Nvidia {
-        backend::devices(BackendKind::Nvidia)?;
+    if backend.keeps_frames_on_device() {
+        backend::devices(backend)?;
     }
-    Ok(())
+    Ok(calls)
 }
 
 /// Whether the system has no device node that a driver of VA-API or Quick Sync could open.
@@ -140,11 +136,11 @@ fn has_no_render_node() -> bool {
 fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
     let none = || Error::unsupported(format!("there is no stream of {codec} here to try a decoder with"));
     let bytes = stream(codec).ok_or_else(none)?;
-    begin(candidate, Job::Decode, enter)?;
+    let calls = begin(candidate, Job::Decode, enter)?;
     enter(Step::Capability);
-    if candidate == Candidate::Nvidia {
+    if calls.cards.is_some() {
         // What the driver says has its place here; what is refused the session says better.
-        inspect::nvidia_decode_question(codec)?;
+        (calls.decode_capability)(None, codec)?;
     }
     enter(Step::Session);
     let mut session = DecodeSession::new(candidate.backend(), CommonDecodeConfig::new(codec))?;
@@ -170,13 +166,12 @@ fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Re
 fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
     begin(candidate, Job::Encode, enter)?;
     enter(Step::Capability);
-    let special = special(candidate, codec)?;
+    let special = candidate.settings(candidate.encoder_name(codec)?, None, None);
     // What a device encodes is told by a session alone: asking before would take one more.
     enter(Step::Session);
     let (width, height) = ENCODED_SIZE;
     let size = Dimensions::new(width, height).ok_or_else(|| Error::invalid("the size of the probe"))?;
-    let format =
-        if matches!(candidate, Candidate::Ffmpeg | Candidate::Embedded) { CPU_FORMAT } else { FORMAT };
+    let format = if candidate.engine().on_cpu { CPU_FORMAT } else { FORMAT };
     let config = CommonEncodeConfig { format, ..CommonEncodeConfig::new(codec, size, rate()?) };
     let mut session = EncodeSession::with_special(candidate.backend(), config, &special)?;
     enter(Step::Frame);
@@ -215,37 +210,6 @@ fn implementation(chosen: Option<(BackendKind, &'static str)>) -> String {
 
 fn failed(candidate: Candidate, call: &'static str, what: &str) -> Error {
     Error::Backend { backend: candidate.backend(), call, code: 0, detail: what.to_owned() }
-}
-
-/// The settings that make a candidate be taken, and no other of its backend.
-fn special(candidate: Candidate, codec: Codec) -> Result<BackendEncodeConfig> {
-    if matches!(candidate, Candidate::Nvidia | Candidate::Embedded) {
-        return Ok(BackendEncodeConfig::None);
-    }
-    let name = encoder_in_ffmpeg(candidate, codec)
-        .ok_or_else(|| Error::unsupported(format!("encoding {codec} by {candidate}")))?;
-    Ok(BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig {
-        encoder: Some(name.to_owned()),
-        ..FfmpegEncodeConfig::default()
-    }))
-}
-
-/// ffmpeg's name of a candidate's encoder.
-pub(crate) const fn encoder_in_ffmpeg(candidate: Candidate, codec: Codec) -> Option<&'static str> {
-    Some(match (candidate, codec) {
-        (Candidate::Qsv, Codec::H264) => "h264_qsv",
-        (Candidate::Qsv, Codec::Hevc) => "hevc_qsv",
-        (Candidate::Qsv, Codec::Av1) => "av1_qsv",
-        (Candidate::VideoToolbox, Codec::H264) => "h264_videotoolbox",
-        (Candidate::VideoToolbox, Codec::Hevc) => "hevc_videotoolbox",
-        (Candidate::Vaapi, Codec::H264) => "h264_vaapi",
-        (Candidate::Vaapi, Codec::Hevc) => "hevc_vaapi",
-        (Candidate::Vaapi, Codec::Av1) => "av1_vaapi",
-        (Candidate::Ffmpeg, Codec::H264) => "libx264",
-        (Candidate::Ffmpeg, Codec::Hevc) => "libx265",
-        (Candidate::Ffmpeg, Codec::Av1) => "libsvtav1",
-        _ => return None,
-    })
 }
 
 /// What is left of a limit.

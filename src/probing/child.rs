@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::attempt::{attempt, groups, hold, left};
 use super::facts::gather;
 use super::wire::{self, Line, MOST_BYTES};
-use super::{Candidate, Fact, Failure, Findings, Probe, Question, Step};
+use super::{Fact, Failure, Findings, Probe, Question, Step};
 use crate::backend;
 use crate::error::{Error, Result};
 
@@ -326,7 +326,7 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
         let told = writeln!(out, "{line}").and_then(|()| out.flush());
         told.map_err(|error| Error::io("write", "-", error))
     };
-    if questions.iter().any(|question| question.candidate == Candidate::Nvidia) {
+    if questions.iter().any(|question| question.candidate.backend().keeps_frames_on_device()) {
         // Closing the last decoder of a card takes a quarter of a second, for each codec.
         backend::leave_to_exit();
     }
@@ -353,7 +353,7 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::{Candidate, Verdict};
     use super::*;
     use crate::backend::Job;
     use crate::codec::Codec;

@@ -6,21 +6,17 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::backend::inspect;
+use crate::backend::CANDIDATES;
+use crate::backend::vendors::{ENGINES, calls};
 
-/// The libraries whose change changes answers.
-const LIBRARIES: [&str; 6] =
-    ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libva.so.2", "libmfx.so.1", "libvpl.so.2"];
 /// Where the system's loader looks besides; its own list of everything else is `/etc/ld.so.cache`.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 6] = [
     "/usr/lib/x86_64-linux-gnu",
     "/usr/lib/aarch64-linux-gnu",
     "/usr/lib64",
     "/usr/lib",
     "/lib64",
     "/usr/local/lib",
-    "/usr/local/nvidia/lib64",
-    "/usr/lib/wsl/lib",
 ];
 const LOADER_LIST: &str = "/etc/ld.so.cache";
 
@@ -47,14 +43,22 @@ impl Identity {
         let of_loader = environment.iter().find(|(name, _)| name == "LD_LIBRARY_PATH");
         let own = of_loader.map(|(_, value)| std::env::split_paths(value).collect()).unwrap_or_default();
         let folders: Vec<PathBuf> = own;
-        for folder in folders.iter().map(PathBuf::as_path).chain(FOLDERS.iter().map(Path::new)) {
-            for library in LIBRARIES.iter().filter_map(|name| file(&folder.join(name))) {
+        let usual = FOLDERS.iter().chain(ENGINES.iter().flat_map(|engine| engine.folders)).map(Path::new);
+        for folder in folders.iter().map(PathBuf::as_path).chain(usual) {
+            let libraries = ENGINES.iter().flat_map(|engine| engine.libraries);
+            for library in libraries.filter_map(|name| file(&folder.join(name))) {
                 add("library", &library);
             }
         }
         add("loader", &file(Path::new(LOADER_LIST)).unwrap_or_default());
-        add("driver", &head("/proc/driver/nvidia/version"));
-        add("ffmpeg", &inspect::ffmpeg_path().and_then(|path| file(&path)).unwrap_or_default());
+        for version in ENGINES.iter().filter_map(|engine| engine.version) {
+            add("driver", &head(version));
+        }
+        for backend in CANDIDATES {
+            if let Some(program) = calls(backend).ok().and_then(|calls| calls.program) {
+                add(backend.name(), &program().and_then(|path| file(&path)).unwrap_or_default());
+            }
+        }
         for node in nodes(Path::new("/dev")) {
             add("node", &node);
         }
@@ -112,9 +116,8 @@ fn file(path: &Path) -> Option<String> {
 /// The device nodes of GPUs.
 pub(super) fn nodes(dev: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for (folder, prefix) in
-        [(dev.to_owned(), "nvidia"), (dev.join("dri"), "renderD"), (dev.to_owned(), "dxg")]
-    {
+    let of_vendors = ENGINES.iter().filter_map(|engine| engine.nodes).map(|prefix| (dev.to_owned(), prefix));
+    for (folder, prefix) in of_vendors.chain([(dev.join("dri"), "renderD"), (dev.to_owned(), "dxg")]) {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         found.extend(

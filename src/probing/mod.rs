@@ -28,103 +28,22 @@ mod surroundings;
 mod wire;
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::backend::{BackendKind, Job};
+use crate::backend::Job;
 use crate::codec::Codec;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use wire::fuzz as fuzz_wire;
 
+pub use crate::backend::vendors::Candidate;
 pub use attempt::in_process;
 pub use cache::Cache;
 pub use child::{ChildProber, serve};
 pub use facts::Fact;
 pub use identity::Identity;
 pub use surroundings::{Hint, Surroundings};
-
-pub(crate) use attempt::encoder_in_ffmpeg;
-
-/// Something that may decode or encode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Candidate {
-    /// NVIDIA's engines, by the driver's own interface.
-    Nvidia,
-    /// Intel's engines, through an installed ffmpeg.
-    Qsv,
-    /// Apple's engines, through an installed ffmpeg.
-    VideoToolbox,
-    /// Engines of AMD or Intel by VA-API, through an installed ffmpeg.
-    Vaapi,
-    /// The CPU, by an installed ffmpeg: libx264, libx265, SVT-AV1, and its decoders.
-    Ffmpeg,
-    /// The CPU, by the codecs inside this library.
-    Embedded,
-}
-
-impl Candidate {
-    /// In order of preference: what hardware does first, and last what is always there.
-    pub const ORDER: [Self; 6] =
-        [Self::Nvidia, Self::Qsv, Self::VideoToolbox, Self::Vaapi, Self::Ffmpeg, Self::Embedded];
-
-    /// In the order in which [`Backend::Auto`](crate::backend::Backend::Auto) tries them: an installed program is asked
-    /// only for what nothing else does.
-    pub const AUTO: [Self; 6] =
-        [Self::Nvidia, Self::Embedded, Self::Qsv, Self::VideoToolbox, Self::Vaapi, Self::Ffmpeg];
-
-    /// [`Self::ORDER`] with the one that is preferred first.
-    pub fn preferring(first: Option<Self>) -> Vec<Self> {
-        let rest = Self::ORDER.into_iter().filter(|candidate| Some(*candidate) != first);
-        first.into_iter().chain(rest).collect()
-    }
-
-    /// A short name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nvidia => "nvidia",
-            Self::Qsv => "qsv",
-            Self::VideoToolbox => "videotoolbox",
-            Self::Vaapi => "vaapi",
-            Self::Ffmpeg => "ffmpeg",
-            Self::Embedded => "embedded",
-        }
-    }
-
-    /// The backend that uses it.
-    pub const fn backend(self) -> BackendKind {
-        match self {
-            Self::Nvidia => BackendKind::Nvidia,
-            Self::Qsv | Self::VideoToolbox | Self::Vaapi | Self::Ffmpeg => BackendKind::Ffmpeg,
-            Self::Embedded => BackendKind::Software,
-        }
-    }
-
-    /// Whether it is one for this job at all: ffmpeg's hardware decoders are not used.
-    pub const fn does(self, job: Job) -> bool {
-        match job {
-            Job::Encode => true,
-            Job::Decode => matches!(self, Self::Nvidia | Self::Ffmpeg | Self::Embedded),
-        }
-    }
-}
-
-impl fmt::Display for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Candidate {
-    type Err = Error;
-
-    fn from_str(s: &str) -> Result<Self> {
-        let known = Self::ORDER.into_iter().find(|candidate| candidate.name() == s);
-        known.ok_or_else(|| Error::invalid(format!("there is no candidate {s:?}")))
-    }
-}
 
 /// How far a probe came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -486,6 +405,7 @@ pub fn find_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::BackendKind;
 
     fn answers(working: &[Candidate]) -> Findings {
         let probes = Question::all(&[Codec::H264]).into_iter().map(|question| {

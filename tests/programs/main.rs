@@ -1,4 +1,4 @@
-//! The examples, run as programs.
+//! The examples, run as programs, and the rules of the architecture.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,5 +11,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod architecture;
 mod decode_many;
 mod examples;

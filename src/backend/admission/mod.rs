@@ -129,7 +129,8 @@ fn refusal(backend: BackendKind, why: &str, usage: SessionUse) -> Error {
         backend,
         detail: format!(
             "{why}; {counts}. Close one, wait for one (--session-wait, SessionAdmission::Wait), or use another GPU or \
-             --backend software"
+             --backend {}",
+            BackendKind::EMBEDDED
         ),
         sessions: Some(usage),
     }

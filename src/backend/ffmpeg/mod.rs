@@ -27,6 +27,7 @@ pub(crate) use encode::{encode_capability, open_encoder};
 
 use std::path::PathBuf;
 
+use crate::backend::Job;
 use crate::capability::DeviceInfo;
 use crate::codec::Codec;
 use crate::error::Result;
@@ -43,6 +44,15 @@ pub(crate) fn program_path() -> Option<PathBuf> {
 pub(crate) fn program_found() -> Result<(String, PathBuf)> {
     let program = program::program(None)?;
     Ok((program.version().to_owned(), program.path().to_owned()))
+}
+
+/// The program, as a fact for people; none where there is none.
+pub(crate) fn facts(_job: Job) -> Vec<(String, String)> {
+    let found = program_found().ok();
+    let say = |(version, path): (String, PathBuf)| {
+        ("program".to_owned(), format!("ffmpeg {version}, {}", path.display()))
+    };
+    found.map(say).into_iter().collect()
 }
 
 /// The program, as a device: its version and what of its encoders works here, and its path as the identifier.

@@ -11,6 +11,8 @@ pub(crate) use decode::{Downloads, engine_count, open_decoder};
 pub(crate) use driver::cuda::leave_to_exit;
 pub(crate) use driver::process::ask_for_one_channel;
 
+use std::sync::Arc;
+
 use crate::backend::admission::Wish;
 use crate::backend::{EncodeSink, EncoderBackend, Job};
 use crate::capability::{
@@ -33,33 +35,37 @@ pub(crate) fn libraries(job: Job) -> Result<()> {
     })
 }
 
-/// The version of CUDA that the driver speaks; `None` without a driver.
-pub(crate) fn cuda_version() -> Option<String> {
-    let version = driver::cuda::cuda().ok()?.version;
-    Some(format!("{}.{}", version / 1000, version % 1000 / 10))
+/// Names and values of what the driver tells after a job was tried; what fails is left out.
+pub(crate) fn facts(job: Job) -> Vec<(String, String)> {
+    let mut facts = Vec::new();
+    let mut tell = |name: &str, value: String| facts.push((name.to_owned(), value));
+    match job {
+        Job::Decode => {
+            if let Ok(cuda) = driver::cuda::cuda() {
+                tell("cuda", format!("{}.{}", cuda.version / 1000, cuda.version % 1000 / 10));
+            }
+            for DeviceInfo { ordinal, name, id, memory } in devices().unwrap_or_default() {
+                tell(&format!("device {ordinal}"), format!("{ordinal}: {name}, {} MiB, {id}", memory >> 20));
+            }
+            let engines = [Codec::H264, Codec::Hevc, Codec::Av1].map(|codec| engine_count(0, codec).ok());
+            if let Some(engines) = engines.into_iter().flatten().max().filter(|engines| *engines > 0) {
+                tell("decode-engines", engines.to_string());
+            }
+        }
+        Job::Encode => {
+            if let Ok(api) = driver::nvenc::spoken() {
+                tell("nvenc-api", api.name().to_owned());
+            }
+            if let Ok(Some(engines)) = find_device(None).and_then(encode::engine_count) {
+                tell("encode-engines", engines.to_string());
+            }
+        }
+    }
+    facts
 }
-
-/// The version of the encoder's API that is spoken with the driver.
-///
-/// # Errors
-/// No encoder library, or one that is too old.
-pub(crate) fn encoder_api() -> Result<&'static str> {
-    driver::nvenc::spoken().map(driver::nvenc_version::Api::name)
-}
-
-/// Encode engines of a card, where its driver tells.
-///
-/// # Errors
-/// As [`encode_capability`].
-pub(crate) fn encoder_engines(device: Option<&str>) -> Result<Option<u32>> {
-    encode::engine_count(find_device(device)?)
-}
-
-/// A card's context, which stays as long as this does.
-pub(crate) type HeldContext = std::sync::Arc<driver::cuda::Context>;
 
 /// Makes a card's context, or takes part in the one that is there.
-pub(crate) fn hold(device: Option<&str>) -> Result<HeldContext> {
+pub(crate) fn hold(device: Option<&str>) -> Result<Arc<driver::cuda::Context>> {
     driver::cuda::Context::of(find_device(device)?)
 }
 
@@ -90,23 +96,15 @@ pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Op
     decode::decode_capability(find_device(device)?, codec)
 }
 
-/// What a card's encoder can do with a codec; `None`: nothing.
+/// What a card's encoder can do with a codec, for a job that asks for its session as `wish` says; `None`: nothing.
 ///
 /// # Errors
 /// No driver, no encoder library, a card without encoder, the session limit.
-pub(crate) fn encode_capability(device: Option<&str>, codec: Codec) -> Result<Option<EncodeCapability>> {
-    encode::encode_capability(find_device(device)?, codec, &Wish::default())
-}
-
-/// As [`encode_capability`], for a job that asks for its session as `wish` says.
-///
-/// # Errors
-/// As there.
-pub(crate) fn encode_capability_for(
+pub(crate) fn encode_capability(
     device: Option<&str>,
     codec: Codec,
-    wish: &Wish<'_>,
     special: &BackendEncodeConfig,
+    wish: &Wish<'_>,
 ) -> Result<Option<EncodeCapability>> {
     encode::encode_capability(find_device(device)?, codec, &encode::wish(*wish, special))
 }

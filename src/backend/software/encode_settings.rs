@@ -98,15 +98,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, backend: &BackendEncodeConf
     let software = match backend {
         BackendEncodeConfig::None => SoftwareEncodeConfig::default(),
         BackendEncodeConfig::Software(software) => software.clone(),
-        BackendEncodeConfig::Nvidia(_) => {
-            return Err(refuse("backend settings", "nvidia", "none or software"));
-        }
-        BackendEncodeConfig::VideoToolbox(_) => {
-            return Err(refuse("backend settings", "videotoolbox", "none or software"));
-        }
-        BackendEncodeConfig::Ffmpeg(_) => {
-            return Err(refuse("backend settings", "ffmpeg", "none or software"));
-        }
+        other => return Err(refuse("backend settings", other.owner(), "none or software")),
     };
     let (width, height) = size(config.dimensions)?;
     if !FORMATS.contains(&config.format) {

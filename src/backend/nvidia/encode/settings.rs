@@ -68,15 +68,7 @@ pub(super) fn own(special: &BackendEncodeConfig, codec: Codec) -> Result<NvidiaE
     let own = match special {
         BackendEncodeConfig::None => NvidiaEncodeConfig::default(),
         BackendEncodeConfig::Nvidia(own) => own.clone(),
-        BackendEncodeConfig::Software(_) => {
-            return Err(refuse(codec, "backend settings", "software", "none or nvidia"));
-        }
-        BackendEncodeConfig::VideoToolbox(_) => {
-            return Err(refuse(codec, "backend settings", "videotoolbox", "none or nvidia"));
-        }
-        BackendEncodeConfig::Ffmpeg(_) => {
-            return Err(refuse(codec, "backend settings", "ffmpeg", "none or nvidia"));
-        }
+        other => return Err(refuse(codec, "backend settings", other.owner(), "none or nvidia")),
     };
     for (of, pictures) in &own.max_in_flight_by_codec {
         in_flight(*of, "max_in_flight_by_codec", *pictures)?;

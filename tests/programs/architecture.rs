@@ -1,0 +1,295 @@
+//! The rules of docs/architecture.md, held against the source.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+/// Each vendor's folder, and what the vendor, its engines and its libraries are called. A word of code that contains one of
+/// these names knows that vendor.
+const VENDORS: [(&str, &[&str]); 3] = [
+    ("backend/nvidia/", &["nvidia", "nvenc", "nvdec", "nvcuvid", "cuda", "nvml", "0x10de"]),
+    (
+        "backend/ffmpeg/",
+        &[
+            "ffmpeg",
+            "x264",
+            "x265",
+            "svtav1",
+            "qsv",
+            "libmfx",
+            "libvpl",
+            "vaapi",
+            "libva.",
+            "videotoolbox",
+            // The program has encoders for these cards as well.
+            "nvidia",
+            "nvenc",
+            "cuda",
+        ],
+    ),
+    ("backend/software/", &["software", "openh264", "rav1d"]),
+];
+
+/// Where all of them are known: the table, and in the public interface the names and the settings of what stands in it.
+const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special"];
+
+/// Other files that name vendors: how many lines do, and why. The numbers may fall and not rise, and a new entry needs a
+/// reason as good as these.
+const KNOWN: [(&str, usize, &str); 15] = [
+    ("dataset/mod.rs", 20, ENGINE),
+    (
+        "probing/surroundings.rs",
+        35,
+        "what a machine shows of one vendor's driver; its public fields are named after that",
+    ),
+    ("codec.rs", 2, "people call a codec by the name of its encoder"),
+    ("probing/mod.rs", 1, REMEDY),
+    ("rawvideo/y4m_header.rs", 1, REMEDY),
+    ("container/open.rs", 1, REMEDY),
+    ("container/mp4/movie.rs", 1, REMEDY),
+    ("backend/nvidia/driver/nvenc_result.rs", 1, REMEDY),
+    ("backend/nvidia/decode/sequencer.rs", 1, REMEDY),
+    ("backend/nvidia/decode/format.rs", 1, REMEDY),
+    ("backend/nvidia/decode/capability.rs", 2, REMEDY),
+    ("backend/nvidia/decode/mod.rs", 1, REMEDY),
+    ("backend/nvidia/decode/geometry.rs", 2, REMEDY),
+    ("backend/nvidia/decode/decoders.rs", 1, REMEDY),
+    ("backend/software/decode/mod.rs", 1, REMEDY),
+];
+const REMEDY: &str = "the words of a remedy name a backend or a program; they go when remedies are values";
+const ENGINE: &str =
+    "the public type that dataset programs know encoders by; it goes when an engine has one identity";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    /// What a string says.
+    Text(String),
+    Mark(char),
+}
+
+/// A line that names a vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Naming {
+    line: usize,
+    word: String,
+}
+
+impl fmt::Display for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.word)
+    }
+}
+
+/// The words, strings and marks of a source file with their lines; comments are left out.
+fn tokens(source: &str) -> Vec<(usize, Token)> {
+    let text: Vec<char> = source.chars().collect();
+    let at = |i: usize| text.get(i).copied().unwrap_or('\0');
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut found, mut i, mut line) = (Vec::new(), 0, 1);
+    while i < text.len() {
+        let begun = line;
+        let start = i;
+        match at(i) {
+            '/' if at(i + 1) == '/' => {
+                while i < text.len() && at(i) != '\n' {
+                    i += 1;
+                }
+            }
+            '/' if at(i + 1) == '*' => {
+                let mut depth = 0;
+                loop {
+                    match (at(i), at(i + 1)) {
+                        ('/', '*') => (depth, i) = (depth + 1, i + 2),
+                        ('*', '/') => (depth, i) = (depth - 1, i + 2),
+                        _ => i += 1,
+                    }
+                    if depth == 0 || i >= text.len() {
+                        break;
+                    }
+                }
+            }
+            '"' => {
+                i += 1;
+                while i < text.len() && at(i) != '"' {
+                    i += if at(i) == '\\' { 2 } else { 1 };
+                }
+                i += 1;
+                found.push((begun, Token::Text(text[start..i.min(text.len())].iter().collect())));
+            }
+            // A raw string; `r#name` is a word.
+            'r' if at(i + 1) == '"' || (at(i + 1) == '#' && matches!(at(i + 2), '"' | '#')) => {
+                i += 1;
+                let hashes = text[i..].iter().take_while(|c| **c == '#').count();
+                let end: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+                let body: String = text[i + hashes + 1..].iter().collect();
+                let body = body.split(&end).next().unwrap_or_default();
+                i += hashes + 1 + body.chars().count() + end.len();
+                found.push((begun, Token::Text(body.to_owned())));
+            }
+            // A character; a lifetime has no second quote.
+            '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => {
+                i += 2;
+                while i < text.len() && at(i) != '\'' {
+                    i += 1;
+                }
+                i += 1;
+            }
+            c if is_word(c) => {
+                while is_word(at(i)) {
+                    i += 1;
+                }
+                let word: String = text[start..i].iter().collect();
+                // `b"..."` and `br"..."` go on as strings.
+                found.push((begun, Token::Word(word)));
+            }
+            c => {
+                if !c.is_whitespace() {
+                    found.push((begun, Token::Mark(c)));
+                }
+                i += 1;
+            }
+        }
+        line += text[start..i.min(text.len())].iter().filter(|c| **c == '\n').count();
+    }
+    found
+}
+
+/// Where an item that starts at `from` ends: behind its block, or its semicolon.
+fn end_of_item(tokens: &[(usize, Token)], from: usize) -> usize {
+    let (mut depth, mut i) = (0_i32, from);
+    while let Some((_, token)) = tokens.get(i) {
+        i += 1;
+        match token {
+            Token::Mark('(' | '[' | '{') => depth += 1,
+            Token::Mark(mark @ (')' | ']' | '}')) => {
+                depth -= 1;
+                if depth == 0 && *mark == '}' {
+                    break;
+                }
+            }
+            Token::Mark(';' | ',') if depth == 0 => break,
+            _ => {}
+        }
+    }
+    i
+}
+
+/// The lines of a source file whose code names a vendor. Comments do not count, nor does what is compiled for tests alone (a
+/// test says by name what it expects), nor `mod` lines, which give a folder its place.
+fn namings(source: &str, names: &[&str]) -> Vec<Naming> {
+    let tokens = tokens(source);
+    let is = |i: usize, wanted: &str| matches!(tokens.get(i), Some((_, Token::Word(word))) if word == wanted);
+    let mark = |i: usize, wanted: char| matches!(tokens.get(i), Some((_, Token::Mark(c))) if *c == wanted);
+    let mut found: Vec<Naming> = Vec::new();
+    let mut i = 0;
+    while let Some((line, token)) = tokens.get(i) {
+        if mark(i, '#') && mark(i + 1, '[') && is(i + 2, "cfg") && is(i + 4, "test") {
+            let attribute = (i..tokens.len()).find(|i| mark(*i, ']')).unwrap_or(i);
+            i = end_of_item(&tokens, attribute + 1);
+            continue;
+        }
+        if is(i, "mod") && mark(i + 2, ';') {
+            i += 2;
+            continue;
+        }
+        if let Token::Word(text) | Token::Text(text) = token {
+            let lower = text.to_lowercase();
+            if names.iter().any(|name| lower.contains(name))
+                && found.last().is_none_or(|last| last.line != *line)
+            {
+                found.push(Naming { line: *line, word: text.clone() });
+            }
+        }
+        i += 1;
+    }
+    found
+}
+
+/// What is compiled for tests alone, by its name.
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
+}
+
+/// What is wrong with these files, given by their paths in `src/` and what is in them.
+fn wrong(files: &[(String, String)], known: &[(&str, usize, &str)]) -> Vec<String> {
+    let mut known: BTreeMap<_, _> = known.iter().map(|(file, lines, _)| (*file, *lines)).collect();
+    let mut wrong = Vec::new();
+    for (path, source) in files {
+        if TABLE.iter().any(|table| path.starts_with(table)) || is_test(path) {
+            continue;
+        }
+        let own: Vec<_> = VENDORS.iter().filter(|(folder, _)| path.starts_with(folder)).collect();
+        let is_own = |name: &&str| own.iter().any(|(_, names)| names.contains(name));
+        let names: Vec<_> =
+            VENDORS.iter().flat_map(|(_, names)| *names).copied().filter(|name| !is_own(name)).collect();
+        let found = namings(source, &names);
+        let allowed = known.remove(path.as_str()).unwrap_or(0);
+        if found.len() > allowed {
+            let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+            wrong.push(format!("{path}: {} lines, {allowed} allowed: {}", found.len(), lines.join("; ")));
+        } else if found.len() < allowed {
+            wrong.push(format!("{path}: {} lines now: write that into KNOWN", found.len()));
+        }
+    }
+    wrong.extend(known.keys().map(|path| format!("{path} is gone: take it out of KNOWN")));
+    wrong
+}
+
+fn sources(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, root, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn vendors_are_named_in_their_folders_and_in_the_table_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &root, &mut files);
+    assert!(files.len() > 300, "{} files below {}", files.len(), root.display());
+    let wrong = wrong(&files, &KNOWN);
+    assert!(wrong.is_empty(), "vendors are named where they should not be known:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn planted_names_of_vendors_are_found() {
+    let found = |path: &str, source: &str| wrong(&[(path.to_owned(), source.to_owned())], &[]);
+    for planted in [
+        "fn gpu(kind: BackendKind) -> bool { matches!(kind, BackendKind::Nvidia) }",
+        "use super::{select, ffmpeg};",
+        "fn a() { let name = \"h264_qsv\"; }",
+        "fn a() { let name = r#\"the \"software\" one\"#; }",
+        "fn a() { let c = b'\"'; nvidia::open(); }",
+        "fn a<'a>(b: &'a str) { /* not /* yet */ here */ CUDA; }",
+        "#[cfg(test)]\nmod tests { fn a() {} }\nfn b() { open_nvenc(); }",
+        "#[cfg(test)]\nuse a::{b, c};\nconst VENDOR: &str = \"VideoToolbox\";",
+        "mod nvidia { fn a() {} }",
+    ] {
+        assert_eq!(found("session/encode.rs", planted).len(), 1, "not found: {planted}");
+        assert_eq!(found("backend/select.rs", planted).len(), 1, "not found: {planted}");
+        assert!(found("backend/vendors/mod.rs", planted).is_empty());
+    }
+    for harmless in [
+        "/// NVIDIA does it.\nfn a() {} // as ffmpeg does",
+        "/* software */ mod nvidia;\npub(crate) mod software;",
+        "fn a() {}\n#[cfg(test)]\nmod tests { fn a() { let b = (\"nvidia\", '{'); } }",
+        "#[cfg(test)]\nuse ffmpeg::{a, b};\nfn c() {}",
+    ] {
+        assert_eq!(found("session/encode.rs", harmless), [""; 0]);
+    }
+    assert_eq!(found("backend/nvidia/encode/mod.rs", "fn a() { nvenc(); openh264(); }").len(), 1);
+    assert!(found("backend/nvidia/encode/mod.rs", "fn a() { nvenc(); }").is_empty());
+    // An exception that is not needed any more has to go.
+    let file = [("a.rs".to_owned(), "fn a() { nvidia(); }".to_owned())];
+    assert!(wrong(&file, &[("a.rs", 1, "")]).is_empty());
+    assert_eq!(wrong(&file, &[("a.rs", 2, "")]).len(), 1);
+    assert_eq!(wrong(&file, &[("a.rs", 1, ""), ("b.rs", 1, "")]).len(), 1);
+}
