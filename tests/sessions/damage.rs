@@ -16,8 +16,6 @@ use video_hw::pipeline::{FrameSource, SourceOptions};
 
 /// `None`, loudly, where ffmpeg or one of its encoders is missing.
 fn ffmpeg(arguments: &[&str]) -> Option<Vec<u8>> {
-    // Other tests of this process count its children.
-    let _alone = crate::support::ffmpeg::alone()?;
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "fatal", "-y", "-threads", "1"]).args(arguments).stdin(Stdio::null());
     let output = command.output().ok().filter(|output| output.status.success());

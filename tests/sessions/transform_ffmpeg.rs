@@ -13,8 +13,6 @@ const EXACT: &str = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
 
 fn ffmpeg(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     use std::io::Write;
-    // Other tests of this process count its children.
-    let _alone = crate::support::ffmpeg::alone()?;
     let child = Command::new("ffmpeg")
         .args(["-v", "error"])
         .args(arguments)
