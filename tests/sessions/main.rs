@@ -1,4 +1,4 @@
-//! Sessions on the CPU and in a child ffmpeg: what goes in, what comes out, and whether it is right.
+//! Sessions on the CPU: what goes in, what comes out, and whether it is right.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,6 @@ mod bitstream_properties;
 mod damage;
 mod decode_controller;
 mod e2e_video_hw;
-mod ffmpeg_child;
 mod frames_builder;
 mod quality;
 mod ring_reckoned;

@@ -1,5 +1,17 @@
 //! The backend of a child `ffmpeg`, with the program that is installed: what goes in comes out, in its place and time.
 //! Skipped, loudly, where there is none.
+//!
+//! A program of its own: the children of the process are counted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failure here is a failed run"
+)]
+
+mod support;
 
 use std::time::{Duration, Instant};
 
