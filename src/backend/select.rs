@@ -523,7 +523,9 @@ mod tests {
         assert_eq!(kind, BackendKind::Software);
         assert_eq!(receipt.chosen(), Some((BackendKind::Software, "fake")));
         assert!(matches!(receipt.entries[0].1, Verdict::Refused { step: Step::Device, .. }));
-        assert!(format!("{receipt:#}").contains("nvidia refused at device: nvidia is not available: no device"));
+        assert!(
+            format!("{receipt:#}").contains("nvidia refused at device: nvidia is not available: no device")
+        );
     }
 
     #[test]
