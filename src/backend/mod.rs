@@ -1,4 +1,4 @@
-//! The wing of the vendors: the seam behind which they live ([`seam`]), the table of what each of them is and can ([`vendors`]),
+//! The wing of the vendors: the seam behind which they live (`seam`), the table of what each of them is and can (`vendors`),
 //! and the choice among them, which knows none of them by name.
 //!
 //! A session owns a worker thread and one backend object.

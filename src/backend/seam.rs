@@ -272,7 +272,7 @@ pub trait EncoderBackend: Send {
         None
     }
 
-    /// What the caller should know of how it was opened, for [`Receipt::notes`].
+    /// What the caller should know of how it was opened, for [`Receipt::notes`](super::Receipt::notes).
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
