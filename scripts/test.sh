@@ -116,7 +116,7 @@ step "uneven frames through a ring (losses are judged, times are told)"
 "${CARGO_TARGET_DIR:-target}/debug/examples/ring_jitter" --seconds 3 --losses-only
 
 step "random streams against ffmpeg"
-bash scripts/differential.sh --streams 60 --quiet
+bash scripts/differential.sh --streams 120 --quiet
 
 step "tests"
 # Many of them wait for children and modelled clocks, so that there may be more at once than processors.
