@@ -108,6 +108,13 @@ fn decode(
     fed(groups, lanes, Room::of(1), |_, _, _| {}, script)
 }
 
+/// No second part comes before the first lane has the first one.
+fn the_first_takes_the_oldest(serial: u64, _: &SharedReceipt, common: &Common) {
+    if serial == 40 {
+        wait_until(|| common.first_is_at_work.load(Ordering::SeqCst));
+    }
+}
+
 /// As [`decode`]; `before` is called before each unit goes in.
 fn fed(
     groups: u64,
@@ -163,9 +170,10 @@ fn fed(
 
 #[test]
 fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room() {
-    // The second fails when the first is beyond its part, and is about to wait for that part to leave the window.
-    let (serials, ended, report) =
-        decode(6, 2, |lane| if lane == 0 { First::Takes(40) } else { First::Fails(80) });
+    // The second fails when the first is beyond its part, and is about to wait for that part to leave the window. The oldest
+    // part is the first one's: a thread that begins late would leave it to the second.
+    let script = |lane| if lane == 0 { First::Takes(40) } else { First::Fails(80) };
+    let (serials, ended, report) = fed(6, 2, Room::of(1), the_first_takes_the_oldest, script);
     ended.unwrap();
     assert_eq!(serials, (0..240).collect::<Vec<_>>());
     assert_eq!((report.engines, report.opened), (2, 1), "{report:?}");
@@ -177,7 +185,7 @@ fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room()
 fn a_decoder_that_fails_early_takes_no_other_one_s_place() {
     // The second has failed before there is a part for the third; the first waits until the third is at work.
     let in_order = |serial, receipt: &SharedReceipt, common: &Common| match serial {
-        40 => wait_until(|| common.first_is_at_work.load(Ordering::SeqCst)),
+        40 => the_first_takes_the_oldest(serial, receipt, common),
         80 => wait_until(|| receipt.get().split.is_some_and(|split| split.note.is_some())),
         _ => {}
     };
@@ -211,13 +219,9 @@ fn those_that_work_do_it_all() {
         [Takes(120), Fails(120), Fails(120), Fails(120)],
     ];
     // The oldest part is the first one's: what it waits for comes from the others, who may all have failed otherwise.
-    let in_order = |serial, _: &SharedReceipt, common: &Common| {
-        if serial == 40 {
-            wait_until(|| common.first_is_at_work.load(Ordering::SeqCst));
-        }
-    };
     for script in scripts {
-        let (serials, ended, _) = fed(8, 4, Room::of(1), in_order, move |lane| script[lane]);
+        let (serials, ended, _) =
+            fed(8, 4, Room::of(1), the_first_takes_the_oldest, move |lane| script[lane]);
         ended.unwrap();
         assert_eq!(serials, (0..320).collect::<Vec<_>>(), "{script:?}");
     }
