@@ -232,6 +232,21 @@ fn a_damaged_picture_is_one_failure() {
     });
 }
 
+/// The B pictures behind it are shown before the first P picture, and lead nothing for all that.
+#[test]
+fn a_damaged_picture_at_a_new_start_is_one_failure() {
+    let name = "a_damaged_picture_at_a_new_start_is_one_failure";
+    clean(name, &fault("cuvidDecodePicture", 51, "code=1"), || {
+        let (config, packets) = packets("small.h264");
+        let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
+        for (round, lost) in [0, 1].into_iter().enumerate() {
+            let (frames, errors) = decode(&mut session, &packets);
+            assert_eq!((frames.len(), errors.len()), (50 - lost, lost), "round {round}: {errors:?}");
+        }
+        assert!(session.summary().ledger.dropped.is_empty(), "{:?}", session.summary().ledger);
+    });
+}
+
 #[test]
 fn a_picture_found_damaged_while_decoding_costs_no_other() {
     let settings = fault("cuvidDecodePicture", 20, "corrupt=true");

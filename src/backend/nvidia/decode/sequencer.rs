@@ -270,6 +270,10 @@ impl ParserEvents for Sequencer {
             ));
             return Ok(false);
         }
+        if self.opening == Opening::Awaited && self.current.closed {
+            // Even if the decoder refuses it: what follows does not lead, it only lacks this picture.
+            self.opening = Opening::Over;
+        }
         match shape.decoder.decode(&mut picture) {
             Ok(()) => self.healthy = true,
             // The hardware took pictures of this sequence before: this one is damaged.
@@ -280,8 +284,7 @@ impl ParserEvents for Sequencer {
             Err(error) => return Err(self.refused(error)),
         }
         if self.opening == Opening::Awaited {
-            let open = Opening::Of { serial: self.current.serial, before: 0 };
-            self.opening = if self.current.closed { Opening::Over } else { open };
+            self.opening = Opening::Of { serial: self.current.serial, before: 0 };
         }
         self.current.decoded = true;
         self.current.index = Some(index);
