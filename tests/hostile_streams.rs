@@ -24,9 +24,11 @@ use video_hw::session::{DecodeSession, Submit};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// How often each stream is decoded before what stays behind is looked at, and then.
+/// How often each stream is decoded before what stays behind is looked at.
 const WARMING: usize = 10;
-const ROUNDS: usize = 40;
+/// Rounds that take no memory: so many, in so many at most.
+const QUIET: usize = 10;
+const ROUNDS: usize = 400;
 
 /// The codecs that the CPU decodes; the first byte of a seed chooses one.
 const CODECS: [Codec; 5] = [Codec::H264, Codec::Hevc, Codec::Av1, Codec::Vp9, Codec::Vp8];
@@ -98,18 +100,19 @@ fn nothing_stays_behind() {
         let path = file.unwrap().path();
         let (codec, units) = seed(&std::fs::read(&path).unwrap());
         codecs.push(codec);
-        // Figures of ended sessions are kept, in tables that grow where a time comes for the first time: now and then, while
-        // what is lost in each round makes every round grow.
-        let (mut growing, mut pictures, mut failures) = (0, 0, 0);
-        for round in 0..WARMING + ROUNDS {
+        // Figures of ended sessions are kept, in tables that grow where a time comes for the first time: now and then, and on a
+        // busy machine in most rounds, but less and less. What is lost in each round makes every round grow.
+        let (mut rounds, mut quiet, mut pictures, mut failures) = (0, 0, 0, 0);
+        while quiet < QUIET {
+            assert!(rounds < ROUNDS, "{}: only {quiet} of {rounds} rounds took no memory", path.display());
             let before = ALLOCATOR.current_usage();
             let (decoded, errors) = decode(codec, &units);
             (pictures, failures) = (decoded, errors.len());
             drop(errors);
-            growing += usize::from(round >= WARMING && ALLOCATOR.current_usage() > before);
+            quiet += usize::from(rounds >= WARMING && ALLOCATOR.current_usage() <= before);
+            rounds += 1;
         }
-        eprintln!("{}: {pictures} pictures, {failures} errors, {growing} rounds took memory", path.display());
-        assert!(growing <= ROUNDS * 3 / 4, "{}: {growing} of {ROUNDS} rounds took memory", path.display());
+        eprintln!("{}: {pictures} pictures, {failures} errors, {rounds} rounds", path.display());
     }
     assert!(CODECS.iter().all(|codec| codecs.contains(codec)), "seeds of every codec: {codecs:?}");
 }

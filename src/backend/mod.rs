@@ -10,13 +10,16 @@ use crate::error::Error;
 pub(crate) mod admission;
 mod demand;
 mod fallback;
+#[cfg(feature = "backend-ffmpeg")]
 mod ffmpeg;
 mod lanes;
 pub mod mock;
 mod nature;
+#[cfg(feature = "backend-nvidia")]
 mod nvidia;
 mod seam;
 mod select;
+#[cfg(feature = "backend-software")]
 mod software;
 mod split;
 pub(crate) mod vendors;

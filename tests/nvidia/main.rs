@@ -25,6 +25,7 @@ mod dataset_end;
 mod device_input;
 mod encode;
 mod failover;
+mod hangs;
 mod hdr_carried;
 mod input;
 mod kernels;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::vendor;
-use crate::backend::{BackendKind, Job, ffmpeg, nvidia};
+use crate::backend::{BackendKind, Job};
 use crate::codec::Codec;
 use crate::config::BackendEncodeConfig;
 use crate::error::{Error, Result};
@@ -61,7 +61,8 @@ pub(crate) const ENGINES: &[Engine] = &[
         name: "nvidia",
         backend: BackendKind::Nvidia,
         decodes: true,
-        facts: nvidia::facts,
+        #[cfg(feature = "backend-nvidia")]
+        facts: crate::backend::nvidia::facts,
         libraries: &["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"],
         folders: &["/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"],
         version: Some("/proc/driver/nvidia/version"),
@@ -97,7 +98,8 @@ pub(crate) const ENGINES: &[Engine] = &[
         decodes: true,
         on_cpu: true,
         encoders: &[(Codec::H264, "libx264"), (Codec::Hevc, "libx265"), (Codec::Av1, "libsvtav1")],
-        facts: ffmpeg::facts,
+        #[cfg(feature = "backend-ffmpeg")]
+        facts: crate::backend::ffmpeg::facts,
         ..OTHER
     },
     Engine {

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admission::Wish;
+#[cfg(feature = "backend-ffmpeg")]
+use super::ffmpeg;
+#[cfg(feature = "backend-nvidia")]
+use super::nvidia;
+#[cfg(feature = "backend-software")]
+use super::software;
 use super::split::Landing;
-use super::{
-    BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job, ffmpeg, nvidia,
-    software,
-};
+use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job};
 use crate::capability::{
     DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
@@ -117,6 +120,7 @@ pub(super) const VENDORS: &[Vendor] = &[
                 ..NvidiaEncodeConfig::default()
             })
         },
+        #[cfg(feature = "backend-nvidia")]
         calls: Some(Calls {
             library: nvidia::libraries,
             program: None,
@@ -148,6 +152,7 @@ pub(super) const VENDORS: &[Vendor] = &[
         encodes_plainly: true,
         // Without the version.
         known_as: |_, _, implementation| implementation.split(' ').next().unwrap_or_default().to_lowercase(),
+        #[cfg(feature = "backend-software")]
         calls: Some(Calls {
             library: |_| Ok(()),
             program: None,
@@ -172,6 +177,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             let encoder = encoder.map(str::to_owned);
             BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig { encoder, preset, tune, ..Default::default() })
         },
+        #[cfg(feature = "backend-ffmpeg")]
         calls: Some(Calls {
             library: |_| ffmpeg::program_found().map(drop),
             program: Some(ffmpeg::program_path),

@@ -1,0 +1,92 @@
+//! Calls of the simulated driver that do not return: the session that made one ends with an error that names it, after the
+//! 30 seconds that a call may last. What was decoded before is delivered.
+
+use std::time::{Duration, Instant};
+
+use video_hw::backend::BackendKind;
+use video_hw::codec::Codec;
+use video_hw::config::{CommonDecodeConfig, Engines};
+use video_hw::error::Error;
+use video_hw::pixel::PixelFormat;
+use video_hw::session::DecodeSession;
+
+use crate::support::nvenc::{self, frame};
+use crate::support::nvidia::{decode, fault, packets, simulated_case_on};
+use crate::support::nvidia_split::count;
+
+const NAME: &str = "a_call_that_does_not_return_ends_its_session";
+
+/// The call that does not return, the how-manieth, and the chip that is asked.
+const CASES: [(&str, u32, &str); 6] = [
+    ("cuvidCreateDecoder", 1, "h200"),
+    ("cuvidDecodePicture", 20, "h200"),
+    ("cuvidMapVideoFrame64", 20, "h200"),
+    ("nvEncInitializeEncoder", 1, "ada"),
+    ("nvEncEncodePicture", 10, "ada"),
+    ("nvEncLockBitstream", 10, "ada"),
+];
+
+fn check(errors: &[Error], function: &str) {
+    let [Error::Backend { call, detail, .. }] = errors else { panic!("{function}: {errors:?}") };
+    assert_eq!(*call, function);
+    assert!(detail.contains("has not returned for 30 s"), "{detail}");
+}
+
+fn decoding(function: &str, engines: Engines) {
+    let (config, packets) = packets("small.h264");
+    let config = CommonDecodeConfig { engines, ..config };
+    let (frames, errors) = match DecodeSession::new(BackendKind::Nvidia, config) {
+        Ok(mut session) => decode(&mut session, &packets),
+        Err(error) => (Vec::new(), vec![error]),
+    };
+    check(&errors, function);
+    assert!(frames.len() < 50, "{}", frames.len());
+    assert!(frames.iter().is_sorted_by(|a, b| a.pts < b.pts));
+}
+
+fn encoding(function: &str) {
+    let config = nvenc::config(Codec::H264);
+    let frames = (0..50).map(|number| frame(number, PixelFormat::I420));
+    let got = match video_hw::session::EncodeSession::with_special(
+        BackendKind::Nvidia,
+        config,
+        &nvenc::nvidia(4),
+    ) {
+        Ok(mut session) => nvenc::encode(&mut session, frames),
+        Err(error) => vec![Err(error)],
+    };
+    let (packets, errors): (Vec<_>, Vec<_>) = got.into_iter().partition(Result::is_ok);
+    check(&errors.into_iter().filter_map(Result::err).collect::<Vec<_>>(), function);
+    assert!(packets.len() < 50, "{}", packets.len());
+}
+
+#[test]
+fn a_call_that_does_not_return_ends_its_session() {
+    // They wait side by side.
+    std::thread::scope(|scope| {
+        for (function, call, chip) in CASES {
+            for engines in ["one", "three"] {
+                if engines == "three" && chip == "ada" {
+                    continue;
+                }
+                scope.spawn(move || {
+                    let settings = fault(function, call, "hang_ms=900000");
+                    let case = format!("{function} {engines}");
+                    let begun = Instant::now();
+                    simulated_case_on(chip, NAME, &settings, &case, |case| {
+                        let (function, engines) = case.split_once(' ').unwrap();
+                        match (function.starts_with("nvEnc"), engines) {
+                            (true, _) => encoding(function),
+                            (false, "one") => decoding(function, Engines::One),
+                            (false, _) => decoding(function, count(3)),
+                        }
+                    });
+                    assert!(
+                        begun.elapsed() < Duration::from_secs(600),
+                        "the process waited for the call after all"
+                    );
+                });
+            }
+        }
+    });
+}
