@@ -5,11 +5,12 @@
 //! error that names it. Its thread is left behind, with what it holds.
 
 use std::cell::RefCell;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backend_kind::BackendKind;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// How long a call into a driver may last. Opening a device, the slowest, takes seconds.
 pub(crate) const DRIVER_CALL: Duration = Duration::from_secs(30);
@@ -101,6 +102,43 @@ pub(crate) fn join<T>(thread: std::thread::JoinHandle<T>, calls: &Calls) -> Opti
         }
     }
     Some(thread.join())
+}
+
+/// Does on a thread of its own what makes calls while nobody waits for this thread yet, as opening a session does. The threads
+/// that it starts work for the session of this one.
+///
+/// # Errors
+/// Those of `work`; the call that hangs, whose thread is left behind; no thread.
+pub(crate) fn watched<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let calls = Calls::of_thread().unwrap_or_default();
+    let _entered = calls.enter();
+    let (done, result) = mpsc::sync_channel(1);
+    let thread = spawn(name, move || {
+        // Nobody takes what comes too late: it is closed here.
+        let _ = done.send(work());
+    })
+    .map_err(|source| Error::io("start a thread for", name, source))?;
+    let mut patience = Patience::new(&calls);
+    loop {
+        match result.recv_timeout(LOOK) {
+            Ok(made) => {
+                let _ = thread.join();
+                return made;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(error) = patience.look() {
+                    return Err(error);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => return Err(Error::Cancelled),
+            },
+        }
+    }
 }
 
 /// See [`Calls::enter`].

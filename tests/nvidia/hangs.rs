@@ -8,16 +8,18 @@ use video_hw::codec::Codec;
 use video_hw::config::{CommonDecodeConfig, Engines};
 use video_hw::error::Error;
 use video_hw::pixel::PixelFormat;
-use video_hw::session::DecodeSession;
+use video_hw::session::{DecodeSession, EncodeSession};
 
 use crate::support::nvenc::{self, frame};
-use crate::support::nvidia::{decode, fault, packets, simulated_case_on};
+use crate::support::nvidia::{decode, fault, is_child, packets, simulated_case_on};
 use crate::support::nvidia_split::count;
 
 const NAME: &str = "a_call_that_does_not_return_ends_its_session";
 
 /// The call that does not return, the how-manieth, and the chip that is asked.
-const CASES: [(&str, u32, &str); 6] = [
+const CASES: [(&str, u32, &str); 8] = [
+    ("cuInit", 1, "h200"),
+    ("cuDevicePrimaryCtxRetain", 1, "h200"),
     ("cuvidCreateDecoder", 1, "h200"),
     ("cuvidDecodePicture", 20, "h200"),
     ("cuvidMapVideoFrame64", 20, "h200"),
@@ -28,7 +30,8 @@ const CASES: [(&str, u32, &str); 6] = [
 
 fn check(errors: &[Error], function: &str) {
     let [Error::Backend { call, detail, .. }] = errors else { panic!("{function}: {errors:?}") };
-    assert_eq!(*call, function);
+    // The name in the library has the width of its pointers.
+    assert_eq!(*call, function.trim_end_matches("64"));
     assert!(detail.contains("has not returned for 30 s"), "{detail}");
 }
 
@@ -47,11 +50,7 @@ fn decoding(function: &str, engines: Engines) {
 fn encoding(function: &str) {
     let config = nvenc::config(Codec::H264);
     let frames = (0..50).map(|number| frame(number, PixelFormat::I420));
-    let got = match video_hw::session::EncodeSession::with_special(
-        BackendKind::Nvidia,
-        config,
-        &nvenc::nvidia(4),
-    ) {
+    let got = match EncodeSession::with_special(BackendKind::Nvidia, config, &nvenc::nvidia(4)) {
         Ok(mut session) => nvenc::encode(&mut session, frames),
         Err(error) => vec![Err(error)],
     };
@@ -60,32 +59,35 @@ fn encoding(function: &str) {
     assert!(packets.len() < 50, "{}", packets.len());
 }
 
+/// Runs a case in a process of its own; in that process, the case that it is for.
+fn run(function: &str, call: u32, chip: &str, engines: &str) {
+    let settings = fault(function, call, "hang_ms=900000");
+    let begun = Instant::now();
+    simulated_case_on(chip, NAME, &settings, &format!("{function} {engines}"), |case| {
+        let (function, engines) = case.split_once(' ').unwrap();
+        match (function.starts_with("nvEnc"), engines) {
+            (true, _) => encoding(function),
+            (false, "one") => decoding(function, Engines::One),
+            (false, _) => decoding(function, count(3)),
+        }
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(600),
+        "{function}: the process waited for the call after all"
+    );
+}
+
 #[test]
 fn a_call_that_does_not_return_ends_its_session() {
+    if is_child() {
+        return run("", 1, "", "");
+    }
     // They wait side by side.
     std::thread::scope(|scope| {
         for (function, call, chip) in CASES {
-            for engines in ["one", "three"] {
-                if engines == "three" && chip == "ada" {
-                    continue;
-                }
-                scope.spawn(move || {
-                    let settings = fault(function, call, "hang_ms=900000");
-                    let case = format!("{function} {engines}");
-                    let begun = Instant::now();
-                    simulated_case_on(chip, NAME, &settings, &case, |case| {
-                        let (function, engines) = case.split_once(' ').unwrap();
-                        match (function.starts_with("nvEnc"), engines) {
-                            (true, _) => encoding(function),
-                            (false, "one") => decoding(function, Engines::One),
-                            (false, _) => decoding(function, count(3)),
-                        }
-                    });
-                    assert!(
-                        begun.elapsed() < Duration::from_secs(600),
-                        "the process waited for the call after all"
-                    );
-                });
+            scope.spawn(move || run(function, call, chip, "one"));
+            if chip == "h200" {
+                scope.spawn(move || run(function, call, chip, "three"));
             }
         }
     });

@@ -119,9 +119,15 @@ pub(crate) fn simulated_on(chip: &str, test: &str, settings: &str, body: impl Fn
     run_on(chip, test, settings, "", |_| body())
 }
 
+const MARK: &str = "VIDEO_HW_SIMULATED";
+
+/// Whether this is the process of a case: what calls for several at once must call for one there.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 #[track_caller]
 fn run_on(chip: &str, test: &str, settings: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
-    const MARK: &str = "VIDEO_HW_SIMULATED";
     const CASE: &str = "VIDEO_HW_SIMULATED_CASE";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
         body(&std::env::var(CASE).unwrap_or_default());

@@ -7,20 +7,21 @@ mod encode;
 mod simulated;
 mod transform;
 
-pub(crate) use decode::{Downloads, engine_count, open_decoder};
+pub(crate) use decode::{Downloads, engine_count};
 pub(crate) use driver::cuda::leave_to_exit;
 pub(crate) use driver::process::ask_for_one_channel;
 
 use std::sync::Arc;
 
 use crate::backend::admission::Wish;
-use crate::backend::{EncodeSink, EncoderBackend, Job};
+use crate::backend::{DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job};
 use crate::capability::{
     DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
+use crate::hang;
 use crate::pixel::PixelFormat;
 
 /// Opens the driver's libraries for a job, and calls nothing in them.
@@ -66,7 +67,8 @@ pub(crate) fn facts(job: Job) -> Vec<(String, String)> {
 
 /// Makes a card's context, or takes part in the one that is there.
 pub(crate) fn hold(device: Option<&str>) -> Result<Arc<driver::cuda::Context>> {
-    driver::cuda::Context::of(find_device(device)?)
+    let device = device.map(str::to_owned);
+    hang::watched("vhw-context", move || driver::cuda::Context::of(find_device(device.as_deref())?))
 }
 
 /// The cards that the driver shows to this process.
@@ -93,7 +95,8 @@ pub(crate) fn device_list(wanted: Option<&str>) -> Result<Vec<DeviceInfo>> {
 
 /// What a card's decoder can do with a codec; `None`: nothing.
 pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Option<DecodeCapability>> {
-    decode::decode_capability(find_device(device)?, codec)
+    let device = device.map(str::to_owned);
+    hang::watched("vhw-ask", move || decode::decode_capability(find_device(device.as_deref())?, codec))
 }
 
 /// What a card's encoder can do with a codec, for a job that asks for its session as `wish` says; `None`: nothing.
@@ -122,7 +125,7 @@ pub(crate) fn encode_sessions(device: Option<&str>) -> Result<HostSessions> {
 /// # Errors
 /// No driver, no such card, a lost device.
 pub(crate) fn device_memory(device: Option<&str>) -> Result<DeviceMemory> {
-    driver::cuda::Context::of(find_device(device)?)?.memory()
+    hold(device)?.memory()
 }
 
 /// How busy a card is, and its identifier; `None`: nobody here knows.
@@ -145,7 +148,22 @@ pub(crate) fn open_encoder(
     special: &BackendEncodeConfig,
     sink: EncodeSink,
 ) -> Result<Box<dyn EncoderBackend>> {
-    encode::open_encoder(find_device(config.device.as_deref())?, config, special, sink)
+    let (config, special) = (config.clone(), special.clone());
+    hang::watched("vhw-open", move || {
+        encode::open_encoder(find_device(config.device.as_deref())?, &config, &special, sink)
+    })
+}
+
+/// Opens a decoder on the card that is asked for.
+pub(crate) fn open_decoder(
+    config: &CommonDecodeConfig,
+    download: Download,
+    sink: DecodeSink,
+) -> Result<Box<dyn DecoderBackend>> {
+    let config = config.clone();
+    hang::watched("vhw-open", move || {
+        decode::open_decoder(find_device(config.device.as_deref())?, &config, download, sink)
+    })
 }
 
 /// The card that is asked for by ordinal or by (the beginning of) its identifier; the first when none is.

@@ -53,12 +53,12 @@ const VC1_FRAME: [u8; 4] = [0, 0, 1, 0x0d];
 ///
 /// # Errors
 /// No driver, no device, no decoder library, or a codec that the chip does not decode.
-pub(crate) fn open_decoder(
+pub(super) fn open_decoder(
+    device: i32,
     config: &CommonDecodeConfig,
     download: Download,
     sink: DecodeSink,
 ) -> Result<Box<dyn DecoderBackend>> {
-    let device = super::find_device(config.device.as_deref())?;
     // Held first: the questions then use this context instead of making one each.
     let context = Context::of(device)?;
     capability::check_codec(device, config.codec)?;

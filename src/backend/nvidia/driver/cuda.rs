@@ -147,7 +147,8 @@ pub(crate) struct Cuda {
 /// [`Error::Unavailable`] with what is missing and what to do.
 pub(crate) fn cuda() -> Result<&'static Cuda> {
     static CUDA: Once<Cuda> = OnceLock::new();
-    CUDA.get_or_init(load).as_ref().map_err(Missing::error)
+    // All threads that ask wait for the one that starts the driver.
+    calling("cuInit", || CUDA.get_or_init(load)).as_ref().map_err(Missing::error)
 }
 
 fn load() -> Result<Cuda, Missing> {
