@@ -16,7 +16,7 @@ use super::{
 };
 use crate::bitstream::{ActiveParameterSets, UnitRole};
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::packet::BitstreamLayout;
 
 /// A receipt that may still change: as long as the decoder lives, another may take its place.
@@ -70,7 +70,9 @@ pub(crate) fn open_decoder(
     {
         return Err(Error::Unsupported {
             feature: format!("engines {count} with low_latency"),
-            remedy: "allowed: 1 or auto, since several decoders decode ahead of their turn".to_owned(),
+            remedy: Remedy::Allowed(
+                "1 or auto, since several decoders decode ahead of their turn".to_owned(),
+            ),
         });
     }
     if config.engines == Engines::One || config.low_latency {
@@ -196,7 +198,7 @@ impl Watch {
     }
 
     fn refusal(&self) -> Option<Error> {
-        self.lock().refusal.as_ref().map(|(_, error)| error.again())
+        self.lock().refusal.as_ref().map(|(_, error)| error.clone())
     }
 
     /// No other decoder takes over: what was held back, in order.
@@ -297,7 +299,7 @@ impl Fallback {
         match (self.watch.refusal(), done) {
             (Some(refusal), _) => Some(refusal),
             (None, Err(refusal @ Error::Unsupported { .. })) if !self.kept.is_empty() => {
-                Some(refusal.again())
+                Some(refusal.clone())
             }
             _ => None,
         }

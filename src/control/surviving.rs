@@ -317,7 +317,7 @@ impl Surviving {
         let mut never_given = u64::from(self.current.is_none());
         loop {
             // Wrong frames are wrong for all, and nobody waits for packets any more.
-            if matches!(why, Error::Cancelled | Error::InvalidInput(_)) || self.shared.lock().gone {
+            if matches!(why, Error::Cancelled | Error::InvalidInput { .. }) || self.shared.lock().gone {
                 return Err(why);
             }
             let died = Instant::now();
@@ -426,7 +426,7 @@ impl Surviving {
             let (target, given_up) = way();
             match self.open(kind, target, given_up) {
                 Ok(heir) => return Ok(heir),
-                Err(error @ (Error::Unsupported { .. } | Error::InvalidInput(_))) => {
+                Err(error @ (Error::Unsupported { .. } | Error::InvalidInput { .. })) => {
                     refusal.get_or_insert(error);
                 }
                 Err(error) => return Err(error),

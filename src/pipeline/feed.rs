@@ -75,11 +75,13 @@ fn with_times(input: Input, path: &Path, times: &PictureTimes, reordered: Option
         Input::Frames(frames) => {
             Ok(Input::Frames(Box::new(TimedReader::new(frames, path, times, reordered)?)))
         }
-        Input::Demuxer(demuxer) => Err(Error::invalid(format!(
-            "{} ({}) has times of its own; other times can be given to images and uncompressed pictures",
-            path.display(),
-            demuxer.format()
-        ))),
+        Input::Demuxer(demuxer) => Err(Error::invalid_file(
+            path,
+            format!(
+                "({}) has times of its own; other times can be given to images and uncompressed pictures",
+                demuxer.format()
+            ),
+        )),
     }
 }
 

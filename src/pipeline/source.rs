@@ -570,6 +570,6 @@ pub(super) fn chosen_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track,
             path.display(),
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         ),
-        remedy: "H.264, HEVC, AV1 and VP9 are decoded".to_owned(),
+        remedy: "H.264, HEVC, AV1 and VP9 are decoded".into(),
     })
 }

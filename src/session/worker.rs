@@ -228,7 +228,7 @@ fn run<W: Work, O>(
                 let error = error.ending();
                 work.end(&error);
                 // Before the commands are closed: who meets that finds the reason.
-                let _ = reason.set(error.again());
+                let _ = reason.set(error.clone());
                 outlet.mark(Outcome::Ended(error));
                 return;
             }
@@ -238,7 +238,7 @@ fn run<W: Work, O>(
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     let words = panic_words(panic);
-    Error::CorruptStream { what: format!("the codec library panicked: {words}"), recoverable: false }
+    Error::corrupt_fatal(format!("the codec library panicked: {words}"))
 }
 
 impl<I> Input<I> {
@@ -283,7 +283,7 @@ impl<I> Input<I> {
 
     fn ended(&self) -> Error {
         match self.over.get() {
-            Some(reason) => reason.again(),
+            Some(reason) => reason.clone(),
             None => Error::invalid("the session is closed: nobody takes its results any more"),
         }
     }
@@ -339,7 +339,7 @@ impl<O> Output<O> {
         let error = self.patience.look().filter(|_| !self.ended)?;
         self.ended = true;
         // Before the commands are closed: who meets that finds the reason.
-        let _ = self.over.set(error.again());
+        let _ = self.over.set(error.clone());
         self.queue.end();
         self.input.end();
         drop(self.joiner.take());

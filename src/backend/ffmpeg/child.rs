@@ -15,7 +15,7 @@ use super::feed::{Feed, Load, Patience, Waited};
 use super::nut::Damage;
 use super::words::Words;
 use crate::backend::BackendKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// Nothing moved for so long: the program hangs. Starting a GPU's driver takes up to ten seconds, and no encoder needs
 /// more for a picture.
@@ -24,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const KILLED: Duration = Duration::from_secs(2);
 /// Once its output is closed, a process has nothing to do any more.
 const TO_EXIT: Duration = Duration::from_secs(5);
-/// Words of the error for it.
-pub(super) const NOT_STARTED: &str = "cannot be started";
 /// Small fields of the output are read together; data goes where it belongs without this detour.
 pub(super) const READ_AHEAD: usize = 16 << 10;
 /// Threads of a child: input, output, messages.
@@ -306,8 +304,10 @@ fn thread(name: &str, feed: &Arc<Feed>, work: impl FnOnce() + Send + 'static) ->
 fn cannot_start(program: &Path, error: &io::Error) -> Error {
     Error::Unavailable {
         backend: BackendKind::Ffmpeg,
-        reason: format!("{} {NOT_STARTED}: {error}", program.display()),
-        remedy: "Check that it is a program which this user may run, and that memory and processes are left"
-            .to_owned(),
+        reason: format!("{} cannot be started: {error}", program.display()),
+        remedy: Remedy::TryAgain(
+            "Check that it is a program which this user may run, and that memory and processes are left"
+                .into(),
+        ),
     }
 }

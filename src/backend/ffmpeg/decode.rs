@@ -27,7 +27,7 @@ use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange};
 use crate::config::{CommonDecodeConfig, DamagePolicy, DecodeOutputMode};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::{HostSurface, Surface};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
@@ -447,7 +447,7 @@ impl Reading {
                 self.refuse(Error::Unsupported {
                     feature: "a change of the picture's size between random access points, by ffmpeg"
                         .to_owned(),
-                    remedy: "use another backend".to_owned(),
+                    remedy: Remedy::OtherBackend,
                 });
                 return Ok(());
             }
@@ -537,7 +537,7 @@ fn kind(stream: &NutStream) -> Result<(Dimensions, PixelFormat)> {
                 "the pixel format that ffmpeg decodes this stream to ({:?})",
                 stream.fourcc.escape_ascii().to_string()
             ),
-            remedy: "Y'CbCr with 8, 10 or 12 bit is taken".to_owned(),
+            remedy: "Y'CbCr with 8, 10 or 12 bit is taken".into(),
         }),
     }
 }

@@ -158,9 +158,9 @@ fn choose(
     Err(refusal.unwrap_or_else(|| {
         let names: Vec<_> = ENCODERS.iter().filter(|e| e.codec == config.codec).map(|e| e.name).collect();
         let remedy = if names.is_empty() {
-            "h264, hevc and av1 are encoded".to_owned()
+            "h264, hevc and av1 are encoded".into()
         } else {
-            format!("install an ffmpeg that was built with one of {}", names.join(", "))
+            format!("install an ffmpeg that was built with one of {}", names.join(", ")).into()
         };
         Error::Unsupported {
             feature: format!("encoding {} by ffmpeg {}", config.codec, program.version()),
@@ -171,7 +171,7 @@ fn choose(
 
 fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder> {
     let wrong = |why: String, remedy: String| {
-        Err(Error::Unsupported { feature: format!("encoder {name:?}: {why}"), remedy })
+        Err(Error::Unsupported { feature: format!("encoder {name:?}: {why}"), remedy: remedy.into() })
     };
     let of_codec = || {
         let usable = ENCODERS.iter().filter(|e| e.codec == codec && program.has_encoder(e.name));

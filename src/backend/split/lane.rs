@@ -118,10 +118,7 @@ pub(super) fn run(
                 let words = panic_words(panic.as_ref());
                 // What was thrown may panic again when it is dropped; the part must be finished all the same.
                 std::mem::forget(panic);
-                Error::CorruptStream {
-                    what: format!("the codec library panicked: {words}"),
-                    recoverable: false,
-                }
+                Error::corrupt_fatal(format!("the codec library panicked: {words}"))
             }
         };
         let given_back = first.filter(|_| is_own(&error) && bench.clear());

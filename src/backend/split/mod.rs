@@ -352,7 +352,7 @@ impl Shared {
             self.window.orphan(part);
             self.intake.give_back(part, first);
         } else {
-            self.window.finish(part, Some(error.again()));
+            self.window.finish(part, Some(error.clone()));
         }
         Some((error, refused))
     }

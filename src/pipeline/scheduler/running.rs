@@ -453,7 +453,7 @@ impl Running {
                     "the stage `{stage}` of the stream `{}` has {inside} units and gives nothing",
                     self.desk.name
                 ),
-                remedy: format!("open the stream with more than {} credits", standing.limit),
+                remedy: format!("open the stream with more than {} credits", standing.limit).into(),
             };
             self.end(Some(Stop::Failed(error)), gone);
         }

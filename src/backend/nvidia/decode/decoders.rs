@@ -15,7 +15,7 @@ use crate::backend::nvidia::driver::cuvid_abi::{
 use crate::backend::nvidia::driver::result::CuResult;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::limits::Limits;
 use crate::pixel::Chroma;
 
@@ -156,10 +156,7 @@ impl Decoders {
 
     /// Refuses what the chip cannot decode, in words that say what it can.
     fn check(&self, format: &VideoFormat, caps: &DecodeCaps) -> Result<()> {
-        let unsupported = |feature: String| Error::Unsupported {
-            feature,
-            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
-        };
+        let unsupported = |feature: String| Error::Unsupported { feature, remedy: Remedy::OtherBackend };
         let name = format!("{} {}-bit chroma format {}", self.codec, depth(format), format.chroma);
         if caps.supported == 0 {
             return Err(unsupported(format!("{name} on this GPU's decoder")));

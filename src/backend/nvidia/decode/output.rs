@@ -301,7 +301,7 @@ impl Stage {
             self.release(shown);
             return;
         }
-        if let Some(error) = self.over.as_ref().map(Error::again) {
+        if let Some(error) = self.over.clone() {
             // Pictures before this one come first.
             self.finish_all();
             let due = self.release(shown);
@@ -386,7 +386,7 @@ impl Stage {
             return;
         }
         // Behind a picture that ended the session no other comes out.
-        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
+        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.clone()));
         let made = memory.and_then(|(memory, times)| Ok((due.plan.surface(memory)?, times)));
         match made {
             Ok((surface, times)) => {
@@ -418,7 +418,7 @@ impl Stage {
     fn fail(&mut self, due: &Due, error: Error) {
         if !error.is_recoverable() {
             // No picture behind this one may come out before the session hears of it.
-            self.over.get_or_insert_with(|| error.again());
+            self.over.get_or_insert_with(|| error.clone());
         }
         self.gone |= !self.answers.send(DecodeEvent::Failed { serial: due.serial, error });
     }

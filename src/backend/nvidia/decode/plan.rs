@@ -55,7 +55,7 @@ impl Wanted {
                 feature: "another size of a part whose edges are not at multiples of four columns and rows, in this GPU's \
                           decoder"
                     .to_owned(),
-                remedy: "choose such edges, ask for no other size, or ask for frames in host memory".to_owned(),
+                remedy: "choose such edges, ask for no other size, or ask for frames in host memory".into(),
             });
         }
         Ok(Self { convert: None, ..self.clone() })
@@ -327,7 +327,7 @@ fn converter(context: &Arc<Context>, source: Source, to: PixelFormat, color: Col
     if !supported(source.format, to) {
         return Err(Error::Unsupported {
             feature: format!("{} to {to} on the GPU", source.format),
-            remedy: "ask for frames in host memory, which the CPU converts".to_owned(),
+            remedy: "ask for frames in host memory, which the CPU converts".into(),
         });
     }
     Converter::new(context, source, to, color, source.dimensions)

@@ -16,7 +16,7 @@ use super::calling;
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
 use crate::capability::{DeviceInfo, DeviceMemory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::DevicePlane;
 
 type Handle = *mut c_void;
@@ -168,7 +168,10 @@ fn load() -> Result<Cuda, Missing> {
             CuResult(803) => "Reboot, so that the kernel driver matches the installed libraries",
             _ => "Check that nvidia-smi works in this environment",
         };
-        Missing::new(format!("{call} answered {} ({})", code.words(), code.0), remedy)
+        Missing::new(
+            format!("{call} answered {} ({})", code.words(), code.0),
+            Remedy::CheckDevice(remedy.into()),
+        )
     };
     // SAFETY: cuInit takes no pointer.
     match unsafe { (functions.init)(0) } {
@@ -191,7 +194,7 @@ fn load() -> Result<Cuda, Missing> {
     if version < OLDEST_DRIVER {
         return Err(Missing::new(
             format!("the NVIDIA driver speaks CUDA {}.{} only", version / 1000, version % 1000 / 10),
-            "Update the NVIDIA driver to version 470 or newer",
+            library::UPDATE_DRIVER,
         ));
     }
     Ok(Cuda { functions, devices, version })

@@ -462,7 +462,7 @@ impl Desk {
         state.lose((inside.len() + waiting.len()) as u64, cancelled);
         if let Some(Stop::Failed(error)) = stop {
             state.error = Some(error.to_string());
-            state.reason = Some(error.again());
+            state.reason = Some(error.clone());
             state.fatal = Some(error).filter(|_| !state.abandoned);
         }
         state.cancelled = cancelled;
@@ -499,7 +499,7 @@ impl Desk {
 impl State {
     fn check_open(&self) -> Result<()> {
         match (&self.reason, &self.stop) {
-            (Some(reason), _) | (None, Some(Stop::Failed(reason))) => return Err(reason.again()),
+            (Some(reason), _) | (None, Some(Stop::Failed(reason))) => return Err(reason.clone()),
             (None, Some(Stop::Cancelled)) => return Err(Error::Cancelled),
             (None, None) if self.cancelled => return Err(Error::Cancelled),
             (None, None) if self.over => {
