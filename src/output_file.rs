@@ -6,9 +6,10 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// Large enough that a video packet is one or two system calls.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -339,10 +340,6 @@ pub(crate) fn refuse_directory(path: &Path) -> Result<()> {
 
 fn directory(path: &Path) -> Error {
     Error::invalid(format!("output {} is a directory; give a file name in it", path.display()))
-}
-
-fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Creates `.NAME.partial-PID` in `parent`.

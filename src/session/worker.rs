@@ -1,7 +1,7 @@
 //! The thread between a session's two ends: commands in, outcomes out, nothing lost in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::Submit;
 use crate::error::{Error, Result, panic_words};
 use crate::hang::{self, Calls, Patience};
 use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
+use crate::sync::{lock, whole};
 
 enum Command<I> {
     Unit(I),
@@ -86,15 +87,15 @@ struct Done {
 
 impl Done {
     fn set(&self) {
-        *self.is_done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.is_done) = true;
         self.changed.notify_all();
     }
 
     /// Waits a moment for it.
     fn wait(&self) -> bool {
-        let is_done = self.is_done.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_done = lock(&self.is_done);
         let waited = self.changed.wait_timeout_while(is_done, hang::LOOK, |is_done| !*is_done);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        *whole(waited).0
     }
 }
 
@@ -109,7 +110,7 @@ impl Drop for Ending {
 
 impl Joiner {
     fn take(&self) -> Option<JoinHandle<()>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.handle).take()
     }
 
     fn join(&self) {

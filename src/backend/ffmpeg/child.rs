@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::feed::{Feed, Load, Patience, Waited};
@@ -16,6 +16,7 @@ use super::nut::Damage;
 use super::words::Words;
 use crate::backend::BackendKind;
 use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// Nothing moved for so long: the program hangs. Starting a GPU's driver takes up to ten seconds, and no encoder needs
 /// more for a picture.
@@ -128,7 +129,7 @@ impl Process {
         thread("vhw-ffmpeg-out", &feed, move || {
             let feed = from.feed();
             let done = read(from);
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            *lock(&outcome) = Some(done);
             feed.output_ended();
         })?;
         thread("vhw-ffmpeg-err", &feed, move || words.read(messages))?;
@@ -185,7 +186,7 @@ impl Process {
     /// What became of a child whose pipes are closed.
     fn settle(&mut self) -> Result<()> {
         let status = self.wait()?;
-        let read = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let read = lock(&self.outcome).take();
         let panicked = || Err(Damage::Broken("the thread that reads it panicked".to_owned()));
         let read = read.unwrap_or_else(panicked);
         match read {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::child::{Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder, Family};
@@ -27,6 +27,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::packet::BitstreamLayout;
+use crate::sync::lock;
 use crate::time::Rational;
 
 /// Largest packet that is taken: some raw pictures of the largest size.
@@ -235,7 +236,7 @@ impl SharedSink {
         if let EncodeEvent::Unit(unit) = &event {
             self.copied.output.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
         }
-        let wanted = self.sink.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let wanted = lock(&self.sink)(event);
         self.gone.fetch_or(!wanted, Ordering::Relaxed);
         wanted
     }
@@ -265,10 +266,6 @@ struct Run {
     process: Process,
     first: u64,
     inside: Arc<Mutex<Inside>>,
-}
-
-fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
-    inside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Run {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::child::{Output, Process};
 use super::nut::Damage;
 use crate::backend::BackendKind;
 use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// How long an answer may take: starting ffmpeg from a cold disk, with all of its libraries.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -42,10 +43,6 @@ pub(super) struct Program {
 type Known = BTreeMap<PathBuf, std::result::Result<Arc<Program>, Error>>;
 
 static KNOWN: Mutex<Known> = Mutex::new(BTreeMap::new());
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn unavailable(reason: String) -> Error {
     Error::Unavailable { backend: BackendKind::Ffmpeg, reason, remedy: INSTALL }

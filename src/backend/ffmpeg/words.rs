@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::backend::BackendKind;
 use crate::error::{Error, Remedy};
 use crate::stream_io::read_some;
+use crate::sync::lock;
 
 /// Lines that are kept: the first ones, which name the cause, and the last ones.
 const FIRST: usize = 8;
@@ -30,22 +31,18 @@ struct Kept {
 pub(super) struct Words(Mutex<Kept>);
 
 impl Words {
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads until the end, however much comes.
     pub(super) fn read(&self, mut from: impl Read) {
         let mut bytes = [0; 4096];
         while let Ok(got @ 1..) = read_some(&mut from, &mut bytes) {
-            self.lock().take(bytes.get(..got).unwrap_or_default());
+            lock(&self.0).take(bytes.get(..got).unwrap_or_default());
         }
-        self.lock().end_line();
+        lock(&self.0).end_line();
     }
 
     /// `what`, and behind it what the child said.
     pub(super) fn with(&self, what: &str) -> String {
-        let kept = self.lock();
+        let kept = lock(&self.0);
         let mut said: Vec<_> = kept.first.iter().chain(&kept.last).map(String::as_str).collect();
         let between = format!("[{} lines]", kept.left_out);
         if kept.left_out > 0 {
@@ -60,7 +57,7 @@ impl Words {
 
     /// Lines that were not taken yet; of a flood, the first ones.
     pub(super) fn take_lines(&self) -> Vec<String> {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.0);
         let lines = kept.first.get(kept.taken..).unwrap_or_default().to_vec();
         kept.taken = kept.first.len();
         lines
@@ -74,7 +71,7 @@ impl Words {
     /// The error for a failure that is known by its words.
     pub(super) fn explain(&self) -> Option<Error> {
         let said = {
-            let kept = self.lock();
+            let kept = lock(&self.0);
             kept.first.iter().chain(&kept.last).cloned().collect::<Vec<_>>()
         };
         let backend = BackendKind::Ffmpeg;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Surface;
 use crate::hang;
+use crate::sync::lock;
 use crate::time::Rational;
 
 /// Pictures mapped at once: one being post-processed, one being copied, one being handed on. Frames never are mapped
@@ -80,7 +81,7 @@ impl Answers {
 
     /// `false` once the session is gone.
     pub(super) fn send(&self, event: DecodeEvent) -> bool {
-        (self.0.lock().unwrap_or_else(PoisonError::into_inner))(event)
+        (lock(&self.0))(event)
     }
 }
 

@@ -4,7 +4,7 @@
 //! A frame in device memory is a copy of the mapped picture and never the mapped picture itself: a decoder has few of
 //! those, and a consumer that kept them would stop it. The copy stays inside the device and costs next to nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::format::Output;
 use super::output::MAPPED;
@@ -22,6 +22,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{DeviceSurface, HostSurface, Surface};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 /// What a session wants of its pictures.
 #[derive(Clone, Debug)]
@@ -119,12 +120,12 @@ struct Later {
 impl Later {
     /// Room for a picture to pass through.
     fn pass(&self) -> Option<DeviceBlock> {
-        self.passage.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        lock(&self.passage).pop()
     }
 
     /// Takes memory back that a picture has passed; what is more than all at once need is given back.
     fn passed(&self, block: DeviceBlock) -> Option<DeviceBlock> {
-        let mut passage = self.passage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passage = lock(&self.passage);
         if passage.len() >= MAPPED {
             return Some(block);
         }

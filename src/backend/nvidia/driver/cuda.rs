@@ -9,7 +9,7 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::calling;
@@ -18,6 +18,7 @@ use super::result::CuResult;
 use crate::capability::{DeviceInfo, DeviceMemory};
 use crate::error::{Error, Remedy, Result};
 use crate::frame::DevicePlane;
+use crate::sync::lock;
 
 type Handle = *mut c_void;
 
@@ -265,7 +266,7 @@ impl Context {
         static CONTEXTS: Mutex<Vec<(i32, Weak<Context>)>> = Mutex::new(Vec::new());
         let cuda = cuda()?;
         cuda.check(device)?;
-        let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = lock(&CONTEXTS);
         contexts.retain(|(_, context)| context.strong_count() > 0);
         if let Some(context) =
             contexts.iter().find_map(|(d, context)| (*d == device).then(|| context.upgrade()).flatten())
