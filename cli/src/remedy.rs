@@ -12,6 +12,7 @@ pub(crate) fn words(remedy: &Remedy) -> String {
         Remedy::OtherBackend => {
             format!("let another backend do it (--backend {}, --backend auto)", BackendKind::Software)
         }
+        Remedy::OtherDevice(which) => format!("{}; or {which}", words(&Remedy::OtherBackend)),
         Remedy::FreeSession => format!(
             "close a session or another program that encodes, wait for one (--session-wait SECONDS), or use another GPU \
              (--device) or --backend {}",
@@ -53,5 +54,57 @@ pub(crate) fn of_note(note: &Note) -> String {
     match words(&note.remedy) {
         remedy if remedy.is_empty() => note.what.clone(),
         remedy => format!("{}; {remedy}", note.what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+    use video_hw::limits::Limit;
+
+    use super::*;
+
+    /// Whoever follows the advice must find the option, and nobody is told of the library's own names.
+    #[test]
+    fn remedies_name_options_that_there_are() {
+        let command = crate::args::Cli::command();
+        let options: BTreeSet<_> = command
+            .get_subcommands()
+            .flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_long))
+            .map(|option| format!("--{option}"))
+            .collect();
+        for remedy in [
+            Remedy::OtherBackend,
+            Remedy::OtherDevice("a GPU that encodes".into()),
+            Remedy::FreeSession,
+            Remedy::RaiseLimit { limit: Limit::Tracks, to: 5000 },
+            Remedy::Size,
+            Remedy::PixelFormat,
+            Remedy::FewerPixels,
+            Remedy::OwnTimes,
+            Remedy::MendTimes,
+            Remedy::KeepGoing,
+            Remedy::Deinterlace,
+            Remedy::Overwrite,
+            Remedy::OutputFormat("mp4, ivf".to_owned()),
+        ] {
+            let words = words(&remedy);
+            let named: Vec<_> = words
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .filter(|word| word.starts_with("--"))
+                .collect();
+            assert!(!named.is_empty() && named.iter().all(|one| options.contains(*one)), "{words}");
+            assert!(words != remedy.to_string() && !words.contains(['`', ':']), "{words}");
+        }
+        assert_eq!(words(&Remedy::from("unpack it first")), "unpack it first");
+        assert_eq!(words(&Remedy::None), "");
+    }
+
+    #[test]
+    fn a_reason_ends_with_what_to_do() {
+        assert_eq!(after("no GPU.", &Remedy::from("buy one")), "no GPU. Buy one");
+        assert_eq!(after("no GPU", &Remedy::None), "no GPU");
     }
 }

@@ -18,6 +18,8 @@ pub enum Remedy {
     None,
     /// Let another backend do it.
     OtherBackend,
+    /// Let another backend do it, or a device that can; in words, which.
+    OtherDevice(Cow<'static, str>),
     /// Close a session, or wait for one ([`SessionAdmission::Wait`](crate::config::SessionAdmission::Wait)).
     FreeSession,
     /// Raise a limit ([`Limits`](crate::limits::Limits)), if the input is trusted.
@@ -82,6 +84,7 @@ impl Remedy {
         match self {
             Self::None => "none",
             Self::OtherBackend => "other_backend",
+            Self::OtherDevice(_) => "other_device",
             Self::FreeSession => "free_session",
             Self::RaiseLimit { .. } => "raise_limit",
             Self::Install { .. } => "install",
@@ -114,6 +117,7 @@ impl fmt::Display for Remedy {
             Self::OtherBackend => {
                 return write!(f, "let another backend do it: {}, or the one that is chosen by itself", BackendKind::EMBEDDED);
             }
+            Self::OtherDevice(which) => return write!(f, "{}; or {which}", Self::OtherBackend),
             Self::FreeSession => {
                 return write!(
                     f,

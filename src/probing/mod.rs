@@ -182,7 +182,9 @@ impl Verdict {
     pub const fn is_lasting(&self) -> bool {
         match self {
             Self::Works { .. } => true,
-            Self::Fails { failure, .. } => failure.is_lasting(),
+            Self::Fails { failure, remedy, .. } => {
+                failure.is_lasting() && !matches!(remedy, Remedy::TryAgain(_))
+            }
         }
     }
 
@@ -449,6 +451,12 @@ mod tests {
             Verdict::Fails { step: Step::Session, failure: Failure::SessionLimit, .. }
         ));
         assert!(!verdict.is_lasting());
+        let slow = Error::Unavailable {
+            backend: BackendKind::Ffmpeg,
+            reason: "no answer".to_owned(),
+            remedy: Remedy::TryAgain("Wait".into()),
+        };
+        assert!(!Verdict::of_error(Step::Library, &slow).is_lasting());
         let absent = Error::Unavailable {
             backend: BackendKind::Nvidia,
             reason: "no encoder".to_owned(),

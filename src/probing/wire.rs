@@ -56,7 +56,7 @@ pub(super) fn probe(probe: &Probe) -> String {
         Verdict::Works { implementation } => format!("works\t{}", plain(implementation)),
         Verdict::Fails { step, failure, reason, remedy } => {
             let what = match remedy {
-                Remedy::Install { what, .. } => plain(what),
+                Remedy::Install { what, .. } | Remedy::OtherDevice(what) => plain(what),
                 _ => String::new(),
             };
             let (reason, how) = (plain(reason), plain(&remedy.to_string()));
@@ -88,6 +88,7 @@ pub(super) fn read_question<'a>(fields: &mut impl Iterator<Item = &'a str>) -> O
 fn read_remedy(kind: &str, what: &str, words: String) -> Remedy {
     match kind {
         "install" => Remedy::Install { what: plain(what).into(), how: words.into() },
+        "other_device" => Remedy::OtherDevice(plain(what).into()),
         "check_device" => Remedy::CheckDevice(words.into()),
         "try_again" => Remedy::TryAgain(words.into()),
         _ => Remedy::PLAIN.into_iter().find(|known| known.name() == kind).unwrap_or(words.into()),

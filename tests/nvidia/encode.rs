@@ -329,7 +329,7 @@ fn the_capabilities_are_the_drivers() {
 fn a_chip_without_encoder_leaves_the_work_to_the_next() {
     clean_on("h200", "a_chip_without_encoder_leaves_the_work_to_the_next", "", || {
         let refused = EncodeSession::new(BackendKind::Nvidia, config(Codec::H264)).err().unwrap();
-        assert!(matches!(&refused, Error::Unavailable { remedy: Remedy::OtherBackend, .. }));
+        assert!(matches!(&refused, Error::Unavailable { remedy: Remedy::OtherDevice(_), .. }));
         assert!(query_backend_capability(BackendKind::Nvidia, Codec::H264).unwrap().encode.is_none());
         let mut session = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
         let receipt = format!("{:#}", session.receipt());

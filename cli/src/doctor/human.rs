@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use video_hw::backend::{Backend, Job};
 use video_hw::codec::Codec;
-use video_hw::probing::{Candidate, Probe, Question, Verdict};
+use video_hw::probing::{Candidate, Failure, Probe, Question, Verdict};
 
 use super::{Report, is_expected, job_word};
 use crate::remedy;
@@ -155,7 +155,7 @@ impl Report {
             let Verdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
             // A codec that a device does not do, and another does, is no failure of anybody's.
             let another = self.found.choice(job, probe.question.codec).0.is_some();
-            if failure.name() == "unsupported" && another && !verbose && self.backend == Backend::Auto {
+            if *failure == Failure::Unsupported && another && !verbose && self.backend == Backend::Auto {
                 continue;
             }
             let words = format!("({step}): {}", remedy::after(reason, remedy));

@@ -170,7 +170,12 @@ fn size(dimensions: Dimensions) -> Result<(u16, u16)> {
     let fits = w.max(h) <= MAX_LONG_SIDE && w.min(h) <= MAX_SHORT_SIDE && w.min(h) >= MIN_SIDE;
     if !fits || w % 2 == 1 || h % 2 == 1 {
         let allowed = "even sides, 16x16 to 3840x2160 or 2160x3840";
-        return Err(refuse("dimensions", dimensions, allowed));
+        return Err(Error::Unsupported {
+            feature: format!(
+                "dimensions {dimensions} with the software H.264 encoder, which takes {allowed}"
+            ),
+            remedy: Remedy::Size,
+        });
     }
     // Both are at most 3840.
     Ok((w as u16, h as u16))

@@ -156,7 +156,10 @@ impl Decoders {
 
     /// Refuses what the chip cannot decode, in words that say what it can.
     fn check(&self, format: &VideoFormat, caps: &DecodeCaps) -> Result<()> {
-        let unsupported = |feature: String| Error::Unsupported { feature, remedy: Remedy::OtherBackend };
+        let unsupported = |feature: String| Error::Unsupported {
+            feature,
+            remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
+        };
         let name = format!("{} {}-bit chroma format {}", self.codec, depth(format), format.chroma);
         if caps.supported == 0 {
             return Err(unsupported(format!("{name} on this GPU's decoder")));

@@ -51,9 +51,12 @@ impl NvStatus {
         };
         match self {
             Self::NO_ENCODE_DEVICE | Self::UNSUPPORTED_DEVICE => unavailable(
-                "this GPU has no encoder (GeForce, RTX, T4, L4, L40 have one; A100, H100, H200 do not), or the container may \
-                 not use it (NVIDIA_DRIVER_CAPABILITIES=compute,video,utility lets it)",
-                Remedy::OtherBackend,
+                "this GPU has no encoder, or the container may not use it",
+                Remedy::OtherDevice(
+                    "a GPU with NVENC (GeForce, RTX, T4, L4, L40 have it; A100, H100, H200 do not); start containers with \
+                     NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"
+                        .into(),
+                ),
             ),
             Self::INVALID_VERSION => {
                 unavailable("the encoder library does not speak this API version", UPDATE_DRIVER)
@@ -115,7 +118,10 @@ mod tests {
     #[test]
     fn a_chip_without_encoder_is_told_with_a_remedy() {
         let Error::Unavailable { reason, remedy, .. } = NvStatus(2).open_error() else { panic!() };
-        assert!(reason.contains("no encoder") && remedy == Remedy::OtherBackend, "{reason}: {remedy}");
+        assert!(
+            reason.contains("no encoder") && matches!(remedy, Remedy::OtherDevice(_)),
+            "{reason}: {remedy}"
+        );
     }
 
     #[test]
