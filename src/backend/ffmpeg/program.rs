@@ -242,8 +242,8 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
             arguments.last().map(|a| a.to_string_lossy()).unwrap_or_default()
         ))
         .with_remedy(Remedy::TryAgain(
-            "Try again; if it stays, install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the \
-             device"
+            "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device; if it is there, try \
+             again"
                 .into(),
         ))),
     }
