@@ -1,54 +1,68 @@
 //! Errors are instructions: each kind is something a caller can act on, and says what, where and what to
-//! do next.
+//! do next ([`Remedy`]).
 
+mod remedy;
+
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::backend_kind::BackendKind;
 use crate::capability::SessionUse;
 use crate::limits::Limit;
 
+pub use remedy::Remedy;
+
 /// Result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong, sorted by what the caller can do about it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A backend cannot run on this machine. Pick another or follow `remedy`.
-    #[error("{backend} is not available: {reason}. {remedy}")]
     Unavailable {
         /// Which backend.
         backend: BackendKind,
         /// What was found missing, and where it was looked for.
         reason: String,
         /// What the user can do.
-        remedy: String,
+        remedy: Remedy,
     },
     /// Valid input or setting that the chosen backend (or the project) cannot honour. Retrying is useless.
-    #[error("unsupported: {feature}{}", fmt_remedy(.remedy))]
     Unsupported {
-        /// The feature by its name in the field (`H.264 High 4:4:4 Predictive`, `--pix-fmt pal8`).
+        /// The feature by its name in the field (`H.264 High 4:4:4 Predictive`).
         feature: String,
-        /// What works instead, or empty.
-        remedy: String,
+        /// What works instead.
+        remedy: Remedy,
     },
-    /// A setting or argument that is wrong whatever the backend. Correct the call.
-    #[error("invalid input: {0}")]
-    InvalidInput(String),
+    /// The size or the format of the pictures changes in mid-stream, where that cannot be taken.
+    FormatChanged {
+        /// From what to what, and where.
+        what: String,
+        /// What the user can do.
+        remedy: Remedy,
+    },
+    /// A setting, an argument or a file that is wrong whatever the backend. Correct the call.
+    InvalidInput {
+        /// What is wrong with it.
+        what: String,
+        /// The file, where that is what is wrong: it is empty, say, or no video.
+        file: Option<PathBuf>,
+        /// What the user can do.
+        remedy: Remedy,
+    },
     /// The stream or file breaks its specification.
-    #[error("corrupt stream: {what}")]
     CorruptStream {
         /// What is broken and where (byte offset, sample number, box path).
         what: String,
         /// Whether decoding can go on with the next access unit.
         recoverable: bool,
+        /// What the user can do.
+        remedy: Remedy,
     },
     /// The input asks for more than the [`Limits`](crate::limits::Limits) of this job allow. If the input is trusted, raise the limit.
-    #[error(
-        "limit {} exceeded: {what} (wanted: {}, allowed: {})",
-        .limit.name(), .limit.amount(*.wanted), .limit.amount(*.allowed)
-    )]
     LimitExceeded {
         /// Which limit.
         limit: Limit,
@@ -60,17 +74,15 @@ pub enum Error {
         what: String,
     },
     /// The driver refuses another session. Close one, or wait.
-    #[error("{backend} session limit reached: {detail}")]
     SessionLimit {
         /// Which backend.
         backend: BackendKind,
-        /// The driver's words or what is known of its limit, the counts, and what to do.
+        /// The driver's words or what is known of its limit, and the counts.
         detail: String,
         /// The counts, where sessions are counted.
         sessions: Option<SessionUse>,
     },
     /// The device is gone (reset, unplugged, fallen off the bus). Open a new session, here or elsewhere.
-    #[error("{backend} device lost: {detail}")]
     DeviceLost {
         /// Which backend.
         backend: BackendKind,
@@ -79,17 +91,15 @@ pub enum Error {
     },
     /// There is no memory for a frame at the moment: the frame is lost, the session goes on, and the next frame comes
     /// out if there is memory for it. From the opening of a session: there is none for the session.
-    #[error("{backend}: no memory: {what}. {remedy}")]
     OutOfMemory {
         /// Which backend.
         backend: BackendKind,
         /// How much of which memory was asked for.
         what: String,
         /// What the user can do.
-        remedy: String,
+        remedy: Remedy,
     },
     /// A call into a codec library or driver failed in a way not covered by the kinds above.
-    #[error("{backend}: {call} failed: {detail} (code {code})")]
     Backend {
         /// Which backend.
         backend: BackendKind,
@@ -101,64 +111,144 @@ pub enum Error {
         detail: String,
     },
     /// A file or pipe failed.
-    #[error("{action} {}: {source}", path.display())]
     Io {
         /// `open`, `read`, `write`, `rename` ...
         action: &'static str,
         /// The file; `-` for standard input or output.
         path: PathBuf,
         /// The system's error.
-        #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
+        /// Whether it was to be written.
+        writing: bool,
     },
     /// The caller asked to stop.
-    #[error("cancelled")]
     Cancelled,
-}
-
-fn fmt_remedy(remedy: &str) -> String {
-    if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
 }
 
 impl Error {
     /// [`Error::Unsupported`] without a remedy.
     pub fn unsupported(feature: impl Into<String>) -> Self {
-        Self::Unsupported { feature: feature.into(), remedy: String::new() }
+        Self::Unsupported { feature: feature.into(), remedy: Remedy::None }
     }
 
-    /// [`Error::InvalidInput`].
+    /// [`Error::InvalidInput`] of a setting or argument.
     pub fn invalid(what: impl Into<String>) -> Self {
-        Self::InvalidInput(what.into())
+        Self::InvalidInput { what: what.into(), file: None, remedy: Remedy::None }
+    }
+
+    /// [`Error::InvalidInput`] of a file; `what` follows its name.
+    pub fn invalid_file(path: &Path, what: impl fmt::Display) -> Self {
+        let what = format!("{} {what}", name_of(path));
+        Self::InvalidInput { what, file: Some(path.to_owned()), remedy: Remedy::None }
     }
 
     /// [`Error::CorruptStream`] after which decoding can go on.
     pub fn corrupt(what: impl Into<String>) -> Self {
-        Self::CorruptStream { what: what.into(), recoverable: true }
+        Self::CorruptStream { what: what.into(), recoverable: true, remedy: Remedy::None }
     }
 
     /// [`Error::CorruptStream`] that ends the stream (a container without index, say).
     pub fn corrupt_fatal(what: impl Into<String>) -> Self {
-        Self::CorruptStream { what: what.into(), recoverable: false }
+        Self::CorruptStream { what: what.into(), recoverable: false, remedy: Remedy::None }
     }
 
-    /// [`Error::Io`].
+    /// [`Error::Io`] of something that was not to be written.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { action, path: path.into(), source }
+        Self::Io { action, path: path.into(), source: Arc::new(source), writing: false }
+    }
+
+    /// [`Error::Io`] of something that was to be written.
+    pub fn io_writing(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source: Arc::new(source), writing: true }
+    }
+
+    /// The same error with another remedy, where its kind has one of its own.
+    #[must_use]
+    pub fn with_remedy(mut self, new: impl Into<Remedy>) -> Self {
+        if let Self::Unavailable { remedy, .. }
+        | Self::Unsupported { remedy, .. }
+        | Self::FormatChanged { remedy, .. }
+        | Self::InvalidInput { remedy, .. }
+        | Self::CorruptStream { remedy, .. }
+        | Self::OutOfMemory { remedy, .. } = &mut self
+        {
+            *remedy = new.into();
+        }
+        self
+    }
+
+    /// What the user can do about it.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Unavailable { remedy, .. }
+            | Self::Unsupported { remedy, .. }
+            | Self::FormatChanged { remedy, .. }
+            | Self::InvalidInput { remedy, .. }
+            | Self::CorruptStream { remedy, .. }
+            | Self::OutOfMemory { remedy, .. } => remedy.clone(),
+            Self::LimitExceeded { limit, wanted, .. } => Remedy::RaiseLimit { limit: *limit, to: *wanted },
+            Self::SessionLimit { .. } => Remedy::FreeSession,
+            Self::DeviceLost { .. } | Self::Backend { .. } | Self::Io { .. } | Self::Cancelled => {
+                Remedy::None
+            }
+        }
+    }
+
+    /// The message, with the remedy in the words of a program that has its own names for this library's settings.
+    pub fn explain(&self, words: impl FnOnce(&Remedy) -> String) -> String {
+        let words = words(&self.remedy());
+        match self {
+            _ if words.is_empty() => self.what(),
+            Self::Unavailable { .. } | Self::SessionLimit { .. } | Self::OutOfMemory { .. } => {
+                format!("{}. {}", self.what(), sentence(&words))
+            }
+            _ => format!("{}; {words}", self.what()),
+        }
+    }
+
+    /// What happened and where.
+    fn what(&self) -> String {
+        match self {
+            Self::Unavailable { backend, reason, .. } => format!("{backend} is not available: {reason}"),
+            Self::Unsupported { feature, .. } => format!("unsupported: {feature}"),
+            Self::FormatChanged { what, .. } => format!("format changed: {what}"),
+            Self::InvalidInput { what, .. } => format!("invalid input: {what}"),
+            Self::CorruptStream { what, .. } => format!("corrupt stream: {what}"),
+            Self::LimitExceeded { limit, wanted, allowed, what } => format!(
+                "limit {} exceeded: {what} (wanted: {}, allowed: {})",
+                limit.name(),
+                limit.amount(*wanted),
+                limit.amount(*allowed)
+            ),
+            Self::SessionLimit { backend, detail, .. } => {
+                format!("{backend} session limit reached: {detail}")
+            }
+            Self::DeviceLost { backend, detail } => format!("{backend} device lost: {detail}"),
+            Self::OutOfMemory { backend, what, .. } => format!("{backend}: no memory: {what}"),
+            Self::Backend { backend, call, code, detail } => {
+                format!("{backend}: {call} failed: {detail} (code {code})")
+            }
+            Self::Io { action, path, source, writing: true } if path.as_os_str() == "-" => {
+                format!("{action} standard output: {source}")
+            }
+            Self::Io { action, path, source, .. } => format!("{action} {}: {source}", name_of(path)),
+            Self::Cancelled => "cancelled".to_owned(),
+        }
     }
 
     /// The same error, naming the file it is about where it does not yet.
     #[must_use]
-    pub fn in_file(self, path: &Path) -> Self {
-        let name =
-            if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
-        let prefix = |what: String| if what.contains(&name) { what } else { format!("{name}: {what}") };
-        match self {
-            Self::CorruptStream { what, recoverable } => {
-                Self::CorruptStream { what: prefix(what), recoverable }
+    pub fn in_file(mut self, path: &Path) -> Self {
+        if let Self::CorruptStream { what, .. }
+        | Self::Unsupported { feature: what, .. }
+        | Self::FormatChanged { what, .. } = &mut self
+        {
+            let name = name_of(path);
+            if !what.contains(&name) {
+                *what = format!("{name}: {what}");
             }
-            Self::Unsupported { feature, remedy } => Self::Unsupported { feature: prefix(feature), remedy },
-            other => other,
         }
+        self
     }
 
     /// The same error of a job that works on what `path` holds: what the caller of a part has given wrongly is then wrong in
@@ -166,61 +256,52 @@ impl Error {
     #[must_use]
     pub(crate) fn of_input(self, path: &Path) -> Self {
         match self {
-            Self::InvalidInput(what) => Self::corrupt_fatal(what).in_file(path),
+            Self::InvalidInput { what, remedy, .. } => {
+                Self::CorruptStream { what, recoverable: false, remedy }.in_file(path)
+            }
             other => other.in_file(path),
         }
     }
 
     /// The same error from whoever goes no further: what is damaged could be gone over, but is not.
     #[must_use]
-    pub(crate) fn ending(self) -> Self {
-        match self {
-            Self::CorruptStream { what, .. } => Self::CorruptStream { what, recoverable: false },
-            other => other,
+    pub(crate) fn ending(mut self) -> Self {
+        if let Self::CorruptStream { recoverable, .. } = &mut self {
+            *recoverable = false;
         }
+        self
     }
 
     /// Whether the session or reader that returned this can be used on.
     pub fn is_recoverable(&self) -> bool {
         matches!(self, Self::CorruptStream { recoverable: true, .. } | Self::OutOfMemory { .. })
     }
+}
 
-    /// The same error for something else that fails for the same reason: its kind and words, and of the system's error
-    /// its kind.
-    #[must_use]
-    pub(crate) fn again(&self) -> Self {
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.explain(Remedy::to_string))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unavailable { backend, reason, remedy } => {
-                Self::Unavailable { backend: *backend, reason: reason.clone(), remedy: remedy.clone() }
-            }
-            Self::Unsupported { feature, remedy } => {
-                Self::Unsupported { feature: feature.clone(), remedy: remedy.clone() }
-            }
-            Self::InvalidInput(what) => Self::InvalidInput(what.clone()),
-            Self::CorruptStream { what, recoverable } => {
-                Self::CorruptStream { what: what.clone(), recoverable: *recoverable }
-            }
-            Self::LimitExceeded { limit, wanted, allowed, what } => {
-                Self::LimitExceeded { limit: *limit, wanted: *wanted, allowed: *allowed, what: what.clone() }
-            }
-            Self::SessionLimit { backend, detail, sessions } => {
-                Self::SessionLimit { backend: *backend, detail: detail.clone(), sessions: *sessions }
-            }
-            Self::DeviceLost { backend, detail } => {
-                Self::DeviceLost { backend: *backend, detail: detail.clone() }
-            }
-            Self::OutOfMemory { backend, what, remedy } => {
-                Self::OutOfMemory { backend: *backend, what: what.clone(), remedy: remedy.clone() }
-            }
-            Self::Backend { backend, call, code, detail } => {
-                Self::Backend { backend: *backend, call, code: *code, detail: detail.clone() }
-            }
-            Self::Io { action, path, source } => {
-                Self::io(action, path, io::Error::new(source.kind(), source.to_string()))
-            }
-            Self::Cancelled => Self::Cancelled,
+            Self::Io { source, .. } => Some(&**source),
+            _ => None,
         }
     }
+}
+
+/// An input for people.
+pub(crate) fn name_of(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// With a capital letter in front.
+pub(crate) fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// The words of a panic that was caught.
@@ -234,27 +315,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_is_told_again_keeps_its_kind_and_words() {
-        let text = || "what".to_owned();
-        let backend = BackendKind::Nvidia;
-        for error in [
-            Error::Unavailable { backend, reason: text(), remedy: text() },
-            Error::Unsupported { feature: text(), remedy: text() },
-            Error::InvalidInput(text()),
-            Error::corrupt("what"),
-            Error::corrupt_fatal("what"),
-            Error::LimitExceeded { limit: Limit::Tracks, wanted: 2, allowed: 1, what: text() },
-            Error::SessionLimit { backend, detail: text(), sessions: None },
-            Error::DeviceLost { backend, detail: text() },
-            Error::OutOfMemory { backend, what: text(), remedy: text() },
-            Error::Backend { backend, call: "f", code: 7, detail: text() },
-            Error::io("read", "a file", io::Error::from(io::ErrorKind::TimedOut)),
-            Error::Cancelled,
-        ] {
-            let again = error.again();
-            assert_eq!(std::mem::discriminant(&again), std::mem::discriminant(&error));
-            assert_eq!(again.to_string(), error.to_string());
-            assert_eq!(again.is_recoverable(), error.is_recoverable());
-        }
+    fn a_remedy_is_told_in_the_words_of_whoever_tells_it() {
+        let error = Error::Unavailable {
+            backend: BackendKind::Nvidia,
+            reason: "no encoder".to_owned(),
+            remedy: Remedy::OtherBackend,
+        };
+        let told = |error: &Error| error.explain(|remedy| format!("give {}", remedy.name()));
+        assert_eq!(told(&error), "nvidia is not available: no encoder. Give other_backend");
+        assert!(error.to_string().contains("no encoder. Let another backend do it: "), "{error}");
+        let error = Error::corrupt("a").with_remedy(Remedy::KeepGoing).in_file(Path::new("b")).ending();
+        assert_eq!(told(&error), "corrupt stream: b: a; give keep_going");
+        assert!(!error.is_recoverable());
+        // Kinds that say themselves what can be done have no other remedy.
+        let limit =
+            Error::LimitExceeded { limit: Limit::Tracks, wanted: 2, allowed: 1, what: "a".to_owned() };
+        let raise = Remedy::RaiseLimit { limit: Limit::Tracks, to: 2 };
+        assert_eq!(limit.with_remedy("x").remedy(), raise);
+        assert_eq!(Error::unsupported("a").to_string(), "unsupported: a");
+    }
+
+    #[test]
+    fn the_names_of_remedies_are_their_own() {
+        let names: std::collections::BTreeSet<_> = Remedy::PLAIN.iter().map(Remedy::name).collect();
+        assert_eq!(names.len(), Remedy::PLAIN.len());
+        assert!(Remedy::PLAIN.iter().all(|remedy| !remedy.to_string().is_empty()));
     }
 }

@@ -6,11 +6,12 @@
 
 use std::cell::RefCell;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::backend_kind::BackendKind;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// How long a call into a driver may last. Opening a device, the slowest, takes seconds.
 pub(crate) const DRIVER_CALL: Duration = Duration::from_secs(30);
@@ -43,12 +44,6 @@ struct ThreadState {
     current: Option<Call>,
 }
 
-impl Thread {
-    fn lock(&self) -> MutexGuard<'_, ThreadState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 thread_local! {
     /// The session that this thread works for, and its part in it.
     static OWN: RefCell<Option<(Calls, Arc<Thread>)>> = const { RefCell::new(None) };
@@ -59,10 +54,6 @@ thread_local! {
 pub(crate) struct Calls(Arc<Mutex<Vec<Arc<Thread>>>>);
 
 impl Calls {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Thread>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Those of the session that this thread works for.
     pub(crate) fn of_thread() -> Option<Self> {
         OWN.with_borrow(|own| own.as_ref().map(|(calls, _)| calls.clone()))
@@ -72,7 +63,7 @@ impl Calls {
     #[must_use]
     pub(crate) fn enter(&self) -> Entered {
         let thread = Arc::new(Thread::default());
-        self.lock().push(Arc::clone(&thread));
+        lock(&self.0).push(Arc::clone(&thread));
         Entered { before: OWN.replace(Some((self.clone(), thread))) }
     }
 }
@@ -149,7 +140,7 @@ pub(crate) struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         if let Some((calls, thread)) = OWN.replace(self.before.take()) {
-            calls.lock().retain(|other| !Arc::ptr_eq(other, &thread));
+            lock(&calls.0).retain(|other| !Arc::ptr_eq(other, &thread));
         }
     }
 }
@@ -173,7 +164,7 @@ fn within<T>(call: Option<(BackendKind, &'static str, Duration)>, work: impl FnO
     struct Restore(Arc<Thread>, Option<Call>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            let mut state = self.0.lock();
+            let mut state = lock(&self.0.0);
             state.calls += 1;
             let number = state.calls;
             state.current = self.1.map(|call| Call { number, ..call });
@@ -181,7 +172,7 @@ fn within<T>(call: Option<(BackendKind, &'static str, Duration)>, work: impl FnO
     }
     let thread = OWN.with_borrow(|own| own.as_ref().map(|(_, thread)| Arc::clone(thread)));
     let _restore = thread.map(|thread| {
-        let mut state = thread.lock();
+        let mut state = lock(&thread.0);
         state.calls += 1;
         let number = state.calls;
         let current = call.map(|(backend, name, limit)| Call { backend, name, limit, number });
@@ -215,8 +206,8 @@ impl Patience {
         }
         self.last = Instant::now();
         let before = std::mem::take(&mut self.seen);
-        for thread in self.calls.lock().iter() {
-            let Some(call) = thread.lock().current else { continue };
+        for thread in lock(&self.calls.0).iter() {
+            let Some(call) = lock(&thread.0).current else { continue };
             let known =
                 before.iter().find(|(other, number, _)| Arc::ptr_eq(other, thread) && *number == call.number);
             let waited = known.map_or(Duration::ZERO, |(_, _, waited)| *waited + since.min(2 * LOOK));
@@ -288,6 +279,6 @@ mod tests {
         drop((release, consume));
         hangs.unwrap().join().unwrap();
         waits.unwrap().join().unwrap();
-        assert!(calls.lock().is_empty(), "threads that have ended are no longer looked at");
+        assert!(lock(&calls.0).is_empty(), "threads that have ended are no longer looked at");
     }
 }

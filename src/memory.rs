@@ -45,7 +45,7 @@ fn out_of_memory<T>(len: usize) -> Error {
     Error::OutOfMemory {
         backend: BackendKind::EMBEDDED,
         what: format!("{} bytes", len.saturating_mul(size_of::<T>())),
-        remedy: "end other programs, or use a machine with more memory".to_owned(),
+        remedy: "end other programs, or use a machine with more memory".into(),
     }
 }
 

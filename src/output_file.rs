@@ -6,9 +6,10 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// Large enough that a video packet is one or two system calls.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -135,12 +136,11 @@ impl OutputFile {
             None => {}
         }
         if !overwrite {
-            return Err(Error::invalid(format!(
-                "output {name} exists already; allow overwriting or choose another name"
-            )));
+            let exists = Error::invalid(format!("output {name} exists already"));
+            return Err(exists.with_remedy(Remedy::Overwrite));
         }
         // Renaming needs no right to the file itself, but a file that is write-protected is so on purpose.
-        OpenOptions::new().write(true).open(path).map_err(|e| Error::io("overwrite", path, e))?;
+        OpenOptions::new().write(true).open(path).map_err(|e| Error::io_writing("overwrite", path, e))?;
         let target = fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
         Self::temporary(path, target, overwrite, Some(existing))
     }
@@ -172,7 +172,7 @@ impl OutputFile {
             Err(e) => return Err(Error::io("open", parent, e)),
         }
         let (file, temporary) = create_beside(parent, &name.to_string_lossy())
-            .map_err(|e| Error::io("create a file in", parent, e))?;
+            .map_err(|e| Error::io_writing("create a file in", parent, e))?;
         if let Some(replaced) = replaced {
             // Not every file system has modes; the data does not depend on them.
             let _ = file.set_permissions(replaced.permissions());
@@ -209,7 +209,7 @@ impl OutputFile {
     /// [`Error::Io`] when this or any earlier write failed; the temporary file is removed then.
     pub fn commit(mut self) -> Result<()> {
         let path = self.path.clone();
-        lock(&self.shared).finish().map_err(|e| Error::io("write", path, e))?;
+        lock(&self.shared).finish().map_err(|e| Error::io_writing("write", path, e))?;
         let Some(pending) = self.pending.as_mut() else { return Ok(()) };
         if !pending.overwrite {
             let appeared = match fs::hard_link(&pending.temporary, &pending.target) {
@@ -233,7 +233,8 @@ impl OutputFile {
                 )));
             }
         }
-        fs::rename(&pending.temporary, &pending.target).map_err(|e| Error::io("rename", &self.path, e))?;
+        fs::rename(&pending.temporary, &pending.target)
+            .map_err(|e| Error::io_writing("rename", &self.path, e))?;
         pending.renamed = true;
         Ok(())
     }
@@ -339,10 +340,6 @@ pub(crate) fn refuse_directory(path: &Path) -> Result<()> {
 
 fn directory(path: &Path) -> Error {
     Error::invalid(format!("output {} is a directory; give a file name in it", path.display()))
-}
-
-fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Creates `.NAME.partial-PID` in `parent`.

@@ -159,6 +159,6 @@ fn charts(args: &CompareArgs, outcomes: &[Outcome], groups: Option<&(Curve<'_>, 
 fn write_plot(file: OutputFile, charts: &[Chart]) -> Result<()> {
     let path = file.path().to_owned();
     let written = file.writer().write_all(chart::svg(charts).as_bytes());
-    written.map_err(|e| Error::io("write", path, e))?;
+    written.map_err(|e| Error::io_writing("write", path, e))?;
     file.commit()
 }

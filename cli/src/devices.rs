@@ -12,7 +12,7 @@ use video_hw::{Error, Result};
 
 use crate::args::DevicesArgs;
 use crate::exit::{self, Exit};
-use crate::text;
+use crate::{remedy, text};
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<Exit> {
     let backends: Vec<_> = CANDIDATES.into_iter().map(|kind| (kind, ask(kind))).collect();
@@ -130,7 +130,7 @@ fn session_words(sessions: &HostSessions) -> String {
 
 fn why(error: &Error) -> String {
     match error {
-        Error::Unavailable { reason, remedy, .. } => format!("{reason}. {remedy}"),
+        Error::Unavailable { reason, remedy, .. } => remedy::after(reason, remedy),
         other => exit::message(other),
     }
 }
@@ -232,7 +232,7 @@ fn backend_json(kind: BackendKind, answer: &Result<Answer>) -> Value {
         }),
         Err(error) => {
             let (reason, remedy) = match error {
-                Error::Unavailable { reason, remedy, .. } => (reason.clone(), Some(remedy.clone())),
+                Error::Unavailable { reason, remedy, .. } => (reason.clone(), Some(remedy::sentence(remedy))),
                 other => (exit::message(other), None),
             };
             json!({

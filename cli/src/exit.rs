@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use video_hw::Error;
+use video_hw::error::Remedy;
 
-use crate::limits;
+use crate::remedy;
 
 /// The table above for `--help`.
 pub(crate) const HELP: &str = "\
@@ -97,28 +98,23 @@ pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
     match error {
         Error::CorruptStream { .. } | Error::LimitExceeded { .. } => Exit::Input,
         // "x.mp4 is empty" is the input's fault, "size 0x0" the caller's.
-        Error::InvalidInput(what) if paths.inputs().any(|i| is_about(what, i)) => Exit::Input,
-        Error::InvalidInput(_) => Exit::Usage,
-        Error::Unavailable { .. } | Error::Unsupported { .. } => Exit::Unsupported,
+        Error::InvalidInput { file: Some(file), .. } if paths.inputs().any(|i| i == file) => Exit::Input,
+        Error::InvalidInput { .. } => Exit::Usage,
+        Error::Unavailable { .. } | Error::Unsupported { .. } | Error::FormatChanged { .. } => {
+            Exit::Unsupported
+        }
         Error::SessionLimit { .. }
         | Error::DeviceLost { .. }
         | Error::OutOfMemory { .. }
         | Error::Backend { .. } => Exit::Backend,
-        Error::Io { action, path, source } => of_io(action, path, source, paths),
+        Error::Io { path, source, writing, .. } => of_io(*writing, path, source, paths),
         Error::Cancelled => Exit::Cancelled,
         // The enum may grow; a kind without a meaning here is a defect of this table.
         _ => Exit::Defect,
     }
 }
 
-fn is_about(what: &str, input: &Path) -> bool {
-    let name = if input == Path::new("-") { "standard input".into() } else { input.display().to_string() };
-    what.strip_prefix(&name).is_some_and(|rest| rest.starts_with(' '))
-}
-
-fn of_io(action: &str, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
-    let writing =
-        ["write", "create", "rename", "overwrite", "flush"].iter().any(|verb| action.starts_with(verb));
+fn of_io(writing: bool, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
     let stdout = path == Path::new("-");
     if writing && stdout && source.kind() == io::ErrorKind::BrokenPipe {
         return Exit::BrokenPipe;
@@ -133,7 +129,8 @@ pub(crate) fn kind(error: &Error) -> &'static str {
     match error {
         Error::Unavailable { .. } => "unavailable",
         Error::Unsupported { .. } => "unsupported",
-        Error::InvalidInput(_) => "invalid_input",
+        Error::FormatChanged { .. } => "format_changed",
+        Error::InvalidInput { .. } => "invalid_input",
         Error::CorruptStream { .. } => "corrupt_stream",
         Error::LimitExceeded { .. } => "limit_exceeded",
         Error::SessionLimit { .. } => "session_limit",
@@ -149,19 +146,11 @@ pub(crate) fn kind(error: &Error) -> &'static str {
 /// The message, on one line and in terms of this program's options.
 pub(crate) fn message(error: &Error) -> String {
     let text = match error {
-        Error::InvalidInput(what) => what.clone(),
-        Error::Io { path, .. } if path == Path::new("-") => {
-            error.to_string().replacen(" -:", " standard input or output:", 1)
-        }
-        other => other.to_string(),
+        // Wrong arguments need no word that they are.
+        Error::InvalidInput { what, remedy: Remedy::None, .. } => what.clone(),
+        Error::InvalidInput { what, remedy, .. } => format!("{what}; {}", remedy::words(remedy)),
+        other => other.explain(remedy::words),
     };
-    let text = match limits::remedy(error) {
-        Some(remedy) => format!("{text}; {remedy}"),
-        None => text,
-    };
-    let text = text.replace("allow overwriting or", "give --overwrite (-y) or");
-    let text = text.replace("state the format (", "state the format with --format (");
-    let text = text.replace("names a format; known:", "names a format; give it one, or --format:");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -175,7 +164,8 @@ mod tests {
     }
 
     fn io_error(action: &'static str, path: &str, kind: io::ErrorKind) -> Error {
-        Error::io(action, path, io::Error::from(kind))
+        let new = if ["open", "read"].contains(&action) { Error::io } else { Error::io_writing };
+        new(action, path, io::Error::from(kind))
     }
 
     #[test]
@@ -187,13 +177,17 @@ mod tests {
             (Error::invalid("x"), Exit::Usage, "invalid_input"),
             (Error::unsupported("x"), Exit::Unsupported, "unsupported"),
             (
-                Error::Unavailable { backend, reason: text(), remedy: text() },
+                Error::Unavailable { backend, reason: text(), remedy: Remedy::None },
                 Exit::Unsupported,
                 "unavailable",
             ),
             (Error::SessionLimit { backend, detail: text(), sessions: None }, Exit::Backend, "session_limit"),
             (Error::DeviceLost { backend, detail: text() }, Exit::Backend, "device_lost"),
-            (Error::OutOfMemory { backend, what: text(), remedy: text() }, Exit::Backend, "out_of_memory"),
+            (
+                Error::OutOfMemory { backend, what: text(), remedy: Remedy::None },
+                Exit::Backend,
+                "out_of_memory",
+            ),
             (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),
             (Error::Cancelled, Exit::Cancelled, "cancelled"),
         ];
@@ -205,11 +199,13 @@ mod tests {
 
     #[test]
     fn a_wrong_input_is_told_from_a_wrong_argument() {
-        assert_eq!(of_error(&Error::invalid("in.mp4 is empty"), &paths()), Exit::Input);
-        assert_eq!(of_error(&Error::invalid("in.mp4x is no size"), &paths()), Exit::Usage);
+        let empty = |file| Error::invalid_file(Path::new(file), "is empty");
+        assert_eq!(of_error(&empty("in.mp4"), &paths()), Exit::Input);
+        assert_eq!(of_error(&empty("in.mp4x"), &paths()), Exit::Usage);
+        assert_eq!(of_error(&Error::invalid("in.mp4 is no size"), &paths()), Exit::Usage);
         assert_eq!(of_error(&Error::invalid("output out.mp4 exists already"), &paths()), Exit::Usage);
         let stdin = Paths { input: Some("-".into()), ..Paths::default() };
-        assert_eq!(of_error(&Error::invalid("standard input is empty"), &stdin), Exit::Input);
+        assert_eq!(of_error(&empty("-"), &stdin), Exit::Input);
     }
 
     #[test]
@@ -228,7 +224,7 @@ mod tests {
 
     #[test]
     fn messages_are_one_line_and_name_the_option() {
-        let exists = Error::invalid("output a.mp4 exists already; allow overwriting or choose another name");
+        let exists = Error::invalid("output a.mp4 exists already").with_remedy(Remedy::Overwrite);
         assert_eq!(
             message(&exists),
             "output a.mp4 exists already; give --overwrite (-y) or choose another name"

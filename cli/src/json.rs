@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use video_hw::Error;
 use video_hw::backend::{Receipt, Verdict};
 use video_hw::color::{ColorInfo, ColorRange};
+use video_hw::error::Remedy;
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::queue::QueueStats;
 use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, SessionTiming};
@@ -19,15 +20,21 @@ use crate::{clock, failure, text};
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {
     json!({
-        "error": { "kind": exit::kind(error), "message": exit::message(error) },
+        "error": { "kind": exit::kind(error), "message": exit::message(error), "remedy": remedy(error) },
         "exit_code": exit.code(),
     })
+}
+
+/// The kind of what can be done about it.
+fn remedy(error: &Error) -> Option<&'static str> {
+    let remedy = error.remedy();
+    (remedy != Remedy::None).then(|| remedy.name())
 }
 
 /// Wrong arguments, before there is a job.
 pub(crate) fn usage_error(message: &str) -> Value {
     json!({
-        "error": { "kind": "usage", "message": message },
+        "error": { "kind": "usage", "message": message, "remedy": null },
         "exit_code": Exit::Usage.code(),
     })
 }

@@ -1,7 +1,6 @@
 //! `--limits`: what an input may cost.
 
 use clap::Args;
-use video_hw::Error;
 use video_hw::limits::{Limit, LimitUnit, Limits};
 
 use crate::parse;
@@ -60,7 +59,7 @@ fn long_help() -> String {
 }
 
 /// A value as `--limits` takes it, never less.
-fn write(limit: Limit, value: u64) -> String {
+pub(crate) fn write(limit: Limit, value: u64) -> String {
     const STEPS: [(char, u32); 3] = [('G', 30), ('M', 20), ('K', 10)];
     match limit.unit() {
         LimitUnit::Milliseconds => value.div_ceil(1000).to_string(),
@@ -112,12 +111,6 @@ fn parse_value(limit: Limit, text: &str) -> Result<u64, String> {
         }
         _ => text.parse().map_err(|_| format!("{text:?} is not a number; write {name}=10000")),
     }
-}
-
-/// How to go on where a limit was met.
-pub(crate) fn remedy(error: &Error) -> Option<String> {
-    let Error::LimitExceeded { limit, wanted, .. } = error else { return None };
-    Some(format!("if you trust the input, give --limits {}={}", limit.name(), write(*limit, *wanted)))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod options;
 mod parse;
 mod probe;
 mod progress;
+mod remedy;
 mod report;
 mod retired;
 mod text;

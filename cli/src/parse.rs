@@ -276,7 +276,7 @@ pub(crate) fn pixel_format(text: &str) -> Result<PixelFormat, String> {
 /// The message without its kind, which clap states in its own words.
 fn words(error: Error) -> String {
     match error {
-        Error::InvalidInput(what) => what,
+        Error::InvalidInput { what, .. } => what,
         other => other.to_string(),
     }
 }

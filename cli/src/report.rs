@@ -13,7 +13,7 @@ use video_hw::session::{EncodeSummary, Losses, SessionTiming};
 
 use crate::exit::Exit;
 use crate::options::JobArgs;
-use crate::{failure, json, metrics, text};
+use crate::{failure, json, metrics, remedy, text};
 
 /// A finished job, whichever it was.
 pub(crate) struct Finished<'a> {
@@ -35,7 +35,7 @@ pub(crate) struct Finished<'a> {
     pub(crate) wall: Duration,
     pub(crate) cancelled: bool,
     pub(crate) balances: bool,
-    pub(crate) notes: &'a [String],
+    pub(crate) notes: Vec<String>,
     /// What only this command reports, added to the JSON document.
     pub(crate) extra: Vec<(&'static str, Value)>,
 }
@@ -57,7 +57,7 @@ impl<'a> Finished<'a> {
             wall: report.wall,
             cancelled: report.cancelled,
             balances: report.balances(),
-            notes: &report.notes,
+            notes: report.notes.iter().map(remedy::of_note).collect(),
             extra: vec![("memory", json!(report.memory.to_string())), ("ledger", failure::ledger(report))],
         }
     }
@@ -80,7 +80,7 @@ impl<'a> Finished<'a> {
             wall: report.wall,
             cancelled: report.cancelled,
             balances: report.balances(),
-            notes: &report.source.notes,
+            notes: report.source.notes.clone(),
             extra: vec![("pix_fmt", json!(pixel_format)), ("size", json!(size))],
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Finished<'a> {
             lines.extend(self.details());
         }
         let of_decoder = self.input.decode.iter().flat_map(|decode| &decode.notes);
-        lines.extend(of_decoder.chain(self.notes).map(|note| format!("note: {note}")));
+        lines.extend(of_decoder.chain(&self.notes).map(|note| format!("note: {note}")));
         let problems = self.input.problems.iter();
         lines.extend(problems.map(|problem| format!("warning: {problem}")));
         let told = self.input.problems.len() as u64;

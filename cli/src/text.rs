@@ -131,7 +131,7 @@ pub(crate) fn to_stdout(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
         .and_then(|()| out.flush())
-        .map_err(|e| Error::io("write", "-", e))
+        .map_err(|e| Error::io_writing("write", "-", e))
 }
 
 #[cfg(test)]

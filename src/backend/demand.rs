@@ -74,7 +74,7 @@ impl Demand {
         proof.try_reserve_exact(half).map_err(|_| Error::OutOfMemory {
             backend: BackendKind::EMBEDDED,
             what: format!("{half} bytes for {what}"),
-            remedy: "use a machine with more memory, or a hardware decoder".to_owned(),
+            remedy: "use a machine with more memory, or a hardware decoder".into(),
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::lanes::Lanes;
 use super::select::open_decoder_from;
@@ -16,8 +16,9 @@ use super::{
 };
 use crate::bitstream::{ActiveParameterSets, UnitRole};
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::packet::BitstreamLayout;
+use crate::sync::lock;
 
 /// A receipt that may still change: as long as the decoder lives, another may take its place.
 #[derive(Clone)]
@@ -30,24 +31,20 @@ impl SharedReceipt {
 
     /// As it stands.
     pub(crate) fn get(&self) -> Receipt {
-        let inner = self.lock();
+        let inner = lock(&self.0);
         Receipt { split: inner.1.as_ref().map(SharedReport::get), ..inner.0.clone() }
     }
 
     /// The job is shared out among several decoders.
     pub(super) fn set_split(&self, report: SharedReport) {
-        self.lock().1 = Some(report);
+        lock(&self.0).1 = Some(report);
     }
 
     /// Another backend has taken over.
     #[cfg(test)]
     pub(super) fn replace_for_test(&self, kind: super::BackendKind) {
-        let receipt = &mut self.lock().0;
+        let receipt = &mut lock(&self.0).0;
         *receipt = Receipt::given(receipt.job, receipt.codec, kind, "another");
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Receipt, Option<SharedReport>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +67,9 @@ pub(crate) fn open_decoder(
     {
         return Err(Error::Unsupported {
             feature: format!("engines {count} with low_latency"),
-            remedy: "allowed: 1 or auto, since several decoders decode ahead of their turn".to_owned(),
+            remedy: Remedy::Allowed(
+                "1 or auto, since several decoders decode ahead of their turn".to_owned(),
+            ),
         });
     }
     if config.engines == Engines::One || config.low_latency {
@@ -163,17 +162,13 @@ impl Watch {
         })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Watched> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Sinks for the next decoder.
     fn over(&self, sinks: SinkFactory) -> SinkFactory {
         let watch = self.clone();
         Box::new(move || {
             let (mut sink, watch) = (sinks(), watch.clone());
-            let decoder = watch.lock().decoder + 1;
-            Box::new(move |event| match watch.lock().pass(decoder, event) {
+            let decoder = lock(&watch.0).decoder + 1;
+            Box::new(move |event| match lock(&watch.0).pass(decoder, event) {
                 Some(event) => sink(event),
                 None => true,
             })
@@ -182,7 +177,7 @@ impl Watch {
 
     /// The decoder that was opened last is the one that counts.
     fn adopt(&self) {
-        let mut watched = self.lock();
+        let mut watched = lock(&self.0);
         watched.decoder += 1;
         watched.refusal = None;
         watched.held.clear();
@@ -190,18 +185,18 @@ impl Watch {
 
     /// Units are kept from this one on.
     fn keep_from(&self, serial: u64) {
-        let mut watched = self.lock();
+        let mut watched = lock(&self.0);
         watched.kept_from = serial;
         watched.answered.clear();
     }
 
     fn refusal(&self) -> Option<Error> {
-        self.lock().refusal.as_ref().map(|(_, error)| error.again())
+        lock(&self.0).refusal.as_ref().map(|(_, error)| error.clone())
     }
 
     /// No other decoder takes over: what was held back, in order.
     fn give_up(&self) -> Vec<DecodeEvent> {
-        let mut watched = self.lock();
+        let mut watched = lock(&self.0);
         watched.catches = false;
         watched.decoder = ALL;
         watched.answered.clear();
@@ -261,7 +256,7 @@ struct Fallback {
 
 impl Fallback {
     fn keep(&mut self, unit: &CodedUnit) {
-        if !self.watch.lock().catches {
+        if !lock(&self.watch.0).catches {
             return;
         }
         let role = UnitRole::of(self.config.codec, &unit.packet.data);
@@ -297,7 +292,7 @@ impl Fallback {
         match (self.watch.refusal(), done) {
             (Some(refusal), _) => Some(refusal),
             (None, Err(refusal @ Error::Unsupported { .. })) if !self.kept.is_empty() => {
-                Some(refusal.again())
+                Some(refusal.clone())
             }
             _ => None,
         }
@@ -305,10 +300,10 @@ impl Fallback {
 
     /// Puts the next candidate that opens in the place of the current decoder; `false` when there is none.
     fn replace(&mut self, refusal: &Error) -> bool {
-        if !self.watch.lock().catches {
+        if !lock(&self.watch.0).catches {
             return false;
         }
-        let Some((kind, _)) = self.receipt.lock().0.chosen() else { return false };
+        let Some((kind, _)) = lock(&self.receipt.0).0.chosen() else { return false };
         let Some(current) = CANDIDATES.iter().position(|candidate| *candidate == kind) else { return false };
         let opened = open_decoder_from(current + 1, Backend::Auto, &self.config, &self.download, &self.sinks);
         let Ok((decoder, rest)) = opened else { return false };
@@ -320,7 +315,7 @@ impl Fallback {
         let _ = self.current.flush();
         self.watch.adopt();
         self.current = decoder;
-        self.receipt.lock().0.replace_chosen(refusal, rest);
+        lock(&self.receipt.0).0.replace_chosen(refusal, rest);
         true
     }
 

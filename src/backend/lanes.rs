@@ -46,7 +46,7 @@ impl Lanes {
         let cards = vendors::cards().find(|(kind, _)| may_choose(*kind));
         let devices = match cards.map(|(_, cards)| (cards.list)(config.device.as_deref())) {
             Some(Ok(devices)) => devices,
-            Some(Err(error @ Error::InvalidInput(_))) => return Err(error),
+            Some(Err(error @ Error::InvalidInput { .. })) => return Err(error),
             // Why there is none is told by the decoder that cannot be opened.
             Some(Err(_)) | None => Vec::new(),
         };

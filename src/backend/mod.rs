@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, Remedy};
 
 pub(crate) mod admission;
 mod demand;
@@ -66,7 +66,7 @@ fn plain_host_frames(encoder: &'static str) -> FrameCheck {
         if let Some(message) = frame.user_sei.first() {
             return Err(Error::Unsupported {
                 feature: format!("a user SEI message (payload type {}) with {encoder}", message.payload_type),
-                remedy: "allowed: none".to_owned(),
+                remedy: Remedy::Allowed("none".to_owned()),
             });
         }
         if frame.as_host().is_none() {

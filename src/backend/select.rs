@@ -16,7 +16,7 @@ use crate::capability::{
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
 
 /// What the caller wants.
@@ -247,7 +247,7 @@ fn refusal_step(error: &Error) -> Step {
     match error {
         Error::Unavailable { reason, .. } if reason == NOT_BUILT => Step::Build,
         Error::Unavailable { .. } | Error::DeviceLost { .. } => Step::Device,
-        Error::Unsupported { .. } | Error::InvalidInput(_) => Step::Capability,
+        Error::Unsupported { .. } | Error::InvalidInput { .. } => Step::Capability,
         Error::SessionLimit { .. } => Step::SessionLimit,
         _ => Step::Open,
     }
@@ -373,7 +373,8 @@ pub(crate) fn device_input_formats(
     let encode = match encode_capability(kind, asked) {
         Ok(Some(encode)) => encode,
         // There is none, which whoever opens it says better.
-        Ok(None) | Err(Error::Unavailable { .. } | Error::InvalidInput(_) | Error::Unsupported { .. }) => {
+        Ok(None)
+        | Err(Error::Unavailable { .. } | Error::InvalidInput { .. } | Error::Unsupported { .. }) => {
             return Ok(None);
         }
         Err(error) => return Err(error),
@@ -391,7 +392,7 @@ fn wrong_size(kind: BackendKind, codec: Codec, encode: &EncodeCapability, size: 
     let EncodeCapability { implementation, min, max, .. } = encode;
     Error::Unsupported {
         feature: format!("encoding {codec} at {size}: {kind} ({implementation}) takes {min} to {max}"),
-        remedy: "give --size WIDTHxHEIGHT to bring the pictures to another size".to_owned(),
+        remedy: Remedy::Size,
     }
 }
 
@@ -511,7 +512,7 @@ mod tests {
             if works.contains(&kind) {
                 Ok(kind)
             } else {
-                Err(Error::Unavailable { backend: kind, reason: "no device".into(), remedy: String::new() })
+                Err(Error::Unavailable { backend: kind, reason: "no device".into(), remedy: Remedy::None })
             }
         };
         select(wanted, Job::Decode, Codec::H264, &CANDIDATES, open, |_| "fake")
@@ -541,7 +542,7 @@ mod tests {
         let open = |kind| -> Result<()> {
             Err(match kind {
                 BackendKind::Nvidia => Error::unsupported("8x8"),
-                kind => Error::Unavailable { backend: kind, reason: "no".into(), remedy: String::new() },
+                kind => Error::Unavailable { backend: kind, reason: "no".into(), remedy: Remedy::None },
             })
         };
         let err = select(Backend::Auto, Job::Encode, Codec::H264, &CANDIDATES, open, |()| "").unwrap_err();
@@ -560,7 +561,7 @@ mod tests {
             wish: Wish::default(),
         };
         let err = pick_input_format(Backend::Auto, &asked, PixelFormat::I420).unwrap_err().to_string();
-        for word in ["8x8", "software", "16x16", "--size"] {
+        for word in ["8x8", "software", "16x16", "`size`"] {
             assert!(err.contains(word), "no {word} in: {err}");
         }
     }

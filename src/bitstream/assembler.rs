@@ -127,7 +127,7 @@ impl AccessUnitAssembler {
             other => {
                 return Err(Error::Unsupported {
                     feature: format!("{other} as a raw byte stream"),
-                    remedy: "use IVF, MP4 or another container".to_owned(),
+                    remedy: "use IVF, MP4 or another container".into(),
                 });
             }
         };

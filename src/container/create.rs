@@ -28,7 +28,7 @@ pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions
     let (writer, path) = (file.writer(), file.path().to_owned());
     let MuxOptions { faststart, fragmented } = options;
     let refuse =
-        |feature: String, remedy: &str| Err(Error::Unsupported { feature, remedy: remedy.to_owned() });
+        |feature: String, remedy: &'static str| Err(Error::Unsupported { feature, remedy: remedy.into() });
     if faststart && fragmented {
         return Err(Error::invalid("faststart and fragmented exclude each other: choose one"));
     }

@@ -289,7 +289,7 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
         };
         let parts = track.complete(data, sample.keyframe || number == 0);
         for part in parts {
-            self.writer.write_all(part).map_err(|e| Error::io("write", &self.path, e))?;
+            self.writer.write_all(part).map_err(|e| Error::io_writing("write", &self.path, e))?;
             self.summary.bytes += part.len() as u64;
         }
         self.summary.samples += 1;
@@ -297,7 +297,7 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
     }
 
     fn finish(&mut self) -> Result<MuxSummary> {
-        self.writer.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.flush().map_err(|e| Error::io_writing("write", &self.path, e))?;
         Ok(self.summary)
     }
 }

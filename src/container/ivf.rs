@@ -394,7 +394,7 @@ impl<W: Write + Seek + Send> IvfMuxer<W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write_all(bytes).map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.write_all(bytes).map_err(|e| Error::io_writing("write", &self.path, e))?;
         self.summary.bytes += bytes.len() as u64;
         Ok(())
     }
@@ -485,9 +485,9 @@ impl<W: Write + Seek + Send> Muxer for IvfMuxer<W> {
 
     fn finish(&mut self) -> Result<MuxSummary> {
         if let Some(start) = self.start.filter(|_| self.track.is_some()) {
-            self.patch_frame_count(start).map_err(|e| Error::io("write", &self.path, e))?;
+            self.patch_frame_count(start).map_err(|e| Error::io_writing("write", &self.path, e))?;
         }
-        self.writer.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.flush().map_err(|e| Error::io_writing("write", &self.path, e))?;
         Ok(self.summary)
     }
 }

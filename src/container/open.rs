@@ -14,7 +14,7 @@ use crate::container::obu_stream::ObuDemuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result, name_of};
 use crate::limits::{Limit, Limits};
 use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameReader, RawReader, VideoFormat, Y4mReader};
@@ -113,10 +113,10 @@ fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
             Source::File(file) => Box::new(Y4mReader::new(file, path)?),
             Source::Pipe(pipe) => Box::new(Y4mReader::new(pipe, path)?),
         })),
-        _ if is_raw_video_name(path) => Err(Error::invalid(format!(
-            "{} holds headerless pictures by its name; state their size, pixel format and frame rate",
-            path.display()
-        ))),
+        _ if is_raw_video_name(path) => Err(Error::invalid_file(
+            path,
+            "holds headerless pictures by its name; state their size, pixel format and frame rate",
+        )),
         Probe::AnnexB(codec) => Ok(Input::Demuxer(match source {
             Source::File(file) => Box::new(ElementaryDemuxer::with_limits(file, path, codec, limits)?),
             Source::Pipe(pipe) => Box::new(ElementaryDemuxer::with_limits(pipe, path, codec, limits)?),
@@ -136,7 +136,7 @@ fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
                     "images are read as a sequence by names that end in .png, .jpg or .jpeg".into()
                 }
                 Some("archive") => "unpack it first".into(),
-                _ => String::new(),
+                _ => Remedy::None,
             },
         }),
         Probe::Foreign(name) => Err(Error::Unsupported {
@@ -145,15 +145,13 @@ fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
         }),
         Probe::Text => {
             let start = String::from_utf8_lossy(head.get(..32).unwrap_or(&head)).into_owned();
-            Err(Error::invalid(format!("{} is not video, it looks like text: {start:?}", name_of(path))))
+            Err(Error::invalid_file(path, format!("is not video, it looks like text: {start:?}")))
         }
         Probe::Unknown => {
             let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
-            Err(Error::invalid(format!(
-                "{} is of no known format (it begins with {}); MP4, MOV, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read",
-                name_of(path),
-                start.join(" ")
-            )))
+            let start = start.join(" ");
+            let read = "MP4, MOV, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read";
+            Err(Error::invalid_file(path, format!("is of no known format (it begins with {start}); {read}")))
         }
     }
 }
@@ -207,7 +205,7 @@ impl Source {
         } else {
             // Opening a directory succeeds on some systems, reading it never does.
             if fs::metadata(path).is_ok_and(|m| m.is_dir()) {
-                return Err(Error::invalid(format!("{} is a directory, not a file", path.display())));
+                return Err(Error::invalid_file(path, "is a directory, not a file"));
             }
             File::open(path).map_err(|e| Error::io("open", path, e))?
         };
@@ -222,7 +220,7 @@ impl Source {
         };
         let head = head.map_err(|e| Error::io("read", path, e))?;
         if head.is_empty() {
-            return Err(Error::invalid(format!("{} is empty (0 bytes)", name_of(path))));
+            return Err(Error::invalid_file(path, "is empty (0 bytes)"));
         }
         let source = if let Some(start) = start {
             Self::File(BufReader::with_capacity(READ_BUFFER, PositionedFile::new(file, start)))
@@ -232,10 +230,6 @@ impl Source {
         };
         Ok((source, head))
     }
-}
-
-fn name_of(path: &Path) -> String {
-    if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() }
 }
 
 /// Standard input as a file, which it is when a shell redirects one: then it can seek.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::codec::Codec;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::rawvideo::PngPattern;
 
 /// What to write.
@@ -63,17 +63,12 @@ impl OutputFormat {
                 Error::invalid(format!("unknown output format {name:?}; known: {}", known()))
             })?,
             None if path.as_os_str() == "-" => {
-                return Err(Error::invalid(format!(
-                    "standard output has no file extension; state the format ({})",
-                    known()
-                )));
+                let what = "standard output has no file extension";
+                return Err(Error::invalid(what).with_remedy(Remedy::OutputFormat(known())));
             }
             None => path.extension().and_then(|e| by_name(e.to_str()?)).ok_or_else(|| {
-                Error::invalid(format!(
-                    "output {} has no extension that names a format; known: {}",
-                    path.display(),
-                    known()
-                ))
+                let what = format!("output {} has no extension that names a format", path.display());
+                Error::invalid(what).with_remedy(Remedy::OutputFormat(known()))
             })?,
         };
         if format == Self::PngSequence {

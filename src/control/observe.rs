@@ -10,7 +10,7 @@ use super::telemetry::SwitchCounts;
 mod figures {
     use std::collections::BTreeMap;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
     use super::{Duration, Heard, Running, SwitchCounts};
@@ -19,6 +19,7 @@ mod figures {
     use crate::metrics::{Identity, Observed, Sample, observe};
     use crate::session::observe::{copies, fallbacks, inside};
     use crate::stages::{Histogram, Jitter};
+    use crate::sync::lock;
 
     /// The figures of one session, counted from the frame on with which it becomes the stream's: what it did to prove itself
     /// is no frame of anybody's.
@@ -41,11 +42,6 @@ mod figures {
     pub(in super::super) const fn numbers(counts: &SwitchCounts) -> [u64; 7] {
         let c = counts;
         [c.requested, c.in_place, c.new_session, c.failed, c.rolled_back, c.superseded, c.reopened]
-    }
-
-    fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-        // What is guarded here is whole after every statement.
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     impl Figures {

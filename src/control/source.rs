@@ -124,7 +124,7 @@ impl Opening {
         if self.adapt {
             for (target, given_up) in [adapt(&self.target, kind), plain(&self.target, kind)] {
                 // Only what is refused for its settings can be had with others.
-                if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput(_)) {
+                if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput { .. }) {
                     break;
                 }
                 match self.prove(kind, target) {
@@ -163,7 +163,7 @@ impl Opening {
                 feature: format!(
                     "B frames that reorder by {reorder} frames in a stream that keeps room for {reserve}"
                 ),
-                remedy: "start the stream with a larger reorder_reserve".to_owned(),
+                remedy: "start the stream with a larger reorder_reserve".into(),
             });
         }
         if !matches!(session.feed(picture), Fed::Taken) {
@@ -195,7 +195,7 @@ impl Opening {
 
 /// Whether a backend does not have what is asked for, and would not have it later either.
 const fn lacks(error: &Error) -> bool {
-    matches!(error, Error::Unsupported { .. } | Error::InvalidInput(_) | Error::Unavailable { .. })
+    matches!(error, Error::Unsupported { .. } | Error::InvalidInput { .. } | Error::Unavailable { .. })
 }
 
 fn unproven(what: &str) -> Error {

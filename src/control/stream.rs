@@ -423,7 +423,7 @@ impl SwitchingEncoder {
 
     /// The stream is over.
     pub(super) fn end(&mut self, error: Error, why: String) {
-        self.ended = Some(error.again());
+        self.ended = Some(error.clone());
         self.telemetry.end(self.generation, why.clone());
         self.telemetry.tell(EventKind::Ended { reason: why });
         self.books.end(error);
@@ -439,6 +439,6 @@ impl SwitchingEncoder {
     }
 
     fn check_open(&self) -> Result<()> {
-        self.ended.as_ref().map_or(Ok(()), |reason| Err(reason.again()))
+        self.ended.as_ref().map_or(Ok(()), |reason| Err(reason.clone()))
     }
 }

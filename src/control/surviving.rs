@@ -8,7 +8,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::adapt::{adapt, plain, unchanged};
@@ -25,6 +25,7 @@ use crate::frame::{Frame, Surface};
 use crate::packet::BitstreamLayout;
 use crate::session::{EncodeSession, Succession, Takeover};
 use crate::stages::EncodeMeter;
+use crate::sync::lock;
 use crate::transform::TransformRequest;
 
 /// Encoders that may die young one after another: a frame that kills every encoder must not go on for ever.
@@ -160,17 +161,12 @@ impl Shared {
         Self { state: Arc::new(Mutex::new(state)), out: Arc::new(Mutex::new(out)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Poisoning means a panic of a codec library on its way out; what is noted here is whole between two calls.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The sink of the next attempt to open an encoder. What one says that was opened before it, and refused, is no longer
     /// heard, nor is it held against this one.
     fn sink(&self) -> EncodeSink {
         let shared = self.clone();
         let age = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             state.age += 1;
             state.death = None;
             state.age
@@ -182,7 +178,7 @@ impl Shared {
         match event {
             EncodeEvent::Waiting => self.asked(),
             EncodeEvent::Failed { error, .. } if !error.is_recoverable() => {
-                let mut state = self.lock();
+                let mut state = lock(&self.state);
                 if state.age == age {
                     state.death.get_or_insert(error);
                 }
@@ -201,11 +197,11 @@ impl Shared {
 
     /// Gives the session what can leave; `false` once it takes no more, or nothing of this encoder.
     fn deliver(&self, events: impl FnOnce(&mut State) -> Option<Vec<EncodeEvent>>) -> bool {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(events) = events(&mut self.lock()) else { return false };
+        let mut out = lock(&self.out);
+        let Some(events) = events(&mut lock(&self.state)) else { return false };
         for event in events {
             if !(out)(event) {
-                self.lock().gone = true;
+                lock(&self.state).gone = true;
                 return false;
             }
         }
@@ -217,7 +213,7 @@ impl Shared {
         match self.out.try_lock() {
             Ok(mut out) => {
                 let wanted = (out)(EncodeEvent::Waiting);
-                self.lock().gone |= !wanted;
+                lock(&self.state).gone |= !wanted;
                 wanted
             }
             Err(TryLockError::WouldBlock) => true,
@@ -261,7 +257,7 @@ impl Surviving {
     fn call(&mut self, call: impl FnOnce(&mut dyn EncoderBackend) -> Result<()>) -> Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         let done = catch_unwind(AssertUnwindSafe(|| call(current.as_mut())));
-        let told = self.shared.lock().death.take();
+        let told = lock(&self.shared.state).death.take();
         match (told, done) {
             (Some(death), _) => Err(death),
             (None, Ok(done)) => done,
@@ -301,7 +297,9 @@ impl Surviving {
                 (Err(_), Some(refetch)) => shape.apply(refetch.refetch(&frame)?)?.frame,
                 (Err(error), None) => return Err(error),
             };
-            self.shared.lock().inside.replace(serial, Frame { user_sei: messages.clone(), ..frame.clone() });
+            lock(&self.shared.state)
+                .inside
+                .replace(serial, Frame { user_sei: messages.clone(), ..frame.clone() });
         }
         // Not every backend writes messages; the picture goes on without.
         frame.user_sei = messages;
@@ -317,7 +315,7 @@ impl Surviving {
         let mut never_given = u64::from(self.current.is_none());
         loop {
             // Wrong frames are wrong for all, and nobody waits for packets any more.
-            if matches!(why, Error::Cancelled | Error::InvalidInput(_)) || self.shared.lock().gone {
+            if matches!(why, Error::Cancelled | Error::InvalidInput { .. }) || lock(&self.shared.state).gone {
                 return Err(why);
             }
             let died = Instant::now();
@@ -335,7 +333,7 @@ impl Surviving {
                     return self.give_up(why, words, died.elapsed());
                 }
             };
-            let again = self.shared.lock().inside.len() as u64;
+            let again = lock(&self.shared.state).inside.len() as u64;
             let takeover = Takeover {
                 to: Some((kind, encoder.implementation())),
                 again: again.saturating_sub(std::mem::take(&mut never_given)),
@@ -355,7 +353,7 @@ impl Surviving {
 
     /// What is known of a takeover before anybody has taken over.
     fn takeover(&self, reason: String, took: Duration) -> Takeover {
-        let state = self.shared.lock();
+        let state = lock(&self.shared.state);
         let frame = state.inside.first();
         Takeover {
             job: backend::Job::Encode,
@@ -383,7 +381,7 @@ impl Surviving {
         self.copied = sum(self.copied, dead.copies());
         // What it still gives on its way out counts. A library that panics does not take the process with it.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(dead)));
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.shared.state);
         state.age += 1;
         state.death = None;
         state.inside.forget();
@@ -391,10 +389,10 @@ impl Surviving {
     }
 
     fn give_again(&mut self) -> Result<()> {
-        let serials = self.shared.lock().inside.serials();
+        let serials = lock(&self.shared.state).inside.serials();
         let first = serials.start;
         for serial in serials {
-            let frame = self.shared.lock().inside.frame(serial).cloned();
+            let frame = lock(&self.shared.state).inside.frame(serial).cloned();
             let Some(mut frame) = frame else { continue };
             frame.force_keyframe |= serial == first;
             self.give(serial, frame)?;
@@ -426,7 +424,7 @@ impl Surviving {
             let (target, given_up) = way();
             match self.open(kind, target, given_up) {
                 Ok(heir) => return Ok(heir),
-                Err(error @ (Error::Unsupported { .. } | Error::InvalidInput(_))) => {
+                Err(error @ (Error::Unsupported { .. } | Error::InvalidInput { .. })) => {
                     refusal.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
@@ -486,7 +484,7 @@ impl EncoderBackend for Surviving {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        self.shared.lock().inside.enter(unit.serial, unit.frame.clone());
+        lock(&self.shared.state).inside.enter(unit.serial, unit.frame.clone());
         if let Some(death) = self.death.take() {
             return self.take_over(death);
         }
@@ -495,9 +493,9 @@ impl EncoderBackend for Surviving {
 
     fn flush(&mut self) -> Result<()> {
         while let Err(death) = self.call(|encoder| encoder.flush()) {
-            if self.shared.lock().inside.is_empty() {
+            if lock(&self.shared.state).inside.is_empty() {
                 // Nothing is lost, and perhaps nothing more will come.
-                if self.shared.lock().gone {
+                if lock(&self.shared.state).gone {
                     return Err(death);
                 }
                 self.retire();

@@ -174,7 +174,7 @@ fn encode_as(
     let plans = Plans(Mutex::new(plans.iter().copied().collect()));
     let mut session = EncodeSession::open(config, |config, sinks| {
         let shared = Shared::new(sinks());
-        shared.lock().inside.keep(room);
+        crate::sync::lock(&shared.state).inside.keep(room);
         let target = (config.clone(), BackendEncodeConfig::None);
         let first = plans.open(kind, &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");

@@ -1,6 +1,6 @@
 //! The encoders that may take the work, in order, and whether each works here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{EncoderConfig, EncoderType, GpuEncoderConfig};
@@ -12,6 +12,7 @@ use crate::control::{EncoderSource, OnFailure, StreamOptions, SwitchingEncoder};
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
 use crate::probing::{self, Question, Verdict};
+use crate::sync::lock;
 
 /// What pictures are brought to: every encoder takes it, and it is what hardware works on.
 pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
@@ -92,7 +93,7 @@ pub(super) struct Running(Arc<Mutex<Option<EncoderType>>>);
 
 impl Running {
     pub(super) fn encoder(&self) -> Option<EncoderType> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 }
 
@@ -118,7 +119,7 @@ impl EncoderSource for Chain {
         let sink = Arc::new(Mutex::new(sink));
         let shared = || -> EncodeSink {
             let sink = Arc::clone(&sink);
-            Box::new(move |event| (sink.lock().unwrap_or_else(PoisonError::into_inner))(event))
+            Box::new(move |event| (lock(&sink))(event))
         };
         let mut last = None;
         for encoder in self.types.iter().copied().filter(|encoder| encoder.candidate().backend() == kind) {
@@ -126,7 +127,7 @@ impl EncoderSource for Chain {
             let config = CommonEncodeConfig { rate_control: Some(rate_control), ..given.clone() };
             match backend::open_encoder(Backend::Only(kind), &config, &special, shared) {
                 Ok((backend, _)) => {
-                    *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
+                    *lock(&self.opened) = Some(encoder);
                     return Ok(backend);
                 }
                 Err(error) => last = Some(error),

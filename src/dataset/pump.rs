@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::pipeline::{RingConsumer, RingProducer, RingStats, frame_ring};
 use crate::session::Submit;
+use crate::sync::lock;
 use crate::transform;
 
 /// While the encoder takes no more, its packets are looked for this often.
@@ -28,16 +29,16 @@ pub(super) struct Ready(Arc<Mutex<VecDeque<EncodedChunk>>>);
 impl Ready {
     fn put(&self, packet: Packet) -> Result<()> {
         let chunk = EncodedChunk::of(packet)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(chunk);
+        lock(&self.0).push_back(chunk);
         Ok(())
     }
 
     pub(super) fn next(&self) -> Option<EncodedChunk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.0).pop_front()
     }
 
     pub(super) fn all(&self) -> Vec<EncodedChunk> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+        lock(&self.0).drain(..).collect()
     }
 }
 

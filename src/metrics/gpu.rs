@@ -8,6 +8,7 @@ use super::names::{GPU_MEMORY_TOTAL, GPU_MEMORY_USED, GPU_UTILIZATION, Metric, S
 use super::series::Labels;
 use crate::backend::{self, BackendKind, Job};
 use crate::capability::Utilization;
+use crate::sync::lock;
 
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// What a driver said longer ago is not told any more, though it has not answered since.
@@ -42,7 +43,7 @@ struct Asked {
 impl Asked {
     fn last(&self) -> MutexGuard<'_, BTreeMap<Card, (Instant, Answer)>> {
         // An answer is whole or not there.
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.last)
     }
 
     /// The last answer, where it is younger than this.

@@ -5,7 +5,7 @@
 //! up when it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::gpu;
@@ -14,6 +14,7 @@ use super::series::{Labels, Series, Snapshot, Value};
 use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
 use crate::stages::Histogram;
+use crate::sync::lock;
 
 /// Speeds are of at least this time.
 const SPEED_OVER: Duration = Duration::from_secs(1);
@@ -206,7 +207,7 @@ impl Source {
 
 fn hub() -> MutexGuard<'static, Hub> {
     // A session that panicked while it was asked has left nothing half done here.
-    HUB.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&HUB)
 }
 
 /// As long as it lives the session is asked; when it goes, a last time.

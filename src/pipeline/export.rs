@@ -8,7 +8,7 @@ use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use crate::config::{ColorRequest, DecodeOutputMode};
 use crate::container::OutputFormat;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::Frame;
 use crate::output_file::{self, OutputFile};
 use crate::pixel::PixelFormat;
@@ -221,20 +221,14 @@ impl Output<'_, '_, '_> {
 
 /// A file of uncompressed pictures holds those of one size and format.
 fn one_kind(frame: &Frame, begun: VideoFormat) -> Result<()> {
-    let (what, option) = if frame.dimensions != begun.dimensions {
-        (
-            format!("the picture size changes from {} to {}", begun.dimensions, frame.dimensions),
-            "--size WIDTHxHEIGHT",
-        )
+    let (what, remedy) = if frame.dimensions != begun.dimensions {
+        (format!("the picture size changes from {} to {}", begun.dimensions, frame.dimensions), Remedy::Size)
     } else if frame.format != begun.format {
-        (format!("the pixel format changes from {} to {}", begun.format, frame.format), "--pix-fmt NAME")
+        (format!("the pixel format changes from {} to {}", begun.format, frame.format), Remedy::PixelFormat)
     } else {
         return Ok(());
     };
-    Err(Error::Unsupported {
-        feature: format!("{what} at {}", frame.pts),
-        remedy: format!("give {option} to bring all frames to one, or transcode"),
-    })
+    Err(Error::FormatChanged { what: format!("{what} at {}", frame.pts), remedy })
 }
 
 fn describe(frame: &Frame, info: &SourceInfo, rate: Option<Rational>) -> VideoFormat {
@@ -274,8 +268,7 @@ impl Sink<'_> {
             other => {
                 return Err(Error::Unsupported {
                     feature: format!("decoding to {other}"),
-                    remedy: "decode writes .yuv, .y4m and .png; use transcode for compressed files"
-                        .to_owned(),
+                    remedy: "decode writes .yuv, .y4m and .png; use transcode for compressed files".into(),
                 });
             }
         };

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::packet::Packet;
 use crate::queue::{self, QueueReceiver, QueueSender, Received};
 use crate::rawvideo::{FrameReader, ImageOptions, ImageReader, PictureTimes, TimedReader, is_image_input};
 use crate::session::{DecodeInput, DecodeOutput};
+use crate::sync::lock;
 use crate::transform::TransformRequest;
 
 /// How soon somebody who waits notices that the job is cancelled.
@@ -75,11 +76,13 @@ fn with_times(input: Input, path: &Path, times: &PictureTimes, reordered: Option
         Input::Frames(frames) => {
             Ok(Input::Frames(Box::new(TimedReader::new(frames, path, times, reordered)?)))
         }
-        Input::Demuxer(demuxer) => Err(Error::invalid(format!(
-            "{} ({}) has times of its own; other times can be given to images and uncompressed pictures",
-            path.display(),
-            demuxer.format()
-        ))),
+        Input::Demuxer(demuxer) => Err(Error::invalid_file(
+            path,
+            format!(
+                "({}) has times of its own; other times can be given to images and uncompressed pictures",
+                demuxer.format()
+            ),
+        )),
     }
 }
 
@@ -186,14 +189,14 @@ pub(super) struct Inlet(Arc<Mutex<Option<DecodeInput>>>);
 impl Inlet {
     /// Waits for room; `false` when no more packets are wanted.
     fn submit(&self, packet: Packet) -> bool {
-        let mut input = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut input = lock(&self.0);
         // A refusal means that the consumer is gone, or hears of the reason by itself.
         input.as_mut().is_some_and(|input| input.submit_blocking(packet).is_ok())
     }
 
     /// Nothing more will come. With `flush`, what is inside comes out.
     fn close(&self, flush: bool) {
-        Self::end(self.0.lock().unwrap_or_else(PoisonError::into_inner).take(), flush);
+        Self::end(lock(&self.0).take(), flush);
     }
 
     /// [`Self::close`] in the place of a reader that is stuck. One that is not holds the lock while its packet
@@ -227,33 +230,29 @@ struct Fault {
 }
 
 impl Faults {
-    fn lock(&self) -> MutexGuard<'_, Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn fatal(&self, error: Error) {
-        self.lock().fatal.get_or_insert(error);
+        lock(&self.0).fatal.get_or_insert(error);
     }
 
     fn recovered(&self, error: Error) {
-        self.lock().recovered.push(error);
+        lock(&self.0).recovered.push(error);
     }
 
     fn take_fatal(&self) -> Option<Error> {
-        self.lock().fatal.take()
+        lock(&self.0).fatal.take()
     }
 
     fn end(&self) {
-        self.lock().over = true;
+        lock(&self.0).over = true;
     }
 
     fn is_over(&self) -> bool {
-        self.lock().over
+        lock(&self.0).over
     }
 
     /// Damage gone over since the last call.
     pub(super) fn take_recovered(&self) -> Vec<Error> {
-        std::mem::take(&mut self.lock().recovered)
+        std::mem::take(&mut lock(&self.0).recovered)
     }
 }
 

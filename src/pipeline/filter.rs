@@ -3,7 +3,7 @@
 use super::control::CancelToken;
 use crate::control::Refetch;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::{FieldOrder, Frame};
 use crate::pixel::PixelFormat;
 use crate::session::{LossKind, Losses};
@@ -256,7 +256,7 @@ impl FrameFilter {
                     count as f64 / rate.as_f64(),
                     frame.pts
                 ),
-                remedy: "leave out --fps to keep the input's own times".to_owned(),
+                remedy: Remedy::OwnTimes,
             });
         }
         let frame = self.shape(frame)?;
@@ -441,6 +441,6 @@ mod tests {
         };
         filter.push(at(0), &mut |_| Ok(())).unwrap();
         let error = filter.push(at(1 << 40), &mut |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("--fps"), "{error}");
+        assert!(error.remedy() == Remedy::OwnTimes, "{error}");
     }
 }

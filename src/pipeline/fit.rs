@@ -99,7 +99,7 @@ impl Fit {
                     "upright frames of {}, whose matrix is no turn by 90 degrees",
                     path.display()
                 ),
-                remedy: "take the frames as they are stored".to_owned(),
+                remedy: "take the frames as they are stored".into(),
             })?;
         }
         let asked = options.width.is_some() || options.height.is_some() || options.upright;
@@ -112,12 +112,11 @@ impl Fit {
         let shown = Shown::of(stored, stated.aspect, turn);
         let size = shown.with(options.width.take(), options.height.take());
         let beyond = || {
-            Error::invalid(format!(
-                "{} is shown at {} for each sample of {stored}: no picture of that shape has sides up to {}",
-                path.display(),
-                stated.aspect,
-                Dimensions::MAX_SIDE
-            ))
+            let (aspect, most) = (stated.aspect, Dimensions::MAX_SIDE);
+            let what = format!(
+                "is shown at {aspect} for each sample of {stored}: no picture of that shape has sides up to {most}"
+            );
+            Error::invalid_file(path, what)
         };
         let size = turn.size(size.ok_or_else(beyond)?);
         if size != stored {
@@ -281,10 +280,10 @@ mod tests {
     #[test]
     fn shapes_beyond_reason_and_combinations_without_meaning_are_refused_by_name() {
         let wide = (u32::MAX, 1);
-        assert!(matches!(resolved((640, 360), wide, None, height(360)), Err(Error::InvalidInput(_))));
+        assert!(matches!(resolved((640, 360), wide, None, height(360)), Err(Error::InvalidInput { .. })));
         assert!(matches!(
             resolved((640, 360), (1, 100), None, width(20_000)),
-            Err(Error::InvalidInput(_) | Error::LimitExceeded { .. })
+            Err(Error::InvalidInput { .. } | Error::LimitExceeded { .. })
         ));
         assert!(resolved((65_535, 1), wide, None, width(65_535)).is_ok());
         let refused = |options: SourceOptions, names: [&str; 2]| {

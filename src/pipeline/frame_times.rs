@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::Frame;
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -114,19 +114,18 @@ impl FrameTimes {
     }
 
     fn check(&self, frame: &Frame, exact: Timestamp, input: &Path) -> Result<()> {
-        let broken = |what: String| Err(Error::corrupt_fatal(what).in_file(input));
+        let broken =
+            |what: String| Err(Error::corrupt_fatal(what).in_file(input).with_remedy(Remedy::MendTimes));
         if exact != frame.pts {
             return broken(format!(
-                "the unit of its times changes in mid-stream: the picture at {} lies between two ticks of {} s; --fps RATE \
-                 makes the frame rate constant, --keep-going rounds such times",
+                "the unit of its times changes in mid-stream: the picture at {} lies between two ticks of {} s",
                 frame.pts, self.base
             ));
         }
         match self.last.map(|last| Timestamp::new(last, self.base)).filter(|last| exact <= *last) {
-            Some(last) => broken(format!(
-                "times of pictures must increase, but {} comes after {last}; --keep-going puts such times right",
-                frame.pts
-            )),
+            Some(last) => {
+                broken(format!("times of pictures must increase, but {} comes after {last}", frame.pts))
+            }
             None => Ok(()),
         }
     }
@@ -206,7 +205,7 @@ mod tests {
             let error = run(false, times).unwrap_err();
             assert!(matches!(error, Error::CorruptStream { recoverable: false, .. }), "{error}");
             let words = error.to_string();
-            assert!(words.contains("in.mp4") && words.contains("--keep-going"), "{words}");
+            assert!(words.contains("in.mp4") && error.remedy() == Remedy::MendTimes, "{words}");
         }
     }
 

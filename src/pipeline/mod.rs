@@ -29,6 +29,7 @@ pub use export::{Export, ExportReport, ExportTarget};
 pub use filter::{FilterOptions, FilterSummary, FrameFilter};
 pub use frames::{FramesBuilder, frames};
 pub use memory::FrameMemory;
+pub use notes::Note;
 pub use ring::{RingConsumer, RingProducer, RingSlot, RingStats, frame_ring};
 pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 pub use transcode::{Transcode, TranscodeReport, transcode};

@@ -144,7 +144,7 @@ impl Passthrough {
             if let Some(sample) = self.next.take() {
                 match muxer.write_sample(&sample) {
                     Ok(()) => self.samples += 1,
-                    Err(Error::InvalidInput(_)) if self.keep_going => self.untimed += 1,
+                    Err(Error::InvalidInput { .. }) if self.keep_going => self.untimed += 1,
                     Err(error) => return Err(error.of_input(&self.path)),
                 }
             }

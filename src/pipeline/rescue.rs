@@ -22,8 +22,8 @@ const MOST_IDLE: u32 = 3;
 /// What outlives a decoder.
 pub(super) struct Lives {
     policy: FailurePolicy,
-    /// Tells of the takeovers, also while the source works on another thread.
-    succession: Succession,
+    /// Tells of the takeovers, also while the source works on another thread; `None`: nothing is decoded.
+    succession: Option<Succession>,
     /// Sessions that have died.
     pub(super) before: Vec<DecodeSummary>,
     /// The last frame that came out of any decoder.
@@ -47,7 +47,7 @@ struct Trial {
 }
 
 impl Lives {
-    pub(super) fn new(policy: FailurePolicy, succession: Succession) -> Self {
+    pub(super) fn new(policy: FailurePolicy, succession: Option<Succession>) -> Self {
         Self {
             policy,
             succession,
@@ -60,12 +60,18 @@ impl Lives {
         }
     }
 
-    pub(super) fn succession(&self) -> Succession {
+    pub(super) fn succession(&self) -> Option<Succession> {
         self.succession.clone()
     }
 
+    fn tell(&self, takeover: Takeover, why: &Error) {
+        if let Some(succession) = &self.succession {
+            succession.tell(takeover, why);
+        }
+    }
+
     pub(super) fn takeovers(&self) -> Vec<Takeover> {
-        self.succession.since(0)
+        self.succession.as_ref().map_or_else(Vec::new, |succession| succession.since(0))
     }
 
     /// Whether a frame is new; one that another decoder gave before is not.
@@ -139,7 +145,7 @@ impl FrameSource {
                 Ok(to) => {
                     self.lives.resume_behind = self.lives.last;
                     let takeover = Takeover { to, took: died.elapsed(), ..takeover };
-                    self.lives.succession.tell(takeover, &why);
+                    self.lives.tell(takeover, &why);
                     self.lives.trial = Some(Trial { why, untried });
                     return Ok(());
                 }
@@ -149,7 +155,7 @@ impl FrameSource {
         }
         let refusal = refusal.map_or_else(String::new, |error| format!(": {error}"));
         let reason = format!("{}; no other decoder could be opened{refusal}", takeover.reason);
-        self.lives.succession.tell(Takeover { reason, took: died.elapsed(), ..takeover }, &why);
+        self.lives.tell(Takeover { reason, took: died.elapsed(), ..takeover }, &why);
         Err(why)
     }
 

@@ -6,7 +6,7 @@
 //! has let go of it, so that a steady stream allocates no pictures.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::frame::{Frame, HostSurface};
 use crate::pixel::PixelFormat;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 use crate::stages::{Histogram, StageSummary};
+use crate::sync::lock;
 use crate::time::Timestamp;
 
 /// Frames that are neither in the ring nor free: one that the producer writes, and those inside the encoder. Memory beyond these
@@ -119,11 +120,6 @@ impl Meter {
 fn waited(counter: &AtomicU64, since: Instant) {
     let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
     counter.fetch_add(nanos, Ordering::Relaxed);
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded here is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes a ring of so many frames.

@@ -12,7 +12,7 @@ use super::fit::{Fit, Stated};
 use super::rescue::{Lives, can_be_read_again};
 use super::shape::Shape;
 use super::window::{Place, Window};
-use crate::backend::{self, Backend, Job, Receipt};
+use crate::backend::{self, Backend, Receipt};
 use crate::codec::Codec;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
@@ -282,9 +282,13 @@ impl FrameSource {
                 let contained = demuxer.format() == ContainerFormat::Mp4;
                 let begun = Self::decode(path, demuxer, options, choose, from)?;
                 shape = Shape::stated(&begun.0, options).filter(|_| contained);
-                begun
+                let (info, feed, receipt, fit) = begun;
+                (info, feed, Some(receipt), fit)
             }
-            Input::Frames(reader) => Self::read(path, reader, options)?,
+            Input::Frames(reader) => {
+                let (info, feed, fit) = Self::read(path, reader, options)?;
+                (info, feed, None, fit)
+            }
         };
         window.narrow(&mut info);
         let fields = match info.codec {
@@ -294,7 +298,7 @@ impl FrameSource {
         Ok(Self {
             info,
             feed,
-            lives: Lives::new(options.on_failure, Succession::new(receipt)),
+            lives: Lives::new(options.on_failure, receipt.map(Succession::new)),
             options: options.clone(),
             shape,
             fit,
@@ -382,7 +386,7 @@ impl FrameSource {
         path: &Path,
         reader: Box<dyn FrameReader>,
         options: &mut SourceOptions,
-    ) -> Result<(SourceInfo, Feed, Receipt, Fit)> {
+    ) -> Result<(SourceInfo, Feed, Fit)> {
         let format = reader.video_format();
         let size = format.dimensions;
         let what = || format!("{}: a picture of {size}", path.display());
@@ -404,15 +408,7 @@ impl FrameSource {
             notes: reader.notes().to_vec(),
         };
         let feed = Feed::read(reader, options.transform(), options.cancel.clone())?;
-        // Nothing is decoded, and nothing can take over.
-        let receipt = Receipt {
-            job: Job::Decode,
-            codec: Codec::H264,
-            entries: Vec::new(),
-            split: None,
-            notes: Vec::new(),
-        };
-        Ok((info, feed, receipt, fit))
+        Ok((info, feed, fit))
     }
 
     /// What is known before the first frame.
@@ -570,6 +566,6 @@ pub(super) fn chosen_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track,
             path.display(),
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         ),
-        remedy: "H.264, HEVC, AV1 and VP9 are decoded".to_owned(),
+        remedy: "H.264, HEVC, AV1 and VP9 are decoded".into(),
     })
 }

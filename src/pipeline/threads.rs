@@ -115,8 +115,8 @@ pub(super) struct Writer<'a, 'p> {
     pub(super) packets: EncodeOutput,
     pub(super) reporter: Reporter<'p>,
     pub(super) on_takeover: Option<TakeoverFn<'p>>,
-    /// Who decodes.
-    pub(super) decoders: Succession,
+    /// Who decodes, where anybody does.
+    pub(super) decoders: Option<Succession>,
     /// Takeovers of decoders and of encoders that were told.
     pub(super) told: (usize, usize),
     /// Go on without frames that an encoder lost.
@@ -165,7 +165,7 @@ impl Writer<'_, '_> {
     }
 
     fn tell_takeovers(&mut self) {
-        let decoders = self.decoders.since(self.told.0);
+        let decoders = self.decoders.as_ref().map_or_else(Vec::new, |decoders| decoders.since(self.told.0));
         let encoders = self.packets.takeovers_since(self.told.1);
         self.told = (self.told.0 + decoders.len(), self.told.1 + encoders.len());
         for takeover in decoders.into_iter().chain(encoders) {

@@ -16,7 +16,7 @@ use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::frame_times::{FrameTimes, track_base};
 use super::light;
 use super::memory::{self, FrameMemory};
-use super::notes;
+use super::notes::{self, Note};
 use super::passthrough::Passthrough;
 use super::rescue::Rescuer;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
@@ -101,7 +101,7 @@ pub struct TranscodeReport {
     /// Stopped early on request.
     pub cancelled: bool,
     /// What the user should know: tracks left out, precision lost.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl TranscodeReport {
@@ -458,6 +458,7 @@ impl<'a> Transcode<'a> {
         input.problem_count += copy_problems.len() as u64;
         input.problems.extend(copy_problems);
         let duration = end.map_or(Duration::ZERO, Timestamp::as_duration);
+        let mut notes: Vec<Note> = notes.into_iter().map(Note::from).collect();
         notes.extend(notes::of_pictures(&filter, &options, first_size, resized));
         notes.extend(notes::of_rate(encode_config.rate_control, coded_bytes, duration));
 

@@ -106,7 +106,7 @@ fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<
     enter(Step::Library);
     let (engine, backend) = (candidate.engine(), candidate.backend());
     let unavailable =
-        |reason: String, remedy: &str| Error::Unavailable { backend, reason, remedy: remedy.to_owned() };
+        |reason: String, remedy: &'static str| Error::Unavailable { backend, reason, remedy: remedy.into() };
     if let Some((_, elsewhere)) = engine.only_on.filter(|(system, _)| *system != std::env::consts::OS) {
         let remedy = "Nothing to do: other backends do the work here";
         return Err(unavailable(elsewhere.to_owned(), remedy));
@@ -236,7 +236,7 @@ mod tests {
             |codec| Question { candidate: Candidate::Embedded, job: Job::Encode, codec }.ask().verdict;
         assert!(encode(Codec::H264).works(), "{}", encode(Codec::H264));
         assert!(
-            matches!(&encode(Codec::Hevc), Verdict::Fails { step: Step::Capability, remedy, .. } if !remedy.is_empty()),
+            matches!(&encode(Codec::Hevc), Verdict::Fails { step: Step::Capability, remedy, .. } if !remedy.to_string().is_empty()),
             "{}",
             encode(Codec::Hevc)
         );

@@ -11,7 +11,7 @@ use super::wire::{self, MOST_BYTES};
 use crate::error::{Error, Result};
 
 /// The first line, which changes with the form of what follows.
-const FORM: &str = "video-hw probes, form 1";
+const FORM: &str = "video-hw probes, form 2";
 
 /// A file with answers. It is replaced as a whole, by one that only its owner can read; whatever else is found under its
 /// name counts as nothing.
@@ -86,7 +86,7 @@ impl Cache {
     fn replace(&self, bytes: &[u8]) -> Result<()> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_folder(folder).map_err(|error| Error::io("create", folder, error))?;
+        make_folder(folder).map_err(|error| Error::io_writing("create", folder, error))?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let aside = folder.join(format!(".probes-{}-{number}", std::process::id()));
         let mut options = OpenOptions::new();
@@ -98,8 +98,8 @@ impl Cache {
             let _ = fs::remove_file(&aside);
             options.open(&aside)?.write_all(bytes)
         };
-        let done = write().map_err(|error| Error::io("write", &aside, error)).and_then(|()| {
-            fs::rename(&aside, &self.path).map_err(|error| Error::io("rename", &self.path, error))
+        let done = write().map_err(|error| Error::io_writing("write", &aside, error)).and_then(|()| {
+            fs::rename(&aside, &self.path).map_err(|error| Error::io_writing("rename", &self.path, error))
         });
         if done.is_err() {
             let _ = fs::remove_file(&aside);
@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use crate::backend::Job;
     use crate::codec::Codec;
+    use crate::error::Remedy;
     use proptest::prelude::*;
 
     fn identity(words: &[&str]) -> Identity {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     fn findings() -> Findings {
-        let fails = |failure| Verdict::fails(Step::Session, failure, "why".to_owned(), String::new());
+        let fails = |failure| Verdict::fails(Step::Session, failure, "why".to_owned(), Remedy::None);
         let fact = |name: &str, lasting| Fact {
             about: Candidate::Nvidia,
             name: name.to_owned(),

@@ -324,7 +324,7 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
     }
     let mut say = |line: String| {
         let told = writeln!(out, "{line}").and_then(|()| out.flush());
-        told.map_err(|error| Error::io("write", "-", error))
+        told.map_err(|error| Error::io_writing("write", "-", error))
     };
     if questions.iter().any(|question| question.candidate.backend().keeps_frames_on_device()) {
         // Closing the last decoder of a card takes a quarter of a second, for each codec.

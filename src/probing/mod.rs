@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::backend::Job;
 use crate::codec::Codec;
-use crate::error::Error;
+use crate::error::{Error, Remedy, sentence};
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use wire::fuzz as fuzz_wire;
@@ -168,7 +168,7 @@ pub enum Verdict {
         /// Why, in the words of the error that a session would end with.
         reason: String,
         /// What to do.
-        remedy: String,
+        remedy: Remedy,
     },
 }
 
@@ -182,27 +182,21 @@ impl Verdict {
     pub const fn is_lasting(&self) -> bool {
         match self {
             Self::Works { .. } => true,
-            Self::Fails { failure, .. } => failure.is_lasting(),
+            Self::Fails { failure, remedy, .. } => {
+                failure.is_lasting() && !matches!(remedy, Remedy::TryAgain(_))
+            }
         }
     }
 
     fn of_error(at: Step, error: &Error) -> Self {
-        let (failure, reason, remedy) = match error {
-            Error::Unavailable { reason, remedy, .. } => {
-                (Failure::Unavailable, reason.clone(), remedy.clone())
-            }
-            Error::Unsupported { feature, remedy } => {
-                (Failure::Unsupported, format!("unsupported: {feature}"), remedy.clone())
-            }
-            Error::InvalidInput(what) => (Failure::Unsupported, what.clone(), String::new()),
-            Error::SessionLimit { detail, .. } => (Failure::SessionLimit, detail.clone(), String::new()),
-            Error::OutOfMemory { what, remedy, .. } => {
-                (Failure::OutOfMemory, format!("no memory: {what}"), remedy.clone())
-            }
-            Error::DeviceLost { detail, .. } => {
-                (Failure::DeviceLost, format!("device lost: {detail}"), String::new())
-            }
-            other => (Failure::Failed, other.to_string(), String::new()),
+        let (failure, reason) = match error {
+            Error::Unavailable { reason, .. } => (Failure::Unavailable, reason.clone()),
+            Error::Unsupported { feature, .. } => (Failure::Unsupported, format!("unsupported: {feature}")),
+            Error::InvalidInput { what, .. } => (Failure::Unsupported, what.clone()),
+            Error::SessionLimit { detail, .. } => (Failure::SessionLimit, detail.clone()),
+            Error::OutOfMemory { what, .. } => (Failure::OutOfMemory, format!("no memory: {what}")),
+            Error::DeviceLost { detail, .. } => (Failure::DeviceLost, format!("device lost: {detail}")),
+            other => (Failure::Failed, other.explain(|_| String::new())),
         };
         let step = match failure {
             Failure::Unavailable => at.min(Step::Device),
@@ -210,26 +204,27 @@ impl Verdict {
             Failure::SessionLimit => Step::Session,
             _ => at,
         };
-        Self::fails(step, failure, reason, remedy)
+        Self::fails(step, failure, reason, error.remedy())
     }
 
     /// Every failure says what to do.
-    fn fails(step: Step, failure: Failure, reason: String, remedy: String) -> Self {
-        let usual = match failure {
-            Failure::Unavailable => "Install what is missing, or let another backend do it",
-            Failure::Unsupported => "Let another backend do it (--backend auto)",
-            Failure::SessionLimit => "End a program that encodes, or wait for a session (--session-wait)",
-            Failure::OutOfMemory => "End a program that uses the device's memory",
-            Failure::DeviceLost => "Look at the system's log (dmesg); reset the device or reboot",
-            Failure::Crashed => "Update or reinstall the driver; until then name another backend (--backend)",
+    fn fails(step: Step, failure: Failure, reason: String, remedy: Remedy) -> Self {
+        let usual = || match failure {
+            Failure::Unavailable => "Install what is missing, or let another backend do it".into(),
+            Failure::Unsupported => Remedy::OtherBackend,
+            Failure::SessionLimit => Remedy::FreeSession,
+            Failure::OutOfMemory => "End a program that uses the device's memory".into(),
+            Failure::DeviceLost => "Look at the system's log (dmesg); reset the device or reboot".into(),
+            Failure::Crashed => "Update or reinstall the driver; until then name another backend".into(),
             Failure::TimedOut => {
-                "Check that the vendor's own tool (nvidia-smi, vainfo) answers; if it does not, reboot. A device that is \
-                 only slow to start needs a longer limit"
+                "Check that the vendor's own tool (nvidia-smi, vainfo) answers; if it does not, reboot. A \
+                                  device that is only slow to start needs a longer limit"
+                    .into()
             }
-            Failure::NotTried => "Mend what is told of the other probe first",
-            Failure::Failed => "Try again; if it stays, update the driver",
+            Failure::NotTried => "Mend what is told of the other probe first".into(),
+            Failure::Failed => Remedy::TryAgain("Try again; if it stays, update the driver".into()),
         };
-        let remedy = if remedy.is_empty() { usual.to_owned() } else { remedy };
+        let remedy = if remedy == Remedy::None { usual() } else { remedy };
         Self::Fails { step, failure, reason, remedy }
     }
 }
@@ -239,7 +234,12 @@ impl fmt::Display for Verdict {
         match self {
             Self::Works { implementation } => write!(f, "works ({implementation})"),
             Self::Fails { step, reason, remedy, .. } => {
-                write!(f, "no (at {step}): {}. {remedy}", reason.trim_end_matches('.'))
+                write!(
+                    f,
+                    "no (at {step}): {}. {}",
+                    reason.trim_end_matches('.'),
+                    sentence(&remedy.to_string())
+                )
             }
         }
     }
@@ -294,7 +294,7 @@ impl Question {
     }
 
     fn fails(self, step: Step, failure: Failure, reason: String, took: Duration) -> Probe {
-        let verdict = Verdict::fails(step, failure, reason, String::new());
+        let verdict = Verdict::fails(step, failure, reason, Remedy::None);
         Probe { question: self, verdict, took, cached: false }
     }
 }
@@ -412,7 +412,7 @@ mod tests {
             let verdict = if working.contains(&question.candidate) {
                 Verdict::Works { implementation: question.candidate.name().to_owned() }
             } else {
-                Verdict::fails(Step::Library, Failure::Unavailable, "absent".to_owned(), String::new())
+                Verdict::fails(Step::Library, Failure::Unavailable, "absent".to_owned(), Remedy::None)
             };
             Probe { question, verdict, took: Duration::ZERO, cached: false }
         });
@@ -437,11 +437,11 @@ mod tests {
     fn every_failure_says_what_to_do() {
         for failure in Failure::ALL {
             let Verdict::Fails { remedy, .. } =
-                Verdict::fails(Step::Frame, failure, "why".to_owned(), String::new())
+                Verdict::fails(Step::Frame, failure, "why".to_owned(), Remedy::None)
             else {
                 panic!("{failure:?}")
             };
-            assert!(!remedy.is_empty());
+            assert!(!remedy.to_string().is_empty());
         }
         let limit =
             Error::SessionLimit { backend: BackendKind::Nvidia, detail: "3 of 3".to_owned(), sessions: None };
@@ -451,10 +451,16 @@ mod tests {
             Verdict::Fails { step: Step::Session, failure: Failure::SessionLimit, .. }
         ));
         assert!(!verdict.is_lasting());
+        let slow = Error::Unavailable {
+            backend: BackendKind::Ffmpeg,
+            reason: "no answer".to_owned(),
+            remedy: Remedy::TryAgain("Wait".into()),
+        };
+        assert!(!Verdict::of_error(Step::Library, &slow).is_lasting());
         let absent = Error::Unavailable {
             backend: BackendKind::Nvidia,
             reason: "no encoder".to_owned(),
-            remedy: "Buy one".to_owned(),
+            remedy: "Buy one".into(),
         };
         let verdict = Verdict::of_error(Step::Session, &absent);
         assert!(verdict.is_lasting());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{head, nodes};
 use super::{Candidate, Failure, Findings, Verdict};
+use crate::error::Remedy;
 
 /// What the process runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,12 +120,15 @@ impl Surroundings {
     fn nvidia(&self, found: &Findings, capabilities: Option<&str>, visible: Option<&str>) -> Option<String> {
         let failures = found.probes.iter().filter(|probe| probe.question.candidate == Candidate::Nvidia);
         let unavailable = failures.filter_map(|probe| match &probe.verdict {
-            Verdict::Fails { failure: Failure::Unavailable, reason, .. } => Some(reason.as_str()),
+            Verdict::Fails { failure: Failure::Unavailable, remedy, .. } => Some(remedy),
             _ => None,
         });
-        let reasons: Vec<&str> = unavailable.collect();
-        let missing =
-            |library: &str| reasons.iter().any(|r| r.contains(library) && r.contains("cannot be loaded"));
+        let remedies: Vec<&Remedy> = unavailable.collect();
+        let missing = |library: &str| {
+            remedies
+                .iter()
+                .any(|one| matches!(one, Remedy::Install { what, .. } if what.starts_with(library)))
+        };
         let video: Vec<_> =
             ["libnvcuvid", "libnvidia-encode"].into_iter().filter(|library| missing(library)).collect();
         if let (false, Some(container)) = (video.is_empty(), &self.container) {
@@ -145,7 +149,7 @@ impl Surroundings {
                     .to_owned(),
             );
         }
-        if missing("libcuda") || reasons.iter().any(|reason| reason.contains("cuInit")) {
+        if missing("libcuda") || remedies.iter().any(|one| matches!(one, Remedy::CheckDevice(_))) {
             return self.no_device(&missing, visible);
         }
         None
@@ -244,6 +248,7 @@ fn group_of(path: &Path, groups: &Path) -> String {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use std::borrow::Cow;
     use std::time::Duration;
 
     use super::super::{Probe, Question, Step};
@@ -269,21 +274,29 @@ mod tests {
         Surroundings::of(root.path(), &open)
     }
 
-    fn failing(candidate: Candidate, reason: &str) -> Findings {
+    fn failing(candidate: Candidate, remedy: Remedy) -> Findings {
         let question = Question { candidate, job: Job::Encode, codec: Codec::H264 };
-        let verdict =
-            Verdict::fails(Step::Library, Failure::Unavailable, reason.to_owned(), "Do something".to_owned());
+        let verdict = Verdict::fails(Step::Library, Failure::Unavailable, "why".to_owned(), remedy);
         let probe = Probe { question, verdict, took: Duration::ZERO, cached: false };
         Findings { probes: vec![probe], facts: Vec::new() }
     }
 
-    const NO_CUDA: &str = "libcuda.so.1 cannot be loaded: no such file";
-    const NO_ENCODER: &str = "libnvidia-encode.so.1 cannot be loaded: no such file";
+    const NO_CUDA: Remedy = missing("libcuda.so.1");
+    const NO_ENCODER: Remedy = missing("libnvidia-encode.so.1");
     const MODULE: (&str, &str) =
         ("proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.03  Mon\n");
 
-    fn said(here: &Surroundings, reason: &str, capabilities: Option<&str>, visible: Option<&str>) -> String {
-        let hints = here.hints(&failing(Candidate::Nvidia, reason), capabilities, visible);
+    const fn missing(library: &'static str) -> Remedy {
+        Remedy::Install { what: Cow::Borrowed(library), how: Cow::Borrowed("Do something") }
+    }
+
+    fn said(
+        here: &Surroundings,
+        remedy: Remedy,
+        capabilities: Option<&str>,
+        visible: Option<&str>,
+    ) -> String {
+        let hints = here.hints(&failing(Candidate::Nvidia, remedy), capabilities, visible);
         hints.iter().map(|hint| hint.words.clone()).collect::<Vec<_>>().join("\n")
     }
 
@@ -322,7 +335,7 @@ mod tests {
         assert!(said(&machine(&[MODULE]), NO_CUDA, None, None).contains("libnvcuvid1"));
         let wsl = machine(&[("proc/version", "Linux version 5.15 (Microsoft@x)"), ("dev/dxg", "")]);
         assert!(said(&wsl, NO_CUDA, None, None).contains("the one of Windows"));
-        let hidden = said(&machine(&[MODULE]), "cuInit answered no device (100)", None, Some(""));
+        let hidden = said(&machine(&[MODULE]), Remedy::CheckDevice("Look".into()), None, Some(""));
         assert!(hidden.contains("CUDA_VISIBLE_DEVICES"), "{hidden}");
     }
 
@@ -335,11 +348,15 @@ mod tests {
         ]);
         assert_eq!(root.render_nodes.len(), 2);
         assert_eq!(root.render_locked.len(), 1);
-        let hints = root.hints(&failing(Candidate::Vaapi, "no device"), None, None);
+        let hints = root.hints(&failing(Candidate::Vaapi, "Do something".into()), None, None);
         let words: Vec<_> = hints.iter().map(|hint| hint.words.as_str()).collect();
         assert!(words.iter().any(|w| w.contains("renderD128") && w.contains("usermod -aG")), "{words:?}");
         assert!(words.iter().any(|w| w.contains("nvidiactl may not be opened")), "{words:?}");
-        let bare = machine(&[(".dockerenv", "")]).hints(&failing(Candidate::Vaapi, "no device"), None, None);
+        let bare = machine(&[(".dockerenv", "")]).hints(
+            &failing(Candidate::Vaapi, "Do something".into()),
+            None,
+            None,
+        );
         assert!(bare.is_empty(), "the remedy of the verdict says it all: {bare:?}");
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Candidate, Fact, Failure, Findings, Probe, Question, Step, Verdict};
 use crate::backend::Job;
 use crate::codec::Codec;
+use crate::error::Remedy;
 
 /// Longest text that is believed.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
@@ -54,7 +55,12 @@ pub(super) fn probe(probe: &Probe) -> String {
     let verdict = match &probe.verdict {
         Verdict::Works { implementation } => format!("works\t{}", plain(implementation)),
         Verdict::Fails { step, failure, reason, remedy } => {
-            format!("fails\t{step}\t{}\t{}\t{}", failure.name(), plain(reason), plain(remedy))
+            let what = match remedy {
+                Remedy::Install { what, .. } | Remedy::OtherDevice(what) => plain(what),
+                _ => String::new(),
+            };
+            let (reason, how) = (plain(reason), plain(&remedy.to_string()));
+            format!("fails\t{step}\t{}\t{reason}\t{}\t{what}\t{how}", failure.name(), remedy.name())
         }
     };
     format!("probe\t{}\t{}\t{verdict}", question(probe.question), probe.took.as_micros())
@@ -78,6 +84,17 @@ pub(super) fn read_question<'a>(fields: &mut impl Iterator<Item = &'a str>) -> O
     candidate.does(job).then_some(Question { candidate, job, codec })
 }
 
+/// A remedy by its kind; of one that is more than its kind, the words are kept.
+fn read_remedy(kind: &str, what: &str, words: String) -> Remedy {
+    match kind {
+        "install" => Remedy::Install { what: plain(what).into(), how: words.into() },
+        "other_device" => Remedy::OtherDevice(plain(what).into()),
+        "check_device" => Remedy::CheckDevice(words.into()),
+        "try_again" => Remedy::TryAgain(words.into()),
+        _ => Remedy::PLAIN.into_iter().find(|known| known.name() == kind).unwrap_or(words.into()),
+    }
+}
+
 /// What a line says; `None`: nothing that is understood.
 pub(super) fn read(line: &str) -> Option<Line> {
     let line = line.trim_end_matches(['\n', '\r']);
@@ -94,7 +111,8 @@ pub(super) fn read(line: &str) -> Option<Line> {
                     let step = step(fields.next()?)?;
                     let name = fields.next()?;
                     let failure = Failure::ALL.into_iter().find(|failure| failure.name() == name)?;
-                    let (reason, remedy) = (plain(fields.next()?), plain(fields.next()?));
+                    let reason = plain(fields.next()?);
+                    let remedy = read_remedy(fields.next()?, fields.next()?, plain(fields.next()?));
                     Verdict::Fails { step, failure, reason, remedy }
                 }
                 _ => return None,
@@ -158,7 +176,7 @@ mod tests {
         let took = Duration::from_micros(1234);
         for verdict in [
             Verdict::Works { implementation: "ffmpeg, libx264".to_owned() },
-            Verdict::fails(Step::Frame, Failure::Crashed, "the driver crashed".to_owned(), String::new()),
+            Verdict::fails(Step::Frame, Failure::Crashed, "the driver crashed".to_owned(), Remedy::None),
         ] {
             let told = Probe { question: QUESTION, verdict, took, cached: false };
             assert_eq!(read(&probe(&told)), Some(Line::Probe(told)));
@@ -177,7 +195,7 @@ mod tests {
     #[test]
     fn words_cannot_make_lines_or_speak_to_a_terminal() {
         let verdict =
-            Verdict::fails(Step::Frame, Failure::Failed, "a\nend\tb \u{1b}[31m".to_owned(), "c".to_owned());
+            Verdict::fails(Step::Frame, Failure::Failed, "a\nend\tb \u{1b}[31m".to_owned(), "c".into());
         let line = probe(&Probe { question: QUESTION, verdict, took: Duration::ZERO, cached: false });
         let Some(Line::Probe(Probe { verdict: Verdict::Fails { reason, .. }, .. })) = read(&line) else {
             panic!()

@@ -63,7 +63,7 @@ pub fn measure(reference: &HostSurface, distorted: &HostSurface, metrics: Metric
     if format.bit_depth() > 12 {
         return Err(Error::Unsupported {
             feature: format!("measuring samples of {format}"),
-            remedy: "convert both pictures to 8, 10 or 12 bit".to_owned(),
+            remedy: "convert both pictures to 8, 10 or 12 bit".into(),
         });
     }
     let peak = (1_u32 << format.bit_depth()) - 1;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::images_order::{matches_glob, natural};
 use super::images_times::{self, Listed, REORDERED, Schedule};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::rawvideo::PngPattern;
 use crate::time::Rational;
 
@@ -203,17 +203,17 @@ fn by_name(
         let mut left: Vec<_> = unseen.into_values().map(|file| file.display().to_string()).collect();
         left.sort_by(|a, b| natural(a.as_ref(), b.as_ref()));
         if !keep_going {
-            return Err(Error::invalid(format!(
-                "{} has fewer times than images: it does not name {}{}",
-                path.display(),
+            let what = format!(
+                "has fewer times than images: it does not name {}{}",
                 left.first().map_or("", String::as_str),
                 if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() }
-            )));
+            );
+            return Err(Error::invalid_file(path, what));
         }
         note_missing(&left, "have no time and are left out", notes);
     }
     if ordered.is_empty() {
-        return Err(Error::invalid(format!("{} names none of the images", path.display())));
+        return Err(Error::invalid_file(path, "names none of the images"));
     }
     Ok((ordered, kept))
 }
@@ -248,10 +248,8 @@ impl Found {
     fn check_gap(&self, input: &Path, keep_going: bool, notes: &mut Vec<String>) -> Result<()> {
         let Some((name, count)) = &self.gap else { return Ok(()) };
         if !keep_going {
-            return Err(Error::invalid(format!(
-                "{} has a gap: {name} is missing ({count} missing in all); --keep-going goes over it",
-                input.display()
-            )));
+            let what = format!("has a gap: {name} is missing ({count} missing in all)");
+            return Err(Error::invalid_file(input, what).with_remedy(Remedy::KeepGoing));
         }
         notes.push(format!("{count} images of the sequence are missing, the first is {name}"));
         Ok(())
@@ -259,7 +257,7 @@ impl Found {
 }
 
 fn find(input: &Path) -> Result<Found> {
-    let nothing = |what: &str| Err(Error::invalid(format!("{} {what}", input.display())));
+    let nothing = |what: &str| Err(Error::invalid_file(input, what));
     if input.is_dir() {
         let files: Vec<_> =
             entries(input)?.into_iter().filter(|file| file.file_name().is_some_and(is_image_name)).collect();

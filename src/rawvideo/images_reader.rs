@@ -196,8 +196,8 @@ impl FrameReader for ImageReader {
             .unwrap_or_else(|| Err(Error::corrupt_fatal("a thread that decodes images has ended early")));
         self.next += 1;
         let frame = image.and_then(|rgb| self.frame(number, rgb)).map(Some).map_err(|error| match error {
-            Error::InvalidInput(what) => {
-                Error::invalid(format!("{} holds images of several sizes: {what}", self.input.display()))
+            Error::InvalidInput { what, .. } => {
+                Error::invalid_file(&self.input, format!("holds images of several sizes: {what}"))
             }
             other => other,
         });

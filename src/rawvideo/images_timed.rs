@@ -57,10 +57,10 @@ impl TimedReader {
                 )
             }
             PictureTimes::Names(_) | PictureTimes::Rate => {
-                return Err(Error::invalid(format!(
-                    "{} holds all pictures in one file: no names tell their times",
-                    input.display()
-                )));
+                return Err(Error::invalid_file(
+                    input,
+                    "holds all pictures in one file: no names tell their times",
+                ));
             }
         };
         Ok(Self { inner, schedule, times: from, next: 0, ended: false })

@@ -86,7 +86,7 @@ pub(super) fn read(path: &Path, unit: TimeUnit) -> Result<Vec<Listed>> {
         }
     }
     if listed.is_empty() {
-        return Err(Error::invalid(format!("{} holds no times", path.display())));
+        return Err(Error::invalid_file(path, "holds no times"));
     }
     Ok(listed)
 }

@@ -106,7 +106,7 @@ impl FrameWriter for PngSequenceWriter {
         let host = expect_host(frame, self.written, (PixelFormat::Rgb24, frame.dimensions), &path)?;
         let output = OutputFile::create(&path, self.overwrite, &self.inputs)?;
         encode(&output, host).map_err(|e| match e {
-            EncodingError::IoError(e) => Error::io("write", &path, e),
+            EncodingError::IoError(e) => Error::io_writing("write", &path, e),
             other => Error::invalid(format!("{}: {other}", path.display())),
         })?;
         output.commit()?;

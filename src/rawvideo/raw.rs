@@ -103,7 +103,7 @@ impl<W: Write + Send> FrameWriter for RawWriter<W> {
     }
 
     fn finish(&mut self) -> Result<u64> {
-        self.writer.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.flush().map_err(|e| Error::io_writing("write", &self.path, e))?;
         Ok(self.bytes)
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn write_samples(writer: &mut impl Write, host: &HostSurface, path: &
             Some(all) => writer.write_all(all),
             None => plane.iter_rows().try_for_each(|row| writer.write_all(row)),
         };
-        written.map_err(|e| Error::io("write", path, e))?;
+        written.map_err(|e| Error::io_writing("write", path, e))?;
     }
     Ok(host.format().frame_bytes(host.dimensions()) as u64)
 }

@@ -144,7 +144,7 @@ impl<W: Write + Send> Y4mWriter<W> {
     pub fn new(mut writer: W, path: impl Into<PathBuf>, format: VideoFormat) -> Result<Self> {
         let path = path.into();
         let header = y4m_header::format(&format)?;
-        writer.write_all(header.as_bytes()).map_err(|e| Error::io("write", &path, e))?;
+        writer.write_all(header.as_bytes()).map_err(|e| Error::io_writing("write", &path, e))?;
         Ok(Self { writer, path, format, frames: 0, bytes: header.len() as u64 })
     }
 }
@@ -153,14 +153,14 @@ impl<W: Write + Send> FrameWriter for Y4mWriter<W> {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
         let expected = (self.format.format, self.format.dimensions);
         let host = expect_host(frame, self.frames, expected, &self.path)?;
-        self.writer.write_all(b"FRAME\n").map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.write_all(b"FRAME\n").map_err(|e| Error::io_writing("write", &self.path, e))?;
         self.bytes += 6 + write_samples(&mut self.writer, host, &self.path)?;
         self.frames += 1;
         Ok(())
     }
 
     fn finish(&mut self) -> Result<u64> {
-        self.writer.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        self.writer.flush().map_err(|e| Error::io_writing("write", &self.path, e))?;
         Ok(self.bytes)
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn format(format: &VideoFormat) -> Result<String> {
             if format.format.is_rgb() { "yuv444p" } else { "its planar twin (yuv420p, yuv420p10le)" };
         return Err(Error::Unsupported {
             feature: format!("{} in Y4M, which holds planar YUV and luma only", format.format),
-            remedy: format!("convert to {wanted}, or write raw video"),
+            remedy: format!("convert to {wanted}, or write raw video").into(),
         });
     };
     let mut line = format!(

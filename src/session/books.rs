@@ -1,13 +1,14 @@
 //! What a session remembers of the units inside it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::worker::{Outcome, Outlet};
 use super::{Ledger, SessionTiming};
 use crate::error::{Error, Result};
 use crate::stages::{Histogram, Jitter};
+use crate::sync::lock;
 
 /// The books of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
 /// counts besides.
@@ -141,7 +142,7 @@ impl<P, S> SharedBooks<P, S> {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Books<P, S>> {
         // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// As [`Self::charge`], for a call that is about one unit: its time is one of those that are told as the stage's.

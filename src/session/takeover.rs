@@ -1,11 +1,12 @@
 //! What a session tells of a backend that has died and of the one that took its place.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::backend::{BackendKind, Job, Receipt, Verdict};
 use crate::error::Error;
+use crate::sync::lock;
 use crate::time::Timestamp;
 
 /// A backend has died in the middle of a stream, and another has taken over, or none could.
@@ -79,27 +80,23 @@ impl Succession {
         Self(Arc::new(Mutex::new((receipt, Vec::new()))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Receipt, Vec<Takeover>)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What works now, and why.
     pub(crate) fn receipt(&self) -> Receipt {
-        self.lock().0.clone()
+        lock(&self.0).0.clone()
     }
 
     /// What has happened since there were `known` takeovers.
     pub(crate) fn since(&self, known: usize) -> Vec<Takeover> {
-        self.lock().1.get(known..).unwrap_or_default().to_vec()
+        lock(&self.0).1.get(known..).unwrap_or_default().to_vec()
     }
 
     /// Frames that were lost so far because they were gone when another took over.
     pub(crate) fn lost(&self) -> u64 {
-        self.lock().1.iter().map(|takeover| takeover.lost).sum()
+        lock(&self.0).1.iter().map(|takeover| takeover.lost).sum()
     }
 
     pub(crate) fn tell(&self, takeover: Takeover, why: &Error) {
-        let (receipt, takeovers) = &mut *self.lock();
+        let (receipt, takeovers) = &mut *lock(&self.0);
         if let Some((kind, implementation)) = takeover.to {
             for (_, verdict) in &mut receipt.entries {
                 if matches!(verdict, Verdict::Chosen(_)) {
@@ -114,7 +111,7 @@ impl Succession {
 
     /// One more frame could not be carried over to the last that took over.
     pub(crate) fn lost_one(&self) {
-        if let Some(last) = self.lock().1.last_mut() {
+        if let Some(last) = lock(&self.0).1.last_mut() {
             last.lost += 1;
         }
     }

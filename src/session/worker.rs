@@ -1,7 +1,7 @@
 //! The thread between a session's two ends: commands in, outcomes out, nothing lost in between.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use super::Submit;
 use crate::error::{Error, Result, panic_words};
 use crate::hang::{self, Calls, Patience};
 use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
+use crate::sync::{lock, whole};
 
 enum Command<I> {
     Unit(I),
@@ -86,15 +87,15 @@ struct Done {
 
 impl Done {
     fn set(&self) {
-        *self.is_done.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.is_done) = true;
         self.changed.notify_all();
     }
 
     /// Waits a moment for it.
     fn wait(&self) -> bool {
-        let is_done = self.is_done.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_done = lock(&self.is_done);
         let waited = self.changed.wait_timeout_while(is_done, hang::LOOK, |is_done| !*is_done);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        *whole(waited).0
     }
 }
 
@@ -109,7 +110,7 @@ impl Drop for Ending {
 
 impl Joiner {
     fn take(&self) -> Option<JoinHandle<()>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.handle).take()
     }
 
     fn join(&self) {
@@ -228,7 +229,7 @@ fn run<W: Work, O>(
                 let error = error.ending();
                 work.end(&error);
                 // Before the commands are closed: who meets that finds the reason.
-                let _ = reason.set(error.again());
+                let _ = reason.set(error.clone());
                 outlet.mark(Outcome::Ended(error));
                 return;
             }
@@ -238,7 +239,7 @@ fn run<W: Work, O>(
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     let words = panic_words(panic);
-    Error::CorruptStream { what: format!("the codec library panicked: {words}"), recoverable: false }
+    Error::corrupt_fatal(format!("the codec library panicked: {words}"))
 }
 
 impl<I> Input<I> {
@@ -283,7 +284,7 @@ impl<I> Input<I> {
 
     fn ended(&self) -> Error {
         match self.over.get() {
-            Some(reason) => reason.again(),
+            Some(reason) => reason.clone(),
             None => Error::invalid("the session is closed: nobody takes its results any more"),
         }
     }
@@ -339,7 +340,7 @@ impl<O> Output<O> {
         let error = self.patience.look().filter(|_| !self.ended)?;
         self.ended = true;
         // Before the commands are closed: who meets that finds the reason.
-        let _ = self.over.set(error.again());
+        let _ = self.over.set(error.clone());
         self.queue.end();
         self.input.end();
         drop(self.joiner.take());

@@ -1,7 +1,7 @@
 //! Frames in, transformed frames out in the same order, on a fixed set of threads.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::on_device::Converters;
@@ -10,6 +10,7 @@ use super::workers::{Job, Ticket, Work, Workers};
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
+use crate::sync::lock;
 
 /// More threads than this wait for memory, not for each other.
 const MOST_THREADS: usize = 8;
@@ -263,7 +264,7 @@ impl TransformDispatcher {
     pub fn reap_timeout(&self, timeout: Duration) -> Result<Option<Frame>> {
         let deadline = Instant::now().checked_add(timeout);
         let left = || deadline.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut head = lock(&self.head);
         loop {
             match head.take().map_or_else(|| self.order.recv_timeout(left()), Received::Item) {
                 Received::Item(place) if place.ticket.wait_timeout(left()) => {
@@ -285,7 +286,7 @@ impl TransformDispatcher {
     /// # Errors
     /// As [`Self::try_reap`].
     pub fn reap(&self) -> Result<Option<Frame>> {
-        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut head = lock(&self.head);
         loop {
             match head.take().map_or_else(|| self.order.try_recv(), Received::Item) {
                 Received::Item(place) => {
@@ -329,7 +330,7 @@ impl TransformDispatcher {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counts)
     }
 
     /// The result in this place, waiting for it; `None` for one of a generation that is over. The generation is

@@ -233,7 +233,7 @@ fn frames_without_samples_that_need_work_fail_alone() {
     let nothing = Frame { surface: Surface::None, ..frame(0, PixelFormat::I420) };
     dispatcher.submit(nothing, &RGB).unwrap();
     dispatcher.submit(frame(1, PixelFormat::I420), &RGB).unwrap();
-    assert!(matches!(dispatcher.reap(), Err(Error::InvalidInput(_))));
+    assert!(matches!(dispatcher.reap(), Err(Error::InvalidInput { .. })));
     let rgb = dispatcher.reap().unwrap().unwrap();
     assert_eq!(rgb.as_host().unwrap().format(), PixelFormat::Rgb24);
     assert!(dispatcher.reap().unwrap().is_none());

@@ -74,7 +74,7 @@ impl Matrix {
             other => Err(Error::Unsupported {
                 feature: format!("colour conversion with matrix coefficients {other}"),
                 remedy: "bt709, fcc, bt470bg, smpte170m, smpte240m, ycgco, bt2020nc and gbr can be converted"
-                    .to_owned(),
+                    .into(),
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! Conversion of frames where they are: by what their device's memory names for it, once for all frames of a kind. What it
 //! does not do, or fails to do, the CPU does, and the reason is kept.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::convert::{Converted, Site};
 use super::meaning::Meaning;
@@ -11,6 +11,7 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{DeviceConverter, DeviceSurface, Frame, Surface};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 /// Kinds of frames that are known at once; of more, the oldest are forgotten.
 const KINDS: usize = 8;
@@ -109,7 +110,7 @@ impl Converters {
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<(Kind, Way)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

@@ -5,7 +5,7 @@
 //! thrown away settles its ticket.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use super::request::TransformRequest;
 use crate::error::{Error, Result, panic_words};
 use crate::frame::Frame;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats};
+use crate::sync::{lock, whole};
 
 /// What a worker does with a frame. Another than [`TransformRequest::apply`] only in tests.
 pub(super) type Work = dyn Fn(Frame, &TransformRequest) -> Result<Converted> + Send + Sync;
@@ -45,7 +46,7 @@ impl Ticket {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             Held::Ready(_) => true,
-            Held::Promised(promise) => !matches!(*promise.lock(), State::Waiting),
+            Held::Promised(promise) => !matches!(*lock(&promise.state), State::Waiting),
         }
     }
 
@@ -99,13 +100,9 @@ impl Promise {
     }
 
     // Nothing can panic while the lock is held, so a poisoned one is still good.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The first result counts.
     fn settle(&self, result: Result<Frame>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(*state, State::Waiting) {
             *state = State::Done(Box::new(result));
             drop(state);
@@ -117,24 +114,24 @@ impl Promise {
     }
 
     fn replace_task(&self, task: Option<Waker>) -> Option<Waker> {
-        std::mem::replace(&mut *self.task.lock().unwrap_or_else(PoisonError::into_inner), task)
+        std::mem::replace(&mut *lock(&self.task), task)
     }
 
     fn poll_done(&self, cx: &mut Context<'_>) -> Poll<()> {
         drop(self.replace_task(Some(cx.waker().clone())));
         // Looked at afterwards: a result from now on finds the waker.
-        if matches!(*self.lock(), State::Waiting) { Poll::Pending } else { Poll::Ready(()) }
+        if matches!(*lock(&self.state), State::Waiting) { Poll::Pending } else { Poll::Ready(()) }
     }
 
     fn take(&self) -> Result<Frame> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             match std::mem::replace(&mut *state, State::Taken) {
                 State::Done(result) => return *result,
                 State::Taken => return Err(Error::Cancelled),
                 State::Waiting => {
                     *state = State::Waiting;
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = whole(self.changed.wait(state));
                 }
             }
         }
@@ -142,14 +139,14 @@ impl Promise {
 
     fn wait_timeout(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while matches!(*state, State::Waiting) {
             // A time beyond what the clock can tell is "for ever".
             let left = deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return false;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = whole(self.changed.wait_timeout(state, left)).0;
         }
         true
     }
@@ -212,7 +209,7 @@ struct Shared {
 
 impl Shared {
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tally)
     }
 }
 
@@ -249,7 +246,7 @@ impl Workers {
     }
 
     fn ensure_threads(&self) -> Result<()> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.threads);
         if !threads.is_empty() {
             return Ok(());
         }
@@ -277,7 +274,7 @@ impl Workers {
     }
 
     pub(super) fn threads(&self) -> usize {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.threads).len()
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -297,7 +294,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         // What waits is thrown away, which settles its tickets; what is in hand is finished.
         self.inbox.end();
-        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(whole(self.threads.get_mut()));
         for thread in threads {
             // Workers catch panics; there is nothing to learn from the result.
             let _ = thread.join();

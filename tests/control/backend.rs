@@ -13,7 +13,7 @@ use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl, SessionAdmission};
 use video_hw::control::EncoderSource;
 use video_hw::dimensions::Dimensions;
-use video_hw::error::{Error, Result};
+use video_hw::error::{Error, Remedy, Result};
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::packet::{BitstreamLayout, PictureType};
 use video_hw::pixel::PixelFormat;
@@ -109,7 +109,7 @@ impl EncoderSource for Source {
             None => {}
             Some(Refusal::Unsupported) => return Err(Error::unsupported("scripted setting")),
             Some(Refusal::Unavailable) => {
-                let (reason, remedy) = ("scripted absence".to_owned(), String::new());
+                let (reason, remedy) = ("scripted absence".to_owned(), Remedy::None);
                 return Err(Error::Unavailable { backend: kind, reason, remedy });
             }
             Some(Refusal::Broken) => return Err(Error::corrupt_fatal("scripted refusal")),

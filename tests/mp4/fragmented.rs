@@ -124,7 +124,7 @@ fn only_one_fragment_is_held() {
         assert!(held < 6 * 25 * 2 * 10_000, "{held} bytes wait at sample {at}");
     }
     muxer.finish().unwrap();
-    assert!(matches!(muxer.finish(), Err(Error::InvalidInput(_))));
+    assert!(matches!(muxer.finish(), Err(Error::InvalidInput { .. })));
     let bytes = pipe.bytes();
     let samples = read_all(&mut open_bytes(&bytes));
     assert_eq!(samples.len(), 2100);
@@ -134,7 +134,7 @@ fn only_one_fragment_is_held() {
 #[test]
 fn what_fragments_cannot_say_is_refused() {
     let mut muxer = Mp4FragmentMuxer::new(Pipe::default(), Mp4MuxOptions::default());
-    assert!(matches!(muxer.finish(), Err(Error::InvalidInput(_))), "no samples");
+    assert!(matches!(muxer.finish(), Err(Error::InvalidInput { .. })), "no samples");
     let track = opaque_track(*b"meta", 1, 1000);
     let id = muxer.add_track(&track).unwrap();
     muxer.write_sample(&opaque_sample(&track, id, 0, 0)).unwrap();

@@ -297,7 +297,7 @@ impl DeviceMemory for Foreign {
     }
 
     fn download(&self, _: &DevicePlane, _: &mut [u8]) -> Result<()> {
-        Err(Error::InvalidInput("not to be had".to_owned()))
+        Err(Error::invalid("not to be had"))
     }
 }
 

@@ -5,7 +5,7 @@ use video_hw::backend::{Backend, BackendKind, query_backend_capability};
 use video_hw::codec::Codec;
 use video_hw::color::{ColorInfo, ColorRange};
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
-use video_hw::error::Error;
+use video_hw::error::{Error, Remedy};
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::EncodeSession;
@@ -118,7 +118,7 @@ fn a_driver_that_is_too_old_is_named() {
         let refused = EncodeSession::with_special(BackendKind::Nvidia, config(Codec::H264), &nvidia(6));
         match refused.err() {
             Some(Error::Unavailable { reason, remedy, .. }) => {
-                assert!(reason.contains("11.0") && remedy.contains("470"), "{reason} {remedy}");
+                assert!(reason.contains("11.0") && remedy.to_string().contains("470"), "{reason} {remedy}");
             }
             other => panic!("{other:?}"),
         }
@@ -329,9 +329,7 @@ fn the_capabilities_are_the_drivers() {
 fn a_chip_without_encoder_leaves_the_work_to_the_next() {
     clean_on("h200", "a_chip_without_encoder_leaves_the_work_to_the_next", "", || {
         let refused = EncodeSession::new(BackendKind::Nvidia, config(Codec::H264)).err().unwrap();
-        assert!(
-            matches!(&refused, Error::Unavailable { remedy, .. } if remedy.contains("--backend software"))
-        );
+        assert!(matches!(&refused, Error::Unavailable { remedy: Remedy::OtherDevice(_), .. }));
         assert!(query_backend_capability(BackendKind::Nvidia, Codec::H264).unwrap().encode.is_none());
         let mut session = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
         let receipt = format!("{:#}", session.receipt());

@@ -146,9 +146,10 @@ fn metadata_that_nothing_states_is_lost_aloud() {
     let (raw, boxes) = (directory.path().join("out.h264"), directory.path().join("out.mp4"));
     let report = by_software(&input, &raw);
     assert_not_said(&in_stream(&raw), "a raw stream");
-    let lost = |report: &TranscodeReport| report.notes.iter().any(|note| note.contains("metadata is lost"));
+    let lost =
+        |report: &TranscodeReport| report.notes.iter().any(|note| note.what.contains("metadata is lost"));
     let words = "software (openh264";
-    assert!(lost(&report) && report.notes.iter().any(|note| note.contains(words)), "{:?}", report.notes);
+    assert!(lost(&report) && report.notes.iter().any(|note| note.what.contains(words)), "{:?}", report.notes);
     assert!(!lost(&by_software(&input, &boxes)), "the boxes have it");
     let plain = film(directory.path(), "sdr.mp4", "bt709").unwrap();
     std::fs::remove_file(&raw).unwrap();
@@ -192,7 +193,7 @@ fn what_is_not_hdr_has_no_metadata_of_it() {
     let Some(input) = film(directory.path(), "in.mp4", "bt709") else { return };
     let output = directory.path().join("out.mp4");
     let report = by_software(&input, &output);
-    assert!(report.notes.iter().any(|note| note.contains("bt709 is not HDR")), "{:?}", report.notes);
+    assert!(report.notes.iter().any(|note| note.what.contains("bt709 is not HDR")), "{:?}", report.notes);
     assert_not_said(&in_container(&output), "bt709");
 }
 
@@ -255,7 +256,7 @@ fn nvenc_states_what_its_input_did() {
         let report = job.content_light("77,7".parse().unwrap()).run().unwrap();
         let said = in_stream(&output);
         assert!(said.contains("max_content=77") && !said.contains("max_luminance"), "{said}");
-        let told = report.notes.iter().any(|note| note.contains("mastering display is left out"));
+        let told = report.notes.iter().any(|note| note.what.contains("mastering display is left out"));
         assert!(told, "{:?}", report.notes);
     });
 }

@@ -147,7 +147,10 @@ fn crops_and_sizes_that_cannot_be_are_refused_by_name() {
             CommonDecodeConfig { crop, ..config.clone() }
         };
         let error = refusal(crop(100, 0, 100, 100));
-        assert!(matches!(&error, Error::InvalidInput(what) if what.contains("100x100 at 100,0")), "{error}");
+        assert!(
+            matches!(&error, Error::InvalidInput { what, .. } if what.contains("100x100 at 100,0")),
+            "{error}"
+        );
         let error = refusal(crop(11, 0, 100, 100));
         assert!(
             matches!(&error, Error::Unsupported { feature, .. } if feature.contains("chroma")),
@@ -418,7 +421,7 @@ fn an_older_codec_is_refused_on_the_cpu_with_a_reason() {
         let config = CommonDecodeConfig::new(codec);
         let error = DecodeSession::new(Backend::Only(BackendKind::Software), config).err().unwrap();
         let Error::Unsupported { feature, remedy } = &error else { panic!("{error}") };
-        assert!(feature.contains(codec.name()) && remedy.contains("NVIDIA"), "{error}");
+        assert!(feature.contains(codec.name()) && remedy.to_string().contains("hardware"), "{error}");
     }
 }
 
@@ -522,7 +525,7 @@ fn each_device_tells_what_it_decodes() {
         assert!(h264.refused.iter().any(|what| what.contains("4:2:2")), "{h264:?}");
         assert!(matches!(
             query_device_capability(BackendKind::Nvidia, Codec::H264, Some("2")),
-            Err(Error::InvalidInput(_))
+            Err(Error::InvalidInput { .. })
         ));
     });
 }

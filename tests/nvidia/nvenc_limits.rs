@@ -276,7 +276,7 @@ fn a_refusal_carries_the_counts() {
                 let error = refused.err().unwrap();
                 let Error::SessionLimit { sessions: Some(counts), .. } = &error else { panic!("{error:?}") };
                 assert_eq!(*counts, SessionUse { open: 2, own: 2, limit: Some(2) });
-                assert!(error.to_string().contains("--session-wait"), "{error}");
+                assert!(error.to_string().contains("SessionAdmission::Wait"), "{error}");
             }
         });
     }

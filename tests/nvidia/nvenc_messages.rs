@@ -207,7 +207,7 @@ fn too_many_messages_are_refused_at_the_door_and_the_session_lives() {
             let mut frame = frame(0, PixelFormat::I420);
             frame.user_sei = messages;
             match session.submit(frame).err() {
-                Some(Error::InvalidInput(what)) => {
+                Some(Error::InvalidInput { what, .. }) => {
                     assert!(what.contains("at most 64 of 65536 bytes"), "{what}");
                 }
                 other => panic!("{other:?}"),

@@ -222,7 +222,10 @@ fn a_list_of_cards_with_one_that_is_not_there_is_refused() {
         let (config, _) = packets("small.h264");
         let config = CommonDecodeConfig { engines: Engines::Auto, device: Some("0,7".to_owned()), ..config };
         let error = DecodeSession::new(BackendKind::Nvidia, config).err().unwrap();
-        assert!(matches!(&error, Error::InvalidInput(what) if what.contains("no CUDA device 7")), "{error}");
+        assert!(
+            matches!(&error, Error::InvalidInput { what, .. } if what.contains("no CUDA device 7")),
+            "{error}"
+        );
     });
 }
 

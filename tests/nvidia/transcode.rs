@@ -142,7 +142,8 @@ fn what_the_cpu_must_do_passes_through_host_memory() {
                 .unwrap();
             assert!(report.balances());
             assert_eq!(report.memory, FrameMemory::Host);
-            let said = report.notes.iter().any(|note| note.starts_with("frames pass through host memory"));
+            let said =
+                report.notes.iter().any(|note| note.what.starts_with("frames pass through host memory"));
             assert!(said, "{:?}", report.notes);
             assert!(report.encode.input_copy_bytes > 0);
             if have_ffmpeg() {
@@ -157,7 +158,7 @@ fn what_the_cpu_must_do_passes_through_host_memory() {
             .run()
             .unwrap();
         assert_eq!(report.memory, FrameMemory::Host);
-        assert!(report.notes[0].contains("nv12 to yuv420p"), "{:?}", report.notes);
+        assert!(report.notes[0].what.contains("nv12 to yuv420p"), "{:?}", report.notes);
     });
 }
 

@@ -23,7 +23,7 @@ fn a_card_with_encoders_tells_everything() {
         assert_eq!(busy.memory.map(DeviceMemory::used), Some(100 << 20));
         let by_id = devices(NVIDIA).unwrap()[0].id.clone();
         assert_eq!(utilization(NVIDIA, Some(&by_id)).unwrap(), Some(busy));
-        assert!(matches!(utilization(NVIDIA, Some("7")), Err(Error::InvalidInput(_))));
+        assert!(matches!(utilization(NVIDIA, Some("7")), Err(Error::InvalidInput { .. })));
     });
 }
 

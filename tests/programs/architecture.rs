@@ -36,7 +36,7 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 
 /// Other files that name vendors: how many lines do, and why. The numbers may fall and not rise, and a new entry needs a
 /// reason as good as these.
-const KNOWN: [(&str, usize, &str); 15] = [
+const KNOWN: [(&str, usize, &str); 7] = [
     ("dataset/mod.rs", 20, ENGINE),
     (
         "probing/surroundings.rs",
@@ -44,22 +44,30 @@ const KNOWN: [(&str, usize, &str); 15] = [
         "what a machine shows of one vendor's driver; its public fields are named after that",
     ),
     ("codec.rs", 2, "people call a codec by the name of its encoder"),
-    ("probing/mod.rs", 1, REMEDY),
-    ("rawvideo/y4m_header.rs", 1, REMEDY),
-    ("container/open.rs", 1, REMEDY),
-    ("container/mp4/movie.rs", 1, REMEDY),
-    ("backend/nvidia/driver/nvenc_result.rs", 1, REMEDY),
-    ("backend/nvidia/decode/sequencer.rs", 1, REMEDY),
-    ("backend/nvidia/decode/format.rs", 1, REMEDY),
-    ("backend/nvidia/decode/capability.rs", 2, REMEDY),
-    ("backend/nvidia/decode/mod.rs", 1, REMEDY),
-    ("backend/nvidia/decode/geometry.rs", 2, REMEDY),
-    ("backend/nvidia/decode/decoders.rs", 1, REMEDY),
-    ("backend/software/decode/mod.rs", 1, REMEDY),
+    ("probing/mod.rs", 1, PROGRAM),
+    ("rawvideo/y4m_header.rs", 1, PROGRAM),
+    ("container/open.rs", 1, PROGRAM),
+    ("container/mp4/movie.rs", 1, PROGRAM),
 ];
-const REMEDY: &str = "the words of a remedy name a backend or a program; they go when remedies are values";
+const PROGRAM: &str = "the words of a remedy name a program that the user can start";
 const ENGINE: &str =
     "the public type that dataset programs know encoders by; it goes when an engine has one identity";
+
+/// Strings of the library that name an option of some command line: where, which, and why. This project's own options are
+/// the command's to name: errors carry a `Remedy`, which the command words.
+const OPTIONS: [(&str, &str, &str); 9] = [
+    ("backend/nvidia/driver/library.rs", "--gpus", CONTAINER),
+    ("probing/attempt.rs", "--device", CONTAINER),
+    ("probing/surroundings.rs", "--gpus", CONTAINER),
+    ("probing/surroundings.rs", "--device", CONTAINER),
+    ("probing/surroundings.rs", "--group-add", CONTAINER),
+    ("backend/nvidia/simulated.rs", "--workspace", SIMULATED),
+    ("backend/nvidia/simulated.rs", "--exact", SIMULATED),
+    ("backend/nvidia/simulated.rs", "--nocapture", SIMULATED),
+    ("backend/nvidia/simulated.rs", "--test-threads", SIMULATED),
+];
+const CONTAINER: &str = "an option of the program that starts the container";
+const SIMULATED: &str = "compiled for tests alone: what starts them on the simulated driver";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -176,15 +184,15 @@ fn end_of_item(tokens: &[(usize, Token)], from: usize) -> usize {
     i
 }
 
-/// The lines of a source file whose code names a vendor. Comments do not count, nor does what is compiled for tests alone (a
-/// test says by name what it expects), nor `mod` lines, which give a folder its place.
-fn namings(source: &str, names: &[&str]) -> Vec<Naming> {
+/// The tokens of a source file that are part of the library: without what is compiled for tests alone (a test says by name
+/// what it expects), and without `mod` lines, which give a folder its place.
+fn code(source: &str) -> Vec<(usize, Token)> {
     let tokens = tokens(source);
     let is = |i: usize, wanted: &str| matches!(tokens.get(i), Some((_, Token::Word(word))) if word == wanted);
     let mark = |i: usize, wanted: char| matches!(tokens.get(i), Some((_, Token::Mark(c))) if *c == wanted);
-    let mut found: Vec<Naming> = Vec::new();
+    let mut kept = Vec::new();
     let mut i = 0;
-    while let Some((line, token)) = tokens.get(i) {
+    while let Some(token) = tokens.get(i) {
         if mark(i, '#') && mark(i + 1, '[') && is(i + 2, "cfg") && is(i + 4, "test") {
             let attribute = (i..tokens.len()).find(|i| mark(*i, ']')).unwrap_or(i);
             i = end_of_item(&tokens, attribute + 1);
@@ -194,17 +202,56 @@ fn namings(source: &str, names: &[&str]) -> Vec<Naming> {
             i += 2;
             continue;
         }
+        kept.push(token.clone());
+        i += 1;
+    }
+    kept
+}
+
+/// The lines of a source file whose code names a vendor.
+fn namings(source: &str, names: &[&str]) -> Vec<Naming> {
+    let mut found: Vec<Naming> = Vec::new();
+    for (line, token) in code(source) {
         if let Token::Word(text) | Token::Text(text) = token {
             let lower = text.to_lowercase();
             if names.iter().any(|name| lower.contains(name))
-                && found.last().is_none_or(|last| last.line != *line)
+                && found.last().is_none_or(|last| last.line != line)
             {
-                found.push(Naming { line: *line, word: text.clone() });
+                found.push(Naming { line, word: text });
             }
         }
-        i += 1;
     }
     found
+}
+
+/// The options of a command line (`--word`) that the strings of a source file name, with their lines.
+fn options(source: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (line, token) in code(source) {
+        let Token::Text(text) = token else { continue };
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let is_option = |word: &&str| {
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        };
+        found.extend(words.filter(is_option).map(|word| (line, word.to_owned())));
+    }
+    found
+}
+
+/// What of `files` names an option that is not among `known`, and what of `known` is not needed.
+fn options_named(files: &[(String, String)], known: &[(&str, &str, &str)]) -> Vec<String> {
+    let mut unused: Vec<_> = known.iter().map(|(file, option, _)| (*file, *option)).collect();
+    let mut wrong = Vec::new();
+    for (path, source) in files.iter().filter(|(path, _)| !is_test(path)) {
+        for (line, option) in options(source) {
+            unused.retain(|(file, known)| (*file, *known) != (path, &option));
+            if !known.iter().any(|(file, known, _)| (*file, *known) == (path, &option)) {
+                wrong.push(format!("{path}, line {line}: {option}"));
+            }
+        }
+    }
+    wrong.extend(unused.iter().map(|(file, option)| format!("{file} does not name {option} any more")));
+    wrong
 }
 
 /// What is compiled for tests alone, by its name.
@@ -249,14 +296,51 @@ fn sources(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-#[test]
-fn vendors_are_named_in_their_folders_and_in_the_table_alone() {
+fn all_sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &root, &mut files);
     assert!(files.len() > 300, "{} files below {}", files.len(), root.display());
-    let wrong = wrong(&files, &KNOWN);
+    files
+}
+
+#[test]
+fn vendors_are_named_in_their_folders_and_in_the_table_alone() {
+    let wrong = wrong(&all_sources(), &KNOWN);
     assert!(wrong.is_empty(), "vendors are named where they should not be known:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_library_names_no_option_of_the_command() {
+    let wrong = options_named(&all_sources(), &OPTIONS);
+    assert!(wrong.is_empty(), "strings that name an option:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn planted_options_are_found() {
+    let found = |source: &str, known: &[(&str, &str, &str)]| {
+        options_named(&[("session/encode.rs".to_owned(), source.to_owned())], known)
+    };
+    for planted in [
+        "const A: &str = \"give --size\";",
+        "fn a() { b(format!(\"use `--backend` {c}\")); }",
+        "fn a() { b(\"one line \\\n and (--pix-fmt NAME) on another\"); }",
+        "#[cfg(test)]\nmod tests { fn a() {} }\nconst A: &str = r#\"--keep-going\"#;",
+    ] {
+        assert_eq!(found(planted, &[]).len(), 1, "not found: {planted}");
+    }
+    for harmless in [
+        "/// Give `--size`.\nfn a() {} // or --fps",
+        "fn a() { b(\"-c copy -- it is -x --\"); }",
+        "#[cfg(test)]\nmod tests { fn a() { b(\"--size\"); } }",
+    ] {
+        assert_eq!(found(harmless, &[]), [""; 0]);
+    }
+    // An exception is for one file, and has to go when it is not needed any more.
+    let gpus = "const A: &str = \"docker run --gpus all\";";
+    assert!(found(gpus, &[("session/encode.rs", "--gpus", "")]).is_empty());
+    assert_eq!(found(gpus, &[("session/decode.rs", "--gpus", "")]).len(), 2);
+    assert_eq!(found("", &[("session/encode.rs", "--gpus", "")]).len(), 1);
 }
 
 #[test]

@@ -318,7 +318,7 @@ fn frames_that_do_not_fit_are_refused_before_the_encoder_sees_them() {
     let small = Dimensions::new(8, 8).unwrap();
     let data = vec![0; PixelFormat::I420.frame_bytes(small)];
     let wrong = Frame::host(at(0), HostSurface::from_packed(PixelFormat::I420, small, data).unwrap());
-    assert!(matches!(session.submit(wrong), Err(Error::InvalidInput(_))));
+    assert!(matches!(session.submit(wrong), Err(Error::InvalidInput { .. })));
     assert!(matches!(session.submit(frame(5)).unwrap(), Submit::Accepted));
     let error = session.submit(frame(5)).unwrap_err();
     assert!(error.to_string().contains("must increase"), "{error}");

@@ -250,7 +250,9 @@ fn what_cannot_be_done_fails_frame_by_frame_or_at_once() {
         ..config(DecodeOutputMode::CpuRgb)
     };
     let open = DecodeSession::with_backend(both, |sink| Ok(MockDecoder::default().open(sink)));
-    let Err(Error::InvalidInput(words)) = open.map(drop) else { panic!("two formats for one frame") };
+    let Err(Error::InvalidInput { what: words, .. }) = open.map(drop) else {
+        panic!("two formats for one frame")
+    };
     assert!(words.contains("rgb24") && words.contains("nv12"), "{words}");
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     let baseline = args.baseline.as_deref().map(report::read).transpose()?;
     let own = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
     let scratch = tempfile::Builder::new().prefix("video-hw-bench-").tempdir();
-    let scratch = scratch.map_err(|e| Error::io("create a folder in", std::env::temp_dir(), e))?;
+    let scratch = scratch.map_err(|e| Error::io_writing("create a folder in", std::env::temp_dir(), e))?;
     let interrupts = Interrupts::install(args.quiet, Some(scratch.path()))?;
     let view = View::new(args.quiet, args.verbose);
 

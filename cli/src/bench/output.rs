@@ -19,7 +19,7 @@ use crate::text;
 /// Files that exist, where they may not be replaced, or that cannot be written: found out now and not when hours are over.
 pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
     if let Some(dir) = &args.out {
-        std::fs::create_dir_all(dir).map_err(|e| Error::io("create", dir.clone(), e))?;
+        std::fs::create_dir_all(dir).map_err(|e| Error::io_writing("create", dir.clone(), e))?;
     }
     let stem = stem(args, &machine::now());
     let in_folder = |extension: &str| args.out.as_ref().map(|dir| dir.join(format!("{stem}.{extension}")));

@@ -334,7 +334,7 @@ pub(crate) fn write_all(
 
 fn put(file: OutputFile, text: &str) -> Result<()> {
     let path = file.path().to_owned();
-    file.writer().write_all(text.as_bytes()).map_err(|e| Error::io("write", path, e))?;
+    file.writer().write_all(text.as_bytes()).map_err(|e| Error::io_writing("write", path, e))?;
     file.commit()
 }
 
@@ -355,26 +355,28 @@ struct Version {
 /// [`Error::Io`], and [`Error::InvalidInput`] for what is none.
 pub(crate) fn read(path: &Path) -> Result<Record> {
     use std::io::Read;
-    let name = path.display();
     let mut text = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| Error::io("open", path, e))?;
     file.take(LARGEST + 1).read_to_end(&mut text).map_err(|e| Error::io("read", path, e))?;
     if text.len() as u64 > LARGEST {
-        return Err(Error::invalid(format!("{name} is larger than 64 MiB, which no record of bench is")));
+        return Err(Error::invalid_file(path, "is larger than 64 MiB, which no record of bench is"));
     }
     let wrong = |e: serde_json::Error| {
-        Error::invalid(format!("{name} is no record of bench: {e}; `video-hw bench --json` writes them"))
+        Error::invalid_file(path, format!("is no record of bench: {e}; `video-hw bench --json` writes them"))
     };
     let Version { format } = serde_json::from_slice(&text).map_err(wrong)?;
     if format > super::record::FORMAT {
-        return Err(Error::invalid(format!(
-            "{name} is of format {format}, of a later version of this program, which reads up to {}",
-            super::record::FORMAT
-        )));
+        return Err(Error::invalid_file(
+            path,
+            format!(
+                "is of format {format}, of a later version of this program, which reads up to {}",
+                super::record::FORMAT
+            ),
+        ));
     }
     let record: Record = serde_json::from_slice(&text).map_err(wrong)?;
     if record.rows.len() > MOST || record.rows.iter().any(|row| row.runs.len() > MOST) {
-        return Err(Error::invalid(format!("{name} has more than {MOST} rows, or runs of one row")));
+        return Err(Error::invalid_file(path, format!("has more than {MOST} rows, or runs of one row")));
     }
     Ok(record)
 }

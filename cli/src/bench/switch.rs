@@ -227,7 +227,7 @@ struct Out(Option<(BufWriter<File>, std::path::PathBuf)>);
 impl Out {
     fn create(args: &WorkArgs) -> Result<Self> {
         let create = |path: &std::path::PathBuf| {
-            let file = File::create(path).map_err(|error| Error::io("create", path, error))?;
+            let file = File::create(path).map_err(|error| Error::io_writing("create", path, error))?;
             Ok((BufWriter::new(file), path.clone()))
         };
         Ok(Self(args.output.as_ref().map(create).transpose()?))
@@ -235,11 +235,11 @@ impl Out {
 
     fn write(&mut self, packet: &Packet) -> Result<()> {
         let Some((file, path)) = &mut self.0 else { return Ok(()) };
-        file.write_all(&packet.data).map_err(|error| Error::io("write", path.clone(), error))
+        file.write_all(&packet.data).map_err(|error| Error::io_writing("write", path.clone(), error))
     }
 
     fn finish(&mut self) -> Result<()> {
         let Some((file, path)) = &mut self.0 else { return Ok(()) };
-        file.flush().map_err(|error| Error::io("write", path.clone(), error))
+        file.flush().map_err(|error| Error::io_writing("write", path.clone(), error))
     }
 }

@@ -32,7 +32,7 @@ impl Log {
 
     fn line(&mut self, line: &str) -> Result<()> {
         let written = self.writer.write_all(line.as_bytes()).and_then(|()| self.writer.write_all(b"\n"));
-        written.map_err(|e| Error::io("write", &self.path, e))
+        written.map_err(|e| Error::io_writing("write", &self.path, e))
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use video_hw::backend::{Backend, Job};
 use video_hw::codec::Codec;
-use video_hw::probing::{Candidate, Probe, Question, Verdict};
+use video_hw::probing::{Candidate, Failure, Probe, Question, Verdict};
 
 use super::{Report, is_expected, job_word};
+use crate::remedy;
 
 /// Words before which a candidate's lines begin.
 const NAME: usize = 14;
@@ -65,7 +66,7 @@ impl Report {
                 // What anybody can do about it is the last resort's.
                 (None, Some(Verdict::Fails { reason, remedy, .. }), _) => {
                     let last = refused.last().map_or("", |probe| probe.question.candidate.name());
-                    line.push_str(&format!(": {last}: {}. {remedy}", reason.trim_end_matches('.')));
+                    line.push_str(&format!(": {last}: {}", remedy::after(reason, remedy)));
                 }
                 (_, _, Some(told_before)) if told.contains(&told_before) => {
                     line.push_str(&format!(", because of {} as above", told_before.0));
@@ -154,10 +155,10 @@ impl Report {
             let Verdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
             // A codec that a device does not do, and another does, is no failure of anybody's.
             let another = self.found.choice(job, probe.question.codec).0.is_some();
-            if failure.name() == "unsupported" && another && !verbose && self.backend == Backend::Auto {
+            if *failure == Failure::Unsupported && another && !verbose && self.backend == Backend::Auto {
                 continue;
             }
-            let words = format!("({step}): {}. {remedy}", reason.trim_end_matches('.'));
+            let words = format!("({step}): {}", remedy::after(reason, remedy));
             match told.iter_mut().find(|(other, _)| *other == words) {
                 Some((_, codecs)) => codecs.push(probe.question.codec),
                 None => told.push((words, vec![probe.question.codec])),

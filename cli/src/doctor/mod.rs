@@ -21,7 +21,7 @@ pub(crate) use args::EXAMPLES;
 pub(crate) use args::{DoctorArgs, ProbeChildArgs};
 
 use crate::exit::Exit;
-use crate::{json, text};
+use crate::{json, remedy, text};
 
 /// The hidden command of the processes that try things out.
 const CHILD: &str = "probe-child";
@@ -125,7 +125,7 @@ fn codecs(args: &DoctorArgs) -> Result<Vec<Codec>> {
         if !Question::DECODED.contains(codec) {
             return Err(Error::Unsupported {
                 feature: format!("trying out {codec}: this program has no stream of it"),
-                remedy: "`video-hw devices` tells what drivers say of it".to_owned(),
+                remedy: "`video-hw devices` tells what drivers say of it".into(),
             });
         }
         if !codecs.contains(codec) {
@@ -246,7 +246,7 @@ fn probe_json(probe: &Probe) -> Value {
             value["step"] = json!(step.name());
             value["kind"] = json!(failure.name());
             value["reason"] = json!(reason);
-            value["remedy"] = json!(remedy);
+            value["remedy"] = json!(remedy::sentence(remedy));
         }
     }
     value["took_s"] = json::seconds(probe.took);

@@ -50,7 +50,9 @@ impl Exporting {
         drop(self.endpoint);
         let Some(file) = self.file else { return Ok(()) };
         let text = snapshot().to_prometheus();
-        file.writer().write_all(text.as_bytes()).map_err(|source| Error::io("write", file.path(), source))?;
+        file.writer()
+            .write_all(text.as_bytes())
+            .map_err(|source| Error::io_writing("write", file.path(), source))?;
         file.commit()
     }
 }

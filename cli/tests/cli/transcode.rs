@@ -252,6 +252,11 @@ fn a_size_change_ends_a_decode_to_one_file_with_the_remedy() {
     for name in ["out.y4m", "out.yuv"] {
         let output = scratch.path(name);
         run(&["decode", &input, &output, "-q"]).refused(3, &["both.h264", "64x48", "96x64", "--size"]);
+        let json = run(&["decode", &input, &output, "-q", "--json"]).json();
+        assert_eq!(
+            (&json["error"]["kind"], &json["error"]["remedy"]),
+            (&"format_changed".into(), &"size".into())
+        );
         let json = run(&["decode", &input, &output, "-q", "--json", "--size", "64x48"]).ok().json();
         assert_eq!(json["frames_out"], 6);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::folder::Folder;
@@ -11,6 +11,7 @@ use super::knowledge::Knowledge;
 use super::{Domain, refusal};
 use crate::capability::{HostSessions, SessionUse};
 use crate::error::{Error, Result};
+use crate::sync::{lock, whole};
 
 /// A domain in a folder.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl Place {
     /// Waits until something has changed, or so long.
     pub(super) fn wait(&self, time: Duration) {
         let state = lock(&self.gate.state);
-        drop(self.gate.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner));
+        drop(whole(self.gate.changed.wait_timeout(state, time)));
     }
 }
 
@@ -108,11 +109,6 @@ impl Drop for Place {
         drop(state);
         self.gate.changed.notify_all();
     }
-}
-
-/// What is behind these locks is whole between any two lines.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now() -> u64 {

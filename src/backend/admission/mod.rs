@@ -114,7 +114,7 @@ pub(crate) fn census(domain: &Domain, directory: Option<&Path>) -> HostSessions 
     Gate::of(domain, directory).census()
 }
 
-/// The refusal, with what is known and what to do.
+/// The refusal, with what is known.
 fn refusal(backend: BackendKind, why: &str, usage: SessionUse) -> Error {
     let SessionUse { open, own, limit } = usage;
     let limit = limit.map_or_else(String::new, |limit| format!(", the limit is {limit}"));
@@ -125,15 +125,7 @@ fn refusal(backend: BackendKind, why: &str, usage: SessionUse) -> Error {
     } else {
         format!("{open} {sessions} open on this host by this library ({own}){limit}")
     };
-    Error::SessionLimit {
-        backend,
-        detail: format!(
-            "{why}; {counts}. Close one, wait for one (--session-wait, SessionAdmission::Wait), or use another GPU or \
-             --backend {}",
-            BackendKind::EMBEDDED
-        ),
-        sessions: Some(usage),
-    }
+    Error::SessionLimit { backend, detail: format!("{why}; {counts}"), sessions: Some(usage) }
 }
 
 #[cfg(test)]

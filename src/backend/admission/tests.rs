@@ -197,7 +197,7 @@ fn other_errors_are_given_back_and_teach_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     let (domain, wish) = (domain("1"), wish(scratch.path(), Some(Duration::from_secs(60))));
     let error = admit(&domain, &wish, || Err::<(), _>(Error::invalid("something else"))).err().unwrap();
-    assert!(matches!(error, Error::InvalidInput(_)));
+    assert!(matches!(error, Error::InvalidInput { .. }));
     assert_eq!(census(&domain, Some(scratch.path())).usage, SessionUse { open: 0, own: 0, limit: None });
 }
 

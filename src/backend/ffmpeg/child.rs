@@ -8,14 +8,15 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::feed::{Feed, Load, Patience, Waited};
 use super::nut::Damage;
 use super::words::Words;
 use crate::backend::BackendKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// Nothing moved for so long: the program hangs. Starting a GPU's driver takes up to ten seconds, and no encoder needs
 /// more for a picture.
@@ -24,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const KILLED: Duration = Duration::from_secs(2);
 /// Once its output is closed, a process has nothing to do any more.
 const TO_EXIT: Duration = Duration::from_secs(5);
-/// Words of the error for it.
-pub(super) const NOT_STARTED: &str = "cannot be started";
 /// Small fields of the output are read together; data goes where it belongs without this detour.
 pub(super) const READ_AHEAD: usize = 16 << 10;
 /// Threads of a child: input, output, messages.
@@ -130,7 +129,7 @@ impl Process {
         thread("vhw-ffmpeg-out", &feed, move || {
             let feed = from.feed();
             let done = read(from);
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+            *lock(&outcome) = Some(done);
             feed.output_ended();
         })?;
         thread("vhw-ffmpeg-err", &feed, move || words.read(messages))?;
@@ -187,7 +186,7 @@ impl Process {
     /// What became of a child whose pipes are closed.
     fn settle(&mut self) -> Result<()> {
         let status = self.wait()?;
-        let read = self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let read = lock(&self.outcome).take();
         let panicked = || Err(Damage::Broken("the thread that reads it panicked".to_owned()));
         let read = read.unwrap_or_else(panicked);
         match read {
@@ -306,8 +305,10 @@ fn thread(name: &str, feed: &Arc<Feed>, work: impl FnOnce() + Send + 'static) ->
 fn cannot_start(program: &Path, error: &io::Error) -> Error {
     Error::Unavailable {
         backend: BackendKind::Ffmpeg,
-        reason: format!("{} {NOT_STARTED}: {error}", program.display()),
-        remedy: "Check that it is a program which this user may run, and that memory and processes are left"
-            .to_owned(),
+        reason: format!("{} cannot be started: {error}", program.display()),
+        remedy: Remedy::TryAgain(
+            "Check that it is a program which this user may run, and that memory and processes are left"
+                .into(),
+        ),
     }
 }

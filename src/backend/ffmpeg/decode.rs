@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
@@ -27,11 +27,12 @@ use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange};
 use crate::config::{CommonDecodeConfig, DamagePolicy, DecodeOutputMode};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::{HostSurface, Surface};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
+use crate::sync::lock;
 use crate::time::Rational;
 
 /// Name in receipts.
@@ -132,7 +133,7 @@ struct SharedSink {
 impl SharedSink {
     /// Waits while there is no room; `false` once nobody wants results.
     fn tell(&self, event: DecodeEvent) -> bool {
-        let wanted = self.sink.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let wanted = lock(&self.sink)(event);
         self.gone.fetch_or(!wanted, Ordering::Relaxed);
         wanted
     }
@@ -181,10 +182,6 @@ struct Common {
 
 /// Units inside, by their number in output order.
 type Inside = Arc<Mutex<BTreeMap<i64, (u64, bool)>>>;
-
-fn lock(inside: &Inside) -> MutexGuard<'_, BTreeMap<i64, (u64, bool)>> {
-    inside.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 struct Run {
     process: Process,
@@ -447,7 +444,7 @@ impl Reading {
                 self.refuse(Error::Unsupported {
                     feature: "a change of the picture's size between random access points, by ffmpeg"
                         .to_owned(),
-                    remedy: "use another backend".to_owned(),
+                    remedy: Remedy::OtherBackend,
                 });
                 return Ok(());
             }
@@ -537,7 +534,7 @@ fn kind(stream: &NutStream) -> Result<(Dimensions, PixelFormat)> {
                 "the pixel format that ffmpeg decodes this stream to ({:?})",
                 stream.fourcc.escape_ascii().to_string()
             ),
-            remedy: "Y'CbCr with 8, 10 or 12 bit is taken".to_owned(),
+            remedy: "Y'CbCr with 8, 10 or 12 bit is taken".into(),
         }),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::child::{Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder, Family};
@@ -27,6 +27,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::packet::BitstreamLayout;
+use crate::sync::lock;
 use crate::time::Rational;
 
 /// Largest packet that is taken: some raw pictures of the largest size.
@@ -158,9 +159,9 @@ fn choose(
     Err(refusal.unwrap_or_else(|| {
         let names: Vec<_> = ENCODERS.iter().filter(|e| e.codec == config.codec).map(|e| e.name).collect();
         let remedy = if names.is_empty() {
-            "h264, hevc and av1 are encoded".to_owned()
+            "h264, hevc and av1 are encoded".into()
         } else {
-            format!("install an ffmpeg that was built with one of {}", names.join(", "))
+            format!("install an ffmpeg that was built with one of {}", names.join(", ")).into()
         };
         Error::Unsupported {
             feature: format!("encoding {} by ffmpeg {}", config.codec, program.version()),
@@ -171,7 +172,7 @@ fn choose(
 
 fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder> {
     let wrong = |why: String, remedy: String| {
-        Err(Error::Unsupported { feature: format!("encoder {name:?}: {why}"), remedy })
+        Err(Error::Unsupported { feature: format!("encoder {name:?}: {why}"), remedy: remedy.into() })
     };
     let of_codec = || {
         let usable = ENCODERS.iter().filter(|e| e.codec == codec && program.has_encoder(e.name));
@@ -235,7 +236,7 @@ impl SharedSink {
         if let EncodeEvent::Unit(unit) = &event {
             self.copied.output.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
         }
-        let wanted = self.sink.lock().unwrap_or_else(PoisonError::into_inner)(event);
+        let wanted = lock(&self.sink)(event);
         self.gone.fetch_or(!wanted, Ordering::Relaxed);
         wanted
     }
@@ -265,10 +266,6 @@ struct Run {
     process: Process,
     first: u64,
     inside: Arc<Mutex<Inside>>,
-}
-
-fn lock(inside: &Mutex<Inside>) -> MutexGuard<'_, Inside> {
-    inside.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Run {

@@ -6,8 +6,10 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::sync::{lock, whole};
 
 /// Loads that wait besides the one being written. One is enough to keep the pipe busy; a raw 8K picture has 50 MB.
 const WAITING: usize = 1;
@@ -66,12 +68,8 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
+        change(&mut lock(&self.state));
         self.changed.notify_all();
     }
 
@@ -109,10 +107,10 @@ impl Feed {
     /// As [`Self::until_ended`], but no longer than `limit` whatever moves; whether they have.
     pub(super) fn ended_within(&self, threads: usize, limit: Duration) -> bool {
         let began = Instant::now();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while state.ended < threads {
             let Some(left) = limit.checked_sub(began.elapsed()) else { return false };
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = whole(self.changed.wait_timeout(state, left)).0;
         }
         true
     }
@@ -126,9 +124,9 @@ impl Feed {
     ) -> (MutexGuard<'_, State>, Waited) {
         let step = (patience.limit / 8).clamp(Duration::from_millis(10), ASKED);
         let mut seen = (self.moved.load(Ordering::Relaxed), Instant::now());
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while !ready(&state) {
-            state = self.changed.wait_timeout(state, step).unwrap_or_else(PoisonError::into_inner).0;
+            state = whole(self.changed.wait_timeout(state, step)).0;
             let moved = self.moved.load(Ordering::Relaxed);
             if moved != seen.0 || self.delivering.load(Ordering::Relaxed) {
                 seen = (moved, Instant::now());
@@ -137,7 +135,7 @@ impl Feed {
             }
             drop(state);
             let wanted = (patience.wanted)();
-            state = self.lock();
+            state = lock(&self.state);
             if !wanted && !ready(&state) {
                 return (state, Waited::Unwanted);
             }
@@ -192,7 +190,7 @@ impl Feed {
     }
 
     fn next_load(&self) -> Option<Load> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if let Some(load) = state.waiting.pop_front() {
                 drop(state);
@@ -202,7 +200,7 @@ impl Feed {
             if state.closed {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = whole(self.changed.wait(state));
         }
     }
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::child::{NOT_STARTED, Output, Process};
+use super::child::{Output, Process};
 use super::nut::Damage;
 use crate::backend::BackendKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
 
 /// How long an answer may take: starting ffmpeg from a cold disk, with all of its libraries.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -22,8 +23,10 @@ const ANSWER_BYTES: u64 = 1 << 20;
 const OLDEST: (u32, u32) = (58, 134);
 const RENAMED: (u32, u32) = (59, 37);
 
-const REMEDY: &str =
-    "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device";
+const INSTALL: Remedy = Remedy::install(
+    "ffmpeg",
+    "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device",
+);
 
 /// A program that has said that it is ffmpeg.
 pub(super) struct Program {
@@ -41,12 +44,8 @@ type Known = BTreeMap<PathBuf, std::result::Result<Arc<Program>, Error>>;
 
 static KNOWN: Mutex<Known> = Mutex::new(BTreeMap::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn unavailable(reason: String) -> Error {
-    Error::Unavailable { backend: BackendKind::Ffmpeg, reason, remedy: REMEDY.to_owned() }
+    Error::Unavailable { backend: BackendKind::Ffmpeg, reason, remedy: INSTALL }
 }
 
 /// The program named by `device`, where that is a path; otherwise the one on the PATH.
@@ -60,33 +59,23 @@ pub(super) fn program(device: Option<&str>) -> Result<Arc<Program>> {
     };
     // Held while asking: whoever else wants to know needs the same answer.
     let mut known = lock(&KNOWN);
-    match known.get(&path) {
-        Some(Ok(program)) => Ok(Arc::clone(program)),
-        Some(Err(error)) => Err(error.again()),
-        None => {
-            let asked = Program::ask(&path).map(Arc::new);
-            let answer = match &asked {
-                Ok(program) => Ok(Arc::clone(program)),
-                Err(error) => Err(error.again()),
-            };
-            // One that could not be started, for want of memory perhaps, or was too slow, is asked again.
-            if !asked.as_ref().err().is_some_and(is_passing) {
-                known.insert(path, asked);
-            }
-            answer
-        }
+    if let Some(answer) = known.get(&path) {
+        return answer.clone();
     }
+    let answer = Program::ask(&path).map(Arc::new);
+    // One that could not be started, for want of memory perhaps, or was too slow, is asked again.
+    if !answer.as_ref().err().is_some_and(is_passing) {
+        known.insert(path, answer.clone());
+    }
+    answer
 }
 
 /// Most trials that are remembered: settings of all kinds may be asked for in a long life.
 const MOST_TRIALS: usize = 256;
-/// In the refusal of a program that was too slow, or said too much.
-const NO_ANSWER: &str = "does not answer";
 
 /// Whether a refusal may be another one the next time.
 fn is_passing(error: &Error) -> bool {
-    let words = error.to_string();
-    words.contains(NOT_STARTED) || words.contains(NO_ANSWER)
+    matches!(error.remedy(), Remedy::TryAgain(_))
 }
 
 /// Whether a device's name names a program. Ordinals and identifiers of GPUs never hold a separator.
@@ -180,7 +169,7 @@ impl Program {
     /// # Errors
     /// What the trial ended with.
     pub(super) fn tried(&self, key: &str, trial: impl FnOnce() -> Result<()>) -> Result<()> {
-        let known = lock(&self.trials).get(key).map(|past| past.as_ref().map(Error::again));
+        let known = lock(&self.trials).get(key).cloned();
         match known {
             Some(None) => Ok(()),
             Some(Some(error)) => Err(error),
@@ -193,7 +182,7 @@ impl Program {
                 };
                 let mut trials = lock(&self.trials);
                 if lasting && trials.len() < MOST_TRIALS {
-                    trials.insert(key.to_owned(), done.as_ref().err().map(Error::again));
+                    trials.insert(key.to_owned(), done.as_ref().err().cloned());
                 }
                 drop(trials);
                 done
@@ -248,9 +237,14 @@ fn answer(path: &Path, arguments: &[&str]) -> Result<String> {
         Ok(()) => Ok(String::from_utf8_lossy(&lock(&said)).into_owned()),
         Err(error @ Error::Unavailable { .. }) => Err(error),
         Err(error) => Err(unavailable(format!(
-            "{} {NO_ANSWER} \"{}\": {error}",
+            "{} does not answer \"{}\": {error}",
             path.display(),
             arguments.last().map(|a| a.to_string_lossy()).unwrap_or_default()
+        ))
+        .with_remedy(Remedy::TryAgain(
+            "Install ffmpeg 4.4 or later so that it is on the PATH, or name the program as the device; if it is there, try \
+             again"
+                .into(),
         ))),
     }
 }

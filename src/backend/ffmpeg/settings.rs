@@ -9,7 +9,7 @@ use super::rate;
 use crate::codec::Codec;
 use crate::color::{ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FfmpegEncodeConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::{Chroma, PixelFormat};
 
 /// Longest side; what the encoders themselves allow, or more.
@@ -33,7 +33,7 @@ pub(super) struct Plan {
 pub(super) fn refuse(encoder: &Encoder, setting: &str, given: impl Display, allowed: impl Display) -> Error {
     Error::Unsupported {
         feature: format!("{setting} {given} with {} by ffmpeg's {}", encoder.codec, encoder.name),
-        remedy: format!("allowed: {allowed}"),
+        remedy: Remedy::Allowed(allowed.to_string()),
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn own(special: &BackendEncodeConfig) -> Result<FfmpegEncodeConfig> {
         BackendEncodeConfig::Ffmpeg(own) => Ok(own.clone()),
         _ => Err(Error::Unsupported {
             feature: "backend settings of another backend with ffmpeg".to_owned(),
-            remedy: "allowed: none or those of ffmpeg".to_owned(),
+            remedy: Remedy::Allowed("none or those of ffmpeg".to_owned()),
         }),
     }
 }

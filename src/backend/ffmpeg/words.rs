@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use crate::backend::BackendKind;
-use crate::error::Error;
+use crate::error::{Error, Remedy};
 use crate::stream_io::read_some;
+use crate::sync::lock;
 
 /// Lines that are kept: the first ones, which name the cause, and the last ones.
 const FIRST: usize = 8;
@@ -30,22 +31,18 @@ struct Kept {
 pub(super) struct Words(Mutex<Kept>);
 
 impl Words {
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reads until the end, however much comes.
     pub(super) fn read(&self, mut from: impl Read) {
         let mut bytes = [0; 4096];
         while let Ok(got @ 1..) = read_some(&mut from, &mut bytes) {
-            self.lock().take(bytes.get(..got).unwrap_or_default());
+            lock(&self.0).take(bytes.get(..got).unwrap_or_default());
         }
-        self.lock().end_line();
+        lock(&self.0).end_line();
     }
 
     /// `what`, and behind it what the child said.
     pub(super) fn with(&self, what: &str) -> String {
-        let kept = self.lock();
+        let kept = lock(&self.0);
         let mut said: Vec<_> = kept.first.iter().chain(&kept.last).map(String::as_str).collect();
         let between = format!("[{} lines]", kept.left_out);
         if kept.left_out > 0 {
@@ -60,7 +57,7 @@ impl Words {
 
     /// Lines that were not taken yet; of a flood, the first ones.
     pub(super) fn take_lines(&self) -> Vec<String> {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.0);
         let lines = kept.first.get(kept.taken..).unwrap_or_default().to_vec();
         kept.taken = kept.first.len();
         lines
@@ -74,19 +71,19 @@ impl Words {
     /// The error for a failure that is known by its words.
     pub(super) fn explain(&self) -> Option<Error> {
         let said = {
-            let kept = self.lock();
+            let kept = lock(&self.0);
             kept.first.iter().chain(&kept.last).cloned().collect::<Vec<_>>()
         };
-        KNOWN.iter().find_map(|(words, kind, remedy)| {
+        let backend = BackendKind::Ffmpeg;
+        KNOWN.iter().find_map(|(words, kind)| {
             let line = said.iter().find(|line| line.contains(words))?;
-            let (text, remedy) = (format!("ffmpeg says: {line}"), (*remedy).to_owned());
+            let text = format!("ffmpeg says: {line}");
             Some(match kind {
-                Kind::Device => Error::Unavailable { backend: BackendKind::Ffmpeg, reason: text, remedy },
-                Kind::Setting => Error::Unsupported { feature: text, remedy },
-                Kind::Limit => {
-                    let detail = format!("{text}. {remedy}");
-                    Error::SessionLimit { backend: BackendKind::Ffmpeg, detail, sessions: None }
+                Kind::Device(how) => {
+                    Error::Unavailable { backend, reason: text, remedy: Remedy::install("driver", how) }
                 }
+                Kind::Setting(remedy) => Error::Unsupported { feature: text, remedy: (*remedy).into() },
+                Kind::Limit => Error::SessionLimit { backend, detail: text, sessions: None },
             })
         })
     }
@@ -123,44 +120,38 @@ impl Kept {
     }
 }
 
+/// A failure, and what to do.
 enum Kind {
-    Device,
-    Setting,
+    Device(&'static str),
+    Setting(&'static str),
+    /// A card has no session left, or no memory for one.
     Limit,
 }
 
-const DRIVER: &str =
-    "Install the driver of the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
+const DRIVER: Kind =
+    Kind::Device("Install the driver of the GPU, or take an encoder on the CPU (libx264, libx265)");
 
-/// Words of ffmpeg, what kind of failure they stand for, and what to do.
-/// What to do when a card has no session left, or no memory for one.
-const LIMIT: &str = "Close an encode session or another program on the GPU, or take an encoder on the CPU (--encoder libx264, libx265)";
-
-const KNOWN: [(&str, Kind, &str); 16] = [
+/// Words of ffmpeg, and what they stand for.
+const KNOWN: [(&str, Kind); 16] = [
     (
         "Unknown encoder",
-        Kind::Setting,
-        "this ffmpeg was built without it; `video-hw devices` lists what it has",
+        Kind::Setting("this ffmpeg was built without it; `video-hw devices` lists what it has"),
     ),
-    ("Unknown decoder", Kind::Setting, "this ffmpeg was built without it"),
-    ("Decoder (codec", Kind::Setting, "this ffmpeg was built without a decoder for it"),
-    ("Cannot load libcuda", Kind::Device, DRIVER),
-    ("Cannot load nvcuda", Kind::Device, DRIVER),
-    ("Cannot load libnvidia-encode", Kind::Device, DRIVER),
-    ("No NVENC capable devices found", Kind::Device, DRIVER),
-    ("OpenEncodeSessionEx failed: out of memory", Kind::Limit, LIMIT),
-    ("OpenEncodeSessionEx failed: incompatible client key", Kind::Limit, LIMIT),
-    ("Driver does not support the required nvenc API version", Kind::Device, "Install a newer driver"),
-    ("Error initializing an internal MFX session", Kind::Device, DRIVER),
-    ("Error creating a MFX session", Kind::Device, DRIVER),
-    ("Failed to initialise VAAPI connection", Kind::Device, DRIVER),
-    ("No VA display found", Kind::Device, DRIVER),
-    ("Device creation failed", Kind::Device, DRIVER),
-    (
-        "Cannot create compression session",
-        Kind::Device,
-        "Take an encoder on the CPU (--encoder libx264, libx265)",
-    ),
+    ("Unknown decoder", Kind::Setting("this ffmpeg was built without it")),
+    ("Decoder (codec", Kind::Setting("this ffmpeg was built without a decoder for it")),
+    ("Cannot load libcuda", DRIVER),
+    ("Cannot load nvcuda", DRIVER),
+    ("Cannot load libnvidia-encode", DRIVER),
+    ("No NVENC capable devices found", DRIVER),
+    ("OpenEncodeSessionEx failed: out of memory", Kind::Limit),
+    ("OpenEncodeSessionEx failed: incompatible client key", Kind::Limit),
+    ("Driver does not support the required nvenc API version", Kind::Device("Install a newer driver")),
+    ("Error initializing an internal MFX session", DRIVER),
+    ("Error creating a MFX session", DRIVER),
+    ("Failed to initialise VAAPI connection", DRIVER),
+    ("No VA display found", DRIVER),
+    ("Device creation failed", DRIVER),
+    ("Cannot create compression session", Kind::Device("Take an encoder on the CPU (libx264, libx265)")),
 ];
 
 #[cfg(test)]

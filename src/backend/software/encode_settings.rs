@@ -7,7 +7,7 @@ use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, Profile, RateControl, SoftwareEncodeConfig};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
 
@@ -83,7 +83,7 @@ pub(crate) fn encode_capability(codec: Codec) -> Option<EncodeCapability> {
 fn refuse(setting: &str, given: impl Display, allowed: impl Display) -> Error {
     Error::Unsupported {
         feature: format!("{setting} {given} with the software H.264 encoder"),
-        remedy: format!("allowed: {allowed}"),
+        remedy: Remedy::Allowed(allowed.to_string()),
     }
 }
 
@@ -169,8 +169,13 @@ fn size(dimensions: Dimensions) -> Result<(u16, u16)> {
     let (w, h) = (dimensions.width(), dimensions.height());
     let fits = w.max(h) <= MAX_LONG_SIDE && w.min(h) <= MAX_SHORT_SIDE && w.min(h) >= MIN_SIDE;
     if !fits || w % 2 == 1 || h % 2 == 1 {
-        let allowed = "even sides, 16x16 to 3840x2160 or 2160x3840; --size brings pictures to another size";
-        return Err(refuse("dimensions", dimensions, allowed));
+        let allowed = "even sides, 16x16 to 3840x2160 or 2160x3840";
+        return Err(Error::Unsupported {
+            feature: format!(
+                "dimensions {dimensions} with the software H.264 encoder, which takes {allowed}"
+            ),
+            remedy: Remedy::Size,
+        });
     }
     // Both are at most 3840.
     Ok((w as u16, h as u16))

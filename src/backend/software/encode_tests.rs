@@ -264,7 +264,7 @@ fn frames_that_do_not_fit_fail_alone() {
     let failed: Vec<u64> = events
         .iter()
         .filter_map(|event| match event {
-            EncodeEvent::Failed { serial, error: Error::InvalidInput(_) } => Some(*serial),
+            EncodeEvent::Failed { serial, error: Error::InvalidInput { .. } } => Some(*serial),
             _ => None,
         })
         .collect();

@@ -1,7 +1,9 @@
 //! How much of each card's memory is taken by pictures that wait for older ones, and how much may be.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::sync::lock;
 
 /// Asked by decoders where a picture shall wait, and told by the window what does. See the module's documentation.
 #[derive(Debug)]
@@ -27,25 +29,21 @@ impl CardRoom {
         Self(Mutex::new(State { limit: u64::MAX, cards: BTreeMap::new() }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Most bytes on any card.
     pub(in crate::backend) fn limit(&self, bytes: u64) {
-        self.lock().limit = bytes;
+        lock(&self.0).limit = bytes;
     }
 
     /// Most bytes on this card, where that is less.
     pub(in crate::backend) fn limit_card(&self, card: u32, bytes: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let card = state.card(card);
         card.limit = card.limit.min(bytes);
     }
 
     /// Whether one more picture may wait on the card.
     pub(in crate::backend) fn has(&self, card: u32) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let limit = state.limit;
         let card = state.card(card);
         card.taken < card.limit.min(limit)
@@ -54,19 +52,19 @@ impl CardRoom {
     /// The card had no memory for one more picture: no more than now shall wait there. A quarter less, so that not each of the
     /// next pictures has to find out again.
     pub(in crate::backend) fn refused(&self, card: u32) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let card = state.card(card);
         card.limit = card.limit.min(card.taken / 4 * 3);
     }
 
     pub(super) fn add(&self, card: u32, bytes: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let card = state.card(card);
         card.taken = card.taken.saturating_add(bytes);
     }
 
     pub(super) fn remove(&self, card: u32, bytes: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let card = state.card(card);
         card.taken = card.taken.saturating_sub(bytes);
     }

@@ -1,9 +1,10 @@
 //! Coded units on their way to the decoders: parts in a row, each taken by the next decoder that is free.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex};
 
 use super::cut::Piece;
+use crate::sync::{lock, whole};
 
 /// Coded bytes that may wait for decoders.
 pub(super) const MAX_BYTES: usize = 256 << 20;
@@ -54,13 +55,9 @@ impl Intake {
         Self { state: Mutex::default(), filled: Condvar::new(), drained: Condvar::new(), max_bytes }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A part begins. Returns how many parts wait for a decoder beyond those that are free.
     pub(super) fn begin(&self, number: u64, first: Piece) -> usize {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.bytes += first.unit.packet.data.len();
         let pieces = VecDeque::from([first]);
         state.parts.push_back(Part { number, pieces, complete: false, taken: false, awaited: false });
@@ -70,12 +67,12 @@ impl Intake {
 
     /// How many parts wait for a decoder beyond those that are free.
     pub(super) fn waiting(&self) -> usize {
-        self.lock().waiting()
+        lock(&self.state).waiting()
     }
 
     /// Adds to the newest part, or to the one before it.
     pub(super) fn append(&self, piece: Piece, to_previous: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let bytes = piece.unit.packet.data.len();
         let mut newest = state.parts.iter_mut().rev();
         if let Some(part) = if to_previous { newest.nth(1) } else { newest.next() } {
@@ -87,7 +84,7 @@ impl Intake {
 
     /// Nothing more comes for the part before the newest.
     pub(super) fn close_previous(&self) {
-        if let Some(part) = self.lock().parts.iter_mut().rev().nth(1) {
+        if let Some(part) = lock(&self.state).parts.iter_mut().rev().nth(1) {
             part.complete = true;
         }
         self.filled.notify_all();
@@ -95,31 +92,28 @@ impl Intake {
 
     /// Nothing more comes for any part.
     pub(super) fn close_all(&self) {
-        self.lock().parts.iter_mut().for_each(|part| part.complete = true);
+        lock(&self.state).parts.iter_mut().for_each(|part| part.complete = true);
         self.filled.notify_all();
     }
 
     /// Waits until there is room for another unit: few parts wait, and few bytes. `false`: closed.
     pub(super) fn wait_for_room(&self, parts: usize) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         let full = |state: &mut State| {
             // A decoder that has used up a part which is still being filled would wait for ever.
             !state.closed
                 && !state.parts.iter().any(Part::is_starved)
                 && (state.untaken() > parts || state.bytes >= self.max_bytes)
         };
-        let state = self.drained.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        let state = whole(self.drained.wait_while(state, full));
         !state.closed
     }
 
     /// The oldest part that nobody has; waits for one. `None`: closed.
     pub(super) fn take_part(&self) -> Option<u64> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.free += 1;
-        let mut state = self
-            .filled
-            .wait_while(state, |state| !state.closed && state.untaken() == 0)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = whole(self.filled.wait_while(state, |state| !state.closed && state.untaken() == 0));
         state.free -= 1;
         if state.closed {
             return None;
@@ -131,7 +125,7 @@ impl Intake {
 
     /// The next unit of a part, waiting for it. `None`: that was all.
     pub(super) fn next(&self, number: u64) -> Option<Piece> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(part) = state.part(number) {
             part.awaited = true;
             if part.is_starved() {
@@ -140,7 +134,7 @@ impl Intake {
         }
         let waits =
             |state: &mut State| !state.closed && state.part(number).is_some_and(|part| part.is_starved());
-        let mut state = self.filled.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
+        let mut state = whole(self.filled.wait_while(state, waits));
         if state.closed {
             return None;
         }
@@ -157,7 +151,7 @@ impl Intake {
 
     /// There is one more decoder, if `next` has a number for it.
     pub(super) fn join(&self, next: impl FnOnce() -> Option<usize>) -> Option<usize> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let number = next()?;
         state.lanes += 1;
         Some(number)
@@ -166,7 +160,7 @@ impl Intake {
     /// A decoder is gone. When it was the last and `next` has a number, another takes its place. In one step with that
     /// question, or two that leave at once would each think the other stays.
     pub(super) fn leave(&self, next: impl FnOnce() -> Option<usize>) -> Left {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !state.closed
             && state.lanes <= 1
             && let Some(number) = next()
@@ -185,7 +179,7 @@ impl Intake {
 
     /// A decoder gives a part up, of which it has taken the first unit: another may have it.
     pub(super) fn give_back(&self, number: u64, first: Piece) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let bytes = first.unit.packet.data.len();
         if let Some(part) = state.part(number) {
             part.pieces.push_front(first);
@@ -197,7 +191,7 @@ impl Intake {
 
     /// Nobody gives or takes any more.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.closed = true;
         state.parts.clear();
         self.filled.notify_all();
@@ -267,7 +261,7 @@ mod tests {
         let mut most = 0;
         let mut taken = 0;
         while intake.next(part).is_some() {
-            most = most.max(intake.lock().bytes);
+            most = most.max(lock(&intake.state).bytes);
             taken += 1;
         }
         assert_eq!((taken, feeder.join().unwrap()), (500, 500));

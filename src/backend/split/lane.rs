@@ -1,13 +1,14 @@
 //! One decoder and its thread: takes part after part and drains the decoder behind each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::cut::Piece;
 use super::intake::Intake;
 use super::window::Window;
 use crate::backend::{DecodeEvent, DecodeSink, DecoderBackend, SinkFactory};
 use crate::error::{Error, Result, panic_words};
+use crate::sync::lock;
 
 /// No unit has this serial.
 const NONE: u64 = u64::MAX;
@@ -28,10 +29,6 @@ impl Bench {
         Arc::new(Self(Mutex::new(Task { part: NONE, echo: NONE, heard: false })))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Task> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Makes sinks for the lane's decoder.
     pub(super) fn sinks(self: &Arc<Self>, window: &Arc<Window>) -> SinkFactory {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
@@ -44,7 +41,7 @@ impl Bench {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
         Box::new(move |event| {
             let part = {
-                let mut task = bench.lock();
+                let mut task = lock(&bench.0);
                 task.heard |= serial(&event).is_some();
                 if serial(&event) == Some(task.echo) && !is_fatal(&event) {
                     return true;
@@ -57,7 +54,7 @@ impl Bench {
 
     /// Whatever the decoder says from now on belongs to no part, unless it has said something of this one: `false`.
     fn clear(&self) -> bool {
-        let mut task = self.lock();
+        let mut task = lock(&self.0);
         if !task.heard {
             task.part = NONE;
         }
@@ -103,7 +100,7 @@ pub(super) fn run(
     while let Some(part) = intake.take_part() {
         window.adopt(part);
         window.wait_for_turn(part);
-        *bench.lock() = Task { part, echo: NONE, heard: false };
+        *lock(&bench.0) = Task { part, echo: NONE, heard: false };
         let mut first = None;
         // A panic in a codec library must end one session, not leave it waiting.
         let done =
@@ -118,10 +115,7 @@ pub(super) fn run(
                 let words = panic_words(panic.as_ref());
                 // What was thrown may panic again when it is dropped; the part must be finished all the same.
                 std::mem::forget(panic);
-                Error::CorruptStream {
-                    what: format!("the codec library panicked: {words}"),
-                    recoverable: false,
-                }
+                Error::corrupt_fatal(format!("the codec library panicked: {words}"))
             }
         };
         let given_back = first.filter(|_| is_own(&error) && bench.clear());
@@ -155,7 +149,7 @@ fn decode(
     let mut is_first = true;
     while let Some(piece) = intake.next(part) {
         if piece.echo {
-            bench.lock().echo = piece.unit.serial;
+            lock(&bench.0).echo = piece.unit.serial;
         }
         // Cheap: the data is shared.
         *first = std::mem::take(&mut is_first).then(|| piece.clone());

@@ -25,7 +25,7 @@ mod landing;
 mod lane;
 mod window;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::hang;
 use crate::packet::BitstreamLayout;
+use crate::sync::lock;
 
 /// How a stream was shared out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,11 +71,11 @@ pub(super) struct SharedReport(Arc<Mutex<SplitReport>>);
 
 impl SharedReport {
     pub(super) fn get(&self) -> SplitReport {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut SplitReport)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.0));
     }
 }
 
@@ -87,25 +88,21 @@ impl Numbers {
         Self(Mutex::new((0, wanted.max(1))))
     }
 
-    fn lock(&self) -> MutexGuard<'_, (usize, usize)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn next(&self) -> Option<usize> {
-        let (given, wanted) = &mut *self.lock();
+        let (given, wanted) = &mut *lock(&self.0);
         (*given < *wanted).then(|| std::mem::replace(given, *given + 1))
     }
 
     fn given(&self) -> usize {
-        self.lock().0
+        lock(&self.0).0
     }
 
     fn wanted(&self) -> usize {
-        self.lock().1
+        lock(&self.0).1
     }
 
     fn want(&self, wanted: usize) {
-        self.lock().1 = wanted.max(1);
+        lock(&self.0).1 = wanted.max(1);
     }
 }
 
@@ -352,7 +349,7 @@ impl Shared {
             self.window.orphan(part);
             self.intake.give_back(part, first);
         } else {
-            self.window.finish(part, Some(error.again()));
+            self.window.finish(part, Some(error.clone()));
         }
         Some((error, refused))
     }
@@ -389,14 +386,14 @@ impl Shared {
 
     /// The first word stays; it goes before what a flush has to say.
     fn note(&self, note: String) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trouble = lock(&self.trouble);
         let first = trouble.get_or_insert(note).clone();
         drop(trouble);
         self.report.change(|report| report.note = Some(first));
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.trouble).clone()
     }
 }
 

@@ -4,7 +4,7 @@
 //! full of what cannot leave; of the others the older goes first, because it leaves first.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::cards::CardRoom;
@@ -12,6 +12,7 @@ use super::landing::Landing;
 use crate::backend::DecodeEvent;
 use crate::error::Error;
 use crate::frame::Surface;
+use crate::sync::{lock, whole};
 
 /// Events of the oldest part that fit in however full the window is.
 const HEAD_ROOM: usize = 4;
@@ -121,7 +122,7 @@ impl Window {
     /// Most that waits here, but for the oldest part's few, and how many parts from the oldest on may be decoded.
     pub(super) fn set_room(&self, room: Room, ahead: u64) {
         self.cards.limit(room.each_card);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.room = room;
         state.ahead = ahead.max(1);
         self.moved.notify_all();
@@ -133,17 +134,12 @@ impl Window {
             // The decoder that the oldest part needs may be one that waits here.
             !state.closed && part.saturating_sub(state.head) >= state.ahead && !state.is_stuck()
         };
-        drop(self.moved.wait_while(self.lock(), too_far));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The critical sections below do not panic half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        drop(self.moved.wait_while(lock(&self.state), too_far));
     }
 
     /// A new part, the youngest; returns its number.
     pub(super) fn begin(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.parts.push_back(Part::default());
         state.head + state.parts.len() as u64 - 1
     }
@@ -151,12 +147,12 @@ impl Window {
     /// Puts an event of a part in, waiting for room. `false`: nobody wants events any more.
     pub(super) fn push(&self, part: u64, event: DecodeEvent) -> bool {
         let charge = charge(&event);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while !state.closed && state.part(part).is_some() && !state.has_room(part, charge) {
             let turn = state.waiting.entry(part).or_default();
             turn.threads += 1;
             let come = Arc::clone(&turn.come);
-            state = come.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = whole(come.wait(state));
             state.leave_line(part);
         }
         if state.closed {
@@ -181,7 +177,7 @@ impl Window {
 
     /// Everything of a part is in. A failure ends the session when its turn comes.
     pub(super) fn finish(&self, part: u64, failure: Option<Error>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(entry) = state.part(part) {
             entry.done = true;
             entry.failure = failure;
@@ -193,7 +189,7 @@ impl Window {
 
     /// A part's decoder has given it up before anything of it came, so that another has to become free for it.
     pub(super) fn orphan(&self, part: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if let Some(entry) = state.part(part) {
             entry.orphaned = true;
         }
@@ -203,14 +199,14 @@ impl Window {
 
     /// A decoder has taken the part.
     pub(super) fn adopt(&self, part: u64) {
-        if let Some(entry) = self.lock().part(part) {
+        if let Some(entry) = lock(&self.state).part(part) {
             entry.orphaned = false;
         }
     }
 
     /// Hands events on in order until the window is closed or nobody wants more. Runs on a thread of its own.
     pub(super) fn deliver(&self, landing: &mut dyn Landing) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         while !state.closed {
             if let Some((event, charge)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
                 self.uncount(&mut state, charge);
@@ -219,14 +215,14 @@ impl Window {
                 if !landing.take(event) {
                     return self.close();
                 }
-                state = self.lock();
+                state = lock(&self.state);
             } else if landing.holds() {
                 // There is nothing to begin: time to wait for what was begun. A part ends when all of it is handed on.
                 drop(state);
                 if !landing.hand_on() {
                     return self.close();
                 }
-                state = self.lock();
+                state = lock(&self.state);
             } else if state.parts.front().is_some_and(|part| part.done) {
                 let failure = state.parts.pop_front().and_then(|part| part.failure);
                 state.head += 1;
@@ -244,7 +240,7 @@ impl Window {
                     self.idle.notify_all();
                 }
             } else {
-                state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = whole(self.ready.wait(state));
             }
         }
     }
@@ -272,17 +268,16 @@ impl Window {
 
     /// Waits until all parts are handed on, and at most so long (`None`). `false`: the window was closed before.
     pub(super) fn wait_idle(&self, limit: Duration) -> Option<bool> {
-        let state = self.lock();
-        let (state, limit) = self
-            .idle
-            .wait_timeout_while(state, limit, |state| !state.closed && !state.parts.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
+        let (state, limit) = whole(
+            self.idle.wait_timeout_while(state, limit, |state| !state.closed && !state.parts.is_empty()),
+        );
         (!limit.timed_out()).then_some(!state.closed)
     }
 
     /// Nothing goes in or out any more, and nobody waits.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.closed = true;
         let dropped = std::mem::take(&mut state.parts);
         for turn in state.waiting.values() {
@@ -298,16 +293,16 @@ impl Window {
 
     /// Why a decoder ended, once.
     pub(super) fn take_failure(&self) -> Option<Error> {
-        self.lock().failure.take()
+        lock(&self.state).failure.take()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
+        lock(&self.state).closed
     }
 
     /// Most bytes that waited at once.
     pub(super) fn peak(&self) -> u64 {
-        self.lock().peak
+        lock(&self.state).peak
     }
 }
 
@@ -491,7 +486,7 @@ mod tests {
             std::thread::spawn(move || {
                 window.wait_for_turn(part);
                 // What the window looked like when the wait was over.
-                window.lock().head
+                lock(&window.state).head
             })
         };
         window.wait_for_turn(parts[0]);

@@ -25,7 +25,7 @@ use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
 
 #[cfg(feature = "fuzzing")]
@@ -219,7 +219,7 @@ pub(crate) fn calls(kind: BackendKind) -> Result<&'static Calls> {
     vendor(kind).calls.as_ref().ok_or_else(|| Error::Unavailable {
         backend: kind,
         reason: NOT_BUILT.to_owned(),
-        remedy: format!("Use --backend {} or --backend auto", BackendKind::EMBEDDED),
+        remedy: Remedy::OtherBackend,
     })
 }
 

@@ -366,8 +366,8 @@ fn tell_disagreement(track: &MovieTrack, number: u64, told: &mut bool) -> Result
 fn name_track(error: Error, track: &MovieTrack) -> Error {
     let id = track.public.id.0;
     match error {
-        Error::CorruptStream { what, recoverable } => {
-            Error::CorruptStream { what: format!("track {id}: {what}"), recoverable }
+        Error::CorruptStream { what, recoverable, remedy } => {
+            Error::CorruptStream { what: format!("track {id}: {what}"), recoverable, remedy }
         }
         Error::Unsupported { feature, remedy } => {
             Error::Unsupported { feature: format!("track {id}: {feature}"), remedy }
@@ -424,8 +424,7 @@ fn find_moov(source: &mut Source) -> Result<BoxHeader> {
     if let Some(kind) = segment {
         return Err(Error::Unsupported {
             feature: format!("a media segment of a fragmented file (box {}, and no moov box)", FourCc(kind)),
-            remedy: "put its initialisation segment in front, for instance with cat init.mp4 segment.m4s > whole.mp4"
-                .to_owned(),
+            remedy: "put its initialisation segment in front, for instance with cat init.mp4 segment.m4s > whole.mp4".into(),
         });
     }
     Err(Error::corrupt_fatal(

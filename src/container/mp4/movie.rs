@@ -120,8 +120,7 @@ impl Movie {
                 if !track.edits.is_ordered() {
                     track.refusal.get_or_insert(Error::Unsupported {
                         feature: "an edit list that repeats, reorders or changes speed, in a fragmented file".to_owned(),
-                        remedy: "write the file without fragments first, for instance with ffmpeg -i IN -c copy OUT.mp4"
-                            .to_owned(),
+                        remedy: "write the file without fragments first, for instance with ffmpeg -i IN -c copy OUT.mp4".into(),
                     });
                 }
             }

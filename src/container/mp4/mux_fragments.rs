@@ -202,14 +202,14 @@ impl Fragmented {
                     "track {id}: a sample that is not to be shown at {} ticks, in fragmented MP4",
                     sample.pts()
                 ),
-                remedy: "write a plain MP4 file".to_owned(),
+                remedy: "write a plain MP4 file".into(),
             });
         }
         let in_band = self.track.payload.as_ref().is_some_and(|payload| payload.is_in_band());
         if self.origin.is_some() && in_band && !self.in_band {
             return Err(Error::Unsupported {
                 feature: format!("track {id}: parameter sets that change, in fragmented MP4"),
-                remedy: "write a plain MP4 file".to_owned(),
+                remedy: "write a plain MP4 file".into(),
             });
         }
         Ok(true)

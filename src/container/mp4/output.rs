@@ -104,11 +104,11 @@ impl Output {
         let Self { target, buffer, path, .. } = self;
         let written = target.writer().write_all(buffer);
         buffer.clear();
-        written.map_err(|e| Error::io("write", &*path, e))
+        written.map_err(|e| Error::io_writing("write", &*path, e))
     }
 
     fn io(&mut self, action: &'static str, f: impl FnOnce(&mut Target) -> io::Result<()>) -> Result<()> {
-        f(&mut self.target).map_err(|e| Error::io(action, &self.path, e))
+        f(&mut self.target).map_err(|e| Error::io_writing(action, &self.path, e))
     }
 }
 

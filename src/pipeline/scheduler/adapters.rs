@@ -1,7 +1,7 @@
 //! The library's sessions as stages.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use super::handles::StreamControl;
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::session::{DecodeSession, EncodeSession, Ledger, Submit};
+use crate::sync::lock;
 use crate::transform::{TransformDispatcher, TransformRequest};
 
 fn packet(unit: Unit, stage: &str) -> Result<Packet> {
@@ -203,7 +204,7 @@ pub struct SwitchHandle(Arc<Mutex<SwitchingEncoder>>);
 impl SwitchHandle {
     /// The encoder; to ask for a switch, for events, for what it did. Frames and packets are the scheduler's.
     pub fn lock(&self) -> MutexGuard<'_, SwitchingEncoder> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Ties the scheduler's generation of the stream to the encoder's: what was submitted for settings before is dropped and

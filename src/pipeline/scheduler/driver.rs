@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
@@ -15,6 +15,7 @@ use super::helpers::{Chore, Helpers};
 use super::running::{FIRST_LOAN, Fed, Running, STILL};
 use super::stage::Stage;
 use super::summary::ClassSummary;
+use crate::sync::lock;
 
 /// How often stages that ring for nothing are looked at while something is inside.
 const POLL: Duration = Duration::from_millis(1);
@@ -41,11 +42,6 @@ pub(super) struct Shared {
     pub(super) helpers: Helpers,
     pub(super) ended: AtomicBool,
     pub(super) turns: AtomicU64,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is guarded so is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) struct Driver {

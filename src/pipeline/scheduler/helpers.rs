@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::desk::{Desk, Stop, Taken};
 use super::stage::Stage;
 use crate::error::{Error, panic_words};
 use crate::session::Submit;
+use crate::sync::{lock, whole};
 
 /// Something that has waited for so long gets a thread of its own.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -49,13 +50,6 @@ struct State {
     ended: bool,
 }
 
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Helpers {
     pub(super) fn new(inline: bool) -> Self {
         let state = State { chores: VecDeque::new(), idle: 0, starting: 0, ended: false };
@@ -75,7 +69,7 @@ impl Helpers {
     }
 
     pub(super) fn add(&self, chore: Chore) {
-        let mut state = self.pool.lock();
+        let mut state = lock(&self.pool.state);
         // The same again waits already.
         let same = |other: &Chore| match (&chore, other) {
             (Chore::Read(a), Chore::Read(b)) | (Chore::Deliver(a), Chore::Deliver(b)) => Arc::ptr_eq(a, b),
@@ -99,7 +93,7 @@ impl Helpers {
         if self.inline {
             return None;
         }
-        let state = self.pool.lock();
+        let state = lock(&self.pool.state);
         let waited = now.saturating_duration_since(state.chores.front()?.0);
         let coming = state.idle > 0 || state.starting > 0;
         drop(state);
@@ -119,23 +113,23 @@ impl Helpers {
             return;
         }
         let pool = Arc::clone(&self.pool);
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = lock(&self.threads);
         let name = format!("vhw-helper-{}", threads.len());
         // Where no thread can be had the others do the work of all, and the next look tries again.
-        self.pool.lock().starting += 1;
+        lock(&self.pool.state).starting += 1;
         match std::thread::Builder::new().name(name).spawn(move || run(&pool)) {
             Ok(handle) => threads.push(handle),
-            Err(_) => self.pool.lock().starting -= 1,
+            Err(_) => lock(&self.pool.state).starting -= 1,
         }
     }
 
     pub(super) fn threads(&self) -> usize {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).len()
+        lock(&self.threads).len()
     }
 
     /// Does what waits, on this thread; whether there was something.
     pub(super) fn work(&self) -> bool {
-        let chores = std::mem::take(&mut self.pool.lock().chores);
+        let chores = std::mem::take(&mut lock(&self.pool.state).chores);
         let any = !chores.is_empty();
         for (_, chore) in chores {
             chore.run();
@@ -145,16 +139,16 @@ impl Helpers {
 
     /// Waits for what is in hand; what waits is dropped, but stages are closed.
     pub(super) fn end(&self) {
-        self.pool.lock().ended = true;
+        lock(&self.pool.state).ended = true;
         self.pool.news.notify_all();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id())
         {
             // Helpers catch panics; there is nothing to learn from the result.
             let _ = thread.join();
         }
         // They hold code of the user's, which may do anything when it is dropped: nothing is locked meanwhile.
-        let left = std::mem::take(&mut self.pool.lock().chores);
+        let left = std::mem::take(&mut lock(&self.pool.state).chores);
         for (_, chore) in left {
             match chore {
                 Chore::Close(_) => chore.run(),
@@ -165,7 +159,7 @@ impl Helpers {
 }
 
 fn run(pool: &Pool) {
-    let mut state = pool.lock();
+    let mut state = lock(&pool.state);
     state.starting -= 1;
     loop {
         if state.ended {
@@ -174,10 +168,10 @@ fn run(pool: &Pool) {
         if let Some((_, chore)) = state.chores.pop_front() {
             drop(state);
             chore.run();
-            state = pool.lock();
+            state = lock(&pool.state);
         } else {
             state.idle += 1;
-            state = pool.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = whole(pool.news.wait(state));
             state.idle -= 1;
         }
     }
@@ -268,7 +262,7 @@ mod tests {
         let helpers = Helpers::new(false);
         let then = Instant::now();
         let tended = |idle, starting| {
-            let mut state = helpers.pool.lock();
+            let mut state = lock(&helpers.pool.state);
             (state.idle, state.starting) = (idle, starting);
             state.chores = VecDeque::from([(then, Chore::Close(Vec::new()))]);
             drop(state);

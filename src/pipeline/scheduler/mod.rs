@@ -44,9 +44,10 @@ pub use summary::{ClassSummary, ScheduledSummary, SchedulerSummary, StageFigures
 pub use unit::{Delivery, Unit};
 
 use crate::error::{Error, Result};
+use crate::sync::{lock, whole};
 use bell::Bell;
 use desk::{Desk, Stop};
-use driver::{Driver, SELF, Shared, lock};
+use driver::{Driver, SELF, Shared};
 use helpers::Helpers;
 use line::Line;
 use running::{Post, Running};
@@ -280,7 +281,7 @@ impl Drop for PipelineScheduler {
             let _ = thread.join();
         }
         if let Some(driver) = self.manual.take() {
-            driver.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).end();
+            whole(driver.into_inner()).end();
         }
         self.shared.helpers.end();
         for desk in desks {

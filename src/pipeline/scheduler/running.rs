@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Stop};
@@ -16,6 +16,7 @@ use super::summary::StageMeter;
 use super::unit::{Barrier, Held, Tag};
 use crate::error::{Error, Result, panic_words};
 use crate::session::Submit;
+use crate::sync::lock;
 
 /// Events of a stage that are handled before the others have their turn.
 const BATCH: usize = 32;
@@ -453,7 +454,7 @@ impl Running {
                     "the stage `{stage}` of the stream `{}` has {inside} units and gives nothing",
                     self.desk.name
                 ),
-                remedy: format!("open the stream with more than {} credits", standing.limit),
+                remedy: format!("open the stream with more than {} credits", standing.limit).into(),
             };
             self.end(Some(Stop::Failed(error)), gone);
         }
@@ -471,7 +472,7 @@ impl Running {
             post.occupy();
             post.meter.waiting.set(0);
             let report = catch_unwind(AssertUnwindSafe(|| post.stage.report())).unwrap_or_default();
-            *post.meter.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+            *lock(&post.meter.report) = report;
         }
         self.desk.end(stop, inside);
         gone.extend(std::mem::take(&mut self.posts).into_iter().map(|post| post.stage));

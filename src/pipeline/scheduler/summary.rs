@@ -1,7 +1,7 @@
 //! What a scheduler and its streams did so far.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use super::depth::{DepthMeter, DepthSummary};
 use super::desk::Desk;
@@ -9,6 +9,7 @@ use super::policy::reason;
 use super::stage::StageReport;
 use crate::session::Ledger;
 use crate::stages::{Histogram, StageSummary};
+use crate::sync::lock;
 
 /// A stage of a stream while it runs.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl StageMeter {
             took: self.took.summary(),
             cost: self.cost.load(Ordering::Relaxed),
             holds: self.held.summary().depth,
-            report: self.report.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            report: lock(&self.report).clone(),
         }
     }
 }

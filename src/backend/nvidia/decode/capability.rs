@@ -9,7 +9,7 @@ use crate::capability::{DecodeCapability, DecodeVariant};
 use crate::codec::Codec;
 use crate::config::DecodeOutputMode;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::Chroma;
 
 const CHROMAS: [Chroma; 4] = [Chroma::Monochrome, Chroma::Yuv420, Chroma::Yuv422, Chroma::Yuv444];
@@ -30,7 +30,7 @@ pub(super) fn check_codec(device: i32, codec: Codec) -> Result<()> {
     }
     Err(Error::Unsupported {
         feature: format!("{codec} on this GPU's decoder"),
-        remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+        remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) fn check_vp9(device: i32, format: &KeyFormat) -> Result<()> {
     };
     Err(Error::Unsupported {
         feature: format!("{} {name} with {depth} bits on this GPU's decoder", Codec::Vp9),
-        remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+        remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
     })
 }
 

@@ -15,7 +15,7 @@ use crate::backend::nvidia::driver::cuvid_abi::{
 use crate::backend::nvidia::driver::result::CuResult;
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::limits::Limits;
 use crate::pixel::Chroma;
 
@@ -158,7 +158,7 @@ impl Decoders {
     fn check(&self, format: &VideoFormat, caps: &DecodeCaps) -> Result<()> {
         let unsupported = |feature: String| Error::Unsupported {
             feature,
-            remedy: "use --backend software, or a GPU that decodes it".to_owned(),
+            remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
         };
         let name = format!("{} {}-bit chroma format {}", self.codec, depth(format), format.chroma);
         if caps.supported == 0 {

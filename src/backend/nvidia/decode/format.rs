@@ -4,7 +4,7 @@ use crate::backend::nvidia::driver::cuvid_abi::{DecodeCaps, VideoFormat, codec, 
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::{Chroma, PixelFormat};
 use crate::time::Rational;
 
@@ -52,7 +52,7 @@ pub(super) fn output_of(format: &VideoFormat, caps: &DecodeCaps) -> Result<Outpu
     let depth = 8 + u32::from(format.luma_depth_minus8);
     output_in(format.codec, format.chroma, depth, caps.output_mask).ok_or_else(|| Error::Unsupported {
         feature: format!("NVDEC output of chroma format {} with {depth} bits", format.chroma),
-        remedy: "use --backend software".to_owned(),
+        remedy: Remedy::OtherBackend,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Decode surfaces that wait to be mapped must not be decoded into. The parser does not know: it takes a picture for
 //! done when its display callback returns, while mapping happens later on another thread.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 
 use super::decoders::MAX_SURFACES;
+use crate::sync::{lock, whole};
 
 /// Who waits for whom, by surface.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ struct State {
 impl SurfaceGate {
     /// A picture in this surface, below [`MAX_SURFACES`], is on its way to be mapped.
     pub(super) fn hold(&self, surface: usize) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if let Some(busy) = state.busy.get_mut(surface) {
             *busy += 1;
         }
@@ -30,7 +31,7 @@ impl SurfaceGate {
 
     /// It has been.
     pub(super) fn release(&self, surface: usize) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if let Some(busy) = state.busy.get_mut(surface) {
             *busy = busy.saturating_sub(1);
         }
@@ -39,27 +40,25 @@ impl SurfaceGate {
 
     /// Nothing will be released any more: waiting is over.
     pub(super) fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        lock(&self.state).closed = true;
         self.changed.notify_all();
     }
 
     /// Waits until the surface may be decoded into. `false`: the output stage is gone.
     pub(super) fn wait(&self, surface: usize) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self
-            .changed
-            .wait_while(state, |state| !state.closed && state.busy.get(surface).is_some_and(|busy| *busy > 0))
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
+        let state = whole(self.changed.wait_while(state, |state| {
+            !state.closed && state.busy.get(surface).is_some_and(|busy| *busy > 0)
+        }));
         !state.closed
     }
 
     /// Waits until no surface is held. `false`: the output stage is gone.
     pub(super) fn wait_all(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self
-            .changed
-            .wait_while(state, |state| !state.closed && state.busy.iter().any(|busy| *busy > 0))
-            .unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
+        let state = whole(
+            self.changed.wait_while(state, |state| !state.closed && state.busy.iter().any(|busy| *busy > 0)),
+        );
         !state.closed
     }
 }

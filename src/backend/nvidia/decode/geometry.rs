@@ -132,7 +132,7 @@ impl Geometry {
                     "scaling from {} to {} in this GPU's decoder (it answers with code {code})",
                     self.part, self.dimensions
                 ),
-                remedy: "ask for a size nearer to the picture's, or use --backend software".to_owned(),
+                remedy: "ask for a size nearer to the picture's, or use another backend".into(),
             },
             other => other,
         }
@@ -172,7 +172,7 @@ fn check_crop(crop: Crop, whole: Dimensions, format: &VideoFormat) -> Result<()>
                  GPU's decoder cannot begin between two",
                 crop.left, crop.top
             ),
-            remedy: "begin at even numbers, or use --backend software".to_owned(),
+            remedy: "begin at even numbers, or use another backend".into(),
         });
     }
     Ok(())
@@ -272,7 +272,10 @@ mod tests {
         {
             let crop = Crop { left, top, size: size(width, height) };
             let error = geometry(Some(crop), None).unwrap_err();
-            assert!(matches!(&error, Error::InvalidInput(what) if what.contains("178x145")), "{error}");
+            assert!(
+                matches!(&error, Error::InvalidInput { what, .. } if what.contains("178x145")),
+                "{error}"
+            );
         }
         for (left, top) in [(1, 0), (0, 1)] {
             let crop = Crop { left, top, size: size(10, 10) };

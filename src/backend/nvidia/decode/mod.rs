@@ -31,7 +31,7 @@ use crate::bitstream::annexb::nal_units;
 use crate::bitstream::{h264, vp9};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::packet::BitstreamLayout;
 use output::Answers;
 use second_field::second_field;
@@ -176,7 +176,7 @@ impl NvdecDecoder {
                 "this {} stream in the GPU driver's parser, which finds no picture in it",
                 self.codec
             ),
-            remedy: "use --backend software".to_owned(),
+            remedy: Remedy::OtherBackend,
         })
     }
 

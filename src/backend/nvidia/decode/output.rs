@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Surface;
 use crate::hang;
+use crate::sync::lock;
 use crate::time::Rational;
 
 /// Pictures mapped at once: one being post-processed, one being copied, one being handed on. Frames never are mapped
@@ -80,7 +81,7 @@ impl Answers {
 
     /// `false` once the session is gone.
     pub(super) fn send(&self, event: DecodeEvent) -> bool {
-        (self.0.lock().unwrap_or_else(PoisonError::into_inner))(event)
+        (lock(&self.0))(event)
     }
 }
 
@@ -301,7 +302,7 @@ impl Stage {
             self.release(shown);
             return;
         }
-        if let Some(error) = self.over.as_ref().map(Error::again) {
+        if let Some(error) = self.over.clone() {
             // Pictures before this one come first.
             self.finish_all();
             let due = self.release(shown);
@@ -386,7 +387,7 @@ impl Stage {
             return;
         }
         // Behind a picture that ended the session no other comes out.
-        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.again()));
+        let memory = self.over.as_ref().map_or(memory, |reason| Err(reason.clone()));
         let made = memory.and_then(|(memory, times)| Ok((due.plan.surface(memory)?, times)));
         match made {
             Ok((surface, times)) => {
@@ -418,7 +419,7 @@ impl Stage {
     fn fail(&mut self, due: &Due, error: Error) {
         if !error.is_recoverable() {
             // No picture behind this one may come out before the session hears of it.
-            self.over.get_or_insert_with(|| error.again());
+            self.over.get_or_insert_with(|| error.clone());
         }
         self.gone |= !self.answers.send(DecodeEvent::Failed { serial: due.serial, error });
     }

@@ -4,7 +4,7 @@
 //! A frame in device memory is a copy of the mapped picture and never the mapped picture itself: a decoder has few of
 //! those, and a consumer that kept them would stop it. The copy stays inside the device and costs next to nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::format::Output;
 use super::output::MAPPED;
@@ -22,6 +22,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{DeviceSurface, HostSurface, Surface};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 /// What a session wants of its pictures.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ impl Wanted {
                 feature: "another size of a part whose edges are not at multiples of four columns and rows, in this GPU's \
                           decoder"
                     .to_owned(),
-                remedy: "choose such edges, ask for no other size, or ask for frames in host memory".to_owned(),
+                remedy: "choose such edges, ask for no other size, or ask for frames in host memory".into(),
             });
         }
         Ok(Self { convert: None, ..self.clone() })
@@ -119,12 +120,12 @@ struct Later {
 impl Later {
     /// Room for a picture to pass through.
     fn pass(&self) -> Option<DeviceBlock> {
-        self.passage.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        lock(&self.passage).pop()
     }
 
     /// Takes memory back that a picture has passed; what is more than all at once need is given back.
     fn passed(&self, block: DeviceBlock) -> Option<DeviceBlock> {
-        let mut passage = self.passage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passage = lock(&self.passage);
         if passage.len() >= MAPPED {
             return Some(block);
         }
@@ -327,7 +328,7 @@ fn converter(context: &Arc<Context>, source: Source, to: PixelFormat, color: Col
     if !supported(source.format, to) {
         return Err(Error::Unsupported {
             feature: format!("{} to {to} on the GPU", source.format),
-            remedy: "ask for frames in host memory, which the CPU converts".to_owned(),
+            remedy: "ask for frames in host memory, which the CPU converts".into(),
         });
     }
     Converter::new(context, source, to, color, source.dimensions)

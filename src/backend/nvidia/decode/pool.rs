@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use crate::color::ColorInfo;
 use crate::error::{Error, Result};
 use crate::frame::{DeviceConverter, DeviceMemory, DevicePlane, DeviceSurface};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 /// Idle buffers kept for each session that uses a pool: what a session has under way, queued, at its consumer's, and waiting
 /// for older frames of a split stream, which are let go of by the hundred. No more are kept than were needed at once.
@@ -78,10 +79,6 @@ impl Memory for DeviceBlock {
     fn shared(&self) -> Option<(u64, usize)> {
         Some(Self::shared(self))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Buffers of one size in one context.

@@ -13,7 +13,7 @@ use crate::backend::nvidia::driver::parser::ParserEvents;
 use crate::backend::{DecodeEvent, Download};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// The unit whose picture is in a surface.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ impl Sequencer {
                     "a picture of this {} stream on this GPU's decoder (it answers: invalid value)",
                     self.codec
                 ),
-                remedy: "use --backend software".to_owned(),
+                remedy: Remedy::OtherBackend,
             },
             other => other,
         }

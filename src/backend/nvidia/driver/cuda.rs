@@ -9,15 +9,17 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::calling;
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
 use crate::capability::{DeviceInfo, DeviceMemory};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::DevicePlane;
+use crate::hang;
+use crate::sync::lock;
 
 type Handle = *mut c_void;
 
@@ -147,8 +149,12 @@ pub(crate) struct Cuda {
 /// [`Error::Unavailable`] with what is missing and what to do.
 pub(crate) fn cuda() -> Result<&'static Cuda> {
     static CUDA: Once<Cuda> = OnceLock::new();
-    // All threads that ask wait for the one that starts the driver.
-    calling("cuInit", || CUDA.get_or_init(load)).as_ref().map_err(Missing::error)
+    let cuda = match CUDA.get() {
+        Some(cuda) => cuda,
+        // All threads that ask wait for the one that starts the driver, and none of them for longer than for any call.
+        None => hang::watched("vhw-driver", || Ok(calling("cuInit", || CUDA.get_or_init(load))))?,
+    };
+    cuda.as_ref().map_err(Missing::error)
 }
 
 fn load() -> Result<Cuda, Missing> {
@@ -169,7 +175,10 @@ fn load() -> Result<Cuda, Missing> {
             CuResult(803) => "Reboot, so that the kernel driver matches the installed libraries",
             _ => "Check that nvidia-smi works in this environment",
         };
-        Missing::new(format!("{call} answered {} ({})", code.words(), code.0), remedy)
+        Missing::new(
+            format!("{call} answered {} ({})", code.words(), code.0),
+            Remedy::CheckDevice(remedy.into()),
+        )
     };
     // SAFETY: cuInit takes no pointer.
     match unsafe { (functions.init)(0) } {
@@ -192,7 +201,7 @@ fn load() -> Result<Cuda, Missing> {
     if version < OLDEST_DRIVER {
         return Err(Missing::new(
             format!("the NVIDIA driver speaks CUDA {}.{} only", version / 1000, version % 1000 / 10),
-            "Update the NVIDIA driver to version 470 or newer",
+            library::UPDATE_DRIVER,
         ));
     }
     Ok(Cuda { functions, devices, version })
@@ -263,7 +272,7 @@ impl Context {
         static CONTEXTS: Mutex<Vec<(i32, Weak<Context>)>> = Mutex::new(Vec::new());
         let cuda = cuda()?;
         cuda.check(device)?;
-        let mut contexts = CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = lock(&CONTEXTS);
         contexts.retain(|(_, context)| context.strong_count() > 0);
         if let Some(context) =
             contexts.iter().find_map(|(d, context)| (*d == device).then(|| context.upgrade()).flatten())

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use super::calling;
 use super::cuda::{Context, Stream, is_left_to_exit};
@@ -13,6 +13,7 @@ use super::cuvid_abi::{
 use super::library::{self, Missing, Name, Once, functions};
 use super::result::CuResult;
 use crate::error::Result;
+use crate::sync::{lock, whole};
 
 type Handle = *mut c_void;
 
@@ -60,7 +61,7 @@ pub(crate) fn caps(device: i32, codec: u32, chroma: u32, depth: u32) -> Result<D
     let functions = cuvid()?;
     let question = (device, codec, chroma, depth);
     let find = |known: &[Known]| known.iter().find(|(other, _)| *other == question).map(|(_, caps)| *caps);
-    if let Some(caps) = find(&KNOWN.lock().unwrap_or_else(PoisonError::into_inner)) {
+    if let Some(caps) = find(&lock(&KNOWN)) {
         return Ok(caps);
     }
     let mut caps =
@@ -71,7 +72,7 @@ pub(crate) fn caps(device: i32, codec: u32, chroma: u32, depth: u32) -> Result<D
         // SAFETY: a whole structure of the asserted size; a context is current.
         unsafe { (functions.caps)(&raw mut caps) }.ok("cuvidGetDecoderCaps")?;
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(&KNOWN);
     // Others may have asked meanwhile.
     if find(&known).is_none() {
         known.push((question, caps));
@@ -93,18 +94,17 @@ static TURN_OVER: Condvar = Condvar::new();
 impl Turn {
     /// Waits for all who came before.
     fn take() -> Self {
-        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = lock(&TURNS);
         let mine = turns.0;
         turns.0 += 1;
-        let _turns =
-            TURN_OVER.wait_while(turns, |turns| turns.1 != mine).unwrap_or_else(PoisonError::into_inner);
+        let _turns = whole(TURN_OVER.wait_while(turns, |turns| turns.1 != mine));
         Self
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        TURNS.lock().unwrap_or_else(PoisonError::into_inner).1 += 1;
+        lock(&TURNS).1 += 1;
         TURN_OVER.notify_all();
     }
 }

@@ -5,17 +5,17 @@ use std::sync::OnceLock;
 use libloading::Library;
 
 use crate::backend::BackendKind;
-use crate::error::Error;
+use crate::error::{Error, Remedy};
 
 /// Why a library cannot be used: kept for the life of the process, since a driver is not installed while we run.
 #[derive(Clone, Debug)]
 pub(crate) struct Missing {
     pub(crate) reason: String,
-    pub(crate) remedy: String,
+    pub(crate) remedy: Remedy,
 }
 
 impl Missing {
-    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
         Self { reason: reason.into(), remedy: remedy.into() }
     }
 
@@ -57,9 +57,11 @@ impl Name {
     }
 
     /// What to do when the library is not there.
-    fn remedy(self) -> String {
-        match self {
-            Self::Cuda => "Install the NVIDIA driver; in a container, start it with the NVIDIA runtime (--gpus all)",
+    fn remedy(self) -> Remedy {
+        let how = match self {
+            Self::Cuda => {
+                "Install the NVIDIA driver; in a container, start it with the NVIDIA runtime (--gpus all)"
+            }
             // The rest of the driver is there, so this is a container without the video capability.
             Self::Cuvid => {
                 "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
@@ -73,8 +75,8 @@ impl Name {
                 "Start the container with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility (or all); on Debian \
                  install libnvidia-ml1"
             }
-        }
-        .to_owned()
+        };
+        Remedy::install(self.files()[0], how)
     }
 }
 
@@ -123,12 +125,13 @@ fn last_line(error: &libloading::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
+/// What to do when the driver is too old for anything here.
+pub(crate) const UPDATE_DRIVER: Remedy =
+    Remedy::install("driver", "Update the NVIDIA driver to version 470 or newer");
+
 /// A symbol that an old driver may not have.
 pub(crate) fn missing_symbol(library: Name, symbol: &str) -> Missing {
-    Missing::new(
-        format!("{} has no {symbol}: the driver is too old", library.files()[0]),
-        "Update the NVIDIA driver to version 470 or newer",
-    )
+    Missing::new(format!("{} has no {symbol}: the driver is too old", library.files()[0]), UPDATE_DRIVER)
 }
 
 /// Loads once, remembers for good. A loaded driver is never unloaded: it has threads of its own.

@@ -19,7 +19,7 @@ fn allocated(code: CuResult, call: &'static str, bytes: usize, kind: &str) -> Re
     Err(Error::OutOfMemory {
         backend: BackendKind::Nvidia,
         what: format!("{bytes} bytes of {kind} memory for a frame ({call})"),
-        remedy: "Hold fewer frames at a time, or run fewer sessions on this device".to_owned(),
+        remedy: "Hold fewer frames at a time, or run fewer sessions on this device".into(),
     })
 }
 

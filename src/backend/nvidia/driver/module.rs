@@ -165,6 +165,6 @@ fn loaded(code: CuResult) -> Result<()> {
     let words = if code.0 == 221 { "the PTX compiler is missing" } else { code.words() };
     Err(Error::Unsupported {
         feature: format!("code on the GPU: cuModuleLoadDataEx answered {words} ({})", code.0),
-        remedy: remedy.to_owned(),
+        remedy: remedy.into(),
     })
 }

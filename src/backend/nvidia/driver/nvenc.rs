@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::calling;
 use super::cuda::Context;
@@ -18,6 +18,7 @@ use super::nvenc_result::UPDATE_DRIVER;
 use super::nvenc_version::{Api, Shape};
 use crate::backend::admission::Permit;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// Takes the functions out of the driver's list; the first that is missing is named.
 macro_rules! functions {
@@ -374,7 +375,7 @@ impl Encoder {
     ) -> Result<()> {
         let session = &self.session;
         let api = session.nvenc.api;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         let mut new = *told;
         edit(&mut new.params, &mut new.config);
         let mut config = new.config;

@@ -9,7 +9,7 @@
 //! The order that the driver wants (end of stream, outputs taken, unmapped, unregistered, memory freed, session
 //! destroyed) is that of ownership: a mapping holds its registration, and that holds the memory and the encoder.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::memory::{Allocation, DeviceBlock};
 use super::nvenc::Encoder;
@@ -19,15 +19,12 @@ use super::nvenc_names::RESOURCE_CUDA;
 use super::nvenc_version::Shape;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// Registrations kept for each encoder. Pools use what came back last first, so that there are about as many as
 /// pictures between the decoder and this encoder; a decoder that works far ahead has more, and its pictures are
 /// registered anew.
 const KEPT: usize = 128;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// How a picture lies in its memory: the planes one below the other with one pitch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

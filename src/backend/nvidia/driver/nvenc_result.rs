@@ -2,7 +2,7 @@
 
 use super::nvenc_abi::NvStatus;
 use crate::backend::BackendKind;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 impl NvStatus {
     pub(crate) const SUCCESS: Self = Self(0);
@@ -35,7 +35,7 @@ impl NvStatus {
                 what: format!("{call} found no device memory"),
                 remedy:
                     "Encode smaller pictures, fewer at once (max_in_flight_outputs), or in fewer sessions"
-                        .to_owned(),
+                        .into(),
             },
             _ => Error::Backend { backend, call, code: i64::from(self.0), detail: words.to_owned() },
         }
@@ -44,16 +44,19 @@ impl NvStatus {
     /// The error when a session is opened: what the code means there, and what to do.
     pub(crate) fn open_error(self) -> Error {
         let backend = BackendKind::Nvidia;
-        let unavailable = |reason: &str, remedy: &str| Error::Unavailable {
+        let unavailable = |reason: &str, remedy: Remedy| Error::Unavailable {
             backend,
             reason: format!("{reason} (nvEncOpenEncodeSessionEx answered {})", self.0),
-            remedy: remedy.to_owned(),
+            remedy,
         };
         match self {
             Self::NO_ENCODE_DEVICE | Self::UNSUPPORTED_DEVICE => unavailable(
                 "this GPU has no encoder, or the container may not use it",
-                "Use --backend software, or a GPU with NVENC (GeForce, RTX, T4, L4, L40 have it; A100, H100, H200 do \
-                 not); start containers with NVIDIA_DRIVER_CAPABILITIES=compute,video,utility",
+                Remedy::OtherDevice(
+                    "a GPU with NVENC (GeForce, RTX, T4, L4, L40 have it; A100, H100, H200 do not); start containers with \
+                     NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"
+                        .into(),
+                ),
             ),
             Self::INVALID_VERSION => {
                 unavailable("the encoder library does not speak this API version", UPDATE_DRIVER)
@@ -97,7 +100,8 @@ impl NvStatus {
 }
 
 /// What to do when the driver is too old.
-pub(crate) const UPDATE_DRIVER: &str = "Update the NVIDIA driver to version 470.57 or newer";
+pub(crate) const UPDATE_DRIVER: Remedy =
+    Remedy::install("driver", "Update the NVIDIA driver to version 470.57 or newer");
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +118,10 @@ mod tests {
     #[test]
     fn a_chip_without_encoder_is_told_with_a_remedy() {
         let Error::Unavailable { reason, remedy, .. } = NvStatus(2).open_error() else { panic!() };
-        assert!(reason.contains("no encoder") && remedy.contains("--backend software"), "{reason}: {remedy}");
+        assert!(
+            reason.contains("no encoder") && matches!(remedy, Remedy::OtherDevice(_)),
+            "{reason}: {remedy}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a chip's encoder can do, in this library's words.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::broker;
 use crate::backend::admission::Wish;
@@ -13,6 +13,7 @@ use crate::codec::Codec;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 pub(super) const IMPLEMENTATION: &str = "NVENC";
 
@@ -161,7 +162,7 @@ pub(crate) fn encode_capability(
     if codec_guid(codec).is_none() {
         return Ok(None);
     }
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || lock(&KNOWN);
     let found = known().iter().find(|(key, _)| *key == (device, codec)).map(|(_, caps)| caps.clone());
     let caps = if let Some(caps) = found {
         caps

@@ -95,7 +95,7 @@ impl Traffic for Nvenc {
     }
 
     fn again(error: &Error) -> Error {
-        error.again()
+        error.clone()
     }
 
     fn stranger(serial: u64) -> Error {

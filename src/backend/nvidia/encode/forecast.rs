@@ -65,7 +65,7 @@ pub(super) fn check(
         ),
         remedy: "Encode smaller pictures, fewer at once (max_in_flight_outputs), without lookahead (presets p1 to p5), \
                  in fewer sessions, or on another GPU"
-            .to_owned(),
+            .into(),
     })
 }
 

@@ -110,15 +110,15 @@ impl Inputs {
         &mut self,
         frame: &Frame,
         idle: impl FnOnce() -> Option<InputBuffer>,
-    ) -> Result<Input, (Error, Option<InputBuffer>)> {
-        let none = |error| (error, None);
+    ) -> Result<Input, (Box<Error>, Option<InputBuffer>)> {
+        let none = |error| (Box::new(error), None);
         match &frame.surface {
             Surface::Host(host) => {
                 self.check(host.format(), host.dimensions()).map_err(none)?;
                 let mut buffer = idle().map_or_else(|| self.buffer(), Ok).map_err(none)?;
                 match self.upload(host, &mut buffer) {
                     Ok(()) => Ok(Input::Host(buffer)),
-                    Err(error) => Err((error, Some(buffer))),
+                    Err(error) => Err((Box::new(error), Some(buffer))),
                 }
             }
             Surface::Device(device) => {

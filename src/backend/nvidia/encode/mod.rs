@@ -86,7 +86,7 @@ pub(crate) fn open_encoder(
             feature: format!("encoding {codec} on this GPU"),
             remedy:
                 "NVENC is used for h264, hevc and av1, where the GPU has them; others need another backend"
-                    .to_owned(),
+                    .into(),
         });
     };
     let settings = settings::negotiate(config, &own, &caps)?;
@@ -126,7 +126,7 @@ impl NvencEncoder {
             Ok(input) => input,
             Err((error, spare)) => {
                 self.flow.put_back(spare, output);
-                return Err(error);
+                return Err(*error);
             }
         };
         self.flow.entering(serial);

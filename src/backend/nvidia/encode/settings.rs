@@ -15,7 +15,7 @@ use crate::backend::nvidia::driver::nvenc_names::{Guid, INFINITE_GOP, PRESETS, t
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::time::Rational;
 use crate::user_sei::UserSei;
 
@@ -56,7 +56,7 @@ pub(super) struct Settings {
 pub(super) fn refuse(codec: Codec, setting: &str, given: impl Display, allowed: impl Display) -> Error {
     Error::Unsupported {
         feature: format!("{setting} {given} with {codec} by NVENC on this GPU"),
-        remedy: format!("allowed: {allowed}"),
+        remedy: Remedy::Allowed(allowed.to_string()),
     }
 }
 

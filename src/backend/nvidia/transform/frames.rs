@@ -1,7 +1,7 @@
 //! Conversion of frames in device memory outside of the decoder: what made them is over, and they stay on their card.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Converter, Source, supported};
 use crate::backend::nvidia::decode::pool::{Lease, Lent};
@@ -14,6 +14,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{DeviceConverter, DeviceSurface};
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 /// Converts frames of one kind.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl DeviceConverter for FrameConverter {
         let block = block
             .filter(|block| Arc::ptr_eq(block.context(), &self.context))
             .ok_or_else(|| Error::invalid("a frame in memory of another device"))?;
-        let lanes = || self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = || lock(&self.lanes);
         let idle = lanes().pop();
         // Asleep: the workers that convert are many, and decoders may need every core.
         let lane = idle.map_or_else(|| Lane::new(&self.context, Waiting::Asleep), Ok)?;

@@ -5,7 +5,7 @@
 //! [`crate::transform::ScaleFilter::Bilinear`], but not rounded to codes before it is converted.
 
 use std::ffi::CStr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::driver::cuda::Context;
 use super::driver::module::{Launch, Module};
@@ -14,6 +14,7 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::DevicePlane;
 use crate::pixel::PixelFormat;
+use crate::sync::lock;
 
 mod frames;
 mod plan;
@@ -79,7 +80,7 @@ impl Converter {
 fn kernels(context: &Arc<Context>) -> Result<Arc<Module>> {
     static LOADED: Mutex<Vec<Weak<Module>>> = Mutex::new(Vec::new());
     // Held while the driver compiles: who asks meanwhile wants the same result.
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = lock(&LOADED);
     loaded.retain(|module| module.strong_count() > 0);
     let same =
         |module: &Weak<Module>| module.upgrade().filter(|module| Arc::ptr_eq(module.context(), context));

@@ -251,7 +251,8 @@ fn translate(error: HevcError, profile: &str) -> Error {
         }
         HevcError::Unsupported(what) => Error::Unsupported {
             feature: format!("HEVC {profile}"),
-            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10 ({LIBRARY}: {what})"),
+            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10 ({LIBRARY}: {what})")
+                .into(),
         },
         other => Error::corrupt(format!("{LIBRARY}: {other}")),
     }

@@ -39,9 +39,7 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
         codec @ (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg) => {
             return Err(Error::Unsupported {
                 feature: format!("{codec} decoding on the CPU"),
-                remedy:
-                    "use a machine with an NVIDIA GPU whose decoder takes it (video-hw devices lists them)"
-                        .to_owned(),
+                remedy: "use hardware that decodes it (video-hw devices lists what there is)".into(),
             });
         }
     })

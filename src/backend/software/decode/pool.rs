@@ -4,12 +4,13 @@
 //! and shows up as a tenth of the decoding time. Buffers go out inside [`Bytes`] and come back when the last
 //! clone is dropped, from whichever thread that happens on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
 use crate::error::Result;
 use crate::memory;
+use crate::sync::lock;
 
 /// Buffers kept for reuse; more than this many coming back at once are freed.
 const KEEP: usize = 24;
@@ -26,7 +27,7 @@ impl BufferPool {
     /// # Errors
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
     pub(super) fn take(&self, capacity: usize) -> Result<Vec<u8>> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         let fitting = idle.iter().position(|b| b.capacity() >= capacity && b.capacity() / 2 <= capacity);
         let buffer = fitting.map(|i| idle.swap_remove(i));
         drop(idle);
@@ -42,7 +43,7 @@ impl BufferPool {
     }
 
     fn give_back(&self, buffer: Vec<u8>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         if idle.len() >= KEEP {
             // The stream changed its size, or the caller held many pictures: the oldest is the least useful.
             idle.remove(0);

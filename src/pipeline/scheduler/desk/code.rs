@@ -5,6 +5,7 @@ use super::{Desk, State};
 use crate::error::Result;
 use crate::pipeline::scheduler::helpers::discard;
 use crate::pipeline::scheduler::unit::{Delivery, Unit};
+use crate::sync::lock;
 
 /// A source that the scheduler reads.
 pub(in crate::pipeline::scheduler) type Source = Box<dyn Iterator<Item = Result<Unit>> + Send>;
@@ -32,7 +33,7 @@ impl<T> Slot<T> {
 
 impl Desk {
     pub(in crate::pipeline::scheduler) fn set_source(&self, source: Source) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let spent = if state.over {
             Some(source)
         } else {
@@ -45,7 +46,7 @@ impl Desk {
     }
 
     pub(in crate::pipeline::scheduler) fn set_sink(&self, sink: Sink) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.sink = Slot::Idle(sink);
         let spent = state.spent_sink();
         drop(state);
@@ -55,12 +56,12 @@ impl Desk {
 
     /// The source, if it is to be read now; who takes it brings it back.
     pub(in crate::pipeline::scheduler) fn take_source(&self) -> Option<Source> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.over || state.closed || !self.credits.wanted() { None } else { state.source.take() }
     }
 
     pub(in crate::pipeline::scheduler) fn put_source(&self, source: Source) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(state.source, Slot::Busy) {
             state.source = Slot::Idle(source);
         }
@@ -70,12 +71,12 @@ impl Desk {
 
     /// The consumer, if there is something for it now; who takes it brings it back.
     pub(in crate::pipeline::scheduler) fn take_sink(&self) -> Option<Sink> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.outlet.is_empty() && state.fatal.is_none() { None } else { state.sink.take() }
     }
 
     pub(in crate::pipeline::scheduler) fn put_sink(&self, sink: Sink) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         // It may hold the stream's own handles: it goes when there is nothing left for it.
         let spent = if matches!(state.sink, Slot::Busy) {
             state.sink = Slot::Idle(sink);
@@ -91,7 +92,7 @@ impl Desk {
 
     /// What is to be done by user code: read the source, call the consumer.
     pub(in crate::pipeline::scheduler) fn wishes(&self) -> (bool, bool) {
-        let state = self.lock();
+        let state = lock(&self.state);
         let open = !state.closed && !state.over;
         let read = open && matches!(state.source, Slot::Idle(_)) && self.credits.wanted();
         let news = !state.outlet.is_empty() || state.fatal.is_some();

@@ -4,7 +4,7 @@
 mod code;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
@@ -18,6 +18,7 @@ use super::unit::{Barrier, Delivery, Held, Tag, Unit};
 use crate::error::{Error, Result};
 use crate::session::{Ledger, Submit};
 use crate::stages::Histogram;
+use crate::sync::{lock, whole};
 use code::Slot;
 pub(super) use code::{Sink, Source};
 
@@ -142,11 +143,6 @@ impl Desk {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it is held would leave counters behind by one; the stream is better served with them.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn ring(&self) {
         self.bell.ring(self.key);
     }
@@ -156,7 +152,7 @@ impl Desk {
     /// Takes a unit of this generation, or of the newest one.
     pub(super) fn submit(&self, unit: Unit, generation: Option<u64>) -> Result<Submit<Unit>> {
         let mut dropped = Vec::new();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.check_open()?;
         let newest = state.newest.max(state.generation);
         let generation = generation.unwrap_or(newest);
@@ -212,7 +208,7 @@ impl Desk {
     }
 
     pub(super) fn flush(&self) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.check_open()?;
         state.flushes += 1;
         state.line.push_barrier(Barrier::Flush);
@@ -223,7 +219,7 @@ impl Desk {
 
     /// Nothing will be submitted any more.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !std::mem::replace(&mut state.closed, true) {
             state.line.push_barrier(Barrier::Close);
         }
@@ -235,7 +231,7 @@ impl Desk {
 
     /// Results and queued work of older generations are of no use any more.
     pub(super) fn set_generation(&self, generation: u64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if generation <= state.generation {
             return;
         }
@@ -256,12 +252,12 @@ impl Desk {
     }
 
     pub(super) fn generation(&self) -> u64 {
-        self.lock().generation
+        lock(&self.state).generation
     }
 
     /// Ends the stream before its time; the first word counts.
     pub(super) fn stop(&self, stop: Stop) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !state.over {
             state.stop.get_or_insert(stop);
         }
@@ -274,7 +270,7 @@ impl Desk {
 
     /// Nobody takes results any more: the stream ends.
     pub(super) fn abandon(&self, stop: Stop) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.abandoned = true;
         state.fatal = None;
         let mut left = VecDeque::new();
@@ -298,7 +294,7 @@ impl Desk {
 
     /// The scheduler is gone: a consumer that it called is not called any more.
     pub(super) fn leave(&self) {
-        let called = !matches!(self.lock().sink, Slot::None);
+        let called = !matches!(lock(&self.state).sink, Slot::None);
         if called {
             self.abandon(Stop::Cancelled);
         }
@@ -306,7 +302,7 @@ impl Desk {
 
     /// What is next for a consumer that is called; [`Self::delivered`] or [`Self::refused`] says what came of it.
     pub(super) fn take(&self) -> Taken {
-        self.take_from(&mut self.lock())
+        self.take_from(&mut lock(&self.state))
     }
 
     fn take_from(&self, state: &mut State) -> Taken {
@@ -322,7 +318,7 @@ impl Desk {
     /// the stream is over finds it counted.
     pub(super) fn take_timeout(&self, timeout: Option<Duration>) -> Taken {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             match self.take_from(&mut state) {
                 Taken::Empty => {}
@@ -335,13 +331,13 @@ impl Desk {
             }
             state = match (timeout, deadline) {
                 // One that the clock cannot express is "for ever" to any caller.
-                (None, _) | (_, None) => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
+                (None, _) | (_, None) => whole(self.news.wait(state)),
                 (_, Some(deadline)) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return Taken::Empty;
                     }
-                    self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    whole(self.news.wait_timeout(state, left)).0
                 }
             };
         }
@@ -349,7 +345,7 @@ impl Desk {
 
     /// A result has been taken for good.
     pub(super) fn delivered(&self, tag: &Tag) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.ledger.delivered += 1;
         let over = state.over;
         drop(state);
@@ -361,23 +357,23 @@ impl Desk {
 
     /// The consumer could not take a result.
     pub(super) fn refused(&self) {
-        self.lock().ledger.failed += 1;
+        lock(&self.state).ledger.failed += 1;
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        self.lock().is_finished()
+        lock(&self.state).is_finished()
     }
 
     /// Whether there will never be anything for a consumer any more, and none is there or at work.
     pub(super) fn is_left(&self) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.is_finished() && matches!(state.sink, Slot::None)
     }
 
     /// Waits until nothing will ever come again; whether that is so.
     pub(super) fn wait_finished(&self, timeout: Duration) -> bool {
         let deadline = Instant::now().checked_add(timeout);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             let working = matches!(state.sink, Slot::Busy);
             if state.is_finished() && !working {
@@ -387,28 +383,28 @@ impl Desk {
             if left.is_zero() {
                 return false;
             }
-            state = self.finished.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = whole(self.finished.wait_timeout(state, left)).0;
         }
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        let state = self.lock();
+        let state = lock(&self.state);
         state.flushed == state.flushes || (state.over && state.outlet.is_empty())
     }
 
     // The scheduler.
 
     pub(super) fn with_line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        work(&mut self.lock().line)
+        work(&mut lock(&self.state).line)
     }
 
     pub(super) fn take_stop(&self) -> Option<Stop> {
-        self.lock().stop.take()
+        lock(&self.state).stop.take()
     }
 
     /// A result of the last stage.
     pub(super) fn push_result(&self, held: Held) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if held.tag.generation < state.generation {
             return state.settle(&mut vec![(held, reason::STALE)]);
         }
@@ -419,19 +415,19 @@ impl Desk {
 
     pub(super) fn drop_units(&self, dropped: &mut Vec<Dropped>) {
         if !dropped.is_empty() {
-            self.lock().settle(dropped);
+            lock(&self.state).settle(dropped);
         }
     }
 
     /// A unit inside a stage has rightly no result.
     pub(super) fn drop_tag(&self, tag: Tag, reason: &'static str) {
-        self.lock().ledger.drop_one(reason);
+        lock(&self.state).ledger.drop_one(reason);
         drop(tag);
     }
 
     /// A unit is lost; the consumer is told in its place, and its credit stays until then.
     pub(super) fn lose(&self, tag: Tag, error: Error) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.ledger.failed += 1;
         state.error = Some(error.to_string());
         state.outlet.push_back(Out::Lost(error, tag));
@@ -441,18 +437,18 @@ impl Desk {
 
     /// An event came for no unit: a defect of the stage.
     pub(super) fn unexpected(&self) {
-        self.lock().ledger.unexpected += 1;
+        lock(&self.state).ledger.unexpected += 1;
     }
 
     pub(super) fn flushed(&self) {
-        self.lock().outlet.push_back(Out::Flushed);
+        lock(&self.state).outlet.push_back(Out::Flushed);
         self.news.notify_all();
     }
 
     /// The stream is over. What is still inside goes: dropped when it was cancelled, failed otherwise; what waits to be
     /// taken stays, unless it was cancelled.
     pub(super) fn end(&self, stop: Option<Stop>, inside: Vec<Tag>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         // What somebody said since it was last looked at counts too.
         let stop = stop.or_else(|| state.stop.take());
         let cancelled = matches!(stop, Some(Stop::Cancelled));
@@ -462,7 +458,7 @@ impl Desk {
         state.lose((inside.len() + waiting.len()) as u64, cancelled);
         if let Some(Stop::Failed(error)) = stop {
             state.error = Some(error.to_string());
-            state.reason = Some(error.again());
+            state.reason = Some(error.clone());
             state.fatal = Some(error).filter(|_| !state.abandoned);
         }
         state.cancelled = cancelled;
@@ -481,7 +477,7 @@ impl Desk {
     }
 
     pub(super) fn books(&self) -> Books {
-        let state = self.lock();
+        let state = lock(&self.state);
         let mut ledger = state.ledger.clone();
         let settled = ledger.delivered + ledger.dropped_total() + ledger.failed;
         ledger.pending = ledger.submitted.saturating_sub(settled);
@@ -499,7 +495,7 @@ impl Desk {
 impl State {
     fn check_open(&self) -> Result<()> {
         match (&self.reason, &self.stop) {
-            (Some(reason), _) | (None, Some(Stop::Failed(reason))) => return Err(reason.again()),
+            (Some(reason), _) | (None, Some(Stop::Failed(reason))) => return Err(reason.clone()),
             (None, Some(Stop::Cancelled)) => return Err(Error::Cancelled),
             (None, None) if self.cancelled => return Err(Error::Cancelled),
             (None, None) if self.over => {

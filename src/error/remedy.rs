@@ -1,0 +1,160 @@
+//! What can be done about an error: a value, so that programs can act on it and say it in their own terms.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::backend_kind::BackendKind;
+use crate::limits::Limit;
+
+/// What a user can do about an error.
+///
+/// [`Display`](fmt::Display) says it in terms of this library's settings. A program that calls them otherwise, as options
+/// of a command say, words the kinds itself and leaves the rest to `Display`: see [`Error::explain`](super::Error::explain).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Nothing that is known.
+    #[default]
+    None,
+    /// Let another backend do it.
+    OtherBackend,
+    /// Let another backend do it, or a device that can; in words, which.
+    OtherDevice(Cow<'static, str>),
+    /// Close a session, or wait for one ([`SessionAdmission::Wait`](crate::config::SessionAdmission::Wait)).
+    FreeSession,
+    /// Raise a limit ([`Limits`](crate::limits::Limits)), if the input is trusted.
+    RaiseLimit {
+        /// Which limit.
+        limit: Limit,
+        /// The least value that is enough, in the limit's unit.
+        to: u64,
+    },
+    /// Install or update something.
+    Install {
+        /// The file of the library, or the name of the program or driver.
+        what: Cow<'static, str>,
+        /// How.
+        how: Cow<'static, str>,
+    },
+    /// The driver is there and finds no device that it can use; in words, what to look at.
+    CheckDevice(Cow<'static, str>),
+    /// It may succeed the next time; in words, what to do if it does not.
+    TryAgain(Cow<'static, str>),
+    /// A setting has to be one of these.
+    Allowed(String),
+    /// Have all pictures scaled to one size (`size`).
+    Size,
+    /// Have all pictures converted to one pixel format (`convert`).
+    PixelFormat,
+    /// Have the pictures made smaller (`size`), or fewer (`frame_rate`).
+    FewerPixels,
+    /// Ask for no frame rate (`frame_rate`), which keeps the input's own times.
+    OwnTimes,
+    /// Have times put right (`keep_going`), or made even (`frame_rate`).
+    MendTimes,
+    /// Go on in spite of it (`keep_going`).
+    KeepGoing,
+    /// Have interlaced pictures made progressive (`deinterlace`).
+    Deinterlace,
+    /// Allow overwriting (`overwrite`), or choose another name.
+    Overwrite,
+    /// State the format of the output; these are known.
+    OutputFormat(String),
+    /// Something else, in words.
+    Other(Cow<'static, str>),
+}
+
+impl Remedy {
+    /// Those that are nothing but their kind.
+    pub(crate) const PLAIN: [Self; 10] = [
+        Self::OtherBackend,
+        Self::FreeSession,
+        Self::Size,
+        Self::PixelFormat,
+        Self::FewerPixels,
+        Self::OwnTimes,
+        Self::MendTimes,
+        Self::KeepGoing,
+        Self::Deinterlace,
+        Self::Overwrite,
+    ];
+
+    /// A word for its kind, which stays the same: `other_backend`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::OtherBackend => "other_backend",
+            Self::OtherDevice(_) => "other_device",
+            Self::FreeSession => "free_session",
+            Self::RaiseLimit { .. } => "raise_limit",
+            Self::Install { .. } => "install",
+            Self::CheckDevice(_) => "check_device",
+            Self::TryAgain(_) => "try_again",
+            Self::Allowed(_) => "allowed",
+            Self::Size => "size",
+            Self::PixelFormat => "pixel_format",
+            Self::FewerPixels => "fewer_pixels",
+            Self::OwnTimes => "own_times",
+            Self::MendTimes => "mend_times",
+            Self::KeepGoing => "keep_going",
+            Self::Deinterlace => "deinterlace",
+            Self::Overwrite => "overwrite",
+            Self::OutputFormat(_) => "output_format",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// [`Self::Install`].
+    pub(crate) const fn install(what: &'static str, how: &'static str) -> Self {
+        Self::Install { what: Cow::Borrowed(what), how: Cow::Borrowed(how) }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "",
+            Self::OtherBackend => {
+                return write!(f, "let another backend do it: {}, or the one that is chosen by itself", BackendKind::EMBEDDED);
+            }
+            Self::OtherDevice(which) => return write!(f, "{}; or {which}", Self::OtherBackend),
+            Self::FreeSession => {
+                return write!(
+                    f,
+                    "close a session or another program that encodes, wait for one (SessionAdmission::Wait), or use another \
+                     device or the backend {}",
+                    BackendKind::EMBEDDED
+                );
+            }
+            Self::RaiseLimit { limit, to } => {
+                return write!(f, "if the input is trusted, raise the limit to {}", limit.amount(*to));
+            }
+            Self::Allowed(values) => return write!(f, "allowed: {values}"),
+            Self::OutputFormat(known) => return write!(f, "state the format, one of {known}"),
+            Self::Install { how: words, .. }
+            | Self::CheckDevice(words)
+            | Self::TryAgain(words)
+            | Self::Other(words) => words,
+            Self::Size => "have the pictures scaled to another size, the same for all (`size`)",
+            Self::PixelFormat => "have all pictures converted to one pixel format (`convert`)",
+            Self::FewerPixels => "smaller pictures (`size`) or a lower `frame_rate` need less",
+            Self::OwnTimes => "ask for no frame rate (`frame_rate`), which keeps the input's own times",
+            Self::MendTimes => "have such times put right (`keep_going`), or the frame rate made constant (`frame_rate`)",
+            Self::KeepGoing => "go on in spite of it (`keep_going`)",
+            Self::Deinterlace => "have them made progressive (`deinterlace`)",
+            Self::Overwrite => "allow overwriting or choose another name",
+        })
+    }
+}
+
+impl From<&'static str> for Remedy {
+    fn from(words: &'static str) -> Self {
+        Self::Other(words.into())
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(words: String) -> Self {
+        Self::Other(words.into())
+    }
+}
