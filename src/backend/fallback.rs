@@ -320,7 +320,7 @@ impl Fallback {
         let _ = self.current.flush();
         self.watch.adopt();
         self.current = decoder;
-        self.receipt.lock().0.replace_chosen(refusal, rest);
+        self.receipt.lock().0.replace_chosen(refusal, rest.entries);
         true
     }
 
