@@ -15,7 +15,7 @@ pub enum BackendKind {
     VideoToolbox,
     /// The embedded CPU codecs, always there.
     Software,
-    /// A child `ffmpeg` process, where that program is installed: the last resort.
+    /// A child `ffmpeg` process, where that program is installed. Of decoders it is the last resort.
     Ffmpeg,
     /// One handed in by the caller ([`crate::session::DecodeSession::with_backend`]).
     Custom,

@@ -92,7 +92,7 @@ pub fn lines(stages: &EncodeStages) -> Vec<String> {
 
 /// The backend that the stages are of: the one that the job began with, also when another has taken over.
 fn metered(e: &EncodeSummary, at_work: BackendKind) -> BackendKind {
-    first_takeover(e).filter(|_| e.stages.is_some()).map_or(at_work, |takeover| takeover.from)
+    first_takeover(e).filter(|_| e.stages.is_some()).map_or(at_work, |takeover| takeover.from.backend())
 }
 
 fn first_takeover(e: &EncodeSummary) -> Option<&Takeover> {

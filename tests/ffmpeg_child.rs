@@ -337,20 +337,26 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
     drop(open(&config(Codec::H264), &BackendEncodeConfig::Ffmpeg(fine)));
 }
 
-/// HEVC is encoded by nothing else on a machine without a GPU; the receipt says who refused before.
+/// Without a card it comes before the embedded encoder, and of HEVC there is no other; the receipt says who refused before.
 #[test]
-fn it_is_taken_by_itself_only_when_all_others_refuse() {
+fn it_encodes_by_itself_where_no_hardware_does() {
     let Some(_alone) = alone() else { return };
-    let session = EncodeSession::new(Backend::Auto, config(Codec::H264)).unwrap();
-    assert_ne!(session.receipt().chosen().unwrap().0, BackendKind::Ffmpeg);
     if query_backend_capability(BackendKind::Nvidia, Codec::Hevc).is_ok() {
-        eprintln!("SKIPPED: there is an NVIDIA card, which encodes HEVC itself");
+        eprintln!("SKIPPED: there is an NVIDIA card, which encodes by itself");
         return;
     }
-    let mut session = EncodeSession::new(Backend::Auto, config(Codec::Hevc)).unwrap();
+    for codec in [Codec::H264, Codec::Hevc] {
+        let mut session = EncodeSession::new(Backend::Auto, config(codec)).unwrap();
+        let receipt = format!("{:#}", session.receipt());
+        assert!(receipt.contains("ffmpeg, ") && receipt.contains("nvidia refused"), "{receipt}");
+        assert_eq!(encode(&mut session, (0..3).map(|n| frame(n, PixelFormat::I420))).len(), 3);
+    }
+    // What it refuses the embedded encoder does, and the receipt says why.
+    let small = CommonEncodeConfig { dimensions: Dimensions::new(32, 32).unwrap(), ..config(Codec::H264) };
+    let session = EncodeSession::new(Backend::Auto, small).unwrap();
+    assert_eq!(session.receipt().chosen().unwrap().0, BackendKind::Software);
     let receipt = format!("{:#}", session.receipt());
-    assert!(receipt.contains("ffmpeg, ") && receipt.contains("software refused"), "{receipt}");
-    assert_eq!(encode(&mut session, (0..3).map(|n| frame(n, PixelFormat::I420))).len(), 3);
+    assert!(receipt.contains("ffmpeg refused at capability: ") && receipt.contains("32x32"), "{receipt}");
 }
 
 /// Packets by a child, decoded by a child: order and times survive, also without times in the packets.

@@ -57,7 +57,11 @@ fn one_line(words: &str) -> String {
 
 /// `nvidia, then `: what worked before the one that ended the job.
 pub(crate) fn before(takeovers: &[Takeover]) -> String {
-    takeovers.iter().filter(|takeover| takeover.to.is_some()).map(|t| format!("{}, then ", t.from)).collect()
+    takeovers
+        .iter()
+        .filter(|takeover| takeover.to.is_some())
+        .map(|t| format!("{}, then ", t.from.label()))
+        .collect()
 }
 
 /// Takeovers for programs.
@@ -68,8 +72,8 @@ pub(crate) fn events(takeovers: &[Takeover]) -> Value {
             "job": match takeover.job { Job::Decode => "decode", Job::Encode => "encode" },
             "frame": takeover.frame,
             "pts_s": takeover.pts.map(|pts| pts.as_secs_f64()),
-            "from": takeover.from.to_string(),
-            "to": takeover.to.map(|(kind, _)| kind.to_string()),
+            "from": takeover.from.label(),
+            "to": takeover.to.map(|(engine, _)| engine.label()),
             "implementation": takeover.to.map(|(_, implementation)| implementation),
             "reason": one_line(&takeover.reason),
             "frames_again": takeover.again,

@@ -78,9 +78,9 @@ pub(crate) fn source(info: &SourceInfo) -> Value {
 
 /// Why a backend was chosen.
 pub(crate) fn receipt(receipt: &Receipt) -> Vec<Value> {
-    let entries = receipt.entries.iter().map(|(kind, verdict)| {
+    let entries = receipt.entries.iter().map(|(candidate, verdict)| {
         let mut entry = Map::new();
-        entry.insert("candidate".to_owned(), json!(kind.name()));
+        entry.insert("candidate".to_owned(), json!(candidate.label()));
         match verdict {
             Verdict::Chosen(implementation) => {
                 entry.insert("verdict".to_owned(), json!("chosen"));

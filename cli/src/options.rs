@@ -180,7 +180,7 @@ pub(crate) struct BackendArgs {
     /// Decoder, where it differs from --backend
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) decoder_backend: Option<Backend>,
-    /// Encoder, where it differs from --backend
+    /// Encoder, where it differs from --backend; auto takes nvidia, an installed ffmpeg's hardware, its libx264 and the like, software
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) encoder_backend: Option<Backend>,
     /// GPU, where there are several (of a list the first encodes): its number or its identifier, as `devices` lists them

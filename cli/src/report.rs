@@ -254,10 +254,10 @@ impl<'a> Finished<'a> {
         let mut lines = Vec::new();
         let decode = self.input.decode.as_ref();
         for receipt in decode.map(|d| &d.receipt).into_iter().chain(self.encode.map(|e| &e.receipt)) {
-            for (kind, verdict) in &receipt.entries {
+            for (candidate, verdict) in &receipt.entries {
                 if let Verdict::Refused { step, reason } = verdict {
                     let job = format!("{:?}", receipt.job).to_lowercase();
-                    lines.push(format!("{kind}: no {job} ({step}): {reason}"));
+                    lines.push(format!("{}: no {job} ({step}): {reason}", candidate.label()));
                 }
             }
             lines.extend(receipt.notes.iter().cloned());

@@ -315,7 +315,7 @@ impl Fallback {
         let _ = self.current.flush();
         self.watch.adopt();
         self.current = decoder;
-        lock(&self.receipt.0).0.replace_chosen(refusal, rest);
+        lock(&self.receipt.0).0.replace_chosen(refusal, rest.entries);
         true
     }
 

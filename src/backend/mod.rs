@@ -12,6 +12,7 @@ mod demand;
 mod fallback;
 #[cfg(feature = "backend-ffmpeg")]
 mod ffmpeg;
+mod formats;
 mod lanes;
 pub mod mock;
 mod nature;
@@ -26,6 +27,7 @@ pub(crate) mod vendors;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
+pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format};
 pub(crate) use nature::for_frames_lost_with_device;
 pub(crate) use seam::Download;
 pub use seam::{
@@ -38,8 +40,9 @@ pub use select::{
     Backend, CANDIDATES, HeldDevice, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
     hold_device, query_backend_capability, query_capability, query_device_capability, utilization,
 };
-pub(crate) use select::{FormatQuestion, device_input_formats, open_encoder, pick_input_format};
+pub(crate) use select::{in_turn, open_encoder, open_engine};
 pub use split::SplitReport;
+pub use vendors::Candidate;
 #[cfg(feature = "fuzzing")]
 pub(crate) use vendors::fuzz_nut;
 

@@ -3,7 +3,7 @@
 
 #[cfg(feature = "metrics")]
 use super::Job;
-use super::vendors::{self, vendor};
+use super::vendors::{self, Candidate, vendor};
 use super::{Backend, BackendKind, CANDIDATES};
 use crate::codec::Codec;
 use crate::config::CommonEncodeConfig;
@@ -69,6 +69,18 @@ impl BackendKind {
     #[cfg(feature = "metrics")]
     pub(crate) fn known_as(self, job: Job, codec: Codec, implementation: &str) -> String {
         (vendor(self).known_as)(job, codec, implementation)
+    }
+}
+
+impl Candidate {
+    /// What a receipt says of its encoder where a device was named that has no effect on it. To a backend that is a program a
+    /// device's name may be the path of that program.
+    pub(crate) fn device_note(self, device: Option<&str>) -> Option<String> {
+        let (kind, given) = (self.backend(), device?);
+        if !self.is_child() || given.contains(std::path::is_separator) {
+            return kind.device_note(device);
+        }
+        Some(format!("device {given} does not apply: {} does not take its cards by that name", self.label()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Choosing a backend, and the receipt that explains the choice.
 //!
-//! The candidate list is data, `select` is a pure function of it: that is what makes "never silent" testable.
+//! The candidate list is data, `select` is a pure function of it: that is what makes "never silent" testable. Encoders are
+//! tried in the order of [`Candidate::ORDER`], which is written in the table of engines and nowhere else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,21 +9,19 @@ use std::sync::Arc;
 
 use super::admission::Wish;
 use super::split::SplitReport;
-use super::vendors::{self, NOT_BUILT, VENDORS, calls, vendor};
+use super::vendors::{self, Candidate, VENDORS, calls, vendor};
 use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend};
 use crate::capability::{
     CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
-use crate::dimensions::Dimensions;
-use crate::error::{Error, Remedy, Result};
-use crate::pixel::PixelFormat;
+use crate::error::{Error, Result};
 
 /// What the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Backend {
-    /// The best that works here, in the order of [`CANDIDATES`].
+    /// The best that works here: of decoders in the order of [`CANDIDATES`], of encoders in that of [`Candidate::ORDER`].
     #[default]
     Auto,
     /// This one or an error that says why not.
@@ -43,7 +42,7 @@ impl FromStr for Backend {
     }
 }
 
-/// Backends in order of preference. Those that this version does not contain are listed too, so that a
+/// Backends in the order in which decoders are tried. Those that this version does not contain are listed too, so that a
 /// receipt can say so.
 pub const CANDIDATES: [BackendKind; 4] = {
     let mut kinds = [VENDORS[0].kind; VENDORS.len()];
@@ -123,7 +122,7 @@ pub struct Receipt {
     /// In which codec.
     pub codec: Codec,
     /// Every candidate, in order of preference.
-    pub entries: Vec<(BackendKind, Verdict)>,
+    pub entries: Vec<(Candidate, Verdict)>,
     /// How the stream was shared out, where several decoders were wanted.
     pub split: Option<SplitReport>,
     /// What the caller should know of how the chosen one was opened.
@@ -133,25 +132,39 @@ pub struct Receipt {
 impl Receipt {
     /// The backend that was chosen, and its codec library or engine.
     pub fn chosen(&self) -> Option<(BackendKind, &'static str)> {
-        self.entries.iter().find_map(|(kind, verdict)| match verdict {
-            Verdict::Chosen(implementation) => Some((*kind, *implementation)),
+        self.entries.iter().find_map(|(candidate, verdict)| match verdict {
+            Verdict::Chosen(implementation) => Some((candidate.backend(), *implementation)),
             Verdict::Refused { .. } | Verdict::NotTried => None,
         })
     }
 
-    /// The chosen candidate could not go on for this reason; `rest` tells what became of those behind it.
-    pub(super) fn replace_chosen(&mut self, error: &Error, rest: Self) {
-        self.entries.retain(|(kind, _)| !rest.entries.iter().any(|(other, _)| other == kind));
+    /// Who was chosen.
+    pub fn engine(&self) -> Option<Candidate> {
+        let chosen = |verdict: &Verdict| matches!(verdict, Verdict::Chosen(_));
+        self.entries.iter().find(|(_, verdict)| chosen(verdict)).map(|(candidate, _)| *candidate)
+    }
+
+    /// The chosen candidate could not go on for this reason; `rest` tells what became of others since. Who was refused before and
+    /// has not been tried again keeps its reason.
+    pub(crate) fn replace_chosen(&mut self, error: &Error, rest: Vec<(Candidate, Verdict)>) {
         for (_, verdict) in &mut self.entries {
             if matches!(verdict, Verdict::Chosen(_)) {
-                *verdict = Verdict::Refused { step: refusal_step(error), reason: error.to_string() };
+                *verdict = Verdict::refused(error);
             }
         }
-        self.entries.extend(rest.entries);
+        for (candidate, verdict) in rest {
+            let before = self.entries.iter().position(|(known, _)| *known == candidate);
+            match before.map(|at| self.entries.remove(at).1) {
+                Some(past @ Verdict::Refused { .. }) if verdict == Verdict::NotTried => {
+                    self.entries.push((candidate, past));
+                }
+                _ => self.entries.push((candidate, verdict)),
+            }
+        }
     }
 
     pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
-        let entries = vec![(kind, Verdict::Chosen(implementation))];
+        let entries = vec![(Candidate::of(kind), Verdict::Chosen(implementation))];
         Self { job, codec, entries, split: None, notes: Vec::new() }
     }
 }
@@ -168,11 +181,11 @@ impl fmt::Display for Receipt {
             Some((kind, implementation)) => write!(f, "{} {job}: {kind} ({implementation})", self.codec)?,
             None => write!(f, "{} {job}: no backend", self.codec)?,
         }
-        for (kind, verdict) in &self.entries {
+        for (candidate, verdict) in &self.entries {
             if let Verdict::Refused { step, reason } = verdict
                 && (f.alternate() || self.chosen().is_none())
             {
-                write!(f, "; {kind} refused at {step}: {reason}")?;
+                write!(f, "; {} refused at {step}: {reason}", candidate.label())?;
             }
         }
         for note in &self.notes {
@@ -182,27 +195,42 @@ impl fmt::Display for Receipt {
     }
 }
 
-/// Tries candidates in order until one opens.
+/// A turn of a candidate in a selection.
+pub(super) struct Turn {
+    pub(super) candidate: Candidate,
+    pub(super) kind: BackendKind,
+    /// The caller has not named another.
+    pub(super) asked: bool,
+    /// The settings are those of another backend.
+    foreign: bool,
+    /// It is passed over for this reason; it has another turn when nobody else does the job.
+    pub(super) put_off: Option<Error>,
+}
+
+/// Tries candidates, each in its turn, until one opens.
 ///
 /// # Errors
-/// The refusal of the only candidate asked for, or of the last one tried.
+/// The refusal that says most of why the job cannot be done.
 fn select<T>(
     wanted: Backend,
     job: Job,
     codec: Codec,
-    candidates: &[BackendKind],
-    mut open: impl FnMut(BackendKind) -> Result<T>,
+    turns: Vec<Turn>,
+    mut open: impl FnMut(&Turn) -> Result<T>,
     implementation: impl Fn(&T) -> &'static str,
 ) -> Result<(T, Receipt)> {
-    let mut entries = Vec::new();
+    let mut entries: Vec<(Candidate, Verdict)> = Vec::new();
     let mut opened = None;
-    let mut last_error = None;
-    for &kind in candidates {
-        let asked = wanted == Backend::Auto || wanted == Backend::Only(kind);
-        let verdict = if opened.is_some() || !asked {
+    let mut refusal: Option<Refusal> = None;
+    for turn in turns {
+        let again = entries.iter().position(|(known, _)| *known == turn.candidate);
+        if again.is_some() && opened.is_some() {
+            continue;
+        }
+        let verdict = if opened.is_some() || !turn.asked {
             Verdict::NotTried
         } else {
-            match open(kind) {
+            match turn.put_off.as_ref().map_or_else(|| open(&turn), |why| Err(why.clone())) {
                 Ok(backend) => {
                     let name = implementation(&backend);
                     opened = Some(backend);
@@ -211,46 +239,126 @@ fn select<T>(
                 // Nobody wants another one then.
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
-                    let step = refusal_step(&error);
-                    let reason = error.to_string();
-                    if says_more(kind, &error, last_error.as_ref()) {
-                        last_error = Some(error);
-                    }
-                    Verdict::Refused { step, reason }
+                    let verdict = Verdict::refused(&error);
+                    Refusal::note(&mut refusal, Refusal::of(turn.kind, turn.lacks(job, codec), error));
+                    verdict
                 }
             }
         };
-        entries.push((kind, verdict));
+        match again.and_then(|at| entries.get_mut(at)) {
+            Some((_, before)) => *before = verdict,
+            None => entries.push((turn.candidate, verdict)),
+        }
     }
     match opened {
         Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() })),
-        None => Err(last_error.unwrap_or_else(|| match wanted {
-            Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
-            Backend::Auto => Error::invalid("no backend candidates"),
-        })),
+        None => Err(refusal.map_or_else(|| nobody(wanted), |refusal| refusal.error)),
     }
 }
 
-/// Whether a refusal is more to the point than the one before it. That a backend is not there, or that an optional program
-/// is not installed, is no answer where another backend has said what it cannot do.
-fn says_more(kind: BackendKind, error: &Error, before: Option<&Error>) -> bool {
-    match before {
-        None => true,
-        Some(Error::Unavailable { .. }) => {
-            !vendor(kind).is_child || !matches!(error, Error::Unavailable { .. })
+/// Nobody could even be asked.
+fn nobody(wanted: Backend) -> Error {
+    match wanted {
+        Backend::Only(kind) if CANDIDATES.contains(&kind) => match calls(kind) {
+            Err(error) => error,
+            Ok(_) => Error::invalid(format!("{kind} has none of what was asked for")),
+        },
+        Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
+        Backend::Auto => Error::invalid("no backend candidates"),
+    }
+}
+
+impl Turn {
+    /// Whether it is nobody for this codec or these settings, whatever is installed.
+    fn lacks(&self, job: Job, codec: Codec) -> bool {
+        self.foreign || job == Job::Encode && self.candidate.lacks(codec)
+    }
+}
+
+/// Why a job was refused, and how much that says.
+pub(super) struct Refusal {
+    worth: u8,
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    /// That a backend is not there, or that an optional program is not installed, is no answer where another backend has said what
+    /// it cannot do; nor is it one that somebody never encodes that codec, or does not know settings that are another's, where that
+    /// one has said why not now.
+    pub(super) fn of(kind: BackendKind, lacks: bool, error: Error) -> Self {
+        let worth = match &error {
+            Error::Unavailable { .. } if vendor(kind).is_child => 0,
+            Error::Unavailable { .. } => 1,
+            _ if lacks => 2,
+            _ => 3,
+        };
+        Self { worth, error }
+    }
+
+    /// Of two that are worth the same the later one stays, but for those that are not there at all: with the first of them the
+    /// job would have been done best.
+    pub(super) fn note(before: &mut Option<Self>, new: Self) {
+        if before
+            .as_ref()
+            .is_none_or(|before| new.worth > before.worth || new.worth == before.worth && new.worth > 0)
+        {
+            *before = Some(new);
         }
-        Some(_) => !matches!(error, Error::Unavailable { .. }),
     }
 }
 
 fn refusal_step(error: &Error) -> Step {
     match error {
-        Error::Unavailable { reason, .. } if reason == NOT_BUILT => Step::Build,
+        Error::Unavailable { backend, .. } if vendor(*backend).calls.is_none() => Step::Build,
         Error::Unavailable { .. } | Error::DeviceLost { .. } => Step::Device,
         Error::Unsupported { .. } | Error::InvalidInput { .. } => Step::Capability,
         Error::SessionLimit { .. } => Step::SessionLimit,
         _ => Step::Open,
     }
+}
+
+/// The turns of decoders.
+fn decoders(wanted: Backend, kinds: &[BackendKind]) -> Vec<Turn> {
+    let turn = |kind: &BackendKind| Turn {
+        candidate: Candidate::of(*kind),
+        kind: *kind,
+        asked: wanted == Backend::Auto || wanted == Backend::Only(*kind),
+        foreign: false,
+        put_off: None,
+    };
+    kinds.iter().map(turn).collect()
+}
+
+/// The turns of encoders.
+pub(super) fn encoders(wanted: Backend, low_latency: bool, special: &BackendEncodeConfig) -> Vec<Turn> {
+    let turn = |(candidate, put_off): (Candidate, Option<Error>)| {
+        let kind = candidate.backend();
+        let asked = wanted == Backend::Auto || wanted == Backend::Only(kind);
+        let foreign = !special.fits(kind);
+        Turn { candidate, kind, asked: asked && candidate.is_meant_by(special), foreign, put_off }
+    };
+    let order = match wanted {
+        Backend::Auto => in_turn(&Candidate::ORDER, low_latency),
+        Backend::Only(_) => in_turn(&Candidate::ORDER, false),
+    };
+    order.into_iter().map(turn).collect()
+}
+
+/// The candidates in the order in which they are tried, and why one is passed over until all others have refused: an encoder in a
+/// process of its own takes the time of a program's start for each key frame that is asked for and each change of the bit rate, so
+/// where latency counts one that is at hand comes first.
+pub(crate) fn in_turn(order: &[Candidate], low_latency: bool) -> Vec<(Candidate, Option<Error>)> {
+    let put_off = low_latency && order.iter().any(|candidate| !candidate.is_child());
+    let why = |candidate: Candidate| {
+        Error::Unsupported {
+        feature: format!("low latency with {} while another encoder does it", candidate.label()),
+        remedy: "a child process is started anew for a key frame or another bit rate; name that backend to have it all the same"
+            .into(),
+    }
+    };
+    let first = order.iter().map(|c| (*c, (put_off && c.is_child()).then(|| why(*c))));
+    let again = order.iter().filter(|c| put_off && c.is_child()).map(|c| (*c, None));
+    first.chain(again).collect()
 }
 
 /// Opens the first of the candidates from `first` on that takes the job; the ones before stay out of the receipt.
@@ -261,10 +369,10 @@ pub(super) fn open_decoder_from(
     download: &Download,
     sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
-    let open = |kind| (calls(kind)?.open_decoder)(config, download, sink());
-    let candidates = CANDIDATES.get(first..).unwrap_or_default();
+    let open = |turn: &Turn| (calls(turn.kind)?.open_decoder)(config, download, sink());
+    let turns = decoders(wanted, CANDIDATES.get(first..).unwrap_or_default());
     let (decoder, mut receipt) =
-        select(wanted, Job::Decode, config.codec, candidates, open, |b| b.implementation())?;
+        select(wanted, Job::Decode, config.codec, turns, open, |b| b.implementation())?;
     receipt.notes.extend(receipt.chosen().and_then(|(kind, _)| kind.device_note(config.device.as_deref())));
     Ok((decoder, receipt))
 }
@@ -275,134 +383,67 @@ pub(crate) fn open_encoder(
     special: &BackendEncodeConfig,
     sink: impl Fn() -> EncodeSink,
 ) -> Result<(Box<dyn EncoderBackend>, Receipt)> {
-    let plain = config.hdr_optional.then(|| CommonEncodeConfig {
+    let open = |turn: &Turn| open_engine(turn.candidate, config, special, sink());
+    let turns = encoders(wanted, config.low_latency, special);
+    let (backend, mut receipt) =
+        select(wanted, Job::Encode, config.codec, turns, open, |b| b.implementation())?;
+    receipt.notes = backend.notes();
+    let chosen = receipt.chosen();
+    receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
+    receipt.notes.extend(receipt.engine().and_then(|engine| engine.device_note(config.device.as_deref())));
+    Ok((backend, receipt))
+}
+
+/// Opens an encoder of one candidate, and of no other.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(crate) fn open_engine(
+    candidate: Candidate,
+    config: &CommonEncodeConfig,
+    special: &BackendEncodeConfig,
+    sink: EncodeSink,
+) -> Result<Box<dyn EncoderBackend>> {
+    let kind = candidate.backend();
+    let calls = calls(kind)?;
+    candidate.engine().is_of_this_system()?;
+    let special = candidate.settings_of(config.codec, special)?;
+    let plain = kind.leaves_out_hdr(config).then(|| CommonEncodeConfig {
         mastering_display: None,
         content_light: None,
         ..config.clone()
     });
-    let open = |kind: BackendKind| {
-        let config = plain.as_ref().filter(|_| kind.leaves_out_hdr(config)).unwrap_or(config);
-        (calls(kind)?.open_encoder)(config, special, sink())
-    };
-    let (backend, mut receipt) =
-        select(wanted, Job::Encode, config.codec, &CANDIDATES, open, |b| b.implementation())?;
-    receipt.notes = backend.notes();
-    let chosen = receipt.chosen();
-    receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
-    receipt.notes.extend(chosen.and_then(|(kind, _)| kind.device_note(config.device.as_deref())));
-    Ok((backend, receipt))
+    (calls.open_encoder)(plain.as_ref().unwrap_or(config), &special, sink)
 }
 
-/// What is known of a job before the format of its frames is chosen.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FormatQuestion<'a> {
-    pub(crate) codec: Codec,
-    pub(crate) size: Dimensions,
-    pub(crate) device: Option<&'a str>,
-    pub(crate) special: &'a BackendEncodeConfig,
-    /// How a session is asked for, where the question takes one.
-    pub(crate) wish: Wish<'a>,
+/// As in the report of [`query_device_capability`], but of one candidate, and with the reason where it cannot encode at all.
+pub(super) fn encode_capability(
+    candidate: Candidate,
+    codec: Codec,
+    device: Option<&str>,
+    special: &BackendEncodeConfig,
+    wish: &Wish<'_>,
+) -> Result<Option<EncodeCapability>> {
+    let calls = calls(candidate.backend())?;
+    candidate.engine().is_of_this_system()?;
+    let special = candidate.settings_of(codec, special)?;
+    (calls.encode_capability)(device, codec, &special, wish)
 }
 
-/// The format in which frames should reach the encoder that will be chosen: `native` where it is taken, else
-/// the taken format that keeps most of it.
-///
-/// # Errors
-/// When no backend here encodes the codec at all.
-pub(crate) fn pick_input_format(
-    wanted: Backend,
-    asked: &FormatQuestion<'_>,
-    native: PixelFormat,
-) -> Result<PixelFormat> {
-    let FormatQuestion { codec, size, .. } = *asked;
-    let mut last_error = None;
-    let mut wrong = None;
-    for kind in CANDIDATES.into_iter().filter(|k| wanted == Backend::Auto || wanted == Backend::Only(*k)) {
-        let encode = match encode_capability(kind, asked) {
-            Ok(Some(encode)) => encode,
-            Ok(None) => {
-                last_error = Some(Error::unsupported(format!("{kind} does not encode {codec}")));
-                continue;
-            }
-            Err(Error::Cancelled) => return Err(Error::Cancelled),
-            Err(error) => {
-                if says_more(kind, &error, last_error.as_ref()) {
-                    last_error = Some(error);
-                }
-                continue;
-            }
+/// Of the first encoder of a backend that works.
+fn best_encoder(kind: BackendKind, device: Option<&str>, codec: Codec) -> Result<Option<EncodeCapability>> {
+    let mut last = Ok(None);
+    for candidate in Candidate::of_backend(kind) {
+        let answer =
+            encode_capability(candidate, codec, device, &BackendEncodeConfig::None, &Wish::default());
+        last = match answer {
+            Ok(Some(encode)) => return Ok(Some(encode)),
+            // The program was built without it.
+            Err(Error::Unsupported { .. }) if candidate.is_child() => Ok(None),
+            answer => answer,
         };
-        // One that will refuse the job must not choose the format for the next; by itself it says why.
-        if wanted == Backend::Auto && !asked.special.fits(kind) {
-            continue;
-        }
-        if wanted == Backend::Auto && !size_fits(&encode, size) {
-            // Of several the one whose limit is the nearest.
-            let small = size.pixels() < encode.min.pixels();
-            let off = if small { encode.min.pixels() } else { u64::MAX - encode.max.pixels() };
-            if wrong.as_ref().is_none_or(|(nearest, _)| off < *nearest) {
-                wrong = Some((off, wrong_size(kind, codec, &encode, size)));
-            }
-            continue;
-        }
-        let loss = |f: &PixelFormat| {
-            let bits = native.bit_depth().saturating_sub(f.bit_depth());
-            (*f != native, bits, f.chroma() != native.chroma(), f.bit_depth())
-        };
-        if let Some(best) = encode.formats.into_iter().min_by_key(loss) {
-            return Ok(best);
-        }
     }
-    let wrong = wrong.map(|(_, error)| error);
-    Err(wrong.or(last_error).unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
-}
-
-/// What frames in a device's memory may be for the encoder that will be chosen, by the rule of the candidates: none is
-/// opened for it. `None`: it reads host memory alone. It may still turn out that another encodes, when this one has no
-/// session left; then frames have to be brought to it.
-///
-/// # Errors
-/// Why the encoder there is could not be asked: [`Error::SessionLimit`], a failing driver.
-pub(crate) fn device_input_formats(
-    wanted: Backend,
-    asked: &FormatQuestion<'_>,
-) -> Result<Option<Vec<PixelFormat>>> {
-    let may_choose =
-        |kind| wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind);
-    let Some((kind, cards)) = vendors::cards().find(|(kind, _)| may_choose(*kind)) else { return Ok(None) };
-    let encode = match encode_capability(kind, asked) {
-        Ok(Some(encode)) => encode,
-        // There is none, which whoever opens it says better.
-        Ok(None)
-        | Err(Error::Unavailable { .. } | Error::InvalidInput { .. } | Error::Unsupported { .. }) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let formats = encode.formats.iter().copied().filter(|format| (cards.reads)(*format)).collect();
-    Ok(size_fits(&encode, asked.size).then_some(formats))
-}
-
-/// As in the report of [`query_device_capability`], but with the reason where a backend cannot encode at all.
-fn encode_capability(kind: BackendKind, asked: &FormatQuestion<'_>) -> Result<Option<EncodeCapability>> {
-    (calls(kind)?.encode_capability)(asked.device, asked.codec, asked.special, &asked.wish)
-}
-
-fn wrong_size(kind: BackendKind, codec: Codec, encode: &EncodeCapability, size: Dimensions) -> Error {
-    let EncodeCapability { implementation, min, max, .. } = encode;
-    Error::Unsupported {
-        feature: format!("encoding {codec} at {size}: {kind} ({implementation}) takes {min} to {max}"),
-        remedy: Remedy::Size,
-    }
-}
-
-/// Either orientation: some encoders limit the longer and the shorter side.
-fn size_fits(encode: &EncodeCapability, size: Dimensions) -> bool {
-    let within = |width: u32, height: u32| {
-        (encode.min.width()..=encode.max.width()).contains(&width)
-            && (encode.min.height()..=encode.max.height()).contains(&height)
-    };
-    within(size.width(), size.height()) || within(size.height(), size.width())
+    last
 }
 
 /// What each backend can do with `codec` on this machine.
@@ -430,7 +471,7 @@ pub fn query_device_capability(
 ) -> Result<CapabilityReport> {
     let calls = calls(backend)?;
     let decode = (calls.decode_capability)(device, codec)?;
-    let encode = (calls.encode_capability)(device, codec, &BackendEncodeConfig::None, &Wish::default());
+    let encode = best_encoder(backend, device, codec);
     // A card that decodes need not have an encoder, nor a container its library.
     let (encode, no_encoder) = match encode {
         Err(Error::Unavailable { reason, remedy, .. }) if calls.cards.is_some() => {
@@ -508,14 +549,15 @@ mod tests {
     use super::*;
 
     fn try_select(wanted: Backend, works: &[BackendKind]) -> Result<(BackendKind, Receipt)> {
-        let open = |kind| {
-            if works.contains(&kind) {
-                Ok(kind)
+        let open = |turn: &Turn| {
+            let backend = turn.kind;
+            if works.contains(&backend) {
+                Ok(backend)
             } else {
-                Err(Error::Unavailable { backend: kind, reason: "no device".into(), remedy: Remedy::None })
+                Err(Error::Unavailable { backend, reason: "no device".into(), remedy: Remedy::None })
             }
         };
-        select(wanted, Job::Decode, Codec::H264, &CANDIDATES, open, |_| "fake")
+        select(wanted, Job::Decode, Codec::H264, decoders(wanted, &CANDIDATES), open, |_| "fake")
     }
 
     #[test]
@@ -539,43 +581,63 @@ mod tests {
 
     #[test]
     fn what_a_backend_cannot_do_is_told_before_which_are_not_there() {
-        let open = |kind| -> Result<()> {
-            Err(match kind {
+        let open = |turn: &Turn| -> Result<()> {
+            Err(match turn.kind {
                 BackendKind::Nvidia => Error::unsupported("8x8"),
-                kind => Error::Unavailable { backend: kind, reason: "no".into(), remedy: Remedy::None },
+                backend => Error::Unavailable { backend, reason: "no".into(), remedy: Remedy::None },
             })
         };
-        let err = select(Backend::Auto, Job::Encode, Codec::H264, &CANDIDATES, open, |()| "").unwrap_err();
+        let turns = encoders(Backend::Auto, false, &BackendEncodeConfig::None);
+        let err = select(Backend::Auto, Job::Encode, Codec::H264, turns, open, |()| "").unwrap_err();
         assert!(matches!(err, Error::Unsupported { .. }), "{err}");
-    }
-
-    #[test]
-    fn a_size_that_no_encoder_takes_is_told_with_the_sizes_it_takes() {
-        let special = BackendEncodeConfig::Software(crate::config::SoftwareEncodeConfig::default());
-        let size = Dimensions::new(8, 8).unwrap();
-        let asked = FormatQuestion {
-            codec: Codec::H264,
-            size,
-            device: None,
-            special: &special,
-            wish: Wish::default(),
-        };
-        let err = pick_input_format(Backend::Auto, &asked, PixelFormat::I420).unwrap_err().to_string();
-        for word in ["8x8", "software", "16x16", "`size`"] {
-            assert!(err.contains(word), "no {word} in: {err}");
-        }
     }
 
     #[test]
     fn a_receipt_is_one_short_line_and_tells_of_refusals_on_request() {
         let refused = |reason: &str| Verdict::Refused { step: Step::Device, reason: reason.to_owned() };
         let mut receipt = Receipt::given(Job::Decode, Codec::H264, BackendKind::Software, "rusty_h264");
-        receipt.entries.insert(0, (BackendKind::Nvidia, refused("no driver")));
+        receipt.entries.insert(0, (Candidate::Nvidia, refused("no driver")));
         assert_eq!(receipt.to_string(), "h264 decode: software (rusty_h264)");
         let full = "h264 decode: software (rusty_h264); nvidia refused at device: no driver";
         assert_eq!(format!("{receipt:#}"), full);
         receipt.entries.truncate(1);
         assert_eq!(receipt.to_string(), "h264 decode: no backend; nvidia refused at device: no driver");
+    }
+
+    fn try_encoders(low_latency: bool, works: &[Candidate]) -> (Option<Candidate>, Receipt) {
+        let open = |turn: &Turn| {
+            if works.contains(&turn.candidate) { Ok(()) } else { Err(Error::unsupported("nothing works")) }
+        };
+        let turns = encoders(Backend::Auto, low_latency, &BackendEncodeConfig::None);
+        let ((), receipt) =
+            select(Backend::Auto, Job::Encode, Codec::H264, turns, open, |()| "fake").unwrap();
+        (receipt.engine(), receipt)
+    }
+
+    #[test]
+    fn encoders_are_tried_in_the_order_of_the_table_and_each_has_one_entry() {
+        for (place, candidate) in Candidate::ORDER.into_iter().enumerate() {
+            let (chosen, receipt) = try_encoders(false, &Candidate::ORDER[place..]);
+            assert_eq!(chosen, Some(candidate));
+            let entries: Vec<_> = receipt.entries.iter().map(|(candidate, _)| *candidate).collect();
+            assert_eq!(entries, Candidate::ORDER);
+            let refused =
+                receipt.entries.iter().filter(|(_, v)| matches!(v, Verdict::Refused { .. })).count();
+            assert_eq!(refused, place, "{receipt:#}");
+        }
+    }
+
+    #[test]
+    fn low_latency_takes_a_child_only_when_nobody_else_does_it() {
+        let (chosen, receipt) = try_encoders(true, &[Candidate::Ffmpeg, Candidate::Embedded]);
+        assert_eq!(chosen, Some(Candidate::Embedded));
+        assert!(format!("{receipt:#}").contains("ffmpeg refused at capability: unsupported: low latency"));
+        let (chosen, receipt) = try_encoders(true, &[Candidate::Vaapi, Candidate::Ffmpeg]);
+        assert_eq!(chosen, Some(Candidate::Vaapi));
+        assert_eq!(receipt.entries.len(), Candidate::ORDER.len(), "{receipt:#}");
+        assert!(
+            format!("{receipt:#}").contains("software refused at capability: unsupported: nothing works")
+        );
     }
 
     #[test]

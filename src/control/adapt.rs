@@ -1,7 +1,7 @@
 //! Settings for a backend that takes over from another in the middle of a stream.
 
 use super::running::Target;
-use crate::backend::BackendKind;
+use crate::backend::Candidate;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use crate::pixel::PixelFormat;
 
@@ -12,22 +12,27 @@ const HDR: &str = "HDR10 metadata";
 /// backend before did not.
 pub(super) fn unchanged(
     target: &Target,
-    before: Option<BackendKind>,
-    kind: BackendKind,
+    before: Option<Candidate>,
+    candidate: Candidate,
 ) -> (Target, Vec<String>) {
     let config = &target.0;
-    let lost = kind.leaves_out_hdr(config) && before.is_some_and(|before| !before.leaves_out_hdr(config));
+    let leaves_out = |candidate: Candidate| candidate.backend().leaves_out_hdr(config);
+    let lost = leaves_out(candidate) && before.is_some_and(|before| !leaves_out(before));
     (target.clone(), lost.then(|| HDR.to_owned()).into_iter().collect())
 }
 
 /// The settings without those that the CPU's encoder or another's lacks, and a word for each that was given up. Used when
 /// the alternative is the end of the stream.
-pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
+pub(super) fn adapt(target: &Target, candidate: Candidate) -> (Target, Vec<String>) {
     let (mut config, mut special) = target.clone();
     let mut given_up = Vec::new();
+    let kind = candidate.backend();
     if !special.fits(kind) {
         special = BackendEncodeConfig::None;
         given_up.push("the settings of the other backend".to_owned());
+    } else if !candidate.is_meant_by(&special) {
+        special = BackendEncodeConfig::None;
+        given_up.push("the settings of the other encoder".to_owned());
     }
     if let Some(device) = config.device.take() {
         given_up.push(format!("device {device}"));
@@ -72,8 +77,8 @@ pub(super) fn adapt(target: &Target, kind: BackendKind) -> (Target, Vec<String>)
 }
 
 /// As [`adapt`], and without everything else that a stream can do without.
-pub(super) fn plain(target: &Target, kind: BackendKind) -> (Target, Vec<String>) {
-    let ((config, _), _) = adapt(target, kind);
+pub(super) fn plain(target: &Target, candidate: Candidate) -> (Target, Vec<String>) {
+    let ((config, _), _) = adapt(target, candidate);
     let plain = CommonEncodeConfig {
         format: config.format,
         color: config.color,
@@ -108,7 +113,7 @@ mod tests {
         config.content_light = "1000,400".parse().ok();
         config.rate_control = Some(RateControl::ConstQp { intra: 4, inter_p: 6, inter_b: 8 });
         let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default());
-        let ((new, special), given_up) = adapt(&(config, special), BackendKind::Software);
+        let ((new, special), given_up) = adapt(&(config, special), Candidate::Embedded);
         assert_eq!((given_up.len(), new.content_light), (6, None), "{given_up:?}");
         assert_eq!((new.format, new.requested_b_frames(), new.device), (PixelFormat::I420, None, None));
         assert_eq!(special, BackendEncodeConfig::None);
@@ -118,19 +123,19 @@ mod tests {
 
     #[test]
     fn wishes_that_come_to_nothing_are_told_once() {
-        use BackendKind::{Ffmpeg, Nvidia, Software};
+        use Candidate::{Embedded, Ffmpeg, Nvidia};
         let size = Dimensions::new(640, 360).unwrap();
         let mut config = CommonEncodeConfig::new(Codec::Hevc, size, Rational::new(25, 1).unwrap());
         config.content_light = "1000,400".parse().ok();
         config.hdr_optional = true;
         let wish = (config, BackendEncodeConfig::None);
         for (before, kind, lost) in [
-            (Some(Nvidia), Software, true),
+            (Some(Nvidia), Embedded, true),
             (Some(Nvidia), Ffmpeg, true),
             (Some(Nvidia), Nvidia, false),
-            (Some(Software), Ffmpeg, false),
-            (Some(Software), Nvidia, false),
-            (None, Software, false),
+            (Some(Embedded), Ffmpeg, false),
+            (Some(Embedded), Nvidia, false),
+            (None, Embedded, false),
         ] {
             let (same, given_up) = unchanged(&wish, before, kind);
             assert_eq!(same.0.content_light, wish.0.content_light, "the next may state it again");
@@ -138,20 +143,20 @@ mod tests {
         }
         let mut order = wish.clone();
         order.0.hdr_optional = false;
-        assert!(unchanged(&order, Some(Nvidia), Software).1.is_empty(), "which is refused instead");
+        assert!(unchanged(&order, Some(Nvidia), Embedded).1.is_empty(), "which is refused instead");
         let mut nothing = wish;
         nothing.0.content_light = None;
-        assert!(unchanged(&nothing, Some(Nvidia), Software).1.is_empty());
+        assert!(unchanged(&nothing, Some(Nvidia), Embedded).1.is_empty());
     }
 
     #[test]
     fn nothing_is_given_up_without_need() {
         let size = Dimensions::new(640, 360).unwrap();
         let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
-        let (_, given_up) = adapt(&(config.clone(), BackendEncodeConfig::None), BackendKind::Software);
+        let (_, given_up) = adapt(&(config.clone(), BackendEncodeConfig::None), Candidate::Embedded);
         assert!(given_up.is_empty());
         let asked = CommonEncodeConfig { gop_length: Some(50), threads: std::num::NonZero::new(3), ..config };
-        let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), BackendKind::Software);
+        let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), Candidate::Embedded);
         assert_eq!((plain.gop_length, plain.threads, words.len()), (Some(50), None, 1));
     }
 }

@@ -141,33 +141,40 @@ impl SwitchingEncoder {
             self.end(why, words);
             return;
         }
-        let kind = dead.as_ref().map(|dead| dead.kind);
+        let candidate = dead.as_ref().map(|dead| dead.candidate);
+        let verdicts = dead.as_ref().map(|dead| dead.receipt.entries.clone()).unwrap_or_default();
         let mut opening = Opening {
-            before: kind,
+            before: candidate,
             adapt: true,
-            ..self.opening(self.settings.clone(), kind.filter(|_| same))
+            ..self.opening(self.settings.clone(), candidate.filter(|_| same))
         };
-        if !same && let Some(at) = opening.kinds.iter().position(|known| Some(*known) == kind) {
-            opening.kinds.rotate_left(at + 1);
+        if !same && let Some(at) = opening.candidates.iter().position(|known| Some(*known) == candidate) {
+            opening.candidates.rotate_left(at + 1);
         }
         self.cursor = self.books.first();
         match self.open_job(opening, dead) {
             Ok(job) => {
-                self.phase = Phase::Reopening { job, dead: Dead { kind, why, since: Instant::now() } };
+                let dead = Dead { candidate, verdicts, why, since: Instant::now() };
+                self.phase = Phase::Reopening { job, dead };
             }
             Err(error) => self.end(error, why.to_string()),
         }
     }
 
     pub(super) fn reopened(&mut self, result: Result<Proven>, dead: Dead) {
-        let Dead { kind, why, since } = dead;
+        let Dead { candidate, verdicts, why, since } = dead;
         match result {
             Ok(Proven { mut session, given_up }) => {
                 self.generation = self.take_generation();
-                // The one that died was not asked again, and the receipt says why it does not run.
-                for (known, verdict) in &mut session.receipt.entries {
-                    if Some(*known) == kind && *verdict == Verdict::NotTried {
-                        *verdict = Verdict::refused(&why);
+                // Whoever was not asked again, the one that died before all, keeps the reason why it does not run.
+                for (known, verdict) in
+                    session.receipt.entries.iter_mut().filter(|e| e.1 == Verdict::NotTried)
+                {
+                    let past = verdicts.iter().find(|(before, _)| before == known);
+                    match past {
+                        _ if Some(*known) == candidate => *verdict = Verdict::refused(&why),
+                        Some((_, past @ Verdict::Refused { .. })) => *verdict = past.clone(),
+                        _ => {}
                     }
                 }
                 let receipt = session.receipt.clone();

@@ -44,7 +44,7 @@ pub use rule::{Change, decide};
 pub use source::EncoderSource;
 pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use surviving::surviving_session;
-pub(crate) use surviving::{Refetch, heirs, open_surviving};
+pub(crate) use surviving::{Refetch, goes_on_with_the_same, open_surviving};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,
 };

@@ -49,7 +49,7 @@ mod figures {
             let figures = Arc::new(Self::default());
             let (seen, queues, meter) = (Arc::clone(&figures), session.queues(), session.facts.meter.clone());
             let receipt = session.receipt.clone();
-            let chosen = (session.kind, session.facts.implementation);
+            let chosen = (session.candidate.backend(), session.facts.implementation);
             let identity = Identity {
                 side: &ENCODER,
                 chosen: Box::new(move || chosen),

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use super::observe::Watched;
 use crate::backend::{
-    BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
-    Receipt,
+    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace, Receipt,
 };
 use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig};
 use crate::error::{Error, Result};
@@ -106,7 +105,7 @@ pub(super) struct Running {
     input: worker::Input<Order>,
     output: worker::Output<Answer>,
     pub(super) target: Target,
-    pub(super) kind: BackendKind,
+    pub(super) candidate: Candidate,
     pub(super) receipt: Receipt,
     pub(super) facts: Facts,
     /// Its settings are not all that was asked for.
@@ -153,7 +152,7 @@ impl Running {
     /// # Errors
     /// Whatever `open` returns; no thread.
     pub(super) fn open(
-        kind: BackendKind,
+        candidate: Candidate,
         target: Target,
         mut receipt: Receipt,
         counts: &Arc<Counts>,
@@ -187,7 +186,7 @@ impl Running {
             input,
             output,
             target,
-            kind,
+            candidate,
             receipt,
             facts,
             adapted: false,

@@ -1,23 +1,20 @@
 //! Where encoders come from, and the proof that one works before frames are trusted to it.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::adapt::{adapt, plain, unchanged};
 use super::running::{Counts, Fed, Heard, Running, Target};
-use crate::backend::{
-    self, Backend, BackendKind, CANDIDATES, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
-};
+use crate::backend::{self, Backend, Candidate, EncodeSink, EncoderBackend, Job, Receipt, Verdict};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::time::{TimeBase, Timestamp};
 
-/// Opens the encoders of a stream. [`Backend`] is one: the backends of this library.
+/// Opens the encoders of a stream. [`Backend`] is one: the encoders of this library.
 pub trait EncoderSource: Send + Sync + 'static {
-    /// The backends that may encode the stream, best first.
-    fn candidates(&self) -> Vec<BackendKind>;
+    /// Who may encode the stream, best first.
+    fn candidates(&self) -> Vec<Candidate>;
 
     /// Opens an encoder of one of them.
     ///
@@ -25,7 +22,7 @@ pub trait EncoderSource: Send + Sync + 'static {
     /// [`Error::SessionLimit`] and [`Error::OutOfMemory`] mean that it could be opened if another were closed.
     fn open(
         &self,
-        kind: BackendKind,
+        candidate: Candidate,
         config: &CommonEncodeConfig,
         special: &BackendEncodeConfig,
         sink: EncodeSink,
@@ -33,24 +30,24 @@ pub trait EncoderSource: Send + Sync + 'static {
 }
 
 impl EncoderSource for Backend {
-    fn candidates(&self) -> Vec<BackendKind> {
+    fn candidates(&self) -> Vec<Candidate> {
         match self {
-            Self::Auto => CANDIDATES.to_vec(),
-            Self::Only(kind) => vec![*kind],
+            Self::Auto => Candidate::ORDER.to_vec(),
+            Self::Only(kind) => match Candidate::of_backend(*kind).collect::<Vec<_>>() {
+                none if none.is_empty() => vec![Candidate::of(*kind)],
+                several => several,
+            },
         }
     }
 
     fn open(
         &self,
-        kind: BackendKind,
+        candidate: Candidate,
         config: &CommonEncodeConfig,
         special: &BackendEncodeConfig,
         sink: EncodeSink,
     ) -> Result<Box<dyn EncoderBackend>> {
-        let sink = Cell::new(Some(sink));
-        // Asked for once, since one candidate alone is tried.
-        let once = || sink.take().unwrap_or_else(|| Box::new(|_| false));
-        backend::open_encoder(Self::Only(kind), config, special, once).map(|(backend, _)| backend)
+        backend::open_engine(candidate, config, special, sink)
     }
 }
 
@@ -59,10 +56,10 @@ impl EncoderSource for Backend {
 pub(super) struct Opening {
     pub(super) source: Arc<dyn EncoderSource>,
     pub(super) target: Target,
-    /// Backends in the order in which they are tried.
-    pub(super) kinds: Vec<BackendKind>,
-    /// The backend that the stream is on, or was.
-    pub(super) before: Option<BackendKind>,
+    /// In the order in which they are tried.
+    pub(super) candidates: Vec<Candidate>,
+    /// The one that the stream is on, or was.
+    pub(super) before: Option<Candidate>,
     /// Settings may be given up where a backend does not have them: the stream shall go on.
     pub(super) adapt: bool,
     /// Only a backend that does not have the settings at all is passed over. One that has them and fails ends the search:
@@ -91,14 +88,13 @@ impl Opening {
     /// The refusal of the first backend tried, or of the one that has no room.
     pub(super) fn run(self) -> Result<Proven> {
         let mut first = None;
-        let mut verdicts = Vec::new();
-        for &kind in &self.kinds {
-            match self.attempt(kind) {
+        let named = self.named();
+        let mut verdicts: Vec<_> = self.candidates.iter().map(|c| (*c, Verdict::NotTried)).collect();
+        for (candidate, put_off) in backend::in_turn(&named, self.target.0.low_latency) {
+            let verdict = match put_off.map_or_else(|| self.attempt(candidate), Err) {
                 Ok((mut session, given_up)) => {
-                    verdicts.push((kind, Verdict::Chosen(session.facts.implementation)));
-                    let tried: Vec<_> = verdicts.iter().map(|(kind, _)| *kind).collect();
-                    let rest = self.kinds.iter().filter(|kind| !tried.contains(kind));
-                    verdicts.extend(rest.map(|kind| (*kind, Verdict::NotTried)));
+                    let chosen = Verdict::Chosen(session.facts.implementation);
+                    note(&mut verdicts, candidate, chosen);
                     session.receipt.entries = verdicts;
                     return Ok(Proven { session, given_up });
                 }
@@ -106,28 +102,40 @@ impl Opening {
                 Err(error @ Error::Cancelled) => return Err(error),
                 Err(error) if self.strict && !lacks(&error) => return Err(error),
                 Err(error) => {
-                    verdicts.push((kind, Verdict::refused(&error)));
+                    let verdict = Verdict::refused(&error);
                     first.get_or_insert(error);
+                    verdict
                 }
-            }
+            };
+            note(&mut verdicts, candidate, verdict);
         }
         Err(first.unwrap_or_else(|| Error::invalid("no backend candidates")))
     }
 
-    fn attempt(&self, kind: BackendKind) -> Result<(Running, Vec<String>)> {
-        let (target, given_up) = unchanged(&self.target, self.before, kind);
-        let mut refusal = match self.prove(kind, target) {
+    /// Of a backend that was chosen, the encoder that the settings name.
+    fn named(&self) -> Vec<Candidate> {
+        let mut named = self.candidates.clone();
+        let one = self.candidates.first().map(|candidate| candidate.backend());
+        if self.candidates.iter().all(|candidate| Some(candidate.backend()) == one) {
+            named.retain(|candidate| candidate.is_meant_by(&self.target.1));
+        }
+        named
+    }
+
+    fn attempt(&self, candidate: Candidate) -> Result<(Running, Vec<String>)> {
+        let (target, given_up) = unchanged(&self.target, self.before, candidate);
+        let mut refusal = match self.prove(candidate, target) {
             // A wish is no setting that the session lacks: the next can be asked for it again.
             Ok(session) => return Ok((session, given_up)),
             Err(error) => error,
         };
         if self.adapt {
-            for (target, given_up) in [adapt(&self.target, kind), plain(&self.target, kind)] {
+            for (target, given_up) in [adapt(&self.target, candidate), plain(&self.target, candidate)] {
                 // Only what is refused for its settings can be had with others.
                 if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput { .. }) {
                     break;
                 }
-                match self.prove(kind, target) {
+                match self.prove(candidate, target) {
                     Ok(mut session) => {
                         session.adapted = !given_up.is_empty();
                         return Ok((session, given_up));
@@ -140,7 +148,7 @@ impl Opening {
     }
 
     /// Opens an encoder and has it encode a picture, which is thrown away. The next picture begins anew.
-    fn prove(&self, kind: BackendKind, target: Target) -> Result<Running> {
+    fn prove(&self, candidate: Candidate, target: Target) -> Result<Running> {
         let picture = grey(&target.0)?;
         let receipt = Receipt {
             job: Job::Encode,
@@ -149,14 +157,18 @@ impl Opening {
             split: None,
             notes: Vec::new(),
         };
-        let mut session = Running::open(kind, target, receipt, &self.counts, |(config, special), sink| {
-            if self.beside {
-                let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
-                return self.source.open(kind, &config, special, sink);
-            }
-            self.source.open(kind, config, special, sink)
-        })?;
-        session.receipt.notes.extend(kind.hdr_note(&session.target.0, session.facts.implementation));
+        let mut session =
+            Running::open(candidate, target, receipt, &self.counts, |(config, special), sink| {
+                if self.beside {
+                    let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
+                    return self.source.open(candidate, &config, special, sink);
+                }
+                self.source.open(candidate, config, special, sink)
+            })?;
+        session
+            .receipt
+            .notes
+            .extend(candidate.backend().hdr_note(&session.target.0, session.facts.implementation));
         let reorder = session.facts.reorder;
         if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
             return Err(Error::Unsupported {
@@ -190,6 +202,12 @@ impl Opening {
                 Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) | Heard::GaveUpMessages { .. } => {}
             }
         }
+    }
+}
+
+fn note(verdicts: &mut [(Candidate, Verdict)], candidate: Candidate, verdict: Verdict) {
+    for (_, known) in verdicts.iter_mut().filter(|(known, _)| *known == candidate) {
+        *known = verdict.clone();
     }
 }
 

@@ -158,7 +158,7 @@ impl SwitchingEncoder {
         let opening = Opening {
             source: Arc::clone(&source),
             target: settings.clone(),
-            kinds: source.candidates(),
+            candidates: source.candidates(),
             before: None,
             adapt: false,
             strict: false,
@@ -380,7 +380,7 @@ impl SwitchingEncoder {
 
     /// The backend that encodes now; `None` while none does.
     pub fn backend(&self) -> Option<(BackendKind, &'static str)> {
-        self.active.as_ref().map(|session| (session.kind, session.facts.implementation))
+        self.active.as_ref().map(|session| (session.candidate.backend(), session.facts.implementation))
     }
 
     /// What the stream is doing.

@@ -16,8 +16,8 @@ use super::inside::{Inside, serial_of};
 use super::running::{Target, shape};
 use super::source::EncoderSource;
 use crate::backend::{
-    self, Backend, BackendKind, CANDIDATES, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend,
-    FrameCheck, Receipt,
+    self, Backend, Candidate, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck,
+    Receipt, Verdict,
 };
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
 use crate::error::{Error, Result, panic_words};
@@ -113,7 +113,7 @@ impl Survivors {
         receipt: Receipt,
         shared: Shared,
     ) -> (Box<dyn EncoderBackend>, Succession) {
-        let kind = receipt.chosen().map_or(BackendKind::Custom, |(kind, _)| kind);
+        let candidate = receipt.engine().unwrap_or(Candidate::Custom);
         let succession = Succession::new(receipt);
         let encoder = Surviving {
             layout: current.output_layout(),
@@ -124,7 +124,7 @@ impl Survivors {
             notes: current.notes(),
             fitting: None,
             current: Some(current),
-            kind,
+            candidate,
             survivors: self,
             shared,
             succession: succession.clone(),
@@ -224,7 +224,7 @@ impl Shared {
 
 struct Surviving {
     current: Option<Box<dyn EncoderBackend>>,
-    kind: BackendKind,
+    candidate: Candidate,
     implementation: &'static str,
     /// Of the first encoder; others have to keep to them.
     layout: BitstreamLayout,
@@ -247,9 +247,11 @@ struct Surviving {
 /// An encoder that can take over.
 struct Heir {
     encoder: Box<dyn EncoderBackend>,
-    kind: BackendKind,
+    candidate: Candidate,
     target: Target,
     given_up: Vec<String>,
+    /// Who came before it in the order, and could not.
+    refused: Vec<(Candidate, Verdict)>,
 }
 
 impl Surviving {
@@ -326,7 +328,7 @@ impl Surviving {
                 let words = format!("{why}; {} encoders died one after another", self.died_young);
                 return self.give_up(why, words, died.elapsed());
             }
-            let Heir { encoder, kind, target, given_up } = match self.open_next() {
+            let Heir { encoder, candidate, target, given_up, refused } = match self.open_next() {
                 Ok(heir) => heir,
                 Err(refusal) => {
                     let words = format!("{why}; no other encoder could be opened: {refusal}");
@@ -335,15 +337,15 @@ impl Surviving {
             };
             let again = lock(&self.shared.state).inside.len() as u64;
             let takeover = Takeover {
-                to: Some((kind, encoder.implementation())),
+                to: Some((candidate, encoder.implementation())),
                 again: again.saturating_sub(std::mem::take(&mut never_given)),
                 given_up,
                 ..self.takeover(why.to_string(), died.elapsed())
             };
             self.fitting = Some((shape(&target.0), encoder.admission()));
-            (self.kind, self.implementation) = (kind, encoder.implementation());
+            (self.candidate, self.implementation) = (candidate, encoder.implementation());
             self.current = Some(encoder);
-            self.succession.tell(takeover, &why);
+            self.succession.tell(takeover, &why, refused);
             match self.give_again() {
                 Ok(()) => return Ok(()),
                 Err(death) => why = death,
@@ -359,7 +361,7 @@ impl Surviving {
             job: backend::Job::Encode,
             frame,
             pts: state.inside.frame(frame).map(|frame| frame.pts),
-            from: self.kind,
+            from: self.candidate,
             to: None,
             reason,
             again: 0,
@@ -371,7 +373,7 @@ impl Surviving {
 
     fn give_up(&mut self, why: Error, words: String, took: Duration) -> Result<()> {
         let takeover = self.takeover(words, took);
-        self.succession.tell(takeover, &why);
+        self.succession.tell(takeover, &why, Vec::new());
         Err(why)
     }
 
@@ -402,27 +404,34 @@ impl Surviving {
 
     /// Opens the first encoder of those that may take over.
     fn open_next(&self) -> Result<Heir> {
-        let mut refusal = None;
-        for kind in heirs(self.kind, self.survivors.wanted, self.survivors.policy) {
-            match self.attempt(kind) {
-                Ok(heir) => return Ok(heir),
+        let (mut refusal, mut refused) = (None, Vec::new());
+        let Survivors { wanted, policy, target: (config, special), .. } = &self.survivors;
+        let heirs = heirs(self.candidate, *wanted, *policy, special);
+        for (candidate, put_off) in backend::in_turn(&heirs, config.low_latency) {
+            match put_off.map_or_else(|| self.attempt(candidate), Err) {
+                Ok(heir) => return Ok(Heir { refused, ..heir }),
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
-                // The first is the one that would have been best.
-                Err(error) => _ = refusal.get_or_insert(error),
+                Err(error) => {
+                    refused.push((candidate, Verdict::refused(&error)));
+                    // The first is the one that would have been best.
+                    refusal.get_or_insert(error);
+                }
             }
         }
         Err(refusal.unwrap_or_else(|| Error::invalid("there is none")))
     }
 
     /// With all settings, or those of them that the backend has.
-    fn attempt(&self, kind: BackendKind) -> Result<Heir> {
+    fn attempt(&self, candidate: Candidate) -> Result<Heir> {
         let target = &self.survivors.target;
         let ways: [&dyn Fn() -> (Target, Vec<String>); 3] =
-            [&|| unchanged(target, Some(self.kind), kind), &|| adapt(target, kind), &|| plain(target, kind)];
+            [&|| unchanged(target, Some(self.candidate), candidate), &|| adapt(target, candidate), &|| {
+                plain(target, candidate)
+            }];
         let mut refusal = None;
         for way in ways {
             let (target, given_up) = way();
-            match self.open(kind, target, given_up) {
+            match self.open(candidate, target, given_up) {
                 Ok(heir) => return Ok(heir),
                 Err(error @ (Error::Unsupported { .. } | Error::InvalidInput { .. })) => {
                     refusal.get_or_insert(error);
@@ -433,13 +442,13 @@ impl Surviving {
         Err(refusal.unwrap_or_else(|| Error::invalid("there is none")))
     }
 
-    fn open(&self, kind: BackendKind, mut target: Target, mut given_up: Vec<String>) -> Result<Heir> {
+    fn open(&self, candidate: Candidate, mut target: Target, mut given_up: Vec<String>) -> Result<Heir> {
         let open = |target: &Target| {
-            let encoder = self.survivors.source.open(kind, &target.0, &target.1, self.shared.sink())?;
+            let encoder = self.survivors.source.open(candidate, &target.0, &target.1, self.shared.sink())?;
             if encoder.output_layout() == self.layout {
                 return Ok(encoder);
             }
-            Err(Error::unsupported(format!("{kind} frames its packets in another way")))
+            Err(Error::unsupported(format!("{} frames its packets in another way", candidate.label())))
         };
         let mut encoder = open(&target)?;
         if encoder.reorder_delay() > self.reserve {
@@ -449,25 +458,37 @@ impl Surviving {
             given_up.push("B frames".to_owned());
             encoder = open(&target)?;
         }
-        Ok(Heir { encoder, kind, target, given_up })
+        Ok(Heir { encoder, candidate, target, given_up, refused: Vec::new() })
     }
 }
 
-/// The backends that may go on for one that has died, best first.
-pub(crate) fn heirs(dead: BackendKind, wanted: Backend, policy: FailurePolicy) -> Vec<BackendKind> {
-    let same = match policy {
+/// Who may go on for an encoder that has died, best first: those behind it in the order, then those before it, and of a backend that
+/// was named those that it has.
+fn heirs(
+    dead: Candidate,
+    wanted: Backend,
+    policy: FailurePolicy,
+    special: &BackendEncodeConfig,
+) -> Vec<Candidate> {
+    let same = goes_on_with_the_same(wanted, policy);
+    let mut heirs = Candidate::behind(dead);
+    heirs.retain(|candidate| match wanted {
+        _ if !same => true,
+        Backend::Only(kind) if policy != FailurePolicy::Reopen => {
+            candidate.backend() == kind && candidate.is_meant_by(special)
+        }
+        _ => *candidate == dead,
+    });
+    if heirs.is_empty() { vec![dead] } else { heirs }
+}
+
+/// Whether another of the same kind takes the place of one that has died.
+pub(crate) fn goes_on_with_the_same(wanted: Backend, policy: FailurePolicy) -> bool {
+    match policy {
         FailurePolicy::Auto => wanted != Backend::Auto,
         FailurePolicy::Reopen => true,
         FailurePolicy::Next | FailurePolicy::Stop => false,
-    };
-    if same {
-        return vec![dead];
     }
-    let mut kinds = CANDIDATES.to_vec();
-    if let Some(at) = kinds.iter().position(|kind| *kind == dead) {
-        kinds.rotate_left(at + 1);
-    }
-    kinds
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {

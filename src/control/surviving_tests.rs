@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::backend::BackendKind;
 use crate::backend::{EncodedUnit, Job};
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
@@ -121,13 +122,13 @@ impl Drop for Toy {
 struct Plans(Mutex<VecDeque<Plan>>);
 
 impl EncoderSource for Plans {
-    fn candidates(&self) -> Vec<BackendKind> {
-        vec![BackendKind::Custom]
+    fn candidates(&self) -> Vec<Candidate> {
+        vec![Candidate::Custom]
     }
 
     fn open(
         &self,
-        _: BackendKind,
+        _: Candidate,
         _: &CommonEncodeConfig,
         _: &BackendEncodeConfig,
         sink: EncodeSink,
@@ -176,7 +177,7 @@ fn encode_as(
         let shared = Shared::new(sinks());
         crate::sync::lock(&shared.state).inside.keep(room);
         let target = (config.clone(), BackendEncodeConfig::None);
-        let first = plans.open(kind, &target.0, &target.1, shared.sink())?;
+        let first = plans.open(Candidate::of(kind), &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");
         let (source, policy) = (Box::new(plans), FailurePolicy::Auto);
         Ok(Survivors { wanted, policy, source, target, refetch }.begin(first, receipt, shared))
@@ -286,14 +287,26 @@ fn without_another_the_reason_is_the_death_and_the_refusal_is_told() {
 
 #[test]
 fn who_goes_on_is_the_policys_to_say() {
-    use BackendKind::{Nvidia, Software};
-    let of = |wanted, policy| heirs(Nvidia, wanted, policy);
-    assert_eq!(of(Backend::Only(Nvidia), FailurePolicy::Auto), [Nvidia]);
+    use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv, Vaapi, VideoToolbox};
+    let none = BackendEncodeConfig::None;
+    let nvidia = Backend::Only(BackendKind::Nvidia);
+    let of = |wanted, policy| heirs(Nvidia, wanted, policy, &none);
+    assert_eq!(of(nvidia, FailurePolicy::Auto), [Nvidia]);
     assert_eq!(of(Backend::Auto, FailurePolicy::Reopen), [Nvidia]);
-    for next in [of(Backend::Auto, FailurePolicy::Auto), of(Backend::Only(Nvidia), FailurePolicy::Next)] {
-        assert_eq!((next.len(), next.last()), (CANDIDATES.len(), Some(&Nvidia)), "the dead one comes last");
-        assert!(next.contains(&Software));
+    for next in [of(Backend::Auto, FailurePolicy::Auto), of(nvidia, FailurePolicy::Next)] {
+        assert_eq!(next, [Qsv, VideoToolbox, Vaapi, Ffmpeg, Embedded, Nvidia], "the dead one comes last");
     }
+    let next = heirs(Ffmpeg, Backend::Auto, FailurePolicy::Auto, &none);
+    assert_eq!(next[..2], [Embedded, Nvidia]);
+    // A program that was named has several encoders, unless one of them was named too.
+    let program = Backend::Only(BackendKind::Ffmpeg);
+    assert_eq!(heirs(Qsv, program, FailurePolicy::Auto, &none), [VideoToolbox, Vaapi, Ffmpeg, Qsv]);
+    let named = Qsv.settings(Some("h264_qsv"), None, None);
+    assert_eq!(heirs(Qsv, program, FailurePolicy::Auto, &named), [Qsv]);
+    assert_eq!(
+        heirs(Candidate::Custom, Backend::Only(BackendKind::Custom), FailurePolicy::Auto, &none),
+        [Candidate::Custom]
+    );
 }
 
 #[test]
@@ -357,7 +370,8 @@ fn wished_for_metadata_that_the_next_leaves_out_is_given_up() {
     assert!(end.is_none(), "{end:?}");
     whole(&packets);
     let [first, second] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
-    assert!(!first.to.unwrap().0.states_hdr() && !second.to.unwrap().0.states_hdr(), "{first}; {second}");
+    let states_hdr = |takeover: &Takeover| takeover.to.unwrap().0.backend().states_hdr();
+    assert!(!states_hdr(first) && !states_hdr(second), "{first}; {second}");
     assert_eq!(first.given_up, ["HDR10 metadata"]);
     assert!(second.given_up.is_empty(), "it was gone already: {second}");
     // Where the same backend goes on, nothing is.

@@ -22,7 +22,7 @@ use super::source::{Opening, Proven};
 use super::stream::SwitchingEncoder;
 use super::telemetry::{EventKind, Start};
 use super::{SessionSwitchMode, SessionSwitchRequest, SwitchStage};
-use crate::backend::BackendKind;
+use crate::backend::{Candidate, Verdict};
 use crate::error::{Error, Result};
 
 /// A switch that was asked for.
@@ -120,7 +120,9 @@ impl Phase {
 
 /// A session that another is opened for.
 pub(super) struct Dead {
-    pub(super) kind: Option<BackendKind>,
+    pub(super) candidate: Option<Candidate>,
+    /// What its receipt says of the others.
+    pub(super) verdicts: Vec<(Candidate, Verdict)>,
     pub(super) why: Error,
     pub(super) since: Instant,
 }
@@ -258,21 +260,21 @@ impl SwitchingEncoder {
     /// else nothing could be changed any more by whoever asks for all of them again.
     fn opening_for(&self, switch: &Switch) -> Opening {
         let adapt = self.active.as_ref().is_some_and(|session| session.adapted);
-        Opening { strict: true, adapt, ..self.opening(switch.target.clone(), self.kind()) }
+        Opening { strict: true, adapt, ..self.opening(switch.target.clone(), self.candidate()) }
     }
 
-    fn kind(&self) -> Option<BackendKind> {
-        self.active.as_ref().map(|session| session.kind)
+    fn candidate(&self) -> Option<Candidate> {
+        self.active.as_ref().map(|session| session.candidate)
     }
 
-    /// Backends in the source's order, but the one that works first.
-    pub(super) fn opening(&self, target: Target, first: Option<BackendKind>) -> Opening {
-        let mut kinds = self.source.candidates();
-        kinds.sort_by_key(|kind| Some(*kind) != first);
+    /// Those of the source in its order, but the one that works first.
+    pub(super) fn opening(&self, target: Target, first: Option<Candidate>) -> Opening {
+        let mut candidates = self.source.candidates();
+        candidates.sort_by_key(|candidate| Some(*candidate) != first);
         Opening {
             source: Arc::clone(&self.source),
             target,
-            kinds,
+            candidates,
             before: first,
             adapt: false,
             strict: false,

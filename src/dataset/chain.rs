@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{EncoderConfig, EncoderType, GpuEncoderConfig};
-use crate::backend::{self, Backend, BackendKind, EncodeSink, EncoderBackend, Job};
+use crate::backend::{self, Candidate, EncodeSink, EncoderBackend, Job};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
@@ -79,11 +79,8 @@ impl Chain {
         } else {
             RateControl::Quality { quality, max_bps: None }
         };
-        // The name of an encoder that is refused for its codec is as good as none.
-        let name = |codec| candidate.encoder_name(codec);
-        let name = name(self.config.codec).or_else(|_| name(Codec::H264)).ok().flatten();
         let (preset, tuning) = encoder.preset_and_tuning(&self.config, &self.gpu);
-        (rate, candidate.settings(name, preset, tuning))
+        (rate, candidate.settings(None, preset, tuning))
     }
 }
 
@@ -98,42 +95,25 @@ impl Running {
 }
 
 impl EncoderSource for Chain {
-    fn candidates(&self) -> Vec<BackendKind> {
-        let mut kinds = Vec::new();
-        for kind in self.types.iter().map(|encoder| encoder.candidate().backend()) {
-            if !kinds.contains(&kind) {
-                kinds.push(kind);
-            }
-        }
-        kinds
+    fn candidates(&self) -> Vec<Candidate> {
+        self.types.iter().map(|encoder| encoder.candidate()).collect()
     }
 
     fn open(
         &self,
-        kind: BackendKind,
+        candidate: Candidate,
         given: &CommonEncodeConfig,
         _special: &BackendEncodeConfig,
         sink: EncodeSink,
     ) -> Result<Box<dyn EncoderBackend>> {
-        // Several encoders may be of one backend, and each that is tried takes a sink.
-        let sink = Arc::new(Mutex::new(sink));
-        let shared = || -> EncodeSink {
-            let sink = Arc::clone(&sink);
-            Box::new(move |event| (lock(&sink))(event))
-        };
-        let mut last = None;
-        for encoder in self.types.iter().copied().filter(|encoder| encoder.candidate().backend() == kind) {
-            let (rate_control, special) = self.special(encoder);
-            let config = CommonEncodeConfig { rate_control: Some(rate_control), ..given.clone() };
-            match backend::open_encoder(Backend::Only(kind), &config, &special, shared) {
-                Ok((backend, _)) => {
-                    *lock(&self.opened) = Some(encoder);
-                    return Ok(backend);
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| Error::invalid(format!("{kind} is not among the encoders to try"))))
+        let encoder = self.types.iter().copied().find(|encoder| encoder.candidate() == candidate);
+        let unknown = || Error::invalid(format!("{candidate} is not among the encoders to try"));
+        let encoder = encoder.ok_or_else(unknown)?;
+        let (rate_control, special) = self.special(encoder);
+        let config = CommonEncodeConfig { rate_control: Some(rate_control), ..given.clone() };
+        let backend = backend::open_engine(candidate, &config, &special, sink)?;
+        *lock(&self.opened) = Some(encoder);
+        Ok(backend)
     }
 }
 

@@ -56,25 +56,43 @@ pub enum EncoderType {
     Qsv,
     /// Apple's hardware, through an installed ffmpeg.
     VideoToolbox,
+    /// Hardware of AMD or Intel by VA-API, through an installed ffmpeg.
+    Vaapi,
     /// libx264 (libx265, SVT-AV1) on the CPU, through an installed ffmpeg.
     X264,
     /// The encoder inside this library, on the CPU: H.264, always there.
     Embedded,
 }
 
+/// How dataset programs call each engine.
+const NAMES: [(EncoderType, &str, Candidate); 6] = [
+    (EncoderType::Nvenc, "nvenc", Candidate::Nvidia),
+    (EncoderType::Qsv, "qsv", Candidate::Qsv),
+    (EncoderType::VideoToolbox, "videotoolbox", Candidate::VideoToolbox),
+    (EncoderType::Vaapi, "vaapi", Candidate::Vaapi),
+    (EncoderType::X264, "x264", Candidate::Ffmpeg),
+    (EncoderType::Embedded, "embedded", Candidate::Embedded),
+];
+
 impl EncoderType {
-    /// From the one that is tried first to the one that always works.
-    pub const ORDER: [Self; 5] = [Self::Nvenc, Self::Qsv, Self::VideoToolbox, Self::X264, Self::Embedded];
+    /// From the one that is tried first to the one that always works: [`Candidate::ORDER`], as everywhere.
+    pub const ORDER: [Self; Candidate::ORDER.len()] = {
+        let mut order = [Self::Embedded; Candidate::ORDER.len()];
+        let mut at = 0;
+        while at < order.len() {
+            let mut row = 0;
+            while NAMES[row].2 as usize != Candidate::ORDER[at] as usize {
+                row += 1;
+            }
+            order[at] = NAMES[row].0;
+            at += 1;
+        }
+        order
+    };
 
     /// A short name, for settings and for people. The label `encoder_type` of metrics names the encoder itself.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nvenc => "nvenc",
-            Self::Qsv => "qsv",
-            Self::VideoToolbox => "videotoolbox",
-            Self::X264 => "x264",
-            Self::Embedded => "embedded",
-        }
+        NAMES[self as usize].1
     }
 
     /// Whether it is hardware made for the purpose.
@@ -84,13 +102,7 @@ impl EncoderType {
 
     /// Who is tried.
     const fn candidate(self) -> Candidate {
-        match self {
-            Self::Nvenc => Candidate::Nvidia,
-            Self::Qsv => Candidate::Qsv,
-            Self::VideoToolbox => Candidate::VideoToolbox,
-            Self::X264 => Candidate::Ffmpeg,
-            Self::Embedded => Candidate::Embedded,
-        }
+        NAMES[self as usize].2
     }
 
     /// What the configuration says for it alone.
@@ -102,7 +114,7 @@ impl EncoderType {
         match self {
             Self::Nvenc => (Some(gpu.nvenc_preset.clone()), Some(gpu.nvenc_tune.clone())),
             Self::X264 => (config.preset.clone(), None),
-            Self::Qsv | Self::VideoToolbox | Self::Embedded => (None, None),
+            _ => (None, None),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::feed::{self, Feed};
 use super::source::{FrameSource, SourceOptions, chosen_video};
-use crate::backend::{Backend, BackendKind, Job, for_frames_lost_with_device};
+use crate::backend::{Backend, BackendKind, CANDIDATES, Candidate, Job, for_frames_lost_with_device};
 use crate::config::{DecodeOutputMode, Engines, FailurePolicy};
 use crate::container::Input;
-use crate::control::{Refetch, heirs};
+use crate::control::{Refetch, goes_on_with_the_same};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::session::{DecodeSummary, Succession, Takeover};
@@ -66,7 +66,7 @@ impl Lives {
 
     fn tell(&self, takeover: Takeover, why: &Error) {
         if let Some(succession) = &self.succession {
-            succession.tell(takeover, why);
+            succession.tell(takeover, why, Vec::new());
         }
     }
 
@@ -117,7 +117,7 @@ impl FrameSource {
             Some(Trial { why, untried }) if matches!(error, Error::Unsupported { .. }) => (why, untried),
             _ if self.lives.may_go_on(&error) && can_be_read_again(&self.info().path) => {
                 self.lives.idle += 1;
-                (error, heirs(from, self.options.backend, self.lives.policy).into())
+                (error, heirs(from, self.options.backend, self.lives.policy))
             }
             _ => return Err(error),
         };
@@ -130,7 +130,7 @@ impl FrameSource {
             job: Job::Decode,
             frame: self.frames_given(),
             pts: self.lives.last,
-            from,
+            from: Candidate::of(from),
             to: None,
             reason,
             again: 0,
@@ -159,7 +159,7 @@ impl FrameSource {
         Err(why)
     }
 
-    fn reopen(&mut self, options: &SourceOptions) -> Result<Option<(BackendKind, &'static str)>> {
+    fn reopen(&mut self, options: &SourceOptions) -> Result<Option<(Candidate, &'static str)>> {
         let path = self.info().path.clone();
         let Input::Demuxer(demuxer) = feed::open(&path, options)? else {
             return Err(Error::corrupt_fatal(format!("{} is another kind of file now", path.display())));
@@ -168,8 +168,20 @@ impl FrameSource {
         let track = chosen_video(demuxer.as_ref(), &path)?;
         let (feed, receipt) = Self::start(demuxer, track, options, from)?;
         self.feed = feed;
-        Ok(receipt.chosen())
+        Ok(receipt.chosen().map(|(kind, implementation)| (Candidate::of(kind), implementation)))
     }
+}
+
+/// The backends whose decoders may go on for one that has died, best first.
+fn heirs(dead: BackendKind, wanted: Backend, policy: FailurePolicy) -> VecDeque<BackendKind> {
+    if goes_on_with_the_same(wanted, policy) {
+        return [dead].into();
+    }
+    let mut kinds = VecDeque::from(CANDIDATES);
+    if let Some(at) = kinds.iter().position(|kind| *kind == dead) {
+        kinds.rotate_left(at + 1);
+    }
+    kinds
 }
 
 /// The options for a decoder of this kind in the place of another.

@@ -33,6 +33,10 @@ impl StreamTarget {
             ..CommonEncodeConfig::new(codec, size, rate)
         }
     }
+
+    pub(super) const fn is_low_latency(&self) -> bool {
+        self.low_latency
+    }
 }
 
 impl<'a> Transcode<'a> {

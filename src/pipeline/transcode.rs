@@ -529,7 +529,8 @@ impl<'a> Transcode<'a> {
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
             let size = self.coded_size(video.dimensions);
             let device = device.as_deref();
-            let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
+            let (special, low_latency) = (&self.special, self.target.is_low_latency());
+            let asked = FormatQuestion { codec, size, device, special, low_latency, wish };
             let refused = memory::choose(video, options, &self.filter, self.encode_backend, &asked);
             notes.extend(refused.map(|why| format!("frames pass through host memory: {why}")));
         });
@@ -559,7 +560,8 @@ impl<'a> Transcode<'a> {
                 cancel: Some(&cancel_waiting),
                 ..Wish::default()
             };
-            let asked = FormatQuestion { codec, size, device, special: &self.special, wish };
+            let (special, low_latency) = (&self.special, self.target.is_low_latency());
+            let asked = FormatQuestion { codec, size, device, special, low_latency, wish };
             pick_input_format(self.encode_backend, &asked, native)?
         };
         if format.bit_depth() < native.bit_depth() {

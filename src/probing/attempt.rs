@@ -105,18 +105,14 @@ pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(Step)) -> Prob
 fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<&'static Calls> {
     enter(Step::Library);
     let (engine, backend) = (candidate.engine(), candidate.backend());
-    let unavailable =
-        |reason: String, remedy: &'static str| Error::Unavailable { backend, reason, remedy: remedy.into() };
-    if let Some((_, elsewhere)) = engine.only_on.filter(|(system, _)| *system != std::env::consts::OS) {
-        let remedy = "Nothing to do: other backends do the work here";
-        return Err(unavailable(elsewhere.to_owned(), remedy));
-    }
+    engine.is_of_this_system()?;
     if engine.needs_render_node && has_no_render_node() {
         // The driver would say the same in more words and more time.
-        return Err(unavailable(
-            format!("{candidate} needs a GPU of Intel's or AMD's, and there is no /dev/dri/renderD*"),
-            "Load the GPU's kernel driver; start a container with --device /dev/dri",
-        ));
+        return Err(Error::Unavailable {
+            backend,
+            reason: format!("{candidate} needs a GPU of Intel's or AMD's, and there is no /dev/dri/renderD*"),
+            remedy: "Load the GPU's kernel driver; start a container with --device /dev/dri".into(),
+        });
     }
     let calls = calls(backend)?;
     (calls.library)(job)?;

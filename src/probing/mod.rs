@@ -332,7 +332,8 @@ impl Findings {
     /// that it tries and that fail.
     pub fn choice(&self, job: Job, codec: Codec) -> (Option<&Probe>, Vec<&Probe>) {
         let mut refused = Vec::new();
-        for probe in Candidate::AUTO.into_iter().filter_map(|candidate| self.of(candidate, job, codec)) {
+        let order = Candidate::in_order(job).into_iter();
+        for probe in order.filter_map(|candidate| self.of(candidate, job, codec)) {
             if probe.verdict.works() {
                 return (Some(probe), refused);
             }
@@ -420,16 +421,17 @@ mod tests {
     }
 
     #[test]
-    fn preference_and_what_auto_takes_are_two_orders() {
+    fn auto_takes_what_is_preferred_and_decoders_have_an_order_of_their_own() {
         use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv};
         let found = answers(&[Qsv, Ffmpeg, Embedded]);
         let best = |preferred| found.best(Job::Encode, Codec::H264, preferred).unwrap().question.candidate;
         assert_eq!(best(None), Qsv);
         assert_eq!(best(Some(Ffmpeg)), Ffmpeg);
         assert_eq!(best(Some(Nvidia)), Qsv, "what is preferred and fails is passed over");
-        let (chosen, refused) = found.choice(Job::Encode, Codec::H264);
-        assert_eq!(chosen.unwrap().question.candidate, Embedded);
-        assert_eq!(refused.len(), 1);
+        for (job, chosen) in [(Job::Encode, Qsv), (Job::Decode, Embedded)] {
+            let (found, refused) = found.choice(job, Codec::H264);
+            assert_eq!((found.unwrap().question.candidate, refused.len()), (chosen, 1));
+        }
         assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(Qsv)).is_none());
     }
 

@@ -61,7 +61,7 @@ impl Worker {
             Self::Encoder { first, succession } => {
                 fallbacks(side, first, sample);
                 for takeover in succession.since(0).iter().filter(|takeover| takeover.to.is_some()) {
-                    let labels = [("refused", takeover.from.name()), ("step", AT_WORK)];
+                    let labels = [("refused", takeover.from.label()), ("step", AT_WORK)];
                     sample.counter(&side.fallbacks, &labels, 1);
                 }
             }
@@ -146,15 +146,12 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
     }
 }
 
-/// Who was asked before the one that was taken.
+/// Who was passed over for the one that was taken.
 pub(crate) fn fallbacks(side: &'static Side, receipt: &Receipt, sample: &mut Sample<'_>) {
-    for (kind, verdict) in &receipt.entries {
-        match verdict {
-            Verdict::Refused { step, .. } => {
-                let step = step.to_string();
-                sample.counter(&side.fallbacks, &[("refused", kind.name()), ("step", &step)], 1);
-            }
-            Verdict::Chosen(_) | Verdict::NotTried => return,
+    for (candidate, verdict) in &receipt.entries {
+        if let Verdict::Refused { step, .. } = verdict {
+            let step = step.to_string();
+            sample.counter(&side.fallbacks, &[("refused", candidate.label()), ("step", &step)], 1);
         }
     }
 }
@@ -187,6 +184,7 @@ mod tests {
 
     use super::super::{EncodeSession, Submit, Takeover};
     use super::*;
+    use crate::backend::Candidate;
     use crate::backend::{EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, Job};
     use crate::codec::Codec;
     use crate::config::CommonEncodeConfig;
@@ -278,15 +276,15 @@ mod tests {
             job: Job::Encode,
             frame: 3,
             pts: None,
-            from: BackendKind::Nvidia,
-            to: Some((BackendKind::Software, "openh264 2.7")),
+            from: Candidate::Nvidia,
+            to: Some((Candidate::Embedded, "openh264 2.7")),
             reason: why.to_string(),
             again: 0,
             lost: 0,
             given_up: Vec::new(),
             took: Duration::ZERO,
         };
-        kept.tell(takeover.clone(), &why);
+        kept.tell(takeover.clone(), &why, Vec::new());
         encode(3..5);
         let after = snapshot();
         let openh264 = [("stream", STREAM), ("encoder_type", "openh264"), ("backend", "software")];
@@ -299,7 +297,7 @@ mod tests {
         assert_eq!(stages(&after, STREAM), [("encode".to_owned(), 5)]);
 
         // Where nobody takes over, nobody fell back on anything.
-        kept.tell(Takeover { from: BackendKind::Software, to: None, ..takeover }, &why);
+        kept.tell(Takeover { from: Candidate::Embedded, to: None, ..takeover }, &why, Vec::new());
         assert_eq!(snapshot().sum("encoder_fallbacks_total", &stream), 1.0);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::backend::{BackendKind, Job, Receipt, Verdict};
+use crate::backend::{Candidate, Job, Receipt, Verdict};
 use crate::error::Error;
 use crate::sync::lock;
 use crate::time::Timestamp;
@@ -20,9 +20,9 @@ pub struct Takeover {
     /// shown, in the time of the input, which a start that was asked for does not shift.
     pub pts: Option<Timestamp>,
     /// What has died.
-    pub from: BackendKind,
+    pub from: Candidate,
     /// What works instead; `None`: nothing does, and the stream has ended.
-    pub to: Option<(BackendKind, &'static str)>,
+    pub to: Option<(Candidate, &'static str)>,
     /// Why it died, and where nothing took over, why not.
     pub reason: String,
     /// Frames that are encoded a second time. How many are decoded again is not known when it happens.
@@ -41,14 +41,16 @@ impl fmt::Display for Takeover {
             Job::Decode => "decoder",
             Job::Encode => "encoder",
         };
-        write!(f, "{job} {} failed at frame {}", self.from, self.frame)?;
+        write!(f, "{job} {} failed at frame {}", self.from.label(), self.frame)?;
         if let Some(pts) = self.pts {
             write!(f, " ({:.3} s)", pts.as_secs_f64())?;
         }
         write!(f, ": {}", self.reason)?;
         match self.to {
             None => return f.write_str("; nothing could take over"),
-            Some((kind, implementation)) => write!(f, "; {kind} ({implementation}) takes over")?,
+            Some((engine, implementation)) => {
+                write!(f, "; {} ({implementation}) takes over", engine.label())?;
+            }
         }
         let again = match self.job {
             Job::Decode => "decoded again",
@@ -95,16 +97,14 @@ impl Succession {
         lock(&self.0).1.iter().map(|takeover| takeover.lost).sum()
     }
 
-    pub(crate) fn tell(&self, takeover: Takeover, why: &Error) {
+    /// `refused`: who was to take over before the one that did, and could not.
+    pub(crate) fn tell(&self, takeover: Takeover, why: &Error, mut refused: Vec<(Candidate, Verdict)>) {
         let (receipt, takeovers) = &mut *lock(&self.0);
-        if let Some((kind, implementation)) = takeover.to {
-            for (_, verdict) in &mut receipt.entries {
-                if matches!(verdict, Verdict::Chosen(_)) {
-                    *verdict = Verdict::refused(why);
-                }
-            }
-            receipt.entries.retain(|(known, _)| *known != kind);
-            receipt.entries.push((kind, Verdict::Chosen(implementation)));
+        if let Some((engine, implementation)) = takeover.to {
+            // One that has died and is opened anew has its last verdict.
+            refused.retain(|(candidate, _)| *candidate != engine);
+            refused.push((engine, Verdict::Chosen(implementation)));
+            receipt.replace_chosen(why, refused);
         }
         takeovers.push(takeover);
     }
@@ -120,6 +120,7 @@ impl Succession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::BackendKind;
     use crate::codec::Codec;
 
     #[test]
@@ -131,20 +132,21 @@ mod tests {
             job: Job::Encode,
             frame: 57,
             pts: None,
-            from: BackendKind::Nvidia,
-            to: Some((BackendKind::Software, "openh264")),
+            from: Candidate::Nvidia,
+            to: Some((Candidate::Embedded, "openh264")),
             reason: why.to_string(),
             again: 3,
             lost: 0,
             given_up: vec!["2 B frames".to_owned()],
             took: Duration::ZERO,
         };
-        succession.tell(takeover.clone(), &why);
+        let unsupported = Verdict::refused(&Error::unsupported("this size"));
+        succession.tell(takeover.clone(), &why, vec![(Candidate::Ffmpeg, unsupported.clone())]);
         succession.lost_one();
         assert_eq!(succession.receipt().chosen(), Some((BackendKind::Software, "openh264")));
-        assert!(succession.receipt().entries.iter().any(|(kind, verdict)| {
-            *kind == BackendKind::Nvidia && matches!(verdict, Verdict::Refused { .. })
-        }));
+        let verdicts = [Verdict::refused(&why), unsupported, Verdict::Chosen("openh264")];
+        let engines = [Candidate::Nvidia, Candidate::Ffmpeg, Candidate::Embedded];
+        assert_eq!(succession.receipt().entries, engines.into_iter().zip(verdicts).collect::<Vec<_>>());
         assert_eq!((succession.lost(), succession.since(0).len(), succession.since(1).len()), (1, 1, 0));
         assert_eq!(
             takeover.to_string(),

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use video_hw::backend::{
-    BackendKind, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
+    BackendKind, Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
+    InPlace,
 };
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl, SessionAdmission};
@@ -91,17 +92,18 @@ impl Source {
 }
 
 impl EncoderSource for Source {
-    fn candidates(&self) -> Vec<BackendKind> {
-        self.kinds.clone()
+    fn candidates(&self) -> Vec<Candidate> {
+        self.kinds.iter().copied().map(Candidate::of).collect()
     }
 
     fn open(
         &self,
-        kind: BackendKind,
+        candidate: Candidate,
         config: &CommonEncodeConfig,
         _special: &BackendEncodeConfig,
         sink: EncodeSink,
     ) -> Result<Box<dyn EncoderBackend>> {
+        let kind = self.kinds.iter().copied().find(|kind| Candidate::of(*kind) == candidate).unwrap();
         let session = self.log.opened.fetch_add(1, Ordering::SeqCst);
         self.log.admissions.lock().unwrap().push(config.admission);
         let plan = (self.plan)(session, kind, config);

@@ -104,7 +104,7 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
 fn who_stops_waiting_gets_no_other_backend() {
     let mut source =
         in_turn(vec![Plan { refuse: Some(Refusal::Cancelled), ..Plan::default() }, Plan::default()]);
-    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
     let log = Arc::clone(&source.log);
     let started = SwitchingEncoder::with_source(source, config(1), NONE, StreamOptions::default());
     assert!(matches!(started.err(), Some(Error::Cancelled)));
@@ -170,13 +170,13 @@ fn messages_that_a_session_does_not_take_are_given_up() {
         BackendKind::Custom => Plan { die_at: Some(6), ..Plan::default() },
         _ => Plan { no_messages: true, ..Plan::default() },
     });
-    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
     let log = Arc::clone(&source.log);
     let mut play = Play::new(source, config(1), StreamOptions::default());
     play.feed_edited(15, |frame| frame.user_sei = vec![UserSei::unregistered([7; 16], b"score")]);
     play.finish();
     assert_eq!(play.got.packets.len(), 15, "no picture is lost");
-    assert_eq!(play.stream.backend().unwrap().0, BackendKind::VideoToolbox);
+    assert_eq!(play.stream.backend().unwrap().0, BackendKind::Ffmpeg);
     let (_, start) = play.starts()[1];
     assert_eq!(log.messages.load(Ordering::SeqCst), 6, "up to the one that it died of");
     assert_eq!(play.stream.summary().without_messages, 15 - start);

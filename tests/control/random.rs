@@ -81,7 +81,7 @@ fn one(seed: u64) {
     let mut source = Source::new(move |session, kind, _| plan(seed, session, kind));
     source.limit = [1, 2, 3][random.below(3) as usize];
     if random.one_in(2) {
-        source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+        source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
     }
     let log = std::sync::Arc::clone(&source.log);
     let limit = source.limit;

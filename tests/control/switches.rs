@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use video_hw::backend::{BackendKind, InPlace};
+use video_hw::backend::{BackendKind, Candidate, InPlace};
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig};
 use video_hw::control::{
     Canary, EncoderSource, EventKind, OnFailure, SessionSwitchMode, SessionSwitchRequest, Start,
@@ -134,17 +134,17 @@ fn an_idr_that_nobody_foresaw_is_a_boundary_too() {
         }
     }
     impl EncoderSource for Secretive {
-        fn candidates(&self) -> Vec<BackendKind> {
+        fn candidates(&self) -> Vec<Candidate> {
             self.0.candidates()
         }
         fn open(
             &self,
-            kind: BackendKind,
+            candidate: Candidate,
             config: &CommonEncodeConfig,
             special: &BackendEncodeConfig,
             sink: video_hw::backend::EncodeSink,
         ) -> Result<Box<dyn video_hw::backend::EncoderBackend>, Error> {
-            Ok(Box::new(Silent(self.0.open(kind, config, special, sink)?)))
+            Ok(Box::new(Silent(self.0.open(candidate, config, special, sink)?)))
         }
     }
     let first = CommonEncodeConfig { gop_length: Some(10), ..config(1) };
@@ -319,7 +319,7 @@ fn the_next_backend_takes_over_and_then_the_first_again() {
         BackendKind::Custom => Plan { die_at: Some(11), ..Plan::default() },
         _ => Plan { die_at: Some(21), ..Plan::default() },
     });
-    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
     let mut play = Play::new(source, config(1), StreamOptions::default());
     play.feed_slowly(35);
     play.finish();
@@ -576,7 +576,7 @@ fn settings_can_be_changed_behind_a_session_that_lacks_some() {
         }
         _ => Plan::default(),
     });
-    source.kinds = vec![BackendKind::Custom, BackendKind::VideoToolbox];
+    source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
     let b_frames = |bitrate| CommonEncodeConfig { b_frames: Some(2), ..config(bitrate) };
     let mut play = Play::new(source, b_frames(1), StreamOptions::default());
     play.feed(12);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use video_hw::backend::{Backend, BackendKind};
+use video_hw::backend::{Backend, BackendKind, Candidate, Job};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, ColorRequest, FailurePolicy, FfmpegEncodeConfig};
 use video_hw::dimensions::Dimensions;
@@ -86,9 +86,9 @@ fn lose_device(case: &str) {
     assert_whole(&report, FRAMES, case);
     let [takeover] = &told[..] else { panic!("{case}: {told:?}") };
     assert_eq!(report.encode.takeovers, told, "{case}");
-    assert_eq!(takeover.from, BackendKind::Nvidia);
-    assert_eq!(takeover.to.unwrap().0, BackendKind::Software, "{takeover}");
-    assert_eq!(report.encode.receipt.chosen(), takeover.to);
+    assert_eq!(takeover.from, Candidate::Nvidia);
+    assert_eq!(takeover.to.unwrap().0, Candidate::Ffmpeg, "the next that is here: {takeover}");
+    assert_eq!(report.encode.receipt.engine(), takeover.to.map(|(engine, _)| engine));
     assert!(takeover.again > 0 && takeover.lost == 0, "{takeover}");
     assert_eq!(takeover.given_up.iter().any(|word| word.contains("B frames")), b_frames > 0, "{takeover}");
     judge(&output, FRAMES, case);
@@ -205,7 +205,7 @@ fn a_killed_child_costs_no_frame() {
         judge(&output, FRAMES, &what);
         assert!(report.encode.takeovers.len() <= 1, "{what}: {:?}", report.encode.takeovers);
         for takeover in &report.encode.takeovers {
-            let same = takeover.to.unwrap().0 == BackendKind::Ffmpeg;
+            let same = takeover.to.unwrap().0 == Candidate::Ffmpeg;
             assert_eq!(same, policy == FailurePolicy::Reopen, "{what}: {takeover}");
             died += 1;
         }
@@ -333,8 +333,12 @@ fn lose_card(case: &str) {
     assert!(!told.is_empty() || what.ends_with(&format!("Resource {FRAMES}")), "{what}: nothing died");
     assert_eq!(report.encode.takeovers.len() + report.input.takeovers.len(), told.len());
     for takeover in &told {
-        assert_eq!(takeover.from, BackendKind::Nvidia, "{takeover}");
-        assert_eq!((takeover.to.unwrap().0, takeover.lost), (BackendKind::Software, 0), "{what}: {takeover}");
+        assert_eq!(takeover.from, Candidate::Nvidia, "{takeover}");
+        let next = match takeover.job {
+            Job::Decode => Candidate::Embedded,
+            Job::Encode => Candidate::Ffmpeg,
+        };
+        assert_eq!((takeover.to.unwrap().0, takeover.lost), (next, 0), "{what}: {takeover}");
     }
     let sessions = report.input.decode_before.len() + 1;
     assert_eq!(sessions, report.input.takeovers.len() + 1, "{what}");
@@ -435,7 +439,7 @@ fn frames_go_on_where_their_decoder_died() {
         assert_eq!(times(&mut survivor), times(&mut software));
         let summary = survivor.summary();
         let [takeover] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
-        assert_eq!((takeover.from, takeover.to.unwrap().0), (BackendKind::Nvidia, BackendKind::Software));
+        assert_eq!((takeover.from, takeover.to.unwrap().0), (Candidate::Nvidia, Candidate::Embedded));
         assert!(summary.again > 0 && summary.decode_before.len() == 1);
         assert!(summary.decode_before[0].ledger.balances());
     });

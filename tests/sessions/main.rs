@@ -17,6 +17,7 @@ mod bitstream_properties;
 mod damage;
 mod decode_controller;
 mod e2e_video_hw;
+mod encoder_order;
 mod frames_builder;
 mod quality;
 mod ring_reckoned;

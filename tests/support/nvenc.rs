@@ -135,6 +135,11 @@ pub(crate) fn check_times(packets: &[Packet], numbers: impl IntoIterator<Item = 
     }
 }
 
+/// Who encodes by itself here where NVENC does not.
+pub(crate) fn next_encoder() -> BackendKind {
+    if super::ffmpeg::ffmpeg_here().is_some() { BackendKind::Ffmpeg } else { BackendKind::Software }
+}
+
 /// Whether ffmpeg and ffprobe are here; says so where they are not.
 pub(crate) fn have_ffmpeg() -> bool {
     let have = ["ffmpeg", "ffprobe"]

@@ -62,10 +62,12 @@ impl Report {
                 Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
                 Verdict::Works { .. } => None,
             };
-            match (chosen, refused.last().map(|probe| &probe.verdict), refused.iter().find_map(why)) {
-                // What anybody can do about it is the last resort's.
+            // What anybody can do about it is the last resort's, of those that can be had at all.
+            let lacks = |probe: &&&Probe| matches!(&probe.verdict, Verdict::Fails { failure, .. } if failure.name() == "unsupported");
+            let last = refused.iter().rfind(|probe| !lacks(probe)).or(refused.last());
+            match (chosen, last.map(|probe| &probe.verdict), refused.iter().find_map(why)) {
                 (None, Some(Verdict::Fails { reason, remedy, .. }), _) => {
-                    let last = refused.last().map_or("", |probe| probe.question.candidate.name());
+                    let last = last.map_or("", |probe| probe.question.candidate.name());
                     line.push_str(&format!(": {last}: {}", remedy::after(reason, remedy)));
                 }
                 (_, _, Some(told_before)) if told.contains(&told_before) => {

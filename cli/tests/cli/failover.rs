@@ -2,7 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
-use crate::common::{Scratch, clip, have, on_chip, plays, run};
+use crate::common::{Scratch, clip, have, on_chip, on_chip_alone, plays, run};
 
 fn lost(function: &str, call: u32) -> String {
     format!("fault=[{{function='{function}',call={call},device_lost=true}}]")
@@ -14,7 +14,7 @@ fn one_line_at_once_and_the_events_in_the_report() {
     let input = scratch.file("in.y4m", &crate::common::y4m(320, 240, 40));
     let output = scratch.path("out.mp4");
     let arguments = ["encode", &input, &output, "--json", "--bframes", "2"];
-    let Some(run) = on_chip("ada", &lost("nvEncEncodePicture", 20), &arguments) else { return };
+    let Some(run) = on_chip_alone("ada", &lost("nvEncEncodePicture", 20), &arguments) else { return };
     let run = run.ok();
     let warnings: Vec<_> = run.stderr.lines().filter(|line| line.contains("warning")).collect();
     let [line] = &warnings[..] else { panic!("one line: {}", run.stderr) };
@@ -80,7 +80,7 @@ fn a_named_backend_is_opened_again_or_nothing_is() {
     assert_eq!(scratch.names(), ["in.y4m"], "nothing half done is left");
     // By the user's word another may.
     let arguments = [&arguments[..], &["--on-failure", "next"]].concat();
-    let Some(run) = on_chip("ada", &lost("nvEncEncodePicture", 20), &arguments) else { return };
+    let Some(run) = on_chip_alone("ada", &lost("nvEncEncodePicture", 20), &arguments) else { return };
     assert_eq!(run.ok().json()["encode"]["events"][0]["to"], "software");
 }
 

@@ -2,7 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
-use crate::common::{Scratch, clip, have, on_chip, plays, tool, y4m};
+use crate::common::{Scratch, clip, have, on_chip, on_chip_alone, plays, tool, y4m};
 
 #[test]
 fn devices_tell_what_a_card_encodes_and_that_another_does_not() {
@@ -66,7 +66,7 @@ fn encode_and_transcode_go_through_nvenc() {
 fn without_an_encoder_the_cpu_encodes_and_the_report_says_why() {
     let scratch = Scratch::new();
     let input = scratch.file("in.y4m", &y4m(320, 240, 5));
-    let Some(run) = on_chip("h200", "", &["encode", &input, &scratch.path("a.mp4"), "-v"]) else {
+    let Some(run) = on_chip_alone("h200", "", &["encode", &input, &scratch.path("a.mp4"), "-v"]) else {
         return;
     };
     let said = run.ok().stderr;
@@ -83,7 +83,9 @@ fn without_an_encoder_the_cpu_encodes_and_the_report_says_why() {
     );
     // Too small for NVENC: the format is still one that the CPU takes.
     let small = scratch.file("small.y4m", &y4m(64, 48, 5));
-    let Some(run) = on_chip("ada", "", &["encode", &small, &scratch.path("c.mp4"), "-v"]) else { return };
+    let Some(run) = on_chip_alone("ada", "", &["encode", &small, &scratch.path("c.mp4"), "-v"]) else {
+        return;
+    };
     let said = run.ok().stderr;
     assert!(said.contains("openh264") && said.contains("WIDTH_MIN"), "{said}");
 }

@@ -71,7 +71,7 @@ fn the_line_tells_what_an_encoder_did_until_it_died() {
     let mut command = command(&["encode", &input, &output, "-q", "--json"]);
     machine.runs(&mut command, "ada", "fault=[{function='nvEncEncodePicture',call=20,device_lost=true}]");
     set(&mut command, "1");
-    let run = Run::of(command.output().unwrap()).ok();
+    let run = Run::of(command.env("PATH", machine.dir()).output().unwrap()).ok();
     let said: serde_json::Value = serde_json::from_str(&run.out()).unwrap();
     assert_eq!(said["encode"]["events"][0]["to"], "software", "{said:#}");
     let lines: Vec<_> = run.stderr.lines().filter(|line| line.starts_with("[nv.encode] ")).collect();

@@ -78,7 +78,8 @@ fn a_job_waits_for_a_session_or_is_refused_with_the_counts() {
     refused.refused(5, &["session limit reached", "1 session is open", "the limit is 1", "--session-wait"]);
     // Of two encoders the other is taken, and the report says why.
     let other = scratch.path("cpu.mp4");
-    let run = Run::of(on(host, &["encode", &input, &other, "--json", "-q"]).output().unwrap()).ok().out();
+    let mut encode = on(host, &["encode", &input, &other, "--json", "-q"]);
+    let run = Run::of(encode.env("PATH", host.dir()).output().unwrap()).ok().out();
     assert!(run.contains("openh264") && run.contains("session limit"), "{run}");
     let waiting = endless(host, &scratch.path("second.mp4"), &["--session-wait", "120"]);
     std::thread::sleep(Duration::from_millis(300));

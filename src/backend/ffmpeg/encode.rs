@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +15,7 @@ use super::child::{Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder, Family};
 use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
-use super::settings::{MAX_SIDE, MIN_SIDE, Plan, own, plan};
+use super::settings::{MAX_SIDE, MIN_SIDE, Plan, VAAPI_NODE, own, plan};
 use super::units::UnitReader;
 use crate::backend::{
     BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
@@ -27,6 +28,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::packet::BitstreamLayout;
+use crate::pixel::PixelFormat;
 use crate::sync::lock;
 use crate::time::Rational;
 
@@ -35,7 +37,7 @@ const MAX_PACKET: usize = 1 << 30;
 /// Rows with padding between them are gathered to this.
 const GATHERED: usize = 256 * 1024;
 
-/// Opens an encoder: the one named, or the first of the codec's that can do it.
+/// Opens an encoder: the one named, which the selection always does, or the CPU's of the codec.
 ///
 /// # Errors
 /// No ffmpeg, an encoder that it lacks, a device that is not there, or a setting that cannot be honoured.
@@ -57,7 +59,7 @@ pub(crate) fn open_encoder(
     }))
 }
 
-/// What the first usable encoder of a codec can do; `None`: there is none.
+/// What an encoder of a codec can do, the one named or the CPU's; `None`: there is none.
 ///
 /// # Errors
 /// No ffmpeg.
@@ -72,8 +74,7 @@ pub(crate) fn encode_capability(
         works(&program, encoder)?;
         Some(encoder)
     } else {
-        let here = by_itself(&program, codec);
-        here.into_iter().find(|encoder| works(&program, encoder).is_ok())
+        on_cpu(&program, codec)
     };
     let Some(encoder) = encoder else { return Ok(None) };
     let (Some(min), Some(max)) = (Dimensions::new(MIN_SIDE, MIN_SIDE), Dimensions::new(MAX_SIDE, MAX_SIDE))
@@ -109,12 +110,10 @@ pub(super) fn usable(program: &Program, codec: Codec) -> Vec<&'static Encoder> {
     of_codec.filter(|encoder| program.has_encoder(encoder.name) && works(program, encoder).is_ok()).collect()
 }
 
-/// The encoders of a codec that are taken without being named, in order. NVENC is not among them: where it works the
-/// native backend comes before this one, and where that has just lost its device, or finds no session, this one would
-/// too.
-fn by_itself(program: &Program, codec: Codec) -> Vec<&'static Encoder> {
-    let fits = |encoder: &&Encoder| encoder.codec == codec && encoder.family != Family::Nvenc;
-    ENCODERS.iter().filter(fits).filter(|encoder| program.has_encoder(encoder.name)).collect()
+/// The encoder of a codec that needs no device.
+fn on_cpu(program: &Program, codec: Codec) -> Option<&'static Encoder> {
+    let fits = |encoder: &&Encoder| encoder.codec == codec && !encoder.is_hardware();
+    ENCODERS.iter().find(fits).filter(|encoder| program.has_encoder(encoder.name))
 }
 
 /// Whether an encoder codes a picture at all. Those on the CPU do if they were built in.
@@ -122,11 +121,18 @@ fn works(program: &Program, encoder: &'static Encoder) -> Result<()> {
     if !encoder.is_hardware() {
         return Ok(());
     }
+    if encoder.family == Family::Vaapi && cfg!(target_os = "linux") && !Path::new(VAAPI_NODE).exists() {
+        return Err(Error::Unavailable {
+            backend: BackendKind::Ffmpeg,
+            reason: format!("{} needs a GPU of Intel's or AMD's, and there is no {VAAPI_NODE}", encoder.name),
+            remedy: "Load the GPU's kernel driver; start a container with --device /dev/dri".into(),
+        });
+    }
     let (Some(size), Some(rate)) = (Dimensions::new(640, 480), Rational::new(25, 1)) else { return Ok(()) };
-    let mut config = CommonEncodeConfig::new(encoder.codec, size, rate);
-    let formats = encoder.formats(&program.formats(encoder.name)?);
-    config.format = formats.first().copied().unwrap_or(config.format);
-    let plan = plan(&config, &FfmpegEncodeConfig::default(), encoder, &formats)?;
+    // What all hardware takes.
+    let format = PixelFormat::Nv12;
+    let config = CommonEncodeConfig { format, ..CommonEncodeConfig::new(encoder.codec, size, rate) };
+    let plan = plan(&config, &FfmpegEncodeConfig::default(), encoder, &[format])?;
     program.tried(encoder.name, || trial(program, &plan, &config))
 }
 
@@ -135,39 +141,35 @@ fn choose(
     config: &CommonEncodeConfig,
     own: &FfmpegEncodeConfig,
 ) -> Result<(&'static Encoder, Plan)> {
-    let open = |encoder: &'static Encoder| -> Result<(&'static Encoder, Plan)> {
-        let plan = plan(config, own, encoder, &encoder.formats(&program.formats(encoder.name)?))?;
-        if encoder.is_hardware() {
-            works(program, encoder)?;
-            // With these settings too: hardware has limits of its own.
-            let key = format!("{:?}{:?}", plan.input, plan.output);
-            program.tried(&key, || trial(program, &plan, config))?;
-        }
-        Ok((encoder, plan))
+    let encoder = match &own.encoder {
+        Some(name) => named(program, name, config.codec)?,
+        None => on_cpu(program, config.codec).ok_or_else(|| lacking(program, config.codec))?,
     };
-    if let Some(name) = &own.encoder {
-        return open(named(program, name, config.codec)?);
+    if encoder.is_hardware() {
+        works(program, encoder)?;
     }
-    let mut refusal = None;
-    for encoder in by_itself(program, config.codec) {
-        match open(encoder) {
-            Ok(opened) => return Ok(opened),
-            // The last one is that of the CPU's encoder, which is there whatever the machine is.
-            Err(error) => refusal = Some(error),
-        }
+    let plan = plan(config, own, encoder, &encoder.formats(&program.formats(encoder.name)?))?;
+    if encoder.is_hardware() {
+        // With these settings too: hardware has limits of its own.
+        let key = format!("{:?}{:?}", plan.input, plan.output);
+        program.tried(&key, || trial(program, &plan, config))?;
     }
-    Err(refusal.unwrap_or_else(|| {
-        let names: Vec<_> = ENCODERS.iter().filter(|e| e.codec == config.codec).map(|e| e.name).collect();
-        let remedy = if names.is_empty() {
-            "h264, hevc and av1 are encoded".into()
-        } else {
-            format!("install an ffmpeg that was built with one of {}", names.join(", ")).into()
-        };
-        Error::Unsupported {
-            feature: format!("encoding {} by ffmpeg {}", config.codec, program.version()),
-            remedy,
-        }
-    }))
+    Ok((encoder, plan))
+}
+
+/// The program was built without the CPU's encoder of a codec.
+fn lacking(program: &Program, codec: Codec) -> Error {
+    let feature = format!("encoding {codec} by ffmpeg {}", program.version());
+    Error::Unsupported { feature, remedy: others(codec).into() }
+}
+
+/// What to do where the program has no encoder of a codec.
+fn others(codec: Codec) -> String {
+    let names: Vec<_> = ENCODERS.iter().filter(|e| e.codec == codec).map(|e| e.name).collect();
+    if names.is_empty() {
+        return "h264, hevc and av1 are encoded".to_owned();
+    }
+    format!("install an ffmpeg that was built with one of {}", names.join(", "))
 }
 
 fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder> {
@@ -177,10 +179,7 @@ fn named(program: &Program, name: &str, codec: Codec) -> Result<&'static Encoder
     let of_codec = || {
         let usable = ENCODERS.iter().filter(|e| e.codec == codec && program.has_encoder(e.name));
         let names: Vec<_> = usable.map(|e| e.name).collect();
-        format!(
-            "for {codec} there are {}",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        )
+        if names.is_empty() { others(codec) } else { format!("for {codec} there are {}", names.join(", ")) }
     };
     match Encoder::named(name) {
         None => wrong("not one that is known here".to_owned(), of_codec()),

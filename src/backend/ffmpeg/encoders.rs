@@ -39,7 +39,7 @@ const fn encoder(name: &'static str, implementation: &'static str, codec: Codec,
     Encoder { name, implementation, codec, family }
 }
 
-/// In order of preference for each codec: what the hardware does first.
+/// Those of each codec, hardware first. In which order they are tried is not said here but in the table of engines.
 pub(super) const ENCODERS: [Encoder; 14] = [
     encoder("h264_nvenc", "ffmpeg, h264_nvenc", Codec::H264, Family::Nvenc),
     encoder("h264_qsv", "ffmpeg, h264_qsv", Codec::H264, Family::Qsv),
@@ -56,6 +56,33 @@ pub(super) const ENCODERS: [Encoder; 14] = [
     encoder("av1_vaapi", "ffmpeg, av1_vaapi", Codec::Av1, Family::Vaapi),
     encoder("libsvtav1", "ffmpeg, libsvtav1", Codec::Av1, Family::SvtAv1),
 ];
+
+/// What the encoder of a codec is called that some family has.
+fn name_of(families: &[Family], codec: Codec) -> Option<&'static str> {
+    let fits = |encoder: &&Encoder| encoder.codec == codec && families.contains(&encoder.family);
+    ENCODERS.iter().find(fits).map(|encoder| encoder.name)
+}
+
+/// Names of the encoders of each engine, for the table of engines.
+pub(crate) mod names {
+    use super::{Codec, Family, name_of};
+
+    pub(crate) fn qsv(codec: Codec) -> Option<&'static str> {
+        name_of(&[Family::Qsv], codec)
+    }
+
+    pub(crate) fn videotoolbox(codec: Codec) -> Option<&'static str> {
+        name_of(&[Family::VideoToolbox], codec)
+    }
+
+    pub(crate) fn vaapi(codec: Codec) -> Option<&'static str> {
+        name_of(&[Family::Vaapi], codec)
+    }
+
+    pub(crate) fn cpu(codec: Codec) -> Option<&'static str> {
+        name_of(&[Family::X264, Family::X265, Family::SvtAv1], codec)
+    }
+}
 
 /// Formats that may be asked of an encoder: Y'CbCr as it comes, so that ffmpeg never converts a sample.
 const FORMATS: [PixelFormat; 14] = [

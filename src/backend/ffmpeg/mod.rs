@@ -1,7 +1,8 @@
 //! A child `ffmpeg` process: encoders that this library has not, and decoding of what nothing else here decodes.
 //!
 //! Nothing has to be installed: without the program this backend is not available and says so, and nothing else
-//! changes. It is taken by itself only when every other backend has refused.
+//! changes. Its encoders are taken by themselves in the order of the table of engines, its decoders only when every other
+//! backend has refused.
 
 mod child;
 mod decode;
@@ -24,6 +25,7 @@ pub(crate) use nut::fuzz as fuzz_nut;
 
 pub(crate) use decode::{decode_capability, open_decoder};
 pub(crate) use encode::{encode_capability, open_encoder};
+pub(crate) use encoders::names as encoder_names;
 
 use std::path::PathBuf;
 

@@ -16,6 +16,8 @@ use crate::pixel::{Chroma, PixelFormat};
 pub(super) const MAX_SIDE: u32 = 16_384;
 /// Shortest side that all of them take.
 pub(super) const MIN_SIDE: u32 = 64;
+/// The card that VA-API takes where none is named.
+pub(super) const VAAPI_NODE: &str = "/dev/dri/renderD128";
 /// Longest value of an option.
 const MAX_VALUE: usize = 200;
 
@@ -184,7 +186,7 @@ fn device(own: &FfmpegEncodeConfig, encoder: &Encoder, input: &mut Arguments) ->
         }
     }
     match (encoder.family, node) {
-        (Family::Vaapi, node) => input.add("-vaapi_device", node.unwrap_or("/dev/dri/renderD128")),
+        (Family::Vaapi, node) => input.add("-vaapi_device", node.unwrap_or(VAAPI_NODE)),
         (Family::Nvenc, Some(card)) if card.parse::<u8>().is_err() => {
             return Err(refuse(encoder, "card", card, "its number"));
         }

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::vendor;
+use super::{Calls, VENDORS, calls, vendor};
+use crate::backend::admission::Wish;
 use crate::backend::{BackendKind, Job};
 use crate::codec::Codec;
 use crate::config::BackendEncodeConfig;
@@ -26,6 +27,8 @@ pub enum Candidate {
     Ffmpeg,
     /// The CPU, by the codecs inside this library.
     Embedded,
+    /// One that the caller has handed in.
+    Custom,
 }
 
 /// A row of the table.
@@ -37,11 +40,11 @@ pub(crate) struct Engine {
     decodes: bool,
     pub(crate) on_cpu: bool,
     /// The one system that has it, and what to say on others.
-    pub(crate) only_on: Option<(&'static str, &'static str)>,
+    only_on: Option<(&'static str, &'static str)>,
     /// Whether it needs a GPU that the kernel shows as a render node.
     pub(crate) needs_render_node: bool,
-    /// Its names in ffmpeg; empty where it is not reached by a name.
-    encoders: &'static [(Codec, &'static str)],
+    /// How its backend calls its encoder of a codec; `None`: it is not reached by a name.
+    encoder: Option<fn(Codec) -> Option<&'static str>>,
     /// Names and values of what there is to tell of it after a job was tried.
     pub(crate) facts: fn(Job) -> Vec<(String, String)>,
     /// The libraries whose change changes what it can do ...
@@ -54,7 +57,8 @@ pub(crate) struct Engine {
     pub(crate) nodes: Option<&'static str>,
 }
 
-/// A row for each candidate, in order of preference.
+/// A row for each candidate, in the order in which every program tries encoders: hardware first, NVENC because it is reached
+/// without another program, then the encoders of an installed ffmpeg that run on the CPU, and last the one that is always there.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine {
         candidate: Candidate::Nvidia,
@@ -73,7 +77,9 @@ pub(crate) const ENGINES: &[Engine] = &[
         candidate: Candidate::Qsv,
         name: "qsv",
         needs_render_node: true,
-        encoders: &[(Codec::H264, "h264_qsv"), (Codec::Hevc, "hevc_qsv"), (Codec::Av1, "av1_qsv")],
+        backend: BackendKind::Ffmpeg,
+        #[cfg(feature = "backend-ffmpeg")]
+        encoder: Some(crate::backend::ffmpeg::encoder_names::qsv),
         libraries: &["libmfx.so.1", "libvpl.so.2"],
         ..OTHER
     },
@@ -81,14 +87,18 @@ pub(crate) const ENGINES: &[Engine] = &[
         candidate: Candidate::VideoToolbox,
         name: "videotoolbox",
         only_on: Some(("macos", "VideoToolbox is part of macOS, and this is another system")),
-        encoders: &[(Codec::H264, "h264_videotoolbox"), (Codec::Hevc, "hevc_videotoolbox")],
+        backend: BackendKind::Ffmpeg,
+        #[cfg(feature = "backend-ffmpeg")]
+        encoder: Some(crate::backend::ffmpeg::encoder_names::videotoolbox),
         ..OTHER
     },
     Engine {
         candidate: Candidate::Vaapi,
         name: "vaapi",
         needs_render_node: true,
-        encoders: &[(Codec::H264, "h264_vaapi"), (Codec::Hevc, "hevc_vaapi"), (Codec::Av1, "av1_vaapi")],
+        backend: BackendKind::Ffmpeg,
+        #[cfg(feature = "backend-ffmpeg")]
+        encoder: Some(crate::backend::ffmpeg::encoder_names::vaapi),
         libraries: &["libva.so.2"],
         ..OTHER
     },
@@ -97,7 +107,9 @@ pub(crate) const ENGINES: &[Engine] = &[
         name: "ffmpeg",
         decodes: true,
         on_cpu: true,
-        encoders: &[(Codec::H264, "libx264"), (Codec::Hevc, "libx265"), (Codec::Av1, "libsvtav1")],
+        backend: BackendKind::Ffmpeg,
+        #[cfg(feature = "backend-ffmpeg")]
+        encoder: Some(crate::backend::ffmpeg::encoder_names::cpu),
         #[cfg(feature = "backend-ffmpeg")]
         facts: crate::backend::ffmpeg::facts,
         ..OTHER
@@ -112,16 +124,16 @@ pub(crate) const ENGINES: &[Engine] = &[
     },
 ];
 
-/// A hardware encoder of ffmpeg's of which nothing is known.
+/// One of which nothing is known.
 const OTHER: Engine = Engine {
-    candidate: Candidate::Ffmpeg,
-    name: "",
-    backend: BackendKind::Ffmpeg,
+    candidate: Candidate::Custom,
+    name: "custom",
+    backend: BackendKind::Custom,
     decodes: false,
     on_cpu: false,
     only_on: None,
     needs_render_node: false,
-    encoders: &[],
+    encoder: None,
     facts: |_| Vec::new(),
     libraries: &[],
     folders: &[],
@@ -129,8 +141,25 @@ const OTHER: Engine = Engine {
     nodes: None,
 };
 
+impl Engine {
+    /// Whether this is the system that has it.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub(crate) fn is_of_this_system(&self) -> Result<()> {
+        match self.only_on.filter(|(system, _)| *system != std::env::consts::OS) {
+            None => Ok(()),
+            Some((_, elsewhere)) => Err(Error::Unavailable {
+                backend: self.backend,
+                reason: elsewhere.to_owned(),
+                remedy: "Nothing to do: other backends do the work here".into(),
+            }),
+        }
+    }
+}
+
 impl Candidate {
-    /// In order of preference: what hardware does first, and last what is always there.
+    /// The order of encoders: whoever is to choose one by itself, at the start, for a new session or after a death, tries them so.
     pub const ORDER: [Self; 6] = {
         let mut order = [Self::Embedded; ENGINES.len()];
         let mut at = 0;
@@ -142,10 +171,17 @@ impl Candidate {
         order
     };
 
-    /// In the order in which [`Backend::Auto`](crate::backend::Backend::Auto) tries them: an installed program is asked
-    /// only for what nothing else does.
-    pub const AUTO: [Self; 6] =
-        [Self::Nvidia, Self::Embedded, Self::Qsv, Self::VideoToolbox, Self::Vaapi, Self::Ffmpeg];
+    /// The order in which [`Backend::Auto`](crate::backend::Backend::Auto) tries them for a job. Decoders are taken in the order
+    /// of [`CANDIDATES`](crate::backend::CANDIDATES): an installed program is asked for what nothing else decodes.
+    pub fn in_order(job: Job) -> Vec<Self> {
+        match job {
+            Job::Encode => Self::ORDER.to_vec(),
+            Job::Decode => {
+                let all = VENDORS.iter().map(|vendor| Self::of(vendor.kind));
+                all.filter(|candidate| candidate.does(Job::Decode)).collect()
+            }
+        }
+    }
 
     /// [`Self::ORDER`] with the one that is preferred first.
     pub fn preferring(first: Option<Self>) -> Vec<Self> {
@@ -153,13 +189,40 @@ impl Candidate {
         first.into_iter().chain(rest).collect()
     }
 
+    /// [`Self::ORDER`] from behind one to that one, for whoever goes on after its death.
+    pub(crate) fn behind(dead: Self) -> Vec<Self> {
+        let mut order = Self::ORDER.to_vec();
+        if let Some(at) = order.iter().position(|candidate| *candidate == dead) {
+            order.rotate_left(at + 1);
+        }
+        order
+    }
+
+    /// The one that a backend is by itself: of an installed ffmpeg the CPU's codecs.
+    pub fn of(kind: BackendKind) -> Self {
+        let named = Self::ORDER.into_iter().find(|candidate| candidate.name() == kind.name());
+        named.or_else(|| Self::of_backend(kind).next()).unwrap_or(Self::Custom)
+    }
+
+    /// Those of a backend, in order.
+    pub(crate) fn of_backend(kind: BackendKind) -> impl Iterator<Item = Self> {
+        Self::ORDER.into_iter().filter(move |candidate| candidate.backend() == kind)
+    }
+
     pub(crate) const fn engine(self) -> &'static Engine {
-        &ENGINES[self as usize]
+        if (self as usize) < ENGINES.len() { &ENGINES[self as usize] } else { &OTHER }
     }
 
     /// A short name.
     pub const fn name(self) -> &'static str {
         self.engine().name
+    }
+
+    /// What receipts call it: as its backend, which can be asked for by that name, or by its own name where the backend has
+    /// others too.
+    pub fn label(self) -> &'static str {
+        let kind = self.backend();
+        if Self::of(kind) == self { kind.name() } else { self.name() }
     }
 
     /// The backend that uses it.
@@ -172,17 +235,62 @@ impl Candidate {
         matches!(job, Job::Encode) || self.engine().decodes
     }
 
+    /// Whether it works in a process of its own, which has to be started anew for each key frame and change of settings.
+    pub(crate) fn is_child(self) -> bool {
+        vendor(self.backend()).is_child
+    }
+
+    /// Whether it has no encoder of a codec, whatever is installed.
+    pub(crate) fn lacks(self, codec: Codec) -> bool {
+        match self.engine().encoder {
+            Some(name) => name(codec).is_none(),
+            None if vendor(self.backend()).on_cpu => {
+                let none = BackendEncodeConfig::None;
+                let asked = |calls: &Calls| (calls.encode_capability)(None, codec, &none, &Wish::default());
+                calls(self.backend()).is_ok_and(|calls| matches!(asked(calls), Ok(None)))
+            }
+            None => false,
+        }
+    }
+
     /// The name by which its backend knows its encoder of a codec; `None` where it needs none.
     ///
     /// # Errors
     /// It has no encoder of that codec.
     pub(crate) fn encoder_name(self, codec: Codec) -> Result<Option<&'static str>> {
-        let names = self.engine().encoders;
-        match names.iter().find(|(known, _)| *known == codec) {
-            Some((_, name)) => Ok(Some(name)),
-            None if names.is_empty() => Ok(None),
-            None => Err(Error::unsupported(format!("encoding {codec} by {self}"))),
+        let Some(name) = self.engine().encoder else { return Ok(None) };
+        name(codec).map(Some).ok_or_else(|| Error::unsupported(format!("encoding {codec} by {self}")))
+    }
+
+    /// Whether settings leave the choice to its backend, or name an encoder of its own. What no engine has by that name is left
+    /// to the CPU's to refuse, or to take.
+    pub(crate) fn is_meant_by(self, special: &BackendEncodeConfig) -> bool {
+        let Some(name) = (vendor(self.backend()).named)(special) else { return true };
+        let has = |candidate: &Self| {
+            let own = candidate.engine().encoder;
+            own.is_some_and(|own| Codec::ALL.into_iter().any(|codec| own(codec) == Some(name)))
+        };
+        let named = Self::of_backend(self.backend()).find(has);
+        named.unwrap_or(Self::of(self.backend())) == self
+    }
+
+    /// The settings with which its encoder is taken, and no other of its backend.
+    ///
+    /// # Errors
+    /// They name another, or it has none of that codec.
+    pub(crate) fn settings_of(
+        self,
+        codec: Codec,
+        special: &BackendEncodeConfig,
+    ) -> Result<BackendEncodeConfig> {
+        let vendor = vendor(self.backend());
+        if !self.is_meant_by(special) {
+            return Err(Error::unsupported(format!("the encoder that the settings name by {self}")));
         }
+        if (vendor.named)(special).is_some() {
+            return Ok(special.clone());
+        }
+        Ok(self.encoder_name(codec)?.map_or_else(|| special.clone(), |name| (vendor.naming)(special, name)))
     }
 
     /// The settings that make its encoder of this name be taken, and no other of its backend.

@@ -53,8 +53,12 @@ pub(super) struct Vendor {
     pub(super) figures: Option<(&'static str, &'static str)>,
     /// The settings of an encoder by its name, where it has several, with a preset and a tuning.
     settings: fn(Option<&str>, Option<String>, Option<String>) -> BackendEncodeConfig,
+    /// The encoder that settings name, where it has several ...
+    named: fn(&BackendEncodeConfig) -> Option<&str>,
+    /// ... and settings with the name of one.
+    naming: fn(&BackendEncodeConfig, &str) -> BackendEncodeConfig,
     /// `None`: this version does not contain it.
-    calls: Option<Calls>,
+    pub(super) calls: Option<Calls>,
 }
 
 /// `None`: there is nothing to tell.
@@ -177,6 +181,18 @@ pub(super) const VENDORS: &[Vendor] = &[
             let encoder = encoder.map(str::to_owned);
             BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig { encoder, preset, tune, ..Default::default() })
         },
+        named: |special| match special {
+            BackendEncodeConfig::Ffmpeg(own) => own.encoder.as_deref(),
+            _ => None,
+        },
+        naming: |special, name| {
+            let own = match special {
+                BackendEncodeConfig::Ffmpeg(own) => own.clone(),
+                BackendEncodeConfig::None => FfmpegEncodeConfig::default(),
+                others => return others.clone(),
+            };
+            BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig { encoder: Some(name.to_owned()), ..own })
+        },
         #[cfg(feature = "backend-ffmpeg")]
         calls: Some(Calls {
             library: |_| ffmpeg::program_found().map(drop),
@@ -203,6 +219,8 @@ const OTHER: Vendor = Vendor {
     known_as: |_, _, implementation| implementation.to_owned(),
     figures: None,
     settings: |_, _, _| BackendEncodeConfig::None,
+    named: |_| None,
+    naming: |special, _| special.clone(),
     calls: None,
 };
 
@@ -218,12 +236,10 @@ pub(super) fn vendor(kind: BackendKind) -> &'static Vendor {
 pub(crate) fn calls(kind: BackendKind) -> Result<&'static Calls> {
     vendor(kind).calls.as_ref().ok_or_else(|| Error::Unavailable {
         backend: kind,
-        reason: NOT_BUILT.to_owned(),
+        reason: "this version does not contain it".to_owned(),
         remedy: Remedy::OtherBackend,
     })
 }
-
-pub(super) const NOT_BUILT: &str = "this version does not contain it";
 
 /// Those that have cards, in order of preference.
 pub(super) fn cards() -> impl Iterator<Item = (BackendKind, &'static Cards)> {

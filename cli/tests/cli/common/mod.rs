@@ -234,6 +234,15 @@ impl Machine {
     }
 }
 
+/// As [`on_chip`], on a machine without ffmpeg.
+#[cfg(unix)]
+pub fn on_chip_alone<S: AsRef<str>>(chip: &str, settings: &str, args: &[S]) -> Option<Run> {
+    let machine = Machine::new()?;
+    let mut command = command(args);
+    machine.runs(&mut command, chip, settings);
+    Some(Run::of(command.env("PATH", machine.dir()).output().unwrap()))
+}
+
 /// The program on a machine of its own; `None` when the simulation is not built.
 #[cfg(unix)]
 pub fn on_chip<S: AsRef<str>>(chip: &str, settings: &str, args: &[S]) -> Option<Run> {
