@@ -547,6 +547,7 @@ pub(crate) fn busy_device(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Remedy;
 
     fn try_select(wanted: Backend, works: &[BackendKind]) -> Result<(BackendKind, Receipt)> {
         let open = |turn: &Turn| {
