@@ -120,7 +120,9 @@ pub(crate) fn watched<T: Send + 'static>(
                 return made;
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(error) = patience.look() {
+                if let Some((hung, error)) = patience.find() {
+                    // The session may go on with something else, and is not to be ended by this call as well.
+                    lock(&calls.0).retain(|other| !Arc::ptr_eq(other, &hung));
                     return Err(error);
                 }
             }
@@ -200,6 +202,10 @@ impl Patience {
 
     /// The error for a call that lasts too long, if there is one.
     pub(crate) fn look(&mut self) -> Option<Error> {
+        self.find().map(|(_, error)| error)
+    }
+
+    fn find(&mut self) -> Option<(Arc<Thread>, Error)> {
         let since = self.last.elapsed();
         if since < LOOK {
             return None;
@@ -212,7 +218,7 @@ impl Patience {
                 before.iter().find(|(other, number, _)| Arc::ptr_eq(other, thread) && *number == call.number);
             let waited = known.map_or(Duration::ZERO, |(_, _, waited)| *waited + since.min(2 * LOOK));
             if waited >= call.limit {
-                return Some(Error::Backend {
+                let error = Error::Backend {
                     backend: call.backend,
                     call: call.name,
                     code: 0,
@@ -220,7 +226,8 @@ impl Patience {
                         "it has not returned for {} s; the session is given up and its thread left behind",
                         call.limit.as_secs()
                     ),
-                });
+                };
+                return Some((Arc::clone(thread), error));
             }
             self.seen.push((Arc::clone(thread), call.number, waited));
         }

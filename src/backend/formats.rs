@@ -166,7 +166,7 @@ mod tests {
             wish: Wish::default(),
         };
         let err = pick_input_format(Backend::Auto, &asked, PixelFormat::I420).unwrap_err().to_string();
-        for word in ["8x8", "software", "16x16", "--size"] {
+        for word in ["8x8", "software", "16x16", "`size`"] {
             assert!(err.contains(word), "no {word} in: {err}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use video_hw::backend::BackendKind;
+use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{CommonDecodeConfig, Engines};
 use video_hw::error::Error;
@@ -47,6 +47,20 @@ fn decoding(function: &str, engines: Engines) {
     assert!(frames.iter().is_sorted_by(|a, b| a.pts < b.pts));
 }
 
+/// What another backend takes over does not end with the call that was given up.
+fn going_on() {
+    let (config, packets) = packets("small.h264");
+    let mut session = DecodeSession::new(Backend::Auto, config).unwrap();
+    let refused = format!("{:#}", session.receipt());
+    assert!(refused.contains("cuInit") && refused.contains("has not returned for 30 s"), "{refused}");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(35) {
+        assert!(session.reap_timeout(Duration::from_millis(200)).unwrap().is_none());
+    }
+    let (frames, errors) = decode(&mut session, &packets);
+    assert_eq!((frames.len(), errors.len()), (50, 0), "{errors:?}");
+}
+
 fn encoding(function: &str) {
     let config = nvenc::config(Codec::H264);
     let frames = (0..50).map(|number| frame(number, PixelFormat::I420));
@@ -67,6 +81,7 @@ fn run(function: &str, call: u32, chip: &str, engines: &str) {
         let (function, engines) = case.split_once(' ').unwrap();
         match (function.starts_with("nvEnc"), engines) {
             (true, _) => encoding(function),
+            (false, "auto") => going_on(),
             (false, "one") => decoding(function, Engines::One),
             (false, _) => decoding(function, count(3)),
         }
@@ -84,6 +99,7 @@ fn a_call_that_does_not_return_ends_its_session() {
     }
     // They wait side by side.
     std::thread::scope(|scope| {
+        scope.spawn(|| run("cuInit", 1, "h200", "auto"));
         for (function, call, chip) in CASES {
             scope.spawn(move || run(function, call, chip, "one"));
             if chip == "h200" {

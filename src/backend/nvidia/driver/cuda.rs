@@ -149,10 +149,18 @@ pub(crate) struct Cuda {
 /// [`Error::Unavailable`] with what is missing and what to do.
 pub(crate) fn cuda() -> Result<&'static Cuda> {
     static CUDA: Once<Cuda> = OnceLock::new();
-    let cuda = match CUDA.get() {
-        Some(cuda) => cuda,
+    /// It has not started within the time that a call has. Asked again, it is not waited for again.
+    static HANGS: OnceLock<Error> = OnceLock::new();
+    let cuda = match (CUDA.get(), HANGS.get()) {
+        (Some(cuda), _) => cuda,
+        (None, Some(error)) => return Err(error.clone()),
         // All threads that ask wait for the one that starts the driver, and none of them for longer than for any call.
-        None => hang::watched("vhw-driver", || Ok(calling("cuInit", || CUDA.get_or_init(load))))?,
+        (None, None) => hang::watched("vhw-driver", || Ok(calling("cuInit", || CUDA.get_or_init(load))))
+            .inspect_err(|error| {
+                if matches!(error, Error::Backend { .. }) {
+                    let _ = HANGS.set(error.clone());
+                }
+            })?,
     };
     cuda.as_ref().map_err(Missing::error)
 }
