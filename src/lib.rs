@@ -27,8 +27,8 @@
 //! # fn main() -> video_hw::Result<()> {
 //! for frame in video_hw::frames("clips/bars.mp4").start(Duration::from_secs(1)).width(160).rgb().open()? {
 //!     let frame = frame?;
-//!     let picture = frame.as_host().map(|host| host.planes()[0].data());
-//!     println!("{} {} {:?} bytes", frame.pts, frame.dimensions, picture.map(<[u8]>::len));
+//!     let bytes = frame.as_host().map_or(0, |host| host.planes()[0].data().len());
+//!     println!("{} {} {bytes} bytes of RGB", frame.pts, frame.dimensions);
 //! }
 //! # Ok(()) }
 //! ```
