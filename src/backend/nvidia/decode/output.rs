@@ -321,6 +321,11 @@ impl Stage {
         while self.in_flight.len() >= MAPPED || self.in_flight.iter().any(again) {
             self.finish_oldest();
         }
+        if self.gone {
+            // Found out just now, by handing the oldest one on.
+            self.release(shown);
+            return;
+        }
         self.plan = Some(Arc::clone(&shown.shape.plan));
         match self.start(&shown) {
             Ok((concealed, transfer, mapping)) => {
