@@ -3,7 +3,7 @@
 # with one that takes no time, and with BGRA (what NVENC calls ARGB) and a millisecond:
 #   scripts/bench-encode-simulated.sh [--out DIR] [--realtime] [--quick] [--debug]
 # What is measured are the two clients: the simulation codes each input once, in a run that is discarded, and replays that from
-# then on (canned.replay, see nvsim/README.md), so that the outputs are the inputs still and --verify can ask them for their PSNR.
+# then on (canned.replay, see sims/nvidia/README.md), so that the outputs are the inputs still and --verify can ask them for their PSNR.
 # Of each picture every 64th row is compared with the recorded run's, other ones in each picture. So the PSNR of a measured run is
 # that of the recorded one, and what the run proves is that these rows were the same.
 # --out DIR   where the records and reports go (default: output/bench-encode-simulated); older ones there are replaced

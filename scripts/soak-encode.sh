@@ -36,7 +36,7 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 code=0
-NVSIM_LIB=$(dirname "$program")/../libnvsim.so TMPDIR=$dir nvsim/run --profile ada --report "$dir/report.json" \
+NVSIM_LIB=$(dirname "$program")/../libnvsim.so TMPDIR=$dir sims/nvidia/run --profile ada --report "$dir/report.json" \
   --set time.enabled=true --set time.encode_ns_per_frame=2000000 --set canned.encode=true \
   "$program" "${options[@]}" || code=$?
 for list in violations leaks internal_errors; do

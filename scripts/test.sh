@@ -38,7 +38,7 @@ need() { # need COMMAND PACKAGE
 need ffmpeg ffmpeg # the foreign judge of the tests; the library does not use it
 need c++ g++       # openh264 is compiled from its bundled C++ sources
 
-# The simulated NVIDIA driver (nvsim/, for tests alone) codes its pictures with these.
+# The simulated NVIDIA driver (sims/nvidia/, for tests alone) codes its pictures with these.
 for library in x264:libx264-dev x265:libx265-dev libavcodec:libavcodec-dev; do
   need pkg-config pkg-config
   pkg-config --exists "${library%%:*}" || install "${library##*:}"

@@ -100,40 +100,31 @@ pub mod backend;
 mod backend_kind;
 pub mod bitstream;
 pub mod capability;
-pub mod codec;
-pub mod color;
 pub mod config;
 pub mod container;
 pub mod control;
 pub mod dataset;
-pub mod dimensions;
 pub mod error;
 pub mod figures;
-pub mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hang;
-pub mod hdr;
 pub mod limits;
-mod memory;
+mod media;
 #[cfg(feature = "metrics")]
 pub mod metrics;
-pub mod output_file;
-pub mod packet;
 pub mod pipeline;
-pub mod pixel;
 pub mod probing;
 pub mod quality;
-pub mod queue;
 pub mod rawvideo;
 pub mod session;
-pub mod stages;
-pub mod stream_io;
-mod sync;
-pub mod time;
 pub mod transform;
-mod user_sei;
+mod util;
+
+use media::user_sei;
+pub use media::{codec, color, dimensions, frame, hdr, packet, pixel, time};
+use util::{hang, memory, sync};
+pub use util::{output_file, queue, stages, stream_io};
 
 pub use backend::{Backend, BackendKind, Receipt};
 pub use codec::Codec;

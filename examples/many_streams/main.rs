@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ cargo run --example many_streams -- --streams 8 --engines 2
-//! $ nvsim/run --profile ada --set time.enabled=true --set time.encode_ns_per_frame=5000000 \
+//! $ sims/nvidia/run --profile ada --set time.enabled=true --set time.encode_ns_per_frame=5000000 \
 //!     target/debug/examples/many_streams --backend nvidia --slow 3
 //! ```
 //!

@@ -13,7 +13,7 @@ mod relay;
 mod sync;
 
 /// The queue between threads.
-#[path = "../../src/queue.rs"]
+#[path = "../../src/util/queue.rs"]
 pub mod queue;
 
 /// Memory of a ring's frames.
@@ -22,7 +22,7 @@ mod shelf;
 
 /// Histograms that are written without locks.
 #[cfg(not(loom))]
-#[path = "../../src/stages.rs"]
+#[path = "../../src/util/stages.rs"]
 pub mod stages;
 
 /// How the scheduler of many streams is woken.

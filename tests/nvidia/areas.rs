@@ -1,5 +1,5 @@
 //! Pictures whose shown part is not all of the coded one, and streams that no chip takes, on the simulated driver, which
-//! answers as an H200 does (`nvsim/facts`): cut at the left and the top, of odd size, smaller than a chip's smallest, of
+//! answers as an H200 does (`sims/nvidia/facts`): cut at the left and the top, of odd size, smaller than a chip's smallest, of
 //! chroma that the parser passes over. ffmpeg has judged them (`tests/data/areas/md5s.txt`).
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Switches and failures of NVENC streams on the simulated driver (`nvsim/`): every kind of change, in every mode, with
+//! Switches and failures of NVENC streams on the simulated driver (`sims/nvidia/`): every kind of change, in every mode, with
 //! everything that can go wrong on the way. ffmpeg judges the streams, the simulation what was done to the driver.
 
 use video_hw::backend::{Backend, BackendKind};

@@ -1,4 +1,4 @@
-//! Frames in device memory as the encoder's input, on the simulated driver (`nvsim/`): nothing is copied, no rule broken,
+//! Frames in device memory as the encoder's input, on the simulated driver (`sims/nvidia/`): nothing is copied, no rule broken,
 //! nothing left behind, and the pictures are those that went in.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Encoding by NVENC on the simulated driver (`nvsim/`): the library code that runs on a card, judged by ffmpeg for its
+//! Encoding by NVENC on the simulated driver (`sims/nvidia/`): the library code that runs on a card, judged by ffmpeg for its
 //! streams, by the simulation for its manners, and by its answers when calls fail.
 
 use video_hw::backend::{Backend, BackendKind, query_backend_capability};

@@ -1,4 +1,4 @@
-//! The library on the simulated NVIDIA driver (`nvsim/`): decoding, encoding, what stays on the card, what takes over where
+//! The library on the simulated NVIDIA driver (`sims/nvidia/`): decoding, encoding, what stays on the card, what takes over where
 //! a card is lost. Each test body runs in a process of its own.
 
 #![cfg(target_os = "linux")]

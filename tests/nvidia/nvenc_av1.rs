@@ -1,4 +1,4 @@
-//! AV1 by NVENC on the simulated driver (`nvsim/`), which codes it with libaom: pictures, key frames, metadata.
+//! AV1 by NVENC on the simulated driver (`sims/nvidia/`), which codes it with libaom: pictures, key frames, metadata.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Every setting of NVENC on the simulated driver (`nvsim/`): what the driver is told, what is seen of it in the stream,
+//! Every setting of NVENC on the simulated driver (`sims/nvidia/`): what the driver is told, what is seen of it in the stream,
 //! and that what a chip has not is refused by name before the driver sees it.
 
 use std::collections::BTreeMap;

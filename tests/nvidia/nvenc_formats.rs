@@ -1,4 +1,4 @@
-//! 4:4:4 and 10 bits by NVENC on the simulated driver (`nvsim/`): pictures sample by sample through ffmpeg.
+//! 4:4:4 and 10 bits by NVENC on the simulated driver (`sims/nvidia/`): pictures sample by sample through ffmpeg.
 
 use std::process::Command;
 

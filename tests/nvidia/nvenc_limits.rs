@@ -1,4 +1,4 @@
-//! Limits of encode sessions and of device memory, on the simulated driver (`nvsim/`), with several processes: each test
+//! Limits of encode sessions and of device memory, on the simulated driver (`sims/nvidia/`), with several processes: each test
 //! starts its own program again and again as the other processes.
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! Messages beside pictures, on the simulated driver (`nvsim/`): HDR10 with each IDR picture, and user SEI with the
+//! Messages beside pictures, on the simulated driver (`sims/nvidia/`): HDR10 with each IDR picture, and user SEI with the
 //! frame that it was given with.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The NVIDIA backend on the simulated driver (`nvsim/`): the same library code that runs on a card, judged for its
+//! The NVIDIA backend on the simulated driver (`sims/nvidia/`): the same library code that runs on a card, judged for its
 //! pictures, its manners (no rule of the driver broken, nothing leaked) and its answers when calls fail.
 //!
 //! Each test body runs in a process of its own, with the driver's libraries found by `LD_LIBRARY_PATH` as on any

@@ -1,4 +1,4 @@
-//! Whole files from decoder to encoder on one card, on the simulated driver (`nvsim/`): frames stay in device memory where
+//! Whole files from decoder to encoder on one card, on the simulated driver (`sims/nvidia/`): frames stay in device memory where
 //! they can, and where they cannot the job is done all the same and says why.
 
 use std::path::Path;

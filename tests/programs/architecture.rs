@@ -45,7 +45,7 @@ const KNOWN: [(&str, usize, &str); 9] = [
         35,
         "what a machine shows of one vendor's driver; its public fields are named after that",
     ),
-    ("codec.rs", 2, "people call a codec by the name of its encoder"),
+    ("media/codec.rs", 2, "people call a codec by the name of its encoder"),
     ("probing/mod.rs", 1, PROGRAM),
     ("rawvideo/y4m_header.rs", 1, PROGRAM),
     ("container/open.rs", 1, PROGRAM),

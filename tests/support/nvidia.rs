@@ -1,4 +1,4 @@
-//! The library on the simulated driver (`nvsim/`): each test body runs in a process of its own, with the driver's
+//! The library on the simulated driver (`sims/nvidia/`): each test body runs in a process of its own, with the driver's
 //! libraries found by `LD_LIBRARY_PATH` as on any machine; and what the simulation reports of it.
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use super::cases::Abilities;
 use super::peer::Peer;
 use super::record::Machine;
 
-/// Identifier of the card of the simulated driver (`nvsim/`): its name in hexadecimal.
+/// Identifier of the card of the simulated driver (`sims/nvidia/`): its name in hexadecimal.
 const SIMULATED: &str = "6e767369-6d20-7369-6d75-6c6174656400";
 
 pub(crate) fn describe(abilities: &Abilities, peer: Option<&Peer>) -> Machine {

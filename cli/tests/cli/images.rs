@@ -170,7 +170,7 @@ fn three_cameras_at_once() {
     }
 }
 
-/// On the simulated driver (`nvsim/`): pictures out of order, with times whose differences are near the limits of MP4.
+/// On the simulated driver (`sims/nvidia/`): pictures out of order, with times whose differences are near the limits of MP4.
 #[cfg(target_os = "linux")]
 #[test]
 fn times_are_exact_through_b_frames_of_nvenc() {

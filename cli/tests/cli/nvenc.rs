@@ -1,4 +1,4 @@
-//! Encoding by NVENC from the command line, on the simulated driver (`nvsim/`).
+//! Encoding by NVENC from the command line, on the simulated driver (`sims/nvidia/`).
 
 #![cfg(target_os = "linux")]
 

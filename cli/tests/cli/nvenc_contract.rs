@@ -1,4 +1,4 @@
-//! Options of the encoders from the command line, on the simulated driver (`nvsim/`).
+//! Options of the encoders from the command line, on the simulated driver (`sims/nvidia/`).
 
 #![cfg(target_os = "linux")]
 

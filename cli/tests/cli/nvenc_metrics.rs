@@ -1,4 +1,4 @@
-//! What the command line tells of the stages inside NVENC, on the simulated driver (`nvsim/`).
+//! What the command line tells of the stages inside NVENC, on the simulated driver (`sims/nvidia/`).
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! `transcode` with decoder and encoder on one NVIDIA card, on the simulated driver (`nvsim/`).
+//! `transcode` with decoder and encoder on one NVIDIA card, on the simulated driver (`sims/nvidia/`).
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! The session limit from the command line, on the simulated driver (`nvsim/`) whose limit several processes share.
+//! The session limit from the command line, on the simulated driver (`sims/nvidia/`) whose limit several processes share.
 
 #![cfg(target_os = "linux")]
 

@@ -196,7 +196,7 @@ pub fn yuv_frame(width: usize, height: usize, n: usize) -> Vec<u8> {
     out
 }
 
-/// A machine of its own with the simulated NVIDIA driver (`nvsim/`).
+/// A machine of its own with the simulated NVIDIA driver (`sims/nvidia/`).
 #[cfg(unix)]
 pub struct Machine(TempDir);
 

@@ -1,5 +1,5 @@
 //! The shown part of coded pictures, as the stream's own headers state it. The driver's parser does not tell all of it
-//! (580.159, `nvsim/facts`): of H.264 and HEVC it leaves out what is cut at the left and the top, and of VP8 it makes odd
+//! (580.159, `sims/nvidia/facts`): of H.264 and HEVC it leaves out what is cut at the left and the top, and of VP8 it makes odd
 //! sizes even.
 
 use crate::backend::nvidia::driver::cuvid_abi::VideoFormat;

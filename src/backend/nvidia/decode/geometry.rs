@@ -1,7 +1,7 @@
 //! Which part of the coded picture becomes a frame, and how large. The decoder applies it when a picture is mapped, at
 //! no cost: a frame is read from `source` and scaled to `target` in one go.
 //!
-//! Decoders begin at multiples of four columns and rows, and round down without a word (580.159, `nvsim/facts`). So a part
+//! Decoders begin at multiples of four columns and rows, and round down without a word (580.159, `sims/nvidia/facts`). So a part
 //! is mapped in whole macroblocks, or from the picture's corner on, and the frame is made of what lies from `inside` on;
 //! and what should be scaled as well and has other edges is left to the session ([`Geometry::shaped`]).
 

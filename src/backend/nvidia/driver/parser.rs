@@ -1,6 +1,6 @@
 //! The driver's bitstream parser. It is pure software and calls back while it is fed.
 //!
-//! What the documents do not say, found by asking a driver (580.159 on an H200; `nvsim/facts` has the answers):
+//! What the documents do not say, found by asking a driver (580.159 on an H200; `sims/nvidia/facts` has the answers):
 //! - a callback that fails is not reported by the call that feeds the parser, so failures are kept here;
 //! - time stamps come out sorted: the first picture shown gets the smallest time not yet given out, wherever it came
 //!   from. They cannot tell which packet a picture came from; the surface index, seen in both callbacks, can;

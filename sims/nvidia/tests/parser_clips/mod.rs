@@ -133,7 +133,7 @@ fn bytes(dump: &str) -> Vec<u8> {
 /// The folder with further streams, if there is one.
 pub fn assets() -> Option<PathBuf> {
     let path = std::env::var_os("VIDEO_HW_ASSETS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/assets"), PathBuf::from);
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/assets"), PathBuf::from);
     if !path.is_dir() {
         let _ = std::io::Write::write_fmt(
             &mut std::io::stderr(),

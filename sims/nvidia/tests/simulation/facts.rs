@@ -37,7 +37,7 @@ fn answers_are_those_of_a_real_driver() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let real = std::fs::read_to_string(here.join("facts/h200-580.159.txt")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_driver_facts"))
-        .arg(here.join("../clips"))
+        .arg(here.join("../../clips"))
         .env("LD_LIBRARY_PATH", crate::common::driver_directory())
         .env("NVSIM_PROFILE", "h200")
         .env("NVSIM_SET", "driver.cuda=13000;driver.nvenc=13.0")
