@@ -110,16 +110,5 @@ fn open(
         color: video.color,
         ..CommonDecodeConfig::new(video.codec)
     };
-    let packets = std::iter::from_fn(move || demuxer.next_sample().transpose()).map(move |sample| {
-        let sample = sample?;
-        Ok(Packet {
-            pts: sample.pts,
-            dts: sample.dts,
-            duration: sample.duration,
-            keyframe: sample.keyframe,
-            discard: sample.discard,
-            ..Packet::new(video.codec, video.layout, sample.data)
-        })
-    });
-    Ok((config, packets))
+    Ok((config, std::iter::from_fn(move || demuxer.next_packet().transpose())))
 }

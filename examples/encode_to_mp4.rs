@@ -43,12 +43,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         while let Submit::Full(back) = encoder.submit(frame)? {
             frame = back;
             if let Some(packet) = encoder.reap_timeout(std::time::Duration::from_millis(50))? {
-                muxer.write(track, packet)?;
+                muxer.write(&packet.on(track))?;
             }
         }
     }
     for packet in encoder.drain()? {
-        muxer.write(track, packet?)?;
+        muxer.write(&packet?.on(track))?;
     }
     let written = muxer.finish()?;
     drop(muxer);

@@ -165,7 +165,7 @@ def x264(d):
     d.options["preset"] = d.one("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow")
     d.option(0.06, "profile:v", "baseline", "main", "high")
     d.option(0.06, "tune", "zerolatency", "film", "animation", "grain", "stillimage", "fastdecode", "psnr")
-    quantiser(d, "qp", 51, lossless=0.05)
+    quantiser(d, "qp", 51, pix_fmt, lossless=0.05)
     # How pictures are cut into slices.
     cut = d.random.random()
     if cut < 0.2:
@@ -224,10 +224,11 @@ def x264(d):
     return case(d, "libx264", d.one("h264", "h264", "h264", "mp4"), pix_fmt, size, "-x264-params")
 
 
-def quantiser(d, name, most, lossless=0.0):
+def quantiser(d, name, most, pix_fmt, lossless):
     kind = d.random.random()
     if kind < lossless:
-        d.params[name] = 0
+        # Not of more than 8 bits: at some sizes ffmpeg's scaler makes samples beyond what the depth holds, and these would be kept.
+        d.params[name] = 0 if "le" not in pix_fmt else 1
     elif kind < 0.15:
         d.params[name] = d.one(1, 2, 5, most - 4, most)
     elif kind < 0.5:
@@ -305,7 +306,7 @@ def x265(d):
     d.maybe(0.1, "hash", [1, 3])
     # ffmpeg 5.1 is not exact for every stream of small coding tree units either: it compares what it decodes with this.
     d.params.setdefault("hash", 1)
-    quantiser(d, "qp", 51, lossless=0.02)
+    quantiser(d, "qp", 51, pix_fmt, lossless=0.02)
     return case(d, "libx265", d.one("hevc", "hevc", "hevc", "mp4"), pix_fmt, size, "-x265-params")
 
 

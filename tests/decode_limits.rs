@@ -177,7 +177,7 @@ fn encoded(codec: Codec, encoder: &[&str]) -> Option<Vec<Vec<u8>>> {
         units.extend(std::iter::from_fn(|| assembler.next_unit()).map(|unit| unit.data.to_vec()));
     } else {
         let mut demuxer = IvfDemuxer::new(std::io::Cursor::new(made.stdout), "made").unwrap();
-        while let Some(sample) = demuxer.next_sample().unwrap() {
+        while let Some(sample) = demuxer.next_packet().unwrap() {
             units.push(sample.data.to_vec());
         }
     }

@@ -73,9 +73,9 @@ fn claims_cost_nothing() {
     for (claim, said) in [(0x0f, "1000 of 251658240 bytes"), (0xff, "claims 4278190080 bytes")] {
         let file = file(claim);
         let used = peak(|| {
-            let error = IvfDemuxer::new(Cursor::new(&file[..]), "a").unwrap().next_sample().unwrap_err();
+            let error = IvfDemuxer::new(Cursor::new(&file[..]), "a").unwrap().next_packet().unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
-            assert!(IvfDemuxer::new(NonSeekable(&file[..]), "a").unwrap().next_sample().is_err());
+            assert!(IvfDemuxer::new(NonSeekable(&file[..]), "a").unwrap().next_packet().is_err());
         });
         assert!(used < MIB, "an IVF frame that {said}: {used} bytes");
     }
@@ -202,7 +202,7 @@ fn indexes_cost_little_more_than_their_bytes() {
             let file = Cursor::new(file);
             let mut demuxer = Mp4Demuxer::open(file, PathBuf::from("bomb.mp4")).unwrap();
             for _ in 0..100 {
-                match demuxer.next_sample() {
+                match demuxer.next_packet() {
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                     Err(error) => told = error.to_string(),

@@ -288,13 +288,13 @@ fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
         // Hardware states its light with the pictures, and tells the container nothing. Damage is the decoder's to report, too.
         let stated = video.hdr.or(info.hdr);
         let whole = stated.mastering_display.is_some() && stated.content_light.is_some();
-        if !whole && let Ok(Some(sample)) = demuxer.next_sample() {
+        if !whole && let Ok(Some(sample)) = demuxer.next_packet() {
             info.hdr = info.hdr.or(hdr_of_unit(video.codec, video.layout, &sample.data));
         }
         return Ok(Some(info));
     }
     for _ in 0..HEADER_SEARCH {
-        let Some(sample) = demuxer.next_sample()? else { break };
+        let Some(sample) = demuxer.next_packet()? else { break };
         if let Ok(Some(info)) = StreamInfo::from_unit(video.codec, video.layout, &sample.data) {
             return Ok(Some(info));
         }

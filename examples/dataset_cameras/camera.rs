@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use video_hw::container::{
-    MuxOptions, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
-};
+use video_hw::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
 use video_hw::dataset::{
     EncodedChunk, EncoderConfig, EncoderType, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder,
 };
@@ -94,15 +92,7 @@ pub(crate) fn record(
     let mut coded_bytes = 0;
     let mut write = |chunk: EncodedChunk| {
         coded_bytes += chunk.data.len() as u64;
-        muxer.write_sample(&Sample {
-            track,
-            pts: Some(chunk.pts),
-            dts: Some(chunk.dts),
-            duration: None,
-            keyframe: chunk.is_keyframe,
-            discard: false,
-            data: chunk.data,
-        })
+        muxer.write(&chunk.into_packet().on(track))
     };
     for (picture, at) in pictures.iter().cycle().zip(times) {
         if let Some(chunk) = encoder.encode_frame_at(picture, Timestamp::new(*at, base))? {

@@ -46,14 +46,6 @@ impl Clip {
     }
 
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>> {
-        let Some(sample) = self.demuxer.next_sample()? else { return Ok(None) };
-        Ok(Some(Packet {
-            pts: sample.pts,
-            dts: sample.dts,
-            duration: sample.duration,
-            keyframe: sample.keyframe,
-            discard: sample.discard,
-            ..Packet::new(self.video.codec, self.video.layout, sample.data)
-        }))
+        self.demuxer.next_packet()
     }
 }

@@ -12,12 +12,12 @@ use video_hw::time::{TimeBase, Timestamp};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(mut demuxer) = Mp4Demuxer::open(Cursor::new(data.to_vec()), PathBuf::new()) else { return };
-    while !matches!(demuxer.next_sample(), Ok(None)) {}
+    while !matches!(demuxer.next_packet(), Ok(None)) {}
     let ids: Vec<_> = demuxer.tracks().iter().map(|track| track.id).collect();
     for id in ids.into_iter().take(4) {
         let one = Timestamp::new(1, TimeBase::new(1, 1).unwrap());
         if demuxer.seek(id, one).is_ok() {
-            let _ = demuxer.next_sample();
+            let _ = demuxer.next_packet();
         }
     }
 });

@@ -9,12 +9,11 @@ use crate::bitstream::annexb::{find_start_code, nal_units};
 use crate::bitstream::convert::length_prefixed_to_annexb;
 use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, h264, hevc};
 use crate::codec::Codec;
-use crate::container::{
-    ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
-};
+use crate::container::{ContainerFormat, Demuxer, MuxSummary, Muxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
+use crate::packet::Packet;
 use crate::stream_io::read_some;
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -153,7 +152,7 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
         &self.tracks
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         if !self.enabled {
             return Ok(None);
         }
@@ -164,19 +163,12 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
                 None => self.next_unit()?,
             },
         };
-        Ok(unit.map(|unit| Sample {
-            track: TRACK,
-            data: unit.data,
-            pts: None,
-            dts: None,
-            duration: None,
+        let [track] = &self.tracks;
+        Ok(unit.map(|unit| Packet {
             keyframe: unit.keyframe || unit.recovery_point,
-            discard: false,
+            unterminated: self.finished && self.ahead.is_empty() && !self.assembler.has_unit(),
+            ..track.packet(unit.data)
         }))
-    }
-
-    fn was_unterminated(&self) -> bool {
-        self.finished && self.ahead.is_empty() && !self.assembler.has_unit()
     }
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
@@ -274,7 +266,7 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
         Ok(TRACK)
     }
 
-    fn write_sample(&mut self, sample: &Sample) -> Result<()> {
+    fn write(&mut self, sample: &Packet) -> Result<()> {
         let number = self.summary.samples;
         let Some(track) = self.track.as_mut().filter(|_| sample.track == TRACK) else {
             return Err(Error::invalid(format!("elementary stream sample {number} is of an unknown track")));

@@ -14,14 +14,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::bitstream::{StreamInfo, hdr_of_unit};
 use crate::codec::Codec;
 use crate::container::vpx_av1::{is_keyframe, self_contained_unit};
-use crate::container::{
-    ContainerFormat, Demuxer, MuxSummary, Muxer, Sample, Track, TrackId, TrackKind, VideoTrack,
-};
+use crate::container::{ContainerFormat, Demuxer, MuxSummary, Muxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::hdr::HdrMetadata;
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
+use crate::packet::Packet;
 use crate::stream_io::{fill, read_up_to};
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -50,7 +49,7 @@ pub struct IvfDemuxer<R> {
     time_base: TimeBase,
     tracks: [Track; 1],
     /// What reading the first sample gave, where that was done to describe the track.
-    ahead: Option<Result<Option<Sample>>>,
+    ahead: Option<Result<Option<Packet>>>,
     limits: Limits,
     seekable: bool,
     enabled: bool,
@@ -145,7 +144,7 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         };
         // The file header says nothing of light, and who reads a pipe cannot come back for the first frame.
         if dimensions.is_none() || codec == Codec::Av1 {
-            demuxer.ahead = Some(demuxer.read_sample());
+            demuxer.ahead = Some(demuxer.read_packet());
         }
         let layout = BitstreamLayout::elementary(codec);
         let hdr = match &demuxer.ahead {
@@ -220,7 +219,7 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         Ok(Some(FrameHeader { size, pts: pts as i64 }))
     }
 
-    fn read_sample(&mut self) -> Result<Option<Sample>> {
+    fn read_packet(&mut self) -> Result<Option<Packet>> {
         let Some(header) = self.read_frame_header()? else { return Ok(None) };
         let data = read_up_to(&mut self.reader, header.size as usize).map_err(|e| self.io(e))?;
         if data.len() < header.size as usize {
@@ -238,15 +237,8 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         self.advance(&header);
         self.keyframes.note(here, keyframe, self.position);
         let pts = Timestamp::new(header.pts, self.time_base);
-        Ok(Some(Sample {
-            track: TRACK,
-            data: Bytes::from(data),
-            pts: Some(pts),
-            dts: Some(pts),
-            duration: None,
-            keyframe,
-            discard: false,
-        }))
+        let [track] = &self.tracks;
+        Ok(Some(Packet { keyframe, ..track.packet(data).at(pts, pts) }))
     }
 
     fn advance(&mut self, header: &FrameHeader) {
@@ -258,8 +250,8 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
     fn extend_index(&mut self, to: i64) -> Result<()> {
         self.go_to(self.keyframes.end)?;
         loop {
-            match self.read_sample() {
-                Ok(Some(Sample { pts: Some(pts), .. })) if pts.ticks() <= to => {}
+            match self.read_packet() {
+                Ok(Some(Packet { pts: Some(pts), .. })) if pts.ticks() <= to => {}
                 Err(e @ Error::Io { .. }) => return Err(e),
                 // Damage is reported when it is read again; what lies before it can be reached.
                 Ok(_) | Err(_) => return Ok(()),
@@ -301,11 +293,11 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         &self.tracks
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         if self.ended || !self.enabled {
             return Ok(None);
         }
-        let result = self.ahead.take().unwrap_or_else(|| self.read_sample());
+        let result = self.ahead.take().unwrap_or_else(|| self.read_packet());
         self.ended = !matches!(result, Ok(Some(_)));
         result
     }
@@ -451,7 +443,7 @@ impl<W: Write + Seek + Send> Muxer for IvfMuxer<W> {
         Ok(TRACK)
     }
 
-    fn write_sample(&mut self, sample: &Sample) -> Result<()> {
+    fn write(&mut self, sample: &Packet) -> Result<()> {
         let number = self.summary.samples;
         let Some(track) = self.track.as_mut().filter(|_| sample.track == TRACK) else {
             return Err(Error::invalid(format!("IVF sample {number} is of a track that was not added")));

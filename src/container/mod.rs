@@ -1,7 +1,7 @@
-//! Files and streams: samples with exact times in, samples with exact times out.
+//! Files and streams: packets with exact times in, packets with exact times out.
 //!
-//! A demuxer gives every sample the time at which it is *presented*: edit lists are applied, so that zero is
-//! the start of the presentation and a sample that only primes the decoder has a negative time or is marked
+//! A demuxer gives every packet the time at which it is *presented*: edit lists are applied, so that zero is
+//! the start of the presentation and a packet that only primes the decoder has a negative time or is marked
 //! `discard`. A muxer takes those times back and writes whatever edit list reproduces them.
 
 use std::fmt;
@@ -15,6 +15,7 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::FieldOrder;
 use crate::hdr::HdrMetadata;
+pub use crate::packet::TrackId;
 use crate::packet::{BitstreamLayout, Packet};
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -37,10 +38,6 @@ pub use create::{MuxOptions, create_muxer};
 pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
 pub use open::{Input, OpenOptions, open_input, open_raw};
 pub use output_format::OutputFormat;
-
-/// Number of a track, unique within its container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TrackId(pub u32);
 
 /// What a track carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,7 +108,7 @@ impl Track {
     ///     unreachable!("one frame fits")
     /// };
     /// for packet in encoder.drain()? {
-    ///     muxer.write(track, packet?)?;
+    ///     muxer.write(&packet?.on(track))?;
     /// }
     /// muxer.finish()?;
     /// file.commit()?;
@@ -141,6 +138,13 @@ impl Track {
             video: Some(video),
             copy: None,
         }
+    }
+
+    /// A packet of this track, without times.
+    pub fn packet(&self, data: impl Into<Bytes>) -> Packet {
+        let codec = self.video.as_ref().map(|video| video.codec);
+        let layout = self.video.as_ref().map_or(BitstreamLayout::Opaque, |video| video.layout);
+        Packet { track: self.id, ..Packet::new(codec, layout, data) }
     }
 }
 
@@ -220,25 +224,6 @@ pub struct CopyDescription {
     pub media_header: Option<Bytes>,
 }
 
-/// One sample of one track.
-#[derive(Clone, Debug)]
-pub struct Sample {
-    /// The track.
-    pub track: TrackId,
-    /// The coded bytes.
-    pub data: Bytes,
-    /// Presentation time; `None` for raw elementary streams.
-    pub pts: Option<Timestamp>,
-    /// Decoding time, on the presentation time line.
-    pub dts: Option<Timestamp>,
-    /// Duration in ticks of the track's time base.
-    pub duration: Option<u64>,
-    /// Whether decoding can start here.
-    pub keyframe: bool,
-    /// Needed for decoding, but outside the presented part: decode, do not show.
-    pub discard: bool,
-}
-
 /// File formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -269,7 +254,7 @@ pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a T
     shown.or_else(|| tracks.iter().find(pictures))
 }
 
-/// Reads samples in storage order.
+/// Reads packets in storage order.
 pub trait Demuxer: Send {
     /// The format.
     fn format(&self) -> ContainerFormat;
@@ -292,28 +277,22 @@ pub trait Demuxer: Send {
         None
     }
 
-    /// The next sample of any track that is not disabled; `None` at the end.
+    /// The next packet of any track that is not disabled; `None` at the end.
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`] or [`crate::Error::Io`]; after an error that is recoverable the next call
     /// goes on behind the damage.
-    fn next_sample(&mut self) -> Result<Option<Sample>>;
-
-    /// Whether the sample that was given last ended with the input, and not at a length or a mark of its own, so that
-    /// nothing tells whether the rest of it is missing.
-    fn was_unterminated(&self) -> bool {
-        false
-    }
+    fn next_packet(&mut self) -> Result<Option<Packet>>;
 
     /// Restricts reading to these tracks, so that others cost nothing.
     fn select_tracks(&mut self, tracks: &[TrackId]);
 
-    /// Moves to the last random access point of `track` at or before `to`, so that the next samples start
+    /// Moves to the last random access point of `track` at or before `to`, so that the next packets start
     /// there. Returns `false` where the source cannot (a pipe, a raw stream): the caller then reads and
     /// drops.
     ///
     /// # Errors
-    /// As [`Self::next_sample`].
+    /// As [`Self::next_packet`].
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool>;
 }
 
@@ -326,9 +305,9 @@ pub struct MuxSummary {
     pub bytes: u64,
 }
 
-/// Writes samples.
+/// Writes packets.
 ///
-/// All tracks are added before the first sample. Samples of one track come in decoding order; a muxer
+/// All tracks are added before the first packet. Packets of one track come in decoding order; a muxer
 /// interleaves tracks as they come. Video packets may be in any layout of their codec: the muxer converts,
 /// and takes the parameter sets out of the first random access point where `codec_config` is absent.
 pub trait Muxer: Send {
@@ -347,24 +326,15 @@ pub trait Muxer: Send {
         false
     }
 
-    /// Writes one sample of a track added before.
+    /// Writes a packet to a track added before, in the framing that its track was added with.
     ///
     /// # Errors
     /// [`crate::Error::Io`] (a full disk, say) or [`crate::Error::InvalidInput`] for times that the format cannot carry.
-    fn write_sample(&mut self, sample: &Sample) -> Result<()>;
-
-    /// Writes a packet of an encoder, in the framing that its track was added with.
-    ///
-    /// # Errors
-    /// As [`Self::write_sample`].
-    fn write(&mut self, track: TrackId, packet: Packet) -> Result<()> {
-        let Packet { data, pts, dts, duration, keyframe, discard, .. } = packet;
-        self.write_sample(&Sample { track, data, pts, dts, duration, keyframe, discard })
-    }
+    fn write(&mut self, packet: &Packet) -> Result<()>;
 
     /// Completes the output. Nothing is playable before this returns.
     ///
     /// # Errors
-    /// As [`Self::write_sample`].
+    /// As [`Self::write`].
     fn finish(&mut self) -> Result<MuxSummary>;
 }

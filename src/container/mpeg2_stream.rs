@@ -9,11 +9,12 @@ use bytes::Bytes;
 
 use crate::bitstream::annexb::find_start_code;
 use crate::codec::Codec;
-use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId, TrackKind, VideoTrack};
+use crate::container::{ContainerFormat, Demuxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
+use crate::packet::Packet;
 use crate::stream_io::read_some;
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -197,7 +198,7 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
         &self.tracks
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         if !self.enabled {
             return Ok(None);
         }
@@ -205,15 +206,8 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
             Some(unit) => Some(unit),
             None => self.next_unit()?,
         };
-        Ok(unit.map(|unit| Sample {
-            track: TRACK,
-            data: unit.data,
-            pts: None,
-            dts: None,
-            duration: None,
-            keyframe: unit.keyframe,
-            discard: false,
-        }))
+        let [track] = &self.tracks;
+        Ok(unit.map(|unit| Packet { keyframe: unit.keyframe, ..track.packet(unit.data) }))
     }
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
@@ -230,7 +224,7 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
 #[cfg(feature = "fuzzing")]
 pub(crate) fn fuzz(bytes: &[u8], chunk: usize) {
     if let Ok(mut demuxer) = Mpeg2Demuxer::new(bytes, "fuzz", Limits::default()) {
-        while let Ok(Some(_)) = demuxer.next_sample() {}
+        while let Ok(Some(_)) = demuxer.next_packet() {}
     }
     let _ = Header::find(bytes);
     let cut = |chunk: usize| {

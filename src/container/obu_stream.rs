@@ -11,10 +11,11 @@ use bytes::Bytes;
 use crate::bitstream::StreamInfo;
 use crate::bitstream::av1::{self, OBU_FRAME, OBU_FRAME_HEADER, OBU_TEMPORAL_DELIMITER, Obu, read_leb128};
 use crate::codec::Codec;
-use crate::container::{ContainerFormat, Demuxer, Sample, Track, TrackId, TrackKind, VideoTrack};
+use crate::container::{ContainerFormat, Demuxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
+use crate::packet::Packet;
 use crate::stream_io::read_some;
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -327,7 +328,7 @@ impl<R: Read + Send> Demuxer for ObuDemuxer<R> {
         &self.tracks
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         if !self.enabled {
             return Ok(None);
         }
@@ -335,15 +336,8 @@ impl<R: Read + Send> Demuxer for ObuDemuxer<R> {
             Some(unit) => Some(unit),
             None => self.next_unit()?,
         };
-        Ok(unit.map(|data| Sample {
-            track: TRACK,
-            keyframe: av1::is_keyframe(&data),
-            data,
-            pts: None,
-            dts: None,
-            duration: None,
-            discard: false,
-        }))
+        let [track] = &self.tracks;
+        Ok(unit.map(|data| Packet { keyframe: av1::is_keyframe(&data), ..track.packet(data) }))
     }
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {

@@ -228,11 +228,11 @@ pub struct EncodedChunk {
 
 impl EncodedChunk {
     fn of(packet: Packet) -> Result<Self> {
-        let (Some(pts), Some(dts)) = (packet.pts, packet.dts) else {
-            return Err(Error::invalid("an encoder gave a packet without times"));
+        let (Some(codec), Some(pts), Some(dts)) = (packet.codec, packet.pts, packet.dts) else {
+            return Err(Error::invalid("an encoder gave a packet without codec or times"));
         };
         Ok(Self {
-            codec: packet.codec,
+            codec,
             layout: packet.layout,
             data: packet.data,
             pts,

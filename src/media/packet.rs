@@ -66,11 +66,18 @@ pub enum PictureType {
     B,
 }
 
-/// One access unit (all coded data of one picture) on its way to a decoder or from an encoder.
+/// Number of a track, unique within its file; 0 outside of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u32);
+
+/// Compressed data on their way from a file to a decoder, from an encoder to a file, or from file to file: one access unit (all
+/// coded data of one picture), or one sample of another track.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// Codec.
-    pub codec: Codec,
+    /// The track of the file that it comes from, or goes to.
+    pub track: TrackId,
+    /// Codec; `None` for what is copied without being understood, sound for instance.
+    pub codec: Option<Codec>,
     /// Framing of `data`.
     pub layout: BitstreamLayout,
     /// The coded bytes.
@@ -78,9 +85,9 @@ pub struct Packet {
     /// Presentation time. `None` where the source has none (raw elementary streams): the decode session
     /// then numbers the frames in output order and says so in its summary.
     pub pts: Option<Timestamp>,
-    /// Decoding time.
+    /// Decoding time, on the presentation time line.
     pub dts: Option<Timestamp>,
-    /// Duration in ticks of `pts`' base (or `dts`'), where known.
+    /// Duration in ticks of `pts`' base (or `dts`'), which is the track's, where known.
     pub duration: Option<u64>,
     /// Whether decoding can start here.
     pub keyframe: bool,
@@ -98,9 +105,10 @@ pub struct Packet {
 
 impl Packet {
     /// A packet without times.
-    pub fn new(codec: Codec, layout: BitstreamLayout, data: impl Into<Bytes>) -> Self {
+    pub fn new(codec: impl Into<Option<Codec>>, layout: BitstreamLayout, data: impl Into<Bytes>) -> Self {
         Self {
-            codec,
+            track: TrackId::default(),
+            codec: codec.into(),
             layout,
             data: data.into(),
             pts: None,
@@ -112,6 +120,12 @@ impl Packet {
             generation: 0,
             unterminated: false,
         }
+    }
+
+    /// Sets the track.
+    #[must_use]
+    pub fn on(self, track: TrackId) -> Self {
+        Self { track, ..self }
     }
 
     /// Sets both times.

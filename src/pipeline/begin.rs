@@ -42,7 +42,7 @@ pub(super) fn seek(
 
 /// Whether decoding can begin at one of the next samples up to this time. What cannot be read is the decoder's business.
 fn can_begin_before(demuxer: &mut dyn Demuxer, video: &VideoTrack, time: Timestamp) -> bool {
-    while let Ok(Some(sample)) = demuxer.next_sample() {
+    while let Ok(Some(sample)) = demuxer.next_packet() {
         if can_begin(video.codec, video.layout, &sample.data) {
             return true;
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::control::CancelToken;
 use super::source::SourceOptions;
-use crate::container::{Demuxer, Input, OpenOptions, Sample, VideoTrack, open_raw};
+use crate::container::{Demuxer, Input, OpenOptions, open_raw};
 use crate::error::{Error, Result, panic_words};
 use crate::frame::Frame;
 use crate::packet::Packet;
@@ -98,10 +98,9 @@ impl Feed {
         Self::Reader(queue::bounded(1).1)
     }
 
-    /// Starts to demux the samples of `video` into a decoder.
+    /// Starts to demux the selected track into a decoder.
     pub(super) fn decode(
         mut demuxer: Box<dyn Demuxer>,
-        video: VideoTrack,
         (packets, frames): (DecodeInput, DecodeOutput),
         keep_going: bool,
         cancel: CancelToken,
@@ -111,8 +110,7 @@ impl Feed {
         }
         let packets = Inlet(Arc::new(Mutex::new(Some(packets))));
         let faults = Arc::new(Faults::default());
-        let feeder =
-            Feeder { video, packets: packets.clone(), faults: Arc::clone(&faults), keep_going, cancel };
+        let feeder = Feeder { packets: packets.clone(), faults: Arc::clone(&faults), keep_going, cancel };
         spawn("vhw-demux", move || {
             if let Some(error) = caught("reading the input", || feeder.run(demuxer.as_mut())) {
                 feeder.faults.fatal(error);
@@ -258,7 +256,6 @@ impl Faults {
 
 /// The demuxing thread.
 struct Feeder {
-    video: VideoTrack,
     packets: Inlet,
     faults: Arc<Faults>,
     keep_going: bool,
@@ -268,10 +265,9 @@ struct Feeder {
 impl Feeder {
     fn run(&self, demuxer: &mut dyn Demuxer) {
         while !self.cancel.is_cancelled() && !self.faults.is_over() {
-            match demuxer.next_sample() {
-                Ok(Some(sample)) => {
-                    let unterminated = demuxer.was_unterminated();
-                    if !self.packets.submit(Packet { unterminated, ..self.packet(sample) }) {
+            match demuxer.next_packet() {
+                Ok(Some(packet)) => {
+                    if !self.packets.submit(packet) {
                         return self.packets.close(false);
                     }
                 }
@@ -285,17 +281,6 @@ impl Feeder {
             }
         }
         self.packets.close(true);
-    }
-
-    fn packet(&self, sample: Sample) -> Packet {
-        Packet {
-            pts: sample.pts,
-            dts: sample.dts,
-            duration: sample.duration,
-            keyframe: sample.keyframe,
-            discard: sample.discard,
-            ..Packet::new(self.video.codec, self.video.layout, sample.data)
-        }
     }
 }
 

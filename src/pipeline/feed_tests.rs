@@ -6,7 +6,6 @@ use crate::config::CommonDecodeConfig;
 use crate::container::{ContainerFormat, Track, TrackId};
 use crate::dimensions::Dimensions;
 use crate::frame::HostSurface;
-use crate::packet::BitstreamLayout;
 use crate::pixel::PixelFormat;
 use crate::session::DecodeSession;
 use crate::time::{Rational, TimeBase, Timestamp};
@@ -35,17 +34,10 @@ impl Demuxer for Faulty {
         &[]
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         let number = self.next();
-        Ok(Some(Sample {
-            track: TrackId(1),
-            data: mock_packet(number).data,
-            pts: Some(Timestamp::new(number as i64, TimeBase::MPEG)),
-            dts: None,
-            duration: None,
-            keyframe: true,
-            discard: false,
-        }))
+        let pts = Some(Timestamp::new(number as i64, TimeBase::MPEG));
+        Ok(Some(Packet { pts, keyframe: true, ..mock_packet(number) }))
     }
 
     fn select_tracks(&mut self, _tracks: &[TrackId]) {}
@@ -107,9 +99,7 @@ fn a_reader_that_panics_ends_with_an_error() {
 fn a_demuxer_that_panics_ends_with_an_error() {
     let config = CommonDecodeConfig::new(Codec::H264);
     let session = DecodeSession::with_backend(config, |sink| Ok(MockDecoder::default().open(sink))).unwrap();
-    let video = VideoTrack::new(Codec::H264, BitstreamLayout::AnnexB, SIZE);
-    let feed =
-        Feed::decode(Box::new(Faulty::default()), video, session.split(), false, CancelToken::default());
+    let feed = Feed::decode(Box::new(Faulty::default()), session.split(), false, CancelToken::default());
     let (frames, end) = ends(feed.unwrap());
     assert!(end.contains("scripted panic of a reader"), "{end}");
     assert!(frames <= GIVEN);

@@ -67,7 +67,7 @@ fn of_first_picture(path: &Path, limits: &Limits) -> HdrMetadata {
         let Input::Demuxer(mut demuxer) = opened else { return None };
         let (track, video) = chosen_video(demuxer.as_ref(), path).ok()?;
         demuxer.select_tracks(&[track.id]);
-        let sample = demuxer.next_sample().ok()??;
+        let sample = demuxer.next_packet().ok()??;
         Some(hdr_of_unit(video.codec, video.layout, &sample.data))
     };
     if can_be_read_again(path) { read().unwrap_or_default() } else { HdrMetadata::default() }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::source::{SourceInfo, SourceOptions};
-use crate::container::{
-    ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Sample, Track, TrackId, TrackKind,
-};
+use crate::container::{ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
+use crate::packet::Packet;
 use crate::time::{TimeBase, Timestamp};
 
 /// Problems remembered by their words.
@@ -22,7 +21,7 @@ pub(super) struct Passthrough {
     tracks: Vec<(TrackId, TrackId)>,
     /// Output tracks whose samples are shown from their times on and stand alone: texts and chapters.
     lasting: Vec<TrackId>,
-    next: Option<Sample>,
+    next: Option<Packet>,
     path: PathBuf,
     start: Option<Duration>,
     end: Option<Timestamp>,
@@ -142,7 +141,7 @@ impl Passthrough {
                 return Ok(());
             }
             if let Some(sample) = self.next.take() {
-                match muxer.write_sample(&sample) {
+                match muxer.write(&sample) {
                     Ok(()) => self.samples += 1,
                     Err(Error::InvalidInput { .. }) if self.keep_going => self.untimed += 1,
                     Err(error) => return Err(error.of_input(&self.path)),
@@ -152,10 +151,10 @@ impl Passthrough {
         Ok(())
     }
 
-    fn peek(&mut self) -> Result<Option<&Sample>> {
+    fn peek(&mut self) -> Result<Option<&Packet>> {
         while self.next.is_none() {
             let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-            match demuxer.next_sample() {
+            match demuxer.next_packet() {
                 Ok(Some(sample)) => self.next = self.place(sample),
                 Ok(None) => self.demuxer = None,
                 Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
@@ -175,7 +174,7 @@ impl Passthrough {
     }
 
     /// The sample as it belongs into the output; `None` outside the wanted part.
-    fn place(&self, mut sample: Sample) -> Option<Sample> {
+    fn place(&self, mut sample: Packet) -> Option<Packet> {
         let (_, output) = self.tracks.iter().find(|(input, _)| *input == sample.track)?;
         sample.track = *output;
         if self.end.is_some_and(|end| sample.pts.is_some_and(|pts| pts >= end)) {

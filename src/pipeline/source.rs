@@ -378,7 +378,7 @@ impl FrameSource {
         if let Some(from) = from {
             begin::seek(demuxer.as_mut(), track.id, &video, from)?;
         }
-        let feed = Feed::decode(demuxer, video, session.split(), options.keep_going, options.cancel.clone())?;
+        let feed = Feed::decode(demuxer, session.split(), options.keep_going, options.cancel.clone())?;
         Ok((feed, receipt))
     }
 

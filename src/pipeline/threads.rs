@@ -185,7 +185,7 @@ impl Writer<'_, '_> {
         self.samples += 1;
         self.bytes += packet.data.len() as u64;
         // Times that the format cannot carry are those of the input.
-        self.muxer.write(self.video_track, packet).map_err(|e| e.of_input(&self.info.path))
+        self.muxer.write(&packet.on(self.video_track)).map_err(|e| e.of_input(&self.info.path))
     }
 
     fn report(&mut self, last: bool) {

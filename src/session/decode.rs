@@ -292,13 +292,11 @@ impl DecodeInput {
     }
 
     fn check(&self, packet: &Packet) -> Result<()> {
-        if packet.codec == self.codec {
+        if packet.codec == Some(self.codec) {
             return Ok(());
         }
-        Err(Error::invalid(format!(
-            "a packet of {}; the decoder was opened for {}",
-            packet.codec, self.codec
-        )))
+        let of = packet.codec.map_or_else(|| "another kind of track".to_owned(), |codec| codec.to_string());
+        Err(Error::invalid(format!("a packet of {of}; the decoder was opened for {}", self.codec)))
     }
 
     /// See [`DecodeSession::flush`].

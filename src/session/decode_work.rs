@@ -395,7 +395,7 @@ impl Work for DecodeWork {
                     locked.own.copies.input += packet.data.len() as u64;
                 }
                 if packet.layout == BitstreamLayout::AnnexB
-                    && let Some(kind) = foreign_nal(packet.codec, &packet.data)
+                    && let Some(kind) = packet.codec.and_then(|codec| foreign_nal(codec, &packet.data))
                 {
                     locked.own.note(format!(
                         "damage: a NAL unit of type {kind}, which no stream holds; the picture that it came with is marked"

@@ -469,18 +469,12 @@ fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
     books.ledger.delivered += 1;
     books.own.bytes_out += unit.data.len() as u64;
     books.own.keyframes += u64::from(unit.keyframe);
+    let dts = books.own.dts.next(pending.pts);
     Some(Packet {
-        codec: books.own.codec,
-        layout: books.own.layout,
-        data: unit.data,
-        pts: Some(pending.pts),
-        dts: Some(books.own.dts.next(pending.pts)),
         duration: pending.duration,
         keyframe: unit.keyframe,
-        discard: false,
         picture_type: unit.picture_type,
-        generation: 0,
-        unterminated: false,
+        ..Packet::new(books.own.codec, books.own.layout, unit.data).at(pending.pts, dts)
     })
 }
 

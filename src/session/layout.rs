@@ -13,6 +13,7 @@ use crate::packet::{BitstreamLayout, Packet};
 /// Converts packets to one layout. Parameter sets that only the container has are put in front of the first
 /// packet of each coded sequence that starts after opening or a flush.
 pub(super) struct LayoutConverter {
+    codec: Codec,
     target: BitstreamLayout,
     parameter_sets: Vec<u8>,
     at_start: bool,
@@ -27,7 +28,7 @@ impl LayoutConverter {
             (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1, Some(config)) => config.to_vec(),
             _ => Vec::new(),
         };
-        Ok(Self { target, parameter_sets, at_start: true })
+        Ok(Self { codec, target, parameter_sets, at_start: true })
     }
 
     /// The next packet starts anew.
@@ -63,7 +64,7 @@ impl LayoutConverter {
             (from, to) => {
                 return Err(Error::unsupported(format!(
                     "{} packets in {from} layout for a decoder of {to}",
-                    packet.codec
+                    self.codec
                 )));
             }
         }

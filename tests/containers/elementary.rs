@@ -10,12 +10,13 @@ use video_hw::bitstream::convert::{Keep, annexb_to_length_prefixed};
 use video_hw::bitstream::{h264, hevc};
 use video_hw::codec::Codec;
 use video_hw::container::elementary::{ElementaryDemuxer, ElementaryMuxer};
-use video_hw::container::{Demuxer, Muxer, Sample, Track};
+use video_hw::container::{Demuxer, Muxer, Track};
 use video_hw::container::{Input, open_input};
 use video_hw::packet::BitstreamLayout;
+use video_hw::packet::Packet;
 
-fn samples(demuxer: &mut dyn Demuxer) -> Vec<Sample> {
-    std::iter::from_fn(|| demuxer.next_sample().unwrap()).collect()
+fn samples(demuxer: &mut dyn Demuxer) -> Vec<Packet> {
+    std::iter::from_fn(|| demuxer.next_packet().unwrap()).collect()
 }
 
 fn open(path: &Path) -> Box<dyn Demuxer> {
@@ -36,12 +37,12 @@ fn ffprobe_rows(path: &Path) -> Vec<(usize, bool)> {
         .collect()
 }
 
-fn mux(track: &Track, samples: &[Sample]) -> Vec<u8> {
+fn mux(track: &Track, samples: &[Packet]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut muxer = ElementaryMuxer::new(&mut out, "out");
     muxer.add_track(track).unwrap();
     for s in samples {
-        muxer.write_sample(s).unwrap();
+        muxer.write(s).unwrap();
     }
     let summary = muxer.finish().unwrap();
     drop(muxer);
@@ -106,7 +107,7 @@ fn made(dir: &Path, codec: Codec) -> Option<PathBuf> {
 }
 
 /// The samples as MP4 holds them: lengths instead of start codes, parameter sets only in the configuration.
-fn length_prefixed(codec: Codec, track: &Track, read: &[Sample]) -> (Track, Vec<Sample>) {
+fn length_prefixed(codec: Codec, track: &Track, read: &[Packet]) -> (Track, Vec<Packet>) {
     let mut track = track.clone();
     let video = track.video.as_mut().unwrap();
     let nals: Vec<_> = nal_units(&read[0].data).collect();
@@ -130,7 +131,7 @@ fn length_prefixed(codec: Codec, track: &Track, read: &[Sample]) -> (Track, Vec<
         .map(|sample| {
             let mut data = Vec::new();
             annexb_to_length_prefixed(codec, &sample.data, 4, Keep::WithoutParameterSets, &mut data).unwrap();
-            Sample { data: data.into(), ..sample.clone() }
+            Packet { data: data.into(), ..sample.clone() }
         })
         .collect();
     (track, converted)
@@ -198,7 +199,7 @@ fn parameter_sets_are_put_in_where_they_are_absent_and_behind_the_delimiter() {
                         data.extend_from_slice(nal);
                     }
                 }
-                Sample { data: data.into(), ..sample.clone() }
+                Packet { data: data.into(), ..sample.clone() }
             })
             .collect();
         let back = mux(&track, &bare);
@@ -248,7 +249,7 @@ fn the_muxer_refuses_what_is_no_stream() {
     let Some(path) = made(dir.path(), Codec::H264) else { return };
     let mut demuxer = open(&path);
     let track = demuxer.tracks()[0].clone();
-    let sample = demuxer.next_sample().unwrap().unwrap();
+    let sample = demuxer.next_packet().unwrap().unwrap();
     let changed = |change: fn(&mut Track)| {
         let mut track = track.clone();
         change(&mut track);
@@ -260,13 +261,13 @@ fn the_muxer_refuses_what_is_no_stream() {
     assert!(changed(hvcc).contains("hvcc"));
     assert!(!changed(|t| t.video.as_mut().unwrap().codec_config = Some(vec![1, 2].into())).is_empty());
     let mut muxer = ElementaryMuxer::new(io::sink(), "a");
-    assert!(muxer.write_sample(&sample).is_err(), "no track yet");
+    assert!(muxer.write(&sample).is_err(), "no track yet");
     let mut avcc = track.clone();
     avcc.video.as_mut().unwrap().layout = BitstreamLayout::Avcc { length_size: 4 };
     muxer.add_track(&avcc).unwrap();
     assert!(muxer.add_track(&avcc).is_err());
-    let broken = Sample { data: vec![0, 0, 0, 9, 1].into(), ..sample };
-    assert!(muxer.write_sample(&broken).is_err());
+    let broken = Packet { data: vec![0, 0, 0, 9, 1].into(), ..sample };
+    assert!(muxer.write(&broken).is_err());
 }
 
 proptest! {
@@ -277,7 +278,7 @@ proptest! {
     ) {
         let codec = if hevc { Codec::Hevc } else { Codec::H264 };
         if let Ok(mut demuxer) = ElementaryDemuxer::new(&bytes[..], "a", codec) {
-            while let Ok(Some(_)) = demuxer.next_sample() {}
+            while let Ok(Some(_)) = demuxer.next_packet() {}
         }
     }
 }

@@ -7,10 +7,11 @@ use crate::support::streams::{asset, ffmpeg_md5s, have, md5_hex, run, text};
 use proptest::prelude::*;
 use video_hw::codec::Codec;
 use video_hw::container::ivf::{IvfDemuxer, IvfMuxer};
-use video_hw::container::{Demuxer, Muxer, Sample, Track, TrackId};
+use video_hw::container::{Demuxer, Muxer, Track, TrackId};
 use video_hw::container::{Input, open_input};
 use video_hw::dimensions::Dimensions;
 use video_hw::hdr::{ContentLight, HdrMetadata};
+use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::stream_io::NonSeekable;
 use video_hw::time::{TimeBase, Timestamp};
 
@@ -21,14 +22,14 @@ fn open(path: &Path) -> Box<dyn Demuxer> {
     }
 }
 
-fn samples(demuxer: &mut dyn Demuxer) -> Vec<Sample> {
-    std::iter::from_fn(|| demuxer.next_sample().unwrap()).collect()
+fn samples(demuxer: &mut dyn Demuxer) -> Vec<Packet> {
+    std::iter::from_fn(|| demuxer.next_packet().unwrap()).collect()
 }
 
 /// pts, dts, bytes, whether a key frame.
 type Row = (i64, i64, usize, bool);
 
-fn rows(samples: &[Sample]) -> Vec<Row> {
+fn rows(samples: &[Packet]) -> Vec<Row> {
     let ticks = |t: Option<Timestamp>| t.unwrap().ticks();
     samples.iter().map(|s| (ticks(s.pts), ticks(s.dts), s.data.len(), s.keyframe)).collect()
 }
@@ -45,11 +46,11 @@ fn ffprobe_rows(path: &Path) -> Vec<Row> {
         .collect()
 }
 
-fn mux<W: io::Write + io::Seek + Send>(out: W, track: &Track, samples: &[Sample]) -> u64 {
+fn mux<W: io::Write + io::Seek + Send>(out: W, track: &Track, samples: &[Packet]) -> u64 {
     let mut muxer = IvfMuxer::new(out, "out.ivf");
     muxer.add_track(track).unwrap();
     for s in samples {
-        muxer.write_sample(s).unwrap();
+        muxer.write(s).unwrap();
     }
     let summary = muxer.finish().unwrap();
     assert_eq!(summary.samples, samples.len() as u64);
@@ -172,7 +173,7 @@ fn av1_without_delimiters_and_headers_is_completed() {
                 config.truncate(4);
                 config.extend_from_slice(&header);
             }
-            Sample { data, ..sample.clone() }
+            Packet { data, ..sample.clone() }
         })
         .collect();
     assert!(config.len() > 4);
@@ -207,9 +208,9 @@ fn seeking_finds_the_last_random_access_point() {
         // A time between two ticks never gives a frame that lies after it.
         let between = Timestamp::new(2 * 1001 * 20 - 1, TimeBase::new(1, 60_000).unwrap());
         assert!(demuxer.seek(TrackId(1), between).unwrap());
-        assert_eq!(demuxer.next_sample().unwrap().unwrap().pts.unwrap().ticks(), 0);
+        assert_eq!(demuxer.next_packet().unwrap().unwrap().pts.unwrap().ticks(), 0);
         demuxer.select_tracks(&[]);
-        assert!(demuxer.next_sample().unwrap().is_none());
+        assert!(demuxer.next_packet().unwrap().is_none());
     }
 }
 
@@ -237,10 +238,9 @@ fn vp8_track() -> Track {
     IvfDemuxer::new(Cursor::new(header), "a").unwrap().tracks()[0].clone()
 }
 
-fn sample(pts: i64, data: &[u8], base: TimeBase) -> Sample {
-    let pts = Some(Timestamp::new(pts, base));
-    let data = data.to_vec().into();
-    Sample { track: TrackId(1), data, pts, dts: pts, duration: None, keyframe: false, discard: false }
+fn sample(pts: i64, data: &[u8], base: TimeBase) -> Packet {
+    let pts = Timestamp::new(pts, base);
+    Packet::new(None, BitstreamLayout::Opaque, data.to_vec()).at(pts, pts).on(TrackId(1))
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn light_is_told_of_the_first_frame_which_is_read_once() {
     let hdr = |demuxer: &dyn Demuxer| demuxer.tracks()[0].video.as_ref().unwrap().hdr;
     let mut piped = IvfDemuxer::new(NonSeekable(Cursor::new(file.clone())), "-").unwrap();
     assert_eq!(hdr(&piped), HdrMetadata { mastering_display: None, content_light: Some(light) });
-    let times = |samples: &[Sample]| samples.iter().map(|s| s.pts.unwrap().ticks()).collect::<Vec<_>>();
+    let times = |samples: &[Packet]| samples.iter().map(|s| s.pts.unwrap().ticks()).collect::<Vec<_>>();
     assert_eq!(times(&samples(&mut piped)), [0, 1]);
     let mut seen = IvfDemuxer::new(Cursor::new(file.clone()), "a.ivf").unwrap();
     assert!(!hdr(&seen).is_empty());
@@ -304,12 +304,12 @@ fn light_is_told_of_the_first_frame_which_is_read_once() {
     for cut in 33..file.len() - 17 {
         let mut demuxer = IvfDemuxer::new(Cursor::new(&file[..cut]), "a.ivf").unwrap();
         assert!(hdr(&demuxer).is_empty());
-        let error = demuxer.next_sample().unwrap_err();
+        let error = demuxer.next_packet().unwrap_err();
         assert!(error.is_recoverable() && error.to_string().contains("cut short"), "{error}");
-        assert!(demuxer.next_sample().unwrap().is_none());
+        assert!(demuxer.next_packet().unwrap().is_none());
     }
     let mut empty = IvfDemuxer::new(Cursor::new(&file[..32]), "a.ivf").unwrap();
-    assert!(empty.next_sample().unwrap().is_none());
+    assert!(empty.next_packet().unwrap().is_none());
 }
 
 #[test]
@@ -339,23 +339,23 @@ fn damage_is_told_with_its_place() {
         (70 + 7, "header of frame 2 at byte 70 is cut short: 7 of 12 bytes"),
     ] {
         let mut demuxer = open(&file[..cut]).unwrap();
-        assert!(demuxer.next_sample().unwrap().is_some());
-        assert!(demuxer.next_sample().unwrap().is_some());
-        let error = demuxer.next_sample().unwrap_err();
+        assert!(demuxer.next_packet().unwrap().is_some());
+        assert!(demuxer.next_packet().unwrap().is_some());
+        let error = demuxer.next_packet().unwrap_err();
         assert!(error.is_recoverable());
         assert!(error.to_string().contains(what), "{error}");
-        assert!(demuxer.next_sample().unwrap().is_none());
+        assert!(demuxer.next_packet().unwrap().is_none());
     }
     let mut huge = file.clone();
     huge[54..58].fill(0xff);
     let mut demuxer = open(&huge).unwrap();
-    assert!(demuxer.next_sample().unwrap().is_some());
-    let error = demuxer.next_sample().unwrap_err();
+    assert!(demuxer.next_packet().unwrap().is_some());
+    let error = demuxer.next_packet().unwrap_err();
     assert!(error.to_string().contains("frame 1 at byte 54 claims 4294967295 bytes"), "{error}");
-    assert!(demuxer.next_sample().unwrap().is_none());
+    assert!(demuxer.next_packet().unwrap().is_none());
     assert!(demuxer.seek(TrackId(1), Timestamp::new(1 << 40, TimeBase::MPEG)).unwrap());
     assert_eq!(
-        demuxer.next_sample().unwrap().unwrap().pts.unwrap().ticks(),
+        demuxer.next_packet().unwrap().unwrap().pts.unwrap().ticks(),
         7,
         "what lies before is reached"
     );
@@ -391,7 +391,7 @@ fn longer_headers_are_skipped() {
 fn the_muxer_refuses_what_ivf_cannot_hold() {
     let track = vp8_track();
     let mut muxer = IvfMuxer::new(Cursor::new(Vec::new()), "a");
-    assert!(muxer.write_sample(&sample(0, &[1], track.time_base)).is_err(), "no track yet");
+    assert!(muxer.write(&sample(0, &[1], track.time_base)).is_err(), "no track yet");
     let mut h264 = track.clone();
     h264.video.as_mut().unwrap().codec = Codec::H264;
     h264.codec_name = "h264".into();
@@ -400,12 +400,12 @@ fn the_muxer_refuses_what_ivf_cannot_hold() {
     assert!(muxer.add_track(&Track { video: None, ..track.clone() }).is_err());
     muxer.add_track(&track).unwrap();
     assert!(muxer.add_track(&track).is_err());
-    muxer.write_sample(&sample(5, &[1], track.time_base)).unwrap();
-    let error = muxer.write_sample(&sample(4, &[1], track.time_base)).unwrap_err().to_string();
+    muxer.write(&sample(5, &[1], track.time_base)).unwrap();
+    let error = muxer.write(&sample(4, &[1], track.time_base)).unwrap_err().to_string();
     assert!(error.contains("pts 4 after 5"), "{error}");
-    assert!(muxer.write_sample(&Sample { pts: None, ..sample(6, &[1], track.time_base) }).is_err());
+    assert!(muxer.write(&Packet { pts: None, ..sample(6, &[1], track.time_base) }).is_err());
     // 6006 / 30000 s in another base.
-    muxer.write_sample(&sample(18_018, &[1], TimeBase::MPEG)).unwrap();
+    muxer.write(&sample(18_018, &[1], TimeBase::MPEG)).unwrap();
     assert_eq!(muxer.finish().unwrap().samples, 2);
 }
 
@@ -421,12 +421,12 @@ proptest! {
         file.extend_from_slice(&body);
         let mut demuxer = IvfDemuxer::new(Cursor::new(file.clone()), "a").unwrap();
         let mut total = 0;
-        while let Ok(Some(sample)) = demuxer.next_sample() {
+        while let Ok(Some(sample)) = demuxer.next_packet() {
             total += 12 + sample.data.len();
         }
         prop_assert!(total <= body.len());
         if demuxer.seek(TrackId(1), Timestamp::new(to, TimeBase::MPEG)).unwrap() {
-            let sample = demuxer.next_sample().unwrap().unwrap();
+            let sample = demuxer.next_packet().unwrap().unwrap();
             prop_assert!(sample.keyframe);
             prop_assert!(sample.pts.unwrap() <= Timestamp::new(to, TimeBase::MPEG));
         }
@@ -440,7 +440,7 @@ proptest! {
         }
         file.truncate(cut.max(20));
         if let Ok(mut demuxer) = IvfDemuxer::new(NonSeekable(&file[..]), "a") {
-            while let Ok(Some(_)) = demuxer.next_sample() {}
+            while let Ok(Some(_)) = demuxer.next_packet() {}
         }
     }
 

@@ -172,7 +172,7 @@ fn opens_standard_input() {
     let said = match open_input(Path::new("-")) {
         Ok(Input::Demuxer(mut demuxer)) => {
             let mut bytes = 0;
-            while let Some(sample) = demuxer.next_sample().unwrap() {
+            while let Some(sample) = demuxer.next_packet().unwrap() {
                 bytes += sample.data.len();
             }
             format!("{} of {bytes} bytes", demuxer.format())

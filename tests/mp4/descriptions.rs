@@ -189,8 +189,8 @@ fn a_description_of_another_codec_is_named() {
     ffmpeg(&source(hevc.2), &second);
     let mut demuxer = open_bytes(&join(&first, &second));
     for _ in 0..25 {
-        demuxer.next_sample().unwrap().unwrap();
+        demuxer.next_packet().unwrap().unwrap();
     }
-    let said = demuxer.next_sample().unwrap_err().to_string();
+    let said = demuxer.next_packet().unwrap_err().to_string();
     assert!(said.contains("sample 26 changes to sample description 2: hvc1, in a track of avc1"), "{said}");
 }

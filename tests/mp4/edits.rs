@@ -206,7 +206,7 @@ fn a_fragmented_file_that_repeats_is_refused_by_name() {
     let edts = make_box(b"edts", &make_box(b"elst", &list));
     let bytes = edit(&std::fs::read(&path).unwrap(), "moov/trak/edts", &mut |_| edts.clone());
     assert!(find(&bytes, "moov/trak/edts").is_some(), "ffmpeg writes an edit list here");
-    let error = open_bytes(&bytes).next_sample().unwrap_err().to_string();
+    let error = open_bytes(&bytes).next_packet().unwrap_err().to_string();
     assert!(error.contains("repeats") && error.contains("fragmented"), "{error}");
 }
 

@@ -117,7 +117,7 @@ fn only_one_fragment_is_held() {
             let mut sample = opaque_sample(&track, *id, at * 40, at * 40);
             sample.data = vec![0; 10_000].into();
             sample.keyframe = at == 0;
-            muxer.write_sample(&sample).unwrap();
+            muxer.write(&sample).unwrap();
             written += sample.data.len();
         }
         let held = written - pipe.0.lock().unwrap().len().min(written);
@@ -137,13 +137,13 @@ fn what_fragments_cannot_say_is_refused() {
     assert!(matches!(muxer.finish(), Err(Error::InvalidInput { .. })), "no samples");
     let track = opaque_track(*b"meta", 1, 1000);
     let id = muxer.add_track(&track).unwrap();
-    muxer.write_sample(&opaque_sample(&track, id, 0, 0)).unwrap();
+    muxer.write(&opaque_sample(&track, id, 0, 0)).unwrap();
     assert!(muxer.add_track(&track).is_err());
     let mut hidden = opaque_sample(&track, id, 40, 40);
     (hidden.discard, hidden.keyframe) = (true, false);
-    assert!(matches!(muxer.write_sample(&hidden), Err(Error::Unsupported { .. })));
+    assert!(matches!(muxer.write(&hidden), Err(Error::Unsupported { .. })));
     hidden.keyframe = true;
-    muxer.write_sample(&hidden).unwrap();
+    muxer.write(&hidden).unwrap();
     assert_eq!(muxer.finish().unwrap().samples, 1);
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use video_hw::Error;
 use video_hw::container::mp4::{Mp4Demuxer, Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
-use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
+use video_hw::container::{Demuxer, Muxer, TrackId};
+use video_hw::packet::Packet;
 use video_hw::time::{TimeBase, Timestamp};
 
 use crate::mux::{Memory, opaque_sample, opaque_track};
@@ -32,7 +33,7 @@ fn sample_file() -> Vec<u8> {
             sample.data = vec![at as u8; 10 + at as usize].into();
             sample.discard = sample.pts.unwrap().ticks() < 0;
             sample.keyframe = at % 7 == 0;
-            muxer.write_sample(&sample).unwrap();
+            muxer.write(&sample).unwrap();
         }
     }
     muxer.finish().unwrap();
@@ -46,7 +47,7 @@ fn exhaust(bytes: Vec<u8>) {
     let drain = |demuxer: &mut Mp4Demuxer| {
         // What a few kilobytes can describe ends long before this.
         for _ in 0..200_000 {
-            if matches!(demuxer.next_sample(), Ok(None)) {
+            if matches!(demuxer.next_packet(), Ok(None)) {
                 return;
             }
         }
@@ -56,7 +57,7 @@ fn exhaust(bytes: Vec<u8>) {
     for id in ids.into_iter().take(3) {
         for seconds in [-1, 0, 1, i64::MAX] {
             let _ = demuxer.seek(id, Timestamp::new(seconds, TimeBase::new(1, 1).unwrap()));
-            let _ = demuxer.next_sample();
+            let _ = demuxer.next_packet();
         }
         let _ = demuxer.seek(id, Timestamp::new(0, TimeBase::new(1, 1).unwrap()));
         drain(&mut demuxer);
@@ -105,7 +106,7 @@ fn tables_that_claim_too_much_are_named() {
         // Opaque tracks do not take the file with them: the error comes when they are read.
         let mut demuxer = open_bytes(patch(&file, *kind, count_at, &all)).unwrap();
         let message = loop {
-            match demuxer.next_sample() {
+            match demuxer.next_packet() {
                 Ok(Some(_)) => {}
                 Ok(None) => panic!("{} was not noticed", kind.escape_ascii()),
                 Err(e) => break e.to_string(),
@@ -118,7 +119,7 @@ fn tables_that_claim_too_much_are_named() {
     let mut fixed = 16_u32.to_be_bytes().to_vec();
     fixed.extend(all);
     let mut demuxer = open_bytes(patch(&file, *b"stsz", 8, &fixed)).unwrap();
-    let message = demuxer.next_sample().unwrap_err().to_string();
+    let message = demuxer.next_packet().unwrap_err().to_string();
     assert!(
         message.contains("4294967295 samples of 16 bytes") && message.contains("whole file"),
         "{message}"
@@ -131,7 +132,7 @@ fn samples_past_the_end_are_recoverable_and_named() {
     let mut demuxer = open_bytes(patch(&file, *b"stco", 12, &0x00FF_0000_u32.to_be_bytes())).unwrap();
     let (mut good, mut bad) = (0, Vec::new());
     loop {
-        match demuxer.next_sample() {
+        match demuxer.next_packet() {
             Ok(Some(_)) => good += 1,
             Ok(None) => break,
             Err(e) => {
@@ -245,7 +246,7 @@ fn runs_that_claim_the_same_bytes_over_and_over_are_named() {
         let id = muxer.add_track(&track).unwrap();
         for at in 0..400 {
             let sample = opaque_sample(&track, id, at, at);
-            muxer.write_sample(&Sample { data: vec![7; 1].into(), duration: Some(1), ..sample }).unwrap();
+            muxer.write(&Packet { data: vec![7; 1].into(), duration: Some(1), ..sample }).unwrap();
         }
         muxer.finish().unwrap();
         let bytes = pipe.bytes();
@@ -254,10 +255,10 @@ fn runs_that_claim_the_same_bytes_over_and_over_are_named() {
             assert_eq!(tfhd[20..24], words(&[1]));
             [&tfhd[..20], &words(&[size]), &tfhd[24..]].concat()
         });
-        let one = open_bytes(sized.clone()).unwrap().next_sample().unwrap().unwrap();
+        let one = open_bytes(sized.clone()).unwrap().next_packet().unwrap().unwrap();
         assert_eq!(one.data.len(), size as usize);
         let many = edit(&sized, "moof/traf/trun", &mut |trun| trun.repeat(9));
-        let error = open_bytes(many).unwrap().next_sample().unwrap_err();
+        let error = open_bytes(many).unwrap().next_packet().unwrap_err();
         assert!(error.is_recoverable(), "{error}");
         let said = format!("claims 400 samples of {size} bytes");
         assert!(error.to_string().contains(&said), "{error}");

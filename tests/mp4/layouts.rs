@@ -24,7 +24,7 @@ fn file(largest: usize) -> Vec<u8> {
             sample.data = vec![at as u8; 1 + (at as usize * 7) % largest].into();
             sample.keyframe = at % 5 == 0;
             sample.discard = at == 0;
-            muxer.write_sample(&sample).unwrap();
+            muxer.write(&sample).unwrap();
         }
     }
     muxer.finish().unwrap();
@@ -167,7 +167,7 @@ fn read_with_errors(bytes: &[u8]) -> (Vec<Row>, Vec<String>) {
     let mut demuxer = open_bytes(bytes);
     let (mut rows, mut errors) = (Vec::new(), Vec::new());
     loop {
-        match demuxer.next_sample() {
+        match demuxer.next_packet() {
             Ok(Some(sample)) if sample.track.0 == 1 => rows.push(row(&sample)),
             Ok(Some(_)) => {}
             Ok(None) => return (rows, errors),

@@ -13,8 +13,9 @@ use video_hw::bitstream::h264::AvcConfig;
 use video_hw::bitstream::hevc::HevcConfig;
 use video_hw::codec::Codec;
 use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
-use video_hw::container::{CopyDescription, Demuxer, Muxer, Sample, Track, TrackId, TrackKind};
+use video_hw::container::{CopyDescription, Demuxer, Muxer, Track, TrackId, TrackKind};
 use video_hw::packet::BitstreamLayout;
+use video_hw::packet::Packet;
 use video_hw::time::{TimeBase, Timestamp};
 
 use crate::support::*;
@@ -73,16 +74,9 @@ pub(crate) fn opaque_track(handler: [u8; 4], num: u32, den: u32) -> Track {
     }
 }
 
-pub(crate) fn opaque_sample(track: &Track, id: TrackId, pts: i64, dts: i64) -> Sample {
-    Sample {
-        track: id,
-        data: Bytes::from(vec![7; 5]),
-        pts: Some(Timestamp::new(pts, track.time_base)),
-        dts: Some(Timestamp::new(dts, track.time_base)),
-        duration: None,
-        keyframe: true,
-        discard: false,
-    }
+pub(crate) fn opaque_sample(track: &Track, id: TrackId, pts: i64, dts: i64) -> Packet {
+    let [pts, dts] = [pts, dts].map(|ticks| Timestamp::new(ticks, track.time_base));
+    Packet { keyframe: true, ..track.packet(vec![7; 5]).at(pts, dts).on(id) }
 }
 
 /// The parameter sets of a configuration record, after start codes.
@@ -126,7 +120,7 @@ fn rewrite_as_elementary_stream(path: &Path, out: &Path) {
             }
             _ => data.extend(&sample.data),
         }
-        muxer.write_sample(&Sample { track: id, data: data.into(), ..sample }).unwrap();
+        muxer.write(&Packet { track: id, data: data.into(), ..sample }).unwrap();
     }
     muxer.finish().unwrap();
 }
@@ -171,7 +165,7 @@ fn parameter_sets_that_change_stay_in_the_samples() {
                 length_prefixed_to_annexb(&sample.data, 4, &mut data).unwrap();
                 let moved = |time: Option<Timestamp>| time.map(|time| time.offset(shift));
                 let (pts, dts) = (moved(sample.pts), moved(sample.dts));
-                muxer.write_sample(&Sample { track: id, data: data.into(), pts, dts, ..sample }).unwrap();
+                muxer.write(&Packet { track: id, data: data.into(), pts, dts, ..sample }).unwrap();
             }
             shift += 12_800;
         }
@@ -207,7 +201,7 @@ fn what_mp4_cannot_carry_is_refused_and_leaves_the_file_usable() {
     let mut muxer = Mp4Muxer::create(memory.clone(), options()).unwrap();
     let track = opaque_track(*b"meta", 1001, 30_000);
     let id = muxer.add_track(&track).unwrap();
-    muxer.write_sample(&opaque_sample(&track, id, 3, 3)).unwrap();
+    muxer.write(&opaque_sample(&track, id, 3, 3)).unwrap();
     let mut untimed = opaque_sample(&track, id, 0, 0);
     (untimed.pts, untimed.dts) = (None, None);
     let milliseconds = TimeBase::new(1, 1000).unwrap();
@@ -222,9 +216,9 @@ fn what_mp4_cannot_carry_is_refused_and_leaves_the_file_usable() {
         opaque_sample(&track, id, 1 << 40, 1 << 40),
         opaque_sample(&track, TrackId(9), 4, 4),
     ] {
-        assert!(matches!(muxer.write_sample(&refused), Err(Error::InvalidInput { .. })), "{refused:?}");
+        assert!(matches!(muxer.write(&refused), Err(Error::InvalidInput { .. })), "{refused:?}");
     }
-    muxer.write_sample(&opaque_sample(&track, id, 4, 4)).unwrap();
+    muxer.write(&opaque_sample(&track, id, 4, 4)).unwrap();
     assert!(muxer.add_track(&track).is_err());
     muxer.finish().unwrap();
     assert!(muxer.finish().is_err());
@@ -243,8 +237,8 @@ fn a_track_that_ends_before_zero_is_left_out() {
         let track = opaque_track(*b"meta", 1, 1000);
         let ids = [muxer.add_track(&track).unwrap(), muxer.add_track(&track).unwrap()];
         let early = opaque_sample(&track, ids[0], first, first);
-        muxer.write_sample(&Sample { duration: Some(40), ..early }).unwrap();
-        muxer.write_sample(&opaque_sample(&track, ids[1], 0, 0)).unwrap();
+        muxer.write(&Packet { duration: Some(40), ..early }).unwrap();
+        muxer.write(&opaque_sample(&track, ids[1], 0, 0)).unwrap();
         muxer.finish().unwrap();
         let mut demuxer = Mp4Demuxer::open(Cursor::new(memory.bytes()), PathBuf::new()).unwrap();
         let samples = read_all(&mut demuxer);
@@ -261,7 +255,7 @@ fn a_full_disk_is_an_io_error() {
         let mut muxer =
             Mp4Muxer::create(Memory { limit: Some(limit), ..Memory::default() }, options()).unwrap();
         let id = muxer.add_track(&track).unwrap();
-        let written = (0..samples).try_for_each(|at| muxer.write_sample(&opaque_sample(&track, id, at, at)));
+        let written = (0..samples).try_for_each(|at| muxer.write(&opaque_sample(&track, id, at, at)));
         let failed = written.and_then(|()| muxer.finish().map(drop));
         assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
     }
@@ -308,7 +302,7 @@ fn more_than_four_gigabytes_get_wide_sizes_and_offsets() {
     let block = Bytes::from(vec![0; 256 << 20]);
     for at in 0..17 {
         let sample = opaque_sample(&track, ids[at % 2], at as i64, at as i64);
-        muxer.write_sample(&Sample { data: block.clone(), ..sample }).unwrap();
+        muxer.write(&Packet { data: block.clone(), ..sample }).unwrap();
     }
     let summary = muxer.finish().unwrap();
     let data = 17 * block.len() as u64;
@@ -334,7 +328,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 /// The samples of a plan. Presentation is a range of times, so that an edit list can express it.
-fn samples(plan: &Plan, track: &Track, id: TrackId) -> Vec<Sample> {
+fn samples(plan: &Plan, track: &Track, id: TrackId) -> Vec<Packet> {
     let (steps, first, part) = plan;
     let mut dts = i64::from(*first);
     let mut out = Vec::new();
@@ -372,7 +366,7 @@ proptest! {
         }
         for (_, samples) in &tracks {
             for sample in samples {
-                muxer.write_sample(sample).unwrap();
+                muxer.write(sample).unwrap();
             }
         }
         tracks.retain(|(_, samples)| samples.iter().any(|sample| !sample.discard));
@@ -384,7 +378,7 @@ proptest! {
         let mut demuxer = Mp4Demuxer::open(Cursor::new(memory.bytes()), PathBuf::new()).unwrap();
         let read = read_all(&mut demuxer);
         for (id, samples) in &tracks {
-            let times = |all: &[Sample]| {
+            let times = |all: &[Packet]| {
                 let own = all.iter().filter(|sample| sample.track == *id);
                 own.map(|s| (s.pts.unwrap().ticks(), s.dts.unwrap().ticks(), s.discard, s.data.clone())).collect::<Vec<_>>()
             };

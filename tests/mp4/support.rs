@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
-use video_hw::container::{Demuxer, Muxer, Sample, TrackId};
+use video_hw::container::{Demuxer, Muxer, TrackId};
+use video_hw::packet::Packet;
 
 /// Whether ffmpeg and ffprobe can be run; says so loudly where not.
 pub(crate) fn have_ffmpeg(test: &str) -> bool {
@@ -91,15 +92,15 @@ pub(crate) fn open(path: &Path) -> Mp4Demuxer {
     Mp4Demuxer::open(File::open(path).unwrap(), path.to_owned()).unwrap()
 }
 
-pub(crate) fn read_all(demuxer: &mut Mp4Demuxer) -> Vec<Sample> {
+pub(crate) fn read_all(demuxer: &mut Mp4Demuxer) -> Vec<Packet> {
     let mut samples = Vec::new();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
+    while let Some(sample) = demuxer.next_packet().unwrap() {
         samples.push(sample);
     }
     samples
 }
 
-pub(crate) fn row(sample: &Sample) -> Row {
+pub(crate) fn row(sample: &Packet) -> Row {
     Row {
         pts: sample.pts.unwrap().ticks(),
         dts: sample.dts.unwrap().ticks(),
@@ -111,7 +112,7 @@ pub(crate) fn row(sample: &Sample) -> Row {
 }
 
 /// The packets of one track, in the demuxer's view.
-pub(crate) fn rows(samples: &[Sample], track: TrackId) -> Vec<Row> {
+pub(crate) fn rows(samples: &[Packet], track: TrackId) -> Vec<Row> {
     samples.iter().filter(|s| s.track == track).map(row).collect()
 }
 
@@ -135,9 +136,9 @@ pub(crate) fn remux(from: &Path, to: &Path, faststart: bool) {
     let ids: Vec<(TrackId, TrackId)> =
         demuxer.tracks().iter().map(|track| (track.id, muxer.add_track(track).unwrap())).collect();
     let mut count = 0;
-    while let Some(mut sample) = demuxer.next_sample().unwrap() {
+    while let Some(mut sample) = demuxer.next_packet().unwrap() {
         sample.track = ids.iter().find(|(old, _)| *old == sample.track).unwrap().1;
-        muxer.write_sample(&sample).unwrap();
+        muxer.write(&sample).unwrap();
         count += 1;
     }
     let summary = muxer.finish().unwrap();
@@ -251,9 +252,9 @@ pub(crate) fn open_bytes(bytes: &[u8]) -> Mp4Demuxer {
 pub(crate) fn copy_all(demuxer: &mut Mp4Demuxer, muxer: &mut dyn Muxer) {
     let ids: Vec<(TrackId, TrackId)> =
         demuxer.tracks().iter().map(|track| (track.id, muxer.add_track(track).unwrap())).collect();
-    while let Some(mut sample) = demuxer.next_sample().unwrap() {
+    while let Some(mut sample) = demuxer.next_packet().unwrap() {
         sample.track = ids.iter().find(|(old, _)| *old == sample.track).unwrap().1;
-        muxer.write_sample(&sample).unwrap();
+        muxer.write(&sample).unwrap();
     }
     muxer.finish().unwrap();
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use video_hw::container::ivf::IvfDemuxer;
 use video_hw::container::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
-use video_hw::container::{Demuxer, Muxer, Sample};
+use video_hw::container::{Demuxer, Muxer};
+use video_hw::packet::Packet;
 
 use crate::support::*;
 
@@ -121,8 +122,8 @@ fn vp8_in_mp4() {
     let options = Mp4MuxOptions { path: out.clone() };
     let mut muxer = Mp4Muxer::create(std::fs::File::create(&out).unwrap(), options).unwrap();
     let id = muxer.add_track(&demuxer.tracks()[0].clone()).unwrap();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
-        muxer.write_sample(&Sample { track: id, ..sample }).unwrap();
+    while let Some(sample) = demuxer.next_packet().unwrap() {
+        muxer.write(&Packet { track: id, ..sample }).unwrap();
     }
     muxer.finish().unwrap();
     assert_eq!(open(&out).tracks()[0].codec_name, "vp8");
@@ -253,8 +254,8 @@ fn samples_without_bytes_keep_their_place_and_time() {
         // Gaps at the start, in the middle, one after the other, and at the end.
         let empty = at < 3 || (50..90).contains(&at) || at == 119;
         sample.data = if empty { Vec::new() } else { vec![at as u8; 3] }.into();
-        muxer.write_sample(&sample).unwrap();
-        fragments.write_sample(&Sample { track: ids[1], ..sample }).unwrap();
+        muxer.write(&sample).unwrap();
+        fragments.write(&Packet { track: ids[1], ..sample }).unwrap();
     }
     muxer.finish().unwrap();
     fragments.finish().unwrap();

@@ -9,9 +9,7 @@ use std::path::Path;
 
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl};
-use video_hw::container::{
-    MuxOptions, OutputFormat, Sample, Track, TrackId, TrackKind, VideoTrack, create_muxer,
-};
+use video_hw::container::{MuxOptions, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer};
 use video_hw::frame::Frame;
 use video_hw::output_file::OutputFile;
 use video_hw::packet::{BitstreamLayout, Packet, PictureType};
@@ -227,16 +225,7 @@ impl Plan {
         };
         let track = muxer.add_track(&track).unwrap();
         for packet in packets {
-            let sample = Sample {
-                track,
-                data: packet.data.clone(),
-                pts: packet.pts,
-                dts: packet.dts,
-                duration: packet.duration,
-                keyframe: packet.keyframe,
-                discard: false,
-            };
-            muxer.write_sample(&sample).unwrap();
+            muxer.write(&packet.clone().on(track)).unwrap();
         }
         muxer.finish().unwrap();
         drop(muxer);

@@ -41,7 +41,7 @@ fn clips() -> Vec<PathBuf> {
 
 fn units(path: &Path) -> Vec<Vec<u8>> {
     let mut demuxer = IvfDemuxer::new(Cursor::new(std::fs::read(path).unwrap()), path).unwrap();
-    std::iter::from_fn(|| demuxer.next_sample().unwrap())
+    std::iter::from_fn(|| demuxer.next_packet().unwrap())
         .take(12)
         .map(|sample| sample.data.to_vec())
         .collect()

@@ -8,10 +8,11 @@ use std::time::Duration;
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::DamagePolicy;
+use video_hw::container::Demuxer;
 use video_hw::container::elementary::ElementaryDemuxer;
-use video_hw::container::{Demuxer, Sample};
 use video_hw::error::Error;
 use video_hw::frame::Frame;
+use video_hw::packet::Packet;
 use video_hw::pipeline::{FrameSource, SourceOptions};
 
 /// `None`, loudly, where ffmpeg or one of its encoders is missing.
@@ -93,9 +94,9 @@ fn packed(frame: &Frame) -> Vec<u8> {
     frame.as_host().unwrap().to_packed()
 }
 
-fn samples(path: &Path, codec: Codec) -> Vec<Sample> {
+fn samples(path: &Path, codec: Codec) -> Vec<Packet> {
     let mut demuxer = ElementaryDemuxer::new(std::fs::File::open(path).unwrap(), path, codec).unwrap();
-    std::iter::from_fn(|| demuxer.next_sample().unwrap()).collect()
+    std::iter::from_fn(|| demuxer.next_packet().unwrap()).collect()
 }
 
 /// The stream from the second sample on at which decoding can begin, behind at least `least` others.

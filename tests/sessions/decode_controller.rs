@@ -19,7 +19,7 @@ fn packets() -> Vec<Packet> {
     let track = demuxer.tracks()[0].clone();
     let layout = track.video.as_ref().unwrap().layout;
     let mut packets = Vec::new();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
+    while let Some(sample) = demuxer.next_packet().unwrap() {
         let mut packet = Packet::new(Codec::H264, layout, sample.data.clone());
         packet.keyframe = sample.keyframe;
         packets.push(packet);

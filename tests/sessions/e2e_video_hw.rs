@@ -9,7 +9,7 @@ use video_hw::backend::Backend;
 use video_hw::bitstream::AccessUnitAssembler;
 use video_hw::codec::Codec;
 use video_hw::config::{CommonDecodeConfig, Crop, DecodeOutputMode};
-use video_hw::container::{Input, Sample, Track, TrackKind, open_input};
+use video_hw::container::{Input, Track, TrackKind, open_input};
 use video_hw::dimensions::Dimensions;
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::pipeline::{CancelToken, Export, ExportTarget};
@@ -90,16 +90,16 @@ fn chunk_size_does_not_matter() {
     }
 }
 
-fn samples(path: &Path) -> (Vec<Track>, Vec<Sample>) {
+fn samples(path: &Path) -> (Vec<Track>, Vec<Packet>) {
     let Input::Demuxer(mut demuxer) = open_input(path).unwrap() else {
         panic!("{} has no samples", path.display())
     };
     let tracks = demuxer.tracks().to_vec();
-    let samples = std::iter::from_fn(|| demuxer.next_sample().unwrap()).collect();
+    let samples = std::iter::from_fn(|| demuxer.next_packet().unwrap()).collect();
     (tracks, samples)
 }
 
-fn times(samples: &[Sample], track: &Track) -> Vec<Timestamp> {
+fn times(samples: &[Packet], track: &Track) -> Vec<Timestamp> {
     let mut times: Vec<_> = samples.iter().filter(|s| s.track == track.id).map(|s| s.pts.unwrap()).collect();
     times.sort();
     times
@@ -133,7 +133,7 @@ fn a_transcode_keeps_every_time_and_every_byte_of_the_sound() {
     let (vi, vo) = (of_kind(&tracks_in, TrackKind::Video), of_kind(&tracks_out, TrackKind::Video));
     assert_eq!(times(&in_samples, vi), times(&out_samples, vo));
     let (ai, ao) = (of_kind(&tracks_in, TrackKind::Audio), of_kind(&tracks_out, TrackKind::Audio));
-    let sound = |samples: &[Sample], track: &Track| -> Vec<_> {
+    let sound = |samples: &[Packet], track: &Track| -> Vec<_> {
         let of_track = samples.iter().filter(|s| s.track == track.id);
         of_track.map(|s| (s.pts, s.dts, s.discard, s.data.clone())).collect()
     };

@@ -227,7 +227,7 @@ fn an_encoder_that_dies_leaves_a_list_of_all_that_was_inside() {
 #[test]
 fn a_packet_of_another_codec_is_refused() {
     let mut session = decoder(MockDecoder::default());
-    let error = session.submit(Packet { codec: Codec::Vp8, ..mock_packet(0) }).unwrap_err();
+    let error = session.submit(Packet { codec: Some(Codec::Vp8), ..mock_packet(0) }).unwrap_err();
     assert!(error.to_string().contains("opened for h264"), "{error}");
     assert_eq!(session.summary().ledger.submitted, 0);
 }

@@ -258,7 +258,7 @@ fn packets(name: &str, codec: Codec) -> Vec<Packet> {
     let Input::Demuxer(mut demuxer) = open_input(&path).unwrap() else { panic!("no stream") };
     let layout = demuxer.tracks()[0].video.as_ref().unwrap().layout;
     let mut packets = Vec::new();
-    while let Some(sample) = demuxer.next_sample().unwrap() {
+    while let Some(sample) = demuxer.next_packet().unwrap() {
         let mut packet = Packet::new(codec, layout, sample.data.clone());
         packet.keyframe = sample.keyframe;
         packets.push(packet);

@@ -255,7 +255,7 @@ impl Repeated {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name);
         let Input::Demuxer(mut demuxer) = open_input(&path).unwrap() else { panic!("{name} is coded") };
         let video = demuxer.tracks()[0].video.clone().unwrap();
-        let packets: Vec<_> = std::iter::from_fn(|| demuxer.next_sample().unwrap())
+        let packets: Vec<_> = std::iter::from_fn(|| demuxer.next_packet().unwrap())
             .map(|sample| Packet {
                 keyframe: sample.keyframe,
                 ..Packet::new(video.codec, video.layout, sample.data)

@@ -276,8 +276,8 @@ impl Played {
     fn key(&self, packet: &Packet) -> Key {
         let of = |known: &&video_hw::control::GenerationSummary| known.generation == packet.generation;
         let known = self.summary.generations.iter().find(of).unwrap();
-        assert_eq!(known.config.codec, packet.codec);
-        (packet.codec, known.config.dimensions)
+        assert_eq!(Some(known.config.codec), packet.codec);
+        (known.config.codec, known.config.dimensions)
     }
 }
 

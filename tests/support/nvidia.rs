@@ -255,7 +255,7 @@ pub(crate) fn packets(name: impl AsRef<Path>) -> (CommonDecodeConfig, Vec<Packet
     let track = demuxer.tracks().iter().find(|track| track.kind == TrackKind::Video).unwrap().clone();
     let video = track.video.unwrap_or_else(|| panic!("{} has no video of a known codec", path.display()));
     demuxer.select_tracks(&[track.id]);
-    let packets = std::iter::from_fn(|| demuxer.next_sample().unwrap())
+    let packets = std::iter::from_fn(|| demuxer.next_packet().unwrap())
         .map(|sample| Packet {
             pts: sample.pts,
             dts: sample.dts,

@@ -73,7 +73,7 @@ pub(crate) fn times(file: &Path) -> Vec<i64> {
     let Input::Demuxer(mut demuxer) = open_input(file).unwrap() else { panic!("{}", file.display()) };
     let track = demuxer.tracks().iter().find(|track| track.kind == TrackKind::Video).unwrap().id;
     demuxer.select_tracks(&[track]);
-    let mut times: Vec<_> = std::iter::from_fn(|| demuxer.next_sample().unwrap())
+    let mut times: Vec<_> = std::iter::from_fn(|| demuxer.next_packet().unwrap())
         .zip(0..)
         .map(|(sample, number)| {
             sample.pts.map_or(40 * number, |pts| (pts.as_secs_f64() * 1e3).round() as i64)

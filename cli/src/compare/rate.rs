@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use video_hw::container::{Input, OpenOptions, Sample, TrackKind};
+use video_hw::container::{Input, OpenOptions, TrackKind};
 use video_hw::limits::Limits;
+use video_hw::packet::Packet;
 use video_hw::time::{TimeBase, Timestamp};
 
 /// The wanted part of the presentation; an open end is the file's.
@@ -38,7 +39,7 @@ pub(crate) fn video_bytes(path: &Path, part: Part, limits: Limits) -> Option<u64
         demuxer.seek(track, start).ok()?;
     }
     let mut bytes = 0;
-    while let Some(sample) = demuxer.next_sample().ok()? {
+    while let Some(sample) = demuxer.next_packet().ok()? {
         if sample.track != track {
             continue;
         }
@@ -54,7 +55,7 @@ pub(crate) fn video_bytes(path: &Path, part: Part, limits: Limits) -> Option<u64
 }
 
 /// `None` without a time.
-fn is_inside(sample: &Sample, start: Option<Timestamp>, end: Option<Timestamp>) -> Option<bool> {
+fn is_inside(sample: &Packet, start: Option<Timestamp>, end: Option<Timestamp>) -> Option<bool> {
     let pts = sample.pts?;
     Some(start.is_none_or(|start| pts >= start) && end.is_none_or(|end| pts < end) && !sample.discard)
 }

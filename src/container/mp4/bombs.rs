@@ -72,11 +72,11 @@ fn open(file: Vec<u8>, limits: Limits) -> Result<Mp4Demuxer> {
 fn steps_of_probing(file: Vec<u8>, limits: Limits) -> (u64, Mp4Demuxer) {
     steps::take();
     let mut demuxer = open(file, limits).unwrap();
-    (0..100).for_each(|_| drop(demuxer.next_sample()));
+    (0..100).for_each(|_| drop(demuxer.next_packet()));
     let first = demuxer.tracks()[0].id;
     let far = Timestamp::new(1 << 20, TimeBase::new(1, 1).unwrap());
     assert!(demuxer.seek(first, far).unwrap());
-    drop(demuxer.next_sample());
+    drop(demuxer.next_packet());
     (steps::take(), demuxer)
 }
 
@@ -104,7 +104,7 @@ fn edits_are_not_looked_for_sample_by_sample() {
         demuxer.seek(TrackId(1), Timestamp::new(0, TimeBase::NANOS)).unwrap();
         steps::take();
         let mut read = 0;
-        while demuxer.next_sample().unwrap().is_some() {
+        while demuxer.next_packet().unwrap().is_some() {
             read += 1;
         }
         let steps = steps::take();
@@ -139,7 +139,7 @@ fn too_many_edits_tracks_and_boxes_are_refused_by_name() {
         assert_eq!(limited(bytes.clone(), limits), limit);
     }
     let mut demuxer = open(bytes.clone(), with(&|limits| limits.packet_bytes = 1)).unwrap();
-    let error = demuxer.next_sample().unwrap_err();
+    let error = demuxer.next_packet().unwrap_err();
     assert!(matches!(error, Error::LimitExceeded { limit: Limit::PacketBytes, .. }), "{error}");
     let many: Vec<Vec<u8>> = (1..=1025).map(trak).collect();
     assert_eq!(limited(file(200, &many, &[], &[]), Limits::default()), Limit::Tracks);
@@ -182,7 +182,7 @@ fn fragments_cost_what_they_hold_and_not_the_number_of_tracks() {
         demuxer.seek(TrackId(1), Timestamp::new(0, TimeBase::NANOS)).unwrap();
         steps::take();
         let mut read = 0;
-        while demuxer.next_sample().unwrap().is_some() {
+        while demuxer.next_packet().unwrap().is_some() {
             read += 1;
         }
         assert_eq!(read, count * runs.len());
@@ -191,7 +191,7 @@ fn fragments_cost_what_they_hold_and_not_the_number_of_tracks() {
     }
     let bytes = fragmented(1, &moof(&[(1, 1)]).repeat(3));
     let mut demuxer = open(bytes, Limits { fragments: 2, ..Limits::default() }).unwrap();
-    let error = (0..4).find_map(|_| demuxer.next_sample().err()).unwrap();
+    let error = (0..4).find_map(|_| demuxer.next_packet().err()).unwrap();
     assert!(matches!(error, Error::LimitExceeded { limit: Limit::Fragments, wanted: 3, .. }), "{error}");
 }
 

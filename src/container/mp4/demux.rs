@@ -14,16 +14,17 @@ use super::schedule::{self, Walk};
 use super::source::Source;
 use super::steps::step;
 use super::tables::Entry;
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
+use crate::packet::Packet;
 use crate::time::Timestamp;
 
 /// Reads ISO base media files (ISO/IEC 14496-12): MP4, QuickTime movies, fragmented MP4 and CMAF.
 ///
 /// Samples come in the order of their bytes in the file, those of fragments fragment by fragment. Edit
 /// lists are applied: times are on the presentation time line, and what lies outside the presented part is marked
-/// [`Sample::discard`] as far as decoding may need it, and left out otherwise. A track whose edit list repeats stretches of
+/// [`Packet::discard`] as far as decoding may need it, and left out otherwise. A track whose edit list repeats stretches of
 /// it, reorders them, changes their speed or shows several of them is played edit by edit: each begins anew with the sync
 /// sample in front of it. Where an edit list leaves a gap, the picture before it lasts until the next one.
 ///
@@ -157,7 +158,7 @@ impl Mp4Demuxer {
     }
 
     /// Turns the head of track `index` into a sample.
-    fn take_head(&mut self, index: usize) -> Result<Option<Sample>> {
+    fn take_head(&mut self, index: usize) -> Result<Option<Packet>> {
         let dts_shift = self.dts_shift(index);
         let (Some(reader), Some(track)) = (self.readers.get_mut(index), self.movie.tracks.get(index)) else {
             return Ok(None);
@@ -191,14 +192,12 @@ impl Mp4Demuxer {
         let data = track.descriptions.apply(entry.description, last, entry.sync, data, place)?;
         let times = track.present(&entry, segment, dts_shift);
         let base = track.public.time_base;
-        Ok(Some(Sample {
-            track: track.public.id,
-            data,
-            pts: Some(Timestamp::new(times.pts, base)),
-            dts: Some(Timestamp::new(times.dts, base)),
+        let (pts, dts) = (Timestamp::new(times.pts, base), Timestamp::new(times.dts, base));
+        Ok(Some(Packet {
             duration: Some(times.duration),
             keyframe: entry.sync,
             discard: times.discard,
+            ..track.public.packet(data).at(pts, dts)
         }))
     }
 
@@ -277,7 +276,7 @@ impl Demuxer for Mp4Demuxer {
         Some(&self.metadata)
     }
 
-    fn next_sample(&mut self) -> Result<Option<Sample>> {
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
         loop {
             while let Some(&index) = self.pending.last() {
                 self.fill_head(index)?;

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use super::mux_moov::{Header, file_type};
 use super::mux_track::MuxTrack;
 use super::output::{Output, Target};
-use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
+use crate::packet::Packet;
 
 /// How an MP4 file is written.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +118,7 @@ impl Muxer for Mp4Muxer {
         true
     }
 
-    fn write_sample(&mut self, sample: &Sample) -> Result<()> {
+    fn write(&mut self, sample: &Packet) -> Result<()> {
         self.check_open()?;
         self.start()?;
         let index = sample.track.0.checked_sub(1).map(|index| index as usize);

@@ -10,8 +10,9 @@ use super::mux_boxes::Boxes;
 use super::mux_moov::{Header, fragmented_file_type};
 use super::mux_track::{Checked, MuxTrack};
 use super::output::{Output, Target};
-use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Sample, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
+use crate::packet::Packet;
 
 /// A fragment ends with the group of pictures in which it becomes this long ...
 const WANTED_SECONDS: i64 = 1;
@@ -305,7 +306,7 @@ impl Muxer for Mp4FragmentMuxer {
         true
     }
 
-    fn write_sample(&mut self, sample: &Sample) -> Result<()> {
+    fn write(&mut self, sample: &Packet) -> Result<()> {
         if self.state == State::Finished {
             return Err(Error::invalid("the MP4 file is finished"));
         }

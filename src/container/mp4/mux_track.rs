@@ -5,8 +5,9 @@ use bytes::Bytes;
 use super::boxes::Mp4Box;
 use super::payload::Payload;
 use super::pcm;
-use crate::container::{Sample, Track};
+use crate::container::Track;
 use crate::error::{Error, Result};
+use crate::packet::Packet;
 use crate::time::Timestamp;
 
 /// Run-length coded values.
@@ -169,7 +170,7 @@ impl MuxTrack {
     }
 
     /// Converts a sample and checks that its times fit.
-    pub(super) fn check(&mut self, sample: &Sample) -> Result<Checked> {
+    pub(super) fn check(&mut self, sample: &Packet) -> Result<Checked> {
         let number = self.count + 1;
         let invalid =
             |what: String| Error::invalid(format!("sample {number} of track {}: {what}", self.public.id.0));
