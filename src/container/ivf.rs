@@ -19,8 +19,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::hdr::HdrMetadata;
 use crate::limits::{Limit, Limits};
-use crate::packet::BitstreamLayout;
-use crate::packet::Packet;
+use crate::packet::{BitstreamLayout, Packet};
 use crate::stream_io::{fill, read_up_to};
 use crate::time::{Rational, TimeBase, Timestamp};
 
@@ -237,8 +236,9 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         self.advance(&header);
         self.keyframes.note(here, keyframe, self.position);
         let pts = Timestamp::new(header.pts, self.time_base);
-        let [track] = &self.tracks;
-        Ok(Some(Packet { keyframe, ..track.packet(data).at(pts, pts) }))
+        // The track is not described yet where its first packet is read ahead.
+        let packet = Packet::new(self.codec, BitstreamLayout::elementary(self.codec), data).on(TRACK);
+        Ok(Some(Packet { keyframe, ..packet.at(pts, pts) }))
     }
 
     fn advance(&mut self, header: &FrameHeader) {

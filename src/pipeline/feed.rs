@@ -186,10 +186,15 @@ pub(super) struct Inlet(Arc<Mutex<Option<DecodeInput>>>);
 
 impl Inlet {
     /// Waits for room; `false` when no more packets are wanted.
-    fn submit(&self, packet: Packet) -> bool {
+    fn submit(&self, packet: Packet) -> Result<bool> {
         let mut input = lock(&self.0);
-        // A refusal means that the consumer is gone, or hears of the reason by itself.
-        input.as_mut().is_some_and(|input| input.submit_blocking(packet).is_ok())
+        let Some(input) = input.as_mut() else { return Ok(false) };
+        match input.submit_blocking(packet) {
+            Ok(()) => Ok(true),
+            Err(error @ Error::InvalidInput { .. }) => Err(error),
+            // The consumer is gone, or hears of the reason by itself.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Nothing more will come. With `flush`, what is inside comes out.
@@ -265,12 +270,10 @@ struct Feeder {
 impl Feeder {
     fn run(&self, demuxer: &mut dyn Demuxer) {
         while !self.cancel.is_cancelled() && !self.faults.is_over() {
-            match demuxer.next_packet() {
-                Ok(Some(packet)) => {
-                    if !self.packets.submit(packet) {
-                        return self.packets.close(false);
-                    }
-                }
+            let read = demuxer.next_packet();
+            match read.and_then(|packet| packet.map(|packet| self.packets.submit(packet)).transpose()) {
+                Ok(Some(true)) => {}
+                Ok(Some(false)) => return self.packets.close(false),
                 Ok(None) => break,
                 Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
                 Err(error) => {

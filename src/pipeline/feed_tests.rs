@@ -95,6 +95,38 @@ fn a_reader_that_panics_ends_with_an_error() {
     assert_eq!(frames, GIVEN);
 }
 
+/// Gives packets of another codec than that of its track.
+struct Mistaken;
+
+impl Demuxer for Mistaken {
+    fn format(&self) -> ContainerFormat {
+        ContainerFormat::Mp4
+    }
+
+    fn tracks(&self) -> &[Track] {
+        &[]
+    }
+
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
+        Ok(Some(Packet { codec: None, ..mock_packet(0) }))
+    }
+
+    fn select_tracks(&mut self, _tracks: &[TrackId]) {}
+
+    fn seek(&mut self, _track: TrackId, _to: Timestamp) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+#[test]
+fn a_packet_that_the_decoder_does_not_take_ends_with_an_error() {
+    let config = CommonDecodeConfig::new(Codec::H264);
+    let session = DecodeSession::with_backend(config, |sink| Ok(MockDecoder::default().open(sink))).unwrap();
+    let feed = Feed::decode(Box::new(Mistaken), session.split(), false, CancelToken::default());
+    let (frames, end) = ends(feed.unwrap());
+    assert_eq!((frames, end.contains("the decoder was opened for h264")), (0, true), "{end}");
+}
+
 #[test]
 fn a_demuxer_that_panics_ends_with_an_error() {
     let config = CommonDecodeConfig::new(Codec::H264);

@@ -10,6 +10,7 @@ use video_hw::container::ContainerFormat;
 use video_hw::container::OutputFormat;
 use video_hw::container::{Input, open_input, open_raw};
 use video_hw::dimensions::Dimensions;
+use video_hw::packet::BitstreamLayout;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
@@ -164,6 +165,25 @@ fn through_stdin(stdin: Stdio, feed: Option<&[u8]>) -> String {
     let out = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     said.lines().find_map(|l| l.strip_prefix("opened: ")).unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[test]
+fn packets_are_of_the_codec_of_their_track() {
+    let clips = Path::new(env!("CARGO_MANIFEST_DIR")).join("clips");
+    let mut formats = std::collections::BTreeSet::new();
+    for entry in fs::read_dir(clips).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(Input::Demuxer(mut demuxer)) = open_input(&path) else { continue };
+        let tracks = demuxer.tracks().to_vec();
+        while let Some(packet) = demuxer.next_packet().unwrap() {
+            let track = tracks.iter().find(|track| track.id == packet.track).unwrap();
+            assert_eq!(packet.codec, track.video.as_ref().map(|video| video.codec), "{}", path.display());
+            let layout = track.video.as_ref().map_or(BitstreamLayout::Opaque, |video| video.layout);
+            assert_eq!(packet.layout, layout, "{}", path.display());
+        }
+        formats.insert(demuxer.format().to_string());
+    }
+    assert_eq!(formats.len(), 3, "{formats:?}");
 }
 
 #[test]
