@@ -67,6 +67,7 @@ pub fn length_prefixed_to_annexb(data: &[u8], length_size: u8, out: &mut Vec<u8>
     memory::grow(out, data.len())?;
     for unit in length_prefixed_units(data, length_size) {
         let unit = unit?;
+        memory::grow(out, START_CODE_LONG.len() + unit.len())?;
         out.extend_from_slice(&START_CODE_LONG);
         out.extend_from_slice(unit);
     }
@@ -126,6 +127,7 @@ pub fn annexb_to_length_prefixed(
             )));
         }
         let bytes = (length as u32).to_be_bytes();
+        memory::grow(out, bytes.len() + unit.len())?;
         out.extend_from_slice(bytes.get(4 - usize::from(length_size)..).unwrap_or(&bytes));
         out.extend_from_slice(unit);
     }

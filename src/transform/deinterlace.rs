@@ -9,6 +9,7 @@ use super::samples::{Samples, load, store};
 use super::to_host;
 use crate::error::Result;
 use crate::frame::{FieldOrder, Frame, Surface};
+use crate::memory;
 
 /// Makes progressive pictures of interlaced ones. Needs the pictures before and after each, so it gives a picture when it
 /// gets the next one.
@@ -99,7 +100,7 @@ impl Deinterlacer {
             .zip(&now.parts)
             .zip(&after.parts)
             .map(|((before, now), after)| fill(before, now, after, keep_top))
-            .collect();
+            .collect::<Result<_>>()?;
         let surface = store(now.frame.format, now.frame.dimensions, &parts)?;
         self.done += 1;
         Ok(Frame { fields: None, surface: Surface::Host(surface), ..now.frame.clone() })
@@ -107,9 +108,9 @@ impl Deinterlacer {
 }
 
 /// One component with the rows of the second field estimated at the time of the first.
-fn fill(before: &Samples, now: &Samples, after: &Samples, keep_top: bool) -> Samples {
+fn fill(before: &Samples, now: &Samples, after: &Samples, keep_top: bool) -> Result<Samples> {
     let rows = now.rows;
-    let mut data = Vec::with_capacity(now.data.len());
+    let mut data = memory::room(now.data.len())?;
     for y in 0..rows {
         if (y % 2 == 0) == keep_top || rows < 2 {
             data.extend_from_slice(row(now, y));
@@ -129,7 +130,7 @@ fn fill(before: &Samples, now: &Samples, after: &Samples, keep_top: bool) -> Sam
         };
         data.extend((0..now.width).map(|x| lines.estimate(x)));
     }
-    Samples { data, width: now.width, rows }
+    Ok(Samples { data, width: now.width, rows })
 }
 
 fn row(samples: &Samples, y: usize) -> &[u16] {

@@ -6,6 +6,7 @@ use super::convert::host;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface, Surface};
+use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 
 /// Makes a picture larger at the right and at the bottom by repeating its last column and row.
@@ -21,10 +22,11 @@ pub fn extend(frame: &Frame, to: Dimensions) -> Result<Frame> {
     if from.width() > to.width() || from.height() > to.height() {
         return Err(Error::invalid(format!("a picture of {from} cannot be extended to {to}")));
     }
-    let planes = source.planes().iter().enumerate().filter_map(|(index, plane)| {
-        let size = format.plane_size(index, to)?;
+    let mut planes = Vec::new();
+    for (index, plane) in source.planes().iter().enumerate() {
+        let Some(size) = format.plane_size(index, to) else { continue };
         let pixel = pixel_bytes(format, index);
-        let mut data = Vec::with_capacity(size.row_bytes * size.rows);
+        let mut data = memory::room(size.row_bytes * size.rows)?;
         for y in 0..size.rows {
             let row = plane.row(y.min(plane.rows() - 1));
             data.extend_from_slice(row);
@@ -33,8 +35,8 @@ pub fn extend(frame: &Frame, to: Dimensions) -> Result<Frame> {
                 data.extend_from_slice(last);
             }
         }
-        Some((Bytes::from(data), size.row_bytes))
-    });
+        planes.push((Bytes::from(data), size.row_bytes));
+    }
     let surface = HostSurface::new(format, to, planes)?;
     Ok(Frame { dimensions: to, surface: Surface::Host(surface), user_sei: frame.user_sei.clone(), ..*frame })
 }

@@ -6,6 +6,7 @@ use wide::u8x16;
 
 use crate::error::Result;
 use crate::frame::HostSurface;
+use crate::memory;
 use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
 use super::linear::Linear;
@@ -85,11 +86,12 @@ fn rows(host: &HostSurface, linear: &Linear, mut row: impl FnMut(&[f32], &Tint))
     let (width, height) = (size.width() as usize, size.height() as usize);
     let (chroma_width, _) = component_size(format, size, 1);
     let (shift_x, shift_y) = format.chroma().map_or((0, 0), Chroma::shifts);
-    let mut luma = vec![0.0; width];
+    let line = |width| memory::filled(0.0, width);
+    let mut luma = line(width)?;
     let mut tint = Tint {
-        cb: vec![0.0; chroma_width],
-        cr: vec![0.0; chroma_width],
-        sums: [0, 1, 2].map(|_| vec![0.0; width]),
+        cb: line(chroma_width)?,
+        cr: line(chroma_width)?,
+        sums: [line(width)?, line(width)?, line(width)?],
     };
     let mut tinted = usize::MAX;
     let [y, cb, cr] = [0, 1, 2].map(|component| lie(format, component, linear));
@@ -128,17 +130,16 @@ impl Tint {
 
 fn packed(host: &HostSurface, to: PixelFormat, layout: Channels, linear: &Linear) -> Result<HostSurface> {
     let width = host.dimensions().width() as usize;
-    let mut out = vec![0_u8; host.dimensions().pixels() as usize * layout.step];
+    let mut out = memory::room(host.dimensions().pixels() as usize * layout.step)?;
     // Channels in the order of memory.
     let alpha_first = layout.alpha == Some(0);
     let order = if layout.rgb[0] < layout.rgb[2] { [0, 1, 2] } else { [2, 1, 0] };
     let by = order.map(|channel| linear.rows[channel][0]);
-    let mut words = vec![0_u32; width];
-    let mut targets = out.chunks_exact_mut(width * layout.step);
+    let mut words = memory::filled(0_u32, width)?;
     rows(host, linear, |luma, tint| {
         let [first, second, third] = order.map(|channel| tint.sums[channel].as_slice());
         mix(&mut words, luma, [first, second, third], by);
-        let Some(target) = targets.next() else { return };
+        let target = next_row(&mut out, width * layout.step);
         if layout.step == 3 {
             store3(&words, target);
         } else {
@@ -149,6 +150,13 @@ fn packed(host: &HostSurface, to: PixelFormat, layout: Channels, linear: &Linear
         }
     })?;
     HostSurface::new(to, host.dimensions(), [(out.into(), width * layout.step)])
+}
+
+/// The next row of a plane, whose memory is there already. Row by row, so that zeros are written to the cache and not to memory.
+fn next_row(plane: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    let start = plane.len();
+    plane.resize(start + bytes, 0);
+    &mut plane[start..]
 }
 
 /// Bytes of the channels, the first one lowest, below an opaque alpha. A loop over one index: of five slices side by side
@@ -191,16 +199,15 @@ fn store3(words: &[u32], target: &mut [u8]) {
 
 fn floats(host: &HostSurface, to: PixelFormat, linear: &Linear) -> Result<HostSurface> {
     let (width, pixels) = (host.dimensions().width() as usize, host.dimensions().pixels() as usize);
-    let mut planes = [0, 1, 2].map(|_| vec![0_u8; pixels * 4]);
-    let mut line = 0;
+    let plane = || memory::room(pixels * 4);
+    let mut planes = [plane()?, plane()?, plane()?];
     rows(host, linear, |luma, tint| {
         for ((plane, [by, ..]), sums) in planes.iter_mut().zip(linear.rows).zip(&tint.sums) {
-            let target = &mut plane[line * width * 4..(line + 1) * width * 4];
+            let target = next_row(plane, width * 4);
             for ((to, &y), &sum) in target.as_chunks_mut::<4>().0.iter_mut().zip(luma).zip(sums) {
                 *to = (by * y + sum).clamp(0.0, 1.0).to_le_bytes();
             }
         }
-        line += 1;
     })?;
     HostSurface::new(to, host.dimensions(), planes.map(|plane| (Bytes::from(plane), width * 4)))
 }

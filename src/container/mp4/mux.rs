@@ -126,7 +126,7 @@ impl Muxer for Mp4Muxer {
             return Err(Error::invalid(format!("track {} was not added", sample.track.0)));
         };
         let checked = track.check(sample)?;
-        track.check_room(&checked)?;
+        track.make_room(&checked)?;
         let offset = self.out.position();
         self.out.write(&checked.data)?;
         track.push(&checked, offset);

@@ -1,6 +1,7 @@
 //! Building boxes in memory.
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Writes boxes around boxes: the size of each is filled in when it is closed.
 pub(super) struct Boxes(Vec<u8>);
@@ -41,6 +42,8 @@ impl Boxes {
         mut write: impl FnMut(&mut Vec<u8>, E),
     ) -> Result<()> {
         self.within(kind, |out| {
+            // The largest entry has three words.
+            memory::grow(&mut out.0, 8 + entries.len() * 12)?;
             out.0.extend([version, 0, 0, 0]);
             out.0.extend((entries.len() as u32).to_be_bytes());
             for entry in entries {
@@ -53,6 +56,7 @@ impl Boxes {
     /// Big-endian 32 bits each.
     #[allow(clippy::unnecessary_wraps, reason = "the body of a box is a fallible closure")]
     pub(super) fn words(&mut self, words: &[u32]) -> Result<()> {
+        memory::grow(&mut self.0, size_of_val(words))?;
         self.0.extend(words.iter().flat_map(|word| word.to_be_bytes()));
         Ok(())
     }

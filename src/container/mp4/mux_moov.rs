@@ -15,6 +15,7 @@ use super::payload::Payload;
 use crate::color::{ColorInfo, ColorRange};
 use crate::container::{CopyDescription, FileMetadata, TrackId, VideoTrack};
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// The `ftyp` box.
 pub(super) fn file_type(quicktime: bool) -> Result<Vec<u8>> {
@@ -335,7 +336,7 @@ fn sample_tables(
     data_end: u64,
 ) -> Result<()> {
     let last = track.last_duration();
-    let mut deltas: Vec<(u32, u32)> = Vec::with_capacity(track.deltas.0.len() + 1);
+    let mut deltas: Vec<(u32, u32)> = memory::room(track.deltas.0.len() + 1)?;
     deltas.extend(&track.deltas.0);
     match deltas.last_mut() {
         Some((count, delta)) if *delta == last && *count < u32::MAX => *count += 1,
@@ -358,7 +359,7 @@ fn sample_tables(
             ))
         })
     };
-    let mut composition = Vec::with_capacity(offsets.len());
+    let mut composition = memory::room(offsets.len())?;
     for &(count, offset) in offsets {
         composition.push((count, raised(offset)?));
     }
@@ -384,7 +385,7 @@ fn sample_tables(
         Sizes::Equal { size, count } if *size > 0 => out.words(&[0, *size, *count]),
         Sizes::Equal { count, .. } => {
             out.words(&[0, 0, *count])?;
-            out.bytes(&vec![0; *count as usize * 4]);
+            out.bytes(&memory::filled(0, *count as usize * 4)?);
             Ok(())
         }
         Sizes::Each(sizes) => {

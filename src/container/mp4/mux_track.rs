@@ -7,6 +7,7 @@ use super::payload::Payload;
 use super::pcm;
 use crate::container::Track;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::packet::Packet;
 use crate::time::Timestamp;
 
@@ -31,16 +32,25 @@ pub(super) enum Sizes {
 }
 
 impl Sizes {
+    /// Makes room for so many of a size, which [`Self::push`] then takes.
+    fn make_room(&mut self, times: u32, new: u32) -> Result<()> {
+        match self {
+            Self::Equal { size, count } if *count > 0 && *size != new => {
+                let mut each = memory::room(*count as usize + times as usize)?;
+                each.resize(*count as usize, *size);
+                *self = Self::Each(each);
+                Ok(())
+            }
+            Self::Equal { .. } => Ok(()),
+            Self::Each(each) => memory::grow(each, times as usize),
+        }
+    }
+
     fn push(&mut self, times: u32, new: u32) {
         match self {
-            Self::Equal { size, count } if *count == 0 || *size == new => {
+            Self::Equal { size, count } => {
                 *size = new;
                 *count += times;
-            }
-            Self::Equal { size, count } => {
-                let mut each = vec![*size; *count as usize];
-                each.extend(std::iter::repeat_n(new, times as usize));
-                *self = Self::Each(each);
             }
             Self::Each(each) => each.extend(std::iter::repeat_n(new, times as usize)),
         }
@@ -242,13 +252,25 @@ impl MuxTrack {
         Ok(Checked { data, pts, dts, duration, delta, frames, step, keyframe, discard })
     }
 
-    /// Refuses more samples than the tables of one track can count.
-    pub(super) fn check_room(&self, sample: &Checked) -> Result<()> {
+    /// Makes room in the tables for a sample, so that [`Self::push`] cannot fail once it is written. Refuses more samples than
+    /// they can count.
+    pub(super) fn make_room(&mut self, sample: &Checked) -> Result<()> {
         let most = u64::from(u32::MAX);
         if self.count + u64::from(sample.frames) > most {
             return Err(Error::invalid(format!("track {} outgrows {most} samples", self.public.id.0)));
         }
-        Ok(())
+        let frames = sample.frames;
+        memory::grow(&mut self.deltas.0, 2)?;
+        memory::grow(&mut self.offsets.0, 1)?;
+        memory::grow(&mut self.chunks, 1)?;
+        memory::grow(&mut self.times.discarded, usize::from(sample.discard))?;
+        let sync = match (self.all_sync, sample.keyframe) {
+            (true, false) => self.count as usize,
+            (false, true) => frames as usize,
+            _ => 0,
+        };
+        memory::grow(&mut self.sync, sync)?;
+        self.sizes.make_room(frames, sample.data.len() as u32 / frames)
     }
 
     /// Enters a sample that was written at `offset` into the tables.
@@ -267,7 +289,7 @@ impl MuxTrack {
         self.offsets.push(frames, sample.pts - sample.dts);
         if self.all_sync && !sample.keyframe {
             self.all_sync = false;
-            self.sync = (1..first as u32).collect();
+            self.sync.extend(1..first as u32);
         }
         if !self.all_sync && sample.keyframe {
             self.sync.extend(first as u32..=self.count as u32);

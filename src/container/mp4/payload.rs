@@ -16,6 +16,7 @@ use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::container::VideoTrack;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::packet::BitstreamLayout;
 
 /// Bytes of each NAL unit length that this writer uses.
@@ -89,7 +90,7 @@ impl Payload {
         if self.config.is_none() {
             self.build_nal_config(data)?;
         }
-        let mut out = Vec::with_capacity(data.len() + 16);
+        let mut out = memory::room(data.len() + 16)?;
         for nal in nal_units(data) {
             match self.role(nal) {
                 Role::Delimiter => {}
@@ -102,7 +103,7 @@ impl Payload {
 
     /// Samples that have lengths already are left as they are, so that a copy stays a copy.
     fn store_length_prefixed(&mut self, data: &Bytes, length_size: u8) -> Result<Bytes> {
-        let mut out = Vec::new();
+        let mut out = memory::room(if length_size == LENGTH_SIZE { 0 } else { data.len() })?;
         for nal in length_prefixed_units(data, length_size) {
             let nal = nal?;
             if matches!(self.role(nal), Role::ParameterSet) {
@@ -161,7 +162,7 @@ impl Payload {
         if self.config.is_none() {
             self.config = Some(Av1Config::from_temporal_unit(data)?.build().into());
         }
-        let mut out = Vec::with_capacity(data.len());
+        let mut out = memory::room(data.len())?;
         av1::strip_temporal_delimiters(data, &mut out)?;
         Ok(if out.len() == data.len() { data.clone() } else { out.into() })
     }
@@ -232,6 +233,7 @@ enum Role {
 fn push_unit(out: &mut Vec<u8>, nal: &[u8]) -> Result<()> {
     let length = u32::try_from(nal.len())
         .map_err(|_| Error::invalid("a NAL unit of 4 GiB or more does not fit MP4"))?;
+    memory::grow(out, 4 + nal.len())?;
     out.extend(length.to_be_bytes());
     out.extend_from_slice(nal);
     Ok(())
