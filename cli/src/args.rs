@@ -46,7 +46,7 @@ Examples:
   video-hw doctor
   video-hw bench in.mp4
 
-Every command explains itself: video-hw transcode --help";
+Help for one command: video-hw transcode --help";
 
 const TRANSCODE_EXAMPLES: &str = "\
 Examples:
@@ -67,7 +67,7 @@ Examples:
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
-  video-hw decode in.mp4 --null --engines 1      the same with one decoder instead of every engine of the GPU
+  video-hw decode in.mp4 --null --engines 1  the same with one decoder
   video-hw decode in.mp4 --null --output device --json | jq .timing
   video-hw decode in.mp4 thumbs.yuv --output rgb --crop 0:140:1920:800 --size 480x200
   video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
@@ -101,22 +101,22 @@ Examples:
 pub(crate) enum Command {
     /// Turn any input into a compressed file; sound and other tracks are copied
     Transcode(TranscodeArgs),
-    /// Decode to uncompressed pictures, to checksums, or to nowhere
+    /// Decode to uncompressed pictures or checksums, or discard the output
     Decode(DecodeArgs),
     /// Encode uncompressed pictures
     Encode(EncodeArgs),
-    /// Tell what is in a file, and what would decode it here
+    /// Show what a file contains and what would decode it here
     Probe(ProbeArgs),
-    /// List the backends, what they can do here, and why not
+    /// List the backends and what each can do here, or why it cannot
     Devices(DevicesArgs),
-    /// Try what decodes and encodes here, and tell why not and what to do
+    /// Test every decoder and encoder here; say why one fails and how to fix it
     Doctor(DoctorArgs),
     /// What `doctor` starts
     #[command(hide = true)]
     ProbeChild(ProbeChildArgs),
     /// Measure how close files are to their original: PSNR, SSIM, bit rate, BD-rate
     Compare(Box<CompareArgs>),
-    /// Measure this machine, beside ffmpeg: speed, start, latency, many streams, and whether the output is right
+    /// Benchmark this machine against ffmpeg: speed, startup, latency, many streams, correct output
     Bench(Box<BenchArgs>),
     /// What `bench` runs as a child where no other command does it
     #[command(hide = true)]
@@ -190,7 +190,8 @@ pub(crate) struct DecodeArgs {
     /// Keep only this part of the picture, before --size: columns left out, rows left out, width, height
     #[arg(long, value_name = "X:Y:W:H", value_parser = parse::crop, help_heading = "Pictures", allow_hyphen_values = true)]
     pub(crate) crop: Option<Crop>,
-    /// Take a picture that the decoder had to mend for damage: stop there, or with --keep-going leave it out
+    /// Treat a picture that the decoder had to conceal damage in as an error: stop there, or with --keep-going leave it
+    /// out
     #[arg(long, help_heading = "Reporting")]
     pub(crate) strict: bool,
     /// Print the MD5 of all frames as one stream of bytes, the number of frames, and their format
@@ -199,7 +200,7 @@ pub(crate) struct DecodeArgs {
     /// Print one line for each frame: number, time in seconds, size, format, MD5
     #[arg(long, conflicts_with_all = ["output", "null"])]
     pub(crate) frame_md5: bool,
-    /// Format when OUT does not tell (always for -): yuv, y4m, png
+    /// Output format, where the name of OUT does not say (needed for -): yuv, y4m, png
     #[arg(short, long, value_name = "NAME", requires = "output")]
     pub(crate) format: Option<String>,
     #[command(flatten)]
@@ -215,7 +216,7 @@ pub(crate) struct DecodeArgs {
     /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU; one for a pipe), or a number; with several also --device all
     #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "auto", help_heading = "Where it runs")]
     pub(crate) engines: Engines,
-    /// Each frame as soon as the stream's reordering allows; by one decoder
+    /// Output each frame as soon as the stream's reordering allows; uses one decoder
     #[arg(long, help_heading = "Where it runs")]
     pub(crate) low_latency: bool,
     /// Threads that a CPU decoder may use

@@ -14,23 +14,22 @@ use crate::{json, text};
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Where it runs")]
 pub(crate) struct FailureArgs {
-    /// When the encoder or the decoder dies on the way (device lost, driver error, child process killed): go on with the
-    /// next backend, reopen the same one, or stop with the reason [default: next where the backend is chosen by itself,
-    /// reopen where it is named]
+    /// What to do when the encoder or decoder dies during the job (device lost, driver error, child process killed)
+    /// [default: next where the backend is chosen automatically, reopen where it is named]
     #[arg(long, value_name = "WHAT", value_enum, alias = "on-encoder-failure")]
     pub(crate) on_failure: Option<OnFailure>,
-    /// The same as --on-failure stop: what began the job ends it, or nothing does
+    /// The same as --on-failure stop: no other decoder or encoder takes over
     #[arg(long, conflicts_with = "on_failure")]
     pub(crate) strict: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnFailure {
-    /// The next backend that can do the job goes on
+    /// Continue with the next backend that can do the job
     Next,
-    /// The same backend is opened again
+    /// Open the same backend again
     Reopen,
-    /// The job ends with the reason; no output is left
+    /// Fail with the reason; leave no output
     Stop,
 }
 

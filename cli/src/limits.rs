@@ -31,15 +31,15 @@ impl LimitArgs {
 const fn about(limit: Limit) -> &'static str {
     match limit {
         Limit::PicturePixels => "pixels of one picture",
-        Limit::PictureMemory => "decoded pictures that are in memory at once",
-        Limit::IndexMemory => "tables of the file that are in memory",
+        Limit::PictureMemory => "decoded pictures in memory at once",
+        Limit::IndexMemory => "the file's index in memory",
         Limit::Tracks => "tracks",
         Limit::Fragments => "fragments",
-        Limit::BoxDepth => "boxes within boxes",
+        Limit::BoxDepth => "depth of boxes within boxes",
         Limit::Edits => "entries of an edit list",
         Limit::PacketBytes => "one compressed picture",
-        Limit::WaitingUnits => "compressed pictures that wait for a header",
-        Limit::SilentTime => "time that a decoder works without giving a picture",
+        Limit::WaitingUnits => "compressed pictures that wait for their headers",
+        Limit::SilentTime => "time in which a decoder gives no picture",
         _ => "",
     }
 }
@@ -47,9 +47,9 @@ const fn about(limit: Limit) -> &'static str {
 fn long_help() -> String {
     let usual = Limits::default();
     let mut text = String::from(
-        "What the input may cost before it is refused: NAME=VALUE, several with commas; none lifts all of them. Sizes \
-         are in bytes (K, M and G are powers of 1024), times in seconds. Files of people stay far below the defaults; \
-         raise one for a file that you trust.\n",
+        "What an input may cost before it is refused: NAME=VALUE, separated by commas; `none` removes all limits. Sizes \
+         are in bytes (K, M and G are powers of 1024), times in seconds. Ordinary files stay far below the defaults; \
+         raise a limit for a file that you trust.\n",
     );
     for limit in Limit::ALL {
         let usual = write(limit, usual.get(limit));

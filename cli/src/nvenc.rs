@@ -27,10 +27,11 @@ pub(crate) struct NvencArgs {
     /// Adaptive quantisation: spatial, spatial=1 (weak) to spatial=15, temporal, off; several with commas
     #[arg(long, value_name = "KIND", value_parser = aq)]
     pub(crate) aq: Option<Aq>,
-    /// B frames that others may refer to: off, each, middle
+    /// B frames used as references: off, each, middle
     #[arg(long, value_name = "NAME", value_parser = ["off", "each", "middle"])]
     pub(crate) b_ref: Option<String>,
-    /// No IDR pictures but intra blocks that move over the picture: anew every N frames, taking FRAMES (by default N-1)
+    /// Instead of IDR pictures, intra blocks that sweep over the picture: a sweep every N frames, over FRAMES of them
+    /// (by default N-1)
     #[arg(long, value_name = "N[:FRAMES]", value_parser = intra_refresh, conflicts_with = "gop", allow_hyphen_values = true)]
     pub(crate) intra_refresh: Option<IntraRefresh>,
 }

@@ -23,7 +23,7 @@ pub(crate) struct JobArgs {
     /// Replace the output if it exists
     #[arg(short = 'y', long, alias = "force")]
     pub(crate) overwrite: bool,
-    /// Go on after damage in the input, counting it, instead of stopping
+    /// Continue after damage in the input and count it, instead of stopping
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// No progress and no summary; errors only
@@ -112,11 +112,11 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "NAME", value_parser = parse::profile)]
     pub(crate) profile: Option<Profile>,
     /// HDR10: the display it was graded on, as x265 takes it: G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min); not with the software
-    /// encoder; where neither this nor --hdr-light is given, what the input states, if the output is HDR too
+    /// encoder; without this and --hdr-light, as the input states, if the output is HDR
     #[arg(long, value_name = "TEXT", value_parser = parse::mastering_display, alias = "master-display", allow_hyphen_values = true)]
     pub(crate) hdr_mastering: Option<MasteringDisplay>,
     /// HDR10: the brightest pixel and the brightest frame, in candela per square metre: 1000,400; not with the software
-    /// encoder; where neither this nor --hdr-mastering is given, what the input states, if the output is HDR too
+    /// encoder; without this and --hdr-mastering, as the input states, if the output is HDR
     #[arg(long, value_name = "CLL,FALL", value_parser = parse::content_light, alias = "max-cll", allow_hyphen_values = true)]
     pub(crate) hdr_light: Option<ContentLight>,
     /// Frames from one key frame to the next
@@ -128,7 +128,7 @@ pub(crate) struct EncoderArgs {
     /// Speed of the software encoder: 0 (best) to 2 (fastest)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=2), allow_hyphen_values = true, conflicts_with_all = ["preset", "tune", "max_in_flight", "multipass", "lookahead", "aq", "b_ref", "intra_refresh"])]
     pub(crate) speed: Option<u8>,
-    /// Wait so long for an encode session when the GPU has none left, before another encoder is taken or the job fails
+    /// How long to wait for an encode session when the GPU has none left, before another encoder is used or the job fails
     #[arg(long, value_name = "SECONDS", value_parser = parse::time, allow_hyphen_values = true)]
     pub(crate) session_wait: Option<Duration>,
     /// Encoder inside an installed ffmpeg: libx264, libx265, libsvtav1, h264_qsv, hevc_vaapi ...
@@ -143,7 +143,7 @@ pub(crate) struct EncoderArgs {
     /// ffmpeg: an option of the encoder, NAME=VALUE; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, conflicts_with_all = FOR_OTHERS)]
     pub(crate) encoder_option: Vec<(String, String)>,
-    /// Container when OUT does not tell (always for -): mp4, h264, hevc, ivf
+    /// Container, where the name of OUT does not say (needed for -): mp4, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
     /// MP4: index in front of the data, so that playing over a network begins at once

@@ -73,7 +73,7 @@ const CONTAINER: &str = "an option of the program that starts the container";
 const SIMULATED: &str = "compiled for tests alone: what starts them on the simulated driver";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Word(String),
     /// What a string says.
     Text(String),
@@ -189,7 +189,7 @@ fn end_of_item(tokens: &[(usize, Token)], from: usize) -> usize {
 
 /// The tokens of a source file that are part of the library: without what is compiled for tests alone (a test says by name
 /// what it expects), and without `mod` lines, which give a folder its place.
-fn code(source: &str) -> Vec<(usize, Token)> {
+pub(crate) fn code(source: &str) -> Vec<(usize, Token)> {
     let tokens = tokens(source);
     let is = |i: usize, wanted: &str| matches!(tokens.get(i), Some((_, Token::Word(word))) if word == wanted);
     let mark = |i: usize, wanted: char| matches!(tokens.get(i), Some((_, Token::Mark(c))) if *c == wanted);
@@ -258,7 +258,7 @@ fn options_named(files: &[(String, String)], known: &[(&str, &str, &str)]) -> Ve
 }
 
 /// What is compiled for tests alone, by its name.
-fn is_test(path: &str) -> bool {
+pub(crate) fn is_test(path: &str) -> bool {
     path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
@@ -299,7 +299,7 @@ fn sources(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-fn all_sources() -> Vec<(String, String)> {
+pub(crate) fn all_sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &root, &mut files);

@@ -7,14 +7,14 @@ use clap::Args;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArgs {
-    /// Serve figures for Prometheus while the job runs, on this machine only: 9464 is http://127.0.0.1:9464/metrics, 0 a
-    /// free port, which is told. With a host others may come too: 0.0.0.0:9464
+    /// Serve figures for Prometheus while the job runs, on this machine only: 9464 is http://127.0.0.1:9464/metrics, 0
+    /// takes a free port and prints it. With a host, other machines can connect: 0.0.0.0:9464
     #[arg(long = "metrics-addr", id = "metrics_addr", value_name = "[HOST:]PORT", value_parser = address)]
     pub(crate) addr: Option<Address>,
-    /// Write the same figures to FILE when the job ends, whatever came of it (for node_exporter's textfile collector)
+    /// Write the same figures to FILE when the job ends, in success or failure (for node_exporter's textfile collector)
     #[arg(long = "metrics-file", id = "metrics_file", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// What the job is called in its figures: the value of the label `stream`
+    /// Name of the job in its metrics: the value of the label `stream`
     #[arg(long = "metrics-stream", id = "metrics_stream", value_name = "NAME", value_parser = stream)]
     pub(crate) stream: Option<String>,
 }
