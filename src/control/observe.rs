@@ -132,28 +132,29 @@ mod figures {
     }
 }
 
+/// Has a ring in front of a stream watched, as a queue of the encoder that runs now.
 #[cfg(feature = "metrics")]
-impl super::SwitchingEncoder {
-    /// Has a ring in front of the stream watched, as a queue of the encoder that runs now.
-    pub(crate) fn observe_ring(&self, ring: crate::queue::QueueMonitor) -> crate::metrics::Observed {
-        use crate::metrics::names::ENCODER;
-        let chosen = self.backend().unwrap_or((crate::backend::BackendKind::Custom, "none"));
-        let (config, _) = &self.settings;
-        let identity = crate::metrics::Identity {
-            side: &ENCODER,
-            chosen: Box::new(move || chosen),
-            codec: config.codec,
-            stream: config.stream.clone(),
-            device: None,
-            session: false,
-        };
-        crate::metrics::observe(identity, move |sample| {
-            let (queue, label) = (ring.stats(), [("queue", "ring")]);
-            sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
-            sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
-            sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
-        })
-    }
+pub(super) fn ring(
+    config: &crate::config::CommonEncodeConfig,
+    encoder: Option<(crate::backend::BackendKind, &'static str)>,
+    ring: crate::queue::QueueMonitor,
+) -> crate::metrics::Observed {
+    use crate::metrics::names::ENCODER;
+    let chosen = encoder.unwrap_or((crate::backend::BackendKind::Custom, "none"));
+    let identity = crate::metrics::Identity {
+        side: &ENCODER,
+        chosen: Box::new(move || chosen),
+        codec: config.codec,
+        stream: config.stream.clone(),
+        device: None,
+        session: false,
+    };
+    crate::metrics::observe(identity, move |sample| {
+        let (queue, label) = (ring.stats(), [("queue", "ring")]);
+        sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
+        sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
+        sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
+    })
 }
 
 /// A session that may be watched; it is from [`Self::begin`] on.

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use super::observe::Watched;
 use crate::backend::{
-    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace, Receipt,
+    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, InPlace, Receipt,
 };
-use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Surface};
+use crate::failover::{Fitting, Target};
+use crate::frame::Frame;
 use crate::packet::BitstreamLayout;
 #[cfg(feature = "metrics")]
 use crate::queue::QueueMonitor;
@@ -24,7 +24,6 @@ use crate::session::Submit;
 use crate::session::worker::{self, Outcome, Outlet, Work};
 #[cfg(feature = "metrics")]
 use crate::stages::EncodeMeter;
-use crate::transform::TransformRequest;
 
 /// Frames that wait for the encoder: large, so few.
 const INPUT_QUEUE: usize = 4;
@@ -36,9 +35,6 @@ enum Order {
     Frame { number: u64, frame: Frame },
     Reconfigure(Box<Target>),
 }
-
-/// Common settings, and those of one backend.
-pub(super) type Target = (CommonEncodeConfig, BackendEncodeConfig);
 
 /// What comes from it. Numbers are the session's.
 enum Answer {
@@ -170,11 +166,10 @@ impl Running {
                     #[cfg(feature = "metrics")]
                     meter: backend.meter(),
                 };
-                let (admission, notes) = (backend.admission(), backend.notes());
+                let (fitting, notes) = (Fitting::new(&target.0, backend.as_ref()), backend.notes());
                 let work = EncodeWork {
                     backend,
-                    admission,
-                    shape: shape(&target.0),
+                    fitting,
                     outlet,
                     counts: Arc::clone(counts),
                     gave_up_messages: false,
@@ -315,15 +310,6 @@ impl Running {
     }
 }
 
-/// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
-pub(super) fn shape(config: &CommonEncodeConfig) -> TransformRequest {
-    TransformRequest {
-        size: Some(config.dimensions),
-        convert: ColorRequest::To(config.format),
-        ..TransformRequest::default()
-    }
-}
-
 fn sink(outlet: Outlet<Answer>) -> EncodeSink {
     Box::new(move |event| {
         let (answer, over) = match event {
@@ -341,23 +327,33 @@ fn sink(outlet: Outlet<Answer>) -> EncodeSink {
 
 struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
-    shape: TransformRequest,
-    admission: FrameCheck,
+    fitting: Fitting,
     outlet: Outlet<Answer>,
     counts: Arc<Counts>,
     gave_up_messages: bool,
 }
 
 impl EncodeWork {
-    /// Not every backend writes messages, and one that took over from another may be such: the picture goes on without.
-    fn keep_messages_that_are_taken(&mut self, frame: &mut Frame) {
-        let Err(refusal) = (self.admission)(frame) else { return };
-        frame.user_sei.clear();
-        self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.gave_up_messages, true) {
-            let reason = refusal.to_string();
-            self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+    fn frame(&mut self, number: u64, mut frame: Frame) -> Result<()> {
+        let messages = std::mem::take(&mut frame.user_sei);
+        if let Some(shape) = self.fitting.needs(&frame) {
+            match shape.apply(frame) {
+                Ok(done) => frame = done.frame,
+                Err(error) => {
+                    self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
+                    return Ok(());
+                }
+            }
+            self.counts.converted.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(refusal) = self.fitting.with_messages(&mut frame, messages) {
+            self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut self.gave_up_messages, true) {
+                let reason = refusal.to_string();
+                self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+            }
+        }
+        self.backend.submit(EncodeUnit { serial: number, frame })
     }
 }
 
@@ -366,37 +362,11 @@ impl Work for EncodeWork {
 
     fn unit(&mut self, order: Order) -> Result<()> {
         match order {
-            Order::Frame { number, mut frame } => {
-                let messages = std::mem::take(&mut frame.user_sei);
-                // Memory that the encoder does not read (a device's, for one on the CPU; another device's; somebody else's)
-                // is read for it.
-                let foreign =
-                    matches!(frame.surface, Surface::Device(_)) && (self.admission)(&frame).is_err();
-                let mut frame = if self.shape.is_met_by(&frame) && !foreign {
-                    frame
-                } else {
-                    let shape = TransformRequest { host: foreign, ..self.shape };
-                    match shape.apply(frame) {
-                        Ok(done) => {
-                            self.counts.converted.fetch_add(1, Ordering::Relaxed);
-                            done.frame
-                        }
-                        Err(error) => {
-                            self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
-                            return Ok(());
-                        }
-                    }
-                };
-                if !messages.is_empty() {
-                    frame.user_sei = messages;
-                    self.keep_messages_that_are_taken(&mut frame);
-                }
-                self.backend.submit(EncodeUnit { serial: number, frame })
-            }
+            Order::Frame { number, frame } => self.frame(number, frame),
             Order::Reconfigure(target) => {
                 let done = self.backend.reconfigure(&target.0, &target.1);
                 if done.is_ok() {
-                    self.shape = shape(&target.0);
+                    self.fitting.reconfigured(&target.0);
                 }
                 self.outlet.send(Outcome::Item(Answer::Reconfigured(done)));
                 Ok(())
