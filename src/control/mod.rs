@@ -65,7 +65,7 @@ pub enum SessionSwitchMode {
     DrainThenSwap,
 }
 
-/// A wish for other settings.
+/// A request for other settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSwitchRequest<T> {
     /// What is wanted.

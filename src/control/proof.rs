@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::running::{Counts, Fed, Heard, Running};
+use super::running::{Counts, Fed, Received, Running};
 use crate::backend::{self, Candidate, Job, Receipt, Verdict};
 use crate::config::{CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
@@ -123,18 +123,21 @@ impl Opening {
         loop {
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match session.wait(left) {
-                Heard::Unit { unit, .. } => coded = !unit.data.is_empty(),
-                Heard::Flushed { .. } if coded => return Ok(session),
-                Heard::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
-                Heard::Dropped { reason, .. } => {
+                Received::Unit { unit, .. } => coded = !unit.data.is_empty(),
+                Received::Flushed { .. } if coded => return Ok(session),
+                Received::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
+                Received::Dropped { reason, .. } => {
                     return Err(unproven(&format!("dropped its first picture: {reason}")));
                 }
-                Heard::Lost { error, .. } | Heard::Died(error) => return Err(error),
-                Heard::Nothing if left.is_zero() => {
+                Received::Lost { error, .. } | Received::Died(error) => return Err(error),
+                Received::Nothing if left.is_zero() => {
                     let seconds = self.patience.as_secs_f32();
                     return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
                 }
-                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) | Heard::GaveUpMessages { .. } => {}
+                Received::Nothing
+                | Received::Stale
+                | Received::Reconfigured(_)
+                | Received::GaveUpMessages { .. } => {}
             }
         }
     }

@@ -48,7 +48,7 @@ enum Answer {
 
 /// News of a session, in the stream's numbers.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// None yet.
     Nothing,
     /// Only of frames that are no longer this session's.
@@ -243,14 +243,14 @@ impl Running {
     }
 
     /// News, if there are any.
-    pub(super) fn hear(&mut self) -> Heard {
+    pub(super) fn receive(&mut self) -> Received {
         let flushes = self.output.flushes_seen();
         let answer = self.output.try_reap();
         self.noted(flushes, answer)
     }
 
     /// News, waiting for them at most `timeout`.
-    pub(super) fn wait(&mut self, timeout: Duration) -> Heard {
+    pub(super) fn wait(&mut self, timeout: Duration) -> Received {
         let flushes = self.output.flushes_seen();
         let answer = self.output.reap_timeout(timeout);
         self.noted(flushes, answer)
@@ -267,46 +267,46 @@ impl Running {
         self.output.monitors()
     }
 
-    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
-        let heard = self.heard(flushes, answer);
-        self.watched.heard(&heard);
-        heard
+    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
+        let received = self.received(flushes, answer);
+        self.watched.received(&received);
+        received
     }
 
-    fn heard(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
+    fn received(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
         let serial = |number| self.run.serial(number);
         match answer {
             Ok(Some(Answer::Unit(unit))) => {
-                serial(unit.serial).map_or(Heard::Stale, |serial| Heard::Unit { serial, unit })
+                serial(unit.serial).map_or(Received::Stale, |serial| Received::Unit { serial, unit })
             }
             Ok(Some(Answer::Dropped { number, reason })) => {
-                serial(number).map_or(Heard::Stale, |serial| Heard::Dropped { serial, reason })
+                serial(number).map_or(Received::Stale, |serial| Received::Dropped { serial, reason })
             }
             Ok(Some(Answer::Lost { number, error })) => {
-                serial(number).map_or(Heard::Stale, |serial| Heard::Lost { serial, error })
+                serial(number).map_or(Received::Stale, |serial| Received::Lost { serial, error })
             }
             Ok(Some(Answer::Reconfigured(done))) => {
                 if let (Ok(()), Some(target)) = (&done, self.order_pending.take()) {
                     self.target = *target;
                 }
-                Heard::Reconfigured(done)
+                Received::Reconfigured(done)
             }
-            Ok(Some(Answer::GaveUpMessages { reason })) => Heard::GaveUpMessages { reason },
-            Ok(Some(Answer::Died(error))) | Err(error) => Heard::Died(error),
+            Ok(Some(Answer::GaveUpMessages { reason })) => Received::GaveUpMessages { reason },
+            Ok(Some(Answer::Died(error))) | Err(error) => Received::Died(error),
             Ok(None) if self.output.flushes_seen() > flushes => self.flushed(),
             Ok(None) if self.output.has_ended() => {
-                Heard::Died(Error::corrupt_fatal("the encoder's thread has ended"))
+                Received::Died(Error::corrupt_fatal("the encoder's thread has ended"))
             }
-            Ok(None) => Heard::Nothing,
+            Ok(None) => Received::Nothing,
         }
     }
 
-    fn flushed(&mut self) -> Heard {
+    fn flushed(&mut self) -> Received {
         let mark = self.marks.pop_front().unwrap_or(0);
         let Some(behind) = mark.checked_sub(self.run.number).filter(|behind| *behind > 0) else {
-            return Heard::Stale;
+            return Received::Stale;
         };
-        Heard::Flushed { before: self.run.serial + behind }
+        Received::Flushed { before: self.run.serial + behind }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::super::canary::Verdict;
 use super::super::in_flight::{Outcome, StreamFrames};
-use super::super::running::{Fed, Heard, Running};
+use super::super::running::{Fed, Received, Running};
 use super::super::telemetry::EventKind;
 use super::SwitchingEncoder;
 use super::state::State;
@@ -35,7 +35,7 @@ impl SwitchingEncoder {
             }
         }
         self.complete_flushes();
-        self.switches_told.tell(&self.telemetry.counts, self.active.as_ref());
+        self.switches_reported.tell(&self.telemetry.counts, self.active.as_ref());
     }
 
     /// Gives frames to the active session.
@@ -92,20 +92,20 @@ impl SwitchingEncoder {
         while self.frames.out.len() < OUTPUT {
             let which = self.reading();
             let Some(session) = self.session(which) else { break };
-            match session.hear() {
-                Heard::Nothing => break,
-                heard => self.heard(which, heard),
+            match session.receive() {
+                Received::Nothing => break,
+                received => self.received(which, received),
             }
             moved = true;
         }
         moved
     }
 
-    pub(super) fn heard(&mut self, which: Which, heard: Heard) {
+    pub(super) fn received(&mut self, which: Which, received: Received) {
         let missing = |frames: &StreamFrames, before| !frames.missing(before).is_empty();
-        match heard {
-            Heard::Nothing | Heard::Stale => return,
-            Heard::Unit { serial, unit } => {
+        match received {
+            Received::Nothing | Received::Stale => return,
+            Received::Unit { serial, unit } => {
                 if unit.keyframe && which == Which::Active && self.swap_at_observed(serial) {
                     return;
                 }
@@ -117,29 +117,29 @@ impl SwitchingEncoder {
                 }
                 self.frames.settle(serial, Outcome::Coded { unit, codec, layout });
             }
-            Heard::Dropped { serial, reason } => self.frames.settle(serial, Outcome::Dropped(reason)),
-            Heard::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
+            Received::Dropped { serial, reason } => self.frames.settle(serial, Outcome::Dropped(reason)),
+            Received::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
                 self.roll_back(&error);
             }
-            Heard::Lost { serial, error } => self.frames.settle(serial, Outcome::Failed(error)),
-            Heard::Flushed { before } if missing(&self.frames, before) => {
+            Received::Lost { serial, error } => self.frames.settle(serial, Outcome::Failed(error)),
+            Received::Flushed { before } if missing(&self.frames, before) => {
                 if which == Which::Active && self.can_roll_back() {
                     self.roll_back(&Error::corrupt("the encoder gave no answer for a frame"));
                 } else {
                     self.frames.settle_missing(before);
                 }
             }
-            Heard::Flushed { .. } => {}
-            Heard::Reconfigured(done) => self.reconfigured(done),
-            Heard::GaveUpMessages { reason } => {
+            Received::Flushed { .. } => {}
+            Received::Reconfigured(done) => self.reconfigured(done),
+            Received::GaveUpMessages { reason } => {
                 let generation = match &self.state {
                     State::OnTrial(trial) if which == Which::Old => trial.from,
                     _ => self.generation,
                 };
                 self.telemetry.tell(EventKind::GaveUpMessages { generation, reason });
             }
-            Heard::Died(error) if which == Which::Old => self.old_died(&error),
-            Heard::Died(error) => self.active_died(error),
+            Received::Died(error) if which == Which::Old => self.old_died(&error),
+            Received::Died(error) => self.active_died(error),
         }
         self.release();
     }

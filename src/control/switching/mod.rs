@@ -36,7 +36,7 @@ use super::helper::Closers;
 use super::in_flight::StreamFrames;
 use super::observe::Switches;
 use super::proof::Opening;
-use super::running::{Counts, Heard, Running};
+use super::running::{Counts, Received, Running};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
 use super::{SessionSwitchRequest, SwitchStage};
 use crate::backend::{Backend, BackendKind};
@@ -150,7 +150,7 @@ pub struct SwitchingEncoder {
     shapes: VecDeque<(Dimensions, PixelFormat)>,
     telemetry: Telemetry,
     counts: Arc<Counts>,
-    switches_told: Switches,
+    switches_reported: Switches,
 }
 
 impl SwitchingEncoder {
@@ -217,7 +217,7 @@ impl SwitchingEncoder {
             shapes: VecDeque::new(),
             telemetry: Telemetry::new(),
             counts,
-            switches_told: Switches::default(),
+            switches_reported: Switches::default(),
             options,
         };
         stream.telemetry.begin(1, &session.target, &session.receipt, Start::Stream, started.elapsed());
@@ -303,8 +303,8 @@ impl SwitchingEncoder {
         let which = self.reading();
         match self.session(which) {
             Some(session) => match session.wait(slice) {
-                Heard::Nothing => {}
-                heard => self.heard(which, heard),
+                Received::Nothing => {}
+                received => self.received(which, received),
             },
             None => std::thread::sleep(slice),
         }

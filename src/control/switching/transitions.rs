@@ -44,46 +44,32 @@ impl SwitchingEncoder {
 
     /// Looks at what was waited for; `true`: something has changed.
     pub(super) fn advance(&mut self) -> bool {
-        match std::mem::replace(&mut self.state, State::Steady) {
-            State::Steady => self.begin_queued(),
-            // A boundary that may never come must not keep a newer wish waiting.
-            State::Waiting { switch, way } if self.queued.is_some() => {
+        let done = match &mut self.state {
+            State::Opening { job, .. } | State::Alone { job, .. } | State::Reopening { job, .. } => {
+                let Some(done) = job.take() else { return false };
+                Some(done.and_then(|done| done))
+            }
+            _ => None,
+        };
+        match (std::mem::replace(&mut self.state, State::Steady), done) {
+            (State::Steady, _) => return self.begin_queued(),
+            // A boundary that may never come must not keep a newer request waiting.
+            (State::Waiting { switch, way }, _) if self.queued.is_some() => {
                 self.superseded(&switch);
                 self.closers.close(way);
-                true
             }
-            State::Opening { switch, mut job } => {
-                let Some(done) = job.take() else {
-                    self.state = State::Opening { switch, job };
-                    return false;
-                };
-                self.opened(switch, done.and_then(|done| done));
-                true
+            (State::Draining { switch, way }, _) if self.frames.first() >= self.cursor => {
+                return self.drained(switch, way);
             }
-            State::Draining { switch, way } if self.frames.first() >= self.cursor => {
-                self.drained(switch, way)
-            }
-            State::Alone { switch, mut job } => {
-                let Some(done) = job.take() else {
-                    self.state = State::Alone { switch, job };
-                    return false;
-                };
-                self.opened_alone(switch, done.and_then(|done| done));
-                true
-            }
-            State::Reopening { mut job, dead } => {
-                let Some(done) = job.take() else {
-                    self.state = State::Reopening { job, dead };
-                    return false;
-                };
-                self.reopened(done.and_then(|done| done), dead);
-                true
-            }
-            other => {
+            (State::Opening { switch, .. }, Some(done)) => self.opened(switch, done),
+            (State::Alone { switch, .. }, Some(done)) => self.opened_alone(switch, done),
+            (State::Reopening { dead, .. }, Some(done)) => self.reopened(done, dead),
+            (other, _) => {
                 self.state = other;
-                false
+                return false;
             }
         }
+        true
     }
 
     fn begin_queued(&mut self) -> bool {
