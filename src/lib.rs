@@ -105,6 +105,7 @@ pub mod container;
 pub mod control;
 pub mod dataset;
 pub mod error;
+mod failover;
 pub mod figures;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

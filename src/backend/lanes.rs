@@ -1,13 +1,14 @@
 //! How many decoders share one stream, and what each of them is told.
 
 use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
 
-use super::split::{Growth, Room, Terms};
-use super::vendors::{self, Cards};
-use super::{Backend, BackendKind};
+use super::split::{self, CardRoom, Direct, Growth, Landing, Room, Terms};
+use super::vendors::{self, Cards, vendor};
+use super::{Backend, BackendKind, DecodeSink, DecoderBackend, Download, SharedReceipt};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 
 /// Decoders for each three engines of a GPU, rounded up. One an engine leaves it idle while it is drained and while its
 /// pictures are taken out; each one more lets more pictures wait for older ones. On an H200 with seven engines ten decoders
@@ -26,6 +27,86 @@ const MAX_HOST_WINDOW: u64 = 1 << 30;
 /// Parts that a CPU decoder may be ahead of the oldest, for each decoder: one at work, and one that waits. Memory then follows
 /// the length of groups of pictures and not that of the file, however slow the consumer is.
 const PARTS_AHEAD: u64 = 2;
+
+/// Makes a sink for each decoder that is tried.
+pub(crate) type SinkFactory = Box<dyn Fn() -> DecodeSink + Send>;
+
+/// Opens one decoder.
+pub(crate) type OpenOne = fn(
+    Backend,
+    &CommonDecodeConfig,
+    &Downloads,
+    SinkFactory,
+) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)>;
+
+/// Opens as many decoders as a stream is to have, each by `open`; several look like one.
+///
+/// # Errors
+/// The first decoder's; settings that contradict each other.
+pub(crate) fn share_out(
+    wanted: Backend,
+    config: &CommonDecodeConfig,
+    sink: SinkFactory,
+    open: OpenOne,
+) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
+    // Parts would be decoded ahead, but a frame that is wanted at once must be the next to be decoded.
+    if let Engines::Count(count) = config.engines
+        && config.low_latency
+        && count > NonZeroUsize::MIN
+    {
+        return Err(Error::Unsupported {
+            feature: format!("engines {count} with low_latency"),
+            remedy: Remedy::Allowed(
+                "1 or auto, since several decoders decode ahead of their turn".to_owned(),
+            ),
+        });
+    }
+    if config.engines == Engines::One || config.low_latency {
+        return open(wanted, config, &Downloads::default(), sink);
+    }
+    let lanes = Lanes::new(wanted, config)?;
+    let (each, decide) = (lanes.clone(), lanes);
+    let room = Arc::new(CardRoom::new());
+    // Pictures that wait for older ones do so where they were decoded.
+    let to_host = matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb);
+    let downloads = Downloads { room: to_host.then(|| Arc::clone(&room)), ..Downloads::default() };
+    let (own, landed) = (downloads.clone(), sink());
+    let open_lane = Box::new(move |number, sink| open(wanted, &each.config(number), &own, sink));
+    let landing = |chosen: Option<(BackendKind, _)>| downloads.landing(chosen.map(|(kind, _)| kind), landed);
+    split::open(config.codec, landing, room, open_lane, Box::new(move |chosen| decide.terms(chosen)))
+}
+
+/// When pictures that are wanted in host memory leave the devices of a stream's decoders. They may wait on those of one
+/// vendor, the first decoder's, whose landing brings them over; what anybody else decodes leaves at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Downloads {
+    /// `None`: all at once.
+    room: Option<Arc<CardRoom>>,
+    /// Whose landing it is, from the first decoder on.
+    vendor: Arc<OnceLock<BackendKind>>,
+}
+
+impl Downloads {
+    /// What a decoder of this kind is told.
+    pub(super) fn of(&self, kind: BackendKind) -> Download {
+        match &self.room {
+            Some(room) if self.vendor.get().is_none_or(|vendor| *vendor == kind) => {
+                Download::Later(Arc::clone(room))
+            }
+            _ => Download::Now,
+        }
+    }
+
+    /// The landing of the vendor that was chosen.
+    fn landing(&self, chosen: Option<BackendKind>, sink: DecodeSink) -> Box<dyn Landing> {
+        let kind = *self.vendor.get_or_init(|| chosen.unwrap_or(BackendKind::Custom));
+        let cards = vendor(kind).calls.as_ref().and_then(|calls| calls.cards.as_ref());
+        match cards.filter(|_| self.room.is_some()) {
+            Some(cards) => (cards.landing)(sink),
+            None => Box::new(Direct(sink)),
+        }
+    }
+}
 
 /// The plan for a split stream.
 #[derive(Clone, Debug)]
@@ -168,6 +249,22 @@ mod tests {
         let four = lanes(Codec::Av1, Engines::Count(NonZeroUsize::new(4).unwrap()), 3);
         assert_eq!((four.terms(CPU).lanes, four.config(0).threads), (4, Some(NonZeroUsize::MIN)));
         assert_eq!(four.terms(CPU).ahead, u64::MAX);
+    }
+
+    #[test]
+    fn pictures_wait_on_the_cards_of_the_vendor_that_lands_them_and_of_no_other() {
+        let waits = |downloads: &Downloads, kind| matches!(downloads.of(kind), Download::Later(_));
+        let later = || Downloads { room: Some(Arc::new(CardRoom::new())), ..Downloads::default() };
+        let kinds = super::super::CANDIDATES;
+        assert!(kinds.into_iter().all(|kind| waits(&later(), kind)), "nobody is chosen yet");
+        for chosen in kinds {
+            let downloads = later();
+            let _ = downloads.landing(Some(chosen), Box::new(|_| true));
+            assert!(kinds.into_iter().all(|kind| waits(&downloads.clone(), kind) == (kind == chosen)));
+            let at_once = Downloads::default();
+            let _ = at_once.landing(Some(chosen), Box::new(|_| true));
+            assert!(!kinds.into_iter().any(|kind| waits(&at_once, kind)));
+        }
     }
 
     #[test]

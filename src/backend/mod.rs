@@ -9,7 +9,6 @@ use crate::error::{Error, Remedy};
 
 pub(crate) mod admission;
 mod demand;
-mod fallback;
 #[cfg(feature = "backend-ffmpeg")]
 mod ffmpeg;
 mod formats;
@@ -18,6 +17,7 @@ pub mod mock;
 mod nature;
 #[cfg(feature = "backend-nvidia")]
 mod nvidia;
+mod receipt;
 mod seam;
 mod select;
 #[cfg(feature = "backend-software")]
@@ -26,9 +26,11 @@ mod split;
 pub(crate) mod vendors;
 
 pub use crate::backend_kind::BackendKind;
-pub(crate) use fallback::{SharedReceipt, SinkFactory, open_decoder};
 pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format};
+pub(crate) use lanes::{Downloads, SinkFactory, share_out};
 pub(crate) use nature::for_frames_lost_with_device;
+pub(crate) use receipt::SharedReceipt;
+pub use receipt::{Job, Receipt, RefusalStep, Verdict};
 pub(crate) use seam::Download;
 pub use seam::{
     CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, DeviceTimes, EncodeEvent,
@@ -37,10 +39,10 @@ pub use seam::{
 #[cfg(feature = "metrics")]
 pub(crate) use select::busy_device;
 pub use select::{
-    Backend, CANDIDATES, HeldDevice, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
-    hold_device, query_backend_capability, query_capability, query_device_capability, utilization,
+    Backend, CANDIDATES, HeldDevice, device_memory, devices, encode_sessions, hold_device,
+    query_backend_capability, query_capability, query_device_capability, utilization,
 };
-pub(crate) use select::{in_turn, open_encoder, open_engine};
+pub(crate) use select::{in_turn, open_decoder_from, open_encoder, open_engine};
 pub use split::SplitReport;
 pub use vendors::Candidate;
 #[cfg(feature = "fuzzing")]

@@ -1,16 +1,17 @@
-//! Choosing a backend, and the receipt that explains the choice.
+//! Choosing a backend; a [`Receipt`] explains the choice.
 //!
 //! The candidate list is data, `select` is a pure function of it: that is what makes "never silent" testable. Encoders are
 //! tried in the order of [`Candidate::ORDER`], which is written in the table of engines and nowhere else.
 
-use std::fmt;
+use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::admission::Wish;
-use super::split::SplitReport;
 use super::vendors::{self, Candidate, VENDORS, calls, vendor};
-use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend};
+use super::{
+    BackendKind, DecodeSink, DecoderBackend, Downloads, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
+};
 use crate::capability::{
     CapabilityReport, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
@@ -53,147 +54,6 @@ pub const CANDIDATES: [BackendKind; 4] = {
     }
     kinds
 };
-
-/// The step at which a candidate was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Not contained in this build.
-    Build,
-    /// Library, driver or device not there.
-    Device,
-    /// Codec, feature or setting not supported.
-    Capability,
-    /// The driver's session limit.
-    SessionLimit,
-    /// Opening failed otherwise.
-    Open,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Build => "build",
-            Self::Device => "device",
-            Self::Capability => "capability",
-            Self::SessionLimit => "session limit",
-            Self::Open => "open",
-        })
-    }
-}
-
-/// What became of one candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It does the job, with this codec library or engine.
-    Chosen(&'static str),
-    /// It was tried and could not.
-    Refused {
-        /// Where it failed.
-        step: Step,
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// An earlier candidate was chosen, or the caller named another.
-    NotTried,
-}
-
-impl Verdict {
-    /// Of a candidate that could not, for this reason.
-    pub(crate) fn refused(error: &Error) -> Self {
-        Self::Refused { step: refusal_step(error), reason: error.to_string() }
-    }
-}
-
-/// Decode or encode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// Decoding.
-    Decode,
-    /// Encoding.
-    Encode,
-}
-
-/// Why this backend runs and the others do not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// What was to be done.
-    pub job: Job,
-    /// In which codec.
-    pub codec: Codec,
-    /// Every candidate, in order of preference.
-    pub entries: Vec<(Candidate, Verdict)>,
-    /// How the stream was shared out, where several decoders were wanted.
-    pub split: Option<SplitReport>,
-    /// What the caller should know of how the chosen one was opened.
-    pub notes: Vec<String>,
-}
-
-impl Receipt {
-    /// The backend that was chosen, and its codec library or engine.
-    pub fn chosen(&self) -> Option<(BackendKind, &'static str)> {
-        self.entries.iter().find_map(|(candidate, verdict)| match verdict {
-            Verdict::Chosen(implementation) => Some((candidate.backend(), *implementation)),
-            Verdict::Refused { .. } | Verdict::NotTried => None,
-        })
-    }
-
-    /// Who was chosen.
-    pub fn engine(&self) -> Option<Candidate> {
-        let chosen = |verdict: &Verdict| matches!(verdict, Verdict::Chosen(_));
-        self.entries.iter().find(|(_, verdict)| chosen(verdict)).map(|(candidate, _)| *candidate)
-    }
-
-    /// The chosen candidate could not go on for this reason; `rest` tells what became of others since. Who was refused before and
-    /// has not been tried again keeps its reason.
-    pub(crate) fn replace_chosen(&mut self, error: &Error, rest: Vec<(Candidate, Verdict)>) {
-        for (_, verdict) in &mut self.entries {
-            if matches!(verdict, Verdict::Chosen(_)) {
-                *verdict = Verdict::refused(error);
-            }
-        }
-        for (candidate, verdict) in rest {
-            let before = self.entries.iter().position(|(known, _)| *known == candidate);
-            match before.map(|at| self.entries.remove(at).1) {
-                Some(past @ Verdict::Refused { .. }) if verdict == Verdict::NotTried => {
-                    self.entries.push((candidate, past));
-                }
-                _ => self.entries.push((candidate, verdict)),
-            }
-        }
-    }
-
-    pub(crate) fn given(job: Job, codec: Codec, kind: BackendKind, implementation: &'static str) -> Self {
-        let entries = vec![(Candidate::of(kind), Verdict::Chosen(implementation))];
-        Self { job, codec, entries, split: None, notes: Vec::new() }
-    }
-}
-
-impl fmt::Display for Receipt {
-    /// What was chosen, in one line: `h264 decode: software (rusty_h264)`. `{:#}` adds who was refused before it, and why; so does
-    /// a receipt in which nothing was chosen.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let job = match self.job {
-            Job::Decode => "decode",
-            Job::Encode => "encode",
-        };
-        match self.chosen() {
-            Some((kind, implementation)) => write!(f, "{} {job}: {kind} ({implementation})", self.codec)?,
-            None => write!(f, "{} {job}: no backend", self.codec)?,
-        }
-        for (candidate, verdict) in &self.entries {
-            if let Verdict::Refused { step, reason } = verdict
-                && (f.alternate() || self.chosen().is_none())
-            {
-                write!(f, "; {} refused at {step}: {reason}", candidate.label())?;
-            }
-        }
-        for note in &self.notes {
-            write!(f, "; {note}")?;
-        }
-        Ok(())
-    }
-}
 
 /// A turn of a candidate in a selection.
 pub(super) struct Turn {
@@ -307,16 +167,6 @@ impl Refusal {
     }
 }
 
-fn refusal_step(error: &Error) -> Step {
-    match error {
-        Error::Unavailable { backend, .. } if vendor(*backend).calls.is_none() => Step::Build,
-        Error::Unavailable { .. } | Error::DeviceLost { .. } => Step::Device,
-        Error::Unsupported { .. } | Error::InvalidInput { .. } => Step::Capability,
-        Error::SessionLimit { .. } => Step::SessionLimit,
-        _ => Step::Open,
-    }
-}
-
 /// The turns of decoders.
 fn decoders(wanted: Backend, kinds: &[BackendKind]) -> Vec<Turn> {
     let turn = |kind: &BackendKind| Turn {
@@ -362,14 +212,14 @@ pub(crate) fn in_turn(order: &[Candidate], low_latency: bool) -> Vec<(Candidate,
 }
 
 /// Opens the first of the candidates from `first` on that takes the job; the ones before stay out of the receipt.
-pub(super) fn open_decoder_from(
+pub(crate) fn open_decoder_from(
     first: usize,
     wanted: Backend,
     config: &CommonDecodeConfig,
-    download: &Download,
+    downloads: &Downloads,
     sink: &dyn Fn() -> DecodeSink,
 ) -> Result<(Box<dyn DecoderBackend>, Receipt)> {
-    let open = |turn: &Turn| (calls(turn.kind)?.open_decoder)(config, download, sink());
+    let open = |turn: &Turn| (calls(turn.kind)?.open_decoder)(config, &downloads.of(turn.kind), sink());
     let turns = decoders(wanted, CANDIDATES.get(first..).unwrap_or_default());
     let (decoder, mut receipt) =
         select(wanted, Job::Decode, config.codec, turns, open, |b| b.implementation())?;
@@ -503,7 +353,7 @@ pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Opt
 /// A device that stays started; see [`hold_device`].
 #[derive(Debug)]
 pub struct HeldDevice {
-    _state: Option<Arc<dyn fmt::Debug + Send + Sync>>,
+    _state: Option<Arc<dyn Debug + Send + Sync>>,
 }
 
 /// Keeps what a driver starts for a device until the value is dropped, for whoever asks it several things one after the
@@ -546,6 +396,7 @@ pub(crate) fn busy_device(
 
 #[cfg(test)]
 mod tests {
+    use super::super::RefusalStep;
     use super::*;
     use crate::error::Remedy;
 
@@ -566,7 +417,7 @@ mod tests {
         let (kind, receipt) = try_select(Backend::Auto, &[BackendKind::Software]).unwrap();
         assert_eq!(kind, BackendKind::Software);
         assert_eq!(receipt.chosen(), Some((BackendKind::Software, "fake")));
-        assert!(matches!(receipt.entries[0].1, Verdict::Refused { step: Step::Device, .. }));
+        assert!(matches!(receipt.entries[0].1, Verdict::Refused { step: RefusalStep::Device, .. }));
         assert!(
             format!("{receipt:#}").contains("nvidia refused at device: nvidia is not available: no device")
         );
@@ -591,18 +442,6 @@ mod tests {
         let turns = encoders(Backend::Auto, false, &BackendEncodeConfig::None);
         let err = select(Backend::Auto, Job::Encode, Codec::H264, turns, open, |()| "").unwrap_err();
         assert!(matches!(err, Error::Unsupported { .. }), "{err}");
-    }
-
-    #[test]
-    fn a_receipt_is_one_short_line_and_tells_of_refusals_on_request() {
-        let refused = |reason: &str| Verdict::Refused { step: Step::Device, reason: reason.to_owned() };
-        let mut receipt = Receipt::given(Job::Decode, Codec::H264, BackendKind::Software, "rusty_h264");
-        receipt.entries.insert(0, (Candidate::Nvidia, refused("no driver")));
-        assert_eq!(receipt.to_string(), "h264 decode: software (rusty_h264)");
-        let full = "h264 decode: software (rusty_h264); nvidia refused at device: no driver";
-        assert_eq!(format!("{receipt:#}"), full);
-        receipt.entries.truncate(1);
-        assert_eq!(receipt.to_string(), "h264 decode: no backend; nvidia refused at device: no driver");
     }
 
     fn try_encoders(low_latency: bool, works: &[Candidate]) -> (Option<Candidate>, Receipt) {

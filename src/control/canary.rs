@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::books::Released;
+use super::in_flight::Released;
 use crate::config::{CommonEncodeConfig, RateControl};
 use crate::time::Timestamp;
 

@@ -10,41 +10,34 @@
 //! * Packets leave in closed groups ([`StreamSummary::ledger`] counts each frame once, whatever happened to sessions).
 //! * Decoding times are made for the stream and rise through all generations.
 //!
-//! A stream whose settings never change needs less: [`surviving_session`] gives an ordinary session whose encoder is
+//! A stream whose settings never change needs less:
+//! [`EncodeSession::with_failover`](crate::session::EncodeSession::with_failover) gives an ordinary session whose encoder is
 //! replaced when it dies.
 //!
 //! [`EncodeController`] keeps several streams behind handles; [`DecodeController`] does so with decode sessions, whose
 //! settings change at a random access point.
 
-mod adapt;
-mod books;
 mod canary;
 mod controller;
 mod decoding;
-mod failure;
-mod flow;
 mod helper;
-mod inside;
+mod in_flight;
 mod observe;
+mod proof;
 mod rule;
 mod running;
-mod source;
-mod stream;
-mod surviving;
 mod switching;
 mod telemetry;
 
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::Result;
+pub use crate::failover::EncoderSource;
 
 pub use canary::Canary;
 pub use controller::EncodeController;
 pub use decoding::{DecodeController, DecodeSessionController, DecodedFrame, DecoderSessionHandle};
 pub use rule::{Change, decide};
-pub use source::EncoderSource;
-pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
-pub use surviving::surviving_session;
-pub(crate) use surviving::{Refetch, goes_on_with_the_same, open_surviving};
+pub use switching::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,
 };
@@ -72,7 +65,7 @@ pub enum SessionSwitchMode {
     DrainThenSwap,
 }
 
-/// A wish for other settings.
+/// A request for other settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSwitchRequest<T> {
     /// What is wanted.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::running::{Heard, Running};
+use super::running::{Received, Running};
 use super::telemetry::SwitchCounts;
 
 #[cfg(feature = "metrics")]
@@ -13,7 +13,7 @@ mod figures {
     use std::sync::{Arc, Mutex};
     use std::time::Instant;
 
-    use super::{Duration, Heard, Running, SwitchCounts};
+    use super::{Duration, Received, Running, SwitchCounts};
     use crate::backend::CopyBytes;
     use crate::metrics::names::{ENCODER, KEYFRAMES, SWITCHES};
     use crate::metrics::{Identity, Observed, Sample, observe};
@@ -100,16 +100,16 @@ mod figures {
             }
         }
 
-        pub(super) fn heard(&self, heard: &Heard) {
-            match heard {
-                Heard::Unit { unit, .. } => {
+        pub(super) fn received(&self, received: &Received) {
+            match received {
+                Received::Unit { unit, .. } => {
                     self.coded.fetch_add(1, Ordering::Relaxed);
                     self.bytes.fetch_add(unit.data.len() as u64, Ordering::Relaxed);
                     self.keyframes.fetch_add(u64::from(unit.keyframe), Ordering::Relaxed);
                     lock(&self.jitter).arrived(Instant::now());
                 }
-                Heard::Dropped { reason, .. } => *lock(&self.dropped).entry(reason).or_default() += 1,
-                Heard::Lost { .. } => {
+                Received::Dropped { reason, .. } => *lock(&self.dropped).entry(reason).or_default() += 1,
+                Received::Lost { .. } => {
                     self.failed.fetch_add(1, Ordering::Relaxed);
                 }
                 _ => {}
@@ -132,28 +132,29 @@ mod figures {
     }
 }
 
+/// Has a ring in front of a stream watched, as a queue of the encoder that runs now.
 #[cfg(feature = "metrics")]
-impl super::SwitchingEncoder {
-    /// Has a ring in front of the stream watched, as a queue of the encoder that runs now.
-    pub(crate) fn observe_ring(&self, ring: crate::queue::QueueMonitor) -> crate::metrics::Observed {
-        use crate::metrics::names::ENCODER;
-        let chosen = self.backend().unwrap_or((crate::backend::BackendKind::Custom, "none"));
-        let (config, _) = &self.settings;
-        let identity = crate::metrics::Identity {
-            side: &ENCODER,
-            chosen: Box::new(move || chosen),
-            codec: config.codec,
-            stream: config.stream.clone(),
-            device: None,
-            session: false,
-        };
-        crate::metrics::observe(identity, move |sample| {
-            let (queue, label) = (ring.stats(), [("queue", "ring")]);
-            sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
-            sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
-            sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
-        })
-    }
+pub(super) fn ring(
+    config: &crate::config::CommonEncodeConfig,
+    encoder: Option<(crate::backend::BackendKind, &'static str)>,
+    ring: crate::queue::QueueMonitor,
+) -> crate::metrics::Observed {
+    use crate::metrics::names::ENCODER;
+    let chosen = encoder.unwrap_or((crate::backend::BackendKind::Custom, "none"));
+    let identity = crate::metrics::Identity {
+        side: &ENCODER,
+        chosen: Box::new(move || chosen),
+        codec: config.codec,
+        stream: config.stream.clone(),
+        device: None,
+        session: false,
+    };
+    crate::metrics::observe(identity, move |sample| {
+        let (queue, label) = (ring.stats(), [("queue", "ring")]);
+        sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
+        sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
+        sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
+    })
 }
 
 /// A session that may be watched; it is from [`Self::begin`] on.
@@ -163,11 +164,11 @@ pub(super) struct Watched {
     figures: Option<(std::sync::Arc<figures::Figures>, crate::metrics::Observed)>,
 }
 
-/// What has been told of a stream's switches.
+/// What has been reported of a stream's switches.
 #[derive(Default)]
 pub(super) struct Switches {
     #[cfg(feature = "metrics")]
-    told: [u64; 7],
+    reported: [u64; 7],
 }
 
 #[cfg(feature = "metrics")]
@@ -179,9 +180,9 @@ impl Watched {
         }
     }
 
-    pub(super) fn heard(&self, heard: &Heard) {
+    pub(super) fn received(&self, received: &Received) {
         if let Some((figures, _)) = &self.figures {
-            figures.heard(heard);
+            figures.received(received);
         }
     }
 
@@ -204,13 +205,13 @@ impl Switches {
     /// Switches are told of the session that they led to.
     pub(super) fn tell(&mut self, counts: &SwitchCounts, active: Option<&Running>) {
         let now = figures::numbers(counts);
-        if now != self.told
+        if now != self.reported
             && let Some((figures, _)) = active.and_then(|session| session.watched.figures.as_ref())
         {
             let mut news = now;
-            news.iter_mut().zip(self.told).for_each(|(now, told)| *now -= told);
+            news.iter_mut().zip(self.reported).for_each(|(now, reported)| *now -= reported);
             figures.switched(news);
-            self.told = now;
+            self.reported = now;
         }
     }
 }
@@ -220,7 +221,7 @@ impl Switches {
 impl Watched {
     pub(super) const fn begin(_: &mut Running) {}
 
-    pub(super) const fn heard(&self, _: &Heard) {}
+    pub(super) const fn received(&self, _: &Received) {}
 
     pub(super) const fn fed(&self) {}
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use super::observe::Watched;
 use crate::backend::{
-    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace, Receipt,
+    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, InPlace, Receipt,
 };
-use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Surface};
+use crate::failover::{Fitting, Target};
+use crate::frame::Frame;
 use crate::packet::BitstreamLayout;
 #[cfg(feature = "metrics")]
 use crate::queue::QueueMonitor;
@@ -24,7 +24,6 @@ use crate::session::Submit;
 use crate::session::worker::{self, Outcome, Outlet, Work};
 #[cfg(feature = "metrics")]
 use crate::stages::EncodeMeter;
-use crate::transform::TransformRequest;
 
 /// Frames that wait for the encoder: large, so few.
 const INPUT_QUEUE: usize = 4;
@@ -36,9 +35,6 @@ enum Order {
     Frame { number: u64, frame: Frame },
     Reconfigure(Box<Target>),
 }
-
-/// Common settings, and those of one backend.
-pub(super) type Target = (CommonEncodeConfig, BackendEncodeConfig);
 
 /// What comes from it. Numbers are the session's.
 enum Answer {
@@ -52,7 +48,7 @@ enum Answer {
 
 /// News of a session, in the stream's numbers.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// None yet.
     Nothing,
     /// Only of frames that are no longer this session's.
@@ -170,11 +166,10 @@ impl Running {
                     #[cfg(feature = "metrics")]
                     meter: backend.meter(),
                 };
-                let (admission, notes) = (backend.admission(), backend.notes());
+                let (fitting, notes) = (Fitting::new(&target.0, backend.as_ref()), backend.notes());
                 let work = EncodeWork {
                     backend,
-                    admission,
-                    shape: shape(&target.0),
+                    fitting,
                     outlet,
                     counts: Arc::clone(counts),
                     gave_up_messages: false,
@@ -248,14 +243,14 @@ impl Running {
     }
 
     /// News, if there are any.
-    pub(super) fn hear(&mut self) -> Heard {
+    pub(super) fn receive(&mut self) -> Received {
         let flushes = self.output.flushes_seen();
         let answer = self.output.try_reap();
         self.noted(flushes, answer)
     }
 
     /// News, waiting for them at most `timeout`.
-    pub(super) fn wait(&mut self, timeout: Duration) -> Heard {
+    pub(super) fn wait(&mut self, timeout: Duration) -> Received {
         let flushes = self.output.flushes_seen();
         let answer = self.output.reap_timeout(timeout);
         self.noted(flushes, answer)
@@ -272,55 +267,46 @@ impl Running {
         self.output.monitors()
     }
 
-    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
-        let heard = self.heard(flushes, answer);
-        self.watched.heard(&heard);
-        heard
+    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
+        let received = self.received(flushes, answer);
+        self.watched.received(&received);
+        received
     }
 
-    fn heard(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Heard {
+    fn received(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
         let serial = |number| self.run.serial(number);
         match answer {
             Ok(Some(Answer::Unit(unit))) => {
-                serial(unit.serial).map_or(Heard::Stale, |serial| Heard::Unit { serial, unit })
+                serial(unit.serial).map_or(Received::Stale, |serial| Received::Unit { serial, unit })
             }
             Ok(Some(Answer::Dropped { number, reason })) => {
-                serial(number).map_or(Heard::Stale, |serial| Heard::Dropped { serial, reason })
+                serial(number).map_or(Received::Stale, |serial| Received::Dropped { serial, reason })
             }
             Ok(Some(Answer::Lost { number, error })) => {
-                serial(number).map_or(Heard::Stale, |serial| Heard::Lost { serial, error })
+                serial(number).map_or(Received::Stale, |serial| Received::Lost { serial, error })
             }
             Ok(Some(Answer::Reconfigured(done))) => {
                 if let (Ok(()), Some(target)) = (&done, self.order_pending.take()) {
                     self.target = *target;
                 }
-                Heard::Reconfigured(done)
+                Received::Reconfigured(done)
             }
-            Ok(Some(Answer::GaveUpMessages { reason })) => Heard::GaveUpMessages { reason },
-            Ok(Some(Answer::Died(error))) | Err(error) => Heard::Died(error),
+            Ok(Some(Answer::GaveUpMessages { reason })) => Received::GaveUpMessages { reason },
+            Ok(Some(Answer::Died(error))) | Err(error) => Received::Died(error),
             Ok(None) if self.output.flushes_seen() > flushes => self.flushed(),
             Ok(None) if self.output.has_ended() => {
-                Heard::Died(Error::corrupt_fatal("the encoder's thread has ended"))
+                Received::Died(Error::corrupt_fatal("the encoder's thread has ended"))
             }
-            Ok(None) => Heard::Nothing,
+            Ok(None) => Received::Nothing,
         }
     }
 
-    fn flushed(&mut self) -> Heard {
+    fn flushed(&mut self) -> Received {
         let mark = self.marks.pop_front().unwrap_or(0);
         let Some(behind) = mark.checked_sub(self.run.number).filter(|behind| *behind > 0) else {
-            return Heard::Stale;
+            return Received::Stale;
         };
-        Heard::Flushed { before: self.run.serial + behind }
-    }
-}
-
-/// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
-pub(super) fn shape(config: &CommonEncodeConfig) -> TransformRequest {
-    TransformRequest {
-        size: Some(config.dimensions),
-        convert: ColorRequest::To(config.format),
-        ..TransformRequest::default()
+        Received::Flushed { before: self.run.serial + behind }
     }
 }
 
@@ -341,23 +327,33 @@ fn sink(outlet: Outlet<Answer>) -> EncodeSink {
 
 struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
-    shape: TransformRequest,
-    admission: FrameCheck,
+    fitting: Fitting,
     outlet: Outlet<Answer>,
     counts: Arc<Counts>,
     gave_up_messages: bool,
 }
 
 impl EncodeWork {
-    /// Not every backend writes messages, and one that took over from another may be such: the picture goes on without.
-    fn keep_messages_that_are_taken(&mut self, frame: &mut Frame) {
-        let Err(refusal) = (self.admission)(frame) else { return };
-        frame.user_sei.clear();
-        self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.gave_up_messages, true) {
-            let reason = refusal.to_string();
-            self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+    fn frame(&mut self, number: u64, mut frame: Frame) -> Result<()> {
+        let messages = std::mem::take(&mut frame.user_sei);
+        if let Some(shape) = self.fitting.needs(&frame) {
+            match shape.apply(frame) {
+                Ok(done) => frame = done.frame,
+                Err(error) => {
+                    self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
+                    return Ok(());
+                }
+            }
+            self.counts.converted.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(refusal) = self.fitting.with_messages(&mut frame, messages) {
+            self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut self.gave_up_messages, true) {
+                let reason = refusal.to_string();
+                self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+            }
+        }
+        self.backend.submit(EncodeUnit { serial: number, frame })
     }
 }
 
@@ -366,37 +362,11 @@ impl Work for EncodeWork {
 
     fn unit(&mut self, order: Order) -> Result<()> {
         match order {
-            Order::Frame { number, mut frame } => {
-                let messages = std::mem::take(&mut frame.user_sei);
-                // Memory that the encoder does not read (a device's, for one on the CPU; another device's; somebody else's)
-                // is read for it.
-                let foreign =
-                    matches!(frame.surface, Surface::Device(_)) && (self.admission)(&frame).is_err();
-                let mut frame = if self.shape.is_met_by(&frame) && !foreign {
-                    frame
-                } else {
-                    let shape = TransformRequest { host: foreign, ..self.shape };
-                    match shape.apply(frame) {
-                        Ok(done) => {
-                            self.counts.converted.fetch_add(1, Ordering::Relaxed);
-                            done.frame
-                        }
-                        Err(error) => {
-                            self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
-                            return Ok(());
-                        }
-                    }
-                };
-                if !messages.is_empty() {
-                    frame.user_sei = messages;
-                    self.keep_messages_that_are_taken(&mut frame);
-                }
-                self.backend.submit(EncodeUnit { serial: number, frame })
-            }
+            Order::Frame { number, frame } => self.frame(number, frame),
             Order::Reconfigure(target) => {
                 let done = self.backend.reconfigure(&target.0, &target.1);
                 if done.is_ok() {
-                    self.shape = shape(&target.0);
+                    self.fitting.reconfigured(&target.0);
                 }
                 self.outlet.send(Outcome::Item(Answer::Reconfigured(done)));
                 Ok(())

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{SessionSwitchMode, books::Released, running::Target};
+use super::{SessionSwitchMode, in_flight::Released};
 use crate::backend::Receipt;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::Error;
+use crate::failover::Target;
 use crate::session::Ledger;
 use crate::time::Timestamp;
 

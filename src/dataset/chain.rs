@@ -11,7 +11,7 @@ use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use crate::control::{EncoderSource, OnFailure, StreamOptions, SwitchingEncoder};
 use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
-use crate::probing::{self, Question, Verdict};
+use crate::probing::{self, ProbeVerdict, Question};
 use crate::sync::lock;
 
 /// What pictures are brought to: every encoder takes it, and it is what hardware works on.
@@ -23,14 +23,14 @@ pub struct Probe {
     /// Which.
     pub encoder: EncoderType,
     /// It has encoded a picture, with this implementation; or why not, and what to do.
-    pub verdict: Verdict,
+    pub verdict: ProbeVerdict,
     /// How long that took.
     pub took: Duration,
 }
 
 /// Where a stream's sessions come from: the encoders to try, in order, at the start and whenever one has died.
 pub(super) struct Chain {
-    types: Vec<EncoderType>,
+    candidates: Vec<Candidate>,
     config: EncoderConfig,
     gpu: GpuEncoderConfig,
     /// What was opened last.
@@ -40,15 +40,12 @@ pub(super) struct Chain {
 impl Chain {
     /// The encoders in the order of the configuration.
     pub(super) fn new(config: &EncoderConfig, gpu: &GpuEncoderConfig) -> Self {
-        let types = match (gpu.preferred_encoder, gpu.strict) {
-            (Some(only), true) => vec![only],
-            (Some(first), false) => {
-                let rest = EncoderType::ORDER.into_iter().filter(|encoder| *encoder != first);
-                std::iter::once(first).chain(rest).collect()
-            }
-            (None, _) => EncoderType::ORDER.to_vec(),
+        let preferred = gpu.preferred_encoder.map(EncoderType::candidate);
+        let candidates = match preferred {
+            Some(only) if gpu.strict => vec![only],
+            _ => Candidate::preferring(preferred),
         };
-        Self { types, config: config.clone(), gpu: gpu.clone(), opened: Arc::default() }
+        Self { candidates, config: config.clone(), gpu: gpu.clone(), opened: Arc::default() }
     }
 
     /// Starts a stream whose pictures have this colour, on the first encoder that works. The other half tells which
@@ -96,7 +93,7 @@ impl Running {
 
 impl EncoderSource for Chain {
     fn candidates(&self) -> Vec<Candidate> {
-        self.types.iter().map(|encoder| encoder.candidate()).collect()
+        self.candidates.clone()
     }
 
     fn open(
@@ -106,7 +103,7 @@ impl EncoderSource for Chain {
         _special: &BackendEncodeConfig,
         sink: EncodeSink,
     ) -> Result<Box<dyn EncoderBackend>> {
-        let encoder = self.types.iter().copied().find(|encoder| encoder.candidate() == candidate);
+        let encoder = EncoderType::ORDER.into_iter().find(|encoder| encoder.candidate() == candidate);
         let unknown = || Error::invalid(format!("{candidate} is not among the encoders to try"));
         let encoder = encoder.ok_or_else(unknown)?;
         let (rate_control, special) = self.special(encoder);

@@ -1,9 +1,9 @@
 //! Between decoder and encoder: frame rate, size, pixel format.
 
 use super::control::CancelToken;
-use crate::control::Refetch;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Remedy, Result};
+use crate::failover::FrameRecovery;
 use crate::frame::{FieldOrder, Frame};
 use crate::pixel::PixelFormat;
 use crate::session::{LossKind, Losses};
@@ -92,7 +92,7 @@ pub struct FrameFilter {
     cancel: CancelToken,
     to_host: bool,
     losses: Losses,
-    refetch: Option<Box<dyn Refetch>>,
+    recovery: Option<FrameRecovery>,
 }
 
 /// A frame, and how many came before it.
@@ -114,7 +114,7 @@ impl FrameFilter {
             cancel: CancelToken::default(),
             to_host: false,
             losses: Losses::default(),
-            refetch: None,
+            recovery: None,
         }
     }
 
@@ -134,8 +134,8 @@ impl FrameFilter {
 
     /// Where frames come from again whose device is gone.
     #[must_use]
-    pub(super) fn refetch(mut self, refetch: Option<Box<dyn Refetch>>) -> Self {
-        self.refetch = refetch;
+    pub(super) fn recovery(mut self, recovery: Option<FrameRecovery>) -> Self {
+        self.recovery = recovery;
         self
     }
 
@@ -324,10 +324,10 @@ impl FrameFilter {
         if frame.as_device().is_some() {
             self.summary.download_bytes += frame.format.frame_bytes(frame.dimensions) as u64;
         }
-        let Some(refetch) = &mut self.refetch else { return transform::to_host(frame) };
+        let Some(recover) = &mut self.recovery else { return transform::to_host(frame) };
         // Cheap: the memory is shared.
         match transform::to_host(frame.clone()) {
-            Err(Error::DeviceLost { .. } | Error::Backend { .. }) => refetch.refetch(&frame),
+            Err(Error::DeviceLost { .. } | Error::Backend { .. }) => recover(&frame),
             done => done,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::rescue::can_be_read_again;
+use super::reopen::can_be_read_again;
 use super::source::{SourceInfo, chosen_video};
 use crate::backend::Receipt;
 use crate::bitstream::hdr_of_unit;

@@ -13,7 +13,7 @@ mod light;
 mod memory;
 mod notes;
 mod passthrough;
-mod rescue;
+mod reopen;
 mod ring;
 pub mod scheduler;
 mod shape;

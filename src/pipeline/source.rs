@@ -9,7 +9,7 @@ use super::begin;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
 use super::fit::{Fit, Stated};
-use super::rescue::{Lives, can_be_read_again};
+use super::reopen::can_be_read_again;
 use super::shape::Shape;
 use super::window::{Place, Window};
 use crate::backend::{self, Backend, Receipt};
@@ -22,10 +22,11 @@ use crate::container::{
 };
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::failover::FailoverDecoder;
 use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
-use crate::session::{DecodeSession, DecodeSummary, Succession, Takeover};
+use crate::session::{DecodeSession, DecodeSummary, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::TransformRequest;
 
@@ -225,7 +226,7 @@ pub struct FrameSource {
     info: SourceInfo,
     pub(super) feed: Feed,
     pub(super) options: SourceOptions,
-    pub(super) lives: Lives,
+    pub(super) decoders: FailoverDecoder,
     /// What the container says of the shape of samples.
     shape: Option<Shape>,
     fit: Fit,
@@ -298,7 +299,7 @@ impl FrameSource {
         Ok(Self {
             info,
             feed,
-            lives: Lives::new(options.on_failure, receipt.map(Succession::new)),
+            decoders: FailoverDecoder::new(options.backend, options.on_failure, receipt),
             options: options.clone(),
             shape,
             fit,
@@ -424,7 +425,7 @@ impl FrameSource {
     pub fn next_frame(&mut self) -> Result<Option<Frame>> {
         while !self.done {
             let given = self.feed.next(&self.cancel);
-            if self.lives.is_catching_up() {
+            if self.decoders.is_catching_up() {
                 self.note_damage();
             }
             match given {
@@ -434,7 +435,7 @@ impl FrameSource {
                         return Err(error.ending().in_file(&self.info.path));
                     }
                 }
-                Ok(Some(frame)) if !self.lives.is_new(&frame) => {}
+                Ok(Some(frame)) if !self.decoders.is_new(&frame) => {}
                 Ok(Some(frame)) => match self.window.place(&frame) {
                     Place::Before => {
                         self.summary.outside += 1;
@@ -477,22 +478,25 @@ impl FrameSource {
 
     /// What reading came to so far.
     pub fn summary(&mut self) -> SourceSummary {
-        if let Feed::Decoder { frames, .. } = &self.feed {
-            self.summary.decode = Some(frames.summary());
-        }
+        self.summary.decode = self.decode_summary().or(self.summary.decode.take());
         self.note_damage();
-        self.summary.decode_before.clone_from(&self.lives.before);
-        self.summary.takeovers = self.lives.takeovers();
-        self.summary.again = self.lives.again;
+        self.summary.takeovers = self.decoders.takeovers();
+        self.summary.again = self.decoders.decoded_again();
         self.summary.clone()
     }
 
-    /// What the decoder that has died did.
-    pub(super) fn dead_session(&self) -> Option<DecodeSummary> {
+    /// What the decoder at hand did.
+    pub(super) fn decode_summary(&self) -> Option<DecodeSummary> {
         match &self.feed {
             Feed::Decoder { frames, .. } => Some(frames.summary()),
             Feed::Reader(_) => None,
         }
+    }
+
+    /// Keeps what a decoder that has died did.
+    pub(super) fn add_dead(&mut self, dead: DecodeSummary) {
+        self.summary.decode_before.push(dead);
+        self.note_damage();
     }
 
     pub(super) fn frames_given(&self) -> u64 {
@@ -520,7 +524,7 @@ impl FrameSource {
     }
 
     /// Counts the damage that the reading thread has gone over.
-    pub(super) fn note_damage(&mut self) {
+    fn note_damage(&mut self) {
         if let Feed::Decoder { faults, .. } = &self.feed {
             for error in faults.take_recovered() {
                 self.note(&error);
@@ -529,7 +533,7 @@ impl FrameSource {
     }
 
     fn note(&mut self, error: &Error) {
-        if self.lives.is_catching_up() {
+        if self.decoders.is_catching_up() {
             return;
         }
         self.summary.add_problem(error);

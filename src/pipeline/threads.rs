@@ -13,9 +13,10 @@ use super::passthrough::Passthrough;
 use super::source::{FrameSource, SourceInfo, SourceSummary};
 use crate::container::{Muxer, TrackId};
 use crate::error::{Error, Result};
+use crate::failover::FailoverLog;
 use crate::frame::Frame;
 use crate::packet::Packet;
-use crate::session::{EncodeInput, EncodeOutput, Losses, Succession, Takeover};
+use crate::session::{EncodeInput, EncodeOutput, Losses, Takeover};
 use crate::time::Timestamp;
 
 /// How long the caller's thread waits for a packet before it looks at the clock again.
@@ -116,7 +117,7 @@ pub(super) struct Writer<'a, 'p> {
     pub(super) reporter: Reporter<'p>,
     pub(super) on_takeover: Option<TakeoverFn<'p>>,
     /// Who decodes, where anybody does.
-    pub(super) decoders: Option<Succession>,
+    pub(super) decoders: Option<FailoverLog>,
     /// Takeovers of decoders and of encoders that were told.
     pub(super) told: (usize, usize),
     /// Go on without frames that an encoder lost.

@@ -18,7 +18,7 @@ use super::light;
 use super::memory::{self, FrameMemory};
 use super::notes::{self, Note};
 use super::passthrough::Passthrough;
-use super::rescue::Rescuer;
+use super::reopen;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{Beginning, FilterStage, Filtered, TakeoverFn, Writer};
@@ -29,9 +29,9 @@ use crate::config::{
     BackendEncodeConfig, CommonEncodeConfig, Engines, FailurePolicy, RateControl, SessionAdmission,
 };
 use crate::container::{MuxOptions, OutputFormat, create_muxer};
-use crate::control::{Refetch, open_surviving};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
+use crate::failover::FrameRecovery;
 use crate::frame::Frame;
 use crate::output_file::{self, OutputFile};
 use crate::pixel::PixelFormat;
@@ -417,8 +417,8 @@ impl<'a> Transcode<'a> {
         let filter = FrameFilter::new(options, self.max_frames)
             .cancel_token(self.source.cancel.clone())
             .to_host(!reads_device)
-            .refetch(self.rescuer(None));
-        let decoders = source.lives.succession();
+            .recovery(self.recovery(None));
+        let decoders = source.decoders.log();
         let beginning = Beginning { first, input: self.input.clone(), times };
         let stage = FilterStage::spawn(source, beginning, filter, frames, self.source.cancel.clone())?;
         let mut writer = Writer {
@@ -498,9 +498,9 @@ impl<'a> Transcode<'a> {
     }
 
     /// Whoever decodes frames again that went with their device; `rate`: where they have the output's times.
-    fn rescuer(&self, rate: Option<Rational>) -> Option<Box<dyn Refetch>> {
-        let rescuer = Rescuer::new(self.input.clone(), &self.source, rate);
-        rescuer.filter(|_| self.on_failure != FailurePolicy::Stop).map(|r| Box::new(r) as Box<dyn Refetch>)
+    fn recovery(&self, rate: Option<Rational>) -> Option<FrameRecovery> {
+        reopen::recovery(self.input.clone(), &self.source, rate)
+            .filter(|_| self.on_failure != FailurePolicy::Stop)
     }
 
     /// How long a session may still be waited for: what questions have waited is waited already.
@@ -599,8 +599,9 @@ impl<'a> Transcode<'a> {
         let (config, left_out) = light::carry(config, info, first.color, &self.source.limits);
         notes.extend(left_out);
         let (wanted, special) = (self.encode_backend, self.special.clone());
-        let refetch = self.rescuer(self.filter.frame_rate);
-        let session = open_surviving(wanted, config.clone(), special, self.on_failure, refetch)?;
+        let recovery = self.recovery(self.filter.frame_rate);
+        let session =
+            EncodeSession::that_recovers(wanted, config.clone(), &special, self.on_failure, recovery)?;
         Ok((session, config))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::facts::gather;
 use super::identity::nodes;
 use super::streams::{stream, wrong};
-use super::{Candidate, Findings, Probe, Question, Step, Verdict};
+use super::{Candidate, Findings, Probe, ProbeStep, ProbeVerdict, Question};
 use crate::backend::vendors::{Calls, calls};
 use crate::backend::{self, BackendKind, HeldDevice, Job};
 use crate::codec::Codec;
@@ -74,18 +74,18 @@ pub(super) fn groups(questions: &[Question]) -> Vec<Vec<Question>> {
 }
 
 /// From the first question about a card on keeps it started: else each would start it anew.
-pub(super) fn hold(question: Question, step: Step, held: &mut Option<HeldDevice>) {
+pub(super) fn hold(question: Question, step: ProbeStep, held: &mut Option<HeldDevice>) {
     let backend = question.candidate.backend();
-    if backend.keeps_frames_on_device() && step == Step::Capability && held.is_none() {
+    if backend.keeps_frames_on_device() && step == ProbeStep::Capability && held.is_none() {
         // Where that is not possible, the question itself finds out why.
         *held = backend::hold_device(backend, None).ok();
     }
 }
 
 /// Tries it; `reached` is told of each step before it is taken.
-pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(Step)) -> Probe {
+pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(ProbeStep)) -> Probe {
     let begun = Instant::now();
-    let mut at = Step::Library;
+    let mut at = ProbeStep::Library;
     let mut enter = |step| {
         at = step;
         reached(step);
@@ -95,15 +95,15 @@ pub(super) fn attempt(question: Question, reached: &mut dyn FnMut(Step)) -> Prob
         Job::Encode => encode(question.candidate, question.codec, &mut enter),
     };
     let verdict = match done {
-        Ok(implementation) => Verdict::Works { implementation },
-        Err(error) => Verdict::of_error(at, &error),
+        Ok(implementation) => ProbeVerdict::Works { implementation },
+        Err(error) => ProbeVerdict::of_error(at, &error),
     };
     Probe { question, verdict, took: begun.elapsed(), cached: false }
 }
 
 /// The library and the device, which are the same for every codec.
-fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<&'static Calls> {
-    enter(Step::Library);
+fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(ProbeStep)) -> Result<&'static Calls> {
+    enter(ProbeStep::Library);
     let (engine, backend) = (candidate.engine(), candidate.backend());
     engine.is_of_this_system()?;
     if engine.needs_render_node && has_no_render_node() {
@@ -116,7 +116,7 @@ fn begin(candidate: Candidate, job: Job, enter: &mut dyn FnMut(Step)) -> Result<
     }
     let calls = calls(backend)?;
     (calls.library)(job)?;
-    enter(Step::Device);
+    enter(ProbeStep::Device);
     if backend.keeps_frames_on_device() {
         backend::devices(backend)?;
     }
@@ -129,18 +129,18 @@ fn has_no_render_node() -> bool {
     cfg!(target_os = "linux") && !nodes(Path::new("/dev")).iter().any(is_gpu)
 }
 
-fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
+fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(ProbeStep)) -> Result<String> {
     let none = || Error::unsupported(format!("there is no stream of {codec} here to try a decoder with"));
     let bytes = stream(codec).ok_or_else(none)?;
     let calls = begin(candidate, Job::Decode, enter)?;
-    enter(Step::Capability);
+    enter(ProbeStep::Capability);
     if calls.cards.is_some() {
         // What the driver says has its place here; what is refused the session says better.
         (calls.decode_capability)(None, codec)?;
     }
-    enter(Step::Session);
+    enter(ProbeStep::Session);
     let mut session = DecodeSession::new(candidate.backend(), CommonDecodeConfig::new(codec))?;
-    enter(Step::Frame);
+    enter(ProbeStep::Frame);
     let time = Timestamp::new(0, TimeBase::from_frame_rate(rate()?));
     let packet = Packet {
         keyframe: true,
@@ -159,18 +159,18 @@ fn decode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Re
     Ok(implementation(session.receipt().chosen()))
 }
 
-fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(Step)) -> Result<String> {
+fn encode(candidate: Candidate, codec: Codec, enter: &mut dyn FnMut(ProbeStep)) -> Result<String> {
     begin(candidate, Job::Encode, enter)?;
-    enter(Step::Capability);
+    enter(ProbeStep::Capability);
     let special = candidate.settings(candidate.encoder_name(codec)?, None, None);
     // What a device encodes is told by a session alone: asking before would take one more.
-    enter(Step::Session);
+    enter(ProbeStep::Session);
     let (width, height) = ENCODED_SIZE;
     let size = Dimensions::new(width, height).ok_or_else(|| Error::invalid("the size of the probe"))?;
     let format = if candidate.engine().on_cpu { CPU_FORMAT } else { FORMAT };
     let config = CommonEncodeConfig { format, ..CommonEncodeConfig::new(codec, size, rate()?) };
     let mut session = EncodeSession::with_special(candidate.backend(), config, &special)?;
-    enter(Step::Frame);
+    enter(ProbeStep::Frame);
     let time = Timestamp::new(0, TimeBase::from_frame_rate(rate()?));
     if let Submit::Full(_) = session.submit(Frame::host(time, picture(format, size)?))? {
         return Err(failed(candidate, "submit", "an empty session takes nothing"));
@@ -226,13 +226,13 @@ mod tests {
             let probe = attempt(question, &mut |step| steps.push(step));
             let here = matches!(codec, Codec::H264 | Codec::Hevc | Codec::Av1 | Codec::Vp9 | Codec::Vp8);
             assert_eq!(probe.verdict.works(), here, "{codec}: {}", probe.verdict);
-            assert_eq!(steps.last() == Some(&Step::Frame), here, "{steps:?}");
+            assert_eq!(steps.last() == Some(&ProbeStep::Frame), here, "{steps:?}");
         }
         let encode =
             |codec| Question { candidate: Candidate::Embedded, job: Job::Encode, codec }.ask().verdict;
         assert!(encode(Codec::H264).works(), "{}", encode(Codec::H264));
         assert!(
-            matches!(&encode(Codec::Hevc), Verdict::Fails { step: Step::Capability, remedy, .. } if !remedy.to_string().is_empty()),
+            matches!(&encode(Codec::Hevc), ProbeVerdict::Fails { step: ProbeStep::Capability, remedy, .. } if !remedy.to_string().is_empty()),
             "{}",
             encode(Codec::Hevc)
         );

@@ -120,7 +120,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Candidate, Fact, Failure, Probe, Question, Step, Verdict};
+    use super::super::{Candidate, Fact, Failure, Probe, ProbeStep, ProbeVerdict, Question};
     use super::*;
     use crate::backend::Job;
     use crate::codec::Codec;
@@ -131,13 +131,14 @@ mod tests {
         Identity { lines: words.iter().map(|word| (*word).to_owned()).collect() }
     }
 
-    fn probe(codec: Codec, verdict: Verdict) -> Probe {
+    fn probe(codec: Codec, verdict: ProbeVerdict) -> Probe {
         let question = Question { candidate: Candidate::Nvidia, job: Job::Encode, codec };
         Probe { question, verdict, took: Duration::from_millis(3), cached: false }
     }
 
     fn findings() -> Findings {
-        let fails = |failure| Verdict::fails(Step::Session, failure, "why".to_owned(), Remedy::None);
+        let fails =
+            |failure| ProbeVerdict::fails(ProbeStep::Session, failure, "why".to_owned(), Remedy::None);
         let fact = |name: &str, lasting| Fact {
             about: Candidate::Nvidia,
             name: name.to_owned(),
@@ -146,7 +147,7 @@ mod tests {
         };
         Findings {
             probes: vec![
-                probe(Codec::H264, Verdict::Works { implementation: "NVENC".to_owned() }),
+                probe(Codec::H264, ProbeVerdict::Works { implementation: "NVENC".to_owned() }),
                 probe(Codec::Hevc, fails(Failure::SessionLimit)),
                 probe(Codec::Av1, fails(Failure::Unsupported)),
                 probe(Codec::Vp9, fails(Failure::Crashed)),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::attempt::{attempt, groups, hold, left};
 use super::facts::gather;
 use super::wire::{self, Line, MOST_BYTES};
-use super::{Fact, Failure, Findings, Probe, Question, Step};
+use super::{Fact, Failure, Findings, Probe, ProbeStep, Question};
 use crate::backend;
 use crate::error::{Error, Result};
 
@@ -50,7 +50,7 @@ enum Ending {
 struct Said {
     found: Findings,
     /// What it was about when it said nothing more.
-    at: Option<(Question, Step)>,
+    at: Option<(Question, ProbeStep)>,
     ending: Ending,
 }
 
@@ -111,7 +111,7 @@ impl ChildProber {
                 }
             };
             found.add(said.found);
-            let (question, step) = said.at.unwrap_or((first, Step::Library));
+            let (question, step) = said.at.unwrap_or((first, ProbeStep::Library));
             let rest = |found: &Findings| -> Vec<Question> {
                 open.iter()
                     .copied()
@@ -208,7 +208,8 @@ impl ChildProber {
 
 /// Answers for questions that nobody could try.
 fn lost(questions: &[Question], failure: Failure, why: &str) -> Vec<Probe> {
-    let fails = |question: &Question| question.fails(Step::Library, failure, why.to_owned(), Duration::ZERO);
+    let fails =
+        |question: &Question| question.fails(ProbeStep::Library, failure, why.to_owned(), Duration::ZERO);
     questions.iter().map(fails).collect()
 }
 
@@ -353,7 +354,7 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
-    use super::super::{Candidate, Verdict};
+    use super::super::{Candidate, ProbeVerdict};
     use super::*;
     use crate::backend::Job;
     use crate::codec::Codec;
@@ -366,11 +367,11 @@ mod tests {
         ChildProber::new("/bin/sh", ["-c", script, "child"]).limit(limit).ask(&[FIRST, SECOND])
     }
 
-    fn failure(found: &Findings, question: Question) -> (Failure, Step, String) {
+    fn failure(found: &Findings, question: Question) -> (Failure, ProbeStep, String) {
         let probe = found.probes.iter().find(|probe| probe.question == question).unwrap();
         match &probe.verdict {
-            Verdict::Fails { failure, step, reason, .. } => (*failure, *step, reason.clone()),
-            Verdict::Works { implementation } => panic!("{implementation}"),
+            ProbeVerdict::Fails { failure, step, reason, .. } => (*failure, *step, reason.clone()),
+            ProbeVerdict::Works { implementation } => panic!("{implementation}"),
         }
     }
 
@@ -385,10 +386,10 @@ mod tests {
             esac"#;
         let found = asked(script, LONG);
         let (kind, step, reason) = failure(&found, FIRST);
-        assert_eq!((kind, step), (Failure::Crashed, Step::Session));
+        assert_eq!((kind, step), (Failure::Crashed, ProbeStep::Session));
         assert_eq!(reason, "the driver crashed (SIGSEGV), having said \"boom\", while opening a session");
         let second = found.probes.iter().find(|probe| probe.question == SECOND).unwrap();
-        assert_eq!(second.verdict, Verdict::Works { implementation: "NVDEC".to_owned() });
+        assert_eq!(second.verdict, ProbeVerdict::Works { implementation: "NVDEC".to_owned() });
     }
 
     #[test]
@@ -396,7 +397,7 @@ mod tests {
         let script = r"printf 'at\tnvidia\tdecode\th264\tdevice\n'; exec sleep 1000";
         let found = asked(script, Duration::from_secs(6));
         let (kind, step, reason) = failure(&found, FIRST);
-        assert_eq!((kind, step), (Failure::TimedOut, Step::Device));
+        assert_eq!((kind, step), (Failure::TimedOut, ProbeStep::Device));
         assert_eq!(reason, "no answer within 6s while starting the driver; it was stopped");
         assert_eq!(failure(&found, SECOND).0, Failure::NotTried);
     }

@@ -2,7 +2,7 @@
 //!
 //! A name in a list proves nothing. A probe opens the library, starts the driver, asks what the device can do, opens a
 //! session at a legal size and moves one picture through: a stream of the codec that is part of this library, and what
-//! comes out has to be its picture; or a synthetic picture, of which a packet has to come out. A [`Verdict`] names the step
+//! comes out has to be its picture; or a synthetic picture, of which a packet has to come out. A [`ProbeVerdict`] names the step
 //! that was reached, the reason and the remedy.
 //!
 //! [`Question::ask`] does it in this process. A driver that may crash or hang is better asked in another one:
@@ -12,10 +12,10 @@
 //! ```
 //! use video_hw::backend::Job;
 //! use video_hw::codec::Codec;
-//! use video_hw::probing::{Candidate, Question, Verdict};
+//! use video_hw::probing::{Candidate, Question, ProbeVerdict};
 //!
 //! let probe = Question { candidate: Candidate::Embedded, job: Job::Decode, codec: Codec::Vp9 }.ask();
-//! assert!(matches!(probe.verdict, Verdict::Works { .. }), "{}", probe.verdict);
+//! assert!(matches!(probe.verdict, ProbeVerdict::Works { .. }), "{}", probe.verdict);
 //! ```
 
 mod attempt;
@@ -48,7 +48,7 @@ pub use surroundings::{Hint, Surroundings};
 /// How far a probe came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Step {
+pub enum ProbeStep {
     /// The vendor's library, or the program, is there.
     Library,
     /// The driver starts, is new enough, and shows a device that does such a job.
@@ -61,7 +61,7 @@ pub enum Step {
     Frame,
 }
 
-impl Step {
+impl ProbeStep {
     const ALL: [Self; 5] = [Self::Library, Self::Device, Self::Capability, Self::Session, Self::Frame];
 
     /// Its name in JSON and in reports.
@@ -87,7 +87,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ProbeStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -153,7 +153,7 @@ impl Failure {
 
 /// What came of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ProbeVerdict {
     /// A picture went through.
     Works {
         /// The codec library or engine.
@@ -162,7 +162,7 @@ pub enum Verdict {
     /// It does not work.
     Fails {
         /// Where it ended.
-        step: Step,
+        step: ProbeStep,
         /// How.
         failure: Failure,
         /// Why, in the words of the error that a session would end with.
@@ -172,7 +172,7 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl ProbeVerdict {
     /// Whether a picture went through.
     pub const fn works(&self) -> bool {
         matches!(self, Self::Works { .. })
@@ -188,7 +188,7 @@ impl Verdict {
         }
     }
 
-    fn of_error(at: Step, error: &Error) -> Self {
+    fn of_error(at: ProbeStep, error: &Error) -> Self {
         let (failure, reason) = match error {
             Error::Unavailable { reason, .. } => (Failure::Unavailable, reason.clone()),
             Error::Unsupported { feature, .. } => (Failure::Unsupported, format!("unsupported: {feature}")),
@@ -199,16 +199,16 @@ impl Verdict {
             other => (Failure::Failed, other.explain(|_| String::new())),
         };
         let step = match failure {
-            Failure::Unavailable => at.min(Step::Device),
-            Failure::Unsupported if at < Step::Frame => Step::Capability,
-            Failure::SessionLimit => Step::Session,
+            Failure::Unavailable => at.min(ProbeStep::Device),
+            Failure::Unsupported if at < ProbeStep::Frame => ProbeStep::Capability,
+            Failure::SessionLimit => ProbeStep::Session,
             _ => at,
         };
         Self::fails(step, failure, reason, error.remedy())
     }
 
     /// Every failure says what to do.
-    fn fails(step: Step, failure: Failure, reason: String, remedy: Remedy) -> Self {
+    fn fails(step: ProbeStep, failure: Failure, reason: String, remedy: Remedy) -> Self {
         let usual = || match failure {
             Failure::Unavailable => "Install what is missing, or let another backend do it".into(),
             Failure::Unsupported => Remedy::OtherBackend,
@@ -229,7 +229,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ProbeVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Works { implementation } => write!(f, "works ({implementation})"),
@@ -293,8 +293,8 @@ impl Question {
         attempt::attempt(self, &mut |_| {})
     }
 
-    fn fails(self, step: Step, failure: Failure, reason: String, took: Duration) -> Probe {
-        let verdict = Verdict::fails(step, failure, reason, Remedy::None);
+    fn fails(self, step: ProbeStep, failure: Failure, reason: String, took: Duration) -> Probe {
+        let verdict = ProbeVerdict::fails(step, failure, reason, Remedy::None);
         Probe { question: self, verdict, took, cached: false }
     }
 }
@@ -305,7 +305,7 @@ pub struct Probe {
     /// What was asked.
     pub question: Question,
     /// The answer.
-    pub verdict: Verdict,
+    pub verdict: ProbeVerdict,
     /// How long it took to find out.
     pub took: Duration,
     /// It was found out by an earlier process, and nothing has changed since that it depends on.
@@ -411,9 +411,14 @@ mod tests {
     fn answers(working: &[Candidate]) -> Findings {
         let probes = Question::all(&[Codec::H264]).into_iter().map(|question| {
             let verdict = if working.contains(&question.candidate) {
-                Verdict::Works { implementation: question.candidate.name().to_owned() }
+                ProbeVerdict::Works { implementation: question.candidate.name().to_owned() }
             } else {
-                Verdict::fails(Step::Library, Failure::Unavailable, "absent".to_owned(), Remedy::None)
+                ProbeVerdict::fails(
+                    ProbeStep::Library,
+                    Failure::Unavailable,
+                    "absent".to_owned(),
+                    Remedy::None,
+                )
             };
             Probe { question, verdict, took: Duration::ZERO, cached: false }
         });
@@ -438,8 +443,8 @@ mod tests {
     #[test]
     fn every_failure_says_what_to_do() {
         for failure in Failure::ALL {
-            let Verdict::Fails { remedy, .. } =
-                Verdict::fails(Step::Frame, failure, "why".to_owned(), Remedy::None)
+            let ProbeVerdict::Fails { remedy, .. } =
+                ProbeVerdict::fails(ProbeStep::Frame, failure, "why".to_owned(), Remedy::None)
             else {
                 panic!("{failure:?}")
             };
@@ -447,10 +452,10 @@ mod tests {
         }
         let limit =
             Error::SessionLimit { backend: BackendKind::Nvidia, detail: "3 of 3".to_owned(), sessions: None };
-        let verdict = Verdict::of_error(Step::Capability, &limit);
+        let verdict = ProbeVerdict::of_error(ProbeStep::Capability, &limit);
         assert!(matches!(
             &verdict,
-            Verdict::Fails { step: Step::Session, failure: Failure::SessionLimit, .. }
+            ProbeVerdict::Fails { step: ProbeStep::Session, failure: Failure::SessionLimit, .. }
         ));
         assert!(!verdict.is_lasting());
         let slow = Error::Unavailable {
@@ -458,13 +463,13 @@ mod tests {
             reason: "no answer".to_owned(),
             remedy: Remedy::TryAgain("Wait".into()),
         };
-        assert!(!Verdict::of_error(Step::Library, &slow).is_lasting());
+        assert!(!ProbeVerdict::of_error(ProbeStep::Library, &slow).is_lasting());
         let absent = Error::Unavailable {
             backend: BackendKind::Nvidia,
             reason: "no encoder".to_owned(),
             remedy: "Buy one".into(),
         };
-        let verdict = Verdict::of_error(Step::Session, &absent);
+        let verdict = ProbeVerdict::of_error(ProbeStep::Session, &absent);
         assert!(verdict.is_lasting());
         assert_eq!(verdict.to_string(), "no (at device): no encoder. Buy one");
     }

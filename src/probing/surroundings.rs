@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::identity::{head, nodes};
-use super::{Candidate, Failure, Findings, Verdict};
+use super::{Candidate, Failure, Findings, ProbeVerdict};
 use crate::error::Remedy;
 
 /// What the process runs in.
@@ -120,7 +120,7 @@ impl Surroundings {
     fn nvidia(&self, found: &Findings, capabilities: Option<&str>, visible: Option<&str>) -> Option<String> {
         let failures = found.probes.iter().filter(|probe| probe.question.candidate == Candidate::Nvidia);
         let unavailable = failures.filter_map(|probe| match &probe.verdict {
-            Verdict::Fails { failure: Failure::Unavailable, remedy, .. } => Some(remedy),
+            ProbeVerdict::Fails { failure: Failure::Unavailable, remedy, .. } => Some(remedy),
             _ => None,
         });
         let remedies: Vec<&Remedy> = unavailable.collect();
@@ -251,7 +251,7 @@ mod tests {
     use std::borrow::Cow;
     use std::time::Duration;
 
-    use super::super::{Probe, Question, Step};
+    use super::super::{Probe, ProbeStep, Question};
     use super::*;
     use crate::backend::Job;
     use crate::codec::Codec;
@@ -276,7 +276,7 @@ mod tests {
 
     fn failing(candidate: Candidate, remedy: Remedy) -> Findings {
         let question = Question { candidate, job: Job::Encode, codec: Codec::H264 };
-        let verdict = Verdict::fails(Step::Library, Failure::Unavailable, "why".to_owned(), remedy);
+        let verdict = ProbeVerdict::fails(ProbeStep::Library, Failure::Unavailable, "why".to_owned(), remedy);
         let probe = Probe { question, verdict, took: Duration::ZERO, cached: false };
         Findings { probes: vec![probe], facts: Vec::new() }
     }

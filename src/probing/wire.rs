@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Candidate, Fact, Failure, Findings, Probe, Question, Step, Verdict};
+use super::{Candidate, Fact, Failure, Findings, Probe, ProbeStep, ProbeVerdict, Question};
 use crate::backend::Job;
 use crate::codec::Codec;
 use crate::error::Remedy;
@@ -19,7 +19,7 @@ const MOST_WORDS: usize = 4096;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A step of a question is about to be taken.
-    At(Question, Step),
+    At(Question, ProbeStep),
     /// An answer.
     Probe(Probe),
     /// A fact.
@@ -47,14 +47,14 @@ pub(super) fn question(question: Question) -> String {
     format!("{}\t{}\t{}", question.candidate, job_name(question.job), question.codec)
 }
 
-pub(super) fn at(asked: Question, step: Step) -> String {
+pub(super) fn at(asked: Question, step: ProbeStep) -> String {
     format!("at\t{}\t{step}", question(asked))
 }
 
 pub(super) fn probe(probe: &Probe) -> String {
     let verdict = match &probe.verdict {
-        Verdict::Works { implementation } => format!("works\t{}", plain(implementation)),
-        Verdict::Fails { step, failure, reason, remedy } => {
+        ProbeVerdict::Works { implementation } => format!("works\t{}", plain(implementation)),
+        ProbeVerdict::Fails { step, failure, reason, remedy } => {
             let what = match remedy {
                 Remedy::Install { what, .. } | Remedy::OtherDevice(what) => plain(what),
                 _ => String::new(),
@@ -99,21 +99,21 @@ fn read_remedy(kind: &str, what: &str, words: String) -> Remedy {
 pub(super) fn read(line: &str) -> Option<Line> {
     let line = line.trim_end_matches(['\n', '\r']);
     let mut fields = line.split('\t');
-    let step = |name: &str| Step::ALL.into_iter().find(|step| step.name() == name);
+    let step = |name: &str| ProbeStep::ALL.into_iter().find(|step| step.name() == name);
     let done = match fields.next()? {
         "at" => Line::At(read_question(&mut fields)?, step(fields.next()?)?),
         "probe" => {
             let question = read_question(&mut fields)?;
             let took = Duration::from_micros(fields.next()?.parse().ok()?);
             let verdict = match fields.next()? {
-                "works" => Verdict::Works { implementation: plain(fields.next()?) },
+                "works" => ProbeVerdict::Works { implementation: plain(fields.next()?) },
                 "fails" => {
                     let step = step(fields.next()?)?;
                     let name = fields.next()?;
                     let failure = Failure::ALL.into_iter().find(|failure| failure.name() == name)?;
                     let reason = plain(fields.next()?);
                     let remedy = read_remedy(fields.next()?, fields.next()?, plain(fields.next()?));
-                    Verdict::Fails { step, failure, reason, remedy }
+                    ProbeVerdict::Fails { step, failure, reason, remedy }
                 }
                 _ => return None,
             };
@@ -175,8 +175,13 @@ mod tests {
     fn what_is_written_is_read() {
         let took = Duration::from_micros(1234);
         for verdict in [
-            Verdict::Works { implementation: "ffmpeg, libx264".to_owned() },
-            Verdict::fails(Step::Frame, Failure::Crashed, "the driver crashed".to_owned(), Remedy::None),
+            ProbeVerdict::Works { implementation: "ffmpeg, libx264".to_owned() },
+            ProbeVerdict::fails(
+                ProbeStep::Frame,
+                Failure::Crashed,
+                "the driver crashed".to_owned(),
+                Remedy::None,
+            ),
         ] {
             let told = Probe { question: QUESTION, verdict, took, cached: false };
             assert_eq!(read(&probe(&told)), Some(Line::Probe(told)));
@@ -188,16 +193,20 @@ mod tests {
             lasting: true,
         };
         assert_eq!(read(&fact(&known)), Some(Line::Fact(known)));
-        assert_eq!(read(&at(QUESTION, Step::Session)), Some(Line::At(QUESTION, Step::Session)));
+        assert_eq!(read(&at(QUESTION, ProbeStep::Session)), Some(Line::At(QUESTION, ProbeStep::Session)));
         assert_eq!(read("end\n"), Some(Line::End));
     }
 
     #[test]
     fn words_cannot_make_lines_or_speak_to_a_terminal() {
-        let verdict =
-            Verdict::fails(Step::Frame, Failure::Failed, "a\nend\tb \u{1b}[31m".to_owned(), "c".into());
+        let verdict = ProbeVerdict::fails(
+            ProbeStep::Frame,
+            Failure::Failed,
+            "a\nend\tb \u{1b}[31m".to_owned(),
+            "c".into(),
+        );
         let line = probe(&Probe { question: QUESTION, verdict, took: Duration::ZERO, cached: false });
-        let Some(Line::Probe(Probe { verdict: Verdict::Fails { reason, .. }, .. })) = read(&line) else {
+        let Some(Line::Probe(Probe { verdict: ProbeVerdict::Fails { reason, .. }, .. })) = read(&line) else {
             panic!()
         };
         assert_eq!(reason, "a end b  [31m");

@@ -10,11 +10,12 @@ use super::shaping::Shaping;
 use super::worker;
 use super::{Ledger, Losses, SessionTiming, Submit};
 use crate::backend::{
-    self, Backend, BackendKind, DecodeSink, DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
+    Backend, BackendKind, DecodeSink, DecoderBackend, Job, Receipt, SharedReceipt, SinkFactory,
 };
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::{Error, Result};
+use crate::failover;
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::QueueStats;
@@ -128,7 +129,7 @@ impl DecodeSession {
     /// When no candidate can do it: the reason and remedy of the last one tried.
     pub fn new(backend: impl Into<Backend>, config: CommonDecodeConfig) -> Result<Self> {
         let wanted = backend.into();
-        Self::open(&config, |config, sink| backend::open_decoder(wanted, config, sink))
+        Self::open(&config, |config, sink| failover::open_decoder(wanted, config, sink))
     }
 
     /// Opens a session on a backend of the caller's own (a test double, an accelerator this crate does not

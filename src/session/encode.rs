@@ -8,14 +8,15 @@ use super::books::SharedBooks;
 use super::dts::DtsGenerator;
 use super::losses;
 use super::worker::{self, Outcome, Outlet, Work};
-use super::{Ledger, Losses, SessionTiming, Submit, Succession, Takeover};
+use super::{Ledger, Losses, SessionTiming, Submit, Takeover};
 use crate::backend::{
-    self, Backend, BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend,
+    Backend, BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend,
     FrameCheck, Job, Receipt,
 };
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
 use crate::error::{Error, Result};
+use crate::failover::{self, FailoverLog, FrameRecovery};
 use crate::frame::Frame;
 use crate::packet::{BitstreamLayout, Packet};
 use crate::queue::QueueStats;
@@ -38,7 +39,7 @@ pub struct EncodeSummary {
     /// The frames that gave no packet, by reason. Frames that the encoder never got before it died are in the ledger alone.
     pub losses: Losses,
     /// Encoders that have died, and what took their place; only in sessions that outlive them
-    /// ([`crate::control::surviving_session`]).
+    /// ([`EncodeSession::with_failover`]).
     pub takeovers: Vec<Takeover>,
     /// Coded bytes given out.
     pub bytes_out: u64,
@@ -91,7 +92,7 @@ pub struct EncodeOutput {
     pub(super) worker: worker::Output<Packet>,
     pub(super) books: SharedBooks<Pending, Own>,
     receipt: Receipt,
-    succession: Succession,
+    log: FailoverLog,
     meter: Option<Arc<EncodeMeter>>,
     /// Last: it is asked once more when nothing can come any more.
     #[cfg(feature = "metrics")]
@@ -119,10 +120,54 @@ impl EncodeSession {
         config: CommonEncodeConfig,
         special: &BackendEncodeConfig,
     ) -> Result<Self> {
-        let wanted = backend.into();
-        Self::open(config, |config, sink| {
-            let (backend, receipt) = backend::open_encoder(wanted, config, special, sink)?;
-            Ok((backend, Succession::new(receipt)))
+        Self::with_failover(backend, config, special, FailurePolicy::Stop)
+    }
+
+    /// As [`Self::with_special`]; when the encoder dies, another takes its place by this policy: it is given the frames whose
+    /// packets are not out, and begins with an IDR picture. Codec, times and order of packets stay; parameter sets change.
+    /// [`EncodeSummary::takeovers`] tells what happened.
+    ///
+    /// ```no_run
+    /// use video_hw::backend::Backend;
+    /// use video_hw::codec::Codec;
+    /// use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
+    /// use video_hw::dimensions::Dimensions;
+    /// use video_hw::session::EncodeSession;
+    /// use video_hw::time::Rational;
+    ///
+    /// # fn main() -> video_hw::Result<()> {
+    /// # let (size, rate) = (Dimensions::new(640, 360).unwrap(), Rational::new(25, 1).unwrap());
+    /// let config = CommonEncodeConfig::new(Codec::H264, size, rate);
+    /// let special = BackendEncodeConfig::None;
+    /// let session = EncodeSession::with_failover(Backend::Auto, config, &special, FailurePolicy::Next)?;
+    /// // ... frames in, packets out, as with any session ...
+    /// for takeover in session.summary().takeovers {
+    ///     eprintln!("{takeover}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_failover(
+        backend: impl Into<Backend>,
+        config: CommonEncodeConfig,
+        special: &BackendEncodeConfig,
+        policy: FailurePolicy,
+    ) -> Result<Self> {
+        Self::that_recovers(backend.into(), config, special, policy, None)
+    }
+
+    /// As [`Self::with_failover`]; frames that go with their device are asked for again.
+    pub(crate) fn that_recovers(
+        wanted: Backend,
+        config: CommonEncodeConfig,
+        special: &BackendEncodeConfig,
+        policy: FailurePolicy,
+        recovery: Option<FrameRecovery>,
+    ) -> Result<Self> {
+        Self::open(config, |config, sinks| {
+            failover::open_encoder(wanted, (config, special), policy, recovery, sinks)
         })
     }
 
@@ -138,17 +183,17 @@ impl EncodeSession {
             let backend = open(sink())?;
             let receipt =
                 Receipt::given(Job::Encode, config.codec, BackendKind::Custom, backend.implementation());
-            Ok((backend, Succession::new(receipt)))
+            Ok((backend, FailoverLog::new(receipt)))
         })
     }
 
-    /// Opens a session on a backend that may be several, one after the other; the succession tells of it.
+    /// Opens a session on a backend that may be several, one after the other; the log tells of it.
     ///
     /// # Errors
     /// Whatever `open` returns.
     pub(crate) fn open(
         config: CommonEncodeConfig,
-        open: impl FnOnce(&CommonEncodeConfig, SinkMaker) -> Result<(Box<dyn EncoderBackend>, Succession)>,
+        open: impl FnOnce(&CommonEncodeConfig, SinkMaker) -> Result<(Box<dyn EncoderBackend>, FailoverLog)>,
     ) -> Result<Self> {
         let books = SharedBooks::new(Own {
             codec: config.codec,
@@ -159,13 +204,13 @@ impl EncodeSession {
             copies: CopyBytes::default(),
             losses: Losses::default(),
         });
-        let (input, output, (succession, meter, admission)) =
+        let (input, output, (log, meter, admission)) =
             worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
                 let sinks = {
                     let books = books.clone();
                     Box::new(move || sink(books.clone(), outlet.clone()))
                 };
-                let (backend, succession) = open(&config, sinks)?;
+                let (backend, log) = open(&config, sinks)?;
                 {
                     let own = &mut books.lock().own;
                     own.layout = backend.output_layout();
@@ -173,17 +218,17 @@ impl EncodeSession {
                 }
                 let (meter, admission) = (backend.meter(), backend.admission());
                 let work = EncodeWork { backend, books: books.clone(), next_serial: 0 };
-                Ok((work, (succession, meter, admission)))
+                Ok((work, (log, meter, admission)))
             })?;
         #[cfg(feature = "metrics")]
-        let observed = observed(&config, &books, &output, &succession, meter.clone());
+        let observed = observed(&config, &books, &output, &log, meter.clone());
         Ok(Self {
             input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
             output: EncodeOutput {
                 worker: output,
                 books,
-                receipt: succession.receipt(),
-                succession,
+                receipt: log.receipt(),
+                log,
                 meter,
                 #[cfg(feature = "metrics")]
                 _observed: observed,
@@ -380,12 +425,12 @@ impl EncodeOutput {
 
     /// What has died and been replaced since there were `known` takeovers.
     pub fn takeovers_since(&self, known: usize) -> Vec<Takeover> {
-        self.succession.since(known)
+        self.log.since(known)
     }
 
     /// Frames that went with a device and could not be had again: each comes out as an error that can be gone over.
     pub(crate) fn lost_with_device(&self) -> u64 {
-        self.succession.lost()
+        self.log.lost()
     }
 
     /// What the session did so far.
@@ -393,10 +438,10 @@ impl EncodeOutput {
         let (input_queue, output_queue) = self.worker.stats();
         let books = self.books.lock();
         EncodeSummary {
-            receipt: self.succession.receipt(),
+            receipt: self.log.receipt(),
             ledger: books.ledger(),
             losses: books.own.losses.clone(),
-            takeovers: self.succession.since(0),
+            takeovers: self.log.since(0),
             bytes_out: books.own.bytes_out,
             keyframes: books.own.keyframes,
             input_copy_bytes: books.own.copies.input,
@@ -440,7 +485,7 @@ fn observed(
     config: &CommonEncodeConfig,
     books: &SharedBooks<Pending, Own>,
     output: &worker::Output<Packet>,
-    succession: &Succession,
+    log: &FailoverLog,
     meter: Option<Arc<EncodeMeter>>,
 ) -> crate::metrics::Observed {
     super::observe::Watched {
@@ -452,10 +497,7 @@ fn observed(
             copies: own.copies,
             ..Default::default()
         },
-        worker: super::observe::Worker::Encoder {
-            first: succession.receipt(),
-            succession: succession.clone(),
-        },
+        worker: super::observe::Worker::Encoder { first: log.receipt(), log: log.clone() },
         meter,
         stream: config.stream.clone(),
         device: config.device.clone(),

@@ -19,7 +19,6 @@ mod losses;
 #[cfg(feature = "metrics")]
 pub(crate) mod observe;
 mod shaping;
-mod takeover;
 mod timing;
 pub(crate) mod worker;
 
@@ -27,9 +26,9 @@ pub use decode::{DecodeInput, DecodeOutput, DecodeSession, DecodeSummary};
 pub use encode::{EncodeInput, EncodeOutput, EncodeSession, EncodeSummary};
 pub use ledger::Ledger;
 pub use losses::{Loss, LossKind, Losses};
-pub(crate) use takeover::Succession;
-pub use takeover::Takeover;
 pub use timing::SessionTiming;
+
+pub use crate::failover::Takeover;
 
 /// Answer to a submission that never waits.
 #[derive(Debug)]

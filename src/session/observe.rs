@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Succession;
 use super::books::SharedBooks;
 use crate::backend::{BackendKind, CopyBytes, Receipt, SharedReceipt, Verdict};
+use crate::failover::FailoverLog;
 use crate::metrics::names::{self, Side};
 use crate::metrics::{Chosen, Identity, Observed, Sample, observe};
 use crate::queue::QueueMonitor;
@@ -28,7 +28,7 @@ pub(super) enum Worker {
     Encoder {
         /// Of the one that the session began with.
         first: Receipt,
-        succession: Succession,
+        log: FailoverLog,
     },
 }
 
@@ -36,7 +36,7 @@ impl Worker {
     fn receipt(&self) -> Receipt {
         match self {
             Self::Decoder(receipt) => receipt.get(),
-            Self::Encoder { succession, .. } => succession.receipt(),
+            Self::Encoder { log, .. } => log.receipt(),
         }
     }
 
@@ -48,9 +48,7 @@ impl Worker {
     fn was_replaced(&self) -> bool {
         match self {
             Self::Decoder(_) => false,
-            Self::Encoder { succession, .. } => {
-                succession.since(0).iter().any(|takeover| takeover.to.is_some())
-            }
+            Self::Encoder { log, .. } => log.since(0).iter().any(|takeover| takeover.to.is_some()),
         }
     }
 
@@ -58,9 +56,9 @@ impl Worker {
     fn fallbacks(&self, side: &'static Side, sample: &mut Sample<'_>) {
         match self {
             Self::Decoder(receipt) => fallbacks(side, &receipt.get(), sample),
-            Self::Encoder { first, succession } => {
+            Self::Encoder { first, log } => {
                 fallbacks(side, first, sample);
-                for takeover in succession.since(0).iter().filter(|takeover| takeover.to.is_some()) {
+                for takeover in log.since(0).iter().filter(|takeover| takeover.to.is_some()) {
                     let labels = [("refused", takeover.from.label()), ("step", AT_WORK)];
                     sample.counter(&side.fallbacks, &labels, 1);
                 }
@@ -250,10 +248,10 @@ mod tests {
         let mut config = CommonEncodeConfig::new(Codec::H264, Dimensions::new(2, 2).unwrap(), rate);
         config.stream = Some(STREAM.to_owned());
         let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Nvidia, "NVENC");
-        let succession = Succession::new(receipt);
-        let kept = succession.clone();
+        let log = FailoverLog::new(receipt);
+        let kept = log.clone();
         let mut session = EncodeSession::open(config, |_, sink| {
-            Ok((Box::new(Metered(sink(), Arc::default())) as Box<dyn EncoderBackend>, succession))
+            Ok((Box::new(Metered(sink(), Arc::default())) as Box<dyn EncoderBackend>, log))
         })
         .unwrap();
         let mut encode = |numbers: std::ops::Range<i64>| {
@@ -284,7 +282,7 @@ mod tests {
             given_up: Vec::new(),
             took: Duration::ZERO,
         };
-        kept.tell(takeover.clone(), &why, Vec::new());
+        kept.add(takeover.clone(), &why, &[]);
         encode(3..5);
         let after = snapshot();
         let openh264 = [("stream", STREAM), ("encoder_type", "openh264"), ("backend", "software")];
@@ -297,7 +295,7 @@ mod tests {
         assert_eq!(stages(&after, STREAM), [("encode".to_owned(), 5)]);
 
         // Where nobody takes over, nobody fell back on anything.
-        kept.tell(Takeover { from: Candidate::Embedded, to: None, ..takeover }, &why, Vec::new());
+        kept.add(Takeover { from: Candidate::Embedded, to: None, ..takeover }, &why, &[]);
         assert_eq!(snapshot().sum("encoder_fallbacks_total", &stream), 1.0);
     }
 }

@@ -6,7 +6,9 @@ use video_hw::backend::Job;
 use video_hw::codec::Codec;
 use video_hw::dataset::{EncoderType, detect_available_encoders, probe_encoders};
 use video_hw::error::Remedy;
-use video_hw::probing::{Candidate, Failure, Question, Step, Verdict, in_process};
+use video_hw::probing::{
+    Candidate, Failure, ProbeStep as Step, ProbeVerdict as Verdict, Question, in_process,
+};
 
 fn verdict(job: Job, codec: Codec) -> Verdict {
     Question { candidate: Candidate::Nvidia, job, codec }.ask().verdict

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use video_hw::backend::{Backend, Job};
 use video_hw::codec::Codec;
-use video_hw::probing::{Candidate, Failure, Probe, Question, Verdict};
+use video_hw::probing::{Candidate, Failure, Probe, ProbeVerdict, Question};
 
 use super::{Report, is_expected, job_word};
 use crate::remedy;
@@ -53,20 +53,20 @@ impl Report {
             }
             let (chosen, refused) = self.found.choice(job, codec);
             let mut line = match chosen {
-                Some(Probe { question, verdict: Verdict::Works { implementation }, .. }) => {
+                Some(Probe { question, verdict: ProbeVerdict::Works { implementation }, .. }) => {
                     format!("{} ({implementation})", question.candidate.backend())
                 }
                 _ => "nothing".to_owned(),
             };
             let why = |probe: &&'a Probe| match &probe.verdict {
-                Verdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
-                Verdict::Works { .. } => None,
+                ProbeVerdict::Fails { reason, .. } => Some((probe.question.candidate, reason.as_str())),
+                ProbeVerdict::Works { .. } => None,
             };
             // What anybody can do about it is the last resort's, of those that can be had at all.
-            let lacks = |probe: &&&Probe| matches!(&probe.verdict, Verdict::Fails { failure, .. } if failure.name() == "unsupported");
+            let lacks = |probe: &&&Probe| matches!(&probe.verdict, ProbeVerdict::Fails { failure, .. } if failure.name() == "unsupported");
             let last = refused.iter().rfind(|probe| !lacks(probe)).or(refused.last());
             match (chosen, last.map(|probe| &probe.verdict), refused.iter().find_map(why)) {
-                (None, Some(Verdict::Fails { reason, remedy, .. }), _) => {
+                (None, Some(ProbeVerdict::Fails { reason, remedy, .. }), _) => {
                     let last = last.map_or("", |probe| probe.question.candidate.name());
                     line.push_str(&format!(": {last}: {}", remedy::after(reason, remedy)));
                 }
@@ -154,7 +154,7 @@ impl Report {
     fn failures(&self, probes: &[&Probe], job: Job, verbose: bool, lines: &mut Vec<String>) {
         let mut told: Vec<(String, Vec<Codec>)> = Vec::new();
         for probe in probes.iter().filter(|probe| probe.question.job == job) {
-            let Verdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
+            let ProbeVerdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
             // A codec that a device does not do, and another does, is no failure of anybody's.
             let another = self.found.choice(job, probe.question.codec).0.is_some();
             if *failure == Failure::Unsupported && another && !verbose && self.backend == Backend::Auto {
@@ -238,8 +238,8 @@ fn wrapped(line: &str, width: usize) -> String {
 
 fn implementation(probe: &Probe) -> Option<&str> {
     match &probe.verdict {
-        Verdict::Works { implementation } => Some(implementation),
-        Verdict::Fails { .. } => None,
+        ProbeVerdict::Works { implementation } => Some(implementation),
+        ProbeVerdict::Fails { .. } => None,
     }
 }
 

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use video_hw::backend::{Backend, BackendKind, Job};
 use video_hw::codec::Codec;
 use video_hw::probing::{
-    self, Cache, Candidate, ChildProber, Findings, Hint, Identity, Probe, Question, Surroundings, Verdict,
+    self, Cache, Candidate, ChildProber, Findings, Hint, Identity, Probe, ProbeVerdict, Question,
+    Surroundings,
 };
 use video_hw::{Error, Result};
 
@@ -223,7 +224,7 @@ fn choice_json(found: &Findings, job: Job, codec: Codec) -> Value {
     let (chosen, refused) = found.choice(job, codec);
     let refused: Vec<_> = refused.into_iter().map(probe_json).collect();
     match chosen {
-        Some(Probe { question, verdict: Verdict::Works { implementation }, .. }) => json!({
+        Some(Probe { question, verdict: ProbeVerdict::Works { implementation }, .. }) => json!({
             "backend": question.candidate.backend().name(),
             "candidate": question.candidate.name(),
             "implementation": implementation,
@@ -241,8 +242,8 @@ fn probe_json(probe: &Probe) -> Value {
         "works": probe.verdict.works(),
     });
     match &probe.verdict {
-        Verdict::Works { implementation } => value["implementation"] = json!(implementation),
-        Verdict::Fails { step, failure, reason, remedy } => {
+        ProbeVerdict::Works { implementation } => value["implementation"] = json!(implementation),
+        ProbeVerdict::Fails { step, failure, reason, remedy } => {
             value["step"] = json!(step.name());
             value["kind"] = json!(failure.name());
             value["reason"] = json!(reason);

@@ -173,14 +173,14 @@ impl Drop for Close<'_> {
     }
 }
 
-/// Opens the first decoder, so that its errors are the caller's; what it is decides on the terms. Events reach the session
-/// through `landing`.
+/// Opens the first decoder, so that its errors are the caller's; what it is decides on the terms, and on the landing through
+/// which events reach the session.
 ///
 /// # Errors
 /// The first decoder's, or no thread.
 pub(super) fn open(
     codec: Codec,
-    mut landing: Box<dyn Landing>,
+    landing: impl FnOnce(Chosen) -> Box<dyn Landing>,
     cards: Arc<CardRoom>,
     open: Box<OpenLane>,
     terms: Box<DecideTerms>,
@@ -190,6 +190,7 @@ pub(super) fn open(
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
     let chosen = receipt.get().chosen();
+    let mut landing = landing(chosen);
     let terms_now = terms(chosen);
     let (wanted, growth) = (terms_now.lanes, terms_now.growth);
     let report = SharedReport::default();

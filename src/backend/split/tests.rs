@@ -139,7 +139,7 @@ fn fed(
     };
     let (mut decoder, receipt) = open(
         Codec::Hevc,
-        Box::new(Direct(sink)),
+        |_| Box::new(Direct(sink)),
         Arc::new(CardRoom::new()),
         Box::new(open_lane),
         Box::new(move |chosen: Chosen| {

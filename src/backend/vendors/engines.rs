@@ -189,15 +189,6 @@ impl Candidate {
         first.into_iter().chain(rest).collect()
     }
 
-    /// [`Self::ORDER`] from behind one to that one, for whoever goes on after its death.
-    pub(crate) fn behind(dead: Self) -> Vec<Self> {
-        let mut order = Self::ORDER.to_vec();
-        if let Some(at) = order.iter().position(|candidate| *candidate == dead) {
-            order.rotate_left(at + 1);
-        }
-        order
-    }
-
     /// The one that a backend is by itself: of an installed ffmpeg the CPU's codecs.
     pub fn of(kind: BackendKind) -> Self {
         let named = Self::ORDER.into_iter().find(|candidate| candidate.name() == kind.name());

@@ -2,53 +2,47 @@
 
 use std::time::Instant;
 
-use super::running::Running;
-use super::source::{Opening, Proven};
-use super::stream::{OnFailure, SwitchingEncoder};
-use super::switching::{Dead, Phase, Switch, Way};
-use super::telemetry::{EventKind, Start};
-use super::{SessionSwitchRequest, SwitchStage};
+use super::super::proof::{Opening, Proven};
+use super::super::running::Running;
+use super::super::telemetry::{EventKind, Start};
+use super::super::{SessionSwitchRequest, SwitchStage};
+use super::state::{Dead, State, Switch, Trial, Way};
+use super::{OnFailure, SwitchingEncoder};
 use crate::backend::Verdict;
 use crate::error::{Error, Result};
-
-/// Sessions that may die one after another without a packet: a frame that kills every encoder must not go on for ever.
-const MOST_ATTEMPTS: u32 = 3;
+use crate::failover::{Deaths, behind};
 
 impl SwitchingEncoder {
     /// Whether the generation at hand is on trial and the session before it still there.
-    pub(super) fn can_roll_back(&self) -> bool {
-        self.trial.as_ref().is_some_and(|trial| trial.old.is_some())
+    pub(super) const fn can_roll_back(&self) -> bool {
+        self.state.trial_with_old().is_some()
     }
 
     /// Leaves a generation that failed before it delivered anything: the session before it goes on, with its generation
     /// and with the frames whose packets are not out.
     pub(super) fn roll_back(&mut self, error: &Error) {
-        let Some(trial) = self.trial.take() else { return };
-        let Some(old) = trial.old else { return };
-        if let Some(failed) = self.active.take() {
-            self.closers.close(failed);
-        }
+        let Some(Trial { before, from, old: Some(old), .. }) = self.state.take_trial() else { return };
+        let failed = self.active.take();
+        self.close(failed);
         self.watch = None;
-        self.telemetry.switch_failed(self.generation, SwitchStage::Activation, error, trial.from);
+        self.telemetry.switch_failed(self.generation, SwitchStage::Activation, error, from);
         self.telemetry.counts.rolled_back += 1;
-        self.telemetry.resume(trial.from);
-        self.generation = trial.from;
-        self.settings = trial.before;
-        self.books.forget();
-        self.install(old, self.books.first());
+        self.telemetry.resume(from);
+        self.generation = from;
+        self.settings = before;
+        self.frames.forget();
+        self.install(old, self.frames.first());
     }
 
     /// The session before the one at hand has died with frames inside: they go to the new one.
     pub(super) fn old_died(&mut self, error: &Error) {
-        let first = self.books.first();
-        let Some(trial) = &mut self.trial else { return };
+        let first = self.frames.first();
+        let State::OnTrial(trial) = &mut self.state else { return };
         trial.boundary = first;
-        let (from, old) = (trial.from, trial.old.take());
-        self.telemetry.tell(EventKind::SessionFailed { generation: from, reason: error.to_string() });
-        if let Some(old) = old {
-            self.closers.close(old);
-        }
-        self.books.forget();
+        let (generation, old) = (trial.from, trial.old.take());
+        self.telemetry.tell(EventKind::SessionFailed { generation, reason: error.to_string() });
+        self.close(old);
+        self.frames.forget();
         if let Some(active) = self.active.take() {
             self.install(active, first);
         }
@@ -57,58 +51,48 @@ impl SwitchingEncoder {
     /// The session that frames go to has died.
     pub(super) fn active_died(&mut self, error: Error) {
         let dead = self.active.take();
-        self.telemetry
-            .tell(EventKind::SessionFailed { generation: self.generation, reason: error.to_string() });
-        self.books.forget();
+        let generation = self.generation;
+        self.telemetry.tell(EventKind::SessionFailed { generation, reason: error.to_string() });
+        self.frames.forget();
         if self.can_roll_back() {
-            if let Some(dead) = dead {
-                self.closers.close(dead);
-            }
+            self.close(dead);
             self.roll_back(&error);
             return;
         }
-        let phase = std::mem::replace(&mut self.phase, Phase::Steady);
-        if let Some(trial) = self.trial.take() {
+        match std::mem::replace(&mut self.state, State::Steady) {
             // A change that the encoder took, and died of: back to the settings before it, in a session of their own.
-            self.settings = trial.before;
-            self.taken_back(self.generation, &error);
-            self.phase = phase;
-            self.reopen(dead, error, true);
-            return;
-        }
-        match phase {
-            Phase::Acknowledging { switch, .. } => {
+            State::OnTrial(trial) => {
+                self.settings = trial.before;
+                self.taken_back(generation, &error);
+                self.reopen(dead, error, true);
+            }
+            State::Acknowledging { switch, .. } => {
                 self.taken_back(switch.generation, &error);
                 self.reopen(dead, error, true);
             }
-            phase if self.options.on_failure == OnFailure::Stop => {
-                self.closers.close((dead, phase));
+            state if self.options.on_failure == OnFailure::Stop => {
+                self.closers.close((dead, state));
                 let why = error.to_string();
                 self.end(error, why);
             }
             // The session of a switch that is under way is there, or soon will be.
-            Phase::Opening { switch, job } => {
-                self.phase = Phase::Opening { switch, job };
-                self.cursor = self.books.first();
-                if let Some(dead) = dead {
-                    self.closers.close(dead);
-                }
+            State::Opening { switch, job } => {
+                self.state = State::Opening { switch, job };
+                self.cursor = self.frames.first();
+                self.close(dead);
             }
-            Phase::Waiting { switch, way: Way::Session(proven) }
-            | Phase::Draining { switch, way: Way::Session(proven) } => {
-                if let Some(dead) = dead {
-                    self.closers.close(dead);
-                }
-                let from = self.books.first();
-                self.swap(switch, *proven, from);
+            State::Waiting { switch, way: Way::Session(proven) }
+            | State::Draining { switch, way: Way::Session(proven) } => {
+                self.close(dead);
+                self.swap(switch, *proven, self.frames.first());
             }
-            Phase::Draining { switch, way: Way::Alone } => {
+            State::Draining { switch, way: Way::Alone } => {
                 self.active = dead;
-                self.cursor = self.books.first();
+                self.cursor = self.frames.first();
                 self.open_alone(switch);
             }
             // Asked for again once there is a session.
-            Phase::Waiting { switch, .. } | Phase::Draining { switch, .. } => {
+            State::Waiting { switch, .. } | State::Draining { switch, .. } => {
                 if self.queued.is_some() {
                     self.superseded(&switch);
                 } else {
@@ -116,7 +100,7 @@ impl SwitchingEncoder {
                 }
                 self.reopen(dead, error, false);
             }
-            Phase::Steady | Phase::Alone { .. } | Phase::Reopening { .. } => {
+            State::Steady | State::Alone { .. } | State::Reopening { .. } | State::Ended(_) => {
                 self.reopen(dead, error, false);
             }
         }
@@ -133,11 +117,11 @@ impl SwitchingEncoder {
     /// Has another session opened for the settings in force. `same`: on the same backend first, since not the backend
     /// but the settings have failed; else on the source's next.
     pub(super) fn reopen(&mut self, dead: Option<Running>, why: Error, same: bool) {
-        self.attempts += 1;
+        self.deaths.add();
         self.telemetry.end(self.generation, why.to_string());
-        if self.attempts > MOST_ATTEMPTS {
+        if self.deaths.too_many() {
             self.closers.close(dead);
-            let words = format!("{MOST_ATTEMPTS} sessions died without a packet; the last: {why}");
+            let words = format!("{} sessions died without a packet; the last: {why}", Deaths::MOST);
             self.end(why, words);
             return;
         }
@@ -148,14 +132,14 @@ impl SwitchingEncoder {
             adapt: true,
             ..self.opening(self.settings.clone(), candidate.filter(|_| same))
         };
-        if !same && let Some(at) = opening.candidates.iter().position(|known| Some(*known) == candidate) {
-            opening.candidates.rotate_left(at + 1);
+        if !same && let Some(dead) = candidate {
+            opening.candidates = behind(&dead, opening.candidates);
         }
-        self.cursor = self.books.first();
+        self.cursor = self.frames.first();
         match self.open_job(opening, dead) {
             Ok(job) => {
                 let dead = Dead { candidate, verdicts, why, since: Instant::now() };
-                self.phase = Phase::Reopening { job, dead };
+                self.state = State::Reopening { job, dead };
             }
             Err(error) => self.end(error, why.to_string()),
         }
@@ -183,7 +167,7 @@ impl SwitchingEncoder {
                 self.telemetry.counts.reopened += 1;
                 let generation = self.generation;
                 self.telemetry.tell(EventKind::Reopened { generation, receipt, given_up });
-                self.install(session, self.books.first());
+                self.install(session, self.frames.first());
                 self.renumber();
             }
             Err(error) => {
@@ -208,11 +192,9 @@ impl SwitchingEncoder {
         self.watch = None;
         // Before its first packet it is still on trial, and what was before it is not yet noted as good. The trial is over:
         // it would wait for a packet that may never come.
-        let before = match self.trial.take() {
+        let before = match self.state.take_trial() {
             Some(trial) => {
-                if let Some(old) = trial.old {
-                    self.closers.close(old);
-                }
+                self.close(trial.old);
                 Some(trial.before)
             }
             None => self.last_good.clone(),
@@ -223,10 +205,10 @@ impl SwitchingEncoder {
         self.telemetry.switch_failed(self.generation, SwitchStage::Canary, &error, back_to);
         self.telemetry.counts.rolled_back += 1;
         // Somebody who has asked for something else meanwhile gets that.
-        if self.queued.is_none() && self.phase.generation().is_none() {
+        if self.queued.is_none() && self.state.generation().is_none() {
             let request = SessionSwitchRequest::immediate(before).with_idr();
             let generation = self.take_generation();
-            let mut switch = Switch::new(generation, request, self.books.next());
+            let mut switch = Switch::new(generation, request, self.frames.next());
             switch.watched = false;
             self.queue(switch);
         }

@@ -5,53 +5,19 @@
 //! stays answered, and what comes again is passed over: no picture is lost, and none is given twice.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
-use super::lanes::Lanes;
-use super::select::open_decoder_from;
-use super::split::{self, CardRoom, Direct, Landing, SharedReport};
-use super::{
-    Backend, CANDIDATES, CodedUnit, DecodeEvent, DecodeSink, DecoderBackend, Download, Receipt, vendors,
+use crate::backend::{
+    self, Backend, CANDIDATES, CodedUnit, DecodeEvent, DecoderBackend, Downloads, SharedReceipt, SinkFactory,
+    open_decoder_from,
 };
 use crate::bitstream::{ActiveParameterSets, UnitRole};
-use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
-use crate::error::{Error, Remedy, Result};
+use crate::config::CommonDecodeConfig;
+use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 use crate::sync::lock;
 
-/// A receipt that may still change: as long as the decoder lives, another may take its place.
-#[derive(Clone)]
-pub(crate) struct SharedReceipt(Arc<Mutex<(Receipt, Option<SharedReport>)>>);
-
-impl SharedReceipt {
-    pub(crate) fn new(receipt: Receipt) -> Self {
-        Self(Arc::new(Mutex::new((receipt, None))))
-    }
-
-    /// As it stands.
-    pub(crate) fn get(&self) -> Receipt {
-        let inner = lock(&self.0);
-        Receipt { split: inner.1.as_ref().map(SharedReport::get), ..inner.0.clone() }
-    }
-
-    /// The job is shared out among several decoders.
-    pub(super) fn set_split(&self, report: SharedReport) {
-        lock(&self.0).1 = Some(report);
-    }
-
-    /// Another backend has taken over.
-    #[cfg(test)]
-    pub(super) fn replace_for_test(&self, kind: super::BackendKind) {
-        let receipt = &mut lock(&self.0).0;
-        *receipt = Receipt::given(receipt.job, receipt.codec, kind, "another");
-    }
-}
-
-/// Makes a sink for each decoder that is tried.
-pub(crate) type SinkFactory = Box<dyn Fn() -> DecodeSink + Send>;
-
-/// Opens the decoder that is wanted, or several that look like one.
+/// Opens the decoder that is wanted, or several that look like one. One that was chosen by itself can still be replaced.
 ///
 /// # Errors
 /// When no candidate can do it.
@@ -60,58 +26,29 @@ pub(crate) fn open_decoder(
     config: &CommonDecodeConfig,
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
-    // Parts would be decoded ahead, but a frame that is wanted at once must be the next to be decoded.
-    if let Engines::Count(count) = config.engines
-        && config.low_latency
-        && count > NonZeroUsize::MIN
-    {
-        return Err(Error::Unsupported {
-            feature: format!("engines {count} with low_latency"),
-            remedy: Remedy::Allowed(
-                "1 or auto, since several decoders decode ahead of their turn".to_owned(),
-            ),
-        });
-    }
-    if config.engines == Engines::One || config.low_latency {
-        return open_one(wanted, config, Download::Now, sink);
-    }
-    let lanes = Lanes::new(wanted, config)?;
-    let (each, decide) = (lanes.clone(), lanes);
-    // Pictures that wait for older ones do so where they were decoded.
-    let cards = Arc::new(CardRoom::new());
-    let to_host = matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb);
-    let (download, landing): (_, Box<dyn Landing>) = match vendors::cards().next().filter(|_| to_host) {
-        Some((_, vendor)) => (Download::Later(Arc::clone(&cards)), (vendor.landing)(sink())),
-        None => (Download::Now, Box::new(Direct(sink()))),
-    };
-    let open = Box::new(move |number, sink| open_one(wanted, &each.config(number), download.clone(), sink));
-    split::open(config.codec, landing, cards, open, Box::new(move |chosen| decide.terms(chosen)))
+    backend::share_out(wanted, config, sink, open_one)
 }
 
-/// Opens one decoder; one that was chosen by itself can still be replaced.
-///
-/// # Errors
-/// When no candidate can do it.
 fn open_one(
     wanted: Backend,
     config: &CommonDecodeConfig,
-    download: Download,
+    downloads: &Downloads,
     sink: SinkFactory,
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     if wanted != Backend::Auto {
-        let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sink)?;
+        let (current, receipt) = open_decoder_from(0, wanted, config, downloads, &sink)?;
         return Ok((current, SharedReceipt::new(receipt)));
     }
     let watch = Watch::new();
     let sinks = watch.over(sink);
-    let (current, receipt) = open_decoder_from(0, wanted, config, &download, &sinks)?;
+    let (current, receipt) = open_decoder_from(0, wanted, config, downloads, &sinks)?;
     watch.adopt();
     let receipt = SharedReceipt::new(receipt);
-    let decoder = Fallback {
+    let decoder = FallbackDecoder {
         current,
         receipt: receipt.clone(),
         config: config.clone(),
-        download,
+        downloads: downloads.clone(),
         sinks,
         watch,
         kept: Vec::new(),
@@ -237,11 +174,11 @@ impl Watched {
     }
 }
 
-struct Fallback {
+struct FallbackDecoder {
     current: Box<dyn DecoderBackend>,
     receipt: SharedReceipt,
     config: CommonDecodeConfig,
-    download: Download,
+    downloads: Downloads,
     sinks: SinkFactory,
     watch: Watch,
     /// Units since the last at which any decoder can begin.
@@ -254,7 +191,7 @@ struct Fallback {
     keeps: bool,
 }
 
-impl Fallback {
+impl FallbackDecoder {
     fn keep(&mut self, unit: &CodedUnit) {
         if !lock(&self.watch.0).catches {
             return;
@@ -303,9 +240,10 @@ impl Fallback {
         if !lock(&self.watch.0).catches {
             return false;
         }
-        let Some((kind, _)) = lock(&self.receipt.0).0.chosen() else { return false };
+        let Some((kind, _)) = self.receipt.get().chosen() else { return false };
         let Some(current) = CANDIDATES.iter().position(|candidate| *candidate == kind) else { return false };
-        let opened = open_decoder_from(current + 1, Backend::Auto, &self.config, &self.download, &self.sinks);
+        let opened =
+            open_decoder_from(current + 1, Backend::Auto, &self.config, &self.downloads, &self.sinks);
         let Ok((decoder, rest)) = opened else { return false };
         if decoder.input_layout() != self.current.input_layout() {
             return false;
@@ -315,7 +253,7 @@ impl Fallback {
         let _ = self.current.flush();
         self.watch.adopt();
         self.current = decoder;
-        lock(&self.receipt.0).0.replace_chosen(refusal, rest.entries);
+        self.receipt.change(|receipt| receipt.replace_chosen(refusal, rest.entries));
         true
     }
 
@@ -345,7 +283,7 @@ impl Fallback {
     }
 }
 
-impl DecoderBackend for Fallback {
+impl DecoderBackend for FallbackDecoder {
     fn input_layout(&self) -> BitstreamLayout {
         self.current.input_layout()
     }

@@ -1,13 +1,14 @@
-//! The loop that moves everything: frames to sessions, what they answer to the books, packets out.
+//! The loop that moves everything: frames to sessions, what they answer to the in-flight table, packets out.
 //!
 //! There is no thread for this. Each call of the caller's looks at what has happened, moves what can be moved without
 //! waiting, and returns; encoders, openings and closings have threads of their own.
 
-use super::books::{Books, Outcome};
-use super::canary::Verdict;
-use super::running::{Fed, Heard, Running};
-use super::stream::SwitchingEncoder;
-use super::telemetry::EventKind;
+use super::super::canary::Verdict;
+use super::super::in_flight::{Outcome, StreamFrames};
+use super::super::running::{Fed, Received, Running};
+use super::super::telemetry::EventKind;
+use super::SwitchingEncoder;
+use super::state::State;
 use crate::error::Error;
 use crate::frame::Frame;
 
@@ -23,9 +24,9 @@ pub(super) enum Which {
 
 impl SwitchingEncoder {
     /// Moves everything that can be moved without waiting.
-    pub(super) fn pump(&mut self) {
+    pub(in crate::control) fn pump(&mut self) {
         self.closers.sweep();
-        while self.ended.is_none() {
+        while !self.has_ended() {
             let mut moved = self.advance();
             moved |= self.feed();
             moved |= self.listen();
@@ -34,23 +35,23 @@ impl SwitchingEncoder {
             }
         }
         self.complete_flushes();
-        self.switches_told.tell(&self.telemetry.counts, self.active.as_ref());
+        self.switches_reported.tell(&self.telemetry.counts, self.active.as_ref());
     }
 
     /// Gives frames to the active session.
     fn feed(&mut self) -> bool {
         let mut moved = false;
-        while !self.phase.holds_frames() {
+        while !self.state.holds_frames() {
             let at = self.cursor;
             let flush_here = self.flushes.contains(&at);
             let Some(active) = self.active.as_mut() else { break };
             if flush_here {
                 active.flush();
             }
-            let Some(frame) = self.books.frame(at) else { break };
+            let Some(frame) = self.frames.frame(at) else { break };
             let forced = frame.force_keyframe || active.target.0.force_idr || self.idr_at == Some(at);
             let key = forced || active.begins_anew();
-            if self.phase.waits_for(at, key || self.next_idr == Some(at)) {
+            if self.state.waits_for(at, key || self.next_idr == Some(at)) {
                 if self.cross() {
                     moved = true;
                     continue;
@@ -63,7 +64,7 @@ impl SwitchingEncoder {
             if key || self.next_idr == Some(at) {
                 self.next_idr = active.facts.idr_interval.map(|frames| at + u64::from(frames));
             }
-            self.books.given(at, self.generation);
+            self.frames.given(at, self.generation);
             self.cursor += 1;
             moved = true;
         }
@@ -72,38 +73,39 @@ impl SwitchingEncoder {
 
     /// The session whose packets are next: the old one until its last is out.
     pub(super) fn reading(&self) -> Which {
-        match &self.trial {
-            Some(trial) if trial.old.is_some() && self.books.first() < trial.boundary => Which::Old,
+        match self.state.trial_with_old() {
+            Some(trial) if self.frames.first() < trial.boundary => Which::Old,
             _ => Which::Active,
         }
     }
 
     pub(super) fn session(&mut self, which: Which) -> Option<&mut Running> {
-        match which {
-            Which::Old => self.trial.as_mut()?.old.as_mut(),
-            Which::Active => self.active.as_mut(),
+        match (which, &mut self.state) {
+            (Which::Old, State::OnTrial(trial)) => trial.old.as_mut(),
+            (Which::Old, _) => None,
+            (Which::Active, _) => self.active.as_mut(),
         }
     }
 
     fn listen(&mut self) -> bool {
         let mut moved = false;
-        while self.books.out.len() < OUTPUT {
+        while self.frames.out.len() < OUTPUT {
             let which = self.reading();
             let Some(session) = self.session(which) else { break };
-            match session.hear() {
-                Heard::Nothing => break,
-                heard => self.heard(which, heard),
+            match session.receive() {
+                Received::Nothing => break,
+                received => self.received(which, received),
             }
             moved = true;
         }
         moved
     }
 
-    pub(super) fn heard(&mut self, which: Which, heard: Heard) {
-        let missing = |books: &Books, before| !books.missing(before).is_empty();
-        match heard {
-            Heard::Nothing | Heard::Stale => return,
-            Heard::Unit { serial, unit } => {
+    pub(super) fn received(&mut self, which: Which, received: Received) {
+        let missing = |frames: &StreamFrames, before| !frames.missing(before).is_empty();
+        match received {
+            Received::Nothing | Received::Stale => return,
+            Received::Unit { serial, unit } => {
                 if unit.keyframe && which == Which::Active && self.swap_at_observed(serial) {
                     return;
                 }
@@ -113,42 +115,44 @@ impl SwitchingEncoder {
                     let next = session.facts.idr_interval.map(|frames| serial + u64::from(frames));
                     self.next_idr = self.next_idr.max(next);
                 }
-                self.books.settle(serial, Outcome::Coded { unit, codec, layout });
+                self.frames.settle(serial, Outcome::Coded { unit, codec, layout });
             }
-            Heard::Dropped { serial, reason } => self.books.settle(serial, Outcome::Dropped(reason)),
-            Heard::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
+            Received::Dropped { serial, reason } => self.frames.settle(serial, Outcome::Dropped(reason)),
+            Received::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
                 self.roll_back(&error);
             }
-            Heard::Lost { serial, error } => self.books.settle(serial, Outcome::Failed(error)),
-            Heard::Flushed { before } if missing(&self.books, before) => {
+            Received::Lost { serial, error } => self.frames.settle(serial, Outcome::Failed(error)),
+            Received::Flushed { before } if missing(&self.frames, before) => {
                 if which == Which::Active && self.can_roll_back() {
                     self.roll_back(&Error::corrupt("the encoder gave no answer for a frame"));
                 } else {
-                    self.books.settle_missing(before);
+                    self.frames.settle_missing(before);
                 }
             }
-            Heard::Flushed { .. } => {}
-            Heard::Reconfigured(done) => self.reconfigured(done),
-            Heard::GaveUpMessages { reason } => {
-                let before = self.trial.as_ref().filter(|_| which == Which::Old).map(|trial| trial.from);
-                let generation = before.unwrap_or(self.generation);
+            Received::Flushed { .. } => {}
+            Received::Reconfigured(done) => self.reconfigured(done),
+            Received::GaveUpMessages { reason } => {
+                let generation = match &self.state {
+                    State::OnTrial(trial) if which == Which::Old => trial.from,
+                    _ => self.generation,
+                };
                 self.telemetry.tell(EventKind::GaveUpMessages { generation, reason });
             }
-            Heard::Died(error) if which == Which::Old => self.old_died(&error),
-            Heard::Died(error) => self.active_died(error),
+            Received::Died(error) if which == Which::Old => self.old_died(&error),
+            Received::Died(error) => self.active_died(error),
         }
         self.release();
     }
 
     fn release(&mut self) {
-        let released = self.books.release();
+        let released = self.frames.release();
         if released.is_empty() {
             return;
         }
         let mut verdict = Verdict::Open;
         for frame in &released {
             if frame.bytes.is_some() {
-                self.attempts = 0;
+                self.deaths.forget();
             }
             self.telemetry.see(frame);
             if let Some(active) = &self.active {
@@ -168,7 +172,7 @@ impl SwitchingEncoder {
     }
 
     fn complete_flushes(&mut self) {
-        while self.flushes.front().is_some_and(|before| *before <= self.books.first()) {
+        while self.flushes.front().is_some_and(|before| *before <= self.frames.first()) {
             let before = self.flushes.pop_front();
             // Behind a flush the next frame begins anew, also where nothing was left to come out.
             if before == Some(self.cursor)

@@ -11,7 +11,7 @@ use crate::dimensions::Dimensions;
 use crate::frame::HostSurface;
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
-use crate::session::{EncodeSummary, LossKind, Submit};
+use crate::session::{EncodeSession, EncodeSummary, LossKind, Submit};
 use crate::time::{Rational, TimeBase, Timestamp};
 
 /// How an encoder of the test ends.
@@ -156,12 +156,12 @@ fn encode(plans: &[Plan]) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
 fn encode_with(
     plans: &[Plan],
     room: usize,
-    refetch: Option<Box<dyn Refetch>>,
+    recovery: Option<FrameRecovery>,
 ) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
     let size = Dimensions::new(2, 2).unwrap();
     let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
     let on = (BackendKind::Custom, Backend::Only(BackendKind::Custom));
-    encode_as(config, on, plans, room, refetch)
+    encode_as(config, on, plans, room, recovery)
 }
 
 /// As [`encode_with`], of these settings, first on this backend where that one was wanted.
@@ -170,17 +170,17 @@ fn encode_as(
     (kind, wanted): (BackendKind, Backend),
     plans: &[Plan],
     room: usize,
-    refetch: Option<Box<dyn Refetch>>,
+    recovery: Option<FrameRecovery>,
 ) -> (Vec<Packet>, Option<Error>, EncodeSummary) {
     let plans = Plans(Mutex::new(plans.iter().copied().collect()));
     let mut session = EncodeSession::open(config, |config, sinks| {
         let shared = Shared::new(sinks());
-        crate::sync::lock(&shared.state).inside.keep(room);
+        crate::sync::lock(&shared.state).frames.keep(room);
         let target = (config.clone(), BackendEncodeConfig::None);
         let first = plans.open(Candidate::of(kind), &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");
         let (source, policy) = (Box::new(plans), FailurePolicy::Auto);
-        Ok(Survivors { wanted, policy, source, target, refetch }.begin(first, receipt, shared))
+        Ok(Succession { wanted, policy, source, target, recovery }.begin(first, receipt, shared))
     })
     .unwrap();
     let (mut packets, mut end) = (Vec::new(), None);
@@ -290,21 +290,21 @@ fn who_goes_on_is_the_policys_to_say() {
     use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv, Vaapi, VideoToolbox};
     let none = BackendEncodeConfig::None;
     let nvidia = Backend::Only(BackendKind::Nvidia);
-    let of = |wanted, policy| heirs(Nvidia, wanted, policy, &none);
+    let of = |wanted, policy| encoders_behind(Nvidia, wanted, policy, &none);
     assert_eq!(of(nvidia, FailurePolicy::Auto), [Nvidia]);
     assert_eq!(of(Backend::Auto, FailurePolicy::Reopen), [Nvidia]);
     for next in [of(Backend::Auto, FailurePolicy::Auto), of(nvidia, FailurePolicy::Next)] {
         assert_eq!(next, [Qsv, VideoToolbox, Vaapi, Ffmpeg, Embedded, Nvidia], "the dead one comes last");
     }
-    let next = heirs(Ffmpeg, Backend::Auto, FailurePolicy::Auto, &none);
+    let next = encoders_behind(Ffmpeg, Backend::Auto, FailurePolicy::Auto, &none);
     assert_eq!(next[..2], [Embedded, Nvidia]);
     // A program that was named has several encoders, unless one of them was named too.
     let program = Backend::Only(BackendKind::Ffmpeg);
-    assert_eq!(heirs(Qsv, program, FailurePolicy::Auto, &none), [VideoToolbox, Vaapi, Ffmpeg, Qsv]);
+    assert_eq!(encoders_behind(Qsv, program, FailurePolicy::Auto, &none), [VideoToolbox, Vaapi, Ffmpeg, Qsv]);
     let named = Qsv.settings(Some("h264_qsv"), None, None);
-    assert_eq!(heirs(Qsv, program, FailurePolicy::Auto, &named), [Qsv]);
+    assert_eq!(encoders_behind(Qsv, program, FailurePolicy::Auto, &named), [Qsv]);
     assert_eq!(
-        heirs(Candidate::Custom, Backend::Only(BackendKind::Custom), FailurePolicy::Auto, &none),
+        encoders_behind(Candidate::Custom, Backend::Only(BackendKind::Custom), FailurePolicy::Auto, &none),
         [Candidate::Custom]
     );
 }
@@ -325,18 +325,11 @@ fn frames_that_cannot_be_had_again_have_failed_and_the_stream_goes_on() {
     assert!(packets.iter().zip(&shown).all(|(packet, shade)| packet.pts.unwrap().ticks() == *shade));
 }
 
-struct Again;
-
-impl Refetch for Again {
-    fn refetch(&mut self, lost: &Frame) -> Result<Frame> {
-        Ok(frame(u8::try_from(lost.pts.ticks()).unwrap()))
-    }
-}
-
 #[test]
 fn frames_that_were_let_go_of_are_fetched_again() {
     let first = Plan { b: 3, dies: Some((16, Death::Event)), ..SOUND };
-    let (packets, end, summary) = encode_with(&[first, SOUND], 0, Some(Box::new(Again)));
+    let again: FrameRecovery = Box::new(|lost| Ok(frame(u8::try_from(lost.pts.ticks()).unwrap())));
+    let (packets, end, summary) = encode_with(&[first, SOUND], 0, Some(again));
     assert!(end.is_none(), "{end:?}");
     whole(&packets);
     assert_eq!(summary.takeovers[0].lost, 0);

@@ -1,4 +1,4 @@
-//! What a session tells of a backend that has died and of the one that took its place.
+//! The failover log: what a session tells of a backend that has died and of the one that took its place.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,24 @@ pub struct Takeover {
     pub given_up: Vec<String>,
     /// From the death to the new one's opening.
     pub took: Duration,
+}
+
+impl Takeover {
+    /// A death that nobody has taken over from yet.
+    pub(super) const fn nobody(job: Job, from: Candidate, reason: String) -> Self {
+        Self {
+            job,
+            frame: 0,
+            pts: None,
+            from,
+            to: None,
+            reason,
+            again: 0,
+            lost: 0,
+            given_up: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
 }
 
 impl fmt::Display for Takeover {
@@ -75,9 +93,9 @@ const fn frames(count: u64) -> &'static str {
 
 /// Who does a session's work, and who did it before. Shared by whoever replaces backends and whoever tells of it.
 #[derive(Clone)]
-pub(crate) struct Succession(Arc<Mutex<(Receipt, Vec<Takeover>)>>);
+pub(crate) struct FailoverLog(Arc<Mutex<(Receipt, Vec<Takeover>)>>);
 
-impl Succession {
+impl FailoverLog {
     pub(crate) fn new(receipt: Receipt) -> Self {
         Self(Arc::new(Mutex::new((receipt, Vec::new()))))
     }
@@ -97,14 +115,14 @@ impl Succession {
         lock(&self.0).1.iter().map(|takeover| takeover.lost).sum()
     }
 
-    /// `refused`: who was to take over before the one that did, and could not.
-    pub(crate) fn tell(&self, takeover: Takeover, why: &Error, mut refused: Vec<(Candidate, Verdict)>) {
+    /// Adds a takeover. `refused`: who was to take over before the one that did, and could not.
+    pub(crate) fn add(&self, takeover: Takeover, why: &Error, refused: &[(Candidate, Error)]) {
         let (receipt, takeovers) = &mut *lock(&self.0);
         if let Some((engine, implementation)) = takeover.to {
             // One that has died and is opened anew has its last verdict.
-            refused.retain(|(candidate, _)| *candidate != engine);
-            refused.push((engine, Verdict::Chosen(implementation)));
-            receipt.replace_chosen(why, refused);
+            let refused = refused.iter().filter(|(candidate, _)| *candidate != engine);
+            let refused = refused.map(|(candidate, why)| (*candidate, Verdict::refused(why)));
+            receipt.replace_chosen(why, refused.chain([(engine, Verdict::Chosen(implementation))]).collect());
         }
         takeovers.push(takeover);
     }
@@ -126,7 +144,7 @@ mod tests {
     #[test]
     fn one_line_says_what_where_why_and_what_now() {
         let receipt = Receipt::given(Job::Encode, Codec::H264, BackendKind::Nvidia, "nvenc");
-        let succession = Succession::new(receipt);
+        let log = FailoverLog::new(receipt);
         let why = Error::DeviceLost { backend: BackendKind::Nvidia, detail: "reset".into() };
         let takeover = Takeover {
             job: Job::Encode,
@@ -140,14 +158,15 @@ mod tests {
             given_up: vec!["2 B frames".to_owned()],
             took: Duration::ZERO,
         };
-        let unsupported = Verdict::refused(&Error::unsupported("this size"));
-        succession.tell(takeover.clone(), &why, vec![(Candidate::Ffmpeg, unsupported.clone())]);
-        succession.lost_one();
-        assert_eq!(succession.receipt().chosen(), Some((BackendKind::Software, "openh264")));
+        let unsupported = Error::unsupported("this size");
+        log.add(takeover.clone(), &why, &[(Candidate::Ffmpeg, unsupported.clone())]);
+        let unsupported = Verdict::refused(&unsupported);
+        log.lost_one();
+        assert_eq!(log.receipt().chosen(), Some((BackendKind::Software, "openh264")));
         let verdicts = [Verdict::refused(&why), unsupported, Verdict::Chosen("openh264")];
         let engines = [Candidate::Nvidia, Candidate::Ffmpeg, Candidate::Embedded];
-        assert_eq!(succession.receipt().entries, engines.into_iter().zip(verdicts).collect::<Vec<_>>());
-        assert_eq!((succession.lost(), succession.since(0).len(), succession.since(1).len()), (1, 1, 0));
+        assert_eq!(log.receipt().entries, engines.into_iter().zip(verdicts).collect::<Vec<_>>());
+        assert_eq!((log.lost(), log.since(0).len(), log.since(1).len()), (1, 1, 0));
         assert_eq!(
             takeover.to_string(),
             "encoder nvidia failed at frame 57: nvidia device lost: reset; software (openh264) takes over, \

@@ -1,28 +1,55 @@
-//! One stream, as its caller sees it.
+//! One stream whose settings and session may change while it runs.
+//!
+//! ```text
+//!          a new session is wanted          it has proved itself       its first frame is the next one
+//! Steady ──────────────────────────► Opening ───────────────► Waiting ────────────────────────────────► OnTrial ─► Steady
+//!   │                                   │ no room for two      ▲  │ first all before is to be out       ▲ ▲ ▲  its first
+//!   │ the running encoder can change    └──────────────────────┤  ▼                                     │ │ │  group is out
+//!   └──────────────────────────────────────────────────────────┘ Draining ──────────────────────────────┘ │ │
+//!                                                                 │  └─ the old one is closed ─► Alone ───┘ │
+//!                                      Waiting, Draining ─ the encoder is asked ─► Acknowledging ───────────┘
+//!
+//! the session dies, in any state ─────────────► Reopening ─► Steady      with the frames whose packets are not out
+//!   ... a session for a switch is ready ──────► OnTrial                  it takes over at once
+//!   ... on trial, the one before is there ────► Steady                   with that one, which takes the frames back
+//! nobody can go on, or too many died ─────────► Ended
+//! ```
+//!
+//! A switch, its failure and the death of a session are the same step: from frame n on, that session ([`install`]). A generation
+//! is on trial until its first closed group is out; meanwhile the session before it is kept, drained, and no other switch begins.
+//! Of the requests that wait the last is kept (`queued`), also across a death.
+//!
+//! [`install`]: SwitchingEncoder::install
+
+mod failures;
+mod flow;
+mod state;
+mod transitions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::books::Books;
 use super::canary::{Canary, Watch};
 use super::helper::Closers;
+use super::in_flight::StreamFrames;
 use super::observe::Switches;
-use super::running::{Counts, Heard, Running, Target};
-use super::source::{EncoderSource, Opening};
-use super::switching::{Phase, Switch, Trial};
+use super::proof::Opening;
+use super::running::{Counts, Received, Running};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
 use super::{SessionSwitchRequest, SwitchStage};
 use crate::backend::{Backend, BackendKind};
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
+use crate::failover::{Deaths, EncoderSource, Target};
 use crate::frame::{Frame, Surface};
 use crate::packet::Packet;
 use crate::pixel::PixelFormat;
 use crate::session::{Ledger, Submit};
 use crate::user_sei;
+use state::{State, Switch};
 
 /// While something else than packets is waited for, it is looked for this often.
 const SLICE: Duration = Duration::from_millis(2);
@@ -94,38 +121,36 @@ pub enum StreamState {
 /// An encoder of one stream whose settings and session may change while it runs. Dropping it waits for its drivers: no
 /// thread and no session is left behind.
 pub struct SwitchingEncoder {
-    pub(super) source: Arc<dyn EncoderSource>,
-    pub(super) options: StreamOptions,
-    pub(super) reserve: usize,
-    pub(super) books: Books,
-    pub(super) telemetry: Telemetry,
-    /// The session that frames go to.
-    pub(super) active: Option<Running>,
-    pub(super) generation: u64,
-    /// What was asked for, whatever the session could not do of it.
-    pub(super) settings: Target,
+    source: Arc<dyn EncoderSource>,
+    options: StreamOptions,
+    reserve: usize,
+    state: State,
+    /// The session that frames go to; none while one is opened for it, and at the end.
+    active: Option<Running>,
+    frames: StreamFrames,
     /// The next frame that the session gets.
-    pub(super) cursor: u64,
-    pub(super) phase: Phase,
-    pub(super) trial: Option<Trial>,
-    pub(super) queued: Option<Switch>,
-    pub(super) next_generation: u64,
+    cursor: u64,
     /// The frame that will be an IDR by the GOP's length.
-    pub(super) next_idr: Option<u64>,
+    next_idr: Option<u64>,
     /// The frame that has to be one.
-    pub(super) idr_at: Option<u64>,
-    pub(super) watch: Option<Watch>,
-    /// Settings before the last switch that was confirmed.
-    pub(super) last_good: Option<Target>,
-    pub(super) closers: Closers,
-    pub(super) counts: Arc<Counts>,
-    /// Sessions opened for failures in a row, without a packet.
-    pub(super) attempts: u32,
-    pub(super) ended: Option<Error>,
-    pub(super) switches_told: Switches,
+    idr_at: Option<u64>,
     /// Flushes that have not completed, each before this frame.
-    pub(super) flushes: VecDeque<u64>,
+    flushes: VecDeque<u64>,
+    generation: u64,
+    next_generation: u64,
+    /// What was asked for, whatever the session could not do of it.
+    settings: Target,
+    /// Settings before the last switch that was confirmed.
+    last_good: Option<Target>,
+    queued: Option<Switch>,
+    watch: Option<Watch>,
+    /// Of sessions, without a packet between them.
+    deaths: Deaths,
+    closers: Closers,
     shapes: VecDeque<(Dimensions, PixelFormat)>,
+    telemetry: Telemetry,
+    counts: Arc<Counts>,
+    switches_reported: Switches,
 }
 
 impl SwitchingEncoder {
@@ -174,28 +199,26 @@ impl SwitchingEncoder {
         let mut stream = Self {
             source,
             reserve,
-            books: Books::new(reserve, settings.0.frame_rate),
-            options,
-            telemetry: Telemetry::new(),
+            state: State::Steady,
             active: None,
-            generation: 1,
-            settings,
+            frames: StreamFrames::new(reserve, settings.0.frame_rate),
             cursor: 1,
-            phase: Phase::Steady,
-            trial: None,
-            queued: None,
-            next_generation: 2,
             next_idr: None,
             idr_at: None,
-            watch: None,
-            last_good: None,
-            closers: Closers::default(),
-            counts,
-            attempts: 0,
-            ended: None,
-            switches_told: Switches::default(),
             flushes: VecDeque::new(),
+            generation: 1,
+            next_generation: 2,
+            settings,
+            last_good: None,
+            queued: None,
+            watch: None,
+            deaths: Deaths::default(),
+            closers: Closers::default(),
             shapes: VecDeque::new(),
+            telemetry: Telemetry::new(),
+            counts,
+            switches_reported: Switches::default(),
+            options,
         };
         stream.telemetry.begin(1, &session.target, &session.receipt, Start::Stream, started.elapsed());
         stream.know_shape(stream.settings.0.dimensions, stream.settings.0.format);
@@ -212,13 +235,13 @@ impl SwitchingEncoder {
     pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
         self.pump();
         self.check(&frame)?;
-        let waiting = self.books.next() - self.cursor;
+        let waiting = self.frames.next() - self.cursor;
         if waiting >= self.options.max_waiting.max(1) as u64
-            || self.books.len() >= self.options.max_held.max(1)
+            || self.frames.len() >= self.options.max_held.max(1)
         {
             return Ok(Submit::Full(frame));
         }
-        self.books.accept(frame);
+        self.frames.accept(frame);
         self.pump();
         Ok(Submit::Accepted)
     }
@@ -240,7 +263,7 @@ impl SwitchingEncoder {
             )));
         }
         user_sei::check(frame.pts, &frame.user_sei)?;
-        self.books.check_time(frame.pts)
+        self.frames.check_time(frame.pts)
     }
 
     /// The next packet, if one is ready.
@@ -249,7 +272,7 @@ impl SwitchingEncoder {
     /// The loss of one frame ([`Error::is_recoverable`]: go on), or the end of the stream.
     pub fn try_reap(&mut self) -> Result<Option<Packet>> {
         self.pump();
-        self.books.out.pop_front().transpose()
+        self.frames.out.pop_front().transpose()
     }
 
     /// The next packet, waiting at most `timeout`. `None`: not yet, or nothing is inside.
@@ -264,8 +287,8 @@ impl SwitchingEncoder {
                 return Ok(Some(packet));
             }
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-            let nothing_inside = self.books.is_empty() && !self.phase.has_job();
-            if self.ended.is_some() || left.is_zero() || nothing_inside {
+            let nothing_inside = self.frames.is_empty() && !self.state.has_job();
+            if self.has_ended() || left.is_zero() || nothing_inside {
                 return Ok(None);
             }
             self.wait(left);
@@ -275,13 +298,13 @@ impl SwitchingEncoder {
     /// Waits for news, at most so long.
     fn wait(&mut self, left: Duration) {
         // News come from one session; all else has to be looked for.
-        let elsewhere = self.phase.has_job() || self.queued.is_some() || self.cursor < self.books.next();
+        let elsewhere = self.state.has_job() || self.queued.is_some() || self.cursor < self.frames.next();
         let slice = if elsewhere { left.min(SLICE) } else { left };
         let which = self.reading();
         match self.session(which) {
             Some(session) => match session.wait(slice) {
-                Heard::Nothing => {}
-                heard => self.heard(which, heard),
+                Received::Nothing => {}
+                received => self.received(which, received),
             },
             None => std::thread::sleep(slice),
         }
@@ -293,7 +316,7 @@ impl SwitchingEncoder {
     /// When the stream has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.check_open()?;
-        let here = self.books.next();
+        let here = self.frames.next();
         if self.flushes.back() != Some(&here) {
             self.flushes.push_back(here);
         }
@@ -303,7 +326,7 @@ impl SwitchingEncoder {
 
     /// Whether every flush asked for has completed, and every packet was reaped.
     pub fn is_drained(&self) -> bool {
-        self.flushes.is_empty() && self.books.out.is_empty()
+        self.flushes.is_empty() && self.frames.out.is_empty()
     }
 
     /// Flushes, then gives every remaining packet, waiting for each. Losses appear as `Err` items.
@@ -319,7 +342,7 @@ impl SwitchingEncoder {
                     return None;
                 }
                 match self.reap_timeout(PATIENCE).transpose() {
-                    None if self.ended.is_some() => return None,
+                    None if self.has_ended() => return None,
                     None => {}
                     item => return item,
                 }
@@ -340,7 +363,7 @@ impl SwitchingEncoder {
         let generation = self.take_generation();
         self.know_shape(request.target.0.dimensions, request.target.0.format);
         self.telemetry.counts.requested += 1;
-        let first_serial = self.books.next();
+        let first_serial = self.frames.next();
         self.queue(Switch::new(generation, request, first_serial));
         self.pump();
         Ok(generation)
@@ -360,20 +383,20 @@ impl SwitchingEncoder {
             next_generation: self.next_generation,
             converted: self.counts.converted.load(Ordering::Relaxed),
             without_messages: self.counts.without_messages.load(Ordering::Relaxed),
-            bytes_out: self.books.bytes_out,
-            keyframes: self.books.keyframes,
-            ..self.telemetry.summary(self.books.ledger())
+            bytes_out: self.frames.bytes_out,
+            keyframes: self.frames.keyframes,
+            ..self.telemetry.summary(self.frames.ledger())
         }
     }
 
     /// What became of every frame so far; less work than a summary.
     pub fn ledger(&self) -> Ledger {
-        self.books.ledger()
+        self.frames.ledger()
     }
 
     /// Frames that were submitted and that no encoder has begun.
     pub fn queued(&self) -> usize {
-        let kept = self.books.next().saturating_sub(self.cursor);
+        let kept = self.frames.next().saturating_sub(self.cursor);
         let handed = self.active.as_ref().map_or(0, Running::queued);
         usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(handed)
     }
@@ -385,9 +408,9 @@ impl SwitchingEncoder {
 
     /// What the stream is doing.
     pub fn state(&self) -> StreamState {
-        let to = self.phase.generation().or(self.queued.as_ref().map(|switch| switch.generation));
+        let to = self.state.generation().or(self.queued.as_ref().map(|switch| switch.generation));
         match to {
-            _ if self.ended.is_some() => StreamState::Closed,
+            _ if self.has_ended() => StreamState::Closed,
             Some(to) => StreamState::SwitchPending { to },
             None if self.active.is_none() => StreamState::Reopening,
             None => StreamState::Running,
@@ -401,13 +424,13 @@ impl SwitchingEncoder {
 
     /// Whether frames go to this generation, or a switch to it is under way.
     pub fn is_alive(&self, generation: u64) -> bool {
-        self.ended.is_none()
+        !self.has_ended()
             && (generation == self.generation
-                || self.phase.generation() == Some(generation)
+                || self.state.generation() == Some(generation)
                 || self.queued.as_ref().is_some_and(|switch| switch.generation == generation))
     }
 
-    pub(super) const fn take_generation(&mut self) -> u64 {
+    const fn take_generation(&mut self) -> u64 {
         let generation = self.next_generation;
         self.next_generation += 1;
         generation
@@ -422,23 +445,34 @@ impl SwitchingEncoder {
     }
 
     /// The stream is over.
-    pub(super) fn end(&mut self, error: Error, why: String) {
-        self.ended = Some(error.clone());
+    fn end(&mut self, error: Error, why: String) {
         self.telemetry.end(self.generation, why.clone());
         self.telemetry.tell(EventKind::Ended { reason: why });
-        self.books.end(error);
+        self.frames.end(error.clone());
         self.flushes.clear();
         self.watch = None;
         let active = self.active.take();
-        let trial = self.trial.take();
-        let phase = std::mem::replace(&mut self.phase, Phase::Steady);
-        self.closers.close((active, trial, phase));
-        if let (Some(switch), Some(reason)) = (self.queued.take(), &self.ended) {
-            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, reason, self.generation);
+        if let Some(switch) = self.queued.take() {
+            self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &error, self.generation);
         }
+        let state = std::mem::replace(&mut self.state, State::Ended(error));
+        self.closers.close((active, state));
+    }
+
+    const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
     }
 
     fn check_open(&self) -> Result<()> {
-        self.ended.as_ref().map_or(Ok(()), |reason| Err(reason.clone()))
+        match &self.state {
+            State::Ended(reason) => Err(reason.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has a ring in front of the stream watched, as a queue of the encoder that runs now.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observe_ring(&self, ring: crate::queue::QueueMonitor) -> crate::metrics::Observed {
+        super::observe::ring(&self.settings.0, self.backend(), ring)
     }
 }

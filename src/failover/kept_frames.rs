@@ -1,11 +1,6 @@
-//! The frames inside an encoder that may die: kept until their packets are out, so that another encoder can be given them.
-//!
-//! As in [`super::books`], packets leave in closed groups (when no frame with a smaller number than the group's largest is
-//! missing), so that what is left is always everything from one frame on. Without B frames each packet is a group, and
-//! nothing waits here.
+//! The frames inside an encoder that may die, of which so many bytes are kept that another encoder can be given them.
 
-use std::collections::VecDeque;
-
+use super::in_flight::InFlight;
 use crate::backend::EncodeEvent;
 use crate::error::Error;
 use crate::frame::{Frame, Surface};
@@ -14,38 +9,18 @@ use crate::frame::{Frame, Surface};
 /// several times as much themselves.
 const MOST_BYTES: usize = 1 << 30;
 
-struct Held {
-    /// Without a picture when that was let go of, for there was no room for it.
-    frame: Frame,
-    answered: bool,
-}
-
-/// The frames without an outcome that is out.
-pub(super) struct Inside {
-    /// Number of the first.
-    first: u64,
-    held: VecDeque<Held>,
-    /// Outcomes since the last closed group, in coding order.
-    group: Vec<EncodeEvent>,
-    /// How many of the first have to be answered for the group to be closed.
-    reach: usize,
+/// An in-flight table whose oldest frames are without a picture where there was no room for it.
+pub(super) struct KeptFrames {
+    table: InFlight<Frame, EncodeEvent>,
     bytes: usize,
     room: usize,
     /// Let go of, counted from the first.
     let_go: usize,
 }
 
-impl Inside {
-    pub(super) fn new() -> Self {
-        Self {
-            first: 0,
-            held: VecDeque::new(),
-            group: Vec::new(),
-            reach: 0,
-            bytes: 0,
-            room: MOST_BYTES,
-            let_go: 0,
-        }
+impl KeptFrames {
+    pub(super) const fn new() -> Self {
+        Self { table: InFlight::starting_at(0), bytes: 0, room: MOST_BYTES, let_go: 0 }
     }
 
     /// Keeps so many bytes at most.
@@ -54,110 +29,66 @@ impl Inside {
         self.room = room;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+    pub(super) const fn table(&self) -> &InFlight<Frame, EncodeEvent> {
+        &self.table
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Number of the first frame without an outcome, or of the next to come.
-    pub(super) fn first(&self) -> u64 {
-        self.first
-    }
-
-    pub(super) fn enter(&mut self, serial: u64, frame: Frame) {
-        if self.held.is_empty() {
-            self.first = serial;
-        }
+    /// The next frame. The session numbers all that it hands over, from 0.
+    pub(super) fn enter(&mut self, frame: Frame) {
         self.bytes += bytes(&frame);
-        self.held.push_back(Held { frame, answered: false });
+        self.table.enter(frame);
         // The oldest go first: whoever is given frames again needs all of them, or has the rest of them decoded again from
         // the first on anyway.
         while self.bytes > self.room
-            && let Some(oldest) = self.held.get_mut(self.let_go)
+            && let Some(oldest) = self.table.get_mut(self.table.first() + self.let_go as u64)
         {
-            self.bytes -= bytes(&oldest.frame);
-            oldest.frame.surface = Surface::None;
+            self.bytes -= bytes(oldest);
+            oldest.surface = Surface::None;
             self.let_go += 1;
         }
     }
 
-    fn at(&self, serial: u64) -> Option<usize> {
-        let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
-        (at < self.held.len()).then_some(at)
-    }
-
-    /// A frame that is inside; without a picture where that was let go of.
-    pub(super) fn frame(&self, serial: u64) -> Option<&Frame> {
-        self.held.get(self.at(serial)?).map(|held| &held.frame)
-    }
-
-    /// The numbers inside.
-    pub(super) fn serials(&self) -> std::ops::Range<u64> {
-        self.first..self.first + self.held.len() as u64
-    }
-
     /// The frame as it is from now on, brought to other memory. Not kept where there is no room for it, as one that was let go
-    /// of: whoever needs it once more has it fetched once more.
+    /// of: whoever needs it once more has it decoded once more.
     pub(super) fn replace(&mut self, serial: u64, frame: Frame) {
-        let Some(at) = self.at(serial).filter(|at| *at >= self.let_go) else { return };
-        let Some(held) = self.held.get_mut(at) else { return };
-        let kept = self.bytes - bytes(&held.frame) + bytes(&frame);
+        if serial < self.table.first() + self.let_go as u64 {
+            return;
+        }
+        let Some(held) = self.table.get_mut(serial) else { return };
+        let kept = self.bytes - bytes(held) + bytes(&frame);
         if kept <= self.room {
             self.bytes = kept;
-            held.frame = frame;
+            *held = frame;
         }
     }
 
     /// Takes the outcome of a frame, and gives those that can leave, in coding order. One of a frame that is not inside, or
     /// that has one already, is passed on: the session counts it as the defect that it is.
     pub(super) fn answer(&mut self, serial: u64, event: EncodeEvent) -> Vec<EncodeEvent> {
-        let Some(at) = self.at(serial) else { return vec![event] };
-        match self.held.get_mut(at) {
-            Some(held) if !held.answered => held.answered = true,
-            _ => return vec![event],
+        if let Err(defect) = self.table.settle(serial, event) {
+            return vec![defect];
         }
-        self.group.push(event);
-        self.reach = self.reach.max(at + 1);
-        // Each of the group answers one of the first `reach`.
-        if self.group.len() < self.reach {
-            return Vec::new();
-        }
-        for held in self.held.drain(..self.reach) {
-            self.bytes -= bytes(&held.frame);
-        }
-        self.first += self.reach as u64;
-        self.let_go = self.let_go.saturating_sub(self.reach);
-        self.reach = 0;
-        std::mem::take(&mut self.group)
+        let (mut out, kept) = (Vec::new(), &mut self.bytes);
+        let released = self.table.release(|_, frame, event| {
+            *kept -= bytes(frame);
+            out.push(event);
+        });
+        self.let_go = self.let_go.saturating_sub(released);
+        out
     }
 
     /// Forgets outcomes that are not out: their frames are given to another encoder.
     pub(super) fn forget(&mut self) {
-        self.group.clear();
-        self.reach = 0;
-        for held in &mut self.held {
-            held.answered = false;
-        }
+        self.table.forget();
     }
 
     /// The frames that a flush has left without an answer, as failed ones.
     pub(super) fn unanswered(&mut self) -> Vec<EncodeEvent> {
-        let missing: Vec<_> = self
-            .serials()
-            .zip(&self.held)
-            .filter(|(_, held)| !held.answered)
-            .map(|(serial, _)| serial)
-            .collect();
+        let missing = self.table.missing(u64::MAX);
+        let no_answer = || Error::corrupt("the encoder gave no answer for a frame");
         let failed = |serial| EncodeEvent::Failed { serial, error: no_answer() };
         missing.into_iter().flat_map(|serial| self.answer(serial, failed(serial))).collect()
     }
-}
-
-fn no_answer() -> Error {
-    Error::corrupt("the encoder gave no answer for a frame")
 }
 
 fn bytes(frame: &Frame) -> usize {
@@ -168,7 +99,7 @@ fn bytes(frame: &Frame) -> usize {
 }
 
 /// Number of the frame that an event is about.
-pub(super) fn serial_of(event: &EncodeEvent) -> Option<u64> {
+pub(super) const fn serial_of(event: &EncodeEvent) -> Option<u64> {
     match event {
         EncodeEvent::Unit(unit) => Some(unit.serial),
         EncodeEvent::Dropped { serial, .. } | EncodeEvent::Failed { serial, .. } => Some(*serial),
@@ -193,9 +124,9 @@ mod tests {
         Frame::host(Timestamp::new(number, TimeBase::new(1, 25).unwrap()), surface)
     }
 
-    fn inside(frames: u64) -> Inside {
-        let mut inside = Inside::new();
-        (0..frames).for_each(|serial| inside.enter(serial, frame(serial as i64)));
+    fn inside(frames: u64) -> KeptFrames {
+        let mut inside = KeptFrames::new();
+        (0..frames).for_each(|serial| inside.enter(frame(serial as i64)));
         inside
     }
 
@@ -218,7 +149,7 @@ mod tests {
         for serial in 0..3 {
             assert_eq!(serials(&inside.answer(serial, coded(serial))), [serial]);
         }
-        assert!(inside.is_empty() && inside.first() == 3 && inside.bytes == 0);
+        assert!(inside.table.is_empty() && inside.table.first() == 3 && inside.bytes == 0);
     }
 
     #[test]
@@ -230,7 +161,7 @@ mod tests {
         assert_eq!(serials(&inside.answer(2, coded(2))), [3, 1, 2]);
         assert!(inside.answer(5, coded(5)).is_empty());
         inside.forget();
-        assert_eq!(inside.serials(), 4..6);
+        assert_eq!(inside.table.serials(), 4..6);
         assert_eq!(serials(&inside.answer(4, coded(4))), [4]);
         assert_eq!(serials(&inside.answer(5, coded(5))), [5]);
     }
@@ -250,26 +181,27 @@ mod tests {
         assert!(inside.answer(1, coded(1)).is_empty());
         let rest = inside.unanswered();
         assert_eq!(serials(&rest), [1, 0, 2]);
-        assert!(inside.is_empty());
+        assert!(inside.table.is_empty());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let mut inside = Inside { room: 15, ..Inside::new() };
-        (0..4).for_each(|serial| inside.enter(serial, frame(serial as i64)));
-        let kept: Vec<_> = inside.serials().map(|s| inside.frame(s).unwrap().as_host().is_some()).collect();
+        let mut inside = KeptFrames { room: 15, ..KeptFrames::new() };
+        (0..4).for_each(|serial| inside.enter(frame(serial as i64)));
+        let kept: Vec<_> =
+            inside.table.serials().map(|s| inside.table.get(s).unwrap().as_host().is_some()).collect();
         assert_eq!(kept, [false, false, true, true]);
         assert_eq!(inside.bytes, 12);
         inside.answer(0, coded(0));
         // Neither one that was let go of comes back, nor a larger one for which there is no room.
         inside.replace(1, frame(1));
-        assert!(inside.frame(1).unwrap().as_host().is_none());
+        assert!(inside.table.get(1).unwrap().as_host().is_none());
         let size = Dimensions::new(4, 4).unwrap();
         let surface = HostSurface::from_packed(PixelFormat::I420, size, vec![0; 24]).unwrap();
         let time = frame(2).pts;
         inside.replace(2, Frame::host(time, surface));
-        assert_eq!((inside.bytes, inside.let_go, inside.len()), (12, 1, 3));
+        assert_eq!((inside.bytes, inside.let_go, inside.table.len()), (12, 1, 3));
         inside.replace(3, frame(9));
-        assert_eq!(inside.frame(3).unwrap().pts, frame(9).pts);
+        assert_eq!(inside.table.get(3).unwrap().pts, frame(9).pts);
     }
 }

@@ -1,155 +1,39 @@
-//! From a wish for other settings to the first frame of their generation.
-//!
-//! ```text
-//! Steady ─ request ─► Opening (new session proves itself) ─► Waiting (for the boundary) ─► Steady, on trial
-//!                 └── in place ────────────────────────────► Waiting ─► Acknowledging ──► Steady, on trial
-//! Waiting ─ drain first ─► Draining ─► as above
-//! Opening ─ no room ─► Waiting ─► Draining ─► Alone (old closed, new being opened) ─► Steady, on trial
-//! ```
-//!
-//! A generation is on trial until its first closed group is out. Meanwhile the session before it is kept, drained, and no
-//! other switch begins.
+//! From a request for other settings to the first frame of their generation.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::canary::Watch;
-use super::helper::Job;
-use super::observe::Watched;
-use super::rule::{Change, decide};
-use super::running::{Fed, Running, Target};
-use super::source::{Opening, Proven};
-use super::stream::SwitchingEncoder;
-use super::telemetry::{EventKind, Start};
-use super::{SessionSwitchMode, SessionSwitchRequest, SwitchStage};
-use crate::backend::{Candidate, Verdict};
+use super::super::canary::Watch;
+use super::super::helper::Job;
+use super::super::observe::Watched;
+use super::super::proof::{Opening, Proven};
+use super::super::rule::{Change, decide};
+use super::super::running::{Fed, Running};
+use super::super::telemetry::{EventKind, Start};
+use super::super::{SessionSwitchMode, SwitchStage};
+use super::SwitchingEncoder;
+use super::state::{State, Switch, Trial, Way};
+use crate::backend::Candidate;
 use crate::error::{Error, Result};
-
-/// A switch that was asked for.
-pub(super) struct Switch {
-    pub(super) generation: u64,
-    pub(super) target: Target,
-    mode: SessionSwitchMode,
-    force_idr: bool,
-    requested: Instant,
-    /// The first frame that was not there yet when it was asked for.
-    first_serial: u64,
-    /// Its first frames are watched, where the stream has rules for that.
-    pub(super) watched: bool,
-}
-
-impl Switch {
-    pub(super) fn new(generation: u64, request: SessionSwitchRequest<Target>, first_serial: u64) -> Self {
-        Self {
-            generation,
-            target: request.target,
-            mode: request.mode,
-            force_idr: request.force_idr_on_activate,
-            requested: Instant::now(),
-            first_serial,
-            watched: true,
-        }
-    }
-}
-
-/// How a switch is made.
-pub(super) enum Way {
-    /// By a session that has proved itself.
-    Session(Box<Proven>),
-    /// By the running encoder; `order`: it has to be told.
-    InPlace { idr: bool, order: bool },
-    /// By a session for which there is room when the old one is closed.
-    Alone,
-}
-
-/// What a stream is about to do.
-pub(super) enum Phase {
-    /// Nothing.
-    Steady,
-    /// A new session is being opened; frames go to the old one.
-    Opening { switch: Switch, job: Job<Result<Proven>> },
-    /// All is ready for the switch but the frame that it begins with.
-    Waiting { switch: Switch, way: Way },
-    /// The packets of the frames before are waited for.
-    Draining { switch: Switch, way: Way },
-    /// The running encoder was asked for a change and has not answered.
-    Acknowledging { switch: Switch, idr: bool },
-    /// The old session is closed, the new one being opened.
-    Alone { switch: Switch, job: Job<Result<Proven>> },
-    /// The session has died, another is being opened for this reason.
-    Reopening { job: Job<Result<Proven>>, dead: Dead },
-}
-
-impl Phase {
-    /// Whether frames wait.
-    pub(super) const fn holds_frames(&self) -> bool {
-        matches!(
-            self,
-            Self::Draining { .. } | Self::Acknowledging { .. } | Self::Alone { .. } | Self::Reopening { .. }
-        )
-    }
-
-    /// Whether something comes from elsewhere than the session.
-    pub(super) const fn has_job(&self) -> bool {
-        matches!(self, Self::Opening { .. } | Self::Alone { .. } | Self::Reopening { .. })
-    }
-
-    /// Whether the switch at hand begins with this frame, which is an IDR or not. Frames that were there when it was asked
-    /// for are none of its own.
-    pub(super) fn waits_for(&self, serial: u64, idr: bool) -> bool {
-        match self {
-            Self::Waiting { switch, .. } => {
-                serial >= switch.first_serial && (idr || switch.mode != SessionSwitchMode::OnNextKeyframe)
-            }
-            _ => false,
-        }
-    }
-
-    /// The generation that a switch is on its way to.
-    pub(super) const fn generation(&self) -> Option<u64> {
-        match self {
-            Self::Opening { switch, .. }
-            | Self::Waiting { switch, .. }
-            | Self::Draining { switch, .. }
-            | Self::Acknowledging { switch, .. }
-            | Self::Alone { switch, .. } => Some(switch.generation),
-            Self::Steady | Self::Reopening { .. } => None,
-        }
-    }
-}
-
-/// A session that another is opened for.
-pub(super) struct Dead {
-    pub(super) candidate: Option<Candidate>,
-    /// What its receipt says of the others.
-    pub(super) verdicts: Vec<(Candidate, Verdict)>,
-    pub(super) why: Error,
-    pub(super) since: Instant,
-}
-
-/// A generation that has not delivered yet, and the way back.
-pub(super) struct Trial {
-    /// Settings before.
-    pub(super) before: Target,
-    /// Generation before.
-    pub(super) from: u64,
-    /// First frame of the new generation.
-    pub(super) boundary: u64,
-    /// The session before; `None`: it is the same one, or is gone.
-    pub(super) old: Option<Running>,
-}
+use crate::failover::Target;
 
 impl SwitchingEncoder {
     /// The generation of the newest request that has not failed.
     pub(super) fn wanted_generation(&self) -> u64 {
         let queued = self.queued.as_ref().map(|switch| switch.generation);
-        queued.or_else(|| self.phase.generation()).unwrap_or(self.generation)
+        queued.or_else(|| self.state.generation()).unwrap_or(self.generation)
     }
 
     /// Takes note of a switch. One that waits already gives way.
     pub(super) fn queue(&mut self, switch: Switch) {
         if let Some(older) = self.queued.replace(switch) {
             self.superseded(&older);
+        }
+    }
+
+    /// Has a session closed on a thread of its own, if there is one.
+    pub(super) fn close(&mut self, session: Option<Running>) {
+        if session.is_some() {
+            self.closers.close(session);
         }
     }
 
@@ -160,50 +44,35 @@ impl SwitchingEncoder {
 
     /// Looks at what was waited for; `true`: something has changed.
     pub(super) fn advance(&mut self) -> bool {
-        match std::mem::replace(&mut self.phase, Phase::Steady) {
-            Phase::Steady => self.begin_queued(),
-            // A boundary that may never come must not keep a newer wish waiting.
-            Phase::Waiting { switch, way } if self.queued.is_some() => {
+        let done = match &mut self.state {
+            State::Opening { job, .. } | State::Alone { job, .. } | State::Reopening { job, .. } => {
+                let Some(done) = job.take() else { return false };
+                Some(done.and_then(|done| done))
+            }
+            _ => None,
+        };
+        match (std::mem::replace(&mut self.state, State::Steady), done) {
+            (State::Steady, _) => return self.begin_queued(),
+            // A boundary that may never come must not keep a newer request waiting.
+            (State::Waiting { switch, way }, _) if self.queued.is_some() => {
                 self.superseded(&switch);
                 self.closers.close(way);
-                true
             }
-            Phase::Opening { switch, mut job } => {
-                let Some(done) = job.take() else {
-                    self.phase = Phase::Opening { switch, job };
-                    return false;
-                };
-                self.opened(switch, done.and_then(|done| done));
-                true
+            (State::Draining { switch, way }, _) if self.frames.first() >= self.cursor => {
+                return self.drained(switch, way);
             }
-            Phase::Draining { switch, way } if self.books.first() >= self.cursor => self.drained(switch, way),
-            Phase::Alone { switch, mut job } => {
-                let Some(done) = job.take() else {
-                    self.phase = Phase::Alone { switch, job };
-                    return false;
-                };
-                self.opened_alone(switch, done.and_then(|done| done));
-                true
-            }
-            Phase::Reopening { mut job, dead } => {
-                let Some(done) = job.take() else {
-                    self.phase = Phase::Reopening { job, dead };
-                    return false;
-                };
-                self.reopened(done.and_then(|done| done), dead);
-                true
-            }
-            other => {
-                self.phase = other;
-                false
+            (State::Opening { switch, .. }, Some(done)) => self.opened(switch, done),
+            (State::Alone { switch, .. }, Some(done)) => self.opened_alone(switch, done),
+            (State::Reopening { dead, .. }, Some(done)) => self.reopened(done, dead),
+            (other, _) => {
+                self.state = other;
+                return false;
             }
         }
+        true
     }
 
     fn begin_queued(&mut self) -> bool {
-        if self.trial.is_some() {
-            return false;
-        }
         let Some(active) = &self.active else { return false };
         let Some(switch) = self.queued.take() else { return false };
         let (old, new) = ((&active.target.0, &active.target.1), (&switch.target.0, &switch.target.1));
@@ -225,7 +94,7 @@ impl SwitchingEncoder {
                 return true;
             }
         };
-        self.phase = Phase::Waiting { switch, way };
+        self.state = State::Waiting { switch, way };
         true
     }
 
@@ -251,7 +120,7 @@ impl SwitchingEncoder {
     fn open_beside(&mut self, switch: Switch) {
         let opening = Opening { beside: true, ..self.opening_for(&switch) };
         match self.open_job(opening, None) {
-            Ok(job) => self.phase = Phase::Opening { switch, job },
+            Ok(job) => self.state = State::Opening { switch, job },
             Err(error) => self.opened(switch, Err(error)),
         }
     }
@@ -288,20 +157,20 @@ impl SwitchingEncoder {
     fn opened(&mut self, switch: Switch, result: Result<Proven>) {
         match result {
             Ok(proven) if self.active.is_none() => {
-                let from = self.books.first();
+                let from = self.frames.first();
                 self.swap(switch, proven, from);
             }
             Ok(proven) => {
                 let given_up = proven.given_up.clone();
                 self.telemetry.tell(EventKind::Ready { generation: switch.generation, given_up });
-                self.phase = Phase::Waiting { switch, way: Way::Session(Box::new(proven)) };
+                self.state = State::Waiting { switch, way: Way::Session(Box::new(proven)) };
             }
             Err(error @ (Error::SessionLimit { .. } | Error::OutOfMemory { .. }))
                 if self.active.is_some() =>
             {
                 let (generation, reason) = (switch.generation, error.to_string());
                 self.telemetry.tell(EventKind::NoRoomForTwo { generation, reason });
-                self.phase = Phase::Waiting { switch, way: Way::Alone };
+                self.state = State::Waiting { switch, way: Way::Alone };
             }
             Err(error) => {
                 let stage = SwitchStage::Creation;
@@ -316,14 +185,12 @@ impl SwitchingEncoder {
 
     /// The frame that the switch begins with is the next; `false`: it cannot be made now.
     pub(super) fn cross(&mut self) -> bool {
-        let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady) else {
-            return false;
-        };
+        let Some((switch, way)) = self.state.take_waiting() else { return false };
         if switch.mode == SessionSwitchMode::DrainThenSwap || matches!(way, Way::Alone) {
             if let Some(active) = &mut self.active {
                 active.flush();
             }
-            self.phase = Phase::Draining { switch, way };
+            self.state = State::Draining { switch, way };
             return true;
         }
         self.pass(switch, way)
@@ -343,8 +210,8 @@ impl SwitchingEncoder {
             Way::InPlace { idr, order: true } => {
                 let asked = self.active.as_mut().map(|active| active.reconfigure(&switch.target));
                 let taken = matches!(asked, Some(Fed::Taken));
-                self.phase =
-                    if taken { Phase::Acknowledging { switch, idr } } else { Phase::Waiting { switch, way } };
+                self.state =
+                    if taken { State::Acknowledging { switch, idr } } else { State::Waiting { switch, way } };
                 taken
             }
             Way::Alone => {
@@ -360,8 +227,8 @@ impl SwitchingEncoder {
         if self.pass(switch, way) {
             return true;
         }
-        if let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady) {
-            self.phase = Phase::Draining { switch, way };
+        if let Some((switch, way)) = self.state.take_waiting() {
+            self.state = State::Draining { switch, way };
         }
         false
     }
@@ -371,7 +238,7 @@ impl SwitchingEncoder {
         let opening = self.opening_for(&switch);
         let old = self.active.take();
         match self.open_job(opening, old) {
-            Ok(job) => self.phase = Phase::Alone { switch, job },
+            Ok(job) => self.state = State::Alone { switch, job },
             Err(error) => self.opened_alone(switch, Err(error)),
         }
     }
@@ -379,7 +246,7 @@ impl SwitchingEncoder {
     fn opened_alone(&mut self, switch: Switch, result: Result<Proven>) {
         match result {
             Ok(proven) => {
-                let from = self.books.first();
+                let from = self.frames.first();
                 self.swap(switch, proven, from);
             }
             Err(error) => {
@@ -430,7 +297,7 @@ impl SwitchingEncoder {
         self.telemetry.begin(switch.generation, &session.target, &session.receipt, start, took);
         self.telemetry.tell(EventKind::Activated {
             generation: switch.generation,
-            pts: self.books.frame(from).map(|frame| frame.pts),
+            pts: self.frames.frame(from).map(|frame| frame.pts),
             new_session: start == Start::Switch,
         });
     }
@@ -439,22 +306,19 @@ impl SwitchingEncoder {
         let rules = self.options.canary.filter(|_| switch.watched);
         self.watch = rules.map(|rules| Watch::new(rules, switch.generation, &switch.target.0));
         let before = std::mem::replace(&mut self.settings, switch.target);
-        self.trial = Some(Trial { before, from: self.generation, boundary, old });
+        self.state = State::OnTrial(Box::new(Trial { before, from: self.generation, boundary, old }));
         self.generation = switch.generation;
-        self.phase = Phase::Steady;
     }
 
     /// Ends the trial when the first group of the new generation is out.
     pub(super) fn confirm(&mut self) {
-        let out = self.trial.as_ref().is_some_and(|trial| self.books.first() > trial.boundary);
+        let out = matches!(&self.state, State::OnTrial(trial) if self.frames.first() > trial.boundary);
         if !out || self.telemetry.packets(self.generation) == 0 {
             return;
         }
-        if let Some(trial) = self.trial.take() {
+        if let Some(trial) = self.state.take_trial() {
             self.last_good = Some(trial.before);
-            if let Some(old) = trial.old {
-                self.closers.close(old);
-            }
+            self.close(trial.old);
             self.telemetry.tell(EventKind::Confirmed { generation: self.generation });
         }
     }
@@ -462,22 +326,19 @@ impl SwitchingEncoder {
     /// A switch waits for an IDR, and here is one that came by itself: the new session begins with this frame. What the
     /// old one made of it and of those behind it is left. `false`: nothing of that kind.
     pub(super) fn swap_at_observed(&mut self, serial: u64) -> bool {
-        let waits = matches!(&self.phase, Phase::Waiting { switch, way: Way::Session(_) }
+        let waits = matches!(&self.state, State::Waiting { switch, way: Way::Session(_) }
             if switch.mode == SessionSwitchMode::OnNextKeyframe && serial >= switch.first_serial);
-        if !waits || serial != self.books.first() || !self.books.is_closed() {
+        if !waits || serial != self.frames.first() || !self.frames.is_closed() {
             return false;
         }
-        let Phase::Waiting { switch, way } = std::mem::replace(&mut self.phase, Phase::Steady) else {
-            return false;
-        };
-        let Way::Session(proven) = way else { return false };
+        let Some((switch, Way::Session(proven))) = self.state.take_waiting() else { return false };
         self.swap(switch, *proven, serial);
         true
     }
 
     /// The running encoder's answer.
     pub(super) fn reconfigured(&mut self, done: Result<()>) {
-        let Phase::Acknowledging { switch, idr } = std::mem::replace(&mut self.phase, Phase::Steady) else {
+        let State::Acknowledging { switch, idr } = std::mem::replace(&mut self.state, State::Steady) else {
             return;
         };
         match done {

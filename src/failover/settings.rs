@@ -1,29 +1,63 @@
-//! Settings for a backend that takes over from another in the middle of a stream.
+//! What an encoder is opened with that goes on in the middle of another's stream: all settings, or those of them that it has.
 
-use super::running::Target;
 use crate::backend::Candidate;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use crate::error::{Error, Result};
 use crate::pixel::PixelFormat;
+
+/// Common settings, and those of one backend.
+pub(crate) type Target = (CommonEncodeConfig, BackendEncodeConfig);
+
+/// Settings for a candidate, and a word for each that was given up.
+type Adapted = (Target, Vec<String>);
 
 /// What is given up of a picture's light, in words.
 const HDR: &str = "HDR10 metadata";
 
-/// The settings as they are. Metadata that is only wished for is left out without a refusal: a word for that, where the
-/// backend before did not.
-pub(super) fn unchanged(
+/// Has a candidate opened with all settings, or, where it `may_lack` some and refuses for them, with those that it has, and at
+/// last with the plainest. `open` gets the settings, what was given up for them, and whether they were adapted.
+///
+/// # Errors
+/// The refusal of all settings; an error that other settings cannot mend.
+pub(crate) fn with_what_it_has<T>(
     target: &Target,
     before: Option<Candidate>,
     candidate: Candidate,
-) -> (Target, Vec<String>) {
+    may_lack: bool,
+    mut open: impl FnMut(Target, Vec<String>, bool) -> Result<T>,
+) -> Result<T> {
+    let (same, given_up) = unchanged(target, before, candidate);
+    // A wish that comes to nothing is no setting that the session lacks: the next can be asked for it again.
+    let refusal = match open(same, given_up, false) {
+        Err(error) if may_lack && is_for_settings(&error) => error,
+        done => return done,
+    };
+    for way in [adapt, plain] {
+        let (target, given_up) = way(target, candidate);
+        match open(target, given_up, true) {
+            Err(error) if is_for_settings(&error) => {}
+            done => return done,
+        }
+    }
+    Err(refusal)
+}
+
+/// Only what is refused for its settings can be had with others.
+const fn is_for_settings(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { .. } | Error::InvalidInput { .. })
+}
+
+/// The settings as they are. Metadata that is only wished for is left out without a refusal: a word for that, where the
+/// backend before did not.
+fn unchanged(target: &Target, before: Option<Candidate>, candidate: Candidate) -> Adapted {
     let config = &target.0;
     let leaves_out = |candidate: Candidate| candidate.backend().leaves_out_hdr(config);
     let lost = leaves_out(candidate) && before.is_some_and(|before| !leaves_out(before));
     (target.clone(), lost.then(|| HDR.to_owned()).into_iter().collect())
 }
 
-/// The settings without those that the CPU's encoder or another's lacks, and a word for each that was given up. Used when
-/// the alternative is the end of the stream.
-pub(super) fn adapt(target: &Target, candidate: Candidate) -> (Target, Vec<String>) {
+/// The settings without those that the CPU's encoder or another's lacks. Used when the alternative is the end of the stream.
+fn adapt(target: &Target, candidate: Candidate) -> Adapted {
     let (mut config, mut special) = target.clone();
     let mut given_up = Vec::new();
     let kind = candidate.backend();
@@ -77,7 +111,7 @@ pub(super) fn adapt(target: &Target, candidate: Candidate) -> (Target, Vec<Strin
 }
 
 /// As [`adapt`], and without everything else that a stream can do without.
-pub(super) fn plain(target: &Target, candidate: Candidate) -> (Target, Vec<String>) {
+fn plain(target: &Target, candidate: Candidate) -> Adapted {
     let ((config, _), _) = adapt(target, candidate);
     let plain = CommonEncodeConfig {
         format: config.format,
@@ -158,5 +192,38 @@ mod tests {
         let asked = CommonEncodeConfig { gop_length: Some(50), threads: std::num::NonZero::new(3), ..config };
         let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), Candidate::Embedded);
         assert_eq!((plain.gop_length, plain.threads, words.len()), (Some(50), None, 1));
+    }
+
+    #[test]
+    fn other_settings_are_tried_only_when_these_were_refused_and_some_may_lack() {
+        let size = Dimensions::new(640, 360).unwrap();
+        let mut config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
+        config.b_frames = Some(2);
+        let target = (config, BackendEncodeConfig::None);
+        let open = |may_lack, errors: &[fn() -> Error]| {
+            let mut ways = Vec::new();
+            let done = with_what_it_has(
+                &target,
+                None,
+                Candidate::Embedded,
+                may_lack,
+                |target, given_up, adapted| {
+                    ways.push((target.0.requested_b_frames(), given_up.len(), adapted));
+                    errors.get(ways.len() - 1).map_or(Ok(()), |error| Err(error()))
+                },
+            );
+            (done.map_err(|error| error.to_string()), ways)
+        };
+        let refused: fn() -> Error = || Error::unsupported("these settings");
+        let broken: fn() -> Error = || Error::corrupt_fatal("no memory");
+        let all = [(Some(2), 0, false), (None, 1, true), (None, 1, true)];
+        for (tried, errors) in [(1, vec![]), (2, vec![refused]), (3, vec![refused, refused])] {
+            assert_eq!(open(true, &errors), (Ok(()), all[..tried].to_vec()));
+        }
+        let why = Err("unsupported: these settings".to_owned());
+        assert_eq!(open(true, &[refused; 3]), (why.clone(), all.to_vec()));
+        assert_eq!(open(false, &[refused]), (why, all[..1].to_vec()));
+        assert_eq!(open(true, &[broken]).1.len(), 1, "other settings do not mend that");
+        assert_eq!(open(true, &[refused, broken]).1.len(), 2);
     }
 }

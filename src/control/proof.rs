@@ -1,55 +1,15 @@
-//! Where encoders come from, and the proof that one works before frames are trusted to it.
+//! The proof that an encoder works before frames are trusted to it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::adapt::{adapt, plain, unchanged};
-use super::running::{Counts, Fed, Heard, Running, Target};
-use crate::backend::{self, Backend, Candidate, EncodeSink, EncoderBackend, Job, Receipt, Verdict};
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, SessionAdmission};
+use super::running::{Counts, Fed, Received, Running};
+use crate::backend::{self, Candidate, Job, Receipt, Verdict};
+use crate::config::{CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
+use crate::failover::{EncoderSource, Target, first_that_opens, with_what_it_has};
 use crate::frame::{Frame, HostSurface};
 use crate::time::{TimeBase, Timestamp};
-
-/// Opens the encoders of a stream. [`Backend`] is one: the encoders of this library.
-pub trait EncoderSource: Send + Sync + 'static {
-    /// Who may encode the stream, best first.
-    fn candidates(&self) -> Vec<Candidate>;
-
-    /// Opens an encoder of one of them.
-    ///
-    /// # Errors
-    /// [`Error::SessionLimit`] and [`Error::OutOfMemory`] mean that it could be opened if another were closed.
-    fn open(
-        &self,
-        candidate: Candidate,
-        config: &CommonEncodeConfig,
-        special: &BackendEncodeConfig,
-        sink: EncodeSink,
-    ) -> Result<Box<dyn EncoderBackend>>;
-}
-
-impl EncoderSource for Backend {
-    fn candidates(&self) -> Vec<Candidate> {
-        match self {
-            Self::Auto => Candidate::ORDER.to_vec(),
-            Self::Only(kind) => match Candidate::of_backend(*kind).collect::<Vec<_>>() {
-                none if none.is_empty() => vec![Candidate::of(*kind)],
-                several => several,
-            },
-        }
-    }
-
-    fn open(
-        &self,
-        candidate: Candidate,
-        config: &CommonEncodeConfig,
-        special: &BackendEncodeConfig,
-        sink: EncodeSink,
-    ) -> Result<Box<dyn EncoderBackend>> {
-        backend::open_engine(candidate, config, special, sink)
-    }
-}
 
 /// What is to be opened.
 #[derive(Clone)]
@@ -87,29 +47,21 @@ impl Opening {
     /// # Errors
     /// The refusal of the first backend tried, or of the one that has no room.
     pub(super) fn run(self) -> Result<Proven> {
-        let mut first = None;
-        let named = self.named();
-        let mut verdicts: Vec<_> = self.candidates.iter().map(|c| (*c, Verdict::NotTried)).collect();
-        for (candidate, put_off) in backend::in_turn(&named, self.target.0.low_latency) {
-            let verdict = match put_off.map_or_else(|| self.attempt(candidate), Err) {
-                Ok((mut session, given_up)) => {
-                    let chosen = Verdict::Chosen(session.facts.implementation);
-                    note(&mut verdicts, candidate, chosen);
-                    session.receipt.entries = verdicts;
-                    return Ok(Proven { session, given_up });
-                }
-                // Who has stopped waiting wants none of the others either.
-                Err(error @ Error::Cancelled) => return Err(error),
-                Err(error) if self.strict && !lacks(&error) => return Err(error),
-                Err(error) => {
-                    let verdict = Verdict::refused(&error);
-                    first.get_or_insert(error);
-                    verdict
-                }
-            };
-            note(&mut verdicts, candidate, verdict);
+        let turns = backend::in_turn(&self.named(), self.target.0.low_latency);
+        let last = |error: &Error| self.strict && !lacks(error);
+        let found = first_that_opens(turns, last, |candidate| self.attempt(candidate))
+            .map_err(|refusal| refusal.unwrap_or_else(|| Error::invalid("no backend candidates")))?;
+        let mut proven = found.value;
+        let receipt = &mut proven.session.receipt;
+        receipt.entries = self.candidates.iter().map(|candidate| (*candidate, Verdict::NotTried)).collect();
+        let refused = found.refused.iter().map(|(candidate, why)| (*candidate, Verdict::refused(why)));
+        let chosen = (found.candidate, Verdict::Chosen(proven.session.facts.implementation));
+        for (candidate, verdict) in refused.chain([chosen]) {
+            for (_, known) in receipt.entries.iter_mut().filter(|(known, _)| *known == candidate) {
+                *known = verdict.clone();
+            }
         }
-        Err(first.unwrap_or_else(|| Error::invalid("no backend candidates")))
+        Ok(proven)
     }
 
     /// Of a backend that was chosen, the encoder that the settings name.
@@ -122,29 +74,12 @@ impl Opening {
         named
     }
 
-    fn attempt(&self, candidate: Candidate) -> Result<(Running, Vec<String>)> {
-        let (target, given_up) = unchanged(&self.target, self.before, candidate);
-        let mut refusal = match self.prove(candidate, target) {
-            // A wish is no setting that the session lacks: the next can be asked for it again.
-            Ok(session) => return Ok((session, given_up)),
-            Err(error) => error,
-        };
-        if self.adapt {
-            for (target, given_up) in [adapt(&self.target, candidate), plain(&self.target, candidate)] {
-                // Only what is refused for its settings can be had with others.
-                if !matches!(refusal, Error::Unsupported { .. } | Error::InvalidInput { .. }) {
-                    break;
-                }
-                match self.prove(candidate, target) {
-                    Ok(mut session) => {
-                        session.adapted = !given_up.is_empty();
-                        return Ok((session, given_up));
-                    }
-                    Err(error) => refusal = error,
-                }
-            }
-        }
-        Err(refusal)
+    fn attempt(&self, candidate: Candidate) -> Result<Proven> {
+        with_what_it_has(&self.target, self.before, candidate, self.adapt, |target, given_up, adapted| {
+            let mut session = self.prove(candidate, target)?;
+            session.adapted = adapted && !given_up.is_empty();
+            Ok(Proven { session, given_up })
+        })
     }
 
     /// Opens an encoder and has it encode a picture, which is thrown away. The next picture begins anew.
@@ -188,26 +123,23 @@ impl Opening {
         loop {
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match session.wait(left) {
-                Heard::Unit { unit, .. } => coded = !unit.data.is_empty(),
-                Heard::Flushed { .. } if coded => return Ok(session),
-                Heard::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
-                Heard::Dropped { reason, .. } => {
+                Received::Unit { unit, .. } => coded = !unit.data.is_empty(),
+                Received::Flushed { .. } if coded => return Ok(session),
+                Received::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
+                Received::Dropped { reason, .. } => {
                     return Err(unproven(&format!("dropped its first picture: {reason}")));
                 }
-                Heard::Lost { error, .. } | Heard::Died(error) => return Err(error),
-                Heard::Nothing if left.is_zero() => {
+                Received::Lost { error, .. } | Received::Died(error) => return Err(error),
+                Received::Nothing if left.is_zero() => {
                     let seconds = self.patience.as_secs_f32();
                     return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
                 }
-                Heard::Nothing | Heard::Stale | Heard::Reconfigured(_) | Heard::GaveUpMessages { .. } => {}
+                Received::Nothing
+                | Received::Stale
+                | Received::Reconfigured(_)
+                | Received::GaveUpMessages { .. } => {}
             }
         }
-    }
-}
-
-fn note(verdicts: &mut [(Candidate, Verdict)], candidate: Candidate, verdict: Verdict) {
-    for (_, known) in verdicts.iter_mut().filter(|(known, _)| *known == candidate) {
-        *known = verdict.clone();
     }
 }
 

@@ -2,8 +2,9 @@ use std::process::Command;
 
 use super::*;
 use crate::dimensions::Dimensions;
-use crate::frame::HostSurface;
+use crate::frame::{Frame, HostSurface};
 use crate::pixel::PixelFormat;
+use crate::time::{TimeBase, Timestamp};
 
 #[test]
 fn what_can_be_read_once_only_is_not_opened_again() {
@@ -18,7 +19,7 @@ fn what_can_be_read_once_only_is_not_opened_again() {
         return;
     }
     assert!(!can_be_read_again(&fifo));
-    assert!(Rescuer::new(fifo, &SourceOptions::default(), None).is_none());
+    assert!(recovery(fifo, &SourceOptions::default(), None).is_none());
 }
 
 const FRAMES: usize = 6;
@@ -52,13 +53,13 @@ fn frames_come_again_from_an_earlier_one_on() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("film.y4m");
     film(&path, true);
-    let mut same = Rescuer::new(path.clone(), &SourceOptions::default(), None).unwrap();
+    let mut same = recovery(path.clone(), &SourceOptions::default(), None).unwrap();
     let double = Some(Rational::new(50, 1).unwrap());
-    let mut doubled = Rescuer::new(path, &SourceOptions::default(), double).unwrap();
+    let mut doubled = recovery(path, &SourceOptions::default(), double).unwrap();
     for number in [1, 2, 4, 0, 1, 5] {
-        let found = same.refetch(&lost(number, 25)).unwrap();
+        let found = same(&lost(number, 25)).unwrap();
         assert_eq!((i64::from(shade(&found)), found.pts), (number, lost(number, 25).pts));
-        let found = doubled.refetch(&lost(2 * number + 1, 50)).unwrap();
+        let found = doubled(&lost(2 * number + 1, 50)).unwrap();
         assert_eq!((i64::from(shade(&found)), found.pts), (number, lost(2 * number + 1, 50).pts));
     }
 }
@@ -69,16 +70,16 @@ fn after_a_failure_no_old_frame_is_given_for_a_later_one() {
     let path = directory.path().join("film.y4m");
     film(&path, false);
     let double = Some(Rational::new(50, 1).unwrap());
-    let mut rescuer = Rescuer::new(path.clone(), &SourceOptions::default(), double).unwrap();
-    assert_eq!(shade(&rescuer.refetch(&lost(4, 50)).unwrap()), 2);
-    let first = rescuer.refetch(&lost(10, 50)).unwrap_err().to_string();
-    assert_eq!(rescuer.refetch(&lost(12, 50)).unwrap_err().to_string(), first);
+    let mut again = recovery(path.clone(), &SourceOptions::default(), double).unwrap();
+    assert_eq!(shade(&again(&lost(4, 50)).unwrap()), 2);
+    let first = again(&lost(10, 50)).unwrap_err().to_string();
+    assert_eq!(again(&lost(12, 50)).unwrap_err().to_string(), first);
     // One that never begins is not begun with each frame.
     std::fs::write(&path, b"YUV4MPEG2 W2 H2 F25:1\nFRAME\nx").unwrap();
-    let mut rescuer = Rescuer::new(path.clone(), &SourceOptions::default(), double).unwrap();
-    assert!(rescuer.refetch(&lost(0, 50)).is_err());
+    let mut again = recovery(path.clone(), &SourceOptions::default(), double).unwrap();
+    assert!(again(&lost(0, 50)).is_err());
     film(&path, true);
-    assert!(rescuer.refetch(&lost(1, 50)).is_err());
+    assert!(again(&lost(1, 50)).is_err());
 }
 
 #[test]
@@ -87,9 +88,9 @@ fn the_end_of_a_cancelled_source_is_no_last_frame() {
     let path = directory.path().join("film.y4m");
     film(&path, true);
     let options = SourceOptions::default();
-    let mut rescuer = Rescuer::new(path, &options, Some(Rational::new(50, 1).unwrap())).unwrap();
-    rescuer.refetch(&lost(0, 50)).unwrap();
+    let mut again = recovery(path, &options, Some(Rational::new(50, 1).unwrap())).unwrap();
+    again(&lost(0, 50)).unwrap();
     options.cancel.cancel();
-    assert!(rescuer.refetch(&lost(20, 50)).is_err());
-    assert!(rescuer.refetch(&lost(21, 50)).is_err());
+    assert!(again(&lost(20, 50)).is_err());
+    assert!(again(&lost(21, 50)).is_err());
 }
