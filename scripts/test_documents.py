@@ -11,7 +11,7 @@ PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/bench").glob("*.md
 WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "sims/nvidia/README.md", *PAGES]
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
-FILE = re.compile(r"`((?:(?:cli|sims/nvidia)/)?(?:src|tests|scripts|examples|benches|clips|models|fuzz|docs)/[\w./-]+)`")
+FILE = re.compile(r"`((?:(?:cli(?:/(?:bench|terminal))?|sims/nvidia)/)?(?:src|tests|scripts|examples|benches|clips|models|fuzz|docs)/[\w./-]+)`")
 TEST = re.compile(r"--test[ =](\w+)(?: --)?((?: \w+::)*)")
 
 

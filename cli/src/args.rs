@@ -10,9 +10,8 @@ use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
+use video_hw_bench::{BenchArgs, WorkArgs};
 
-use crate::bench::BenchArgs;
-use crate::bench::work::WorkArgs;
 use crate::compare::CompareArgs;
 use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
@@ -336,45 +335,48 @@ pub(crate) struct DevicesArgs {
 impl Command {
     /// What the command reads and writes.
     pub(crate) fn paths(&self) -> Paths {
-        let (input, output) = match self {
-            Self::Transcode(a) => (Some(&a.input), Some(&a.output)),
-            Self::Decode(a) => (Some(&a.input), a.output.as_ref()),
-            Self::Encode(a) => (Some(&a.input), Some(&a.output)),
-            Self::Probe(a) => (Some(&a.input), None),
-            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (None, None),
+        let (inputs, output) = match self {
+            Self::Transcode(a) => (vec![a.input.clone()], Some(a.output.clone())),
+            Self::Decode(a) => (vec![a.input.clone()], a.output.clone()),
+            Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
+            Self::Probe(a) => (vec![a.input.clone()], None),
+            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (Vec::new(), None),
             Self::Compare(a) => return a.paths(),
-            Self::Bench(a) => return a.paths(),
-            Self::BenchWork(a) => (a.input.as_ref(), a.output.as_ref()),
+            Self::Bench(a) => a.files(),
+            Self::BenchWork(a) => a.files(),
         };
-        Paths { input: input.cloned(), output: output.cloned(), ..Paths::default() }
+        Paths { inputs, output }
+    }
+
+    /// What jobs have in common, where the command is one.
+    fn job(&self) -> Option<&JobArgs> {
+        match self {
+            Self::Transcode(a) => Some(&a.job),
+            Self::Decode(a) => Some(&a.job),
+            Self::Encode(a) => Some(&a.job),
+            Self::Compare(a) => Some(&a.job),
+            _ => None,
+        }
     }
 
     /// Whether nothing but errors is to be told.
     pub(crate) fn quiet(&self) -> bool {
         match self {
-            Self::Transcode(a) => a.job.quiet,
-            Self::Decode(a) => a.job.quiet,
-            Self::Encode(a) => a.job.quiet,
-            Self::Compare(a) => a.job.quiet,
             Self::Bench(a) => a.quiet,
-            Self::Probe(_) | Self::Devices(_) | Self::Doctor(_) => false,
             Self::ProbeChild(_) | Self::BenchWork(_) => true,
+            other => other.job().is_some_and(|job| job.quiet),
         }
     }
 
     /// Whether JSON was asked for.
     pub(crate) fn json(&self) -> bool {
         match self {
-            Self::Transcode(a) => a.job.json,
-            Self::Decode(a) => a.job.json,
-            Self::Encode(a) => a.job.json,
             Self::Probe(a) => a.json,
             Self::Devices(a) => a.json,
             Self::Doctor(a) => a.json,
-            Self::ProbeChild(_) => false,
-            Self::Compare(a) => a.job.json,
             Self::Bench(a) => a.json_on_stdout(),
             Self::BenchWork(_) => true,
+            other => other.job().is_some_and(|job| job.json),
         }
     }
 }
@@ -414,8 +416,8 @@ mod tests {
             DEVICES_EXAMPLES,
             crate::doctor::EXAMPLES,
             crate::compare::EXAMPLES,
-            crate::bench::render::EXAMPLES,
-            crate::bench::EXAMPLES,
+            video_hw_bench::REPORT_EXAMPLES,
+            video_hw_bench::EXAMPLES,
         ];
         let mut seen = 0;
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {

@@ -10,6 +10,7 @@ use video_hw::{Error, Result};
 
 use crate::args::EncodeArgs;
 use crate::exit::Exit;
+use crate::parse::is_headerless;
 use crate::transcode;
 
 pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
@@ -97,18 +98,4 @@ fn headerless(args: &EncodeArgs) -> Result<Option<VideoFormat>> {
         if args.input == Path::new("-") { "on standard input".into() } else { args.input.to_string_lossy() },
         missing.join(" and ")
     )))
-}
-
-/// By the name; standard input is headerless when anything is said about its layout.
-pub(crate) fn is_headerless(input: &Path, stated: bool) -> bool {
-    if input == Path::new("-") {
-        return stated;
-    }
-    let extension = input.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    match extension.as_deref() {
-        Some("yuv" | "raw" | "rgb" | "rawvideo") => true,
-        Some("y4m" | "mp4" | "mov" | "m4v" | "h264" | "264" | "h265" | "265" | "hevc" | "ivf") => false,
-        // An unknown name: what is said about the layout decides, else the content will.
-        _ => stated,
-    }
 }

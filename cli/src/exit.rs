@@ -20,8 +20,9 @@ use std::process::ExitCode;
 
 use video_hw::Error;
 use video_hw::error::Remedy;
+use video_hw_bench::Outcome;
 
-use crate::remedy;
+use crate::{cancel, remedy};
 
 /// The table above for `--help`.
 pub(crate) const HELP: &str = "\
@@ -52,18 +53,26 @@ pub(crate) enum Exit {
     Quality = 6,
     Bench = 7,
     Defect = 70,
-    Cancelled = 130,
+    Cancelled = cancel::EXIT_CODE,
     /// 128 + SIGPIPE, what a shell reports of a program that the signal ended.
     BrokenPipe = 141,
 }
 
 impl Exit {
-    /// What measuring against a baseline ends with when something is slower: 1, by which scripts and `git bisect run` know
-    /// that a version is bad.
-    pub(crate) const SLOWER: Self = Self::Input;
-
     pub(crate) const fn code(self) -> u8 {
         self as u8
+    }
+}
+
+impl From<Outcome> for Exit {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            // 1, by which scripts and `git bisect run` know that a version is bad.
+            Outcome::Slower => Self::Input,
+            Outcome::Wrong => Self::Bench,
+            Outcome::Cancelled => Self::Cancelled,
+        }
     }
 }
 
@@ -76,17 +85,11 @@ impl From<Exit> for ExitCode {
 /// What a command reads and writes; tells whose failure an I/O error is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths {
-    pub(crate) input: Option<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
     pub(crate) output: Option<PathBuf>,
-    /// Inputs beside the first.
-    pub(crate) more_inputs: Vec<PathBuf>,
 }
 
 impl Paths {
-    fn inputs(&self) -> impl Iterator<Item = &Path> {
-        self.input.iter().chain(&self.more_inputs).map(PathBuf::as_path)
-    }
-
     /// Whether standard output carries the command's data.
     pub(crate) fn data_on_stdout(&self) -> bool {
         self.output.as_deref() == Some(Path::new("-"))
@@ -98,7 +101,7 @@ pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
     match error {
         Error::CorruptStream { .. } | Error::LimitExceeded { .. } => Exit::Input,
         // "x.mp4 is empty" is the input's fault, "size 0x0" the caller's.
-        Error::InvalidInput { file: Some(file), .. } if paths.inputs().any(|i| i == file) => Exit::Input,
+        Error::InvalidInput { file: Some(file), .. } if paths.inputs.contains(file) => Exit::Input,
         Error::InvalidInput { .. } => Exit::Usage,
         Error::Unavailable { .. } | Error::Unsupported { .. } | Error::FormatChanged { .. } => {
             Exit::Unsupported
@@ -120,7 +123,7 @@ fn of_io(writing: bool, path: &Path, source: &io::Error, paths: &Paths) -> Exit 
         return Exit::BrokenPipe;
     }
     let is_output = paths.output.as_deref() == Some(path) && !stdout;
-    let is_input = paths.inputs().any(|input| input == path);
+    let is_input = paths.inputs.iter().any(|input| input == path);
     if writing || (is_output && !is_input) { Exit::Output } else { Exit::Input }
 }
 
@@ -160,7 +163,7 @@ mod tests {
     use video_hw::backend::BackendKind;
 
     fn paths() -> Paths {
-        Paths { input: Some("in.mp4".into()), output: Some("out.mp4".into()), ..Paths::default() }
+        Paths { inputs: vec!["in.mp4".into()], output: Some("out.mp4".into()) }
     }
 
     fn io_error(action: &'static str, path: &str, kind: io::ErrorKind) -> Error {
@@ -204,7 +207,7 @@ mod tests {
         assert_eq!(of_error(&empty("in.mp4x"), &paths()), Exit::Usage);
         assert_eq!(of_error(&Error::invalid("in.mp4 is no size"), &paths()), Exit::Usage);
         assert_eq!(of_error(&Error::invalid("output out.mp4 exists already"), &paths()), Exit::Usage);
-        let stdin = Paths { input: Some("-".into()), ..Paths::default() };
+        let stdin = Paths { inputs: vec!["-".into()], output: None };
         assert_eq!(of_error(&empty("-"), &stdin), Exit::Input);
     }
 

@@ -10,10 +10,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+// As modules of this program: its own files import them from here.
+use video_hw_terminal::{cancel, parse, text};
 
 mod args;
-mod bench;
-mod cancel;
 mod clock;
 mod compare;
 mod decode;
@@ -27,13 +27,11 @@ mod limits;
 mod metrics;
 mod nvenc;
 mod options;
-mod parse;
 mod probe;
 mod progress;
 mod remedy;
 mod report;
 mod retired;
-mod text;
 mod transcode;
 
 use args::{Cli, Command};
@@ -95,8 +93,8 @@ fn run(command: &Command) -> Exit {
         Command::Doctor(args) => doctor::run(args),
         Command::ProbeChild(args) => doctor::run_child(args),
         Command::Compare(args) => compare::run(args),
-        Command::Bench(args) => bench::run(args),
-        Command::BenchWork(args) => bench::work::run(args),
+        Command::Bench(args) => video_hw_bench::run(args).map(Exit::from),
+        Command::BenchWork(args) => video_hw_bench::work(args).map(|()| Exit::Done),
     };
     let error = match result {
         Ok(exit) => return exit,

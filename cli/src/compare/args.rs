@@ -60,7 +60,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, help_heading = "Measuring")]
     pub(crate) scale_to_ref: bool,
     /// Fail (exit code 6) when the PSNR over all planes and frames of a file is below this
-    #[arg(long, value_name = "DB", value_parser = decibels, help_heading = "Measuring")]
+    #[arg(long, value_name = "DB", value_parser = parse::decibels, help_heading = "Measuring")]
     pub(crate) min_psnr: Option<f64>,
     /// Fail (exit code 6) when the SSIM over all planes and frames of a file is below this
     #[arg(long, value_name = "SSIM", value_parser = similarity, help_heading = "Measuring")]
@@ -127,16 +127,10 @@ impl CompareArgs {
     pub(crate) fn paths(&self) -> Paths {
         let stdout = self.outputs().find(|path| path.as_path() == Path::new("-"));
         Paths {
-            input: Some(self.reference.clone()),
+            inputs: std::iter::once(&self.reference).chain(self.files()).cloned().collect(),
             output: stdout.or_else(|| self.outputs().next()).cloned(),
-            more_inputs: self.files().cloned().collect(),
         }
     }
-}
-
-fn decibels(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|v| (0.0..=200.0).contains(v));
-    value.ok_or_else(|| format!("{text:?} is not a PSNR; write decibels, such as 40 or 38.5"))
 }
 
 fn similarity(text: &str) -> Result<f64, String> {

@@ -118,7 +118,8 @@ impl Axis {
 }
 
 fn draw(out: &mut String, chart: &Chart) {
-    let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"24\" font-size=\"15\">{}</text>", escaped(&chart.title));
+    let _ =
+        writeln!(out, "<text x=\"{LEFT}\" y=\"24\" font-size=\"15\">{}</text>", text::markup(&chart.title));
     let points = || chart.series.iter().flat_map(|series| &series.points);
     let drawn = || points().filter(|(x, y)| x.is_finite() && y.is_finite());
     let across = Axis::new(drawn().map(|p| p.0), LEFT, RIGHT, chart.across == Across::BitRate);
@@ -140,7 +141,7 @@ fn draw(out: &mut String, chart: &Chart) {
             RIGHT + 15.0,
             y - 6.0,
             RIGHT + 35.0,
-            escaped(&name)
+            text::markup(&name)
         );
     }
 }
@@ -206,22 +207,6 @@ fn short(value: f64) -> String {
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            // XML 1.0 cannot carry control characters, not even escaped.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use super::frames::FrameLogs;
 use super::rate::{Part, video_bytes};
 use super::timeline::Timeline;
 use crate::cancel::Interrupts;
-use crate::encode::is_headerless;
 use crate::json;
+use crate::parse::is_headerless;
 use crate::text::name;
 
 /// Frames without a partner that are named; the rest is counted.

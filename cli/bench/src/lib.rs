@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use video_hw::{Error, Result};
 
-use crate::cancel::Interrupts;
-use crate::exit::Exit;
-
-pub(crate) mod args;
+mod args;
 mod baseline;
 mod cases;
 mod chart;
@@ -23,8 +20,8 @@ mod machine;
 mod markdown;
 mod output;
 mod peer;
-pub(crate) mod record;
-pub(crate) mod render;
+mod record;
+mod render;
 mod report;
 mod rounds;
 mod soak;
@@ -32,11 +29,11 @@ mod stats;
 mod switch;
 mod verify;
 mod view;
-pub(crate) mod work;
+mod work;
 
-pub(crate) use args::BenchArgs;
-#[cfg(test)]
-pub(crate) use args::EXAMPLES;
+pub use args::{BenchArgs, EXAMPLES};
+pub use render::EXAMPLES as REPORT_EXAMPLES;
+pub use work::{WorkArgs, run as work};
 
 use args::{BenchCommand, PeerName};
 use cases::{Abilities, Planner};
@@ -46,12 +43,32 @@ use peer::Peer;
 use record::{FORMAT, Record, Row};
 use rounds::Rounds;
 use verify::Verifier;
+use video_hw_terminal::{cancel, parse, text};
 use view::View;
+
+use cancel::Interrupts;
 
 /// How long one child may take at most.
 const CHILD_LIMIT: Duration = Duration::from_secs(3600);
 
-pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
+/// What comes of a run, or of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is wrong.
+    Done,
+    /// A row is slower than in the older record, or broken.
+    Slower,
+    /// A row has no figures, an output is wrong, or a limit is broken.
+    Wrong,
+    /// There are fewer runs than asked for.
+    Cancelled,
+}
+
+/// Measures, or makes a report of what was measured.
+///
+/// # Errors
+/// Wrong arguments, records that cannot be read, reports that cannot be written, and nothing to measure.
+pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let begun = Instant::now();
     let started = machine::now();
     if let Some(BenchCommand::Report(args)) = &args.command {
@@ -137,7 +154,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit> {
     };
     let comparison = baseline.map(|old| baseline::judge(&old, &record));
     output::write(&record, comparison.as_ref(), &outputs)?;
-    Ok(exit(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
+    Ok(outcome(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
 }
 
 /// Takes folders out of what children said: where files lie on one machine is no part of a record.
@@ -155,21 +172,20 @@ fn names_only(rows: &mut [Row], notes: &mut [String], folders: &[&Path]) {
     }
 }
 
-/// What is said of a record as an exit code.
-fn exit(record: &Record, cancelled: bool, slower: bool) -> Exit {
+fn outcome(record: &Record, cancelled: bool, slower: bool) -> Outcome {
     let wrong = |row: &Row| {
         row.failed.is_some()
             || row.judged.iter().any(|one| !one.passed)
             || row.verify.as_ref().is_some_and(|verify| verify.checks.iter().any(|check| !check.passed))
     };
     if cancelled {
-        Exit::Cancelled
+        Outcome::Cancelled
     } else if record.rows.iter().any(wrong) {
-        Exit::Bench
+        Outcome::Wrong
     } else if slower {
-        Exit::SLOWER
+        Outcome::Slower
     } else {
-        Exit::Done
+        Outcome::Done
     }
 }
 

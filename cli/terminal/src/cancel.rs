@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use video_hw::Result;
 use video_hw::pipeline::CancelToken;
 
-use crate::exit::Exit;
+use crate::text;
+
+/// The exit code of a job that was cancelled: 128 + SIGINT, as shells tell of it.
+pub const EXIT_CODE: u8 = 130;
 
 /// How often the watching thread looks around.
 const POLL: Duration = Duration::from_millis(20);
@@ -25,23 +28,23 @@ const STUCK_LIMIT: Duration = Duration::from_millis(700);
 
 /// The user's wishes, as a running job sees them.
 #[derive(Clone, Default)]
-pub(crate) struct Interrupts {
+pub struct Interrupts {
     /// Cancelled by the first signal.
-    pub(crate) token: CancelToken,
+    pub token: CancelToken,
     abort: Arc<AtomicBool>,
     /// Signs of life of the job.
     beats: Arc<AtomicU64>,
 }
 
 /// What unwinds through a job that is aborted.
-pub(crate) struct Aborted;
+pub struct Aborted;
 
 impl Interrupts {
     /// Takes over the signals, for a job that writes to `output`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn install(quiet: bool, output: Option<&Path>) -> Result<Self> {
+    pub fn install(quiet: bool, output: Option<&Path>) -> Result<Self> {
         let mut signals = signals::Signals::register()?;
         let interrupts = Self::default();
         let watcher = interrupts.clone();
@@ -91,13 +94,13 @@ impl Interrupts {
     }
 
     /// A sign of life of a job that cannot be unwound where it stands.
-    pub(crate) fn beat(&self) {
+    pub fn beat(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Called by a job again and again. After the second signal it unwinds, and with that the job's unfinished
     /// output goes away: it is removed by whoever owns it.
-    pub(crate) fn check_abort(&self) {
+    pub fn check_abort(&self) {
         self.beat();
         if self.abort.load(Ordering::Relaxed) {
             std::panic::resume_unwind(Box::new(Aborted));
@@ -115,12 +118,12 @@ fn say(what: &str) {
     // On a terminal a progress line stands there, which is left alone.
     let line_end = if stderr.is_terminal() { "\n" } else { "" };
     // Standard error may be closed.
-    let _ = writeln!(stderr, "{line_end}video-hw: {}", crate::text::printable(what));
+    let _ = writeln!(stderr, "{line_end}video-hw: {}", text::printable(what));
 }
 
 /// Without the exit handlers of a driver that other threads may be inside of.
 fn end() -> ! {
-    let code = i32::from(Exit::Cancelled.code());
+    let code = i32::from(EXIT_CODE);
     #[cfg(unix)]
     signal_hook::low_level::exit(code);
     #[cfg(not(unix))]

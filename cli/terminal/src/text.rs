@@ -11,7 +11,7 @@ use std::time::Duration;
 use video_hw::{Error, Result};
 
 /// `7,200`.
-pub(crate) fn thousands(n: u64) -> String {
+pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
@@ -24,7 +24,7 @@ pub(crate) fn thousands(n: u64) -> String {
 }
 
 /// `88.1 MB` (powers of ten, as disks and networks count).
-pub(crate) fn bytes(n: u64) -> String {
+pub fn bytes(n: u64) -> String {
     match n {
         0..1_000 => format!("{n} B"),
         1_000..1_000_000 => format!("{:.1} kB", n as f64 / 1e3),
@@ -34,7 +34,7 @@ pub(crate) fn bytes(n: u64) -> String {
 }
 
 /// `5.9 Mb/s`.
-pub(crate) fn bit_rate(bits_per_second: f64) -> String {
+pub fn bit_rate(bits_per_second: f64) -> String {
     if bits_per_second >= 1e9 {
         format!("{:.2} Gb/s", bits_per_second / 1e9)
     } else if bits_per_second >= 1e6 {
@@ -45,7 +45,7 @@ pub(crate) fn bit_rate(bits_per_second: f64) -> String {
 }
 
 /// `912`, `29.5`, `0.42`: as many places as mean something.
-pub(crate) fn rate(value: f64) -> String {
+pub fn rate(value: f64) -> String {
     if value >= 100.0 {
         format!("{value:.0}")
     } else if value >= 1.0 {
@@ -56,7 +56,7 @@ pub(crate) fn rate(value: f64) -> String {
 }
 
 /// `0:12`, `1:02:03`.
-pub(crate) fn clock(time: Duration) -> String {
+pub fn clock(time: Duration) -> String {
     let s = time.as_secs();
     if s >= 3600 {
         format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
@@ -66,12 +66,12 @@ pub(crate) fn clock(time: Duration) -> String {
 }
 
 /// Bits per second of `bytes` in `time`; `None` for no time.
-pub(crate) fn bits_per_second(bytes: u64, time: Duration) -> Option<f64> {
+pub fn bits_per_second(bytes: u64, time: Duration) -> Option<f64> {
     (!time.is_zero()).then(|| bytes as f64 * 8.0 / time.as_secs_f64())
 }
 
 /// `per`, where that is a number.
-pub(crate) fn per_second(count: f64, time: Duration) -> f64 {
+pub fn per_second(count: f64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count / time.as_secs_f64() }
 }
 
@@ -99,17 +99,37 @@ fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// `text` with every character that acts on a terminal written out, but for line ends and tabs, by which this program lays
 /// its own words out. JSON stays the same document: it holds such characters in strings alone.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| acts(c) && c != '\n' && c != '\t')
 }
 
 /// Other people's words inside a line: line ends and tabs are written out, too.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+pub fn one_line(text: &str) -> Cow<'_, str> {
     escaped(text, acts)
 }
 
+/// Text that is nothing but text, in elements and attributes of HTML and SVG.
+pub fn markup(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // What turns the direction of text makes it say something else than it does.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
+            // XML 1.0 cannot carry control characters, not even escaped.
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// A file for people.
-pub(crate) fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     if path == Path::new("-") {
         return "standard input".to_owned();
     }
@@ -117,7 +137,7 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 /// Puts `text` and a line end on standard error. It may be closed: what the program does matters more than its words.
-pub(crate) fn to_stderr(text: &str) {
+pub fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(text));
 }
 
@@ -125,7 +145,7 @@ pub(crate) fn to_stderr(text: &str) {
 ///
 /// # Errors
 /// [`Error::Io`] with path `-`; a reader that has gone away is one of them.
-pub(crate) fn to_stdout(text: &str) -> Result<()> {
+pub fn to_stdout(text: &str) -> Result<()> {
     let text = printable(text);
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())

@@ -10,6 +10,7 @@ use super::record::{Record, Row};
 use super::report::{self, Pair, Source};
 use super::stats::Stats;
 use super::{chart, markdown};
+use crate::text::{self, markup as escaped};
 
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
@@ -451,7 +452,7 @@ fn machine(out: &mut String, record: &Record) {
     };
     add("processor", &format!("{}, {} cores", machine.cpu, machine.cores));
     if let Some(bytes) = machine.memory_bytes {
-        add("memory", &crate::text::bytes(bytes));
+        add("memory", &text::bytes(bytes));
     }
     add("system", &machine.system);
     add("devices", &if machine.devices.is_empty() { "none".to_owned() } else { machine.devices.join(", ") });
@@ -509,25 +510,6 @@ fn compared(out: &mut String, comparison: &Comparison) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody></table></div></section>\n");
-}
-
-/// Text that is nothing but text, in elements and in attributes.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // What turns the direction of text makes it say something else than it does.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use video_hw::{Error, Result};
 
 use super::report::{self, Outputs, Source};
 use super::{baseline, markdown};
-use crate::exit::{Exit, Paths};
-use crate::text;
+use crate::{Outcome, text};
 
-pub(crate) const EXAMPLES: &str = "\
+/// The examples of the help of `bench report`.
+pub const EXAMPLES: &str = "\
 Examples:
   video-hw bench report run.json
   video-hw bench report run.json --html report.html --markdown report.md
@@ -55,18 +55,18 @@ impl RenderArgs {
         }
     }
 
-    pub(crate) fn paths(&self) -> Paths {
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.records.iter().chain(&self.baseline).cloned().collect()
+    }
+
+    pub(crate) fn files(&self) -> (Vec<PathBuf>, Option<PathBuf>) {
         let outputs = self.outputs();
         let stdout = outputs.paths().find(|path| path.as_path() == Path::new("-"));
-        Paths {
-            input: self.records.first().cloned(),
-            output: stdout.or_else(|| outputs.paths().next()).cloned(),
-            more_inputs: self.records.iter().skip(1).chain(&self.baseline).cloned().collect(),
-        }
+        (self.inputs(), stdout.or_else(|| outputs.paths().next()).cloned())
     }
 }
 
-pub(crate) fn run(args: &RenderArgs) -> Result<Exit> {
+pub(crate) fn run(args: &RenderArgs) -> Result<Outcome> {
     let outputs = args.outputs();
     check(args, &outputs)?;
     let several = args.records.len() > 1;
@@ -77,8 +77,7 @@ pub(crate) fn run(args: &RenderArgs) -> Result<Exit> {
     let sources: Vec<Source> = args.records.iter().map(source).collect::<Result<_>>()?;
     let old = args.baseline.as_deref().map(report::read).transpose()?;
     let comparison = old.zip(sources.first()).map(|(old, new)| baseline::judge(&old, &new.record));
-    let inputs: Vec<PathBuf> = args.records.iter().chain(&args.baseline).cloned().collect();
-    report::write_all(&sources, comparison.as_ref(), &outputs, &inputs)?;
+    report::write_all(&sources, comparison.as_ref(), &outputs, &args.inputs())?;
     let data_on_stdout = outputs.paths().any(|path| path.as_path() == Path::new("-"));
     if args.json {
         let records: Vec<_> = sources
@@ -99,7 +98,7 @@ pub(crate) fn run(args: &RenderArgs) -> Result<Exit> {
     } else if !args.quiet && !data_on_stdout {
         text::to_stdout(&markdown::text(&sources, comparison.as_ref()))?;
     }
-    Ok(if comparison.is_some_and(|c| c.regressed()) { Exit::SLOWER } else { Exit::Done })
+    Ok(if comparison.is_some_and(|c| c.regressed()) { Outcome::Slower } else { Outcome::Done })
 }
 
 /// What can be told before anything is read.

@@ -1,6 +1,6 @@
 //! Records made up for tests.
 
-use crate::bench::record::{Check, Input, Latency, Machine, Record, Row, Run, Verify};
+use crate::record::{Check, Input, Latency, Machine, Record, Row, Run, Verify};
 
 impl Row {
     /// Lets all runs give this many frames.

@@ -15,7 +15,7 @@ use super::args::{BenchArgs, RawFormat};
 use super::child::{self, Limits, Program};
 use super::record::Input;
 use crate::cancel::Interrupts;
-use crate::encode::is_headerless;
+use crate::parse::{self, is_headerless};
 
 /// Frames of a clip that is made, and of a given one that is made raw: raw pictures take much room.
 const MADE_SECONDS: f64 = 4.0;
@@ -149,7 +149,7 @@ impl<'a> Inputs<'a> {
             text(&said["picture"]["size"]).or(text(&video["size"])).and_then(|size| size.parse().ok());
         let size = size.ok_or(format!("{what}: no picture size"))?;
         let codec = text(&video["codec"]).and_then(|codec| codec.parse().ok());
-        let rate = text(&video["frame_rate"]).and_then(|rate| crate::parse::frame_rate(&rate).ok());
+        let rate = text(&video["frame_rate"]).and_then(|rate| parse::frame_rate(&rate).ok());
         let rate = rate.or(self.args.fps).or(Rational::new(30, 1)).ok_or(what)?;
         // Samples need not all be shown (edit lists, hidden pictures): what a container says is its samples.
         let there = match video["samples"].as_u64() {

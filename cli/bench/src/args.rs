@@ -13,10 +13,10 @@ use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
 
 use super::render::RenderArgs;
-use crate::exit::Paths;
 use crate::parse;
 
-pub(crate) const EXAMPLES: &str = "\
+/// The examples of its help.
+pub const EXAMPLES: &str = "\
 Examples:
   video-hw bench
   video-hw bench decode in.mp4 --repeat 9
@@ -184,9 +184,10 @@ pub(crate) enum BenchCommand {
     Report(RenderArgs),
 }
 
+/// The options of `bench`.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{CASES}"), args_conflicts_with_subcommands = true)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     #[command(subcommand)]
     pub(crate) command: Option<BenchCommand>,
 
@@ -301,7 +302,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, help_heading = "Judging")]
     pub(crate) verify: bool,
     /// --verify: what the PSNR must at least be
-    #[arg(long, value_name = "DB", value_parser = decibels, default_value = "28", help_heading = "Judging")]
+    #[arg(long, value_name = "DB", value_parser = parse::decibels, default_value = "28", help_heading = "Judging")]
     pub(crate) min_psnr: f64,
     /// An older record: exit code 1 when this one is slower
     #[arg(long, value_name = "FILE", help_heading = "Judging")]
@@ -330,7 +331,7 @@ pub(crate) struct BenchArgs {
     pub(crate) overwrite: bool,
     /// No progress; errors only
     #[arg(short, long, help_heading = "Reporting")]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Also tell each run as it ends, and its command
     #[arg(short, long, conflicts_with = "quiet", help_heading = "Reporting")]
     pub(crate) verbose: bool,
@@ -451,22 +452,23 @@ impl BenchArgs {
     }
 
     /// Whether the record goes to standard output.
-    pub(crate) fn json_on_stdout(&self) -> bool {
+    pub fn json_on_stdout(&self) -> bool {
         if let Some(BenchCommand::Report(args)) = &self.command {
             return args.json;
         }
         self.json.as_deref() == Some(Path::new("-"))
     }
 
-    pub(crate) fn paths(&self) -> Paths {
+    /// What it reads, and what it writes first.
+    pub fn files(&self) -> (Vec<PathBuf>, Option<PathBuf>) {
         if let Some(BenchCommand::Report(args)) = &self.command {
-            return args.paths();
+            return args.files();
         }
         // Not standard output: what is written there is the record, or why there is none.
         let files = [&self.json, &self.markdown, &self.html].into_iter().flatten();
         let output = files.into_iter().find(|path| path.as_path() != Path::new("-")).cloned();
         let input = self.what().ok().and_then(|what| what.input);
-        Paths { input, output, more_inputs: self.baseline.iter().cloned().collect() }
+        (input.iter().chain(&self.baseline).cloned().collect(), output)
     }
 }
 
@@ -489,9 +491,4 @@ fn known() -> String {
 fn minutes(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value| (0.01..=100_000.0).contains(value));
     value.ok_or_else(|| format!("{text:?} is no number of minutes; write 10 or 0.5"))
-}
-
-fn decibels(text: &str) -> Result<f64, String> {
-    let value = text.parse().ok().filter(|value| (0.0..=200.0).contains(value));
-    value.ok_or_else(|| format!("{text:?} is not a PSNR; write decibels, such as 40 or 38.5"))
 }

@@ -5,10 +5,10 @@
 
 use std::fmt::Write;
 
-use super::html::escaped;
 use super::record::Run;
 use super::report::{self, Measure, Pair};
 use super::stats::{self, Stats};
+use crate::text::markup as escaped;
 
 /// Room for words at the ends of an axis, in percent of the width.
 const EDGE: f64 = 2.0;

@@ -4,6 +4,7 @@
 //! what it does not understand instead of reading a part of it.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use video_hw::Error;
@@ -89,7 +90,7 @@ impl Decimal {
 }
 
 /// `NAME=VALUE`.
-pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.into(), value.into())),
         _ => Err(format!("{text:?} is not of the form NAME=VALUE")),
@@ -97,14 +98,14 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Bits per second: `6M`, `800k`, `1.5M`, `6000000`.
-pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
+pub fn bitrate(text: &str) -> Result<u32, String> {
     bits(text).ok_or_else(|| {
         format!("{text:?} is not a bit rate; write 6M, 800k or 6000000 (bits per second, below 4.29G)")
     })
 }
 
 /// A buffer's size, and how full it is at first, in bits: `8M`, `8M:6M`.
-pub(crate) fn vbv(text: &str) -> Result<(u32, Option<u32>), String> {
+pub fn vbv(text: &str) -> Result<(u32, Option<u32>), String> {
     let (size, full) = text.split_once(':').map_or((text, None), |(size, full)| (size, Some(full)));
     let found = match full {
         None => bits(size).map(|size| (size, None)),
@@ -128,7 +129,7 @@ fn bits(text: &str) -> Option<u32> {
 }
 
 /// A time: `12.5` and `12.5s` (seconds), `500ms`, `250us`, `1:02` (minutes), `1:02:03.5` (hours).
-pub(crate) fn time(text: &str) -> Result<Duration, String> {
+pub fn time(text: &str) -> Result<Duration, String> {
     let refuse = || format!("{text:?} is not a time; write 12.5, 500ms, 1:30 or 1:02:03.5");
     let (number, nanos_per_unit) = if let Some(n) = text.strip_suffix("ms") {
         (n, 1_000_000)
@@ -171,18 +172,18 @@ fn limited(time: Duration) -> Option<Duration> {
 }
 
 /// As [`time`], and longer than nothing.
-pub(crate) fn length(text: &str) -> Result<Duration, String> {
+pub fn length(text: &str) -> Result<Duration, String> {
     let time = time(text)?;
     if time.is_zero() { Err("a duration of 0 leaves nothing".to_owned()) } else { Ok(time) }
 }
 
 /// A number of threads. More than any machine has is refused by the codec, which knows its limit.
-pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number of threads; write 1, 4 or 16"))
 }
 
 /// How many decoders: `auto`, `1`, `8`.
-pub(crate) fn engines(text: &str) -> Result<Engines, String> {
+pub fn engines(text: &str) -> Result<Engines, String> {
     if text.eq_ignore_ascii_case("auto") {
         return Ok(Engines::Auto);
     }
@@ -194,7 +195,7 @@ pub(crate) fn engines(text: &str) -> Result<Engines, String> {
 }
 
 /// Frames per second: `30`, `30000/1001`, `12.5`, `ntsc`. `29.97` and its like mean the exact `30000/1001`.
-pub(crate) fn frame_rate(text: &str) -> Result<Rational, String> {
+pub fn frame_rate(text: &str) -> Result<Rational, String> {
     let refuse = || {
         format!("{text:?} is not a frame rate; write 30, 29.97, 30000/1001 or pal (above 0, up to {MAX_FPS})")
     };
@@ -218,7 +219,7 @@ pub(crate) fn frame_rate(text: &str) -> Result<Rational, String> {
 }
 
 /// A picture size: `1280x720`, or a name such as `hd720`.
-pub(crate) fn size(text: &str) -> Result<Dimensions, String> {
+pub fn size(text: &str) -> Result<Dimensions, String> {
     let lower = text.to_ascii_lowercase();
     match SIZES.iter().find(|(name, ..)| *name == lower).and_then(|(_, w, h)| Dimensions::new(*w, *h)) {
         Some(size) => Ok(size),
@@ -231,17 +232,23 @@ fn size_names() -> String {
 }
 
 /// A codec by any of its names.
-pub(crate) fn codec(text: &str) -> Result<Codec, String> {
+pub fn codec(text: &str) -> Result<Codec, String> {
     text.parse().map_err(words)
 }
 
 /// `auto` or a backend's name.
-pub(crate) fn backend(text: &str) -> Result<Backend, String> {
+pub fn backend(text: &str) -> Result<Backend, String> {
     text.parse().map_err(words)
 }
 
+/// A PSNR.
+pub fn decibels(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value| (0.0..=200.0).contains(value));
+    value.ok_or_else(|| format!("{text:?} is not a PSNR; write decibels, such as 40 or 38.5"))
+}
+
 /// A part of a picture: `X:Y:W:H`.
-pub(crate) fn crop(text: &str) -> Result<Crop, String> {
+pub fn crop(text: &str) -> Result<Crop, String> {
     let numbers: Option<Vec<u32>> = text.split(':').map(|number| number.parse().ok()).collect();
     if let Some([left, top, width, height]) = numbers.as_deref()
         && let Some(size) = Dimensions::new(*width, *height)
@@ -254,23 +261,37 @@ pub(crate) fn crop(text: &str) -> Result<Crop, String> {
 }
 
 /// A profile by ffmpeg's name.
-pub(crate) fn profile(text: &str) -> Result<Profile, String> {
+pub fn profile(text: &str) -> Result<Profile, String> {
     text.parse().map_err(words)
 }
 
 /// The display of HDR10 as x265 takes it.
-pub(crate) fn mastering_display(text: &str) -> Result<MasteringDisplay, String> {
+pub fn mastering_display(text: &str) -> Result<MasteringDisplay, String> {
     text.parse().map_err(words)
 }
 
 /// The light of HDR10: `maxcll,maxfall`.
-pub(crate) fn content_light(text: &str) -> Result<ContentLight, String> {
+pub fn content_light(text: &str) -> Result<ContentLight, String> {
     text.parse().map_err(words)
 }
 
 /// A pixel format by ffmpeg's name.
-pub(crate) fn pixel_format(text: &str) -> Result<PixelFormat, String> {
+pub fn pixel_format(text: &str) -> Result<PixelFormat, String> {
     text.parse().map_err(words)
+}
+
+/// Whether an input is pictures without a header, by its name; standard input is headerless when anything is said about its layout.
+pub fn is_headerless(input: &Path, stated: bool) -> bool {
+    if input == Path::new("-") {
+        return stated;
+    }
+    let extension = input.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        Some("yuv" | "raw" | "rgb" | "rawvideo") => true,
+        Some("y4m" | "mp4" | "mov" | "m4v" | "h264" | "264" | "h265" | "265" | "hevc" | "ivf") => false,
+        // An unknown name: what is said about the layout decides, else the content will.
+        _ => stated,
+    }
 }
 
 /// The message without its kind, which clap states in its own words.

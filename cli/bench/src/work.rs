@@ -24,7 +24,6 @@ use video_hw::{Error, Result};
 
 use super::record::{Judged, Latency, Row, Run};
 use super::{soak, switch};
-use crate::exit::Exit;
 use crate::{parse, text};
 
 /// How long a packet may take before the encoder counts as hanging.
@@ -37,8 +36,9 @@ pub(crate) enum Work {
     Soak,
 }
 
+/// The options of `bench-work`.
 #[derive(Debug, Args)]
-pub(crate) struct WorkArgs {
+pub struct WorkArgs {
     #[arg(value_enum)]
     pub(crate) work: Work,
     #[arg(long, value_parser = parse::backend)]
@@ -131,7 +131,11 @@ pub(super) fn latency(of: StageSummary) -> Latency {
     }
 }
 
-pub(crate) fn run(args: &WorkArgs) -> Result<Exit> {
+/// Measures, and tells the figures as JSON on standard output.
+///
+/// # Errors
+/// When there is nothing to tell.
+pub fn run(args: &WorkArgs) -> Result<()> {
     let begun = Instant::now();
     let report = match args.work {
         Work::Latency => one_by_one(args, begun)?,
@@ -140,11 +144,15 @@ pub(crate) fn run(args: &WorkArgs) -> Result<Exit> {
     };
     let said = serde_json::to_string(&report)
         .map_err(|error| Error::invalid(format!("the report cannot be written: {error}")))?;
-    text::to_stdout(&said)?;
-    Ok(Exit::Done)
+    text::to_stdout(&said)
 }
 
 impl WorkArgs {
+    /// What it reads and writes.
+    pub fn files(&self) -> (Vec<PathBuf>, Option<PathBuf>) {
+        (self.input.iter().cloned().collect(), self.output.clone())
+    }
+
     /// The settings of a low-latency stream.
     pub(super) fn config(&self) -> CommonEncodeConfig {
         let mut config = CommonEncodeConfig {
@@ -239,7 +247,7 @@ fn one_by_one(args: &WorkArgs, begun: Instant) -> Result<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::report::samples;
+    use crate::report::samples;
 
     #[test]
     fn of_several_runs_the_worst_is_told() {
