@@ -8,6 +8,7 @@ use super::TrackId;
 
 /// What a muxer of the same family needs to say again what a file says of itself.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct FileMetadata {
     /// What is in it, each once.
     pub kinds: Vec<MetadataKind>,
@@ -21,6 +22,7 @@ pub struct FileMetadata {
 
 /// What a file says of one track beside its samples.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrackMetadata {
     /// The track.
     pub track: TrackId,

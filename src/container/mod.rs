@@ -214,6 +214,7 @@ impl VideoTrack {
 
 /// What a muxer of the same family needs to copy a track without understanding it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CopyDescription {
     /// ISO/IEC 14496-12 handler type (`soun`, `text`, ...).
     pub handler: [u8; 4],
@@ -298,6 +299,7 @@ pub trait Demuxer: Send {
 
 /// What a muxer wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MuxSummary {
     /// Samples written, all tracks.
     pub samples: u64,

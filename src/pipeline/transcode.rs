@@ -73,6 +73,7 @@ pub struct Transcode<'a> {
 
 /// What a transcode did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TranscodeReport {
     /// The input.
     pub source: SourceInfo,
@@ -416,7 +417,7 @@ impl<'a> Transcode<'a> {
         let options = self.filter;
         let filter = FrameFilter::new(options, self.max_frames)
             .cancel_token(self.source.cancel.clone())
-            .to_host(!reads_device)
+            .for_host(!reads_device)
             .refetch(self.rescuer(None));
         let decoders = source.lives.succession();
         let beginning = Beginning { first, input: self.input.clone(), times };

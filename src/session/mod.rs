@@ -31,6 +31,8 @@ pub(crate) use takeover::Succession;
 pub use takeover::Takeover;
 pub use timing::SessionTiming;
 
+pub use crate::queue::QueueStats;
+
 /// Answer to a submission that never waits.
 #[derive(Debug)]
 #[must_use = "a unit that was not accepted is handed back"]

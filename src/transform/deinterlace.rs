@@ -13,7 +13,7 @@ use crate::frame::{FieldOrder, Frame, Surface};
 /// Makes progressive pictures of interlaced ones. Needs the pictures before and after each, so it gives a picture when it
 /// gets the next one.
 #[derive(Debug, Default)]
-pub struct Deinterlacer {
+pub(crate) struct Deinterlacer {
     before: Option<Picture>,
     now: Option<Picture>,
     done: u64,
@@ -46,7 +46,7 @@ impl Picture {
 
 impl Deinterlacer {
     /// At the start of a sequence.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -54,7 +54,7 @@ impl Deinterlacer {
     ///
     /// # Errors
     /// A picture that cannot be brought to host memory.
-    pub fn push(&mut self, frame: Frame) -> Result<Option<Frame>> {
+    pub(crate) fn push(&mut self, frame: Frame) -> Result<Option<Frame>> {
         let next = Picture::new(frame)?;
         let Some(now) = self.now.take() else {
             self.now = Some(next);
@@ -69,7 +69,7 @@ impl Deinterlacer {
     ///
     /// # Errors
     /// As [`Self::push`].
-    pub fn finish(&mut self) -> Result<Option<Frame>> {
+    pub(crate) fn finish(&mut self) -> Result<Option<Frame>> {
         let now = self.now.take();
         let shown = now.as_ref().map(|now| self.progressive(now, None)).transpose()?;
         self.before = None;
@@ -77,7 +77,7 @@ impl Deinterlacer {
     }
 
     /// Pictures that were interlaced.
-    pub const fn done(&self) -> u64 {
+    pub(crate) const fn done(&self) -> u64 {
         self.done
     }
 

@@ -37,10 +37,11 @@ mod turn;
 mod workers;
 
 pub use crate::config::ColorRequest;
+pub(crate) use convert::Site;
 pub(crate) use convert::color_after;
-pub use convert::{Converted, Site, convert};
+pub use convert::{Converted, convert};
 pub use crop::crop;
-pub use deinterlace::Deinterlacer;
+pub(crate) use deinterlace::Deinterlacer;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
 pub use extend::extend;
 pub(crate) use linear::Linear;
@@ -49,7 +50,7 @@ pub use request::{TransformRequest, to_host};
 pub(crate) use scale::aspect_ratio;
 pub use scale::{ScaleFilter, scale};
 pub(crate) use turn::Turn;
-pub use workers::Ticket;
+pub(crate) use workers::Ticket;
 
 /// Fulfils `request`. A frame that is already as asked for is handed back as it is, without a copy.
 ///

@@ -37,7 +37,7 @@ fn check(errors: &[Error], function: &str) {
 
 fn decoding(function: &str, engines: Engines) {
     let (config, packets) = packets("small.h264");
-    let config = CommonDecodeConfig { engines, ..config };
+    let config = config.engines(engines);
     let (frames, errors) = match DecodeSession::new(BackendKind::Nvidia, config) {
         Ok(mut session) => decode(&mut session, &packets),
         Err(error) => (Vec::new(), vec![error]),
