@@ -116,7 +116,6 @@ fn run(options: &Options) -> Result<String, AnyError> {
         .format(options.format)
         .b_frames(options.b_frames)
         .low_latency(options.latency);
-    #[allow(clippy::needless_update, reason = "settings that are added are the default's")]
     let special = BackendEncodeConfig::Nvidia(
         NvidiaEncodeConfig::default()
             .max_in_flight_outputs(options.in_flight)

@@ -37,10 +37,10 @@ pub use seam::{
 #[cfg(feature = "metrics")]
 pub(crate) use select::busy_device;
 pub use select::{
-    Backend, CANDIDATES, HeldDevice, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions,
-    hold_device, query_backend_capability, query_capability, query_device_capability, utilization,
+    Backend, CANDIDATES, Job, Receipt, Step, Verdict, device_memory, devices, encode_sessions, hold_device,
+    query_backend_capability, query_capability, query_device_capability, utilization,
 };
-pub(crate) use select::{in_turn, open_encoder, open_engine};
+pub(crate) use select::{HeldDevice, held_device, in_turn, open_encoder, open_engine};
 pub use split::SplitReport;
 pub use vendors::Candidate;
 #[cfg(feature = "fuzzing")]

@@ -502,10 +502,7 @@ pub fn encode_sessions(backend: BackendKind, device: Option<&str>) -> Result<Opt
 }
 
 /// A device that stays started; see [`hold_device`].
-#[derive(Debug)]
-pub struct HeldDevice {
-    _state: Option<Arc<dyn fmt::Debug + Send + Sync>>,
-}
+pub(crate) type HeldDevice = Option<Arc<dyn fmt::Debug + Send + Sync>>;
 
 /// Keeps what a driver starts for a device until the value is dropped, for whoever asks it several things one after the
 /// other, or opens sessions now and then: a card's context takes up to a second to make, and goes with its last user.
@@ -513,9 +510,17 @@ pub struct HeldDevice {
 ///
 /// # Errors
 /// As [`query_device_capability`].
-pub fn hold_device(backend: BackendKind, device: Option<&str>) -> Result<HeldDevice> {
+pub fn hold_device(
+    backend: BackendKind,
+    device: Option<&str>,
+) -> Result<impl fmt::Debug + Send + Sync + 'static + use<>> {
+    held_device(backend, device)
+}
+
+/// As [`hold_device`], for those who keep it.
+pub(crate) fn held_device(backend: BackendKind, device: Option<&str>) -> Result<HeldDevice> {
     let cards = vendors::cards().find(|(kind, _)| *kind == backend);
-    Ok(HeldDevice { _state: cards.map(|(_, cards)| (cards.hold)(device)).transpose()? })
+    cards.map(|(_, cards)| (cards.hold)(device)).transpose()
 }
 
 /// What is free of a device's memory; `None` where a backend uses the host's. `device` as in

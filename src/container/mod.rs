@@ -35,7 +35,8 @@ mod vpx_av1;
 pub(crate) use mpeg2_stream::fuzz as fuzz_mpeg2;
 
 pub use create::{MuxOptions, create_muxer};
-pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
+pub(crate) use metadata::TrackMetadata;
+pub use metadata::{FileMetadata, MetadataKind};
 pub use open::{Input, OpenOptions, open_input, open_raw};
 pub use output_format::OutputFormat;
 
@@ -214,7 +215,6 @@ impl VideoTrack {
 
 /// What a muxer of the same family needs to copy a track without understanding it.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct CopyDescription {
     /// ISO/IEC 14496-12 handler type (`soun`, `text`, ...).
     pub handler: [u8; 4],

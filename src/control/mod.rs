@@ -5,7 +5,7 @@
 //! ([`SwitchingEncoder::request_switch`]) or because a session has died. Each change starts a *generation* at a frame;
 //! every packet says which generation its frame belongs to.
 //!
-//! * What needs a new session and what does not is decided by [`decide`], not by trial.
+//! * What needs a new session and what does not is decided from the settings and from what the encoder says of itself, not by trial.
 //! * A new session is opened and has encoded a picture before the old one is left, on a thread of its own.
 //! * Packets leave in closed groups ([`StreamSummary::ledger`] counts each frame once, whatever happened to sessions).
 //! * Decoding times are made for the stream and rise through all generations.
@@ -40,7 +40,6 @@ use crate::error::Result;
 pub use canary::Canary;
 pub use controller::EncodeController;
 pub use decoding::{DecodeController, DecodeSessionController, DecodedFrame, DecoderSessionHandle};
-pub use rule::{Change, decide};
 pub use source::EncoderSource;
 pub use stream::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use surviving::surviving_session;

@@ -24,7 +24,8 @@ pub struct FilterOptions {
     pub size: Option<Dimensions>,
     /// Output pixel format.
     pub format: Option<PixelFormat>,
-    /// Make interlaced pictures progressive, by the CPU; see [`crate::transform::Deinterlacer`].
+    /// Make interlaced pictures progressive, one for one and by the CPU: the field that is shown first stays as it is, the rows
+    /// of the other one are estimated from it and from the pictures before and after.
     pub deinterlace: bool,
     /// Repeat the last column and row up to this size, for encoders that want even sides.
     pub extend_to: Option<Dimensions>,

@@ -200,7 +200,7 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// Makes interlaced pictures progressive, on the CPU and one for one; see [`crate::transform::Deinterlacer`]. Without it they
+    /// Makes interlaced pictures progressive, on the CPU and one for one; see [`FilterOptions::deinterlace`]. Without it they
     /// are encoded as frames that hold both fields, and the report's notes say so.
     pub fn deinterlace(mut self, deinterlace: bool) -> Self {
         self.filter.deinterlace = deinterlace;

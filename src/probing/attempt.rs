@@ -78,7 +78,7 @@ pub(super) fn hold(question: Question, step: Step, held: &mut Option<HeldDevice>
     let backend = question.candidate.backend();
     if backend.keeps_frames_on_device() && step == Step::Capability && held.is_none() {
         // Where that is not possible, the question itself finds out why.
-        *held = backend::hold_device(backend, None).ok();
+        *held = backend::held_device(backend, None).ok();
     }
 }
 

@@ -97,6 +97,11 @@ impl Measurer {
         }
     }
 
+    /// Threads that work.
+    pub fn threads(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Time that the work took so far, all threads together.
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))

@@ -6,7 +6,6 @@
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
 //! * R, G, B made of Y'CbCr has the same bytes on every machine and from every backend that makes it.
 //! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it, [`extend()`] repeats the last column and row.
-//! * [`Deinterlacer`] makes progressive pictures of interlaced ones.
 //! * [`TransformRequest`] is all of that as one value, [`TransformDispatcher`] does it on worker threads.
 //! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 

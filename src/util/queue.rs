@@ -36,7 +36,7 @@ pub(crate) struct QueueSender<T> {
 #[derive(Debug)]
 pub(crate) struct QueueReceiver<T>(Arc<Shared<T>>);
 
-/// Why [`QueueSender::try_send`] did not take an item; the item is handed back.
+/// Why a bounded queue did not take an item; the item is handed back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TrySend<T> {
     /// No room now.
@@ -45,7 +45,7 @@ pub enum TrySend<T> {
     Closed(T),
 }
 
-/// What [`QueueReceiver`] found.
+/// What was found in a bounded queue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<T> {
     /// An item.

@@ -2,7 +2,7 @@
 //! and what happens when the kernels do not start or fail.
 
 use video_hw::backend::BackendKind;
-use video_hw::config::{ColorRequest, CommonDecodeConfig, Crop, DecodeOutputMode};
+use video_hw::config::{ColorRequest, Crop, DecodeOutputMode};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};

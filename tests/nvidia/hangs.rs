@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, Engines};
+use video_hw::config::Engines;
 use video_hw::error::Error;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, EncodeSession};

@@ -5,7 +5,7 @@ use std::process::Command;
 use video_hw::backend::{BackendKind, query_backend_capability};
 use video_hw::codec::Codec;
 use video_hw::color::{ColorInfo, MatrixCoefficients};
-use video_hw::config::{CommonEncodeConfig, RateControl};
+use video_hw::config::RateControl;
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use video_hw::backend::{Backend, BackendKind, encode_sessions, query_backend_capability};
 use video_hw::capability::SessionUse;
 use video_hw::codec::Codec;
-use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, SessionAdmission};
+use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, SessionAdmission};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::pixel::PixelFormat;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
-use video_hw::config::CommonEncodeConfig;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeSession, EncodeSummary};
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use video_hw::backend::{BackendKind, SplitReport};
-use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
+use video_hw::config::{DecodeOutputMode, Engines};
 use video_hw::error::Error;
 use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};

@@ -1,7 +1,7 @@
 //! One stream on several hardware decoders, on the simulated driver, when something fails: a decoder that cannot be made, a
 //! card that is full, a call that goes wrong anywhere.
 
-use video_hw::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode, Engines};
+use video_hw::config::{ColorRequest, DecodeOutputMode, Engines};
 use video_hw::error::Error;
 
 use crate::support::nvidia::{clean, decode_into, fault, packets, simulated_case};

@@ -1,6 +1,6 @@
 //! `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1), the payload of the `avcC` box.
 
-use super::{ParameterSets, Sps};
+use super::Sps;
 use crate::bitstream::annexb::START_CODE_LONG;
 use crate::error::{Error, Result};
 use crate::pixel::Chroma;

@@ -3,7 +3,7 @@
 use super::vui::Vui;
 use super::{NAL_SPS, nal_type};
 use crate::bitstream::bits::{BitReader, BitResult};
-use crate::color::{ColorInfo, MatrixCoefficients};
+use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::Chroma;

@@ -1,6 +1,6 @@
 //! `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 8.3.3.1), the payload of the `hvcC` box.
 
-use super::{NAL_PPS, NAL_SPS, NAL_VPS, ParameterSets, Pps, ProfileTierLevel, Sps, Vps, nal_type};
+use super::{NAL_PPS, NAL_SPS, NAL_VPS, Pps, ProfileTierLevel, Sps, Vps, nal_type};
 use crate::bitstream::annexb::START_CODE_LONG;
 use crate::bitstream::bits::{BitReader, BitResult};
 use crate::error::{Error, Result};
