@@ -7,7 +7,14 @@
 #![allow(missing_docs, reason = "a bench")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use video_hw::queue;
+
+/// The library's queue, which is no part of its interface.
+#[path = "../src/util/queue.rs"]
+#[allow(dead_code, reason = "a bench uses a part")]
+mod queue;
+#[path = "../src/util/sync.rs"]
+#[allow(dead_code, reason = "a bench uses a part")]
+mod sync;
 
 const ITEMS: u64 = 10_000;
 

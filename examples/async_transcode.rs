@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 async fn transcode(file: &Path) -> Result<String, AnyError> {
     let (config, packets) = open(file)?;
-    let config = CommonDecodeConfig { convert: ColorRequest::To(PixelFormat::Nv12), ..config };
+    let config = config.convert(ColorRequest::To(PixelFormat::Nv12));
     // Opening asks the driver and may take a while: a server would do it on a thread for blocking work.
     let (mut coded, frames) = AsyncDecoder::from(DecodeSession::new(Backend::Auto, config)?).split();
     let mut frames = frames.peekable();
@@ -77,11 +77,9 @@ async fn transcode(file: &Path) -> Result<String, AnyError> {
                 .map_or("no picture".into(), AnyError::from));
         };
         let rate = Rational::new(25, 1).ok_or("no rate")?;
-        let config = CommonEncodeConfig {
-            format: first.format,
-            color: first.color,
-            ..CommonEncodeConfig::new(Codec::H264, first.dimensions, rate)
-        };
+        let config = CommonEncodeConfig::new(Codec::H264, first.dimensions, rate)
+            .format(first.format)
+            .color(first.color);
         let (pictures, packets) = AsyncEncoder::from(EncodeSession::new(Backend::Auto, config)?).split();
         let count = packets.try_fold((0, 0), |(count, bytes), packet| async move {
             // Here a muxer, or a socket.
@@ -105,10 +103,6 @@ fn open(
     let track = demuxer.tracks().iter().find(|track| track.kind == TrackKind::Video).ok_or("no video")?;
     let (id, video) = (track.id, track.video.clone().ok_or("a codec that is not known")?);
     demuxer.select_tracks(&[id]);
-    let config = CommonDecodeConfig {
-        codec_config: video.codec_config,
-        color: video.color,
-        ..CommonDecodeConfig::new(video.codec)
-    };
+    let config = CommonDecodeConfig::new(video.codec).codec_config(video.codec_config).color(video.color);
     Ok((config, std::iter::from_fn(move || demuxer.next_packet().transpose())))
 }

@@ -81,14 +81,14 @@ fn open(
     order: PixelFormat,
 ) -> Result<(EncodeSession, bool), Box<dyn std::error::Error>> {
     let (backend, special) = (settings.backend()?, settings.special()?);
-    let direct = CommonEncodeConfig { format: order, ..config.clone() };
+    let direct = config.clone().format(order);
     match EncodeSession::with_special(backend, direct, &special) {
         Ok(session) => return Ok((session, true)),
         // Of this format; what else is wrong shows with the other one.
         Err(Error::Unsupported { .. } | Error::Unavailable { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let planar = CommonEncodeConfig { format: PixelFormat::I420, color: ColorInfo::BT709, ..config.clone() };
+    let planar = config.clone().format(PixelFormat::I420).color(ColorInfo::BT709);
     Ok((EncodeSession::with_special(backend, planar, &special)?, false))
 }
 

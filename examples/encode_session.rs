@@ -111,20 +111,17 @@ fn run(options: &Options) -> Result<String, AnyError> {
     if options.overhead {
         return Ok(format!("{{\"ns_per_stage\": {:.1}}}", overhead()));
     }
-    let config = CommonEncodeConfig {
-        format: options.format,
-        b_frames: options.b_frames,
-        low_latency: options.latency,
-        ..CommonEncodeConfig::new(options.codec, options.size, Rational::new(30, 1).ok_or("no rate")?)
-            .rate_control(RateControl::Cbr { bitrate_bps: options.bit_rate })
-    };
-    #[allow(clippy::needless_update, reason = "settings that are added are the default's")]
-    let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
-        max_in_flight_outputs: options.in_flight,
-        preset: options.preset.clone(),
-        tuning: options.tuning.clone(),
-        ..NvidiaEncodeConfig::default()
-    });
+    let config = CommonEncodeConfig::new(options.codec, options.size, Rational::new(30, 1).ok_or("no rate")?)
+        .rate_control(RateControl::Cbr { bitrate_bps: options.bit_rate })
+        .format(options.format)
+        .b_frames(options.b_frames)
+        .low_latency(options.latency);
+    let special = BackendEncodeConfig::Nvidia(
+        NvidiaEncodeConfig::default()
+            .max_in_flight_outputs(options.in_flight)
+            .preset(options.preset.clone())
+            .tuning(options.tuning.clone()),
+    );
     let session = EncodeSession::with_special(options.backend, config, &special)?;
     let pictures: Vec<_> = (0..PICTURES).map(|n| picture(options, n)).collect::<Result<_, _>>()?;
     let frame = |n: usize| {

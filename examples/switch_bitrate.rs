@@ -30,13 +30,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let size: Dimensions = "640x360".parse()?;
     let rate = Rational::new(30, 1).ok_or("a frame rate is not zero")?;
-    let full = CommonEncodeConfig {
-        gop_length: Some(60),
-        ..CommonEncodeConfig::new(Codec::H264, size, rate)
-            .rate_control(RateControl::Cbr { bitrate_bps: 2_000_000 })
-    };
+    let full = CommonEncodeConfig::new(Codec::H264, size, rate)
+        .rate_control(RateControl::Cbr { bitrate_bps: 2_000_000 })
+        .gop_length(60);
     let half = full.clone().rate_control(RateControl::Cbr { bitrate_bps: 1_000_000 });
-    let short = CommonEncodeConfig { gop_length: Some(15), ..half.clone() };
+    let short = half.clone().gop_length(15);
 
     let mut stream = SwitchingEncoder::new(backend, full, BackendEncodeConfig::None)?;
     let mut out = File::create(path)?;

@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: i64 = option("--frames").map_or(Ok(60), |n| n.parse())?;
     let threads = option("--threads").map(|n| n.parse()).transpose()?;
     colours()?;
-    workers(count, TransformOptions { threads, credits: None })
+    workers(count, TransformOptions::default().threads(threads).credits(None))
 }
 
 /// The same samples under different tags.
@@ -48,7 +48,7 @@ fn workers(count: i64, options: TransformOptions) -> Result<(), Box<dyn std::err
     let grey =
         HostSurface::from_packed(PixelFormat::Nv12, size, vec![128; PixelFormat::Nv12.frame_bytes(size)])?;
     let dispatcher = TransformDispatcher::new(options);
-    let to_rgb = TransformRequest::convert(ColorRequest::Rgb8);
+    let to_rgb = TransformRequest::default().convert(ColorRequest::Rgb8);
     let started = Instant::now();
     let mut back = 0;
     let mut in_order = |frame: Frame| {

@@ -8,6 +8,7 @@ use crate::pixel::{Chroma, PixelFormat};
 
 /// Answer to "what can this backend do with this codec?".
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CapabilityReport {
     /// The backend.
     pub backend: BackendKind,
@@ -23,6 +24,7 @@ pub struct CapabilityReport {
 
 /// A device of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceInfo {
     /// Number in the driver's order.
     pub ordinal: u32,
@@ -49,6 +51,7 @@ pub struct SessionUse {
 
 /// [`SessionUse`] of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HostSessions {
     /// The numbers.
     pub usage: SessionUse,
@@ -90,6 +93,7 @@ pub struct Utilization {
 
 /// What can be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeCapability {
     /// Name of the decoder library or engine.
     pub implementation: &'static str,
@@ -118,6 +122,7 @@ pub struct DecodeCapability {
 
 /// What a device decodes of one kind of stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeVariant {
     /// Chroma subsampling of the stream.
     pub chroma: Chroma,
@@ -137,6 +142,7 @@ pub struct DecodeVariant {
 
 /// What can be encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncodeCapability {
     /// Name of the encoder library or engine.
     pub implementation: &'static str,
@@ -172,6 +178,7 @@ pub struct EncodeCapability {
 
 /// Settings that a running encoder changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InPlaceChanges {
     /// The numbers of the rate control, within its mode.
     pub bitrate: bool,

@@ -21,6 +21,7 @@ use crate::hdr::{ContentLight, MasteringDisplay};
 use crate::limits::Limits;
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
+use crate::util::setters::setters;
 
 /// Where a decode session puts pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -130,6 +131,7 @@ pub enum Engines {
 
 /// Decode settings with the same meaning on every backend.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CommonDecodeConfig {
     /// Codec of the packets.
     pub codec: Codec,
@@ -179,6 +181,14 @@ pub struct CommonDecodeConfig {
     pub limits: Limits,
 }
 
+setters!(CommonDecodeConfig {
+    codec: Codec, low_latency: bool, prefer_zero_copy: bool, output: DecodeOutputMode,
+    convert: ColorRequest, damage: DamagePolicy, engines: Engines, color: ColorInfo, limits: Limits,
+} option {
+    max_display_delay: u32, crop: Crop, size: Dimensions, reorder_window: u64, codec_config: Bytes,
+    frame_rate: Rational, threads: NonZeroUsize, device: String, stream: String,
+});
+
 impl CommonDecodeConfig {
     /// Defaults: throughput, pictures as decoded, in host memory.
     pub fn new(codec: Codec) -> Self {
@@ -202,20 +212,6 @@ impl CommonDecodeConfig {
             stream: None,
             limits: Limits::default(),
         }
-    }
-
-    /// Sets the limits.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Sets the output mode.
-    #[must_use]
-    pub fn output(mut self, output: DecodeOutputMode) -> Self {
-        self.output = output;
-        self
     }
 }
 
@@ -266,6 +262,7 @@ pub enum SessionAdmission {
 /// Encode settings with the same meaning on every backend. `None` leaves the choice to the backend, which
 /// states it in its summary.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CommonEncodeConfig {
     /// Codec to produce.
     pub codec: Codec,
@@ -318,6 +315,16 @@ pub struct CommonEncodeConfig {
     pub stream: Option<String>,
 }
 
+setters!(CommonEncodeConfig {
+    codec: Codec, dimensions: Dimensions, frame_rate: Rational, format: PixelFormat, color: ColorInfo,
+    low_latency: bool, hdr_optional: bool, force_idr: bool, admission: SessionAdmission,
+} option {
+    sample_aspect_ratio: Rational, gop_length: u32, frame_interval_p: i32, b_frames: u32,
+    rate_control: RateControl, vbv_bits: u32, vbv_initial_bits: u32, profile: Profile,
+    mastering_display: MasteringDisplay, content_light: ContentLight, threads: NonZeroUsize,
+    device: String, cancel_waiting: Arc<AtomicBool>, stream: String,
+});
+
 impl CommonEncodeConfig {
     /// Defaults: 8-bit 4:2:0 input, everything else the backend's choice.
     pub fn new(codec: Codec, dimensions: Dimensions, frame_rate: Rational) -> Self {
@@ -346,20 +353,6 @@ impl CommonEncodeConfig {
             cancel_waiting: None,
             stream: None,
         }
-    }
-
-    /// No reordering, no lookahead.
-    #[must_use]
-    pub fn low_latency(mut self) -> Self {
-        self.low_latency = true;
-        self
-    }
-
-    /// Sets the rate control.
-    #[must_use]
-    pub fn rate_control(mut self, rate_control: RateControl) -> Self {
-        self.rate_control = Some(rate_control);
-        self
     }
 
     /// B frames asked for, from whichever of `b_frames` and `frame_interval_p` is set.

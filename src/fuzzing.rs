@@ -20,3 +20,13 @@ pub fn mpeg2(bytes: &[u8], chunk: usize) {
 pub fn probing(bytes: &[u8]) {
     crate::probing::fuzz_wire(&String::from_utf8_lossy(bytes));
 }
+
+/// H.264 and H.265 parameter sets, slice headers and picture order counts.
+pub fn nal_headers(bytes: &[u8]) {
+    crate::bitstream::read_nal_headers(bytes);
+}
+
+/// AV1 units, VP9 superframes, VP8 frames.
+pub fn frame_headers(bytes: &[u8]) {
+    crate::bitstream::read_frame_headers(bytes);
+}

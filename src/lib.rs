@@ -124,8 +124,8 @@ mod util;
 
 use media::user_sei;
 pub use media::{codec, color, dimensions, frame, hdr, packet, pixel, time};
-use util::{hang, memory, sync};
-pub use util::{output_file, queue, stages, stream_io};
+use util::{hang, memory, queue, sync};
+pub use util::{output_file, stages, stream_io};
 
 pub use backend::{Backend, BackendKind, Receipt};
 pub use codec::Codec;
@@ -146,6 +146,11 @@ pub use time::{Rational, TimeBase, Timestamp};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So are those of the overview of the library.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct Library;
 
 /// So is that of the document on datasets.
 #[cfg(doctest)]

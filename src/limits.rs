@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::util::setters::setters;
 
 /// One of the [`Limits`], by the name that the command line's `--limits` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +141,19 @@ pub struct Limits {
     /// How long a decoder may work on input without giving a picture or a reason.
     pub silent_time: Duration,
 }
+
+setters!(Limits {
+    picture_pixels: u64,
+    picture_memory: u64,
+    index_memory: u64,
+    tracks: u64,
+    fragments: u64,
+    box_depth: u64,
+    edits: u64,
+    packet_bytes: u64,
+    waiting_units: u64,
+    silent_time: Duration,
+});
 
 impl Default for Limits {
     fn default() -> Self {

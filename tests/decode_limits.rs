@@ -48,8 +48,7 @@ struct Ended {
 /// Decodes with the software decoders until the session ends.
 fn decode(codec: Codec, units: &[Vec<u8>], limits: Limits) -> Ended {
     let before = ALLOCATOR.current_usage();
-    let config =
-        CommonDecodeConfig { threads: NonZeroUsize::new(1), ..CommonDecodeConfig::new(codec).limits(limits) };
+    let config = CommonDecodeConfig::new(codec).limits(limits).threads(NonZeroUsize::new(1));
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     ALLOCATOR.reset_peak_usage();
     let (mut frames, mut error) = (0, None);

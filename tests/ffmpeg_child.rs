@@ -70,7 +70,7 @@ fn every_frame_comes_back_with_its_time_with_and_without_b_frames() {
     let Some(_alone) = alone() else { return };
     for codec in [Codec::H264, Codec::Hevc] {
         for b_frames in [Some(0), Some(1), Some(3), None] {
-            let config = CommonEncodeConfig { b_frames, gop_length: Some(12), ..config(codec) };
+            let config = config(codec).b_frames(b_frames).gop_length(12);
             let packets = round_trip(&config, &special("", "ultrafast"), 30);
             assert_eq!(idrs(&packets), [0, 12, 24].map(|n| pts(n).ticks()));
             let b = packets.iter().filter(|packet| packet.picture_type == Some(PictureType::B)).count();
@@ -89,7 +89,7 @@ fn every_frame_comes_back_with_its_time_with_and_without_b_frames() {
 #[test]
 fn av1_comes_back_in_order() {
     let Some(_alone) = alone() else { return };
-    let config = CommonEncodeConfig { gop_length: Some(16), ..config(Codec::Av1) };
+    let config = config(Codec::Av1).gop_length(16);
     let packets = round_trip(&config, &special("libsvtav1", "12"), 40);
     assert_eq!(idrs(&packets), [0, 16, 32].map(|n| pts(n).ticks()));
 }
@@ -105,7 +105,7 @@ fn formats_and_depths_go_through_as_they_are() {
         (Codec::Hevc, PixelFormat::I010),
         (Codec::Av1, PixelFormat::I010),
     ] {
-        let config = CommonEncodeConfig { format, ..config(codec) };
+        let config = config(codec).format(format);
         let packets = round_trip(&config, &BackendEncodeConfig::None, 8);
         let layout = packets[0].layout;
         let info = StreamInfo::from_unit(codec, layout, &packets[0].data).unwrap().unwrap();
@@ -117,11 +117,7 @@ fn formats_and_depths_go_through_as_they_are() {
 fn colour_and_shape_are_signalled() {
     let Some(_alone) = alone() else { return };
     for codec in [Codec::H264, Codec::Hevc] {
-        let config = CommonEncodeConfig {
-            color: ColorInfo::BT709,
-            sample_aspect_ratio: Rational::new(12, 11),
-            ..config(codec)
-        };
+        let config = config(codec).color(ColorInfo::BT709).sample_aspect_ratio(Rational::new(12, 11));
         let packets = round_trip(&config, &special("", "ultrafast"), 4);
         let info = StreamInfo::from_unit(codec, packets[0].layout, &packets[0].data).unwrap().unwrap();
         assert_eq!(info.color, ColorInfo::BT709);
@@ -133,7 +129,7 @@ fn colour_and_shape_are_signalled() {
 fn rate_controls_are_those_asked_for() {
     let Some(_alone) = alone() else { return };
     let size = |rate_control, own: FfmpegEncodeConfig| {
-        let config = CommonEncodeConfig { rate_control, ..config(Codec::H264) };
+        let config = config(Codec::H264).rate_control(rate_control);
         let packets = round_trip(&config, &BackendEncodeConfig::Ffmpeg(own), 25);
         packets.iter().map(|packet| packet.data.len()).sum::<usize>()
     };
@@ -153,7 +149,7 @@ fn rate_controls_are_those_asked_for() {
 fn low_latency_gives_each_packet_before_the_next_frame() {
     let Some(_alone) = alone() else { return };
     for codec in [Codec::H264, Codec::Hevc] {
-        let mut session = open(&config(codec).low_latency(), &special("", "ultrafast"));
+        let mut session = open(&config(codec).low_latency(true), &special("", "ultrafast"));
         for number in 0..10 {
             assert!(matches!(session.submit(frame(number, PixelFormat::I420)).unwrap(), Submit::Accepted));
             let packet = session.reap_timeout(Duration::from_secs(20)).unwrap();
@@ -166,7 +162,7 @@ fn low_latency_gives_each_packet_before_the_next_frame() {
 fn forced_key_frames_are_where_they_were_asked_for() {
     let Some(_alone) = alone() else { return };
     for codec in [Codec::H264, Codec::Hevc] {
-        let config = CommonEncodeConfig { b_frames: Some(2), ..config(codec) };
+        let config = config(codec).b_frames(2);
         let mut session = open(&config, &special("", "ultrafast"));
         let frames = (0..20).map(|n| {
             let force_keyframe = [0, 7, 8, 15].contains(&n);
@@ -176,7 +172,7 @@ fn forced_key_frames_are_where_they_were_asked_for() {
         assert_eq!(idrs(&packets), [0, 7, 8, 15].map(|n| pts(n).ticks()));
         check(&config, &packets, &(0..20).collect::<Vec<_>>());
     }
-    let config = CommonEncodeConfig { force_idr: true, ..config(Codec::H264) };
+    let config = config(Codec::H264).force_idr(true);
     assert_eq!(idrs(&round_trip(&config, &special("", "ultrafast"), 6)).len(), 6);
 }
 
@@ -295,9 +291,8 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
             assert!(words.iter().all(|word| text.contains(word)), "{text}");
         };
     let none = FfmpegEncodeConfig::default;
-    let encoder = |name: &str| FfmpegEncodeConfig { encoder: Some(name.into()), ..none() };
-    let option =
-        |name: &str, value: &str| FfmpegEncodeConfig { options: vec![(name.into(), value.into())], ..none() };
+    let encoder = |name: &str| none().encoder(Some(name.into()));
+    let option = |name: &str, value: &str| none().options(vec![(name.into(), value.into())]);
     let same = |_: &mut CommonEncodeConfig| {};
     refused(Codec::H264, &same, encoder("libx265"), &["libx265", "hevc"]);
     refused(Codec::H264, &same, encoder("mpeg4"), &["mpeg4", "libx264"]);
@@ -305,8 +300,8 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
     refused(Codec::H264, &same, option("stats", "/etc/passwd"), &["option \"stats\""]);
     refused(Codec::H264, &same, option("aq-mode", "1:stats=x"), &["aq-mode", "1:stats=x"]);
     refused(Codec::Hevc, &same, option("csv", "x"), &["option \"csv\""]);
-    refused(Codec::H264, &same, FfmpegEncodeConfig { preset: Some("fastest".into()), ..none() }, &["preset"]);
-    refused(Codec::H264, &same, FfmpegEncodeConfig { tune: Some("vmaf".into()), ..none() }, &["tune"]);
+    refused(Codec::H264, &same, none().preset(Some("fastest".into())), &["preset"]);
+    refused(Codec::H264, &same, none().tune(Some("vmaf".into())), &["tune"]);
     let too_bad = Some(RateControl::Quality { quality: 60, max_bps: None });
     refused(Codec::H264, &|c| c.rate_control = too_bad, none(), &["quality 60", "51"]);
     refused(Codec::H264, &|c| c.format = PixelFormat::Rgb24, none(), &["format rgb24"]);
@@ -352,7 +347,7 @@ fn it_encodes_by_itself_where_no_hardware_does() {
         assert_eq!(encode(&mut session, (0..3).map(|n| frame(n, PixelFormat::I420))).len(), 3);
     }
     // What it refuses the embedded encoder does, and the receipt says why.
-    let small = CommonEncodeConfig { dimensions: Dimensions::new(32, 32).unwrap(), ..config(Codec::H264) };
+    let small = config(Codec::H264).dimensions(Dimensions::new(32, 32).unwrap());
     let session = EncodeSession::new(Backend::Auto, small).unwrap();
     assert_eq!(session.receipt().chosen().unwrap().0, BackendKind::Software);
     let receipt = format!("{:#}", session.receipt());
@@ -369,7 +364,7 @@ fn pictures_come_back_decoded_in_order() {
         (Codec::Hevc, PixelFormat::I422),
         (Codec::Av1, PixelFormat::I420),
     ] {
-        let config = CommonEncodeConfig { format, gop_length: Some(16), ..config(codec) };
+        let config = config(codec).format(format).gop_length(16);
         let mut session = open(&config, &BackendEncodeConfig::None);
         let packets = encode(&mut session, (0..40).map(|n| frame(n, format)));
         for timed in [true, false] {
@@ -402,7 +397,7 @@ fn pictures_come_back_decoded_in_order() {
 fn another_size_within_the_stream_is_another_child() {
     let Some(_alone) = alone() else { return };
     let small = config(Codec::H264);
-    let deep = CommonEncodeConfig { format: PixelFormat::I010, ..small.clone() };
+    let deep = small.clone().format(PixelFormat::I010);
     let mut packets = Vec::new();
     let sizes = [(0..5, &small), (5..10, &deep), (10..15, &small)];
     for (range, config) in sizes {
@@ -426,7 +421,7 @@ fn another_size_within_the_stream_is_another_child() {
 #[test]
 fn damaged_units_are_accounted_for() {
     let Some(_alone) = alone() else { return };
-    let config = CommonEncodeConfig { gop_length: Some(5), b_frames: Some(0), ..config(Codec::H264) };
+    let config = config(Codec::H264).gop_length(5).b_frames(0);
     let mut packets =
         encode(&mut open(&config, &BackendEncodeConfig::None), (0..20).map(|n| frame(n, PixelFormat::I420)));
     for (number, packet) in packets.iter_mut().enumerate() {
@@ -460,9 +455,9 @@ fn the_device_is_the_program() {
     let [device] = devices.as_slice() else { panic!("{devices:?}") };
     assert!(device.name.starts_with("ffmpeg ") && device.name.contains("libx264"), "{device:?}");
     assert_eq!(std::path::Path::new(&device.id), ffmpeg_here().unwrap());
-    let named = CommonEncodeConfig { device: Some(device.id.clone()), ..config(Codec::H264) };
+    let named = config(Codec::H264).device(device.id.clone());
     assert_eq!(round_trip(&named, &BackendEncodeConfig::None, 3).len(), 3);
-    let absent = CommonEncodeConfig { device: Some("/nowhere/ffmpeg".into()), ..config(Codec::H264) };
+    let absent = config(Codec::H264).device(Some("/nowhere/ffmpeg".into()));
     let error = EncodeSession::new(BackendKind::Ffmpeg, absent).err().unwrap();
     assert!(matches!(error, Error::Unavailable { .. }) && error.to_string().contains("/nowhere/ffmpeg"));
 }

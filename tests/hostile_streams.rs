@@ -55,7 +55,7 @@ fn seed(input: &[u8]) -> (Codec, Vec<Vec<u8>>) {
 
 /// Decodes to the end or to the error that ends the session. Returns the pictures and the errors.
 fn decode(codec: Codec, units: &[Vec<u8>]) -> (usize, Vec<Error>) {
-    let config = CommonDecodeConfig { threads: NonZeroUsize::new(1), ..CommonDecodeConfig::new(codec) };
+    let config = CommonDecodeConfig::new(codec).threads(NonZeroUsize::new(1));
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     let (mut pictures, mut errors) = (0, Vec::new());
     'units: for unit in units {

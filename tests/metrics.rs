@@ -163,7 +163,7 @@ fn a_stream_that_switches_tells_of_each_of_its_sessions() {
     let mut packets = 0;
     for number in 0..12 {
         if number == 6 {
-            let target = CommonEncodeConfig { gop_length: Some(3), ..settings.clone() };
+            let target = settings.clone().gop_length(3);
             let request = SessionSwitchRequest {
                 target: (target, BackendEncodeConfig::None),
                 mode: SessionSwitchMode::Immediate,
@@ -204,12 +204,8 @@ fn a_ring_in_front_of_an_encoder_is_one_of_its_queues() {
         EncoderConfig, EncoderType, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder,
     };
     let size = Dimensions::new(96, 64).unwrap();
-    let gpu = GpuEncoderConfig {
-        preferred_encoder: Some(EncoderType::Embedded),
-        strict: true,
-        ring_buffer_size: 7,
-        ..GpuEncoderConfig::default()
-    };
+    let gpu =
+        GpuEncoderConfig::default().preferred_encoder(EncoderType::Embedded).strict(true).ring_buffer_size(7);
     let config = EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size);
     let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
     let ring = [("queue", "ring"), ("encoder_type", "openh264")];

@@ -135,10 +135,10 @@ const CASES: [(&str, Work); 14] = [
 fn work((name, work): (&str, Work), directory: &Path) -> Result<()> {
     let input = clip(name);
     let software = Backend::Only(BackendKind::Software);
-    let source = SourceOptions { backend: software, ..SourceOptions::default() };
+    let source = SourceOptions::default().backend(software);
     match work {
         Work::Probe => {
-            let options = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..source };
+            let options = source.output(DecodeOutputMode::MetadataOnly);
             FrameSource::open(&input, &options)?.next_frame().map(|_| ())
         }
         Work::Decode(format, half) => {
@@ -146,11 +146,8 @@ fn work((name, work): (&str, Work), directory: &Path) -> Result<()> {
             job.source = source;
             job.overwrite = true;
             job.max_frames = Some(6);
-            job.filter = FilterOptions {
-                format,
-                size: half.then(|| Dimensions::new(160, 90).unwrap()),
-                ..FilterOptions::default()
-            };
+            job.filter =
+                FilterOptions::default().format(format).size(half.then(|| Dimensions::new(160, 90).unwrap()));
             job.run().map(|_| ())
         }
         Work::Transcode => Transcode::new(&input, directory.join("out.mp4"))

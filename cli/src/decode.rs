@@ -23,31 +23,25 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     let interrupts = Interrupts::install(args.job.quiet, args.output.as_deref())?;
     let mut view = ProgressView::new(args.job.quiet);
     let exporting = Exporting::begin(&args.job.metrics, args.job.quiet)?;
-    let source = SourceOptions {
-        backend: args.backend.unwrap_or(Backend::Auto),
-        output,
-        crop: args.crop,
-        damage: if args.strict { DamagePolicy::Strict } else { DamagePolicy::Tolerant },
-        start: args.part.start,
-        duration: args.part.duration,
-        keep_going: args.job.keep_going,
-        threads: args.threads,
-        device: args.device.clone(),
-        engines: args.engines,
-        low_latency: args.low_latency,
-        frame_rate: args.pictures.input_fps,
-        cancel: interrupts.token.clone(),
-        ends_process: true,
-        stream: args.job.metrics.stream.clone(),
-        limits: args.limits.limits(),
-        ..SourceOptions::default()
-    };
-    let filter = FilterOptions {
-        frame_rate: args.pictures.fps,
-        size: args.pictures.size,
-        format,
-        ..FilterOptions::default()
-    };
+    let source = SourceOptions::default()
+        .backend(args.backend.unwrap_or(Backend::Auto))
+        .output(output)
+        .crop(args.crop)
+        .damage(if args.strict { DamagePolicy::Strict } else { DamagePolicy::Tolerant })
+        .start(args.part.start)
+        .duration(args.part.duration)
+        .keep_going(args.job.keep_going)
+        .threads(args.threads)
+        .device(args.device.clone())
+        .engines(args.engines)
+        .low_latency(args.low_latency)
+        .frame_rate(args.pictures.input_fps)
+        .cancel(interrupts.token.clone())
+        .ends_process(true)
+        .stream(args.job.metrics.stream.clone())
+        .limits(args.limits.limits());
+    let filter =
+        FilterOptions::default().frame_rate(args.pictures.fps).size(args.pictures.size).format(format);
     let target = args.output.clone().map_or(ExportTarget::Null, ExportTarget::File);
     let mut job = Export::new(&args.input, target);
     job.output_format.clone_from(&args.format);

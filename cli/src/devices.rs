@@ -197,7 +197,7 @@ fn encode_words(e: &EncodeCapability) -> String {
 
 /// What changes without another session.
 fn in_place(e: &EncodeCapability) -> Vec<&'static str> {
-    let InPlaceChanges { bitrate, rate_mode, frame_rate, size } = e.in_place;
+    let InPlaceChanges { bitrate, rate_mode, frame_rate, size, .. } = e.in_place;
     let all = [(bitrate, "bitrate"), (rate_mode, "rate_mode"), (frame_rate, "frame_rate"), (size, "size")];
     all.into_iter().filter_map(|(can, name)| can.then_some(name)).collect()
 }

@@ -9,8 +9,7 @@ use video_hw::backend::{Receipt, Verdict};
 use video_hw::color::{ColorInfo, ColorRange};
 use video_hw::error::Remedy;
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
-use video_hw::queue::QueueStats;
-use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, SessionTiming};
+use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, QueueStats, SessionTiming};
 use video_hw::stages::{DecodeStages, EncodeStages, StageSummary};
 use video_hw::time::Rational;
 

@@ -93,27 +93,26 @@ impl NvencArgs {
     pub(crate) fn config(&self) -> Option<NvidiaEncodeConfig> {
         let default = NvidiaEncodeConfig::default();
         let aq = self.aq.unwrap_or_default();
-        let config = NvidiaEncodeConfig {
-            max_in_flight_outputs: self.max_in_flight.map_or(default.max_in_flight_outputs, usize::from),
-            preset: self.preset.clone(),
-            tuning: self.tune.clone(),
-            multi_pass: self.multipass.as_deref().map(|name| match name {
+        let config = default
+            .clone()
+            .max_in_flight_outputs(self.max_in_flight.map_or(default.max_in_flight_outputs, usize::from))
+            .preset(self.preset.clone())
+            .tuning(self.tune.clone())
+            .multi_pass(self.multipass.as_deref().map(|name| match name {
                 "quarter" => MultiPass::Quarter,
                 "full" => MultiPass::Full,
                 _ => MultiPass::Off,
-            }),
-            lookahead: self.lookahead,
-            lookahead_level: self.lookahead_level,
-            spatial_aq: aq.spatial,
-            temporal_aq: aq.temporal,
-            b_reference: self.b_ref.as_deref().map(|name| match name {
+            }))
+            .lookahead(self.lookahead)
+            .lookahead_level(self.lookahead_level)
+            .spatial_aq(aq.spatial)
+            .temporal_aq(aq.temporal)
+            .b_reference(self.b_ref.as_deref().map(|name| match name {
                 "each" => BReference::Each,
                 "middle" => BReference::Middle,
                 _ => BReference::Off,
-            }),
-            intra_refresh: self.intra_refresh,
-            ..default.clone()
-        };
+            }))
+            .intra_refresh(self.intra_refresh);
         // The usual number of pictures is a setting as well, where it was said.
         (config != default || self.max_in_flight.is_some()).then_some(config)
     }

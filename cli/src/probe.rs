@@ -73,12 +73,10 @@ impl Facts {
             facts.headers = headers(demuxer.as_mut())?;
         }
         // One picture is enough.
-        let options = SourceOptions {
-            output: DecodeOutputMode::MetadataOnly,
-            engines: Engines::One,
-            limits: limits.clone(),
-            ..SourceOptions::default()
-        };
+        let options = SourceOptions::default()
+            .output(DecodeOutputMode::MetadataOnly)
+            .engines(Engines::One)
+            .limits(limits.clone());
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
                 let info = source.info().clone();

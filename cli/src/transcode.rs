@@ -125,7 +125,7 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
         job = job.low_latency();
     }
     if let Some(speed) = args.speed {
-        let special = SoftwareEncodeConfig { speed: Some(speed) };
+        let special = SoftwareEncodeConfig::default().speed(speed);
         job = job.backend_config(BackendEncodeConfig::Software(special));
     }
     if let Some(special) = args.nvenc.config() {
@@ -146,13 +146,12 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
 
 /// Settings of encoders inside ffmpeg; with any of them no other encoder is taken.
 fn ffmpeg(args: &EncoderArgs) -> Option<FfmpegEncodeConfig> {
-    let special = FfmpegEncodeConfig {
-        encoder: args.encoder.clone(),
-        preset: args.encoder_preset.clone(),
-        tune: args.encoder_tune.clone(),
-        card: None,
-        options: args.encoder_option.clone(),
-    };
+    let special = FfmpegEncodeConfig::default()
+        .encoder(args.encoder.clone())
+        .preset(args.encoder_preset.clone())
+        .tune(args.encoder_tune.clone())
+        .card(None)
+        .options(args.encoder_option.clone());
     (special != FfmpegEncodeConfig::default()).then_some(special)
 }
 

@@ -37,17 +37,13 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<String, AnyError> {
     let size = Dimensions::new(SIZE.0, SIZE.1).ok_or("a size")?;
-    let config = EncoderConfig {
-        crf: options.crf,
-        preset: Some(options.x264_preset.clone()),
-        ..EncoderConfig::new(options.codec, PixelFormat::Rgb24, size)
-    };
-    let gpu = GpuEncoderConfig {
-        preferred_encoder: options.encoder,
-        strict: options.encoder.is_some(),
-        nvenc_preset: options.nvenc_preset.clone(),
-        ..GpuEncoderConfig::default()
-    };
+    let config = EncoderConfig::new(options.codec, PixelFormat::Rgb24, size)
+        .crf(options.crf)
+        .preset(options.x264_preset.clone());
+    let gpu = GpuEncoderConfig::default()
+        .preferred_encoder(options.encoder)
+        .strict(options.encoder.is_some())
+        .nvenc_preset(options.nvenc_preset.clone());
     let sources: Vec<_> = (0..options.cameras)
         .map(|number| (camera::pictures(number, size), camera::times(number, options.frames)))
         .collect();

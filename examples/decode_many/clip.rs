@@ -29,19 +29,17 @@ impl Clip {
     }
 
     pub(crate) fn session(&self, options: &Options, low_latency: bool) -> Result<DecodeSession> {
-        let config = CommonDecodeConfig {
-            low_latency,
-            output: options.output,
-            convert: options.convert,
-            size: options.size,
-            engines: options.engines,
-            reorder_window: options.window,
-            codec_config: self.video.codec_config.clone(),
-            color: self.video.color,
-            threads: options.threads,
-            device: options.device.clone(),
-            ..CommonDecodeConfig::new(self.video.codec)
-        };
+        let config = CommonDecodeConfig::new(self.video.codec)
+            .low_latency(low_latency)
+            .output(options.output)
+            .convert(options.convert)
+            .size(options.size)
+            .engines(options.engines)
+            .reorder_window(options.window)
+            .codec_config(self.video.codec_config.clone())
+            .color(self.video.color)
+            .threads(options.threads)
+            .device(options.device.clone());
         DecodeSession::new(options.backend, config)
     }
 

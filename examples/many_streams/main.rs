@@ -52,10 +52,9 @@ fn run(options: &Options) -> Result<Report, AnyError> {
     let mut backend = None;
     let mut inputs = Vec::new();
     for number in 0..options.streams {
-        let config = CommonEncodeConfig {
-            format: PixelFormat::Nv12,
-            ..CommonEncodeConfig::new(Codec::H264, options.size, Rational::new(30, 1).ok_or("a rate")?)
-        };
+        let config =
+            CommonEncodeConfig::new(Codec::H264, options.size, Rational::new(30, 1).ok_or("a rate")?)
+                .format(PixelFormat::Nv12);
         let session = EncodeSession::new(options.backend, config)?;
         backend.get_or_insert_with(|| session.receipt().to_string());
         let spec = StreamSpec::new(format!("stream {number}"))

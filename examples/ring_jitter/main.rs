@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 use video_hw::codec::Codec;
 use video_hw::config::CommonEncodeConfig;
 use video_hw::dimensions::Dimensions;
-use video_hw::pipeline::{RingConsumer, RingProducer, RingStats, frame_ring};
+use video_hw::pipeline::{Received, RingConsumer, RingProducer, RingStats, TrySend, frame_ring};
 use video_hw::pixel::PixelFormat;
-use video_hw::queue::{Received, TrySend};
 use video_hw::session::EncodeSession;
 use video_hw::time::{Rational, TimeBase, Timestamp};
 
@@ -99,12 +98,10 @@ fn size() -> Result<Dimensions, AnyError> {
 
 fn config() -> Result<CommonEncodeConfig, AnyError> {
     let rate = Rational::new(30, 1).ok_or("a rate")?;
-    Ok(CommonEncodeConfig {
-        format: FORMAT,
+    Ok(CommonEncodeConfig::new(Codec::H264, size()?, rate)
+        .format(FORMAT)
         // What an encoder holds back would look like jitter.
-        low_latency: true,
-        ..CommonEncodeConfig::new(Codec::H264, size()?, rate)
-    })
+        .low_latency(true))
 }
 
 fn sleep_until(at: Instant) {

@@ -39,7 +39,7 @@ impl Settings<'_> {
     /// What only NVENC has; with any of it no other encoder is taken.
     pub(crate) fn special(&self) -> Result<BackendEncodeConfig, AnyError> {
         let Some(pictures) = self.option("nv-max-in-flight") else { return Ok(BackendEncodeConfig::None) };
-        let own = NvidiaEncodeConfig { max_in_flight_outputs: pictures.parse()?, ..Default::default() };
+        let own = NvidiaEncodeConfig::default().max_in_flight_outputs(pictures.parse()?);
         Ok(BackendEncodeConfig::Nvidia(own))
     }
 }

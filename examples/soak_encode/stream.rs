@@ -64,7 +64,7 @@ pub(crate) fn pictures(options: &Options) -> video_hw::Result<Vec<HostSurface>> 
 pub(crate) fn open(options: &Options, number: usize, pictures: &[HostSurface]) -> Result<Stream, AnyError> {
     let pixels = options.size.pixels() as f64 * options.rate.as_f64();
     let mut config = CommonEncodeConfig::new(options.codec, options.size, options.rate)
-        .low_latency()
+        .low_latency(true)
         .rate_control(RateControl::Cbr { bitrate_bps: (pixels * 0.08) as u32 });
     config.format = PixelFormat::Nv12;
     config.device.clone_from(&options.device);

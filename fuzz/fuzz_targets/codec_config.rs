@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use video_hw::bitstream::{StreamInfo, av1::Av1Config, h264::AvcConfig, hevc::HevcConfig, vp9::VpConfig};
+use video_hw::bitstream::{Av1Config, AvcConfig, HevcConfig, StreamInfo, VpConfig};
 use video_hw::codec::Codec;
 
 fuzz_target!(|data: &[u8]| {
@@ -10,11 +10,9 @@ fuzz_target!(|data: &[u8]| {
         let _ = StreamInfo::from_config(codec, data);
     }
     if let Ok(config) = AvcConfig::parse(data) {
-        let _ = config.parameter_sets();
         assert_eq!(AvcConfig::parse(&config.build()).unwrap(), config);
     }
     if let Ok(config) = HevcConfig::parse(data) {
-        let _ = config.parameter_sets();
         assert_eq!(HevcConfig::parse(&config.build()).unwrap(), config);
         let _ = HevcConfig::from_parameter_sets(config.units(), true);
     }

@@ -102,7 +102,7 @@ fuzz_target!(init: abort_on_own_panics(), |input: &[u8]| {
     let Some((&choice, data)) = input.split_first() else { return };
     let codec = CODECS[usize::from(choice) % CODECS.len()];
     let layout = BitstreamLayout::elementary(codec);
-    let config = CommonDecodeConfig { threads: NonZeroUsize::new(1), ..CommonDecodeConfig::new(codec) };
+    let config = CommonDecodeConfig::new(codec).threads(NonZeroUsize::new(1));
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     let mut alive = true;
     'units: for unit in units(codec, data) {

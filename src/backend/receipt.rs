@@ -84,6 +84,7 @@ pub enum Job {
 
 /// Why this backend runs and the others do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Receipt {
     /// What was to be done.
     pub job: Job,

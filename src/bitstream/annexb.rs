@@ -10,46 +10,26 @@ use memchr::memmem;
 pub(super) const START_CODE: [u8; 3] = [0, 0, 1];
 
 /// Four-byte start code, as written before the units that this crate produces.
-pub const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
+pub(crate) const START_CODE_LONG: [u8; 4] = [0, 0, 0, 1];
 
 /// Offset of the next 00 00 01 in `data`.
-pub fn find_start_code(data: &[u8]) -> Option<usize> {
+pub(crate) fn find_start_code(data: &[u8]) -> Option<usize> {
     memmem::find(data, &START_CODE)
 }
 
 /// The NAL units of a byte stream, without start codes and padding.
 ///
 /// Bytes before the first start code are skipped; empty units are not reported.
-pub fn nal_units(data: &[u8]) -> NalUnits<'_> {
+pub fn nal_units(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut codes = memmem::find_iter(data, &START_CODE);
-    let start = codes.next().map(|at| at + START_CODE.len());
-    NalUnits { data, codes, start }
-}
-
-/// Iterator of [`nal_units`].
-#[derive(Debug)]
-pub struct NalUnits<'a> {
-    data: &'a [u8],
-    codes: memmem::FindIter<'a, 'static>,
-    /// First byte of the next unit.
-    start: Option<usize>,
-}
-
-impl<'a> Iterator for NalUnits<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        while let Some(start) = self.start {
-            let code = self.codes.next();
-            let end = code.unwrap_or(self.data.len());
-            self.start = code.map(|at| at + START_CODE.len());
-            let unit = trim_padding(self.data.get(start..end)?);
-            if !unit.is_empty() {
-                return Some(unit);
-            }
-        }
-        None
-    }
+    let mut next = codes.next().map(|at| at + START_CODE.len());
+    std::iter::from_fn(move || {
+        let start = next?;
+        let code = codes.next();
+        next = code.map(|at| at + START_CODE.len());
+        data.get(start..code.unwrap_or(data.len())).map(trim_padding)
+    })
+    .filter(|unit| !unit.is_empty())
 }
 
 /// `unit` without `trailing_zero_8bits`: a NAL unit never ends in a zero byte.

@@ -21,6 +21,7 @@ use boundary::{Boundary, Grouping};
 /// decoders count frames: both fields of a complementary pair are in one unit here. A field without a
 /// partner is a unit of its own. In H.265 a field is a picture with a unit of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AccessUnit {
     /// The NAL units with the start codes they came with, without padding at the end.
     pub data: Bytes,

@@ -10,13 +10,12 @@ use crate::memory;
 ///
 /// Yields an error, once, where a length points past the end or a length field is cut off. Zero lengths
 /// are skipped.
-pub fn length_prefixed_units(data: &[u8], length_size: u8) -> LengthPrefixedUnits<'_> {
+pub fn length_prefixed_units(data: &[u8], length_size: u8) -> impl Iterator<Item = Result<&[u8]>> {
     LengthPrefixedUnits { data, pos: 0, length_size: usize::from(length_size) }
 }
 
 /// Iterator of [`length_prefixed_units`].
-#[derive(Clone, Debug)]
-pub struct LengthPrefixedUnits<'a> {
+struct LengthPrefixedUnits<'a> {
     data: &'a [u8],
     pos: usize,
     length_size: usize,

@@ -17,7 +17,7 @@ const PICTURE_TIMING: u32 = 1;
 
 /// Follows the parameter sets of a stream, and tells of each access unit how its picture was taken.
 #[derive(Debug)]
-pub struct FieldDetector(Codecs);
+pub(crate) struct FieldDetector(Codecs);
 
 #[derive(Debug)]
 enum Codecs {
@@ -30,7 +30,7 @@ enum Codecs {
 
 impl FieldDetector {
     /// At the start of a stream; `config` is the container's configuration record.
-    pub fn new(codec: Codec, config: Option<&[u8]>) -> Self {
+    pub(crate) fn new(codec: Codec, config: Option<&[u8]>) -> Self {
         Self(match codec {
             Codec::H264 => {
                 let mut sets = h264::ParameterSets::new();
@@ -57,7 +57,7 @@ impl FieldDetector {
     }
 
     /// The field order of the picture in this unit; `None` where it is progressive, or nothing says otherwise.
-    pub fn of_unit(&mut self, layout: BitstreamLayout, data: &[u8]) -> Option<FieldOrder> {
+    pub(crate) fn of_unit(&mut self, layout: BitstreamLayout, data: &[u8]) -> Option<FieldOrder> {
         let head = data.get(..HEAD).unwrap_or(data);
         match (&mut self.0, layout) {
             (Codecs::H264(sets), BitstreamLayout::AnnexB) => of_h264(sets, nal_units(head)),

@@ -9,21 +9,65 @@
 
 pub mod annexb;
 mod assembler;
-pub mod av1;
-mod bits;
+pub(crate) mod av1;
+pub(crate) mod bits;
 pub mod convert;
 mod fields;
 mod foreign;
-pub mod h264;
-pub mod hevc;
+pub(crate) mod h264;
+pub(crate) mod hevc;
 mod random_access;
 mod sei;
 mod stream_info;
-pub mod vp8;
-pub mod vp9;
+pub(crate) mod vp8;
+pub(crate) mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
-pub use fields::FieldDetector;
+pub use av1::Av1Config;
+pub(crate) use fields::FieldDetector;
 pub(crate) use foreign::foreign_nal;
-pub use random_access::{ActiveParameterSets, UnitRole};
+pub use h264::AvcConfig;
+pub use hevc::HevcConfig;
+pub(crate) use random_access::{ActiveParameterSets, UnitRole};
 pub use stream_info::{StreamInfo, hdr_of_unit};
+pub use vp9::VpConfig;
+
+/// Everything that reads the headers of NAL units, for the fuzz targets and the tests.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_nal_headers(data: &[u8]) {
+    let (mut avc, mut hev) = (h264::ParameterSets::new(), hevc::ParameterSets::new());
+    let mut poc = h264::poc::PocDecoder::new();
+    for nal in annexb::nal_units(data) {
+        let _ = avc.insert(nal);
+        let _ = hev.insert(nal);
+        let _ = h264::has_recovery_point(nal);
+        if let Ok(header) = h264::SliceHeader::parse(nal, &avc)
+            && let Some((sps, _)) = avc.active(header.identity.pps_id)
+        {
+            let _ = poc.next_picture(sps, &header).key();
+        }
+        let _ = hevc::SliceSegment::parse(nal, &hev);
+    }
+}
+
+/// Everything that reads AV1 units, VP9 superframes and VP8 frames, for the fuzz targets and the tests.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_frame_headers(data: &[u8]) {
+    let taken: usize = av1::obus(data).map_while(crate::Result::ok).map(|obu| obu.bytes.len()).sum();
+    assert!(taken <= data.len(), "the units of a temporal unit are longer than it");
+    let _ = av1::is_keyframe(data);
+    let _ = av1::strip_temporal_delimiters(data, &mut Vec::new());
+    let _ = Av1Config::from_temporal_unit(data);
+    for frame in vp9::frames(data) {
+        let _ = vp9::FrameHeader::parse(frame);
+    }
+    let _ = VpConfig::from_vp9_chunk(data);
+    let _ = vp8::FrameHeader::parse(data);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
+mod tests {
+    mod assets;
+    mod properties;
+}

@@ -7,7 +7,7 @@ use crate::codec::Codec;
 
 /// What a unit is to a decoder that starts in the middle of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnitRole {
+pub(crate) enum UnitRole {
     /// Decoding can start here, and nothing from here on refers to anything before.
     Closed,
     /// Decoding can start here, but leading pictures may follow: decoded after it, shown before it, and some of
@@ -24,7 +24,7 @@ impl UnitRole {
     ///
     /// MPEG-2, MPEG-4 and VC-1 are not looked into. H.264 streams that refresh without IDR pictures have no point at which this finds that decoding can start:
     /// which pictures can be decoded after a recovery point is not written in their headers.
-    pub fn of(codec: Codec, unit: &[u8]) -> Self {
+    pub(crate) fn of(codec: Codec, unit: &[u8]) -> Self {
         let closed = |key: bool| if key { Self::Closed } else { Self::Dependent };
         match codec {
             Codec::H264 => {
@@ -64,7 +64,7 @@ impl UnitRole {
 
 /// The parameter sets in force, as they came: what a decoder needs that starts in the middle.
 #[derive(Clone, Debug)]
-pub struct ActiveParameterSets {
+pub(crate) struct ActiveParameterSets {
     codec: Codec,
     /// In the order of first appearance, so that each comes behind what it refers to.
     sets: Vec<(SetKey, Vec<u8>)>,
@@ -78,13 +78,13 @@ const MAX_SETS: usize = 16 + 32 + 256;
 
 impl ActiveParameterSets {
     /// None yet.
-    pub const fn new(codec: Codec) -> Self {
+    pub(crate) const fn new(codec: Codec) -> Self {
         Self { codec, sets: Vec::new() }
     }
 
     /// Takes the parameter sets of an Annex B access unit; those of the same number are replaced. Sets behind the first
     /// slice count too: they are in force from the next unit on at the latest.
-    pub fn observe(&mut self, unit: &[u8]) {
+    pub(crate) fn observe(&mut self, unit: &[u8]) {
         if !matches!(self.codec, Codec::H264 | Codec::Hevc) {
             return;
         }
@@ -101,7 +101,7 @@ impl ActiveParameterSets {
 
     /// What must be put in front of `unit`, an Annex B access unit, for a decoder that starts with it: all sets in
     /// force that it does not bring itself.
-    pub fn missing_from(&self, unit: &[u8]) -> Vec<u8> {
+    pub(crate) fn missing_from(&self, unit: &[u8]) -> Vec<u8> {
         let own: Vec<_> = nal_units(unit).filter_map(|nal| self.key(nal)).collect();
         let mut out = Vec::new();
         for (key, nal) in &self.sets {

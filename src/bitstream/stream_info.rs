@@ -14,6 +14,7 @@ use crate::time::Rational;
 
 /// Summary of the headers that apply to a coded video sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StreamInfo {
     /// Codec.
     pub codec: Codec,

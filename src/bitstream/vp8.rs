@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// The uncompressed data chunk of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameHeader {
+pub(crate) struct FrameHeader {
     /// Whether decoding can start here.
     pub keyframe: bool,
     /// Version, 0 to 3: which filters are used.
@@ -20,7 +20,7 @@ impl FrameHeader {
     ///
     /// # Errors
     /// [`Error::CorruptStream`].
-    pub fn parse(frame: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(frame: &[u8]) -> Result<Self> {
         let Some((&[tag, _, _], rest)) = frame.split_first_chunk() else {
             return Err(Error::corrupt(format!("VP8 frame of {} bytes has no frame tag", frame.len())));
         };

@@ -7,7 +7,7 @@ use crate::pixel::Chroma;
 
 /// The beginning of `uncompressed_header()` (6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FrameHeader {
+pub(crate) struct FrameHeader {
     /// Profile, 0 to 3.
     pub profile: u8,
     /// `show_existing_frame`: no new picture, the one in this reference slot (0 to 7) is shown.
@@ -24,7 +24,7 @@ pub struct FrameHeader {
 
 /// What a key frame says about the pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyFormat {
+pub(crate) struct KeyFormat {
     /// Bits per sample: 8, 10 or 12.
     pub bit_depth: u8,
     /// Chroma subsampling; `None` is 4:4:0.
@@ -42,7 +42,7 @@ impl FrameHeader {
     ///
     /// # Errors
     /// [`Error::CorruptStream`].
-    pub fn parse(frame: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(frame: &[u8]) -> Result<Self> {
         Self::read(&mut BitReader::new(frame)).map_err(|e| e.within("VP9 frame header"))
     }
 
@@ -149,7 +149,7 @@ fn read_color(r: &mut BitReader, profile: u8) -> BitResult<(u8, Option<Chroma>, 
 
 /// The frames of a chunk: those of a superframe (annex B), without its index, or the chunk itself. At most
 /// eight. An index whose sizes exceed the chunk is not one.
-pub fn frames(chunk: &[u8]) -> Vec<&[u8]> {
+pub(crate) fn frames(chunk: &[u8]) -> Vec<&[u8]> {
     split(chunk).unwrap_or_else(|_| vec![chunk])
 }
 
@@ -193,6 +193,7 @@ fn superframe_index(chunk: &[u8]) -> Option<(&[u8], impl Iterator<Item = usize>)
 /// `VPCodecConfigurationRecord` of VP8 and VP9 in MP4, the payload of the `vpcC` box. The box is a full
 /// box: the payload begins with its version (1) and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VpConfig {
     /// Profile.
     pub profile: u8,

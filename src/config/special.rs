@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
+use crate::util::setters::setters;
 
 pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
 
@@ -56,6 +57,7 @@ impl BackendEncodeConfig {
 
 /// NVENC settings. `None` leaves the choice to the preset.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NvidiaEncodeConfig {
     /// Pictures submitted before the oldest output is waited for (1 to 64), besides those that the encoder itself holds
     /// back for B frames and lookahead. Two keep the engine busy, more bridge moments in which the program does not run;
@@ -89,6 +91,12 @@ pub struct NvidiaEncodeConfig {
     pub session_directory: Option<PathBuf>,
 }
 
+setters!(NvidiaEncodeConfig { max_in_flight_outputs: usize, max_in_flight_by_codec: Vec<(Codec, usize)> } option {
+    preset: String, tuning: String, multi_pass: MultiPass, lookahead: u32, lookahead_level: u8,
+    spatial_aq: SpatialAq, temporal_aq: bool, b_reference: BReference, intra_refresh: IntraRefresh,
+    session_limit: NonZeroUsize, session_directory: PathBuf,
+});
+
 impl Default for NvidiaEncodeConfig {
     fn default() -> Self {
         Self {
@@ -111,21 +119,28 @@ impl Default for NvidiaEncodeConfig {
 
 /// VideoToolbox settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VtEncodeConfig {
     /// `kVTCompressionPropertyKey_RealTime`.
     pub real_time: Option<bool>,
 }
 
+setters!(VtEncodeConfig {} option { real_time: bool });
+
 /// Settings of the embedded CPU encoders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SoftwareEncodeConfig {
     /// 0 (slowest, best) to 2 (fastest) for H.264; `None`: the middle.
     pub speed: Option<u8>,
 }
 
+setters!(SoftwareEncodeConfig {} option { speed: u8 });
+
 /// Settings of the encoders of a child `ffmpeg`. The program itself is a device: [`CommonEncodeConfig::device`](super::CommonEncodeConfig::device) names it
 /// by its path, otherwise it is the one on the PATH.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FfmpegEncodeConfig {
     /// ffmpeg's name of the encoder: `libx264`, `libx265`, `libsvtav1`, `h264_nvenc` ... `None`: the first of the codec
     /// that works here, hardware first; `h264_nvenc` and its like only by name.
@@ -140,3 +155,5 @@ pub struct FfmpegEncodeConfig {
     /// not known, or a value with other characters than letters, digits and `. _ , + - ( )`, is refused.
     pub options: Vec<(String, String)>,
 }
+
+setters!(FfmpegEncodeConfig { options: Vec<(String, String)> } option { encoder: String, preset: String, tune: String, card: String });

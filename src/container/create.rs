@@ -7,9 +7,11 @@ use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::output_file::OutputFile;
+use crate::util::setters::setters;
 
 /// Where an MP4 file keeps its index. Other formats have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MuxOptions {
     /// In front of the media data, so that playing over a network begins at once. Costs a second pass over the
     /// output when it is finished.
@@ -18,6 +20,8 @@ pub struct MuxOptions {
     /// cannot seek.
     pub fragmented: bool,
 }
+
+setters!(MuxOptions { faststart: bool, fragmented: bool });
 
 /// A muxer of `format` that writes into `file`. The caller commits the file after [`Muxer::finish`].
 ///

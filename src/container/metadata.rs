@@ -8,20 +8,21 @@ use super::TrackId;
 
 /// What a muxer of the same family needs to say again what a file says of itself.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct FileMetadata {
     /// What is in it, each once.
     pub kinds: Vec<MetadataKind>,
     /// Whole boxes of the movie header (`udta`, `meta`), headers included.
-    pub boxes: Vec<Bytes>,
+    pub(crate) boxes: Vec<Bytes>,
     /// When the movie was made, in seconds since 1904; `None` where that is not stated.
     pub creation_time: Option<u64>,
     /// What belongs to single tracks.
-    pub tracks: Vec<TrackMetadata>,
+    pub(crate) tracks: Vec<TrackMetadata>,
 }
 
 /// What a file says of one track beside its samples.
 #[derive(Clone, Debug)]
-pub struct TrackMetadata {
+pub(crate) struct TrackMetadata {
     /// The track.
     pub track: TrackId,
     /// Whether it is played unless a viewer chooses otherwise.
@@ -68,7 +69,7 @@ impl fmt::Display for MetadataKind {
 impl FileMetadata {
     /// The same in a file with other track numbers; references to tracks that `renumber` does not know are left out.
     #[must_use]
-    pub fn renumbered(&self, renumber: impl Fn(TrackId) -> Option<TrackId>) -> Self {
+    pub(crate) fn renumbered(&self, renumber: impl Fn(TrackId) -> Option<TrackId>) -> Self {
         let tracks = self.tracks.iter().filter_map(|track| {
             let references = track.references.iter().filter_map(|(kind, to)| {
                 let to: Vec<_> = to.iter().copied().filter_map(&renumber).collect();
@@ -84,7 +85,7 @@ impl FileMetadata {
     }
 
     /// What is said of a track.
-    pub fn track(&self, id: TrackId) -> Option<&TrackMetadata> {
+    pub(crate) fn track(&self, id: TrackId) -> Option<&TrackMetadata> {
         self.tracks.iter().find(|track| track.track == id)
     }
 }

@@ -35,7 +35,8 @@ mod vpx_av1;
 pub(crate) use mpeg2_stream::fuzz as fuzz_mpeg2;
 
 pub use create::{MuxOptions, create_muxer};
-pub use metadata::{FileMetadata, MetadataKind, TrackMetadata};
+pub(crate) use metadata::TrackMetadata;
+pub use metadata::{FileMetadata, MetadataKind};
 pub use open::{Input, OpenOptions, open_input, open_raw};
 pub use output_format::OutputFormat;
 
@@ -298,6 +299,7 @@ pub trait Demuxer: Send {
 
 /// What a muxer wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MuxSummary {
     /// Samples written, all tracks.
     pub samples: u64,

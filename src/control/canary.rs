@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::in_flight::Released;
 use crate::config::{CommonEncodeConfig, RateControl};
 use crate::time::Timestamp;
+use crate::util::setters::setters;
 
 /// What the first frames of a generation must keep to; a generation that does not is left for the settings before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Canary {
     /// How many frames are watched (10,000 at most).
     pub frames: u32,
@@ -19,6 +21,8 @@ pub struct Canary {
     /// asked for; judged when all were seen.
     pub bitrate_tolerance: Option<f64>,
 }
+
+setters!(Canary { frames: u32, max_errors: u32 } option { max_latency_p95: Duration, bitrate_tolerance: f64 });
 
 const MOST_FRAMES: u32 = 10_000;
 

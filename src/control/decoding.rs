@@ -50,6 +50,7 @@ pub trait DecodeSessionController {
 
 /// A frame, and the generation that decoded it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DecodedFrame {
     /// See [`DecoderSessionHandle::generation`].
     pub generation: u64,

@@ -5,7 +5,7 @@
 //! ([`SwitchingEncoder::request_switch`]) or because a session has died. Each change starts a *generation* at a frame;
 //! every packet says which generation its frame belongs to.
 //!
-//! * What needs a new session and what does not is decided by [`decide`], not by trial.
+//! * What needs a new session and what does not is decided from the settings and from what the encoder says of itself, not by trial.
 //! * A new session is opened and has encoded a picture before the old one is left, on a thread of its own.
 //! * Packets leave in closed groups ([`StreamSummary::ledger`] counts each frame once, whatever happened to sessions).
 //! * Decoding times are made for the stream and rise through all generations.
@@ -36,7 +36,6 @@ pub use crate::failover::EncoderSource;
 pub use canary::Canary;
 pub use controller::EncodeController;
 pub use decoding::{DecodeController, DecodeSessionController, DecodedFrame, DecoderSessionHandle};
-pub use rule::{Change, decide};
 pub use switching::{OnFailure, StreamOptions, StreamState, SwitchingEncoder};
 pub use telemetry::{
     EventKind, GenerationSummary, Start, StreamEvent, StreamSummary, SwitchCounts, SwitchStage,

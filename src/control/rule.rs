@@ -9,7 +9,7 @@ use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 
 /// What a change of settings needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// The settings are the same.
     Nothing,
     /// The running encoder can make it.
@@ -25,7 +25,7 @@ pub enum Change {
 }
 
 /// Decides what the step from one pair of settings to another needs, given what the running encoder can change.
-pub fn decide(
+pub(super) fn decide(
     old: (&CommonEncodeConfig, &BackendEncodeConfig),
     new: (&CommonEncodeConfig, &BackendEncodeConfig),
     can: &InPlace,

@@ -129,6 +129,7 @@ pub enum EventKind {
 
 /// Something that happened to a stream, and when.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StreamEvent {
     /// Since the stream was started.
     pub at: Duration,
@@ -152,6 +153,7 @@ pub enum Start {
 
 /// What a generation did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GenerationSummary {
     /// Its number.
     pub generation: u64,
@@ -181,6 +183,7 @@ pub struct GenerationSummary {
 
 /// How many switches went how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SwitchCounts {
     /// Asked for.
     pub requested: u64,
@@ -200,6 +203,7 @@ pub struct SwitchCounts {
 
 /// What a stream did so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StreamSummary {
     /// What became of every frame.
     pub ledger: Ledger,

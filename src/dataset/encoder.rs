@@ -28,6 +28,7 @@ pub struct SessionVideoEncoder {
 
 /// What a [`SessionVideoEncoder`] did, as far as its encoder's thread has told.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct EncoderSummary {
     /// The stream: its ledger, its generations, what was switched and why.
     pub stream: StreamSummary,

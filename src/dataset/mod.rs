@@ -42,6 +42,7 @@ use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
 use crate::probing::Candidate;
 use crate::time::{Rational, Timestamp};
+use crate::util::setters::setters;
 
 pub use chain::{Probe, detect_available_encoders, probe_encoders};
 pub use encoder::{EncoderSummary, SessionVideoEncoder};
@@ -139,6 +140,7 @@ impl FromStr for EncoderType {
 
 /// What is to be encoded, and how.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EncoderConfig {
     /// Codec to produce.
     pub codec: Codec,
@@ -161,6 +163,11 @@ pub struct EncoderConfig {
     pub preset: Option<String>,
 }
 
+setters!(EncoderConfig {
+    codec: Codec, pixel_format: PixelFormat, resolution: Dimensions, frame_rate: Rational,
+    color: ColorInfo, crf: u8,
+} option { gop_size: u32, preset: String });
+
 impl EncoderConfig {
     /// Defaults: 30 pictures a second, quality 23, everything else the encoder's choice.
     pub fn new(codec: Codec, pixel_format: PixelFormat, resolution: Dimensions) -> Self {
@@ -179,6 +186,7 @@ impl EncoderConfig {
 
 /// Which encoder, and what lies in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GpuEncoderConfig {
     /// Tried before all others; the others are tried in their order where it does not work.
     pub preferred_encoder: Option<EncoderType>,
@@ -193,6 +201,8 @@ pub struct GpuEncoderConfig {
     /// `hq`, `ll`, `ull`.
     pub nvenc_tune: String,
 }
+
+setters!(GpuEncoderConfig { strict: bool, enable_ring_buffer: bool, ring_buffer_size: usize } into { nvenc_preset: String, nvenc_tune: String } option { preferred_encoder: EncoderType });
 
 impl Default for GpuEncoderConfig {
     fn default() -> Self {

@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// A backend has died in the middle of a stream, and another has taken over, or none could.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Takeover {
     /// Which of the two jobs it was.
     pub job: Job,

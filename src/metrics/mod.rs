@@ -34,7 +34,7 @@ pub use facade::{Publisher, Publishing};
 pub use hub::snapshot;
 pub(crate) use hub::{Chosen, Identity, Observed, Sample, observe};
 pub use names::{Kind, Metric, Unit};
-pub use series::{Labels, Series, Snapshot, Value};
+pub use series::{Series, Snapshot, Value};
 
 /// Media type of [`Snapshot::to_prometheus`].
 pub const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -66,6 +66,7 @@ impl Unit {
 
 /// A metric: what all its series have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metric {
     /// As Prometheus knows it.
     pub name: &'static str,

@@ -8,7 +8,7 @@ use super::names::{self, Metric};
 use crate::stages::Distribution;
 
 /// Labels of a series: names and values.
-pub type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Upper bounds of the buckets that Prometheus gets, in microseconds; the last one is without bound.
 const BOUNDS_US: [u64; 19] = [

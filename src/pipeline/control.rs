@@ -95,7 +95,7 @@ pub(super) fn expected_frames(info: &SourceInfo, rate: Option<Rational>, limit: 
 
 /// Called with the state of a job from the thread that runs it: with the first frame, a few times per second at most, and
 /// when the last frame is out.
-pub type ProgressFn<'a> = Box<dyn FnMut(&Progress) + 'a>;
+pub(super) type ProgressFn<'a> = Box<dyn FnMut(&Progress) + 'a>;
 
 /// Limits how often progress is told.
 pub(super) struct Reporter<'a> {

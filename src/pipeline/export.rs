@@ -15,6 +15,7 @@ use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter, RawWriter, VideoFormat, Y4mWriter};
 use crate::time::{Rational, Timestamp};
 use crate::transform;
+use crate::util::setters::setters;
 
 /// Where decoded pictures go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ pub enum ExportTarget {
 }
 
 /// A decode, to be set up and run.
+#[non_exhaustive]
 pub struct Export<'a> {
     /// The input.
     pub input: PathBuf,
@@ -45,8 +47,11 @@ pub struct Export<'a> {
     pub progress: Option<ProgressFn<'a>>,
 }
 
+setters!(Export<'_> { source: SourceOptions, filter: FilterOptions, overwrite: bool } option { output_format: String, max_frames: u64 });
+
 /// What a decode did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ExportReport {
     /// The input.
     pub source: SourceInfo,
@@ -78,7 +83,7 @@ impl ExportReport {
     }
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
     /// Everything of `input` to `target`, as decoded.
     pub fn new(input: impl Into<PathBuf>, target: ExportTarget) -> Self {
         Self {
@@ -91,6 +96,13 @@ impl Export<'_> {
             overwrite: false,
             progress: None,
         }
+    }
+
+    /// Sets [`progress`](Self#structfield.progress).
+    #[must_use]
+    pub fn progress(mut self, tell: impl FnMut(&Progress) + 'a) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
     }
 
     /// Does it.

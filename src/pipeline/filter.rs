@@ -9,12 +9,14 @@ use crate::pixel::PixelFormat;
 use crate::session::{LossKind, Losses};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{self, Deinterlacer, ScaleFilter};
+use crate::util::setters::setters;
 
 /// Longest gap that is filled with repeated frames when the frame rate is changed.
 const MAX_GAP_SECONDS: f64 = 600.0;
 
 /// What to do to frames. Nothing set: they pass untouched.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct FilterOptions {
     /// Constant output frame rate: frames are repeated and dropped to fit.
     pub frame_rate: Option<Rational>,
@@ -22,14 +24,18 @@ pub struct FilterOptions {
     pub size: Option<Dimensions>,
     /// Output pixel format.
     pub format: Option<PixelFormat>,
-    /// Make interlaced pictures progressive, by the CPU; see [`crate::transform::Deinterlacer`].
+    /// Make interlaced pictures progressive, one for one and by the CPU: the field that is shown first stays as it is, the rows
+    /// of the other one are estimated from it and from the pictures before and after.
     pub deinterlace: bool,
     /// Repeat the last column and row up to this size, for encoders that want even sides.
     pub extend_to: Option<Dimensions>,
 }
 
+setters!(FilterOptions { deinterlace: bool } option { frame_rate: Rational, size: Dimensions, format: PixelFormat, extend_to: Dimensions });
+
 /// What was done to frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FilterSummary {
     /// Frames taken.
     pub frames_in: u64,
@@ -76,7 +82,7 @@ impl FilterSummary {
 ///
 /// At a constant rate, output `k` shows the frame that the input shows at time `k / rate`, both rounded to the
 /// nearest output: a frame fills the outputs from its own time to the next frame's.
-pub struct FrameFilter {
+pub(super) struct FrameFilter {
     options: FilterOptions,
     limit: Option<u64>,
     summary: FilterSummary,
@@ -100,7 +106,7 @@ type Numbered = (u64, Frame);
 
 impl FrameFilter {
     /// A filter at the start of a sequence; it gives at most `limit` frames.
-    pub fn new(options: FilterOptions, limit: Option<u64>) -> Self {
+    pub(super) fn new(options: FilterOptions, limit: Option<u64>) -> Self {
         let summary = FilterSummary::default();
         Self {
             options,
@@ -120,14 +126,14 @@ impl FrameFilter {
 
     /// Stops to repeat frames when the token is cancelled; filling a gap of minutes takes its time.
     #[must_use]
-    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+    pub(super) fn cancel_token(mut self, token: CancelToken) -> Self {
         self.cancel = token;
         self
     }
 
     /// Whether every frame is brought to host memory; without it only those are that must be changed there.
     #[must_use]
-    pub fn to_host(mut self, to_host: bool) -> Self {
+    pub(super) fn for_host(mut self, to_host: bool) -> Self {
         self.to_host = to_host;
         self
     }
@@ -140,17 +146,17 @@ impl FrameFilter {
     }
 
     /// What was done so far.
-    pub fn summary(&self) -> FilterSummary {
+    pub(super) fn summary(&self) -> FilterSummary {
         self.summary
     }
 
     /// The frames that were dropped, by reason.
-    pub fn losses(&self) -> &Losses {
+    pub(super) fn losses(&self) -> &Losses {
         &self.losses
     }
 
     /// Whether the limit is reached; further frames would be dropped.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.limit.is_some_and(|limit| self.summary.frames_out >= limit)
     }
 
@@ -158,7 +164,7 @@ impl FrameFilter {
     ///
     /// # Errors
     /// When a conversion is not possible or `emit` fails.
-    pub fn push(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+    pub(super) fn push(&mut self, frame: Frame, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         let number = self.summary.frames_in;
         self.summary.frames_in += 1;
         self.note(&frame);
@@ -216,7 +222,7 @@ impl FrameFilter {
     ///
     /// # Errors
     /// As [`Self::push`].
-    pub fn finish(&mut self, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
+    pub(super) fn finish(&mut self, emit: &mut dyn FnMut(Frame) -> Result<()>) -> Result<()> {
         if let Some(deinterlacer) = &mut self.deinterlacer {
             let last = deinterlacer.finish()?;
             self.summary.deinterlaced = deinterlacer.done();

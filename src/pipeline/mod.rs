@@ -24,9 +24,10 @@ mod threads;
 mod transcode;
 mod window;
 
-pub use control::{CancelToken, Progress, ProgressFn};
+pub use crate::queue::{Received, TrySend};
+pub use control::{CancelToken, Progress};
 pub use export::{Export, ExportReport, ExportTarget};
-pub use filter::{FilterOptions, FilterSummary, FrameFilter};
+pub use filter::{FilterOptions, FilterSummary};
 pub use frames::{FramesBuilder, frames};
 pub use memory::FrameMemory;
 pub use notes::Note;

@@ -10,6 +10,7 @@ use crate::error::Remedy;
 
 /// Something that the user should know of a job that went well.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
     /// What was done.
     pub what: String,

@@ -51,6 +51,7 @@ pub struct RingConsumer {
 
 /// What a ring saw so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RingStats {
     /// Frames inside: capacity, now, at most.
     pub frames: QueueStats,

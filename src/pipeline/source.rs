@@ -29,12 +29,14 @@ use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::TransformRequest;
+use crate::util::setters::setters;
 
 /// Problems remembered by their words; the rest is only counted.
 const PROBLEMS_KEPT: usize = 10;
 
 /// How to read an input.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SourceOptions {
     /// Decoder to use.
     pub backend: Backend,
@@ -97,6 +99,17 @@ pub struct SourceOptions {
     pub cancel: CancelToken,
 }
 
+setters!(SourceOptions {
+    backend: Backend, output: DecodeOutputMode, convert: ColorRequest, upright: bool,
+    damage: DamagePolicy, original_times: bool, keep_going: bool, low_latency: bool, engines: Engines,
+    times: PictureTimes, ends_process: bool, on_failure: FailurePolicy, limits: Limits,
+    cancel: CancelToken,
+} option {
+    crop: Crop, size: Dimensions, width: u32, height: u32, start: Duration, duration: Duration,
+    threads: NonZeroUsize, device: String, stream: String, reorder_window: u64, raw: VideoFormat,
+    frame_rate: Rational, reordered: u32,
+});
+
 impl Default for SourceOptions {
     fn default() -> Self {
         Self {
@@ -151,6 +164,7 @@ impl SourceOptions {
 
 /// What is known of an input before its first frame.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SourceInfo {
     /// The file.
     pub path: PathBuf,
@@ -189,6 +203,7 @@ impl SourceInfo {
 
 /// What reading an input came to.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SourceSummary {
     /// The decode session; `None` for uncompressed input. Of several, the last.
     pub decode: Option<DecodeSummary>,

@@ -73,6 +73,7 @@ pub struct Transcode<'a> {
 
 /// What a transcode did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TranscodeReport {
     /// The input.
     pub source: SourceInfo,
@@ -199,7 +200,7 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// Makes interlaced pictures progressive, on the CPU and one for one; see [`crate::transform::Deinterlacer`]. Without it they
+    /// Makes interlaced pictures progressive, on the CPU and one for one; see [`FilterOptions::deinterlace`]. Without it they
     /// are encoded as frames that hold both fields, and the report's notes say so.
     pub fn deinterlace(mut self, deinterlace: bool) -> Self {
         self.filter.deinterlace = deinterlace;
@@ -416,7 +417,7 @@ impl<'a> Transcode<'a> {
         let options = self.filter;
         let filter = FrameFilter::new(options, self.max_frames)
             .cancel_token(self.source.cancel.clone())
-            .to_host(!reads_device)
+            .for_host(!reads_device)
             .recovery(self.recovery(None));
         let decoders = source.decoders.log();
         let beginning = Beginning { first, input: self.input.clone(), times };

@@ -5,6 +5,7 @@ use crate::backend::{self, Job};
 
 /// One thing that is known of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fact {
     /// Of whom.
     pub about: Candidate,

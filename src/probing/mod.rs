@@ -314,6 +314,7 @@ pub struct Probe {
 
 /// What probing found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Findings {
     /// An answer to each question.
     pub probes: Vec<Probe>,

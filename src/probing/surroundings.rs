@@ -10,6 +10,7 @@ use crate::error::Remedy;
 
 /// What the process runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Surroundings {
     /// The container that it runs in: `docker`, `podman`, `kubernetes` ...
     pub container: Option<String>,
@@ -31,6 +32,7 @@ pub struct Surroundings {
 
 /// Something that explains a failure, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hint {
     /// About whom.
     pub about: Candidate,

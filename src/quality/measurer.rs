@@ -24,6 +24,7 @@ const PAIRS: usize = 2;
 
 /// One measured pair.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Measured {
     /// Time of the reference frame.
     pub reference: Timestamp,
@@ -35,15 +36,6 @@ pub struct Measured {
     pub changes: Changes,
     /// The scores.
     pub score: FrameScore,
-}
-
-/// What a [`Measurer`] did so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MeasurerStats {
-    /// Threads.
-    pub threads: usize,
-    /// In the work, all threads together.
-    pub busy: Duration,
 }
 
 /// Compares pairs of frames on worker threads. At most two pairs for each thread are inside at once.
@@ -105,10 +97,14 @@ impl Measurer {
         }
     }
 
-    /// What was done so far.
-    pub fn stats(&self) -> MeasurerStats {
-        let busy = Duration::from_nanos(self.busy.load(Ordering::Relaxed));
-        MeasurerStats { threads: self.lanes.len(), busy }
+    /// Threads that work.
+    pub fn threads(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Time that the work took so far, all threads together.
+    pub fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
     }
 }
 

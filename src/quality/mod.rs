@@ -31,6 +31,6 @@ mod window;
 pub use bd_rate::{Interpolation, RatePoint, bd_quality, bd_rate};
 pub use matching::{MatchBy, Matched, Matcher};
 pub use measure::{Metrics, measure};
-pub use measurer::{Measured, Measurer, MeasurerStats};
+pub use measurer::{Measured, Measurer};
 pub use prepare::{Changes, is_comparable, measured_format};
 pub use score::{FrameScore, PlaneScore, StreamScore, Worst, psnr_db, ssim_db};

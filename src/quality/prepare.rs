@@ -61,6 +61,6 @@ fn convert(frame: Frame, format: PixelFormat) -> Result<Frame> {
     if frame.format == format {
         return Ok(frame);
     }
-    let request = TransformRequest::convert(ColorRequest::To(format));
+    let request = TransformRequest::default().convert(ColorRequest::To(format));
     Ok(request.apply(frame)?.frame)
 }

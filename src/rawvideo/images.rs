@@ -56,7 +56,7 @@ pub enum PictureTimes {
 
 /// How to read a sequence of images.
 #[derive(Clone, Debug, Default)]
-pub struct ImageOptions {
+pub(crate) struct ImageOptions {
     /// When images are shown.
     pub times: PictureTimes,
     /// The constant rate, where there are no times; 25 where nothing is said.

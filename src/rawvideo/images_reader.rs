@@ -32,7 +32,7 @@ const AHEAD_BYTES: usize = 512 << 20;
 ///
 /// All images have the size of the first. Grey becomes R, G, B; palettes are looked up; 16 bit are rounded to 8; alpha
 /// is left out. Colours are taken as sRGB.
-pub struct ImageReader {
+pub(crate) struct ImageReader {
     input: PathBuf,
     files: Arc<Vec<PathBuf>>,
     schedule: Schedule,
@@ -56,7 +56,7 @@ impl ImageReader {
     /// # Errors
     /// When there is none, when a number of a numbered sequence is missing, when the times are not as they should be,
     /// or when the first image cannot be read.
-    pub fn open(input: &Path, options: &ImageOptions) -> Result<Self> {
+    pub(crate) fn open(input: &Path, options: &ImageOptions) -> Result<Self> {
         let images::Sequence { files, schedule, mut notes } = images::plan(input, options)?;
         let Head { kind, size, loss } = first_head(&files, options.keep_going)?;
         notes.extend(loss.iter().map(|loss| format!("the first image has {loss}")));

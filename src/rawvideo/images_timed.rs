@@ -14,7 +14,7 @@ use crate::rawvideo::FrameReader;
 use crate::time::{Rational, TimeBase, Timestamp};
 
 /// Gives the pictures of another reader the times of a list: headerless frames of a camera, say.
-pub struct TimedReader {
+pub(crate) struct TimedReader {
     inner: Box<dyn FrameReader>,
     schedule: Schedule,
     /// Where the times are from.
@@ -29,7 +29,7 @@ impl TimedReader {
     ///
     /// # Errors
     /// When the times cannot be read, do not rise, or are to come from names that single pictures do not have.
-    pub fn new(
+    pub(crate) fn new(
         inner: Box<dyn FrameReader>,
         input: &Path,
         times: &PictureTimes,

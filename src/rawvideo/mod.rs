@@ -26,9 +26,10 @@ mod y4m_header;
 #[cfg(feature = "fuzzing")]
 pub(crate) use images_decode::fuzz as fuzz_image;
 
-pub use images::{ImageOptions, PictureTimes, TimeUnit, is_image_input};
-pub use images_reader::ImageReader;
-pub use images_timed::TimedReader;
+pub(crate) use images::ImageOptions;
+pub use images::{PictureTimes, TimeUnit, is_image_input};
+pub(crate) use images_reader::ImageReader;
+pub(crate) use images_timed::TimedReader;
 pub use png::{PngPattern, PngSequenceWriter};
 pub use raw::{RawReader, RawWriter};
 pub use y4m::{Y4mReader, Y4mWriter};

@@ -29,6 +29,7 @@ const OUTPUT_QUEUE: usize = 6;
 
 /// What a decode session did so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DecodeSummary {
     /// Why this backend.
     pub receipt: Receipt,

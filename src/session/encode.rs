@@ -31,6 +31,7 @@ const OUTPUT_QUEUE: usize = 64;
 
 /// What an encode session did so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct EncodeSummary {
     /// Why this backend.
     pub receipt: Receipt,

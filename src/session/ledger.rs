@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// What became of the units given to a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ledger {
     /// Units accepted.
     pub submitted: u64,

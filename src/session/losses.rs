@@ -20,6 +20,7 @@ pub enum LossKind {
 
 /// The frames that gave no output for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// What became of them.
     pub kind: LossKind,

@@ -29,6 +29,7 @@ pub use losses::{Loss, LossKind, Losses};
 pub use timing::SessionTiming;
 
 pub use crate::failover::Takeover;
+pub use crate::queue::QueueStats;
 
 /// Answer to a submission that never waits.
 #[derive(Debug)]

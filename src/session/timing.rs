@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Time spent by a session, summed over its units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionTiming {
     /// In the codec, waiting for room in the output queue not counted.
     pub busy: Duration,

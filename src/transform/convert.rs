@@ -12,18 +12,19 @@ use super::{float, repack, rgb};
 
 /// A frame in another format.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Converted {
     /// The frame. Its colour says what the new samples are: R, G, B is full range with the identity matrix.
     pub frame: Frame,
     /// Whether the matrix or the range was not stated and [`crate::color::ColorInfo::resolve`]'s rule was used.
     pub assumed_color: bool,
     /// Where it was converted.
-    pub site: Site,
+    pub(crate) site: Site,
 }
 
 /// Where a frame was converted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Site {
+pub(crate) enum Site {
     /// On the CPU.
     #[default]
     Cpu,

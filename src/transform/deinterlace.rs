@@ -14,7 +14,7 @@ use crate::memory;
 /// Makes progressive pictures of interlaced ones. Needs the pictures before and after each, so it gives a picture when it
 /// gets the next one.
 #[derive(Debug, Default)]
-pub struct Deinterlacer {
+pub(crate) struct Deinterlacer {
     before: Option<Picture>,
     now: Option<Picture>,
     done: u64,
@@ -47,7 +47,7 @@ impl Picture {
 
 impl Deinterlacer {
     /// At the start of a sequence.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -55,7 +55,7 @@ impl Deinterlacer {
     ///
     /// # Errors
     /// A picture that cannot be brought to host memory.
-    pub fn push(&mut self, frame: Frame) -> Result<Option<Frame>> {
+    pub(crate) fn push(&mut self, frame: Frame) -> Result<Option<Frame>> {
         let next = Picture::new(frame)?;
         let Some(now) = self.now.take() else {
             self.now = Some(next);
@@ -70,7 +70,7 @@ impl Deinterlacer {
     ///
     /// # Errors
     /// As [`Self::push`].
-    pub fn finish(&mut self) -> Result<Option<Frame>> {
+    pub(crate) fn finish(&mut self) -> Result<Option<Frame>> {
         let now = self.now.take();
         let shown = now.as_ref().map(|now| self.progressive(now, None)).transpose()?;
         self.before = None;
@@ -78,7 +78,7 @@ impl Deinterlacer {
     }
 
     /// Pictures that were interlaced.
-    pub const fn done(&self) -> u64 {
+    pub(crate) const fn done(&self) -> u64 {
         self.done
     }
 

@@ -11,18 +11,22 @@ use crate::error::Result;
 use crate::frame::Frame;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 use crate::sync::lock;
+use crate::util::setters::setters;
 
 /// More threads than this wait for memory, not for each other.
 const MOST_THREADS: usize = 8;
 
 /// How a [`TransformDispatcher`] is laid out.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct TransformOptions {
     /// Threads; `None`: as many as the machine has, eight at most.
     pub threads: Option<NonZeroUsize>,
     /// Frames that may be inside at once, done or not; `None`: three for each thread.
     pub credits: Option<NonZeroUsize>,
 }
+
+setters!(TransformOptions {} option { threads: NonZeroUsize, credits: NonZeroUsize });
 
 impl TransformOptions {
     fn thread_count(self) -> usize {
@@ -33,6 +37,7 @@ impl TransformOptions {
 
 /// What a dispatcher did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TransformStats {
     /// Threads running: none before the first frame that needs one.
     pub threads: usize,
@@ -78,7 +83,7 @@ pub struct TransformStats {
 ///
 /// # fn main() -> video_hw::Result<()> {
 /// let dispatcher = TransformDispatcher::new(TransformOptions::default());
-/// let rgb = TransformRequest::convert(ColorRequest::Rgb8);
+/// let rgb = TransformRequest::default().convert(ColorRequest::Rgb8);
 /// let size = Dimensions::new(64, 48).ok_or(video_hw::Error::invalid("size"))?;
 /// for tick in 0..10 {
 ///     let grey = vec![128; PixelFormat::Nv12.frame_bytes(size)];

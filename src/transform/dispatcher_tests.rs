@@ -209,7 +209,7 @@ fn frames_as_asked_for_meet_no_thread_and_keep_their_place() {
         let _ = gate.lock().unwrap().recv();
         Ok(())
     });
-    let native = TransformRequest::convert(ColorRequest::KeepNative);
+    let native = TransformRequest::default().convert(ColorRequest::KeepNative);
     for n in 0..8 {
         dispatcher.submit(frame(n, PixelFormat::I420), &native).unwrap();
         assert_eq!(number(&dispatcher.try_reap().unwrap().unwrap()), n);

@@ -6,7 +6,6 @@
 //!   quarter of a luma sample, which is what ffmpeg's scaler does by default too.
 //! * R, G, B made of Y'CbCr has the same bytes on every machine and from every backend that makes it.
 //! * [`scale()`] changes the size, [`crop()`] cuts a part out without copying it, [`extend()`] repeats the last column and row.
-//! * [`Deinterlacer`] makes progressive pictures of interlaced ones.
 //! * [`TransformRequest`] is all of that as one value, [`TransformDispatcher`] does it on worker threads.
 //! * [`mod@reference`] is the slow, exact conversion that the others are tested against.
 
@@ -37,10 +36,11 @@ mod turn;
 mod workers;
 
 pub use crate::config::ColorRequest;
+pub(crate) use convert::Site;
 pub(crate) use convert::color_after;
-pub use convert::{Converted, Site, convert};
+pub use convert::{Converted, convert};
 pub use crop::crop;
-pub use deinterlace::Deinterlacer;
+pub(crate) use deinterlace::Deinterlacer;
 pub use dispatcher::{TransformDispatcher, TransformOptions, TransformStats};
 pub use extend::extend;
 pub(crate) use linear::Linear;
@@ -49,7 +49,7 @@ pub use request::{TransformRequest, to_host};
 pub(crate) use scale::aspect_ratio;
 pub use scale::{ScaleFilter, scale};
 pub(crate) use turn::Turn;
-pub use workers::Ticket;
+pub(crate) use workers::Ticket;
 
 /// Fulfils `request`. A frame that is already as asked for is handed back as it is, without a copy.
 ///

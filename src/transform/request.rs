@@ -6,6 +6,7 @@ use crate::config::{ColorRequest, Crop};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{Frame, Surface};
+use crate::util::setters::setters;
 
 use super::convert::{Converted, Site};
 use super::meaning::Meaning;
@@ -14,6 +15,7 @@ use super::{ScaleFilter, crop, scale};
 
 /// Work on a frame; done in the order of the fields. The default asks for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TransformRequest {
     /// Samples must be in host memory. All other work brings them there anyway, but for a conversion of format that a
     /// [`TransformDispatcher`](super::TransformDispatcher) has the frame's device do.
@@ -28,12 +30,9 @@ pub struct TransformRequest {
     pub convert: ColorRequest,
 }
 
-impl TransformRequest {
-    /// Conversion alone.
-    pub fn convert(convert: ColorRequest) -> Self {
-        Self { convert, ..Self::default() }
-    }
+setters!(TransformRequest { host: bool, filter: ScaleFilter, convert: ColorRequest } option { crop: Crop, size: Dimensions });
 
+impl TransformRequest {
     /// Whether nothing is asked for, whatever the frame.
     pub fn is_nothing(&self) -> bool {
         !self.host && self.shapes_nothing()

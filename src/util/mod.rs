@@ -3,7 +3,8 @@
 pub(crate) mod hang;
 pub(crate) mod memory;
 pub mod output_file;
-pub mod queue;
+pub(crate) mod queue;
+pub(crate) mod setters;
 pub mod stages;
 pub mod stream_io;
 pub(crate) mod sync;

@@ -15,6 +15,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Depth of a queue now and at its fullest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueStats {
     /// Most items it may hold (markers not counted).
     pub capacity: usize,
@@ -26,16 +27,16 @@ pub struct QueueStats {
 
 /// The sending end. The queue is closed when every sender is gone.
 #[derive(Debug)]
-pub struct QueueSender<T> {
+pub(crate) struct QueueSender<T> {
     shared: Arc<Shared<T>>,
     number: u64,
 }
 
 /// The receiving end. Sending fails once the receiver is gone.
 #[derive(Debug)]
-pub struct QueueReceiver<T>(Arc<Shared<T>>);
+pub(crate) struct QueueReceiver<T>(Arc<Shared<T>>);
 
-/// Why [`QueueSender::try_send`] did not take an item; the item is handed back.
+/// Why a bounded queue did not take an item; the item is handed back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TrySend<T> {
     /// No room now.
@@ -44,7 +45,7 @@ pub enum TrySend<T> {
     Closed(T),
 }
 
-/// What [`QueueReceiver`] found.
+/// What was found in a bounded queue.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<T> {
     /// An item.
@@ -165,11 +166,11 @@ impl<T> Shared<T> {
 
 /// Looks at a queue without being one of its ends.
 #[derive(Clone)]
-pub struct QueueMonitor(Arc<dyn Watched>);
+pub(crate) struct QueueMonitor(Arc<dyn Watched>);
 
 impl QueueMonitor {
     /// Fill state.
-    pub fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self) -> QueueStats {
         self.0.stats()
     }
 
@@ -201,7 +202,7 @@ impl<T: Send> Watched for Shared<T> {
 }
 
 /// A queue of at most `capacity` items (at least one).
-pub fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
+pub(crate) fn bounded<T>(capacity: usize) -> (QueueSender<T>, QueueReceiver<T>) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             items: VecDeque::new(),
@@ -226,7 +227,7 @@ impl<T> QueueSender<T> {
     ///
     /// # Errors
     /// The item, when the queue is full or closed.
-    pub fn try_send(&self, item: T) -> Result<(), TrySend<T>> {
+    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySend<T>> {
         let state = self.shared.lock();
         if state.receiver_gone {
             return Err(TrySend::Closed(item));
@@ -242,7 +243,7 @@ impl<T> QueueSender<T> {
     ///
     /// # Errors
     /// The item, when the queue is closed.
-    pub fn send(&self, item: T) -> Result<(), T> {
+    pub(crate) fn send(&self, item: T) -> Result<(), T> {
         let mut state = self.shared.lock();
         while !state.receiver_gone && state.items.len() >= self.shared.capacity {
             state = self.shared.not_full.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +257,7 @@ impl<T> QueueSender<T> {
 
     /// Whether [`Self::try_send`] would take an item or find the queue closed; where not, the task is woken when that changes.
     /// With several senders another may be quicker.
-    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
         let mut state = self.shared.lock();
         if state.receiver_gone || state.items.len() < self.shared.capacity {
@@ -281,7 +282,7 @@ impl<T> QueueSender<T> {
     ///
     /// # Errors
     /// The item, when the queue is closed.
-    pub fn send_marker(&self, item: T) -> Result<(), T> {
+    pub(crate) fn send_marker(&self, item: T) -> Result<(), T> {
         let state = self.shared.lock();
         if state.receiver_gone {
             return Err(item);
@@ -291,7 +292,7 @@ impl<T> QueueSender<T> {
     }
 
     /// Something that sees the fill state also when this end has gone elsewhere.
-    pub fn monitor(&self) -> QueueMonitor
+    pub(crate) fn monitor(&self) -> QueueMonitor
     where
         T: Send + 'static,
     {
@@ -299,12 +300,12 @@ impl<T> QueueSender<T> {
     }
 
     /// Whether the receiver is gone.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.shared.lock().receiver_gone
     }
 
     /// Fill state.
-    pub fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self) -> QueueStats {
         self.shared.stats()
     }
 }
@@ -336,12 +337,12 @@ impl<T> Drop for QueueSender<T> {
 
 impl<T> QueueReceiver<T> {
     /// Takes an item if there is one now.
-    pub fn try_recv(&self) -> Received<T> {
+    pub(crate) fn try_recv(&self) -> Received<T> {
         self.take(self.0.lock())
     }
 
     /// An item, or the end (`None`). Where there is neither, the task is woken when that changes: the one that asked last.
-    pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let waker = cx.waker().clone();
         let mut state = self.0.lock();
         if state.items.is_empty() && !state.is_over() {
@@ -357,7 +358,7 @@ impl<T> QueueReceiver<T> {
     }
 
     /// Waits for an item, at most `timeout`.
-    pub fn recv_timeout(&self, timeout: Duration) -> Received<T> {
+    pub(crate) fn recv_timeout(&self, timeout: Duration) -> Received<T> {
         // A timeout beyond what Instant can express is "for ever" to any caller.
         let Some(deadline) = Instant::now().checked_add(timeout) else {
             return self.recv().map_or(Received::Closed, Received::Item);
@@ -374,7 +375,7 @@ impl<T> QueueReceiver<T> {
     }
 
     /// Waits for an item; `None` once the queue is closed and empty.
-    pub fn recv(&self) -> Option<T> {
+    pub(crate) fn recv(&self) -> Option<T> {
         let mut state = self.0.lock();
         while state.items.is_empty() && !state.is_over() {
             state = self.0.not_empty.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -386,7 +387,8 @@ impl<T> QueueReceiver<T> {
     }
 
     /// As [`QueueSender::monitor`].
-    pub fn monitor(&self) -> QueueMonitor
+    #[allow(dead_code, reason = "for the figures of all sessions, a feature")]
+    pub(crate) fn monitor(&self) -> QueueMonitor
     where
         T: Send + 'static,
     {
@@ -406,7 +408,7 @@ impl<T> QueueReceiver<T> {
     }
 
     /// Fill state.
-    pub fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self) -> QueueStats {
         self.0.stats()
     }
 

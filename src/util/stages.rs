@@ -45,6 +45,7 @@ impl std::fmt::Debug for Histogram {
 
 /// What a [`Histogram`] came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StageSummary {
     /// How often the stage ran.
     pub count: u64,
@@ -187,6 +188,7 @@ impl EncodeMeter {
 /// Where the time of a hardware encoder's session went. The first three stages are those of the thread that hands
 /// pictures over, the other two those of the thread that takes coded ones; both work side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EncodeStages {
     /// Waiting until there is memory for one more picture: the encoder is behind.
     pub wait: StageSummary,
@@ -210,6 +212,7 @@ pub struct EncodeStages {
 
 /// Where the time of a decoder's session went, seen from its worker thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DecodeStages {
     /// In the decoder, call by call, less what it waited for room: decoding itself on the CPU, parsing and handing over on a
     /// GPU.

@@ -7,7 +7,7 @@ use crate::support::streams::{asset, ffmpeg_md5s, have, run, text};
 use proptest::prelude::*;
 use video_hw::bitstream::annexb::nal_units;
 use video_hw::bitstream::convert::{Keep, annexb_to_length_prefixed};
-use video_hw::bitstream::{h264, hevc};
+use video_hw::bitstream::{AvcConfig, HevcConfig};
 use video_hw::codec::Codec;
 use video_hw::container::elementary::{ElementaryDemuxer, ElementaryMuxer};
 use video_hw::container::{Demuxer, Muxer, Track};
@@ -112,18 +112,16 @@ fn length_prefixed(codec: Codec, track: &Track, read: &[Packet]) -> (Track, Vec<
     let video = track.video.as_mut().unwrap();
     let nals: Vec<_> = nal_units(&read[0].data).collect();
     let of_type = |wanted| -> Vec<Vec<u8>> {
-        nals.iter().filter(|n| h264::nal_type(n) == Some(wanted)).map(|n| n.to_vec()).collect()
+        nals.iter().filter(|n| kind(codec, n) == wanted).map(|n| n.to_vec()).collect()
     };
     let config = if codec == Codec::H264 {
         video.layout = BitstreamLayout::Avcc { length_size: 4 };
-        let (sps, pps) = (of_type(h264::NAL_SPS), of_type(h264::NAL_PPS));
-        h264::AvcConfig::from_parameter_sets(sps, pps).unwrap().build()
+        let (sps, pps) = (of_type(7), of_type(8));
+        AvcConfig::from_parameter_sets(sps, pps).unwrap().build()
     } else {
         video.layout = BitstreamLayout::Hvcc { length_size: 4 };
-        let is_set =
-            |n: &&[u8]| matches!(hevc::nal_type(n), Some(hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS));
-        let sets = nals.iter().copied().filter(is_set);
-        hevc::HevcConfig::from_parameter_sets(sets, true).unwrap().build()
+        let sets = nals.iter().copied().filter(|n| matches!(kind(codec, n), 32..=34));
+        HevcConfig::from_parameter_sets(sets, true).unwrap().build()
     };
     video.codec_config = Some(config.into());
     let converted = read
@@ -137,9 +135,13 @@ fn length_prefixed(codec: Codec, track: &Track, read: &[Packet]) -> (Track, Vec<
     (track, converted)
 }
 
+/// The type of a NAL unit.
+fn kind(codec: Codec, nal: &[u8]) -> u8 {
+    if codec == Codec::Hevc { nal[0] >> 1 & 63 } else { nal[0] & 31 }
+}
+
 fn kinds(codec: Codec, data: &[u8]) -> Vec<u8> {
-    let kind = |n: &[u8]| if codec == Codec::Hevc { hevc::nal_type(n) } else { h264::nal_type(n) };
-    nal_units(data).filter_map(kind).collect()
+    nal_units(data).map(|nal| kind(codec, nal)).collect()
 }
 
 #[test]
@@ -153,7 +155,7 @@ fn length_prefixed_samples_become_a_stream_that_decodes_alike() {
         assert_eq!(read.iter().filter(|s| s.keyframe).count(), 2);
         let (track, converted) = length_prefixed(codec, &track, &read);
         let out = mux(&track, &converted);
-        let sps = if codec == Codec::Hevc { hevc::NAL_SPS } else { h264::NAL_SPS };
+        let sps = if codec == Codec::Hevc { 33 } else { 7 };
         let sets: Vec<_> = kinds(codec, &out).into_iter().filter(|k| *k == sps).collect();
         assert_eq!(sets.len(), 2, "one per key frame");
         let copy = dir.path().join("copy");
@@ -191,8 +193,8 @@ fn parameter_sets_are_put_in_where_they_are_absent_and_behind_the_delimiter() {
                 let mut data = Vec::new();
                 for nal in nal_units(&sample.data) {
                     let set = match codec {
-                        Codec::Hevc => matches!(hevc::nal_type(nal), Some(32..=34)),
-                        _ => matches!(h264::nal_type(nal), Some(7 | 8)),
+                        Codec::Hevc => matches!(kind(codec, nal), 32..=34),
+                        _ => matches!(kind(codec, nal), 7 | 8),
                     };
                     if !set {
                         data.extend_from_slice(&[0, 0, 0, 1]);

@@ -53,11 +53,11 @@ fn png(path: &Path, size: (u32, u32), color: png::ColorType, depth: png::BitDept
 }
 
 fn options(times: PictureTimes) -> SourceOptions {
-    SourceOptions { times, ..SourceOptions::default() }
+    SourceOptions::default().times(times)
 }
 
 fn rated() -> SourceOptions {
-    SourceOptions { frame_rate: Rational::new(50, 1), ..SourceOptions::default() }
+    SourceOptions::default().frame_rate(Rational::new(50, 1))
 }
 
 /// Every frame's time in nanoseconds, duration in ticks and samples.
@@ -111,7 +111,7 @@ fn what_our_writer_writes_comes_back_by_every_name() {
     assert!(pictures(&dir.join("f?.png"), &rated()) == wanted[..9]);
     assert!(pictures(&dir.join("f7.png"), &rated()) == wanted[6..7]);
     for threads in [1, 2, 5, 64] {
-        let options = SourceOptions { threads: std::num::NonZeroUsize::new(threads), ..rated() };
+        let options = rated().threads(std::num::NonZeroUsize::new(threads));
         assert!(pictures(&dir, &options) == wanted, "{threads} threads");
     }
     let source = FrameSource::open(&dir, &rated()).unwrap();
@@ -251,7 +251,7 @@ fn headerless_pictures_take_times_from_a_list() {
     let with = |text: &str| {
         let path = times_file(&dir, text);
         let times = PictureTimes::File { path, unit: TimeUnit::Seconds };
-        let mut source = FrameSource::open(&raw, &SourceOptions { raw: Some(format), ..options(times) })?;
+        let mut source = FrameSource::open(&raw, &options(times).raw(format))?;
         let mut times = Vec::new();
         while let Some(frame) = source.next_frame()? {
             times.push(frame.pts.rescale(TimeBase::NANOS).ticks());
@@ -282,7 +282,7 @@ fn gaps_are_refused_or_gone_over_in_time() {
     }
     let pattern = dir.join("f-%04d.png");
     refused(&pattern, &rated(), &["f-%04d.png", "f-0003.png is missing", "3 missing in all"]);
-    let going = SourceOptions { keep_going: true, ..rated() };
+    let going = rated().keep_going(true);
     let read = read(&pattern, &going).unwrap();
     let shown: Vec<_> = read.iter().map(|(nanos, ..)| *nanos / 20_000_000).collect();
     assert_eq!(shown, [0, 1, 4, 5, 7, 8], "each stays where its number puts it");
@@ -328,7 +328,7 @@ fn a_list_that_misses_images_is_gone_over_if_asked() {
     write(&images, "%d.png", 4);
     let path = times_file(&dir, "1.png,0\n9.png,0.5\n4.png,1\n2.png,2\n");
     let times = PictureTimes::File { path, unit: TimeUnit::Seconds };
-    let options = SourceOptions { keep_going: true, ..options(times) };
+    let options = options(times).keep_going(true);
     let read = read(&images, &options).unwrap();
     let shown: Vec<_> = read.iter().map(|(nanos, ..)| *nanos / 1_000_000).collect();
     assert_eq!(shown, [0, 1000, 2000]);
@@ -357,7 +357,7 @@ fn damaged_images_are_named_and_gone_over_if_asked() {
     ] {
         fs::write(dir.join("f4.png"), bad).unwrap();
         refused(&dir, &rated(), words);
-        let mut source = FrameSource::open(&dir, &SourceOptions { keep_going: true, ..rated() }).unwrap();
+        let mut source = FrameSource::open(&dir, &rated().keep_going(true)).unwrap();
         let mut times = Vec::new();
         while let Some(frame) = source.next_frame().unwrap() {
             times.push(frame.pts.ticks());
@@ -371,7 +371,7 @@ fn damaged_images_are_named_and_gone_over_if_asked() {
     fs::write(dir.join("f4.png"), &good).unwrap();
     fs::write(dir.join("f1.png"), "x").unwrap();
     refused(&dir, &rated(), &["f1.png"]);
-    let mut source = FrameSource::open(&dir, &SourceOptions { keep_going: true, ..rated() }).unwrap();
+    let mut source = FrameSource::open(&dir, &rated().keep_going(true)).unwrap();
     let rest: Vec<_> = source.by_ref().map(|frame| frame.unwrap().pts.ticks()).collect();
     assert_eq!(rest, [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(source.summary().problem_count, 1);
@@ -383,7 +383,7 @@ fn an_image_of_another_size_ends_the_job() {
     write(&dir, "f%d.png", 4);
     png(&dir.join("f3.png"), (64, 48), png::ColorType::Grayscale, png::BitDepth::Eight, &[0; 64 * 48]);
     for keep_going in [false, true] {
-        let options = SourceOptions { keep_going, ..rated() };
+        let options = rated().keep_going(keep_going);
         refused(&dir, &options, &["f3.png is 64x48", "35x27", "one size"]);
     }
 }

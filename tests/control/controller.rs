@@ -77,7 +77,7 @@ fn a_switch_under_way_has_a_handle_that_is_alive() {
 fn streams_are_started_on_the_backends_of_this_machine() {
     let mut controller = EncodeController::new(video_hw::backend::BackendKind::Software);
     let none = BackendEncodeConfig::None;
-    let small = video_hw::config::CommonEncodeConfig { rate_control: None, ..config(1) };
+    let small = config(1).rate_control(None);
     let handle = controller.start_encode_session(small, none).unwrap();
     assert_eq!(feed(&mut controller, handle, 0..3), [1, 1, 1]);
     let summary = controller.summary(handle).unwrap();

@@ -22,10 +22,10 @@ fn a_stream_does_not_wait_for_its_own_session() {
     let mut source = in_turn(vec![Plan::default()]);
     source.limit = 1;
     let log = Arc::clone(&source.log);
-    let first = CommonEncodeConfig { admission: patient, ..config(1) };
+    let first = config(1).admission(patient);
     let mut play = Play::new(source, first, StreamOptions::default());
     play.feed(5);
-    play.switch(CommonEncodeConfig { admission: patient, ..other_gop(2) }, SessionSwitchMode::Immediate);
+    play.switch(other_gop(2).admission(patient), SessionSwitchMode::Immediate);
     play.until(|kind| matches!(kind, EventKind::NoRoomForTwo { generation: 2, .. }));
     play.feed(5);
     play.finish();
@@ -75,8 +75,8 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
         let before = 5 * u64::from(steps);
         // The proof is a picture too.
         let lose = [before + 1, before + 2, before + 3].into();
-        let canary = Canary { frames: 10, max_errors: 1, max_latency_p95: None, bitrate_tolerance: None };
-        let options = StreamOptions { canary: Some(canary), ..StreamOptions::default() };
+        let canary = Canary::default().frames(10).max_errors(1).max_latency_p95(None).bitrate_tolerance(None);
+        let options = StreamOptions::default().canary(canary);
         let loses = Plan { in_place: flexible(), lose, ..Plan::default() };
         let mut play = Play::new(in_turn(vec![loses]), config(1), options);
         play.feed(5);
@@ -127,7 +127,7 @@ fn what_an_encoder_says_of_its_opening_is_in_the_receipt() {
 
 #[test]
 fn a_proof_may_take_for_ever() {
-    let options = StreamOptions { prove_timeout: Duration::MAX, ..StreamOptions::default() };
+    let options = StreamOptions::default().prove_timeout(Duration::MAX);
     let slow = Plan { delay: 20, ..Plan::default() };
     let mut play = Play::new(in_turn(vec![slow]), config(1), options);
     play.feed(3);
@@ -219,8 +219,7 @@ fn wished_for_metadata_that_the_next_session_leaves_out_is_told() {
     let mut source =
         Source::new(|session, _, _| Plan { die_at: (session == 0).then_some(8), ..Plan::default() });
     source.kinds = vec![BackendKind::Nvidia, BackendKind::Software];
-    let config =
-        CommonEncodeConfig { content_light: "1000,400".parse().ok(), hdr_optional: true, ..config(1) };
+    let config = config(1).content_light("1000,400".parse().ok()).hdr_optional(true);
     let mut play = Play::new(source, config, StreamOptions::default());
     play.feed(12);
     play.until(|kind| {

@@ -115,5 +115,5 @@ impl Play {
 
 /// Settings that need a new session.
 pub(crate) fn other_gop(bitrate: u32) -> CommonEncodeConfig {
-    CommonEncodeConfig { gop_length: Some(100), ..config(bitrate) }
+    config(bitrate).gop_length(100)
 }

@@ -85,22 +85,19 @@ fn one(seed: u64) {
     }
     let log = std::sync::Arc::clone(&source.log);
     let limit = source.limit;
-    let options = StreamOptions {
-        on_failure: if random.one_in(6) { OnFailure::Stop } else { OnFailure::Reopen },
-        canary: random.one_in(4).then_some(Canary {
-            frames: 6,
-            max_errors: 0,
-            max_latency_p95: None,
-            bitrate_tolerance: random.one_in(2).then_some(0.5),
-        }),
-        max_waiting: 1 + random.below(6) as usize,
-        ..StreamOptions::default()
-    };
-    let first = CommonEncodeConfig {
-        gop_length: random.one_in(2).then_some(10),
-        b_frames: Some(random.below(3) as u32),
-        ..config(500_000)
-    };
+    let options = StreamOptions::default()
+        .on_failure(if random.one_in(6) { OnFailure::Stop } else { OnFailure::Reopen })
+        .canary(
+            random.one_in(4).then_some(
+                Canary::default()
+                    .frames(6)
+                    .max_errors(0)
+                    .max_latency_p95(None)
+                    .bitrate_tolerance(random.one_in(2).then_some(0.5)),
+            ),
+        )
+        .max_waiting(1 + random.below(6) as usize);
+    let first = config(500_000).gop_length(random.one_in(2).then_some(10)).b_frames(random.below(3) as u32);
     let none = BackendEncodeConfig::None;
     let mut stream = SwitchingEncoder::with_source(source, first, none.clone(), options).unwrap();
     let mut got = Got::default();

@@ -62,10 +62,10 @@ fn a_switch_waits_for_the_end_of_the_gop_or_a_forced_idr() {
     for (in_place, forced) in [(false, false), (false, true), (true, false), (true, true)] {
         let can = if in_place { flexible() } else { InPlace::default() };
         let source = in_turn(vec![Plan { in_place: can, ..Plan::default() }]);
-        let first = CommonEncodeConfig { gop_length: Some(10), ..config(1) };
+        let first = config(1).gop_length(10);
         let mut play = Play::new(source, first.clone(), StreamOptions::default());
         play.feed(3);
-        let target = CommonEncodeConfig { gop_length: Some(10), ..config(2) };
+        let target = config(2).gop_length(10);
         play.switch(target, SessionSwitchMode::OnNextKeyframe);
         if !in_place {
             play.until_ready();
@@ -87,7 +87,7 @@ fn the_end_of_a_gop_is_known_without_its_packet() {
         gate: (opened == 0).then(|| Arc::clone(&shut)),
         ..Plan::default()
     });
-    let first = CommonEncodeConfig { gop_length: Some(2), ..config(1) };
+    let first = config(1).gop_length(2);
     let mut play = Play::new(source, first, StreamOptions::default());
     let feed = |play: &mut Play, frames: u64| {
         for _ in 0..frames {
@@ -147,7 +147,7 @@ fn an_idr_that_nobody_foresaw_is_a_boundary_too() {
             Ok(Box::new(Silent(self.0.open(candidate, config, special, sink)?)))
         }
     }
-    let first = CommonEncodeConfig { gop_length: Some(10), ..config(1) };
+    let first = config(1).gop_length(10);
     let source = Secretive(in_turn(vec![Plan::default()]));
     let mut play = Play::new(source, first, StreamOptions::default());
     play.feed(3);
@@ -162,7 +162,7 @@ fn an_idr_that_nobody_foresaw_is_a_boundary_too() {
 fn a_drained_switch_has_nothing_inside_when_it_is_made() {
     for can in [InPlace::default(), flexible()] {
         let source = in_turn(vec![Plan { in_place: can, delay: 3, ..Plan::default() }]);
-        let b_frames = |bitrate| CommonEncodeConfig { b_frames: Some(2), ..config(bitrate) };
+        let b_frames = |bitrate| config(bitrate).b_frames(2);
         let mut play = Play::new(source, b_frames(1), StreamOptions::default());
         play.feed(5);
         play.switch(b_frames(2), SessionSwitchMode::DrainThenSwap);
@@ -231,7 +231,7 @@ fn a_session_is_proved_before_the_old_one_is_left() {
 fn a_slow_proof_ends() {
     // Far beyond what the first session's proof takes here, and that is far below the second's.
     let slow = Plan { delay: 15_000, ..Plan::default() };
-    let options = StreamOptions { prove_timeout: Duration::from_secs(4), ..StreamOptions::default() };
+    let options = StreamOptions::default().prove_timeout(Duration::from_secs(4));
     let mut play = Play::new(in_turn(vec![Plan::default(), slow]), config(1), options);
     play.feed(5);
     play.switch(other_gop(2), SessionSwitchMode::Immediate);
@@ -301,7 +301,7 @@ fn a_refused_change_in_place_is_made_by_a_new_session() {
 fn frames_of_a_dead_session_go_to_another_and_none_is_lost() {
     for b_frames in [0, 1, 3] {
         let dies = Plan { die_at: Some(12), ..Plan::default() };
-        let first = CommonEncodeConfig { b_frames: Some(b_frames), ..config(1) };
+        let first = config(1).b_frames(b_frames);
         let source = in_turn(vec![dies, Plan::default()]);
         let mut play = Play::new(source, first, StreamOptions::default());
         play.feed(30);
@@ -332,7 +332,7 @@ fn the_next_backend_takes_over_and_then_the_first_again() {
 #[test]
 fn a_dead_session_ends_the_stream_where_that_is_wanted() {
     let dies = Plan { die_at: Some(12), ..Plan::default() };
-    let options = StreamOptions { on_failure: OnFailure::Stop, ..StreamOptions::default() };
+    let options = StreamOptions::default().on_failure(OnFailure::Stop);
     let mut play = Play::new(in_turn(vec![dies, Plan::default()]), config(1), options);
     while play.got.end.is_none() {
         let frame = frame(play.next, size(32, 32));
@@ -418,10 +418,10 @@ fn without_room_for_two_the_old_one_is_closed_first() {
 
 #[test]
 fn b_frames_beyond_the_reserve_are_refused_with_words() {
-    let options = StreamOptions { reorder_reserve: Some(0), ..StreamOptions::default() };
+    let options = StreamOptions::default().reorder_reserve(0);
     let mut play = Play::new(in_turn(vec![Plan::default()]), config(1), options);
     play.feed(3);
-    let b_frames = CommonEncodeConfig { b_frames: Some(2), ..config(1) };
+    let b_frames = config(1).b_frames(2);
     play.switch(b_frames, SessionSwitchMode::Immediate);
     play.until(|kind| {
         matches!(kind, EventKind::SwitchFailed { stage: SwitchStage::Creation, reason, .. }
@@ -435,7 +435,7 @@ fn b_frames_beyond_the_reserve_are_refused_with_words() {
 #[test]
 fn a_stream_of_low_latency_keeps_no_room_for_b_frames() {
     for low_latency in [false, true] {
-        let settings = CommonEncodeConfig { low_latency, ..config(1) };
+        let settings = config(1).low_latency(low_latency);
         let mut play = Play::new(in_turn(vec![Plan::default()]), settings, StreamOptions::default());
         play.feed(4);
         play.finish();
@@ -450,7 +450,7 @@ fn frames_of_sizes_that_were_asked_for_are_taken_and_brought_to_the_session() {
     let mut play = Play::with(vec![Plan { in_place: flexible(), ..Plan::default() }]);
     play.feed(2);
     assert!(play.stream.submit(frame(2, size(16, 16))).is_err(), "nobody has asked for that");
-    let small = CommonEncodeConfig { dimensions: size(16, 16), ..config(1) };
+    let small = config(1).dimensions(size(16, 16));
     play.switch(small, SessionSwitchMode::Immediate);
     // The caller changes the size at once, and back: the session is asked in between.
     for number in 2..8 {
@@ -466,8 +466,8 @@ fn frames_of_sizes_that_were_asked_for_are_taken_and_brought_to_the_session() {
 #[test]
 fn a_generation_that_breaks_the_rules_of_the_canary_is_left() {
     let loses = Plan { lose: [4, 6].into(), ..Plan::default() };
-    let canary = Canary { frames: 10, max_errors: 1, max_latency_p95: None, bitrate_tolerance: None };
-    let options = StreamOptions { canary: Some(canary), ..StreamOptions::default() };
+    let canary = Canary::default().frames(10).max_errors(1).max_latency_p95(None).bitrate_tolerance(None);
+    let options = StreamOptions::default().canary(canary);
     let source = in_turn(vec![Plan::default(), loses, Plan::default()]);
     let mut play = Play::new(source, config(1), options);
     play.feed(5);
@@ -536,7 +536,7 @@ fn a_stream_that_nobody_encodes_is_not_started() {
 fn a_flush_keeps_the_session_and_the_next_frame_begins_anew() {
     let source = in_turn(vec![Plan::default()]);
     let log = Arc::clone(&source.log);
-    let b_frames = CommonEncodeConfig { b_frames: Some(3), ..config(1) };
+    let b_frames = config(1).b_frames(3);
     let mut play = Play::new(source, b_frames, StreamOptions::default());
     for round in 0..4_u64 {
         play.feed(6);
@@ -577,7 +577,7 @@ fn settings_can_be_changed_behind_a_session_that_lacks_some() {
         _ => Plan::default(),
     });
     source.kinds = vec![BackendKind::Custom, BackendKind::Ffmpeg];
-    let b_frames = |bitrate| CommonEncodeConfig { b_frames: Some(2), ..config(bitrate) };
+    let b_frames = |bitrate| config(bitrate).b_frames(2);
     let mut play = Play::new(source, b_frames(1), StreamOptions::default());
     play.feed(12);
     play.until(|kind| matches!(kind, EventKind::Reopened { generation: 2, .. }));

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use video_hw::Error;
 use video_hw::bitstream::convert::length_prefixed_to_annexb;
-use video_hw::bitstream::h264::AvcConfig;
-use video_hw::bitstream::hevc::HevcConfig;
+use video_hw::bitstream::{AvcConfig, HevcConfig};
 use video_hw::codec::Codec;
 use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
 use video_hw::container::{CopyDescription, Demuxer, Muxer, Track, TrackId, TrackKind};
@@ -21,7 +20,7 @@ use video_hw::time::{TimeBase, Timestamp};
 use crate::support::*;
 
 fn options() -> Mp4MuxOptions {
-    Mp4MuxOptions { path: PathBuf::from("test.mp4") }
+    Mp4MuxOptions::default().path(PathBuf::from("test.mp4"))
 }
 
 /// A file in memory that outlives its writer.

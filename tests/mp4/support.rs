@@ -127,7 +127,7 @@ pub(crate) fn scratch(name: &str) -> (tempfile::TempDir, PathBuf) {
 pub(crate) fn remux(from: &Path, to: &Path, faststart: bool) {
     let mut demuxer = open(from);
     let file = File::options().read(true).write(true).create(true).truncate(true).open(to).unwrap();
-    let options = Mp4MuxOptions { path: to.to_owned() };
+    let options = Mp4MuxOptions::default().path(to.to_owned());
     let mut muxer = if faststart {
         Mp4Muxer::create_faststart(file, options).unwrap()
     } else {

@@ -119,7 +119,7 @@ fn vp8_in_mp4() {
     };
     let out = dir.path().join("a.mp4");
     let mut demuxer = IvfDemuxer::new(std::fs::File::open(&path).unwrap(), &path).unwrap();
-    let options = Mp4MuxOptions { path: out.clone() };
+    let options = Mp4MuxOptions::default().path(out.clone());
     let mut muxer = Mp4Muxer::create(std::fs::File::create(&out).unwrap(), options).unwrap();
     let id = muxer.add_track(&demuxer.tracks()[0].clone()).unwrap();
     while let Some(sample) = demuxer.next_packet().unwrap() {

@@ -94,11 +94,8 @@ fn software(config: &CommonDecodeConfig) -> DecodeSession {
 }
 
 fn encoder_of(first: &Frame) -> EncodeSession {
-    let config = CommonEncodeConfig {
-        format: first.format,
-        gop_length: Some(12),
-        ..CommonEncodeConfig::new(Codec::H264, first.dimensions, rate())
-    };
+    let config =
+        CommonEncodeConfig::new(Codec::H264, first.dimensions, rate()).format(first.format).gop_length(12);
     EncodeSession::new(BackendKind::Software, config).unwrap()
 }
 
@@ -135,7 +132,7 @@ fn transcoding_by_streams_equals_the_sessions_packet_for_packet() {
     ] {
         let (config, packets) = packets(clip);
         // Conversions are finished by other threads, which wake the task, too.
-        let config = CommonDecodeConfig { convert, ..config };
+        let config = config.convert(convert);
         let (first, expected) = reference(&config, &packets);
         assert_eq!(expected.len(), packets.len());
         let results = on_each_executor(move || {
@@ -387,10 +384,8 @@ fn a_transcode_that_is_dropped_leaves_nothing_behind() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         for polls in [1, 3, 10, 30, 100] {
             let decoder = DecodeSession::new(BackendKind::Nvidia, config.clone()).unwrap();
-            let hardware = CommonEncodeConfig {
-                format: PixelFormat::Nv12,
-                ..CommonEncodeConfig::new(Codec::H264, first.dimensions, rate())
-            };
+            let hardware =
+                CommonEncodeConfig::new(Codec::H264, first.dimensions, rate()).format(PixelFormat::Nv12);
             let encoder = EncodeSession::new(BackendKind::Nvidia, hardware).unwrap();
             let mut job = Box::pin(transcode(decoder, encoder, packets.clone()));
             let done = runtime.block_on(async {

@@ -154,7 +154,7 @@ fn lost_at(call: u32) -> String {
 #[test]
 fn a_stream_goes_on_on_the_cpu_when_the_device_is_lost() {
     clean_on("ada", "a_stream_goes_on_on_the_cpu_when_the_device_is_lost", &lost_at(20), || {
-        let config = CommonEncodeConfig { b_frames: Some(2), ..base() };
+        let config = base().b_frames(2);
         let played = run_through(Backend::Auto, config, nvidia(4), StreamOptions::default());
         played.judge();
         assert!(played.end.is_none(), "{:?}", played.end);
@@ -177,7 +177,7 @@ fn a_stream_goes_on_on_the_cpu_when_the_device_is_lost() {
 fn a_stream_that_nobody_else_encodes_ends_with_the_reason_and_balanced_books() {
     let test = "a_stream_that_nobody_else_encodes_ends_with_the_reason_and_balanced_books";
     clean_on("ada", test, &lost_at(20), || {
-        let config = CommonEncodeConfig { codec: Codec::Hevc, ..base() };
+        let config = base().codec(Codec::Hevc);
         let only = Backend::Only(BackendKind::Nvidia);
         let played = run_through(only, config, nvidia(4), StreamOptions::default());
         played.judge();
@@ -196,7 +196,7 @@ fn a_stream_that_the_embedded_encoder_lacks_goes_on_in_a_child_process() {
     }
     let test = "a_stream_that_the_embedded_encoder_lacks_goes_on_in_a_child_process";
     clean_on("ada", test, &lost_at(20), || {
-        let config = CommonEncodeConfig { codec: Codec::Hevc, ..base() };
+        let config = base().codec(Codec::Hevc);
         let played = run_through(Backend::Auto, config, nvidia(4), StreamOptions::default());
         played.judge();
         assert!(played.end.is_none(), "{:?}", played.end);
@@ -211,7 +211,7 @@ fn an_encoder_that_fails_is_opened_again_where_nothing_else_is_wanted() {
     let test = "an_encoder_that_fails_is_opened_again_where_nothing_else_is_wanted";
     let fault = "fault=[{function='nvEncLockBitstream',call=12,code=20}]";
     clean_on("ada", test, fault, || {
-        let config = CommonEncodeConfig { codec: Codec::Hevc, b_frames: Some(3), ..base() };
+        let config = base().codec(Codec::Hevc).b_frames(3);
         let only = Backend::Only(BackendKind::Nvidia);
         let played = run_through(only, config, nvidia(4), StreamOptions::default());
         played.judge();
@@ -226,7 +226,7 @@ fn an_encoder_that_fails_is_opened_again_where_nothing_else_is_wanted() {
 fn a_stream_ends_with_its_session_where_that_is_wanted() {
     let fault = "fault=[{function='nvEncLockBitstream',call=12,code=20}]";
     clean_on("ada", "a_stream_ends_with_its_session_where_that_is_wanted", fault, || {
-        let options = StreamOptions { on_failure: OnFailure::Stop, ..StreamOptions::default() };
+        let options = StreamOptions::default().on_failure(OnFailure::Stop);
         let played = run_through(Backend::Auto, base(), nvidia(4), options);
         assert!(matches!(played.end, Some(Error::Backend { code: 20, .. })), "{:?}", played.end);
         assert!(played.summary.ledger.balances());
@@ -258,7 +258,7 @@ fn every_api_version_changes_settings_in_place() {
 fn switches_go_well_with_lookahead() {
     clean_on("ada", "switches_go_well_with_lookahead", "", || {
         let looks_ahead = crate::support::nvenc::tuned("p7", "hq");
-        let base = CommonEncodeConfig { b_frames: Some(3), ..base() };
+        let base = base().b_frames(3);
         let mut stream =
             SwitchingEncoder::new(BackendKind::Nvidia, base.clone(), looks_ahead.clone()).unwrap();
         let (mut got, mut number) = (Vec::new(), 0);
@@ -362,7 +362,7 @@ fn random_switches_leave_nothing_behind() {
 fn settings_change_in_place_again_and_again() {
     clean_on("ada", "settings_change_in_place_again_and_again", "", || {
         for codec in [Codec::H264, Codec::Hevc] {
-            let base = CommonEncodeConfig { codec, b_frames: Some(2), ..base() };
+            let base = base().codec(codec).b_frames(2);
             let mut stream = SwitchingEncoder::new(BackendKind::Nvidia, base.clone(), nvidia(3)).unwrap();
             let changes = [What::SizeDown, What::Bitrate, What::Fps];
             let targets = changes.iter().flat_map(|what| [what.target(&base), base.clone()]);

@@ -2,7 +2,7 @@
 //! and what happens when the kernels do not start or fail.
 
 use video_hw::backend::BackendKind;
-use video_hw::config::{ColorRequest, CommonDecodeConfig, Crop, DecodeOutputMode};
+use video_hw::config::{ColorRequest, Crop, DecodeOutputMode};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};
@@ -21,7 +21,7 @@ fn decode(
     convert: ColorRequest,
 ) -> (Vec<Frame>, Vec<Error>, DecodeSummary) {
     let (config, packets) = packets(name);
-    let config = CommonDecodeConfig { output, convert, ..config };
+    let config = config.output(output).convert(convert);
     let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
     let (mut frames, mut errors) = (Vec::new(), Vec::new());
     let summary = decode_into(&mut session, &packets, |outcome| match outcome {
@@ -118,12 +118,12 @@ fn dispatched(name: &str, request: &TransformRequest) -> (TransformStats, Option
 #[test]
 fn a_dispatcher_converts_frames_on_the_card_they_are_on() {
     let run = simulated("a_dispatcher_converts_frames_on_the_card_they_are_on", "", || {
-        let to = |format| TransformRequest::convert(ColorRequest::To(format));
+        let to = |format| TransformRequest::default().convert(ColorRequest::To(format));
         let crop = Crop { left: 10, top: 6, size: Dimensions::new(101, 51).unwrap() };
         for (name, request) in [
             ("small.h264", to(PixelFormat::Rgb24)),
-            ("small-10bit.h265", TransformRequest { host: true, ..to(PixelFormat::Bgra) }),
-            ("small.h264", TransformRequest { crop: Some(crop), ..to(PixelFormat::RgbF32Planar) }),
+            ("small-10bit.h265", to(PixelFormat::Bgra).host(true)),
+            ("small.h264", to(PixelFormat::RgbF32Planar).crop(crop)),
         ] {
             let (stats, failure) = dispatched(name, &request);
             assert_eq!(
@@ -149,7 +149,8 @@ fn a_dispatcher_converts_frames_on_the_card_they_are_on() {
 fn a_launch_that_fails_later_leaves_the_rest_to_the_cpu_and_says_so() {
     let settings = fault("cuLaunchKernel", 5, "code=701");
     clean("a_launch_that_fails_later_leaves_the_rest_to_the_cpu_and_says_so", &settings, || {
-        let (stats, failure) = dispatched("small.h264", &TransformRequest::convert(ColorRequest::Rgb8));
+        let (stats, failure) =
+            dispatched("small.h264", &TransformRequest::default().convert(ColorRequest::Rgb8));
         assert_eq!((stats.transformed, stats.failed), (50, 0));
         // The next was under way meanwhile, at most.
         assert!((44..=46).contains(&stats.fell_back), "{stats:?}");
@@ -162,7 +163,8 @@ fn a_launch_that_fails_later_leaves_the_rest_to_the_cpu_and_says_so() {
 fn kernels_that_do_not_start_leave_a_dispatcher_to_the_cpu() {
     let settings = "fault=[{function='cuModuleLoadDataEx',call=1,count=0,code=222}]";
     clean("kernels_that_do_not_start_leave_a_dispatcher_to_the_cpu", settings, || {
-        let (stats, failure) = dispatched("small.h264", &TransformRequest::convert(ColorRequest::Rgb8));
+        let (stats, failure) =
+            dispatched("small.h264", &TransformRequest::default().convert(ColorRequest::Rgb8));
         assert_eq!((stats.on_device, stats.fell_back, stats.failed), (0, 50, 0));
         assert!(failure.is_some_and(|words| words.contains("Update the NVIDIA driver")));
     });

@@ -16,17 +16,15 @@ const HEIGHT: usize = 192;
 
 fn config(codec: Codec) -> EncoderConfig {
     let size = Dimensions::new(WIDTH as u32, HEIGHT as u32).unwrap();
-    EncoderConfig { gop_size: Some(12), ..EncoderConfig::new(codec, PixelFormat::Rgb24, size) }
+    EncoderConfig::new(codec, PixelFormat::Rgb24, size).gop_size(12)
 }
 
 fn gpu(ring: bool, preferred: Option<EncoderType>, strict: bool) -> GpuEncoderConfig {
-    GpuEncoderConfig {
-        preferred_encoder: preferred,
-        strict,
-        enable_ring_buffer: ring,
-        ring_buffer_size: 4,
-        ..GpuEncoderConfig::default()
-    }
+    GpuEncoderConfig::default()
+        .preferred_encoder(preferred)
+        .strict(strict)
+        .enable_ring_buffer(ring)
+        .ring_buffer_size(4)
 }
 
 /// A grey ramp that moves.

@@ -45,8 +45,7 @@ fn cameras_keep_their_times(encoder: EncoderType, codec: Codec, slots_at_most: u
     }
     let size = Dimensions::new(640, 480).unwrap();
     let config = EncoderConfig::new(codec, PixelFormat::Rgb24, size);
-    let gpu =
-        GpuEncoderConfig { preferred_encoder: Some(encoder), strict: true, ..GpuEncoderConfig::default() };
+    let gpu = GpuEncoderConfig::default().preferred_encoder(encoder).strict(true);
     let directory = tempfile::tempdir().unwrap();
     let begin = Barrier::new(CAMERAS);
     std::thread::scope(|scope| {
@@ -107,13 +106,11 @@ fn pictures_written_in_place_are_the_same() {
     let config = EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size);
     let (pictures, times) = (camera::pictures(1, size), camera::times(1, 50));
     let run = |ring: bool, in_place: bool| {
-        let gpu = GpuEncoderConfig {
-            preferred_encoder: Some(EncoderType::Embedded),
-            strict: true,
-            enable_ring_buffer: ring,
-            ring_buffer_size: 4,
-            ..GpuEncoderConfig::default()
-        };
+        let gpu = GpuEncoderConfig::default()
+            .preferred_encoder(EncoderType::Embedded)
+            .strict(true)
+            .enable_ring_buffer(ring)
+            .ring_buffer_size(4);
         let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
         let mut chunks = Vec::new();
         for (picture, at) in pictures.iter().cycle().zip(&times) {

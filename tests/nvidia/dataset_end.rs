@@ -11,12 +11,7 @@ const PICTURE: usize = 320 * 192 * 3;
 
 fn open(encoder: EncoderType) -> SessionVideoEncoder {
     let size = Dimensions::new(320, 192).unwrap();
-    let gpu = GpuEncoderConfig {
-        preferred_encoder: Some(encoder),
-        strict: true,
-        ring_buffer_size: 16,
-        ..GpuEncoderConfig::default()
-    };
+    let gpu = GpuEncoderConfig::default().preferred_encoder(encoder).strict(true).ring_buffer_size(16);
     SessionVideoEncoder::open(&EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size), &gpu).unwrap()
 }
 

@@ -38,7 +38,7 @@ fn device_frames(name: &str, count: usize) -> Vec<Frame> {
 }
 
 fn config_for(codec: Codec, frame: &Frame) -> CommonEncodeConfig {
-    CommonEncodeConfig { dimensions: frame.dimensions, format: frame.format, ..config(codec) }
+    config(codec).dimensions(frame.dimensions).format(frame.format)
 }
 
 /// The coded pictures in display order as ffmpeg decodes them.
@@ -120,11 +120,7 @@ fn b_frames_and_pictures_in_flight() {
             for b_frames in [0, 1, 3] {
                 for in_flight in [1, 2, 6] {
                     let b_frames = Some(b_frames);
-                    let config = CommonEncodeConfig {
-                        b_frames,
-                        gop_length: Some(12),
-                        ..config_for(codec, &frames[0])
-                    };
+                    let config = config_for(codec, &frames[0]).b_frames(b_frames).gop_length(12);
                     let mut session = open(&config, &nvidia(in_flight));
                     let packets = encoded(&mut session, &frames);
                     if have_ffmpeg() {
@@ -237,8 +233,7 @@ fn a_frame_may_be_encoded_several_times_over() {
         let frames = device_frames("small.h264", 6);
         let judge = downloaded(&frames);
         for b_frames in [0, 3] {
-            let config =
-                CommonEncodeConfig { b_frames: Some(b_frames), ..config_for(Codec::H264, &frames[0]) };
+            let config = config_for(Codec::H264, &frames[0]).b_frames(b_frames);
             let mut session = open(&config, &nvidia(6));
             let repeated: Vec<_> = (0..24)
                 .map(|n| Frame { pts: crate::support::nvenc::pts(n), ..frames[n / 4].clone() })
@@ -355,7 +350,7 @@ fn a_frame_of_another_card_is_refused_in_words() {
     let settings = format!("device=[{},{}]", card("First"), card("Second"));
     on_card("a_frame_of_another_card_is_refused_in_words", &settings, || {
         let frames = device_frames("small.h264", 3);
-        let config = CommonEncodeConfig { device: Some("1".into()), ..config_for(Codec::H264, &frames[0]) };
+        let config = config_for(Codec::H264, &frames[0]).device(Some("1".into()));
         let mut session = open(&config, &nvidia(4));
         for frame in frames {
             let words = session.submit(frame).unwrap_err().to_string();
@@ -368,7 +363,7 @@ fn a_frame_of_another_card_is_refused_in_words() {
 /// Runs into a failure: what came before it, and the failure.
 fn run_into_failure(b_frames: u32) -> (usize, Error) {
     let frames = device_frames("small.h264", 30);
-    let config = CommonEncodeConfig { b_frames: Some(b_frames), ..config_for(Codec::H264, &frames[0]) };
+    let config = config_for(Codec::H264, &frames[0]).b_frames(b_frames);
     let mut session = open(&config, &nvidia(4));
     let got = encode(&mut session, frames);
     let well = got.iter().filter(|packet| packet.is_ok()).count();
@@ -458,7 +453,7 @@ fn a_session_may_go_with_frames_inside() {
         let frames = device_frames("small.h264", 20);
         for special in [nvidia(1), nvidia(6), tuned("p7", "hq")] {
             for count in [1, 3, 20] {
-                let config = CommonEncodeConfig { b_frames: Some(3), ..config_for(Codec::H264, &frames[0]) };
+                let config = config_for(Codec::H264, &frames[0]).b_frames(3);
                 let mut session = open(&config, &special);
                 submit(&mut session, frames[..count].iter().cloned(), &mut Vec::new());
             }

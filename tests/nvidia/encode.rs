@@ -48,11 +48,7 @@ fn b_frames_come_out_in_place() {
         for codec in [Codec::H264, Codec::Hevc] {
             for b_frames in 0..=3 {
                 for in_flight in [1, 2, 6] {
-                    let config = CommonEncodeConfig {
-                        b_frames: Some(b_frames),
-                        gop_length: Some(12),
-                        ..config(codec)
-                    };
+                    let config = config(codec).b_frames(b_frames).gop_length(12);
                     let packets = round_trip(&config, &nvidia(in_flight), 26);
                     assert_eq!(types(&packets, PictureType::Idr), 3, "26 pictures in GOPs of 12");
                     assert_eq!(types(&packets, PictureType::B) > 0, b_frames > 0);
@@ -69,7 +65,7 @@ fn a_slow_encoder_gives_the_same() {
     let slow = "time.enabled=true;time.encode_ns_per_frame=3000000;time.jitter=0.9";
     clean("a_slow_encoder_gives_the_same", slow, || {
         for special in [nvidia(1), nvidia(3), tuned("p7", "hq")] {
-            let config = CommonEncodeConfig { b_frames: Some(2), ..config(Codec::H264) };
+            let config = config(Codec::H264).b_frames(2);
             round_trip(&config, &special, 60);
         }
     });
@@ -82,7 +78,7 @@ fn every_format_is_taken() {
             [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::P010, PixelFormat::Bgra, PixelFormat::Rgba]
         {
             for codec in [Codec::H264, Codec::Hevc] {
-                let config = CommonEncodeConfig { format, ..config(codec) };
+                let config = config(codec).format(format);
                 if format == PixelFormat::P010 && codec == Codec::H264 {
                     let refused = EncodeSession::with_special(BackendKind::Nvidia, config, &nvidia(6));
                     assert!(matches!(refused, Err(Error::Unsupported { .. })));
@@ -98,7 +94,7 @@ fn every_format_is_taken() {
 fn every_api_version_is_spoken() {
     for version in ["11.1", "12.0", "12.1", "12.2", "13.0"] {
         clean("every_api_version_is_spoken", &format!("driver.nvenc={version}"), || {
-            let deep = CommonEncodeConfig { format: PixelFormat::P010, ..config(Codec::Hevc) };
+            let deep = config(Codec::Hevc).format(PixelFormat::P010);
             let packets = round_trip(&deep, &nvidia(6), 10);
             if have_ffmpeg() {
                 let directory = tempfile::tempdir().unwrap();
@@ -144,7 +140,7 @@ fn presets_and_tunings_work_with_lookahead_and_without() {
 fn lossless_loses_nothing() {
     clean("lossless_loses_nothing", "", || {
         for codec in [Codec::H264, Codec::Hevc] {
-            let config = CommonEncodeConfig { rate_control: None, ..config(codec) };
+            let config = config(codec).rate_control(None);
             let packets = round_trip(&config, &tuned("p3", "lossless"), 8);
             if have_ffmpeg() {
                 let pictures = decoded(codec, &packets);
@@ -164,7 +160,7 @@ fn every_rate_control_is_taken() {
                 Some(RateControl::Vbr { avg_bps: 3_000_000, max_bps: None }),
                 Some(RateControl::Vbr { avg_bps: 3_000_000, max_bps: Some(5_000_000) }),
             ] {
-                round_trip(&CommonEncodeConfig { rate_control, ..config(codec) }, &nvidia(6), 12);
+                round_trip(&config(codec).rate_control(rate_control), &nvidia(6), 12);
             }
         }
     });
@@ -177,11 +173,9 @@ fn colour_and_aspect_are_in_the_stream() {
             return;
         }
         for codec in [Codec::H264, Codec::Hevc] {
-            let config = CommonEncodeConfig {
-                color: ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 },
-                sample_aspect_ratio: Rational::new(16, 11),
-                ..config(codec)
-            };
+            let config = config(codec)
+                .color(ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 })
+                .sample_aspect_ratio(Rational::new(16, 11));
             let frames = (0..3).map(|n| frame(n, PixelFormat::I420));
             let packets = all_well(encode(&mut open(&config, &nvidia(6)), frames));
             let directory = tempfile::tempdir().unwrap();
@@ -198,7 +192,7 @@ fn colour_and_aspect_are_in_the_stream() {
 fn idr_pictures_come_where_they_are_forced() {
     clean("idr_pictures_come_where_they_are_forced", "", || {
         for (codec, b_frames) in [(Codec::H264, 0), (Codec::H264, 2), (Codec::Hevc, 3)] {
-            let config = CommonEncodeConfig { b_frames: Some(b_frames), ..config(codec) };
+            let config = config(codec).b_frames(b_frames);
             let mut session = open(&config, &nvidia(4));
             let forced = [5, 6, 13];
             let frames = (0..20).map(|n| {
@@ -215,7 +209,7 @@ fn idr_pictures_come_where_they_are_forced() {
                 check_pictures(&decoded(codec, &packets), 0..20, planar);
             }
         }
-        let every = CommonEncodeConfig { force_idr: true, ..config(Codec::H264) };
+        let every = config(Codec::H264).force_idr(true);
         assert!(round_trip(&every, &nvidia(6), 9).iter().all(|packet| packet.keyframe));
     });
 }
@@ -225,7 +219,7 @@ fn a_session_goes_on_after_a_flush() {
     clean("a_session_goes_on_after_a_flush", "", || {
         for codec in [Codec::H264, Codec::Hevc] {
             for in_flight in [1, 6] {
-                let config = CommonEncodeConfig { b_frames: Some(3), ..config(codec) };
+                let config = config(codec).b_frames(3);
                 let mut session = open(&config, &nvidia(in_flight));
                 let mut packets = Vec::new();
                 for part in [0..7, 7..8, 8..21] {
@@ -250,7 +244,7 @@ fn a_session_goes_on_after_a_flush() {
 fn a_flush_makes_nothing_anew() {
     let made = |flushes: &str| {
         simulated_case_on("ada", "a_flush_makes_nothing_anew", "", flushes, |flushes| {
-            let config = CommonEncodeConfig { b_frames: Some(2), ..config(Codec::H264) };
+            let config = config(Codec::H264).b_frames(2);
             let mut session = open(&config, &nvidia(3));
             for part in 0..flushes.parse().unwrap() {
                 let frames = (part * 20..part * 20 + 20).map(|n| frame(n, PixelFormat::I420));
@@ -283,7 +277,7 @@ fn a_flush_makes_nothing_anew() {
 #[test]
 fn packets_come_as_soon_as_they_are_coded() {
     clean("packets_come_as_soon_as_they_are_coded", "", || {
-        let config = config(Codec::H264).low_latency();
+        let config = config(Codec::H264).low_latency(true);
         let mut session = open(&config, &nvidia(6));
         for number in 0..5 {
             let mut got = Vec::new();
@@ -299,7 +293,7 @@ fn a_session_may_go_with_pictures_inside() {
     clean("a_session_may_go_with_pictures_inside", "", || {
         for special in [nvidia(1), nvidia(6), tuned("p7", "hq")] {
             for frames in [0, 1, 3, 30] {
-                let config = CommonEncodeConfig { b_frames: Some(3), ..config(Codec::H264) };
+                let config = config(Codec::H264).b_frames(3);
                 let mut session = open(&config, &special);
                 submit(&mut session, (0..frames).map(|n| frame(n, PixelFormat::I420)), &mut Vec::new());
             }
@@ -319,7 +313,7 @@ fn the_capabilities_are_the_drivers() {
         let report = query_backend_capability(BackendKind::Nvidia, Codec::Av1).unwrap().encode.unwrap();
         assert_eq!((report.max_b_frames, report.qp_range), (0, (0, 255)));
         assert!(query_backend_capability(BackendKind::Nvidia, Codec::Vp9).unwrap().encode.is_none());
-        let three = CommonEncodeConfig { b_frames: Some(3), ..config(Codec::H264) };
+        let three = config(Codec::H264).b_frames(3);
         let refused = EncodeSession::with_special(BackendKind::Nvidia, three, &nvidia(6)).err().unwrap();
         assert!(refused.to_string().contains("0 to 2 (NUM_MAX_BFRAMES)"), "{refused}");
     });
@@ -361,7 +355,7 @@ fn the_session_limit_is_told_as_such() {
 
 /// What came before a failure, and the failure.
 fn run_into_failure(b_frames: u32) -> (usize, Error) {
-    let config = CommonEncodeConfig { b_frames: Some(b_frames), ..config(Codec::H264) };
+    let config = config(Codec::H264).b_frames(b_frames);
     let mut session = open(&config, &nvidia(4));
     let got = encode(&mut session, (0..30).map(|n| frame(n, PixelFormat::I420)));
     let well = got.iter().filter(|packet| packet.is_ok()).count();

@@ -114,7 +114,7 @@ fn a_lost_device_costs_no_frame() {
 }
 
 fn child_job<'a>(input: &Path, output: &Path) -> Transcode<'a> {
-    let special = FfmpegEncodeConfig { preset: Some("veryfast".to_owned()), ..FfmpegEncodeConfig::default() };
+    let special = FfmpegEncodeConfig::default().preset("veryfast".to_owned());
     job(input, output)
         .encode_backend(BackendKind::Ffmpeg)
         .backend_config(BackendEncodeConfig::Ffmpeg(special))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, Engines};
+use video_hw::config::Engines;
 use video_hw::error::Error;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, EncodeSession};
@@ -37,7 +37,7 @@ fn check(errors: &[Error], function: &str) {
 
 fn decoding(function: &str, engines: Engines) {
     let (config, packets) = packets("small.h264");
-    let config = CommonDecodeConfig { engines, ..config };
+    let config = config.engines(engines);
     let (frames, errors) = match DecodeSession::new(BackendKind::Nvidia, config) {
         Ok(mut session) => decode(&mut session, &packets),
         Err(error) => (Vec::new(), vec![error]),

@@ -85,7 +85,7 @@ fn a_crop_is_the_part_of_the_picture() {
             let whole = all(&config, &packets);
             for (left, top, width, height) in [(10, 20, 100, 50), (0, 0, 51, 33), (128, 100, 50, 46)] {
                 let crop = Crop { left, top, size: size(width, height) };
-                let frames = all(&CommonDecodeConfig { crop: Some(crop), ..config.clone() }, &packets);
+                let frames = all(&config.clone().crop(crop), &packets);
                 assert_eq!(frames.len(), whole.len());
                 for (part, whole) in frames.iter().zip(&whole) {
                     assert_eq!(part.dimensions, crop.size);
@@ -102,7 +102,7 @@ fn a_size_is_scaled_to() {
         let (config, packets) = packets("small.h264");
         let whole = all(&config, &packets);
         for wanted in [size(90, 74), size(89, 73), size(356, 292), size(178, 73)] {
-            let frames = all(&CommonDecodeConfig { size: Some(wanted), ..config.clone() }, &packets);
+            let frames = all(&config.clone().size(wanted), &packets);
             assert_eq!(frames.len(), whole.len());
             // What was square is as much lower as the picture.
             let shape = (178 * wanted.height(), 146 * wanted.width());
@@ -144,7 +144,7 @@ fn crops_and_sizes_that_cannot_be_are_refused_by_name() {
         };
         let crop = |left, top, width, height| {
             let crop = Some(Crop { left, top, size: size(width, height) });
-            CommonDecodeConfig { crop, ..config.clone() }
+            config.clone().crop(crop)
         };
         let error = refusal(crop(100, 0, 100, 100));
         assert!(
@@ -164,7 +164,7 @@ fn a_target_that_the_driver_refuses_is_told_by_its_sizes() {
     // The simulation notes that a rule was broken: which one holds is told nowhere but by the refusal.
     simulated("a_target_that_the_driver_refuses_is_told_by_its_sizes", "", || {
         let (config, packets) = packets("small.h264");
-        let config = CommonDecodeConfig { size: Some(size(8192, 8192)), ..config };
+        let config = config.size(size(8192, 8192));
         let (frames, errors) = decode_with(config, &packets);
         assert!(frames.is_empty());
         let Error::Unsupported { feature, .. } = &errors[0] else { panic!("{}", errors[0]) };
@@ -206,7 +206,7 @@ fn sizes_change_without_a_loss() {
             let judged: Vec<_> = parts.iter().flat_map(|part| judge(part)).collect();
             assert_eq!(sums(&frames), judged, "{kind}");
             // The same, all brought to one size.
-            let wanted = CommonDecodeConfig { size: Some(size(160, 120)), ..config };
+            let wanted = config.size(size(160, 120));
             let frames = all(&wanted, &packets);
             assert!(frames.iter().all(|frame| frame.dimensions == size(160, 120)));
             assert_eq!(frames.len(), 6 * 25, "{kind}");
@@ -308,7 +308,7 @@ fn vp9_changes_its_size_between_key_frames() {
         let pictures: Vec<u8> = frames.iter().flat_map(planar).collect();
         assert_eq!(md5_hex(&pictures), sum);
         // All in the size of the first.
-        let wanted = CommonDecodeConfig { size: Some(size(352, 288)), ..config };
+        let wanted = config.size(size(352, 288));
         let scaled = all(&wanted, &packets);
         assert!(scaled.iter().all(|frame| frame.dimensions == size(352, 288)));
         assert!(planar(&scaled[0]) == planar(&frames[0]));
@@ -447,7 +447,7 @@ fn with_low_latency_a_packet_gives_its_frame_before_the_next_goes_in() {
             let path = encode(folder.path(), name, "176x144", &arguments);
             let (config, packets) = packets(&path);
             // A delay that is asked for as well does not count.
-            let config = CommonDecodeConfig { low_latency: true, max_display_delay: Some(4), ..config };
+            let config = config.low_latency(true).max_display_delay(4);
             let mut session = DecodeSession::new(BackendKind::Nvidia, config).unwrap();
             for (number, packet) in packets.into_iter().enumerate() {
                 let Submit::Accepted = session.submit(packet).unwrap() else { panic!("{name}: full") };
@@ -471,7 +471,7 @@ fn a_display_delay_holds_frames_back_and_loses_none() {
             let (config, packets) = packets(&path);
             let judged = judge(&path);
             for delay in [0, 1, 4, 100] {
-                let config = CommonDecodeConfig { max_display_delay: Some(delay), ..config.clone() };
+                let config = config.clone().max_display_delay(delay);
                 assert_eq!(sums(&all(&config, &packets)), judged, "{name} with {delay}");
             }
         }

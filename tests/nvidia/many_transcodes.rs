@@ -70,7 +70,7 @@ fn transcode(directory: &Path, input: &Path, n: usize, ffmpeg: bool) -> BackendK
     };
     if kind == BackendKind::Ffmpeg {
         let preset = Some("ultrafast".to_owned());
-        let special = FfmpegEncodeConfig { preset, ..FfmpegEncodeConfig::default() };
+        let special = FfmpegEncodeConfig::default().preset(preset);
         job = job.backend_config(BackendEncodeConfig::Ffmpeg(special));
     }
     let report = job.decode_backend(BackendKind::Software).encode_backend(kind).run().unwrap();

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use video_hw::backend::{BackendKind, query_backend_capability};
-use video_hw::bitstream::av1::obus;
 use video_hw::codec::Codec;
 use video_hw::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use video_hw::config::{
@@ -57,15 +56,30 @@ fn decoded(file: &Path) -> Vec<Vec<u8>> {
 
 /// Kinds of the units of a packet.
 fn kinds(packet: &Packet) -> Vec<u8> {
-    obus(&packet.data).map(|unit| unit.unwrap().kind).collect()
+    let (mut kinds, mut rest) = (Vec::new(), &packet.data[..]);
+    while let [header, behind @ ..] = rest {
+        assert_eq!(header & 2, 2, "a unit without a size");
+        let mut behind = &behind[usize::from(header >> 2 & 1)..];
+        let (mut size, mut shift) = (0, 0);
+        while let [byte, further @ ..] = behind {
+            size |= usize::from(byte & 127) << shift;
+            (behind, shift) = (further, shift + 7);
+            if byte & 128 == 0 {
+                break;
+            }
+        }
+        kinds.push(header >> 3 & 15);
+        rest = &behind[size..];
+    }
+    kinds
 }
 
 fn av1(format: PixelFormat) -> CommonEncodeConfig {
-    CommonEncodeConfig {
-        format,
-        rate_control: Some(RateControl::ConstQp { intra: 60, inter_p: 60, inter_b: 60 }),
-        ..config(Codec::Av1)
-    }
+    config(Codec::Av1).format(format).rate_control(RateControl::ConstQp {
+        intra: 60,
+        inter_p: 60,
+        inter_b: 60,
+    })
 }
 
 #[test]
@@ -78,7 +92,7 @@ fn pictures_come_through_in_every_version_that_has_it() {
                 (PixelFormat::I420, "Main,yuv420p"),
                 (PixelFormat::P010, "Main,yuv420p10le"),
             ] {
-                let config = CommonEncodeConfig { gop_length: Some(8), ..av1(format) };
+                let config = av1(format).gop_length(8);
                 let mut session = open(&config, &nvidia(4));
                 let picture = |number| {
                     let mut frame = frame(number, format);
@@ -122,13 +136,8 @@ fn rates_colour_and_tools_are_taken() {
             Some(RateControl::Quality { quality: 20, max_bps: None }),
         ];
         for rate_control in rates {
-            let config = CommonEncodeConfig { rate_control, color, ..av1(PixelFormat::P010) };
-            let own = NvidiaEncodeConfig {
-                tuning: Some("uhq".into()),
-                lookahead: Some(6),
-                temporal_aq: Some(true),
-                ..Default::default()
-            };
+            let config = av1(PixelFormat::P010).rate_control(rate_control).color(color);
+            let own = NvidiaEncodeConfig::default().tuning(Some("uhq".into())).lookahead(6).temporal_aq(true);
             let mut session = open(&config, &BackendEncodeConfig::Nvidia(own));
             let packets = all_well(encode(&mut session, (0..10).map(|n| frame(n, PixelFormat::P010))));
             check_times(&packets, 0..10);
@@ -141,10 +150,7 @@ fn rates_colour_and_tools_are_taken() {
                 assert_eq!(said, ["tv,bt2020nc,smpte2084,bt2020"]);
             }
         }
-        let refresh = NvidiaEncodeConfig {
-            intra_refresh: Some(IntraRefresh { period: 20, frames: 10 }),
-            ..Default::default()
-        };
+        let refresh = NvidiaEncodeConfig::default().intra_refresh(IntraRefresh { period: 20, frames: 10 });
         let mut session = open(&av1(PixelFormat::I420), &BackendEncodeConfig::Nvidia(refresh));
         let packets = all_well(encode(&mut session, (0..10).map(|n| frame(n, PixelFormat::I420))));
         assert_eq!(packets.iter().filter(|packet| packet.keyframe).count(), 1);
@@ -155,15 +161,13 @@ fn rates_colour_and_tools_are_taken() {
 fn hdr10_is_metadata_of_the_stream() {
     for version in ["12.0", "13.0"] {
         clean_on("ada", "hdr10_is_metadata_of_the_stream", &format!("driver.nvenc={version}"), || {
-            let config = CommonEncodeConfig {
-                mastering_display: "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
-                    .parse()
-                    .ok(),
-                content_light: "1000,400".parse().ok(),
-                gop_length: Some(4),
-                profile: Some(Profile::Main),
-                ..av1(PixelFormat::P010)
-            };
+            let config = av1(PixelFormat::P010)
+                .mastering_display(
+                    "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)".parse().ok(),
+                )
+                .content_light("1000,400".parse().ok())
+                .gop_length(4)
+                .profile(Profile::Main);
             let mut session = open(&config, &nvidia(4));
             let packets = all_well(encode(&mut session, (0..8).map(|n| frame(n, PixelFormat::P010))));
             for packet in &packets {

@@ -33,7 +33,7 @@ fn case(
     change: impl FnOnce(&mut CommonEncodeConfig, &mut NvidiaEncodeConfig),
     told: &'static [(&'static str, &'static str)],
 ) -> Case {
-    let mut common = CommonEncodeConfig { rate_control: None, ..config(codec) };
+    let mut common = config(codec).rate_control(None);
     let mut own = NvidiaEncodeConfig::default();
     change(&mut common, &mut own);
     Case { common, own, told }
@@ -320,7 +320,7 @@ lacking! {
 fn a_chip_without_the_tuning_refuses_it_by_name() {
     let refused = "fault=[{function='nvEncGetEncodePresetConfigEx',call=1,code=12}]";
     let run = simulated_on("ada", "a_chip_without_the_tuning_refuses_it_by_name", refused, || {
-        let own = NvidiaEncodeConfig { tuning: Some("uhq".into()), ..Default::default() };
+        let own = NvidiaEncodeConfig::default().tuning(Some("uhq".into()));
         let special = BackendEncodeConfig::Nvidia(own);
         let refused = EncodeSession::with_special(BackendKind::Nvidia, config(Codec::Hevc), &special);
         let said = refused.err().unwrap();
@@ -360,11 +360,8 @@ fn the_software_encoder_refuses_by_name_what_it_cannot() {
             assert!(said.contains(word), "{word:?}: {said}");
         }
     }
-    let mut session = EncodeSession::new(
-        BackendKind::Software,
-        CommonEncodeConfig { rate_control: None, ..config(Codec::H264) },
-    )
-    .unwrap();
+    let mut session =
+        EncodeSession::new(BackendKind::Software, config(Codec::H264).rate_control(None)).unwrap();
     let mut with_message: Frame = frame(0, PixelFormat::I420);
     with_message.user_sei.push(video_hw::frame::UserSei::new(5, vec![1; 20]));
     let said = session.submit(with_message).err().unwrap().to_string();

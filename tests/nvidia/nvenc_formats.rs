@@ -5,7 +5,7 @@ use std::process::Command;
 use video_hw::backend::{BackendKind, query_backend_capability};
 use video_hw::codec::Codec;
 use video_hw::color::{ColorInfo, MatrixCoefficients};
-use video_hw::config::{CommonEncodeConfig, RateControl};
+use video_hw::config::RateControl;
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, HostSurface};
@@ -70,7 +70,7 @@ fn raw(file: &std::path::Path, format: &str) -> Vec<u8> {
 
 /// Encodes 8 frames of 4:4:4, and compares every plane with what went in.
 fn full_chroma(codec: Codec, format: PixelFormat, said: &str, lossless: bool) {
-    let mut common = CommonEncodeConfig { format, ..config(codec) };
+    let mut common = config(codec).format(format);
     common.rate_control = Some(RateControl::ConstQp { intra: 12, inter_p: 12, inter_b: 12 });
     let mut special = nvidia(6);
     if lossless {
@@ -129,7 +129,7 @@ fn lossless_full_chroma_loses_nothing() {
 fn r_g_b_in_three_planes_may_say_so() {
     clean_on("ada", "r_g_b_in_three_planes_may_say_so", "", || {
         let color = ColorInfo { matrix: MatrixCoefficients::Identity, ..ColorInfo::SRGB };
-        let common = CommonEncodeConfig { format: PixelFormat::I444, color, ..config(Codec::Hevc) };
+        let common = config(Codec::Hevc).format(PixelFormat::I444).color(color);
         let packets = all_well(encode(
             &mut open(&common, &nvidia(6)),
             (0..3).map(|n| full_frame(n, PixelFormat::I444)),
@@ -143,7 +143,7 @@ fn r_g_b_in_three_planes_may_say_so() {
 
 #[test]
 fn ten_bit_h264_needs_chip_and_driver() {
-    let deep = || CommonEncodeConfig { format: PixelFormat::P010, ..config(Codec::H264) };
+    let deep = || config(Codec::H264).format(PixelFormat::P010);
     clean_on("blackwell", "ten_bit_h264_needs_chip_and_driver", "", || {
         let capability = query_backend_capability(BackendKind::Nvidia, Codec::H264).unwrap().encode.unwrap();
         assert!(
@@ -166,7 +166,7 @@ fn ten_bit_h264_needs_chip_and_driver() {
 
 fn refused_deep_h264(chip: &str, test: &str, settings: &str, words: &[&str]) {
     clean_on(chip, test, settings, || {
-        let deep = CommonEncodeConfig { format: PixelFormat::P010, ..config(Codec::H264) };
+        let deep = config(Codec::H264).format(PixelFormat::P010);
         match EncodeSession::with_special(BackendKind::Nvidia, deep, &nvidia(6)).err() {
             Some(error @ Error::Unsupported { .. }) => {
                 for word in words {

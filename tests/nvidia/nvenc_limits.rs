@@ -9,7 +9,7 @@ use std::time::Duration;
 use video_hw::backend::{Backend, BackendKind, encode_sessions, query_backend_capability};
 use video_hw::capability::SessionUse;
 use video_hw::codec::Codec;
-use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, SessionAdmission};
+use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, SessionAdmission};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::pixel::PixelFormat;
@@ -139,10 +139,8 @@ fn a_process_of_a_host() {
     };
     let mut orders = std::io::stdin().lines();
     let special = meeting();
-    let waiting = |seconds| CommonEncodeConfig {
-        admission: SessionAdmission::Wait(Duration::from_secs(seconds)),
-        ..config(Codec::H264)
-    };
+    let waiting =
+        |seconds| config(Codec::H264).admission(SessionAdmission::Wait(Duration::from_secs(seconds)));
     let code = |session: &mut EncodeSession| {
         let frames = (0..3).map(|n| frame(n, PixelFormat::I420));
         all_well(encode(session, frames)).len()
@@ -189,7 +187,7 @@ fn a_process_of_a_host() {
 /// Settings for the directory in which the processes of the test meet.
 fn meeting() -> BackendEncodeConfig {
     let directory = std::env::var_os(MEETING).map(PathBuf::from);
-    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig { session_directory: directory, ..Default::default() })
+    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default().session_directory(directory))
 }
 
 /// Five processes that each want three sessions, of three that there are: all jobs are done, and once the limit is
@@ -261,7 +259,7 @@ fn with_limit(test: &str, settings: &str, body: impl FnOnce(&Path)) {
 
 fn meeting_in(directory: &Path) -> BackendEncodeConfig {
     let session_directory = Some(directory.to_path_buf());
-    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig { session_directory, ..Default::default() })
+    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default().session_directory(session_directory))
 }
 
 #[test]
@@ -308,19 +306,18 @@ fn memory_that_is_gone_is_not_told_as_the_session_limit() {
 fn memory_is_counted_when_the_session_that_was_waited_for_has_gone() {
     let test = "memory_is_counted_when_the_session_that_was_waited_for_has_gone";
     let run = simulated_on("ada", test, "device.0.memory_mib=92", || {
-        let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
-            session_limit: std::num::NonZero::new(1),
-            ..Default::default()
-        });
+        let special = BackendEncodeConfig::Nvidia(
+            NvidiaEncodeConfig::default().session_limit(std::num::NonZero::new(1)),
+        );
         let size = Dimensions::new(1920, 1080).unwrap();
-        let config = CommonEncodeConfig { dimensions: size, ..config(Codec::H264) };
+        let config = config(Codec::H264).dimensions(size);
         let first = open(&config, &special);
         let free = video_hw::backend::device_memory(BackendKind::Nvidia, None).unwrap().unwrap().free;
         assert!(free < 84 << 20, "{free}: room for two");
         std::thread::scope(|scope| {
             let second = scope.spawn(|| {
                 let admission = SessionAdmission::Wait(Duration::from_secs(60));
-                let config = CommonEncodeConfig { admission, ..config.clone() };
+                let config = config.clone().admission(admission);
                 EncodeSession::with_special(BackendKind::Nvidia, config, &special).map(drop)
             });
             std::thread::sleep(Duration::from_millis(200));
@@ -345,11 +342,10 @@ fn the_forecast_holds_on_the_simulated_driver() {
             for format in [PixelFormat::Nv12, PixelFormat::P010, PixelFormat::I444, PixelFormat::Bgra] {
                 for preset in ["p1", "p4", "p7"] {
                     let size = Dimensions::new(1920, 1080).unwrap();
-                    let config = CommonEncodeConfig { dimensions: size, format, ..config(Codec::Hevc) };
-                    let special = BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
-                        preset: Some(preset.into()),
-                        ..Default::default()
-                    });
+                    let config = config(Codec::Hevc).dimensions(size).format(format);
+                    let special = BackendEncodeConfig::Nvidia(
+                        NvidiaEncodeConfig::default().preset(Some(preset.into())),
+                    );
                     match EncodeSession::with_special(BackendKind::Nvidia, config, &special) {
                         Ok(_) => println!("\nOPENED {format} {preset}"),
                         Err(Error::OutOfMemory { what, .. }) => {

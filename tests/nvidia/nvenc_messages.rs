@@ -93,7 +93,7 @@ fn user_messages_stay_with_their_frame() {
     for version in ["11.1", "12.0", "12.1", "12.2", "13.0"] {
         clean_on("ada", "user_messages_stay_with_their_frame", &format!("driver.nvenc={version}"), || {
             for codec in [Codec::H264, Codec::Hevc] {
-                let config = CommonEncodeConfig { b_frames: Some(3), gop_length: Some(10), ..config(codec) };
+                let config = config(codec).b_frames(3).gop_length(10);
                 let mut session = open(&config, &nvidia(6));
                 let packets = all_well(encode(&mut session, (0..24).map(with_message)));
                 check_times(&packets, 0..24);
@@ -120,14 +120,12 @@ fn user_messages_stay_with_their_frame() {
 }
 
 fn hdr(codec: Codec) -> CommonEncodeConfig {
-    CommonEncodeConfig {
-        mastering_display: "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
-            .parse()
-            .ok(),
-        content_light: "1000,400".parse().ok(),
-        format: if codec == Codec::Hevc { PixelFormat::P010 } else { PixelFormat::I420 },
-        ..config(codec)
-    }
+    config(codec)
+        .mastering_display(
+            "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)".parse().ok(),
+        )
+        .content_light("1000,400".parse().ok())
+        .format(if codec == Codec::Hevc { PixelFormat::P010 } else { PixelFormat::I420 })
 }
 
 /// The GOP's IDR pictures, those asked for, and the one behind a flush all have the metadata, and no other picture.
@@ -137,8 +135,7 @@ fn hdr10_goes_with_each_idr() {
         clean_on("ada", "hdr10_goes_with_each_idr", &format!("driver.nvenc={version}"), || {
             for (codec, b_frames) in [(Codec::Hevc, 2), (Codec::H264, 0), (Codec::Hevc, 0), (Codec::H264, 3)]
             {
-                let config =
-                    CommonEncodeConfig { b_frames: Some(b_frames), gop_length: Some(8), ..hdr(codec) };
+                let config = hdr(codec).b_frames(b_frames).gop_length(8);
                 let mut session = open(&config, &nvidia(6));
                 let picture = |number| {
                     let mut frame = frame(number, config.format);
@@ -191,7 +188,7 @@ fn hdr10_goes_with_each_idr() {
 #[test]
 fn without_an_end_of_the_gop_there_is_one_idr() {
     clean_on("ada", "without_an_end_of_the_gop_there_is_one_idr", "", || {
-        let config = hdr(Codec::H264).low_latency();
+        let config = hdr(Codec::H264).low_latency(true);
         let packets =
             all_well(encode(&mut open(&config, &nvidia(6)), (0..300).map(|n| frame(n, PixelFormat::I420))));
         let with = packets.iter().filter(|packet| !messages(Codec::H264, &packet.data).is_empty()).count();

@@ -99,22 +99,18 @@ impl Plan {
         let (forced, mut flushed) = (some(5), some(2));
         // There is nothing to flush in front of the first frame.
         flushed.remove(&0);
-        let common = CommonEncodeConfig {
-            format,
-            rate_control,
-            gop_length: (!random.one_in(4)).then_some(gop),
-            b_frames: (!random.one_in(6)).then_some(b_frames as u32),
-            low_latency: quick && random.one_in(2),
-            ..config(codec)
-        };
+        let common = config(codec)
+            .format(format)
+            .rate_control(rate_control)
+            .gop_length((!random.one_in(4)).then_some(gop))
+            .b_frames((!random.one_in(6)).then_some(b_frames as u32))
+            .low_latency(quick && random.one_in(2));
         // Lookahead also comes with the presets p6 and p7 of the tuning for quality.
-        let special = NvidiaEncodeConfig {
-            max_in_flight_outputs: random.of(&[1, 1, 2, 3, 4, 6, 6, 8, 16, 64]),
-            preset: Some(format!("p{}", random.within(1, 7))),
-            tuning: Some(tuning.to_owned()),
-            lookahead: (!quick && random.one_in(2)).then(|| random.within(0, 28) as u32),
-            ..NvidiaEncodeConfig::default()
-        };
+        let special = NvidiaEncodeConfig::default()
+            .max_in_flight_outputs(random.of(&[1, 1, 2, 3, 4, 6, 6, 8, 16, 64]))
+            .preset(format!("p{}", random.within(1, 7)))
+            .tuning(tuning.to_owned())
+            .lookahead((!quick && random.one_in(2)).then(|| random.within(0, 28) as u32));
         Self { common, special: BackendEncodeConfig::Nvidia(special), times, forced, flushed }
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
-use video_hw::config::CommonEncodeConfig;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeSession, EncodeSummary};
 
@@ -17,8 +16,7 @@ const FRAMES: usize = 40;
 const SLOW: &str = "time.enabled=true;time.encode_ns_per_frame=8000000;device.0.nvenc_engines=1";
 
 fn summary(in_flight: usize, b_frames: u32) -> EncodeSummary {
-    let config =
-        CommonEncodeConfig { b_frames: Some(b_frames), format: PixelFormat::Nv12, ..config(Codec::H264) };
+    let config = config(Codec::H264).b_frames(b_frames).format(PixelFormat::Nv12);
     let mut session = open(&config, &nvidia(in_flight));
     let packets = all_well(encode(&mut session, (0..FRAMES).map(|n| frame(n, PixelFormat::Nv12))));
     let summary = session.summary();

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use video_hw::backend::{BackendKind, SplitReport};
-use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
+use video_hw::config::{DecodeOutputMode, Engines};
 use video_hw::error::Error;
 use video_hw::frame::Frame;
 use video_hw::session::{DecodeSession, Submit};
@@ -131,8 +131,7 @@ fn two_cards_share_a_stream() {
             .unwrap();
             let one = Outcome::of(&mut judge, &clip.packets).frames;
             assert_eq!(one.len(), LONG);
-            let config =
-                CommonDecodeConfig { device: Some(list.to_owned()), ..clip.on(Engines::Auto, output) };
+            let config = clip.on(Engines::Auto, output).device(list.to_owned());
             let mut session = open(config);
             let mut devices = Vec::new();
             let mut several = Vec::new();
@@ -170,11 +169,10 @@ fn a_cpu_that_takes_over_has_terms_of_its_own() {
         let deep = [&H264[..], &["-pix_fmt", "yuv420p10le"]].concat();
         // The card has H.264, and finds out at the first unit that it has none of 10 bits.
         let clip = Clip::of(&make(folder.path(), "deep.h264", &deep));
-        let config = CommonDecodeConfig {
-            threads: NonZeroUsize::new(3),
-            reorder_window: Some(1),
-            ..clip.on(Engines::Auto, DecodeOutputMode::HostSurface)
-        };
+        let config = clip
+            .on(Engines::Auto, DecodeOutputMode::HostSurface)
+            .threads(NonZeroUsize::new(3))
+            .reorder_window(1);
         let mut session = DecodeSession::new(video_hw::backend::Backend::Auto, config).unwrap();
         // Once the CPU is known to decode, and before it can have decoded much: nobody takes frames, and few may wait.
         let on_cpu = |fed, session: &DecodeSession| {
@@ -220,7 +218,7 @@ fn a_stream_that_goes_on_is_not_called_short_any_more() {
 fn a_list_of_cards_with_one_that_is_not_there_is_refused() {
     clean("a_list_of_cards_with_one_that_is_not_there_is_refused", "", || {
         let (config, _) = packets("small.h264");
-        let config = CommonDecodeConfig { engines: Engines::Auto, device: Some("0,7".to_owned()), ..config };
+        let config = config.engines(Engines::Auto).device("0,7".to_owned());
         let error = DecodeSession::new(BackendKind::Nvidia, config).err().unwrap();
         assert!(
             matches!(&error, Error::InvalidInput { what, .. } if what.contains("no CUDA device 7")),

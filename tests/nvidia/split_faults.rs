@@ -1,7 +1,7 @@
 //! One stream on several hardware decoders, on the simulated driver, when something fails: a decoder that cannot be made, a
 //! card that is full, a call that goes wrong anywhere.
 
-use video_hw::config::{ColorRequest, CommonDecodeConfig, DecodeOutputMode, Engines};
+use video_hw::config::{ColorRequest, DecodeOutputMode, Engines};
 use video_hw::error::Error;
 
 use crate::support::nvidia::{clean, decode_into, fault, packets, simulated_case};
@@ -18,10 +18,7 @@ fn a_decoder_is_missing(test: &str, effect: &str, opened: usize) {
         let clip = Clip::closed();
         let one = clip.judge();
         // A window of one byte makes whoever holds a younger part wait.
-        let config = CommonDecodeConfig {
-            reorder_window: Some(1),
-            ..clip.on(count(3), DecodeOutputMode::NativeSurface)
-        };
+        let config = clip.on(count(3), DecodeOutputMode::NativeSurface).reorder_window(1);
         let outcome = clip.decode_held(config, |split| split.note.is_some() && split.opened == opened);
         let split = outcome.split();
         assert_eq!((split.engines, split.opened), (3, opened), "{split:?}");
@@ -51,10 +48,7 @@ fn when_the_first_card_makes_no_decoder_the_next_one_does() {
         }
         // Too short for a second decoder to come by itself.
         let clip = Clip::closed();
-        let config = CommonDecodeConfig {
-            device: Some("all".to_owned()),
-            ..clip.on(Engines::Auto, DecodeOutputMode::NativeSurface)
-        };
+        let config = clip.on(Engines::Auto, DecodeOutputMode::NativeSurface).device("all".to_owned());
         let mut session = open(config);
         let mut devices = Vec::new();
         let summary = decode_into(&mut session, &clip.packets, |outcome| {
@@ -89,10 +83,7 @@ fn frames_without_memory_are_lost_and_the_rest_comes() {
             return drop(open(packets("small.h264").0));
         }
         let clip = Clip::closed();
-        let config = CommonDecodeConfig {
-            reorder_window: Some(200_000),
-            ..clip.on(count(2), DecodeOutputMode::NativeSurface)
-        };
+        let config = clip.on(count(2), DecodeOutputMode::NativeSurface).reorder_window(200_000);
         let mut session = open(config);
         let (mut held, mut frames, mut lost, mut after) = (Vec::new(), 0, 0, 0);
         let mut take = |outcome| {
@@ -136,10 +127,7 @@ fn frames_for_the_host_that_find_no_room_on_the_card_go_there_at_once() {
         }
         let clip = Clip::closed();
         let one = clip.judge();
-        let config = CommonDecodeConfig {
-            reorder_window: Some(1 << 30),
-            ..clip.on(count(6), DecodeOutputMode::HostSurface)
-        };
+        let config = clip.on(count(6), DecodeOutputMode::HostSurface).reorder_window(1 << 30);
         assert_same(&one, &clip.decode(config).whole(), "a full card");
     });
     if let Some(run) = run.filter(|run| run.calls("cuMemcpy2DAsync") > 0) {
@@ -163,10 +151,7 @@ fn converted_frames_pass_through_a_full_card() {
             return drop(open(packets("small.h264").0));
         }
         let clip = Clip::closed();
-        let rgb = |engines| CommonDecodeConfig {
-            convert: ColorRequest::Rgb8,
-            ..clip.on(engines, DecodeOutputMode::HostSurface)
-        };
+        let rgb = |engines| clip.on(engines, DecodeOutputMode::HostSurface).convert(ColorRequest::Rgb8);
         let frames = |config| {
             let mut session = open(config);
             let mut sums = Vec::new();
@@ -230,10 +215,9 @@ fn faults_at_any_place() {
                 let seed: usize = case.rsplit(' ').next().unwrap().parse().unwrap();
                 let clip = Clip::closed();
                 let one = clip.judge();
-                let config = CommonDecodeConfig {
-                    reorder_window: seed.is_multiple_of(2).then_some(100_000),
-                    ..clip.on(count(2 + seed % 3), DecodeOutputMode::HostSurface)
-                };
+                let config = clip
+                    .on(count(2 + seed % 3), DecodeOutputMode::HostSurface)
+                    .reorder_window(seed.is_multiple_of(2).then_some(100_000));
                 let outcome = clip.decode(config);
                 let ledger = &outcome.summary.ledger;
                 assert_eq!(ledger.delivered, outcome.frames.len() as u64, "{case}");

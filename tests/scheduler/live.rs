@@ -41,7 +41,8 @@ fn offline_the_source_waits_and_nothing_is_dropped() {
 
 #[test]
 fn live_the_oldest_frames_go_and_the_next_is_an_idr() {
-    let rules = LiveRules { max_queue: 3, max_age: None, idr: IdrAfterDrop::After { dropped: 1, apart: 4 } };
+    let rules =
+        LiveRules::default().max_queue(3).max_age(None).idr(IdrAfterDrop::After { dropped: 1, apart: 4 });
     let (scheduler, stage, mut input, output) = open(DropPolicy::Live(rules), 16);
     stage.room(1);
     for number in 0..10 {
@@ -66,7 +67,7 @@ fn live_the_oldest_frames_go_and_the_next_is_an_idr() {
 
 #[test]
 fn live_without_a_credit_something_older_goes() {
-    let rules = LiveRules { max_queue: 100, max_age: None, idr: IdrAfterDrop::Never };
+    let rules = LiveRules::default().max_queue(100).max_age(None).idr(IdrAfterDrop::Never);
     let (scheduler, stage, mut input, output) = open(DropPolicy::Live(rules), 4);
     stage.room(2);
     for number in 0..4 {
@@ -116,7 +117,7 @@ fn frames_wait_between_stages_too_and_go_there() {
     let scheduler = PipelineScheduler::without_thread(SchedulerOptions::default()).unwrap();
     let (decoder, encoder) = (Puppet::new(), Puppet::new());
     let rules =
-        LiveRules { max_queue: 2, max_age: Some(Duration::from_secs(3600)), idr: IdrAfterDrop::default() };
+        LiveRules::default().max_queue(2).max_age(Duration::from_secs(3600)).idr(IdrAfterDrop::default());
     let spec = StreamSpec::new("camera")
         .stage(decoder.clone())
         .stage(encoder.clone())

@@ -75,11 +75,10 @@ struct Use {
 impl Use {
     fn choose(random: &mut Random) -> Self {
         let units = 1 + random.below(80);
-        let rules = LiveRules {
-            max_queue: 1 + random.below(4) as usize,
-            max_age: random.one_in(2).then(|| Duration::from_micros(random.below(3000))),
-            idr: if random.one_in(2) { IdrAfterDrop::Never } else { IdrAfterDrop::default() },
-        };
+        let rules = LiveRules::default()
+            .max_queue(1 + random.below(4) as usize)
+            .max_age(random.one_in(2).then(|| Duration::from_micros(random.below(3000))))
+            .idr(if random.one_in(2) { IdrAfterDrop::Never } else { IdrAfterDrop::default() });
         let script = Script {
             fail: random.some(3, units),
             die: if random.one_in(8) { random.some(1, units) } else { BTreeSet::new() },
@@ -126,17 +125,18 @@ impl Use {
         if self.transforms {
             format = PixelFormat::Rgb24;
             let dispatcher = TransformDispatcher::new(TransformOptions::default());
-            spec = spec.stage(TransformStage::new(dispatcher, TransformRequest::convert(ColorRequest::Rgb8)));
+            spec = spec.stage(TransformStage::new(
+                dispatcher,
+                TransformRequest::default().convert(ColorRequest::Rgb8),
+            ));
         }
         if self.encodes {
             let mock = MockEncoder {
                 b_frames: self.b_frames,
                 script: if self.packets { Script::default() } else { self.script.clone() },
             };
-            let config = CommonEncodeConfig {
-                format,
-                ..CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::ONE)
-            };
+            let config =
+                CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::ONE).format(format);
             let session = EncodeSession::with_backend(config, |sink| Ok(mock.open(sink))).unwrap();
             spec = spec.stage_in("encoder", EncodeStage::new(session).holding(self.b_frames));
         }

@@ -26,16 +26,13 @@ fn decoder(mock: MockDecoder) -> DecodeStage {
 }
 
 fn encoder(mock: MockEncoder, format: PixelFormat) -> EncodeStage {
-    let config = CommonEncodeConfig {
-        format,
-        ..CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::ONE)
-    };
+    let config = CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::ONE).format(format);
     EncodeStage::new(EncodeSession::with_backend(config, |sink| Ok(mock.open(sink))).unwrap())
 }
 
 fn transform(format: ColorRequest) -> TransformStage {
     let dispatcher = TransformDispatcher::new(TransformOptions::default());
-    TransformStage::new(dispatcher, TransformRequest::convert(format))
+    TransformStage::new(dispatcher, TransformRequest::default().convert(format))
 }
 
 /// Packets in coding order: each group of three is shown as 0 2 1.
@@ -139,11 +136,9 @@ fn a_generation_begins_with_an_idr() {
 
 #[test]
 fn an_encoder_that_changes_on_the_way_loses_no_frame_and_tells_its_generations() {
-    let config = CommonEncodeConfig {
-        gop_length: Some(10),
-        ..CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::new(25, 1).unwrap())
-    };
-    let short = CommonEncodeConfig { gop_length: Some(5), ..config.clone() };
+    let config = CommonEncodeConfig::new(Codec::H264, frame(0).dimensions, Rational::new(25, 1).unwrap())
+        .gop_length(10);
+    let short = config.clone().gop_length(5);
     let stream = SwitchingEncoder::new(BackendKind::Software, config, BackendEncodeConfig::None).unwrap();
     let (stage, encoder) = SwitchingStage::new(stream);
     let scheduler = PipelineScheduler::new(SchedulerOptions::default()).unwrap();

@@ -73,8 +73,7 @@ fn damage(units: &mut Vec<Vec<u8>>, random: &mut Random) {
 }
 
 fn decode(units: &[Vec<u8>], threads: usize) {
-    let config =
-        CommonDecodeConfig { threads: NonZeroUsize::new(threads), ..CommonDecodeConfig::new(Codec::Av1) };
+    let config = CommonDecodeConfig::new(Codec::Av1).threads(NonZeroUsize::new(threads));
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     let fatal = |reaped: Result<Option<video_hw::frame::Frame>, Error>| {
         reaped.is_err_and(|error| !error.is_recoverable())

@@ -71,7 +71,7 @@ fn judge(path: &Path, pix_fmt: &str) -> Option<Vec<Vec<u8>>> {
 }
 
 fn software() -> SourceOptions {
-    SourceOptions { backend: Backend::Only(BackendKind::Software), ..SourceOptions::default() }
+    SourceOptions::default().backend(Backend::Only(BackendKind::Software))
 }
 
 /// The frames up to the first error, and that error.
@@ -167,7 +167,7 @@ fn a_start_between_idr_pictures_gives_the_frames_from_there_on() {
             format!("-c:v libx264 -preset veryfast -pix_fmt yuv420p {flags}-x264-params {OPEN_GOP}");
         let Some(path) = scratch.encode("open.mp4", &arguments) else { return };
         let Some(all) = judge(&path, "yuv420p") else { return };
-        let options = SourceOptions { start: Some(Duration::from_millis(1000)), ..software() };
+        let options = software().start(Duration::from_millis(1000));
         let (frames, error, _) = read(&path, &options);
         assert!(error.is_none(), "{error:?}");
         assert_eq!(frames.len(), all.len() - 25, "{flags}");
@@ -186,7 +186,7 @@ fn a_start_is_found_where_the_file_promises_too_much() {
     file[at..at + 4].copy_from_slice(b"free");
     let without = scratch.write("without.mp4", &file);
     for start in [0, 400, 1000, 1300, 2400] {
-        let options = SourceOptions { start: Some(Duration::from_millis(start)), ..software() };
+        let options = software().start(Duration::from_millis(start));
         let ((expected, _, _), (frames, error, _)) = (read(&path, &options), read(&without, &options));
         assert!(error.is_none(), "{error:?}");
         assert!(!frames.is_empty(), "start {start} ms");
@@ -211,7 +211,7 @@ fn cut_off(name: &str, lengths: &[usize]) {
     let mut marked = 0;
     for &bytes in lengths {
         let path = scratch.write(&format!("cut-{name}"), &file[..bytes]);
-        let keep_going = SourceOptions { keep_going: true, ..software() };
+        let keep_going = software().keep_going(true);
         let (frames, error, mut source) = read(&path, &keep_going);
         assert!(error.is_none(), "{bytes}: {error:?}");
         let summary = source.summary();
@@ -228,7 +228,7 @@ fn cut_off(name: &str, lengths: &[usize]) {
             frames.len() as u64 + summary.problem_count >= decode.ledger.submitted,
             "{bytes}: frames were lost"
         );
-        let strict = SourceOptions { damage: DamagePolicy::Strict, ..software() };
+        let strict = software().damage(DamagePolicy::Strict);
         let (frames, error, _) = read(&path, &strict);
         assert!(error.is_some_and(|error| !error.is_recoverable()), "{bytes}: --strict");
         assert!(frames.iter().all(|frame| right.contains(&packed(frame))), "{bytes}");
@@ -245,7 +245,7 @@ fn an_hevc_picture_that_is_cut_off_fails_and_no_other_does() {
     for part in 3..20 {
         let bytes = file.len() * part / 20;
         let path = scratch.write("cut.h265", &file[..bytes]);
-        let (frames, error, mut source) = read(&path, &SourceOptions { keep_going: true, ..software() });
+        let (frames, error, mut source) = read(&path, &software().keep_going(true));
         assert!(error.is_none(), "{bytes}: {error:?}");
         let summary = source.summary();
         let submitted = summary.decode.unwrap().ledger.submitted;
@@ -301,7 +301,7 @@ fn a_damaged_picture_does_not_cost_the_frames_before_it() {
     let right: Vec<_> = whole.iter().map(packed).collect();
     assert!(frames.iter().all(|frame| right.contains(&packed(frame))));
     // With --keep-going the rest comes, and what may be wrong is marked.
-    let keep_going = SourceOptions { keep_going: true, ..software() };
+    let keep_going = software().keep_going(true);
     let (frames, error, mut source) = read(&path, &keep_going);
     assert!(error.is_none() && source.summary().problem_count == 1, "{error:?}");
     assert_eq!(frames.len(), 62);
@@ -327,7 +327,7 @@ fn a_nal_unit_of_a_forbidden_type_is_damage() {
             .unwrap();
         file[at + 3] = header;
         let path = scratch.write(&format!("forbidden-{name}"), &file);
-        let keep_going = SourceOptions { keep_going: true, ..software() };
+        let keep_going = software().keep_going(true);
         let (_, error, mut source) = read(&path, &keep_going);
         assert!(error.is_none(), "{codec}: {error:?}");
         let summary = source.summary();
@@ -338,7 +338,7 @@ fn a_nal_unit_of_a_forbidden_type_is_damage() {
             "{codec}: {:?}",
             decode.notes
         );
-        let strict = SourceOptions { damage: DamagePolicy::Strict, ..software() };
+        let strict = software().damage(DamagePolicy::Strict);
         let (_, error, _) = read(&path, &strict);
         assert!(error.is_some(), "{codec} {header:x}: --strict");
     }

@@ -28,7 +28,7 @@ fn packets() -> Vec<Packet> {
 }
 
 fn rgb() -> CommonDecodeConfig {
-    CommonDecodeConfig { convert: ColorRequest::Rgb8, ..CommonDecodeConfig::new(Codec::H264) }
+    CommonDecodeConfig::new(Codec::H264).convert(ColorRequest::Rgb8)
 }
 
 /// Feeds the clip, asks for RGB, feeds it again; the frames that came.

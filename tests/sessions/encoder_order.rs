@@ -130,9 +130,8 @@ fn a_transcode_goes_from_hardware_to_x264_to_the_embedded_encoder() {
 fn a_dataset_goes_the_same_way() {
     with_fake("a_dataset_goes_the_same_way", Some(LIMITS), || {
         let size = config(Codec::H264).dimensions;
-        let config =
-            EncoderConfig { gop_size: Some(25), ..EncoderConfig::new(Codec::H264, PixelFormat::I420, size) };
-        let gpu = GpuEncoderConfig { enable_ring_buffer: false, ..GpuEncoderConfig::default() };
+        let config = EncoderConfig::new(Codec::H264, PixelFormat::I420, size).gop_size(25);
+        let gpu = GpuEncoderConfig::default().enable_ring_buffer(false);
         let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
         assert_eq!(encoder.encoder_type(), EncoderType::Qsv);
         let mut chunks = Vec::new();

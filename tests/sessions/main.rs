@@ -12,8 +12,6 @@
 mod support;
 
 mod av1_damage;
-mod bitstream_assets;
-mod bitstream_properties;
 mod damage;
 mod decode_controller;
 mod e2e_video_hw;

@@ -143,12 +143,7 @@ fn decode(session: &mut DecodeSession, packets: u64) -> Vec<video_hw::Result<Fra
 #[test]
 fn crop_size_and_format_are_applied_in_this_order() {
     let crop = Crop { left: 8, top: 4, size: Dimensions::new(16, 8).unwrap() };
-    let wanted = CommonDecodeConfig {
-        crop: Some(crop),
-        size: Some(HALF),
-        convert: ColorRequest::Rgb8,
-        ..config(DecodeOutputMode::HostSurface)
-    };
+    let wanted = config(DecodeOutputMode::HostSurface).crop(crop).size(HALF).convert(ColorRequest::Rgb8);
     let (mut plain, _) = session(wanted.clone(), PLAIN);
     for (n, frame) in decode(&mut plain, 40).into_iter().enumerate() {
         let frame = frame.unwrap();
@@ -172,12 +167,12 @@ fn crop_size_and_format_are_applied_in_this_order() {
         assert_ne!(frame.dimensions, HALF, "not scaled again");
     }
     assert_eq!((shaped.summary().shaped, shaped.summary().transform.transformed), (0, 3));
-    let all_done = CommonDecodeConfig { convert: ColorRequest::KeepNative, ..wanted.clone() };
+    let all_done = wanted.clone().convert(ColorRequest::KeepNative);
     let (mut shaped, _) = session(all_done, Kind { shaped: true, ..PLAIN });
     assert!(decode(&mut shaped, 3).into_iter().all(|frame| frame.unwrap().format == PixelFormat::Nv12));
     assert_eq!((shaped.summary().shaped, shaped.summary().transform.threads), (3, 0));
 
-    let metadata = CommonDecodeConfig { output: DecodeOutputMode::MetadataOnly, ..wanted };
+    let metadata = wanted.output(DecodeOutputMode::MetadataOnly);
     let (mut metadata, downloads) = session(metadata, DEVICE);
     let frame = decode(&mut metadata, 1).remove(0).unwrap();
     assert!(matches!(frame.surface, Surface::None));
@@ -195,7 +190,7 @@ fn device_pictures_are_downloaded_exactly_where_host_memory_is_asked_for() {
         (DecodeOutputMode::HostSurface, ColorRequest::To(PixelFormat::I420), true, PixelFormat::I420),
         (DecodeOutputMode::CpuRgb, ColorRequest::KeepNative, true, PixelFormat::Rgb24),
     ] {
-        let config = CommonDecodeConfig { convert, ..config(output) };
+        let config = config(output).convert(convert);
         let (mut session, downloads) = session(config, DEVICE);
         for (n, frame) in decode(&mut session, 20).into_iter().enumerate() {
             let frame = frame.unwrap();
@@ -218,7 +213,7 @@ fn damaged_pictures_are_marked_or_lost_and_counted() {
     assert_eq!(tolerant.summary().concealed, 3);
 
     let damaged = Kind { concealed: |serial| serial % 4 == 1, ..PLAIN };
-    let strict = CommonDecodeConfig { damage: DamagePolicy::Strict, ..config(DecodeOutputMode::CpuRgb) };
+    let strict = config(DecodeOutputMode::CpuRgb).damage(DamagePolicy::Strict);
     let (mut strict, _) = session(strict, damaged);
     for (n, result) in decode(&mut strict, 10).into_iter().enumerate() {
         match result {
@@ -236,7 +231,7 @@ fn damaged_pictures_are_marked_or_lost_and_counted() {
 #[test]
 fn what_cannot_be_done_fails_frame_by_frame_or_at_once() {
     let outside = Crop { left: 0, top: 0, size: Dimensions::new(64, 64).unwrap() };
-    let wanted = CommonDecodeConfig { crop: Some(outside), ..config(DecodeOutputMode::HostSurface) };
+    let wanted = config(DecodeOutputMode::HostSurface).crop(outside);
     let (mut session, _) = session(wanted, PLAIN);
     let results = decode(&mut session, 4);
     assert_eq!(results.len(), 4);
@@ -245,10 +240,7 @@ fn what_cannot_be_done_fails_frame_by_frame_or_at_once() {
     }
     assert_eq!(session.summary().ledger.failed, 4);
 
-    let both = CommonDecodeConfig {
-        convert: ColorRequest::To(PixelFormat::Nv12),
-        ..config(DecodeOutputMode::CpuRgb)
-    };
+    let both = config(DecodeOutputMode::CpuRgb).convert(ColorRequest::To(PixelFormat::Nv12));
     let open = DecodeSession::with_backend(both, |sink| Ok(MockDecoder::default().open(sink)));
     let Err(Error::InvalidInput { what: words, .. }) = open.map(drop) else {
         panic!("two formats for one frame")

@@ -247,7 +247,7 @@ fn settings_of_one_backend_are_refused_by_the_others() {
 
 #[test]
 fn a_device_that_means_nothing_is_told() {
-    let config = CommonEncodeConfig { device: Some("1".to_owned()), ..encoding() };
+    let config = encoding().device("1".to_owned());
     let session = EncodeSession::new(BackendKind::Software, config).unwrap();
     assert!(session.receipt().notes.iter().any(|note| note.contains("device 1 does not apply")));
 }
@@ -304,8 +304,7 @@ fn a_display_delay_changes_neither_frames_nor_their_order() {
     for (name, codec) in STREAMS {
         let packets = packets(name, codec);
         for backend in &backends {
-            let with =
-                |delay| CommonDecodeConfig { max_display_delay: delay, ..CommonDecodeConfig::new(codec) };
+            let with = |delay| CommonDecodeConfig::new(codec).max_display_delay(delay);
             let (judge, _) = decode(*backend, with(None), &packets);
             assert!(judge.len() > 10, "{name}");
             for delay in [0, 1, u32::MAX] {
@@ -323,8 +322,7 @@ fn a_display_delay_changes_neither_frames_nor_their_order() {
 fn frames_that_share_no_memory_are_copies_and_counted() {
     for (name, codec) in STREAMS {
         let packets = packets(name, codec);
-        let with =
-            |prefer_zero_copy| CommonDecodeConfig { prefer_zero_copy, ..CommonDecodeConfig::new(codec) };
+        let with = |prefer_zero_copy| CommonDecodeConfig::new(codec).prefer_zero_copy(prefer_zero_copy);
         let (shared, before) = decode(BackendKind::Software, with(true), &packets);
         let (own, after) = decode(BackendKind::Software, with(false), &packets);
         assert_eq!(shared, own, "{name}");
@@ -356,7 +354,7 @@ fn every_decode_setting_is_known_here() {
         "stream",
         "limits",
     ];
-    let config = CommonDecodeConfig { engines: Engines::One, ..CommonDecodeConfig::new(Codec::H264) };
+    let config = CommonDecodeConfig::new(Codec::H264).engines(Engines::One);
     for field in fields(&format!("{config:#?}")) {
         assert!(known.contains(&field.as_str()), "{field} is in no test");
     }

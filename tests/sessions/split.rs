@@ -36,7 +36,7 @@ fn options(engines: usize) -> SourceOptions {
         1 => Engines::One,
         n => Engines::Count(NonZeroUsize::new(n).unwrap()),
     };
-    SourceOptions { backend: BackendKind::Software.into(), engines, ..SourceOptions::default() }
+    SourceOptions::default().backend(BackendKind::Software.into()).engines(engines)
 }
 
 /// Decodes with one decoder and with several; returns the report of the last.
@@ -129,13 +129,13 @@ fn a_small_window_changes_nothing_but_the_memory() {
     let path = make(folder.path(), "open.h265", &OPEN_GROUPS);
     let frame = 192 * 112 * 3 / 2;
     let (one, _) = decode(&path, &options(1));
-    let small = SourceOptions { reorder_window: Some(3 * frame), ..options(6) };
+    let small = options(6).reorder_window(3 * frame);
     let (several, report) = decode(&path, &small);
     assert_eq!(one, several);
     let peak = report.unwrap().peak_window_bytes;
     assert!(peak < 9 * frame, "{peak} bytes, {} frames", peak / frame);
 
-    let metadata = SourceOptions { output: DecodeOutputMode::MetadataOnly, ..options(6) };
+    let metadata = options(6).output(DecodeOutputMode::MetadataOnly);
     assert_eq!(decode(&path, &metadata).0.len(), one.len());
 }
 
@@ -149,11 +149,7 @@ fn files_are_shared_out_by_default() {
     let h264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "40", "-bf", "3", "-sc_threshold", "0"];
     let path = make(folder.path(), "closed.mp4", &h264);
     let (one, _) = decode(&path, &options(1));
-    let usual = SourceOptions {
-        backend: BackendKind::Software.into(),
-        threads: NonZeroUsize::new(3),
-        ..SourceOptions::default()
-    };
+    let usual = SourceOptions::default().backend(BackendKind::Software.into()).threads(NonZeroUsize::new(3));
     let (several, report) = decode(&path, &usual);
     assert_eq!(one, several);
     let report = report.unwrap();
@@ -161,15 +157,13 @@ fn files_are_shared_out_by_default() {
     let (host, cards) = report.window_bytes;
     assert!((1..=1 << 30).contains(&host) && cards == 0 && report.peak_window_bytes <= host, "{report:?}");
     // One that is wanted at once is decoded by one.
-    let low = SourceOptions { low_latency: true, ..usual.clone() };
+    let low = usual.clone().low_latency(true);
     let (frames, none) = decode(&path, &low);
     assert!(none.is_none() && frames == one);
     // A number is taken at its word, and there is no such word for low latency.
-    let config = CommonDecodeConfig {
-        low_latency: true,
-        engines: Engines::Count(NonZeroUsize::new(2).unwrap()),
-        ..CommonDecodeConfig::new(video_hw::codec::Codec::H264)
-    };
+    let config = CommonDecodeConfig::new(video_hw::codec::Codec::H264)
+        .low_latency(true)
+        .engines(Engines::Count(NonZeroUsize::new(2).unwrap()));
     let refusal = DecodeSession::new(BackendKind::Software, config).err().unwrap().to_string();
     assert!(refusal.contains("engines 2 with low_latency"), "{refusal}");
 }
@@ -208,7 +202,7 @@ fn the_clips_of_the_project() {
 fn flushing_and_leaving_in_the_middle() {
     let Repeated { config, mut packets } = Repeated::new("small.h264");
     packets.truncate(50);
-    let config = CommonDecodeConfig { engines: Engines::Count(NonZeroUsize::new(3).unwrap()), ..config };
+    let config = config.engines(Engines::Count(NonZeroUsize::new(3).unwrap()));
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     for round in 1..=3_u64 {
         for packet in &packets {
@@ -312,12 +306,12 @@ impl Use {
     }
 
     fn session(&self, clips: &[Repeated]) -> DecodeSession {
-        let config = CommonDecodeConfig {
-            engines: Engines::Count(NonZeroUsize::new(self.lanes).unwrap()),
-            reorder_window: self.window,
-            output: self.output,
-            ..clips[self.clip].config.clone()
-        };
+        let config = clips[self.clip]
+            .config
+            .clone()
+            .engines(Engines::Count(NonZeroUsize::new(self.lanes).unwrap()))
+            .reorder_window(self.window)
+            .output(self.output);
         DecodeSession::new(BackendKind::Software, config).unwrap()
     }
 

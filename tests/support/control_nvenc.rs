@@ -53,12 +53,7 @@ const FORCED: usize = 8;
 const FRAMES: usize = 20;
 
 pub(crate) fn base() -> CommonEncodeConfig {
-    CommonEncodeConfig {
-        b_frames: Some(0),
-        gop_length: Some(30),
-        rate_control: Some(RateControl::Cbr { bitrate_bps: 2_000_000 }),
-        ..config(Codec::H264)
-    }
+    config(Codec::H264).b_frames(0).gop_length(30).rate_control(RateControl::Cbr { bitrate_bps: 2_000_000 })
 }
 
 impl What {

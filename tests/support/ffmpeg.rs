@@ -40,11 +40,7 @@ pub(crate) fn config(codec: Codec) -> CommonEncodeConfig {
 /// An encoder (of the CPU, where none is named) and a preset.
 pub(crate) fn special(encoder: &str, preset: &str) -> BackendEncodeConfig {
     let encoder = (!encoder.is_empty()).then(|| encoder.to_owned());
-    BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig {
-        encoder,
-        preset: Some(preset.to_owned()),
-        ..FfmpegEncodeConfig::default()
-    })
+    BackendEncodeConfig::Ffmpeg(FfmpegEncodeConfig::default().encoder(encoder).preset(preset.to_owned()))
 }
 
 pub(crate) fn open(config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> EncodeSession {

@@ -28,15 +28,13 @@ pub(crate) fn config(codec: Codec) -> CommonEncodeConfig {
 }
 
 pub(crate) fn nvidia(max_in_flight_outputs: usize) -> BackendEncodeConfig {
-    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig { max_in_flight_outputs, ..Default::default() })
+    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default().max_in_flight_outputs(max_in_flight_outputs))
 }
 
 pub(crate) fn tuned(preset: &str, tuning: &str) -> BackendEncodeConfig {
-    BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
-        preset: Some(preset.into()),
-        tuning: Some(tuning.into()),
-        ..Default::default()
-    })
+    BackendEncodeConfig::Nvidia(
+        NvidiaEncodeConfig::default().preset(Some(preset.into())).tuning(Some(tuning.into())),
+    )
 }
 
 pub(crate) fn open(config: &CommonEncodeConfig, special: &BackendEncodeConfig) -> EncodeSession {

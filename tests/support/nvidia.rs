@@ -263,7 +263,7 @@ pub(crate) fn packets(name: impl AsRef<Path>) -> (CommonDecodeConfig, Vec<Packet
             ..Packet::new(video.codec, video.layout, sample.data)
         })
         .collect();
-    (CommonDecodeConfig { codec_config: video.codec_config, ..CommonDecodeConfig::new(video.codec) }, packets)
+    (CommonDecodeConfig::new(video.codec).codec_config(video.codec_config), packets)
 }
 
 /// Decodes all packets and drains: every outcome goes to `take`, in order, up to the error that ends the session. Every

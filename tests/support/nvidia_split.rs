@@ -71,7 +71,7 @@ impl Clip {
     }
 
     pub(crate) fn on(&self, engines: Engines, output: DecodeOutputMode) -> CommonDecodeConfig {
-        CommonDecodeConfig { engines, output, ..self.config.clone() }
+        self.config.clone().engines(engines).output(output)
     }
 
     pub(crate) fn decode(&self, config: CommonDecodeConfig) -> Outcome {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use video_hw::backend::BackendKind;
-use video_hw::config::CommonEncodeConfig;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeInput, EncodeOutput, EncodeSession, Submit};
@@ -47,7 +46,7 @@ struct Meters {
 }
 
 pub(super) fn run(args: &WorkArgs) -> Result<Report> {
-    let config = CommonEncodeConfig { format: PixelFormat::Nv12, ..args.config() };
+    let config = args.config().format(PixelFormat::Nv12);
     let pictures = pictures(args)?;
     let mut sessions = Vec::new();
     for _ in 0..args.streams {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::{Duration, Instant};
 
-use video_hw::config::CommonEncodeConfig;
 use video_hw::control::{EventKind, SessionSwitchMode, SessionSwitchRequest, SwitchingEncoder};
 use video_hw::frame::Frame;
 use video_hw::packet::Packet;
@@ -36,10 +35,10 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     }
     // Where frames end with the file, a key frame must come within the part that waits for one.
     let gop = args.gop.min(u32::try_from(args.frames / 8).unwrap_or(u32::MAX)).max(2);
-    let full = CommonEncodeConfig { gop_length: Some(gop), ..args.config() };
+    let full = args.config().gop_length(gop);
     let half = full.clone().rate_control(args.rate_control(args.bits() / 2));
-    let short = CommonEncodeConfig { gop_length: Some((gop / 2).max(1)), ..half.clone() };
-    let back = CommonEncodeConfig { gop_length: Some(gop), ..full.clone() };
+    let short = half.clone().gop_length((gop / 2).max(1));
+    let back = full.clone().gop_length(gop);
     let targets = [half, short, back];
 
     let mut stream = Stream {

@@ -155,11 +155,10 @@ impl WorkArgs {
 
     /// The settings of a low-latency stream.
     pub(super) fn config(&self) -> CommonEncodeConfig {
-        let mut config = CommonEncodeConfig {
-            gop_length: Some(self.gop),
-            format: self.pix_fmt,
-            ..CommonEncodeConfig::new(self.codec, self.size, self.fps).low_latency()
-        };
+        let mut config = CommonEncodeConfig::new(self.codec, self.size, self.fps)
+            .low_latency(true)
+            .gop_length(self.gop)
+            .format(self.pix_fmt);
         config.device.clone_from(&self.device);
         config.rate_control(self.rate_control(self.bits()))
     }
@@ -181,12 +180,10 @@ impl WorkArgs {
         if self.preset.is_none() && self.tuning.is_none() && self.max_in_flight.is_none() {
             return BackendEncodeConfig::None;
         }
-        let default = NvidiaEncodeConfig::default();
-        BackendEncodeConfig::Nvidia(NvidiaEncodeConfig {
-            preset: self.preset.clone(),
-            tuning: self.tuning.clone(),
-            max_in_flight_outputs: self.max_in_flight.map_or(default.max_in_flight_outputs, usize::from),
-            ..default
+        let own = NvidiaEncodeConfig::default().preset(self.preset.clone()).tuning(self.tuning.clone());
+        BackendEncodeConfig::Nvidia(match self.max_in_flight {
+            Some(outputs) => own.max_in_flight_outputs(outputs.into()),
+            None => own,
         })
     }
 

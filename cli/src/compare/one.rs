@@ -198,7 +198,7 @@ impl Job<'_> {
             return Err(self.no_pair(path, &outcome, spans));
         }
         outcome.notes.extend(self.late(path, by, spans));
-        outcome.busy = measurer.stats().busy;
+        outcome.busy = measurer.busy();
         let cut = limited || self.interrupts.token.is_cancelled();
         outcome.seconds = spans.1.seconds();
         outcome.bytes = video_bytes(path, self.part(cut, spans.1), self.args.limits.limits());
@@ -208,20 +208,18 @@ impl Job<'_> {
 
     fn open(&self, path: &Path) -> Result<FrameSource> {
         let args = self.args;
-        let options = SourceOptions {
-            backend: args.backend.unwrap_or(Backend::Auto),
-            start: args.part.start,
-            duration: args.part.duration,
-            keep_going: args.job.keep_going,
-            threads: args.threads,
-            device: args.device.clone(),
-            engines: args.engines,
-            raw: headerless(args, path)?,
-            frame_rate: args.input_fps,
-            cancel: self.interrupts.token.clone(),
-            limits: args.limits.limits(),
-            ..SourceOptions::default()
-        };
+        let options = SourceOptions::default()
+            .backend(args.backend.unwrap_or(Backend::Auto))
+            .start(args.part.start)
+            .duration(args.part.duration)
+            .keep_going(args.job.keep_going)
+            .threads(args.threads)
+            .device(args.device.clone())
+            .engines(args.engines)
+            .raw(headerless(args, path)?)
+            .frame_rate(args.input_fps)
+            .cancel(self.interrupts.token.clone())
+            .limits(args.limits.limits());
         FrameSource::open(path, &options)
     }
 

@@ -50,6 +50,7 @@ use crate::sync::lock;
 
 /// How a stream was shared out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SplitReport {
     /// Decoders that might have been used.
     pub engines: usize,

@@ -7,6 +7,7 @@ use crate::pixel::Chroma;
 
 /// The record.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Av1Config {
     /// `seq_profile`.
     pub profile: u8,
@@ -117,19 +118,5 @@ impl Av1Config {
         ];
         out.extend_from_slice(&self.obus);
         out
-    }
-
-    /// The sequence header among the configuration OBUs, where there is one.
-    ///
-    /// # Errors
-    /// [`Error::CorruptStream`] when it cannot be read.
-    pub fn sequence_header(&self) -> Result<Option<SequenceHeader>> {
-        for obu in obus(&self.obus) {
-            let obu = obu?;
-            if obu.kind == OBU_SEQUENCE_HEADER {
-                return SequenceHeader::parse(obu.payload).map(Some);
-            }
-        }
-        Ok(None)
     }
 }

@@ -8,17 +8,17 @@ mod sequence;
 pub use config::Av1Config;
 pub(super) use metadata::hdr;
 pub(crate) use obu::read_leb128;
-pub use obu::{
-    OBU_FRAME, OBU_FRAME_HEADER, OBU_METADATA, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, Obu, Obus, obus,
+pub(crate) use obu::{
+    OBU_FRAME, OBU_FRAME_HEADER, OBU_METADATA, OBU_SEQUENCE_HEADER, OBU_TEMPORAL_DELIMITER, Obu, obus,
     strip_temporal_delimiters,
 };
-pub use sequence::SequenceHeader;
+pub(crate) use sequence::SequenceHeader;
 
 use super::bits::{BitReader, BitResult};
 
 /// Whether decoding can start at this temporal unit: its first frame is a shown key frame, and it brings a
 /// sequence header (the sync sample rule of the AV1 file format). Damaged units are not.
-pub fn is_keyframe(temporal_unit: &[u8]) -> bool {
+pub(crate) fn is_keyframe(temporal_unit: &[u8]) -> bool {
     let mut sequence = None;
     for obu in obus(temporal_unit) {
         match obu {

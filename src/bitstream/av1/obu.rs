@@ -3,19 +3,19 @@
 use crate::error::{Error, Result};
 
 /// `OBU_SEQUENCE_HEADER`.
-pub const OBU_SEQUENCE_HEADER: u8 = 1;
+pub(crate) const OBU_SEQUENCE_HEADER: u8 = 1;
 /// `OBU_TEMPORAL_DELIMITER`.
-pub const OBU_TEMPORAL_DELIMITER: u8 = 2;
+pub(crate) const OBU_TEMPORAL_DELIMITER: u8 = 2;
 /// `OBU_FRAME_HEADER`.
-pub const OBU_FRAME_HEADER: u8 = 3;
+pub(crate) const OBU_FRAME_HEADER: u8 = 3;
 /// `OBU_METADATA`.
-pub const OBU_METADATA: u8 = 5;
+pub(crate) const OBU_METADATA: u8 = 5;
 /// `OBU_FRAME`: a frame header and a tile group.
-pub const OBU_FRAME: u8 = 6;
+pub(crate) const OBU_FRAME: u8 = 6;
 
 /// One open bitstream unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Obu<'a> {
+pub(crate) struct Obu<'a> {
     /// `obu_type`.
     pub kind: u8,
     /// `temporal_id`, 0 without an extension.
@@ -30,13 +30,13 @@ pub struct Obu<'a> {
 
 /// The units of a temporal unit or of `configOBUs`. A unit without a size field reaches to the end of the
 /// data. Yields an error, once, where a unit is cut off.
-pub fn obus(data: &[u8]) -> Obus<'_> {
+pub(crate) fn obus(data: &[u8]) -> Obus<'_> {
     Obus { data, pos: 0 }
 }
 
 /// Iterator of [`obus`].
 #[derive(Clone, Debug)]
-pub struct Obus<'a> {
+pub(crate) struct Obus<'a> {
     data: &'a [u8],
     pos: usize,
 }
@@ -113,7 +113,7 @@ pub(crate) fn read_leb128(data: &[u8]) -> Option<(u32, usize)> {
 ///
 /// # Errors
 /// [`Error::CorruptStream`] where a unit is cut off; `out` then holds the units before it.
-pub fn strip_temporal_delimiters(temporal_unit: &[u8], out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn strip_temporal_delimiters(temporal_unit: &[u8], out: &mut Vec<u8>) -> Result<()> {
     for obu in obus(temporal_unit) {
         let obu = obu?;
         if obu.kind != OBU_TEMPORAL_DELIMITER {

@@ -8,7 +8,7 @@ use crate::time::Rational;
 
 /// Sequence header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SequenceHeader {
+pub(crate) struct SequenceHeader {
     /// `seq_profile`: 0 Main, 1 High, 2 Professional.
     pub profile: u8,
     /// `still_picture`.
@@ -42,7 +42,7 @@ impl SequenceHeader {
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`].
-    pub fn parse(payload: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self> {
         Self::read(&mut BitReader::new(payload)).map_err(|e| e.within("AV1 sequence header"))
     }
 
@@ -115,7 +115,7 @@ impl SequenceHeader {
     }
 
     /// Name of the profile.
-    pub const fn profile_name(&self) -> &'static str {
+    pub(crate) const fn profile_name(&self) -> &'static str {
         match self.profile {
             0 => "Main",
             1 => "High",
@@ -125,7 +125,7 @@ impl SequenceHeader {
 
     /// Name of the level and, where it is the High tier, of the tier (annex A.3): `4.1`, `5.1 High`,
     /// `maximum`.
-    pub fn level_name(&self) -> String {
+    pub(crate) fn level_name(&self) -> String {
         if self.level_idx == 31 {
             return "maximum".to_owned();
         }

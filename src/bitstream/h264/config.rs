@@ -1,12 +1,13 @@
 //! `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1), the payload of the `avcC` box.
 
-use super::{ParameterSets, Sps};
+use super::Sps;
 use crate::bitstream::annexb::START_CODE_LONG;
 use crate::error::{Error, Result};
 use crate::pixel::Chroma;
 
 /// The record.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AvcConfig {
     /// `AVCProfileIndication`.
     pub profile_idc: u8,
@@ -21,12 +22,12 @@ pub struct AvcConfig {
     /// Picture parameter set NAL units, at most 255.
     pub pps: Vec<Vec<u8>>,
     /// Format fields of the high profiles, where present.
-    pub high: Option<AvcHighFields>,
+    pub(crate) high: Option<AvcHighFields>,
 }
 
 /// The fields that the record has for High and later profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AvcHighFields {
+pub(crate) struct AvcHighFields {
     /// `chroma_format`.
     pub chroma: Chroma,
     /// Bits per luma sample.
@@ -180,16 +181,6 @@ impl AvcConfig {
             out.extend_from_slice(nal);
         }
         out
-    }
-
-    /// The parameter sets, read. Units that cannot be read are left out: what is needed shows when a slice
-    /// refers to it.
-    pub fn parameter_sets(&self) -> ParameterSets {
-        let mut sets = ParameterSets::new();
-        for nal in self.sps.iter().chain(&self.pps) {
-            let _unreadable = sets.insert(nal);
-        }
-        sets
     }
 }
 

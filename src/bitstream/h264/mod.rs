@@ -1,22 +1,22 @@
 //! H.264 headers (ITU-T H.264, "7.x" and "8.x" below are its clauses).
 
 mod config;
-pub mod poc;
+pub(crate) mod poc;
 mod pps;
 mod slice;
 mod sps;
 pub(super) mod vui;
 mod weights;
 
-pub use config::{AvcConfig, AvcHighFields};
-pub use pps::Pps;
+pub use config::AvcConfig;
+#[cfg(test)]
+pub(crate) use config::AvcHighFields;
+pub(crate) use pps::Pps;
 pub(crate) use slice::is_intra_slice;
-pub use slice::{
-    Deblocking, MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point,
-    recovery_frame_count,
+pub(crate) use slice::{
+    MemoryManagement, SliceHeader, SliceIdentity, SliceType, has_recovery_point, recovery_frame_count,
 };
-pub use sps::{Crop, PicOrderCntType, Sps};
-pub use vui::{BitstreamRestriction, Vui};
+pub(crate) use sps::{Crop, PicOrderCntType, Sps};
 pub(crate) use weights::scale_weight_offsets;
 
 use std::collections::BTreeMap;
@@ -25,48 +25,46 @@ use super::bits::{BitError, BitResult};
 use crate::error::Result;
 
 /// Coded slice of a non-IDR picture.
-pub const NAL_SLICE: u8 = 1;
+pub(crate) const NAL_SLICE: u8 = 1;
 /// Coded slice data partition A.
-pub const NAL_PARTITION_A: u8 = 2;
+pub(crate) const NAL_PARTITION_A: u8 = 2;
 /// Coded slice of an IDR picture.
-pub const NAL_IDR: u8 = 5;
+pub(crate) const NAL_IDR: u8 = 5;
 /// Supplemental enhancement information.
-pub const NAL_SEI: u8 = 6;
+pub(crate) const NAL_SEI: u8 = 6;
 /// Sequence parameter set.
-pub const NAL_SPS: u8 = 7;
+pub(crate) const NAL_SPS: u8 = 7;
 /// Picture parameter set.
-pub const NAL_PPS: u8 = 8;
+pub(crate) const NAL_PPS: u8 = 8;
 /// Access unit delimiter.
-pub const NAL_AUD: u8 = 9;
-/// End of sequence.
-pub const NAL_END_OF_SEQUENCE: u8 = 10;
+pub(crate) const NAL_AUD: u8 = 9;
 /// Sequence parameter set extension.
-pub const NAL_SPS_EXTENSION: u8 = 13;
+pub(crate) const NAL_SPS_EXTENSION: u8 = 13;
 /// Prefix NAL unit (SVC, MVC).
-pub const NAL_PREFIX: u8 = 14;
+pub(crate) const NAL_PREFIX: u8 = 14;
 /// Subset sequence parameter set (SVC, MVC).
-pub const NAL_SUBSET_SPS: u8 = 15;
+pub(crate) const NAL_SUBSET_SPS: u8 = 15;
 
 /// `nal_unit_type` of a NAL unit (7.4.1); `None` when it is empty.
-pub fn nal_type(nal: &[u8]) -> Option<u8> {
+pub(crate) fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|b| b & 0x1f)
 }
 
 /// `nal_ref_idc` of a NAL unit; `None` when it is empty.
-pub fn nal_ref_idc(nal: &[u8]) -> Option<u8> {
+pub(crate) fn nal_ref_idc(nal: &[u8]) -> Option<u8> {
     nal.first().map(|b| (b >> 5) & 3)
 }
 
 /// The parameter sets seen so far; what slice headers are read against.
 #[derive(Clone, Debug, Default)]
-pub struct ParameterSets {
+pub(crate) struct ParameterSets {
     sps: BTreeMap<u8, Sps>,
     pps: BTreeMap<u8, Pps>,
 }
 
 impl ParameterSets {
     /// No parameter sets.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -74,7 +72,7 @@ impl ParameterSets {
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`]; sets seen before stay as they are.
-    pub fn insert(&mut self, nal: &[u8]) -> Result<bool> {
+    pub(crate) fn insert(&mut self, nal: &[u8]) -> Result<bool> {
         match nal_type(nal) {
             Some(NAL_SPS) => {
                 let sps = Sps::parse(nal)?;
@@ -90,17 +88,17 @@ impl ParameterSets {
     }
 
     /// The sequence parameter set `id`.
-    pub fn sps(&self, id: u8) -> Option<&Sps> {
+    pub(crate) fn sps(&self, id: u8) -> Option<&Sps> {
         self.sps.get(&id)
     }
 
     /// The picture parameter set `id`.
-    pub fn pps(&self, id: u8) -> Option<&Pps> {
+    pub(crate) fn pps(&self, id: u8) -> Option<&Pps> {
         self.pps.get(&id)
     }
 
     /// The picture parameter set `id` and the sequence parameter set it refers to.
-    pub fn active(&self, pps_id: u8) -> Option<(&Sps, &Pps)> {
+    pub(crate) fn active(&self, pps_id: u8) -> Option<(&Sps, &Pps)> {
         let pps = self.pps(pps_id)?;
         Some((self.sps(pps.sps_id)?, pps))
     }

@@ -4,7 +4,7 @@ use super::{PicOrderCntType, SliceHeader, Sps};
 
 /// Where a picture stands in output order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PictureOrder {
+pub(crate) struct PictureOrder {
     /// Counts IDR pictures and pictures with memory management operation 5: every picture of a period is
     /// shown after every picture of the periods before it.
     pub period: u64,
@@ -16,7 +16,7 @@ pub struct PictureOrder {
 
 impl PictureOrder {
     /// `PicOrderCnt()` of the frame or field (equation 8-1).
-    pub fn count(&self) -> i32 {
+    pub(crate) fn count(&self) -> i32 {
         match (self.top, self.bottom) {
             (Some(top), Some(bottom)) => top.min(bottom),
             (Some(one), None) | (None, Some(one)) => one,
@@ -25,7 +25,7 @@ impl PictureOrder {
     }
 
     /// Sorts pictures of a stream into output order.
-    pub fn key(&self) -> (u64, i32) {
+    pub(crate) fn key(&self) -> (u64, i32) {
         (self.period, self.count())
     }
 }
@@ -35,7 +35,7 @@ impl PictureOrder {
 /// Gaps in `frame_num` need no extra call: the frames that 8.2.5.2 infers carry no order count of type 0,
 /// and for types 1 and 2 they raise `FrameNumOffset` exactly where the next real picture would.
 #[derive(Clone, Debug, Default)]
-pub struct PocDecoder {
+pub(crate) struct PocDecoder {
     period: u64,
     /// `prevPicOrderCntMsb`, `prevPicOrderCntLsb`.
     prev_msb: i32,
@@ -49,7 +49,7 @@ pub struct PocDecoder {
 
 impl PocDecoder {
     /// At the start of a stream.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -58,7 +58,7 @@ impl PocDecoder {
     ///
     /// For a picture with memory management operation 5 the counts are those after decoding, relative to
     /// itself: the ones that output order uses.
-    pub fn next_picture(&mut self, sps: &Sps, header: &SliceHeader) -> PictureOrder {
+    pub(crate) fn next_picture(&mut self, sps: &Sps, header: &SliceHeader) -> PictureOrder {
         let id = &header.identity;
         if id.is_idr() {
             let second_field =
@@ -225,7 +225,7 @@ mod tests {
             adaptive_marking: false,
             memory_management: Vec::new(),
             qp_delta: 0,
-            deblocking: super::super::Deblocking::default(),
+            deblocking: crate::bitstream::h264::slice::Deblocking::default(),
         }
     }
 

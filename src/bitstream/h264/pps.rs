@@ -8,7 +8,7 @@ use crate::pixel::Chroma;
 
 /// Picture parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pps {
+pub(crate) struct Pps {
     /// `pic_parameter_set_id`, 0 to 255.
     pub id: u8,
     /// `seq_parameter_set_id`, 0 to 31.
@@ -49,7 +49,7 @@ impl Pps {
     ///
     /// # Errors
     /// [`Error::CorruptStream`].
-    pub fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
         let payload = match nal.split_first() {
             Some((_, payload)) if nal_type(nal) == Some(NAL_PPS) => payload,
             _ => return Err(Error::corrupt("H.264 PPS: the NAL unit is not of type 8")),

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// `slice_type` modulo 5 (table 7-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SliceType {
+pub(crate) enum SliceType {
     /// Predicted from one list.
     P,
     /// Predicted from two lists.
@@ -24,7 +24,7 @@ pub enum SliceType {
 
 /// `memory_management_control_operation` with its operands (7.4.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MemoryManagement {
+pub(crate) enum MemoryManagement {
     /// 1: a short-term picture becomes unused.
     UnmarkShortTerm {
         /// `difference_of_pic_nums_minus1`.
@@ -59,7 +59,7 @@ pub enum MemoryManagement {
 /// The beginning of a slice header: all that tells one picture from the next (7.4.1.2.4) and that the
 /// picture order count is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SliceIdentity {
+pub(crate) struct SliceIdentity {
     /// `nal_unit_type`: 1, 2 or 5.
     pub nal_type: u8,
     /// `nal_ref_idc`: 0 for pictures that no other refers to.
@@ -96,7 +96,7 @@ impl SliceIdentity {
     ///
     /// # Errors
     /// [`Error::CorruptStream`], also for parameter sets that were not seen.
-    pub fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
         let mut r = slice_reader(nal)?;
         Self::read(nal, &mut r, sets).map_err(|e| e.within("H.264 slice header"))
     }
@@ -155,13 +155,13 @@ impl SliceIdentity {
     }
 
     /// Whether the slice belongs to an IDR picture.
-    pub const fn is_idr(&self) -> bool {
+    pub(crate) const fn is_idr(&self) -> bool {
         self.nal_type == NAL_IDR
     }
 
     /// Whether the slice belongs to another primary coded picture than `previous` (7.4.1.2.4). The order
     /// count fields are 0 where they are not coded, so comparing them all covers every order count type.
-    pub fn starts_new_picture(&self, previous: &Self) -> bool {
+    pub(crate) fn starts_new_picture(&self, previous: &Self) -> bool {
         self.frame_num != previous.frame_num
             || self.pps_id != previous.pps_id
             || self.field != previous.field
@@ -177,7 +177,7 @@ impl SliceIdentity {
 
     /// Whether this field completes the frame that the field `first` began (3.30 complementary reference
     /// field pair and complementary non-reference field pair).
-    pub const fn completes_frame_of(&self, first: &Self) -> bool {
+    pub(crate) const fn completes_frame_of(&self, first: &Self) -> bool {
         self.field
             && first.field
             && self.bottom_field != first.bottom_field
@@ -189,7 +189,7 @@ impl SliceIdentity {
 
 /// Loop filter settings of a slice (7.4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deblocking {
+pub(crate) struct Deblocking {
     /// `disable_deblocking_filter_idc`: 0 filters, 1 does not, 2 filters within the slice only.
     pub disable_idc: u8,
     /// `slice_alpha_c0_offset_div2`, -6 to 6.
@@ -200,7 +200,7 @@ pub struct Deblocking {
 
 /// Slice header up to and including the loop filter settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SliceHeader {
+pub(crate) struct SliceHeader {
     /// The beginning of the header.
     pub identity: SliceIdentity,
     /// `direct_spatial_mv_pred_flag`.
@@ -228,7 +228,7 @@ impl SliceHeader {
     ///
     /// # Errors
     /// [`Error::CorruptStream`], also for parameter sets that were not seen.
-    pub fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
         let mut r = slice_reader(nal)?;
         Self::read(nal, &mut r, sets).map_err(|e| e.within("H.264 slice header"))
     }
@@ -319,7 +319,7 @@ impl SliceHeader {
     }
 
     /// Whether the picture resets order counts as an IDR picture does (operation 5).
-    pub fn unmarks_all(&self) -> bool {
+    pub(crate) fn unmarks_all(&self) -> bool {
         self.memory_management.contains(&MemoryManagement::UnmarkAll)
     }
 }
@@ -382,13 +382,13 @@ pub(crate) fn is_intra_slice(nal: &[u8]) -> bool {
 
 /// Whether an SEI NAL unit holds a recovery point message (D.1.8, payload type 6): decoding may start at
 /// this access unit, correct pictures follow after a number of frames.
-pub fn has_recovery_point(sei: &[u8]) -> bool {
+pub(crate) fn has_recovery_point(sei: &[u8]) -> bool {
     recovery_point(sei).is_some()
 }
 
 /// `recovery_frame_cnt` of a recovery point message in an SEI NAL unit: the picture whose `frame_num` is so much
 /// higher is correct when decoding starts at this access unit, and so are those that follow it in output order.
-pub fn recovery_frame_count(sei: &[u8]) -> Option<u32> {
+pub(crate) fn recovery_frame_count(sei: &[u8]) -> Option<u32> {
     recovery_point(sei)?.ue().ok()
 }
 

@@ -3,14 +3,14 @@
 use super::vui::Vui;
 use super::{NAL_SPS, nal_type};
 use crate::bitstream::bits::{BitReader, BitResult};
-use crate::color::{ColorInfo, MatrixCoefficients};
+use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::pixel::Chroma;
 
 /// How picture order counts are coded (8.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PicOrderCntType {
+pub(crate) enum PicOrderCntType {
     /// Type 0: the low bits are in every slice header.
     Lsb {
         /// Bits of `pic_order_cnt_lsb`, 4 to 16.
@@ -33,7 +33,7 @@ pub enum PicOrderCntType {
 
 /// Frame cropping in luma samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Crop {
+pub(crate) struct Crop {
     /// Columns cut at the left.
     pub left: u32,
     /// Columns cut at the right.
@@ -46,7 +46,7 @@ pub struct Crop {
 
 /// Sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sps {
+pub(crate) struct Sps {
     /// `profile_idc`.
     pub profile_idc: u8,
     /// `constraint_set0_flag` (bit 7) to `constraint_set5_flag` (bit 2), as in the byte of the stream.
@@ -100,7 +100,7 @@ impl Sps {
     ///
     /// # Errors
     /// [`Error::CorruptStream`].
-    pub fn parse(nal: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8]) -> Result<Self> {
         let payload = match nal.split_first() {
             Some((_, payload)) if nal_type(nal) == Some(NAL_SPS) => payload,
             _ => return Err(Error::corrupt("H.264 SPS: the NAL unit is not of type 7")),
@@ -174,22 +174,22 @@ impl Sps {
     }
 
     /// `constraint_setN_flag`.
-    pub const fn constraint_set(&self, n: u8) -> bool {
+    pub(crate) const fn constraint_set(&self, n: u8) -> bool {
         n < 6 && self.constraint_flags & (0x80 >> n) != 0
     }
 
     /// Macroblock rows of a frame.
-    pub const fn frame_height_in_mbs(&self) -> u32 {
+    pub(crate) const fn frame_height_in_mbs(&self) -> u32 {
         self.height_in_map_units * if self.frame_mbs_only { 1 } else { 2 }
     }
 
     /// Width and height of the coded frame; `None` above [`Dimensions::MAX_SIDE`].
-    pub const fn coded_dimensions(&self) -> Option<Dimensions> {
+    pub(crate) const fn coded_dimensions(&self) -> Option<Dimensions> {
         Dimensions::new(self.width_in_mbs * 16, self.frame_height_in_mbs() * 16)
     }
 
     /// Width and height after cropping; `None` where the cropping leaves nothing.
-    pub fn dimensions(&self) -> Option<Dimensions> {
+    pub(crate) fn dimensions(&self) -> Option<Dimensions> {
         let crop = |size: u32, a: u32, b: u32| size.checked_sub(a)?.checked_sub(b);
         Dimensions::new(
             crop(self.width_in_mbs * 16, self.crop.left, self.crop.right)?,
@@ -198,12 +198,12 @@ impl Sps {
     }
 
     /// `MaxFrameNum`.
-    pub const fn max_frame_num(&self) -> u32 {
+    pub(crate) const fn max_frame_num(&self) -> u32 {
         1 << self.frame_num_bits
     }
 
     /// Name of the profile, as ffmpeg prints it (`Constrained Baseline`, `High 4:2:2 Intra`).
-    pub fn profile_name(&self) -> String {
+    pub(crate) fn profile_name(&self) -> String {
         let intra = self.constraint_set(3);
         let name = match self.profile_idc {
             66 if self.constraint_set(1) => "Constrained Baseline",
@@ -230,13 +230,13 @@ impl Sps {
 
     /// Whether this is level 1b: `level_idc` 9, or 11 with `constraint_set3_flag` in the profiles that
     /// have no other use for the flag (table A-1).
-    pub const fn is_level_1b(&self) -> bool {
+    pub(crate) const fn is_level_1b(&self) -> bool {
         self.level_idc == 9
             || (self.level_idc == 11 && self.constraint_set(3) && matches!(self.profile_idc, 66 | 77 | 88))
     }
 
     /// Name of the level: `1b`, `3.1`, `4`.
-    pub fn level_name(&self) -> String {
+    pub(crate) fn level_name(&self) -> String {
         match (self.level_idc / 10, self.level_idc % 10) {
             _ if self.is_level_1b() => "1b".to_owned(),
             (major, 0) => major.to_string(),
@@ -246,7 +246,7 @@ impl Sps {
 
     /// `MaxDpbFrames` (A.3.1 h, table A-1), 1 to 16: most frames that a decoder of this level holds. Levels
     /// that the table does not name count as 6.2.
-    pub fn max_dpb_frames(&self) -> u8 {
+    pub(crate) fn max_dpb_frames(&self) -> u8 {
         let max_dpb_mbs: u32 = match self.level_idc {
             _ if self.is_level_1b() => 396,
             10 => 396,
@@ -270,7 +270,7 @@ impl Sps {
     /// (`max_num_reorder_frames`): what the VUI states, or 0 where the stream implies it (order count type
     /// 2; intra profiles, E.2.1). `None` when nothing is said: the bound is then
     /// [`Self::max_dpb_frames`].
-    pub fn reorder_frames(&self) -> Option<u32> {
+    pub(crate) fn reorder_frames(&self) -> Option<u32> {
         let stated =
             self.vui.as_ref().and_then(|v| v.bitstream_restriction).map(|b| b.max_num_reorder_frames);
         let intra_profile =
@@ -281,7 +281,7 @@ impl Sps {
 
     /// Frames that output order may be made from (`max_dec_frame_buffering`): what the VUI states, at
     /// least `max_num_ref_frames`, else [`Self::max_dpb_frames`].
-    pub fn dpb_frames(&self) -> u8 {
+    pub(crate) fn dpb_frames(&self) -> u8 {
         let stated =
             self.vui.as_ref().and_then(|v| v.bitstream_restriction).map(|b| b.max_dec_frame_buffering);
         match stated {
@@ -292,13 +292,8 @@ impl Sps {
     }
 
     /// Colour as the VUI states it.
-    pub fn color(&self) -> ColorInfo {
+    pub(crate) fn color(&self) -> ColorInfo {
         self.vui.as_ref().map_or(ColorInfo::UNSPECIFIED, |v| v.color)
-    }
-
-    /// Whether the samples are G, B, R.
-    pub fn is_gbr(&self) -> bool {
-        self.chroma == Chroma::Yuv444 && self.color().matrix == MatrixCoefficients::Identity
     }
 }
 

@@ -6,7 +6,7 @@ use crate::time::Rational;
 
 /// What the VUI says about decoding delay (E.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BitstreamRestriction {
+pub(crate) struct BitstreamRestriction {
     /// `max_num_reorder_frames`.
     pub max_num_reorder_frames: u32,
     /// `max_dec_frame_buffering`.
@@ -15,7 +15,7 @@ pub struct BitstreamRestriction {
 
 /// Video usability information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vui {
+pub(crate) struct Vui {
     /// Sample aspect ratio; `None` where unspecified.
     pub sample_aspect_ratio: Option<Rational>,
     /// Colour description and range.

@@ -1,6 +1,6 @@
 //! `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 8.3.3.1), the payload of the `hvcC` box.
 
-use super::{NAL_PPS, NAL_SPS, NAL_VPS, ParameterSets, Pps, ProfileTierLevel, Sps, Vps, nal_type};
+use super::{NAL_PPS, NAL_SPS, NAL_VPS, Pps, ProfileTierLevel, Sps, Vps, nal_type};
 use crate::bitstream::annexb::START_CODE_LONG;
 use crate::bitstream::bits::{BitReader, BitResult};
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::pixel::Chroma;
 
 /// NAL units of one type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HevcArray {
+pub(crate) struct HevcArray {
     /// `array_completeness`: none of this type are in the samples.
     pub complete: bool,
     /// `NAL_unit_type`.
@@ -19,9 +19,10 @@ pub struct HevcArray {
 
 /// The record.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HevcConfig {
     /// Profile, tier and level.
-    pub profile: ProfileTierLevel,
+    pub(crate) profile: ProfileTierLevel,
     /// `min_spatial_segmentation_idc`.
     pub min_spatial_segmentation: u16,
     /// `parallelismType`: 0 mixed or unknown, 1 slices, 2 tiles, 3 wavefronts.
@@ -43,7 +44,7 @@ pub struct HevcConfig {
     /// Bytes of the length before each NAL unit: 1, 2 or 4.
     pub length_size: u8,
     /// Parameter sets and SEI messages, by type.
-    pub arrays: Vec<HevcArray>,
+    pub(crate) arrays: Vec<HevcArray>,
 }
 
 /// Length of the record in front of the arrays.
@@ -276,15 +277,5 @@ impl HevcConfig {
             out.extend_from_slice(nal);
         }
         out
-    }
-
-    /// The parameter sets, read. Units that cannot be read are left out: what is needed shows when a slice
-    /// refers to it.
-    pub fn parameter_sets(&self) -> ParameterSets {
-        let mut sets = ParameterSets::new();
-        for nal in self.units() {
-            let _unreadable = sets.insert(nal);
-        }
-        sets
     }
 }

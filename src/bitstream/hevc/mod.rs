@@ -9,13 +9,14 @@ mod sps;
 mod vps;
 mod vui;
 
-pub use config::{HevcArray, HevcConfig};
-pub use pps::Pps;
-pub use profile::ProfileTierLevel;
-pub use slice::{IndependentFields, SliceSegment, SliceType};
-pub use sps::{RangeExtension, Sps, SubLayerOrdering};
-pub use vps::Vps;
-pub use vui::Vui;
+#[cfg(test)]
+pub(crate) use config::HevcArray;
+pub use config::HevcConfig;
+pub(crate) use pps::Pps;
+pub(crate) use profile::ProfileTierLevel;
+pub(crate) use slice::{SliceSegment, SliceType};
+pub(crate) use sps::Sps;
+pub(crate) use vps::Vps;
 
 use std::collections::BTreeMap;
 
@@ -23,31 +24,27 @@ use super::bits::BitReader;
 use crate::error::{Error, Result};
 
 /// First IRAP type: BLA picture with leading pictures.
-pub const NAL_BLA_W_LP: u8 = 16;
+pub(crate) const NAL_BLA_W_LP: u8 = 16;
 /// IDR picture that may have RADL pictures.
-pub const NAL_IDR_W_RADL: u8 = 19;
+pub(crate) const NAL_IDR_W_RADL: u8 = 19;
 /// IDR picture without leading pictures.
-pub const NAL_IDR_N_LP: u8 = 20;
+pub(crate) const NAL_IDR_N_LP: u8 = 20;
 /// Clean random access picture.
-pub const NAL_CRA: u8 = 21;
+pub(crate) const NAL_CRA: u8 = 21;
 /// Video parameter set.
-pub const NAL_VPS: u8 = 32;
+pub(crate) const NAL_VPS: u8 = 32;
 /// Sequence parameter set.
-pub const NAL_SPS: u8 = 33;
+pub(crate) const NAL_SPS: u8 = 33;
 /// Picture parameter set.
-pub const NAL_PPS: u8 = 34;
+pub(crate) const NAL_PPS: u8 = 34;
 /// Access unit delimiter.
-pub const NAL_AUD: u8 = 35;
-/// End of sequence.
-pub const NAL_END_OF_SEQUENCE: u8 = 36;
+pub(crate) const NAL_AUD: u8 = 35;
 /// SEI before the slices.
-pub const NAL_SEI_PREFIX: u8 = 39;
-/// SEI behind the slices.
-pub const NAL_SEI_SUFFIX: u8 = 40;
+pub(crate) const NAL_SEI_PREFIX: u8 = 39;
 
 /// The two bytes in front of every NAL unit (7.3.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NalHeader {
+pub(crate) struct NalHeader {
     /// `nal_unit_type`, 0 to 63.
     pub nal_type: u8,
     /// `nuh_layer_id`: 0 is the base layer.
@@ -58,7 +55,7 @@ pub struct NalHeader {
 
 impl NalHeader {
     /// Reads the header; `None` when the unit is shorter than it.
-    pub fn parse(nal: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(nal: &[u8]) -> Option<Self> {
         let (&[a, b], _) = nal.split_first_chunk()?;
         Some(Self {
             nal_type: (a >> 1) & 0x3f,
@@ -69,40 +66,34 @@ impl NalHeader {
 }
 
 /// `nal_unit_type` of a NAL unit; `None` when it is shorter than its header.
-pub fn nal_type(nal: &[u8]) -> Option<u8> {
+pub(crate) fn nal_type(nal: &[u8]) -> Option<u8> {
     NalHeader::parse(nal).map(|h| h.nal_type)
 }
 
 /// Whether units of this type are slices of a picture at which decoding can start (IDR, CRA, BLA).
-pub const fn is_irap(nal_type: u8) -> bool {
+pub(crate) const fn is_irap(nal_type: u8) -> bool {
     matches!(nal_type, 16..=23)
 }
 
 /// Whether units of this type are slices of an IDR picture.
-pub const fn is_idr(nal_type: u8) -> bool {
+pub(crate) const fn is_idr(nal_type: u8) -> bool {
     matches!(nal_type, NAL_IDR_W_RADL | NAL_IDR_N_LP)
 }
 
 /// Whether units of this type are slices of a random access skipped leading picture: it cannot be decoded
 /// when decoding starts at the CRA or BLA picture before it.
-pub const fn is_rasl(nal_type: u8) -> bool {
+pub(crate) const fn is_rasl(nal_type: u8) -> bool {
     matches!(nal_type, 8 | 9)
 }
 
 /// Whether units of this type are slices of a random access decodable leading picture.
-pub const fn is_radl(nal_type: u8) -> bool {
+pub(crate) const fn is_radl(nal_type: u8) -> bool {
     matches!(nal_type, 6 | 7)
-}
-
-/// Whether no picture of the same temporal layer refers to pictures of this type (table 7-1, the even
-/// types up to 14).
-pub const fn is_sub_layer_non_reference(nal_type: u8) -> bool {
-    nal_type <= 14 && nal_type.is_multiple_of(2)
 }
 
 /// The parameter sets of the base layer seen so far.
 #[derive(Clone, Debug, Default)]
-pub struct ParameterSets {
+pub(crate) struct ParameterSets {
     vps: BTreeMap<u8, Vps>,
     sps: BTreeMap<u8, Sps>,
     pps: BTreeMap<u8, Pps>,
@@ -110,7 +101,7 @@ pub struct ParameterSets {
 
 impl ParameterSets {
     /// No parameter sets.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
@@ -118,7 +109,7 @@ impl ParameterSets {
     ///
     /// # Errors
     /// [`Error::CorruptStream`]; sets seen before stay as they are.
-    pub fn insert(&mut self, nal: &[u8]) -> Result<bool> {
+    pub(crate) fn insert(&mut self, nal: &[u8]) -> Result<bool> {
         let Some(header) = NalHeader::parse(nal).filter(|h| h.layer_id == 0) else { return Ok(false) };
         match header.nal_type {
             NAL_VPS => {
@@ -139,22 +130,22 @@ impl ParameterSets {
     }
 
     /// The video parameter set `id`.
-    pub fn vps(&self, id: u8) -> Option<&Vps> {
+    pub(crate) fn vps(&self, id: u8) -> Option<&Vps> {
         self.vps.get(&id)
     }
 
     /// The sequence parameter set `id`.
-    pub fn sps(&self, id: u8) -> Option<&Sps> {
+    pub(crate) fn sps(&self, id: u8) -> Option<&Sps> {
         self.sps.get(&id)
     }
 
     /// The picture parameter set `id`.
-    pub fn pps(&self, id: u8) -> Option<&Pps> {
+    pub(crate) fn pps(&self, id: u8) -> Option<&Pps> {
         self.pps.get(&id)
     }
 
     /// The picture parameter set `id` and the sequence parameter set it refers to.
-    pub fn active(&self, pps_id: u8) -> Option<(&Sps, &Pps)> {
+    pub(crate) fn active(&self, pps_id: u8) -> Option<(&Sps, &Pps)> {
         let pps = self.pps(pps_id)?;
         Some((self.sps(pps.sps_id)?, pps))
     }

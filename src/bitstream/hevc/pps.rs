@@ -7,7 +7,7 @@ use crate::error::Result;
 
 /// Picture parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pps {
+pub(crate) struct Pps {
     /// `pps_pic_parameter_set_id`, 0 to 63.
     pub id: u8,
     /// `pps_seq_parameter_set_id`, 0 to 15.
@@ -49,7 +49,7 @@ impl Pps {
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`], or [`crate::Error::Unsupported`] for an enhancement layer.
-    pub fn parse(nal: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8]) -> Result<Self> {
         Self::read(&mut payload(nal, NAL_PPS, "H.265 PPS")?).map_err(|e| e.within("H.265 PPS"))
     }
 

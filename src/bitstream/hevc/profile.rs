@@ -4,7 +4,7 @@ use crate::bitstream::bits::{BitReader, BitResult};
 
 /// Profile, tier and level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProfileTierLevel {
+pub(crate) struct ProfileTierLevel {
     /// `general_profile_space`, 0.
     pub profile_space: u8,
     /// `general_tier_flag`: High tier.
@@ -42,23 +42,23 @@ impl ProfileTierLevel {
     }
 
     /// `general_profile_compatibility_flag[n]`.
-    pub const fn is_compatible_with(&self, n: u8) -> bool {
+    pub(crate) const fn is_compatible_with(&self, n: u8) -> bool {
         n < 32 && self.compatibility & (0x8000_0000 >> n) != 0
     }
 
     /// `general_progressive_source_flag`.
-    pub const fn progressive_source(&self) -> bool {
+    pub(crate) const fn progressive_source(&self) -> bool {
         self.constraints >> 47 & 1 == 1
     }
 
     /// `general_interlaced_source_flag`.
-    pub const fn interlaced_source(&self) -> bool {
+    pub(crate) const fn interlaced_source(&self) -> bool {
         self.constraints >> 46 & 1 == 1
     }
 
     /// Name of the profile (annex A.3). Streams that leave `general_profile_idc` 0 are named by their
     /// compatibility flags.
-    pub fn profile_name(&self) -> String {
+    pub(crate) fn profile_name(&self) -> String {
         let idc = match self.profile_idc {
             0 => (1..=11).find(|&n| self.is_compatible_with(n)).unwrap_or(0),
             idc => idc,
@@ -114,7 +114,7 @@ impl ProfileTierLevel {
     }
 
     /// Name of the level and, where it is the High tier, of the tier: `4.1`, `5.1 High`.
-    pub fn level_name(&self) -> String {
+    pub(crate) fn level_name(&self) -> String {
         let (major, minor) = (self.level_idc / 30, self.level_idc % 30 / 3);
         let tier = if self.high_tier { " High" } else { "" };
         if minor == 0 { format!("{major}{tier}") } else { format!("{major}.{minor}{tier}") }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// `slice_type` (table 7-7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SliceType {
+pub(crate) enum SliceType {
     /// Predicted from two lists.
     B,
     /// Predicted from one list.
@@ -17,7 +17,7 @@ pub enum SliceType {
 
 /// The beginning of a slice segment header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SliceSegment {
+pub(crate) struct SliceSegment {
     /// NAL unit header.
     pub nal: NalHeader,
     /// `first_slice_segment_in_pic_flag`.
@@ -34,7 +34,7 @@ pub struct SliceSegment {
 
 /// The fields that dependent slice segments lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndependentFields {
+pub(crate) struct IndependentFields {
     /// `slice_type`.
     pub slice_type: SliceType,
     /// `pic_output_flag`: false for pictures that are decoded but not shown.
@@ -83,7 +83,7 @@ impl SliceSegment {
     ///
     /// # Errors
     /// [`Error::CorruptStream`], also for parameter sets that were not seen.
-    pub fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
         let (start, mut r) = start(nal)?;
         Self::read(&start, &mut r, sets).map_err(|e| e.within("H.265 slice segment header"))
     }

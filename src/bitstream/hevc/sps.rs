@@ -13,7 +13,8 @@ use crate::pixel::Chroma;
 
 /// Bounds on decoding delay for the highest temporal sub-layer (C.5.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct SubLayerOrdering {
+#[allow(clippy::struct_field_names, reason = "the names of the specification")]
+pub(crate) struct SubLayerOrdering {
     /// `sps_max_dec_pic_buffering_minus1` + 1: pictures in the decoded picture buffer, 1 to 16.
     pub max_dec_pic_buffering: u32,
     /// `sps_max_num_reorder_pics`.
@@ -24,7 +25,7 @@ pub struct SubLayerOrdering {
 
 /// Coding tools of the range extensions (7.3.2.2.2) that the version 1 profiles lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct RangeExtension {
+pub(crate) struct RangeExtension {
     /// `transform_skip_rotation_enabled_flag`.
     pub transform_skip_rotation: bool,
     /// `transform_skip_context_enabled_flag`.
@@ -47,7 +48,7 @@ pub struct RangeExtension {
 
 /// Sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sps {
+pub(crate) struct Sps {
     /// `sps_video_parameter_set_id`.
     pub vps_id: u8,
     /// `sps_max_sub_layers_minus1` + 1, 1 to 7.
@@ -100,7 +101,7 @@ impl Sps {
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`], or [`crate::Error::Unsupported`] for an enhancement layer.
-    pub fn parse(nal: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8]) -> Result<Self> {
         Self::read(&mut payload(nal, NAL_SPS, "H.265 SPS")?).map_err(|e| e.within("H.265 SPS"))
     }
 
@@ -199,12 +200,12 @@ impl Sps {
     }
 
     /// Width and height of the coded pictures; `None` when one is zero.
-    pub const fn coded_dimensions(&self) -> Option<Dimensions> {
+    pub(crate) const fn coded_dimensions(&self) -> Option<Dimensions> {
         Dimensions::new(self.width, self.height)
     }
 
     /// Width and height inside the conformance window; `None` where it leaves nothing.
-    pub fn dimensions(&self) -> Option<Dimensions> {
+    pub(crate) fn dimensions(&self) -> Option<Dimensions> {
         let crop = |size: u32, a: u32, b: u32| size.checked_sub(a)?.checked_sub(b);
         Dimensions::new(
             crop(self.width, self.crop.left, self.crop.right)?,
@@ -213,19 +214,14 @@ impl Sps {
     }
 
     /// `PicSizeInCtbsY`.
-    pub const fn picture_ctbs(&self) -> u32 {
+    pub(crate) const fn picture_ctbs(&self) -> u32 {
         let ctb = 1 << self.ctb_log2;
         self.width.div_ceil(ctb) * self.height.div_ceil(ctb)
     }
 
     /// Colour as the VUI states it.
-    pub fn color(&self) -> ColorInfo {
+    pub(crate) fn color(&self) -> ColorInfo {
         self.vui.as_ref().map_or(ColorInfo::UNSPECIFIED, |v| v.color)
-    }
-
-    /// `sps_scc_extension_flag`: screen content coding tools may be in use.
-    pub const fn screen_content(&self) -> bool {
-        self.other_extensions & 0x10 != 0
     }
 }
 

@@ -8,7 +8,7 @@ use crate::time::Rational;
 
 /// Video parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vps {
+pub(crate) struct Vps {
     /// `vps_video_parameter_set_id`, 0 to 15.
     pub id: u8,
     /// `vps_max_layers_minus1` + 1.
@@ -28,7 +28,7 @@ impl Vps {
     ///
     /// # Errors
     /// [`crate::Error::CorruptStream`].
-    pub fn parse(nal: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(nal: &[u8]) -> Result<Self> {
         Self::read(&mut payload(nal, NAL_VPS, "H.265 VPS")?).map_err(|e| e.within("H.265 VPS"))
     }
 

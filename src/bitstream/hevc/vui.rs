@@ -7,7 +7,7 @@ use crate::time::Rational;
 
 /// Video usability information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vui {
+pub(crate) struct Vui {
     /// Sample aspect ratio; `None` where unspecified.
     pub sample_aspect_ratio: Option<Rational>,
     /// Colour description and range.

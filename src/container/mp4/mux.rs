@@ -10,13 +10,17 @@ use super::output::{Output, Target};
 use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
+use crate::util::setters::setters;
 
 /// How an MP4 file is written.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Mp4MuxOptions {
     /// Name of the output in messages.
     pub path: PathBuf,
 }
+
+setters!(Mp4MuxOptions {} into { path: PathBuf });
 
 /// Writes MP4 files (ISO/IEC 14496-12): media data as it comes, the movie header when it is complete.
 ///

@@ -49,6 +49,7 @@ use crate::packet::Packet;
 use crate::pixel::PixelFormat;
 use crate::session::{Ledger, Submit};
 use crate::user_sei;
+use crate::util::setters::setters;
 use state::{State, Switch};
 
 /// While something else than packets is waited for, it is looked for this often.
@@ -72,6 +73,7 @@ pub enum OnFailure {
 
 /// Settings of a stream, for all its generations.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StreamOptions {
     /// Most frames by which any generation may reorder: decoding times are that much earlier from the start, because they
     /// cannot begin to be so later. At least what the first session needs. By default 2, and 0 in a stream of low latency that
@@ -88,6 +90,10 @@ pub struct StreamOptions {
     /// How long a new session may take for its first picture.
     pub prove_timeout: Duration,
 }
+
+setters!(StreamOptions {
+    max_waiting: usize, max_held: usize, on_failure: OnFailure, prove_timeout: Duration,
+} option { reorder_reserve: usize, canary: Canary });
 
 impl Default for StreamOptions {
     fn default() -> Self {

@@ -7,6 +7,7 @@ const DEEPEST: usize = 255;
 
 /// Depth of a queue, now, at its fullest, and as units found it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DepthSummary {
     /// Units in it now.
     pub depth: usize,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::util::setters::setters;
+
 /// What becomes of units that come faster than they can be worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DropPolicy {
@@ -28,6 +30,7 @@ impl DropPolicy {
 /// access point that waits as well. Otherwise the packet that finds no room goes, and with it every packet up to the next
 /// random access point; pictures that follow that point but are shown before it (leading pictures) go too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LiveRules {
     /// Most units that wait before a stage; 1 at least.
     pub max_queue: usize,
@@ -38,6 +41,8 @@ pub struct LiveRules {
     /// Whether frames that were dropped before an encoder make the next one an IDR.
     pub idr: IdrAfterDrop,
 }
+
+setters!(LiveRules { max_queue: usize, idr: IdrAfterDrop } option { max_age: Duration });
 
 impl Default for LiveRules {
     fn default() -> Self {

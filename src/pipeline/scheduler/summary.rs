@@ -81,6 +81,7 @@ impl ScheduledSummary {
 
 /// A stream's share of the scheduler's work. Times and depths are of the units so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ScheduledSummary {
     /// The name it was opened with.
     pub name: String,
@@ -118,6 +119,7 @@ impl ScheduledSummary {
 
 /// A stage of a stream.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StageFigures {
     /// What it does.
     pub name: &'static str,
@@ -141,6 +143,7 @@ pub struct StageFigures {
 
 /// A class of engines that streams share.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClassSummary {
     /// Its name.
     pub name: String,
@@ -156,6 +159,7 @@ pub struct ClassSummary {
 
 /// What a scheduler did so far.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SchedulerSummary {
     /// The streams whose ends somebody still has, and those that run.
     pub streams: Vec<ScheduledSummary>,

@@ -164,7 +164,7 @@ fn what_is_left_open_is_the_presets_within_the_chips_means() {
     assert_eq!(open.structure(2, u32::MAX), (2, DEFAULT_GOP), "B frames need an end");
     let short = CommonEncodeConfig { gop_length: Some(2), ..config(Codec::H264) };
     assert_eq!(negotiate(&short, &own, &caps()).unwrap().structure(3, 250), (1, 2));
-    let live = negotiate(&config(Codec::H264).low_latency(), &own, &caps()).unwrap();
+    let live = negotiate(&config(Codec::H264).low_latency(true), &own, &caps()).unwrap();
     assert_eq!((live.tuning, live.structure(3, u32::MAX)), (tuning::LOW_LATENCY, (0, u32::MAX)));
     assert_eq!(live.tools.lookahead, Some(0));
 }

@@ -1,17 +1,18 @@
 //! Properties of the bitstream parsers on arbitrary and on nearly valid bytes.
 
-// The helpers of a test file are not tests to the lint.
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use video_hw::bitstream::annexb::{add_emulation_prevention, nal_units, remove_emulation_prevention};
-use video_hw::bitstream::convert::{Keep, annexb_to_length_prefixed, length_prefixed_to_annexb};
-use video_hw::bitstream::h264::{AvcConfig, AvcHighFields, SliceHeader};
-use video_hw::bitstream::hevc::{HevcArray, HevcConfig, ProfileTierLevel, SliceSegment};
-use video_hw::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, av1, h264, hevc, vp8, vp9};
-use video_hw::codec::Codec;
-use video_hw::packet::BitstreamLayout;
-use video_hw::pixel::Chroma;
+use crate::bitstream::annexb::{add_emulation_prevention, nal_units, remove_emulation_prevention};
+use crate::bitstream::convert::{Keep, annexb_to_length_prefixed, length_prefixed_to_annexb};
+use crate::bitstream::h264::{AvcConfig, AvcHighFields, SliceHeader};
+use crate::bitstream::hevc::{HevcArray, HevcConfig, ProfileTierLevel};
+use crate::bitstream::{
+    AccessUnit, AccessUnitAssembler, StreamInfo, av1, h264, read_frame_headers, read_nal_headers,
+};
+use crate::codec::Codec;
+use crate::packet::BitstreamLayout;
+use crate::pixel::Chroma;
 
 /// Bytes in which start codes, NAL headers and small codes are frequent.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -68,18 +69,7 @@ fn assemble(codec: Codec, data: &[u8], chunks: &[usize]) -> Vec<AccessUnit> {
 }
 
 fn read_everything(data: &[u8]) {
-    let (mut avc, mut hev) = (h264::ParameterSets::new(), hevc::ParameterSets::new());
-    let mut poc = h264::poc::PocDecoder::new();
-    for nal in nal_units(data) {
-        let _ = avc.insert(nal);
-        let _ = hev.insert(nal);
-        let _ = h264::has_recovery_point(nal);
-        if let Ok(header) = SliceHeader::parse(nal, &avc) {
-            let (sps, _) = avc.active(header.identity.pps_id).unwrap();
-            let _ = poc.next_picture(sps, &header).key();
-        }
-        let _ = SliceSegment::parse(nal, &hev);
-    }
+    read_nal_headers(data);
     for codec in Codec::ALL {
         let _ = StreamInfo::from_config(codec, data);
         for length_size in 0..=5 {
@@ -88,12 +78,7 @@ fn read_everything(data: &[u8]) {
         }
         let _ = StreamInfo::from_unit(codec, BitstreamLayout::elementary(codec), data);
     }
-    let _ = av1::is_keyframe(data);
-    let _ = av1::strip_temporal_delimiters(data, &mut Vec::new());
-    let _ = vp8::FrameHeader::parse(data);
-    for frame in vp9::frames(data) {
-        let _ = vp9::FrameHeader::parse(frame);
-    }
+    read_frame_headers(data);
 }
 
 proptest! {

@@ -2,18 +2,17 @@
 //!
 //! Reads `../shared/assets`, which is not part of the tree; says so and passes where it is absent.
 
-// The helpers of a test file are not tests to the lint.
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use video_hw::bitstream::annexb::nal_units;
-use video_hw::bitstream::h264::poc::PocDecoder;
-use video_hw::bitstream::h264::{ParameterSets, SliceHeader, SliceIdentity};
-use video_hw::bitstream::hevc::HevcConfig;
-use video_hw::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo};
-use video_hw::codec::Codec;
-use video_hw::packet::BitstreamLayout;
-use video_hw::pixel::Chroma;
+use crate::bitstream::annexb::nal_units;
+use crate::bitstream::h264::poc::PocDecoder;
+use crate::bitstream::h264::{ParameterSets, SliceHeader, SliceIdentity};
+use crate::bitstream::hevc::HevcConfig;
+use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo};
+use crate::codec::Codec;
+use crate::packet::BitstreamLayout;
+use crate::pixel::Chroma;
 
 fn assets() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/assets");
@@ -248,7 +247,7 @@ fn check_config(mp4: &Path, codec: Codec, units: &[AccessUnit]) {
     let in_band = StreamInfo::from_unit(codec, BitstreamLayout::AnnexB, &units[0].data).unwrap();
     assert_eq!(StreamInfo::from_config(codec, record).unwrap(), in_band);
     let rebuilt = if codec == Codec::H264 {
-        use video_hw::bitstream::h264::{AvcConfig, NAL_PPS, NAL_SPS, nal_type};
+        use crate::bitstream::h264::{AvcConfig, NAL_PPS, NAL_SPS, nal_type};
         let of_type = |wanted| {
             let all = nal_units(&units[0].data).filter(|nal| nal_type(nal) == Some(wanted));
             all.map(<[u8]>::to_vec).collect::<Vec<_>>()
@@ -260,7 +259,7 @@ fn check_config(mp4: &Path, codec: Codec, units: &[AccessUnit]) {
         assert_eq!(theirs.build(), record);
         let ours = HevcConfig::from_parameter_sets(theirs.units(), false).unwrap();
         let mut theirs = theirs;
-        theirs.arrays.retain(|a| a.nal_type != video_hw::bitstream::hevc::NAL_SEI_PREFIX);
+        theirs.arrays.retain(|a| a.nal_type != crate::bitstream::hevc::NAL_SEI_PREFIX);
         assert_eq!(ours, theirs);
         return;
     };
@@ -281,7 +280,7 @@ fn ivf_frames(file: &[u8]) -> Vec<&[u8]> {
 
 #[test]
 fn av1_vp9_and_vp8_headers_agree_with_ffprobe() {
-    use video_hw::bitstream::{av1, vp8, vp9};
+    use crate::bitstream::{av1, vp8, vp9};
     let Some(dir) = assets() else { return };
     let mut judged = 0;
     for entry in std::fs::read_dir(dir.join("cros-codecs")).unwrap() {
