@@ -237,7 +237,7 @@ pub(crate) fn compared(comparison: &Comparison) -> Table {
             change(line.time),
             change(line.peer),
             change(line.ratio),
-            Cell { tone, ..line.verdict.word().into() },
+            Cell { tone, strong: tone == Tone::Bad, ..line.verdict.word().into() },
             why.into(),
         ]
     };

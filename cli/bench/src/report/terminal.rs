@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::baseline::Comparison;
 use super::page::{self, Source};
 use super::pairs;
-use super::words::{machine, single_line};
+use super::words::{machine, range, single_line};
 
 /// The figures for a terminal.
 pub(crate) fn text(sources: &[Source], comparison: Option<&Comparison>) -> String {
@@ -22,10 +22,10 @@ pub(crate) fn text(sources: &[Source], comparison: Option<&Comparison>) -> Strin
         let mut rows = vec![header.split(' ').map(str::to_owned).collect()];
         for pair in pairs::pairs(record) {
             let figures = page::figures(&pair);
-            let (ratio, aim) = (&figures[12], &figures[13]);
             let mut row = vec![pair.title()];
             row.extend([0, 1, 2, 3, 4, 6, 7, 8, 9, 11, 12].map(|i| figures[i].text.clone()));
-            row.extend([ratio.after.clone(), aim.plain()]);
+            row.push(pair.ratio.map_or(String::new(), |ratio| range(&ratio)));
+            row.push(pair.aim.map_or(String::new(), |_| figures[13].plain()));
             row.push(pair.verified().map_or(String::new(), |(_, words)| words));
             rows.push(row);
         }
