@@ -102,10 +102,7 @@ pub(crate) fn read(path: &Path) -> Result<Record> {
     if format > FORMAT {
         return Err(Error::invalid_file(
             path,
-            format!(
-                "is of format {format}, of a later version of this program, which reads up to {}",
-                FORMAT
-            ),
+            format!("is of format {format}, of a later version of this program, which reads up to {FORMAT}"),
         ));
     }
     let record: Record = serde_json::from_slice(&text).map_err(wrong)?;
