@@ -11,6 +11,7 @@ use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::TimeUnit;
 use video_hw::time::Rational;
 use video_hw_bench::{BenchArgs, WorkArgs};
+use video_hw_terminal::parse;
 
 use crate::compare::CompareArgs;
 use crate::doctor::{DoctorArgs, ProbeChildArgs};
@@ -18,7 +19,6 @@ use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
 use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
-use crate::parse;
 
 #[derive(Debug, Parser)]
 #[command(

@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 use video_hw::output_file::OutputFile;
 use video_hw::pipeline::Progress;
 use video_hw::{Error, Result};
+use video_hw_terminal::{cancel::Interrupts, text};
 
-use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::progress::ProgressView;
-use crate::text;
 
 pub(crate) mod args;
 mod chart;

@@ -9,14 +9,13 @@ use video_hw::pipeline::{Export, ExportReport, ExportTarget, FilterOptions, Sour
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::FrameWriter;
 use video_hw::{Error, Result};
+use video_hw_terminal::{cancel::Interrupts, text};
 
 use crate::args::{DecodeArgs, OutputMode};
-use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::metrics::Exporting;
 use crate::progress::ProgressView;
 use crate::report::Finished;
-use crate::text;
 
 pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     let (output, format) = output(args)?;

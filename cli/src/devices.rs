@@ -9,10 +9,11 @@ use video_hw::capability::{
 use video_hw::codec::Codec;
 use video_hw::pixel::PixelFormat;
 use video_hw::{Error, Result};
+use video_hw_terminal::text;
 
 use crate::args::DevicesArgs;
 use crate::exit::{self, Exit};
-use crate::{remedy, text};
+use crate::remedy;
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<Exit> {
     let backends: Vec<_> = CANDIDATES.into_iter().map(|kind| (kind, ask(kind))).collect();

@@ -7,10 +7,10 @@ use video_hw::pipeline::Transcode;
 use video_hw::rawvideo::{PictureTimes, VideoFormat, is_image_input};
 use video_hw::time::Rational;
 use video_hw::{Error, Result};
+use video_hw_terminal::parse::is_headerless;
 
 use crate::args::EncodeArgs;
 use crate::exit::Exit;
-use crate::parse::is_headerless;
 use crate::transcode;
 
 pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {

@@ -1,18 +1,4 @@
-//! Exit codes.
-//!
-//! | code | meaning |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | the input cannot be read, or is damaged; `bench`: slower than `--baseline` |
-//! | 2 | wrong arguments |
-//! | 3 | a feature that is not supported, or that nothing on this machine can do |
-//! | 4 | the output cannot be written |
-//! | 5 | a backend, driver or device failed |
-//! | 6 | `compare`: the quality is below `--min-psnr` or `--min-ssim` |
-//! | 7 | `bench`: a row has no figures, an output is wrong (`--verify`), or a limit is broken |
-//! | 70 | a defect of this program: the frames do not add up, or it panicked |
-//! | 130 | cancelled; after the first Ctrl-C, SIGTERM or SIGHUP the output is complete and playable |
-//! | 141 | the reader of standard output went away (`... \| head`) |
+//! Exit codes: the table for `--help`, and which error leads to which.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,10 +7,11 @@ use std::process::ExitCode;
 use video_hw::Error;
 use video_hw::error::Remedy;
 use video_hw_bench::Outcome;
+use video_hw_terminal::cancel;
 
-use crate::{cancel, remedy};
+use crate::remedy;
 
-/// The table above for `--help`.
+/// What each means, for people.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done

@@ -7,8 +7,7 @@ use video_hw::config::FailurePolicy;
 use video_hw::pipeline::TranscodeReport;
 use video_hw::session::{LossKind, Losses, Takeover};
 use video_hw::time::Timestamp;
-
-use crate::{json, text};
+use video_hw_terminal::text;
 
 /// What to do when a backend dies on the way.
 #[derive(Clone, Copy, Debug, Args)]
@@ -78,7 +77,7 @@ pub(crate) fn events(takeovers: &[Takeover]) -> Value {
             "frames_again": takeover.again,
             "frames_lost": takeover.lost,
             "given_up": takeover.given_up,
-            "took_s": json::seconds(takeover.took),
+            "took_s": takeover.took.as_secs_f64(),
         })
     };
     takeovers.iter().map(event).collect()

@@ -12,9 +12,10 @@ use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, QueueStats, SessionTiming};
 use video_hw::stages::{DecodeStages, EncodeStages, StageSummary};
 use video_hw::time::Rational;
+use video_hw_terminal::text;
 
 use crate::exit::{self, Exit};
-use crate::{clock, failure, text};
+use crate::{clock, failure};
 
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {

@@ -2,8 +2,7 @@
 
 use clap::Args;
 use video_hw::limits::{Limit, LimitUnit, Limits};
-
-use crate::parse;
+use video_hw_terminal::parse;
 
 /// Limits of the input.
 #[derive(Debug, Args)]

@@ -10,8 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-// As modules of this program: its own files import them from here.
-use video_hw_terminal::{cancel, parse, text};
+use video_hw_terminal::{cancel, text};
 
 mod args;
 mod clock;

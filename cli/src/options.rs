@@ -11,10 +11,10 @@ use video_hw::dimensions::Dimensions;
 use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
+use video_hw_terminal::parse;
 
 use crate::metrics::MetricsArgs;
 use crate::nvenc::NvencArgs;
-use crate::parse;
 
 /// How a job behaves and reports.
 #[derive(Debug, Args)]

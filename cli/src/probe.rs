@@ -16,10 +16,11 @@ use video_hw::limits::Limits;
 use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
 use video_hw::pixel::{Chroma, PixelFormat};
 use video_hw::time::{Rational, Timestamp};
+use video_hw_terminal::text;
 
 use crate::args::ProbeArgs;
 use crate::exit::{self, Exit};
-use crate::{json, text};
+use crate::json;
 
 /// Samples searched for parameter sets or a key frame.
 const HEADER_SEARCH: usize = 100;

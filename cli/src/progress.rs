@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use terminal_size::{Width, terminal_size_of};
 use video_hw::pipeline::Progress;
-
-use crate::text;
+use video_hw_terminal::text;
 
 /// From one plain line to the next.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);

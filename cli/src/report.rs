@@ -10,10 +10,11 @@ use video_hw::backend::{BackendKind, Receipt, SplitReport, Verdict};
 use video_hw::figures::{self, Figures};
 use video_hw::pipeline::{ExportReport, FilterSummary, SourceInfo, SourceSummary, TranscodeReport};
 use video_hw::session::{EncodeSummary, Losses, SessionTiming};
+use video_hw_terminal::text;
 
 use crate::exit::Exit;
 use crate::options::JobArgs;
-use crate::{failure, json, metrics, remedy, text};
+use crate::{failure, json, metrics, remedy};
 
 /// A finished job, whichever it was.
 pub(crate) struct Finished<'a> {

@@ -1,7 +1,8 @@
 //! Environment variables of earlier versions that have no meaning any more: whoever still sets one is told what took its place.
 
+use video_hw_terminal::text;
+
 use crate::args::Command;
-use crate::text;
 
 const SIDE_BY_SIDE: &str = "decoding, conversion and encoding always run side by side";
 

@@ -9,9 +9,9 @@ use video_hw::config::{
 };
 use video_hw::pipeline::Transcode;
 use video_hw::{Error, Result};
+use video_hw_terminal::cancel::Interrupts;
 
 use crate::args::TranscodeArgs;
-use crate::cancel::Interrupts;
 use crate::exit::Exit;
 use crate::failure;
 use crate::metrics::Exporting;

@@ -11,9 +11,9 @@ use video_hw::codec::Codec;
 use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
+use video_hw_terminal::parse;
 
 use super::render::RenderArgs;
-use crate::parse;
 
 /// The examples of its help.
 pub const EXAMPLES: &str = "\
@@ -61,34 +61,25 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Decode,
-        Self::Encode,
-        Self::Transcode,
-        Self::Rgb,
-        Self::Multi,
-        Self::Startup,
-        Self::Latency,
-        Self::Switch,
-        Self::Soak,
+    pub(crate) const ALL: [(Self, &str); 9] = [
+        (Self::Decode, "decode"),
+        (Self::Encode, "encode"),
+        (Self::Transcode, "transcode"),
+        (Self::Rgb, "rgb"),
+        (Self::Multi, "multi"),
+        (Self::Startup, "startup"),
+        (Self::Latency, "latency"),
+        (Self::Switch, "switch"),
+        (Self::Soak, "soak"),
     ];
 
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Decode => "decode",
-            Self::Encode => "encode",
-            Self::Transcode => "transcode",
-            Self::Rgb => "rgb",
-            Self::Multi => "multi",
-            Self::Startup => "startup",
-            Self::Latency => "latency",
-            Self::Switch => "switch",
-            Self::Soak => "soak",
-        }
+        // In the order of the variants.
+        Self::ALL[self as usize].1
     }
 
     fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|case| case.name() == name)
+        Self::ALL.into_iter().find(|case| case.1 == name).map(|case| case.0)
     }
 
     /// Whether a file is decoded, as opposed to raw pictures being encoded.
@@ -111,13 +102,8 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Main => "main",
-            Self::Breakdown => "breakdown",
-            Self::Operational => "operational",
-            Self::Sweep => "sweep",
-        }
+    pub(crate) fn name(self) -> Option<String> {
+        self.to_possible_value().map(|value| value.get_name().to_owned())
     }
 
     const fn runs(self) -> (u32, u32) {
@@ -354,7 +340,7 @@ impl BenchArgs {
         let mut input: Option<PathBuf> = None;
         for word in &self.what {
             if word == "all" {
-                cases.extend(Case::ALL.into_iter().filter(|case| *case != Case::Soak));
+                cases.extend(Case::ALL.into_iter().map(|case| case.0).filter(|case| *case != Case::Soak));
             } else if let Some(case) = Case::named(word) {
                 cases.push(case);
             } else if let Some(first) = &input {
@@ -484,7 +470,7 @@ pub(crate) fn distinct<T: Copy + PartialEq>(named: &[T]) -> Vec<T> {
 }
 
 fn known() -> String {
-    let names: Vec<_> = Case::ALL.into_iter().map(Case::name).collect();
+    let names: Vec<_> = Case::ALL.into_iter().map(|case| case.1).collect();
     format!("cases are {} and all", names.join(", "))
 }
 

@@ -4,24 +4,22 @@ use std::path::PathBuf;
 
 use video_hw::backend::{BackendKind, CANDIDATES};
 use video_hw::codec::Codec;
-use video_hw::config::Engines;
 
 use super::args::{BenchArgs, Case, PeerName, Pictures, distinct};
 use super::child::Program;
 use super::input::{Inputs, Source};
 use super::peer::{self, Decoding, Peer};
 use super::record::{Input, Row};
+use crate::abilities::Abilities;
 
-mod abilities;
 mod command;
 mod row;
+mod what;
 
-pub(crate) use abilities::Abilities;
-use command::{engines_word, extension, writes};
+use command::{extension, writes};
 use row::aim;
-
-/// The name of our own program in a record.
-pub(crate) const OWN: &str = "video-hw";
+pub(crate) use what::OWN;
+use what::{Asked, Combination, Variant};
 
 /// Who tells the figures of a run, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +36,8 @@ pub(crate) enum Side {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) row: Row,
-    pub(crate) case: Case,
-    pub(crate) codec: Codec,
+    pub(crate) what: Combination,
     pub(crate) side: Side,
-    pub(crate) backend: BackendKind,
-    /// Where decoded pictures go, if that was asked for.
-    pub(crate) pictures: Option<Pictures>,
     /// `None` where the row has failed before it began.
     pub(crate) program: Option<Program>,
     /// Processes at once.
@@ -59,14 +53,10 @@ pub(crate) struct Job {
 
 impl Job {
     fn without_runs(what: Combination, side: Side, row: Row) -> Self {
-        let Combination { case, codec, backend, pictures } = what;
         Self {
             row,
-            case,
-            codec,
+            what,
             side,
-            backend,
-            pictures,
             program: None,
             copies: 1,
             output: None,
@@ -86,57 +76,6 @@ pub(crate) struct Planner<'a, 'b> {
     pub(crate) jobs: Vec<Job>,
     /// What there is no row of, and why.
     pub(crate) notes: Vec<String>,
-}
-
-/// One combination that rows are made of.
-#[derive(Clone, Copy)]
-struct Combination {
-    case: Case,
-    codec: Codec,
-    backend: BackendKind,
-    /// Where decoded pictures go, of both programs.
-    pictures: Option<Pictures>,
-}
-
-/// What makes several rows of one combination.
-#[derive(Clone, Copy, Debug, Default)]
-struct Variant {
-    in_flight: Option<u8>,
-    engines: Option<Engines>,
-}
-
-impl Variant {
-    /// Its name and value, as ids and settings have them.
-    fn words(self) -> Option<(&'static str, String)> {
-        let in_flight = self.in_flight.map(|n| ("in-flight", n.to_string()));
-        in_flight.or_else(|| self.engines.map(|engines| ("engines", engines_word(engines))))
-    }
-}
-
-impl Combination {
-    /// Of our row, before what varies in it.
-    fn own_id(self) -> String {
-        self.id(self.backend.name(), OWN)
-    }
-
-    fn id(self, backend: &str, program: &str) -> String {
-        let id = format!("{}/{}/{backend}/{program}", self.case.name(), self.codec.name());
-        self.pictures.map_or(id.clone(), |pictures| format!("{id}/output={}", pictures.name()))
-    }
-
-    /// # Errors
-    /// Why its pictures cannot be where they are asked for. Without this such a row would measure host memory under another name.
-    fn has_memory(self) -> Result<(), String> {
-        if self.pictures == Some(Pictures::Device) && self.backend != BackendKind::Nvidia {
-            return Err(format!("{} decodes to host memory; --output host measures that", self.backend));
-        }
-        Ok(())
-    }
-
-    fn made(self, job: &Job) -> bool {
-        let of_job = (job.case, job.codec, job.backend, job.pictures);
-        job.row.program == OWN && of_job == (self.case, self.codec, self.backend, self.pictures)
-    }
 }
 
 impl Planner<'_, '_> {
@@ -162,6 +101,10 @@ impl Planner<'_, '_> {
                 }
             }
         }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked { args: self.args, abilities: self.abilities, own: &self.inputs.own }
     }
 
     fn note(&mut self, note: String) {
@@ -263,13 +206,13 @@ impl Planner<'_, '_> {
             if let Some((name, value)) = variant.words() {
                 id.push_str(&format!("/{name}={value}"));
             }
-            let mut row = self.row(what, OWN, what.backend.name(), id, &source.input);
+            let mut row = self.asked().row(what, OWN, what.backend.name(), id, &source.input);
             if let Some((name, value)) = variant.words() {
                 row.settings.insert(name.to_owned(), value);
             }
             let file = format!("own-{}.{}", self.jobs.len(), extension(what));
             let out = self.inputs.dir.join(file);
-            let program = self.own(what, source, variant, &out);
+            let program = self.asked().own(what, source, variant, &out);
             let side = if matches!(what.case, Case::Latency | Case::Switch | Case::Soak) {
                 Side::Work
             } else {
@@ -293,7 +236,7 @@ impl Planner<'_, '_> {
         row.command = program.words();
         let live = matches!(what.case, Case::Latency | Case::Switch);
         if live || !what.case.decodes() && what.case != Case::Soak && self.args.qp.is_none() {
-            row.settings.insert("bitrate".to_owned(), self.bits(source).to_string());
+            row.settings.insert("bitrate".to_owned(), self.asked().bits(source).to_string());
         }
         let copies = if what.case == Case::Multi { self.args.streams } else { 1 };
         if what.case == Case::Multi {
@@ -312,7 +255,7 @@ impl Planner<'_, '_> {
     }
 
     fn fail_own(&mut self, what: Combination, why: String) {
-        let row = self.row(what, OWN, what.backend.name(), what.own_id(), &Input::default());
+        let row = self.asked().row(what, OWN, what.backend.name(), what.own_id(), &Input::default());
         self.fail(what, Side::Own, row, why);
     }
 
@@ -341,8 +284,8 @@ impl Planner<'_, '_> {
         };
         let hardware = what.backend == BackendKind::Nvidia;
         // A card that encodes the one codec need not decode the other; then the CPU does, as for ours.
-        let card_decodes = hardware && (what.case.decodes() || self.decodes(what.backend, source));
-        let bits = self.bits(source);
+        let card_decodes = hardware && (what.case.decodes() || self.asked().decodes(what.backend, source));
+        let bits = self.asked().bits(source);
         let out = self.inputs.dir.join(format!("peer-{}.{}", self.jobs.len(), extension(what)));
         let made = peer.and_then(|peer| {
             Ok(if what.case.decodes() {
@@ -369,7 +312,9 @@ impl Planner<'_, '_> {
         };
         let id = what.id(word, "ffmpeg");
         let known = self.jobs.iter().any(|job| job.row.id == id);
-        for job in self.jobs.iter_mut().filter(|job| made.is_ok() && own.made(job)) {
+        for job in
+            self.jobs.iter_mut().filter(|job| made.is_ok() && job.row.program == OWN && job.what == own)
+        {
             job.row.peer = Some(id.clone());
             let (all, best) = aim(what.case, what.codec);
             job.row.aim = hardware.then_some(all);
@@ -378,7 +323,7 @@ impl Planner<'_, '_> {
         if known {
             return;
         }
-        let mut row = self.row(what, "ffmpeg", word, id, &source.input);
+        let mut row = self.asked().row(what, "ffmpeg", word, id, &source.input);
         if let Some(name) = peer::decoder(source, card_decodes) {
             row.settings.insert("decoder".to_owned(), name.to_owned());
         }
@@ -387,9 +332,5 @@ impl Planner<'_, '_> {
             Err(why) if self.args.peer.is_some() => self.fail(what, Side::Ffmpeg, row, why),
             Err(why) => self.note(format!("no peer of {}: {why}", what.own_id())),
         }
-    }
-
-    fn bits(&self, source: &Source) -> u32 {
-        self.args.bitrate.unwrap_or_else(|| source.bit_rate())
     }
 }

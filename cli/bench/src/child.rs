@@ -8,10 +8,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use video_hw_terminal::cancel::Interrupts;
 use wait4::{ResUse, Wait4};
 
-use crate::cancel::Interrupts;
-
+/// How long one child may take at most.
+pub(crate) const LIMIT: Duration = Duration::from_secs(3600);
 /// What a child may say on standard output; the rest is read and thrown away.
 const MOST_OUTPUT: usize = 64 << 20;
 /// What is kept of its words on standard error.

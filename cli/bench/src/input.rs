@@ -10,12 +10,14 @@ use serde_json::Value;
 use video_hw::codec::Codec;
 use video_hw::dimensions::Dimensions;
 use video_hw::time::Rational;
+use video_hw_terminal::{
+    cancel::Interrupts,
+    parse::{self, is_headerless},
+};
 
 use super::args::{BenchArgs, RawFormat};
 use super::child::{self, Limits, Program};
 use super::record::Input;
-use crate::cancel::Interrupts;
-use crate::parse::{self, is_headerless};
 
 /// Frames of a clip that is made, and of a given one that is made raw: raw pictures take much room.
 const MADE_SECONDS: f64 = 4.0;

@@ -4,20 +4,20 @@
 //! A B then B A, so that whatever else the machine does falls on all of them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use video_hw::{Error, Result};
+use video_hw_terminal::cancel::Interrupts;
 
+mod abilities;
 mod args;
-mod baseline;
 mod cases;
-mod chart;
 mod child;
-mod html;
 mod input;
+mod live;
 mod machine;
-mod markdown;
+mod outcome;
 mod output;
 mod peer;
 mod record;
@@ -32,37 +32,21 @@ mod view;
 mod work;
 
 pub use args::{BenchArgs, EXAMPLES};
+pub use live::WorkArgs;
+pub use outcome::Outcome;
 pub use render::EXAMPLES as REPORT_EXAMPLES;
-pub use work::{WorkArgs, run as work};
+pub use work::run as work;
 
-use args::{BenchCommand, PeerName};
-use cases::{Abilities, Planner};
-use child::{Limits, Program};
+use abilities::Abilities;
+use args::{BenchCommand, PeerName, Protocol};
+use cases::Planner;
+use child::{LIMIT, Limits, Program};
 use input::Inputs;
 use peer::Peer;
 use record::{FORMAT, Record, Row};
 use rounds::Rounds;
 use verify::Verifier;
-use video_hw_terminal::{cancel, parse, text};
 use view::View;
-
-use cancel::Interrupts;
-
-/// How long one child may take at most.
-const CHILD_LIMIT: Duration = Duration::from_secs(3600);
-
-/// What comes of a run, or of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing is wrong.
-    Done,
-    /// A row is slower than in the older record, or broken.
-    Slower,
-    /// A row has no figures, an output is wrong, or a limit is broken.
-    Wrong,
-    /// There are fewer runs than asked for.
-    Cancelled,
-}
 
 /// Measures, or makes a report of what was measured.
 ///
@@ -76,7 +60,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     }
     let what = args.what()?;
     let outputs = output::files(args)?;
-    let baseline = args.baseline.as_deref().map(report::read).transpose()?;
+    let baseline = args.baseline.as_deref().map(report::files::read).transpose()?;
     let own = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
     let scratch = tempfile::Builder::new().prefix("video-hw-bench-").tempdir();
     let scratch = scratch.map_err(|e| Error::io_writing("create a folder in", std::env::temp_dir(), e))?;
@@ -93,7 +77,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let ffmpeg = found.as_ref().ok().map(|peer| peer.path.clone());
     let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));
     // What has to be made is made, whatever the budget: it is the runs that are left out.
-    let limits = Limits { time: CHILD_LIMIT, interrupts: &interrupts };
+    let limits = Limits { time: LIMIT, interrupts: &interrupts };
     let mut inputs = Inputs::new(args, what.input.clone(), &own, ffmpeg, scratch.path(), limits);
     let mut planner = Planner {
         args,
@@ -120,7 +104,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
             args,
             own: &own,
             peer: found.as_ref().ok(),
-            limits: Limits { time: CHILD_LIMIT, interrupts: &interrupts },
+            limits: Limits { time: LIMIT, interrupts: &interrupts },
         };
         verifier.all(&mut jobs);
     }
@@ -146,13 +130,13 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
         took_s: begun.elapsed().as_secs_f64(),
         machine,
         command: command(),
-        protocol: args.protocol.map(|protocol| protocol.name().to_owned()),
+        protocol: args.protocol.and_then(Protocol::name),
         warmup,
         repeat,
         rows,
         notes,
     };
-    let comparison = baseline.map(|old| baseline::judge(&old, &record));
+    let comparison = baseline.map(|old| report::baseline::judge(&old, &record));
     output::write(&record, comparison.as_ref(), &outputs)?;
     Ok(outcome(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
 }
@@ -192,7 +176,7 @@ fn outcome(record: &Record, cancelled: bool, slower: bool) -> Outcome {
 fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Abilities> {
     let program = Program::new(own, &args.env).args(["devices", "--json"]);
     let failed = |why: String| Error::invalid(format!("what this machine can do is not told: {why}"));
-    let limits = Limits { time: CHILD_LIMIT, interrupts };
+    let limits = Limits { time: LIMIT, interrupts };
     let done = child::run(&program, &limits).map_err(|error| failed(error.to_string()))?;
     if interrupts.token.is_cancelled() {
         return Err(Error::Cancelled);
@@ -202,11 +186,6 @@ fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Ab
     }
     let said: Value = serde_json::from_slice(&done.stdout).map_err(|error| failed(error.to_string()))?;
     Ok(Abilities::new(said))
-}
-
-/// What a child may take: what is left of the budget.
-fn limit(args: &BenchArgs, begun: Instant) -> Duration {
-    args.budget.map_or(CHILD_LIMIT, |budget| budget.saturating_sub(begun.elapsed()).min(CHILD_LIMIT))
 }
 
 /// The command line of this process, files by their names.

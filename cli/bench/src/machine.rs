@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use video_hw::backend::BackendKind;
 
-use super::cases::Abilities;
+use super::abilities::Abilities;
 use super::peer::Peer;
 use super::record::Machine;
 

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use video_hw::codec::Codec;
 use video_hw::output_file::OutputFile;
 use video_hw::{Error, Result};
+use video_hw_terminal::text;
 
 use super::args::{BenchArgs, distinct};
-use super::baseline::Comparison;
+use super::machine;
 use super::record::Record;
-use super::report::{self, Outputs, Source};
-use super::{machine, markdown};
-use crate::text;
+use crate::report::baseline::Comparison;
+use crate::report::files::{self, Outputs};
+use crate::report::{Source, terminal};
 
 /// The files that are asked for.
 ///
@@ -29,7 +30,7 @@ pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
         html: args.html.clone().or_else(|| in_folder("html")),
         overwrite: args.overwrite,
     };
-    if outputs.paths().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+    if outputs.on_stdout() > 1 {
         return Err(Error::invalid("only one of --json, --markdown and --html can go to standard output"));
     }
     let input: Vec<PathBuf> = args.what()?.input.into_iter().collect();
@@ -80,10 +81,10 @@ fn in_its_folder(path: &Path) -> PathBuf {
 /// # Errors
 /// What the writing fails of.
 pub(crate) fn write(record: &Record, comparison: Option<&Comparison>, outputs: &Outputs) -> Result<()> {
-    report::write(record, comparison, outputs)?;
-    if outputs.paths().any(|path| path.as_path() == Path::new("-")) {
+    files::write(record, comparison, outputs)?;
+    if outputs.on_stdout() > 0 {
         return Ok(());
     }
     let source = Source { name: None, record: record.clone() };
-    text::to_stdout(&markdown::text(&[source], comparison))
+    text::to_stdout(&terminal::text(&[source], comparison))
 }

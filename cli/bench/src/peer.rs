@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
+use video_hw_terminal::cancel::Interrupts;
 
+use super::abilities::Abilities;
 use super::args::{BenchArgs, RawFormat};
-use super::cases::Abilities;
 use super::child::{self, Limits, Program};
 use super::input::{self, Source};
-use crate::cancel::Interrupts;
 
 /// How long the program may take to tell its version.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -289,10 +289,10 @@ mod tests {
     #[test]
     fn the_current_directory_is_never_searched() {
         // The tests' directory is the package's.
-        assert!(Path::new("src/main.rs").is_file());
-        assert_eq!(first_in(OsStr::new("src:."), "main.rs"), None);
-        let found = first_in(OsStr::new(concat!("src:", env!("CARGO_MANIFEST_DIR"), "/src")), "main.rs");
-        assert_eq!(found, Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")));
+        assert!(Path::new("src/lib.rs").is_file());
+        assert_eq!(first_in(OsStr::new("src:."), "lib.rs"), None);
+        let found = first_in(OsStr::new(concat!("src:", env!("CARGO_MANIFEST_DIR"), "/src")), "lib.rs");
+        assert_eq!(found, Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")));
     }
 
     #[test]

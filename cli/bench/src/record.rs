@@ -25,7 +25,6 @@ pub(crate) struct Record {
     /// The command that made this record, files by their names.
     pub(crate) command: Vec<String>,
     /// The preset of settings: `main`, `breakdown`, `operational`, `sweep`, or none.
-    #[serde(default)]
     pub(crate) protocol: Option<String>,
     /// Runs before those that count.
     pub(crate) warmup: u32,
@@ -59,7 +58,7 @@ pub(crate) struct Machine {
 }
 
 /// One thing that was measured, by one program.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// Unique in the record and the same in the next one: `decode/h264/nvidia/video-hw`, or with settings that vary
     /// `encode/h264/nvidia/video-hw/in-flight=4`, `decode/h264/nvidia/video-hw/output=device`.
@@ -72,13 +71,10 @@ pub(crate) struct Row {
     /// `video-hw`, `ffmpeg`, ...
     pub(crate) program: String,
     /// The row of the peer whose runs took turns with these.
-    #[serde(default)]
     pub(crate) peer: Option<String>,
     /// What the ratio to the peer's time should not exceed.
-    #[serde(default)]
     pub(crate) aim: Option<f64>,
     /// The same of the best run of each.
-    #[serde(default)]
     pub(crate) aim_best: Option<f64>,
     /// Settings that matter, by name.
     #[serde(default)]
@@ -91,10 +87,8 @@ pub(crate) struct Row {
     #[serde(default)]
     pub(crate) runs: Vec<Run>,
     /// What `--verify` found.
-    #[serde(default)]
     pub(crate) verify: Option<Verify>,
     /// Why there are no figures, or fewer than asked for.
-    #[serde(default)]
     pub(crate) failed: Option<String>,
     /// Cases with limits of their own (`soak`): name, what was measured, the limit.
     #[serde(default)]
@@ -111,11 +105,8 @@ pub(crate) struct Input {
     pub(crate) frames: u64,
     pub(crate) bytes: u64,
     /// Of the whole file: equal sums are equal inputs.
-    #[serde(default)]
     pub(crate) md5: Option<String>,
-    #[serde(default)]
     pub(crate) pixel_format: Option<String>,
-    #[serde(default)]
     pub(crate) streams: Option<u32>,
 }
 
@@ -129,25 +120,18 @@ pub(crate) struct Run {
     /// The whole process.
     pub(crate) wall_s: f64,
     /// CPU time, user and system, of the process and its children.
-    #[serde(default)]
     pub(crate) cpu_s: Option<f64>,
     /// Frames that came out.
     pub(crate) frames: u64,
     /// Until the first frame was out, as the program itself tells.
-    #[serde(default)]
     pub(crate) startup_s: Option<f64>,
     /// From the first frame to the last, as the program itself tells.
-    #[serde(default)]
     pub(crate) steady_s: Option<f64>,
-    #[serde(default)]
     pub(crate) bytes_out: Option<u64>,
-    #[serde(default)]
     pub(crate) peak_rss_bytes: Option<u64>,
     /// One-minute load average when it began.
-    #[serde(default)]
     pub(crate) load: Option<f64>,
     /// Percentiles of one frame's way through, where the case measures them.
-    #[serde(default)]
     pub(crate) latency: Option<Latency>,
     /// The program's own figures of its stages (`--include-internal-metrics`): means in milliseconds by name, such as
     /// `lock_ms`, and counts such as `queue_peak`.
@@ -171,7 +155,6 @@ pub(crate) struct Verify {
     /// Each question with its answer.
     pub(crate) checks: Vec<Check>,
     /// Of the output against the input, where something was encoded.
-    #[serde(default)]
     pub(crate) psnr_db: Option<f64>,
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use video_hw::{Error, Result};
+use video_hw_terminal::text;
 
-use super::report::{self, Outputs, Source};
-use super::{baseline, markdown};
-use crate::{Outcome, text};
+use crate::outcome::Outcome;
+use crate::report::files::{self, Outputs};
+use crate::report::{Source, baseline, pairs, terminal};
 
 /// The examples of the help of `bench report`.
 pub const EXAMPLES: &str = "\
@@ -72,13 +73,12 @@ pub(crate) fn run(args: &RenderArgs) -> Result<Outcome> {
     let several = args.records.len() > 1;
     let source = |path: &PathBuf| -> Result<Source> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        Ok(Source { name: name.filter(|_| several), record: report::read(path)? })
+        Ok(Source { name: name.filter(|_| several), record: files::read(path)? })
     };
     let sources: Vec<Source> = args.records.iter().map(source).collect::<Result<_>>()?;
-    let old = args.baseline.as_deref().map(report::read).transpose()?;
+    let old = args.baseline.as_deref().map(files::read).transpose()?;
     let comparison = old.zip(sources.first()).map(|(old, new)| baseline::judge(&old, &new.record));
-    report::write_all(&sources, comparison.as_ref(), &outputs, &args.inputs())?;
-    let data_on_stdout = outputs.paths().any(|path| path.as_path() == Path::new("-"));
+    files::write_all(&sources, comparison.as_ref(), &outputs, &args.inputs())?;
     if args.json {
         let records: Vec<_> = sources
             .iter()
@@ -89,14 +89,14 @@ pub(crate) fn run(args: &RenderArgs) -> Result<Outcome> {
                     "version": record.version,
                     "started": record.started,
                     "simulated": record.machine.simulated,
-                    "rows": report::figures(record),
-                    "warnings": report::warnings(record),
+                    "rows": pairs::figures(record),
+                    "warnings": pairs::warnings(record),
                 })
             })
             .collect();
         text::to_stdout(&format!("{:#}", json!({ "records": records, "comparison": comparison })))?;
-    } else if !args.quiet && !data_on_stdout {
-        text::to_stdout(&markdown::text(&sources, comparison.as_ref()))?;
+    } else if !args.quiet && outputs.on_stdout() == 0 {
+        text::to_stdout(&terminal::text(&sources, comparison.as_ref()))?;
     }
     Ok(if comparison.is_some_and(|c| c.regressed()) { Outcome::Slower } else { Outcome::Done })
 }
@@ -106,8 +106,7 @@ fn check(args: &RenderArgs, outputs: &Outputs) -> Result<()> {
     if args.baseline.is_some() && args.records.len() > 1 {
         return Err(Error::invalid("--baseline compares one record with an older one; several were given"));
     }
-    let stdout = outputs.paths().filter(|path| path.as_path() == Path::new("-")).count();
-    if stdout + usize::from(args.json) > 1 {
+    if outputs.on_stdout() + usize::from(args.json) > 1 {
         return Err(Error::invalid("only one of --html, --markdown and --json can go to standard output"));
     }
     if args.html.is_some() && args.html == args.markdown {

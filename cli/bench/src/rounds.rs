@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use video_hw_terminal::cancel::Interrupts;
 
 use super::args::{BenchArgs, Case, Pictures};
 use super::cases::{Job, Side};
-use super::child::{self, Finished, Limits};
+use super::child::{self, Finished, LIMIT, Limits};
+use super::live::Report;
 use super::record::Run;
 use super::view::View;
-use super::{input, limit, machine, peer, work};
-use crate::cancel::Interrupts;
+use super::{input, machine, peer};
 
 pub(crate) struct Rounds<'a> {
     pub(crate) args: &'a BenchArgs,
@@ -116,8 +117,10 @@ impl Rounds<'_> {
 
     fn start(&self, job: &Job) -> Result<Vec<Finished>, String> {
         let Some(program) = &job.program else { return Err("there is nothing to run".to_owned()) };
-        let limits = Limits { time: limit(self.args, self.begun), interrupts: self.interrupts };
-        let limits = match (job.case, self.args.budget) {
+        // What is left of the budget.
+        let left = self.args.budget.map_or(LIMIT, |budget| budget.saturating_sub(self.begun.elapsed()));
+        let limits = Limits { time: left.min(LIMIT), interrupts: self.interrupts };
+        let limits = match (job.what.case, self.args.budget) {
             // As long as it was asked to take, and as much again to open and close.
             (Case::Soak, None) => {
                 let asked = Duration::from_secs_f64(60.0 * self.args.minutes.unwrap_or(10.0));
@@ -212,16 +215,14 @@ impl Rounds<'_> {
                     run.frames += peer::frames(&one.stdout).ok_or("it told no number of frames")?;
                 }
                 Side::Own => {
-                    let said: Value = serde_json::from_slice(&one.stdout)
-                        .map_err(|error| format!("its report is no JSON: {error}"))?;
-                    if job.pictures == Some(Pictures::Device) {
+                    let said: Value = json(one)?;
+                    if job.what.pictures == Some(Pictures::Device) {
                         stayed(&said)?;
                     }
                     self.own(&said, &mut run)?;
                 }
                 Side::Work => {
-                    let said: work::Report = serde_json::from_slice(&one.stdout)
-                        .map_err(|error| format!("its report is no JSON: {error}"))?;
+                    let said: Report = json(one)?;
                     said.fill(&mut run, &mut job.row, self.args.internal());
                 }
             }
@@ -253,6 +254,10 @@ impl Rounds<'_> {
         }
         Ok(())
     }
+}
+
+fn json<T: serde::de::DeserializeOwned>(of: &Finished) -> Result<T, String> {
+    serde_json::from_slice(&of.stdout).map_err(|error| format!("its report is no JSON: {error}"))
 }
 
 /// Whether whoever began a run also ended it. What took over did other work than the row says, and its start is in the time.

@@ -14,7 +14,7 @@ use video_hw::stages::Histogram;
 use video_hw::time::{TimeBase, Timestamp};
 use video_hw::{Error, Result};
 
-use super::work::{Report, WorkArgs, judged, latency};
+use super::live::{Report, WorkArgs, judged, latency};
 
 /// Pictures that are shown in turn; frames hold references to their samples.
 const PICTURES: usize = 8;
@@ -32,6 +32,7 @@ const fn limits(streams: u32) -> (f64, f64) {
 }
 
 /// The figures of all streams together.
+#[derive(Default)]
 struct Meters {
     inside: Vec<AtomicU64>,
     jitter: Histogram,
@@ -56,18 +57,8 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
     let kind = kind.ok_or_else(|| Error::unsupported("no stream"))?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
     let frames = ((time.as_secs_f64() * args.fps.as_f64()) as u64).max(1);
-    let meters = Meters {
-        inside: (0..MOST_INSIDE).map(|_| AtomicU64::new(0)).collect(),
-        jitter: Histogram::default(),
-        latency: Histogram::default(),
-        late: Histogram::default(),
-        submit: Histogram::default(),
-        dropped: AtomicU64::new(0),
-        packets: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
-        unbalanced: AtomicU64::new(0),
-        over: AtomicBool::new(false),
-    };
+    let inside = (0..MOST_INSIDE).map(|_| AtomicU64::new(0)).collect();
+    let meters = Meters { inside, ..Meters::default() };
     // All are open: from here on nothing should be allocated that stays.
     let start = Instant::now() + Duration::from_millis(100);
     let interval = Duration::from_secs_f64(1.0 / args.fps.as_f64());

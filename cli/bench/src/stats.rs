@@ -37,23 +37,22 @@ pub(crate) struct Stats {
 pub(crate) fn of(values: &[f64]) -> Stats {
     let sorted = sorted(values.iter().copied());
     let n = sorted.len();
-    if n == 0 {
-        let none = f64::NAN;
-        let (min, mean, max, stddev, cv) = (none, none, none, none, none);
-        return Stats { n, min, mean, p50: none, p95: none, p99: none, max, stddev, cv };
-    }
     // Scaled first, so that sums of hostile values do not overflow.
-    let mean = sorted.iter().map(|v| v / n as f64).sum::<f64>();
+    let mean = if n > 0 { sorted.iter().map(|v| v / n as f64).sum() } else { f64::NAN };
     let squares = sorted.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-    let stddev = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
+    let stddev = match n {
+        0 => f64::NAN,
+        1 => 0.0,
+        _ => (squares / (n - 1) as f64).sqrt(),
+    };
     Stats {
         n,
-        min: sorted[0],
+        min: nearest_rank(&sorted, 0),
         mean,
         p50: nearest_rank(&sorted, 50),
         p95: nearest_rank(&sorted, 95),
         p99: nearest_rank(&sorted, 99),
-        max: sorted[n - 1],
+        max: nearest_rank(&sorted, 100),
         stddev,
         cv: if mean == 0.0 { 0.0 } else { stddev / mean.abs() },
     }

@@ -14,7 +14,7 @@ use video_hw::stages::Histogram;
 use video_hw::time::Timestamp;
 use video_hw::{Error, Result};
 
-use super::work::{PATIENCE, Report, WorkArgs, judged, latency};
+use super::live::{PATIENCE, Report, WorkArgs, judged, latency};
 
 /// The switches: after how many eighths of the stream, and how.
 const SWITCHES: [(u64, SessionSwitchMode); 3] = [

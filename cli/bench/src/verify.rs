@@ -36,7 +36,7 @@ impl Verifier<'_> {
             }
             let Some(source) = job.source.clone() else { continue };
             let mut verify = Verify::default();
-            match job.case {
+            match job.what.case {
                 Case::Latency | Case::Soak => continue,
                 Case::Decode | Case::Rgb | Case::Multi | Case::Startup => {
                     let mut counted = frames(frames_of(job), job.expected * u64::from(job.copies));
@@ -46,7 +46,7 @@ impl Verifier<'_> {
                     {
                         verify.checks.push(against_peer(frames_of(job), *theirs));
                     }
-                    let ours = job.row.program == OWN && matches!(job.case, Case::Decode | Case::Multi);
+                    let ours = job.row.program == OWN && matches!(job.what.case, Case::Decode | Case::Multi);
                     if ours && job.row.peer.is_some() {
                         verify.checks.push(self.same_pictures(job, &source, &mut sums));
                     }
@@ -84,8 +84,8 @@ impl Verifier<'_> {
     fn same_pictures(&self, job: &Job, source: &Source, sums: &mut Sums) -> Check {
         let program = self.own().arg("decode").arg(&source.path).args(["--md5", "--json", "--quiet"]);
         let program =
-            program.args(["--backend", job.backend.name()]).option("--device", self.args.device.clone());
-        let on_device = job.pictures == Some(Pictures::Device);
+            program.args(["--backend", job.what.backend.name()]).option("--device", self.args.device.clone());
+        let on_device = job.what.pictures == Some(Pictures::Device);
         let program = if on_device {
             // The decoder's own format: what else there is may be made on the CPU alone.
             program.args(["--output", Pictures::Device.name()])
@@ -101,7 +101,7 @@ impl Verifier<'_> {
         });
         let (ours, format) = match ours {
             Ok(ours) => ours,
-            Err(why) => return wrong("md5", format!("this program tells no sum: {why}")),
+            Err(why) => return check("md5", Err(format!("this program tells no sum: {why}"))),
         };
         let theirs = sums.entry((source.path.clone(), format.clone())).or_insert_with(|| {
             let peer = self.peer.ok_or("there is no ffmpeg to compare with")?;
@@ -113,12 +113,12 @@ impl Verifier<'_> {
         } else {
             String::new()
         };
-        let (passed, found) = match theirs {
-            Ok(theirs) if ours == *theirs => (true, format!("{ours} by both programs{place}")),
-            Ok(theirs) => (false, format!("{ours} by this program, {theirs} by ffmpeg{place}")),
-            Err(why) => (false, format!("ffmpeg tells no sum: {why}")),
+        let found = match theirs {
+            Ok(theirs) if ours == *theirs => Ok(format!("{ours} by both programs{place}")),
+            Ok(theirs) => Err(format!("{ours} by this program, {theirs} by ffmpeg{place}")),
+            Err(why) => Err(format!("ffmpeg tells no sum: {why}")),
         };
-        Check { name: "md5".to_owned(), passed, found }
+        check("md5", found)
     }
 
     fn encoded(&self, job: &Job, source: &Source, output: &Path, verify: &mut Verify) {
@@ -127,26 +127,24 @@ impl Verifier<'_> {
         let counted = counted.and_then(|said| said["frames_out"].as_u64().ok_or("no number".to_owned()));
         verify.checks.push(match counted {
             Ok(count) => frames(count, job.expected),
-            Err(why) => wrong("frames", format!("it does not decode: {why}")),
+            Err(why) => check("frames", Err(format!("it does not decode: {why}"))),
         });
         verify.checks.push(self.codec(job, output));
         verify.checks.push(self.plays(output));
-        if job.case != Case::Switch {
+        if job.what.case != Case::Switch {
             verify.checks.push(self.times(job, source, output));
         }
-        verify.checks.push(match self.psnr(job, source, output) {
-            Ok(found) => {
-                verify.psnr_db = found.is_finite().then_some(found);
-                let passed = found >= self.args.min_psnr;
-                let found = format!("{found:.2} dB, at least {:.2} are asked for", self.args.min_psnr);
-                Check { name: "psnr".to_owned(), passed, found }
-            }
-            Err(why) => wrong("psnr", why),
+        let psnr = self.psnr(job, source, output).and_then(|found| {
+            verify.psnr_db = found.is_finite().then_some(found);
+            let least = self.args.min_psnr;
+            let words = format!("{found:.2} dB, at least {least:.2} are asked for");
+            if found >= least { Ok(words) } else { Err(words) }
         });
+        verify.checks.push(check("psnr", psnr));
     }
 
     fn codec(&self, job: &Job, output: &Path) -> Check {
-        let wanted = job.codec.name();
+        let wanted = job.what.codec.name();
         let found = match self.ffprobe() {
             Some(ffprobe) => {
                 let program =
@@ -159,29 +157,21 @@ impl Verifier<'_> {
                 said["tracks"][0]["codec"].as_str().map(str::to_owned).ok_or("no codec".to_owned())
             }),
         };
-        match found {
-            Ok(found) if found == wanted => Check { name: "codec".to_owned(), passed: true, found },
-            Ok(found) => wrong("codec", format!("{found} instead of {wanted}")),
-            Err(why) => wrong("codec", why),
-        }
+        let right =
+            |found| if found == wanted { Ok(found) } else { Err(format!("{found} instead of {wanted}")) };
+        check("codec", found.and_then(right))
     }
 
     fn plays(&self, output: &Path) -> Check {
         let Some(peer) = self.peer else {
-            return wrong(
-                "plays",
-                "there is no ffmpeg to play it; install it, or name one with --ffmpeg".to_owned(),
-            );
+            let why = "there is no ffmpeg to play it; install it, or name one with --ffmpeg";
+            return check("plays", Err(why.to_owned()));
         };
         let program =
             Program::new(&peer.path, &self.args.env).args(["-v", "error", "-nostdin", "-i"]).arg(output);
         // The encoder's time base: by default one frame of the average rate, in which uneven times collide.
-        match self.said(&program.args(["-enc_time_base", "1/90000", "-f", "null", "-"])) {
-            Ok(_) => {
-                Check { name: "plays".to_owned(), passed: true, found: "ffmpeg says nothing".to_owned() }
-            }
-            Err(why) => wrong("plays", why),
-        }
+        let said = self.said(&program.args(["-enc_time_base", "1/90000", "-f", "null", "-"]));
+        check("plays", said.map(|_| "ffmpeg says nothing".to_owned()))
     }
 
     /// Presentation times, in order.
@@ -204,7 +194,7 @@ impl Verifier<'_> {
 
     fn times(&self, job: &Job, source: &Source, output: &Path) -> Check {
         let compared = self.times_of(output).and_then(|found| {
-            let wanted = if job.case == Case::Transcode {
+            let wanted = if job.what.case == Case::Transcode {
                 let mut times = self.times_of(&source.path)?;
                 times.truncate(source.input.frames as usize);
                 times
@@ -213,10 +203,7 @@ impl Verifier<'_> {
             };
             same_times(&found, &wanted)
         });
-        match compared {
-            Ok(found) => Check { name: "times".to_owned(), passed: true, found },
-            Err(why) => wrong("times", why),
-        }
+        check("times", compared)
     }
 
     fn psnr(&self, job: &Job, source: &Source, output: &Path) -> Result<f64, String> {
@@ -229,7 +216,7 @@ impl Verifier<'_> {
         } else {
             program
         };
-        let program = if job.case == Case::Switch { program.arg("--by-index") } else { program };
+        let program = if job.what.case == Case::Switch { program.arg("--by-index") } else { program };
         let said = self.json(&program)?;
         let file = &said["files"][0];
         let alone = file["only_in_reference"]["count"].as_u64().unwrap_or(0)
@@ -253,13 +240,13 @@ fn frames_of(job: &Job) -> u64 {
 }
 
 fn frames(found: u64, wanted: u64) -> Check {
-    let words = if found == wanted { found.to_string() } else { format!("{found} instead of {wanted}") };
-    Check { name: "frames".to_owned(), passed: found == wanted, found: words }
+    let right = found == wanted;
+    check("frames", if right { Ok(found.to_string()) } else { Err(format!("{found} instead of {wanted}")) })
 }
 
 /// What the count alone says nothing of.
 fn unseen(job: &Job) -> &'static str {
-    match (job.pictures, job.row.program == OWN) {
+    match (job.what.pictures, job.row.program == OWN) {
         (Some(Pictures::Metadata), true) => "; no samples were made, so none are compared",
         (Some(Pictures::Device), false) => "; its samples stayed on the card, where nothing looks at them",
         _ => "",
@@ -267,12 +254,16 @@ fn unseen(job: &Job) -> &'static str {
 }
 
 fn against_peer(ours: u64, theirs: u64) -> Check {
-    let found = if ours == theirs { ours.to_string() } else { format!("{ours}, but {theirs} by the peer") };
-    Check { name: "frames of both".to_owned(), passed: ours == theirs, found }
+    let right = ours == theirs;
+    check(
+        "frames of both",
+        if right { Ok(ours.to_string()) } else { Err(format!("{ours}, but {theirs} by the peer")) },
+    )
 }
 
-fn wrong(name: &str, found: String) -> Check {
-    Check { name: name.to_owned(), passed: false, found }
+/// A question with what was found, or what is wrong with it.
+fn check(name: &str, found: Result<String, String>) -> Check {
+    Check { name: name.to_owned(), passed: found.is_ok(), found: found.unwrap_or_else(|why| why) }
 }
 
 /// Whether both lists hold the same times, counted from their first.

@@ -4,8 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use crate::text;
+use video_hw_terminal::text;
 
 enum Shown {
     Hidden,

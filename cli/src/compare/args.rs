@@ -10,11 +10,11 @@ use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::quality::Metrics;
 use video_hw::time::Rational;
+use video_hw_terminal::parse;
 
 use crate::exit::Paths;
 use crate::limits::LimitArgs;
 use crate::options::{JobArgs, PartArgs};
-use crate::parse;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

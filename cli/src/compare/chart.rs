@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::text;
+use video_hw_terminal::text;
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 420.0;

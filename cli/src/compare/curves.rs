@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use video_hw::quality::{Interpolation, RatePoint, bd_quality, bd_rate, ssim_db};
 use video_hw::{Error, Result};
+use video_hw_terminal::text::name;
 
 use super::one::Outcome;
-use crate::text::name;
 
 /// The qualities over which curves are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,15 +13,13 @@ use video_hw::quality::{MatchBy, Matched, Matcher, Measured, Measurer, StreamSco
 use video_hw::rawvideo::VideoFormat;
 use video_hw::transform::ScaleFilter;
 use video_hw::{Error, Result};
+use video_hw_terminal::{cancel::Interrupts, parse::is_headerless, text::name};
 
 use super::args::CompareArgs;
 use super::frames::FrameLogs;
 use super::rate::{Part, video_bytes};
 use super::timeline::Timeline;
-use crate::cancel::Interrupts;
 use crate::json;
-use crate::parse::is_headerless;
-use crate::text::name;
 
 /// Frames without a partner that are named; the rest is counted.
 const NAMED: usize = 10;

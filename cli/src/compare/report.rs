@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use video_hw::Result;
 use video_hw::quality::{MatchBy, StreamScore, ssim_db};
+use video_hw_terminal::{text, text::name};
 
 use super::args::CompareArgs;
 use super::curves::{self, Curve, Distance};
 use super::frames::decibels;
 use super::one::{Alone, Outcome};
 use crate::exit::{self, Exit};
-use crate::text::name;
-use crate::{json, text};
+use crate::json;
 
 pub(crate) struct Report<'a> {
     pub(crate) args: &'a CompareArgs,

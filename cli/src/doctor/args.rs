@@ -5,8 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-
-use crate::parse;
+use video_hw_terminal::parse;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:

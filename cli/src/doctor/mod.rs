@@ -16,13 +16,14 @@ use video_hw::probing::{
     Surroundings,
 };
 use video_hw::{Error, Result};
+use video_hw_terminal::text;
 
 #[cfg(test)]
 pub(crate) use args::EXAMPLES;
 pub(crate) use args::{DoctorArgs, ProbeChildArgs};
 
 use crate::exit::Exit;
-use crate::{json, remedy, text};
+use crate::{json, remedy};
 
 /// The hidden command of the processes that try things out.
 const CHILD: &str = "probe-child";

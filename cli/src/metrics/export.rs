@@ -37,7 +37,7 @@ impl Exporting {
         if let (Some(endpoint), Some(wanted)) = (&endpoint, &args.addr)
             && (!quiet || wanted.port == 0)
         {
-            crate::text::to_stderr(&format!("metrics: {}", endpoint.url()));
+            video_hw_terminal::text::to_stderr(&format!("metrics: {}", endpoint.url()));
         }
         Ok(Self { endpoint, file })
     }

@@ -4,20 +4,19 @@ use std::path::Path;
 
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
-use video_hw::config::Engines;
 
-use super::super::args::{Case, Pictures};
-use super::super::child::Program;
-use super::super::input::Source;
-use super::super::peer;
-use super::{Combination, Planner, Variant};
+use super::what::{Asked, Combination, Variant, engines_word};
+use crate::args::{Case, Pictures};
+use crate::child::Program;
+use crate::input::Source;
+use crate::peer;
 
-impl Planner<'_, '_> {
+impl Asked<'_> {
     /// The command line of ours.
     pub(super) fn own(&self, what: Combination, source: &Source, variant: Variant, out: &Path) -> Program {
         let args = self.args;
         let Variant { in_flight, engines } = variant;
-        let program = Program::new(&self.inputs.own, &args.env);
+        let program = Program::new(self.own, &args.env);
         let threads = args.threads.map(|n| n.to_string());
         let of_job = |program: Program| {
             program
@@ -76,12 +75,6 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// Whether a backend decodes what is to be transcoded.
-    pub(super) fn decodes(&self, backend: BackendKind, source: &Source) -> bool {
-        let device = self.args.device.as_deref();
-        source.codec.is_some_and(|codec| self.abilities.can(backend, codec, "decode", device).is_ok())
-    }
-
     fn own_encoding(
         &self,
         program: Program,
@@ -132,13 +125,5 @@ pub(super) fn extension(what: Combination) -> &'static str {
         (Case::Switch, Codec::Hevc) => "h265",
         (Case::Switch, _) => "h264",
         _ => "mp4",
-    }
-}
-
-pub(super) fn engines_word(engines: Engines) -> String {
-    match engines {
-        Engines::One => "1".to_owned(),
-        Engines::Auto => "auto".to_owned(),
-        Engines::Count(count) => count.to_string(),
     }
 }

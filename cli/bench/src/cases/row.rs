@@ -6,9 +6,9 @@ use std::path::Path;
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
 
-use super::super::args::Case;
-use super::super::record::{Input, Row};
-use super::{Combination, Planner};
+use super::what::{Asked, Combination};
+use crate::args::Case;
+use crate::record::{Input, Row};
 
 /// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one: the ratio of all runs, and
 /// that of the best. Decoding: what was reached before this program. Else the same engine works for both, and whatever is
@@ -21,7 +21,7 @@ pub(super) const fn aim(case: Case, codec: Codec) -> (f64, Option<f64>) {
     }
 }
 
-impl Planner<'_, '_> {
+impl Asked<'_> {
     pub(super) fn row(
         &self,
         what: Combination,
@@ -36,16 +36,9 @@ impl Planner<'_, '_> {
             codec: what.codec.name().to_owned(),
             backend: backend.to_owned(),
             program: program.to_owned(),
-            peer: None,
-            aim: None,
-            aim_best: None,
             settings: self.settings(what),
-            command: Vec::new(),
             input: input.clone(),
-            runs: Vec::new(),
-            verify: None,
-            failed: None,
-            judged: Vec::new(),
+            ..Row::default()
         }
     }
 

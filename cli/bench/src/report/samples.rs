@@ -32,8 +32,6 @@ pub(crate) fn row(case: &str, codec: &str, program: &str, more: &str, times: &[f
         backend: "nvidia".to_owned(),
         program: program.to_owned(),
         peer: (program == "video-hw").then(|| format!("{case}/{codec}/nvidia/ffmpeg{more}")),
-        aim: None,
-        aim_best: None,
         settings: [("gop".to_owned(), "60".to_owned())].into(),
         command: vec![program.to_owned(), case.to_owned(), "in.mp4".to_owned()],
         input: Input {
@@ -45,9 +43,7 @@ pub(crate) fn row(case: &str, codec: &str, program: &str, more: &str, times: &[f
             ..Input::default()
         },
         runs: runs(times, program == "video-hw"),
-        verify: None,
-        failed: None,
-        judged: Vec::new(),
+        ..Row::default()
     }
 }
 

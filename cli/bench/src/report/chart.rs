@@ -5,10 +5,12 @@
 
 use std::fmt::Write;
 
-use super::record::Run;
-use super::report::{self, Measure, Pair};
-use super::stats::{self, Stats};
-use crate::text::markup as escaped;
+use video_hw_terminal::text::markup as escaped;
+
+use super::pairs::{Measure, OURS, Pair};
+use super::words::{range, seconds, times};
+use crate::record::{Latency, Run};
+use crate::stats::{self, Stats};
 
 /// Room for words at the ends of an axis, in percent of the width.
 const EDGE: f64 = 2.0;
@@ -50,12 +52,16 @@ impl Scale {
 
 /// The two sides of a pair, with the class that colours them.
 fn sides<'a>(pair: &'a Pair<'_>) -> Vec<(&'static str, &'a str, &'a [Run], Stats)> {
-    let ours = if pair.row.program == report::OURS { "a" } else { "b" };
+    let ours = if pair.row.program == OURS { "a" } else { "b" };
     let mut all = vec![(ours, pair.row.program.as_str(), pair.row.runs.as_slice(), pair.ours)];
     if let (Some(peer), Some(stats)) = (pair.peer, pair.theirs) {
         all.push(("b", peer.program.as_str(), peer.runs.as_slice(), stats));
     }
     all
+}
+
+fn values(pair: &Pair<'_>, runs: &[Run]) -> Vec<f64> {
+    runs.iter().filter_map(|run| pair.measure.of(run)).collect()
 }
 
 fn open(out: &mut String, class: &str, height: f64, label: &str) {
@@ -104,12 +110,11 @@ fn line(out: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
 /// Bars of the means from zero, with a dot for each run.
 pub(crate) fn bars(pair: &Pair<'_>) -> String {
     let sides = sides(pair);
-    let values = |runs: &[Run]| runs.iter().filter_map(|run| pair.measure.of(run)).collect::<Vec<_>>();
-    let all = sides.iter().flat_map(|(_, _, runs, _)| values(runs));
+    let all = sides.iter().flat_map(|(_, _, runs, _)| values(pair, runs));
     let scale = Scale::from_zero(all, 100.0 - EDGE);
     let mut label = format!("Mean time, {}:", pair.measure.words());
     for (_, name, _, stats) in &sides {
-        let _ = write!(label, " {name} {},", report::seconds(stats.mean));
+        let _ = write!(label, " {name} {},", seconds(stats.mean));
     }
     let mut out = String::new();
     open(&mut out, "bars", 30.0 * sides.len() as f64, label.trim_end_matches(','));
@@ -130,10 +135,10 @@ pub(crate) fn bars(pair: &Pair<'_>) -> String {
             "<rect class=\"bar {class}\" x=\"0\" y=\"{}\" width=\"{width:.2}%\" height=\"22\" rx=\"4\"><title>{}: mean {}</title></rect>",
             y + 4.0,
             escaped(name),
-            report::seconds(stats.mean)
+            seconds(stats.mean)
         );
-        for (n, value) in values(runs).into_iter().enumerate() {
-            let title = format!("{name}, run {}: {}", n + 1, report::seconds(value));
+        for (n, value) in values(pair, runs).into_iter().enumerate() {
+            let title = format!("{name}, run {}: {}", n + 1, seconds(value));
             dot(&mut out, class, scale.place(value), y + 9.0 + 4.0 * (n % 4) as f64, 2.5, &title);
         }
     }
@@ -144,11 +149,10 @@ pub(crate) fn bars(pair: &Pair<'_>) -> String {
 /// Where the runs lie: one strip for each side, each run a dot, p50 and p95 marked.
 pub(crate) fn distribution(pair: &Pair<'_>) -> Option<String> {
     let sides = sides(pair);
-    let values = |runs: &[Run]| runs.iter().filter_map(|run| pair.measure.of(run)).collect::<Vec<_>>();
-    let scale = Scale::around(sides.iter().flat_map(|side| values(side.2)), EDGE, 100.0 - EDGE)?;
+    let scale = Scale::around(sides.iter().flat_map(|side| values(pair, side.2)), EDGE, 100.0 - EDGE)?;
     let mut label = String::from("Distribution of the runs:");
     for (_, name, _, s) in &sides {
-        let figures = [s.min, s.p50, s.p95, s.max].map(report::seconds);
+        let figures = [s.min, s.p50, s.p95, s.max].map(seconds);
         let [min, p50, p95, max] = &figures;
         let _ = write!(label, " {name} from {min}, p50 {p50}, p95 {p95}, to {max};");
     }
@@ -169,9 +173,9 @@ pub(crate) fn distribution(pair: &Pair<'_>) -> Option<String> {
             y + 20.0,
             (to - from).max(0.2)
         );
-        for (n, value) in values(runs).into_iter().enumerate() {
+        for (n, value) in values(pair, runs).into_iter().enumerate() {
             // Spread downwards by a fixed pattern, so that equal times stay visible.
-            let title = format!("{name}, run {}: {}", n + 1, report::seconds(value));
+            let title = format!("{name}, run {}: {}", n + 1, seconds(value));
             dot(&mut out, class, scale.place(value), y + 24.0 + 3.0 * ((n * 3) % 5) as f64, 3.0, &title);
         }
         let middle = scale.place(s.p50);
@@ -190,7 +194,7 @@ fn axis(out: &mut String, scale: &Scale, y: f64) {
         (scale.high, 100.0 - EDGE, "end"),
     ];
     for (value, x, anchor) in at {
-        word(out, x, y, anchor, "tick", &report::seconds(value));
+        word(out, x, y, anchor, "tick", &seconds(value));
     }
 }
 
@@ -213,19 +217,14 @@ pub(crate) fn timeline(pair: &Pair<'_>) -> Option<String> {
     for (_, name, runs, _) in &sides {
         let points = points(runs);
         if let (Some(first), Some(last)) = (points.first(), points.last()) {
-            let _ = write!(
-                label,
-                " {name}: first {}, last {}.",
-                report::seconds(first.1),
-                report::seconds(last.1)
-            );
+            let _ = write!(label, " {name}: first {}, last {}.", seconds(first.1), seconds(last.1));
         }
     }
     let mut out = String::new();
     open(&mut out, "timeline", 150.0, &label);
     for (value, y) in [(up.high, 10.0), (f64::midpoint(up.low, up.high), 69.0), (up.low, 128.0)] {
         line(&mut out, "grid", (17.0, y), (100.0, y));
-        word(&mut out, 16.0, y + 4.0, "end", "tick", &report::seconds(value));
+        word(&mut out, 16.0, y + 4.0, "end", "tick", &seconds(value));
     }
     for (class, name, runs, _) in &sides {
         let points = points(runs);
@@ -234,7 +233,7 @@ pub(crate) fn timeline(pair: &Pair<'_>) -> Option<String> {
             line(&mut out, &format!("path {class}"), end(two[0]), end(two[1]));
         }
         for (order, value) in points {
-            let title = format!("{name}, run {} of all: {}", order + 1.0, report::seconds(value));
+            let title = format!("{name}, run {} of all: {}", order + 1.0, seconds(value));
             dot(&mut out, class, across.place(order), up.place(value), 3.0, &title);
         }
     }
@@ -246,7 +245,7 @@ pub(crate) fn timeline(pair: &Pair<'_>) -> Option<String> {
 
 /// Percentiles of a frame's way, medians of the runs.
 pub(crate) fn latency(pair: &Pair<'_>) -> Option<String> {
-    type Part = (&'static str, fn(&super::record::Latency) -> f64);
+    type Part = (&'static str, fn(&Latency) -> f64);
     const PARTS: [Part; 4] =
         [("p50", |l| l.p50_s), ("p95", |l| l.p95_s), ("p99", |l| l.p99_s), ("max", |l| l.max_s)];
     let sides: Vec<_> =
@@ -263,7 +262,7 @@ pub(crate) fn latency(pair: &Pair<'_>) -> Option<String> {
     let mut label = String::from("Latency of a frame:");
     for (_, name, runs, _) in &sides {
         for part in PARTS {
-            let _ = write!(label, " {name} {} {},", part.0, report::seconds(value(runs, part)));
+            let _ = write!(label, " {name} {} {},", part.0, seconds(value(runs, part)));
         }
     }
     let mut out = String::new();
@@ -279,9 +278,9 @@ pub(crate) fn latency(pair: &Pair<'_>) -> Option<String> {
                 "<rect class=\"bar {class}\" x=\"14%\" y=\"{y}\" width=\"{width:.2}%\" height=\"13\" rx=\"3\"><title>{} {}: {}</title></rect>",
                 escaped(name),
                 part.0,
-                report::seconds(value)
+                seconds(value)
             );
-            word(&mut out, 15.5 + width, y + 11.0, "start", "tick", &report::seconds(value));
+            word(&mut out, 15.5 + width, y + 11.0, "start", "tick", &seconds(value));
         }
     }
     out.push_str("</svg>");
@@ -296,9 +295,9 @@ pub(crate) fn ratio(pair: &Pair<'_>) -> Option<String> {
         50.0 + 46.0 * part
     };
     let mut out = String::new();
-    let mut label = format!("Ratio {}, interval {}", report::times(ratio.value), report::range(&ratio));
+    let mut label = format!("Ratio {}, interval {}", times(ratio.value), range(&ratio));
     if let Some(aim) = pair.aim {
-        let _ = write!(label, ", aim {} {}", report::times(aim.limit), aim.words());
+        let _ = write!(label, ", aim {} {}", times(aim.limit), aim.words());
     }
     open(&mut out, "ratio", 40.0, &label);
     let (left, right) = (place(ratio.low), place(ratio.high));

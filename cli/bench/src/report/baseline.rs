@@ -16,9 +16,10 @@
 
 use serde::Serialize;
 
-use super::record::{Input, Machine, Record, Row};
-use super::report::{self, Measure};
-use super::stats::{self, Ratio, Trim};
+use super::pairs::{self, Measure};
+use super::words::percent;
+use crate::record::{Input, Machine, Record, Row};
+use crate::stats::{self, Ratio, Trim};
 
 /// Changes below this do not matter.
 const MATTERS: f64 = 1.05;
@@ -61,7 +62,7 @@ impl Comparison {
 
     /// `1 slower, 5 same`.
     pub(crate) fn summary(&self) -> String {
-        let all = Verdict::ALL.map(|verdict| (self.count(verdict), verdict.word()));
+        let all = Verdict::ALL.map(|(verdict, word)| (self.count(verdict), word));
         let words: Vec<_> =
             all.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         if words.is_empty() { "no rows in common".to_owned() } else { words.join(", ") }
@@ -108,7 +109,7 @@ impl From<Ratio> for Change {
 impl Change {
     /// `+12.3 %`.
     pub(crate) fn percent(self) -> String {
-        report::percent(self.times - 1.0)
+        percent(self.times - 1.0)
     }
 }
 
@@ -128,28 +129,20 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Slower,
-        Self::Broken,
-        Self::Unclear,
-        Self::Faster,
-        Self::Same,
-        Self::NotComparable,
-        Self::New,
-        Self::Gone,
+    pub(crate) const ALL: [(Self, &str); 8] = [
+        (Self::Slower, "SLOWER"),
+        (Self::Broken, "BROKEN"),
+        (Self::Unclear, "unclear"),
+        (Self::Faster, "faster"),
+        (Self::Same, "same"),
+        (Self::NotComparable, "not comparable"),
+        (Self::New, "new"),
+        (Self::Gone, "not measured now"),
     ];
 
     pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Slower => "SLOWER",
-            Self::Broken => "BROKEN",
-            Self::Unclear => "unclear",
-            Self::Faster => "faster",
-            Self::Same => "same",
-            Self::NotComparable => "not comparable",
-            Self::New => "new",
-            Self::Gone => "not measured now",
-        }
+        // In the order of the variants.
+        Self::ALL[self as usize].1
     }
 
     pub(crate) fn is_regression(self) -> bool {
@@ -192,8 +185,8 @@ pub(crate) fn judge(old: &Record, new: &Record) -> Comparison {
     }
     notes.extend(versions(&old.machine, &new.machine));
     let both = Both { old, new, same_machine: machine.is_none() };
-    let mut rows: Vec<Line> = report::own_rows(new).map(|row| both.line(row)).collect();
-    let gone = report::own_rows(old).filter(|row| new.rows.iter().all(|n| n.id != row.id));
+    let mut rows: Vec<Line> = pairs::own_rows(new).map(|row| both.line(row)).collect();
+    let gone = pairs::own_rows(old).filter(|row| new.rows.iter().all(|n| n.id != row.id));
     rows.extend(gone.map(|row| Line::bare(row, Verdict::Gone, None)));
     let label = |record: &Record| format!("{} of {}", record.version, record.started);
     Comparison { old: label(old), new: label(new), rows, notes }
@@ -235,7 +228,7 @@ impl Both<'_> {
             return Line::bare(new, Verdict::NotComparable, Some(why));
         }
         let peers = self.peers(old, new);
-        let measure = report::measure_of(&[Some(old), Some(new), peers.map(|p| p.0), peers.map(|p| p.1)]);
+        let measure = pairs::measure_of(&[Some(old), Some(new), peers.map(|p| p.0), peers.map(|p| p.1)]);
         let (before, now) = (logs(old, measure), logs(new, measure));
         let mut line = Line::bare(new, Verdict::NotComparable, None);
         line.measure = measure.words();
@@ -287,7 +280,7 @@ impl Both<'_> {
 
     /// The peers of both, where they are the same program doing the same.
     fn peers(&self, old: &Row, new: &Row) -> Option<(&Row, &Row)> {
-        let (old, new) = (report::peer_of(self.old, old)?, report::peer_of(self.new, new)?);
+        let (old, new) = (pairs::peer_of(self.old, old)?, pairs::peer_of(self.new, new)?);
         let version = |record: &Record| record.machine.versions.get(&new.program).cloned();
         let same = old.program == new.program
             && old.backend == new.backend
@@ -351,7 +344,7 @@ fn changed_setting<'a>(old: &'a Row, new: &'a Row) -> Option<&'a String> {
 fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Option<String>) {
     // Two programs do not suffer alike from a busy machine: what the unchanged one moved by is a measure of that.
     let least = MATTERS.ln().max(peer.value.ln().abs() / 2.0);
-    let moved = report::percent(peer.value - 1.0);
+    let moved = percent(peer.value - 1.0);
     let (longer, shorter) = (time.ratio.value >= MATTERS, time.ratio.value <= 1.0 / MATTERS);
     match relative.verdict(least) {
         (Verdict::Slower, _) if longer => (Verdict::Slower, None),

@@ -1,7 +1,7 @@
 //! What the page holds; how it looks is judged by a browser in `cli/tests/cli/bench_report.rs`.
 
-use super::super::report::samples;
 use super::*;
+use crate::report::{baseline, samples};
 
 fn of(record: Record) -> String {
     page(&[Source { name: None, record }], None)
@@ -78,13 +78,10 @@ fn hostile_words_stay_words() {
         row.input.name = hostile.to_owned();
         row.input.pixel_format = Some(hostile.to_owned());
         row.runs.iter_mut().for_each(|run| run.internal = [(hostile.to_owned(), 1.0)].into());
-        let checks = vec![super::super::record::Check {
-            name: hostile.to_owned(),
-            passed: false,
-            found: hostile.to_owned(),
-        }];
-        row.verify = Some(super::super::record::Verify { checks, psnr_db: None });
-        row.judged = vec![super::super::record::Judged {
+        let checks =
+            vec![crate::record::Check { name: hostile.to_owned(), passed: false, found: hostile.to_owned() }];
+        row.verify = Some(crate::record::Verify { checks, psnr_db: None });
+        row.judged = vec![crate::record::Judged {
             name: hostile.to_owned(),
             unit: hostile.to_owned(),
             ..Default::default()
@@ -92,7 +89,7 @@ fn hostile_words_stay_words() {
     }
     record.rows[3].program = hostile.to_owned();
     let sources = [Source { name: Some(hostile.to_owned()), record }];
-    let page = page(&sources, Some(&super::super::baseline::judge(&sources[0].record, &sources[0].record)));
+    let page = page(&sources, Some(&baseline::judge(&sources[0].record, &sources[0].record)));
     assert_eq!((page.matches("<script>").count(), page.matches("<img").count()), (1, 0));
     assert!(!page.contains('\u{202e}') && !page.contains('\u{0}') && page.contains("&lt;script&gt;alert(1)"));
     assert!(!page.contains("\"'>"));
@@ -109,7 +106,7 @@ fn hostile_numbers_make_no_broken_page() {
             for run in &mut row.runs {
                 run.wall_s = value;
                 run.cpu_s = Some(value);
-                run.latency = Some(super::super::record::Latency { p50_s: value, ..Default::default() });
+                run.latency = Some(crate::record::Latency { p50_s: value, ..Default::default() });
                 run.order = u32::MAX;
             }
         }

@@ -1,16 +1,5 @@
-use super::samples;
 use super::*;
-
-#[test]
-fn numbers_have_few_digits() {
-    assert_eq!(
-        [0.0, 1.2345, 12.345, 0.0567, 0.000_4, 123.45].map(seconds),
-        ["0 s", "1.234 s", "12.35 s", "56.70 ms", "400.0 µs", "123.5 s"]
-    );
-    assert_eq!(seconds(f64::NAN), "–");
-    assert_eq!([percent(0.123), percent(-0.5), share(0.1)], ["+12.3 %", "-50.0 %", "10.0 %"]);
-    assert!(digits(1e300).len() < 12 && seconds(1e-300).len() < 12);
-}
+use crate::report::samples;
 
 #[test]
 fn rows_stand_beside_their_peers() {

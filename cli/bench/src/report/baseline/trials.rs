@@ -1,9 +1,9 @@
 //! How often the judge is right: distributions as a busy machine makes them, drawn with fixed seeds, and the real runs that
 //! are kept in `docs/bench`.
 
-use super::super::record::{Record, Run};
-use super::super::report::samples;
 use super::*;
+use crate::record::{Record, Run};
+use crate::report::samples;
 
 /// SplitMix64, and normal variables by Box and Muller.
 struct Noise(u64);
@@ -182,8 +182,8 @@ fn kept(text: &str) -> Record {
     record
 }
 
-const QUIET: &str = include_str!("../../../../docs/bench/nvenc-simulated/processes/runs.jsonl");
-const LOADED: &str = include_str!("../../../../docs/bench/nvenc-simulated/processes-shared/runs.jsonl");
+const QUIET: &str = include_str!("../../../../../docs/bench/nvenc-simulated/processes/runs.jsonl");
+const LOADED: &str = include_str!("../../../../../docs/bench/nvenc-simulated/processes-shared/runs.jsonl");
 
 /// A millisecond for each frame of every run of ours.
 fn planted(record: &Record) -> Record {
