@@ -21,7 +21,7 @@ pub(super) enum Outcome {
 }
 
 /// A frame without an outcome that is out.
-struct Accepted {
+pub(super) struct Accepted {
     frame: Frame,
     /// The generation that it was given to last.
     generation: u64,
@@ -39,7 +39,7 @@ pub(super) struct Released {
 }
 
 pub(super) struct StreamFrames {
-    table: InFlight<Accepted, Outcome>,
+    pub(super) table: InFlight<Accepted, Outcome>,
     dts: DtsGenerator,
     ledger: Ledger,
     pub(super) out: VecDeque<Result<Packet>>,
@@ -62,24 +62,6 @@ impl StreamFrames {
         }
     }
 
-    /// The first frame without an outcome that is out.
-    pub(super) const fn first(&self) -> u64 {
-        self.table.first()
-    }
-
-    /// The serial that the next frame gets.
-    pub(super) fn next(&self) -> u64 {
-        self.table.next()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
-    }
-
     /// # Errors
     /// Times that do not rise.
     pub(super) fn check_time(&self, pts: Timestamp) -> Result<()> {
@@ -91,7 +73,7 @@ impl StreamFrames {
 
     pub(super) fn accept(&mut self, frame: Frame) {
         self.last_pts = Some(frame.pts);
-        self.dts.submitted(self.next(), frame.pts);
+        self.dts.submitted(self.table.next(), frame.pts);
         self.ledger.submitted += 1;
         self.table.enter(Accepted { frame, generation: 0, at: Instant::now() });
     }
@@ -114,25 +96,10 @@ impl StreamFrames {
 
     /// Notes the frames before `serial` that have no outcome as failed.
     pub(super) fn settle_missing(&mut self, before: u64) {
-        for serial in self.missing(before) {
+        for serial in self.table.missing(before) {
             let error = Error::corrupt("the encoder gave no answer for a frame");
             self.settle(serial, Outcome::Failed(error));
         }
-    }
-
-    /// The frames before `serial` that have no outcome.
-    pub(super) fn missing(&self, before: u64) -> Vec<u64> {
-        self.table.missing(before)
-    }
-
-    /// Whether no outcome waits for another.
-    pub(super) const fn is_closed(&self) -> bool {
-        self.table.is_closed()
-    }
-
-    /// Forgets outcomes that are not out: their frames go to another session.
-    pub(super) fn forget(&mut self) {
-        self.table.forget();
     }
 
     /// Lets the group at hand out if it is closed, and tells of its frames in display order.
@@ -191,7 +158,7 @@ impl StreamFrames {
 
     /// The ledger as it stands.
     pub(super) fn ledger(&self) -> Ledger {
-        Ledger { pending: self.len() as u64, ..self.ledger.clone() }
+        Ledger { pending: self.table.len() as u64, ..self.ledger.clone() }
     }
 }
 
@@ -233,11 +200,11 @@ mod tests {
         assert_eq!(frames.release().len(), 1);
         frames.settle(4, coded());
         frames.settle(2, coded());
-        assert!(frames.release().is_empty() && !frames.is_closed());
+        assert!(frames.release().is_empty() && !frames.table.is_closed());
         frames.settle(3, coded());
         assert_eq!(frames.release().len(), 3);
         assert_eq!(out(&mut frames), [(-2, 0), (-1, 3), (0, 1), (1, 2)]);
-        assert_eq!((frames.first(), frames.next()), (5, 6));
+        assert_eq!((frames.table.first(), frames.table.next()), (5, 6));
     }
 
     #[test]
@@ -246,8 +213,8 @@ mod tests {
         frames.settle(1, coded());
         frames.release();
         frames.settle(3, coded());
-        frames.forget();
-        assert_eq!((frames.first(), frames.missing(9)), (2, vec![2, 3]));
+        frames.table.forget();
+        assert_eq!((frames.table.first(), frames.table.missing(9)), (2, vec![2, 3]));
         frames.settle(2, coded());
         frames.settle(3, coded());
         assert_eq!(frames.release().len(), 2);
@@ -279,7 +246,7 @@ mod tests {
         let mut frames = frames(4);
         frames.settle(2, coded());
         frames.end(Error::corrupt_fatal("over"));
-        assert!(frames.ledger().balances() && frames.ledger().failed == 4 && frames.is_empty());
+        assert!(frames.ledger().balances() && frames.ledger().failed == 4 && frames.table.is_empty());
         assert_eq!(frames.out.len(), 1);
     }
 }

@@ -22,6 +22,7 @@ mod controller;
 mod decoding;
 mod helper;
 mod in_flight;
+#[cfg(feature = "metrics")]
 mod observe;
 mod proof;
 mod rule;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::running::{Counts, Fed, Received, Running};
-use crate::backend::{self, Candidate, Job, Receipt, Verdict};
+use super::running::{Counts, Received, Running};
+use crate::backend::{self, Candidate, Verdict};
 use crate::config::{CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
 use crate::failover::{EncoderSource, Target, first_that_opens, with_what_it_has};
@@ -42,6 +42,27 @@ pub(super) struct Proven {
 }
 
 impl Opening {
+    /// Of all candidates, with nothing given up, by itself.
+    pub(super) fn new(
+        source: &Arc<dyn EncoderSource>,
+        target: Target,
+        counts: &Arc<Counts>,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            source: Arc::clone(source),
+            target,
+            candidates: source.candidates(),
+            before: None,
+            adapt: false,
+            strict: false,
+            beside: false,
+            reserve: None,
+            counts: Arc::clone(counts),
+            patience,
+        }
+    }
+
     /// Opens the first backend that takes the settings and encodes a picture.
     ///
     /// # Errors
@@ -85,26 +106,15 @@ impl Opening {
     /// Opens an encoder and has it encode a picture, which is thrown away. The next picture begins anew.
     fn prove(&self, candidate: Candidate, target: Target) -> Result<Running> {
         let picture = grey(&target.0)?;
-        let receipt = Receipt {
-            job: Job::Encode,
-            codec: target.0.codec,
-            entries: Vec::new(),
-            split: None,
-            notes: Vec::new(),
-        };
-        let mut session =
-            Running::open(candidate, target, receipt, &self.counts, |(config, special), sink| {
-                if self.beside {
-                    let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
-                    return self.source.open(candidate, &config, special, sink);
-                }
-                self.source.open(candidate, config, special, sink)
-            })?;
-        session
-            .receipt
-            .notes
-            .extend(candidate.backend().hdr_note(&session.target.0, session.facts.implementation));
-        let reorder = session.facts.reorder;
+        let mut session = Running::open(candidate, target, &self.counts, |(config, special), sink| {
+            if self.beside {
+                let config = CommonEncodeConfig { admission: SessionAdmission::Refuse, ..config.clone() };
+                return self.source.open(candidate, &config, special, sink);
+            }
+            self.source.open(candidate, config, special, sink)
+        })?;
+        let (implementation, reorder) = (session.facts.implementation, session.facts.reorder);
+        session.receipt.notes.extend(candidate.backend().hdr_note(&session.target.0, implementation));
         if let Some(reserve) = self.reserve.filter(|reserve| reorder > *reserve) {
             return Err(Error::Unsupported {
                 feature: format!(
@@ -113,7 +123,7 @@ impl Opening {
                 remedy: "start the stream with a larger reorder_reserve".into(),
             });
         }
-        if !matches!(session.feed(picture), Fed::Taken) {
+        if !session.feed(picture) {
             return Err(unproven("took no picture"));
         }
         session.flush();
@@ -123,21 +133,18 @@ impl Opening {
         loop {
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
             match session.wait(left) {
-                Received::Unit { unit, .. } => coded = !unit.data.is_empty(),
-                Received::Flushed { .. } if coded => return Ok(session),
-                Received::Flushed { .. } => return Err(unproven("gave no packet for its first picture")),
-                Received::Dropped { reason, .. } => {
+                Received::Unit(unit) => coded = !unit.data.is_empty(),
+                Received::Flushed(_) if coded => return Ok(session),
+                Received::Flushed(_) => return Err(unproven("gave no packet for its first picture")),
+                Received::Dropped(_, reason) => {
                     return Err(unproven(&format!("dropped its first picture: {reason}")));
                 }
-                Received::Lost { error, .. } | Received::Died(error) => return Err(error),
+                Received::Lost(_, error) | Received::Died(error) => return Err(error),
                 Received::Nothing if left.is_zero() => {
                     let seconds = self.patience.as_secs_f32();
                     return Err(unproven(&format!("gave nothing for its first picture in {seconds} s")));
                 }
-                Received::Nothing
-                | Received::Stale
-                | Received::Reconfigured(_)
-                | Received::GaveUpMessages { .. } => {}
+                _ => {}
             }
         }
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::observe::Watched;
+#[cfg(feature = "metrics")]
+use super::observe::{Figures, Watched};
 use crate::backend::{
-    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, InPlace, Receipt,
+    Candidate, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, InPlace, Job, Receipt,
 };
 use crate::error::{Error, Result};
 use crate::failover::{Fitting, Target};
@@ -36,55 +37,23 @@ enum Order {
     Reconfigure(Box<Target>),
 }
 
-/// What comes from it. Numbers are the session's.
-enum Answer {
-    Unit(EncodedUnit),
-    Dropped { number: u64, reason: &'static str },
-    Lost { number: u64, error: Error },
-    Reconfigured(Result<()>),
-    GaveUpMessages { reason: String },
-    Died(Error),
-}
-
-/// News of a session, in the stream's numbers.
+/// News of a session. Numbers are the session's on their way from the worker, and then the stream's.
 #[derive(Debug)]
 pub(super) enum Received {
     /// None yet.
     Nothing,
     /// Only of frames that are no longer this session's.
     Stale,
-    Unit {
-        serial: u64,
-        unit: EncodedUnit,
-    },
-    Dropped {
-        serial: u64,
-        reason: &'static str,
-    },
-    Lost {
-        serial: u64,
-        error: Error,
-    },
+    Unit(EncodedUnit),
+    Dropped(u64, &'static str),
+    Lost(u64, Error),
     /// Everything before this frame was answered, or never will be.
-    Flushed {
-        before: u64,
-    },
+    Flushed(u64),
     Reconfigured(Result<()>),
     /// Frames are encoded without the messages that came with them, for this reason. Told once.
-    GaveUpMessages {
-        reason: String,
-    },
+    GaveUpMessages(String),
     /// Nothing will come any more.
     Died(Error),
-}
-
-/// What became of a frame that was handed over.
-pub(super) enum Fed {
-    Taken,
-    /// No room now.
-    Full,
-    /// The session has ended; its answers tell why.
-    Dead,
 }
 
 /// What the sessions of a stream count together.
@@ -99,7 +68,7 @@ pub(super) struct Counts {
 /// A session that encodes.
 pub(super) struct Running {
     input: worker::Input<Order>,
-    output: worker::Output<Answer>,
+    output: worker::Output<Received>,
     pub(super) target: Target,
     pub(super) candidate: Candidate,
     pub(super) receipt: Receipt,
@@ -113,6 +82,7 @@ pub(super) struct Running {
     fed_since_flush: bool,
     order_pending: Option<Box<Target>>,
     /// Last: it is asked once more when nothing can come any more.
+    #[cfg(feature = "metrics")]
     pub(super) watched: Watched,
 }
 
@@ -150,7 +120,6 @@ impl Running {
     pub(super) fn open(
         candidate: Candidate,
         target: Target,
-        mut receipt: Receipt,
         counts: &Arc<Counts>,
         open: impl FnOnce(&Target, EncodeSink) -> Result<Box<dyn EncoderBackend>>,
     ) -> Result<Self> {
@@ -176,13 +145,14 @@ impl Running {
                 };
                 Ok((work, (facts, notes)))
             })?;
-        receipt.notes = notes;
+        let kind = candidate.backend();
+        let receipt = Receipt::given(Job::Encode, target.0.codec, kind, facts.implementation);
         Ok(Self {
             input,
             output,
             target,
             candidate,
-            receipt,
+            receipt: Receipt { notes, ..receipt },
             facts,
             adapted: false,
             next: 0,
@@ -190,7 +160,8 @@ impl Running {
             marks: VecDeque::new(),
             fed_since_flush: false,
             order_pending: None,
-            watched: Watched::default(),
+            #[cfg(feature = "metrics")]
+            watched: None,
         })
     }
 
@@ -201,31 +172,30 @@ impl Running {
         self.run = Run { number: self.next, serial };
     }
 
-    /// Hands the run's next frame over; never waits.
-    pub(super) fn feed(&mut self, frame: Frame) -> Fed {
-        match self.input.submit(Order::Frame { number: self.next, frame }) {
-            Ok(Submit::Accepted) => {
-                self.next += 1;
-                self.fed_since_flush = true;
-                self.watched.fed();
-                Fed::Taken
-            }
-            Ok(Submit::Full(_)) => Fed::Full,
-            Err(_) => Fed::Dead,
+    /// Hands the run's next frame over; never waits. `false`: no room now, or the session has ended, and its answers tell why.
+    pub(super) fn feed(&mut self, frame: Frame) -> bool {
+        let taken = self.submit(Order::Frame { number: self.next, frame });
+        if taken {
+            self.next += 1;
+            self.fed_since_flush = true;
+            #[cfg(feature = "metrics")]
+            self.figures().into_iter().for_each(Figures::fed);
         }
+        taken
     }
 
-    /// Asks for new settings, behind the frames that were fed; never waits.
-    pub(super) fn reconfigure(&mut self, target: &Target) -> Fed {
+    fn submit(&mut self, order: Order) -> bool {
+        matches!(self.input.submit(order), Ok(Submit::Accepted))
+    }
+
+    /// Asks for new settings, behind the frames that were fed; never waits. `false`: as there.
+    pub(super) fn reconfigure(&mut self, target: &Target) -> bool {
         let order = Box::new(target.clone());
-        match self.input.submit(Order::Reconfigure(order.clone())) {
-            Ok(Submit::Accepted) => {
-                self.order_pending = Some(order);
-                Fed::Taken
-            }
-            Ok(Submit::Full(_)) => Fed::Full,
-            Err(_) => Fed::Dead,
+        let taken = self.submit(Order::Reconfigure(order.clone()));
+        if taken {
+            self.order_pending = Some(order);
         }
+        taken
     }
 
     /// Makes everything come out; never waits. Nothing is done when nothing went in since the last time.
@@ -267,38 +237,38 @@ impl Running {
         self.output.monitors()
     }
 
-    fn noted(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
+    fn noted(&mut self, flushes: u64, answer: Result<Option<Received>>) -> Received {
         let received = self.received(flushes, answer);
-        self.watched.received(&received);
+        #[cfg(feature = "metrics")]
+        self.figures().into_iter().for_each(|figures| figures.received(&received));
         received
     }
 
-    fn received(&mut self, flushes: u64, answer: Result<Option<Answer>>) -> Received {
-        let serial = |number| self.run.serial(number);
-        match answer {
-            Ok(Some(Answer::Unit(unit))) => {
-                serial(unit.serial).map_or(Received::Stale, |serial| Received::Unit { serial, unit })
-            }
-            Ok(Some(Answer::Dropped { number, reason })) => {
-                serial(number).map_or(Received::Stale, |serial| Received::Dropped { serial, reason })
-            }
-            Ok(Some(Answer::Lost { number, error })) => {
-                serial(number).map_or(Received::Stale, |serial| Received::Lost { serial, error })
-            }
-            Ok(Some(Answer::Reconfigured(done))) => {
-                if let (Ok(()), Some(target)) = (&done, self.order_pending.take()) {
-                    self.target = *target;
-                }
-                Received::Reconfigured(done)
-            }
-            Ok(Some(Answer::GaveUpMessages { reason })) => Received::GaveUpMessages { reason },
-            Ok(Some(Answer::Died(error))) | Err(error) => Received::Died(error),
-            Ok(None) if self.output.flushes_seen() > flushes => self.flushed(),
+    fn received(&mut self, flushes: u64, answer: Result<Option<Received>>) -> Received {
+        let mut received = match answer {
+            Ok(Some(received)) => received,
+            Err(error) => Received::Died(error),
+            Ok(None) if self.output.flushes_seen() > flushes => return self.flushed(),
             Ok(None) if self.output.has_ended() => {
                 Received::Died(Error::corrupt_fatal("the encoder's thread has ended"))
             }
             Ok(None) => Received::Nothing,
+        };
+        match &mut received {
+            Received::Unit(EncodedUnit { serial: number, .. })
+            | Received::Dropped(number, _)
+            | Received::Lost(number, _) => match self.run.serial(*number) {
+                Some(serial) => *number = serial,
+                None => return Received::Stale,
+            },
+            Received::Reconfigured(done) => {
+                if let (Ok(()), Some(target)) = (done, self.order_pending.take()) {
+                    self.target = *target;
+                }
+            }
+            _ => {}
         }
+        received
     }
 
     fn flushed(&mut self) -> Received {
@@ -306,20 +276,20 @@ impl Running {
         let Some(behind) = mark.checked_sub(self.run.number).filter(|behind| *behind > 0) else {
             return Received::Stale;
         };
-        Received::Flushed { before: self.run.serial + behind }
+        Received::Flushed(self.run.serial + behind)
     }
 }
 
-fn sink(outlet: Outlet<Answer>) -> EncodeSink {
+fn sink(outlet: Outlet<Received>) -> EncodeSink {
     Box::new(move |event| {
         let (answer, over) = match event {
-            EncodeEvent::Unit(unit) => (Answer::Unit(unit), false),
+            EncodeEvent::Unit(unit) => (Received::Unit(unit), false),
             EncodeEvent::Waiting => return !outlet.is_closed(),
-            EncodeEvent::Dropped { serial, reason } => (Answer::Dropped { number: serial, reason }, false),
+            EncodeEvent::Dropped { serial, reason } => (Received::Dropped(serial, reason), false),
             EncodeEvent::Failed { serial, error } if error.is_recoverable() => {
-                (Answer::Lost { number: serial, error }, false)
+                (Received::Lost(serial, error), false)
             }
-            EncodeEvent::Failed { error, .. } => (Answer::Died(error), true),
+            EncodeEvent::Failed { error, .. } => (Received::Died(error), true),
         };
         outlet.send(Outcome::Item(answer)) && !over
     })
@@ -328,7 +298,7 @@ fn sink(outlet: Outlet<Answer>) -> EncodeSink {
 struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
     fitting: Fitting,
-    outlet: Outlet<Answer>,
+    outlet: Outlet<Received>,
     counts: Arc<Counts>,
     gave_up_messages: bool,
 }
@@ -340,7 +310,7 @@ impl EncodeWork {
             match shape.apply(frame) {
                 Ok(done) => frame = done.frame,
                 Err(error) => {
-                    self.outlet.send(Outcome::Item(Answer::Lost { number, error }));
+                    self.outlet.send(Outcome::Item(Received::Lost(number, error)));
                     return Ok(());
                 }
             }
@@ -349,8 +319,7 @@ impl EncodeWork {
         if let Some(refusal) = self.fitting.with_messages(&mut frame, messages) {
             self.counts.without_messages.fetch_add(1, Ordering::Relaxed);
             if !std::mem::replace(&mut self.gave_up_messages, true) {
-                let reason = refusal.to_string();
-                self.outlet.send(Outcome::Item(Answer::GaveUpMessages { reason }));
+                self.outlet.send(Outcome::Item(Received::GaveUpMessages(refusal.to_string())));
             }
         }
         self.backend.submit(EncodeUnit { serial: number, frame })
@@ -368,7 +337,7 @@ impl Work for EncodeWork {
                 if done.is_ok() {
                     self.fitting.reconfigured(&target.0);
                 }
-                self.outlet.send(Outcome::Item(Answer::Reconfigured(done)));
+                self.outlet.send(Outcome::Item(Received::Reconfigured(done)));
                 Ok(())
             }
         }

@@ -239,12 +239,12 @@ pub struct StreamSummary {
 pub(super) struct Telemetry {
     started: Instant,
     events: VecDeque<StreamEvent>,
-    generations: VecDeque<GenerationSummary>,
+    pub(super) generations: VecDeque<GenerationSummary>,
     pub(super) counts: SwitchCounts,
     pub(super) switch_fail_reason: Option<String>,
-    switch_time_max: Duration,
-    latency_max: Duration,
-    events_lost: u64,
+    pub(super) switch_time_max: Duration,
+    pub(super) latency_max: Duration,
+    pub(super) events_lost: u64,
 }
 
 impl Telemetry {
@@ -352,25 +352,5 @@ impl Telemetry {
         }
         self.end(generation, reason.clone());
         self.tell(EventKind::SwitchFailed { generation, stage, reason, back_to });
-    }
-
-    /// The summary, with what others count left at zero.
-    pub(super) fn summary(&self, ledger: Ledger) -> StreamSummary {
-        StreamSummary {
-            ledger,
-            generations: self.generations.iter().cloned().collect(),
-            active_generation: 0,
-            config_generation: 0,
-            next_generation: 0,
-            switches: self.counts,
-            switch_fail_reason: self.switch_fail_reason.clone(),
-            switch_time_max: self.switch_time_max,
-            converted: 0,
-            without_messages: 0,
-            bytes_out: 0,
-            keyframes: 0,
-            latency_max: self.latency_max,
-            events_lost: self.events_lost,
-        }
     }
 }

@@ -33,9 +33,11 @@ pub(super) struct Chain {
     candidates: Vec<Candidate>,
     config: EncoderConfig,
     gpu: GpuEncoderConfig,
-    /// What was opened last.
-    opened: Arc<Mutex<Option<EncoderType>>>,
+    opened: Running,
 }
+
+/// Which encoder of a chain runs: the one that was opened last.
+pub(super) type Running = Arc<Mutex<Option<EncoderType>>>;
 
 impl Chain {
     /// The encoders in the order of the configuration.
@@ -54,7 +56,7 @@ impl Chain {
     /// # Errors
     /// No encoder works: why not.
     pub(super) fn start(self, color: ColorInfo) -> Result<(SwitchingEncoder, Running)> {
-        let opened = Running(Arc::clone(&self.opened));
+        let opened = Arc::clone(&self.opened);
         // Where no other may be taken at the start, none may be taken in the middle.
         let on_failure = if self.gpu.strict { OnFailure::Stop } else { OnFailure::Reopen };
         let options = StreamOptions { on_failure, ..StreamOptions::default() };
@@ -78,16 +80,6 @@ impl Chain {
         };
         let (preset, tuning) = encoder.preset_and_tuning(&self.config, &self.gpu);
         (rate, candidate.settings(None, preset, tuning))
-    }
-}
-
-/// Which encoder of a chain runs.
-#[derive(Clone, Debug)]
-pub(super) struct Running(Arc<Mutex<Option<EncoderType>>>);
-
-impl Running {
-    pub(super) fn encoder(&self) -> Option<EncoderType> {
-        *lock(&self.0)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::control::StreamSummary;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::pipeline::RingStats;
+use crate::sync::lock;
 use crate::time::{TimeBase, Timestamp};
 use crate::transform;
 
@@ -76,7 +77,7 @@ impl SessionVideoEncoder {
 
     /// The encoder that runs.
     pub fn encoder_type(&self) -> EncoderType {
-        self.running.encoder().unwrap_or(EncoderType::Embedded)
+        lock(&self.running).unwrap_or(EncoderType::Embedded)
     }
 
     /// Why this encoder was chosen, and what became of those before it.

@@ -16,13 +16,13 @@ pub(crate) struct FailoverDecoder {
     wanted: Backend,
     policy: FailurePolicy,
     /// Tells of the takeovers, also while the source works on another thread; `None`: nothing is decoded.
-    log: Option<FailoverLog>,
+    pub(crate) log: Option<FailoverLog>,
     /// The last frame that came out of any decoder.
-    last: Option<Timestamp>,
+    pub(crate) last: Option<Timestamp>,
     /// Frames up to this one were given before.
     resume_behind: Option<Timestamp>,
     /// Frames that were decoded a second time.
-    again: u64,
+    pub(crate) again: u64,
     /// Since the last new frame.
     deaths: Deaths,
     /// While the decoder that took over has given no new frame.
@@ -60,23 +60,6 @@ impl FailoverDecoder {
         }
     }
 
-    pub(crate) fn log(&self) -> Option<FailoverLog> {
-        self.log.clone()
-    }
-
-    pub(crate) fn takeovers(&self) -> Vec<Takeover> {
-        self.log.as_ref().map_or_else(Vec::new, |log| log.since(0))
-    }
-
-    pub(crate) const fn decoded_again(&self) -> u64 {
-        self.again
-    }
-
-    /// The last frame that came out of any decoder.
-    pub(crate) const fn last(&self) -> Option<Timestamp> {
-        self.last
-    }
-
     /// Whether a frame is new; one that another decoder gave before is not.
     pub(crate) fn is_new(&mut self, frame: &Frame) -> bool {
         if self.resume_behind.is_some_and(|last| frame.pts <= last) {
@@ -84,7 +67,7 @@ impl FailoverDecoder {
             return false;
         }
         self.last = Some(frame.pts);
-        self.deaths.forget();
+        self.deaths.0 = 0;
         self.trial = None;
         true
     }
@@ -125,7 +108,7 @@ impl FailoverDecoder {
                 | Error::OutOfMemory { .. }
                 | Error::SessionLimit { .. }
         );
-        self.deaths.add();
+        self.deaths.0 += 1;
         died && self.policy != FailurePolicy::Stop && !self.deaths.too_many()
     }
 

@@ -17,12 +17,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::fitting::Fitting;
-use super::kept_frames::{KeptFrames, serial_of};
+use super::in_flight::{KeptFrames, serial_of};
 use super::log::{FailoverLog, Takeover};
 use super::policy::{Deaths, EncoderSource, Opened, encoders_behind, first_that_opens};
 use super::recovery::FrameRecovery;
-use super::settings::{Target, with_what_it_has};
+use super::settings::{Fitting, Target, with_what_it_has};
 use crate::backend::{
     self, Backend, Candidate, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck,
     Job, Receipt,
@@ -275,12 +274,12 @@ impl FailoverEncoder {
             }
             let died = Instant::now();
             match self.retire() {
-                Some(packets) if packets < YOUNG => self.died_young.add(),
-                Some(_) => self.died_young.forget(),
+                Some(packets) if packets < YOUNG => self.died_young.0 += 1,
+                Some(_) => self.died_young.0 = 0,
                 None => {}
             }
             if self.died_young.too_many() {
-                let words = format!("{why}; {} encoders died one after another", self.died_young.count());
+                let words = format!("{why}; {} encoders died one after another", self.died_young.0);
                 return self.give_up(why, words, died.elapsed());
             }
             let Opened { candidate, value: Next { encoder, target, given_up }, refused } =

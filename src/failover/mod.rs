@@ -2,7 +2,7 @@
 //! be given again.
 //!
 //! * [`policy`]: the candidates that may go on, in their order, and when it is enough.
-//! * [`settings`]: what a candidate is opened with that lacks some of what was asked for.
+//! * [`settings`]: what a candidate is opened with that lacks some of what was asked for, and what frames have to be for it.
 //! * [`in_flight`]: the frames whose packets are not out. Packets leave in closed groups, so these are always everything from
 //!   one frame on, and whoever takes over begins there.
 //! * [`encoder`]: the [`FailoverEncoder`](encoder), replaced in the call in which its death shows.
@@ -16,9 +16,7 @@
 mod decoder;
 mod encoder;
 mod fallback;
-mod fitting;
 mod in_flight;
-mod kept_frames;
 mod log;
 mod policy;
 mod recovery;
@@ -27,11 +25,10 @@ mod settings;
 pub(crate) use decoder::FailoverDecoder;
 pub(crate) use encoder::open_encoder;
 pub(crate) use fallback::open_decoder;
-pub(crate) use fitting::Fitting;
 pub(crate) use in_flight::InFlight;
 pub(crate) use log::FailoverLog;
 pub use log::Takeover;
 pub use policy::EncoderSource;
 pub(crate) use policy::{Deaths, behind, first_that_opens};
 pub(crate) use recovery::{FrameRecovery, Frames, frame_recovery};
-pub(crate) use settings::{Target, with_what_it_has};
+pub(crate) use settings::{Fitting, Target, with_what_it_has};

@@ -124,23 +124,11 @@ pub(crate) fn first_that_opens<C: Copy, T>(
 
 /// Deaths in a row without much work between them: a frame that kills everybody must not go on for ever.
 #[derive(Debug, Default)]
-pub(crate) struct Deaths(u32);
+pub(crate) struct Deaths(pub(crate) u32);
 
 impl Deaths {
     /// So many may follow each other.
     pub(crate) const MOST: u32 = 3;
-
-    pub(crate) const fn add(&mut self) {
-        self.0 += 1;
-    }
-
-    pub(crate) const fn forget(&mut self) {
-        self.0 = 0;
-    }
-
-    pub(crate) const fn count(&self) -> u32 {
-        self.0
-    }
 
     pub(crate) const fn too_many(&self) -> bool {
         self.0 > Self::MOST
@@ -154,37 +142,18 @@ mod tests {
     #[test]
     fn candidates_are_asked_in_turn_and_the_first_refusal_counts() {
         let turns = || [(1, None), (2, Some(Error::unsupported("its turn"))), (3, None), (4, None)];
-        let found = first_that_opens(
-            turns(),
-            |_| false,
-            |candidate| match candidate {
-                3 => Ok("three"),
-                _ => Err(Error::unsupported("one")),
-            },
-        );
-        let Ok(Opened { candidate, value, refused }) = found else { panic!("nobody opened") };
-        assert_eq!((candidate, value), (3, "three"));
-        let refused: Vec<_> = refused.iter().map(|(who, error)| (*who, error.to_string())).collect();
-        assert_eq!(
-            refused.iter().map(|(who, why)| (*who, why.as_str())).collect::<Vec<_>>(),
-            [(1, "unsupported: one"), (2, "unsupported: its turn")]
-        );
-        let none = |last: fn(&Error) -> bool| {
-            let open = |candidate: i32| Err::<(), _>(Error::unsupported(candidate.to_string()));
-            first_that_opens(turns(), last, open).err().unwrap().unwrap().to_string()
-        };
-        assert_eq!(none(|_| false), "unsupported: 1");
-        assert_eq!(none(|error| error.to_string().contains("turn")), "unsupported: its turn");
+        let refuse = |candidate: i32| Err::<(), _>(Error::unsupported(candidate.to_string()));
+        let opened = first_that_opens(turns(), |_| false, |n| if n == 3 { Ok(()) } else { refuse(n) });
+        let Ok(Opened { candidate: 3, refused, .. }) = opened else { panic!("another opened, or none") };
+        let refused: Vec<_> = refused.iter().map(|(n, why)| format!("{n} {why}")).collect();
+        assert_eq!(refused, ["1 unsupported: 1", "2 unsupported: its turn"]);
+        let none = |last: fn(&Error) -> bool| first_that_opens(turns(), last, refuse).err().unwrap().unwrap();
+        assert_eq!(none(|_| false).to_string(), "unsupported: 1");
+        assert_eq!(none(|error| error.to_string().contains("turn")).to_string(), "unsupported: its turn");
         let mut asked = 0;
-        let cancelled = first_that_opens(
-            turns(),
-            |_| false,
-            |_| {
-                asked += 1;
-                Err::<(), _>(Error::Cancelled)
-            },
-        );
-        assert!(matches!(cancelled, Err(Some(Error::Cancelled))) && asked == 1);
-        assert!(matches!(first_that_opens([], |_| false, |_: i32| Ok(())), Err(None)));
+        let cancel = |_| Err::<(), _>(Error::Cancelled).inspect_err(|_| asked += 1);
+        assert!(matches!(first_that_opens(turns(), |_| false, cancel), Err(Some(Error::Cancelled))));
+        assert_eq!(asked, 1);
+        assert!(matches!(first_that_opens([], |_| false, refuse), Err(None)));
     }
 }

@@ -1,9 +1,12 @@
 //! What an encoder is opened with that goes on in the middle of another's stream: all settings, or those of them that it has.
+//! And what the frames have to be for it that were made for the other.
 
-use crate::backend::Candidate;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
+use crate::backend::{Candidate, EncoderBackend, FrameCheck};
+use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig, RateControl};
 use crate::error::{Error, Result};
+use crate::frame::{Frame, Surface, UserSei};
 use crate::pixel::PixelFormat;
+use crate::transform::TransformRequest;
 
 /// Common settings, and those of one backend.
 pub(crate) type Target = (CommonEncodeConfig, BackendEncodeConfig);
@@ -129,6 +132,59 @@ fn plain(target: &Target, candidate: Candidate) -> Adapted {
     ((plain, BackendEncodeConfig::None), vec![words])
 }
 
+/// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
+pub(crate) struct Fitting {
+    shape: TransformRequest,
+    admission: FrameCheck,
+}
+
+impl Fitting {
+    pub(crate) fn new(config: &CommonEncodeConfig, encoder: &dyn EncoderBackend) -> Self {
+        let mut fitting = Self { shape: TransformRequest::default(), admission: encoder.admission() };
+        fitting.reconfigured(config);
+        fitting
+    }
+
+    /// The encoder has other settings now.
+    pub(crate) fn reconfigured(&mut self, config: &CommonEncodeConfig) {
+        self.shape = TransformRequest {
+            size: Some(config.dimensions),
+            convert: ColorRequest::To(config.format),
+            ..TransformRequest::default()
+        };
+    }
+
+    /// What has to be done to a frame without messages; `None`: nothing.
+    pub(crate) fn needs(&self, frame: &Frame) -> Option<TransformRequest> {
+        // Memory that the encoder does not read (a device's, for one on the CPU; another device's; somebody else's) is read
+        // for it.
+        let host = matches!(frame.surface, Surface::Device(_)) && (self.admission)(frame).is_err();
+        let shape = TransformRequest { host, ..self.shape };
+        (host || !shape.is_met_by(frame)).then_some(shape)
+    }
+
+    /// The frame as the encoder reads it.
+    ///
+    /// # Errors
+    /// As [`TransformRequest::apply`].
+    pub(crate) fn fit(&self, frame: Frame) -> Result<Frame> {
+        match self.needs(&frame) {
+            Some(shape) => Ok(shape.apply(frame)?.frame),
+            None => Ok(frame),
+        }
+    }
+
+    /// Gives a frame its messages back. Not every backend writes such, and one that took over from another may not: the
+    /// picture then goes on without, for this reason.
+    pub(crate) fn with_messages(&self, frame: &mut Frame, messages: Vec<UserSei>) -> Option<Error> {
+        if messages.is_empty() {
+            return None;
+        }
+        frame.user_sei = messages;
+        (self.admission)(frame).err().inspect(|_| frame.user_sei.clear())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,35 +251,23 @@ mod tests {
     }
 
     #[test]
-    fn other_settings_are_tried_only_when_these_were_refused_and_some_may_lack() {
+    fn other_settings_are_tried_where_these_were_refused() {
         let size = Dimensions::new(640, 360).unwrap();
-        let mut config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
-        config.b_frames = Some(2);
+        let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
         let target = (config, BackendEncodeConfig::None);
-        let open = |may_lack, errors: &[fn() -> Error]| {
+        let tried = |may_lack, errors: &[fn() -> Error]| {
             let mut ways = Vec::new();
-            let done = with_what_it_has(
-                &target,
-                None,
-                Candidate::Embedded,
-                may_lack,
-                |target, given_up, adapted| {
-                    ways.push((target.0.requested_b_frames(), given_up.len(), adapted));
-                    errors.get(ways.len() - 1).map_or(Ok(()), |error| Err(error()))
-                },
-            );
-            (done.map_err(|error| error.to_string()), ways)
+            let open = |_, _, adapted| {
+                ways.push(adapted);
+                errors.get(ways.len() - 1).map_or(Ok(()), |error| Err(error()))
+            };
+            let done = with_what_it_has(&target, None, Candidate::Embedded, may_lack, open);
+            (done.is_ok(), ways)
         };
         let refused: fn() -> Error = || Error::unsupported("these settings");
         let broken: fn() -> Error = || Error::corrupt_fatal("no memory");
-        let all = [(Some(2), 0, false), (None, 1, true), (None, 1, true)];
-        for (tried, errors) in [(1, vec![]), (2, vec![refused]), (3, vec![refused, refused])] {
-            assert_eq!(open(true, &errors), (Ok(()), all[..tried].to_vec()));
-        }
-        let why = Err("unsupported: these settings".to_owned());
-        assert_eq!(open(true, &[refused; 3]), (why.clone(), all.to_vec()));
-        assert_eq!(open(false, &[refused]), (why, all[..1].to_vec()));
-        assert_eq!(open(true, &[broken]).1.len(), 1, "other settings do not mend that");
-        assert_eq!(open(true, &[refused, broken]).1.len(), 2);
+        assert_eq!(tried(true, &[refused, refused]), (true, vec![false, true, true]));
+        assert_eq!(tried(false, &[refused]), (false, vec![false]));
+        assert_eq!(tried(true, &[refused, broken]), (false, vec![false, true]), "settings do not mend that");
     }
 }

@@ -22,10 +22,11 @@ impl FrameSource {
         let Some(dead) = self.decode_summary() else { return Err(error) };
         let path = self.info().path.clone();
         let death = self.decoders.died(error, &dead.receipt, || can_be_read_again(&path))?;
-        self.add_dead(dead);
+        self.summary.decode_before.push(dead);
+        self.note_damage();
         // Closed before another is opened: there may be room for few.
         self.feed = Feed::over();
-        let (from, frames) = (self.decoders.last().or(self.window_start()), self.frames_given());
+        let (from, frames) = (self.decoders.last.or(self.window.start), self.summary.frames);
         let options = &self.options;
         self.feed = self.decoders.replace(death, frames, |kind, same| {
             let options = SourceOptions {

@@ -245,7 +245,7 @@ pub struct FrameSource {
     /// What the container says of the shape of samples.
     shape: Option<Shape>,
     fit: Fit,
-    window: Window,
+    pub(super) window: Window,
     /// The container's word on fields, for codecs whose pictures do not say it.
     fields: Option<FieldOrder>,
     keep_going: bool,
@@ -256,7 +256,7 @@ pub struct FrameSource {
     damage: Option<Error>,
     /// Time of the last frame before the wanted part.
     skipped: Option<Timestamp>,
-    summary: SourceSummary,
+    pub(super) summary: SourceSummary,
 }
 
 impl FrameSource {
@@ -495,8 +495,8 @@ impl FrameSource {
     pub fn summary(&mut self) -> SourceSummary {
         self.summary.decode = self.decode_summary().or(self.summary.decode.take());
         self.note_damage();
-        self.summary.takeovers = self.decoders.takeovers();
-        self.summary.again = self.decoders.decoded_again();
+        self.summary.takeovers = self.decoders.log.as_ref().map_or_else(Vec::new, |log| log.since(0));
+        self.summary.again = self.decoders.again;
         self.summary.clone()
     }
 
@@ -506,20 +506,6 @@ impl FrameSource {
             Feed::Decoder { frames, .. } => Some(frames.summary()),
             Feed::Reader(_) => None,
         }
-    }
-
-    /// Keeps what a decoder that has died did.
-    pub(super) fn add_dead(&mut self, dead: DecodeSummary) {
-        self.summary.decode_before.push(dead);
-        self.note_damage();
-    }
-
-    pub(super) fn frames_given(&self) -> u64 {
-        self.summary.frames
-    }
-
-    pub(super) fn window_start(&self) -> Option<Timestamp> {
-        self.window.start
     }
 
     /// Why not a single frame came.
@@ -539,7 +525,7 @@ impl FrameSource {
     }
 
     /// Counts the damage that the reading thread has gone over.
-    fn note_damage(&mut self) {
+    pub(super) fn note_damage(&mut self) {
         if let Feed::Decoder { faults, .. } = &self.feed {
             for error in faults.take_recovered() {
                 self.note(&error);

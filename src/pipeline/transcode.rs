@@ -419,7 +419,7 @@ impl<'a> Transcode<'a> {
             .cancel_token(self.source.cancel.clone())
             .for_host(!reads_device)
             .recovery(self.recovery(None));
-        let decoders = source.decoders.log();
+        let decoders = source.decoders.log.clone();
         let beginning = Beginning { first, input: self.input.clone(), times };
         let stage = FilterStage::spawn(source, beginning, filter, frames, self.source.cancel.clone())?;
         let mut writer = Writer {

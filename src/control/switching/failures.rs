@@ -21,7 +21,8 @@ impl SwitchingEncoder {
     /// Leaves a generation that failed before it delivered anything: the session before it goes on, with its generation
     /// and with the frames whose packets are not out.
     pub(super) fn roll_back(&mut self, error: &Error) {
-        let Some(Trial { before, from, old: Some(old), .. }) = self.state.take_trial() else { return };
+        let State::OnTrial(trial) = self.state.take() else { return };
+        let Trial { before, from, old: Some(old), .. } = *trial else { return };
         let failed = self.active.take();
         self.close(failed);
         self.watch = None;
@@ -30,19 +31,19 @@ impl SwitchingEncoder {
         self.telemetry.resume(from);
         self.generation = from;
         self.settings = before;
-        self.frames.forget();
-        self.install(old, self.frames.first());
+        self.frames.table.forget();
+        self.install(old, self.frames.table.first());
     }
 
     /// The session before the one at hand has died with frames inside: they go to the new one.
     pub(super) fn old_died(&mut self, error: &Error) {
-        let first = self.frames.first();
+        let first = self.frames.table.first();
         let State::OnTrial(trial) = &mut self.state else { return };
         trial.boundary = first;
         let (generation, old) = (trial.from, trial.old.take());
         self.telemetry.tell(EventKind::SessionFailed { generation, reason: error.to_string() });
         self.close(old);
-        self.frames.forget();
+        self.frames.table.forget();
         if let Some(active) = self.active.take() {
             self.install(active, first);
         }
@@ -53,13 +54,13 @@ impl SwitchingEncoder {
         let dead = self.active.take();
         let generation = self.generation;
         self.telemetry.tell(EventKind::SessionFailed { generation, reason: error.to_string() });
-        self.frames.forget();
+        self.frames.table.forget();
         if self.can_roll_back() {
             self.close(dead);
             self.roll_back(&error);
             return;
         }
-        match std::mem::replace(&mut self.state, State::Steady) {
+        match self.state.take() {
             // A change that the encoder took, and died of: back to the settings before it, in a session of their own.
             State::OnTrial(trial) => {
                 self.settings = trial.before;
@@ -78,17 +79,17 @@ impl SwitchingEncoder {
             // The session of a switch that is under way is there, or soon will be.
             State::Opening { switch, job } => {
                 self.state = State::Opening { switch, job };
-                self.cursor = self.frames.first();
+                self.cursor = self.frames.table.first();
                 self.close(dead);
             }
             State::Waiting { switch, way: Way::Session(proven) }
             | State::Draining { switch, way: Way::Session(proven) } => {
                 self.close(dead);
-                self.swap(switch, *proven, self.frames.first());
+                self.swap(switch, *proven, self.frames.table.first());
             }
             State::Draining { switch, way: Way::Alone } => {
                 self.active = dead;
-                self.cursor = self.frames.first();
+                self.cursor = self.frames.table.first();
                 self.open_alone(switch);
             }
             // Asked for again once there is a session.
@@ -117,7 +118,7 @@ impl SwitchingEncoder {
     /// Has another session opened for the settings in force. `same`: on the same backend first, since not the backend
     /// but the settings have failed; else on the source's next.
     pub(super) fn reopen(&mut self, dead: Option<Running>, why: Error, same: bool) {
-        self.deaths.add();
+        self.deaths.0 += 1;
         self.telemetry.end(self.generation, why.to_string());
         if self.deaths.too_many() {
             self.closers.close(dead);
@@ -135,7 +136,7 @@ impl SwitchingEncoder {
         if !same && let Some(dead) = candidate {
             opening.candidates = behind(&dead, opening.candidates);
         }
-        self.cursor = self.frames.first();
+        self.cursor = self.frames.table.first();
         match self.open_job(opening, dead) {
             Ok(job) => {
                 let dead = Dead { candidate, verdicts, why, since: Instant::now() };
@@ -167,7 +168,7 @@ impl SwitchingEncoder {
                 self.telemetry.counts.reopened += 1;
                 let generation = self.generation;
                 self.telemetry.tell(EventKind::Reopened { generation, receipt, given_up });
-                self.install(session, self.frames.first());
+                self.install(session, self.frames.table.first());
                 self.renumber();
             }
             Err(error) => {
@@ -192,12 +193,15 @@ impl SwitchingEncoder {
         self.watch = None;
         // Before its first packet it is still on trial, and what was before it is not yet noted as good. The trial is over:
         // it would wait for a packet that may never come.
-        let before = match self.state.take_trial() {
-            Some(trial) => {
+        let before = match self.state.take() {
+            State::OnTrial(trial) => {
                 self.close(trial.old);
                 Some(trial.before)
             }
-            None => self.last_good.clone(),
+            other => {
+                self.state = other;
+                self.last_good.clone()
+            }
         };
         let Some(before) = before else { return };
         let back_to = self.next_generation;
@@ -208,7 +212,7 @@ impl SwitchingEncoder {
         if self.queued.is_none() && self.state.generation().is_none() {
             let request = SessionSwitchRequest::immediate(before).with_idr();
             let generation = self.take_generation();
-            let mut switch = Switch::new(generation, request, self.frames.next());
+            let mut switch = Switch::new(generation, request, self.frames.table.next());
             switch.watched = false;
             self.queue(switch);
         }

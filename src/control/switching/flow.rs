@@ -5,7 +5,7 @@
 
 use super::super::canary::Verdict;
 use super::super::in_flight::{Outcome, StreamFrames};
-use super::super::running::{Fed, Received, Running};
+use super::super::running::{Received, Running};
 use super::super::telemetry::EventKind;
 use super::SwitchingEncoder;
 use super::state::State;
@@ -35,7 +35,8 @@ impl SwitchingEncoder {
             }
         }
         self.complete_flushes();
-        self.switches_reported.tell(&self.telemetry.counts, self.active.as_ref());
+        #[cfg(feature = "metrics")]
+        self.switches_reported.report(&self.telemetry.counts, self.active.as_ref());
     }
 
     /// Gives frames to the active session.
@@ -59,7 +60,9 @@ impl SwitchingEncoder {
                 break;
             }
             let frame = Frame { force_keyframe: forced, ..frame.clone() };
-            let Fed::Taken = active.feed(frame) else { break };
+            if !active.feed(frame) {
+                break;
+            }
             // The end of a GOP is known without its packet, which may come out later than the next end.
             if key || self.next_idr == Some(at) {
                 self.next_idr = active.facts.idr_interval.map(|frames| at + u64::from(frames));
@@ -74,7 +77,7 @@ impl SwitchingEncoder {
     /// The session whose packets are next: the old one until its last is out.
     pub(super) fn reading(&self) -> Which {
         match self.state.trial_with_old() {
-            Some(trial) if self.frames.first() < trial.boundary => Which::Old,
+            Some(trial) if self.frames.table.first() < trial.boundary => Which::Old,
             _ => Which::Active,
         }
     }
@@ -102,10 +105,11 @@ impl SwitchingEncoder {
     }
 
     pub(super) fn received(&mut self, which: Which, received: Received) {
-        let missing = |frames: &StreamFrames, before| !frames.missing(before).is_empty();
+        let missing = |frames: &StreamFrames, before| !frames.table.missing(before).is_empty();
         match received {
             Received::Nothing | Received::Stale => return,
-            Received::Unit { serial, unit } => {
+            Received::Unit(unit) => {
+                let serial = unit.serial;
                 if unit.keyframe && which == Which::Active && self.swap_at_observed(serial) {
                     return;
                 }
@@ -117,21 +121,21 @@ impl SwitchingEncoder {
                 }
                 self.frames.settle(serial, Outcome::Coded { unit, codec, layout });
             }
-            Received::Dropped { serial, reason } => self.frames.settle(serial, Outcome::Dropped(reason)),
-            Received::Lost { error, .. } if which == Which::Active && self.can_roll_back() => {
+            Received::Dropped(serial, reason) => self.frames.settle(serial, Outcome::Dropped(reason)),
+            Received::Lost(_, error) if which == Which::Active && self.can_roll_back() => {
                 self.roll_back(&error);
             }
-            Received::Lost { serial, error } => self.frames.settle(serial, Outcome::Failed(error)),
-            Received::Flushed { before } if missing(&self.frames, before) => {
+            Received::Lost(serial, error) => self.frames.settle(serial, Outcome::Failed(error)),
+            Received::Flushed(before) if missing(&self.frames, before) => {
                 if which == Which::Active && self.can_roll_back() {
                     self.roll_back(&Error::corrupt("the encoder gave no answer for a frame"));
                 } else {
                     self.frames.settle_missing(before);
                 }
             }
-            Received::Flushed { .. } => {}
+            Received::Flushed(_) => {}
             Received::Reconfigured(done) => self.reconfigured(done),
-            Received::GaveUpMessages { reason } => {
+            Received::GaveUpMessages(reason) => {
                 let generation = match &self.state {
                     State::OnTrial(trial) if which == Which::Old => trial.from,
                     _ => self.generation,
@@ -152,12 +156,14 @@ impl SwitchingEncoder {
         let mut verdict = Verdict::Open;
         for frame in &released {
             if frame.bytes.is_some() {
-                self.deaths.forget();
+                self.deaths.0 = 0;
             }
             self.telemetry.see(frame);
-            if let Some(active) = &self.active {
-                active.watched.latency(frame.latency);
-            }
+            #[cfg(feature = "metrics")]
+            self.active
+                .iter()
+                .filter_map(Running::figures)
+                .for_each(|figures| figures.latency(frame.latency));
             if let (Verdict::Open, Some(watch)) = (&verdict, &mut self.watch) {
                 verdict = watch.see(frame);
             }
@@ -172,7 +178,7 @@ impl SwitchingEncoder {
     }
 
     fn complete_flushes(&mut self) {
-        while self.flushes.front().is_some_and(|before| *before <= self.frames.first()) {
+        while self.flushes.front().is_some_and(|before| *before <= self.frames.table.first()) {
             let before = self.flushes.pop_front();
             // Behind a flush the next frame begins anew, also where nothing was left to come out.
             if before == Some(self.cursor)

@@ -34,7 +34,8 @@ use std::time::{Duration, Instant};
 use super::canary::{Canary, Watch};
 use super::helper::Closers;
 use super::in_flight::StreamFrames;
-use super::observe::Switches;
+#[cfg(feature = "metrics")]
+use super::observe::{self, Switches};
 use super::proof::Opening;
 use super::running::{Counts, Received, Running};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
@@ -156,6 +157,7 @@ pub struct SwitchingEncoder {
     shapes: VecDeque<(Dimensions, PixelFormat)>,
     telemetry: Telemetry,
     counts: Arc<Counts>,
+    #[cfg(feature = "metrics")]
     switches_reported: Switches,
 }
 
@@ -186,18 +188,7 @@ impl SwitchingEncoder {
         let counts = Arc::new(Counts::default());
         let settings = (config, special);
         let started = Instant::now();
-        let opening = Opening {
-            source: Arc::clone(&source),
-            target: settings.clone(),
-            candidates: source.candidates(),
-            before: None,
-            adapt: false,
-            strict: false,
-            beside: false,
-            reserve: None,
-            counts: Arc::clone(&counts),
-            patience: options.prove_timeout,
-        };
+        let opening = Opening::new(&source, settings.clone(), &counts, options.prove_timeout);
         let session = opening.run()?.session;
         let never = settings.0.low_latency && session.facts.reorder == 0;
         let reserve = options.reorder_reserve.unwrap_or(if never { 0 } else { USUAL_RESERVE });
@@ -223,6 +214,7 @@ impl SwitchingEncoder {
             shapes: VecDeque::new(),
             telemetry: Telemetry::new(),
             counts,
+            #[cfg(feature = "metrics")]
             switches_reported: Switches::default(),
             options,
         };
@@ -241,9 +233,9 @@ impl SwitchingEncoder {
     pub fn submit(&mut self, frame: Frame) -> Result<Submit<Frame>> {
         self.pump();
         self.check(&frame)?;
-        let waiting = self.frames.next() - self.cursor;
+        let waiting = self.frames.table.next() - self.cursor;
         if waiting >= self.options.max_waiting.max(1) as u64
-            || self.frames.len() >= self.options.max_held.max(1)
+            || self.frames.table.len() >= self.options.max_held.max(1)
         {
             return Ok(Submit::Full(frame));
         }
@@ -293,7 +285,7 @@ impl SwitchingEncoder {
                 return Ok(Some(packet));
             }
             let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
-            let nothing_inside = self.frames.is_empty() && !self.state.has_job();
+            let nothing_inside = self.frames.table.is_empty() && !self.state.has_job();
             if self.has_ended() || left.is_zero() || nothing_inside {
                 return Ok(None);
             }
@@ -304,7 +296,8 @@ impl SwitchingEncoder {
     /// Waits for news, at most so long.
     fn wait(&mut self, left: Duration) {
         // News come from one session; all else has to be looked for.
-        let elsewhere = self.state.has_job() || self.queued.is_some() || self.cursor < self.frames.next();
+        let elsewhere =
+            self.state.has_job() || self.queued.is_some() || self.cursor < self.frames.table.next();
         let slice = if elsewhere { left.min(SLICE) } else { left };
         let which = self.reading();
         match self.session(which) {
@@ -322,7 +315,7 @@ impl SwitchingEncoder {
     /// When the stream has ended: the error that ended it.
     pub fn flush(&mut self) -> Result<()> {
         self.check_open()?;
-        let here = self.frames.next();
+        let here = self.frames.table.next();
         if self.flushes.back() != Some(&here) {
             self.flushes.push_back(here);
         }
@@ -369,7 +362,7 @@ impl SwitchingEncoder {
         let generation = self.take_generation();
         self.know_shape(request.target.0.dimensions, request.target.0.format);
         self.telemetry.counts.requested += 1;
-        let first_serial = self.frames.next();
+        let first_serial = self.frames.table.next();
         self.queue(Switch::new(generation, request, first_serial));
         self.pump();
         Ok(generation)
@@ -383,7 +376,15 @@ impl SwitchingEncoder {
 
     /// What the stream did so far.
     pub fn summary(&self) -> StreamSummary {
+        let telemetry = &self.telemetry;
         StreamSummary {
+            ledger: self.frames.ledger(),
+            generations: telemetry.generations.iter().cloned().collect(),
+            switches: telemetry.counts,
+            switch_fail_reason: telemetry.switch_fail_reason.clone(),
+            switch_time_max: telemetry.switch_time_max,
+            latency_max: telemetry.latency_max,
+            events_lost: telemetry.events_lost,
             active_generation: self.generation,
             config_generation: self.wanted_generation(),
             next_generation: self.next_generation,
@@ -391,7 +392,6 @@ impl SwitchingEncoder {
             without_messages: self.counts.without_messages.load(Ordering::Relaxed),
             bytes_out: self.frames.bytes_out,
             keyframes: self.frames.keyframes,
-            ..self.telemetry.summary(self.frames.ledger())
         }
     }
 
@@ -402,7 +402,7 @@ impl SwitchingEncoder {
 
     /// Frames that were submitted and that no encoder has begun.
     pub fn queued(&self) -> usize {
-        let kept = self.frames.next().saturating_sub(self.cursor);
+        let kept = self.frames.table.next().saturating_sub(self.cursor);
         let handed = self.active.as_ref().map_or(0, Running::queued);
         usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(handed)
     }
@@ -479,6 +479,6 @@ impl SwitchingEncoder {
     /// Has a ring in front of the stream watched, as a queue of the encoder that runs now.
     #[cfg(feature = "metrics")]
     pub(crate) fn observe_ring(&self, ring: crate::queue::QueueMonitor) -> crate::metrics::Observed {
-        super::observe::ring(&self.settings.0, self.backend(), ring)
+        observe::ring(&self.settings.0, self.backend(), ring)
     }
 }

@@ -102,26 +102,9 @@ impl State {
         }
     }
 
-    /// Leaves the state if it is a trial.
-    pub(super) fn take_trial(&mut self) -> Option<Trial> {
-        match std::mem::replace(self, Self::Steady) {
-            Self::OnTrial(trial) => Some(*trial),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-
-    /// Leaves the state if a switch waits for its first frame.
-    pub(super) fn take_waiting(&mut self) -> Option<(Switch, Way)> {
-        match std::mem::replace(self, Self::Steady) {
-            Self::Waiting { switch, way } => Some((switch, way)),
-            other => {
-                *self = other;
-                None
-            }
-        }
+    /// The state, which is left for the steady one.
+    pub(super) const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Steady)
     }
 
     /// The generation that a switch is on its way to.

@@ -1,13 +1,10 @@
 //! From a request for other settings to the first frame of their generation.
 
-use std::sync::Arc;
-
 use super::super::canary::Watch;
 use super::super::helper::Job;
-use super::super::observe::Watched;
 use super::super::proof::{Opening, Proven};
 use super::super::rule::{Change, decide};
-use super::super::running::{Fed, Running};
+use super::super::running::Running;
 use super::super::telemetry::{EventKind, Start};
 use super::super::{SessionSwitchMode, SwitchStage};
 use super::SwitchingEncoder;
@@ -51,18 +48,18 @@ impl SwitchingEncoder {
             }
             _ => None,
         };
-        match (std::mem::replace(&mut self.state, State::Steady), done) {
+        match (self.state.take(), done) {
             (State::Steady, _) => return self.begin_queued(),
             // A boundary that may never come must not keep a newer request waiting.
             (State::Waiting { switch, way }, _) if self.queued.is_some() => {
                 self.superseded(&switch);
                 self.closers.close(way);
             }
-            (State::Draining { switch, way }, _) if self.frames.first() >= self.cursor => {
+            (State::Draining { switch, way }, _) if self.frames.table.first() >= self.cursor => {
                 return self.drained(switch, way);
             }
-            (State::Opening { switch, .. }, Some(done)) => self.opened(switch, done),
-            (State::Alone { switch, .. }, Some(done)) => self.opened_alone(switch, done),
+            (State::Opening { switch, .. }, Some(done)) => self.opened(switch, done, false),
+            (State::Alone { switch, .. }, Some(done)) => self.opened(switch, done, true),
             (State::Reopening { dead, .. }, Some(done)) => self.reopened(done, dead),
             (other, _) => {
                 self.state = other;
@@ -121,7 +118,7 @@ impl SwitchingEncoder {
         let opening = Opening { beside: true, ..self.opening_for(&switch) };
         match self.open_job(opening, None) {
             Ok(job) => self.state = State::Opening { switch, job },
-            Err(error) => self.opened(switch, Err(error)),
+            Err(error) => self.opened(switch, Err(error), false),
         }
     }
 
@@ -138,26 +135,17 @@ impl SwitchingEncoder {
 
     /// Those of the source in its order, but the one that works first.
     pub(super) fn opening(&self, target: Target, first: Option<Candidate>) -> Opening {
-        let mut candidates = self.source.candidates();
-        candidates.sort_by_key(|candidate| Some(*candidate) != first);
-        Opening {
-            source: Arc::clone(&self.source),
-            target,
-            candidates,
-            before: first,
-            adapt: false,
-            strict: false,
-            beside: false,
-            reserve: Some(self.reserve),
-            counts: Arc::clone(&self.counts),
-            patience: self.options.prove_timeout,
-        }
+        let patience = self.options.prove_timeout;
+        let mut opening = Opening::new(&self.source, target, &self.counts, patience);
+        opening.candidates.sort_by_key(|candidate| Some(*candidate) != first);
+        Opening { before: first, reserve: Some(self.reserve), ..opening }
     }
 
-    fn opened(&mut self, switch: Switch, result: Result<Proven>) {
+    /// What came of a new session; `alone`: the old one was closed for it.
+    fn opened(&mut self, switch: Switch, result: Result<Proven>, alone: bool) {
         match result {
             Ok(proven) if self.active.is_none() => {
-                let from = self.frames.first();
+                let from = self.frames.table.first();
                 self.swap(switch, proven, from);
             }
             Ok(proven) => {
@@ -173,11 +161,11 @@ impl SwitchingEncoder {
                 self.state = State::Waiting { switch, way: Way::Alone };
             }
             Err(error) => {
-                let stage = SwitchStage::Creation;
-                self.telemetry.switch_failed(switch.generation, stage, &error, self.generation);
+                let back_to = if alone { self.next_generation } else { self.generation };
+                self.telemetry.switch_failed(switch.generation, SwitchStage::Creation, &error, back_to);
+                // If not alone, the old one has died meanwhile.
                 if self.active.is_none() {
-                    // The old one has died meanwhile.
-                    self.reopen(None, error, false);
+                    self.reopen(None, error, alone);
                 }
             }
         }
@@ -185,7 +173,7 @@ impl SwitchingEncoder {
 
     /// The frame that the switch begins with is the next; `false`: it cannot be made now.
     pub(super) fn cross(&mut self) -> bool {
-        let Some((switch, way)) = self.state.take_waiting() else { return false };
+        let State::Waiting { switch, way } = self.state.take() else { return false };
         if switch.mode == SessionSwitchMode::DrainThenSwap || matches!(way, Way::Alone) {
             if let Some(active) = &mut self.active {
                 active.flush();
@@ -209,7 +197,7 @@ impl SwitchingEncoder {
             }
             Way::InPlace { idr, order: true } => {
                 let asked = self.active.as_mut().map(|active| active.reconfigure(&switch.target));
-                let taken = matches!(asked, Some(Fed::Taken));
+                let taken = asked == Some(true);
                 self.state =
                     if taken { State::Acknowledging { switch, idr } } else { State::Waiting { switch, way } };
                 taken
@@ -227,7 +215,7 @@ impl SwitchingEncoder {
         if self.pass(switch, way) {
             return true;
         }
-        if let Some((switch, way)) = self.state.take_waiting() {
+        if let State::Waiting { switch, way } = self.state.take() {
             self.state = State::Draining { switch, way };
         }
         false
@@ -239,28 +227,15 @@ impl SwitchingEncoder {
         let old = self.active.take();
         match self.open_job(opening, old) {
             Ok(job) => self.state = State::Alone { switch, job },
-            Err(error) => self.opened_alone(switch, Err(error)),
-        }
-    }
-
-    fn opened_alone(&mut self, switch: Switch, result: Result<Proven>) {
-        match result {
-            Ok(proven) => {
-                let from = self.frames.first();
-                self.swap(switch, proven, from);
-            }
-            Err(error) => {
-                let stage = SwitchStage::Creation;
-                self.telemetry.switch_failed(switch.generation, stage, &error, self.next_generation);
-                self.reopen(None, error, true);
-            }
+            Err(error) => self.opened(switch, Err(error), true),
         }
     }
 
     /// Frames from `from` on go to this session.
     pub(super) fn install(&mut self, mut session: Running, from: u64) {
         session.begin_run(from);
-        Watched::begin(&mut session);
+        #[cfg(feature = "metrics")]
+        session.begin_watch();
         self.cursor = from;
         self.next_idr = None;
         self.idr_at = None;
@@ -312,11 +287,11 @@ impl SwitchingEncoder {
 
     /// Ends the trial when the first group of the new generation is out.
     pub(super) fn confirm(&mut self) {
-        let out = matches!(&self.state, State::OnTrial(trial) if self.frames.first() > trial.boundary);
+        let out = matches!(&self.state, State::OnTrial(trial) if self.frames.table.first() > trial.boundary);
         if !out || self.telemetry.packets(self.generation) == 0 {
             return;
         }
-        if let Some(trial) = self.state.take_trial() {
+        if let State::OnTrial(trial) = self.state.take() {
             self.last_good = Some(trial.before);
             self.close(trial.old);
             self.telemetry.tell(EventKind::Confirmed { generation: self.generation });
@@ -328,18 +303,19 @@ impl SwitchingEncoder {
     pub(super) fn swap_at_observed(&mut self, serial: u64) -> bool {
         let waits = matches!(&self.state, State::Waiting { switch, way: Way::Session(_) }
             if switch.mode == SessionSwitchMode::OnNextKeyframe && serial >= switch.first_serial);
-        if !waits || serial != self.frames.first() || !self.frames.is_closed() {
+        if !waits || serial != self.frames.table.first() || !self.frames.table.is_closed() {
             return false;
         }
-        let Some((switch, Way::Session(proven))) = self.state.take_waiting() else { return false };
+        let State::Waiting { switch, way: Way::Session(proven) } = self.state.take() else { return false };
         self.swap(switch, *proven, serial);
         true
     }
 
     /// The running encoder's answer.
     pub(super) fn reconfigured(&mut self, done: Result<()>) {
-        let State::Acknowledging { switch, idr } = std::mem::replace(&mut self.state, State::Steady) else {
-            return;
+        let (switch, idr) = match self.state.take() {
+            State::Acknowledging { switch, idr } => (switch, idr),
+            other => return self.state = other,
         };
         match done {
             Ok(()) => self.activate_in_place(switch, idr),
