@@ -2,6 +2,7 @@
 //! in [`BackendEncodeConfig`].
 
 mod profile;
+pub(crate) mod setters;
 mod special;
 
 use std::num::NonZeroUsize;
@@ -21,7 +22,7 @@ use crate::hdr::{ContentLight, MasteringDisplay};
 use crate::limits::Limits;
 use crate::pixel::PixelFormat;
 use crate::time::Rational;
-use crate::util::setters::setters;
+use setters::setters;
 
 /// Where a decode session puts pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

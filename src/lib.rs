@@ -122,10 +122,12 @@ pub mod session;
 pub mod transform;
 mod util;
 
+use backend::hang;
+use limits::memory;
 use media::user_sei;
 pub use media::{codec, color, dimensions, frame, hdr, packet, pixel, time};
-use util::{hang, memory, queue, sync};
 pub use util::{output_file, stages, stream_io};
+use util::{queue, sync};
 
 pub use backend::{Backend, BackendKind, Receipt};
 pub use codec::Codec;

@@ -1,10 +1,12 @@
 //! What one input may cost. Sizes and counts that a file or stream claims are checked against these before anything
 //! is allocated for them; what goes beyond is refused with [`Error::LimitExceeded`], which names the limit.
 
+pub(crate) mod memory;
+
 use std::time::Duration;
 
+use crate::config::setters::setters;
 use crate::error::{Error, Result};
-use crate::util::setters::setters;
 
 /// One of the [`Limits`], by the name that the command line's `--limits` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

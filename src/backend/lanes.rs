@@ -3,9 +3,12 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
-use super::split::{self, CardRoom, Direct, Growth, Landing, Room, Terms};
+use super::split::{self, Growth, Room, Terms};
 use super::vendors::{self, Cards, vendor};
-use super::{Backend, BackendKind, DecodeSink, DecoderBackend, Download, SharedReceipt};
+use super::{
+    Backend, BackendKind, CardRoom, DecodeSink, DecoderBackend, Direct, Download, Landing, SharedReceipt,
+    SinkFactory,
+};
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
 use crate::error::{Error, Remedy, Result};
@@ -27,9 +30,6 @@ const MAX_HOST_WINDOW: u64 = 1 << 30;
 /// Parts that a CPU decoder may be ahead of the oldest, for each decoder: one at work, and one that waits. Memory then follows
 /// the length of groups of pictures and not that of the file, however slow the consumer is.
 const PARTS_AHEAD: u64 = 2;
-
-/// Makes a sink for each decoder that is tried.
-pub(crate) type SinkFactory = Box<dyn Fn() -> DecodeSink + Send>;
 
 /// Opens one decoder.
 pub(crate) type OpenOne = fn(

@@ -3,15 +3,14 @@
 //!
 //! A session owns a worker thread and one backend object.
 
-use std::sync::Arc;
-
-use crate::error::{Error, Remedy};
-
 pub(crate) mod admission;
+mod cards;
 mod demand;
 #[cfg(feature = "backend-ffmpeg")]
 mod ffmpeg;
 mod formats;
+pub(crate) mod hang;
+mod landing;
 mod lanes;
 pub mod mock;
 mod nature;
@@ -26,16 +25,20 @@ mod split;
 pub(crate) mod vendors;
 
 pub use crate::backend_kind::BackendKind;
+pub(crate) use admission::Wish;
+pub(crate) use cards::CardRoom;
 pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format};
-pub(crate) use lanes::{Downloads, SinkFactory, share_out};
+use landing::{Direct, Landing};
+pub(crate) use lanes::{Downloads, share_out};
 pub(crate) use nature::for_frames_lost_with_device;
 pub(crate) use receipt::SharedReceipt;
-pub use receipt::{Job, Receipt, RefusalStep, Verdict};
-pub(crate) use seam::Download;
+pub use receipt::{Receipt, RefusalStep, Verdict};
+use seam::plain_host_frames;
 pub use seam::{
     CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, DeviceTimes, EncodeEvent,
-    EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace,
+    EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck, InPlace, Job,
 };
+pub(crate) use seam::{Download, SinkFactory};
 #[cfg(feature = "metrics")]
 pub(crate) use select::busy_device;
 pub use select::{
@@ -63,23 +66,4 @@ pub fn dedicate_process() -> bool {
 /// ends.
 pub(crate) fn leave_to_exit() {
     vendors::cards().for_each(|(_, cards)| (cards.leave_to_exit)());
-}
-
-/// The check of encoders that read host memory and put no messages of the caller's into the stream.
-fn plain_host_frames(encoder: &'static str) -> FrameCheck {
-    Arc::new(move |frame| {
-        if let Some(message) = frame.user_sei.first() {
-            return Err(Error::Unsupported {
-                feature: format!("a user SEI message (payload type {}) with {encoder}", message.payload_type),
-                remedy: Remedy::Allowed("none".to_owned()),
-            });
-        }
-        if frame.as_host().is_none() {
-            return Err(Error::invalid(format!(
-                "{encoder} reads host memory, and the frame at {} has no picture there; download it before encoding",
-                frame.pts
-            )));
-        }
-        Ok(())
-    })
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use super::BackendKind;
 use super::split::{SharedReport, SplitReport};
 use super::vendors::{Candidate, vendor};
+use super::{BackendKind, Job};
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::sync::lock;
@@ -71,15 +71,6 @@ impl Verdict {
     pub(crate) fn refused(error: &Error) -> Self {
         Self::Refused { step: RefusalStep::of(error), reason: error.to_string() }
     }
-}
-
-/// Decode or encode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// Decoding.
-    Decode,
-    /// Encoding.
-    Encode,
 }
 
 /// Why this backend runs and the others do not.

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::split::CardRoom;
+use super::cards::CardRoom;
 use crate::color::ColorInfo;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::frame::{Frame, Surface};
 use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
@@ -276,4 +276,35 @@ pub trait EncoderBackend: Send {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// Decode or encode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Decoding.
+    Decode,
+    /// Encoding.
+    Encode,
+}
+
+/// Makes a sink for each decoder that is tried.
+pub(crate) type SinkFactory = Box<dyn Fn() -> DecodeSink + Send>;
+
+/// The check of encoders that read host memory and put no messages of the caller's into the stream.
+pub(super) fn plain_host_frames(encoder: &'static str) -> FrameCheck {
+    Arc::new(move |frame| {
+        if let Some(message) = frame.user_sei.first() {
+            return Err(Error::Unsupported {
+                feature: format!("a user SEI message (payload type {}) with {encoder}", message.payload_type),
+                remedy: Remedy::Allowed("none".to_owned()),
+            });
+        }
+        if frame.as_host().is_none() {
+            return Err(Error::invalid(format!(
+                "{encoder} reads host memory, and the frame at {} has no picture there; download it before encoding",
+                frame.pts
+            )));
+        }
+        Ok(())
+    })
 }

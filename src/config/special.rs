@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::backend_kind::BackendKind;
 use crate::codec::Codec;
-use crate::util::setters::setters;
+use crate::config::setters::setters;
 
 pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
 

@@ -5,9 +5,9 @@ use super::elementary::ElementaryMuxer;
 use super::ivf::IvfMuxer;
 use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
 use super::output_format::OutputFormat;
+use crate::config::setters::setters;
 use crate::error::{Error, Result};
 use crate::output_file::OutputFile;
-use crate::util::setters::setters;
 
 /// Where an MP4 file keeps its index. Other formats have none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::in_flight::Released;
+use crate::config::setters::setters;
 use crate::config::{CommonEncodeConfig, RateControl};
 use crate::time::Timestamp;
-use crate::util::setters::setters;
 
 /// What the first frames of a generation must keep to; a generation that does not is left for the settings before it.
 #[derive(Clone, Copy, Debug, PartialEq)]

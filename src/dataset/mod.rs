@@ -36,13 +36,13 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 use crate::color::ColorInfo;
+use crate::config::setters::setters;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::packet::{BitstreamLayout, Packet};
 use crate::pixel::PixelFormat;
 use crate::probing::Candidate;
 use crate::time::{Rational, Timestamp};
-use crate::util::setters::setters;
 
 pub use chain::{Probe, detect_available_encoders, probe_encoders};
 pub use encoder::{EncoderSummary, SessionVideoEncoder};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::control::{Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
+use crate::config::setters::setters;
 use crate::config::{ColorRequest, DecodeOutputMode};
 use crate::container::OutputFormat;
 use crate::error::{Error, Remedy, Result};
@@ -15,7 +16,6 @@ use crate::pixel::PixelFormat;
 use crate::rawvideo::{FrameWriter, PngPattern, PngSequenceWriter, RawWriter, VideoFormat, Y4mWriter};
 use crate::time::{Rational, Timestamp};
 use crate::transform;
-use crate::util::setters::setters;
 
 /// Where decoded pictures go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Between decoder and encoder: frame rate, size, pixel format.
 
 use super::control::CancelToken;
+use crate::config::setters::setters;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Remedy, Result};
 use crate::failover::FrameRecovery;
@@ -9,7 +10,6 @@ use crate::pixel::PixelFormat;
 use crate::session::{LossKind, Losses};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::{self, Deinterlacer, ScaleFilter};
-use crate::util::setters::setters;
 
 /// Longest gap that is filled with repeated frames when the frame rate is changed.
 const MAX_GAP_SECONDS: f64 = 600.0;

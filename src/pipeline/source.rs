@@ -14,6 +14,7 @@ use super::shape::Shape;
 use super::window::{Place, Window};
 use crate::backend::{self, Backend, Receipt};
 use crate::codec::Codec;
+use crate::config::setters::setters;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
@@ -29,7 +30,6 @@ use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Takeover};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::TransformRequest;
-use crate::util::setters::setters;
 
 /// Problems remembered by their words; the rest is only counted.
 const PROBLEMS_KEPT: usize = 10;

@@ -22,7 +22,7 @@ use super::reopen;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{Beginning, FilterStage, Filtered, TakeoverFn, Writer};
-use crate::backend::admission::Wish;
+use crate::backend::Wish;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{

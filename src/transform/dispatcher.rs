@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::on_device::Converters;
 use super::request::TransformRequest;
 use super::workers::{Job, Ticket, Work, Workers};
+use crate::config::setters::setters;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 use crate::sync::lock;
-use crate::util::setters::setters;
 
 /// More threads than this wait for memory, not for each other.
 const MOST_THREADS: usize = 8;

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use crate::config::setters::setters;
 use crate::config::{ColorRequest, Crop};
 use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{Frame, Surface};
-use crate::util::setters::setters;
 
 use super::convert::{Converted, Site};
 use super::meaning::Meaning;

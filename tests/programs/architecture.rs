@@ -39,7 +39,7 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 const KNOWN: [(&str, usize, &str); 9] = [
     ("lib.rs", 1, FEATURE),
     ("backend/mod.rs", 3, FEATURE),
-    ("dataset/mod.rs", 16, ENGINE),
+    ("dataset/mod.rs", 17, ENGINE),
     (
         "probing/surroundings.rs",
         35,

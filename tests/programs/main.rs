@@ -14,3 +14,4 @@ mod support;
 mod architecture;
 mod decode_many;
 mod examples;
+mod rooms;

@@ -17,11 +17,9 @@
 //! It is a decoder like any other to its session: time, books and backpressure are the session's. Nothing is indexed
 //! ahead, so that it works on pipes too.
 
-mod cards;
 mod cut;
 mod growth;
 mod intake;
-mod landing;
 mod lane;
 mod window;
 
@@ -29,7 +27,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub(crate) use cards::CardRoom;
 use cut::{Cutter, Step};
 pub(super) use growth::Growth;
 use growth::Seen;
@@ -37,10 +34,9 @@ use intake::{Intake, Left};
 use lane::{Bench, Ended};
 use window::Window;
 
-pub(super) use landing::{Direct, Landing};
 pub(super) use window::Room;
 
-use super::{BackendKind, CodedUnit, DecoderBackend, SharedReceipt, SinkFactory};
+use super::{BackendKind, CardRoom, CodedUnit, DecoderBackend, Landing, SharedReceipt, SinkFactory};
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::error::{Error, Result};

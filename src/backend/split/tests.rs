@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Job, Receipt};
+use crate::backend::{BackendKind, DecodeEvent, DecodeSink, Direct, Job, Receipt};
 use crate::packet::Packet;
 
 /// What all decoders of a test see.

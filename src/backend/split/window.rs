@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::cards::CardRoom;
-use super::landing::Landing;
 use crate::backend::DecodeEvent;
+use crate::backend::{CardRoom, Landing};
 use crate::error::Error;
 use crate::frame::Surface;
 use crate::sync::{lock, whole};
@@ -371,7 +370,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::backend::split::landing::Direct;
+    use crate::backend::Direct;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -16,8 +16,7 @@ use super::ffmpeg;
 use super::nvidia;
 #[cfg(feature = "backend-software")]
 use super::software;
-use super::split::Landing;
-use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job};
+use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job, Landing};
 use crate::capability::{
     DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use super::mux_moov::{Header, file_type};
 use super::mux_track::MuxTrack;
 use super::output::{Output, Target};
+use crate::config::setters::setters;
 use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
-use crate::util::setters::setters;
 
 /// How an MP4 file is written.
 #[derive(Clone, Debug, Default)]

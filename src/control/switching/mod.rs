@@ -41,6 +41,7 @@ use super::running::{Counts, Received, Running};
 use super::telemetry::{EventKind, Start, StreamEvent, StreamSummary, Telemetry};
 use super::{SessionSwitchRequest, SwitchStage};
 use crate::backend::{Backend, BackendKind};
+use crate::config::setters::setters;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -50,7 +51,6 @@ use crate::packet::Packet;
 use crate::pixel::PixelFormat;
 use crate::session::{Ledger, Submit};
 use crate::user_sei;
-use crate::util::setters::setters;
 use state::{State, Switch};
 
 /// While something else than packets is waited for, it is looked for this often.

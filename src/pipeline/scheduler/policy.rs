@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::util::setters::setters;
+use crate::config::setters::setters;
 
 /// What becomes of units that come faster than they can be worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::pool::{Lease, Lent};
+use crate::backend::Landing;
 use crate::backend::nvidia::driver::cuda::{Context, Waiting};
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::backend::nvidia::driver::transfer::{FrameCopy, Lane};
-use crate::backend::split::Landing;
 use crate::backend::{DecodeEvent, DecodeSink, DecodedPicture};
 use crate::error::{Error, Result};
 use crate::frame::{DeviceSurface, HostSurface, Surface};

@@ -57,13 +57,13 @@ impl CardRoom {
         card.limit = card.limit.min(card.taken / 4 * 3);
     }
 
-    pub(super) fn add(&self, card: u32, bytes: u64) {
+    pub(in crate::backend) fn add(&self, card: u32, bytes: u64) {
         let mut state = lock(&self.0);
         let card = state.card(card);
         card.taken = card.taken.saturating_add(bytes);
     }
 
-    pub(super) fn remove(&self, card: u32, bytes: u64) {
+    pub(in crate::backend) fn remove(&self, card: u32, bytes: u64) {
         let mut state = lock(&self.0);
         let card = state.card(card);
         card.taken = card.taken.saturating_sub(bytes);
