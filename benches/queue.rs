@@ -10,6 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// The library's queue, which is no part of its interface.
 #[path = "../src/util/queue.rs"]
+#[allow(unreachable_pub, reason = "the library shows a part of it")]
 #[allow(dead_code, reason = "a bench uses a part")]
 mod queue;
 #[path = "../src/util/sync.rs"]

@@ -22,6 +22,13 @@ pub struct Canary {
     pub bitrate_tolerance: Option<f64>,
 }
 
+impl Canary {
+    /// Watches so many frames, of which none may fail.
+    pub const fn new(frames: u32) -> Self {
+        Self { frames, max_errors: 0, max_latency_p95: None, bitrate_tolerance: None }
+    }
+}
+
 setters!(Canary { frames: u32, max_errors: u32 } option { max_latency_p95: Duration, bitrate_tolerance: f64 });
 
 const MOST_FRAMES: u32 = 10_000;

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use video_hw::backend::BackendKind;
-use video_hw::config::{CommonEncodeConfig, SessionAdmission};
+use video_hw::config::SessionAdmission;
 use video_hw::control::{
     Canary, EventKind, SessionSwitchMode, StreamOptions, StreamState, SwitchStage, SwitchingEncoder,
 };
@@ -75,7 +75,7 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
         let before = 5 * u64::from(steps);
         // The proof is a picture too.
         let lose = [before + 1, before + 2, before + 3].into();
-        let canary = Canary::default().frames(10).max_errors(1).max_latency_p95(None).bitrate_tolerance(None);
+        let canary = Canary::new(10).max_errors(1);
         let options = StreamOptions::default().canary(canary);
         let loses = Plan { in_place: flexible(), lose, ..Plan::default() };
         let mut play = Play::new(in_turn(vec![loses]), config(1), options);

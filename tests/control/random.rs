@@ -89,8 +89,7 @@ fn one(seed: u64) {
         .on_failure(if random.one_in(6) { OnFailure::Stop } else { OnFailure::Reopen })
         .canary(
             random.one_in(4).then_some(
-                Canary::default()
-                    .frames(6)
+                Canary::new(6)
                     .max_errors(0)
                     .max_latency_p95(None)
                     .bitrate_tolerance(random.one_in(2).then_some(0.5)),

@@ -466,7 +466,7 @@ fn frames_of_sizes_that_were_asked_for_are_taken_and_brought_to_the_session() {
 #[test]
 fn a_generation_that_breaks_the_rules_of_the_canary_is_left() {
     let loses = Plan { lose: [4, 6].into(), ..Plan::default() };
-    let canary = Canary::default().frames(10).max_errors(1).max_latency_p95(None).bitrate_tolerance(None);
+    let canary = Canary::new(10).max_errors(1);
     let options = StreamOptions::default().canary(canary);
     let source = in_turn(vec![Plan::default(), loses, Plan::default()]);
     let mut play = Play::new(source, config(1), options);
