@@ -383,8 +383,8 @@ def add(cases):
     cases.add("fragments-hevc.mp4", remux(x265("bframes=3:b-adapt=0:keyint=6", frames=18), "mp4", "-movflags", FRAGMENTS["empty-moov"], "-tag:v", "hvc1"))  # fmt: skip
     cases.add("fragments-sound.mp4", remux(with_sound("aac"), "mp4", "-movflags", FRAGMENTS["empty-moov"]))
     cut = lambda path: _cut(base, path)  # noqa: E731
-    cases.add("fragments-cut-tail.mp4", cut, "damaged", "any", whole=base)
-    cases.add("mp4-cut-tail.mp4", lambda path: _cut(x264("bframes=0", "-movflags", "+faststart"), path), "damaged", "any", whole=x264("bframes=0", "-movflags", "+faststart"))  # fmt: skip
+    cases.add("fragments-cut-tail.mp4", cut, "damaged", whole=base)
+    cases.add("mp4-cut-tail.mp4", lambda path: _cut(x264("bframes=0", "-movflags", "+faststart"), path), "damaged", whole=x264("bframes=0", "-movflags", "+faststart"))  # fmt: skip
     cases.add("mp4-no-index.mp4", lambda path: _cut(CODED, path), "refused moov", unread=True)
 
 
