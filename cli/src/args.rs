@@ -65,11 +65,11 @@ Examples:
   video-hw decode in.mp4 out.yuv --pix-fmt nv12
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
-  video-hw decode in.mp4 --null              decode as fast as possible, keep nothing
-  video-hw decode in.mp4 --null --engines 1  the same with one decoder
+  video-hw decode in.mp4 --null               decode as fast as possible, keep nothing
+  video-hw decode in.mp4 --null --engines 1   the same with one decoder
   video-hw decode in.mp4 --null --output device --json | jq .timing
   video-hw decode in.mp4 thumbs.yuv --output rgb --crop 0:140:1920:800 --size 480x200
-  video-hw decode in.mp4 --md5               same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
+  video-hw decode in.mp4 --md5                same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
 
 const ENCODE_EXAMPLES: &str = "\
 Examples:
