@@ -58,7 +58,8 @@ const MAX_UNITS: usize = 24;
 /// this project's own code is a defect, caught or not.
 fn abort_on_own_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let own = info.location().is_none_or(|at| !at.file().contains("registry") && !at.file().contains("rustc"));
+        let own =
+            info.location().is_none_or(|at| !at.file().contains("registry") && !at.file().contains("rustc"));
         if own {
             eprintln!("{info}");
             std::process::abort();
