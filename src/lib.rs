@@ -27,7 +27,7 @@
 //! # fn main() -> video_hw::Result<()> {
 //! for frame in video_hw::frames("clips/bars.mp4").start(Duration::from_secs(1)).width(160).rgb().open()? {
 //!     let frame = frame?;
-//!     let bytes = frame.as_host().map_or(0, |host| host.planes()[0].data().len());
+//!     let bytes = frame.as_host().map_or(0, |host| host.to_packed().len());
 //!     println!("{} {} {bytes} bytes of RGB", frame.pts, frame.dimensions);
 //! }
 //! # Ok(()) }
@@ -48,7 +48,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let size: Dimensions = "320x180".parse()?;
 //! let rate = Rational::new(30, 1).ok_or("a rate")?;
-//! let at = |bits| CommonEncodeConfig::new(Codec::H264, size, rate).rate_control(RateControl::Cbr { bitrate_bps: bits });
+//! let live = CommonEncodeConfig::new(Codec::H264, size, rate).low_latency(true);
+//! let at = |bits| live.clone().rate_control(RateControl::Cbr { bitrate_bps: bits });
 //! let mut stream = SwitchingEncoder::new(Backend::Auto, at(2_000_000), BackendEncodeConfig::None)?;
 //! let mut bytes = Vec::new();
 //! for number in 0..60 {
@@ -64,6 +65,9 @@
 //!             bytes.extend_from_slice(&packet.data);
 //!         }
 //!     }
+//!     while let Some(packet) = stream.try_reap()? {
+//!         bytes.extend_from_slice(&packet.data);
+//!     }
 //! }
 //! for packet in stream.drain()? {
 //!     bytes.extend_from_slice(&packet?.data);
@@ -71,6 +75,8 @@
 //! assert!(stream.summary().ledger.balances());
 //! # Ok(()) }
 //! ```
+//!
+//! Into a file instead: [`container::Track::video`] has the example.
 //!
 //! # Where to look
 //!

@@ -45,7 +45,7 @@ impl FromStr for Backend {
 
 /// Backends in the order in which decoders are tried. Those that this version does not contain are listed too, so that a
 /// receipt can say so.
-pub const CANDIDATES: [BackendKind; 4] = {
+pub const CANDIDATES: [BackendKind; vendors::VENDORS.len()] = {
     let mut kinds = [VENDORS[0].kind; VENDORS.len()];
     let mut at = 1;
     while at < kinds.len() {

@@ -78,7 +78,8 @@ pub struct SessionSwitchRequest<T> {
 }
 
 impl<T> SessionSwitchRequest<T> {
-    /// With the next frame, without an IDR where that can be.
+    /// With the next frame, and without an IDR where the encoder can change by itself; where a new session is needed, with the
+    /// first frame behind the picture by which that has shown that it works, which is an IDR.
     pub fn immediate(target: T) -> Self {
         Self { target, mode: SessionSwitchMode::Immediate, force_idr_on_activate: false }
     }

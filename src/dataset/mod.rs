@@ -66,7 +66,7 @@ pub enum EncoderType {
 }
 
 /// How dataset programs call each engine.
-const NAMES: [(EncoderType, &str, Candidate); 6] = [
+const NAMES: [(EncoderType, &str, Candidate); Candidate::ORDER.len()] = [
     (EncoderType::Nvenc, "nvenc", Candidate::Nvidia),
     (EncoderType::Qsv, "qsv", Candidate::Qsv),
     (EncoderType::VideoToolbox, "videotoolbox", Candidate::VideoToolbox),

@@ -216,6 +216,9 @@ impl FramesBuilder {
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// How long the input is, where it says so: [`FrameSource::info`]. For one picture here and there, `start` with one decoder
+/// ([`FramesBuilder::engines`]) and one `next_frame`.
 pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
     FramesBuilder { path: path.into(), options: SourceOptions::default() }
 }

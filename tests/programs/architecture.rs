@@ -313,6 +313,20 @@ fn vendors_are_named_in_their_folders_and_in_the_table_alone() {
     assert!(wrong.is_empty(), "vendors are named where they should not be known:\n{}", wrong.join("\n"));
 }
 
+/// What people call each vendor stands in the one function that says so.
+#[test]
+fn each_vendor_is_looked_for() {
+    let files = all_sources();
+    let (_, source) = files.iter().find(|(path, _)| path == "backend_kind.rs").unwrap();
+    let body = source.split("fn name(").nth(1).and_then(|rest| rest.split("\n    }\n").next()).unwrap();
+    let names: Vec<_> = body.split('"').skip(1).step_by(2).filter(|name| *name != "custom").collect();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in names {
+        let known = VENDORS.iter().any(|(_, words)| words.contains(&name));
+        assert!(known, "{name} is in no row of VENDORS: no test would find it where it should not be named");
+    }
+}
+
 #[test]
 fn the_library_names_no_option_of_the_command() {
     let wrong = options_named(&all_sources(), &OPTIONS);

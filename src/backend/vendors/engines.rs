@@ -160,7 +160,7 @@ impl Engine {
 
 impl Candidate {
     /// The order of encoders: whoever is to choose one by itself, at the start, for a new session or after a death, tries them so.
-    pub const ORDER: [Self; 6] = {
+    pub const ORDER: [Self; ENGINES.len()] = {
         let mut order = [Self::Embedded; ENGINES.len()];
         let mut at = 0;
         while at < order.len() {

@@ -273,7 +273,8 @@ impl SwitchingEncoder {
         self.frames.out.pop_front().transpose()
     }
 
-    /// The next packet, waiting at most `timeout`. `None`: not yet, or nothing is inside.
+    /// The next packet, waiting at most `timeout`. `None`: not yet, or nothing is inside, which is told at once: a loop that
+    /// paces its frames sleeps for the rest itself.
     ///
     /// # Errors
     /// As [`Self::try_reap`].
