@@ -61,13 +61,14 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     {
         for ((eighths, mode), target) in SWITCHES.iter().zip(&targets) {
             if number == args.frames / 8 * eighths {
+                stream.wait_for(Reached::Begun)?;
                 let target = (target.clone(), args.special());
                 let request = SessionSwitchRequest { mode: *mode, ..SessionSwitchRequest::immediate(target) };
                 let generation = stream.encoder.request_switch(request)?;
                 stream.asked.push((generation, mode_name(*mode)));
             }
             if number == args.frames / 8 * (eighths + 1) {
-                stream.until_ready()?;
+                stream.wait_for(Reached::Ready)?;
             }
         }
         let due = start + interval * u32::try_from(number).unwrap_or(u32::MAX);
@@ -77,6 +78,15 @@ pub(super) fn run(args: &WorkArgs, begun: Instant) -> Result<Report> {
     }
     stream.drain()?;
     Ok(stream.report(number))
+}
+
+/// How far a switch has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// Its session is there. The frames that are left would not do for the other switches if they went on without it.
+    Ready,
+    /// Its first frame has gone in: before that, a newer request takes its place.
+    Begun,
 }
 
 struct Stream {
@@ -107,17 +117,18 @@ impl Stream {
         }
     }
 
-    /// Waits for the session of the last switch, where the machine took longer for it than an eighth of the stream: the frames
-    /// that are left would not do for the other switches. Whoever waits then shows in the latency.
-    fn until_ready(&mut self) -> Result<()> {
+    /// Waits until the last switch has come so far, where the machine took longer for it than the part of the stream that was
+    /// meant for it. Whoever waits then shows in the latency.
+    fn wait_for(&mut self, reached: Reached) -> Result<()> {
         let begun = Instant::now();
         loop {
             self.hear();
-            let asked = self.asked.last().map(|(generation, _)| *generation);
+            let Some((asked, _)) = self.asked.last() else { return Ok(()) };
             let settled = |event: &EventKind| match event {
-                EventKind::Ready { generation, .. }
-                | EventKind::Activated { generation, .. }
-                | EventKind::SwitchFailed { generation, .. } => Some(*generation) == asked,
+                EventKind::Ready { generation, .. } => reached == Reached::Ready && generation == asked,
+                EventKind::Activated { generation, .. } | EventKind::SwitchFailed { generation, .. } => {
+                    generation == asked
+                }
                 _ => false,
             };
             if self.events.iter().any(settled) || begun.elapsed() > PATIENCE {
