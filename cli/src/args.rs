@@ -423,8 +423,8 @@ mod tests {
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
             let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
             let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
-            let words = command.split_whitespace().map(|w| w.trim_matches('\''));
-            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            let message = command.split_whitespace().map(|w| w.trim_matches('\''));
+            assert!(Cli::try_parse_from(message).is_ok(), "{command}");
             seen += 1;
         }
         assert!(seen >= 20, "{seen} examples");
@@ -462,8 +462,8 @@ mod tests {
             "compare a b --min-ssim 2",
             "compare a b --by-index --input-fps 25",
         ] {
-            let words = std::iter::once("video-hw").chain(line.split(' '));
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+            let message = std::iter::once("video-hw").chain(line.split(' '));
+            assert!(Cli::try_parse_from(message).is_err(), "{line}");
         }
     }
 }

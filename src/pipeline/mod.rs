@@ -1,6 +1,7 @@
 //! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
 
 mod begin;
+mod buffer_pool;
 mod carried;
 mod control;
 mod export;
@@ -9,7 +10,7 @@ mod filter;
 mod fit;
 mod frame_times;
 mod frames;
-mod light;
+mod hdr;
 mod memory;
 mod notes;
 mod passthrough;
@@ -17,7 +18,6 @@ mod reopen;
 mod ring;
 pub mod scheduler;
 mod shape;
-mod shelf;
 mod source;
 mod target;
 mod threads;
