@@ -35,3 +35,4 @@ pub use demux::Mp4Demuxer;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
+pub(super) use older::decoder_config;
