@@ -22,6 +22,8 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
+#[allow(dead_code, reason = "the writer follows")]
+pub mod matroska;
 mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
@@ -250,6 +252,10 @@ pub enum ContainerFormat {
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,
+    /// Matroska.
+    Matroska,
+    /// WebM: Matroska with few codecs.
+    WebM,
 }
 
 impl fmt::Display for ContainerFormat {
@@ -258,6 +264,8 @@ impl fmt::Display for ContainerFormat {
             Self::Mp4 => "mp4",
             Self::ElementaryStream => "elementary stream",
             Self::Ivf => "ivf",
+            Self::Matroska => "matroska",
+            Self::WebM => "webm",
         })
     }
 }

@@ -31,6 +31,7 @@ mod source;
 mod steps;
 mod tables;
 
+pub(super) use aspect::from_display as display_aspect;
 pub use demux::Mp4Demuxer;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
