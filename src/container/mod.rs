@@ -22,7 +22,6 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
-#[allow(dead_code, reason = "the writer follows")]
 pub mod matroska;
 mod metadata;
 pub mod mp4;
@@ -31,9 +30,7 @@ mod obu_stream;
 mod open;
 mod output_format;
 mod probe;
-#[allow(dead_code, reason = "the containers that speak of sound in other words are being written")]
 pub(crate) mod sound;
-#[allow(dead_code, reason = "as `sound`")]
 pub(crate) mod sound_headers;
 mod vpx_av1;
 
@@ -240,6 +237,8 @@ pub struct MatroskaCodec {
     pub id: String,
     /// `CodecPrivate`; may be empty.
     pub private: Bytes,
+    /// The whole `Audio` element of its entry; empty where there is none.
+    pub(crate) audio: Bytes,
 }
 
 /// File formats.

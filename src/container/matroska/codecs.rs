@@ -154,6 +154,15 @@ fn aac_config(id: &str, fields: &AudioFields) -> Option<Bytes> {
     Some(Bytes::copy_from_slice(&(object_type << 11 | index << 7 | channels << 3).to_be_bytes()))
 }
 
+/// Samples per second of the core of a codec, which extensions may double.
+pub(super) fn core_rate(sound: &Sound) -> u32 {
+    let core = match sound.codec {
+        SoundCodec::Aac => AudioSpecificConfig::parse(&sound.config).map(|config| config.core_rate),
+        _ => None,
+    };
+    core.unwrap_or(sound.sample_rate)
+}
+
 /// Nanoseconds of a frame of sound, where the codec says how long each is.
 pub(super) fn frame_duration(sound: &Sound, frame: &[u8]) -> Option<u64> {
     const SECOND: u64 = 1_000_000_000;

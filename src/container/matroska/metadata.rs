@@ -11,6 +11,8 @@ use crate::container::{FileMetadata, MetadataKind, TrackId, TrackMetadata};
 /// Chapters, tags, attachments, and what is said of tracks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MatroskaMetadata {
+    /// Nanoseconds of a tick.
+    pub(super) scale: u32,
     pub(super) title: Option<Bytes>,
     pub(super) date: Option<Bytes>,
     /// Whole elements, headers included.
@@ -57,6 +59,7 @@ impl MatroskaMetadata {
     pub(super) fn of(header: &SegmentHeader, tracks: &[MkvTrack]) -> Self {
         let tags = header.tags.iter().flat_map(Element::children).map_while(Result::ok);
         Self {
+            scale: header.scale,
             title: header.title.clone(),
             date: header.date.clone(),
             chapters: header.chapters.as_ref().map(|chapters| chapters.whole.clone()),
@@ -82,10 +85,12 @@ impl MatroskaMetadata {
         self.tracks.iter().find(|(track, _)| *track == id).map(|(_, details)| details)
     }
 
-    /// Tags, chapters and attachments as they stand in a segment.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Tags, chapters and attachments, which WebM has no place for, as they stand in a segment.
+    pub(super) fn write(&self, out: &mut Vec<u8>, webm: bool) {
         out.extend_from_slice(self.chapters.as_deref().unwrap_or_default());
-        out.extend_from_slice(self.attachments.as_deref().unwrap_or_default());
+        if !webm {
+            out.extend_from_slice(self.attachments.as_deref().unwrap_or_default());
+        }
         if !self.tags.is_empty() {
             out.master(ids::TAGS, |out| self.tags.iter().for_each(|tag| out.extend_from_slice(tag)));
         }

@@ -10,6 +10,8 @@ mod ebml;
 mod header;
 mod ids;
 mod metadata;
+mod mux;
+mod mux_track;
 mod picture;
 mod seek;
 mod source;
@@ -19,3 +21,4 @@ mod tracks;
 
 pub use demux::MatroskaDemuxer;
 pub(crate) use metadata::MatroskaMetadata;
+pub use mux::MatroskaMuxer;

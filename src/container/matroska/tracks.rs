@@ -31,6 +31,7 @@ pub(super) struct MkvTrack {
     codec_id: String,
     private: Bytes,
     audio: AudioFields,
+    audio_element: Bytes,
     pub(super) sound: Option<Sound>,
     /// Nanoseconds of a frame.
     pub(super) default_duration: Option<u64>,
@@ -206,6 +207,7 @@ impl MkvTrack {
             codec_id: fields.codec_id,
             private: fields.private,
             audio,
+            audio_element: fields.audio.map(|audio| audio.whole).unwrap_or_default(),
             sound: None,
             default_duration: fields.default_duration,
             delay: delay.rescale(time_base).ticks(),
@@ -224,7 +226,11 @@ impl MkvTrack {
         if self.public.video.is_some() || self.refusal.is_some() {
             return;
         }
-        let matroska = Some(MatroskaCodec { id: self.codec_id.clone(), private: self.private.clone() });
+        let matroska = Some(MatroskaCodec {
+            id: self.codec_id.clone(),
+            private: self.private.clone(),
+            audio: self.audio_element.clone(),
+        });
         let (handler, sample_entry) = match self.public.kind {
             TrackKind::Audio => {
                 self.sound = codecs::sound(&self.codec_id, &self.private, &self.audio, first);

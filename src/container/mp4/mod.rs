@@ -37,3 +37,5 @@ pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
 pub(super) use older::decoder_config;
+pub(super) use output::{Output, Target};
+pub(super) use payload::Payload;
