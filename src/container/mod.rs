@@ -22,6 +22,7 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
+pub mod matroska;
 mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
@@ -29,6 +30,8 @@ mod obu_stream;
 mod open;
 mod output_format;
 mod probe;
+pub(crate) mod sound;
+pub(crate) mod sound_headers;
 mod vpx_av1;
 
 #[cfg(feature = "fuzzing")]
@@ -218,11 +221,24 @@ impl VideoTrack {
 pub struct CopyDescription {
     /// ISO/IEC 14496-12 handler type (`soun`, `text`, ...).
     pub handler: [u8; 4],
-    /// The whole sample entry box, header included.
+    /// The whole sample entry box, header included; empty for samples that ISO files have no entry for.
     pub sample_entry: Bytes,
     /// The whole media header box (`smhd`, `nmhd`, `gmhd`, ...), header included; `None` for the one that
     /// the handler type implies.
     pub media_header: Option<Bytes>,
+    /// What Matroska calls the samples, where they come from there.
+    pub matroska: Option<MatroskaCodec>,
+}
+
+/// How Matroska describes the samples of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatroskaCodec {
+    /// `CodecID`: `A_VORBIS`, `S_HDMV/PGS` ...
+    pub id: String,
+    /// `CodecPrivate`; may be empty.
+    pub private: Bytes,
+    /// The whole `Audio` element of its entry; empty where there is none.
+    pub(crate) audio: Bytes,
 }
 
 /// File formats.
@@ -235,6 +251,10 @@ pub enum ContainerFormat {
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,
+    /// Matroska.
+    Matroska,
+    /// WebM: Matroska with few codecs.
+    WebM,
 }
 
 impl fmt::Display for ContainerFormat {
@@ -243,6 +263,8 @@ impl fmt::Display for ContainerFormat {
             Self::Mp4 => "mp4",
             Self::ElementaryStream => "elementary stream",
             Self::Ivf => "ivf",
+            Self::Matroska => "matroska",
+            Self::WebM => "webm",
         })
     }
 }
