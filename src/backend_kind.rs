@@ -23,8 +23,7 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::Nvidia, Self::VideoToolbox, Self::Software, Self::Ffmpeg, Self::Custom];
+    pub const ALL: &[Self] = &[Self::Nvidia, Self::VideoToolbox, Self::Software, Self::Ffmpeg, Self::Custom];
 
     /// The one that needs nothing but this library and the host's memory.
     pub(crate) const EMBEDDED: Self = Self::Software;

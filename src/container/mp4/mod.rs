@@ -33,9 +33,9 @@ mod tables;
 
 pub(super) use aspect::from_display as display_aspect;
 pub use demux::Mp4Demuxer;
+pub(super) use legacy::decoder_config;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
-pub(super) use older::decoder_config;
 pub(super) use output::{Output, Target};
 pub(super) use payload::Payload;
