@@ -4,6 +4,7 @@ use super::Muxer;
 use super::elementary::ElementaryMuxer;
 use super::ivf::IvfMuxer;
 use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
+use super::mpegts::MpegTsMuxer;
 use super::output_format::OutputFormat;
 use crate::config::setters::setters;
 use crate::error::{Error, Result};
@@ -47,14 +48,18 @@ pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions
             Ok(Box::new(Mp4Muxer::create_faststart(writer, Mp4MuxOptions { path })?))
         }
         OutputFormat::Mp4 => Ok(Box::new(Mp4Muxer::create(writer, Mp4MuxOptions { path })?)),
-        OutputFormat::Elementary(_) | OutputFormat::Ivf if faststart || fragmented => {
+        OutputFormat::Elementary(_) | OutputFormat::Ivf | OutputFormat::MpegTs | OutputFormat::M2ts
+            if faststart || fragmented =>
+        {
             refuse(format!("faststart or fragmented {format} output"), "only MP4 has an index; write .mp4")
         }
         OutputFormat::Elementary(_) => Ok(Box::new(ElementaryMuxer::new(writer, path))),
         OutputFormat::Ivf => Ok(Box::new(IvfMuxer::new(writer, path))),
+        OutputFormat::MpegTs => Ok(Box::new(MpegTsMuxer::new(writer, path))),
+        OutputFormat::M2ts => Ok(Box::new(MpegTsMuxer::m2ts(writer, path))),
         OutputFormat::Y4m | OutputFormat::RawVideo | OutputFormat::PngSequence => refuse(
             format!("{format} output for compressed video"),
-            "use .mp4, .h264, .h265 or .ivf, or decode instead",
+            "use .mp4, .ts, .h264, .h265 or .ivf, or decode instead",
         ),
     }
 }

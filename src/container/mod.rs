@@ -25,6 +25,7 @@ pub mod ivf;
 mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
+pub mod mpegts;
 mod obu_stream;
 mod open;
 mod output_format;
@@ -250,6 +251,8 @@ pub enum ContainerFormat {
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,
+    /// MPEG transport stream, M2TS included.
+    MpegTs,
 }
 
 impl fmt::Display for ContainerFormat {
@@ -258,6 +261,7 @@ impl fmt::Display for ContainerFormat {
             Self::Mp4 => "mp4",
             Self::ElementaryStream => "elementary stream",
             Self::Ivf => "ivf",
+            Self::MpegTs => "mpegts",
         })
     }
 }
