@@ -15,6 +15,7 @@ pub(super) const PROBE_BYTES: usize = 4096;
 pub(super) enum Probe {
     Mp4,
     Ivf,
+    Matroska,
     Y4m,
     /// NAL units after start codes.
     AnnexB(Codec),
@@ -39,8 +40,7 @@ const FIRST_BOXES: [&[u8; 4]; 13] = [
 ];
 
 /// Signatures at the first byte of formats that are not read here.
-const FOREIGN: [(&[u8], &str); 6] = [
-    (b"\x1a\x45\xdf\xa3", "Matroska/WebM"),
+const FOREIGN: [(&[u8], &str); 5] = [
     (b"OggS", "Ogg"),
     (b"FLV\x01", "Flash video"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF/WMV"),
@@ -69,6 +69,9 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     }
     if head.starts_with(b"DKIF") {
         return Probe::Ivf;
+    }
+    if head.starts_with(b"\x1a\x45\xdf\xa3") {
+        return Probe::Matroska;
     }
     if head.starts_with(b"YUV4MPEG2") {
         return Probe::Y4m;
@@ -280,7 +283,7 @@ mod tests {
         assert_eq!(named(b"Hello, w\xc3", "a"), Probe::Text);
         assert_eq!(named(&[0x80; 64], "a"), Probe::Unknown);
         assert_eq!(named(&[0; 64], "a.h264"), Probe::Unknown);
-        assert_eq!(named(b"\x1a\x45\xdf\xa3", "a.webm"), Probe::Foreign("Matroska/WebM"));
+        assert_eq!(named(b"\x1a\x45\xdf\xa3", "a.webm"), Probe::Matroska);
         assert_eq!(named(b"\0\0\0\x01\xb3\x16", "a.h264"), Probe::Mpeg2);
         assert_eq!(named(b"\0\0\x01\xba\x44", "a.m2v"), Probe::Foreign("MPEG program stream"));
         let mut ts = [0xff; 1000];

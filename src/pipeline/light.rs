@@ -76,7 +76,8 @@ fn of_first_picture(path: &Path, limits: &Limits) -> HdrMetadata {
 /// What becomes of carried metadata that the encoder does not state, in a format where it could stand nowhere else.
 pub(super) fn lost(config: &CommonEncodeConfig, receipt: &Receipt, format: OutputFormat) -> Option<String> {
     let (kind, implementation) = receipt.chosen()?;
-    let lost = kind.leaves_out_hdr(config) && format != OutputFormat::Mp4;
+    let lost = kind.leaves_out_hdr(config)
+        && !matches!(format, OutputFormat::Mp4 | OutputFormat::Matroska | OutputFormat::WebM);
     lost.then(|| {
         format!(
             "the input's HDR10 metadata is lost: {kind} ({implementation}) does not state it and {format} output has no other \

@@ -9,7 +9,7 @@ const MAX_TERM: u64 = u16::MAX as u64;
 /// Sample aspect ratio out of the width and height of `tkhd`, which are 16.16 fixed point, for pictures of the size
 /// `coded` whose bitstream states `stream`. `None` where `tkhd` says nothing else than the bitstream: writers round to
 /// whole pixels, so less than one pixel is no difference.
-pub(super) fn from_display(
+pub(in crate::container) fn from_display(
     (width, height): (u32, u32),
     coded: Dimensions,
     stream: Option<Rational>,

@@ -31,8 +31,11 @@ mod source;
 mod steps;
 mod tables;
 
+pub(super) use aspect::from_display as display_aspect;
 pub use demux::Mp4Demuxer;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
 pub(super) use older::decoder_config;
+pub(super) use output::{Output, Target};
+pub(super) use payload::Payload;

@@ -55,6 +55,11 @@ impl MuxStream {
             (Some(video), _) => video_stream(video)?,
             (None, Some(copy)) if track.kind == TrackKind::Audio => {
                 let sound = Sound::from_sample_entry(&copy.sample_entry);
+                // Layers I and II, which only Matroska tells from the third.
+                let layer =
+                    copy.matroska.as_ref().is_some_and(|of| ["A_MPEG/L1", "A_MPEG/L2"].contains(&&*of.id));
+                let sound =
+                    sound.or_else(|| layer.then(|| Sound::new(SoundCodec::Mp3, 2, 48_000, Bytes::new())));
                 let sound = sound
                     .ok_or_else(|| refused(format!("{} sound in a transport stream", track.codec_name)))?;
                 sound_stream(&sound)?

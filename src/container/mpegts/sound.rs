@@ -246,7 +246,11 @@ fn track(sound: &crate::container::sound::Sound, name: &'static str) -> Option<S
         handler: *b"soun",
         sample_entry: sound.sample_entry()?,
         media_header: None,
-        matroska: layer.map(|id| MatroskaCodec { id: id.to_owned(), private: Bytes::new() }),
+        matroska: layer.map(|id| MatroskaCodec {
+            id: id.to_owned(),
+            private: Bytes::new(),
+            audio: Bytes::new(),
+        }),
     };
     (sound.sample_rate > 0).then_some(SoundTrack { name, rate: sound.sample_rate, copy })
 }
