@@ -5,6 +5,7 @@ use super::elementary::ElementaryMuxer;
 use super::ivf::IvfMuxer;
 use super::matroska::MatroskaMuxer;
 use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
+use super::mpegts::MpegTsMuxer;
 use super::output_format::OutputFormat;
 use crate::config::setters::setters;
 use crate::error::{Error, Result};
@@ -48,7 +49,12 @@ pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions
             Ok(Box::new(Mp4Muxer::create_faststart(writer, Mp4MuxOptions { path })?))
         }
         OutputFormat::Mp4 => Ok(Box::new(Mp4Muxer::create(writer, Mp4MuxOptions { path })?)),
-        OutputFormat::Elementary(_) | OutputFormat::Ivf | OutputFormat::Matroska | OutputFormat::WebM
+        OutputFormat::Elementary(_)
+        | OutputFormat::Ivf
+        | OutputFormat::Matroska
+        | OutputFormat::WebM
+        | OutputFormat::MpegTs
+        | OutputFormat::M2ts
             if faststart || fragmented =>
         {
             refuse(
@@ -66,9 +72,11 @@ pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions
                 MatroskaMuxer::stream(writer, path, webm)
             }))
         }
+        OutputFormat::MpegTs => Ok(Box::new(MpegTsMuxer::new(writer, path))),
+        OutputFormat::M2ts => Ok(Box::new(MpegTsMuxer::m2ts(writer, path))),
         OutputFormat::Y4m | OutputFormat::RawVideo | OutputFormat::PngSequence => refuse(
             format!("{format} output for compressed video"),
-            "use .mp4, .mkv, .h264, .h265 or .ivf, or decode instead",
+            "use .mp4, .mkv, .ts, .h264, .h265 or .ivf, or decode instead",
         ),
     }
 }

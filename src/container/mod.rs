@@ -26,6 +26,7 @@ pub mod matroska;
 mod metadata;
 pub mod mp4;
 mod mpeg2_stream;
+pub mod mpegts;
 mod obu_stream;
 mod open;
 mod output_format;
@@ -255,6 +256,8 @@ pub enum ContainerFormat {
     Matroska,
     /// WebM: Matroska with few codecs.
     WebM,
+    /// MPEG transport stream, M2TS included.
+    MpegTs,
 }
 
 impl fmt::Display for ContainerFormat {
@@ -265,6 +268,7 @@ impl fmt::Display for ContainerFormat {
             Self::Ivf => "ivf",
             Self::Matroska => "matroska",
             Self::WebM => "webm",
+            Self::MpegTs => "mpegts",
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::container::ivf::IvfDemuxer;
 use crate::container::matroska::MatroskaDemuxer;
 use crate::container::mp4::Mp4Demuxer;
 use crate::container::mpeg2_stream::Mpeg2Demuxer;
+use crate::container::mpegts::MpegTsDemuxer;
 use crate::container::obu_stream::ObuDemuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
@@ -133,6 +134,10 @@ fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
         Probe::Obu(framing) => Ok(Input::Demuxer(match source {
             Source::File(file) => Box::new(ObuDemuxer::new(file, path, framing, limits)?),
             Source::Pipe(pipe) => Box::new(ObuDemuxer::new(pipe, path, framing, limits)?),
+        })),
+        Probe::MpegTs => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(MpegTsDemuxer::with_limits(file, path, limits)?),
+            Source::Pipe(pipe) => Box::new(MpegTsDemuxer::with_limits(pipe, path, limits)?),
         })),
         Probe::NoVideo(name) => Err(Error::Unsupported {
             feature: format!("no video here: {} is {name}", name_of(path)),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::codec::Codec;
+use crate::container::mpegts;
 use crate::container::obu_stream::{self, Framing};
 use crate::container::output_format::elementary_codec_of_name;
 
@@ -22,6 +23,8 @@ pub(super) enum Probe {
     Mpeg2,
     /// Open bitstream units of AV1.
     Obu(Framing),
+    /// MPEG transport stream.
+    MpegTs,
     /// A format that is known by name and not read here.
     Foreign(&'static str),
     /// Something known by name in which there is no video.
@@ -73,6 +76,10 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     if head.starts_with(b"YUV4MPEG2") {
         return Probe::Y4m;
     }
+    // The time in front of an M2TS packet may look like any signature.
+    if mpegts::recognise(head).is_some() {
+        return Probe::MpegTs;
+    }
     if let Some((_, name)) = FOREIGN.iter().find(|(signature, _)| head.starts_with(signature)) {
         return Probe::Foreign(name);
     }
@@ -98,21 +105,14 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     if zeros >= 2 && head.get(zeros..zeros + 2) == Some(&[1, 0xb3]) {
         return Probe::Mpeg2;
     }
-    if is_transport_stream(head) {
-        return Probe::Foreign("MPEG transport stream");
+    if mpegts::recognise_anywhere(head).is_some() {
+        return Probe::MpegTs;
     }
     match annexb_codec(head, elementary_codec_of_name(path)) {
         Some(codec) => Probe::AnnexB(codec),
         None if is_text(head) => Probe::Text,
         None => Probe::Unknown,
     }
-}
-
-/// Sync bytes at the start of the first packets, of 188 bytes or of 192 with a time in front.
-fn is_transport_stream(head: &[u8]) -> bool {
-    [(0, 188), (4, 192)]
-        .into_iter()
-        .any(|(first, packet)| (0..4).all(|i| head.get(first + i * packet) == Some(&0x47)))
 }
 
 /// Frames of MPEG sound without anything in front: the second has to be where the first says.
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(named(b"\0\0\x01\xba\x44", "a.m2v"), Probe::Foreign("MPEG program stream"));
         let mut ts = [0xff; 1000];
         (0..4).for_each(|i| ts[i * 188] = 0x47);
-        assert_eq!(named(&ts, "a"), Probe::Foreign("MPEG transport stream"));
+        assert_eq!(named(&ts, "a"), Probe::MpegTs);
         assert_eq!(named(b"RIFF\0\0\0\0AVI LIST", "a"), Probe::Foreign("AVI or another RIFF format"));
     }
 
