@@ -10,7 +10,6 @@ mod encode;
 mod encoders;
 mod feed;
 mod nut;
-mod order;
 mod program;
 mod rate;
 mod settings;
