@@ -26,11 +26,13 @@ mod limits;
 mod metrics;
 mod nvenc;
 mod options;
+mod pick;
 mod probe;
 mod progress;
 mod remedy;
 mod report;
 mod retired;
+mod thumbnails;
 mod transcode;
 
 use args::{Cli, Command};
@@ -86,6 +88,7 @@ fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Transcode(args) => transcode::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Thumbnails(args) => thumbnails::run(args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),

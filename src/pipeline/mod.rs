@@ -31,6 +31,8 @@ pub use filter::{FilterOptions, FilterSummary};
 pub use frames::{FramesBuilder, frames};
 pub use memory::FrameMemory;
 pub use notes::Note;
+pub(crate) use reopen::can_be_read_again;
 pub use ring::{RingConsumer, RingProducer, RingSlot, RingStats, frame_ring};
+pub(crate) use source::{Finish, chosen_video};
 pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 pub use transcode::{Transcode, TranscodeReport, transcode};
