@@ -24,6 +24,7 @@ pub mod elementary;
 pub mod ivf;
 mod metadata;
 pub mod mp4;
+mod mp4_pipe;
 mod mpeg2_stream;
 mod obu_stream;
 mod open;

@@ -32,6 +32,7 @@ mod steps;
 mod tables;
 
 pub use demux::Mp4Demuxer;
+pub(super) use demux::is_stored_in_order;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
