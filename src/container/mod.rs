@@ -30,6 +30,10 @@ mod obu_stream;
 mod open;
 mod output_format;
 mod probe;
+#[allow(dead_code, reason = "the containers that speak of sound in other words are being written")]
+pub(crate) mod sound;
+#[allow(dead_code, reason = "as `sound`")]
+pub(crate) mod sound_headers;
 mod vpx_av1;
 
 #[cfg(feature = "fuzzing")]
@@ -219,11 +223,22 @@ impl VideoTrack {
 pub struct CopyDescription {
     /// ISO/IEC 14496-12 handler type (`soun`, `text`, ...).
     pub handler: [u8; 4],
-    /// The whole sample entry box, header included.
+    /// The whole sample entry box, header included; empty for samples that ISO files have no entry for.
     pub sample_entry: Bytes,
     /// The whole media header box (`smhd`, `nmhd`, `gmhd`, ...), header included; `None` for the one that
     /// the handler type implies.
     pub media_header: Option<Bytes>,
+    /// What Matroska calls the samples, where they come from there.
+    pub matroska: Option<MatroskaCodec>,
+}
+
+/// How Matroska describes the samples of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatroskaCodec {
+    /// `CodecID`: `A_VORBIS`, `S_HDMV/PGS` ...
+    pub id: String,
+    /// `CodecPrivate`; may be empty.
+    pub private: Bytes,
 }
 
 /// File formats.

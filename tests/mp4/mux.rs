@@ -69,7 +69,7 @@ pub(crate) fn opaque_track(handler: [u8; 4], num: u32, den: u32) -> Track {
         duration: None,
         sample_count: None,
         video: None,
-        copy: Some(CopyDescription { handler, sample_entry: entry, media_header: None }),
+        copy: Some(CopyDescription { handler, sample_entry: entry, media_header: None, matroska: None }),
     }
 }
 

@@ -36,3 +36,4 @@ pub(super) use demux::is_stored_in_order;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};
 pub use mux_fragments::Mp4FragmentMuxer;
+pub(super) use older::decoder_config;

@@ -236,6 +236,7 @@ impl MovieTrack {
                     .filter_map(Result::ok)
                     .find(|child| media_header.contains(&&child.kind))
                     .map(|child| child.bytes),
+                matroska: None,
             }),
         };
         let language = mdhd.language.as_bytes();

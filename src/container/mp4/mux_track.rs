@@ -152,8 +152,8 @@ impl MuxTrack {
     pub(super) fn new(track: &Track) -> Result<Self> {
         let payload = match (&track.video, &track.copy) {
             (Some(video), _) => Some(Payload::new(video)?),
-            (None, Some(_)) => None,
-            (None, None) => {
+            (None, Some(copy)) if !copy.sample_entry.is_empty() => None,
+            (None, _) => {
                 return Err(Error::unsupported(format!(
                     "a {} track without a description to copy in an MP4 file",
                     track.codec_name

@@ -44,7 +44,7 @@ pub(super) fn codec_of(entry: &Mp4Box, fields_len: usize) -> Result<Option<(Code
 }
 
 /// Object type and decoder-specific information of an `esds` payload.
-fn decoder_config(esds: &[u8]) -> Option<(u8, Option<&[u8]>)> {
+pub(in crate::container) fn decoder_config(esds: &[u8]) -> Option<(u8, Option<&[u8]>)> {
     // Version and flags of the box come first.
     let stream = descriptor(esds.get(4..)?, 3)?;
     let flags = *stream.get(2)?;
