@@ -15,6 +15,7 @@ use video_hw_terminal::{cancel, text};
 mod args;
 mod clock;
 mod compare;
+mod copy;
 mod decode;
 mod devices;
 mod doctor;
@@ -31,7 +32,9 @@ mod progress;
 mod remedy;
 mod report;
 mod retired;
+mod tracks;
 mod transcode;
+mod trim;
 
 use args::{Cli, Command};
 use exit::Exit;
@@ -85,6 +88,7 @@ fn run_guarded(command: &Command) -> Exit {
 fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Transcode(args) => transcode::run(args),
+        Command::Trim(args) => trim::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),

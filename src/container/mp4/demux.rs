@@ -111,6 +111,10 @@ impl Mp4Demuxer {
             pending: Vec::new(),
             limits,
         };
+        let begun = demuxer.movie.tracks.iter().any(|track| track.table.sample_count() > 0);
+        if demuxer.source.is_pipe() && demuxer.movie.fragmented && begun {
+            demuxer.fragments.pass_first_media(&mut demuxer.source)?;
+        }
         demuxer.line_up();
         Ok(demuxer)
     }

@@ -126,6 +126,10 @@ impl Fragments {
     ///
     /// After an error the search goes on behind the damage.
     pub(super) fn find_next(&mut self, source: &mut Source, movie: &Movie) -> Result<bool> {
+        // What lies behind the samples of a plain movie is nothing to wait for.
+        if source.is_pipe() && !movie.fragmented {
+            return Ok(false);
+        }
         loop {
             let header = match BoxHeader::read(source, self.frontier) {
                 Ok(Some(header)) => header,
@@ -171,6 +175,17 @@ impl Fragments {
             self.loaded = Some(moof);
             return Ok(true);
         }
+    }
+
+    /// The same where the movie header has samples of its own, whose data follow it.
+    pub(super) fn pass_first_media(&mut self, source: &mut Source) -> Result<()> {
+        while let Some(next) = BoxHeader::read(source, self.frontier)?.filter(|next| next.kind != *b"moof") {
+            self.frontier = next.end();
+            if next.kind == *b"mdat" {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// In a pipe the box behind the media data of a fragment has to be known before the samples are read, and nothing is

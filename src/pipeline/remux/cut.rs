@@ -30,8 +30,10 @@ pub struct CutReport {
     pub included_before: u64,
     /// Pictures behind the end that had to be included, since others refer to them.
     pub included_behind: u64,
-    /// Whether players leave out what was included, as the output tells them to.
-    pub hidden: bool,
+    /// Whether the output tells players to leave out what was included before the start.
+    pub hidden_before: bool,
+    /// Whether it does so of what was included behind the end.
+    pub hidden_behind: bool,
     /// Pictures left out because they refer to what lies before the first picture.
     pub leading_left_out: u64,
 }
@@ -151,14 +153,16 @@ impl Cut {
 
     /// Gives the rest.
     pub(super) fn finish(&mut self, out: &mut Vec<Packet>) {
-        if !self.begun && self.first.is_some() {
+        let lead = self.lead.as_ref().map(|(lead, _)| *lead);
+        let wanted = |packet: &Packet| Some(packet.track) == lead && packet.pts >= self.start;
+        if !self.begun && self.first.is_some() && self.held.iter().any(wanted) {
             self.begin();
             for held in std::mem::take(&mut self.held) {
                 self.place(held, out);
             }
         }
         self.behind.clear();
-        self.report.hidden &= self.report.included_behind == 0 || self.hides.behind;
+        self.report.hidden_behind = self.report.included_behind > 0 && self.hides.behind;
     }
 
     /// A picture at which copying may begin: what was held in front of it goes, but for what other tracks may need.
@@ -176,7 +180,7 @@ impl Cut {
     fn begin(&mut self) {
         self.begun = true;
         let (Some(start), Some(first)) = (self.start, self.first) else { return };
-        self.report.hidden = self.hides.before;
+        self.report.hidden_before = self.hides.before;
         self.origin = Some(if self.hides.before { start } else { first.min(start) });
         let before = start.as_secs_f64() - first.as_secs_f64();
         self.report.before = Duration::try_from_secs_f64(before).unwrap_or_default();

@@ -521,7 +521,7 @@ fn of_cut(cut: &Cut) -> Vec<String> {
     let mut notes = Vec::new();
     if report.included_before > 0 {
         let (count, before) = (report.included_before, report.before.as_secs_f64());
-        notes.push(if report.hidden {
+        notes.push(if report.hidden_before {
             format!(
                 "{count} pictures before the start are included and hidden: decoding begins {before:.3} s earlier, at a key frame"
             )
@@ -532,7 +532,7 @@ fn of_cut(cut: &Cut) -> Vec<String> {
     if report.included_behind > 0 {
         let what =
             format!("{} pictures behind the end are included: others refer to them", report.included_behind);
-        notes.push(if report.hidden { format!("{what}; they are hidden") } else { what });
+        notes.push(if report.hidden_behind { format!("{what}; they are hidden") } else { what });
     }
     if report.leading_left_out > 0 {
         notes.push(format!(
