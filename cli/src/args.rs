@@ -103,6 +103,7 @@ const PROBE_EXAMPLES: &str = "\
 Examples:
   video-hw probe in.mp4
   video-hw probe in.mp4 --json | jq '.tracks[0].codec'
+  video-hw probe in.mp4 --gops                where decoding can begin, and how long the groups of pictures are
   cat in.h264 | video-hw probe -";
 
 const DEVICES_EXAMPLES: &str = "\

@@ -75,6 +75,25 @@ pub(super) fn is_cut_point(codec: Codec, layout: BitstreamLayout, sample: &[u8])
     can_begin(codec, layout, sample) && !(codec == Codec::H264 && gradual())
 }
 
+/// Whether the headers of a sample at which a stream can be cut say that nothing behind it refers to anything before it.
+pub(super) fn begins_closed(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+    const GROUP: u8 = 0xB8;
+    match codec {
+        Codec::H264 => {
+            let mut slices = units(layout, sample)
+                .into_iter()
+                .filter_map(h264::nal_type)
+                .filter(|kind| (1..=5).contains(kind));
+            slices.next() == Some(h264::NAL_IDR)
+        }
+        Codec::Hevc => units(layout, sample).iter().any(|nal| hevc::nal_type(nal).is_some_and(hevc::is_idr)),
+        // closed_gop follows a time code of 25 bits.
+        Codec::Mpeg2 => annexb::nal_units(sample)
+            .any(|unit| unit.first() == Some(&GROUP) && unit.get(4).is_some_and(|byte| byte & 0x40 != 0)),
+        _ => true,
+    }
+}
+
 fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
     let nals = units(layout, sample);
     match codec {

@@ -103,14 +103,15 @@ fn what_cannot_be_read_forwards_is_refused_with_the_remedy() {
     // Samples from the last to the first, further apart than what is kept of a pipe.
     let Some((_dir, path)) = make(LARGE, "b.mp4", "libx264") else { return };
     let bytes = std::fs::read(&path).unwrap();
-    let mut bytes = edit(&bytes, "moov/trak/mdia/minf/stbl/stsc", &mut |_| {
-        make_box(b"stsc", &words(&[0, 1, 1, 1, 1]))
-    });
+    let mut bytes =
+        edit(&bytes, "moov/trak/mdia/minf/stbl/stsc", &mut |_| make_box(b"stsc", &words(&[0, 1, 1, 1, 1])));
     let stsz = find(&bytes, "moov/trak/mdia/minf/stbl/stsz").unwrap();
-    let sizes: Vec<u32> = stsz[20..].chunks(4).map(|size| u32::from_be_bytes(size.try_into().unwrap())).collect();
+    let sizes: Vec<u32> =
+        stsz[20..].chunks(4).map(|size| u32::from_be_bytes(size.try_into().unwrap())).collect();
     for _ in 0..2 {
         // The first round makes room in the table.
-        let media = boxes(&bytes).iter().take_while(|one| one[4..8] != *b"mdat").map(|one| one.len()).sum::<usize>();
+        let media =
+            boxes(&bytes).iter().take_while(|one| one[4..8] != *b"mdat").map(|one| one.len()).sum::<usize>();
         let starts = sizes.iter().scan(media as u32 + 8, |at, size| Some(std::mem::replace(at, *at + size)));
         let mut offsets: Vec<u32> = starts.collect();
         offsets.reverse();

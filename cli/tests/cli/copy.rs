@@ -49,7 +49,10 @@ fn pictures(file: &str) -> Vec<String> {
     let args = ["-v", "error", "-i", file, "-map", "0:v", "-vsync", "passthrough", "-f", "framemd5", "-"];
     let output = std::process::Command::new("ffmpeg").args(args).output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(complaints.lines().all(|line| line.contains("mmco: unref short failure")), "{file}: {complaints}");
+    assert!(
+        complaints.lines().all(|line| line.contains("mmco: unref short failure")),
+        "{file}: {complaints}"
+    );
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.rsplit(',').next()).map(|md5| md5.trim().to_owned()).collect()
@@ -121,9 +124,8 @@ fn raw_streams_and_back() {
         run(&["transcode", &out, &back, "--copy", "-q", "--input-fps", "25"]).ok();
         let video_of = |text: String| text.lines().next().unwrap().to_owned();
         assert_eq!(video_of(streams(&back)), video_of(streams(&input)), "{encoder}");
-        let times = |file: &str| -> Vec<String> {
-            packets(file, "v:0").into_iter().map(|[pts, _, _]| pts).collect()
-        };
+        let times =
+            |file: &str| -> Vec<String> { packets(file, "v:0").into_iter().map(|[pts, _, _]| pts).collect() };
         assert_eq!(times(&back), times(&input), "{encoder}: presentation times in decoding order");
         assert_eq!(pictures(&back), pictures(&input), "{encoder}");
         plays(&back);

@@ -31,6 +31,7 @@ mod odd_times;
 mod pipes;
 mod printed;
 mod probe;
+mod probe_schema;
 mod readme;
 mod retired;
 mod session_limits;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use self::cut::{Cut, at};
 use self::interleave::Interleaver;
-use self::times::Stamper;
+pub(super) use self::times::Stamper;
 use super::begin;
 use super::carried::describe;
 use super::control::{CancelToken, Progress, ProgressFn, Reporter};

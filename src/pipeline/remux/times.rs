@@ -12,7 +12,7 @@ use crate::time::{TimeBase, Timestamp};
 const DEEPEST: usize = 16;
 
 /// Completes the times of one video track, in decoding order.
-pub(super) struct Stamper {
+pub(in crate::pipeline) struct Stamper {
     video: VideoTrack,
     base: TimeBase,
     order: DisplayOrder,
@@ -38,7 +38,7 @@ struct Waiting {
 
 impl Stamper {
     /// `None` for tracks that are no video.
-    pub(super) fn new(track: &Track) -> Option<Self> {
+    pub(in crate::pipeline) fn new(track: &Track) -> Option<Self> {
         let video = track.video.clone()?;
         Some(Self {
             base: track.time_base,
@@ -55,7 +55,7 @@ impl Stamper {
     }
 
     /// Takes a packet and gives those whose times are known by it.
-    pub(super) fn push(&mut self, packet: Packet, out: &mut Vec<Packet>) {
+    pub(in crate::pipeline) fn push(&mut self, packet: Packet, out: &mut Vec<Packet>) {
         if packet.pts.is_some() && packet.dts.is_some() {
             return out.push(packet);
         }
@@ -71,7 +71,7 @@ impl Stamper {
     }
 
     /// Gives the rest.
-    pub(super) fn finish(&mut self, out: &mut Vec<Packet>) {
+    pub(in crate::pipeline) fn finish(&mut self, out: &mut Vec<Packet>) {
         while self.rank_lowest() {}
         self.give(self.depth.unwrap_or(0), true, out);
     }
