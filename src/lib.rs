@@ -161,7 +161,7 @@ pub use error::{Error, Result};
 pub use frame::{DeviceSurface, Frame, HostSurface};
 pub use limits::Limits;
 pub use packet::{BitstreamLayout, Packet};
-pub use pipeline::{frames, transcode};
+pub use pipeline::{frames, remux, transcode};
 pub use pixel::PixelFormat;
 pub use reader::open;
 pub use session::{DecodeSession, EncodeSession, Submit};

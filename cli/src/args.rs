@@ -21,6 +21,7 @@ use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
 use crate::pick::PickArgs;
 use crate::thumbnails::ThumbnailsArgs;
+use crate::tracks::{CopyArgs, InputArgs, SpoolArgs};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -39,6 +40,7 @@ pub(crate) struct Cli {
 const TOP_EXAMPLES: &str = "\
 Examples:
   video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M
+  video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy
   video-hw decode in.mp4 out.y4m
   video-hw encode in.y4m out.mp4 --bitrate 2M
   video-hw probe in.mp4
@@ -54,12 +56,22 @@ Examples:
   video-hw transcode in.mp4 out.mp4
   video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M --size hd720 --fps 29.97
   video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
+  video-hw transcode in.h265 out.mp4 --copy               into another container, nothing encoded anew
+  video-hw transcode in.mp4 out.mp4 --copy --audio lang:eng --subtitles none
+  curl -s https://example.org/film.mp4 | video-hw transcode - out.mp4 --spool=4G
   video-hw transcode in.h265 - --format h264 --quiet | ffprobe -
   video-hw transcode in.mp4 out.mp4 --backend software --threads 4 --json
   video-hw transcode in.mp4 out.mp4 --codec hevc --encoder-backend nvidia --preset p6 --bitrate 4M
   video-hw transcode in.mp4 out.mp4 --rc quality --quality 24 --lookahead 16 --aq spatial=8,temporal
   video-hw transcode in.mp4 live.h264 --rc cbr --bitrate 5M --vbv 1M --tune ull --intra-refresh 60:30
   video-hw transcode in.mp4 out.mp4 --codec hevc --encoder libx265 --encoder-preset fast --quality 26";
+
+const TRIM_EXAMPLES: &str = "\
+Examples:
+  video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10          encoded anew, exact to the frame
+  video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy   as it is coded, from a key frame on
+  video-hw trim in.mp4 - --format h264 --start 5 --copy | ffprobe -
+  video-hw trim in.mp4 part.mp4 --duration 20 --codec hevc --bitrate 4M";
 
 const DECODE_EXAMPLES: &str = "\
 Examples:
@@ -74,6 +86,8 @@ Examples:
   video-hw decode in.mp4 --null --engines 1   the same with one decoder
   video-hw decode in.mp4 --null --output device --json | jq .timing
   video-hw decode in.mp4 thumbs.yuv --output rgb --crop 0:140:1920:800 --size 480x200
+  cat in.mp4 | video-hw decode - --md5 --spool=2G
+  video-hw decode in.mp4 --md5 --track 2
   video-hw decode in.mp4 --md5                same as ffmpeg -i in.mp4 -f rawvideo - | md5sum";
 
 const ENCODE_EXAMPLES: &str = "\
@@ -94,6 +108,7 @@ const PROBE_EXAMPLES: &str = "\
 Examples:
   video-hw probe in.mp4
   video-hw probe in.mp4 --json | jq '.tracks[0].codec'
+  video-hw probe in.mp4 --gops                where decoding can begin, and how long the groups of pictures are
   cat in.h264 | video-hw probe -";
 
 const DEVICES_EXAMPLES: &str = "\
@@ -105,6 +120,9 @@ Examples:
 pub(crate) enum Command {
     /// Turn any input into a compressed file; sound and other tracks are copied
     Transcode(TranscodeArgs),
+    /// Cut a part out of a file, with --copy without encoding anything
+    #[command(after_help = TRIM_EXAMPLES)]
+    Trim(TranscodeArgs),
     /// Decode to uncompressed pictures or checksums, or discard the output
     Decode(DecodeArgs),
     /// Make one picture of many: frames at even distances, beside and below each other
@@ -129,6 +147,56 @@ pub(crate) enum Command {
     BenchWork(WorkArgs),
 }
 
+/// What has no meaning where nothing is encoded.
+const OF_ENCODING: [&str; 46] = [
+    "no_copy",
+    "deinterlace",
+    "codec",
+    "rc",
+    "bitrate",
+    "max_bitrate",
+    "low_latency",
+    "cbr",
+    "qp",
+    "quality",
+    "vbv",
+    "profile",
+    "hdr_mastering",
+    "hdr_light",
+    "gop",
+    "bframes",
+    "speed",
+    "session_wait",
+    "encoder",
+    "encoder_preset",
+    "encoder_tune",
+    "encoder_option",
+    "preset",
+    "tune",
+    "max_in_flight",
+    "multipass",
+    "lookahead",
+    "lookahead_level",
+    "aq",
+    "b_ref",
+    "intra_refresh",
+    "fps",
+    "size",
+    "pix_fmt",
+    "frames",
+    "backend",
+    "decoder_backend",
+    "encoder_backend",
+    "device",
+    "engines",
+    "threads",
+    "metrics_addr",
+    "metrics_file",
+    "metrics_stream",
+    "on_failure",
+    "strict",
+];
+
 #[derive(Debug, Args)]
 #[command(after_help = TRANSCODE_EXAMPLES)]
 pub(crate) struct TranscodeArgs {
@@ -138,9 +206,16 @@ pub(crate) struct TranscodeArgs {
     /// File to write; - is standard output
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// Encode nothing: every track goes into OUT as it is coded
+    #[arg(long, conflicts_with_all = OF_ENCODING)]
+    pub(crate) copy: bool,
     /// Leave sound and other tracks out
     #[arg(long)]
     pub(crate) no_copy: bool,
+    #[command(flatten)]
+    pub(crate) source: InputArgs,
+    #[command(flatten)]
+    pub(crate) copied: CopyArgs,
     /// Make interlaced pictures progressive, one for one; by default they are encoded as frames of both fields
     #[arg(long, help_heading = "Pictures")]
     pub(crate) deinterlace: bool,
@@ -210,6 +285,8 @@ pub(crate) struct DecodeArgs {
     /// Output format, where the name of OUT does not say (needed for -): yuv, y4m, png
     #[arg(short, long, value_name = "NAME", requires = "output")]
     pub(crate) format: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: InputArgs,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
     #[command(flatten)]
@@ -330,6 +407,11 @@ pub(crate) struct ProbeArgs {
     /// One JSON document instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    /// Read the whole file and tell of its groups of pictures: how many there are, how long, closed or open
+    #[arg(long)]
+    pub(crate) gops: bool,
+    #[command(flatten)]
+    pub(crate) spool: SpoolArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -346,7 +428,7 @@ impl Command {
     /// What the command reads and writes.
     pub(crate) fn paths(&self) -> Paths {
         let (inputs, output) = match self {
-            Self::Transcode(a) => (vec![a.input.clone()], Some(a.output.clone())),
+            Self::Transcode(a) | Self::Trim(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Decode(a) => (vec![a.input.clone()], a.output.clone()),
             Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
@@ -362,7 +444,7 @@ impl Command {
     /// What jobs have in common, where the command is one.
     fn job(&self) -> Option<&JobArgs> {
         match self {
-            Self::Transcode(a) => Some(&a.job),
+            Self::Transcode(a) | Self::Trim(a) => Some(&a.job),
             Self::Decode(a) => Some(&a.job),
             Self::Thumbnails(a) => Some(&a.job),
             Self::Encode(a) => Some(&a.job),
@@ -441,6 +523,7 @@ mod tests {
         let texts = [
             TOP_EXAMPLES,
             TRANSCODE_EXAMPLES,
+            TRIM_EXAMPLES,
             DECODE_EXAMPLES,
             crate::thumbnails::EXAMPLES,
             ENCODE_EXAMPLES,
@@ -466,6 +549,10 @@ mod tests {
     fn contradictions_are_refused() {
         for line in [
             "transcode a b --qp 20 --bitrate 1M",
+            "transcode a b --copy --bitrate 1M",
+            "trim a b --copy --start 1 --fps 25",
+            "transcode a b --audio eng",
+            "decode a --md5 --track x",
             "transcode a b --qp 20 --quality 20",
             "transcode a b --cbr",
             "transcode a b --speed 3",

@@ -41,7 +41,9 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         .cancel(interrupts.token.clone())
         .ends_process(true)
         .stream(args.job.metrics.stream.clone())
-        .limits(args.limits.limits());
+        .limits(args.limits.limits())
+        .track(args.source.track)
+        .spool(args.source.spool.spool);
     let filter =
         FilterOptions::default().frame_rate(args.pictures.fps).size(args.pictures.size).format(format);
     let target = args.output.clone().map_or(ExportTarget::Null, ExportTarget::File);

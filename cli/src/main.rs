@@ -15,6 +15,7 @@ use video_hw_terminal::{cancel, text};
 mod args;
 mod clock;
 mod compare;
+mod copy;
 mod decode;
 mod devices;
 mod doctor;
@@ -33,7 +34,9 @@ mod remedy;
 mod report;
 mod retired;
 mod thumbnails;
+mod tracks;
 mod transcode;
+mod trim;
 
 use args::{Cli, Command};
 use exit::Exit;
@@ -87,6 +90,7 @@ fn run_guarded(command: &Command) -> Exit {
 fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Transcode(args) => transcode::run(args),
+        Command::Trim(args) => trim::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Thumbnails(args) => thumbnails::run(args),
         Command::Encode(args) => encode::run(args),

@@ -10,23 +10,25 @@ use video_hw::Result;
 use video_hw::backend::Receipt;
 use video_hw::bitstream::{StreamInfo, hdr_of_unit};
 use video_hw::config::{DecodeOutputMode, Engines};
-use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, TrackKind, main_video};
+use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, main_video};
 use video_hw::frame::Frame;
-use video_hw::limits::Limits;
-use video_hw::pipeline::{FrameSource, SourceInfo, SourceOptions};
+use video_hw::pipeline::{FrameSource, GopReport, SourceInfo, SourceOptions, gops};
 use video_hw::pixel::{Chroma, PixelFormat};
 use video_hw::time::{Rational, Timestamp};
 use video_hw_terminal::text;
 
 use crate::args::ProbeArgs;
+use crate::copy::kind;
 use crate::exit::{self, Exit};
 use crate::json;
 
 /// Samples searched for parameter sets or a key frame.
 const HEADER_SEARCH: usize = 100;
+/// Groups of pictures that the table lists.
+const GOPS_SHOWN: usize = 20;
 
 pub(crate) fn run(args: &ProbeArgs) -> Result<Exit> {
-    let facts = Facts::gather(&args.input, &args.limits.limits())?;
+    let facts = Facts::gather(args)?;
     text::to_stdout(&if args.json { format!("{:#}", facts.json()) } else { facts.table() })?;
     Ok(Exit::Done)
 }
@@ -44,6 +46,8 @@ struct Facts {
     /// What the attempt to decode says about the input; `None` when it could not even start.
     source: Option<SourceInfo>,
     attempt: Result<Attempt>,
+    /// Where they are asked for.
+    gops: Option<GopReport>,
 }
 
 struct Attempt {
@@ -53,10 +57,19 @@ struct Attempt {
 }
 
 impl Facts {
-    fn gather(path: &Path, limits: &Limits) -> Result<Self> {
-        let piped = path == Path::new("-");
+    fn gather(args: &ProbeArgs) -> Result<Self> {
+        let (path, limits) = (args.input.as_path(), args.limits.limits());
+        let stdin = path == Path::new("-");
+        // A pipe by another name, too.
+        let piped = stdin || !std::fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
+        if piped && args.gops {
+            return Err(Error::Unsupported {
+                feature: "groups of pictures of a pipe, which can be read only once".to_owned(),
+                remedy: "save it to a file first".into(),
+            });
+        }
         let mut facts = Self {
-            name: if piped { "standard input".to_owned() } else { path.display().to_string() },
+            name: if stdin { "standard input".to_owned() } else { path.display().to_string() },
             format: String::new(),
             file_bytes: std::fs::metadata(path).ok().filter(|m| m.is_file() && !piped).map(|m| m.len()),
             tracks: Vec::new(),
@@ -64,6 +77,7 @@ impl Facts {
             headers: None,
             source: None,
             attempt: Err(Error::Cancelled),
+            gops: None,
         };
         let open = OpenOptions::new().limits(limits.clone());
         // A pipe can be read once only: its headers are left to the decoder.
@@ -77,7 +91,11 @@ impl Facts {
         let options = SourceOptions::default()
             .output(DecodeOutputMode::MetadataOnly)
             .engines(Engines::One)
-            .limits(limits.clone());
+            .limits(limits)
+            .spool(args.spool.spool);
+        if args.gops {
+            facts.gops = Some(gops(path, &options)?);
+        }
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
                 let info = source.info().clone();
@@ -144,6 +162,7 @@ impl Facts {
             "duration_s": self.duration(),
             "bitrate_bps": self.bit_rate(),
             "tracks": tracks,
+            "gops": self.gops.as_ref().map(gops_json),
             "notes": self.source.as_ref().map_or(&[][..], |source| &source.notes),
             "picture": self.attempt.as_ref().ok().map(|a| picture_json(&a.frame)),
             "decode": decode,
@@ -202,6 +221,9 @@ impl Facts {
             out.row("size", Some(frame.dimensions.to_string()));
             out.row("format", Some(frame.format.to_string()));
             out.row("rate", self.source.as_ref().and_then(|s| s.frame_rate).map(frame_rate));
+        }
+        if let Some(gops) = &self.gops {
+            gop_rows(gops, &mut out);
         }
         out.heading("here");
         for note in self.source.iter().flat_map(|source| &source.notes) {
@@ -301,6 +323,59 @@ fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
     Ok(None)
 }
 
+fn gops_json(report: &GopReport) -> Value {
+    let time = |time: Option<Timestamp>| json!(time.map(Timestamp::as_secs_f64));
+    let list = report.gops.iter().map(|gop| {
+        json!({
+            "pts_s": gop.pts.as_secs_f64(),
+            "frames": gop.frames,
+            "bytes": gop.bytes,
+            "closed": gop.closed,
+        })
+    });
+    json!({
+        "track": report.track.0,
+        "count": report.count,
+        "closed": report.closed,
+        "open": report.count - report.closed,
+        "shortest": report.shortest,
+        "longest": report.longest,
+        "mean": report.mean(),
+        "frames": report.frames,
+        "hidden": report.hidden,
+        "before_first": report.before_first,
+        "bytes": report.bytes,
+        "first_pts_s": time(report.first_pts),
+        "last_pts_s": time(report.last_pts),
+        "end_s": time(report.end),
+        "list": list.collect::<Vec<_>>(),
+        "problem_count": report.problems,
+    })
+}
+
+fn gop_rows(report: &GopReport, out: &mut Table) {
+    out.heading(&format!("groups of pictures of track {}", report.track.0));
+    let (count, closed) = (text::thousands(report.count), text::thousands(report.closed));
+    out.row("groups", Some(format!("{count}, {closed} of them closed")));
+    let (shortest, longest) = (text::thousands(report.shortest), text::thousands(report.longest));
+    out.row("frames each", Some(format!("{shortest} to {longest}, {:.1} on average", report.mean())));
+    let hidden =
+        if report.hidden > 0 { format!(", {} of them hidden", report.hidden) } else { String::new() };
+    out.row("frames", Some(format!("{}{hidden}", text::thousands(report.frames))));
+    let time = |time: Option<Timestamp>| time.map(|time| format!("{:.3} s", time.as_secs_f64()));
+    out.row("first frame", time(report.first_pts));
+    out.row("last frame", time(report.last_pts));
+    let lines = report.gops.iter().take(GOPS_SHOWN).map(|gop| {
+        let kind = if gop.closed { "closed" } else { "open" };
+        let (at, bytes) = (gop.pts.as_secs_f64(), text::bytes(gop.bytes));
+        format!("{at:.3} s: {} frames, {bytes}, {kind}", text::thousands(gop.frames))
+    });
+    lines.for_each(|line| out.row("group", Some(line)));
+    let more = report.count.saturating_sub(GOPS_SHOWN as u64);
+    out.row("", (more > 0).then(|| format!("and {} more (--json lists them)", text::thousands(more))));
+    out.row("damage", (report.problems > 0).then(|| format!("{} times", text::thousands(report.problems))));
+}
+
 fn picture_json(frame: &Frame) -> Value {
     let (resolved, assumed) = frame.color.resolve(frame.dimensions);
     json!({
@@ -313,15 +388,6 @@ fn picture_json(frame: &Frame) -> Value {
         "sample_aspect_ratio": json::rational(frame.sample_aspect_ratio),
         "first_pts_s": frame.pts.as_secs_f64(),
     })
-}
-
-fn kind(kind: TrackKind) -> &'static str {
-    match kind {
-        TrackKind::Video => "video",
-        TrackKind::Audio => "audio",
-        TrackKind::Subtitle => "subtitle",
-        TrackKind::Other => "other",
-    }
 }
 
 /// How a mirror image is made, by the first two columns of its matrix.

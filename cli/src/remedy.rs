@@ -31,6 +31,7 @@ pub(crate) fn message(remedy: &Remedy) -> String {
         Remedy::KeepGoing => "--keep-going goes over it".to_owned(),
         Remedy::Deinterlace => "--deinterlace makes them progressive".to_owned(),
         Remedy::Overwrite => "give --overwrite (-y) or choose another name".to_owned(),
+        Remedy::Spool => "save it to a file first, or give --spool to keep it in a temporary one".to_owned(),
         Remedy::OutputFormat(known) => format!("state the format with --format, one of {known}"),
         // The others are words already.
         other => other.to_string(),
@@ -88,6 +89,7 @@ mod tests {
             Remedy::KeepGoing,
             Remedy::Deinterlace,
             Remedy::Overwrite,
+            Remedy::Spool,
             Remedy::OutputFormat("mp4, ivf".to_owned()),
         ] {
             let message = message(&remedy);

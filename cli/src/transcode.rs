@@ -13,19 +13,32 @@ use video_hw_terminal::cancel::Interrupts;
 
 use crate::args::TranscodeArgs;
 use crate::exit::Exit;
-use crate::failure;
 use crate::metrics::Exporting;
 use crate::options::{EncoderArgs, JobArgs, PartArgs, RateMode};
 use crate::progress::ProgressView;
 use crate::report::Finished;
+use crate::{copy, failure};
 
 pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
+    if args.copy { copy::run("transcode", args) } else { encode("transcode", args) }
+}
+
+/// Decodes and encodes.
+pub(crate) fn encode(command: &'static str, args: &TranscodeArgs) -> Result<Exit> {
     let both = args.backends.backend.unwrap_or(Backend::Auto);
     let mut job = Transcode::new(&args.input, &args.output)
         .decode_backend(args.backends.decoder_backend.unwrap_or(both))
         .encode_backend(args.backends.encoder_backend.unwrap_or(both))
         .copy_tracks(!args.no_copy)
+        .audio(args.copied.audio.clone())
+        .subtitles(args.copied.subtitles.clone())
         .deinterlace(args.deinterlace);
+    if let Some(track) = args.source.track {
+        job = job.track(track);
+    }
+    if let Some(most) = args.source.spool.spool {
+        job = job.spool(most);
+    }
     if let Some(rate) = args.pictures.fps {
         job = job.frame_rate(rate);
     }
@@ -46,14 +59,7 @@ pub(crate) fn run(args: &TranscodeArgs) -> Result<Exit> {
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }
-    finish(
-        "transcode",
-        &args.output,
-        job.on_failure(args.failure.policy()),
-        &args.encoder,
-        &args.part,
-        &args.job,
-    )
+    finish(command, &args.output, job.on_failure(args.failure.policy()), &args.encoder, &args.part, &args.job)
 }
 
 /// Sets what every encoding job has, does it and tells.

@@ -12,6 +12,7 @@ mod assembler;
 pub(crate) mod av1;
 pub(crate) mod bits;
 pub mod convert;
+mod display_order;
 mod fields;
 mod foreign;
 pub(crate) mod h264;
@@ -25,6 +26,7 @@ pub(crate) mod vp9;
 
 pub use assembler::{AccessUnit, AccessUnitAssembler};
 pub use av1::Av1Config;
+pub(crate) use display_order::DisplayOrder;
 pub(crate) use fields::FieldDetector;
 pub(crate) use foreign::foreign_nal;
 pub use h264::AvcConfig;

@@ -4,9 +4,9 @@
 //! has no other order to go by. The seam has no times, and raw streams have none either, but the order is in the headers of the
 //! codecs that reorder.
 
-use super::annexb::nal_units;
-use super::{h264, hevc};
+use super::DisplayOrder;
 use crate::codec::Codec;
+use crate::packet::BitstreamLayout;
 use crate::time::Timestamp;
 
 /// How far below zero the counts of a coded video sequence may go: their lower 16 bits are what is written.
@@ -17,7 +17,7 @@ const MOST: i64 = 1 << 50;
 /// Numbers the units of one stream.
 pub(crate) struct OutputOrder {
     codec: Codec,
-    state: State,
+    headers: DisplayOrder,
     last: i64,
     /// The highest so far.
     highest: i64,
@@ -27,37 +27,16 @@ pub(crate) struct OutputOrder {
     origin: Option<i64>,
 }
 
-enum State {
-    H264(Box<(h264::ParameterSets, h264::poc::PocDecoder)>),
-    Hevc(Box<HevcOrder>),
-    Mpeg2 {
-        groups: u64,
-    },
-    /// Every packet shows its picture before the next, as far as its headers say.
-    InOrder,
-}
-
 impl OutputOrder {
     /// At the start of a stream.
     pub(crate) fn new(codec: Codec) -> Self {
-        let state = match codec {
-            Codec::H264 => State::H264(Box::default()),
-            Codec::Hevc => State::Hevc(Box::default()),
-            Codec::Mpeg2 => State::Mpeg2 { groups: 0 },
-            _ => State::InOrder,
-        };
-        Self { codec, state, last: -1, highest: -1, period: None, origin: None }
+        Self { codec, headers: DisplayOrder::new(codec), last: -1, highest: -1, period: None, origin: None }
     }
 
     /// The number of the next unit in decoding order, of its data in the codec's elementary layout and the container's time:
     /// never negative.
     pub(crate) fn number(&mut self, data: &[u8], pts: Option<Timestamp>) -> i64 {
-        let count = match &mut self.state {
-            State::H264(state) => h264_count(&mut state.0, &mut state.1, data),
-            State::Hevc(state) => state.count(data),
-            State::Mpeg2 { groups } => mpeg2_count(groups, data),
-            State::InOrder => None,
-        };
+        let count = self.headers.of_unit(BitstreamLayout::AnnexB, data);
         // Where headers do not say it, the container's times do.
         let time = pts.filter(|_| !matches!(self.codec, Codec::H264 | Codec::Hevc));
         let number = match (time, count) {
@@ -80,115 +59,6 @@ impl OutputOrder {
         self.highest = self.highest.max(self.last);
         self.last
     }
-}
-
-fn h264_count(
-    sets: &mut h264::ParameterSets,
-    order: &mut h264::poc::PocDecoder,
-    unit: &[u8],
-) -> Option<(u64, i32)> {
-    let mut first = None;
-    let mut previous: Option<h264::SliceIdentity> = None;
-    for nal in nal_units(unit) {
-        match h264::nal_type(nal) {
-            Some(h264::NAL_SPS | h264::NAL_PPS) => {
-                // One that cannot be read leaves the one before in force; ffmpeg says what it thinks of it.
-                let _ = sets.insert(nal);
-            }
-            Some(h264::NAL_SLICE | h264::NAL_PARTITION_A | h264::NAL_IDR) => {
-                let Ok(header) = h264::SliceHeader::parse(nal, sets) else { continue };
-                let same = previous.as_ref().is_some_and(|p| !header.identity.starts_new_picture(p));
-                if !same && let Some((sps, _)) = sets.active(header.identity.pps_id) {
-                    // Of two fields, the one that comes first names the frame.
-                    let key = order.next_picture(sps, &header).key();
-                    first.get_or_insert(key);
-                }
-                previous = Some(header.identity);
-            }
-            _ => {}
-        }
-    }
-    first
-}
-
-/// Picture order counts of H.265 (8.3.1).
-#[derive(Default)]
-struct HevcOrder {
-    sets: hevc::ParameterSets,
-    period: u64,
-    /// `PicOrderCntVal` of the last picture with TemporalId 0 that others may refer to.
-    previous: i32,
-    began: bool,
-}
-
-impl HevcOrder {
-    fn count(&mut self, unit: &[u8]) -> Option<(u64, i32)> {
-        for nal in nal_units(unit) {
-            let Some(header) = hevc::NalHeader::parse(nal).filter(|header| header.layer_id == 0) else {
-                continue;
-            };
-            match header.nal_type {
-                hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS => {
-                    // As above.
-                    let _ = self.sets.insert(nal);
-                }
-                0..=31 => {
-                    let slice = hevc::SliceSegment::parse(nal, &self.sets).ok()?;
-                    return self.next(&slice);
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    fn next(&mut self, slice: &hevc::SliceSegment) -> Option<(u64, i32)> {
-        let kind = slice.nal.nal_type;
-        let lsb = slice.independent?.poc_lsb as i32;
-        let (sps, _) = self.sets.active(slice.pps_id)?;
-        let range = 1_i32.checked_shl(u32::from(sps.poc_lsb_bits)).filter(|range| *range > 0)?;
-        // IDR and BLA pictures start anew, and so does whatever comes first.
-        let anew = !self.began || hevc::is_idr(kind) || (16..=18).contains(&kind);
-        self.began = true;
-        let msb = if anew {
-            self.period += 1;
-            0
-        } else {
-            let before = self.previous.rem_euclid(range);
-            let msb = self.previous.wrapping_sub(before);
-            if lsb < before && before - lsb >= range / 2 {
-                msb.wrapping_add(range)
-            } else if lsb > before && lsb - before > range / 2 {
-                msb.wrapping_sub(range)
-            } else {
-                msb
-            }
-        };
-        let count = msb.wrapping_add(lsb);
-        let sub_layer_non_reference = kind <= 14 && kind.is_multiple_of(2);
-        let leading = hevc::is_rasl(kind) || hevc::is_radl(kind);
-        if slice.nal.temporal_id_plus1 == 1 && !leading && !sub_layer_non_reference {
-            self.previous = count;
-        }
-        Some((self.period, count))
-    }
-}
-
-/// `temporal_reference` counts from each group of pictures header on.
-fn mpeg2_count(groups: &mut u64, unit: &[u8]) -> Option<(u64, i32)> {
-    const PICTURE: u8 = 0;
-    const GROUP: u8 = 0xB8;
-    for nal in nal_units(unit) {
-        match *nal.first()? {
-            GROUP => *groups += 1,
-            PICTURE => {
-                let bits = nal.get(1..3)?;
-                return Some((*groups, i32::from(bits[0]) << 2 | i32::from(bits[1] >> 6)));
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

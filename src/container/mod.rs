@@ -25,6 +25,7 @@ pub mod ivf;
 pub mod matroska;
 mod metadata;
 pub mod mp4;
+mod mp4_pipe;
 mod mpeg2_stream;
 pub mod mpegts;
 mod obu_stream;
@@ -273,12 +274,14 @@ impl fmt::Display for ContainerFormat {
     }
 }
 
-/// The track that is decoded where none is asked for: the first with pictures that players show, or else the first with
-/// pictures. `disabled` are [`Demuxer::disabled_tracks`].
+/// The track that is decoded where none is asked for. Those that players show come before those that they leave out
+/// (`disabled`: [`Demuxer::disabled_tracks`]), large pictures before small ones, and of several alike the first.
 pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a Track> {
-    let pictures = |track: &&Track| track.kind == TrackKind::Video && track.video.is_some();
-    let shown = tracks.iter().filter(pictures).find(|track| !disabled.contains(&track.id));
-    shown.or_else(|| tracks.iter().find(pictures))
+    let pictures = tracks.iter().filter(|track| track.kind == TrackKind::Video);
+    let sized = pictures.filter_map(|track| Some((track, track.video.as_ref()?.dimensions.pixels())));
+    // `min_by_key` gives the first of several.
+    let best = sized.min_by_key(|(track, pixels)| (disabled.contains(&track.id), u64::MAX - pixels));
+    best.map(|(track, _)| track)
 }
 
 /// What a container's tables say of a packet without reading it, as [`Demuxer::next_packet`] would give it.
@@ -371,6 +374,15 @@ pub struct MuxSummary {
     pub bytes: u64,
 }
 
+/// Whether an output can keep samples that are not shown ([`Packet::discard`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hides {
+    /// In front of what is shown, with times below zero.
+    pub before: bool,
+    /// Behind it.
+    pub behind: bool,
+}
+
 /// Writes packets.
 ///
 /// All tracks are added before the first packet. Packets of one track come in decoding order; a muxer
@@ -390,6 +402,11 @@ pub trait Muxer: Send {
     /// To be called before the first sample.
     fn describe(&mut self, _metadata: &FileMetadata) -> bool {
         false
+    }
+
+    /// Whether it keeps samples that are not shown. Where it does not, they are shown like all others.
+    fn hides(&self) -> Hides {
+        Hides::default()
     }
 
     /// Writes a packet to a track added before, in the framing that its track was added with.

@@ -10,6 +10,7 @@ use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
 use crate::container::matroska::MatroskaDemuxer;
 use crate::container::mp4::Mp4Demuxer;
+use crate::container::mp4_pipe;
 use crate::container::mpeg2_stream::Mpeg2Demuxer;
 use crate::container::mpegts::MpegTsDemuxer;
 use crate::container::obu_stream::ObuDemuxer;
@@ -48,8 +49,8 @@ impl fmt::Debug for Input {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be opened or read, [`Error::InvalidInput`] when it is empty, a directory or of
-/// no known format, [`Error::Unsupported`] for formats that are not read here and for MP4 from a pipe, and the
-/// errors of the format's own reader.
+/// no known format, [`Error::Unsupported`] for formats that are not read here and for MP4 from a pipe that has its index at
+/// its end, and the errors of the format's own reader.
 pub fn open_input(path: &Path) -> Result<Input> {
     OpenOptions::new().open(path)
 }
@@ -68,6 +69,7 @@ pub fn open_input(path: &Path) -> Result<Input> {
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     limits: Limits,
+    spool: Option<u64>,
 }
 
 impl OpenOptions {
@@ -83,12 +85,21 @@ impl OpenOptions {
         self
     }
 
+    /// Allows that a pipe which cannot be read as it comes (MP4 with its index at the end, or badly interleaved) is copied
+    /// to a temporary file first, up to so many bytes. The file is in [`std::env::temp_dir`] and has no name where the system
+    /// permits that.
+    #[must_use]
+    pub fn spool(mut self, most_bytes: u64) -> Self {
+        self.spool = Some(most_bytes);
+        self
+    }
+
     /// As [`open_input`].
     ///
     /// # Errors
     /// As [`open_input`], and [`Error::LimitExceeded`].
     pub fn open(&self, path: &Path) -> Result<Input> {
-        let input = open_recognised(path, &self.limits).map_err(|error| error.in_file(path))?;
+        let input = open_recognised(path, &self.limits, self.spool).map_err(|error| error.in_file(path))?;
         if let Input::Frames(frames) = &input {
             let size = frames.video_format().dimensions;
             let pixels = u64::from(size.width()) * u64::from(size.height());
@@ -102,11 +113,14 @@ impl OpenOptions {
     }
 }
 
-fn open_recognised(path: &Path, limits: &Limits) -> Result<Input> {
+fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<Input> {
     let (source, head) = Source::open(path)?;
     let limits = limits.clone();
     match probe(&head, path) {
-        Probe::Mp4 => open_mp4(source, path, limits),
+        Probe::Mp4 => Ok(Input::Demuxer(Box::new(match source {
+            Source::File(file) => Mp4Demuxer::with_limits(file, path.to_owned(), limits)?,
+            Source::Pipe(pipe) => mp4_pipe::open(pipe, path, limits, spool)?,
+        }))),
         Probe::Ivf => Ok(Input::Demuxer(match source {
             Source::File(file) => Box::new(IvfDemuxer::with_limits(file, path, limits)?),
             Source::Pipe(pipe) => Box::new(IvfDemuxer::with_limits(pipe, path, limits)?),
@@ -185,19 +199,7 @@ pub fn open_raw(
     })
 }
 
-/// MP4 needs its index, which may lie behind the samples.
-fn open_mp4(source: Source, path: &Path, limits: Limits) -> Result<Input> {
-    match source {
-        Source::File(file) => {
-            Ok(Input::Demuxer(Box::new(Mp4Demuxer::with_limits(file, path.to_owned(), limits)?)))
-        }
-        Source::Pipe(_) => Err(Error::Unsupported {
-            feature: format!("MP4 from a pipe ({})", name_of(path)),
-            remedy: "it needs a seekable file: save it first".into(),
-        }),
-    }
-}
-
+/// Bytes that come once.
 type Pipe = NonSeekable<BufReader<io::Chain<Cursor<Vec<u8>>, File>>>;
 
 /// An input from its first byte on.

@@ -58,6 +58,8 @@ pub enum Remedy {
     Deinterlace,
     /// Allow overwriting (`overwrite`), or choose another name.
     Overwrite,
+    /// Save the input to a file first, or allow that it is spooled to a temporary one (`spool`).
+    Spool,
     /// State the format of the output; these are known.
     OutputFormat(String),
     /// Something else, in words.
@@ -66,7 +68,7 @@ pub enum Remedy {
 
 impl Remedy {
     /// Those that are nothing but their kind.
-    pub(crate) const PLAIN: [Self; 10] = [
+    pub(crate) const PLAIN: [Self; 11] = [
         Self::OtherBackend,
         Self::FreeSession,
         Self::Size,
@@ -77,6 +79,7 @@ impl Remedy {
         Self::KeepGoing,
         Self::Deinterlace,
         Self::Overwrite,
+        Self::Spool,
     ];
 
     /// A word for its kind, which stays the same: `other_backend`.
@@ -99,6 +102,7 @@ impl Remedy {
             Self::KeepGoing => "keep_going",
             Self::Deinterlace => "deinterlace",
             Self::Overwrite => "overwrite",
+            Self::Spool => "spool",
             Self::OutputFormat(_) => "output_format",
             Self::Other(_) => "other",
         }
@@ -143,6 +147,7 @@ impl fmt::Display for Remedy {
             Self::KeepGoing => "go on in spite of it (`keep_going`)",
             Self::Deinterlace => "have them made progressive (`deinterlace`)",
             Self::Overwrite => "allow overwriting or choose another name",
+            Self::Spool => "save it to a file first, or have it spooled to a temporary one (`spool`)",
         })
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn seek(
     let second = (i64::from(rate.den()) / i64::from(rate.num())).max(1);
     let (mut at, mut step) = (from, FIRST_STEP);
     while demuxer.seek(track, at)? {
-        let found = can_begin_before(demuxer, video, from);
+        let found = can_begin_before(demuxer, track, video, from);
         demuxer.seek(track, at)?;
         if found || at.ticks() <= 0 {
             break;
@@ -41,8 +41,11 @@ pub(super) fn seek(
 }
 
 /// Whether decoding can begin at one of the next samples up to this time. What cannot be read is the decoder's business.
-fn can_begin_before(demuxer: &mut dyn Demuxer, video: &VideoTrack, time: Timestamp) -> bool {
+fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrack, time: Timestamp) -> bool {
     while let Ok(Some(sample)) = demuxer.next_packet() {
+        if sample.track != track {
+            continue;
+        }
         if can_begin(video.codec, video.layout, &sample.data) {
             return true;
         }
@@ -54,14 +57,45 @@ fn can_begin_before(demuxer: &mut dyn Demuxer, video: &VideoTrack, time: Timesta
     false
 }
 
-fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
-    let nals: Vec<&[u8]> = match layout {
+fn units(layout: BitstreamLayout, sample: &[u8]) -> Vec<&[u8]> {
+    match layout {
         BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
             length_prefixed_units(sample, length_size).map_while(Result::ok).collect()
         }
         BitstreamLayout::AnnexB => annexb::nal_units(sample).collect(),
         BitstreamLayout::Obu | BitstreamLayout::Opaque => Vec::new(),
-    };
+    }
+}
+
+/// Whether a stream can be cut in front of a sample that its container calls a key frame: it and all that is shown behind it
+/// come out right. A picture that is only the first of several after which they do (a gradual refresh) is none.
+pub(super) fn is_cut_point(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+    let gradual =
+        || units(layout, sample).iter().any(|nal| h264::recovery_frame_count(nal).is_some_and(|n| n > 0));
+    can_begin(codec, layout, sample) && !(codec == Codec::H264 && gradual())
+}
+
+/// Whether the headers of a sample at which a stream can be cut say that nothing behind it refers to anything before it.
+pub(super) fn begins_closed(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+    const GROUP: u8 = 0xB8;
+    match codec {
+        Codec::H264 => {
+            let mut slices = units(layout, sample)
+                .into_iter()
+                .filter_map(h264::nal_type)
+                .filter(|kind| (1..=5).contains(kind));
+            slices.next() == Some(h264::NAL_IDR)
+        }
+        Codec::Hevc => units(layout, sample).iter().any(|nal| hevc::nal_type(nal).is_some_and(hevc::is_idr)),
+        // closed_gop follows a time code of 25 bits.
+        Codec::Mpeg2 => annexb::nal_units(sample)
+            .any(|unit| unit.first() == Some(&GROUP) && unit.get(4).is_some_and(|byte| byte & 0x40 != 0)),
+        _ => true,
+    }
+}
+
+fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+    let nals = units(layout, sample);
     match codec {
         Codec::H264 => {
             let mut slices = nals.iter().filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();

@@ -1,10 +1,9 @@
 //! What of an input goes into the output beside its pictures and copied samples, and what is left out and told.
 
-use super::passthrough::Passthrough;
 use super::source::SourceInfo;
 use crate::config::CommonEncodeConfig;
 use crate::container::mp4::without_chapter_list;
-use crate::container::{ContainerFormat, MetadataKind, Muxer, Track, TrackId, VideoTrack};
+use crate::container::{ContainerFormat, FileMetadata, MetadataKind, Muxer, Track, TrackId, VideoTrack};
 use crate::time::{Rational, TimeBase};
 
 /// The track of an output that is coded by `config`, with what stays true of the input's.
@@ -26,15 +25,13 @@ pub(super) fn output_track(
 
 /// Has the output say what the input says of itself; notes what it cannot. `part`: it begins or ends within the input.
 pub(super) fn describe(
-    info: &SourceInfo,
-    video: TrackId,
-    passthrough: &Passthrough,
+    metadata: &FileMetadata,
+    renumber: impl Fn(TrackId) -> Option<TrackId>,
     part: bool,
     muxer: &mut dyn Muxer,
     notes: &mut Vec<String>,
 ) {
-    let renumber = |id| if info.track == Some(id) { Some(video) } else { passthrough.output_of(id) };
-    let mut metadata = info.metadata.renumbered(renumber);
+    let mut metadata = metadata.renumbered(renumber);
     if part && metadata.kinds.contains(&MetadataKind::ChapterList) {
         without_chapter_list(&mut metadata);
         if let Some(matroska) = &mut metadata.matroska {

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::control::CancelToken;
+use super::side::Side;
 use super::source::SourceOptions;
 use crate::container::{Demuxer, Input, OpenOptions, open_raw};
 use crate::error::{Error, Result, panic_message};
@@ -39,7 +40,10 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Input> {
         keep_going: options.keep_going,
         threads: options.threads,
     };
-    let open = OpenOptions::new().limits(options.limits.clone());
+    let mut open = OpenOptions::new().limits(options.limits.clone());
+    if let Some(most) = options.spool {
+        open = open.spool(most);
+    }
     let opener = spawn("vhw-open", move || {
         let input = match raw {
             Some(f) => open_raw(&name, f.format, f.dimensions, f.frame_rate).map(Input::Frames),
@@ -98,10 +102,11 @@ impl Feed {
         Self::Reader(queue::bounded(1).1)
     }
 
-    /// Starts to demux the selected track into a decoder.
+    /// Starts to demux the selected tracks: pictures into a decoder, what `side` wants to that.
     pub(super) fn decode(
         mut demuxer: Box<dyn Demuxer>,
         (packets, frames): (DecodeInput, DecodeOutput),
+        side: Option<Side>,
         keep_going: bool,
         cancel: CancelToken,
     ) -> Result<Self> {
@@ -110,9 +115,14 @@ impl Feed {
         }
         let packets = Inlet(Arc::new(Mutex::new(Some(packets))));
         let faults = Arc::new(Faults::default());
-        let feeder = Feeder { packets: packets.clone(), faults: Arc::clone(&faults), keep_going, cancel };
+        let feeder =
+            Feeder { packets: packets.clone(), faults: Arc::clone(&faults), side, keep_going, cancel };
         spawn("vhw-demux", move || {
-            if let Some(error) = caught("reading the input", || feeder.run(demuxer.as_mut())) {
+            let ended = caught("reading the input", || feeder.run(demuxer.as_mut()));
+            if let Some(side) = &feeder.side {
+                side.end();
+            }
+            if let Some(error) = ended {
                 feeder.faults.fatal(error);
                 feeder.packets.close(true);
             }
@@ -263,16 +273,24 @@ impl Faults {
 struct Feeder {
     packets: Inlet,
     faults: Arc<Faults>,
+    side: Option<Side>,
     keep_going: bool,
     cancel: CancelToken,
 }
 
 impl Feeder {
     fn run(&self, demuxer: &mut dyn Demuxer) {
+        let mut decodes = true;
         while !self.cancel.is_cancelled() && !self.faults.is_over() {
             let read = demuxer.next_packet();
-            match read.and_then(|packet| packet.map(|packet| self.packets.submit(packet)).transpose()) {
+            match read.and_then(|packet| packet.map(|packet| self.hand_over(packet, decodes)).transpose()) {
                 Ok(Some(true)) => {}
+                // Sound goes on for as long as it is wanted.
+                Ok(Some(false)) if self.side.as_ref().is_some_and(Side::is_open) => {
+                    if std::mem::take(&mut decodes) {
+                        self.packets.close(false);
+                    }
+                }
                 Ok(Some(false)) => return self.packets.close(false),
                 Ok(None) => break,
                 Err(error) if self.keep_going && error.is_recoverable() => self.faults.recovered(error),
@@ -284,6 +302,18 @@ impl Feeder {
             }
         }
         self.packets.close(true);
+    }
+
+    /// `false` when no more pictures are wanted.
+    fn hand_over(&self, packet: Packet, decodes: bool) -> Result<bool> {
+        let packet = match &self.side {
+            Some(side) => side.push(packet, &self.cancel),
+            None => Some(packet),
+        };
+        match packet {
+            Some(packet) if decodes => self.packets.submit(packet),
+            _ => Ok(decodes),
+        }
     }
 }
 

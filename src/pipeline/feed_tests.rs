@@ -122,7 +122,7 @@ impl Demuxer for Mistaken {
 fn a_packet_that_the_decoder_does_not_take_ends_with_an_error() {
     let config = CommonDecodeConfig::new(Codec::H264);
     let session = DecodeSession::with_backend(config, |sink| Ok(MockDecoder::default().open(sink))).unwrap();
-    let feed = Feed::decode(Box::new(Mistaken), session.split(), false, CancelToken::default());
+    let feed = Feed::decode(Box::new(Mistaken), session.split(), None, false, CancelToken::default());
     let (frames, end) = ends(feed.unwrap());
     assert_eq!((frames, end.contains("the decoder was opened for h264")), (0, true), "{end}");
 }
@@ -131,7 +131,8 @@ fn a_packet_that_the_decoder_does_not_take_ends_with_an_error() {
 fn a_demuxer_that_panics_ends_with_an_error() {
     let config = CommonDecodeConfig::new(Codec::H264);
     let session = DecodeSession::with_backend(config, |sink| Ok(MockDecoder::default().open(sink))).unwrap();
-    let feed = Feed::decode(Box::new(Faulty::default()), session.split(), false, CancelToken::default());
+    let feed =
+        Feed::decode(Box::new(Faulty::default()), session.split(), None, false, CancelToken::default());
     let (frames, end) = ends(feed.unwrap());
     assert!(end.contains("scripted panic of a reader"), "{end}");
     assert!(frames <= GIVEN);

@@ -1,7 +1,5 @@
 //! HDR10 metadata of an input in an output that is shown in the same light.
 
-use std::path::Path;
-
 use super::reopen::can_be_read_again;
 use super::source::{SourceInfo, chosen_video};
 use crate::backend::Receipt;
@@ -33,7 +31,7 @@ pub(super) fn carry(
         return (config, None);
     } else {
         let stated =
-            if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(&info.path, limits)) };
+            if video.hdr.is_whole() { video.hdr } else { video.hdr.or(of_first_picture(info, limits)) };
         if !own.is_empty() {
             return (config, dropped(own, stated));
         }
@@ -61,11 +59,12 @@ fn dropped(own: HdrMetadata, input: HdrMetadata) -> Option<String> {
 
 /// What stands with the first picture, for what neither the container nor the headers in it say. That it cannot be read is for
 /// the decoder to complain about.
-fn of_first_picture(path: &Path, limits: &Limits) -> HdrMetadata {
+fn of_first_picture(info: &SourceInfo, limits: &Limits) -> HdrMetadata {
+    let path = &info.path;
     let read = || {
         let opened = OpenOptions::new().limits(limits.clone()).open(path).ok()?;
         let Input::Demuxer(mut demuxer) = opened else { return None };
-        let (track, video) = chosen_video(demuxer.as_ref(), path).ok()?;
+        let (track, video) = chosen_video(demuxer.as_ref(), path, info.track).ok()?;
         demuxer.select_tracks(&[track.id]);
         let sample = demuxer.next_packet().ok()??;
         Some(hdr_of_unit(video.codec, video.layout, &sample.data))

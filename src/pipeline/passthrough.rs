@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::control::CancelToken;
+use super::side::Side;
 use super::source::{SourceInfo, SourceOptions};
-use crate::container::{ContainerFormat, Demuxer, Input, Muxer, OpenOptions, Track, TrackId, TrackKind};
+use super::tracks::{TrackSelection, chapters, named};
+use crate::container::{Demuxer, Input, Muxer, OpenOptions, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
 use crate::time::{TimeBase, Timestamp};
@@ -14,15 +17,39 @@ const PROBLEMS_KEPT: usize = 10;
 /// Errors in a row of samples after which the rest is taken for unreadable.
 const MOST_BROKEN: u64 = 100_000;
 
-/// Reads the other tracks of the input through a demuxer of its own, on demand.
+/// Sound that comes so long behind the end is the sign that no more of it is wanted, in seconds.
+const BEHIND_END: f64 = 10.0;
+
+/// Where samples come from.
+enum Origin {
+    /// Nothing comes, or nothing more.
+    Over,
+    /// The input, opened a second time.
+    Own(Box<dyn Demuxer>),
+    /// The demuxer of the pictures.
+    Shared(Handed),
+}
+
+/// What the demuxer of the pictures hands over, for as long as it is wanted.
+struct Handed(Side);
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Reads the other tracks of the input, on demand: through a demuxer of its own, or where the input can be read only once through
+/// that of the pictures.
 pub(super) struct Passthrough {
-    demuxer: Option<Box<dyn Demuxer>>,
+    origin: Origin,
     /// Input track, output track.
     tracks: Vec<(TrackId, TrackId)>,
     /// Output tracks whose samples are shown from their times on and stand alone: texts and chapters.
     lasting: Vec<TrackId>,
     next: Option<Packet>,
     path: PathBuf,
+    cancel: CancelToken,
     start: Option<Duration>,
     end: Option<Timestamp>,
     samples: u64,
@@ -38,11 +65,12 @@ pub(super) struct Passthrough {
 impl Passthrough {
     pub(super) fn none() -> Self {
         Self {
-            demuxer: None,
+            origin: Origin::Over,
             tracks: Vec::new(),
             lasting: Vec::new(),
             next: None,
             path: PathBuf::new(),
+            cancel: CancelToken::default(),
             start: None,
             end: None,
             samples: 0,
@@ -53,46 +81,68 @@ impl Passthrough {
         }
     }
 
-    /// Adds every track of the input that `muxer` can carry, and notes those that it cannot.
+    /// Adds every track of the input that is wanted and that `muxer` can carry, and notes those that it cannot.
     pub(super) fn open(
         path: &Path,
         options: &SourceOptions,
         info: &SourceInfo,
+        selection: &TrackSelection,
         muxer: &mut dyn Muxer,
         notes: &mut Vec<String>,
     ) -> Result<Self> {
-        let others: Vec<_> = info.tracks.iter().filter(|t| Some(t.id) != info.track).collect();
         let (mut tracks, mut lasting) = (Vec::new(), Vec::new());
-        for track in others {
-            let name = format!("track {} ({})", track.id.0, track.codec_name);
-            if muxer.format() != ContainerFormat::Mp4 {
-                notes.push(format!("{name} is left out: {} carries one video track only", muxer.format()));
+        let chapters = chapters(&info.metadata);
+        for track in info.tracks.iter().filter(|track| Some(track.id) != info.track) {
+            let why = if track.video.is_some() {
+                "one video track is encoded".to_owned()
+            } else if !selection.takes(track, &chapters) {
+                "it is not asked for".to_owned()
             } else if track.copy.is_none() {
-                notes.push(format!("{name} is left out: the input does not describe it"));
+                "the input does not describe it".to_owned()
             } else if is_timecode(track) && options.start.is_some_and(|start| !start.is_zero()) {
-                notes.push(format!("{name} is left out: its timecode is that of the start of the input"));
+                "its timecode is that of the start of the input".to_owned()
             } else {
-                let output = muxer.add_track(track).map_err(|e| e.of_input(path))?;
-                tracks.push((track.id, output));
-                lasting.extend((track.kind == TrackKind::Subtitle).then_some(output));
-            }
+                match muxer.add_track(track) {
+                    Ok(output) => {
+                        tracks.push((track.id, output));
+                        lasting.extend((track.kind == TrackKind::Subtitle).then_some(output));
+                        continue;
+                    }
+                    Err(error @ Error::Unsupported { .. }) => error.to_string(),
+                    Err(error) => return Err(error.of_input(path)),
+                }
+            };
+            notes.push(format!("{} is left out: {why}", named(track)));
         }
         if tracks.is_empty() {
             return Ok(Self::none());
         }
-        let opened = OpenOptions::new().limits(options.limits.clone()).open(path)?;
-        let Input::Demuxer(mut demuxer) = opened else { return Ok(Self::none()) };
-        demuxer.select_tracks(&tracks.iter().map(|(id, _)| *id).collect::<Vec<_>>());
-        if let (Some(start), Some((first, _))) = (options.start, tracks.first()) {
-            demuxer.seek(*first, at(start))?;
-        }
+        let origin = if let Some(side) = &options.side {
+            if !side.begin(tracks.iter().map(|(id, _)| *id)) {
+                return Err(Error::Unsupported {
+                    feature: "sound and other tracks of a pipe that lie far in front of its pictures"
+                        .to_owned(),
+                    remedy: "save it to a file first, or leave them out".into(),
+                });
+            }
+            Origin::Shared(Handed(side.clone()))
+        } else {
+            let opened = OpenOptions::new().limits(options.limits.clone()).open(path)?;
+            let Input::Demuxer(mut demuxer) = opened else { return Ok(Self::none()) };
+            demuxer.select_tracks(&tracks.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+            if let (Some(start), Some((first, _))) = (options.start, tracks.first()) {
+                demuxer.seek(*first, at(start))?;
+            }
+            Origin::Own(demuxer)
+        };
         let end = options.duration.map(|d| at(options.start.unwrap_or_default().saturating_add(d)));
         Ok(Self {
-            demuxer: Some(demuxer),
+            origin,
             tracks,
             lasting,
             next: None,
             path: path.to_owned(),
+            cancel: options.cancel.clone(),
             start: options.start,
             end,
             samples: 0,
@@ -124,18 +174,26 @@ impl Passthrough {
         self.samples
     }
 
-    /// Writes every sample that is decoded at or before `time` of the output.
+    /// Writes every sample that is decoded at or before `time` of the output, as far as it was read.
     pub(super) fn advance(&mut self, muxer: &mut dyn Muxer, time: Timestamp) -> Result<()> {
-        self.copy(muxer, Some(time))
+        self.copy(muxer, Some(time), false)
     }
 
-    /// Writes the rest, or the rest up to `until`.
+    /// Writes what waits, whenever it is decoded, if it waits in the way of the pictures.
+    pub(super) fn relieve(&mut self, muxer: &mut dyn Muxer) -> Result<()> {
+        let full = matches!(&self.origin, Origin::Shared(handed) if handed.0.is_full());
+        if full { self.copy(muxer, None, false) } else { Ok(()) }
+    }
+
+    /// Writes the rest, or the rest up to `until`. Nothing more is wanted then.
     pub(super) fn finish(&mut self, muxer: &mut dyn Muxer, until: Option<Timestamp>) -> Result<()> {
-        self.copy(muxer, until)
+        let result = self.copy(muxer, until, true);
+        self.origin = Origin::Over;
+        result
     }
 
-    fn copy(&mut self, muxer: &mut dyn Muxer, until: Option<Timestamp>) -> Result<()> {
-        while let Some(sample) = self.peek()? {
+    fn copy(&mut self, muxer: &mut dyn Muxer, until: Option<Timestamp>, wait: bool) -> Result<()> {
+        while let Some(sample) = self.peek(wait)? {
             let time = sample.dts.or(sample.pts);
             if until.is_some_and(|until| time.is_some_and(|t| t > until)) {
                 return Ok(());
@@ -151,17 +209,26 @@ impl Passthrough {
         Ok(())
     }
 
-    fn peek(&mut self) -> Result<Option<&Packet>> {
+    fn peek(&mut self, wait: bool) -> Result<Option<&Packet>> {
         while self.next.is_none() {
-            let Some(demuxer) = &mut self.demuxer else { return Ok(None) };
-            match demuxer.next_packet() {
+            let read = match &mut self.origin {
+                Origin::Over => return Ok(None),
+                Origin::Own(demuxer) => demuxer.next_packet(),
+                Origin::Shared(handed) => match handed.0.pop(wait, &self.cancel) {
+                    // More may come.
+                    None if !wait => return Ok(None),
+                    sample => Ok(sample),
+                },
+            };
+            match read {
+                Ok(Some(sample)) if self.is_far_behind(&sample) => self.origin = Origin::Over,
                 Ok(Some(sample)) => self.next = self.place(sample),
-                Ok(None) => self.demuxer = None,
+                Ok(None) => self.origin = Origin::Over,
                 Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
                     // A track that ends early leaves the others to be copied; nothing else can be read behind other damage.
                     self.broken += 1;
                     if !error.is_recoverable() || self.broken > MOST_BROKEN {
-                        self.demuxer = None;
+                        self.origin = Origin::Over;
                     }
                     if self.problems.len() < PROBLEMS_KEPT {
                         self.problems.push(error.of_input(&self.path).to_string());
@@ -171,6 +238,12 @@ impl Passthrough {
             }
         }
         Ok(self.next.as_ref())
+    }
+
+    /// Whether a sample is so far behind the wanted part that none that is wanted can follow: an input may go on for ever.
+    fn is_far_behind(&self, sample: &Packet) -> bool {
+        let time = sample.dts.or(sample.pts);
+        self.end.zip(time).is_some_and(|(end, time)| time.as_secs_f64() > end.as_secs_f64() + BEHIND_END)
     }
 
     /// The sample as it belongs into the output; `None` outside the wanted part.

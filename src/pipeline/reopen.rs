@@ -39,7 +39,7 @@ impl FrameSource {
                 let message = format!("{} is another kind of file now", path.display());
                 return Err(Error::corrupt_fatal(message));
             };
-            let track = chosen_video(demuxer.as_ref(), &path)?;
+            let track = chosen_video(demuxer.as_ref(), &path, options.track)?;
             Self::start(demuxer, track, &options, from)
         })?;
         Ok(())

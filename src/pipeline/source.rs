@@ -11,6 +11,8 @@ use super::feed::{self, Feed};
 use super::fit::{Fit, Stated};
 use super::reopen::can_be_read_again;
 use super::shape::Shape;
+use super::side::Side;
+use super::tracks::TrackSelection;
 use super::window::{Place, Window};
 use crate::backend::{self, Backend, Receipt};
 use crate::codec::Codec;
@@ -18,9 +20,7 @@ use crate::config::setters::setters;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{
-    ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack, main_video,
-};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::failover::FailoverDecoder;
@@ -95,8 +95,15 @@ pub struct SourceOptions {
     pub on_failure: FailurePolicy,
     /// What the input may cost.
     pub limits: Limits,
+    /// Bytes that a temporary file may take for a pipe that cannot be read as it comes; see
+    /// [`OpenOptions::spool`](crate::container::OpenOptions::spool).
+    pub spool: Option<u64>,
+    /// The video track; by default [`crate::container::main_video`].
+    pub track: Option<TrackId>,
     /// Stops reading when asked, also while the input is a pipe from which nothing comes.
     pub cancel: CancelToken,
+    /// Takes the tracks that are copied where the input can be read only once.
+    pub(super) side: Option<Side>,
 }
 
 setters!(SourceOptions {
@@ -107,7 +114,7 @@ setters!(SourceOptions {
 } option {
     crop: Crop, size: Dimensions, width: u32, height: u32, start: Duration, duration: Duration,
     threads: NonZeroUsize, device: String, stream: String, reorder_window: u64, raw: VideoFormat,
-    frame_rate: Rational, reordered: u32,
+    frame_rate: Rational, reordered: u32, spool: u64, track: TrackId,
 });
 
 impl Default for SourceOptions {
@@ -139,7 +146,10 @@ impl Default for SourceOptions {
             ends_process: false,
             on_failure: FailurePolicy::Stop,
             limits: Limits::default(),
+            spool: None,
+            track: None,
             cancel: CancelToken::default(),
+            side: None,
         }
     }
 }
@@ -371,7 +381,7 @@ impl FrameSource {
         choose: impl FnOnce(&VideoTrack, &mut SourceOptions),
         from: Option<Timestamp>,
     ) -> Result<(SourceInfo, Feed, Receipt, Fit)> {
-        let (track, video) = chosen_video(demuxer.as_ref(), path)?;
+        let (track, video) = chosen_video(demuxer.as_ref(), path, options.track)?;
         // Parts are decoded ahead of their turn: nothing for what is live.
         if options.engines == Engines::Auto && !options.names_several_devices() && !can_be_read_again(path) {
             options.engines = Engines::One;
@@ -392,11 +402,16 @@ impl FrameSource {
     ) -> Result<(Feed, Receipt)> {
         let session = DecodeSession::new(options.backend, options.decode_config(&video))?;
         let receipt = session.receipt();
-        demuxer.select_tracks(&[track.id]);
+        let mut selected = vec![track.id];
+        if let Some(side) = &options.side {
+            selected.extend(side.want(demuxer.tracks(), track.id));
+        }
+        demuxer.select_tracks(&selected);
         if let Some(from) = from {
             begin::seek(demuxer.as_mut(), track.id, &video, from)?;
         }
-        let feed = Feed::decode(demuxer, session.split(), options.keep_going, options.cancel.clone())?;
+        let (side, cancel) = (options.side.clone(), options.cancel.clone());
+        let feed = Feed::decode(demuxer, session.split(), side, options.keep_going, cancel)?;
         Ok((feed, receipt))
     }
 
@@ -600,9 +615,16 @@ impl Finish {
     }
 }
 
-pub(crate) fn chosen_video(demuxer: &dyn Demuxer, path: &Path) -> Result<(Track, VideoTrack)> {
+/// The track that is decoded, which has to be one with pictures where it is asked for by number.
+pub(crate) fn chosen_video(
+    demuxer: &dyn Demuxer,
+    path: &Path,
+    wanted: Option<TrackId>,
+) -> Result<(Track, VideoTrack)> {
     let tracks = demuxer.tracks();
-    if let Some(track) = main_video(tracks, demuxer.disabled_tracks())
+    let selection = TrackSelection { video: wanted, ..TrackSelection::default() };
+    selection.check(tracks, path)?;
+    if let Some(track) = selection.video(tracks, demuxer.disabled_tracks())
         && let Some(video) = &track.video
     {
         return Ok((track.clone(), video.clone()));

@@ -1,8 +1,10 @@
 //! What a transcode asks of its output stream besides size, rate and structure.
 
+use super::tracks::TrackChoice;
 use super::transcode::Transcode;
 use crate::codec::Codec;
 use crate::config::{CommonEncodeConfig, FailurePolicy, Profile};
+use crate::container::TrackId;
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
 use crate::limits::Limits;
@@ -55,6 +57,30 @@ impl<'a> Transcode<'a> {
     /// What the input may cost; beyond it, it is refused with [`crate::Error::LimitExceeded`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.source.limits = limits;
+        self
+    }
+
+    /// See [`OpenOptions::spool`](crate::container::OpenOptions::spool).
+    pub fn spool(mut self, most_bytes: u64) -> Self {
+        self.source.spool = Some(most_bytes);
+        self
+    }
+
+    /// The video track; by default [`crate::container::main_video`].
+    pub fn track(mut self, track: TrackId) -> Self {
+        self.source.track = Some(track);
+        self
+    }
+
+    /// The sound tracks that are copied; by default all that the output can hold.
+    pub fn audio(mut self, choice: TrackChoice) -> Self {
+        self.selection.audio = choice;
+        self
+    }
+
+    /// The tracks of text that are copied; by default all that the output can hold.
+    pub fn subtitles(mut self, choice: TrackChoice) -> Self {
+        self.selection.subtitles = choice;
         self
     }
 

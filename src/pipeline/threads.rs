@@ -140,6 +140,7 @@ impl Writer<'_, '_> {
         loop {
             let next = self.packets.reap_timeout(POLL);
             self.tell_takeovers();
+            self.passthrough.relieve(self.muxer)?;
             match next {
                 Ok(Some(packet)) => self.write(packet)?,
                 Ok(None) if self.packets.is_finished() => break,

@@ -19,9 +19,11 @@ use super::memory::{self, FrameMemory};
 use super::notes::{self, Note};
 use super::passthrough::Passthrough;
 use super::reopen;
+use super::side::Side;
 use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{Beginning, FilterStage, Filtered, TakeoverFn, Writer};
+use super::tracks::TrackSelection;
 use crate::backend::SessionRequest;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
@@ -66,6 +68,7 @@ pub struct Transcode<'a> {
     overwrite: bool,
     mux: MuxOptions,
     copy_tracks: bool,
+    pub(super) selection: TrackSelection,
     progress: Option<ProgressFn<'a>>,
     pub(super) on_failure: FailurePolicy,
     pub(super) on_takeover: Option<TakeoverFn<'a>>,
@@ -152,6 +155,7 @@ impl<'a> Transcode<'a> {
             overwrite: false,
             mux: MuxOptions::default(),
             copy_tracks: true,
+            selection: TrackSelection::default(),
             progress: None,
             on_failure: FailurePolicy::Auto,
             on_takeover: None,
@@ -336,7 +340,8 @@ impl<'a> Transcode<'a> {
         self
     }
 
-    /// Whether audio and other tracks are copied (they are by default, from MP4 to MP4).
+    /// Whether audio and other tracks are copied. By default they are as far as the output can hold them; the report's notes tell
+    /// what is left out.
     pub fn copy_tracks(mut self, copy: bool) -> Self {
         self.copy_tracks = copy;
         self
@@ -377,6 +382,9 @@ impl<'a> Transcode<'a> {
             Some(0) => Some(0),
             Some(b) => Some(b.saturating_add(2)),
         };
+        if self.copy_tracks && !reopen::can_be_read_again(&self.input) {
+            self.source.side = Some(Side::default());
+        }
         let mut notes = Vec::new();
         let mut source = self.open_source(codec, &mut notes, started)?;
         let decoded = source.info().codec.is_some();
@@ -385,6 +393,7 @@ impl<'a> Transcode<'a> {
             return Err(source.nothing());
         };
         let (info, shape) = (source.info().clone(), first.sample_aspect_ratio);
+        self.selection.check(&info.tracks, &self.input)?;
         notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
@@ -399,12 +408,14 @@ impl<'a> Transcode<'a> {
         let times = FrameTimes::new(frame_base, encode_config.frame_rate, may_reorder, mends);
         let video_track = muxer.add_track(&output_track(&encode_config, time_base, &info, shape))?;
         let passthrough = if self.copy_tracks {
-            Passthrough::open(&self.input, &self.source, &info, muxer.as_mut(), &mut notes)?
+            Passthrough::open(&self.input, &self.source, &info, &self.selection, muxer.as_mut(), &mut notes)?
         } else {
             Passthrough::none()
         };
         let part = self.source.start.is_some() || self.source.duration.is_some() || self.max_frames.is_some();
-        describe(&info, video_track, &passthrough, part, muxer.as_mut(), &mut notes);
+        let renumber =
+            |id| if info.track == Some(id) { Some(video_track) } else { passthrough.output_of(id) };
+        describe(&info.metadata, renumber, part, muxer.as_mut(), &mut notes);
 
         let reads_device =
             session.receipt().chosen().is_some_and(|(backend, _)| backend.keeps_frames_on_device());

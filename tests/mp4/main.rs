@@ -11,6 +11,7 @@ mod fragmented;
 mod hostile;
 mod layouts;
 mod mux;
+mod pipe;
 mod remux;
 #[path = "../support/streams.rs"]
 mod streams_common;

@@ -6,6 +6,8 @@ use std::fmt;
 use std::io::{Read, Seek};
 use std::path::PathBuf;
 
+use bytes::Bytes;
+
 use super::boxes::{BoxHeader, FourCc, Mp4Box};
 use super::fragments::Fragments;
 use super::metadata;
@@ -15,7 +17,7 @@ use super::source::Source;
 use super::steps::step;
 use super::tables::Entry;
 use crate::container::{ContainerFormat, Demuxer, FileMetadata, PacketPlace, Track, TrackId};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
 use crate::time::Timestamp;
@@ -29,6 +31,9 @@ mod places;
 /// [`Packet::discard`] as far as decoding may need it, and left out otherwise. A track whose edit list repeats stretches of
 /// it, reorders them, changes their speed or shows several of them is played edit by edit: each begins anew with the sync
 /// sample in front of it. Where an edit list leaves a gap, the picture before it lasts until the next one.
+///
+/// A reader that cannot seek (a pipe) is read as it comes: fragments one by one, and a plain movie whose header is in front of its
+/// samples where these lie in the order in which they are played.
 ///
 /// A track that cannot be read (an encrypted sound track, an edit list that cannot be honoured) is listed,
 /// and costs an error only when it is read; [`Demuxer::select_tracks`] leaves it out.
@@ -80,7 +85,7 @@ impl Mp4Demuxer {
     ///
     /// # Errors
     /// [`Error::CorruptStream`] when it is no MP4 file or has no readable movie header,
-    /// [`Error::Unsupported`] for encrypted video, [`Error::Io`].
+    /// [`Error::Unsupported`] for encrypted video and for a pipe with the movie header behind its samples, [`Error::Io`].
     pub fn open<R: Read + Seek + Send + 'static>(reader: R, path: PathBuf) -> Result<Self> {
         Self::with_limits(reader, path, Limits::default())
     }
@@ -97,7 +102,7 @@ impl Mp4Demuxer {
         let mut source = Source::new(reader, path)?;
         let header = find_moov(&mut source)?;
         let moov = Mp4Box::load(&mut source, header, &limits)?;
-        let movie = Movie::parse(&moov, source.len(), &limits)?;
+        let movie = Movie::parse(&moov, source.claimable(), &limits)?;
         let readers = movie.tracks.iter().map(|_| Reader { selected: true, ..Reader::default() });
         let mut demuxer = Self {
             tracks: movie.tracks.iter().map(|track| track.public.clone()).collect(),
@@ -110,6 +115,10 @@ impl Mp4Demuxer {
             pending: Vec::new(),
             limits,
         };
+        let begun = demuxer.movie.tracks.iter().any(|track| track.table.sample_count() > 0);
+        if demuxer.source.is_pipe() && demuxer.movie.fragmented && begun {
+            demuxer.fragments.pass_first_media(&mut demuxer.source)?;
+        }
         demuxer.line_up();
         Ok(demuxer)
     }
@@ -325,6 +334,9 @@ impl Demuxer for Mp4Demuxer {
         let Some(&index) = self.movie.by_id.get(&track.0) else {
             return Err(Error::invalid(format!("there is no track {} to seek in", track.0)));
         };
+        if self.source.is_pipe() {
+            return Ok(false);
+        }
         if let Some(pts) = self.seek_fragments(index, to)? {
             self.enter_fragment(pts);
             self.line_up();
@@ -345,6 +357,16 @@ impl Demuxer for Mp4Demuxer {
         self.line_up();
         Ok(true)
     }
+}
+
+/// Whether a plain movie that begins with these bytes, its header among them, can be read forwards: the samples of each track
+/// lie one behind the other. One with fragments is taken to.
+pub(in crate::container) fn is_stored_in_order(beginning: Bytes, limits: &Limits) -> Result<bool> {
+    let mut source = Source::new(std::io::Cursor::new(beginning), PathBuf::new())?;
+    let header = find_moov(&mut source)?;
+    let moov = Mp4Box::load(&mut source, header, limits)?;
+    let movie = Movie::parse(&moov, u64::MAX, limits)?;
+    Ok(movie.tracks.iter().all(|track| track.edits.is_ordered() && track.table.is_in_order()))
 }
 
 /// The last tick of the track that is not behind `to`.
@@ -418,8 +440,19 @@ fn find_moov(source: &mut Source) -> Result<BoxHeader> {
         if header.kind == *b"moov" {
             return Ok(header);
         }
+        if source.is_pipe() && header.kind == *b"mdat" && header.len > header.header_len && segment.is_none()
+        {
+            return Err(Error::Unsupported {
+                feature: "MP4 from a pipe with its index (moov) behind its samples".to_owned(),
+                remedy: Remedy::Spool,
+            });
+        }
         if [b"styp", b"moof"].contains(&&header.kind) {
             segment.get_or_insert(header.kind);
+        }
+        // What follows in a pipe may never end.
+        if source.is_pipe() && header.kind == *b"moof" {
+            break;
         }
         if header.end() > source.len() && segment.is_none() {
             return Err(Error::corrupt_fatal(format!(

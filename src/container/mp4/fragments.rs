@@ -116,7 +116,8 @@ impl Fragments {
         };
         // What it claims was checked when it was found.
         let tracks = (&movie.tracks[..], &movie.by_id);
-        queue_fragment(&moof, tracks, &mut self.queues, source.len(), &mut 0).map_err(recoverable)?;
+        let claimable = source.claimable_by_fragment();
+        queue_fragment(&moof, tracks, &mut self.queues, claimable, &mut 0).map_err(recoverable)?;
         self.loaded = Some(moof);
         Ok(())
     }
@@ -125,6 +126,10 @@ impl Fragments {
     ///
     /// After an error the search goes on behind the damage.
     pub(super) fn find_next(&mut self, source: &mut Source, movie: &Movie) -> Result<bool> {
+        // What lies behind the samples of a plain movie is nothing to wait for.
+        if source.is_pipe() && !movie.fragmented {
+            return Ok(false);
+        }
         loop {
             let header = match BoxHeader::read(source, self.frontier) {
                 Ok(Some(header)) => header,
@@ -141,7 +146,8 @@ impl Fragments {
             let moof = Mp4Box::load(source, header, &self.limits).map_err(recoverable)?;
             let tracks = (&movie.tracks[..], &movie.by_id);
             let unproven = self.unproven;
-            let queued = queue_fragment(&moof, tracks, &mut self.ahead, source.len(), &mut self.unproven);
+            let claimable = source.claimable_by_fragment();
+            let queued = queue_fragment(&moof, tracks, &mut self.ahead, claimable, &mut self.unproven);
             let starts = match queued {
                 Ok(starts) => starts,
                 Err(error) => {
@@ -162,10 +168,35 @@ impl Fragments {
                     *last = Some(start.dts);
                 }
             }
+            if source.is_pipe() {
+                self.pass_media(source)?;
+            }
             self.remember(Fragment { header, starts: starts.into() })?;
             self.loaded = Some(moof);
             return Ok(true);
         }
+    }
+
+    /// The same where the movie header has samples of its own, whose data follow it.
+    pub(super) fn pass_first_media(&mut self, source: &mut Source) -> Result<()> {
+        while let Some(next) = BoxHeader::read(source, self.frontier)?.filter(|next| next.kind != *b"moof") {
+            self.frontier = next.end();
+            if next.kind == *b"mdat" {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// In a pipe the box behind the media data of a fragment has to be known before the samples are read, and nothing is
+    /// returned to: only the fragment at hand is remembered.
+    fn pass_media(&mut self, source: &mut Source) -> Result<()> {
+        if let Some(media) = BoxHeader::read(source, self.frontier)?.filter(|media| media.kind == *b"mdat") {
+            self.frontier = media.end();
+        }
+        self.found.clear();
+        (self.next, self.index_bytes, self.unproven) = (0, 0, 0);
+        Ok(())
     }
 
     fn remember(&mut self, fragment: Fragment) -> Result<()> {

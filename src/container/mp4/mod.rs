@@ -33,6 +33,7 @@ mod tables;
 
 pub(super) use aspect::from_display as display_aspect;
 pub use demux::Mp4Demuxer;
+pub(super) use demux::is_stored_in_order;
 pub(super) use legacy::decoder_config;
 pub(crate) use metadata::without_chapter_list;
 pub use mux::{Mp4MuxOptions, Mp4Muxer};

@@ -34,6 +34,8 @@ pub(super) struct Movie {
     pub(super) tracks: Vec<MovieTrack>,
     /// Where each track number is in `tracks`.
     pub(super) by_id: HashMap<u32, usize>,
+    /// There may be fragments behind it.
+    pub(super) fragmented: bool,
     /// Tracks that players leave out.
     pub(super) disabled: Vec<TrackId>,
     /// What the user should know of how the tracks are read.
@@ -95,7 +97,9 @@ impl Movie {
         if tracks.is_empty() {
             return Err(moov.broken("has no tracks"));
         }
-        if let Some(mvex) = moov.child(*b"mvex")? {
+        let mvex = moov.child(*b"mvex")?;
+        let fragmented = mvex.is_some();
+        if let Some(mvex) = mvex {
             for child in mvex.children(0) {
                 let child = child?;
                 if child.kind != *b"trex" {
@@ -131,7 +135,7 @@ impl Movie {
         };
         notes.extend(tracks.iter().filter(pictures).map(told));
         let disabled = tracks.iter().filter(|track| track.disabled).map(|track| track.public.id).collect();
-        Ok(Self { tracks, by_id, disabled, notes })
+        Ok(Self { tracks, by_id, fragmented, disabled, notes })
     }
 }
 

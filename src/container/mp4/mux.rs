@@ -8,7 +8,7 @@ use super::mux_moov::{Header, file_type};
 use super::mux_track::MuxTrack;
 use super::output::{Output, Target};
 use crate::config::setters::setters;
-use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, Hides, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
 
@@ -120,6 +120,10 @@ impl Muxer for Mp4Muxer {
     fn describe(&mut self, metadata: &FileMetadata) -> bool {
         self.metadata = metadata.clone();
         true
+    }
+
+    fn hides(&self) -> Hides {
+        Hides { before: true, behind: true }
     }
 
     fn write(&mut self, sample: &Packet) -> Result<()> {

@@ -10,7 +10,7 @@ use super::mux_boxes::Boxes;
 use super::mux_moov::{Header, fragmented_file_type};
 use super::mux_track::{Checked, MuxTrack};
 use super::output::{Output, Target};
-use crate::container::{ContainerFormat, FileMetadata, MuxSummary, Muxer, Track, TrackId};
+use crate::container::{ContainerFormat, FileMetadata, Hides, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
 
@@ -304,6 +304,11 @@ impl Muxer for Mp4FragmentMuxer {
     fn describe(&mut self, metadata: &FileMetadata) -> bool {
         self.metadata = metadata.clone();
         true
+    }
+
+    /// An edit list in the header tells where presentation begins; where it ends is not known then.
+    fn hides(&self) -> Hides {
+        Hides { before: true, behind: false }
     }
 
     fn write(&mut self, sample: &Packet) -> Result<()> {

@@ -165,6 +165,13 @@ impl SampleTable {
         (self.timed != u64::from(self.count)).then_some(self.timed)
     }
 
+    /// Whether no chunk lies in front of the one before it in the table.
+    pub(super) fn is_in_order(&self) -> bool {
+        let mut chunks = (0..u32::MAX).map_while(|chunk| self.chunk_offset(chunk));
+        let Some(mut before) = chunks.next() else { return true };
+        chunks.all(|offset| std::mem::replace(&mut before, offset) <= offset)
+    }
+
     /// Sum of the durations of all samples.
     pub(super) fn media_duration(&self) -> u64 {
         let mut left = u64::from(self.count);

@@ -1,0 +1,561 @@
+//! Copying what is coded from one container into another, untouched.
+//!
+//! ```text
+//! demuxer ── packets ─► times that are missing ─► the wanted part ─► in the order of their times ─► muxer
+//! ```
+//! All on the caller's thread; memory holds what waits for its turn, and no more.
+
+mod cut;
+mod interleave;
+mod times;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use self::cut::{Cut, at};
+use self::interleave::Interleaver;
+pub(super) use self::times::Stamper;
+use super::begin;
+use super::carried::describe;
+use super::control::{CancelToken, Progress, ProgressFn, Reporter};
+use super::feed;
+use super::notes::Note;
+use super::source::SourceOptions;
+use super::tracks::{TrackChoice, TrackSelection, chapters, named};
+use crate::container::{
+    Demuxer, Input, MuxOptions, Muxer, OutputFormat, Track, TrackId, TrackKind, create_muxer,
+};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::output_file::{self, OutputFile};
+use crate::packet::Packet;
+use crate::time::{Rational, TimeBase, Timestamp};
+
+pub use self::cut::CutReport;
+
+/// Problems remembered by their words.
+const PROBLEMS_KEPT: usize = 10;
+/// Errors in a row after which the rest is taken for unreadable.
+const MOST_BROKEN: u64 = 100_000;
+
+/// A copy of what is coded, to be set up and run. See [`crate::remux`].
+#[must_use = "nothing happens until `run`"]
+pub struct Remux<'a> {
+    input: PathBuf,
+    output: PathBuf,
+    source: SourceOptions,
+    output_format: Option<String>,
+    overwrite: bool,
+    mux: MuxOptions,
+    selection: TrackSelection,
+    progress: Option<ProgressFn<'a>>,
+}
+
+/// A track that was copied.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CopiedTrack {
+    /// As the input describes it.
+    pub track: Track,
+    /// Its number in the output.
+    pub output: TrackId,
+    /// Samples written.
+    pub samples: u64,
+    /// Their bytes in the input's framing.
+    pub bytes: u64,
+}
+
+/// What a copy did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RemuxReport {
+    /// The input.
+    pub input: PathBuf,
+    /// Its container, for people.
+    pub input_format: String,
+    /// The output.
+    pub output: PathBuf,
+    /// Its container, for people.
+    pub output_format: String,
+    /// The tracks that were copied, in the output's order.
+    pub tracks: Vec<CopiedTrack>,
+    /// What cutting had to do; `None` for a whole file.
+    pub cut: Option<CutReport>,
+    /// Bytes of the finished file.
+    pub bytes: u64,
+    /// Presented time of the output.
+    pub duration: Duration,
+    /// Wall time.
+    pub wall: Duration,
+    /// Stopped early on request.
+    pub cancelled: bool,
+    /// What the user should know: tracks and metadata left out, what a cut had to include.
+    pub notes: Vec<Note>,
+    /// Damage gone over ([`Remux::keep_going`]).
+    pub problem_count: u64,
+    /// The first of it, in words.
+    pub problems: Vec<String>,
+}
+
+impl RemuxReport {
+    /// Samples written, all tracks.
+    pub fn samples(&self) -> u64 {
+        self.tracks.iter().map(|track| track.samples).sum()
+    }
+
+    /// Pictures written.
+    pub fn video_samples(&self) -> u64 {
+        let videos = self.tracks.iter().filter(|track| track.track.kind == TrackKind::Video);
+        videos.map(|track| track.samples).sum()
+    }
+}
+
+impl<'a> Remux<'a> {
+    /// From `input` to `output`; `-` is standard input or output.
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            source: SourceOptions::default(),
+            output_format: None,
+            overwrite: false,
+            mux: MuxOptions::default(),
+            selection: TrackSelection::default(),
+            progress: None,
+        }
+    }
+
+    /// Begin at this time of the input. Copying begins with the last picture at or before it that can be decoded alone; what is
+    /// in between is hidden where the output can say so (MP4), and told in any case.
+    pub fn start(mut self, start: Duration) -> Self {
+        self.source.start = Some(start);
+        self
+    }
+
+    /// Stop after this much presented time.
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.source.duration = Some(duration);
+        self
+    }
+
+    /// The only video track that is copied; by default all are.
+    pub fn track(mut self, track: TrackId) -> Self {
+        self.selection.video = Some(track);
+        self
+    }
+
+    /// The sound tracks that are copied; by default all.
+    pub fn audio(mut self, choice: TrackChoice) -> Self {
+        self.selection.audio = choice;
+        self
+    }
+
+    /// The tracks of text that are copied; by default all.
+    pub fn subtitles(mut self, choice: TrackChoice) -> Self {
+        self.selection.subtitles = choice;
+        self
+    }
+
+    /// Frame rate of an input that carries no times.
+    pub fn input_frame_rate(mut self, rate: Rational) -> Self {
+        self.source.frame_rate = Some(rate);
+        self
+    }
+
+    /// Container of the output when its name does not tell (`mp4`, `h264`, `ivf` ...).
+    pub fn output_format(mut self, name: impl Into<String>) -> Self {
+        self.output_format = Some(name.into());
+        self
+    }
+
+    /// Replace the output if it exists.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Puts the index of an MP4 file in front of its media data.
+    pub fn faststart(mut self, faststart: bool) -> Self {
+        self.mux.faststart = faststart;
+        self
+    }
+
+    /// Writes fragmented MP4. MP4 into a pipe always is.
+    pub fn fragmented(mut self, fragmented: bool) -> Self {
+        self.mux.fragmented = fragmented;
+        self
+    }
+
+    /// What the input may cost; beyond it, it is refused with [`crate::Error::LimitExceeded`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.source.limits = limits;
+        self
+    }
+
+    /// See [`OpenOptions::spool`](crate::container::OpenOptions::spool).
+    pub fn spool(mut self, most_bytes: u64) -> Self {
+        self.source.spool = Some(most_bytes);
+        self
+    }
+
+    /// Go on after damage in the input, counting it, instead of stopping with an error.
+    pub fn keep_going(mut self, keep_going: bool) -> Self {
+        self.source.keep_going = keep_going;
+        self
+    }
+
+    /// Stops early, with a finished output, when the token is cancelled.
+    pub fn cancel_token(mut self, token: CancelToken) -> Self {
+        self.source.cancel = token;
+        self
+    }
+
+    /// Calls `tell` with the state of the job, at most ten times per second, on the calling thread.
+    pub fn on_progress(mut self, tell: impl FnMut(&Progress) + 'a) -> Self {
+        self.progress = Some(Box::new(tell));
+        self
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; no output file is left then (unless it is a pipe).
+    pub fn run(mut self) -> Result<RemuxReport> {
+        let started = Instant::now();
+        output_file::refuse_directory(&self.output)?;
+        let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
+        let mut demuxer = match feed::open(&self.input, &self.source)? {
+            Input::Demuxer(demuxer) => demuxer,
+            Input::Frames(_) => {
+                return Err(Error::Unsupported {
+                    feature: format!("copying {}, whose pictures are not compressed", self.input.display()),
+                    remedy: "encode it instead".into(),
+                });
+            }
+        };
+        let all = with_rate(demuxer.tracks(), self.source.frame_rate);
+        self.selection.check(&all, &self.input)?;
+        let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
+        let mut muxer = create_muxer(format, &file, self.mux)?;
+        let mut notes: Vec<String> = demuxer.notes().to_vec();
+        let metadata = demuxer.metadata().cloned().unwrap_or_default();
+        let main = self.selection.video(&all, demuxer.disabled_tracks()).map(|track| track.id);
+        let mut order: Vec<&Track> = all.iter().collect();
+        if matches!(format, OutputFormat::Elementary(_) | OutputFormat::Ivf) {
+            // They hold one track.
+            order.sort_by_key(|track| Some(track.id) != main);
+        }
+        let chapters = chapters(&metadata);
+        let starts_late = self.source.start.is_some_and(|start| !start.is_zero());
+        let mut copied: Vec<CopiedTrack> = Vec::new();
+        for track in order {
+            let left_out = if !self.selection.takes(track, &chapters) {
+                Some("it is not asked for".to_owned())
+            } else if track.video.is_none() && track.copy.is_none() {
+                Some("the input does not describe it".to_owned())
+            } else if is_timecode(track) && starts_late {
+                Some("its timecode is that of the start of the input".to_owned())
+            } else {
+                match muxer.add_track(track) {
+                    Ok(output) => {
+                        copied.push(CopiedTrack { track: track.clone(), output, samples: 0, bytes: 0 });
+                        None
+                    }
+                    Err(error @ Error::Unsupported { .. }) if Some(track.id) != main => {
+                        Some(error.to_string())
+                    }
+                    Err(error) => return Err(error.of_input(&self.input)),
+                }
+            };
+            notes.extend(left_out.map(|why| format!("{} is left out: {why}", named(track))));
+        }
+        if copied.is_empty() {
+            let what = format!("{} has no track that {format} output can hold", self.input.display());
+            return Err(Error::unsupported(what));
+        }
+        let numbers: HashMap<TrackId, TrackId> =
+            copied.iter().map(|one| (one.track.id, one.output)).collect();
+        let part = starts_late || self.source.duration.is_some();
+        describe(&metadata, |id| numbers.get(&id).copied(), part, muxer.as_mut(), &mut notes);
+
+        demuxer.select_tracks(&copied.iter().map(|one| one.track.id).collect::<Vec<_>>());
+        let lead = copied.iter().find(|one| Some(one.track.id) == main);
+        let lead = lead.or(copied.iter().find(|one| one.track.video.is_some()));
+        let lead = lead.and_then(|one| Some((one.track.id, one.track.video.clone()?)));
+        if let (Some(start), true) = (self.source.start, starts_late) {
+            match &lead {
+                Some((id, video)) => begin::seek(demuxer.as_mut(), *id, video, at(start))?,
+                None => drop(demuxer.seek(copied[0].track.id, at(start))?),
+            }
+        }
+        let tracks: Vec<&Track> = copied.iter().map(|one| &one.track).collect();
+        let wanted = (self.source.start, self.source.duration);
+        let mut job = Job {
+            stampers: tracks.iter().filter_map(|track| Some((track.id, Stamper::new(track)?))).collect(),
+            cut: Cut::new(wanted, muxer.hides(), lead, &tracks),
+            interleaver: Interleaver::new(copied.iter().map(|one| one.output)),
+            numbers,
+            copied,
+            path: &self.input,
+            keep_going: self.source.keep_going,
+            cancel: self.source.cancel.clone(),
+            reporter: Reporter::new(self.progress.take()),
+            total: wanted_length(&all, wanted),
+            started,
+            bytes: 0,
+            end: None,
+            hidden: 0,
+            untimed: 0,
+            broken: 0,
+            problems: Vec::new(),
+        };
+        job.run(demuxer.as_mut(), muxer.as_mut())?;
+        let Job { cut, copied, end, hidden, untimed, broken, mut problems, .. } = job;
+        if copied.iter().all(|one| one.samples == 0) {
+            return Err(nothing(&self.input, self.source.start, self.source.cancel.is_cancelled()));
+        }
+        if untimed > 0 {
+            problems
+                .push(format!("{untimed} samples are left out: {format} output cannot state their times"));
+        }
+        notes.extend(of_cut(&cut));
+        if hidden > 0 && !muxer.hides().before {
+            notes.push(format!(
+                "{hidden} samples that the input hides are in the output like all others: {format} output cannot hide them"
+            ));
+        }
+        let mux = muxer.finish().map_err(|e| e.of_input(&self.input))?;
+        drop(muxer);
+        file.commit()?;
+        Ok(RemuxReport {
+            input_format: demuxer.format().to_string(),
+            input: self.input,
+            output: self.output,
+            output_format: format.to_string(),
+            tracks: copied,
+            cut: cut.is_wanted().then_some(cut.report),
+            bytes: mux.bytes,
+            duration: end.map_or(Duration::ZERO, Timestamp::as_duration),
+            wall: started.elapsed(),
+            cancelled: self.source.cancel.is_cancelled(),
+            notes: notes.into_iter().map(Note::from).collect(),
+            problem_count: broken + untimed,
+            problems,
+        })
+    }
+}
+
+/// A copy under way.
+struct Job<'a, 'p> {
+    stampers: HashMap<TrackId, Stamper>,
+    cut: Cut,
+    interleaver: Interleaver,
+    /// Numbers in the output by those in the input.
+    numbers: HashMap<TrackId, TrackId>,
+    copied: Vec<CopiedTrack>,
+    path: &'a Path,
+    keep_going: bool,
+    cancel: CancelToken,
+    reporter: Reporter<'p>,
+    total: Option<Duration>,
+    started: Instant,
+    bytes: u64,
+    /// When the last sample is over.
+    end: Option<Timestamp>,
+    /// Samples written that are not to be shown.
+    hidden: u64,
+    untimed: u64,
+    broken: u64,
+    problems: Vec<String>,
+}
+
+impl Job<'_, '_> {
+    fn run(&mut self, demuxer: &mut dyn Demuxer, muxer: &mut dyn Muxer) -> Result<()> {
+        while !self.cancel.is_cancelled() && !self.cut.is_over() {
+            match demuxer.next_packet() {
+                Ok(Some(packet)) => self.take(packet, muxer)?,
+                Ok(None) => break,
+                Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
+                    self.broken += 1;
+                    let ends = !error.is_recoverable() || self.broken > MOST_BROKEN;
+                    self.note(error);
+                    if ends {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error.of_input(self.path)),
+            }
+            self.report(false);
+        }
+        let mut timed = Vec::new();
+        self.stampers.values_mut().for_each(|stamper| stamper.finish(&mut timed));
+        let mut wanted = Vec::new();
+        for packet in timed {
+            self.cut.push(packet, &mut wanted)?;
+        }
+        self.cut.finish(&mut wanted);
+        self.hand_on(wanted);
+        while let Some(packet) = self.interleaver.pop(true) {
+            self.write(&packet, muxer)?;
+        }
+        self.report(true);
+        Ok(())
+    }
+
+    fn take(&mut self, packet: Packet, muxer: &mut dyn Muxer) -> Result<()> {
+        let mut timed = Vec::new();
+        match self.stampers.get_mut(&packet.track) {
+            Some(stamper) => stamper.push(packet, &mut timed),
+            None => timed.push(packet),
+        }
+        let mut wanted = Vec::new();
+        for packet in timed {
+            self.cut.push(packet, &mut wanted)?;
+        }
+        self.hand_on(wanted);
+        while let Some(packet) = self.interleaver.pop(false) {
+            self.write(&packet, muxer)?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self, packets: Vec<Packet>) {
+        for packet in packets {
+            if let Some(output) = self.numbers.get(&packet.track) {
+                let output = *output;
+                self.interleaver.push(packet.on(output));
+            }
+        }
+    }
+
+    fn write(&mut self, packet: &Packet, muxer: &mut dyn Muxer) -> Result<()> {
+        match muxer.write(packet) {
+            Ok(()) => {}
+            Err(error @ Error::InvalidInput { .. }) if self.keep_going => {
+                self.untimed += 1;
+                self.note(error);
+                return Ok(());
+            }
+            Err(error) => return Err(error.of_input(self.path)),
+        }
+        self.bytes += packet.data.len() as u64;
+        self.hidden += u64::from(packet.discard);
+        if let Some(one) = self.copied.iter_mut().find(|one| one.output == packet.track) {
+            one.samples += 1;
+            one.bytes += packet.data.len() as u64;
+        }
+        if !packet.discard {
+            let length = packet.duration.and_then(|d| i64::try_from(d).ok()).unwrap_or(0);
+            self.end = self.end.max(packet.pts.map(|pts| pts.offset(length)));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, error: Error) {
+        if self.problems.len() < PROBLEMS_KEPT {
+            self.problems.push(error.of_input(self.path).to_string());
+        }
+    }
+
+    fn report(&mut self, last: bool) {
+        let videos = self.copied.iter().filter(|one| one.track.kind == TrackKind::Video);
+        let frames = videos.map(|one| one.samples).sum();
+        let (position, total, bytes, started) = (self.end, self.total, self.bytes, self.started);
+        self.reporter.update(last, || Progress {
+            frames,
+            total_frames: None,
+            position,
+            total,
+            bytes,
+            elapsed: started.elapsed(),
+        });
+    }
+}
+
+/// The tracks; one of a raw stream, which has no times, counts in this rate.
+fn with_rate(tracks: &[Track], rate: Option<Rational>) -> Vec<Track> {
+    let mut tracks = tracks.to_vec();
+    if let (Some(rate), [track]) = (rate, &mut tracks[..])
+        && track.video.is_some()
+        && track.duration.is_none()
+        && track.sample_count.is_none()
+    {
+        track.time_base = TimeBase::from_frame_rate(rate);
+    }
+    tracks
+}
+
+fn is_timecode(track: &Track) -> bool {
+    track.copy.as_ref().is_some_and(|copy| copy.handler == *b"tmcd")
+}
+
+/// How long the output will be, where that is known.
+fn wanted_length(
+    tracks: &[Track],
+    (start, duration): (Option<Duration>, Option<Duration>),
+) -> Option<Duration> {
+    let whole = tracks.iter().filter_map(|track| track.duration).max().map(Timestamp::as_duration);
+    let rest = whole.map(|whole| whole.saturating_sub(start.unwrap_or_default()));
+    match (rest, duration) {
+        (Some(rest), Some(wanted)) => Some(rest.min(wanted)),
+        (rest, wanted) => rest.or(wanted),
+    }
+}
+
+fn nothing(input: &Path, start: Option<Duration>, cancelled: bool) -> Error {
+    match start {
+        _ if cancelled => Error::Cancelled,
+        Some(start) => Error::invalid(format!(
+            "nothing of {} lies behind start {} s; give an earlier start",
+            input.display(),
+            start.as_secs_f64()
+        )),
+        None => Error::corrupt_fatal(format!("{} holds no sample", input.display())),
+    }
+}
+
+/// What is told of a cut.
+fn of_cut(cut: &Cut) -> Vec<String> {
+    let report = &cut.report;
+    let mut notes = Vec::new();
+    if report.included_before > 0 {
+        let (count, before) = (report.included_before, report.before.as_secs_f64());
+        notes.push(if report.hidden_before {
+            format!(
+                "{count} pictures before the start are included and hidden: decoding begins {before:.3} s earlier, at a key frame"
+            )
+        } else {
+            format!("the output begins {before:.3} s before the start, at a key frame: {count} pictures more are shown")
+        });
+    }
+    if report.included_behind > 0 {
+        let what =
+            format!("{} pictures behind the end are included: others refer to them", report.included_behind);
+        notes.push(if report.hidden_behind { format!("{what}; they are hidden") } else { what });
+    }
+    if report.leading_left_out > 0 {
+        notes.push(format!(
+            "{} pictures are left out: they refer to pictures before the first key frame",
+            report.leading_left_out
+        ));
+    }
+    notes
+}
+
+/// Starts a copy of `input` to `output`: every track's samples stay as they are coded, in another container or in a part of
+/// the file.
+///
+/// ```
+/// # fn main() -> video_hw::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let out = folder.path().join("part.mp4");
+/// use std::time::Duration;
+///
+/// let report = video_hw::remux("clips/bars.mp4", &out).start(Duration::from_millis(500)).run()?;
+/// assert!(report.notes.iter().all(|note| !note.what.contains("left out")));
+/// # Ok(()) }
+/// ```
+pub fn remux<'a>(input: impl AsRef<Path>, output: impl AsRef<Path>) -> Remux<'a> {
+    Remux::new(input.as_ref(), output.as_ref())
+}
