@@ -16,6 +16,8 @@ mod elementary;
 mod fuzz_seeds;
 mod images;
 mod ivf;
+mod matroska;
+mod matroska_mux;
 mod open;
 mod output_file;
 mod rawvideo;

@@ -13,8 +13,8 @@ use super::header::SegmentHeader;
 use super::ids;
 use super::metadata::MatroskaMetadata;
 use super::source::Source;
+use super::text;
 use super::tracks::MkvTrack;
-use super::{codecs, text};
 use crate::container::{ContainerFormat, Demuxer, FileMetadata, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
@@ -362,7 +362,7 @@ impl MatroskaDemuxer {
         for (index, frame) in block.frames.into_iter().enumerate() {
             let data =
                 if track.prefix.is_empty() { frame } else { [&track.prefix[..], &frame].concat().into() };
-            let sound = track.sound.as_ref().and_then(|sound| codecs::frame_duration(sound, &data));
+            let sound = track.frame_duration(&data);
             let nanos = track.default_duration.or(sound);
             let (from, length) = match (nanos, block.duration) {
                 // A block of one frame says best how long that is.

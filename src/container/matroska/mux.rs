@@ -166,7 +166,7 @@ impl MatroskaMuxer {
                 track.write_entry(&mut tracks, told, enabled.filter(|_| track.public.video.is_none()))?;
             }
         }
-        if tracks.is_empty() {
+        if !self.tracks.iter().any(|track| track.begun) {
             return Err(Error::invalid("nothing to write: no track has a sample"));
         }
         let mut more = Vec::new();
