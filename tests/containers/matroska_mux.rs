@@ -142,9 +142,10 @@ fn mp4_and_back_keeps_every_byte_and_time() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    let mut other = Vec::new();
     for (name, path) in films(dir.path()) {
         // MP4 is written with these codecs by nobody here.
-        if ["mpeg2.mkv", "asp.mkv", "stripped.mkv"].contains(&name) {
+        if ["mpeg2.mkv", "asp.mkv"].contains(&name) {
             continue;
         }
         let mp4 = dir.path().join(format!("{name}.mp4"));
@@ -179,27 +180,25 @@ fn mp4_and_back_keeps_every_byte_and_time() {
                 out.unwrap().stdout
             };
             let (ours, theirs) = (pcm(&mp4), pcm(&path));
-            // Ticks of a millisecond do not say where within one the sound of Opus begins and ends.
-            let opus = first
-                .tracks()
-                .iter()
-                .filter(|track| track.kind == TrackKind::Audio)
-                .nth(index)
-                .unwrap()
-                .codec_name
-                == "Opus";
-            if opus {
-                assert!(
-                    ours.len().abs_diff(theirs.len()) <= 48 * 2 * 2 * 2,
-                    "{name}: {} {}",
+            // ffmpeg cuts the end of Opus by samples in the one, and by packets in the other; ticks of a millisecond do not say
+            // where within one its sound begins.
+            let sound =
+                first.tracks().iter().filter(|track| track.kind == TrackKind::Audio).nth(index).unwrap();
+            let same = match sound.codec_name.as_str() {
+                "Opus" => ours.len().abs_diff(theirs.len()) <= 48 * 22 * 4,
+                _ => ours == theirs,
+            };
+            if !same {
+                other.push(format!(
+                    "{name}, sound {index} ({}): {} {}",
+                    sound.codec_name,
                     ours.len(),
                     theirs.len()
-                );
-            } else {
-                assert_eq!(ours, theirs, "{name}, sound {index}");
+                ));
             }
         }
     }
+    assert!(other.is_empty(), "{other:#?}");
 }
 
 #[test]

@@ -251,6 +251,17 @@ impl MkvTrack {
         self.public.copy = Some(CopyDescription { handler, sample_entry, media_header: None, matroska });
     }
 
+    /// Forgets what belongs to the place that was read before.
+    pub(super) fn restart(&mut self) {
+        self.text_end = None;
+        if let Some(decoding) = &mut self.decoding {
+            decoding.reset();
+        }
+        if let Some(vorbis) = &mut self.vorbis {
+            vorbis.reset();
+        }
+    }
+
     /// Whether its first frame is needed to describe it.
     pub(super) fn waits_for_a_frame(&self) -> bool {
         self.public.kind == TrackKind::Audio

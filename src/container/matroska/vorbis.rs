@@ -37,6 +37,11 @@ impl BlockLengths {
         Some(Self { sizes, long: modes(setup)?, before: None })
     }
 
+    /// Forgets the last block, behind a jump.
+    pub(super) fn reset(&mut self) {
+        self.before = None;
+    }
+
     /// Samples that a packet adds to those before: a quarter of its block and of the one before.
     pub(super) fn samples(&mut self, packet: &[u8]) -> Option<u64> {
         let first = u64::from(*packet.first()?);
