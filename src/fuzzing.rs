@@ -30,3 +30,8 @@ pub fn nal_headers(bytes: &[u8]) {
 pub fn frame_headers(bytes: &[u8]) {
     crate::bitstream::read_frame_headers(bytes);
 }
+
+/// A Matroska or WebM file: read to its end from what can seek and what cannot, sought in, and written again.
+pub fn matroska(bytes: &[u8]) {
+    crate::container::fuzz_matroska(bytes);
+}

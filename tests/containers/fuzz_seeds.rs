@@ -77,3 +77,8 @@ fn mpeg2_streams() {
 fn what_a_probing_child_says() {
     through("probing_wire", video_hw::fuzzing::probing);
 }
+
+#[test]
+fn matroska_files() {
+    through("matroska", video_hw::fuzzing::matroska);
+}
