@@ -349,3 +349,117 @@ fn seeking_gives_what_reading_from_the_start_gives() {
         }
     }
 }
+
+/// Video packets of the stream put into other PES packets: pieces of these many bytes, each with the times of the first picture
+/// that begins in it. Sound and tables stay as they are, in front.
+fn in_pieces(bytes: &[u8], packets: &[Packet], pieces: impl Iterator<Item = usize>) -> Vec<u8> {
+    let pid = |packet: &[u8]| u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2]);
+    let mut out: Vec<u8> =
+        bytes.chunks(188).filter(|packet| pid(packet) != 0x100).flatten().copied().collect();
+    let mut starts = Vec::new();
+    let mut stream = Vec::new();
+    for packet in packets {
+        starts.push((stream.len(), packet));
+        stream.extend_from_slice(&packet.data);
+    }
+    let time = |prefix: u8, time: Option<Timestamp>| {
+        let ticks = (time.unwrap().ticks() + 900_000) as u64;
+        let byte = |shift: u32| (ticks >> shift) as u8;
+        [prefix << 4 | (byte(30) & 7) << 1 | 1, byte(22), byte(14) | 1, byte(7), byte(0) << 1 | 1]
+    };
+    let (mut at, mut counter) = (0, 0_u8);
+    for length in pieces {
+        let end = (at + length).min(stream.len());
+        let mut pes = vec![0, 0, 1, 0xe0, 0, 0, 0x80];
+        match starts.iter().find(|(start, _)| (at..end).contains(start)) {
+            Some((_, packet)) => {
+                pes.extend([0xc0, 10]);
+                pes.extend(time(3, packet.pts));
+                pes.extend(time(1, packet.dts));
+            }
+            None => pes.extend([0, 0]),
+        }
+        pes.extend_from_slice(&stream[at..end]);
+        for (number, payload) in pes.chunks(184).enumerate() {
+            let stuffing = 184 - payload.len();
+            let control = if stuffing > 0 { 0x30 } else { 0x10 } | counter;
+            out.extend([0x47, u8::from(number == 0) << 6 | 1, 0, control]);
+            if stuffing > 0 {
+                out.push(stuffing as u8 - 1);
+                out.extend((1..stuffing).map(|at| if at == 1 { 0 } else { 0xff }));
+            }
+            out.extend_from_slice(payload);
+            counter = (counter + 1) & 15;
+        }
+        at = end;
+        if at == stream.len() {
+            break;
+        }
+    }
+    out
+}
+
+#[test]
+fn packets_may_hold_parts_of_pictures_and_several() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        "-c:v libx264 -preset veryfast -bf 0 -g 10 -pix_fmt yuv420p",
+        "-c:v mpeg2video -b:v 2M -bf 2 -g 12",
+        "-c:v libx265 -preset ultrafast -x265-params keyint=10:bframes=0:log-level=none -pix_fmt yuv420p",
+    ] {
+        let path = made(dir.path(), "whole.ts", &format!("{PICTURE} {args}"));
+        let bytes = std::fs::read(&path).unwrap();
+        let (whole, _) = read(&mut *open(&path));
+        for sizes in [&[700, 1500, 20_000, 333][..], &[50_000], &[188], &[5_000, 5_001]] {
+            let repacked = in_pieces(&bytes, &whole, sizes.iter().copied().cycle());
+            let mut demuxer = MpegTsDemuxer::new(NonSeekable(&repacked[..]), "pieces").unwrap();
+            let (packets, faults) = read(&mut demuxer);
+            assert_eq!(faults, [""; 0], "{args}, pieces of {sizes:?}");
+            assert_eq!(packets.len(), whole.len(), "{args}, pieces of {sizes:?}");
+            for (number, (ours, theirs)) in packets.iter().zip(&whole).enumerate() {
+                assert!(ours.data == theirs.data, "{args}, pieces of {sizes:?}: picture {number}");
+                assert_eq!(
+                    (ours.pts, ours.dts),
+                    (theirs.pts, theirs.dts),
+                    "{args} {sizes:?}: picture {number}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_changes_is_followed_or_its_end_is_told() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name: &str, args: &str| {
+        std::fs::read(made(dir.path(), name, &format!("{PICTURE} {SOUND} {args}"))).unwrap()
+    };
+    let first = make("a.ts", &format!("{H264} -c:a aac"));
+    let moved = make("b.ts", &format!("{H264} -c:a aac -f mpegts -mpegts_start_pid 0x200"));
+    let renumbered =
+        make("c.ts", &format!("{H264} -c:a aac -f mpegts -mpegts_service_id 7 -mpegts_pmt_start_pid 0x300"));
+    let other = make("d.ts", "-c:v mpeg2video -b:v 1M -c:a aac");
+    let both = |second: &[u8]| {
+        let bytes = [&first[..], second].concat();
+        let mut demuxer = MpegTsDemuxer::new(std::io::Cursor::new(&bytes), "both").unwrap();
+        let video = track_of(&demuxer, TrackKind::Video);
+        let (packets, faults) = read(&mut demuxer);
+        let pictures = of(&packets, &video);
+        assert!(pictures.windows(2).all(|pair| pair[0].dts < pair[1].dts));
+        (pictures.len(), packets.len(), faults)
+    };
+    let (pictures, packets, faults) = both(&moved);
+    assert_eq!((pictures, faults), (100, vec![]), "the same on other PIDs");
+    assert!(packets > 280, "its sound too: {packets}");
+    let (pictures, _, faults) = both(&renumbered);
+    assert_eq!((pictures, faults), (100, vec![]), "another number of the program");
+    let (pictures, _, faults) = both(&other);
+    assert_eq!(pictures, 50);
+    assert!(faults.len() == 1 && faults[0].contains("changes to mpeg2"), "{faults:?}");
+}
