@@ -206,17 +206,20 @@ fn every_period_and_any_start() {
     };
     let with_correction = packets(&[], &[0x47; 16]);
     let with_times = packets(&[0x47, 0, 0, 1], &[]);
-    for (name, bytes, told) in [
-        ("204", with_correction, 0),
-        ("192", with_times, 0),
-        ("late", [&[9; 100][..], &whole].concat(), 1),
-        ("second", [&whole[100..188], &whole].concat(), 1),
+    for (name, bytes, start) in [
+        ("204", with_correction, None),
+        ("192", with_times, None),
+        ("late", [&[9; 100][..], &whole].concat(), Some("byte 100")),
+        ("second", [&whole[100..188], &whole].concat(), Some("byte 88")),
     ] {
         let file = dir.path().join(name);
         std::fs::write(&file, &bytes).unwrap();
         let mut demuxer = open(&file);
         let (packets, faults) = read(&mut *demuxer);
-        assert_eq!(faults.len(), told, "{name}: {faults:?}");
+        assert_eq!(faults, [""; 0], "{name}");
+        let notes = demuxer.notes();
+        assert_eq!(notes.len(), usize::from(start.is_some()), "{name}: {notes:?}");
+        assert!(start.is_none_or(|start| notes[0].ends_with(start)), "{name}: {notes:?}");
         assert!(same(&packets, &expected.0), "{name}");
         // And as it comes through a pipe.
         let mut piped = MpegTsDemuxer::new(NonSeekable(&bytes[..]), "pipe").unwrap();
@@ -225,6 +228,34 @@ fn every_period_and_any_start() {
         let first = piped.tracks()[0].id;
         assert!(!piped.seek(first, Timestamp::new(0, TimeBase::MPEG)).unwrap());
     }
+}
+
+#[test]
+fn a_recording_that_begins_in_the_middle_is_played_from_its_first_key_frame() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let whole = made(dir.path(), "whole.ts", &format!("{PICTURE} {SOUND} {H264} -c:a aac"));
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = dir.path().join("cut.ts");
+    let mut left_out = 0;
+    for part in 1..11 {
+        std::fs::write(&cut, &bytes[bytes.len() / 188 * part / 16 * 188 + 60..]).unwrap();
+        let frames = video_hw::frames(&cut).backend(BackendKind::Software).open().unwrap();
+        assert!(
+            frames.info().notes.iter().any(|note| note.contains("key frame")),
+            "{:?}",
+            frames.info().notes
+        );
+        let frames: Vec<_> = frames.map(Result::unwrap).collect();
+        assert_eq!(frames[0].pts.ticks(), 0);
+        // ffmpeg complains of what it cannot decode, so it is asked for the pictures of the whole file.
+        let all = ffmpeg_md5s(&["-i", text(&whole)]);
+        let got: Vec<_> = frames.iter().map(frame_md5).collect();
+        assert!(got.len() >= 10 && all.ends_with(&got), "{part}: {} pictures", got.len());
+    }
+    assert!(left_out > 0);
 }
 
 pub(crate) fn same(a: &[Packet], b: &[Packet]) -> bool {
@@ -238,6 +269,12 @@ fn sound_is_described_and_cut_into_frames() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    let unstated = made(
+        dir.path(),
+        "unstated.m2ts",
+        &format!("{PICTURE} {SOUND} {H264} -c:a aac -f mpegts -mpegts_m2ts_mode 1"),
+    );
+    assert_eq!(track_of(&*open(&unstated), TrackKind::Audio).codec_name, "AAC", "which no descriptor says");
     // Bytes of a frame's header, which packets do not hold; ffprobe's sizes include it where the stream has it.
     for (encoder, name, entry, header) in [
         ("aac", "AAC", b"mp4a", 7),

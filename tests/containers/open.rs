@@ -130,6 +130,8 @@ fn output_formats_come_from_the_name_or_are_stated() {
         (&["264", "h264"], OutputFormat::Elementary(Codec::H264)),
         (&["265", "h265", "hevc"], OutputFormat::Elementary(Codec::Hevc)),
         (&["ivf"], OutputFormat::Ivf),
+        (&["ts", "mpegts"], OutputFormat::MpegTs),
+        (&["m2ts", "mts"], OutputFormat::M2ts),
         (&["y4m"], OutputFormat::Y4m),
         (&["yuv"], OutputFormat::RawVideo),
     ] {
