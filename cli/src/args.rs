@@ -19,6 +19,8 @@ use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
 use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
+use crate::pick::PickArgs;
+use crate::thumbnails::ThumbnailsArgs;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -64,6 +66,9 @@ Examples:
   video-hw decode in.mp4 out.y4m
   video-hw decode in.mp4 out.yuv --pix-fmt nv12
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
+  video-hw decode in.mp4 'frame-%05d.png' --frames-at 0,100,5000
+  video-hw decode in.mp4 'frame-%05d.png' --every 10s
+  video-hw decode in.h264 --frame-md5 --times-at 20,1.5 --index in.index
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null               decode as fast as possible, keep nothing
   video-hw decode in.mp4 --null --engines 1   the same with one decoder
@@ -102,6 +107,8 @@ pub(crate) enum Command {
     Transcode(TranscodeArgs),
     /// Decode to uncompressed pictures or checksums, or discard the output
     Decode(DecodeArgs),
+    /// Make one picture of many: frames at even distances, beside and below each other
+    Thumbnails(ThumbnailsArgs),
     /// Encode uncompressed pictures
     Encode(EncodeArgs),
     /// Show what a file contains and what would decode it here
@@ -170,6 +177,7 @@ pub(crate) enum OutputMode {
 
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("picks").args(["frames_at", "times_at", "every"]).multiple(true))]
 pub(crate) struct DecodeArgs {
     /// File to read; - is standard input
     #[arg(value_name = "IN")]
@@ -206,6 +214,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
     /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
@@ -338,6 +348,7 @@ impl Command {
         let (inputs, output) = match self {
             Self::Transcode(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Decode(a) => (vec![a.input.clone()], a.output.clone()),
+            Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Probe(a) => (vec![a.input.clone()], None),
             Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (Vec::new(), None),
@@ -353,6 +364,7 @@ impl Command {
         match self {
             Self::Transcode(a) => Some(&a.job),
             Self::Decode(a) => Some(&a.job),
+            Self::Thumbnails(a) => Some(&a.job),
             Self::Encode(a) => Some(&a.job),
             Self::Compare(a) => Some(&a.job),
             _ => None,
@@ -385,6 +397,7 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use video_hw::backend::BackendKind;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -404,6 +417,24 @@ mod tests {
         assert!(top.contains("Examples:") && top.contains("130  cancelled"), "{top}");
     }
 
+    /// A backend that the library has is one that the help names.
+    #[test]
+    fn every_help_names_the_backends() {
+        let mut seen = 0;
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            // `bench` takes several at once, and says so.
+            let takes_one = |arg: &&clap::Arg| arg.get_id() == "backend" && command.get_name() != "bench";
+            for arg in command.get_arguments().filter(takes_one) {
+                let help = arg.get_help().unwrap().to_string();
+                let names = BackendKind::ALL.iter().filter(|kind| **kind != BackendKind::Custom);
+                let missing: Vec<_> = names.filter(|kind| !help.contains(kind.name())).collect();
+                assert!(missing.is_empty(), "{}: {help} lacks {missing:?}", command.get_name());
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4, "{seen}");
+    }
+
     /// The examples in the help are commands that parse.
     #[test]
     fn examples_parse() {
@@ -411,6 +442,7 @@ mod tests {
             TOP_EXAMPLES,
             TRANSCODE_EXAMPLES,
             DECODE_EXAMPLES,
+            crate::thumbnails::EXAMPLES,
             ENCODE_EXAMPLES,
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
@@ -423,8 +455,8 @@ mod tests {
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
             let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
             let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
-            let words = command.split_whitespace().map(|w| w.trim_matches('\''));
-            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            let message = command.split_whitespace().map(|w| w.trim_matches('\''));
+            assert!(Cli::try_parse_from(message).is_ok(), "{command}");
             seen += 1;
         }
         assert!(seen >= 20, "{seen} examples");
@@ -447,6 +479,14 @@ mod tests {
             "transcode a b --frames 0",
             "transcode a b --strict --on-failure next",
             "decode a",
+            "decode a b --frames-at 1 --start 2",
+            "decode a b --frames-at 1 --every 2",
+            "decode a b --times-at 1 --frames-at 2",
+            "decode a b --frames-at 1,x",
+            "decode a b --index i",
+            "thumbnails a",
+            "thumbnails a b --grid 5",
+            "thumbnails a b --grid 0x4",
             "decode a b --null",
             "decode a b --md5",
             "decode a --md5 --metadata-only",
@@ -462,8 +502,8 @@ mod tests {
             "compare a b --min-ssim 2",
             "compare a b --by-index --input-fps 25",
         ] {
-            let words = std::iter::once("video-hw").chain(line.split(' '));
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+            let message = std::iter::once("video-hw").chain(line.split(' '));
+            assert!(Cli::try_parse_from(message).is_err(), "{line}");
         }
     }
 }

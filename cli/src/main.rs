@@ -26,11 +26,13 @@ mod limits;
 mod metrics;
 mod nvenc;
 mod options;
+mod pick;
 mod probe;
 mod progress;
 mod remedy;
 mod report;
 mod retired;
+mod thumbnails;
 mod transcode;
 
 use args::{Cli, Command};
@@ -38,8 +40,8 @@ use exit::Exit;
 
 fn main() -> ExitCode {
     clock::begin();
-    let words: Vec<OsString> = std::env::args_os().collect();
-    match Cli::try_parse_from(&words) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&arguments) {
         // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
         // system closes anyway.
         Ok(cli) => {
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
             let _ = std::io::stdout().flush();
             signal_hook::low_level::exit(i32::from(exit.code()))
         }
-        Err(error) => refuse(&error, words.iter().any(|w| w == "--json")).into(),
+        Err(error) => refuse(&error, arguments.iter().any(|w| w == "--json")).into(),
     }
 }
 
@@ -86,6 +88,7 @@ fn run(command: &Command) -> Exit {
     let result = match command {
         Command::Transcode(args) => transcode::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Thumbnails(args) => thumbnails::run(args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),

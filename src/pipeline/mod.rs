@@ -1,6 +1,7 @@
 //! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
 
 mod begin;
+mod buffer_pool;
 mod carried;
 mod control;
 mod export;
@@ -9,7 +10,7 @@ mod filter;
 mod fit;
 mod frame_times;
 mod frames;
-mod light;
+mod hdr;
 mod memory;
 mod notes;
 mod passthrough;
@@ -17,7 +18,6 @@ mod reopen;
 mod ring;
 pub mod scheduler;
 mod shape;
-mod shelf;
 mod source;
 mod target;
 mod threads;
@@ -31,6 +31,8 @@ pub use filter::{FilterOptions, FilterSummary};
 pub use frames::{FramesBuilder, frames};
 pub use memory::FrameMemory;
 pub use notes::Note;
+pub(crate) use reopen::can_be_read_again;
 pub use ring::{RingConsumer, RingProducer, RingSlot, RingStats, frame_ring};
+pub(crate) use source::{Finish, chosen_video};
 pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 pub use transcode::{Transcode, TranscodeReport, transcode};

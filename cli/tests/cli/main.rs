@@ -27,6 +27,7 @@ mod nvenc_contract;
 mod nvenc_metrics;
 mod nvidia_transcode;
 mod odd_times;
+mod pick;
 mod printed;
 mod probe;
 mod readme;

@@ -15,13 +15,12 @@ use bytes::Bytes;
 
 use super::child::{Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
-use super::order::OutputOrder;
 use super::program::{Program, program};
 use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{
     BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend,
 };
-use crate::bitstream::{StreamInfo, UnitRole};
+use crate::bitstream::{OutputOrder, StreamInfo, UnitRole};
 use crate::capability::DecodeCapability;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange};
@@ -214,7 +213,7 @@ struct FfmpegDecoder {
 impl FfmpegDecoder {
     fn arguments(&self) -> Vec<OsString> {
         let mut list: Vec<OsString> = Vec::new();
-        let mut add = |words: &[&str]| list.extend(words.iter().map(OsString::from));
+        let mut add = |message: &[&str]| list.extend(message.iter().map(OsString::from));
         add(&["-hide_banner", "-nostdin", "-loglevel", "level+warning", "-max_error_rate", "1"]);
         // Nothing is found out by reading ahead: what is not known yet comes with the first picture.
         add(&["-probesize", "32", "-analyzeduration", "0"]);
@@ -303,15 +302,15 @@ impl FfmpegDecoder {
         done?;
         let errors: Vec<_> =
             run.process.remarks().into_iter().filter(|line| line.contains("[error]")).collect();
-        let words = errors.join("; ");
+        let message = errors.join("; ");
         for line in errors {
             self.sink.tell(DecodeEvent::Note(format!("ffmpeg: {line}")));
         }
         for (serial, _) in std::mem::take(&mut *lock(&run.inside)).into_values() {
-            let event = if words.is_empty() {
+            let event = if message.is_empty() {
                 DecodeEvent::NoPicture { serial, reason: NOTHING }
             } else {
-                DecodeEvent::Failed { serial, error: Error::corrupt(format!("{NOTHING}: {words}")) }
+                DecodeEvent::Failed { serial, error: Error::corrupt(format!("{NOTHING}: {message}")) }
             };
             if !self.sink.tell(event) {
                 break;
@@ -340,7 +339,7 @@ impl FfmpegDecoder {
         if self.run.is_none() {
             self.run = Some(self.start(info.as_ref())?);
         }
-        let mut number = self.order.number(unit);
+        let mut number = self.order.number(&unit.packet.data, unit.packet.pts);
         let Some(run) = &mut self.run else { return Ok(()) };
         {
             let mut inside = lock(&run.inside);

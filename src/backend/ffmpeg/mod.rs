@@ -9,8 +9,8 @@ mod decode;
 mod encode;
 mod encoders;
 mod feed;
+mod messages;
 mod nut;
-mod order;
 mod program;
 mod rate;
 mod settings;
@@ -18,7 +18,6 @@ mod settings;
 #[cfg(unix)]
 mod tests;
 mod units;
-mod words;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use nut::fuzz as fuzz_nut;

@@ -40,8 +40,9 @@ fn ratio(num: u64, den: u64) -> Option<Rational> {
     let (mut before, mut best) = ((0, 1), (1, 0));
     while b > 0 {
         let whole = a / b;
-        let term =
-            |older: u64, newer: u64| whole.checked_mul(newer)?.checked_add(older).filter(|t| *t <= MAX_TERM);
+        let term = |legacy: u64, newer: u64| {
+            whole.checked_mul(newer)?.checked_add(legacy).filter(|t| *t <= MAX_TERM)
+        };
         let (Some(num), Some(den)) = (term(before.0, best.0), term(before.1, best.1)) else { break };
         (before, best) = (best, (num, den));
         (a, b) = (b, a % b);

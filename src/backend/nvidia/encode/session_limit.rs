@@ -9,7 +9,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use crate::backend::BackendKind;
-use crate::backend::admission::{self, Domain, Wish};
+use crate::backend::admission::{self, Domain, SessionRequest};
 use crate::backend::nvidia::driver::cuda::{Context, cuda};
 use crate::backend::nvidia::driver::nvenc::Session;
 use crate::capability::HostSessions;
@@ -17,12 +17,15 @@ use crate::config::{BackendEncodeConfig, SessionAdmission};
 use crate::error::Result;
 
 /// The wish with what only this backend is told.
-pub(crate) fn wish<'a>(wish: Wish<'a>, special: &'a BackendEncodeConfig) -> Wish<'a> {
-    let BackendEncodeConfig::Nvidia(own) = special else { return wish };
-    Wish {
+pub(crate) fn request<'a>(
+    request: SessionRequest<'a>,
+    special: &'a BackendEncodeConfig,
+) -> SessionRequest<'a> {
+    let BackendEncodeConfig::Nvidia(own) = special else { return request };
+    SessionRequest {
         limit: own.session_limit.map(std::num::NonZero::get),
         directory: own.session_directory.as_deref(),
-        ..wish
+        ..request
     }
 }
 
@@ -33,14 +36,14 @@ pub(crate) fn wish<'a>(wish: Wish<'a>, special: &'a BackendEncodeConfig) -> Wish
 /// No encoder library, a chip without encoder, the session limit; what `before` answers.
 pub(super) fn open(
     context: &Arc<Context>,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
     before: impl Fn() -> Result<()>,
 ) -> Result<(Session, Option<String>)> {
     let open = || {
         before()?;
         Session::open(context)
     };
-    let (mut session, permit) = admission::admit(&domain(context.ordinal())?, wish, open)?;
+    let (mut session, permit) = admission::admit(&domain(context.ordinal())?, request, open)?;
     let note = permit.note().map(str::to_owned);
     session.hold(permit);
     Ok((session, note))
@@ -52,14 +55,14 @@ pub(super) fn open(
 /// As [`open`], and what `question` answers.
 pub(super) fn ask<T>(
     context: &Arc<Context>,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
     question: impl FnOnce(&Session) -> Result<T>,
 ) -> Result<T> {
-    if wish.admission != SessionAdmission::Refuse {
-        return question(&open(context, wish, || Ok(()))?.0);
+    if request.admission != SessionAdmission::Refuse {
+        return question(&open(context, request, || Ok(()))?.0);
     }
     let domain = domain(context.ordinal())?;
-    admission::question(&domain, wish.directory, || question(&Session::open(context)?))
+    admission::question(&domain, request.directory, || question(&Session::open(context)?))
 }
 
 /// Sessions that are open where a device's are counted.

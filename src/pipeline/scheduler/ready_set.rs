@@ -1,22 +1,22 @@
-//! How one thread waits for many streams at once: whoever has news rings with the stream's key.
+//! How one thread waits for many streams at once: whoever has news of a stream marks its key.
 //!
-//! A ring is never lost (keys stay until they are taken) and rings for the same key between two waits are one.
+//! A mark is never lost (keys stay until they are taken), and marks of the same key between two waits are one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Keys that somebody has rung with.
+/// Keys of streams that there is news of.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(super) struct ReadySet {
     keys: Mutex<BTreeSet<u64>>,
-    rang: Condvar,
+    marked: Condvar,
 }
 
-impl Bell {
+impl ReadySet {
     pub(super) fn new() -> Self {
-        Self { keys: Mutex::new(BTreeSet::new()), rang: Condvar::new() }
+        Self { keys: Mutex::new(BTreeSet::new()), marked: Condvar::new() }
     }
 
     // Nothing can panic while the lock is held, so a poisoned one is still good.
@@ -25,28 +25,28 @@ impl Bell {
     }
 
     /// There is news of `key`. Never waits for more than the lock; may be called from anywhere.
-    pub(super) fn ring(&self, key: u64) {
+    pub(super) fn mark(&self, key: u64) {
         let mut keys = self.lock();
         let first = keys.is_empty();
         keys.insert(key);
         drop(keys);
         if first {
-            self.rang.notify_one();
+            self.marked.notify_one();
         }
     }
 
-    /// The keys rung since the last time, waiting for one; with a limit, perhaps none. One thread waits.
+    /// The keys marked since the last time, waiting for one; with a limit, perhaps none. One thread waits.
     pub(super) fn wait(&self, limit: Option<Duration>) -> BTreeSet<u64> {
         let mut keys = self.lock();
         match limit {
             None => {
                 while keys.is_empty() {
-                    keys = self.rang.wait(keys).unwrap_or_else(PoisonError::into_inner);
+                    keys = self.marked.wait(keys).unwrap_or_else(PoisonError::into_inner);
                 }
             }
             // Woken for nothing: the caller looks at its clocks and comes back.
             Some(limit) if keys.is_empty() && !limit.is_zero() => {
-                keys = self.rang.wait_timeout(keys, limit).unwrap_or_else(PoisonError::into_inner).0;
+                keys = self.marked.wait_timeout(keys, limit).unwrap_or_else(PoisonError::into_inner).0;
             }
             Some(_) => {}
         }

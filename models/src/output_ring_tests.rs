@@ -1,4 +1,4 @@
-//! The relay between the threads of an NVENC session, with a driver of a few lines.
+//! The output ring between the threads of an NVENC session, with a driver of a few lines.
 //!
 //! What must hold in every order of the two threads: each picture that went in is told once, what comes after a failure
 //! is told as that failure, no buffer is lost (else the next `take` would wait for ever, which loom finds), and nobody
@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::order::every_order;
-use crate::relay::{Reaper, Relay, Traffic};
+use crate::output_ring::{OutputRing, Reaper, Traffic};
 use crate::sync::{Arc, Condvar, Mutex};
 
 /// A driver: pictures come out in the order in which they are coded, from whichever output is next.
@@ -94,7 +94,7 @@ impl Traffic for Wire {
 /// A session with its chip and what it told.
 struct Session {
     chip: Arc<Chip>,
-    relay: Arc<Relay<Wire>>,
+    ring: Arc<OutputRing<Wire>>,
     reaper: Option<Reaper<Wire>>,
     told: Arc<Mutex<Vec<Told>>>,
     buffers: usize,
@@ -106,17 +106,17 @@ impl Session {
         let told = Arc::new(Mutex::new(Vec::new()));
         let outputs = (0..buffers).map(|_| Output(Arc::clone(&chip))).collect();
         let wire = Wire { told: Arc::clone(&told), patience };
-        let relay = Relay::new(outputs, wire);
-        let reaper = Some(Reaper::start(&relay, "outputs").unwrap());
-        Self { chip, relay, reaper, told, buffers }
+        let ring = OutputRing::new(outputs, wire);
+        let reaper = Some(Reaper::start(&ring, "outputs").unwrap());
+        Self { chip, ring, reaper, told, buffers }
     }
 
     /// Hands a picture over; its output is not due yet.
     fn enter(&self, serial: u64) -> Result<Option<Output>, &'static str> {
-        let Some(output) = self.relay.take()? else { return Ok(None) };
-        let input = self.relay.spare().unwrap_or(serial as usize);
-        self.relay.entering(serial);
-        let inside = self.relay.entered(serial, input);
+        let Some(output) = self.ring.take()? else { return Ok(None) };
+        let input = self.ring.spare().unwrap_or(serial as usize);
+        self.ring.entering(serial);
+        let inside = self.ring.entered(serial, input);
         assert!((1..=self.buffers).contains(&inside));
         Ok(Some(output))
     }
@@ -125,15 +125,15 @@ impl Session {
     fn pass(&self, serial: u64) -> Result<bool, &'static str> {
         let Some(output) = self.enter(serial)? else { return Ok(false) };
         self.chip.codes([Ok(serial)]);
-        self.relay.due(output);
+        self.ring.due(output);
         Ok(true)
     }
 
     /// Every buffer can be taken again.
     fn whole(&self) {
-        let all: Vec<_> = (0..self.buffers).map(|_| self.relay.take().unwrap().unwrap()).collect();
+        let all: Vec<_> = (0..self.buffers).map(|_| self.ring.take().unwrap().unwrap()).collect();
         for output in all {
-            self.relay.put_back(None, output);
+            self.ring.put_back(None, output);
         }
     }
 
@@ -152,7 +152,7 @@ fn pictures_pass_in_order_and_buffers_come_back() {
         for serial in 0..2 {
             assert_eq!(session.pass(serial), Ok(true));
         }
-        assert_eq!(session.relay.drain(), Ok(()));
+        assert_eq!(session.ring.drain(), Ok(()));
         session.whole();
         assert_eq!(session.end(), [Told::Picture(0), Told::Picture(1)]);
     });
@@ -165,9 +165,9 @@ fn reordered_pictures_free_their_own_inputs() {
         let outputs: Vec<_> = (0..3).map(|serial| session.enter(serial).unwrap().unwrap()).collect();
         session.chip.codes([Ok(0), Ok(2), Ok(1)]);
         for output in outputs {
-            session.relay.due(output);
+            session.ring.due(output);
         }
-        assert_eq!(session.relay.drain(), Ok(()));
+        assert_eq!(session.ring.drain(), Ok(()));
         session.whole();
         assert_eq!(session.end(), [0, 2, 1].map(Told::Picture));
     });
@@ -179,13 +179,13 @@ fn a_picture_may_come_out_while_it_goes_in() {
     every_order(|| {
         let session = Session::new(2, usize::MAX);
         let first = session.enter(0).unwrap().unwrap();
-        session.relay.due(first);
-        let second = session.relay.take().unwrap().unwrap();
-        session.relay.entering(1);
+        session.ring.due(first);
+        let second = session.ring.take().unwrap().unwrap();
+        session.ring.entering(1);
         session.chip.codes([Ok(1), Ok(0)]);
-        session.relay.entered(1, 1);
-        session.relay.due(second);
-        assert_eq!(session.relay.drain(), Ok(()));
+        session.ring.entered(1, 1);
+        session.ring.due(second);
+        assert_eq!(session.ring.drain(), Ok(()));
         session.whole();
         assert_eq!(session.end(), [1, 0].map(Told::Picture));
     });
@@ -199,10 +199,10 @@ fn a_failure_loses_what_is_inside_once() {
         // An output is locked once more after a failure.
         session.chip.codes([Err("broken"), Err("broken"), Err("later"), Err("later")]);
         for output in outputs {
-            session.relay.due(output);
+            session.ring.due(output);
         }
-        assert_eq!(session.relay.drain(), Err("broken"));
-        assert_eq!(session.relay.take().err(), Some("broken"));
+        assert_eq!(session.ring.drain(), Err("broken"));
+        assert_eq!(session.ring.take().err(), Some("broken"));
         assert_eq!(session.end(), [0, 1].map(|serial| Told::Lost(serial, "broken")));
     });
 }
@@ -214,7 +214,7 @@ fn a_failure_ends_the_wait_for_a_buffer() {
         let session = Session::new(1, usize::MAX);
         let output = session.enter(0).unwrap().unwrap();
         session.chip.codes([Err("broken"), Err("broken")]);
-        session.relay.due(output);
+        session.ring.due(output);
         assert_eq!(session.enter(1).err(), Some("broken"));
         assert_eq!(session.end(), [Told::Lost(0, "broken")]);
     });
@@ -226,8 +226,8 @@ fn a_picture_that_never_went_in_ends_the_session() {
         let session = Session::new(1, usize::MAX);
         let output = session.enter(0).unwrap().unwrap();
         session.chip.codes([Ok(7)]);
-        session.relay.due(output);
-        assert_eq!(session.relay.drain(), Err("stranger"));
+        session.ring.due(output);
+        assert_eq!(session.ring.drain(), Err("stranger"));
         assert_eq!(session.end(), [Told::Lost(0, "stranger")]);
     });
 }
@@ -238,12 +238,12 @@ fn a_refused_picture_is_not_waited_for() {
     every_order(|| {
         let session = Session::new(2, usize::MAX);
         let first = session.enter(0).unwrap().unwrap();
-        session.relay.due(first);
-        let second = session.relay.take().unwrap().unwrap();
-        session.relay.entering(1);
+        session.ring.due(first);
+        let second = session.ring.take().unwrap().unwrap();
+        session.ring.entering(1);
         session.chip.codes([Ok(1)]);
-        session.relay.put_back(Some(0), second);
-        assert_eq!(session.relay.drain(), Err("stranger"));
+        session.ring.put_back(Some(0), second);
+        assert_eq!(session.ring.drain(), Err("stranger"));
         assert_eq!(session.end(), [Told::Lost(0, "stranger")]);
     });
 }
@@ -255,7 +255,7 @@ fn a_consumer_that_goes_stops_the_session() {
         let passed: Vec<_> = (0..3).map(|serial| session.pass(serial)).collect();
         assert_eq!(passed[0], Ok(true));
         assert!(passed.iter().all(Result::is_ok) && passed.is_sorted_by(|a, b| a >= b), "{passed:?}");
-        assert_eq!(session.relay.drain(), Ok(()));
+        assert_eq!(session.ring.drain(), Ok(()));
         assert_eq!(session.end()[0], Told::Picture(0));
     });
 }
@@ -268,7 +268,7 @@ fn closing_takes_what_is_due() {
         let first = session.enter(0).unwrap().unwrap();
         let held = session.enter(1).unwrap();
         session.chip.codes([Ok(0)]);
-        session.relay.due(first);
+        session.ring.due(first);
         assert_eq!(session.end(), [Told::Picture(0)]);
         drop(held);
     });

@@ -3,7 +3,7 @@
 use crate::backend::{DecodeEvent, DecodeSink};
 
 /// Takes events in order and hands them on in order, at once or a little later.
-pub(in crate::backend) trait Landing: Send {
+pub(in crate::backend) trait DownloadStage: Send {
     /// Takes the next event. `false`: nobody wants events any more.
     fn take(&mut self, event: DecodeEvent) -> bool;
 
@@ -17,7 +17,7 @@ pub(in crate::backend) trait Landing: Send {
 /// Hands everything on at once.
 pub(in crate::backend) struct Direct(pub(in crate::backend) DecodeSink);
 
-impl Landing for Direct {
+impl DownloadStage for Direct {
     fn take(&mut self, event: DecodeEvent) -> bool {
         (self.0)(event)
     }

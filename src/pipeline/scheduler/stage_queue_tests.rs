@@ -43,32 +43,33 @@ fn is_key(unit: &Unit) -> bool {
     }
 }
 
-fn live(max_queue: usize, idr: IdrAfterDrop) -> Line {
-    Line::new(DropPolicy::Live(LiveRules { max_queue, max_age: None, idr }))
+fn live(max_queue: usize, idr: IdrAfterDrop) -> StageQueue {
+    StageQueue::new(DropPolicy::Live(LiveRules { max_queue, max_age: None, idr }))
 }
 
 /// Units that are left, by number and whether they are key frames, and those that went, with the reason.
 type Outcome = (Vec<(i64, bool)>, Vec<(i64, &'static str)>);
 
-fn outcome(line: &mut Line, dropped: &[Dropped]) -> Outcome {
+fn outcome(queue: &mut StageQueue, dropped: &[Dropped]) -> Outcome {
     let mut rest = Vec::new();
-    let left = std::iter::from_fn(|| line.pop(Instant::now(), &mut rest))
+    let left = std::iter::from_fn(|| queue.pop(Instant::now(), &mut rest))
         .map(|held| (number(&held.unit), is_key(&held.unit)))
         .collect();
     (left, dropped.iter().chain(&rest).map(|(held, why)| (number(&held.unit), *why)).collect())
 }
 
-fn run(line: &mut Line, units: impl IntoIterator<Item = Unit>) -> Outcome {
+fn run(queue: &mut StageQueue, units: impl IntoIterator<Item = Unit>) -> Outcome {
     let mut dropped = Vec::new();
     for unit in units {
-        line.push(held(unit, Instant::now()), &mut dropped);
+        queue.push(held(unit, Instant::now()), &mut dropped);
     }
-    outcome(line, &dropped)
+    outcome(queue, &dropped)
 }
 
 #[test]
 fn offline_keeps_everything() {
-    let (left, gone) = run(&mut Line::new(DropPolicy::Offline), (0..100).map(|n| frame(n, false).into()));
+    let (left, gone) =
+        run(&mut StageQueue::new(DropPolicy::Offline), (0..100).map(|n| frame(n, false).into()));
     assert_eq!((left.len(), gone), (100, vec![]));
 }
 
@@ -81,18 +82,18 @@ fn the_oldest_ordinary_frame_goes_and_the_next_is_an_idr() {
     assert_eq!(gone, [(1, "queue full"), (2, "queue full")]);
 
     let rule = IdrAfterDrop::After { dropped: 2, apart: 2 };
-    let mut line = live(2, rule);
-    let (left, _) = run(&mut line, (0..4).map(|n| frame(n, false).into()));
+    let mut queue = live(2, rule);
+    let (left, _) = run(&mut queue, (0..4).map(|n| frame(n, false).into()));
     assert_eq!(left, [(2, true), (3, false)], "two are missing");
-    let (left, _) = run(&mut line, (4..7).map(|n| frame(n, false).into()));
+    let (left, _) = run(&mut queue, (4..7).map(|n| frame(n, false).into()));
     assert_eq!(left, [(5, false), (6, false)], "one is missing");
-    let (left, _) = run(&mut line, (7..12).map(|n| frame(n, false).into()));
+    let (left, _) = run(&mut queue, (7..12).map(|n| frame(n, false).into()));
     assert_eq!(left, [(10, true), (11, false)]);
     // The next gap comes too soon after that one: the IDR comes when they are far enough apart.
-    let mut line = live(2, IdrAfterDrop::After { dropped: 1, apart: 3 });
+    let mut queue = live(2, IdrAfterDrop::After { dropped: 1, apart: 3 });
     let mut keys = Vec::new();
     for n in 0..8 {
-        let (left, _) = run(&mut line, (3 * n..3 * n + 3).map(|n| frame(n, false).into()));
+        let (left, _) = run(&mut queue, (3 * n..3 * n + 3).map(|n| frame(n, false).into()));
         keys.extend(left.iter().map(|(_, key)| u8::from(*key)));
     }
     assert_eq!(keys, [1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1]);
@@ -114,26 +115,26 @@ fn late_frames_go_while_a_younger_one_waits() {
     let start = Instant::now();
     let age = Some(Duration::from_millis(100));
     let rules = LiveRules { max_queue: 9, max_age: age, idr: IdrAfterDrop::Never };
-    let mut line = Line::new(DropPolicy::Live(rules));
+    let mut queue = StageQueue::new(DropPolicy::Live(rules));
     let mut dropped = Vec::new();
     for n in 0..4 {
-        line.push(held(frame(n, n == 1), start), &mut dropped);
+        queue.push(held(frame(n, n == 1), start), &mut dropped);
     }
     let later = start + Duration::from_secs(1);
-    let first = line.pop(later, &mut dropped).unwrap();
+    let first = queue.pop(later, &mut dropped).unwrap();
     assert_eq!((number(&first.unit), is_key(&first.unit)), (3, true), "the wish of frame 1");
     assert!(dropped.iter().all(|(_, why)| *why == "late") && dropped.len() == 3);
     // What came back from a full stage is not counted twice.
-    line.put_back(first);
-    assert_eq!((line.len(), number(&line.pop(later, &mut dropped).unwrap().unit)), (1, 3));
+    queue.put_back(first);
+    assert_eq!((queue.len(), number(&queue.pop(later, &mut dropped).unwrap().unit)), (1, 3));
 
-    let mut line = Line::new(DropPolicy::Live(rules));
+    let mut queue = StageQueue::new(DropPolicy::Live(rules));
     for (n, key) in [(0, true), (1, false), (2, true), (3, false)] {
-        line.push(held(packet(n, key), start), &mut dropped);
+        queue.push(held(packet(n, key), start), &mut dropped);
     }
     dropped.clear();
-    assert_eq!(number(&line.pop(later, &mut dropped).unwrap().unit), 2, "up to the key that waits");
-    assert_eq!(number(&line.pop(later, &mut dropped).unwrap().unit), 3, "no key waits: on, however late");
+    assert_eq!(number(&queue.pop(later, &mut dropped).unwrap().unit), 2, "up to the key that waits");
+    assert_eq!(number(&queue.pop(later, &mut dropped).unwrap().unit), 3, "no key waits: on, however late");
     assert_eq!(dropped.len(), 2);
 }
 
@@ -171,7 +172,7 @@ fn whatever_is_dropped_the_rest_can_be_decoded() {
     };
     for round in 0..400 {
         let open_groups = round % 2 == 0;
-        let mut line = live(1 + random(6) as usize, IdrAfterDrop::Never);
+        let mut queue = live(1 + random(6) as usize, IdrAfterDrop::Never);
         // (coding number, shown at, key)
         let mut stream: Vec<(usize, i64, bool)> = Vec::new();
         for coded in 0..120_usize {
@@ -182,15 +183,15 @@ fn whatever_is_dropped_the_rest_can_be_decoded() {
         let mut survivors = Vec::new();
         let (mut dropped, mut sent) = (Vec::new(), 0);
         for (_, pts, key) in &stream {
-            line.push(held(packet(*pts, *key), Instant::now()), &mut dropped);
+            queue.push(held(packet(*pts, *key), Instant::now()), &mut dropped);
             sent += 1;
             while random(3) == 0
-                && let Some(held) = line.pop(Instant::now(), &mut dropped)
+                && let Some(held) = queue.pop(Instant::now(), &mut dropped)
             {
                 survivors.push(number(&held.unit));
             }
         }
-        while let Some(held) = line.pop(Instant::now(), &mut dropped) {
+        while let Some(held) = queue.pop(Instant::now(), &mut dropped) {
             survivors.push(number(&held.unit));
         }
         assert_eq!(survivors.len() + dropped.len(), sent, "each has one fate");

@@ -4,37 +4,37 @@ use crate::backend::CodedUnit;
 use crate::bitstream::{ActiveParameterSets, UnitRole};
 use crate::codec::Codec;
 
-/// Pictures below which a part is not worth a decoder's start and drain.
+/// Pictures below which a segment is not worth a decoder's start and drain.
 const MIN_PICTURES: usize = 32;
 
 /// A unit for a decoder.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     pub(super) unit: CodedUnit,
-    /// Decoded only because the leading pictures behind it refer to it; the next part gives its picture.
+    /// Decoded only because the leading pictures behind it refer to it; the next segment gives its picture.
     pub(super) echo: bool,
 }
 
 /// What the cutter does with a unit.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The unit belongs to the newest part.
+    /// The unit belongs to the newest segment.
     Append(Piece),
-    /// A new part begins with it. The part before stays open: leading pictures may follow.
+    /// A new segment begins with it. The segment before stays open: leading pictures may follow.
     Begin(Piece),
-    /// It belongs to the part before the newest.
+    /// It belongs to the segment before the newest.
     AppendToPrevious(Piece),
-    /// The part before the newest is complete.
+    /// The segment before the newest is complete.
     ClosePrevious,
 }
 
-/// Cuts a stream into parts that can be decoded one without the other.
-pub(super) struct Cutter {
+/// Cuts a stream into segments that can be decoded one without the other.
+pub(super) struct Segmenter {
     codec: Codec,
     sets: ActiveParameterSets,
-    /// Pictures in the newest part.
+    /// Pictures in the newest segment.
     pictures: usize,
-    /// The open start of the newest part while leading pictures may still follow it.
+    /// The open start of the newest segment while leading pictures may still follow it.
     open: Option<Open>,
     /// Nothing has come since the beginning or a flush.
     fresh: bool,
@@ -42,11 +42,11 @@ pub(super) struct Cutter {
 
 struct Open {
     start: CodedUnit,
-    /// The part before has it too.
+    /// The segment before has it too.
     echoed: bool,
 }
 
-impl Cutter {
+impl Segmenter {
     pub(super) const fn new(codec: Codec) -> Self {
         Self { codec, sets: ActiveParameterSets::new(codec), pictures: 0, open: None, fresh: true }
     }
@@ -89,7 +89,7 @@ impl Cutter {
         steps
     }
 
-    /// The stream ends, or jumps: what comes next begins a part. Parameter sets stay in force.
+    /// The stream ends, or jumps: what comes next begins a segment. Parameter sets stay in force.
     pub(super) fn end(&mut self) {
         self.open = None;
         self.fresh = true;
@@ -117,27 +117,27 @@ mod tests {
         CodedUnit { serial, packet: Packet::new(Codec::Hevc, BitstreamLayout::AnnexB, data) }
     }
 
-    /// The serials of each part; echoes in brackets are negative.
-    fn parts(types: &[u8]) -> Vec<Vec<i64>> {
-        let mut cutter = Cutter::new(Codec::Hevc);
-        let mut parts: Vec<Vec<i64>> = Vec::new();
+    /// The serials of each segment; echoes in brackets are negative.
+    fn segments(types: &[u8]) -> Vec<Vec<i64>> {
+        let mut segmenter = Segmenter::new(Codec::Hevc);
+        let mut segments: Vec<Vec<i64>> = Vec::new();
         let mut closed = 0;
         for (serial, kind) in types.iter().enumerate() {
-            for step in cutter.push(hevc(serial as u64, *kind)) {
+            for step in segmenter.push(hevc(serial as u64, *kind)) {
                 let number = |piece: &Piece| piece.unit.serial as i64 * if piece.echo { -1 } else { 1 };
-                let last = parts.len().wrapping_sub(1);
+                let last = segments.len().wrapping_sub(1);
                 match step {
-                    Step::Begin(piece) => parts.push(vec![number(&piece)]),
-                    Step::Append(piece) => parts[last].push(number(&piece)),
+                    Step::Begin(piece) => segments.push(vec![number(&piece)]),
+                    Step::Append(piece) => segments[last].push(number(&piece)),
                     Step::AppendToPrevious(piece) => {
                         assert!(closed < last, "the part before is open");
-                        parts[last - 1].push(number(&piece));
+                        segments[last - 1].push(number(&piece));
                     }
                     Step::ClosePrevious => closed = last,
                 }
             }
         }
-        parts
+        segments
     }
 
     fn run(start: u8, length: usize) -> Vec<u8> {
@@ -147,45 +147,45 @@ mod tests {
     #[test]
     fn closed_groups_are_cut_and_short_ones_kept_together() {
         let stream = [run(19, 40), run(20, 10), run(19, 30), run(19, 5)].concat();
-        let lengths: Vec<_> = parts(&stream).iter().map(Vec::len).collect();
+        let lengths: Vec<_> = segments(&stream).iter().map(Vec::len).collect();
         assert_eq!(lengths, [40, 40, 5]);
     }
 
     #[test]
     fn leading_pictures_stay_with_the_part_before_and_bring_their_start() {
         let stream = [run(19, 40), vec![21, 9, 8, 7, 1, 1]].concat();
-        let parts = parts(&stream);
-        assert_eq!(parts[0][40..], [-40, 41, 42, 43]);
-        assert_eq!(parts[1], [40, 44, 45]);
+        let segments = segments(&stream);
+        assert_eq!(segments[0][40..], [-40, 41, 42, 43]);
+        assert_eq!(segments[1], [40, 44, 45]);
     }
 
     #[test]
     fn an_open_start_without_leading_pictures_costs_nothing() {
         let stream = [run(19, 40), run(21, 3)].concat();
-        let parts = parts(&stream);
-        assert_eq!(parts[0].len(), 40);
-        assert_eq!(parts[1], [40, 41, 42]);
+        let segments = segments(&stream);
+        assert_eq!(segments[0].len(), 40);
+        assert_eq!(segments[1], [40, 41, 42]);
     }
 
     #[test]
     fn a_start_inside_a_short_part_keeps_its_leading_pictures() {
         let stream = [run(19, 10), vec![21, 9, 1]].concat();
-        assert_eq!(parts(&stream).len(), 1);
-        assert_eq!(parts(&stream)[0].len(), 13);
+        assert_eq!(segments(&stream).len(), 1);
+        assert_eq!(segments(&stream)[0].len(), 13);
     }
 
     #[test]
     fn what_precedes_the_first_start_is_a_part_too() {
         let stream = [vec![1; 50], run(19, 2)].concat();
-        let lengths: Vec<_> = parts(&stream).iter().map(Vec::len).collect();
+        let lengths: Vec<_> = segments(&stream).iter().map(Vec::len).collect();
         assert_eq!(lengths, [50, 2]);
     }
 
     #[test]
     fn after_the_end_a_part_begins_whatever_comes() {
-        let mut cutter = Cutter::new(Codec::Hevc);
-        cutter.push(hevc(0, 19));
-        cutter.end();
-        assert!(matches!(cutter.push(hevc(1, 1))[..], [Step::Begin(_)]));
+        let mut segmenter = Segmenter::new(Codec::Hevc);
+        segmenter.push(hevc(0, 19));
+        segmenter.end();
+        assert!(matches!(segmenter.push(hevc(1, 1))[..], [Step::Begin(_)]));
     }
 }

@@ -1,5 +1,5 @@
 //! Where a stream's users and the scheduler's thread meet: units that wait to begin, results that wait to be taken, and
-//! the books of both.
+//! how both stand.
 
 mod code;
 
@@ -7,12 +7,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
 use super::credits::Credits;
 use super::depth::DepthMeter;
 use super::helpers::discard;
-use super::line::{Dropped, Line};
 use super::policy::{DropPolicy, reason};
+use super::ready_set::ReadySet;
+use super::stage_queue::{Dropped, StageQueue};
 use super::summary::StageMeter;
 use super::unit::{Barrier, Delivery, Held, Tag, Unit};
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub(super) enum Stop {
 }
 
 /// How a stream stands.
-pub(super) struct Books {
+pub(super) struct StreamStatus {
     pub(super) ledger: Ledger,
     pub(super) error: Option<String>,
     pub(super) cancelled: bool,
@@ -57,7 +57,7 @@ pub(super) enum Taken {
     Over,
 }
 
-pub(super) struct Desk {
+pub(super) struct Mailbox {
     pub(super) key: u64,
     pub(super) name: String,
     pub(super) credits: Arc<Credits>,
@@ -66,7 +66,7 @@ pub(super) struct Desk {
     pub(super) depth: DepthMeter,
     /// From being accepted to being taken.
     pub(super) latency: Histogram,
-    bell: Arc<Bell>,
+    ready: Arc<ReadySet>,
     policy: DropPolicy,
     state: Mutex<State>,
     /// There is something to take, or nothing ever again.
@@ -76,7 +76,7 @@ pub(super) struct Desk {
 }
 
 struct State {
-    line: Line,
+    queue: StageQueue,
     outlet: VecDeque<Out>,
     generation: u64,
     /// Of the newest unit.
@@ -100,26 +100,26 @@ struct State {
     cancelled: bool,
 }
 
-impl Desk {
+impl Mailbox {
     pub(super) fn new(
         key: u64,
         name: String,
         credits: usize,
         policy: DropPolicy,
         stages: Vec<Arc<StageMeter>>,
-        bell: Arc<Bell>,
+        ready: Arc<ReadySet>,
     ) -> Self {
         Self {
             key,
             name,
-            credits: Arc::new(Credits::new(credits, Arc::clone(&bell), key)),
+            credits: Arc::new(Credits::new(credits, Arc::clone(&ready), key)),
             stages,
             depth: DepthMeter::default(),
             latency: Histogram::default(),
-            bell,
+            ready,
             policy,
             state: Mutex::new(State {
-                line: Line::new(policy),
+                queue: StageQueue::new(policy),
                 outlet: VecDeque::new(),
                 generation: 0,
                 newest: 0,
@@ -143,8 +143,8 @@ impl Desk {
         }
     }
 
-    fn ring(&self) {
-        self.bell.ring(self.key);
+    fn mark(&self) {
+        self.ready.mark(self.key);
     }
 
     // The end that units go in at.
@@ -167,7 +167,7 @@ impl Desk {
         }
         // Whether or not the unit itself can stay: what follows it is of its generation.
         state.enter_generation(generation);
-        if credit.is_none() && state.line.make_room(&unit, reason::NO_CREDIT, &mut dropped) {
+        if credit.is_none() && state.queue.make_room(&unit, reason::NO_CREDIT, &mut dropped) {
             state.settle(&mut dropped);
             credit = Credits::try_take(&self.credits);
         }
@@ -177,15 +177,15 @@ impl Desk {
         state.ledger.submitted += 1;
         if entered {
             state.began = true;
-            state.line.push(held, &mut dropped);
+            state.queue.push(held, &mut dropped);
             self.depth.entered(self.credits.standing().used);
-            self.note_line(&state.line);
+            self.note_queue(&state.queue);
         } else {
-            state.line.lose(held, reason::NO_CREDIT, &mut dropped);
+            state.queue.lose(held, reason::NO_CREDIT, &mut dropped);
         }
         state.settle(&mut dropped);
         drop(state);
-        self.ring();
+        self.mark();
         Ok(Submit::Accepted)
     }
 
@@ -201,9 +201,9 @@ impl Desk {
         }
     }
 
-    fn note_line(&self, line: &Line) {
+    fn note_queue(&self, queue: &StageQueue) {
         if let Some(first) = self.stages.first() {
-            first.waiting.entered(line.len());
+            first.waiting.entered(queue.len());
         }
     }
 
@@ -211,9 +211,9 @@ impl Desk {
         let mut state = lock(&self.state);
         state.check_open()?;
         state.flushes += 1;
-        state.line.push_barrier(Barrier::Flush);
+        state.queue.push_barrier(Barrier::Flush);
         drop(state);
-        self.ring();
+        self.mark();
         Ok(())
     }
 
@@ -221,10 +221,10 @@ impl Desk {
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         if !std::mem::replace(&mut state.closed, true) {
-            state.line.push_barrier(Barrier::Close);
+            state.queue.push_barrier(Barrier::Close);
         }
         drop(state);
-        self.ring();
+        self.mark();
     }
 
     // Both ends.
@@ -236,7 +236,7 @@ impl Desk {
             return;
         }
         state.generation = generation;
-        let mut old = state.line.take_older(generation);
+        let mut old = state.queue.take_older(generation);
         let mut kept = VecDeque::new();
         for out in std::mem::take(&mut state.outlet) {
             match out {
@@ -248,7 +248,7 @@ impl Desk {
         let mut dropped = old.into_iter().map(|held| (held, reason::STALE)).collect();
         state.settle(&mut dropped);
         drop(state);
-        self.ring();
+        self.mark();
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -263,7 +263,7 @@ impl Desk {
         }
         drop(state);
         self.credits.end();
-        self.ring();
+        self.mark();
     }
 
     // The end that results come out at.
@@ -289,7 +289,7 @@ impl Desk {
         discard(sink);
         self.finished.notify_all();
         self.credits.end();
-        self.ring();
+        self.mark();
     }
 
     /// The scheduler is gone: a consumer that it called is not called any more.
@@ -309,7 +309,7 @@ impl Desk {
         let taken = state.take();
         if state.is_finished() && !matches!(taken, Taken::Empty | Taken::Over) {
             self.finished.notify_all();
-            self.ring();
+            self.mark();
         }
         taken
     }
@@ -394,8 +394,8 @@ impl Desk {
 
     // The scheduler.
 
-    pub(super) fn with_line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        work(&mut lock(&self.state).line)
+    pub(super) fn with_queue<R>(&self, work: impl FnOnce(&mut StageQueue) -> R) -> R {
+        work(&mut lock(&self.state).queue)
     }
 
     pub(super) fn take_stop(&self) -> Option<Stop> {
@@ -452,7 +452,7 @@ impl Desk {
         // What somebody said since it was last looked at counts too.
         let stop = stop.or_else(|| state.stop.take());
         let cancelled = matches!(stop, Some(Stop::Cancelled));
-        let waiting = state.line.take_all();
+        let waiting = state.queue.take_all();
         let unwanted = cancelled || state.abandoned;
         let outlet = if unwanted { state.take_outlet(cancelled) } else { VecDeque::new() };
         state.lose((inside.len() + waiting.len()) as u64, cancelled);
@@ -473,15 +473,15 @@ impl Desk {
         self.credits.end();
         self.news.notify_all();
         self.finished.notify_all();
-        self.ring();
+        self.mark();
     }
 
-    pub(super) fn books(&self) -> Books {
+    pub(super) fn status(&self) -> StreamStatus {
         let state = lock(&self.state);
         let mut ledger = state.ledger.clone();
         let settled = ledger.delivered + ledger.dropped_total() + ledger.failed;
         ledger.pending = ledger.submitted.saturating_sub(settled);
-        Books {
+        StreamStatus {
             ledger,
             error: state.error.clone(),
             cancelled: state.cancelled,
@@ -513,7 +513,7 @@ impl State {
         if generation > self.newest {
             self.newest = generation;
             if self.began {
-                self.line.push_barrier(Barrier::Generation);
+                self.queue.push_barrier(Barrier::Generation);
             }
         }
     }

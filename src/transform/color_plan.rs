@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 
 /// The numbers of one conversion.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Meaning {
+pub(super) struct ColorPlan {
     /// Between R, G, B and Y, Cb, Cr.
     pub(super) matrix: Matrix,
     /// Range of the Y, Cb, Cr side.
@@ -20,7 +20,7 @@ pub(super) struct Meaning {
     pub(super) assumed: bool,
 }
 
-impl Meaning {
+impl ColorPlan {
     /// Of converting `frame` to `to`.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ enum Entry {
     Barrier(Barrier),
 }
 
-/// What is next in a line.
+/// What is next in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
     Nothing,
@@ -26,7 +26,7 @@ pub(super) enum Head {
 
 /// Units that wait, in order.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct StageQueue {
     entries: VecDeque<Entry>,
     units: usize,
     live: Option<LiveRules>,
@@ -59,7 +59,7 @@ struct Chain {
     cut: Option<Timestamp>,
 }
 
-impl Line {
+impl StageQueue {
     pub(super) fn new(policy: DropPolicy) -> Self {
         let live = match policy {
             DropPolicy::Offline => None,
@@ -247,7 +247,7 @@ impl Line {
         let mut held = self.remove(0)?;
         if let (Unit::Frame(frame), Some(rules)) = (&mut held.unit, self.live) {
             self.before = (self.frames, frame.force_keyframe);
-            frame.force_keyframe = self.frames.wish(frame.force_keyframe, rules.idr);
+            frame.force_keyframe = self.frames.request(frame.force_keyframe, rules.idr);
         }
         Some(held)
     }
@@ -325,7 +325,7 @@ impl FrameGaps {
     }
 
     /// Whether the frame that is taken out is to be an IDR.
-    fn wish(&mut self, forced: bool, rule: IdrAfterDrop) -> bool {
+    fn request(&mut self, forced: bool, rule: IdrAfterDrop) -> bool {
         let run = std::mem::take(&mut self.run);
         let owed = std::mem::take(&mut self.owed);
         let mut key = forced || owed;
@@ -344,5 +344,5 @@ impl FrameGaps {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
+#[path = "stage_queue_tests.rs"]
 mod tests;

@@ -9,20 +9,20 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Memory that nobody uses, of one size.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct BufferPool {
     idle: Mutex<Vec<Vec<u8>>>,
     most: usize,
     made: AtomicU64,
 }
 
-impl Shelf {
-    /// A shelf that keeps so many pictures at most.
+impl BufferPool {
+    /// A pool that keeps so many pictures at most.
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { idle: Mutex::new(Vec::new()), most, made: AtomicU64::new(0) })
     }
 
     /// Memory of that size, with any contents.
-    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Shelved {
+    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> PooledBuffer {
         let mut idle = self.idle();
         // The size changes seldom: what does not fit is of no use any more.
         let fits = idle.last().is_none_or(|memory| memory.len() == bytes);
@@ -34,7 +34,7 @@ impl Shelf {
             self.made.fetch_add(1, Ordering::Relaxed);
             vec![0; bytes]
         });
-        Shelved { memory, shelf: Arc::clone(self) }
+        PooledBuffer { memory, pool: Arc::clone(self) }
     }
 
     /// How often there was none to be used again, and memory was allocated.
@@ -48,29 +48,29 @@ impl Shelf {
     }
 }
 
-/// Memory that goes back to its shelf when the last frame over it is dropped.
+/// Memory that goes back to its pool when the last frame over it is dropped.
 #[derive(Debug)]
-pub(super) struct Shelved {
+pub(super) struct PooledBuffer {
     memory: Vec<u8>,
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
 }
 
-impl AsRef<[u8]> for Shelved {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.memory
     }
 }
 
-impl AsMut<[u8]> for Shelved {
+impl AsMut<[u8]> for PooledBuffer {
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.memory
     }
 }
 
-impl Drop for Shelved {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        let mut idle = self.shelf.idle();
-        if idle.len() < self.shelf.most {
+        let mut idle = self.pool.idle();
+        if idle.len() < self.pool.most {
             idle.push(std::mem::take(&mut self.memory));
         }
     }

@@ -9,7 +9,7 @@ use super::versions::Api;
 use crate::codec::encoder::EncoderCodec;
 
 /// The settings in the words of the API.
-pub(super) fn told(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config) -> Value {
+pub(super) fn reported(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config) -> Value {
     let rc = config.rc;
     let bit = |bits: u32, mask: u32| u32::from(bits & mask != 0);
     let (refresh, b_ref_mode, chroma, depth) = match codec {

@@ -11,7 +11,7 @@ use crate::error::Remedy;
 /// What the process runs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Surroundings {
+pub struct Environment {
     /// The container that it runs in: `docker`, `podman`, `kubernetes` ...
     pub container: Option<String>,
     /// The Windows Subsystem for Linux.
@@ -37,10 +37,10 @@ pub struct Hint {
     /// About whom.
     pub about: Candidate,
     /// One or two sentences.
-    pub words: String,
+    pub message: String,
 }
 
-impl Surroundings {
+impl Environment {
     /// Looks around.
     pub fn look() -> Self {
         Self::of(Path::new("/"), &|path| OpenOptions::new().read(true).write(true).open(path).map(drop))
@@ -89,17 +89,17 @@ impl Surroundings {
     /// that of `CUDA_VISIBLE_DEVICES`.
     pub fn hints(&self, found: &Findings, capabilities: Option<&str>, visible: Option<&str>) -> Vec<Hint> {
         let mut hints = Vec::new();
-        let mut say = |about, words: String| hints.push(Hint { about, words });
-        if let Some(words) = self.nvidia(found, capabilities, visible) {
-            say(Candidate::Nvidia, words);
+        let mut say = |about, message: String| hints.push(Hint { about, message });
+        if let Some(message) = self.nvidia(found, capabilities, visible) {
+            say(Candidate::Nvidia, message);
         }
         for path in &self.nvidia_locked {
-            let words = format!(
+            let message = format!(
                 "{} may not be opened by this user: its permissions should be 0666 (see nvidia-modprobe), or the container \
                  has to be given the device.",
                 path.display()
             );
-            say(Candidate::Nvidia, words);
+            say(Candidate::Nvidia, message);
         }
         let fails = |candidate: Candidate| {
             found.probes.iter().any(|probe| probe.question.candidate == candidate && !probe.verdict.works())
@@ -108,12 +108,12 @@ impl Surroundings {
             [Candidate::Qsv, Candidate::Vaapi].into_iter().find(|candidate| fails(*candidate))
         {
             for (path, group) in &self.render_locked {
-                let words = format!(
+                let message = format!(
                     "{} is there but may not be opened by this user: add the user to the group {group} (sudo usermod -aG \
                      {group} $USER) and log in again; for a container give --group-add {group}.",
                     path.display()
                 );
-                say(about, words);
+                say(about, message);
             }
         }
         hints
@@ -213,10 +213,10 @@ fn container(root: &Path) -> Option<String> {
 }
 
 /// The number in `NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.03  ...`.
-fn kernel_driver(words: &str) -> Option<String> {
+fn kernel_driver(message: &str) -> Option<String> {
     let is_version =
         |word: &&str| word.split('.').count() > 1 && word.split('.').all(|part| part.parse::<u32>().is_ok());
-    words.split_whitespace().find(is_version).map(str::to_owned)
+    message.split_whitespace().find(is_version).map(str::to_owned)
 }
 
 fn nvidia_on_bus(devices: &Path) -> bool {
@@ -259,7 +259,7 @@ mod tests {
     use crate::codec::Codec;
 
     /// A machine of files; those that may not be opened are named so.
-    fn machine(files: &[(&str, &str)]) -> Surroundings {
+    fn machine(files: &[(&str, &str)]) -> Environment {
         let root = tempfile::tempdir().unwrap();
         for (path, content) in files {
             let path = root.path().join(path);
@@ -273,7 +273,7 @@ mod tests {
                 Ok(())
             }
         };
-        Surroundings::of(root.path(), &open)
+        Environment::of(root.path(), &open)
     }
 
     fn failing(candidate: Candidate, remedy: Remedy) -> Findings {
@@ -292,14 +292,9 @@ mod tests {
         Remedy::Install { what: Cow::Borrowed(library), how: Cow::Borrowed("Do something") }
     }
 
-    fn said(
-        here: &Surroundings,
-        remedy: Remedy,
-        capabilities: Option<&str>,
-        visible: Option<&str>,
-    ) -> String {
+    fn said(here: &Environment, remedy: Remedy, capabilities: Option<&str>, visible: Option<&str>) -> String {
         let hints = here.hints(&failing(Candidate::Nvidia, remedy), capabilities, visible);
-        hints.iter().map(|hint| hint.words.clone()).collect::<Vec<_>>().join("\n")
+        hints.iter().map(|hint| hint.message.clone()).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -307,9 +302,9 @@ mod tests {
         let docker = machine(&[(".dockerenv", ""), MODULE, ("dev/nvidia0", ""), ("dev/nvidiactl", "")]);
         assert_eq!(docker.container.as_deref(), Some("docker"));
         assert_eq!(docker.kernel_driver.as_deref(), Some("580.159.03"));
-        let words = said(&docker, NO_ENCODER, Some("compute,utility"), None);
-        assert!(words.contains("is \"compute,utility\", without video"), "{words}");
-        assert!(words.contains("-e NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"), "{words}");
+        let message = said(&docker, NO_ENCODER, Some("compute,utility"), None);
+        assert!(message.contains("is \"compute,utility\", without video"), "{message}");
+        assert!(message.contains("-e NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"), "{message}");
         assert!(said(&docker, NO_ENCODER, None, None).contains("is not set"));
         assert!(said(&docker, NO_CUDA, None, None).contains("not the driver's libraries"));
         assert_eq!(
@@ -322,9 +317,9 @@ mod tests {
     #[test]
     fn a_container_without_devices_is_told_how_to_get_them() {
         let podman = machine(&[("run/.containerenv", ""), MODULE]);
-        let words = said(&podman, NO_CUDA, None, None);
-        assert!(words.contains("NVIDIA driver 580.159.03") && words.contains("--gpus all"), "{words}");
-        assert!(words.contains("podman container"), "{words}");
+        let message = said(&podman, NO_CUDA, None, None);
+        assert!(message.contains("NVIDIA driver 580.159.03") && message.contains("--gpus all"), "{message}");
+        assert!(message.contains("podman container"), "{message}");
     }
 
     #[test]
@@ -351,9 +346,9 @@ mod tests {
         assert_eq!(root.render_nodes.len(), 2);
         assert_eq!(root.render_locked.len(), 1);
         let hints = root.hints(&failing(Candidate::Vaapi, "Do something".into()), None, None);
-        let words: Vec<_> = hints.iter().map(|hint| hint.words.as_str()).collect();
-        assert!(words.iter().any(|w| w.contains("renderD128") && w.contains("usermod -aG")), "{words:?}");
-        assert!(words.iter().any(|w| w.contains("nvidiactl may not be opened")), "{words:?}");
+        let message: Vec<_> = hints.iter().map(|hint| hint.message.as_str()).collect();
+        assert!(message.iter().any(|w| w.contains("renderD128") && w.contains("usermod -aG")), "{message:?}");
+        assert!(message.iter().any(|w| w.contains("nvidiactl may not be opened")), "{message:?}");
         let bare = machine(&[(".dockerenv", "")]).hints(
             &failing(Candidate::Vaapi, "Do something".into()),
             None,

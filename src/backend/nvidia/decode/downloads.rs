@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::pool::{Lease, Lent};
-use crate::backend::Landing;
+use crate::backend::DownloadStage;
 use crate::backend::nvidia::driver::cuda::{Context, Waiting};
 use crate::backend::nvidia::driver::memory::{DeviceBlock, PinnedMemory};
 use crate::backend::nvidia::driver::transfer::{FrameCopy, Lane};
@@ -109,7 +109,7 @@ impl Downloads {
     }
 }
 
-impl Landing for Downloads {
+impl DownloadStage for Downloads {
     fn take(&mut self, event: DecodeEvent) -> bool {
         let done = |inside: &Inside| match inside {
             Inside::Ready(_) => true,

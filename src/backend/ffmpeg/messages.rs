@@ -22,15 +22,15 @@ struct Kept {
     left_out: u64,
     /// The line that is not at its end.
     open: Vec<u8>,
-    /// Lines of `first` that were taken by [`Words::take_lines`].
+    /// Lines of `first` that were taken by [`Messages::take_lines`].
     taken: usize,
 }
 
 /// The child's messages.
 #[derive(Default)]
-pub(super) struct Words(Mutex<Kept>);
+pub(super) struct Messages(Mutex<Kept>);
 
-impl Words {
+impl Messages {
     /// Reads until the end, however much comes.
     pub(super) fn read(&self, mut from: impl Read) {
         let mut bytes = [0; 4096];
@@ -75,8 +75,8 @@ impl Words {
             kept.first.iter().chain(&kept.last).cloned().collect::<Vec<_>>()
         };
         let backend = BackendKind::Ffmpeg;
-        KNOWN.iter().find_map(|(words, kind)| {
-            let line = said.iter().find(|line| line.contains(words))?;
+        KNOWN.iter().find_map(|(message, kind)| {
+            let line = said.iter().find(|line| line.contains(message))?;
             let text = format!("ffmpeg says: {line}");
             Some(match kind {
                 Kind::Device(how) => {
@@ -131,7 +131,7 @@ enum Kind {
 const DRIVER: Kind =
     Kind::Device("Install the driver of the GPU, or take an encoder on the CPU (libx264, libx265)");
 
-/// Words of ffmpeg, and what they stand for.
+/// Messages of ffmpeg, and what they stand for.
 const KNOWN: [(&str, Kind); 16] = [
     (
         "Unknown encoder",
@@ -158,10 +158,10 @@ const KNOWN: [(&str, Kind); 16] = [
 mod tests {
     use super::*;
 
-    fn after(bytes: &[u8]) -> Words {
-        let words = Words::default();
-        words.read(bytes);
-        words
+    fn after(bytes: &[u8]) -> Messages {
+        let message = Messages::default();
+        message.read(bytes);
+        message
     }
 
     #[test]
@@ -171,15 +171,15 @@ mod tests {
             flood.extend_from_slice(format!("line {line}\n").as_bytes());
         }
         flood.extend(std::iter::repeat_n(b'x', 1 << 20));
-        let told = after(&flood).with("it failed");
-        assert!(told.starts_with("it failed: the cause; line 0; "), "{told}");
-        assert!(told.contains("line 99999") && told.ends_with('x') && told.len() < 20 * LINE);
+        let reported = after(&flood).with("it failed");
+        assert!(reported.starts_with("it failed: the cause; line 0; "), "{reported}");
+        assert!(reported.contains("line 99999") && reported.ends_with('x') && reported.len() < 20 * LINE);
     }
 
     #[test]
     fn repeated_lines_and_control_characters_are_left_out() {
-        let words = after(b"\x1b[31mred\n\xff\xfe\n\r\nagain\nagain\nagain");
-        assert_eq!(words.with("x"), "x: [31mred; \u{fffd}\u{fffd}; again");
+        let message = after(b"\x1b[31mred\n\xff\xfe\n\r\nagain\nagain\nagain");
+        assert_eq!(message.with("x"), "x: [31mred; \u{fffd}\u{fffd}; again");
         assert_eq!(after(b"").with("x"), "x, without a word");
     }
 

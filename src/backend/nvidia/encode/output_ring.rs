@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::sync::{Arc, Condvar, JoinHandle, Mutex, MutexGuard, PoisonError, spawn};
 
-/// What goes through a [`Relay`], and where it goes.
+/// What goes through a [`OutputRing`], and where it goes.
 pub(super) trait Traffic: Send + 'static {
     /// Memory that a picture is written to, while none uses it.
     type Spare: Send;
@@ -61,7 +61,7 @@ pub(super) trait Traffic: Send + 'static {
 }
 
 /// What both threads share.
-pub(super) struct Relay<T: Traffic> {
+pub(super) struct OutputRing<T: Traffic> {
     state: Mutex<State<T>>,
     changed: Condvar,
     traffic: Mutex<T>,
@@ -89,11 +89,11 @@ struct State<T: Traffic> {
 
 /// The thread that takes outputs; ends and is waited for when dropped.
 pub(super) struct Reaper<T: Traffic> {
-    relay: Arc<Relay<T>>,
+    ring: Arc<OutputRing<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl<T: Traffic> Relay<T> {
+impl<T: Traffic> OutputRing<T> {
     pub(super) fn new(outputs: Vec<T::Output>, traffic: T) -> Arc<Self> {
         let state = State {
             spares: Vec::new(),
@@ -245,7 +245,7 @@ impl<T: Traffic> Relay<T> {
         }
         let input = state.busy.remove(&serial);
         let known = input.is_some();
-        let told = state.failure.is_some();
+        let reported = state.failure.is_some();
         let rest = match input.map(T::spare) {
             Some(Ok(spare)) => {
                 state.spares.push(spare);
@@ -260,10 +260,10 @@ impl<T: Traffic> Relay<T> {
         self.change(|state| state.free_outputs.push(output));
         if known {
             // After a failure every picture inside was told as lost already.
-            if !told {
+            if !reported {
                 self.tell(T::arrived(picture));
             }
-        } else if !told {
+        } else if !reported {
             self.fail(T::stranger(serial));
         }
         self.change(|state| state.outstanding = state.outstanding.saturating_sub(1));
@@ -300,26 +300,26 @@ impl<T: Traffic> Reaper<T> {
     ///
     /// # Errors
     /// No thread.
-    pub(super) fn start(relay: &Arc<Relay<T>>, name: &str) -> std::io::Result<Self> {
+    pub(super) fn start(ring: &Arc<OutputRing<T>>, name: &str) -> std::io::Result<Self> {
         /// Whoever waits must not wait for a thread that is gone, however it went.
-        struct Ended<'a, T: Traffic>(&'a Relay<T>);
+        struct Ended<'a, T: Traffic>(&'a OutputRing<T>);
         impl<T: Traffic> Drop for Ended<'_, T> {
             fn drop(&mut self) {
                 self.0.change(|state| state.ended = true);
             }
         }
-        let shared = Arc::clone(relay);
+        let shared = Arc::clone(ring);
         let thread = spawn(name, move || {
             let ended = Ended(&*shared);
             ended.0.run();
         })?;
-        Ok(Self { relay: Arc::clone(relay), thread: Some(thread) })
+        Ok(Self { ring: Arc::clone(ring), thread: Some(thread) })
     }
 }
 
 impl<T: Traffic> Drop for Reaper<T> {
     fn drop(&mut self) {
-        self.relay.change(|state| state.closing = true);
+        self.ring.change(|state| state.closing = true);
         if let Some(thread) = self.thread.take() {
             // A panic there was noticed by whoever waited for its pictures.
             let _ = thread.join();

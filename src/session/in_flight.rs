@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::stages::{Histogram, Jitter};
 use crate::sync::lock;
 
-/// The books of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
+/// The table of one session: `P` is kept for each unit until it is settled, `S` is what this kind of session
 /// counts besides.
-pub(super) struct Books<P, S> {
+pub(super) struct InFlightTable<P, S> {
     pub(super) ledger: Ledger,
     pub(super) timing: SessionTiming,
     /// From a unit's turn at the backend to its result.
@@ -33,7 +33,7 @@ pub(super) struct Books<P, S> {
     ended: bool,
 }
 
-impl<P, S> Books<P, S> {
+impl<P, S> InFlightTable<P, S> {
     /// The ledger as it stands.
     pub(super) fn ledger(&self) -> Ledger {
         self.ledger.closed(self.ended)
@@ -113,18 +113,18 @@ impl<P, S> Books<P, S> {
     }
 }
 
-/// The books as the worker, the backend's sink and both ends of the session share them.
-pub(super) struct SharedBooks<P, S>(Arc<Mutex<Books<P, S>>>);
+/// The table as the worker, the backend's sink and both ends of the session share them.
+pub(super) struct SharedTable<P, S>(Arc<Mutex<InFlightTable<P, S>>>);
 
-impl<P, S> Clone for SharedBooks<P, S> {
+impl<P, S> Clone for SharedTable<P, S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<P, S> SharedBooks<P, S> {
+impl<P, S> SharedTable<P, S> {
     pub(super) fn new(own: S) -> Self {
-        Self(Arc::new(Mutex::new(Books {
+        Self(Arc::new(Mutex::new(InFlightTable {
             ledger: Ledger::default(),
             timing: SessionTiming::default(),
             latency: Histogram::default(),
@@ -140,7 +140,7 @@ impl<P, S> SharedBooks<P, S> {
         })))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Books<P, S>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, InFlightTable<P, S>> {
         // Poisoning means a panic elsewhere while counting; the counters are still the best there is.
         lock(&self.0)
     }
@@ -149,8 +149,8 @@ impl<P, S> SharedBooks<P, S> {
     pub(super) fn charge_unit(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
         let busy_before = self.lock().timing.busy;
         let done = self.charge(call);
-        let books = self.lock();
-        books.calls.record(books.timing.busy.saturating_sub(busy_before));
+        let table = self.lock();
+        table.calls.record(table.timing.busy.saturating_sub(busy_before));
         done
     }
 
@@ -160,9 +160,9 @@ impl<P, S> SharedBooks<P, S> {
         let start = Instant::now();
         let done = call();
         let elapsed = start.elapsed();
-        let mut books = self.lock();
-        books.timing.charge(elapsed, blocked_before);
-        books.fatal.take().map_or(done, Err)
+        let mut table = self.lock();
+        table.timing.charge(elapsed, blocked_before);
+        table.fatal.take().map_or(done, Err)
     }
 
     /// Sends an outcome on, charging the wait for room; `false` once nobody will take it.
@@ -170,9 +170,9 @@ impl<P, S> SharedBooks<P, S> {
         let start = Instant::now();
         let taken = outlet.send(outcome);
         let waited = start.elapsed();
-        let mut books = self.lock();
-        books.timing.blocked += waited;
-        books.output.record(waited);
+        let mut table = self.lock();
+        table.timing.blocked += waited;
+        table.output.record(waited);
         taken
     }
 }

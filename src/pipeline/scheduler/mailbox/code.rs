@@ -1,7 +1,7 @@
-//! Code of the user's on a desk: a source that is read, a consumer that is called. Whoever runs it takes it away and brings it
-//! back, so that it never runs under the desk's lock.
+//! Code of the user's on a mailbox: a source that is read, a consumer that is called. Whoever runs it takes it away and brings it
+//! back, so that it never runs under the mailbox's lock.
 
-use super::{Desk, State};
+use super::{Mailbox, State};
 use crate::error::Result;
 use crate::pipeline::scheduler::helpers::discard;
 use crate::pipeline::scheduler::unit::{Delivery, Unit};
@@ -31,7 +31,7 @@ impl<T> Slot<T> {
     }
 }
 
-impl Desk {
+impl Mailbox {
     pub(in crate::pipeline::scheduler) fn set_source(&self, source: Source) {
         let mut state = lock(&self.state);
         let spent = if state.over {
@@ -42,7 +42,7 @@ impl Desk {
         };
         drop(state);
         discard(spent);
-        self.ring();
+        self.mark();
     }
 
     pub(in crate::pipeline::scheduler) fn set_sink(&self, sink: Sink) {
@@ -51,7 +51,7 @@ impl Desk {
         let spent = state.spent_sink();
         drop(state);
         discard(spent);
-        self.ring();
+        self.mark();
     }
 
     /// The source, if it is to be read now; who takes it brings it back.
@@ -66,7 +66,7 @@ impl Desk {
             state.source = Slot::Idle(source);
         }
         drop(state);
-        self.ring();
+        self.mark();
     }
 
     /// The consumer, if there is something for it now; who takes it brings it back.
@@ -87,7 +87,7 @@ impl Desk {
         drop(state);
         discard(spent);
         self.finished.notify_all();
-        self.ring();
+        self.mark();
     }
 
     /// What is to be done by user code: read the source, call the consumer.
