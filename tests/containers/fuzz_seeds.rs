@@ -82,3 +82,21 @@ fn what_a_probing_child_says() {
 fn matroska_files() {
     through("matroska", video_hw::fuzzing::matroska);
 }
+
+#[test]
+fn transport_streams() {
+    use video_hw::container::Demuxer;
+    use video_hw::container::mpegts::MpegTsDemuxer;
+    through("mpegts", |bytes| {
+        let Ok(mut demuxer) = MpegTsDemuxer::new(std::io::Cursor::new(bytes), "seed") else { return };
+        let mut given = 0;
+        loop {
+            match demuxer.next_packet() {
+                Ok(Some(packet)) => given += packet.data.len(),
+                Err(error) if error.is_recoverable() => {}
+                _ => break,
+            }
+        }
+        assert!(given <= bytes.len(), "no byte is given out twice");
+    });
+}
