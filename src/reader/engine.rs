@@ -234,7 +234,8 @@ impl Engine {
     fn submit(&mut self, packet: Packet) -> Result<Fed> {
         if self.session.is_none() {
             let config = self.options.decode_config(&self.video);
-            self.session = Some(DecodeSession::new(self.options.backend, config)?);
+            let opened = DecodeSession::new(self.options.backend, config);
+            self.session = Some(opened.inspect_err(|_| self.run = None)?);
         }
         let Some(session) = &mut self.session else { return Ok(Fed::End) };
         match session.submit(packet) {
