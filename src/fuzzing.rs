@@ -16,6 +16,11 @@ pub fn mpeg2(bytes: &[u8], chunk: usize) {
     crate::container::fuzz_mpeg2(bytes, chunk);
 }
 
+/// An index of a video file, without the sum behind it.
+pub fn reader_index(bytes: &[u8]) {
+    crate::reader::fuzz_index(bytes);
+}
+
 /// Lines of a probing child, and of the cache.
 pub fn probing(bytes: &[u8]) {
     crate::probing::fuzz_wire(&String::from_utf8_lossy(bytes));

@@ -66,6 +66,11 @@ fn png_and_jpeg_files() {
 }
 
 #[test]
+fn indices_of_video_files() {
+    through("reader_index", video_hw::fuzzing::reader_index);
+}
+
+#[test]
 fn mpeg2_streams() {
     through("mpeg2_stream", |bytes| {
         let chunk = bytes.first().copied().unwrap_or(1);
