@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the files that `models/` takes from the library:
-#   scripts/models.sh           loom: every order in which their threads can run
+#   scripts/models.sh           loom: every order in which their threads can run; and once with the system's threads
 #   scripts/models.sh --long    also miri and ThreadSanitizer, on the nightly toolchain
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,9 @@ manifest=(--manifest-path models/Cargo.toml --target-dir target/models)
 echo "== loom"
 # The queue's own tests, which come with its file, wait with a clock.
 RUSTFLAGS="--cfg loom" cargo test --release --quiet --lib "${manifest[@]}" -- --skip queue::tests
+echo "== the system's threads"
+# What miri and ThreadSanitizer build, so that it does not go stale between the long runs.
+cargo test --quiet --lib "${manifest[@]}"
 [ "$long" = yes ] || exit 0
 
 has() { # has COMPONENT

@@ -22,6 +22,9 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Nvidia, Self::VideoToolbox, Self::Software, Self::Ffmpeg, Self::Custom];
+
     /// The one that needs nothing but this library and the host's memory.
     pub(crate) const EMBEDDED: Self = Self::Software;
 
@@ -52,9 +55,11 @@ impl FromStr for BackendKind {
             "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
             "software" | "cpu" | "sw" => Ok(Self::Software),
             "ffmpeg" => Ok(Self::Ffmpeg),
-            _ => Err(Error::invalid(format!(
-                "unknown backend {s:?}; known: auto, nvidia, videotoolbox, software, ffmpeg"
-            ))),
+            _ => {
+                let known = Self::ALL.iter().filter(|kind| **kind != Self::Custom).map(|kind| kind.name());
+                let known = known.collect::<Vec<_>>().join(", ");
+                Err(Error::invalid(format!("unknown backend {s:?}; known: auto, {known}")))
+            }
         }
     }
 }

@@ -195,14 +195,14 @@ impl Error {
     }
 
     /// The message, with the remedy in the words of a program that has its own names for this library's settings.
-    pub fn explain(&self, words: impl FnOnce(&Remedy) -> String) -> String {
-        let words = words(&self.remedy());
+    pub fn explain(&self, message: impl FnOnce(&Remedy) -> String) -> String {
+        let message = message(&self.remedy());
         match self {
-            _ if words.is_empty() => self.what(),
+            _ if message.is_empty() => self.what(),
             Self::Unavailable { .. } | Self::SessionLimit { .. } | Self::OutOfMemory { .. } => {
-                format!("{}. {}", self.what(), sentence(&words))
+                format!("{}. {}", self.what(), sentence(&message))
             }
-            _ => format!("{}; {words}", self.what()),
+            _ => format!("{}; {message}", self.what()),
         }
     }
 
@@ -299,14 +299,14 @@ pub(crate) fn name_of(path: &Path) -> String {
 }
 
 /// With a capital letter in front.
-pub(crate) fn sentence(words: &str) -> String {
-    let mut rest = words.chars();
+pub(crate) fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
     rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
-/// The words of a panic that was caught.
-pub(crate) fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
-    let fixed = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+/// The message of a panic that was caught.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let fixed = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
     fixed.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
@@ -321,11 +321,11 @@ mod tests {
             reason: "no encoder".to_owned(),
             remedy: Remedy::OtherBackend,
         };
-        let told = |error: &Error| error.explain(|remedy| format!("give {}", remedy.name()));
-        assert_eq!(told(&error), "nvidia is not available: no encoder. Give other_backend");
+        let reported = |error: &Error| error.explain(|remedy| format!("give {}", remedy.name()));
+        assert_eq!(reported(&error), "nvidia is not available: no encoder. Give other_backend");
         assert!(error.to_string().contains("no encoder. Let another backend do it: "), "{error}");
         let error = Error::corrupt("a").with_remedy(Remedy::KeepGoing).in_file(Path::new("b")).ending();
-        assert_eq!(told(&error), "corrupt stream: b: a; give keep_going");
+        assert_eq!(reported(&error), "corrupt stream: b: a; give keep_going");
         assert!(!error.is_recoverable());
         // Kinds that say themselves what can be done have no other remedy.
         let limit =

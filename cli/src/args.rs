@@ -467,6 +467,7 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use video_hw::backend::BackendKind;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -484,6 +485,24 @@ mod tests {
         }
         let top = Cli::command().render_long_help().to_string();
         assert!(top.contains("Examples:") && top.contains("130  cancelled"), "{top}");
+    }
+
+    /// A backend that the library has is one that the help names.
+    #[test]
+    fn every_help_names_the_backends() {
+        let mut seen = 0;
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            // `bench` takes several at once, and says so.
+            let takes_one = |arg: &&clap::Arg| arg.get_id() == "backend" && command.get_name() != "bench";
+            for arg in command.get_arguments().filter(takes_one) {
+                let help = arg.get_help().unwrap().to_string();
+                let names = BackendKind::ALL.iter().filter(|kind| **kind != BackendKind::Custom);
+                let missing: Vec<_> = names.filter(|kind| !help.contains(kind.name())).collect();
+                assert!(missing.is_empty(), "{}: {help} lacks {missing:?}", command.get_name());
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4, "{seen}");
     }
 
     /// The examples in the help are commands that parse.
@@ -506,8 +525,8 @@ mod tests {
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
             let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
             let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
-            let words = command.split_whitespace().map(|w| w.trim_matches('\''));
-            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            let message = command.split_whitespace().map(|w| w.trim_matches('\''));
+            assert!(Cli::try_parse_from(message).is_ok(), "{command}");
             seen += 1;
         }
         assert!(seen >= 20, "{seen} examples");
@@ -549,8 +568,8 @@ mod tests {
             "compare a b --min-ssim 2",
             "compare a b --by-index --input-fps 25",
         ] {
-            let words = std::iter::once("video-hw").chain(line.split(' '));
-            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+            let message = std::iter::once("video-hw").chain(line.split(' '));
+            assert!(Cli::try_parse_from(message).is_err(), "{line}");
         }
     }
 }

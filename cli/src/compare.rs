@@ -149,7 +149,7 @@ fn charts(args: &CompareArgs, outcomes: &[Outcome], groups: Option<&(Curve<'_>, 
             (Across::Time, outcomes.iter().map(line).collect())
         };
         let over = if across == Across::BitRate { "bit rate" } else { "time" };
-        let title = format!("{} over {over}, against {}", quality.words(), text::name(&args.reference));
+        let title = format!("{} over {over}, against {}", quality.name(), text::name(&args.reference));
         all.push(Chart { title, across, up, series });
     }
     all

@@ -106,8 +106,8 @@ fn codec_lines(codecs: &[CapabilityReport], indent: &str, out: &mut String) {
         let mut name = report.codec.name();
         let decode = report.decode.iter().flat_map(decode_words);
         let encode = report.encode.as_ref().map(encode_words);
-        for words in decode.chain(encode) {
-            out.push_str(&format!("{indent}{name:<10} {words}\n"));
+        for line in decode.chain(encode) {
+            out.push_str(&format!("{indent}{name:<10} {line}\n"));
             name = "";
         }
     }
@@ -179,21 +179,21 @@ fn decode_words(d: &DecodeCapability) -> Vec<String> {
 }
 
 fn encode_words(e: &EncodeCapability) -> String {
-    let mut words = format!("encode  {}, {} to {}", e.implementation, e.min, e.max);
+    let mut line = format!("encode  {}, {} to {}", e.implementation, e.min, e.max);
     if e.alignment > 1 {
-        words.push_str(&format!(" in steps of {}", e.alignment));
+        line.push_str(&format!(" in steps of {}", e.alignment));
     }
-    words.push_str(&format!(": {}; {}", names(&e.formats).join(" "), rate_controls(e).join(", ")));
+    line.push_str(&format!(": {}; {}", names(&e.formats).join(" "), rate_controls(e).join(", ")));
     let b_frames = if e.max_b_frames == 0 { "no".to_owned() } else { format!("up to {}", e.max_b_frames) };
-    words.push_str(&format!("; {b_frames} B frames"));
+    line.push_str(&format!("; {b_frames} B frames"));
     if e.low_latency {
-        words.push_str("; low latency");
+        line.push_str("; low latency");
     }
     let changes = in_place(e);
     if !changes.is_empty() {
-        words.push_str(&format!("; changes while it runs: {}", changes.join(", ")));
+        line.push_str(&format!("; changes while it runs: {}", changes.join(", ")));
     }
-    words
+    line
 }
 
 /// What changes without another session.
@@ -215,7 +215,7 @@ fn rate_controls(e: &EncodeCapability) -> Vec<String> {
         ),
     ]
     .into_iter()
-    .filter_map(|(can, words)| can.then_some(words))
+    .filter_map(|(can, line)| can.then_some(line))
     .collect()
 }
 

@@ -138,8 +138,8 @@ pub(crate) fn message(error: &Error) -> String {
     let text = match error {
         // Wrong arguments need no word that they are.
         Error::InvalidInput { what, remedy: Remedy::None, .. } => what.clone(),
-        Error::InvalidInput { what, remedy, .. } => format!("{what}; {}", remedy::words(remedy)),
-        other => other.explain(remedy::words),
+        Error::InvalidInput { what, remedy, .. } => format!("{what}; {}", remedy::message(remedy)),
+        other => other.explain(remedy::message),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

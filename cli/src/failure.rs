@@ -49,8 +49,8 @@ pub(crate) fn tell(takeover: &Takeover) {
     text::to_stderr(&format!("video-hw: warning: {}", one_line(&takeover.to_string())));
 }
 
-fn one_line(words: &str) -> String {
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `nvidia, then `: what worked before the one that ended the job.

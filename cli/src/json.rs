@@ -152,7 +152,7 @@ pub(crate) fn decode(summary: &DecodeSummary) -> Value {
         json!({
             "wanted": split.engines,
             "opened": split.opened,
-            "parts": split.parts,
+            "parts": split.segments,
             "peak_window_bytes": split.peak_window_bytes,
             "host_window_bytes": split.window_bytes.0,
             "device_window_bytes": split.window_bytes.1,

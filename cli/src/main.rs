@@ -41,8 +41,8 @@ use exit::Exit;
 
 fn main() -> ExitCode {
     clock::begin();
-    let words: Vec<OsString> = std::env::args_os().collect();
-    match Cli::try_parse_from(&words) {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match Cli::try_parse_from(&arguments) {
         // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
         // system closes anyway.
         Ok(cli) => {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             let _ = std::io::stdout().flush();
             signal_hook::low_level::exit(i32::from(exit.code()))
         }
-        Err(error) => refuse(&error, words.iter().any(|w| w == "--json")).into(),
+        Err(error) => refuse(&error, arguments.iter().any(|w| w == "--json")).into(),
     }
 }
 

@@ -7,12 +7,12 @@ use video_hw::pipeline::Note;
 use crate::limits;
 
 /// To follow what happened, behind a semicolon.
-pub(crate) fn words(remedy: &Remedy) -> String {
+pub(crate) fn message(remedy: &Remedy) -> String {
     match remedy {
         Remedy::OtherBackend => {
             format!("let another backend do it (--backend {}, --backend auto)", BackendKind::Software)
         }
-        Remedy::OtherDevice(which) => format!("{}; or {which}", words(&Remedy::OtherBackend)),
+        Remedy::OtherDevice(which) => format!("{}; or {which}", message(&Remedy::OtherBackend)),
         Remedy::FreeSession => format!(
             "close a session or another program that encodes, wait for one (--session-wait SECONDS), or use another GPU \
              (--device) or --backend {}",
@@ -40,8 +40,8 @@ pub(crate) fn words(remedy: &Remedy) -> String {
 
 /// A sentence of its own.
 pub(crate) fn sentence(remedy: &Remedy) -> String {
-    let words = words(remedy);
-    let mut rest = words.chars();
+    let message = message(remedy);
+    let mut rest = message.chars();
     rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn after(reason: &str, remedy: &Remedy) -> String {
 
 /// A note of a report.
 pub(crate) fn of_note(note: &Note) -> String {
-    match words(&note.remedy) {
+    match message(&note.remedy) {
         remedy if remedy.is_empty() => note.what.clone(),
         remedy => format!("{}; {remedy}", note.what),
     }
@@ -92,16 +92,16 @@ mod tests {
             Remedy::Spool,
             Remedy::OutputFormat("mp4, ivf".to_owned()),
         ] {
-            let words = words(&remedy);
-            let named: Vec<_> = words
+            let message = message(&remedy);
+            let named: Vec<_> = message
                 .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
                 .filter(|word| word.starts_with("--"))
                 .collect();
-            assert!(!named.is_empty() && named.iter().all(|one| options.contains(*one)), "{words}");
-            assert!(words != remedy.to_string() && !words.contains(['`', ':']), "{words}");
+            assert!(!named.is_empty() && named.iter().all(|one| options.contains(*one)), "{message}");
+            assert!(message != remedy.to_string() && !message.contains(['`', ':']), "{message}");
         }
-        assert_eq!(words(&Remedy::from("unpack it first")), "unpack it first");
-        assert_eq!(words(&Remedy::None), "");
+        assert_eq!(message(&Remedy::from("unpack it first")), "unpack it first");
+        assert_eq!(message(&Remedy::None), "");
     }
 
     #[test]

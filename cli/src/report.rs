@@ -170,9 +170,9 @@ impl<'a> Finished<'a> {
         lines.extend(of_decoder.chain(&self.notes).map(|note| format!("note: {note}")));
         let problems = self.input.problems.iter();
         lines.extend(problems.map(|problem| format!("warning: {problem}")));
-        let told = self.input.problems.len() as u64;
-        if self.input.problem_count > told {
-            lines.push(format!("warning: and {} more like these", self.input.problem_count - told));
+        let reported = self.input.problems.len() as u64;
+        if self.input.problem_count > reported {
+            lines.push(format!("warning: and {} more like these", self.input.problem_count - reported));
         }
         lines.push(self.figures());
         lines.iter().map(|line| text::one_line(line)).collect::<Vec<_>>().join("\n")
@@ -181,12 +181,12 @@ impl<'a> Finished<'a> {
     /// `software: h264 (rusty_h264) -> h264 (openh264)`.
     fn what_ran(&self) -> String {
         let decode = self.input.decode.as_ref().map(|d| {
-            let (kind, words) = part(&d.receipt);
-            (failure::before(&self.input.takeovers) + &kind, words)
+            let (kind, message) = part(&d.receipt);
+            (failure::before(&self.input.takeovers) + &kind, message)
         });
         let encode = self.encode.map(|e| {
-            let (kind, words) = part(&e.receipt);
-            (failure::before(&e.takeovers) + &kind, words)
+            let (kind, message) = part(&e.receipt);
+            (failure::before(&e.takeovers) + &kind, message)
         });
         match (decode, encode) {
             (Some((a, decoder)), Some((b, encoder))) if a == b => format!("{a}: {decoder} -> {encoder}"),
@@ -359,7 +359,7 @@ fn shared_out(split: &SplitReport) -> String {
         "decoders: {} of {} for {} parts; {} of pictures waited at most (allowed: {} of the host's memory, {} of the cards'){note}",
         split.opened,
         split.engines,
-        text::thousands(split.parts),
+        text::thousands(split.segments),
         text::bytes(split.peak_window_bytes),
         text::bytes(host),
         text::bytes(cards),

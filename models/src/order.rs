@@ -32,7 +32,7 @@ pub(crate) fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 /// A task that is a thread: polls until something is ready, and sleeps in between until it is woken. A wake-up that is lost
 /// makes it sleep for ever, which loom finds.
 pub(crate) fn block_on<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
-    let bell = Arc::new(Bell { rung: Mutex::new(false), ring: Condvar::new() });
+    let bell = Arc::new(ReadySet { rung: Mutex::new(false), ring: Condvar::new() });
     let waker = Waker::from(Arc::clone(&bell));
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -46,12 +46,12 @@ pub(crate) fn block_on<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> 
     }
 }
 
-struct Bell {
+struct ReadySet {
     rung: Mutex<bool>,
     ring: Condvar,
 }
 
-impl Wake for Bell {
+impl Wake for ReadySet {
     fn wake(self: Arc<Self>) {
         *self.rung.lock().unwrap() = true;
         self.ring.notify_one();

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 
-from . import cases_h264, cases_hevc, cases_mp4, cases_other, judge
+from . import cases_containers, cases_h264, cases_hevc, cases_mp4, cases_other, judge
 from .maker import Cases, write
 
 TOOLS = ("ffmpeg", "ffprobe", "vpxenc", "aomenc", "mkvmerge")
@@ -17,7 +17,7 @@ TOOLS = ("ffmpeg", "ffprobe", "vpxenc", "aomenc", "mkvmerge")
 def all_cases():
     """Every case, in order."""
     cases = Cases()
-    for part in (cases_h264, cases_hevc, cases_mp4, cases_other):
+    for part in (cases_h264, cases_hevc, cases_mp4, cases_other, cases_containers):
         part.add(cases)
     return cases.all
 

@@ -1,7 +1,7 @@
 //! The format in which frames should reach the encoder that will be chosen, found out before any is opened.
 
 use super::Backend;
-use super::admission::Wish;
+use super::admission::SessionRequest;
 use super::select::{Refusal, Turn, encode_capability, encoders};
 use super::vendors::{self, Candidate};
 use crate::capability::EncodeCapability;
@@ -21,7 +21,7 @@ pub(crate) struct FormatQuestion<'a> {
     /// Whether latency counts more than anything else.
     pub(crate) low_latency: bool,
     /// How a session is asked for, where the question takes one.
-    pub(crate) wish: Wish<'a>,
+    pub(crate) request: SessionRequest<'a>,
 }
 
 /// The format in which frames should reach the encoder that will be chosen: `native` where it is taken, else
@@ -43,7 +43,7 @@ pub(crate) fn pick_input_format(
         if !turn.asked || turn.put_off.is_some() || wanted == Backend::Auto && !asked.special.fits(kind) {
             continue;
         }
-        let encode = match encode_capability(candidate, codec, asked.device, asked.special, &asked.wish) {
+        let encode = match encode_capability(candidate, codec, asked.device, asked.special, &asked.request) {
             Ok(Some(encode)) => encode,
             Ok(None) => {
                 let error = Error::unsupported(format!("{} does not encode {codec}", candidate.label()));
@@ -94,7 +94,7 @@ fn shared_with_last(
         && candidate.is_child()
         && let Some(last) = last.filter(fits)
         && let Ok(Some(encode)) =
-            encode_capability(last, asked.codec, asked.device, asked.special, &asked.wish)
+            encode_capability(last, asked.codec, asked.device, asked.special, &asked.request)
         && formats.iter().any(|format| encode.formats.contains(format))
     {
         formats.retain(|format| encode.formats.contains(format));
@@ -116,7 +116,7 @@ pub(crate) fn device_input_formats(
         |kind| wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind);
     let Some((kind, cards)) = vendors::cards().find(|(kind, _)| may_choose(*kind)) else { return Ok(None) };
     let asked_of = Candidate::of(kind);
-    let encode = match encode_capability(asked_of, asked.codec, asked.device, asked.special, &asked.wish) {
+    let encode = match encode_capability(asked_of, asked.codec, asked.device, asked.special, &asked.request) {
         Ok(Some(encode)) => encode,
         // There is none, which whoever opens it says better.
         Ok(None)
@@ -163,7 +163,7 @@ mod tests {
             device: None,
             special: &special,
             low_latency: false,
-            wish: Wish::default(),
+            request: SessionRequest::default(),
         };
         let err = pick_input_format(Backend::Auto, &asked, PixelFormat::I420).unwrap_err().to_string();
         for word in ["8x8", "software", "16x16", "`size`"] {

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::split::{self, Growth, Room, Terms};
 use super::vendors::{self, Cards, vendor};
 use super::{
-    Backend, BackendKind, CardRoom, DecodeSink, DecoderBackend, Direct, Download, Landing, SharedReceipt,
-    SinkFactory,
+    Backend, BackendKind, CardRoom, DecodeSink, DecoderBackend, Direct, Download, DownloadStage,
+    SharedReceipt, SinkFactory,
 };
 use crate::capability::DeviceInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode, Engines};
@@ -72,17 +72,18 @@ pub(crate) fn share_out(
     let downloads = Downloads { room: to_host.then(|| Arc::clone(&room)), ..Downloads::default() };
     let (own, landed) = (downloads.clone(), sink());
     let open_lane = Box::new(move |number, sink| open(wanted, &each.config(number), &own, sink));
-    let landing = |chosen: Option<(BackendKind, _)>| downloads.landing(chosen.map(|(kind, _)| kind), landed);
-    split::open(config.codec, landing, room, open_lane, Box::new(move |chosen| decide.terms(chosen)))
+    let download =
+        |chosen: Option<(BackendKind, _)>| downloads.download(chosen.map(|(kind, _)| kind), landed);
+    split::open(config.codec, download, room, open_lane, Box::new(move |chosen| decide.terms(chosen)))
 }
 
 /// When pictures that are wanted in host memory leave the devices of a stream's decoders. They may wait on those of one
-/// vendor, the first decoder's, whose landing brings them over; what anybody else decodes leaves at once.
+/// vendor, the first decoder's, whose download stage brings them over; what anybody else decodes leaves at once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Downloads {
     /// `None`: all at once.
     room: Option<Arc<CardRoom>>,
-    /// Whose landing it is, from the first decoder on.
+    /// Whose download stage it is, from the first decoder on.
     vendor: Arc<OnceLock<BackendKind>>,
 }
 
@@ -97,12 +98,12 @@ impl Downloads {
         }
     }
 
-    /// The landing of the vendor that was chosen.
-    fn landing(&self, chosen: Option<BackendKind>, sink: DecodeSink) -> Box<dyn Landing> {
+    /// The download stage of the vendor that was chosen.
+    fn download(&self, chosen: Option<BackendKind>, sink: DecodeSink) -> Box<dyn DownloadStage> {
         let kind = *self.vendor.get_or_init(|| chosen.unwrap_or(BackendKind::Custom));
         let cards = vendor(kind).calls.as_ref().and_then(|calls| calls.cards.as_ref());
         match cards.filter(|_| self.room.is_some()) {
-            Some(cards) => (cards.landing)(sink),
+            Some(cards) => (cards.download)(sink),
             None => Box::new(Direct(sink)),
         }
     }
@@ -259,10 +260,10 @@ mod tests {
         assert!(kinds.into_iter().all(|kind| waits(&later(), kind)), "nobody is chosen yet");
         for chosen in kinds {
             let downloads = later();
-            let _ = downloads.landing(Some(chosen), Box::new(|_| true));
+            let _ = downloads.download(Some(chosen), Box::new(|_| true));
             assert!(kinds.into_iter().all(|kind| waits(&downloads.clone(), kind) == (kind == chosen)));
             let at_once = Downloads::default();
-            let _ = at_once.landing(Some(chosen), Box::new(|_| true));
+            let _ = at_once.download(Some(chosen), Box::new(|_| true));
             assert!(!kinds.into_iter().any(|kind| waits(&at_once, kind)));
         }
     }

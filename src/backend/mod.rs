@@ -6,14 +6,13 @@
 pub(crate) mod admission;
 mod cards;
 mod demand;
+mod download;
 #[cfg(feature = "backend-ffmpeg")]
 mod ffmpeg;
 mod formats;
 pub(crate) mod hang;
-mod landing;
 mod lanes;
 pub mod mock;
-mod nature;
 #[cfg(feature = "backend-nvidia")]
 mod nvidia;
 mod receipt;
@@ -22,15 +21,15 @@ mod select;
 #[cfg(feature = "backend-software")]
 mod software;
 mod split;
+mod vendor_facts;
 pub(crate) mod vendors;
 
 pub use crate::backend_kind::BackendKind;
-pub(crate) use admission::Wish;
+pub(crate) use admission::SessionRequest;
 pub(crate) use cards::CardRoom;
+use download::{Direct, DownloadStage};
 pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format};
-use landing::{Direct, Landing};
 pub(crate) use lanes::{Downloads, share_out};
-pub(crate) use nature::for_frames_lost_with_device;
 pub(crate) use receipt::SharedReceipt;
 pub use receipt::{Receipt, RefusalStep, Verdict};
 use seam::plain_host_frames;
@@ -47,6 +46,7 @@ pub use select::{
 };
 pub(crate) use select::{in_turn, open_decoder_from, open_encoder, open_engine};
 pub use split::SplitReport;
+pub(crate) use vendor_facts::for_frames_lost_with_device;
 pub use vendors::Candidate;
 #[cfg(feature = "fuzzing")]
 pub(crate) use vendors::fuzz_nut;

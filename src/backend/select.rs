@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::admission::Wish;
+use super::admission::SessionRequest;
 use super::vendors::{self, Candidate, VENDORS, calls, vendor};
 use super::{
     BackendKind, DecodeSink, DecoderBackend, Downloads, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
@@ -272,20 +272,25 @@ pub(super) fn encode_capability(
     codec: Codec,
     device: Option<&str>,
     special: &BackendEncodeConfig,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
 ) -> Result<Option<EncodeCapability>> {
     let calls = calls(candidate.backend())?;
     candidate.engine().is_of_this_system()?;
     let special = candidate.settings_of(codec, special)?;
-    (calls.encode_capability)(device, codec, &special, wish)
+    (calls.encode_capability)(device, codec, &special, request)
 }
 
 /// Of the first encoder of a backend that works.
 fn best_encoder(kind: BackendKind, device: Option<&str>, codec: Codec) -> Result<Option<EncodeCapability>> {
     let mut last = Ok(None);
     for candidate in Candidate::of_backend(kind) {
-        let answer =
-            encode_capability(candidate, codec, device, &BackendEncodeConfig::None, &Wish::default());
+        let answer = encode_capability(
+            candidate,
+            codec,
+            device,
+            &BackendEncodeConfig::None,
+            &SessionRequest::default(),
+        );
         last = match answer {
             Ok(Some(encode)) => return Ok(Some(encode)),
             // The program was built without it.

@@ -169,8 +169,8 @@ fn of_hevc<'a>(sets: &mut hevc::ParameterSets, nals: impl Iterator<Item = &'a [u
                 let profile = &sps.profile;
                 let (from_fields, from_frames) = (profile.interlaced_source(), profile.progressive_source());
                 let vui = sps.vui.as_ref();
-                let told = vui.is_some_and(|vui| vui.frame_field_info) || (from_fields && from_frames);
-                let timing = message.filter(|_| told).and_then(hevc_timing);
+                let reported = vui.is_some_and(|vui| vui.frame_field_info) || (from_fields && from_frames);
+                let timing = message.filter(|_| reported).and_then(hevc_timing);
                 if vui.is_some_and(|vui| vui.field_seq) || matches!(timing, Some((1 | 2 | 9..=12, _))) {
                     return Some(FieldOrder::Single);
                 }

@@ -3,7 +3,9 @@
 use super::Muxer;
 use super::elementary::ElementaryMuxer;
 use super::ivf::IvfMuxer;
+use super::matroska::MatroskaMuxer;
 use super::mp4::{Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
+use super::mpegts::MpegTsMuxer;
 use super::output_format::OutputFormat;
 use crate::config::setters::setters;
 use crate::error::{Error, Result};
@@ -47,14 +49,34 @@ pub fn create_muxer(format: OutputFormat, file: &OutputFile, options: MuxOptions
             Ok(Box::new(Mp4Muxer::create_faststart(writer, Mp4MuxOptions { path })?))
         }
         OutputFormat::Mp4 => Ok(Box::new(Mp4Muxer::create(writer, Mp4MuxOptions { path })?)),
-        OutputFormat::Elementary(_) | OutputFormat::Ivf if faststart || fragmented => {
-            refuse(format!("faststart or fragmented {format} output"), "only MP4 has an index; write .mp4")
+        OutputFormat::Elementary(_)
+        | OutputFormat::Ivf
+        | OutputFormat::Matroska
+        | OutputFormat::WebM
+        | OutputFormat::MpegTs
+        | OutputFormat::M2ts
+            if faststart || fragmented =>
+        {
+            refuse(
+                format!("faststart or fragmented {format} output"),
+                "only MP4 can move its index; write .mp4",
+            )
         }
         OutputFormat::Elementary(_) => Ok(Box::new(ElementaryMuxer::new(writer, path))),
         OutputFormat::Ivf => Ok(Box::new(IvfMuxer::new(writer, path))),
+        OutputFormat::Matroska | OutputFormat::WebM => {
+            let webm = format == OutputFormat::WebM;
+            Ok(Box::new(if file.is_seekable() {
+                MatroskaMuxer::create(writer, path, webm)
+            } else {
+                MatroskaMuxer::stream(writer, path, webm)
+            }))
+        }
+        OutputFormat::MpegTs => Ok(Box::new(MpegTsMuxer::new(writer, path))),
+        OutputFormat::M2ts => Ok(Box::new(MpegTsMuxer::m2ts(writer, path))),
         OutputFormat::Y4m | OutputFormat::RawVideo | OutputFormat::PngSequence => refuse(
             format!("{format} output for compressed video"),
-            "use .mp4, .h264, .h265 or .ivf, or decode instead",
+            "use .mp4, .mkv, .ts, .h264, .h265 or .ivf, or decode instead",
         ),
     }
 }

@@ -319,7 +319,7 @@ impl MuxTrack {
 }
 
 /// Where the start code of the second NAL unit begins.
-fn end_of_first_unit(data: &[u8]) -> usize {
+pub(super) fn end_of_first_unit(data: &[u8]) -> usize {
     let Some(first) = find_start_code(data).map(|at| at + 3) else { return data.len() };
     let Some(second) = data.get(first..).and_then(find_start_code).map(|at| first + at) else {
         return data.len();

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::TrackId;
+use super::matroska::MatroskaMetadata;
 
 /// What a muxer of the same family needs to say again what a file says of itself.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub struct FileMetadata {
     pub creation_time: Option<u64>,
     /// What belongs to single tracks.
     pub(crate) tracks: Vec<TrackMetadata>,
+    /// What a Matroska file says, for another one.
+    pub(crate) matroska: Option<Box<MatroskaMetadata>>,
 }
 
 /// What a file says of one track beside its samples.
@@ -51,6 +54,8 @@ pub enum MetadataKind {
     ChapterTrack,
     /// A track that numbers pictures.
     Timecode,
+    /// Files inside: fonts, pictures.
+    Attachments,
 }
 
 impl fmt::Display for MetadataKind {
@@ -62,6 +67,7 @@ impl fmt::Display for MetadataKind {
             Self::ChapterList => "chapter list",
             Self::ChapterTrack => "chapter track",
             Self::Timecode => "timecode track",
+            Self::Attachments => "attachments",
         })
     }
 }
@@ -81,7 +87,8 @@ impl FileMetadata {
                 ..track.clone()
             })
         });
-        Self { tracks: tracks.collect(), ..self.clone() }
+        let matroska = self.matroska.as_ref().map(|matroska| Box::new(matroska.renumbered(&renumber)));
+        Self { tracks: tracks.collect(), matroska, ..self.clone() }
     }
 
     /// What is said of a track.

@@ -22,17 +22,17 @@ use crate::time::{Rational, TimeBase, Timestamp};
 mod create;
 pub mod elementary;
 pub mod ivf;
+pub mod matroska;
 mod metadata;
 pub mod mp4;
 mod mp4_pipe;
 mod mpeg2_stream;
+pub mod mpegts;
 mod obu_stream;
 mod open;
 mod output_format;
 mod probe;
-#[allow(dead_code, reason = "the containers that speak of sound in other words are being written")]
 pub(crate) mod sound;
-#[allow(dead_code, reason = "as `sound`")]
 pub(crate) mod sound_headers;
 mod vpx_av1;
 
@@ -239,6 +239,8 @@ pub struct MatroskaCodec {
     pub id: String,
     /// `CodecPrivate`; may be empty.
     pub private: Bytes,
+    /// The whole `Audio` element of its entry; empty where there is none.
+    pub(crate) audio: Bytes,
 }
 
 /// File formats.
@@ -251,6 +253,12 @@ pub enum ContainerFormat {
     ElementaryStream,
     /// IVF (VP8, VP9, AV1).
     Ivf,
+    /// Matroska.
+    Matroska,
+    /// WebM: Matroska with few codecs.
+    WebM,
+    /// MPEG transport stream, M2TS included.
+    MpegTs,
 }
 
 impl fmt::Display for ContainerFormat {
@@ -259,6 +267,9 @@ impl fmt::Display for ContainerFormat {
             Self::Mp4 => "mp4",
             Self::ElementaryStream => "elementary stream",
             Self::Ivf => "ivf",
+            Self::Matroska => "matroska",
+            Self::WebM => "webm",
+            Self::MpegTs => "mpegts",
         })
     }
 }

@@ -36,14 +36,14 @@ const FRAME: u8 = 3;
 
 /// A frame of the stream.
 #[derive(Debug, PartialEq, Eq)]
-struct Unit {
-    data: Bytes,
-    keyframe: bool,
+pub(super) struct Unit {
+    pub(super) data: Bytes,
+    pub(super) keyframe: bool,
 }
 
 /// Cuts a stream into frames.
 #[derive(Debug, Default)]
-struct Cutter {
+pub(super) struct Cutter {
     buffer: Vec<u8>,
     /// Where the frame at hand begins: what is before has been given out.
     start: usize,
@@ -65,7 +65,7 @@ struct Frame {
 }
 
 impl Cutter {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
         self.start = 0;
@@ -74,8 +74,13 @@ impl Cutter {
         Ok(())
     }
 
+    /// Bytes taken of frames that are not complete.
+    pub(super) fn waiting(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// The next whole frame; at the end of the stream also the last.
-    fn next_unit(&mut self, ended: bool) -> Option<Unit> {
+    pub(super) fn next_unit(&mut self, ended: bool) -> Option<Unit> {
         while let Some(found) = self.buffer.get(self.searched..).and_then(find_start_code) {
             let at = self.searched + found;
             if self.buffer.len() < at + HEAD && !ended {
@@ -245,14 +250,14 @@ pub(crate) fn fuzz(bytes: &[u8], chunk: usize) {
 
 /// What the sequence header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Header {
-    dimensions: Dimensions,
-    frame_rate: Option<Rational>,
+pub(super) struct Header {
+    pub(super) dimensions: Dimensions,
+    pub(super) frame_rate: Option<Rational>,
 }
 
 impl Header {
     /// The first sequence header (6.2.2.1), with the extension behind it (6.2.2.3), which has more bits of each side.
-    fn find(data: &[u8]) -> Option<Self> {
+    pub(super) fn find(data: &[u8]) -> Option<Self> {
         let mut rest = data;
         let mut found: Option<(u32, u32, u8)> = None;
         while let Some(at) = find_start_code(rest) {

@@ -8,9 +8,11 @@ use std::path::Path;
 use crate::container::Demuxer;
 use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
+use crate::container::matroska::MatroskaDemuxer;
 use crate::container::mp4::Mp4Demuxer;
 use crate::container::mp4_pipe;
 use crate::container::mpeg2_stream::Mpeg2Demuxer;
+use crate::container::mpegts::MpegTsDemuxer;
 use crate::container::obu_stream::ObuDemuxer;
 use crate::container::output_format::is_raw_video_name;
 use crate::container::probe::{PROBE_BYTES, Probe, probe};
@@ -123,6 +125,10 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
             Source::File(file) => Box::new(IvfDemuxer::with_limits(file, path, limits)?),
             Source::Pipe(pipe) => Box::new(IvfDemuxer::with_limits(pipe, path, limits)?),
         })),
+        Probe::Matroska => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(MatroskaDemuxer::with_limits(file, path.to_owned(), limits)?),
+            Source::Pipe(pipe) => Box::new(MatroskaDemuxer::with_limits(pipe, path.to_owned(), limits)?),
+        })),
         Probe::Y4m => Ok(Input::Frames(match source {
             Source::File(file) => Box::new(Y4mReader::new(file, path)?),
             Source::Pipe(pipe) => Box::new(Y4mReader::new(pipe, path)?),
@@ -142,6 +148,10 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
         Probe::Obu(framing) => Ok(Input::Demuxer(match source {
             Source::File(file) => Box::new(ObuDemuxer::new(file, path, framing, limits)?),
             Source::Pipe(pipe) => Box::new(ObuDemuxer::new(pipe, path, framing, limits)?),
+        })),
+        Probe::MpegTs => Ok(Input::Demuxer(match source {
+            Source::File(file) => Box::new(MpegTsDemuxer::with_limits(file, path, limits)?),
+            Source::Pipe(pipe) => Box::new(MpegTsDemuxer::with_limits(pipe, path, limits)?),
         })),
         Probe::NoVideo(name) => Err(Error::Unsupported {
             feature: format!("no video here: {} is {name}", name_of(path)),
@@ -164,7 +174,8 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
         Probe::Unknown => {
             let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
             let start = start.join(" ");
-            let read = "MP4, MOV, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read";
+            let read =
+                "MP4, MOV, Matroska, WebM, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read";
             Err(Error::invalid_file(path, format!("is of no known format (it begins with {start}); {read}")))
         }
     }

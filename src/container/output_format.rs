@@ -17,6 +17,14 @@ pub enum OutputFormat {
     Elementary(Codec),
     /// IVF.
     Ivf,
+    /// Matroska.
+    Matroska,
+    /// WebM.
+    WebM,
+    /// MPEG transport stream.
+    MpegTs,
+    /// The same in packets of 192 bytes, as cameras and discs have it.
+    M2ts,
     /// YUV4MPEG2.
     Y4m,
     /// Headerless pictures.
@@ -27,11 +35,15 @@ pub enum OutputFormat {
 
 /// The format's name for messages and the names by which it may be chosen: as an explicit format, and after
 /// the last point of a file name.
-const NAMES: [(OutputFormat, &str, &[&str]); 7] = [
+const NAMES: [(OutputFormat, &str, &[&str]); 11] = [
     (OutputFormat::Mp4, "mp4", &["mp4", "m4v", "mov"]),
     (OutputFormat::Elementary(Codec::H264), "h264", &["h264", "264", "avc", "jsv", "26l"]),
     (OutputFormat::Elementary(Codec::Hevc), "hevc", &["hevc", "h265", "265"]),
     (OutputFormat::Ivf, "ivf", &["ivf"]),
+    (OutputFormat::Matroska, "mkv", &["mkv", "mka", "mks", "matroska"]),
+    (OutputFormat::WebM, "webm", &["webm"]),
+    (OutputFormat::MpegTs, "mpegts", &["ts", "mpegts"]),
+    (OutputFormat::M2ts, "m2ts", &["m2ts", "mts"]),
     (OutputFormat::Y4m, "y4m", &["y4m", "yuv4mpegpipe"]),
     (OutputFormat::RawVideo, "rawvideo", &["yuv", "rawvideo", "raw"]),
     (OutputFormat::PngSequence, "png", &["png", "image2"]),
@@ -42,8 +54,14 @@ impl OutputFormat {
     pub const fn implied_codec(self) -> Option<Codec> {
         match self {
             Self::Elementary(codec) => Some(codec),
-            Self::Ivf => Some(Codec::Av1),
-            Self::Mp4 | Self::Y4m | Self::RawVideo | Self::PngSequence => None,
+            Self::Ivf | Self::WebM => Some(Codec::Av1),
+            Self::Mp4
+            | Self::Matroska
+            | Self::MpegTs
+            | Self::M2ts
+            | Self::Y4m
+            | Self::RawVideo
+            | Self::PngSequence => None,
         }
     }
 

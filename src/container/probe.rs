@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::codec::Codec;
+use crate::container::mpegts;
 use crate::container::obu_stream::{self, Framing};
 use crate::container::output_format::elementary_codec_of_name;
 
@@ -14,6 +15,7 @@ pub(super) const PROBE_BYTES: usize = 4096;
 pub(super) enum Probe {
     Mp4,
     Ivf,
+    Matroska,
     Y4m,
     /// NAL units after start codes.
     AnnexB(Codec),
@@ -21,6 +23,8 @@ pub(super) enum Probe {
     Mpeg2,
     /// Open bitstream units of AV1.
     Obu(Framing),
+    /// MPEG transport stream.
+    MpegTs,
     /// A format that is known by name and not read here.
     Foreign(&'static str),
     /// Something known by name in which there is no video.
@@ -36,8 +40,7 @@ const FIRST_BOXES: [&[u8; 4]; 13] = [
 ];
 
 /// Signatures at the first byte of formats that are not read here.
-const FOREIGN: [(&[u8], &str); 6] = [
-    (b"\x1a\x45\xdf\xa3", "Matroska/WebM"),
+const FOREIGN: [(&[u8], &str); 5] = [
     (b"OggS", "Ogg"),
     (b"FLV\x01", "Flash video"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF/WMV"),
@@ -67,8 +70,15 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     if head.starts_with(b"DKIF") {
         return Probe::Ivf;
     }
+    if head.starts_with(b"\x1a\x45\xdf\xa3") {
+        return Probe::Matroska;
+    }
     if head.starts_with(b"YUV4MPEG2") {
         return Probe::Y4m;
+    }
+    // The time in front of an M2TS packet may look like any signature.
+    if mpegts::recognise(head).is_some() {
+        return Probe::MpegTs;
     }
     if let Some((_, name)) = FOREIGN.iter().find(|(signature, _)| head.starts_with(signature)) {
         return Probe::Foreign(name);
@@ -95,21 +105,14 @@ pub(super) fn probe(head: &[u8], path: &Path) -> Probe {
     if zeros >= 2 && head.get(zeros..zeros + 2) == Some(&[1, 0xb3]) {
         return Probe::Mpeg2;
     }
-    if is_transport_stream(head) {
-        return Probe::Foreign("MPEG transport stream");
+    if mpegts::recognise_anywhere(head).is_some() {
+        return Probe::MpegTs;
     }
     match annexb_codec(head, elementary_codec_of_name(path)) {
         Some(codec) => Probe::AnnexB(codec),
         None if is_text(head) => Probe::Text,
         None => Probe::Unknown,
     }
-}
-
-/// Sync bytes at the start of the first packets, of 188 bytes or of 192 with a time in front.
-fn is_transport_stream(head: &[u8]) -> bool {
-    [(0, 188), (4, 192)]
-        .into_iter()
-        .any(|(first, packet)| (0..4).all(|i| head.get(first + i * packet) == Some(&0x47)))
 }
 
 /// Frames of MPEG sound without anything in front: the second has to be where the first says.
@@ -280,12 +283,12 @@ mod tests {
         assert_eq!(named(b"Hello, w\xc3", "a"), Probe::Text);
         assert_eq!(named(&[0x80; 64], "a"), Probe::Unknown);
         assert_eq!(named(&[0; 64], "a.h264"), Probe::Unknown);
-        assert_eq!(named(b"\x1a\x45\xdf\xa3", "a.webm"), Probe::Foreign("Matroska/WebM"));
+        assert_eq!(named(b"\x1a\x45\xdf\xa3", "a.webm"), Probe::Matroska);
         assert_eq!(named(b"\0\0\0\x01\xb3\x16", "a.h264"), Probe::Mpeg2);
         assert_eq!(named(b"\0\0\x01\xba\x44", "a.m2v"), Probe::Foreign("MPEG program stream"));
         let mut ts = [0xff; 1000];
         (0..4).for_each(|i| ts[i * 188] = 0x47);
-        assert_eq!(named(&ts, "a"), Probe::Foreign("MPEG transport stream"));
+        assert_eq!(named(&ts, "a"), Probe::MpegTs);
         assert_eq!(named(b"RIFF\0\0\0\0AVI LIST", "a"), Probe::Foreign("AVI or another RIFF format"));
     }
 

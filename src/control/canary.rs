@@ -162,20 +162,20 @@ mod tests {
 
     #[test]
     fn each_rule_is_kept() {
-        let words = |verdict| match verdict {
-            Verdict::Failed(words) => words,
+        let message = |verdict| match verdict {
+            Verdict::Failed(message) => message,
             other => panic!("{other:?}"),
         };
         let slow =
             last(&mut watch(RULES), (0..20).map(|n| frame(n, Some(1_000), if n < 2 { 500 } else { 30 })));
-        assert!(words(slow).contains("500ms"));
+        assert!(message(slow).contains("500ms"));
         for bytes in [1_300, 700] {
             let off = last(&mut watch(RULES), (0..20).map(|n| frame(n, Some(bytes), 1)));
-            assert!(words(off).contains("off by 30 %"));
+            assert!(message(off).contains("off by 30 %"));
         }
         let errors =
             last(&mut watch(RULES), (0..4).map(|n| frame(n, (n == 0 || n == 2).then_some(1_000), 1)));
-        assert!(words(errors).contains("2 of its first"));
+        assert!(message(errors).contains("2 of its first"));
     }
 
     #[test]

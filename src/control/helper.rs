@@ -2,7 +2,7 @@
 
 use std::thread::JoinHandle;
 
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::hang::{self, Calls};
 
 /// Work on a thread of its own. Dropping it waits for its end: no thread outlives its stream.
@@ -29,8 +29,8 @@ impl<T: Send + 'static> Job<T> {
     pub(super) fn take(&mut self) -> Option<Result<T>> {
         let thread = self.thread.take_if(|thread| thread.is_finished())?;
         Some(thread.join().map_err(|panic| {
-            let words = panic_words(panic.as_ref());
-            Error::corrupt_fatal(format!("the codec library panicked: {words}"))
+            let message = panic_message(panic.as_ref());
+            Error::corrupt_fatal(format!("the codec library panicked: {message}"))
         }))
     }
 }

@@ -135,10 +135,10 @@ impl fmt::Display for Remedy {
             }
             Self::Allowed(values) => return write!(f, "allowed: {values}"),
             Self::OutputFormat(known) => return write!(f, "state the format, one of {known}"),
-            Self::Install { how: words, .. }
-            | Self::CheckDevice(words)
-            | Self::TryAgain(words)
-            | Self::Other(words) => words,
+            Self::Install { how: message, .. }
+            | Self::CheckDevice(message)
+            | Self::TryAgain(message)
+            | Self::Other(message) => message,
             Self::Size => "have the pictures scaled to another size, the same for all (`size`)",
             Self::PixelFormat => "have all pictures converted to one pixel format (`convert`)",
             Self::FewerPixels => "smaller pictures (`size`) or a lower `frame_rate` need less",
@@ -153,13 +153,13 @@ impl fmt::Display for Remedy {
 }
 
 impl From<&'static str> for Remedy {
-    fn from(words: &'static str) -> Self {
-        Self::Other(words.into())
+    fn from(message: &'static str) -> Self {
+        Self::Other(message.into())
     }
 }
 
 impl From<String> for Remedy {
-    fn from(words: String) -> Self {
-        Self::Other(words.into())
+    fn from(message: String) -> Self {
+        Self::Other(message.into())
     }
 }

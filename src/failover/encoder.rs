@@ -27,7 +27,7 @@ use crate::backend::{
     Job, Receipt,
 };
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::frame::{Frame, Surface};
 use crate::packet::BitstreamLayout;
 use crate::stages::EncodeMeter;
@@ -55,12 +55,12 @@ pub(crate) fn open_encoder(
     let shared = Shared::new(sinks());
     let (first, receipt) = backend::open_encoder(wanted, config, special, || shared.sink())?;
     let target = (config.clone(), special.clone());
-    Ok(Succession { wanted, policy, source: Box::new(wanted), target, recovery }
+    Ok(Replacements { wanted, policy, source: Box::new(wanted), target, recovery }
         .begin(first, receipt, shared))
 }
 
 /// Where encoders come from when one has died.
-struct Succession {
+struct Replacements {
     wanted: Backend,
     policy: FailurePolicy,
     source: Box<dyn EncoderSource>,
@@ -68,7 +68,7 @@ struct Succession {
     recovery: Option<FrameRecovery>,
 }
 
-impl Succession {
+impl Replacements {
     fn begin(
         self,
         current: Box<dyn EncoderBackend>,
@@ -197,7 +197,7 @@ struct FailoverEncoder {
     notes: Vec<String>,
     /// What frames have to be for an encoder that took over.
     fitting: Option<Fitting>,
-    succession: Succession,
+    succession: Replacements,
     shared: Shared,
     log: FailoverLog,
     /// By the dead.
@@ -279,16 +279,16 @@ impl FailoverEncoder {
                 None => {}
             }
             if self.died_young.too_many() {
-                let words = format!("{why}; {} encoders died one after another", self.died_young.0);
-                return self.give_up(why, words, died.elapsed());
+                let message = format!("{why}; {} encoders died one after another", self.died_young.0);
+                return self.give_up(why, message, died.elapsed());
             }
             let Opened { candidate, value: Next { encoder, target, given_up }, refused } =
                 match self.open_next() {
                     Ok(next) => next,
                     Err(refusal) => {
                         let refusal = refusal.unwrap_or_else(|| Error::invalid("there is none"));
-                        let words = format!("{why}; no other encoder could be opened: {refusal}");
-                        return self.give_up(why, words, died.elapsed());
+                        let message = format!("{why}; no other encoder could be opened: {refusal}");
+                        return self.give_up(why, message, died.elapsed());
                     }
                 };
             let again = lock(&self.shared.state).frames.table().len() as u64;
@@ -322,8 +322,8 @@ impl FailoverEncoder {
         }
     }
 
-    fn give_up(&mut self, why: Error, words: String, took: Duration) -> Result<()> {
-        self.log.add(self.takeover(words, took), &why, &[]);
+    fn give_up(&mut self, why: Error, message: String, took: Duration) -> Result<()> {
+        self.log.add(self.takeover(message, took), &why, &[]);
         Err(why)
     }
 
@@ -354,7 +354,7 @@ impl FailoverEncoder {
 
     /// Opens the first encoder of those that may take over.
     fn open_next(&self) -> Result<Opened<Candidate, Next>, Option<Error>> {
-        let Succession { wanted, policy, target, .. } = &self.succession;
+        let Replacements { wanted, policy, target, .. } = &self.succession;
         let candidates = encoders_behind(self.candidate, *wanted, *policy, &target.1);
         let turns = backend::in_turn(&candidates, target.0.low_latency);
         first_that_opens(
@@ -389,7 +389,7 @@ impl FailoverEncoder {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    Error::corrupt_fatal(format!("the codec library panicked: {}", panic_words(panic)))
+    Error::corrupt_fatal(format!("the codec library panicked: {}", panic_message(panic)))
 }
 
 const fn sum(a: CopyBytes, b: CopyBytes) -> CopyBytes {

@@ -180,7 +180,7 @@ fn encode_as(
         let first = plans.open(Candidate::of(kind), &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");
         let (source, policy) = (Box::new(plans), FailurePolicy::Auto);
-        Ok(Succession { wanted, policy, source, target, recovery }.begin(first, receipt, shared))
+        Ok(Replacements { wanted, policy, source, target, recovery }.begin(first, receipt, shared))
     })
     .unwrap();
     let (mut packets, mut end) = (Vec::new(), None);
@@ -281,8 +281,8 @@ fn without_another_the_reason_is_the_death_and_the_refusal_is_told() {
     let (packets, end, summary) = encode(&[Plan { dies: Some((20, Death::Event)), ..SOUND }]);
     assert_eq!(packets.len(), 19);
     assert!(matches!(end, Some(Error::DeviceLost { .. })), "{end:?}");
-    let words = summary.takeovers[0].to_string();
-    assert!(words.contains("on command") && words.contains("unsupported: another encoder"), "{words}");
+    let message = summary.takeovers[0].to_string();
+    assert!(message.contains("on command") && message.contains("unsupported: another encoder"), "{message}");
 }
 
 #[test]

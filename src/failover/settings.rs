@@ -128,8 +128,8 @@ fn plain(target: &Target, candidate: Candidate) -> Adapted {
         cancel_waiting: config.cancel_waiting,
         ..CommonEncodeConfig::new(config.codec, config.dimensions, config.frame_rate)
     };
-    let words = "all settings but size, rates, format, colour and GOP".to_owned();
-    ((plain, BackendEncodeConfig::None), vec![words])
+    let message = "all settings but size, rates, format, colour and GOP".to_owned();
+    ((plain, BackendEncodeConfig::None), vec![message])
 }
 
 /// What frames have to be for an encoder. Where they may lie it says itself, frame by frame.
@@ -246,8 +246,8 @@ mod tests {
         let (_, given_up) = adapt(&(config.clone(), BackendEncodeConfig::None), Candidate::Embedded);
         assert!(given_up.is_empty());
         let asked = CommonEncodeConfig { gop_length: Some(50), threads: std::num::NonZero::new(3), ..config };
-        let ((plain, _), words) = plain(&(asked.clone(), BackendEncodeConfig::None), Candidate::Embedded);
-        assert_eq!((plain.gop_length, plain.threads, words.len()), (Some(50), None, 1));
+        let ((plain, _), message) = plain(&(asked.clone(), BackendEncodeConfig::None), Candidate::Embedded);
+        assert_eq!((plain.gop_length, plain.threads, message.len()), (Some(50), None, 1));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::stages::Distribution;
 #[derive(Debug, Default)]
 pub struct Publisher {
     described: bool,
-    told: BTreeMap<(&'static str, Labels), Distribution>,
+    reported: BTreeMap<(&'static str, Labels), Distribution>,
     /// Those that were told the last time: a recorder keeps a gauge for ever, also when what it is of has ended.
     gauges: BTreeSet<(&'static str, Labels)>,
 }
@@ -56,12 +56,12 @@ impl Publisher {
                 }
                 Value::Histogram(times) => {
                     let histogram = recorder.register_histogram(&key, &about);
-                    let told = self.told.entry((metric.name, labels.clone())).or_default();
-                    for (time, count) in times.since(told) {
+                    let reported = self.reported.entry((metric.name, labels.clone())).or_default();
+                    for (time, count) in times.since(reported) {
                         histogram
                             .record_many(time.as_secs_f64(), usize::try_from(count).unwrap_or(usize::MAX));
                     }
-                    told.clone_from(times);
+                    reported.clone_from(times);
                 }
             }
         }

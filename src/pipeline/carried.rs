@@ -3,7 +3,7 @@
 use super::source::SourceInfo;
 use crate::config::CommonEncodeConfig;
 use crate::container::mp4::without_chapter_list;
-use crate::container::{FileMetadata, MetadataKind, Muxer, Track, TrackId, VideoTrack};
+use crate::container::{ContainerFormat, FileMetadata, MetadataKind, Muxer, Track, TrackId, VideoTrack};
 use crate::time::{Rational, TimeBase};
 
 /// The track of an output that is coded by `config`, with what stays true of the input's.
@@ -34,12 +34,23 @@ pub(super) fn describe(
     let mut metadata = metadata.renumbered(renumber);
     if part && metadata.kinds.contains(&MetadataKind::ChapterList) {
         without_chapter_list(&mut metadata);
+        if let Some(matroska) = &mut metadata.matroska {
+            matroska.forget_chapters();
+        }
         notes.push("the input's chapter list is left out: its times are those of the whole file".to_owned());
     }
-    if muxer.describe(&metadata) {
+    let format = muxer.format();
+    let written = muxer.describe(&metadata);
+    // What one family of formats says is not put into the words of another.
+    let to_matroska = matches!(format, ContainerFormat::Matroska | ContainerFormat::WebM);
+    if written && (metadata.matroska.is_none() || to_matroska) {
+        let attached = metadata.kinds.iter().find(|kind| **kind == MetadataKind::Attachments);
+        let lost = attached.filter(|_| format == ContainerFormat::WebM);
+        notes.extend(
+            lost.map(|kind| format!("the input's {kind} are lost: webm output has no place for them")),
+        );
         return;
     }
-    let format = muxer.format();
     // Tracks are told one by one where they are left out.
     let lost = metadata.kinds.iter().filter(|kind| {
         !matches!(kind, MetadataKind::ChapterTrack | MetadataKind::Timecode)

@@ -14,7 +14,7 @@ use super::control::CancelToken;
 use super::side::Side;
 use super::source::SourceOptions;
 use crate::container::{Demuxer, Input, OpenOptions, open_raw};
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::queue::{self, QueueReceiver, QueueSender, Received};
@@ -320,7 +320,7 @@ impl Feeder {
 /// Does the work of a thread that nobody joins: what it panics of is told where its frames are waited for.
 fn caught(what: &str, work: impl FnOnce()) -> Option<Error> {
     let panic = catch_unwind(AssertUnwindSafe(work)).err()?;
-    let error = Error::corrupt_fatal(format!("{what} panicked: {}", panic_words(panic.as_ref())));
+    let error = Error::corrupt_fatal(format!("{what} panicked: {}", panic_message(panic.as_ref())));
     // What was thrown may panic again when it is dropped.
     std::mem::forget(panic);
     Some(error)

@@ -204,8 +204,8 @@ mod tests {
         for times in [&[(0, 25), (1, 25), (1, 25)][..], &[(0, 25), (5, 25), (3, 25)], &[(0, 25), (1, 30)]] {
             let error = run(false, times).unwrap_err();
             assert!(matches!(error, Error::CorruptStream { recoverable: false, .. }), "{error}");
-            let words = error.to_string();
-            assert!(words.contains("in.mp4") && error.remedy() == Remedy::MendTimes, "{words}");
+            let message = error.to_string();
+            assert!(message.contains("in.mp4") && error.remedy() == Remedy::MendTimes, "{message}");
         }
     }
 

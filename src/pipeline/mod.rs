@@ -1,6 +1,7 @@
 //! Whole jobs: frames of a file, a file to a file. Bounded queues between threads, flat memory, nothing lost.
 
 mod begin;
+mod buffer_pool;
 mod carried;
 mod control;
 mod export;
@@ -10,7 +11,7 @@ mod fit;
 mod frame_times;
 mod frames;
 mod gops;
-mod light;
+mod hdr;
 mod memory;
 mod notes;
 mod passthrough;
@@ -19,7 +20,6 @@ mod reopen;
 mod ring;
 pub mod scheduler;
 mod shape;
-mod shelf;
 mod side;
 mod source;
 mod target;

@@ -36,8 +36,8 @@ impl FrameSource {
                 ..options.clone()
             };
             let Input::Demuxer(demuxer) = feed::open(&path, &options)? else {
-                let words = format!("{} is another kind of file now", path.display());
-                return Err(Error::corrupt_fatal(words));
+                let message = format!("{} is another kind of file now", path.display());
+                return Err(Error::corrupt_fatal(message));
             };
             let track = chosen_video(demuxer.as_ref(), &path, options.track)?;
             Self::start(demuxer, track, &options, from)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::shelf::{Shelf, Shelved};
+use super::buffer_pool::{BufferPool, PooledBuffer};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
@@ -32,7 +32,7 @@ const MAX_FRAMES: usize = 4096;
 #[derive(Debug)]
 pub struct RingProducer {
     queue: QueueSender<Frame>,
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
     meter: Arc<Meter>,
     /// A task waits for room, or for a frame.
     waiting_since: Option<Instant>,
@@ -43,7 +43,7 @@ pub struct RingProducer {
 pub struct RingConsumer {
     queue: QueueReceiver<Frame>,
     /// For its numbers.
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
     meter: Arc<Meter>,
     /// A task waits for room, or for a frame.
     waiting_since: Option<Instant>,
@@ -154,22 +154,22 @@ pub fn frame_ring(frames: usize) -> Result<(RingProducer, RingConsumer)> {
     let (sender, receiver) = queue::bounded(frames);
     let meter = Arc::new(Meter::default());
     // Besides those inside one is being written, and the encoder works on others: see `SPARE_SLOTS`.
-    let shelf = Shelf::new(frames + SPARE_SLOTS);
+    let pool = BufferPool::new(frames + SPARE_SLOTS);
     Ok((
         RingProducer {
             queue: sender,
-            shelf: Arc::clone(&shelf),
+            pool: Arc::clone(&pool),
             meter: Arc::clone(&meter),
             waiting_since: None,
         },
-        RingConsumer { queue: receiver, shelf, meter, waiting_since: None },
+        RingConsumer { queue: receiver, pool, meter, waiting_since: None },
     ))
 }
 
 impl RingProducer {
     /// Memory for a picture, packed, with any contents; never waits.
     pub fn slot(&mut self, format: PixelFormat, dimensions: Dimensions) -> RingSlot {
-        let memory = self.shelf.take(format.frame_bytes(dimensions));
+        let memory = self.pool.take(format.frame_bytes(dimensions));
         RingSlot { format, dimensions, memory }
     }
 
@@ -236,7 +236,7 @@ impl RingProducer {
 
     /// What the ring saw so far.
     pub fn stats(&self) -> RingStats {
-        self.meter.stats(self.queue.stats(), self.shelf.made())
+        self.meter.stats(self.queue.stats(), self.pool.made())
     }
 
     /// What sees how full the ring is, wherever its ends are.
@@ -289,7 +289,7 @@ impl RingConsumer {
 
     /// What the ring saw so far.
     pub fn stats(&self) -> RingStats {
-        self.meter.stats(self.queue.stats(), self.shelf.made())
+        self.meter.stats(self.queue.stats(), self.pool.made())
     }
 }
 
@@ -298,7 +298,7 @@ impl RingConsumer {
 pub struct RingSlot {
     format: PixelFormat,
     dimensions: Dimensions,
-    memory: Shelved,
+    memory: PooledBuffer,
 }
 
 impl AsMut<[u8]> for RingSlot {

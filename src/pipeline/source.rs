@@ -305,7 +305,10 @@ impl FrameSource {
         let mut shape = None;
         let (mut info, feed, receipt, fit) = match input {
             Input::Demuxer(demuxer) => {
-                let contained = demuxer.format() == ContainerFormat::Mp4;
+                let contained = matches!(
+                    demuxer.format(),
+                    ContainerFormat::Mp4 | ContainerFormat::Matroska | ContainerFormat::WebM
+                );
                 let begun = Self::decode(path, demuxer, options, choose, from)?;
                 shape = Shape::stated(&begun.0, options).filter(|_| contained);
                 let (info, feed, receipt, fit) = begun;

@@ -14,7 +14,7 @@ use super::carried::{describe, output_track};
 use super::control::{CancelToken, Progress, ProgressFn, Reporter, expected_frames};
 use super::filter::{FilterOptions, FilterSummary, FrameFilter};
 use super::frame_times::{FrameTimes, track_base};
-use super::light;
+use super::hdr;
 use super::memory::{self, FrameMemory};
 use super::notes::{self, Note};
 use super::passthrough::Passthrough;
@@ -24,7 +24,7 @@ use super::source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};
 use super::target::StreamTarget;
 use super::threads::{Beginning, FilterStage, Filtered, TakeoverFn, Writer};
 use super::tracks::TrackSelection;
-use crate::backend::Wish;
+use crate::backend::SessionRequest;
 use crate::backend::{Backend, FormatQuestion, pick_input_format};
 use crate::codec::Codec;
 use crate::config::{
@@ -397,7 +397,7 @@ impl<'a> Transcode<'a> {
         notes.extend(info.notes.iter().cloned());
 
         let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
-        notes.extend(light::lost(&encode_config, session.receipt(), format));
+        notes.extend(hdr::lost(&encode_config, session.receipt(), format));
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;
         // Where the rate is made constant the times of the frames may be whatever they are.
@@ -532,17 +532,17 @@ impl<'a> Transcode<'a> {
     ) -> Result<FrameSource> {
         let device = self.encode_device();
         let cancel_waiting = self.source.cancel.flag();
-        let wish = Wish {
+        let request = SessionRequest {
             admission: self.admission_left(started),
             cancel: Some(&cancel_waiting),
-            ..Wish::default()
+            ..SessionRequest::default()
         };
         let mut options = SourceOptions { on_failure: self.on_failure, ..self.source.clone() };
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
             let size = self.coded_size(video.dimensions);
             let device = device.as_deref();
             let (special, low_latency) = (&self.special, self.target.is_low_latency());
-            let asked = FormatQuestion { codec, size, device, special, low_latency, wish };
+            let asked = FormatQuestion { codec, size, device, special, low_latency, request };
             let refused = memory::choose(video, options, &self.filter, self.encode_backend, &asked);
             notes.extend(refused.map(|why| format!("frames pass through host memory: {why}")));
         });
@@ -567,13 +567,13 @@ impl<'a> Transcode<'a> {
             format
         } else {
             let device = device.as_deref();
-            let wish = Wish {
+            let request = SessionRequest {
                 admission: self.admission_left(started),
                 cancel: Some(&cancel_waiting),
-                ..Wish::default()
+                ..SessionRequest::default()
             };
             let (special, low_latency) = (&self.special, self.target.is_low_latency());
-            let asked = FormatQuestion { codec, size, device, special, low_latency, wish };
+            let asked = FormatQuestion { codec, size, device, special, low_latency, request };
             pick_input_format(self.encode_backend, &asked, native)?
         };
         if format.bit_depth() < native.bit_depth() {
@@ -608,7 +608,7 @@ impl<'a> Transcode<'a> {
             stream: self.source.stream.clone(),
             ..self.target.config(codec, size, rate)
         };
-        let (config, left_out) = light::carry(config, info, first.color, &self.source.limits);
+        let (config, left_out) = hdr::carry(config, info, first.color, &self.source.limits);
         notes.extend(left_out);
         let (wanted, special) = (self.encode_backend, self.special.clone());
         let recovery = self.recovery(self.filter.frame_rate);

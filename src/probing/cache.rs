@@ -127,8 +127,8 @@ mod tests {
     use crate::error::Remedy;
     use proptest::prelude::*;
 
-    fn identity(words: &[&str]) -> Identity {
-        Identity { lines: words.iter().map(|word| (*word).to_owned()).collect() }
+    fn identity(message: &[&str]) -> Identity {
+        Identity { lines: message.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     fn probe(codec: Codec, verdict: ProbeVerdict) -> Probe {

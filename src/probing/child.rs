@@ -160,7 +160,7 @@ impl ChildProber {
             .stderr(Stdio::piped())
             .spawn()?;
         // What a dying driver says last.
-        let last_words = child.stderr.take().map(last_line);
+        let last_message = child.stderr.take().map(last_line);
         let lines = child.stdout.take().map(lines);
         let mut said = Said { found: Findings::default(), at: None, ending: Ending::Died(String::new()) };
         let wanted: BTreeSet<_> = questions.iter().map(|question| wire::question(*question)).collect();
@@ -199,8 +199,9 @@ impl ChildProber {
             said.ending = Ending::Complete;
         }
         if matches!(said.ending, Ending::Died(_)) {
-            let words = last_words.and_then(|words| words.recv_timeout(TO_END).ok()).unwrap_or_default();
-            said.ending = Ending::Died(death(status, &words));
+            let message =
+                last_message.and_then(|message| message.recv_timeout(TO_END).ok()).unwrap_or_default();
+            said.ending = Ending::Died(death(status, &message));
         }
         Ok(said)
     }
@@ -239,9 +240,9 @@ fn last_line(from: impl Read + Send + 'static) -> Receiver<String> {
         let mut from = BufReader::new(from.take(MOST_BYTES));
         let mut line = Vec::new();
         while from.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-            let words = wire::plain(String::from_utf8_lossy(&line).trim());
-            if !words.is_empty() {
-                last = words.chars().take(MOST).collect();
+            let message = wire::plain(String::from_utf8_lossy(&line).trim());
+            if !message.is_empty() {
+                last = message.chars().take(MOST).collect();
             }
             line.clear();
         }
@@ -272,7 +273,7 @@ fn end(child: &mut Child, is_ending: bool) -> Option<ExitStatus> {
 }
 
 /// `the driver crashed (SIGSEGV); it said: ...`.
-fn death(status: Option<ExitStatus>, words: &str) -> String {
+fn death(status: Option<ExitStatus>, message: &str) -> String {
     let how = match status {
         #[cfg(unix)]
         Some(status) if std::os::unix::process::ExitStatusExt::signal(&status).is_some() => {
@@ -290,7 +291,7 @@ fn death(status: Option<ExitStatus>, words: &str) -> String {
         },
         None => "the process stopped answering".to_owned(),
     };
-    if words.is_empty() { how } else { format!("{how}, having said \"{words}\",") }
+    if message.is_empty() { how } else { format!("{how}, having said \"{message}\",") }
 }
 
 /// The signals that a wrong program dies of.
@@ -324,8 +325,8 @@ pub fn serve(arguments: impl IntoIterator<Item = impl AsRef<str>>, mut out: impl
         questions.push(question.ok_or_else(|| Error::invalid(format!("{argument:?} is no question")))?);
     }
     let mut say = |line: String| {
-        let told = writeln!(out, "{line}").and_then(|()| out.flush());
-        told.map_err(|error| Error::io_writing("write", "-", error))
+        let reported = writeln!(out, "{line}").and_then(|()| out.flush());
+        reported.map_err(|error| Error::io_writing("write", "-", error))
     };
     if questions.iter().any(|question| question.candidate.backend().keeps_frames_on_device()) {
         // Closing the last decoder of a card takes a quarter of a second, for each codec.

@@ -22,8 +22,8 @@ pub struct Fact {
 pub(super) fn gather(question: Question) -> Vec<Fact> {
     let about = question.candidate;
     let fact = |name: &str, value: String, lasting| Fact { about, name: name.to_owned(), value, lasting };
-    let told = (about.engine().facts)(question.job).into_iter();
-    let mut facts: Vec<_> = told.map(|(name, value)| fact(&name, value, true)).collect();
+    let reported = (about.engine().facts)(question.job).into_iter();
+    let mut facts: Vec<_> = reported.map(|(name, value)| fact(&name, value, true)).collect();
     if question.job == Job::Encode
         && let Ok(Some(sessions)) = backend::encode_sessions(about.backend(), None)
     {

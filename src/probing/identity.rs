@@ -77,8 +77,8 @@ impl Identity {
     }
 }
 
-fn one_line(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+fn one_line(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// When the system was started, in some words of its own that no other start has.
@@ -91,8 +91,8 @@ fn boot() -> Option<String> {
         return None;
     }
     let said = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.boottime"]).output().ok()?;
-    let words = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-    (said.status.success() && !words.is_empty()).then_some(words)
+    let message = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    (said.status.success() && !message.is_empty()).then_some(message)
 }
 
 /// The beginning of a small file of the system's.

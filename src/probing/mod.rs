@@ -21,10 +21,10 @@
 mod attempt;
 mod cache;
 mod child;
+mod environment;
 mod facts;
 mod identity;
 mod streams;
-mod surroundings;
 mod wire;
 
 use std::fmt;
@@ -41,9 +41,9 @@ pub use crate::backend::vendors::Candidate;
 pub use attempt::in_process;
 pub use cache::Cache;
 pub use child::{ChildProber, serve};
+pub use environment::{Environment, Hint};
 pub use facts::Fact;
 pub use identity::Identity;
-pub use surroundings::{Hint, Surroundings};
 
 /// How far a probe came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

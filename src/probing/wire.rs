@@ -13,7 +13,7 @@ use crate::error::Remedy;
 /// Longest text that is believed.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
 /// Longest field of a line.
-const MOST_WORDS: usize = 4096;
+const MOST_MESSAGE: usize = 4096;
 
 /// A line of a child's.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ const fn job_name(job: Job) -> &'static str {
 }
 
 /// Words without tabs, line ends and other control characters.
-pub(super) fn plain(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_WORDS).collect()
+pub(super) fn plain(message: &str) -> String {
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_MESSAGE).collect()
 }
 
 /// A question as three fields.
@@ -85,13 +85,13 @@ pub(super) fn read_question<'a>(fields: &mut impl Iterator<Item = &'a str>) -> O
 }
 
 /// A remedy by its kind; of one that is more than its kind, the words are kept.
-fn read_remedy(kind: &str, what: &str, words: String) -> Remedy {
+fn read_remedy(kind: &str, what: &str, message: String) -> Remedy {
     match kind {
-        "install" => Remedy::Install { what: plain(what).into(), how: words.into() },
+        "install" => Remedy::Install { what: plain(what).into(), how: message.into() },
         "other_device" => Remedy::OtherDevice(plain(what).into()),
-        "check_device" => Remedy::CheckDevice(words.into()),
-        "try_again" => Remedy::TryAgain(words.into()),
-        _ => Remedy::PLAIN.into_iter().find(|known| known.name() == kind).unwrap_or(words.into()),
+        "check_device" => Remedy::CheckDevice(message.into()),
+        "try_again" => Remedy::TryAgain(message.into()),
+        _ => Remedy::PLAIN.into_iter().find(|known| known.name() == kind).unwrap_or(message.into()),
     }
 }
 
@@ -183,8 +183,8 @@ mod tests {
                 Remedy::None,
             ),
         ] {
-            let told = Probe { question: QUESTION, verdict, took, cached: false };
-            assert_eq!(read(&probe(&told)), Some(Line::Probe(told)));
+            let reported = Probe { question: QUESTION, verdict, took, cached: false };
+            assert_eq!(read(&probe(&reported)), Some(Line::Probe(reported)));
         }
         let known = Fact {
             about: Candidate::Nvidia,

@@ -16,7 +16,7 @@ use super::images_decode::{Head, decode, head};
 use super::images_times::Schedule;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::frame::{Frame, HostSurface};
 use crate::pixel::PixelFormat;
 use crate::queue::{self, QueueReceiver, QueueSender};
@@ -135,8 +135,8 @@ fn work<'a>(files: impl Iterator<Item = &'a PathBuf>, size: Dimensions, out: &Qu
         }
         // The decoders take hostile bytes; a panic in one must cost one image and say which.
         let image = catch_unwind(AssertUnwindSafe(|| decode(file, size))).unwrap_or_else(|panic| {
-            let words = panic_words(panic.as_ref());
-            Err(Error::corrupt(format!("decoding {} panicked: {words}", file.display())))
+            let message = panic_message(panic.as_ref());
+            Err(Error::corrupt(format!("decoding {} panicked: {message}", file.display())))
         });
         if out.send(image).is_err() {
             return;

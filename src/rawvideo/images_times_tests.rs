@@ -76,7 +76,7 @@ fn lists_come_in_the_shapes_of_robotics() {
         [(1_500_000_000, name("rgb/1.5.png"), 1), (2_000_000_000, name("x.jpeg"), 2)]
     );
     assert_eq!(listed("0\n33ms", TimeUnit::Seconds).unwrap(), [(0, None, 1), (33_000_000, None, 2)]);
-    for (text, words) in [
+    for (text, message) in [
         ("0\nsoon\n", "line 2: \"soon\" is not a time"),
         ("1403636579763555584\n", "line 1: 1403636579763555584 is out of range; if it counts ns"),
         ("1x\n", "line 1: \"1x\" is not a time"),
@@ -86,7 +86,7 @@ fn lists_come_in_the_shapes_of_robotics() {
         ("0\n\u{7f}\u{80}", "line 2"),
     ] {
         let error = listed(text, TimeUnit::Seconds).unwrap_err().to_string();
-        assert!(error.contains(words), "{text:?}: {error}");
+        assert!(error.contains(message), "{text:?}: {error}");
     }
     fs::write(&path, [b'0', b'\n', 0xff]).unwrap();
     assert!(read(&path, TimeUnit::Seconds).unwrap_err().to_string().contains("line 2: it is not text"));

@@ -23,7 +23,7 @@ fn open<R: BufRead + Seek>(input: R, samples: usize) -> Result<Reader<R>, Decodi
 /// Size by the header, and what R, G, B of 8 bit cannot hold.
 pub(super) fn header(input: impl BufRead + Seek) -> Result<((usize, usize), Vec<&'static str>), String> {
     let mut decoder = Decoder::new_with_limits(input, Limits { bytes: OVERHEAD });
-    let info = decoder.read_header_info().map_err(words)?;
+    let info = decoder.read_header_info().map_err(message)?;
     let mut loss = Vec::new();
     if info.bit_depth == BitDepth::Sixteen {
         loss.push("samples of 16 bit, which are rounded to 8");
@@ -45,7 +45,7 @@ pub(super) fn decode(mut input: impl BufRead + Seek, wanted: Dimensions) -> Resu
     input.seek(std::io::SeekFrom::Start(start)).map_err(|e| e.to_string())?;
     // Four channels of 16 bit at most, and a row of them for the filters.
     let pixels = width.saturating_mul(height).saturating_add(width);
-    let mut reader = open(input, pixels.saturating_mul(8)).map_err(words)?;
+    let mut reader = open(input, pixels.saturating_mul(8)).map_err(message)?;
     let (color, depth) = reader.output_color_type();
     let bytes = if depth == BitDepth::Sixteen { 2 } else { 1 };
     let mut rgb = Vec::new();
@@ -54,26 +54,26 @@ pub(super) fn decode(mut input: impl BufRead + Seek, wanted: Dimensions) -> Resu
         let size = reader.output_buffer_size().ok_or_else(|| "it is too large".to_owned())?;
         let no_memory = |_| "there is no memory for its samples".to_owned();
         let mut all = memory::filled(0, size).map_err(no_memory)?;
-        reader.next_frame(&mut all).map_err(words)?;
+        reader.next_frame(&mut all).map_err(message)?;
         memory::grow(&mut rgb, width.saturating_mul(height).saturating_mul(3)).map_err(no_memory)?;
         push(&mut rgb, &all, color, bytes);
     } else {
         // Memory grows with what is really there.
-        while let Some(row) = reader.next_row().map_err(words)? {
+        while let Some(row) = reader.next_row().map_err(message)? {
             memory::grow(&mut rgb, width.saturating_mul(3))
                 .map_err(|_| "there is no memory for its samples".to_owned())?;
             push(&mut rgb, row.data(), color, bytes);
         }
     }
     // The check sums that stand behind the last row.
-    reader.finish().map_err(words)?;
+    reader.finish().map_err(message)?;
     if rgb.len() as u64 != wanted.pixels() * 3 {
         return Err(Fault::Damage(format!("it holds {} bytes of samples, not those of {wanted}", rgb.len())));
     }
     Ok(rgb)
 }
 
-fn words(error: DecodingError) -> String {
+fn message(error: DecodingError) -> String {
     match error {
         DecodingError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             "it is cut short".to_owned()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use super::books::SharedBooks;
 use super::decode_work::{self, DecodeWork, Own, Pending, sink};
+use super::in_flight::SharedTable;
 use super::shaping::Shaping;
 use super::worker;
 use super::{Ledger, Losses, SessionTiming, Submit};
@@ -106,7 +106,7 @@ pub struct DecodeSession {
 pub struct DecodeInput {
     pub(super) worker: worker::Input<Packet>,
     codec: Codec,
-    books: SharedBooks<Pending, Own>,
+    table: SharedTable<Pending, Own>,
 }
 
 /// The end of a decode session that gives frames.
@@ -114,7 +114,7 @@ pub struct DecodeOutput {
     pub(super) worker: worker::Output<Ticket>,
     /// The next frame, while it is not finished.
     pub(super) head: Option<Ticket>,
-    pub(super) books: SharedBooks<Pending, Own>,
+    pub(super) table: SharedTable<Pending, Own>,
     receipt: SharedReceipt,
     /// It goes when nothing inside can be taken any more.
     shaping: Arc<Shaping>,
@@ -154,21 +154,21 @@ impl DecodeSession {
         config: &CommonDecodeConfig,
         open: impl FnOnce(&CommonDecodeConfig, SinkFactory) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)>,
     ) -> Result<Self> {
-        let books = SharedBooks::new(Own::new(config.clone()));
+        let table = SharedTable::new(Own::new(config.clone()));
         let shaping = Arc::new(Shaping::new(config)?);
         let room = Shaping::output_queue(config, OUTPUT_QUEUE);
         let (input, output, receipt) = worker::spawn("vhw-decode", INPUT_QUEUE, room, |outlet| {
             let factory = {
-                let (books, outlet, shaping) = (books.clone(), outlet.clone(), Arc::clone(&shaping));
-                Box::new(move || sink(books.clone(), outlet.clone(), Arc::clone(&shaping)))
+                let (table, outlet, shaping) = (table.clone(), outlet.clone(), Arc::clone(&shaping));
+                Box::new(move || sink(table.clone(), outlet.clone(), Arc::clone(&shaping)))
             };
             let (backend, receipt) = open(config, factory)?;
-            let report = sink(books.clone(), outlet, Arc::clone(&shaping));
-            Ok((DecodeWork::new(config, backend, books.clone(), report)?, receipt))
+            let report = sink(table.clone(), outlet, Arc::clone(&shaping));
+            Ok((DecodeWork::new(config, backend, table.clone(), report)?, receipt))
         })?;
         #[cfg(feature = "metrics")]
         let observed = super::observe::Watched {
-            books: books.clone(),
+            table: table.clone(),
             queues: output.monitors(),
             counts: Own::counts,
             worker: super::observe::Worker::Decoder(receipt.clone()),
@@ -178,11 +178,11 @@ impl DecodeSession {
         }
         .decoder();
         Ok(Self {
-            input: DecodeInput { worker: input, codec: config.codec, books: books.clone() },
+            input: DecodeInput { worker: input, codec: config.codec, table: table.clone() },
             output: DecodeOutput {
                 worker: output,
                 head: None,
-                books,
+                table,
                 receipt,
                 shaping,
                 #[cfg(feature = "metrics")]
@@ -288,9 +288,9 @@ impl DecodeInput {
     }
 
     fn accepted(&self, began: Instant) {
-        let mut books = self.books.lock();
-        books.ledger.submitted += 1;
-        books.own.first_in.get_or_insert(began);
+        let mut table = self.table.lock();
+        table.ledger.submitted += 1;
+        table.own.first_in.get_or_insert(began);
     }
 
     fn check(&self, packet: &Packet) -> Result<()> {
@@ -389,15 +389,15 @@ impl DecodeOutput {
     fn finish(&self, ticket: Ticket) -> Result<Frame> {
         let counted = ticket.was_ready();
         let frame = ticket.wait();
-        let mut books = self.books.lock();
+        let mut table = self.table.lock();
         match &frame {
             Ok(_) => {
-                books.ledger.delivered += u64::from(!counted);
-                books.own.note_frame();
+                table.ledger.delivered += u64::from(!counted);
+                table.own.note_frame();
             }
             Err(error) if !counted => {
-                books.own.note_lost(error);
-                books.ledger.failed += 1;
+                table.own.note_lost(error);
+                table.ledger.failed += 1;
             }
             Err(_) => {}
         }
@@ -406,7 +406,7 @@ impl DecodeOutput {
 
     /// Has the session give nothing of what comes behind the first damage in decoding order, besides its error.
     pub(crate) fn stop_at_damage(&self) {
-        self.books.lock().own.stops_at_damage = true;
+        self.table.lock().own.stops_at_damage = true;
     }
 
     /// Whether nothing will ever come again: the other end is gone and everything has been reaped, or the session
@@ -428,34 +428,34 @@ impl DecodeOutput {
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
-        let books = self.books.lock();
+        let table = self.table.lock();
         DecodeSummary {
             receipt: self.receipt.get(),
-            ledger: books.ledger(),
-            losses: decode_work::losses(&books),
-            bytes_in: books.own.bytes_in,
-            synthesised_timestamps: books.own.synthesised,
-            concealed: books.own.concealed,
+            ledger: table.ledger(),
+            losses: decode_work::losses(&table),
+            bytes_in: table.own.bytes_in,
+            synthesised_timestamps: table.own.synthesised,
+            concealed: table.own.concealed,
             wanted: self.shaping.wanted(),
-            shaped: books.own.shaped,
+            shaped: table.own.shaped,
             transform: self.shaping.stats(),
-            input_copy_bytes: books.own.copies.input,
-            output_copy_bytes: books.own.copies.output,
-            device_copy_bytes: books.own.copies.device,
-            notes: books.own.notes.clone(),
-            timing: books.timing,
-            latency: books.latency.summary(),
+            input_copy_bytes: table.own.copies.input,
+            output_copy_bytes: table.own.copies.output,
+            device_copy_bytes: table.own.copies.device,
+            notes: table.own.notes.clone(),
+            timing: table.timing,
+            latency: table.latency.summary(),
             stages: DecodeStages {
-                decode: books.calls.summary(),
-                output: books.output.summary(),
-                map: books.own.map.summary(),
-                convert: books.own.convert.summary(),
-                download: books.own.download.summary(),
+                decode: table.calls.summary(),
+                output: table.output.summary(),
+                map: table.own.map.summary(),
+                convert: table.own.convert.summary(),
+                download: table.own.download.summary(),
             },
-            in_flight_peak: books.in_flight_peak,
-            jitter: books.jitter.deviations().summary(),
-            first_frame_after: books.own.since_first_in(books.own.first_out),
-            last_frame_after: books.own.since_first_in(books.own.last_out),
+            in_flight_peak: table.in_flight_peak,
+            jitter: table.jitter.deviations().summary(),
+            first_frame_after: table.own.since_first_in(table.own.first_out),
+            last_frame_after: table.own.since_first_in(table.own.last_out),
             input_queue,
             output_queue,
         }

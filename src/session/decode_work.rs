@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::books::SharedBooks;
+use super::in_flight::SharedTable;
 use super::layout::LayoutConverter;
 use super::losses::{LossKind, Losses};
 use super::shaping::Shaping;
@@ -69,47 +69,47 @@ pub(super) struct Own {
     fatal: Option<u64>,
 }
 
-type Books = super::books::Books<Pending, Own>;
+type InFlightTable = super::in_flight::InFlightTable<Pending, Own>;
 
 /// Packets that gave no frame, by reason.
-pub(super) fn losses(books: &Books) -> Losses {
-    let mut losses = books.own.losses.clone();
-    if let Some(reason) = &books.own.end {
-        for serial in books.all_inside() {
-            losses.note(LossKind::Failed, reason, serial, books.inside(serial).and_then(|unit| unit.pts));
+pub(super) fn losses(table: &InFlightTable) -> Losses {
+    let mut losses = table.own.losses.clone();
+    if let Some(reason) = &table.own.end {
+        for serial in table.all_inside() {
+            losses.note(LossKind::Failed, reason, serial, table.inside(serial).and_then(|unit| unit.pts));
         }
     }
     losses
 }
 
-fn note_loss(books: &mut Books, kind: LossKind, serial: u64, reason: &str) {
-    if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
-        books.own.losses.note(kind, reason, serial, pts);
+fn note_loss(table: &mut InFlightTable, kind: LossKind, serial: u64, reason: &str) {
+    if let Some(pts) = table.inside(serial).map(|unit| unit.pts) {
+        table.own.losses.note(kind, reason, serial, pts);
     }
 }
 
 /// The packet rightly gives nothing.
-fn dropped(books: &mut Books, serial: u64, reason: &'static str) {
-    note_loss(books, LossKind::Dropped, serial, reason);
-    books.dropped(serial, reason);
+fn dropped(table: &mut InFlightTable, serial: u64, reason: &'static str) {
+    note_loss(table, LossKind::Dropped, serial, reason);
+    table.dropped(serial, reason);
 }
 
-/// The packet is lost; as [`super::books::Books::failed`].
-fn failed(books: &mut Books, serial: u64, error: Error) -> Option<Error> {
-    note_loss(books, LossKind::Failed, serial, &error.to_string());
-    books.failed(serial, error)
+/// The packet is lost; as [`super::in_flight::InFlightTable::failed`].
+fn failed(table: &mut InFlightTable, serial: u64, error: Error) -> Option<Error> {
+    note_loss(table, LossKind::Failed, serial, &error.to_string());
+    table.failed(serial, error)
 }
 
 /// The frame for a picture; `None` when it is not to be shown.
-fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
-    if books.own.is_over(picture.serial) {
-        dropped(books, picture.serial, BEHIND_DAMAGE);
+fn frame(table: &mut InFlightTable, picture: DecodedPicture) -> Option<Result<Frame>> {
+    if table.own.is_over(picture.serial) {
+        dropped(table, picture.serial, BEHIND_DAMAGE);
         return None;
     }
-    let (pending, since) = books.take(picture.serial)?;
-    books.own.copies.output += picture.copied.output;
-    books.own.copies.device += picture.copied.device;
-    let (own, times) = (&books.own, picture.device_times);
+    let (pending, since) = table.take(picture.serial)?;
+    table.own.copies.output += picture.copied.output;
+    table.own.copies.device += picture.copied.device;
+    let (own, times) = (&table.own, picture.device_times);
     for (stage, took) in
         [(&own.map, times.map), (&own.convert, times.convert), (&own.download, times.download)]
     {
@@ -118,29 +118,29 @@ fn frame(books: &mut Books, picture: DecodedPicture) -> Option<Result<Frame>> {
         }
     }
     if pending.discard {
-        books.own.losses.note(LossKind::Dropped, DISCARDED, picture.serial, pending.pts);
-        books.ledger.drop_one(DISCARDED);
+        table.own.losses.note(LossKind::Dropped, DISCARDED, picture.serial, pending.pts);
+        table.ledger.drop_one(DISCARDED);
         return None;
     }
-    books.note_latency(since);
+    table.note_latency(since);
     let concealed = picture.concealed || pending.foreign.is_some();
-    books.own.concealed += u64::from(concealed);
-    if concealed && books.own.config.damage == DamagePolicy::Strict {
+    table.own.concealed += u64::from(concealed);
+    if concealed && table.own.config.damage == DamagePolicy::Strict {
         let place = pending.pts.map_or_else(String::new, |pts| format!(" at {pts}"));
         return Some(Err(Error::corrupt(format!(
             "the picture{place} is damaged, part of it would be a guess"
         ))));
     }
-    let format = books.own.config.convert.format();
+    let format = table.own.config.convert.format();
     let converted = format.is_none_or(|format| format == picture.format);
-    books.own.shaped += u64::from(picture.shaped && converted);
+    table.own.shaped += u64::from(picture.shaped && converted);
     let (pts, duration) = match pending.pts {
         Some(pts) => (pts, pending.duration),
-        None => (books.own.number(picture.frame_rate), Some(1)),
+        None => (table.own.number(picture.frame_rate), Some(1)),
     };
     // The container speaks of the coded samples, not of what a backend converted them to.
     let color =
-        if picture.format.is_rgb() { picture.color } else { books.own.config.color.or(picture.color) };
+        if picture.format.is_rgb() { picture.color } else { table.own.config.color.or(picture.color) };
     Some(Ok(Frame {
         pts,
         duration,
@@ -238,7 +238,7 @@ impl Own {
 
 /// Turns backend events into outcomes: restores time, begins what is left to be done, keeps the books.
 pub(super) fn sink(
-    books: SharedBooks<Pending, Own>,
+    table: SharedTable<Pending, Own>,
     outlet: Outlet<Ticket>,
     shaping: Arc<Shaping>,
 ) -> DecodeSink {
@@ -246,39 +246,39 @@ pub(super) fn sink(
         let outcome = match event {
             DecodeEvent::Picture(picture) => {
                 let (serial, shaped) = (picture.serial, picture.shaped);
-                let mut open = books.lock();
+                let mut open = table.lock();
                 let pts = open.inside(serial).and_then(|pending| pending.pts);
                 let Some(frame) = frame(&mut open, picture) else { return true };
                 drop(open);
                 let begun = frame.and_then(|frame| {
                     let (frame, copied) = shaping.own(frame)?;
-                    books.lock().own.copies.output += copied;
+                    table.lock().own.copies.output += copied;
                     shaping.begin(frame, shaped)
                 });
-                let mut books = books.lock();
+                let mut table = table.lock();
                 match begun {
                     Ok(ticket) => {
-                        books.ledger.delivered += u64::from(ticket.was_ready());
+                        table.ledger.delivered += u64::from(ticket.was_ready());
                         Outcome::Item(ticket)
                     }
                     Err(error) => {
-                        books.own.losses.note(LossKind::Failed, &error.to_string(), serial, pts);
-                        books.ledger.failed += 1;
+                        table.own.losses.note(LossKind::Failed, &error.to_string(), serial, pts);
+                        table.ledger.failed += 1;
                         Outcome::Lost(error)
                     }
                 }
             }
             DecodeEvent::NoPicture { serial, reason } => {
-                let mut books = books.lock();
-                let Some(kind) = books.inside(serial).and_then(|pending| pending.foreign) else {
-                    dropped(&mut books, serial, reason);
+                let mut table = table.lock();
+                let Some(kind) = table.inside(serial).and_then(|pending| pending.foreign) else {
+                    dropped(&mut table, serial, reason);
                     return true;
                 };
                 // What was damaged may have been the picture.
-                books.own.damaged.get_or_insert(serial);
+                table.own.damaged.get_or_insert(serial);
                 let error =
                     Error::corrupt(format!("a NAL unit of type {kind}, which no stream holds, and {reason}"));
-                match failed(&mut books, serial, error) {
+                match failed(&mut table, serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return false,
                 }
@@ -286,20 +286,20 @@ pub(super) fn sink(
             DecodeEvent::Failed { serial, error } => {
                 // What is wrong with the stream leaves the decoder whole, and what it holds can still come out.
                 let works = matches!(error, Error::CorruptStream { .. } | Error::Unsupported { .. });
-                let mut books = books.lock();
-                let last = if error.is_recoverable() { &mut books.own.damaged } else { &mut books.own.fatal };
+                let mut table = table.lock();
+                let last = if error.is_recoverable() { &mut table.own.damaged } else { &mut table.own.fatal };
                 last.get_or_insert(serial);
-                match failed(&mut books, serial, error) {
+                match failed(&mut table, serial, error) {
                     Some(error) => Outcome::Lost(error),
                     None => return works,
                 }
             }
             DecodeEvent::Note(text) => {
-                books.lock().own.note(text);
+                table.lock().own.note(text);
                 return !outlet.is_closed();
             }
         };
-        books.send(&outlet, outcome)
+        table.send(&outlet, outcome)
     })
 }
 
@@ -333,7 +333,7 @@ impl Silence {
 /// The work of the session's thread.
 pub(super) struct DecodeWork {
     backend: Box<dyn DecoderBackend>,
-    books: SharedBooks<Pending, Own>,
+    table: SharedTable<Pending, Own>,
     converter: LayoutConverter,
     fields: FieldDetector,
     /// For units that the backend never sees.
@@ -351,14 +351,14 @@ impl DecodeWork {
     pub(super) fn new(
         config: &CommonDecodeConfig,
         backend: Box<dyn DecoderBackend>,
-        books: SharedBooks<Pending, Own>,
+        table: SharedTable<Pending, Own>,
         report: DecodeSink,
     ) -> Result<Self> {
         let converter =
             LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
         let (limits, silence) = (config.limits.clone(), Silence::default());
         let fields = FieldDetector::new(config.codec, config.codec_config.as_deref());
-        Ok(Self { backend, books, converter, fields, report, next_serial: 0, limits, silence, dead: false })
+        Ok(Self { backend, table, converter, fields, report, next_serial: 0, limits, silence, dead: false })
     }
 }
 
@@ -369,8 +369,8 @@ impl Work for DecodeWork {
         let serial = self.next_serial;
         self.next_serial += 1;
         {
-            let mut books = self.books.lock();
-            books.own.bytes_in += packet.data.len() as u64;
+            let mut table = self.table.lock();
+            table.own.bytes_in += packet.data.len() as u64;
             let pending = Pending {
                 pts: packet.pts,
                 duration: packet.duration,
@@ -379,18 +379,18 @@ impl Work for DecodeWork {
                 discard: packet.discard,
                 foreign: None,
             };
-            books.enter(serial, pending);
-            if books.own.is_over(serial) {
-                dropped(&mut books, serial, BEHIND_DAMAGE);
+            table.enter(serial, pending);
+            if table.own.is_over(serial) {
+                dropped(&mut table, serial, BEHIND_DAMAGE);
                 return Ok(());
             }
         }
-        let Self { backend, books, converter, report, dead, .. } = self;
+        let Self { backend, table, converter, report, dead, .. } = self;
         let before = packet.data.as_ptr();
         let began = Instant::now();
-        books.charge_unit(|| match converter.convert(packet) {
+        table.charge_unit(|| match converter.convert(packet) {
             Ok(packet) => {
-                let mut locked = books.lock();
+                let mut locked = table.lock();
                 if packet.data.as_ptr() != before {
                     locked.own.copies.input += packet.data.len() as u64;
                 }
@@ -412,28 +412,28 @@ impl Work for DecodeWork {
                 Ok(())
             }
         })?;
-        self.silence.note(self.books.lock().answered(), began.elapsed());
+        self.silence.note(self.table.lock().answered(), began.elapsed());
         self.silence.check(&self.limits)
     }
 
     fn flush(&mut self) -> Result<()> {
         self.converter.restart();
-        let Self { backend, books, dead, .. } = self;
-        books.charge(|| backend.flush().inspect_err(|_| *dead = true))
+        let Self { backend, table, dead, .. } = self;
+        table.charge(|| backend.flush().inspect_err(|_| *dead = true))
     }
 
     fn drain(&mut self, error: &Error) {
         let of_stream = matches!(error, Error::CorruptStream { .. } | Error::Unsupported { .. });
         if of_stream && !self.dead {
             // Why the session ends is known.
-            let _ = self.books.charge(|| self.backend.flush());
+            let _ = self.table.charge(|| self.backend.flush());
         }
     }
 
     fn end(&mut self, error: &Error) {
-        let mut books = self.books.lock();
-        books.own.end = Some(error.to_string());
-        books.end();
+        let mut table = self.table.lock();
+        table.own.end = Some(error.to_string());
+        table.end();
     }
 }
 

@@ -7,7 +7,7 @@ use super::{DecodeSession, EncodeSession, Ledger};
 impl DecodeSession {
     /// What became of every packet so far; less work than a summary.
     pub fn ledger(&self) -> Ledger {
-        self.output.books.lock().ledger()
+        self.output.table.lock().ledger()
     }
 
     /// Has `waker` woken when there may be something to reap, or room: for threads that drive several sessions at once.
@@ -31,7 +31,7 @@ impl DecodeSession {
 impl EncodeSession {
     /// What became of every frame so far; less work than a summary.
     pub fn ledger(&self) -> Ledger {
-        self.output.books.lock().ledger()
+        self.output.table.lock().ledger()
     }
 
     /// Has `waker` woken when there may be something to reap, or room: for threads that drive several sessions at once.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::books::SharedBooks;
 use super::dts::DtsGenerator;
+use super::in_flight::SharedTable;
 use super::losses;
 use super::worker::{self, Outcome, Outlet, Work};
 use super::{Ledger, Losses, SessionTiming, Submit, Takeover};
@@ -82,7 +82,7 @@ pub struct EncodeSession {
 /// The end of an encode session that takes frames.
 pub struct EncodeInput {
     pub(super) worker: worker::Input<Frame>,
-    books: SharedBooks<Pending, Own>,
+    table: SharedTable<Pending, Own>,
     config: CommonEncodeConfig,
     admission: FrameCheck,
     last_pts: Option<Timestamp>,
@@ -91,7 +91,7 @@ pub struct EncodeInput {
 /// The end of an encode session that gives packets.
 pub struct EncodeOutput {
     pub(super) worker: worker::Output<Packet>,
-    pub(super) books: SharedBooks<Pending, Own>,
+    pub(super) table: SharedTable<Pending, Own>,
     receipt: Receipt,
     log: FailoverLog,
     meter: Option<Arc<EncodeMeter>>,
@@ -196,7 +196,7 @@ impl EncodeSession {
         config: CommonEncodeConfig,
         open: impl FnOnce(&CommonEncodeConfig, SinkMaker) -> Result<(Box<dyn EncoderBackend>, FailoverLog)>,
     ) -> Result<Self> {
-        let books = SharedBooks::new(Own {
+        let table = SharedTable::new(Own {
             codec: config.codec,
             layout: BitstreamLayout::elementary(config.codec),
             dts: DtsGenerator::new(0, config.frame_rate),
@@ -208,26 +208,26 @@ impl EncodeSession {
         let (input, output, (log, meter, admission)) =
             worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
                 let sinks = {
-                    let books = books.clone();
-                    Box::new(move || sink(books.clone(), outlet.clone()))
+                    let table = table.clone();
+                    Box::new(move || sink(table.clone(), outlet.clone()))
                 };
                 let (backend, log) = open(&config, sinks)?;
                 {
-                    let own = &mut books.lock().own;
+                    let own = &mut table.lock().own;
                     own.layout = backend.output_layout();
                     own.dts = DtsGenerator::new(backend.reorder_delay(), config.frame_rate);
                 }
                 let (meter, admission) = (backend.meter(), backend.admission());
-                let work = EncodeWork { backend, books: books.clone(), next_serial: 0 };
+                let work = EncodeWork { backend, table: table.clone(), next_serial: 0 };
                 Ok((work, (log, meter, admission)))
             })?;
         #[cfg(feature = "metrics")]
-        let observed = observed(&config, &books, &output, &log, meter.clone());
+        let observed = observed(&config, &table, &output, &log, meter.clone());
         Ok(Self {
-            input: EncodeInput { worker: input, books: books.clone(), config, admission, last_pts: None },
+            input: EncodeInput { worker: input, table: table.clone(), config, admission, last_pts: None },
             output: EncodeOutput {
                 worker: output,
-                books,
+                table,
                 receipt: log.receipt(),
                 log,
                 meter,
@@ -356,7 +356,7 @@ impl EncodeInput {
 
     fn accepted(&mut self, pts: Timestamp) {
         self.last_pts = Some(pts);
-        self.books.lock().ledger.submitted += 1;
+        self.table.lock().ledger.submitted += 1;
     }
 
     fn check(&self, mut frame: Frame) -> Result<Frame> {
@@ -437,24 +437,24 @@ impl EncodeOutput {
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
-        let books = self.books.lock();
+        let table = self.table.lock();
         EncodeSummary {
             receipt: self.log.receipt(),
-            ledger: books.ledger(),
-            losses: books.own.losses.clone(),
+            ledger: table.ledger(),
+            losses: table.own.losses.clone(),
             takeovers: self.log.since(0),
-            bytes_out: books.own.bytes_out,
-            keyframes: books.own.keyframes,
-            input_copy_bytes: books.own.copies.input,
-            output_copy_bytes: books.own.copies.output,
-            device_copy_bytes: books.own.copies.device,
-            timing: books.timing,
-            latency: books.latency.summary(),
-            jitter: books.jitter.deviations().summary(),
-            calls: books.calls.summary(),
-            output_wait: books.output.summary(),
+            bytes_out: table.own.bytes_out,
+            keyframes: table.own.keyframes,
+            input_copy_bytes: table.own.copies.input,
+            output_copy_bytes: table.own.copies.output,
+            device_copy_bytes: table.own.copies.device,
+            timing: table.timing,
+            latency: table.latency.summary(),
+            jitter: table.jitter.deviations().summary(),
+            calls: table.calls.summary(),
+            output_wait: table.output.summary(),
             stages: self.meter.as_ref().map(|meter| meter.stages()),
-            in_flight_peak: books.in_flight_peak,
+            in_flight_peak: table.in_flight_peak,
             input_queue,
             output_queue,
         }
@@ -478,19 +478,19 @@ pub(super) struct Own {
     losses: Losses,
 }
 
-type Books = super::books::Books<Pending, Own>;
+type InFlightTable = super::in_flight::InFlightTable<Pending, Own>;
 
 /// Tells those who watch the process of the session.
 #[cfg(feature = "metrics")]
 fn observed(
     config: &CommonEncodeConfig,
-    books: &SharedBooks<Pending, Own>,
+    table: &SharedTable<Pending, Own>,
     output: &worker::Output<Packet>,
     log: &FailoverLog,
     meter: Option<Arc<EncodeMeter>>,
 ) -> crate::metrics::Observed {
     super::observe::Watched {
-        books: books.clone(),
+        table: table.clone(),
         queues: output.monitors(),
         counts: |own: &Own| super::observe::Counts {
             coded_bytes: own.bytes_out,
@@ -506,31 +506,31 @@ fn observed(
     .encoder()
 }
 
-fn packet(books: &mut Books, unit: EncodedUnit) -> Option<Packet> {
-    let (pending, since) = books.take(unit.serial)?;
-    books.note_latency(since);
-    books.ledger.delivered += 1;
-    books.own.bytes_out += unit.data.len() as u64;
-    books.own.keyframes += u64::from(unit.keyframe);
-    let dts = books.own.dts.next(pending.pts);
+fn packet(table: &mut InFlightTable, unit: EncodedUnit) -> Option<Packet> {
+    let (pending, since) = table.take(unit.serial)?;
+    table.note_latency(since);
+    table.ledger.delivered += 1;
+    table.own.bytes_out += unit.data.len() as u64;
+    table.own.keyframes += u64::from(unit.keyframe);
+    let dts = table.own.dts.next(pending.pts);
     Some(Packet {
         duration: pending.duration,
         keyframe: unit.keyframe,
         picture_type: unit.picture_type,
-        ..Packet::new(books.own.codec, books.own.layout, unit.data).at(pending.pts, dts)
+        ..Packet::new(table.own.codec, table.own.layout, unit.data).at(pending.pts, dts)
     })
 }
 
-fn note_loss(books: &mut Books, outcome: losses::LossKind, serial: u64, reason: &str) {
-    if let Some(pts) = books.inside(serial).map(|unit| unit.pts) {
-        books.own.losses.note(outcome, reason, serial, Some(pts));
+fn note_loss(table: &mut InFlightTable, outcome: losses::LossKind, serial: u64, reason: &str) {
+    if let Some(pts) = table.inside(serial).map(|unit| unit.pts) {
+        table.own.losses.note(outcome, reason, serial, Some(pts));
     }
 }
 
 /// Turns backend events into outcomes: restores time, keeps the books.
-fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink {
+fn sink(table: SharedTable<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink {
     Box::new(move |event| {
-        let mut open = books.lock();
+        let mut open = table.lock();
         // What was inside at the end is lost, and in the list of losses since then.
         if open.has_ended() {
             return false;
@@ -557,19 +557,19 @@ fn sink(books: SharedBooks<Pending, Own>, outlet: Outlet<Packet>) -> EncodeSink 
             }
         };
         drop(open);
-        books.send(&outlet, outcome)
+        table.send(&outlet, outcome)
     })
 }
 
 struct EncodeWork {
     backend: Box<dyn EncoderBackend>,
-    books: SharedBooks<Pending, Own>,
+    table: SharedTable<Pending, Own>,
     next_serial: u64,
 }
 
 impl EncodeWork {
     fn note_copies(&self) {
-        self.books.lock().own.copies = self.backend.copies();
+        self.table.lock().own.copies = self.backend.copies();
     }
 }
 
@@ -580,28 +580,28 @@ impl Work for EncodeWork {
         let serial = self.next_serial;
         self.next_serial += 1;
         {
-            let mut books = self.books.lock();
-            books.own.dts.submitted(serial, frame.pts);
-            books.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
+            let mut table = self.table.lock();
+            table.own.dts.submitted(serial, frame.pts);
+            table.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
         }
-        let done = self.books.charge_unit(|| self.backend.submit(EncodeUnit { serial, frame }));
+        let done = self.table.charge_unit(|| self.backend.submit(EncodeUnit { serial, frame }));
         self.note_copies();
         done
     }
 
     fn flush(&mut self) -> Result<()> {
-        let done = self.books.charge(|| self.backend.flush());
+        let done = self.table.charge(|| self.backend.flush());
         self.note_copies();
         done
     }
 
     fn end(&mut self, error: &Error) {
-        let mut books = self.books.lock();
+        let mut table = self.table.lock();
         let reason = error.to_string();
         // All of them now: the backend's own word may come when the summary has been read.
-        for serial in books.all_inside() {
-            note_loss(&mut books, losses::LossKind::Failed, serial, &reason);
+        for serial in table.all_inside() {
+            note_loss(&mut table, losses::LossKind::Failed, serial, &reason);
         }
-        books.end();
+        table.end();
     }
 }

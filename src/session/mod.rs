@@ -7,12 +7,12 @@
 //! Single-threaded use interleaves `submit` and `try_reap`. A pipeline takes the two ends apart
 //! ([`DecodeSession::split`], [`EncodeSession::split`]) and puts each on a thread of its own.
 
-mod books;
 mod decode;
 mod decode_work;
 mod driven;
 pub(crate) mod dts;
 mod encode;
+mod in_flight;
 mod layout;
 mod ledger;
 mod losses;

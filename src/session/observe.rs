@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::books::SharedBooks;
+use super::in_flight::SharedTable;
 use crate::backend::{BackendKind, CopyBytes, Receipt, SharedReceipt, Verdict};
 use crate::failover::FailoverLog;
 use crate::metrics::names::{self, Side};
@@ -72,7 +72,7 @@ const AT_WORK: &str = "work";
 
 /// A session that is to be watched.
 pub(super) struct Watched<P, S> {
-    pub(super) books: SharedBooks<P, S>,
+    pub(super) table: SharedTable<P, S>,
     /// Input first.
     pub(super) queues: (QueueMonitor, QueueMonitor),
     pub(super) counts: fn(&S) -> Counts,
@@ -115,8 +115,8 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
             sample.gauge(&side.queue_peak, &label, queue.peak as f64);
             sample.gauge(&side.queue_capacity, &label, queue.capacity as f64);
         }
-        let books = self.books.lock();
-        let ledger = books.ledger();
+        let table = self.table.lock();
+        let ledger = table.ledger();
         sample.counter(&side.units, &[], ledger.submitted);
         sample.frames(&side.frames, ledger.delivered);
         sample.counter(&side.failed, &[], ledger.failed);
@@ -124,14 +124,14 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
             sample.counter(&side.dropped, &[("reason", reason)], *count);
         }
         sample.gauge(&side.in_flight, &[], ledger.pending as f64);
-        sample.times(&side.latency, &[], &books.latency);
-        sample.times(&side.jitter, &[], books.jitter.deviations());
-        sample.times(&side.stage, &[("stage", "output")], &books.output);
-        let counts = (self.counts)(&books.own);
+        sample.times(&side.latency, &[], &table.latency);
+        sample.times(&side.jitter, &[], table.jitter.deviations());
+        sample.times(&side.stage, &[("stage", "output")], &table.output);
+        let counts = (self.counts)(&table.own);
         sample.counter(&side.coded_bytes, &[], counts.coded_bytes);
         copies(side, counts.copies, sample);
         if side.type_label == names::DECODER.type_label {
-            sample.times(&side.stage, &[("stage", "decode")], &books.calls);
+            sample.times(&side.stage, &[("stage", "decode")], &table.calls);
             sample.counter(&names::CONCEALED, &[], counts.concealed);
             return;
         }
@@ -139,7 +139,7 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
         match &self.meter {
             // What is known of the inside of an encoder that died is not of the one that its series are told of now.
             Some(meter) if !self.worker.was_replaced() => inside(meter, sample),
-            _ => sample.times(&side.stage, &[("stage", "encode")], &books.calls),
+            _ => sample.times(&side.stage, &[("stage", "encode")], &table.calls),
         }
     }
 }
@@ -233,11 +233,11 @@ mod tests {
         let of_it = found.series().iter().filter(|series| {
             series.metric == &names::ENCODER.stage && series.label("stream") == Some(stream)
         });
-        let told = of_it.map(|series| {
+        let reported = of_it.map(|series| {
             let Value::Histogram(times) = &series.value else { unreachable!("stages are times") };
             (series.label("stage").unwrap().to_owned(), times.count())
         });
-        told.filter(|(stage, _)| stage != "output").collect()
+        reported.filter(|(stage, _)| stage != "output").collect()
     }
 
     #[test]

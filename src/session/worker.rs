@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Submit;
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::hang::{self, Calls, Patience};
 use crate::queue::{self, QueueMonitor, QueueReceiver, QueueSender, QueueStats, Received, TrySend};
 use crate::sync::{lock, whole};
@@ -238,8 +238,8 @@ fn run<W: Work, O>(
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let words = panic_words(panic);
-    Error::corrupt_fatal(format!("the codec library panicked: {words}"))
+    let message = panic_message(panic);
+    Error::corrupt_fatal(format!("the codec library panicked: {message}"))
 }
 
 impl<I> Input<I> {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface, Surface};
 use crate::pixel::PixelFormat;
 
-use super::meaning::Meaning;
+use super::color_plan::ColorPlan;
 use super::packed::{self, channels};
 use super::{float, repack, rgb};
 
@@ -52,16 +52,16 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     if host.format() == to {
         return Ok(Converted { frame: frame.clone(), assumed_color: false, site: Site::Cpu });
     }
-    let meaning = Meaning::of(frame, to)?;
+    let plan = ColorPlan::of(frame, to)?;
     let surface = match (host.format().is_rgb(), to.is_rgb()) {
-        (false, false) => repack::repack(host, to, &meaning)?,
-        (false, true) => rgb::from_yuv(host, to, &meaning)?,
+        (false, false) => repack::repack(host, to, &plan)?,
+        (false, true) => rgb::from_yuv(host, to, &plan)?,
         (true, false) => {
-            if let Some(done) = packed::to_yuv(host, to, &meaning) {
+            if let Some(done) = packed::to_yuv(host, to, &plan) {
                 done?
             } else {
                 let rgb = float::from_rgb(host)?;
-                float::to_yuv(&rgb, &meaning.matrix, meaning.range, to, host.dimensions())?
+                float::to_yuv(&rgb, &plan.matrix, plan.range, to, host.dimensions())?
             }
         }
         (true, true) => match (channels(host.format()), channels(to)) {
@@ -69,11 +69,7 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
             _ => float::to_rgb(&float::from_rgb(host)?, to, host.dimensions())?,
         },
     };
-    Ok(Converted {
-        frame: with_surface(frame, surface, &meaning),
-        assumed_color: meaning.assumed,
-        site: Site::Cpu,
-    })
+    Ok(Converted { frame: with_surface(frame, surface, &plan), assumed_color: plan.assumed, site: Site::Cpu })
 }
 
 /// Colour of `frame` once it has this size and format.
@@ -86,7 +82,7 @@ pub(crate) fn color_after(frame: &Frame, size: Dimensions, to: PixelFormat) -> R
     }
     // What is not stated is assumed by size, and scaling comes first.
     let scaled = Frame { dimensions: size, surface: Surface::None, user_sei: Vec::new(), ..*frame };
-    Ok(Meaning::of(&scaled, to)?.result)
+    Ok(ColorPlan::of(&scaled, to)?.result)
 }
 
 pub(super) fn host(frame: &Frame) -> Result<&HostSurface> {
@@ -105,11 +101,11 @@ pub(super) fn host(frame: &Frame) -> Result<&HostSurface> {
     Ok(host)
 }
 
-pub(super) fn with_surface(frame: &Frame, surface: HostSurface, meaning: &Meaning) -> Frame {
+pub(super) fn with_surface(frame: &Frame, surface: HostSurface, plan: &ColorPlan) -> Frame {
     Frame {
         dimensions: surface.dimensions(),
         format: surface.format(),
-        color: meaning.result,
+        color: plan.result,
         surface: Surface::Host(surface),
         user_sei: frame.user_sei.clone(),
         ..*frame

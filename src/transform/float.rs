@@ -10,8 +10,8 @@ use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 
+use super::color_plan::depth;
 use super::matrix::{Matrix, Quantiser};
-use super::meaning::depth;
 use super::packed::channels;
 use super::samples::{Samples, component_size, plane, store};
 

@@ -17,8 +17,8 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::pixel::{Chroma, PixelFormat};
 
+use super::color_plan::{depth, identity_needs_444};
 use super::matrix::{Matrix, Quantiser};
-use super::meaning::{depth, identity_needs_444};
 
 /// The numbers of one conversion. Samples count as their words have them without padding, those of
 /// [`PixelFormat::P016`] as 16 bits.

@@ -12,6 +12,7 @@
 use crate::error::Result;
 use crate::frame::Frame;
 
+mod color_plan;
 mod convert;
 mod crop;
 mod deinterlace;
@@ -22,7 +23,6 @@ mod extend;
 mod float;
 mod linear;
 mod matrix;
-mod meaning;
 mod on_device;
 mod packed;
 pub mod reference;

@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::color_plan::ColorPlan;
 use super::convert::{Converted, Site};
-use super::meaning::Meaning;
 use super::request::{TransformRequest, to_host};
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
@@ -50,7 +50,7 @@ impl Converters {
         let Some(part) = part(&frame, request) else { return request.apply(frame) };
         let Some(to) = request.convert.format() else { return request.apply(frame) };
         let outline = request.outline(frame.clone())?;
-        let assumed = Meaning::of(&Frame { dimensions: part.dimensions(), ..frame.clone() }, to)?.assumed;
+        let assumed = ColorPlan::of(&Frame { dimensions: part.dimensions(), ..frame.clone() }, to)?.assumed;
         let why = match self.convert(&part, frame.color, to) {
             Ok(Some(done)) => {
                 let done = Frame { surface: Surface::Device(done), ..outline };

@@ -14,7 +14,7 @@ use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::PixelFormat;
 
-use super::meaning::Meaning;
+use super::color_plan::ColorPlan;
 use super::samples::plane;
 
 /// Where the channels of a packed format are.
@@ -69,9 +69,9 @@ struct Numbers {
     size: Dimensions,
 }
 
-fn numbers(host: &HostSurface, meaning: &Meaning) -> Option<Numbers> {
-    let (kr, kb) = meaning.matrix.kr_kb?;
-    let range = match meaning.range {
+fn numbers(host: &HostSurface, plan: &ColorPlan) -> Option<Numbers> {
+    let (kr, kb) = plan.matrix.kr_kb?;
+    let range = match plan.range {
         ColorRange::Limited => YuvRange::Limited,
         ColorRange::Full => YuvRange::Full,
     };
@@ -105,7 +105,7 @@ fn whole(host: &HostSurface, index: usize) -> Result<Whole<'_>> {
 }
 
 /// Packed R, G, B to 8-bit Y'CbCr; `None` for what the library does not convert.
-pub(super) fn to_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> Option<Result<HostSurface>> {
+pub(super) fn to_yuv(host: &HostSurface, to: PixelFormat, plan: &ColorPlan) -> Option<Result<HostSurface>> {
     use PixelFormat::{Bgr24, Bgra, Gray8, I420, I422, I444, Nv12, Rgb24, Rgba};
     type Planar = fn(
         &mut YuvPlanarImageMut<u8>,
@@ -129,7 +129,7 @@ pub(super) fn to_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
         SemiPlanar(SemiPlanar),
         Gray(Gray),
     }
-    let n = numbers(host, meaning)?;
+    let n = numbers(host, plan)?;
     let convert = match (host.format(), to) {
         (Rgb24, I420) => Convert::Planar(yuv::rgb_to_yuv420),
         (Bgr24, I420) => Convert::Planar(yuv::bgr_to_yuv420),

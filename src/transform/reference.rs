@@ -5,10 +5,10 @@ use crate::error::Result;
 use crate::frame::{Frame, HostSurface};
 use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
+use super::color_plan::{ColorPlan, depth};
 use super::convert::{Converted, Site, host, with_surface};
 use super::float::unit;
 use super::matrix::{Quantiser, apply};
-use super::meaning::{Meaning, depth};
 use super::packed::channels;
 
 /// Converts as [`super::convert()`] does, exactly.
@@ -20,10 +20,10 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
     if host.format() == to {
         return Ok(Converted { frame: frame.clone(), assumed_color: false, site: Site::Cpu });
     }
-    let meaning = Meaning::of(frame, to)?;
+    let plan = ColorPlan::of(frame, to)?;
     let size = host.dimensions();
     let (width, height) = (size.width() as usize, size.height() as usize);
-    let source = Source { host, meaning: &meaning };
+    let source = Source { host, plan: &plan };
     let mut out = crate::memory::room(to.frame_bytes(size))?;
 
     if let Some(layout) = channels(to) {
@@ -49,7 +49,7 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
             }
         }
     } else {
-        let quantisers = Quantiser::pair(depth(to), meaning.range, meaning.matrix.identity);
+        let quantisers = Quantiser::pair(depth(to), plan.range, plan.matrix.identity);
         let (shift_x, shift_y) = to.chroma().map_or((0, 0), Chroma::shifts);
         for index in 0..to.plane_count() {
             let components: &[usize] = match (to.layout(), index) {
@@ -79,11 +79,7 @@ pub fn convert(frame: &Frame, to: PixelFormat) -> Result<Converted> {
         }
     }
     let surface = HostSurface::from_packed(to, size, out)?;
-    Ok(Converted {
-        frame: with_surface(frame, surface, &meaning),
-        assumed_color: meaning.assumed,
-        site: Site::Cpu,
-    })
+    Ok(Converted { frame: with_surface(frame, surface, &plan), assumed_color: plan.assumed, site: Site::Cpu })
 }
 
 fn write_code(format: PixelFormat, code: u16, out: &mut Vec<u8>) {
@@ -97,7 +93,7 @@ fn write_code(format: PixelFormat, code: u16, out: &mut Vec<u8>) {
 
 struct Source<'a> {
     host: &'a HostSurface,
-    meaning: &'a Meaning,
+    plan: &'a ColorPlan,
 }
 
 impl Source<'_> {
@@ -132,9 +128,9 @@ impl Source<'_> {
     fn yuv(&self, x: usize, y: usize) -> [f64; 3] {
         let format = self.host.format();
         if format.is_rgb() {
-            return apply(&self.meaning.matrix.to_yuv, self.rgb(x, y));
+            return apply(&self.plan.matrix.to_yuv, self.rgb(x, y));
         }
-        let [luma, chroma] = Quantiser::pair(depth(format), self.meaning.range, self.meaning.matrix.identity);
+        let [luma, chroma] = Quantiser::pair(depth(format), self.plan.range, self.plan.matrix.identity);
         let value = |component| chroma.value(self.code(component, x, y));
         let gray = format.chroma() == Some(Chroma::Monochrome);
         let (cb, cr) = if gray { (0.0, 0.0) } else { (value(1), value(2)) };
@@ -152,7 +148,7 @@ impl Source<'_> {
                 f64::from(unit(f32::from_le_bytes(word)))
             });
         }
-        apply(&self.meaning.matrix.to_rgb, self.yuv(x, y))
+        apply(&self.plan.matrix.to_rgb, self.yuv(x, y))
     }
 
     fn alpha(&self, x: usize, y: usize) -> Option<u8> {

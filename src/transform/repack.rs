@@ -6,12 +6,12 @@ use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::{Chroma, PixelFormat};
 
+use super::color_plan::{ColorPlan, depth};
 use super::matrix::Quantiser;
-use super::meaning::{Meaning, depth};
 use super::samples::{Samples, component_size, load, plane, store};
 
 /// Converts between two Y'CbCr formats.
-pub(super) fn repack(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> Result<HostSurface> {
+pub(super) fn repack(host: &HostSurface, to: PixelFormat, plan: &ColorPlan) -> Result<HostSurface> {
     match (host.format(), to) {
         (PixelFormat::I420, PixelFormat::Nv12) => return interleave(host),
         (PixelFormat::Nv12, PixelFormat::I420) => return deinterleave(host),
@@ -27,19 +27,19 @@ pub(super) fn repack(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> 
         let source = load(host, index)?;
         if source.width == 0 {
             // No colour: the code of zero.
-            let [_, chroma] = Quantiser::pair(to_depth, meaning.range, meaning.matrix.identity);
+            let [_, chroma] = Quantiser::pair(to_depth, plan.range, plan.matrix.identity);
             components.push(Samples { data: memory::filled(chroma.code(0.0), width * rows)?, width, rows });
             continue;
         }
-        let as_luma = index == 0 || meaning.matrix.identity;
+        let as_luma = index == 0 || plan.matrix.identity;
         let shrinks = shifts(host.format()).0 < shifts(to).0 || shifts(host.format()).1 < shifts(to).1;
         components.push(if index > 0 && shrinks {
             // Rounded once, after averaging and the change of depth together.
             let [from, into] = [from_depth, to_depth]
-                .map(|depth| Quantiser::pair(depth, meaning.range, meaning.matrix.identity)[1]);
+                .map(|depth| Quantiser::pair(depth, plan.range, plan.matrix.identity)[1]);
             average(&source, host, to, index, |mean| into.code(from.value(mean)))?
         } else {
-            repeat(change_depth(source, from_depth, to_depth, meaning.range, as_luma), host, to, index)?
+            repeat(change_depth(source, from_depth, to_depth, plan.range, as_luma), host, to, index)?
         });
     }
     store(to, host.dimensions(), &components)

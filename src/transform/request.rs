@@ -8,8 +8,8 @@ use crate::dimensions::Dimensions;
 use crate::error::Result;
 use crate::frame::{Frame, Surface};
 
+use super::color_plan::ColorPlan;
 use super::convert::{Converted, Site};
-use super::meaning::Meaning;
 use super::scale::aspect_ratio;
 use super::{ScaleFilter, crop, scale};
 
@@ -85,7 +85,7 @@ impl TransformRequest {
             frame.dimensions = size;
         }
         if let Some(format) = self.convert.format().filter(|format| *format != frame.format) {
-            frame.color = Meaning::of(&frame, format)?.result;
+            frame.color = ColorPlan::of(&frame, format)?.result;
             frame.format = format;
         }
         Ok(frame)

@@ -9,8 +9,8 @@ use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::{Chroma, PixelFormat, PlaneLayout};
 
+use super::color_plan::ColorPlan;
 use super::linear::Linear;
-use super::meaning::Meaning;
 use super::packed::{Channels, channels};
 use super::samples::{component_size, plane};
 
@@ -38,8 +38,8 @@ struct Tint {
 }
 
 /// Converts to an R, G, B format.
-pub(super) fn from_yuv(host: &HostSurface, to: PixelFormat, meaning: &Meaning) -> Result<HostSurface> {
-    let linear = Linear::new(host.format(), &meaning.matrix, meaning.range, to);
+pub(super) fn from_yuv(host: &HostSurface, to: PixelFormat, plan: &ColorPlan) -> Result<HostSurface> {
+    let linear = Linear::new(host.format(), &plan.matrix, plan.range, to);
     match channels(to) {
         Some(layout) => packed(host, to, layout, &linear),
         None => floats(host, to, &linear),

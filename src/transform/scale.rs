@@ -9,8 +9,8 @@ use crate::memory;
 use crate::pixel::{PixelFormat, PlaneLayout};
 use crate::time::Rational;
 
+use super::color_plan::depth;
 use super::convert::host;
-use super::meaning::depth;
 use super::resample::resample;
 use super::samples::{Samples, component_size, load, plane, store};
 

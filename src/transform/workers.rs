@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::convert::{Converted, Site};
 use super::request::TransformRequest;
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::frame::Frame;
 use crate::queue::{self, QueueReceiver, QueueSender, QueueStats};
 use crate::sync::{lock, whole};
@@ -313,7 +313,7 @@ fn run(inbox: &QueueReceiver<Job>, shared: &Shared) {
         // A panic in a conversion must cost one frame, not the thread.
         let done =
             catch_unwind(AssertUnwindSafe(|| (shared.work)(frame, &job.request))).unwrap_or_else(|panic| {
-                let words = panic_words(panic.as_ref());
+                let words = panic_message(panic.as_ref());
                 Err(Error::corrupt(format!("the conversion of a picture panicked: {words}")))
             });
         {

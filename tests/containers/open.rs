@@ -78,7 +78,9 @@ fn what_is_no_video_is_told_in_one_line() {
     let message = error(&file("x.mp4", &[0xd0, 0xcf, 0x11, 0xe0, 0xa1]));
     assert!(message.contains("begins with d0 cf 11 e0 a1)"), "{message}");
     let message = error(&file("x.mp4", b"\x1a\x45\xdf\xa3\x01"));
-    assert!(message.contains("Matroska/WebM input") && message.contains("ffmpeg -i IN"), "{message}");
+    assert!(message.contains("no readable EBML header"), "{message}");
+    let message = error(&file("x.mp4", b"OggS"));
+    assert!(message.contains("Ogg input") && message.contains("ffmpeg -i IN"), "{message}");
     let message = error(&file("x.yuv", &[0, 0, 1, 0x67, 66, 0, 30, 0, 0, 1, 0x65, 0x88]));
     assert!(message.contains("state their size, pixel format and frame rate"), "{message}");
     let message = error(&file("x.ivf", b"DKIF"));

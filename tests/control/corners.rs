@@ -96,6 +96,7 @@ fn a_change_in_place_that_fails_with_its_first_frames_goes_back_one_step() {
         let last = play.got.packets.last().unwrap();
         assert_eq!((last.generation, Coded::of(&last.data).bitrate), (failing + 1, steps));
         assert_eq!(play.got.losses.len(), 3);
+        assert_eq!(play.stream.config().rate_control, config(steps).rate_control, "that came back");
         assert_eq!(play.stream.summary().switches.rolled_back, 1);
     }
 }

@@ -22,7 +22,9 @@ fn immediate_is_the_next_frame() {
     play.feed(5);
     assert_eq!(play.switch(other_gop(2), SessionSwitchMode::Immediate), 2);
     play.until_ready();
+    assert_eq!(play.stream.config().gop_length, config(1).gop_length, "until its first frame");
     play.feed(5);
+    assert_eq!(play.stream.config().gop_length, other_gop(2).gop_length);
     play.finish();
     assert_eq!(play.starts(), [(1, 0), (2, 5)]);
     assert!(play.has(|kind| *kind == EventKind::Confirmed { generation: 2 }));

@@ -36,7 +36,7 @@ fn as_one_engine(test: &str, name: &str, arguments: &[&str]) {
                 let wanted = if engines == Engines::Auto { 1 } else { 3 };
                 let outcome = clip.decode_held(clip.on(engines, output), |split| split.opened == wanted);
                 let split = outcome.split();
-                assert_eq!(split.parts, PARTS, "{what}: {split:?}");
+                assert_eq!(split.segments, PARTS, "{what}: {split:?}");
                 if engines == Engines::Auto {
                     assert_eq!((split.engines, split.opened), (10, 1), "{what}: {split:?}");
                     assert!(split.note.is_some_and(|note| note.contains("too short")), "{what}");
@@ -206,7 +206,7 @@ fn a_stream_that_goes_on_is_not_called_short_any_more() {
         let first = Outcome::of(&mut session, &clip.packets[HELD..200]).split();
         assert!(first.opened == 1 && first.note.is_some_and(|note| note.contains("too short")));
         let one_part = Outcome::of(&mut session, &clip.packets[..30]).split();
-        assert_eq!((one_part.opened, one_part.parts), (1, 6));
+        assert_eq!((one_part.opened, one_part.segments), (1, 6));
         let more = |split: &SplitReport| split.opened > 1;
         let fed = feed_growing(&mut session, &clip.packets, (900, 700), more, |frame| drop(frame.unwrap()));
         let all = Outcome::of(&mut session, &clip.packets[fed..]).split();

@@ -78,7 +78,7 @@ fn open_groups_of_pictures() {
     for name in ["open.h265", "open.mp4"] {
         let path = make(folder.path(), name, &OPEN_GROUPS);
         let report = compare(&path);
-        assert_eq!(report.parts, 6, "{report:?}");
+        assert_eq!(report.segments, 6, "{report:?}");
         assert!(report.opened > 1, "{report:?}");
     }
     // Parameter sets come once only: later parts need those of the first.
@@ -95,16 +95,16 @@ fn closed_groups_of_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let h264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "40", "-bf", "3", "-sc_threshold", "0"];
     for name in ["closed.h264", "closed.mp4"] {
-        assert_eq!(compare(&make(folder.path(), name, &h264)).parts, 6);
+        assert_eq!(compare(&make(folder.path(), name, &h264)).segments, 6);
     }
     let vp9 =
         ["-c:v", "libvpx-vp9", "-g", "40", "-deadline", "realtime", "-cpu-used", "8", "-auto-alt-ref", "1"];
-    assert_eq!(compare(&make(folder.path(), "vp9.ivf", &vp9)).parts, 6);
+    assert_eq!(compare(&make(folder.path(), "vp9.ivf", &vp9)).segments, 6);
     let vp8 = ["-c:v", "libvpx", "-g", "40", "-deadline", "realtime", "-auto-alt-ref", "1"];
-    assert!(compare(&make(folder.path(), "vp8.ivf", &vp8)).parts > 1);
+    assert!(compare(&make(folder.path(), "vp8.ivf", &vp8)).segments > 1);
     // Every picture is a start: they are taken together.
     let intra = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "1"];
-    let parts = compare(&make(folder.path(), "intra.h264", &intra)).parts;
+    let parts = compare(&make(folder.path(), "intra.h264", &intra)).segments;
     assert!((2..=7).contains(&parts), "{parts}");
 }
 
@@ -116,7 +116,7 @@ fn a_stream_that_cannot_be_split_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let endless = ["-c:v", "libx264", "-preset", "veryfast", "-g", "1000", "-bf", "2"];
     let report = compare(&make(folder.path(), "endless.h264", &endless));
-    assert_eq!((report.parts, report.opened), (1, 1));
+    assert_eq!((report.segments, report.opened), (1, 1));
     assert!(report.note.as_deref().is_some_and(|note| note.contains("one place only")), "{report:?}");
 }
 
@@ -153,7 +153,7 @@ fn files_are_shared_out_by_default() {
     let (several, report) = decode(&path, &usual);
     assert_eq!(one, several);
     let report = report.unwrap();
-    assert_eq!((report.engines, report.parts), (3, 6), "{report:?}");
+    assert_eq!((report.engines, report.segments), (3, 6), "{report:?}");
     let (host, cards) = report.window_bytes;
     assert!((1..=1 << 30).contains(&host) && cards == 0 && report.peak_window_bytes <= host, "{report:?}");
     // One that is wanted at once is decoded by one.

@@ -203,11 +203,11 @@ impl Planner<'_, '_> {
         };
         for variant in variants {
             let mut id = what.own_id();
-            if let Some((name, value)) = variant.words() {
+            if let Some((name, value)) = variant.message() {
                 id.push_str(&format!("/{name}={value}"));
             }
             let mut row = self.asked().row(what, OWN, what.backend.name(), id, &source.input);
-            if let Some((name, value)) = variant.words() {
+            if let Some((name, value)) = variant.message() {
                 row.settings.insert(name.to_owned(), value);
             }
             let file = format!("own-{}.{}", self.jobs.len(), extension(what));
@@ -233,7 +233,7 @@ impl Planner<'_, '_> {
         output: Option<PathBuf>,
         source: &Source,
     ) {
-        row.command = program.words();
+        row.command = program.message();
         let live = matches!(what.case, Case::Latency | Case::Switch);
         if live || !what.case.decodes() && what.case != Case::Soak && self.args.qp.is_none() {
             row.settings.insert("bitrate".to_owned(), self.asked().bits(source).to_string());

@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// The command line with files by their names: where they lie is this machine's business.
-    pub(crate) fn words(&self) -> Vec<String> {
+    pub(crate) fn message(&self) -> Vec<String> {
         let name = |word: &OsString| {
             let text = word.to_string_lossy();
             let named = named_only(&text);
@@ -117,15 +117,17 @@ impl Finished {
             },
             (None, None) => "its end could not be seen".to_owned(),
         };
-        match self.words() {
-            Some(words) => format!("{how}: {}", words.strip_prefix("video-hw: error: ").unwrap_or(&words)),
+        match self.message() {
+            Some(message) => {
+                format!("{how}: {}", message.strip_prefix("video-hw: error: ").unwrap_or(&message))
+            }
             None => how,
         }
     }
 
     /// What it said on standard error: the first line, which names the cause as a rule, and how many follow. What the
     /// simulated driver says of itself (`nvsim: `) counts where there is nothing else.
-    pub(crate) fn words(&self) -> Option<String> {
+    pub(crate) fn message(&self) -> Option<String> {
         let lines: Vec<_> = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let (of_driver, own): (Vec<&str>, Vec<&str>) =
             lines.iter().partition(|line| line.starts_with("nvsim: "));
@@ -375,8 +377,8 @@ mod tests {
         let run = |script: &str, time| run(&sh(script), &limits(&interrupts, time)).unwrap();
         let minute = Duration::from_secs(60);
         assert_eq!(run("exit 3", minute).failure(), "exit code 3");
-        let told = run("echo 'video-hw: error: no card' >&2; exit 5", minute).failure();
-        assert_eq!(told, "exit code 5: no card");
+        let reported = run("echo 'video-hw: error: no card' >&2; exit 5", minute).failure();
+        assert_eq!(reported, "exit code 5: no card");
         let hung = run("exec sleep 50", Duration::from_millis(50));
         assert!(!hung.success() && hung.failure().contains("longer than its limit"), "{hung:?}");
         assert!(hung.wall < Duration::from_secs(40), "{hung:?}");
@@ -388,13 +390,13 @@ mod tests {
             Program::new(Path::new("/some/where/video-hw"), &[("LD_LIBRARY_PATH".into(), "/a/b".into())])
                 .args(["decode", "/far/away/in.mp4", "--null", "30000/1001"]);
         assert_eq!(
-            program.words(),
+            program.message(),
             ["LD_LIBRARY_PATH=b", "video-hw", "decode", "in.mp4", "--null", "30000/1001"]
         );
         // Behind a sign, as this program's own options and variables are given.
         let given =
             ["--out=/abs/dir", "LD_LIBRARY_PATH=/home/me/lib:/opt/lib64", "/a=b/c.mp4", "keyint=60:qp=3"];
         let program = Program::new(Path::new("video-hw"), &[]).args(given);
-        assert_eq!(program.words()[1..], ["--out=dir", "LD_LIBRARY_PATH=lib64", "c.mp4", "keyint=60:qp=3"]);
+        assert_eq!(program.message()[1..], ["--out=dir", "LD_LIBRARY_PATH=lib64", "c.mp4", "keyint=60:qp=3"]);
     }
 }

@@ -190,7 +190,7 @@ fn abilities(own: &Path, args: &BenchArgs, interrupts: &Interrupts) -> Result<Ab
 
 /// The command line of this process, files by their names.
 fn command() -> Vec<String> {
-    let mut words = std::env::args_os();
-    let own = words.next().map(PathBuf::from).unwrap_or_default();
-    Program::new(&own, &[]).args(words).words()
+    let mut message = std::env::args_os();
+    let own = message.next().map(PathBuf::from).unwrap_or_default();
+    Program::new(&own, &[]).args(message).message()
 }

@@ -31,10 +31,10 @@ pub(crate) fn describe(abilities: &Abilities, peer: Option<&Peer>) -> Machine {
         }
         let here = device["id"].as_str().is_some_and(|id| id.contains(SIMULATED));
         simulated |= here && kind == BackendKind::Nvidia;
-        let words = if here { " (simulated)" } else { "" };
+        let message = if here { " (simulated)" } else { "" };
         devices.push(match device["memory_bytes"].as_u64().unwrap_or(0) >> 20 {
-            0 => format!("{name}{words}"),
-            mib => format!("{name}{words}, {mib} MiB"),
+            0 => format!("{name}{message}"),
+            mib => format!("{name}{message}, {mib} MiB"),
         });
     }
     Machine {

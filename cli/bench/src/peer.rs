@@ -53,12 +53,12 @@ impl Peer {
         let path = args.ffmpeg.clone().or_else(|| on_path("ffmpeg"));
         let path = path.ok_or("ffmpeg is not on PATH; install it, or name one with --ffmpeg PROGRAM")?;
         let limits = Limits { time: ANSWER, interrupts };
-        let ask = |words: &[&str]| {
-            let program = Program::new(&path, &args.env).args(words);
+        let ask = |message: &[&str]| {
+            let program = Program::new(&path, &args.env).args(message);
             let done = child::run(&program, &limits)
                 .map_err(|error| format!("{} does not start: {error}", input::name(&path)))?;
             if !done.success() {
-                return Err(format!("{} {}: {}", input::name(&path), words.join(" "), done.failure()));
+                return Err(format!("{} {}: {}", input::name(&path), message.join(" "), done.failure()));
             }
             Ok(String::from_utf8_lossy(&done.stdout).into_owned())
         };

@@ -151,7 +151,7 @@ impl Rounds<'_> {
         let read = finished.and_then(|all| {
             let wall = all.iter().map(|one| one.wall).max().unwrap_or_default();
             let run = self.read(job, &all)?;
-            Ok((run, wall, all.iter().find_map(Finished::words)))
+            Ok((run, wall, all.iter().find_map(Finished::message)))
         });
         let (run, wall, said) = match read {
             Ok(read) => read,
@@ -171,22 +171,22 @@ impl Rounds<'_> {
             *took = Some(wall);
         }
         let expected = job.expected * u64::from(job.copies);
-        if let Some(words) = said.filter(|_| job.side == Side::Ffmpeg) {
+        if let Some(message) = said.filter(|_| job.side == Side::Ffmpeg) {
             let begin = format!("{} said: ", job.row.id);
             // One that cannot use a card may go on without it: that would be other work. The first words of a row are enough.
             if !state.notes.iter().any(|note| note.starts_with(&begin)) {
-                state.notes.push(begin + &words);
+                state.notes.push(begin + &message);
             }
         }
         if run.frames != expected && job.side != Side::Work {
-            let words = format!("{}: {} frames came out instead of {expected}", job.row.id, run.frames);
+            let message = format!("{}: {} frames came out instead of {expected}", job.row.id, run.frames);
             if job.side == Side::Own {
-                job.row.failed = Some(words);
+                job.row.failed = Some(message);
                 return;
             }
             // What a peer does is its own affair; that its work was not equal must be said.
-            if !state.notes.contains(&words) {
-                state.notes.push(words);
+            if !state.notes.contains(&message) {
+                state.notes.push(message);
             }
         }
         let fps = run.frames as f64 / run.wall_s.max(f64::MIN_POSITIVE);
@@ -340,16 +340,16 @@ mod tests {
         let event = |to: Value| json!([{ "from": "nvidia", "to": to, "frame": 7, "reason": "device lost" }]);
         assert_eq!(undisturbed(&json!({ "frames_out": 1, "encode": { "events": [] } })), Ok(()));
         assert_eq!(undisturbed(&json!({ "decode": null, "encode": null })), Ok(()));
-        let told = |said: Value| undisturbed(&said).unwrap_err();
+        let reported = |said: Value| undisturbed(&said).unwrap_err();
         assert_eq!(
-            told(json!({ "encode": { "events": event(json!("software")) } })),
+            reported(json!({ "encode": { "events": event(json!("software")) } })),
             "the encoder nvidia died at frame 7 and another took over (software): device lost"
         );
         assert_eq!(
-            told(json!({ "decode": { "events": event(Value::Null) }, "encode": { "events": [] } })),
+            reported(json!({ "decode": { "events": event(Value::Null) }, "encode": { "events": [] } })),
             "the decoder nvidia died at frame 7: device lost"
         );
-        assert!(told(json!({ "encode": { "events": [{}] } })).starts_with("the encoder ? died: "));
+        assert!(reported(json!({ "encode": { "events": [{}] } })).starts_with("the encoder ? died: "));
     }
 
     #[test]

@@ -79,14 +79,14 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
         let memory = watching.join().map_err(|_| Error::unsupported("the watching thread panicked"))?;
         done.map(|_| memory)
     })?;
-    Ok(told(args, &meters, frames * u64::from(args.streams), (memory, device), time))
+    Ok(reported(args, &meters, frames * u64::from(args.streams), (memory, device), time))
 }
 
 fn join(ended: std::thread::Result<Result<()>>) -> Result<()> {
     ended.unwrap_or_else(|_| Err(Error::unsupported("a stream's thread panicked")))
 }
 
-fn told(
+fn reported(
     args: &WorkArgs,
     meters: &Meters,
     due: u64,

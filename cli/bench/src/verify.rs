@@ -69,9 +69,9 @@ impl Verifier<'_> {
         if !done.success() {
             return Err(done.failure());
         }
-        match done.words() {
+        match done.message() {
             // Also where the exit code says otherwise: damage is told and passed over.
-            Some(words) => Err(words),
+            Some(message) => Err(message),
             None => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
         }
     }
@@ -137,8 +137,8 @@ impl Verifier<'_> {
         let psnr = self.psnr(job, source, output).and_then(|found| {
             verify.psnr_db = found.is_finite().then_some(found);
             let least = self.args.min_psnr;
-            let words = format!("{found:.2} dB, at least {least:.2} are asked for");
-            if found >= least { Ok(words) } else { Err(words) }
+            let message = format!("{found:.2} dB, at least {least:.2} are asked for");
+            if found >= least { Ok(message) } else { Err(message) }
         });
         verify.checks.push(check("psnr", psnr));
     }

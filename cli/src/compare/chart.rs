@@ -149,13 +149,13 @@ fn draw(out: &mut String, chart: &Chart) {
 fn grid(out: &mut String, chart: &Chart, across: &Axis, up: &Axis) {
     for value in across.ticks() {
         let x = across.place(value);
-        let words = match chart.across {
+        let message = match chart.across {
             Across::Time => format!("{} s", short(value)),
             Across::BitRate => text::bit_rate(value),
         };
         let _ = writeln!(
             out,
-            "<path d=\"M{x:.1} {TOP}V{BOTTOM}\" stroke=\"#ddd\"/><text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{words}</text>",
+            "<path d=\"M{x:.1} {TOP}V{BOTTOM}\" stroke=\"#ddd\"/><text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{message}</text>",
             BOTTOM + 18.0
         );
     }

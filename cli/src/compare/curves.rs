@@ -31,7 +31,7 @@ impl Quality {
     }
 
     /// Name for people.
-    pub(crate) const fn words(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::PsnrLuma => "PSNR of the first plane",
             Self::Psnr => "PSNR of all planes",

@@ -44,7 +44,7 @@ impl Report<'_> {
     pub(crate) fn tell(&self) -> Result<Exit> {
         let exit = self.exit();
         if !self.args.job.quiet {
-            for line in self.words() {
+            for line in self.lines() {
                 text::to_stderr(&line);
             }
         }
@@ -90,7 +90,7 @@ impl Report<'_> {
     }
 
     /// What is worth knowing beside the numbers.
-    fn words(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let reference = name(&self.args.reference);
         for outcome in self.outcomes {
@@ -102,9 +102,9 @@ impl Report<'_> {
             for (file, alone, read) in sides {
                 lines.extend(alone_words(file, alone));
                 lines.extend(read.problems.iter().map(|problem| format!("warning: {problem}")));
-                let told = read.problems.len() as u64;
-                if read.problem_count > told {
-                    lines.push(format!("warning: and {} more like these", read.problem_count - told));
+                let reported = read.problems.len() as u64;
+                if read.problem_count > reported {
+                    lines.push(format!("warning: and {} more like these", read.problem_count - reported));
                 }
                 if let Some(decode) = read.decode.as_ref().filter(|decode| decode.concealed > 0) {
                     let count = text::thousands(decode.concealed);
@@ -156,7 +156,7 @@ impl Report<'_> {
                 };
                 let found: Vec<_> = distance.rate.iter().filter_map(part).collect();
                 if !found.is_empty() {
-                    lines.push(format!("  BD-rate over {}: {}", distance.quality.words(), found.join(", ")));
+                    lines.push(format!("  BD-rate over {}: {}", distance.quality.name(), found.join(", ")));
                 }
             }
         }
@@ -164,13 +164,13 @@ impl Report<'_> {
     }
 
     fn head(&self) -> String {
-        let mut words = vec![format!("reference: {}", name(&self.args.reference))];
+        let mut parts = vec![format!("reference: {}", name(&self.args.reference))];
         if let Some(outcome) = self.outcomes.first() {
-            words.extend(outcome.reference.codec.map(|codec| codec.to_string()));
-            words.extend(outcome.format.as_ref().map(|(format, size)| format!("{size} {format}")));
-            words.extend(outcome.reference.frame_rate.map(|rate| format!("{:.5} fps", rate.as_f64())));
+            parts.extend(outcome.reference.codec.map(|codec| codec.to_string()));
+            parts.extend(outcome.format.as_ref().map(|(format, size)| format!("{size} {format}")));
+            parts.extend(outcome.reference.frame_rate.map(|rate| format!("{:.5} fps", rate.as_f64())));
         }
-        words.join("  ")
+        parts.join("  ")
     }
 
     fn json(&self, exit: Exit) -> Value {

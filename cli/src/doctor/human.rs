@@ -20,9 +20,9 @@ impl Report {
             Backend::Only(kind) => format!("--backend {kind}"),
         };
         out.push_str(&format!("What {wanted} takes here\n"));
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for codec in &self.codecs {
-            self.codec(*codec, &mut told, &mut out);
+            self.codec(*codec, &mut reported, &mut out);
         }
         out.push('\n');
         out.push_str("What was tried\n");
@@ -32,7 +32,7 @@ impl Report {
         if !self.hints.is_empty() {
             out.push_str("\nWhat to do\n");
             for hint in &self.hints {
-                out.push_str(&format!("  {:<NAME$}{}\n", hint.about.name(), hint.words));
+                out.push_str(&format!("  {:<NAME$}{}\n", hint.about.name(), hint.message));
             }
         }
         out.push('\n');
@@ -45,7 +45,7 @@ impl Report {
     }
 
     /// `h264  decode  nvidia (NVDEC)` and the same for encoding; why it is not the first candidate once for each reason.
-    fn codec<'a>(&'a self, codec: Codec, told: &mut Vec<(Candidate, &'a str)>, out: &mut String) {
+    fn codec<'a>(&'a self, codec: Codec, reported: &mut Vec<(Candidate, &'a str)>, out: &mut String) {
         let mut name = codec.name();
         for job in [Job::Decode, Job::Encode] {
             if job == Job::Encode && !Question::ENCODED.contains(&codec) {
@@ -70,12 +70,12 @@ impl Report {
                     let last = last.map_or("", |probe| probe.question.candidate.name());
                     line.push_str(&format!(": {last}: {}", remedy::after(reason, remedy)));
                 }
-                (_, _, Some(told_before)) if told.contains(&told_before) => {
+                (_, _, Some(told_before)) if reported.contains(&told_before) => {
                     line.push_str(&format!(", because of {} as above", told_before.0));
                 }
                 (_, _, Some((candidate, reason))) => {
                     line.push_str(&format!(", because {candidate}: {reason}"));
-                    told.push((candidate, reason));
+                    reported.push((candidate, reason));
                 }
                 _ => {}
             }
@@ -127,7 +127,7 @@ impl Report {
     fn facts(&self, candidate: Candidate, lines: &mut Vec<String>) {
         let mut versions = Vec::new();
         if let Some(version) =
-            self.surroundings.kernel_driver.as_ref().filter(|_| candidate == Candidate::Nvidia)
+            self.environment.kernel_driver.as_ref().filter(|_| candidate == Candidate::Nvidia)
         {
             versions.push(format!("driver {version}"));
         }
@@ -152,7 +152,7 @@ impl Report {
 
     /// A line for all codecs that fail for the same reason.
     fn failures(&self, probes: &[&Probe], job: Job, verbose: bool, lines: &mut Vec<String>) {
-        let mut told: Vec<(String, Vec<Codec>)> = Vec::new();
+        let mut reported: Vec<(String, Vec<Codec>)> = Vec::new();
         for probe in probes.iter().filter(|probe| probe.question.job == job) {
             let ProbeVerdict::Fails { step, failure, reason, remedy } = &probe.verdict else { continue };
             // A codec that a device does not do, and another does, is no failure of anybody's.
@@ -160,21 +160,21 @@ impl Report {
             if *failure == Failure::Unsupported && another && !verbose && self.backend == Backend::Auto {
                 continue;
             }
-            let words = format!("({step}): {}", remedy::after(reason, remedy));
-            match told.iter_mut().find(|(other, _)| *other == words) {
+            let message = format!("({step}): {}", remedy::after(reason, remedy));
+            match reported.iter_mut().find(|(other, _)| *other == message) {
                 Some((_, codecs)) => codecs.push(probe.question.codec),
-                None => told.push((words, vec![probe.question.codec])),
+                None => reported.push((message, vec![probe.question.codec])),
             }
         }
         let of_job = probes.iter().filter(|probe| probe.question.job == job).count();
-        for (words, codecs) in told {
+        for (message, codecs) in reported {
             let which = if codecs.len() == of_job {
                 "nothing".to_owned()
             } else {
                 let names: Vec<_> = codecs.iter().map(|codec| codec.name()).collect();
                 format!("not {}", names.join(" "))
             };
-            lines.push(format!("{}s {which} {words}", job_word(job)));
+            lines.push(format!("{}s {which} {message}", job_word(job)));
         }
     }
 
@@ -258,11 +258,11 @@ mod tests {
         let out = wrapped(&line, 60);
         assert!(out.lines().count() > 2 && out.lines().all(|line| line.chars().count() <= 60), "{out}");
         assert!(out.lines().skip(1).all(|line| line.starts_with(&" ".repeat(20))), "{out}");
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(words(&out), words(&line));
+        let message = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(message(&out), message(&line));
         assert_eq!(wrapped("short", 60), "short\n");
         let path = format!("x {} y", "p".repeat(80));
-        assert_eq!(words(&wrapped(&path, 60)), words(&path));
+        assert_eq!(message(&wrapped(&path, 60)), message(&path));
         assert_eq!(wrapped(&"ä".repeat(80), 60), "ä".repeat(80) + "\n");
     }
 }

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 use video_hw::backend::{Backend, BackendKind, Job};
 use video_hw::codec::Codec;
 use video_hw::probing::{
-    self, Cache, Candidate, ChildProber, Findings, Hint, Identity, Probe, ProbeVerdict, Question,
-    Surroundings,
+    self, Cache, Candidate, ChildProber, Environment, Findings, Hint, Identity, Probe, ProbeVerdict, Question,
 };
 use video_hw::{Error, Result};
 use video_hw_terminal::text;
@@ -58,7 +57,7 @@ struct Report {
     counted: Vec<Codec>,
     backend: Backend,
     found: Findings,
-    surroundings: Surroundings,
+    environment: Environment,
     hints: Vec<Hint>,
     /// Where answers are kept.
     cache: Option<PathBuf>,
@@ -99,10 +98,10 @@ fn examine(args: &DoctorArgs) -> Result<Report> {
     let identity = Identity::here(&environment, &[program]);
     let memory = cache.as_ref().zip(identity.as_ref());
     let found = probing::find_out(&questions, |rest| prober.ask(rest), memory, args.fresh);
-    let surroundings = Surroundings::look();
+    let environment = Environment::look();
     let variable = |name: &str| std::env::var(name).ok();
     let (capabilities, visible) = (variable("NVIDIA_DRIVER_CAPABILITIES"), variable("CUDA_VISIBLE_DEVICES"));
-    let hints = surroundings.hints(&found, capabilities.as_deref(), visible.as_deref());
+    let hints = environment.hints(&found, capabilities.as_deref(), visible.as_deref());
     let counted = if asked.is_empty() { EVERYWHERE.to_vec() } else { asked };
     let mut missing: Vec<_> = counted.iter().map(|codec| (Job::Decode, *codec)).collect();
     missing.extend(counted.contains(&Codec::H264).then_some((Job::Encode, Codec::H264)));
@@ -112,7 +111,7 @@ fn examine(args: &DoctorArgs) -> Result<Report> {
         counted,
         backend,
         found,
-        surroundings,
+        environment,
         hints,
         cache: cache.map(|cache| cache.path().to_owned()),
         took: begun.elapsed(),
@@ -172,7 +171,7 @@ impl Report {
                 .map(|fact| (fact.name.clone(), json!(fact.value)))
                 .collect();
             let hints: Vec<_> =
-                self.hints.iter().filter(|hint| hint.about == candidate).map(|hint| &hint.words).collect();
+                self.hints.iter().filter(|hint| hint.about == candidate).map(|hint| &hint.message).collect();
             (!probes.is_empty()).then(|| {
                 json!({
                     "candidate": candidate.name(),
@@ -184,7 +183,7 @@ impl Report {
                 })
             })
         };
-        let here = &self.surroundings;
+        let here = &self.environment;
         json!({
             "command": "doctor",
             "ok": self.missing.is_empty(),

@@ -241,8 +241,8 @@ fn read_head(stream: &mut TcpStream, deadline: Instant) -> std::io::Result<Optio
 fn respond(head: &[u8]) -> (&'static str, bool, &'static str, String) {
     let plain = "text/plain; charset=utf-8";
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let words: Vec<_> = line.split(|byte| *byte == b' ').collect();
-    let [method, target, version] = words[..] else {
+    let message: Vec<_> = line.split(|byte| *byte == b' ').collect();
+    let [method, target, version] = message[..] else {
         return ("400 Bad Request", false, plain, "not HTTP\n".to_owned());
     };
     if !version.starts_with(b"HTTP/1.") {

@@ -223,7 +223,7 @@ pub fn size(text: &str) -> Result<Dimensions, String> {
     let lower = text.to_ascii_lowercase();
     match SIZES.iter().find(|(name, ..)| *name == lower).and_then(|(_, w, h)| Dimensions::new(*w, *h)) {
         Some(size) => Ok(size),
-        None => text.parse().map_err(|e| format!("{}; names: {}", words(e), size_names())),
+        None => text.parse().map_err(|e| format!("{}; names: {}", message(e), size_names())),
     }
 }
 
@@ -233,12 +233,12 @@ fn size_names() -> String {
 
 /// A codec by any of its names.
 pub fn codec(text: &str) -> Result<Codec, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// `auto` or a backend's name.
 pub fn backend(text: &str) -> Result<Backend, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// A PSNR.
@@ -262,22 +262,22 @@ pub fn crop(text: &str) -> Result<Crop, String> {
 
 /// A profile by ffmpeg's name.
 pub fn profile(text: &str) -> Result<Profile, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// The display of HDR10 as x265 takes it.
 pub fn mastering_display(text: &str) -> Result<MasteringDisplay, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// The light of HDR10: `maxcll,maxfall`.
 pub fn content_light(text: &str) -> Result<ContentLight, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// A pixel format by ffmpeg's name.
 pub fn pixel_format(text: &str) -> Result<PixelFormat, String> {
-    text.parse().map_err(words)
+    text.parse().map_err(message)
 }
 
 /// Whether an input is pictures without a header, by its name; standard input is headerless when anything is said about its layout.
@@ -295,7 +295,7 @@ pub fn is_headerless(input: &Path, stated: bool) -> bool {
 }
 
 /// The message without its kind, which clap states in its own words.
-fn words(error: Error) -> String {
+fn message(error: Error) -> String {
     match error {
         Error::InvalidInput { what, .. } => what,
         other => other.to_string(),

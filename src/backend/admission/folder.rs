@@ -70,19 +70,19 @@ impl Folder {
     /// # Errors
     /// Why it cannot be used, in words.
     pub(super) fn open(&self) -> Result<Opened, String> {
-        let words = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+        let message = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
         let (common, own) = match self {
-            Self::Named(path) => return open(path, Rule::Named).map_err(|error| words(path, error)),
+            Self::Named(path) => return open(path, Rule::Named).map_err(|error| message(path, error)),
             Self::Usual { common, own } => (common, own),
         };
         let common = common.as_ref().map(|path| open(path, Rule::Common).map_err(|error| (path, error)));
         let why = match common {
             Some(Ok(opened)) => return Ok(opened),
             Some(Err((_, error))) if error.kind() == io::ErrorKind::NotFound => None,
-            Some(Err((path, error))) => Some(words(path, error)),
+            Some(Err((path, error))) => Some(message(path, error)),
             None => None,
         };
-        let mut opened = open(own, Rule::Own).map_err(|error| words(own, error))?;
+        let mut opened = open(own, Rule::Own).map_err(|error| message(own, error))?;
         opened.note = why;
         Ok(opened)
     }

@@ -61,8 +61,8 @@ fn give_back(file: &File) {
 pub(super) fn enter(folder: &Folder, name: &str) -> Result<Entered, String> {
     let opened = folder.open()?;
     let shown = opened.shown().to_owned();
-    let words = |error: io::Error| format!("{}: {error}", shown.display());
-    let file = open_plain(&opened, &format!("{name}.lock")).map_err(words)?;
+    let message = |error: io::Error| format!("{}: {error}", shown.display());
+    let file = open_plain(&opened, &format!("{name}.lock")).map_err(message)?;
     let begun = Instant::now();
     loop {
         match file.try_lock() {
@@ -77,7 +77,7 @@ pub(super) fn enter(folder: &Folder, name: &str) -> Result<Entered, String> {
                     shown.display()
                 ));
             }
-            Err(TryLockError::Error(error)) => return Err(words(error)),
+            Err(TryLockError::Error(error)) => return Err(message(error)),
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Domain {
 
 /// How a session is asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct SessionRequest<'a> {
     /// What to do when all are taken.
     pub(crate) admission: SessionAdmission,
     /// Ends the waiting when it turns true.
@@ -60,14 +60,14 @@ pub(crate) struct Wish<'a> {
 /// else `open` answers.
 pub(crate) fn admit<T>(
     domain: &Domain,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
     mut open: impl FnMut() -> Result<T>,
 ) -> Result<(T, Permit)> {
     /// For waits beyond what the clock can say.
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-    let gate = Gate::of(domain, wish.directory);
+    let gate = Gate::of(domain, request.directory);
     let now = Instant::now();
-    let deadline = match wish.admission {
+    let deadline = match request.admission {
         SessionAdmission::Refuse => now,
         SessionAdmission::Wait(time) => now + time.min(FOR_EVER),
     };
@@ -82,14 +82,14 @@ pub(crate) fn admit<T>(
             }
         } else {
             // Who has waited gets a last chance to find that others have gone.
-            let doubt = over && wish.admission != SessionAdmission::Refuse;
-            match gate.attempt(wish.limit, doubt, &mut open)? {
+            let doubt = over && request.admission != SessionAdmission::Refuse;
+            match gate.attempt(request.limit, doubt, &mut open)? {
                 Attempt::Open(session, permit) => return Ok((session, permit)),
                 Attempt::Full(error) if over => return Err(error),
                 Attempt::Full(_) => place.starve(),
             }
         }
-        if wish.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        if request.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
             return Err(Error::Cancelled);
         }
         place.wait(if over { POLL } else { left.min(POLL) });

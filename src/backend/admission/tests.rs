@@ -10,9 +10,9 @@ fn domain(driver: &str) -> Domain {
     Domain { backend: BackendKind::Nvidia, name: "test".to_owned(), driver: driver.to_owned() }
 }
 
-fn wish(directory: &Path, wait: Option<Duration>) -> Wish<'_> {
+fn request(directory: &Path, wait: Option<Duration>) -> SessionRequest<'_> {
     let admission = wait.map_or(SessionAdmission::Refuse, SessionAdmission::Wait);
-    Wish { admission, directory: Some(directory), ..Wish::default() }
+    SessionRequest { admission, directory: Some(directory), ..SessionRequest::default() }
 }
 
 /// A driver with so many sessions.
@@ -60,54 +60,54 @@ fn counts(error: Error) -> (usize, usize, Option<usize>) {
     }
 }
 
-fn refused(driver: &Driver, domain: &Domain, wish: &Wish<'_>) -> Error {
-    admit(domain, wish, || driver.open()).err().expect("a refusal")
+fn refused(driver: &Driver, domain: &Domain, request: &SessionRequest<'_>) -> Error {
+    admit(domain, request, || driver.open()).err().expect("a refusal")
 }
 
 #[test]
 fn a_refusal_is_learned_and_spares_the_driver_the_next() {
     let scratch = tempfile::tempdir().unwrap();
-    let (driver, domain, wish) = (Driver::new(2), domain("1"), wish(scratch.path(), None));
-    let first = admit(&domain, &wish, || driver.open()).unwrap();
-    let _second = admit(&domain, &wish, || driver.open()).unwrap();
+    let (driver, domain, request) = (Driver::new(2), domain("1"), request(scratch.path(), None));
+    let first = admit(&domain, &request, || driver.open()).unwrap();
+    let _second = admit(&domain, &request, || driver.open()).unwrap();
     assert_eq!(first.1.note(), None);
-    let said = refused(&driver, &domain, &wish);
+    let said = refused(&driver, &domain, &request);
     assert!(said.to_string().contains("answered 21; 2 sessions are open"), "{said}");
     assert_eq!(counts(said), (2, 2, Some(2)));
     assert_eq!(driver.refused(), 1);
-    let said = refused(&driver, &domain, &wish);
+    let said = refused(&driver, &domain, &request);
     assert!(said.to_string().contains("as learned"), "{said}");
     assert_eq!((counts(said), driver.refused()), ((2, 2, Some(2)), 1), "the driver was not asked");
     assert_eq!(census(&domain, Some(scratch.path())).usage, SessionUse { open: 2, own: 2, limit: Some(2) });
     drop(first);
-    admit(&domain, &wish, || driver.open()).unwrap();
+    admit(&domain, &request, || driver.open()).unwrap();
 }
 
 #[test]
 fn a_new_driver_knows_nothing_of_the_old_ones_limit() {
     let scratch = tempfile::tempdir().unwrap();
-    let (driver, wish) = (Driver::new(1), wish(scratch.path(), None));
-    let _held = admit(&domain("1"), &wish, || driver.open()).unwrap();
-    refused(&driver, &domain("1"), &wish);
+    let (driver, request) = (Driver::new(1), request(scratch.path(), None));
+    let _held = admit(&domain("1"), &request, || driver.open()).unwrap();
+    refused(&driver, &domain("1"), &request);
     driver.limit.store(2, Ordering::SeqCst);
-    refused(&driver, &domain("1"), &wish);
-    let _more = admit(&domain("2"), &wish, || driver.open()).unwrap();
+    refused(&driver, &domain("1"), &request);
+    let _more = admit(&domain("2"), &request, || driver.open()).unwrap();
     assert_eq!(census(&domain("2"), Some(scratch.path())).usage, SessionUse { open: 2, own: 1, limit: None });
 }
 
 #[test]
 fn a_question_goes_to_the_driver_whatever_is_known() {
     let scratch = tempfile::tempdir().unwrap();
-    let (driver, domain, wish) = (Driver::new(1), domain("1"), wish(scratch.path(), None));
-    let _held = admit(&domain, &wish, || driver.open()).unwrap();
-    refused(&driver, &domain, &wish);
+    let (driver, domain, request) = (Driver::new(1), domain("1"), request(scratch.path(), None));
+    let _held = admit(&domain, &request, || driver.open()).unwrap();
+    refused(&driver, &domain, &request);
     let ask = || question(&domain, Some(scratch.path()), || driver.open().map(drop));
     assert_eq!(counts(ask().unwrap_err()), (1, 1, Some(1)));
     // Another program lets go: the question finds out, and what was learned is forgotten.
     driver.limit.store(2, Ordering::SeqCst);
-    refused(&driver, &domain, &wish);
+    refused(&driver, &domain, &request);
     ask().unwrap();
-    let _second = admit(&domain, &wish, || driver.open()).unwrap();
+    let _second = admit(&domain, &request, || driver.open()).unwrap();
     assert_eq!(driver.refused(), 2, "one for the session, one for the question");
 }
 
@@ -115,9 +115,9 @@ fn a_question_goes_to_the_driver_whatever_is_known() {
 fn a_configured_limit_is_kept_without_asking_the_driver() {
     let scratch = tempfile::tempdir().unwrap();
     let (driver, domain) = (Driver::new(5), domain("1"));
-    let wish = Wish { limit: Some(1), ..wish(scratch.path(), None) };
-    let _held = admit(&domain, &wish, || driver.open()).unwrap();
-    let said = refused(&driver, &domain, &wish);
+    let request = SessionRequest { limit: Some(1), ..request(scratch.path(), None) };
+    let _held = admit(&domain, &request, || driver.open()).unwrap();
+    let said = refused(&driver, &domain, &request);
     assert!(said.to_string().contains("configured"), "{said}");
     assert_eq!((counts(said), driver.refused()), ((1, 1, Some(1)), 0));
 }
@@ -126,15 +126,15 @@ fn a_configured_limit_is_kept_without_asking_the_driver() {
 fn waiters_get_in_in_the_order_in_which_they_came() {
     let scratch = tempfile::tempdir().unwrap();
     let (driver, domain) = (Driver::new(1), domain("1"));
-    let wish = wish(scratch.path(), Some(Duration::from_secs(60)));
-    let held = admit(&domain, &wish, || driver.open()).unwrap();
+    let request = request(scratch.path(), Some(Duration::from_secs(60)));
+    let held = admit(&domain, &request, || driver.open()).unwrap();
     let (tell, hear) = mpsc::channel();
     std::thread::scope(|scope| {
         for number in 0..5 {
             let (tell, driver, domain) = (tell.clone(), &driver, &domain);
             let gate = Gate::of(domain, Some(scratch.path()));
             scope.spawn(move || {
-                let session = admit(domain, &wish, || driver.open()).unwrap();
+                let session = admit(domain, &request, || driver.open()).unwrap();
                 tell.send(number).unwrap();
                 drop(session);
             });
@@ -144,7 +144,7 @@ fn waiters_get_in_in_the_order_in_which_they_came() {
             }
         }
         // One that does not wait may not pass those who do.
-        let hasty = Wish { admission: SessionAdmission::Refuse, ..wish };
+        let hasty = SessionRequest { admission: SessionAdmission::Refuse, ..request };
         let said = refused(&driver, &domain, &hasty);
         assert!(said.to_string().contains("5 others wait"), "{said}");
         drop(held);
@@ -158,12 +158,12 @@ fn waiters_get_in_in_the_order_in_which_they_came() {
 #[test]
 fn those_who_open_at_the_same_time_all_get_one() {
     let scratch = tempfile::tempdir().unwrap();
-    let (driver, domain, wish) = (Driver::new(4), domain("1"), wish(scratch.path(), None));
+    let (driver, domain, request) = (Driver::new(4), domain("1"), request(scratch.path(), None));
     std::thread::scope(|scope| {
         let opening: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    admit(&domain, &wish, || {
+                    admit(&domain, &request, || {
                         std::thread::sleep(Duration::from_millis(30));
                         driver.open()
                     })
@@ -180,14 +180,14 @@ fn waiting_ends_with_its_time_or_when_it_is_cancelled() {
     let scratch = tempfile::tempdir().unwrap();
     let (driver, domain) = (Driver::new(1), domain("1"));
     let begun = Instant::now();
-    let wait = |time| wish(scratch.path(), Some(Duration::from_millis(time)));
+    let wait = |time| request(scratch.path(), Some(Duration::from_millis(time)));
     let _held = admit(&domain, &wait(0), || driver.open()).unwrap();
     assert_eq!(counts(refused(&driver, &domain, &wait(80))), (1, 1, Some(1)));
     assert!(begun.elapsed() >= Duration::from_millis(80), "it waited");
     let stop = AtomicBool::new(true);
-    let cancelled = Wish { cancel: Some(&stop), ..wait(3_600_000) };
+    let cancelled = SessionRequest { cancel: Some(&stop), ..wait(3_600_000) };
     assert!(matches!(refused(&driver, &domain, &cancelled), Error::Cancelled));
-    let forever = Wish { admission: SessionAdmission::Wait(Duration::MAX), ..cancelled };
+    let forever = SessionRequest { admission: SessionAdmission::Wait(Duration::MAX), ..cancelled };
     assert!(matches!(refused(&driver, &domain, &forever), Error::Cancelled));
     assert_eq!(Gate::of(&domain, Some(scratch.path())).waiting(), 0);
 }
@@ -195,8 +195,8 @@ fn waiting_ends_with_its_time_or_when_it_is_cancelled() {
 #[test]
 fn other_errors_are_given_back_and_teach_nothing() {
     let scratch = tempfile::tempdir().unwrap();
-    let (domain, wish) = (domain("1"), wish(scratch.path(), Some(Duration::from_secs(60))));
-    let error = admit(&domain, &wish, || Err::<(), _>(Error::invalid("something else"))).err().unwrap();
+    let (domain, request) = (domain("1"), request(scratch.path(), Some(Duration::from_secs(60))));
+    let error = admit(&domain, &request, || Err::<(), _>(Error::invalid("something else"))).err().unwrap();
     assert!(matches!(error, Error::InvalidInput { .. }));
     assert_eq!(census(&domain, Some(scratch.path())).usage, SessionUse { open: 0, own: 0, limit: None });
 }
@@ -204,9 +204,9 @@ fn other_errors_are_given_back_and_teach_nothing() {
 #[test]
 fn many_rounds_leave_two_files_and_no_session() {
     let scratch = tempfile::tempdir().unwrap();
-    let (driver, domain, wish) = (Driver::new(3), domain("1"), wish(scratch.path(), None));
+    let (driver, domain, request) = (Driver::new(3), domain("1"), request(scratch.path(), None));
     for _ in 0..1000 {
-        admit(&domain, &wish, || driver.open()).unwrap();
+        admit(&domain, &request, || driver.open()).unwrap();
     }
     assert_eq!(census(&domain, Some(scratch.path())).usage, SessionUse { open: 0, own: 0, limit: None });
     let files = std::fs::read_dir(scratch.path()).unwrap().count();
@@ -255,15 +255,15 @@ mod hostile {
 
     /// Sessions open all the same, counted within the process; gives the note.
     fn goes_on(directory: &Path) -> String {
-        let (driver, domain, wish) = (Driver::new(2), domain("1"), wish(directory, None));
-        let first = admit(&domain, &wish, || driver.open()).unwrap();
-        let second = admit(&domain, &wish, || driver.open()).unwrap();
-        assert_eq!(counts(refused(&driver, &domain, &wish)), (2, 2, Some(2)));
-        assert_eq!(counts(refused(&driver, &domain, &wish)), (2, 2, Some(2)));
+        let (driver, domain, request) = (Driver::new(2), domain("1"), request(directory, None));
+        let first = admit(&domain, &request, || driver.open()).unwrap();
+        let second = admit(&domain, &request, || driver.open()).unwrap();
+        assert_eq!(counts(refused(&driver, &domain, &request)), (2, 2, Some(2)));
+        assert_eq!(counts(refused(&driver, &domain, &request)), (2, 2, Some(2)));
         assert_eq!(driver.refused(), 1, "learned");
         let note = second.1.note().unwrap_or_default().to_owned();
         drop((first, second));
-        admit(&domain, &wish, || driver.open()).unwrap();
+        admit(&domain, &request, || driver.open()).unwrap();
         note
     }
 
@@ -459,8 +459,8 @@ mod hostile {
         let scratch = tempfile::tempdir().unwrap();
         let file = std::fs::File::create(scratch.path().join("test.lock")).unwrap();
         file.lock().unwrap();
-        let (driver, domain, wish) = (Driver::new(2), domain("1"), wish(scratch.path(), None));
-        let (_session, permit) = admit(&domain, &wish, || driver.open()).unwrap();
+        let (driver, domain, request) = (Driver::new(2), domain("1"), request(scratch.path(), None));
+        let (_session, permit) = admit(&domain, &request, || driver.open()).unwrap();
         assert!(permit.note().unwrap().contains("locked by another process"), "{:?}", permit.note());
     }
 }

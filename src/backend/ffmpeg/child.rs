@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::feed::{Feed, Load, Patience, Waited};
+use super::messages::Messages;
 use super::nut::Damage;
-use super::words::Words;
 use crate::backend::BackendKind;
 use crate::error::{Error, Remedy, Result};
 use crate::sync::lock;
@@ -61,7 +61,7 @@ impl Read for Output {
 pub(super) struct Process {
     child: Child,
     feed: Arc<Feed>,
-    words: Arc<Words>,
+    message: Arc<Messages>,
     outcome: Arc<Mutex<Option<std::result::Result<(), Damage>>>>,
     patience: Duration,
     wanted: Wanted,
@@ -108,12 +108,12 @@ impl Process {
         let mut child = command(program, arguments).spawn().map_err(|error| cannot_start(program, &error))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = Arc::new(Feed::default());
-        let words = Arc::new(Words::default());
+        let message = Arc::new(Messages::default());
         let outcome = Arc::new(Mutex::new(None));
         let process = Self {
             child,
             feed: Arc::clone(&feed),
-            words: Arc::clone(&words),
+            message: Arc::clone(&message),
             outcome: Arc::clone(&outcome),
             patience,
             wanted,
@@ -132,7 +132,7 @@ impl Process {
             *lock(&outcome) = Some(done);
             feed.output_ended();
         })?;
-        thread("vhw-ffmpeg-err", &feed, move || words.read(messages))?;
+        thread("vhw-ffmpeg-err", &feed, move || message.read(messages))?;
         Ok(process)
     }
 
@@ -192,7 +192,7 @@ impl Process {
         match read {
             _ if signal(status).is_some() => Err(self.died(status)),
             // A child whose output was refused ends with an error because of that.
-            Err(damage @ Damage::Broken(_)) if !self.words.is_known() => Err(self.useless(&damage)),
+            Err(damage @ Damage::Broken(_)) if !self.message.is_known() => Err(self.useless(&damage)),
             _ if !status.success() => Err(self.died(status)),
             Err(damage) => Err(self.useless(&damage)),
             Ok(()) => Ok(()),
@@ -201,7 +201,7 @@ impl Process {
 
     /// What it had to say that is new since the last call.
     pub(super) fn remarks(&self) -> Vec<String> {
-        self.words.take_lines()
+        self.message.take_lines()
     }
 
     /// The process's number.
@@ -211,7 +211,7 @@ impl Process {
     }
 
     fn useless(&self, damage: &Damage) -> Error {
-        Self::failed("output", 0, self.words.with(&format!("the child process is of no use: {damage}")))
+        Self::failed("output", 0, self.message.with(&format!("the child process is of no use: {damage}")))
     }
 
     fn died(&self, status: ExitStatus) -> Error {
@@ -224,11 +224,11 @@ impl Process {
                 _ => "",
             };
             let what = format!("the child process was ended by signal {signal}{name}");
-            return Self::failed("run", i64::from(signal), self.words.with(&what));
+            return Self::failed("run", i64::from(signal), self.message.with(&what));
         }
         let code = i64::from(status.code().unwrap_or(-1));
-        self.words.explain().unwrap_or_else(|| {
-            Self::failed("run", code, self.words.with(&format!("the child process ended with code {code}")))
+        self.message.explain().unwrap_or_else(|| {
+            Self::failed("run", code, self.message.with(&format!("the child process ended with code {code}")))
         })
     }
 
@@ -240,7 +240,7 @@ impl Process {
         let seconds = self.patience.as_secs_f32();
         self.kill();
         let what = format!("the child process hung: it has {what} for {seconds} seconds, and was killed");
-        Self::failed("run", 0, self.words.with(&what))
+        Self::failed("run", 0, self.message.with(&what))
     }
 
     /// Waits for the process, which has closed its pipes.

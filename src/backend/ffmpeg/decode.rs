@@ -214,7 +214,7 @@ struct FfmpegDecoder {
 impl FfmpegDecoder {
     fn arguments(&self) -> Vec<OsString> {
         let mut list: Vec<OsString> = Vec::new();
-        let mut add = |words: &[&str]| list.extend(words.iter().map(OsString::from));
+        let mut add = |message: &[&str]| list.extend(message.iter().map(OsString::from));
         add(&["-hide_banner", "-nostdin", "-loglevel", "level+warning", "-max_error_rate", "1"]);
         // Nothing is found out by reading ahead: what is not known yet comes with the first picture.
         add(&["-probesize", "32", "-analyzeduration", "0"]);
@@ -303,15 +303,15 @@ impl FfmpegDecoder {
         done?;
         let errors: Vec<_> =
             run.process.remarks().into_iter().filter(|line| line.contains("[error]")).collect();
-        let words = errors.join("; ");
+        let message = errors.join("; ");
         for line in errors {
             self.sink.tell(DecodeEvent::Note(format!("ffmpeg: {line}")));
         }
         for (serial, _) in std::mem::take(&mut *lock(&run.inside)).into_values() {
-            let event = if words.is_empty() {
+            let event = if message.is_empty() {
                 DecodeEvent::NoPicture { serial, reason: NOTHING }
             } else {
-                DecodeEvent::Failed { serial, error: Error::corrupt(format!("{NOTHING}: {words}")) }
+                DecodeEvent::Failed { serial, error: Error::corrupt(format!("{NOTHING}: {message}")) }
             };
             if !self.sink.tell(event) {
                 break;

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod encoders;
 mod feed;
+mod messages;
 mod nut;
 mod order;
 mod program;
@@ -18,7 +19,6 @@ mod settings;
 #[cfg(unix)]
 mod tests;
 mod units;
-mod words;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use nut::fuzz as fuzz_nut;

@@ -110,12 +110,12 @@ fn runs(path: &Path) -> bool {
 
 impl Program {
     fn ask(path: &Path) -> Result<Self> {
-        let words = answer(path, &["-hide_banner", "-version"])?;
-        let version = words.lines().next().and_then(|line| line.strip_prefix("ffmpeg version "));
+        let message = answer(path, &["-hide_banner", "-version"])?;
+        let version = message.lines().next().and_then(|line| line.strip_prefix("ffmpeg version "));
         let version = version.and_then(|rest| rest.split_whitespace().next());
-        let library = words.lines().find_map(|line| two_numbers(line.strip_prefix("libavcodec ")?));
+        let library = message.lines().find_map(|line| two_numbers(line.strip_prefix("libavcodec ")?));
         let (Some(version), Some(codec_library)) = (version, library) else {
-            let begin: String = words.chars().take(60).collect();
+            let begin: String = message.chars().take(60).collect();
             return Err(unavailable(format!("{} does not answer like ffmpeg: {:?}", path.display(), begin)));
         };
         let version: String = version.chars().filter(|c| !c.is_control()).take(60).collect();
@@ -156,8 +156,8 @@ impl Program {
         if let Some(formats) = lock(&self.formats).get(encoder) {
             return Ok(formats.clone());
         }
-        let words = answer(&self.path, &["-hide_banner", "-h", &format!("encoder={encoder}")])?;
-        let list = words.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
+        let message = answer(&self.path, &["-hide_banner", "-h", &format!("encoder={encoder}")])?;
+        let list = message.lines().find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
         let formats: Vec<_> = list.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         lock(&self.formats).insert(encoder.to_owned(), formats.clone());
         Ok(formats)
@@ -203,14 +203,14 @@ fn two_numbers(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()??, parts.next()??))
 }
 
-/// The names in a list whose lines are ` V....D libx264   words`.
+/// The names in a list whose lines are ` V....D libx264   message`.
 fn video_encoders(list: &str) -> BTreeSet<String> {
     /// More than any build has.
     const MOST: usize = 1000;
     let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let flags = words.next().filter(|flags| flags.len() == 6 && flags.starts_with('V'))?;
-        let name = words.next().filter(|name| name.len() <= 64 && *name != "=")?;
+        let mut message = line.split_whitespace();
+        let flags = message.next().filter(|flags| flags.len() == 6 && flags.starts_with('V'))?;
+        let name = message.next().filter(|name| name.len() <= 64 && *name != "=")?;
         let known = flags.bytes().all(|b| b == b'.' || b.is_ascii_uppercase());
         known.then(|| name.to_owned())
     };

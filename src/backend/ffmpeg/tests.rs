@@ -59,8 +59,8 @@ impl Fake {
 
     /// Encodes ten pictures; what came out, and how it ended.
     fn encode(&self) -> (u64, Result<()>) {
-        let told = Arc::new(Mutex::new(0));
-        let count = Arc::clone(&told);
+        let reported = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&reported);
         let sink: EncodeSink = Box::new(move |event| {
             *count.lock().unwrap() += u64::from(matches!(event, EncodeEvent::Unit(_)));
             true
@@ -72,16 +72,16 @@ impl Fake {
             }
             encoder.flush()
         });
-        let told = *told.lock().unwrap();
-        (told, done)
+        let reported = *reported.lock().unwrap();
+        (reported, done)
     }
 
     /// The error's words; what is asked for has to be in them.
-    fn fails_with(&self, words: &[&str]) -> Error {
+    fn fails_with(&self, message: &[&str]) -> Error {
         let (_, done) = self.encode();
         let error = done.unwrap_err();
         let text = error.to_string();
-        assert!(words.iter().all(|word| text.contains(word)), "{words:?} in {text}");
+        assert!(message.iter().all(|word| text.contains(word)), "{message:?} in {text}");
         error
     }
 }
@@ -94,7 +94,7 @@ fn frame(number: u64) -> Frame {
 
 #[test]
 fn a_program_that_does_not_answer_like_ffmpeg_is_not_available() {
-    for (script, words) in [
+    for (script, message) in [
         ("#!/bin/sh\nexit 0\n", "does not answer like ffmpeg"),
         ("#!/bin/sh\necho hello\n", "does not answer like ffmpeg: \"hello"),
         ("#!/bin/sh\nexit 7\n", "ended with code 7"),
@@ -104,10 +104,10 @@ fn a_program_that_does_not_answer_like_ffmpeg_is_not_available() {
         ("not a program at all", "cannot be started"),
     ] {
         let fake = Fake::script(script);
-        let error = fake.fails_with(&[words, fake.path.to_str().unwrap()]);
+        let error = fake.fails_with(&[message, fake.path.to_str().unwrap()]);
         assert!(matches!(error, Error::Unavailable { .. }), "{error}");
         assert!(
-            error.to_string().contains("Install ffmpeg") || words.contains("cannot be started"),
+            error.to_string().contains("Install ffmpeg") || message.contains("cannot be started"),
             "{error}"
         );
         let device = fake.path.to_str();

@@ -13,7 +13,7 @@ pub(crate) use driver::process::ask_for_one_channel;
 
 use std::sync::Arc;
 
-use crate::backend::admission::Wish;
+use crate::backend::admission::SessionRequest;
 use crate::backend::{DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job};
 use crate::capability::{
     DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
@@ -99,7 +99,7 @@ pub(crate) fn decode_capability(device: Option<&str>, codec: Codec) -> Result<Op
     hang::watched("vhw-ask", move || decode::decode_capability(find_device(device.as_deref())?, codec))
 }
 
-/// What a card's encoder can do with a codec, for a job that asks for its session as `wish` says; `None`: nothing.
+/// What a card's encoder can do with a codec, for a job that asks for its session as `request` says; `None`: nothing.
 ///
 /// # Errors
 /// No driver, no encoder library, a card without encoder, the session limit.
@@ -107,9 +107,9 @@ pub(crate) fn encode_capability(
     device: Option<&str>,
     codec: Codec,
     special: &BackendEncodeConfig,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
 ) -> Result<Option<EncodeCapability>> {
-    encode::encode_capability(find_device(device)?, codec, &encode::wish(*wish, special))
+    encode::encode_capability(find_device(device)?, codec, &encode::request(*request, special))
 }
 
 /// Encode sessions that are open on a card and on those that share its limit.

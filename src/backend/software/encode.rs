@@ -193,7 +193,8 @@ fn in_host_memory(frame: &Frame) -> Result<&HostSurface> {
 }
 
 /// When frame `count` is shown, on the clock of the frame rate that rate control was told.
-fn milliseconds(count: u64, rate: Rational, told: f32) -> i64 {
-    let rate = if (f64::from(told) - rate.as_f64()).abs() < 0.001 { rate.as_f64() } else { f64::from(told) };
+fn milliseconds(count: u64, rate: Rational, reported: f32) -> i64 {
+    let rate =
+        if (f64::from(reported) - rate.as_f64()).abs() < 0.001 { rate.as_f64() } else { f64::from(reported) };
     (count as f64 * 1000.0 / rate) as i64
 }

@@ -183,8 +183,8 @@ fn size(dimensions: Dimensions) -> Result<(u16, u16)> {
 
 /// The frame rate that rate control is told, and the factor between it and the true one.
 fn rate_control_rate(rate: Rational) -> (f32, f64) {
-    let told = rate.as_f64().clamp(RATE_CONTROL_FPS.0, RATE_CONTROL_FPS.1);
-    (told as f32, told / rate.as_f64())
+    let reported = rate.as_f64().clamp(RATE_CONTROL_FPS.0, RATE_CONTROL_FPS.1);
+    (reported as f32, reported / rate.as_f64())
 }
 
 /// `factor` keeps the bits per frame right where the frame rate had to be scaled.
@@ -248,7 +248,7 @@ fn slices(config: &CommonEncodeConfig) -> Result<u16> {
 
 /// The lowest level that holds the picture size, the macroblock rate and the bit rate. Told to the library
 /// because it does not know the true frame rate above 60 Hz.
-fn level(config: &CommonEncodeConfig, told: Rate) -> Result<u8> {
+fn level(config: &CommonEncodeConfig, reported: Rate) -> Result<u8> {
     let (w, h) = (config.dimensions.width(), config.dimensions.height());
     let frame = u64::from(w.div_ceil(16)) * u64::from(h.div_ceil(16));
     let rate = config.frame_rate;
@@ -260,8 +260,8 @@ fn level(config: &CommonEncodeConfig, told: Rate) -> Result<u8> {
         _ => 0,
     };
     // The library holds what it was told, which differs where the frame rate was scaled, to the level too.
-    let bits = match told {
-        Rate::Average(told) => asked.max(u64::try_from(told).unwrap_or(0)),
+    let bits = match reported {
+        Rate::Average(reported) => asked.max(u64::try_from(reported).unwrap_or(0)),
         Rate::Quantiser(_) => asked,
     };
     LEVELS

@@ -296,17 +296,18 @@ fn a_session_that_is_gone_is_not_encoded_for() {
 
 #[test]
 fn what_cannot_be_honoured_is_refused_by_name_and_value() {
-    let refusal = |change: &dyn Fn(&mut CommonEncodeConfig), backend: BackendEncodeConfig, words: &[&str]| {
-        let mut config = config(320, 180);
-        change(&mut config);
-        let Err(error) = open_encoder(&config, &backend, Box::new(|_| true)) else {
-            panic!("{words:?} was accepted");
+    let refusal =
+        |change: &dyn Fn(&mut CommonEncodeConfig), backend: BackendEncodeConfig, message: &[&str]| {
+            let mut config = config(320, 180);
+            change(&mut config);
+            let Err(error) = open_encoder(&config, &backend, Box::new(|_| true)) else {
+                panic!("{message:?} was accepted");
+            };
+            assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+            for word in message {
+                assert!(error.to_string().contains(word), "no {word:?} in {error}");
+            }
         };
-        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
-        for word in words {
-            assert!(error.to_string().contains(word), "no {word:?} in {error}");
-        }
-    };
     let none = || BackendEncodeConfig::None;
     let size = |w, h| Dimensions::new(w, h).unwrap();
     refusal(&|c| c.codec = Codec::Hevc, none(), &["codec", "hevc"]);

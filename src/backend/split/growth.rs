@@ -1,7 +1,7 @@
 //! When one more decoder pays. Pure arithmetic; no threads.
 //!
 //! A hardware decoder takes some 40 ms to make, in which the others hardly get on (H200, driver 580.159). A short file is
-//! done sooner with few: 303 frames of 1080p H.264 in six parts took a whole process 0.77 s with five decoders, 0.68 s with
+//! done sooner with few: 303 frames of 1080p H.264 in six segments took a whole process 0.77 s with five decoders, 0.68 s with
 //! three, and 0.85 s with one. How long a stream is nobody knows beforehand, so that it is judged by what has come of it.
 
 use crate::dimensions::Dimensions;
@@ -20,7 +20,7 @@ const USUAL: u64 = 1920 * 1080;
 /// The rule for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::backend) enum Growth {
-    /// A decoder for each part that waits, at once: decoders cost nothing, or their number is somebody's wish.
+    /// A decoder for each segment that waits, at once: decoders cost nothing, or their number is somebody's wish.
     AtOnce,
     /// As the stream grows; so many engines are there.
     WithTheStream {
@@ -83,7 +83,7 @@ impl Seen {
 mod tests {
     use super::*;
 
-    /// Decoders after so many pictures, when parts always wait for one.
+    /// Decoders after so many pictures, when segments always wait for one.
     fn lanes(growth: Growth, wanted: usize, size: (u32, u32), pictures: usize) -> usize {
         let mut seen = Seen::new(growth);
         seen.size(Dimensions::new(size.0, size.1).unwrap());

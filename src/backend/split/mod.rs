@@ -1,42 +1,42 @@
 //! One stream on several decoders.
 //!
 //! ```text
-//! units ─► cut into parts ─► intake ─► lane 1: a decoder ─┐
+//! units ─► cut into segments ─► segment queue ─► lane 1: a decoder ─┐
 //!                                  ├─► lane 2: a decoder ─┼─► window ─► session, in order
 //!                                  └─► lane n: a decoder ─┘
 //! ```
 //!
-//! The window gives to a landing, which hands on to the session: at once, or when a frame that waited in device memory has
+//! The window gives to a download stage, which hands on to the session: at once, or when a frame that waited in device memory has
 //! been brought to the host.
 //!
-//! A part begins where decoding can start. Lanes take the oldest part that nobody has, so that uneven groups of
-//! pictures balance themselves, and open their decoder when there is a part for it and it pays ([`growth`]). Behind
-//! each part the decoder is drained. At an open group's start (HEVC CRA) the part before also decodes that start,
-//! because the leading pictures behind it refer to both sides; its picture is then given by one of the two parts only.
+//! A segment begins where decoding can start. Lanes take the oldest segment that nobody has, so that uneven groups of
+//! pictures balance themselves, and open their decoder when there is a segment for it and it pays ([`growth`]). Behind
+//! each segment the decoder is drained. At an open group's start (HEVC CRA) the segment before also decodes that start,
+//! because the leading pictures behind it refer to both sides; its picture is then given by one of the two segments only.
 //!
 //! It is a decoder like any other to its session: time, books and backpressure are the session's. Nothing is indexed
 //! ahead, so that it works on pipes too.
 
-mod cut;
 mod growth;
-mod intake;
 mod lane;
+mod segment_queue;
+mod segmenter;
 mod window;
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cut::{Cutter, Step};
 pub(super) use growth::Growth;
 use growth::Seen;
-use intake::{Intake, Left};
 use lane::{Bench, Ended};
+use segment_queue::{Left, SegmentQueue};
+use segmenter::{Segmenter, Step};
 use window::Window;
 
 pub(super) use window::Room;
 
-use super::{BackendKind, CardRoom, CodedUnit, DecoderBackend, Landing, SharedReceipt, SinkFactory};
+use super::{BackendKind, CardRoom, CodedUnit, DecoderBackend, DownloadStage, SharedReceipt, SinkFactory};
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -50,10 +50,10 @@ use crate::sync::lock;
 pub struct SplitReport {
     /// Decoders that might have been used.
     pub engines: usize,
-    /// Decoders that were: each has taken a part.
+    /// Decoders that were: each has taken a segment.
     pub opened: usize,
     /// Parts that the stream was cut into.
-    pub parts: u64,
+    pub segments: u64,
     /// Most bytes of pictures that waited for older ones.
     pub peak_window_bytes: u64,
     /// How many there might have been: of the host's memory, and of that of all cards.
@@ -112,25 +112,25 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Several decoders that look like one.
 struct SplitDecoder {
-    cutter: Cutter,
+    segmenter: Segmenter,
     shared: Arc<Shared>,
     lanes: Vec<JoinHandle<()>>,
     /// What decides on the terms, and what it was told of the first decoder.
     terms: Box<DecideTerms>,
     chosen: Chosen,
     seen: Seen,
-    /// A part waited for a decoder that would not have paid.
+    /// A segment waited for a decoder that would not have paid.
     held_back: bool,
     codec: Codec,
     delivery: Option<JoinHandle<()>>,
-    /// The first lane's decoder, until there is a part for it.
+    /// The first lane's decoder, until there is a segment for it.
     first: Option<(Box<dyn DecoderBackend>, Arc<Bench>)>,
     layout: BitstreamLayout,
     implementation: &'static str,
 }
 
 struct Shared {
-    intake: Intake,
+    segments: SegmentQueue,
     lanes: Numbers,
     window: Arc<Window>,
     open: Box<OpenLane>,
@@ -166,18 +166,18 @@ struct Close<'a>(&'a Shared);
 impl Drop for Close<'_> {
     fn drop(&mut self) {
         self.0.window.close();
-        self.0.intake.close();
+        self.0.segments.close();
     }
 }
 
-/// Opens the first decoder, so that its errors are the caller's; what it is decides on the terms, and on the landing through
+/// Opens the first decoder, so that its errors are the caller's; what it is decides on the terms, and on the download stage through
 /// which events reach the session.
 ///
 /// # Errors
 /// The first decoder's, or no thread.
 pub(super) fn open(
     codec: Codec,
-    landing: impl FnOnce(Chosen) -> Box<dyn Landing>,
+    download: impl FnOnce(Chosen) -> Box<dyn DownloadStage>,
     cards: Arc<CardRoom>,
     open: Box<OpenLane>,
     terms: Box<DecideTerms>,
@@ -187,14 +187,14 @@ pub(super) fn open(
     let bench = Bench::new();
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
     let chosen = receipt.get().chosen();
-    let mut landing = landing(chosen);
+    let mut download = download(chosen);
     let terms_now = terms(chosen);
     let (wanted, growth) = (terms_now.lanes, terms_now.growth);
     let report = SharedReport::default();
     apply(&window, &report, terms_now);
     receipt.set_split(report.clone());
     let shared = Arc::new(Shared {
-        intake: Intake::new(intake::MAX_BYTES),
+        segments: SegmentQueue::new(segment_queue::MAX_BYTES),
         lanes: Numbers::new(wanted),
         window,
         open,
@@ -207,11 +207,11 @@ pub(super) fn open(
         spawn("vhw-order", move || {
             // Whoever waits to bring more units need not any longer, however this ends.
             let _close = Close(&shared);
-            shared.window.deliver(landing.as_mut());
+            shared.window.deliver(download.as_mut());
         })?
     };
     let decoder = SplitDecoder {
-        cutter: Cutter::new(codec),
+        segmenter: Segmenter::new(codec),
         shared,
         lanes: Vec::new(),
         terms,
@@ -229,16 +229,16 @@ pub(super) fn open(
 
 impl SplitDecoder {
     fn step(&mut self, step: Step) -> Result<()> {
-        let intake = &self.shared.intake;
+        let segments = &self.shared.segments;
         if let Step::Append(piece) | Step::AppendToPrevious(piece) | Step::Begin(piece) = &step
             && !piece.echo
         {
             self.seen.picture();
         }
         match step {
-            Step::Append(piece) => intake.append(piece, false),
-            Step::AppendToPrevious(piece) => intake.append(piece, true),
-            Step::ClosePrevious => intake.close_previous(),
+            Step::Append(piece) => segments.append(piece, false),
+            Step::AppendToPrevious(piece) => segments.append(piece, true),
+            Step::ClosePrevious => segments.close_previous(),
             Step::Begin(piece) => {
                 if self.seen.wants_size()
                     && let Ok(Some(info)) =
@@ -246,8 +246,8 @@ impl SplitDecoder {
                 {
                     self.seen.size(info.dimensions);
                 }
-                let waiting = intake.begin(self.shared.window.begin(), piece);
-                self.shared.report.change(|report| report.parts += 1);
+                let waiting = segments.begin(self.shared.window.begin(), piece);
+                self.shared.report.change(|report| report.segments += 1);
                 self.ask_again();
                 if self.shared.lanes.given() == 0 {
                     self.add_lane()?;
@@ -259,7 +259,7 @@ impl SplitDecoder {
         Ok(())
     }
 
-    /// A part waits: one more decoder, if there may be one and it pays.
+    /// A segment waits: one more decoder, if there may be one and it pays.
     fn grow(&mut self) -> Result<()> {
         let given = self.shared.lanes.given();
         if given < self.shared.lanes.wanted() {
@@ -288,11 +288,11 @@ impl SplitDecoder {
 
     /// One more decoder, opened on its own thread: opening takes milliseconds.
     fn add_lane(&mut self) -> Result<()> {
-        let Some(number) = self.shared.intake.join(|| self.shared.lanes.next()) else { return Ok(()) };
+        let Some(number) = self.shared.segments.join(|| self.shared.lanes.next()) else { return Ok(()) };
         let (shared, mut first, layout) = (Arc::clone(&self.shared), self.first.take(), self.layout);
         let lane = spawn("vhw-decode-part", move || {
             let mut number = number;
-            // One that cannot even begin leaves its part to others. When there is none, the next may be on another card.
+            // One that cannot even begin leaves its segment to others. When there is none, the next may be on another card.
             while let Some((error, refused)) = shared.work(number, first.take(), layout) {
                 match shared.left(error, refused) {
                     Some(next) => number = next,
@@ -338,16 +338,16 @@ impl Shared {
         };
         // One that is opened and finds nothing left to do was not used.
         let begins = || self.report.change(|report| report.opened += 1);
-        let ended = lane::run(decoder.as_mut(), &bench, &self.intake, &self.window, begins);
-        let Ended { error, began, part, given_back } = ended?;
+        let ended = lane::run(decoder.as_mut(), &bench, &self.segments, &self.window, begins);
+        let Ended { error, began, segment, given_back } = ended?;
         let what = if began { "ended" } else { "could not start" };
         self.note(format!("decoder {} {what}: {error}", number + 1));
         let refused = given_back.is_some();
         if let Some(first) = given_back {
-            self.window.orphan(part);
-            self.intake.give_back(part, first);
+            self.window.orphan(segment);
+            self.segments.give_back(segment, first);
         } else {
-            self.window.finish(part, Some(error.clone()));
+            self.window.finish(segment, Some(error.clone()));
         }
         Some((error, refused))
     }
@@ -374,10 +374,10 @@ impl Shared {
     /// A decoder is gone. The others go on without it; when there is none, the next of this number may take its place if it
     /// was refused, and else the session ends with its error.
     fn left(&self, error: Error, refused: bool) -> Option<usize> {
-        match self.intake.leave(|| if refused { self.lanes.next() } else { None }) {
+        match self.segments.leave(|| if refused { self.lanes.next() } else { None }) {
             Left::Replaced(next) => return Some(next),
             Left::Gone => {}
-            Left::Abandons(part) => self.window.finish(part, Some(error)),
+            Left::Abandons(segment) => self.window.finish(segment, Some(error)),
         }
         None
     }
@@ -401,20 +401,20 @@ impl DecoderBackend for SplitDecoder {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
-        if self.shared.window.is_closed() || !self.shared.intake.wait_for_room(self.shared.lanes.wanted()) {
+        if self.shared.window.is_closed() || !self.shared.segments.wait_for_room(self.shared.lanes.wanted()) {
             return Err(self.ended());
         }
-        self.cutter.push(unit).into_iter().try_for_each(|step| self.step(step))
+        self.segmenter.push(unit).into_iter().try_for_each(|step| self.step(step))
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.shared.intake.close_all();
-        self.cutter.end();
+        self.shared.segments.close_all();
+        self.segmenter.end();
         // The first decoder may find out only now that it cannot decode this, and what takes its place has terms of its own.
         let mut too_late = false;
         let done = loop {
             if self.ask_again() {
-                let waiting = self.shared.intake.waiting();
+                let waiting = self.shared.segments.waiting();
                 too_late = waiting == 0;
                 for _ in 0..waiting {
                     self.grow()?;
@@ -430,7 +430,7 @@ impl DecoderBackend for SplitDecoder {
             // What a decoder says from here on it writes over this.
             let trouble = self.shared.trouble();
             report.peak_window_bytes = peak;
-            let few = if report.parts == 1 && report.engines > 1 {
+            let few = if report.segments == 1 && report.engines > 1 {
                 Some("decoding can start in one place only, so one decoder did it all".to_owned())
             } else if too_late && report.opened < report.engines {
                 Some("another backend took over when there was nothing left to share".to_owned())
@@ -454,7 +454,7 @@ impl Drop for SplitDecoder {
     fn drop(&mut self) {
         // Decoders that wait for room stop waiting, and say so to their libraries.
         self.shared.window.close();
-        self.shared.intake.close();
+        self.shared.segments.close();
         for thread in self.lanes.drain(..).chain(self.delivery.take()) {
             // Lanes catch panics; there is nothing to learn from the result.
             let _ = thread.join();

@@ -104,11 +104,11 @@ fn decode(
     lanes: usize,
     script: impl Fn(usize) -> First + Send + Sync + 'static,
 ) -> (Vec<u64>, Result<()>, SplitReport) {
-    // Room for the oldest part's few, and nothing else.
+    // Room for the oldest segment's few, and nothing else.
     fed(groups, lanes, Room::of(1), |_, _, _| {}, script)
 }
 
-/// No second part comes before the first lane has the first one.
+/// No second segment comes before the first lane has the first one.
 fn the_first_takes_the_oldest(serial: u64, _: &SharedReceipt, common: &Common) {
     if serial == 40 {
         wait_until(|| common.first_is_at_work.load(Ordering::SeqCst));
@@ -150,11 +150,11 @@ fn fed(
     )
     .unwrap();
     let (done, wait) = mpsc::channel();
-    let told = receipt.clone();
+    let reported = receipt.clone();
     std::thread::spawn(move || {
         let ended = (0..groups * 40)
             .try_for_each(|serial| {
-                before(serial, &told, &watched);
+                before(serial, &reported, &watched);
                 let kind = if serial % 40 == 0 { 19 } else { 1 };
                 let data = vec![0, 0, 1, kind << 1, 1, 0x80];
                 let packet = Packet::new(Codec::Hevc, BitstreamLayout::AnnexB, data);
@@ -170,8 +170,8 @@ fn fed(
 
 #[test]
 fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room() {
-    // The second fails when the first is beyond its part, and is about to wait for that part to leave the window. The oldest
-    // part is the first one's: a thread that begins late would leave it to the second.
+    // The second fails when the first is beyond its segment, and is about to wait for that segment to leave the window. The oldest
+    // segment is the first one's: a thread that begins late would leave it to the second.
     let script = |lane| if lane == 0 { First::Takes(40) } else { First::Fails(80) };
     let (serials, ended, report) = fed(6, 2, Room::of(1), the_first_takes_the_oldest, script);
     ended.unwrap();
@@ -183,7 +183,7 @@ fn a_decoder_that_fails_late_leaves_the_oldest_part_to_one_that_waits_for_room()
 
 #[test]
 fn a_decoder_that_fails_early_takes_no_other_one_s_place() {
-    // The second has failed before there is a part for the third; the first waits until the third is at work.
+    // The second has failed before there is a segment for the third; the first waits until the third is at work.
     let in_order = |serial, receipt: &SharedReceipt, common: &Common| match serial {
         40 => the_first_takes_the_oldest(serial, receipt, common),
         80 => wait_until(|| receipt.get().split.is_some_and(|split| split.note.is_some())),
@@ -218,7 +218,7 @@ fn those_that_work_do_it_all() {
         [Fails(80), Takes(0), Fails(80), Takes(0)],
         [Takes(120), Fails(120), Fails(120), Fails(120)],
     ];
-    // The oldest part is the first one's: what it waits for comes from the others, who may all have failed otherwise.
+    // The oldest segment is the first one's: what it waits for comes from the others, who may all have failed otherwise.
     for script in scripts {
         let (serials, ended, _) =
             fed(8, 4, Room::of(1), the_first_takes_the_oldest, move |lane| script[lane]);

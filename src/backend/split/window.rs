@@ -1,6 +1,6 @@
-//! The reorder window: several decoders put the events of their parts in, the session gets them part by part.
+//! The reorder window: several decoders put the events of their segments in, the session gets them segment by segment.
 //!
-//! What waits here is bounded in bytes. The oldest part always gets through, so that the window can never be
+//! What waits here is bounded in bytes. The oldest segment always gets through, so that the window can never be
 //! full of what cannot leave; of the others the older goes first, because it leaves first.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,12 +8,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::backend::DecodeEvent;
-use crate::backend::{CardRoom, Landing};
+use crate::backend::{CardRoom, DownloadStage};
 use crate::error::Error;
 use crate::frame::Surface;
 use crate::sync::{lock, whole};
 
-/// Events of the oldest part that fit in however full the window is.
+/// Events of the oldest segment that fit in however full the window is.
 const HEAD_ROOM: usize = 4;
 /// What an event without samples is charged.
 const EVENT_BYTES: u64 = 512;
@@ -53,17 +53,17 @@ pub(super) struct Window {
     ready: Condvar,
     /// Everything has been, or nothing will be any more.
     idle: Condvar,
-    /// Another part is the oldest, or has no decoder.
+    /// Another segment is the oldest, or has no decoder.
     moved: Condvar,
     /// What waits on each card.
     cards: Arc<CardRoom>,
 }
 
 struct State {
-    /// Number of the oldest part.
+    /// Number of the oldest segment.
     head: u64,
     /// From the oldest on.
-    parts: VecDeque<Part>,
+    segments: VecDeque<Segment>,
     /// Charged for all events in host memory.
     host: u64,
     /// And for those on cards.
@@ -72,14 +72,14 @@ struct State {
     /// Parts from the oldest on that may be decoded.
     ahead: u64,
     peak: u64,
-    /// Decoders that wait for room, by part.
+    /// Decoders that wait for room, by segment.
     waiting: BTreeMap<u64, Turn>,
     closed: bool,
     /// Why a decoder ended, once everything before that is handed on.
     failure: Option<Error>,
 }
 
-/// Those who wait for room with events of one part: one thread of its decoder, as a rule.
+/// Those who wait for room with events of one segment: one thread of its decoder, as a rule.
 #[derive(Default)]
 struct Turn {
     come: Arc<Condvar>,
@@ -87,7 +87,7 @@ struct Turn {
 }
 
 #[derive(Default)]
-struct Part {
+struct Segment {
     events: VecDeque<(DecodeEvent, Charge)>,
     done: bool,
     failure: Option<Error>,
@@ -101,7 +101,7 @@ impl Window {
         Self {
             state: Mutex::new(State {
                 head: 0,
-                parts: VecDeque::new(),
+                segments: VecDeque::new(),
                 host: 0,
                 on_cards: 0,
                 room: Room::of(u64::MAX),
@@ -118,7 +118,7 @@ impl Window {
         }
     }
 
-    /// Most that waits here, but for the oldest part's few, and how many parts from the oldest on may be decoded.
+    /// Most that waits here, but for the oldest segment's few, and how many segments from the oldest on may be decoded.
     pub(super) fn set_room(&self, room: Room, ahead: u64) {
         self.cards.limit(room.each_card);
         let mut state = lock(&self.state);
@@ -127,39 +127,39 @@ impl Window {
         self.moved.notify_all();
     }
 
-    /// Waits until the part is near enough to the oldest one to be decoded.
-    pub(super) fn wait_for_turn(&self, part: u64) {
+    /// Waits until the segment is near enough to the oldest one to be decoded.
+    pub(super) fn wait_for_turn(&self, segment: u64) {
         let too_far = |state: &mut State| {
-            // The decoder that the oldest part needs may be one that waits here.
-            !state.closed && part.saturating_sub(state.head) >= state.ahead && !state.is_stuck()
+            // The decoder that the oldest segment needs may be one that waits here.
+            !state.closed && segment.saturating_sub(state.head) >= state.ahead && !state.is_stuck()
         };
         drop(self.moved.wait_while(lock(&self.state), too_far));
     }
 
-    /// A new part, the youngest; returns its number.
+    /// A new segment, the youngest; returns its number.
     pub(super) fn begin(&self) -> u64 {
         let mut state = lock(&self.state);
-        state.parts.push_back(Part::default());
-        state.head + state.parts.len() as u64 - 1
+        state.segments.push_back(Segment::default());
+        state.head + state.segments.len() as u64 - 1
     }
 
-    /// Puts an event of a part in, waiting for room. `false`: nobody wants events any more.
-    pub(super) fn push(&self, part: u64, event: DecodeEvent) -> bool {
+    /// Puts an event of a segment in, waiting for room. `false`: nobody wants events any more.
+    pub(super) fn push(&self, segment: u64, event: DecodeEvent) -> bool {
         let charge = charge(&event);
         let mut state = lock(&self.state);
-        while !state.closed && state.part(part).is_some() && !state.has_room(part, charge) {
-            let turn = state.waiting.entry(part).or_default();
+        while !state.closed && state.segment(segment).is_some() && !state.has_room(segment, charge) {
+            let turn = state.waiting.entry(segment).or_default();
             turn.threads += 1;
             let come = Arc::clone(&turn.come);
             state = whole(come.wait(state));
-            state.leave_line(part);
+            state.leave_line(segment);
         }
         if state.closed {
             return false;
         }
-        let is_head = part == state.head;
-        // What a decoder that has ended still says belongs to no part.
-        let Some(entry) = state.part(part) else {
+        let is_head = segment == state.head;
+        // What a decoder that has ended still says belongs to no segment.
+        let Some(entry) = state.segment(segment) else {
             state.wake_first();
             return false;
         };
@@ -174,10 +174,10 @@ impl Window {
         true
     }
 
-    /// Everything of a part is in. A failure ends the session when its turn comes.
-    pub(super) fn finish(&self, part: u64, failure: Option<Error>) {
+    /// Everything of a segment is in. A failure ends the session when its turn comes.
+    pub(super) fn finish(&self, segment: u64, failure: Option<Error>) {
         let mut state = lock(&self.state);
-        if let Some(entry) = state.part(part) {
+        if let Some(entry) = state.segment(segment) {
             entry.done = true;
             entry.failure = failure;
         }
@@ -186,56 +186,58 @@ impl Window {
         self.ready.notify_one();
     }
 
-    /// A part's decoder has given it up before anything of it came, so that another has to become free for it.
-    pub(super) fn orphan(&self, part: u64) {
+    /// A segment's decoder has given it up before anything of it came, so that another has to become free for it.
+    pub(super) fn orphan(&self, segment: u64) {
         let mut state = lock(&self.state);
-        if let Some(entry) = state.part(part) {
+        if let Some(entry) = state.segment(segment) {
             entry.orphaned = true;
         }
         self.moved.notify_all();
         state.wake_first();
     }
 
-    /// A decoder has taken the part.
-    pub(super) fn adopt(&self, part: u64) {
-        if let Some(entry) = lock(&self.state).part(part) {
+    /// A decoder has taken the segment.
+    pub(super) fn adopt(&self, segment: u64) {
+        if let Some(entry) = lock(&self.state).segment(segment) {
             entry.orphaned = false;
         }
     }
 
     /// Hands events on in order until the window is closed or nobody wants more. Runs on a thread of its own.
-    pub(super) fn deliver(&self, landing: &mut dyn Landing) {
+    pub(super) fn deliver(&self, download: &mut dyn DownloadStage) {
         let mut state = lock(&self.state);
         while !state.closed {
-            if let Some((event, charge)) = state.parts.front_mut().and_then(|part| part.events.pop_front()) {
+            if let Some((event, charge)) =
+                state.segments.front_mut().and_then(|segment| segment.events.pop_front())
+            {
                 self.uncount(&mut state, charge);
                 state.wake_first();
                 drop(state);
-                if !landing.take(event) {
+                if !download.take(event) {
                     return self.close();
                 }
                 state = lock(&self.state);
-            } else if landing.holds() {
-                // There is nothing to begin: time to wait for what was begun. A part ends when all of it is handed on.
+            } else if download.holds() {
+                // There is nothing to begin: time to wait for what was begun. A segment ends when all of it is handed on.
                 drop(state);
-                if !landing.hand_on() {
+                if !download.hand_on() {
                     return self.close();
                 }
                 state = lock(&self.state);
-            } else if state.parts.front().is_some_and(|part| part.done) {
-                let failure = state.parts.pop_front().and_then(|part| part.failure);
+            } else if state.segments.front().is_some_and(|segment| segment.done) {
+                let failure = state.segments.pop_front().and_then(|segment| segment.failure);
                 state.head += 1;
                 if failure.is_some() {
                     state.failure = failure;
-                    // In one step: to whoever waits for all to be handed on, no part left is not enough.
+                    // In one step: to whoever waits for all to be handed on, no segment left is not enough.
                     state.closed = true;
                     drop(state);
                     return self.close();
                 }
-                // The next part is the oldest now: its decoder need not wait any more.
+                // The next segment is the oldest now: its decoder need not wait any more.
                 self.moved.notify_all();
                 state.wake_first();
-                if state.parts.is_empty() {
+                if state.segments.is_empty() {
                     self.idle.notify_all();
                 }
             } else {
@@ -265,11 +267,11 @@ impl Window {
         }
     }
 
-    /// Waits until all parts are handed on, and at most so long (`None`). `false`: the window was closed before.
+    /// Waits until all segments are handed on, and at most so long (`None`). `false`: the window was closed before.
     pub(super) fn wait_idle(&self, limit: Duration) -> Option<bool> {
         let state = lock(&self.state);
         let (state, limit) = whole(
-            self.idle.wait_timeout_while(state, limit, |state| !state.closed && !state.parts.is_empty()),
+            self.idle.wait_timeout_while(state, limit, |state| !state.closed && !state.segments.is_empty()),
         );
         (!limit.timed_out()).then_some(!state.closed)
     }
@@ -278,7 +280,7 @@ impl Window {
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        let dropped = std::mem::take(&mut state.parts);
+        let dropped = std::mem::take(&mut state.segments);
         for turn in state.waiting.values() {
             turn.come.notify_all();
         }
@@ -306,9 +308,9 @@ impl Window {
 }
 
 impl State {
-    fn part(&mut self, part: u64) -> Option<&mut Part> {
-        let index = part.checked_sub(self.head)?;
-        self.parts.get_mut(usize::try_from(index).ok()?)
+    fn segment(&mut self, segment: u64) -> Option<&mut Segment> {
+        let index = segment.checked_sub(self.head)?;
+        self.segments.get_mut(usize::try_from(index).ok()?)
     }
 
     /// Whether one more event of this kind fits.
@@ -318,19 +320,19 @@ impl State {
         kind && self.host.saturating_add(self.on_cards) < self.room.all
     }
 
-    fn has_room(&self, part: u64, charge: Charge) -> bool {
-        if part == self.head {
-            let queued = self.parts.front().map_or(0, |head| head.events.len());
+    fn has_room(&self, segment: u64, charge: Charge) -> bool {
+        if segment == self.head {
+            let queued = self.segments.front().map_or(0, |head| head.events.len());
             return queued < HEAD_ROOM || self.left(charge);
         }
-        let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= part);
-        // Nothing leaves before the oldest part has a decoder, and that can only be one that gets through here.
+        let first_in_line = self.waiting.keys().next().is_none_or(|first| *first >= segment);
+        // Nothing leaves before the oldest segment has a decoder, and that can only be one that gets through here.
         first_in_line && (self.is_stuck() || self.left(charge))
     }
 
-    /// The oldest part has no decoder.
+    /// The oldest segment has no decoder.
     fn is_stuck(&self) -> bool {
-        self.parts.front().is_some_and(|head| head.orphaned)
+        self.segments.front().is_some_and(|head| head.orphaned)
     }
 
     fn wake_first(&self) {
@@ -340,11 +342,11 @@ impl State {
     }
 
     /// A thread that waited looks again, or goes.
-    fn leave_line(&mut self, part: u64) {
-        if let Some(turn) = self.waiting.get_mut(&part) {
+    fn leave_line(&mut self, segment: u64) {
+        if let Some(turn) = self.waiting.get_mut(&segment) {
             turn.threads -= 1;
             if turn.threads == 0 {
-                self.waiting.remove(&part);
+                self.waiting.remove(&segment);
             }
         }
     }
@@ -387,11 +389,11 @@ mod tests {
     fn collect(window: &Arc<Window>) -> (std::thread::JoinHandle<()>, mpsc::Receiver<u64>) {
         let (tx, rx) = mpsc::channel();
         let window = Arc::clone(window);
-        let mut landing = Direct(Box::new(move |event| match event {
+        let mut download = Direct(Box::new(move |event| match event {
             DecodeEvent::NoPicture { serial, .. } => tx.send(serial).is_ok(),
             _ => false,
         }));
-        (std::thread::spawn(move || window.deliver(&mut landing)), rx)
+        (std::thread::spawn(move || window.deliver(&mut download)), rx)
     }
 
     #[test]
@@ -413,11 +415,11 @@ mod tests {
     fn a_window_full_of_younger_parts_lets_the_oldest_through() {
         let window = limited(2 * EVENT_BYTES);
         let (first, second, third) = (window.begin(), window.begin(), window.begin());
-        let fill = |part: u64| {
+        let fill = |segment: u64| {
             let window = Arc::clone(&window);
             std::thread::spawn(move || {
-                let all = (0..100).all(|i| window.push(part, event(part * 100 + i)));
-                window.finish(part, None);
+                let all = (0..100).all(|i| window.push(segment, event(segment * 100 + i)));
+                window.finish(segment, None);
                 all
             })
         };
@@ -438,11 +440,11 @@ mod tests {
         let (first, second, third) = (window.begin(), window.begin(), window.begin());
         window.orphan(first);
         let (done, wait) = mpsc::channel();
-        for part in [third, second] {
+        for segment in [third, second] {
             let (window, done) = (Arc::clone(&window), done.clone());
             std::thread::spawn(move || {
-                let all = (0..20).all(|i| window.push(part, event(part * 20 + i)));
-                window.finish(part, None);
+                let all = (0..20).all(|i| window.push(segment, event(segment * 20 + i)));
+                window.finish(segment, None);
                 done.send(all)
             });
         }
@@ -479,25 +481,25 @@ mod tests {
     fn a_part_far_from_the_oldest_waits_until_it_is_near_or_nobody_has_the_oldest() {
         let window = limited(u64::MAX);
         window.set_room(Room::of(u64::MAX), 2);
-        let parts: Vec<_> = (0..5).map(|_| window.begin()).collect();
-        let wait = |part: u64| {
+        let segments: Vec<_> = (0..5).map(|_| window.begin()).collect();
+        let wait = |segment: u64| {
             let window = Arc::clone(&window);
             std::thread::spawn(move || {
-                window.wait_for_turn(part);
+                window.wait_for_turn(segment);
                 // What the window looked like when the wait was over.
                 lock(&window.state).head
             })
         };
-        window.wait_for_turn(parts[0]);
-        window.wait_for_turn(parts[1]);
-        let (third, fourth) = (wait(parts[2]), wait(parts[3]));
+        window.wait_for_turn(segments[0]);
+        window.wait_for_turn(segments[1]);
+        let (third, fourth) = (wait(segments[2]), wait(segments[3]));
         let (thread, events) = collect(&window);
-        window.finish(parts[0], None);
+        window.finish(segments[0], None);
         assert!(third.join().unwrap() >= 1);
-        window.finish(parts[1], None);
+        window.finish(segments[1], None);
         assert!(fourth.join().unwrap() >= 2);
-        let fifth = wait(parts[4]);
-        window.orphan(parts[2]);
+        let fifth = wait(segments[4]);
+        window.orphan(segments[2]);
         fifth.join().unwrap();
         window.close();
         thread.join().unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Calls, VENDORS, calls, vendor};
-use crate::backend::admission::Wish;
+use crate::backend::admission::SessionRequest;
 use crate::backend::{BackendKind, Job};
 use crate::codec::Codec;
 use crate::config::BackendEncodeConfig;
@@ -237,7 +237,8 @@ impl Candidate {
             Some(name) => name(codec).is_none(),
             None if vendor(self.backend()).on_cpu => {
                 let none = BackendEncodeConfig::None;
-                let asked = |calls: &Calls| (calls.encode_capability)(None, codec, &none, &Wish::default());
+                let asked =
+                    |calls: &Calls| (calls.encode_capability)(None, codec, &none, &SessionRequest::default());
                 calls(self.backend()).is_ok_and(|calls| matches!(asked(calls), Ok(None)))
             }
             None => false,

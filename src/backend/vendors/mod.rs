@@ -9,14 +9,16 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::admission::Wish;
+use super::admission::SessionRequest;
 #[cfg(feature = "backend-ffmpeg")]
 use super::ffmpeg;
 #[cfg(feature = "backend-nvidia")]
 use super::nvidia;
 #[cfg(feature = "backend-software")]
 use super::software;
-use super::{BackendKind, DecodeSink, DecoderBackend, Download, EncodeSink, EncoderBackend, Job, Landing};
+use super::{
+    BackendKind, DecodeSink, DecoderBackend, Download, DownloadStage, EncodeSink, EncoderBackend, Job,
+};
 use crate::capability::{
     DecodeCapability, DeviceInfo, DeviceMemory, EncodeCapability, HostSessions, Utilization,
 };
@@ -76,7 +78,7 @@ pub(crate) struct Calls {
     /// What a device does of a codec.
     pub(crate) decode_capability: fn(Option<&str>, Codec) -> Answer<DecodeCapability>,
     pub(super) encode_capability:
-        fn(Option<&str>, Codec, &BackendEncodeConfig, &Wish<'_>) -> Answer<EncodeCapability>,
+        fn(Option<&str>, Codec, &BackendEncodeConfig, &SessionRequest<'_>) -> Answer<EncodeCapability>,
     pub(super) devices: fn() -> Result<Vec<DeviceInfo>>,
     /// `None`: it has no memory but the host's.
     pub(crate) cards: Option<Cards>,
@@ -99,7 +101,7 @@ pub(crate) struct Cards {
     /// Whether frames of a format can be encoded where they are.
     pub(super) reads: fn(PixelFormat) -> bool,
     /// Brings pictures to host memory when their turn has come.
-    pub(super) landing: fn(DecodeSink) -> Box<dyn Landing>,
+    pub(super) download: fn(DecodeSink) -> Box<dyn DownloadStage>,
     /// See [`super::leave_to_exit`].
     pub(super) leave_to_exit: fn(),
     /// See [`super::dedicate_process`].
@@ -140,7 +142,7 @@ pub(super) const VENDORS: &[Vendor] = &[
                 utilization: nvidia::utilization,
                 hold: |device| Ok(nvidia::hold(device)?),
                 reads: nvidia::encodes_from_device,
-                landing: |sink| Box::new(nvidia::Downloads::new(sink)),
+                download: |sink| Box::new(nvidia::Downloads::new(sink)),
                 leave_to_exit: nvidia::leave_to_exit,
                 dedicate_process: nvidia::ask_for_one_channel,
             }),

@@ -9,7 +9,7 @@ const MAX_TERM: u64 = u16::MAX as u64;
 /// Sample aspect ratio out of the width and height of `tkhd`, which are 16.16 fixed point, for pictures of the size
 /// `coded` whose bitstream states `stream`. `None` where `tkhd` says nothing else than the bitstream: writers round to
 /// whole pixels, so less than one pixel is no difference.
-pub(super) fn from_display(
+pub(in crate::container) fn from_display(
     (width, height): (u32, u32),
     coded: Dimensions,
     stream: Option<Rational>,
@@ -40,8 +40,9 @@ fn ratio(num: u64, den: u64) -> Option<Rational> {
     let (mut before, mut best) = ((0, 1), (1, 0));
     while b > 0 {
         let whole = a / b;
-        let term =
-            |older: u64, newer: u64| whole.checked_mul(newer)?.checked_add(older).filter(|t| *t <= MAX_TERM);
+        let term = |legacy: u64, newer: u64| {
+            whole.checked_mul(newer)?.checked_add(legacy).filter(|t| *t <= MAX_TERM)
+        };
         let (Some(num), Some(den)) = (term(before.0, best.0), term(before.1, best.1)) else { break };
         (before, best) = (best, (num, den));
         (a, b) = (b, a % b);

@@ -2,7 +2,7 @@
 
 use super::aspect;
 use super::boxes::{FourCc, Mp4Box, be_u16, be_u32};
-use super::older;
+use super::legacy;
 use crate::bitstream::StreamInfo;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
@@ -71,7 +71,7 @@ pub(super) fn protection(entry: &Mp4Box, fields_len: usize) -> Option<String> {
 pub(super) fn video(entry: &Mp4Box) -> Result<Option<VideoTrack>> {
     let (codec, config_kind, header) = match codec_of(entry.kind) {
         Some((codec, config_kind)) => (codec, Some(config_kind), None),
-        None => match older::codec_of(entry, VISUAL_FIELDS_LEN)? {
+        None => match legacy::codec_of(entry, VISUAL_FIELDS_LEN)? {
             Some((codec, header)) => (codec, None, header),
             None => return Ok(None),
         },

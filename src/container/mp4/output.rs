@@ -11,13 +11,13 @@ const BUFFER: usize = 256 * 1024;
 /// Bytes moved at once when room is made in front of them.
 const BLOCK: u64 = 1024 * 1024;
 
-pub(super) trait WriteSeek: Write + Seek + Send {}
+pub(in crate::container) trait WriteSeek: Write + Seek + Send {}
 impl<T: Write + Seek + Send> WriteSeek for T {}
 
-pub(super) trait ReadWriteSeek: Read + Write + Seek + Send {}
+pub(in crate::container) trait ReadWriteSeek: Read + Write + Seek + Send {}
 impl<T: Read + Write + Seek + Send> ReadWriteSeek for T {}
 
-pub(super) enum Target {
+pub(in crate::container) enum Target {
     /// Written once, from the beginning to the end.
     Stream(Box<dyn Write + Send>),
     /// Sizes can be filled in later.
@@ -26,7 +26,7 @@ pub(super) enum Target {
     Rewritable(Box<dyn ReadWriteSeek>),
 }
 
-pub(super) struct Output {
+pub(in crate::container) struct Output {
     target: Target,
     path: PathBuf,
     buffer: Vec<u8>,
@@ -35,16 +35,16 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(target: Target, path: PathBuf) -> Self {
+    pub(in crate::container) fn new(target: Target, path: PathBuf) -> Self {
         Self { target, path, buffer: Vec::with_capacity(BUFFER), position: 0 }
     }
 
     /// Offset of the next byte.
-    pub(super) fn position(&self) -> u64 {
+    pub(in crate::container) fn position(&self) -> u64 {
         self.position
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(in crate::container) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.position += bytes.len() as u64;
         if self.buffer.len() + bytes.len() > BUFFER {
             self.drain()?;
@@ -56,13 +56,13 @@ impl Output {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> Result<()> {
+    pub(in crate::container) fn flush(&mut self) -> Result<()> {
         self.drain()?;
         self.io("write", |target| target.writer().flush())
     }
 
     /// Replaces bytes written before.
-    pub(super) fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub(in crate::container) fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.drain()?;
         let end = self.position;
         self.io("write", |target| {
@@ -73,7 +73,7 @@ impl Output {
     }
 
     /// Moves everything from `offset` to the end back by the length of `bytes` and writes these in the gap.
-    pub(super) fn insert(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    pub(in crate::container) fn insert(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.drain()?;
         let (end, by) = (self.position, bytes.len() as u64);
         self.io("rewrite", |target| {

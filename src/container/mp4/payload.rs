@@ -22,7 +22,7 @@ use crate::packet::BitstreamLayout;
 /// Bytes of each NAL unit length that this writer uses.
 const LENGTH_SIZE: u8 = 4;
 
-pub(super) struct Payload {
+pub(in crate::container) struct Payload {
     codec: Codec,
     layout: BitstreamLayout,
     /// The configuration record; absent until the first random access point where the caller had none.
@@ -34,16 +34,16 @@ pub(super) struct Payload {
 }
 
 /// What the sample entry is to say.
-pub(super) struct Description {
+pub(in crate::container) struct Description {
     /// Type of the sample entry.
-    pub(super) entry: [u8; 4],
+    pub(in crate::container) entry: [u8; 4],
     /// Type of its configuration box, and the payload.
-    pub(super) config_box: [u8; 4],
-    pub(super) config: Vec<u8>,
+    pub(in crate::container) config_box: [u8; 4],
+    pub(in crate::container) config: Vec<u8>,
 }
 
 impl Payload {
-    pub(super) fn new(video: &VideoTrack) -> Result<Self> {
+    pub(in crate::container) fn new(video: &VideoTrack) -> Result<Self> {
         let (codec, layout) = (video.codec, video.layout);
         let fits = match layout {
             BitstreamLayout::AnnexB => codec.uses_nal_units(),
@@ -75,7 +75,7 @@ impl Payload {
     }
 
     /// The sample as it is stored.
-    pub(super) fn convert(&mut self, data: &Bytes) -> Result<Bytes> {
+    pub(in crate::container) fn convert(&mut self, data: &Bytes) -> Result<Bytes> {
         match self.layout {
             BitstreamLayout::AnnexB => self.store_annexb(data),
             BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
@@ -191,7 +191,7 @@ impl Payload {
     }
 
     /// What the sample entry is to say, once all samples are known.
-    pub(super) fn describe(&self) -> Result<Description> {
+    pub(in crate::container) fn describe(&self) -> Result<Description> {
         let Some(config) = &self.config else {
             return Err(Error::invalid(format!("a {} track needs a codec_config or a sample", self.codec)));
         };

@@ -122,8 +122,8 @@ impl SwitchingEncoder {
         self.telemetry.end(self.generation, why.to_string());
         if self.deaths.too_many() {
             self.closers.close(dead);
-            let words = format!("{} sessions died without a packet; the last: {why}", Deaths::MOST);
-            self.end(why, words);
+            let message = format!("{} sessions died without a packet; the last: {why}", Deaths::MOST);
+            self.end(why, message);
             return;
         }
         let candidate = dead.as_ref().map(|dead| dead.candidate);
@@ -172,8 +172,8 @@ impl SwitchingEncoder {
                 self.renumber();
             }
             Err(error) => {
-                let words = format!("{why}; and no other session could be opened: {error}");
-                self.end(why, words);
+                let message = format!("{why}; and no other session could be opened: {error}");
+                self.end(why, message);
             }
         }
     }

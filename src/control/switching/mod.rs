@@ -408,6 +408,11 @@ impl SwitchingEncoder {
         usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(handed)
     }
 
+    /// The settings that new frames are encoded with; those of a switch from its first frame on.
+    pub fn config(&self) -> &CommonEncodeConfig {
+        &self.settings.0
+    }
+
     /// The backend that encodes now; `None` while none does.
     pub fn backend(&self) -> Option<(BackendKind, &'static str)> {
         self.active.as_ref().map(|session| (session.candidate.backend(), session.facts.implementation))

@@ -35,7 +35,7 @@ fn submitted<T: Into<Unit>>(answer: Submit<T>) -> Submit<Unit> {
 /// Units that a session has dropped, which it tells by its ledger alone, as events.
 #[derive(Debug, Default)]
 struct Drops {
-    told: BTreeMap<&'static str, u64>,
+    reported: BTreeMap<&'static str, u64>,
     next: VecDeque<&'static str>,
 }
 
@@ -43,9 +43,9 @@ impl Drops {
     fn next(&mut self, ledger: impl FnOnce() -> Ledger) -> Option<StageEvent> {
         if self.next.is_empty() {
             for (reason, count) in ledger().dropped {
-                let told = self.told.entry(reason).or_default();
-                self.next.extend((*told..count).map(|_| reason));
-                *told = count;
+                let reported = self.reported.entry(reason).or_default();
+                self.next.extend((*reported..count).map(|_| reason));
+                *reported = count;
             }
         }
         self.next.pop_front().map(StageEvent::Dropped)
@@ -104,7 +104,7 @@ impl Stage for DecodeStage {
     }
 
     fn wakes(&self) -> bool {
-        // A frame that the session's workers convert is done without a ring.
+        // A frame that the session's workers convert marks nothing when it is done.
         !self.session.is_converting()
     }
 
@@ -265,14 +265,14 @@ pub struct TransformStage {
     request: TransformRequest,
     generation: u64,
     /// Stale frames told as events.
-    told: u64,
+    reported: u64,
     inside: u64,
 }
 
 impl TransformStage {
     /// The dispatcher must be fresh.
     pub fn new(dispatcher: TransformDispatcher, request: TransformRequest) -> Self {
-        Self { dispatcher, request, generation: 0, told: 0, inside: 0 }
+        Self { dispatcher, request, generation: 0, reported: 0, inside: 0 }
     }
 }
 
@@ -293,8 +293,8 @@ impl Stage for TransformStage {
             Ok(Some(frame)) => Some(StageEvent::Unit(frame.into())),
             // One frame is lost by it and the dispatcher goes on, whatever the error's kind.
             Err(error) => Some(StageEvent::Failed(error)),
-            Ok(None) if self.generation > 0 && self.dispatcher.stats().stale > self.told => {
-                self.told += 1;
+            Ok(None) if self.generation > 0 && self.dispatcher.stats().stale > self.reported => {
+                self.reported += 1;
                 Some(StageEvent::Dropped(super::policy::reason::STALE))
             }
             Ok(None) => None,

@@ -1,7 +1,7 @@
 //! What bounds the units of a stream: each holds a credit from the moment it is accepted until its result was taken,
 //! wherever it is meanwhile. A credit goes back when it is dropped, so no way out of the scheduler can forget it.
 
-use super::bell::Bell;
+use super::ready_set::ReadySet;
 use super::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The credits of one stream.
@@ -9,7 +9,7 @@ use super::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) struct Credits {
     account: Mutex<Account>,
     freed: Condvar,
-    bell: Arc<Bell>,
+    ready: Arc<ReadySet>,
     key: u64,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct Standing {
 pub(super) struct Credit(Arc<Credits>);
 
 impl Credits {
-    /// `limit` credits; the bell is rung with `key` whenever one goes back.
-    pub(super) fn new(limit: usize, bell: Arc<Bell>, key: u64) -> Self {
+    /// `limit` credits; `key` is marked as ready whenever one goes back.
+    pub(super) fn new(limit: usize, ready: Arc<ReadySet>, key: u64) -> Self {
         let account = Account { limit: limit.max(1), used: 0, peak: 0, refused: false, ended: false };
-        Self { account: Mutex::new(account), freed: Condvar::new(), bell, key }
+        Self { account: Mutex::new(account), freed: Condvar::new(), ready, key }
     }
 
     // Nothing can panic while the lock is held, so a poisoned one is still good.
@@ -86,7 +86,7 @@ impl Credits {
         account.refused = false;
         drop(account);
         self.freed.notify_all();
-        self.bell.ring(self.key);
+        self.ready.mark(self.key);
     }
 
     /// Nobody gets one any more, and nobody waits.
@@ -108,6 +108,6 @@ impl Drop for Credit {
         account.refused = false;
         drop(account);
         self.0.freed.notify_one();
-        self.0.bell.ring(self.0.key);
+        self.0.ready.mark(self.0.key);
     }
 }

@@ -1,6 +1,6 @@
 //! The thread that drives all streams.
 //!
-//! It looks at streams that somebody has rung for, at those that have to be polled, and gives engines to whoever's turn
+//! It looks at streams that somebody has marked as ready, at those that have to be polled, and gives engines to whoever's turn
 //! it is. Nothing that it calls waits, but the user's stages if they break that rule.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use super::bell::Bell;
-use super::desk::{Desk, Stop};
-use super::fair::{FairQueue, Wish};
+use super::fair::{FairQueue, Request};
 use super::helpers::{Chore, Helpers};
+use super::mailbox::{Mailbox, Stop};
+use super::ready_set::ReadySet;
 use super::running::{FIRST_LOAN, Fed, Running, STILL};
 use super::stage::Stage;
 use super::summary::ClassSummary;
 use crate::sync::lock;
 
-/// How often stages that ring for nothing are looked at while something is inside.
+/// How often stages that say nothing of themselves are looked at while something is inside.
 const POLL: Duration = Duration::from_millis(1);
 
-/// The bell's key for the scheduler itself.
+/// The key in the ready set for the scheduler itself.
 pub(super) const SELF: u64 = 0;
 
 /// A class of engines.
@@ -35,9 +35,9 @@ struct Class {
 
 /// What the scheduler's owner and its thread share.
 pub(super) struct Shared {
-    pub(super) bell: Arc<Bell>,
+    pub(super) ready: Arc<ReadySet>,
     pub(super) inbox: Mutex<Vec<Running>>,
-    pub(super) desks: Mutex<Vec<Weak<Desk>>>,
+    pub(super) mailboxes: Mutex<Vec<Weak<Mailbox>>>,
     pub(super) classes: Mutex<Vec<ClassSummary>>,
     pub(super) helpers: Helpers,
     pub(super) ended: AtomicBool,
@@ -48,7 +48,7 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     streams: BTreeMap<u64, Running>,
     /// Of streams that are over too: their consumers may have something left to take, and nobody else may hold them.
-    desks: BTreeMap<u64, Arc<Desk>>,
+    mailboxes: BTreeMap<u64, Arc<Mailbox>>,
     classes: Vec<Class>,
     polled: BTreeSet<u64>,
     gone: Vec<Box<dyn Stage>>,
@@ -69,7 +69,7 @@ impl Driver {
         Self {
             shared,
             streams: BTreeMap::new(),
-            desks: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
             classes,
             polled: BTreeSet::new(),
             gone: Vec::new(),
@@ -80,11 +80,11 @@ impl Driver {
     pub(super) fn run(mut self) {
         let mut limit = None;
         loop {
-            let rung = self.shared.bell.wait(limit);
+            let ready = self.shared.ready.wait(limit);
             if self.shared.ended.load(Ordering::Acquire) {
                 return self.end();
             }
-            limit = self.turn(rung).1;
+            limit = self.turn(ready).1;
         }
     }
 
@@ -99,20 +99,20 @@ impl Driver {
         Chore::Close(std::mem::take(&mut self.gone)).run();
     }
 
-    /// Moves all that can be moved; whether something was, and when to look again if nobody rings.
-    pub(super) fn turn(&mut self, rung: BTreeSet<u64>) -> (bool, Option<Duration>) {
+    /// Moves all that can be moved; whether something was, and when to look again if nothing is marked.
+    pub(super) fn turn(&mut self, ready: BTreeSet<u64>) -> (bool, Option<Duration>) {
         self.shared.turns.fetch_add(1, Ordering::Relaxed);
-        let mut dirty = rung;
+        let mut dirty = ready;
         dirty.append(&mut self.polled);
         dirty.extend(self.adopt());
         dirty.remove(&SELF);
         let mut any = false;
-        // Somebody has rung for them, or they are polled: stages that had no room may have some.
-        let mut heard = true;
+        // Somebody has marked as ready them, or they are polled: stages that had no room may have some.
+        let mut news = true;
         while !dirty.is_empty() {
             for key in &dirty {
                 if let Some(stream) = self.streams.get_mut(key) {
-                    any |= stream.pump(heard, &mut self.gone);
+                    any |= stream.pump(news, &mut self.gone);
                     self.settle(*key);
                 }
             }
@@ -120,7 +120,7 @@ impl Driver {
                 self.offer(*key);
             }
             dirty = self.serve();
-            heard = false;
+            news = false;
             any |= !dirty.is_empty();
         }
         self.streams.retain(|_, stream| !stream.is_over());
@@ -136,10 +136,10 @@ impl Driver {
         let new = std::mem::take(&mut *lock(&self.shared.inbox));
         let mut keys = Vec::new();
         for stream in new {
-            let key = stream.desk.key;
-            self.desks.insert(key, Arc::clone(&stream.desk));
-            for (index, post) in stream.posts.iter().enumerate() {
-                if let Some(class) = post.class.and_then(|class| self.classes.get_mut(class)) {
+            let key = stream.mailbox.key;
+            self.mailboxes.insert(key, Arc::clone(&stream.mailbox));
+            for (index, slot) in stream.stage_slots.iter().enumerate() {
+                if let Some(class) = slot.class.and_then(|class| self.classes.get_mut(class)) {
                     class.fair.join((key, index), stream.weight);
                 }
             }
@@ -164,10 +164,10 @@ impl Driver {
     /// Has the user's code called that the stream has something for. Where there will never be anything again, the
     /// stream is forgotten.
     fn offer(&mut self, key: u64) {
-        let Some(desk) = self.desks.get(&key) else { return };
-        self.shared.helpers.offer(desk);
-        if desk.is_left() {
-            self.desks.remove(&key);
+        let Some(mailbox) = self.mailboxes.get(&key) else { return };
+        self.shared.helpers.offer(mailbox);
+        if mailbox.is_left() {
+            self.mailboxes.remove(&key);
         }
     }
 
@@ -181,28 +181,28 @@ impl Driver {
                 let class = &mut self.classes[index];
                 class.used = used;
                 let (streams, slots) = (&self.streams, class.slots);
-                let next = class.fair.next(|(key, post)| {
-                    let Some(post) = streams.get(&key).and_then(|stream| stream.posts.get(post)) else {
-                        return Wish::Nothing;
+                let next = class.fair.next(|(key, slot)| {
+                    let Some(slot) = streams.get(&key).and_then(|stream| stream.stage_slots.get(slot)) else {
+                        return Request::Nothing;
                     };
-                    match post.wish {
+                    match slot.request {
                         // It has something to do, and keeps what it has saved up until there is room.
-                        Wish::Nothing if post.is_full() => Wish::Blocked,
-                        Wish::Unit(_) if used >= slots && !post.is_free() => Wish::Blocked,
-                        wish => wish,
+                        Request::Nothing if slot.is_full() => Request::Blocked,
+                        Request::Unit(_) if used >= slots && !slot.is_free() => Request::Blocked,
+                        request => request,
                     }
                 });
-                let Some((key, post)) = next else { break };
+                let Some((key, slot)) = next else { break };
                 if let Some(stream) = self.streams.get_mut(&key) {
-                    let wish = stream.posts.get(post).map_or(Wish::Nothing, |post| post.wish);
-                    let fed = stream.begin(post, &mut self.gone);
+                    let request = stream.stage_slots.get(slot).map_or(Request::Nothing, |slot| slot.request);
+                    let fed = stream.begin(slot, &mut self.gone);
                     if fed == Fed::Taken {
                         class.last_begun = Instant::now();
                         begun += 1;
-                    } else if let Wish::Unit(cost) = wish {
-                        class.fair.refund((key, post), cost);
+                    } else if let Request::Unit(cost) = request {
+                        class.fair.refund((key, slot), cost);
                     }
-                    // One that had no room comes again when somebody has rung for it.
+                    // One that had no room comes again when somebody has marked its stream.
                     if fed != Fed::Full {
                         served.insert(key);
                     }
@@ -221,8 +221,8 @@ impl Driver {
 
     /// Slots of a class in use.
     fn used(&self, class: usize) -> usize {
-        let posts = self.streams.values().flat_map(|stream| &stream.posts);
-        posts.filter(|post| post.class == Some(class)).map(|post| post.occupied).sum()
+        let stage_slots = self.streams.values().flat_map(|stream| &stream.stage_slots);
+        stage_slots.filter(|slot| slot.class == Some(class)).map(|slot| slot.occupied).sum()
     }
 
     /// Looks after streams and classes that stand still, and threads that are short; when to look again.
@@ -236,20 +236,22 @@ impl Driver {
             };
         };
         for index in 0..self.classes.len() {
-            let posts = || self.streams.values().flat_map(|stream| &stream.posts);
-            let mine = || posts().filter(|post| post.class == Some(index));
+            let stage_slots = || self.streams.values().flat_map(|stream| &stream.stage_slots);
+            let mine = || stage_slots().filter(|slot| slot.class == Some(index));
             // All slots are taken and somebody waits for one.
-            if !mine().any(|post| matches!(post.wish, Wish::Unit(_))) {
+            if !mine().any(|slot| matches!(slot.request, Request::Unit(_))) {
                 continue;
             }
             let still = now.saturating_duration_since(self.classes[index].last_begun);
             // As with credits: a class that was waited for in vain, and has given nothing since, has been found out.
-            let given = mine().map(|post| post.given).fold(0, u64::wrapping_add);
+            let given = mine().map(|slot| slot.given).fold(0, u64::wrapping_add);
             let patience = if self.classes[index].taught == Some(given) { STILL } else { FIRST_LOAN };
             if still >= patience {
                 self.classes[index].taught = Some(given);
-                let posts = self.streams.values_mut().flat_map(|stream| &mut stream.posts);
-                posts.filter(|post| post.class == Some(index)).for_each(super::running::Post::learn);
+                let stage_slots = self.streams.values_mut().flat_map(|stream| &mut stream.stage_slots);
+                stage_slots
+                    .filter(|slot| slot.class == Some(index))
+                    .for_each(super::running::StageSlot::learn);
                 self.classes[index].last_begun = now;
                 self.polled.extend(self.streams.keys());
                 sooner(Some(Duration::ZERO));

@@ -12,7 +12,7 @@ const QUANTUM: u64 = 256;
 
 /// What a member could do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Request {
     /// It has nothing to do.
     Nothing,
     /// It has, but there is no engine for it.
@@ -55,10 +55,10 @@ impl<K: Copy + PartialEq> FairQueue<K> {
     }
 
     /// Who begins a unit next; its cost is charged.
-    pub(super) fn next(&mut self, wish: impl Fn(K) -> Wish) -> Option<K> {
-        let wishes: Vec<Wish> = self.members.iter().map(|member| wish(member.key)).collect();
-        for (member, wish) in self.members.iter_mut().zip(&wishes) {
-            if *wish == Wish::Nothing {
+    pub(super) fn next(&mut self, request: impl Fn(K) -> Request) -> Option<K> {
+        let wishes: Vec<Request> = self.members.iter().map(|member| request(member.key)).collect();
+        for (member, request) in self.members.iter_mut().zip(&wishes) {
+            if *request == Request::Nothing {
                 member.deficit = 0;
             }
         }
@@ -66,15 +66,15 @@ impl<K: Copy + PartialEq> FairQueue<K> {
             return Some(key);
         }
         // One round has given everybody a quantum; as many more as the first to be able needs, but one.
-        let rounds = self.members.iter().zip(&wishes).filter_map(|(member, wish)| match wish {
-            Wish::Unit(cost) => {
+        let rounds = self.members.iter().zip(&wishes).filter_map(|(member, request)| match request {
+            Request::Unit(cost) => {
                 Some(cost.saturating_sub(member.deficit).div_ceil(member.weight.saturating_mul(QUANTUM)))
             }
-            Wish::Nothing | Wish::Blocked => None,
+            Request::Nothing | Request::Blocked => None,
         });
         let skipped = rounds.min()?.saturating_sub(1);
-        for (member, wish) in self.members.iter_mut().zip(&wishes) {
-            if matches!(wish, Wish::Unit(_)) {
+        for (member, request) in self.members.iter_mut().zip(&wishes) {
+            if matches!(request, Request::Unit(_)) {
                 let gift = skipped.saturating_mul(member.weight).saturating_mul(QUANTUM);
                 member.deficit = member.deficit.saturating_add(gift);
             }
@@ -90,13 +90,13 @@ impl<K: Copy + PartialEq> FairQueue<K> {
     }
 
     /// Once round: everybody who wants is given one quantum. The place in the round stays while nobody can have anything.
-    fn visit(&mut self, wishes: &[Wish]) -> Option<K> {
-        if !wishes.iter().any(|wish| matches!(wish, Wish::Unit(_))) {
+    fn visit(&mut self, wishes: &[Request]) -> Option<K> {
+        if !wishes.iter().any(|request| matches!(request, Request::Unit(_))) {
             return None;
         }
         for _ in 0..self.members.len() + usize::from(self.given) {
             let member = self.members.get_mut(self.at)?;
-            if let Wish::Unit(cost) = wishes[self.at] {
+            if let Request::Unit(cost) = wishes[self.at] {
                 if !self.given {
                     member.deficit = member.deficit.saturating_add(member.weight.saturating_mul(QUANTUM));
                     self.given = true;
@@ -129,7 +129,7 @@ mod tests {
         }
         let mut got = vec![0; members.len()];
         for _ in 0..turns {
-            let key = queue.next(|key| Wish::Unit(members[key].1)).unwrap();
+            let key = queue.next(|key| Request::Unit(members[key].1)).unwrap();
             got[key] += members[key].1;
         }
         got
@@ -170,9 +170,9 @@ mod tests {
         for turn in 0..20_000 {
             // As when all slots are taken: asked again and again.
             for _ in 0..turn % 3 {
-                assert_eq!(queue.next(|_| Wish::Blocked), None);
+                assert_eq!(queue.next(|_| Request::Blocked), None);
             }
-            let key = queue.next(|key| Wish::Unit(costs[key])).unwrap();
+            let key = queue.next(|key| Request::Unit(costs[key])).unwrap();
             got[key] += costs[key];
         }
         let shares: Vec<u64> = got.iter().zip(weights).map(|(got, weight)| got / u64::from(weight)).collect();
@@ -186,14 +186,17 @@ mod tests {
         queue.join('a', weight(1));
         queue.join('b', weight(1));
         for _ in 0..100 {
-            assert_eq!(queue.next(|key| if key == 'a' { Wish::Unit(300) } else { Wish::Nothing }), Some('a'));
+            assert_eq!(
+                queue.next(|key| if key == 'a' { Request::Unit(300) } else { Request::Nothing }),
+                Some('a')
+            );
         }
-        let next: String = (0..8).map(|_| queue.next(|_| Wish::Unit(300)).unwrap()).collect();
+        let next: String = (0..8).map(|_| queue.next(|_| Request::Unit(300)).unwrap()).collect();
         assert!(next.matches('b').count() <= 5, "{next}");
-        assert_eq!(queue.next(|_| Wish::Blocked), None);
+        assert_eq!(queue.next(|_| Request::Blocked), None);
         queue.leave(|key| key == 'a');
-        assert_eq!(queue.next(|_| Wish::Unit(u64::MAX)), Some('b'));
+        assert_eq!(queue.next(|_| Request::Unit(u64::MAX)), Some('b'));
         queue.leave(|_| true);
-        assert_eq!(queue.next(|_| Wish::Unit(1)), None);
+        assert_eq!(queue.next(|_| Request::Unit(1)), None);
     }
 }

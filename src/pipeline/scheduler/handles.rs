@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desk::{Desk, Stop, Taken};
+use super::mailbox::{Mailbox, Stop, Taken};
 use super::summary::ScheduledSummary;
 use super::unit::{Delivery, Unit};
 use crate::error::Result;
 use crate::session::Submit;
 
 /// The end of a stream that units go in at. Dropping it closes the stream: what is inside still comes out.
-pub struct StreamInput(pub(super) Option<Arc<Desk>>);
+pub struct StreamInput(pub(super) Option<Arc<Mailbox>>);
 
 /// The end of a stream that results come out at. Dropping it cancels the stream.
-pub struct StreamOutput(pub(super) Option<Arc<Desk>>);
+pub struct StreamOutput(pub(super) Option<Arc<Mailbox>>);
 
 /// A word in a stream's matters, for as many as want one.
 #[derive(Clone)]
-pub struct StreamControl(pub(super) Arc<Desk>);
+pub struct StreamControl(pub(super) Arc<Mailbox>);
 
 impl StreamInput {
-    fn desk(&self) -> Result<&Arc<Desk>> {
+    fn mailbox(&self) -> Result<&Arc<Mailbox>> {
         self.0
             .as_ref()
             .ok_or_else(|| crate::error::Error::invalid("the scheduler reads this stream's source"))
@@ -32,7 +32,7 @@ impl StreamInput {
     /// # Errors
     /// When the stream has ended (the error that ended it; [`Error::Cancelled`](crate::Error::Cancelled)) or was closed.
     pub fn submit(&mut self, unit: impl Into<Unit>) -> Result<Submit<Unit>> {
-        self.desk()?.submit(unit.into(), None)
+        self.mailbox()?.submit(unit.into(), None)
     }
 
     /// Takes a unit of this generation. One of an older generation than the newest is taken, dropped and counted as
@@ -42,7 +42,7 @@ impl StreamInput {
     /// # Errors
     /// As [`Self::submit`].
     pub fn submit_with_generation(&mut self, generation: u64, unit: impl Into<Unit>) -> Result<Submit<Unit>> {
-        self.desk()?.submit(unit.into(), Some(generation))
+        self.mailbox()?.submit(unit.into(), Some(generation))
     }
 
     /// As [`Self::submit`], waiting for a credit.
@@ -50,7 +50,7 @@ impl StreamInput {
     /// # Errors
     /// As [`Self::submit`].
     pub fn submit_blocking(&mut self, unit: impl Into<Unit>) -> Result<()> {
-        self.desk()?.submit_blocking(unit.into(), None)
+        self.mailbox()?.submit_blocking(unit.into(), None)
     }
 
     /// Makes everything come out that was submitted; never waits. The stream stays usable; its encoder begins anew with
@@ -59,7 +59,7 @@ impl StreamInput {
     /// # Errors
     /// As [`Self::submit`].
     pub fn flush(&mut self) -> Result<()> {
-        self.desk()?.flush()
+        self.mailbox()?.flush()
     }
 
     /// Has the scheduler read `source`, on a thread of its own that may wait in it, whenever there is a credit. The
@@ -69,8 +69,8 @@ impl StreamInput {
         I: IntoIterator<Item = Result<Unit>>,
         I::IntoIter: Send + 'static,
     {
-        if let Some(desk) = self.0.take() {
-            desk.set_source(Box::new(source.into_iter()));
+        if let Some(mailbox) = self.0.take() {
+            mailbox.set_source(Box::new(source.into_iter()));
         }
     }
 
@@ -85,8 +85,8 @@ impl StreamInput {
 
 impl Drop for StreamInput {
     fn drop(&mut self) {
-        if let Some(desk) = &self.0 {
-            desk.close();
+        if let Some(mailbox) = &self.0 {
+            mailbox.close();
         }
     }
 }
@@ -98,7 +98,7 @@ impl StreamOutput {
     /// The loss of one unit ([`crate::Error::is_recoverable`]: go on; also wrong input, for the unit in whose place it
     /// comes), or the end of the stream: [`Self::is_finished`] tells.
     pub fn try_reap(&mut self) -> Result<Option<Delivery>> {
-        self.settle(|desk| desk.take_timeout(Some(Duration::ZERO)))
+        self.settle(|mailbox| mailbox.take_timeout(Some(Duration::ZERO)))
     }
 
     /// The next result, waiting at most `timeout`. `None`: not yet, a flush has completed, or the stream is over.
@@ -106,7 +106,7 @@ impl StreamOutput {
     /// # Errors
     /// As [`Self::try_reap`].
     pub fn reap_timeout(&mut self, timeout: Duration) -> Result<Option<Delivery>> {
-        self.settle(|desk| desk.take_timeout(Some(timeout)))
+        self.settle(|mailbox| mailbox.take_timeout(Some(timeout)))
     }
 
     /// The next result, waiting for it; `None` when a flush has completed or the stream is over.
@@ -114,12 +114,12 @@ impl StreamOutput {
     /// # Errors
     /// As [`Self::try_reap`].
     pub fn reap(&mut self) -> Result<Option<Delivery>> {
-        self.settle(|desk| desk.take_timeout(None))
+        self.settle(|mailbox| mailbox.take_timeout(None))
     }
 
-    fn settle(&mut self, take: impl FnOnce(&Desk) -> Taken) -> Result<Option<Delivery>> {
-        let Some(desk) = &self.0 else { return Ok(None) };
-        match take(desk) {
+    fn settle(&mut self, take: impl FnOnce(&Mailbox) -> Taken) -> Result<Option<Delivery>> {
+        let Some(mailbox) = &self.0 else { return Ok(None) };
+        match take(mailbox) {
             Taken::Item(delivery, _) => Ok(Some(delivery)),
             Taken::Lost(error) => Err(error),
             Taken::Flushed | Taken::Empty | Taken::Over => Ok(None),
@@ -142,12 +142,12 @@ impl StreamOutput {
 
     /// Whether nothing will ever come again.
     pub fn is_finished(&self) -> bool {
-        self.0.as_ref().is_none_or(|desk| desk.is_finished())
+        self.0.as_ref().is_none_or(|mailbox| mailbox.is_finished())
     }
 
     /// Whether every flush asked for has completed and been reaped.
     pub fn is_drained(&self) -> bool {
-        self.0.as_ref().is_none_or(|desk| desk.is_drained())
+        self.0.as_ref().is_none_or(|mailbox| mailbox.is_drained())
     }
 
     /// Has `consumer` called with every result, and with every loss, in order and never twice at once, on a thread of the
@@ -156,14 +156,14 @@ impl StreamOutput {
     where
         F: FnMut(Result<Delivery>) -> Result<()> + Send + 'static,
     {
-        if let Some(desk) = self.0.take() {
-            desk.set_sink(Box::new(consumer));
+        if let Some(mailbox) = self.0.take() {
+            mailbox.set_sink(Box::new(consumer));
         }
     }
 
     /// What the stream did so far.
     pub fn summary(&self) -> Option<ScheduledSummary> {
-        self.0.as_ref().map(|desk| ScheduledSummary::of(desk))
+        self.0.as_ref().map(|mailbox| ScheduledSummary::of(mailbox))
     }
 
     /// A further handle.
@@ -174,8 +174,8 @@ impl StreamOutput {
 
 impl Drop for StreamOutput {
     fn drop(&mut self) {
-        if let Some(desk) = &self.0 {
-            desk.abandon(Stop::Cancelled);
+        if let Some(mailbox) = &self.0 {
+            mailbox.abandon(Stop::Cancelled);
         }
     }
 }
@@ -204,7 +204,7 @@ impl StreamControl {
 
     /// Whether nothing happens in the stream any more. Results may still wait to be taken.
     pub fn is_over(&self) -> bool {
-        self.0.books().over
+        self.0.status().over
     }
 
     /// Waits until the stream is over and everything was taken, at most `timeout`; whether it is.

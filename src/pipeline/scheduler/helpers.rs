@@ -8,9 +8,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Stop, Taken};
+use super::mailbox::{Mailbox, Stop, Taken};
 use super::stage::Stage;
-use crate::error::{Error, panic_words};
+use crate::error::{Error, panic_message};
 use crate::session::Submit;
 use crate::sync::{lock, whole};
 
@@ -22,9 +22,9 @@ const BATCH: usize = 16;
 /// Work for a helper.
 pub(super) enum Chore {
     /// Read the stream's source.
-    Read(Arc<Desk>),
+    Read(Arc<Mailbox>),
     /// Call the stream's consumer.
-    Deliver(Arc<Desk>),
+    Deliver(Arc<Mailbox>),
     /// Close the stages of a stream that is over.
     Close(Vec<Box<dyn Stage>>),
 }
@@ -58,13 +58,13 @@ impl Helpers {
     }
 
     /// What user code of this stream there is something for.
-    pub(super) fn offer(&self, desk: &Arc<Desk>) {
-        let (read, deliver) = desk.wishes();
+    pub(super) fn offer(&self, mailbox: &Arc<Mailbox>) {
+        let (read, deliver) = mailbox.wishes();
         if read {
-            self.add(Chore::Read(Arc::clone(desk)));
+            self.add(Chore::Read(Arc::clone(mailbox)));
         }
         if deliver {
-            self.add(Chore::Deliver(Arc::clone(desk)));
+            self.add(Chore::Deliver(Arc::clone(mailbox)));
         }
     }
 
@@ -152,7 +152,7 @@ impl Helpers {
         for (_, chore) in left {
             match chore {
                 Chore::Close(_) => chore.run(),
-                Chore::Read(desk) | Chore::Deliver(desk) => discard(desk),
+                Chore::Read(mailbox) | Chore::Deliver(mailbox) => discard(mailbox),
             }
         }
     }
@@ -181,8 +181,8 @@ impl Chore {
     pub(super) fn run(self) {
         match self {
             // What they call is guarded where it is called; it may also panic when it is dropped.
-            Self::Read(desk) => drop(catch_unwind(AssertUnwindSafe(|| read(&desk)))),
-            Self::Deliver(desk) => drop(catch_unwind(AssertUnwindSafe(|| deliver(&desk)))),
+            Self::Read(mailbox) => drop(catch_unwind(AssertUnwindSafe(|| read(&mailbox)))),
+            Self::Deliver(mailbox) => drop(catch_unwind(AssertUnwindSafe(|| deliver(&mailbox)))),
             Self::Close(stages) => {
                 for stage in stages {
                     discard(stage);
@@ -198,17 +198,21 @@ pub(super) fn discard<T>(users: T) {
     let _ = catch_unwind(AssertUnwindSafe(move || drop(users)));
 }
 
-fn panicked(what: &str, desk: &Desk, panic: &(dyn std::any::Any + Send)) -> Error {
-    Error::corrupt_fatal(format!("the {what} of the stream `{}` panicked: {}", desk.name, panic_words(panic)))
+fn panicked(what: &str, mailbox: &Mailbox, panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::corrupt_fatal(format!(
+        "the {what} of the stream `{}` panicked: {}",
+        mailbox.name,
+        panic_message(panic)
+    ))
 }
 
-fn read(desk: &Desk) {
+fn read(mailbox: &Mailbox) {
     for _ in 0..BATCH {
-        let Some(mut source) = desk.take_source() else { return };
+        let Some(mut source) = mailbox.take_source() else { return };
         match catch_unwind(AssertUnwindSafe(|| source.next())) {
             Ok(Some(Ok(unit))) => {
                 // There was a credit, and nobody else submits: it is taken, unless the stream has ended meanwhile.
-                match desk.submit(unit, None) {
+                match mailbox.submit(unit, None) {
                     Ok(Submit::Accepted) => {}
                     Ok(Submit::Full(unit)) => {
                         let rest = source;
@@ -216,39 +220,39 @@ fn read(desk: &Desk) {
                     }
                     Err(_) => return,
                 }
-                desk.put_source(source);
+                mailbox.put_source(source);
             }
-            Ok(Some(Err(error))) => return desk.stop(Stop::Failed(error)),
-            Ok(None) => return desk.close(),
-            Err(panic) => return desk.stop(Stop::Failed(panicked("source", desk, panic.as_ref()))),
+            Ok(Some(Err(error))) => return mailbox.stop(Stop::Failed(error)),
+            Ok(None) => return mailbox.close(),
+            Err(panic) => return mailbox.stop(Stop::Failed(panicked("source", mailbox, panic.as_ref()))),
         }
     }
 }
 
-fn deliver(desk: &Desk) {
+fn deliver(mailbox: &Mailbox) {
     for _ in 0..BATCH {
-        let Some(mut sink) = desk.take_sink() else { return };
-        let (result, tag) = match desk.take() {
+        let Some(mut sink) = mailbox.take_sink() else { return };
+        let (result, tag) = match mailbox.take() {
             Taken::Item(delivery, tag) => (Ok(delivery), Some(tag)),
             Taken::Lost(error) => (Err(error), None),
             Taken::Flushed => {
-                desk.put_sink(sink);
+                mailbox.put_sink(sink);
                 continue;
             }
-            Taken::Empty | Taken::Over => return desk.put_sink(sink),
+            Taken::Empty | Taken::Over => return mailbox.put_sink(sink),
         };
         let done = catch_unwind(AssertUnwindSafe(|| sink(result)))
-            .unwrap_or_else(|panic| Err(panicked("consumer", desk, panic.as_ref())));
+            .unwrap_or_else(|panic| Err(panicked("consumer", mailbox, panic.as_ref())));
         match (&done, &tag) {
-            (Ok(()), Some(tag)) => desk.delivered(tag),
-            (Err(_), Some(_)) => desk.refused(),
+            (Ok(()), Some(tag)) => mailbox.delivered(tag),
+            (Err(_), Some(_)) => mailbox.refused(),
             (_, None) => {}
         }
         drop(tag);
         match done {
-            Ok(()) => desk.put_sink(sink),
+            Ok(()) => mailbox.put_sink(sink),
             // A consumer that failed is not called again.
-            Err(error) => return desk.abandon(Stop::Failed(error)),
+            Err(error) => return mailbox.abandon(Stop::Failed(error)),
         }
     }
 }

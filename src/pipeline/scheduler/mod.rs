@@ -14,18 +14,18 @@
 //! Every unit has one outcome in its stream's ledger. `docs/scheduler.md` tells the whole.
 
 mod adapters;
-mod bell;
 mod credits;
 mod depth;
-mod desk;
 mod driver;
 mod fair;
 mod handles;
 mod helpers;
-mod line;
+mod mailbox;
 mod policy;
+mod ready_set;
 mod running;
 mod stage;
+mod stage_queue;
 mod summary;
 mod sync;
 mod unit;
@@ -45,12 +45,12 @@ pub use unit::{Delivery, Unit};
 
 use crate::error::{Error, Result};
 use crate::sync::{lock, whole};
-use bell::Bell;
-use desk::{Desk, Stop};
 use driver::{Driver, SELF, Shared};
 use helpers::Helpers;
-use line::Line;
-use running::{Post, Running};
+use mailbox::{Mailbox, Stop};
+use ready_set::ReadySet;
+use running::{Running, StageSlot};
+use stage_queue::StageQueue;
 use summary::StageMeter;
 
 /// Credits of a stream that asks for none in particular: enough for the deepest decoders and one picture in each stage.
@@ -212,25 +212,27 @@ impl PipelineScheduler {
             )));
         }
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        let waker = std::task::Waker::from(Arc::new(Ring { bell: Arc::clone(&self.shared.bell), key }));
-        let mut posts = Vec::new();
+        let waker =
+            std::task::Waker::from(Arc::new(MarkReady { ready: Arc::clone(&self.shared.ready), key }));
+        let mut stage_slots = Vec::new();
         let mut meters = Vec::new();
         for (mut stage, class) in stages {
             let index = class.as_deref().map(|class| self.class(&name, class)).transpose()?;
             let meter = Arc::new(StageMeter::new(stage.name(), class, stage.holds()));
             stage.set_waker(&waker);
             meters.push(Arc::clone(&meter));
-            posts.push(Post::new(stage, index, Line::new(policy), meter));
+            stage_slots.push(StageSlot::new(stage, index, StageQueue::new(policy), meter));
         }
-        let desk = Arc::new(Desk::new(key, name, credits, policy, meters, Arc::clone(&self.shared.bell)));
+        let mailbox =
+            Arc::new(Mailbox::new(key, name, credits, policy, meters, Arc::clone(&self.shared.ready)));
         {
-            let mut desks = lock(&self.shared.desks);
-            desks.retain(|desk| desk.strong_count() > 0);
-            desks.push(Arc::downgrade(&desk));
+            let mut mailboxes = lock(&self.shared.mailboxes);
+            mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
+            mailboxes.push(Arc::downgrade(&mailbox));
         }
-        lock(&self.shared.inbox).push(Running::new(Arc::clone(&desk), posts, weight));
-        self.shared.bell.ring(SELF);
-        Ok((StreamInput(Some(Arc::clone(&desk))), StreamOutput(Some(desk))))
+        lock(&self.shared.inbox).push(Running::new(Arc::clone(&mailbox), stage_slots, weight));
+        self.shared.ready.mark(SELF);
+        Ok((StreamInput(Some(Arc::clone(&mailbox))), StreamOutput(Some(mailbox))))
     }
 
     fn class(&self, stream: &str, wanted: &str) -> Result<usize> {
@@ -249,15 +251,16 @@ impl PipelineScheduler {
     pub fn turn(&self) -> bool {
         let Some(driver) = &self.manual else { return false };
         let mut any = self.shared.helpers.work();
-        any |= lock(driver).turn(self.shared.bell.wait(Some(std::time::Duration::ZERO))).0;
+        any |= lock(driver).turn(self.shared.ready.wait(Some(std::time::Duration::ZERO))).0;
         any | self.shared.helpers.work()
     }
 
     /// What was done so far.
     pub fn summary(&self) -> SchedulerSummary {
-        let desks: Vec<_> = lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade).collect();
+        let mailboxes: Vec<_> =
+            lock(&self.shared.mailboxes).iter().filter_map(std::sync::Weak::upgrade).collect();
         SchedulerSummary {
-            streams: desks.iter().map(|desk| ScheduledSummary::of(desk)).collect(),
+            streams: mailboxes.iter().map(|mailbox| ScheduledSummary::of(mailbox)).collect(),
             classes: lock(&self.shared.classes).clone(),
             turns: self.shared.turns.load(Ordering::Relaxed),
             helper_threads: self.shared.helpers.threads(),
@@ -269,11 +272,12 @@ impl Drop for PipelineScheduler {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         // Held until their consumers are gone, which must not happen on a thread that does not expect it.
-        let desks: Vec<_> = lock(&self.shared.desks).iter().filter_map(std::sync::Weak::upgrade).collect();
-        for desk in &desks {
-            desk.stop(Stop::Cancelled);
+        let mailboxes: Vec<_> =
+            lock(&self.shared.mailboxes).iter().filter_map(std::sync::Weak::upgrade).collect();
+        for mailbox in &mailboxes {
+            mailbox.stop(Stop::Cancelled);
         }
-        self.shared.bell.ring(SELF);
+        self.shared.ready.mark(SELF);
         if let Some(thread) =
             self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id())
         {
@@ -284,8 +288,8 @@ impl Drop for PipelineScheduler {
             whole(driver.into_inner()).end();
         }
         self.shared.helpers.end();
-        for desk in desks {
-            desk.leave();
+        for mailbox in mailboxes {
+            mailbox.leave();
         }
     }
 }
@@ -302,9 +306,9 @@ fn shared(options: SchedulerOptions, inline: bool) -> Result<Arc<Shared>> {
         classes.push(ClassSummary { name, slots, used: 0, peak: 0, begun: 0 });
     }
     Ok(Arc::new(Shared {
-        bell: Arc::new(Bell::new()),
+        ready: Arc::new(ReadySet::new()),
         inbox: Mutex::default(),
-        desks: Mutex::default(),
+        mailboxes: Mutex::default(),
         classes: Mutex::new(classes),
         helpers: Helpers::new(inline),
         ended: AtomicBool::new(false),
@@ -313,17 +317,17 @@ fn shared(options: SchedulerOptions, inline: bool) -> Result<Arc<Shared>> {
 }
 
 /// Rings for one stream.
-struct Ring {
-    bell: Arc<Bell>,
+struct MarkReady {
+    ready: Arc<ReadySet>,
     key: u64,
 }
 
-impl std::task::Wake for Ring {
+impl std::task::Wake for MarkReady {
     fn wake(self: Arc<Self>) {
-        self.bell.ring(self.key);
+        self.ready.mark(self.key);
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.bell.ring(self.key);
+        self.ready.mark(self.key);
     }
 }

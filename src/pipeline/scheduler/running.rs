@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Stop};
-use super::fair::Wish;
-use super::line::{Dropped, Head, Line};
+use super::fair::Request;
+use super::mailbox::{Mailbox, Stop};
 use super::policy::reason;
 use super::stage::{Stage, StageEvent};
+use super::stage_queue::{Dropped, Head, StageQueue};
 use super::summary::StageMeter;
 use super::unit::{Barrier, Held, Tag};
-use crate::error::{Error, Result, panic_words};
+use crate::error::{Error, Result, panic_message};
 use crate::session::Submit;
 use crate::sync::lock;
 
@@ -33,11 +33,11 @@ const MOST_LENT: usize = 64;
 const HOPELESS: Duration = Duration::from_secs(10);
 
 /// A stage and what waits before it.
-pub(super) struct Post {
+pub(super) struct StageSlot {
     stage: Box<dyn Stage>,
     pub(super) class: Option<usize>,
-    /// Before the first stage units wait at the desk.
-    line: Line,
+    /// Before the first stage units wait in the mailbox.
+    queue: StageQueue,
     inside: VecDeque<Tag>,
     /// Units held back.
     holds: usize,
@@ -55,22 +55,22 @@ pub(super) struct Post {
     fed: bool,
     draining: Option<Barrier>,
     /// What it would do if it had a slot.
-    pub(super) wish: Wish,
+    pub(super) request: Request,
     meter: Arc<StageMeter>,
 }
 
-impl Post {
+impl StageSlot {
     pub(super) fn new(
         stage: Box<dyn Stage>,
         class: Option<usize>,
-        line: Line,
+        queue: StageQueue,
         meter: Arc<StageMeter>,
     ) -> Self {
         let holds = stage.holds();
         Self {
             stage,
             class,
-            line,
+            queue,
             inside: VecDeque::new(),
             holds,
             said: holds,
@@ -80,7 +80,7 @@ impl Post {
             full: false,
             fed: false,
             draining: None,
-            wish: Wish::Nothing,
+            request: Request::Nothing,
             meter,
         }
     }
@@ -143,8 +143,8 @@ pub(super) enum Fed {
 }
 
 pub(super) struct Running {
-    pub(super) desk: Arc<Desk>,
-    pub(super) posts: Vec<Post>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) stage_slots: Vec<StageSlot>,
     pub(super) weight: NonZeroU32,
     generation: u64,
     last_moved: Instant,
@@ -156,16 +156,16 @@ pub(super) struct Running {
 /// Runs a stage's method; a panic is an error.
 fn guarded<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let words = panic_words(panic.as_ref());
-        Err(Error::corrupt_fatal(format!("the stage `{name}` panicked: {words}")))
+        let message = panic_message(panic.as_ref());
+        Err(Error::corrupt_fatal(format!("the stage `{name}` panicked: {message}")))
     })
 }
 
 impl Running {
-    pub(super) fn new(desk: Arc<Desk>, posts: Vec<Post>, weight: NonZeroU32) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, stage_slots: Vec<StageSlot>, weight: NonZeroU32) -> Self {
         Self {
-            desk,
-            posts,
+            mailbox,
+            stage_slots,
             weight,
             generation: 0,
             last_moved: Instant::now(),
@@ -179,21 +179,21 @@ impl Running {
         self.over
     }
 
-    /// Whether a stage has to be looked at because nobody will ring for it.
+    /// Whether a stage has to be looked at because nobody will mark it.
     pub(super) fn is_polled(&self) -> bool {
-        self.posts.iter().any(Post::is_polled)
+        self.stage_slots.iter().any(StageSlot::is_polled)
     }
 
-    /// Moves everything that needs no engine; `true` when something moved. Where there is news of the stages (`heard`)
+    /// Moves everything that needs no engine; `true` when something moved. Where there is news of the stages (`news`)
     /// those that had no room are asked again. What stages are left of the stream when it is over goes to `gone`: closing
     /// them may take time.
-    pub(super) fn pump(&mut self, heard: bool, gone: &mut Vec<Box<dyn Stage>>) -> bool {
+    pub(super) fn pump(&mut self, news: bool, gone: &mut Vec<Box<dyn Stage>>) -> bool {
         let mut any = false;
-        if heard {
-            self.posts.iter_mut().for_each(|post| post.full = false);
+        if news {
+            self.stage_slots.iter_mut().for_each(|slot| slot.full = false);
         }
         while !self.over {
-            if let Some(stop) = self.desk.take_stop() {
+            if let Some(stop) = self.mailbox.take_stop() {
                 self.end(Some(stop), gone);
                 return true;
             }
@@ -212,7 +212,7 @@ impl Running {
         if self.closing && !self.over {
             self.end(None, gone);
         }
-        for index in 0..self.posts.len() {
+        for index in 0..self.stage_slots.len() {
             self.judge(index);
         }
         any
@@ -222,10 +222,10 @@ impl Running {
         self.begin_generation()?;
         let mut moved = false;
         // From the last to the first: what leaves makes room for what comes.
-        for index in (0..self.posts.len()).rev() {
+        for index in (0..self.stage_slots.len()).rev() {
             moved |= self.collect(index)?;
             moved |= self.pass_barrier(index)?;
-            while self.posts[index].class.is_none() && self.can_begin(index) {
+            while self.stage_slots[index].class.is_none() && self.can_begin(index) {
                 moved |= self.feed(index)? != Fed::Full;
             }
         }
@@ -234,19 +234,19 @@ impl Running {
 
     /// Drops what the users' newest generation has made useless.
     fn begin_generation(&mut self) -> Result<()> {
-        let generation = self.desk.generation();
+        let generation = self.mailbox.generation();
         if generation <= self.generation {
             return Ok(());
         }
         self.generation = generation;
-        for post in &mut self.posts {
-            let old = post.line.take_older(generation);
+        for slot in &mut self.stage_slots {
+            let old = slot.queue.take_older(generation);
             let mut dropped = old.into_iter().map(|held| (held, reason::STALE)).collect();
-            self.desk.drop_units(&mut dropped);
+            self.mailbox.drop_units(&mut dropped);
             // Units of one generation are inside at a time.
-            if post.inside.front().is_some_and(|tag| tag.generation < generation) {
-                let stage = &mut post.stage;
-                guarded(post.meter.name, || {
+            if slot.inside.front().is_some_and(|tag| tag.generation < generation) {
+                let stage = &mut slot.stage;
+                guarded(slot.meter.name, || {
                     stage.discard();
                     Ok(())
                 })?;
@@ -259,25 +259,25 @@ impl Running {
     fn collect(&mut self, index: usize) -> Result<bool> {
         let mut moved = false;
         for _ in 0..BATCH {
-            let post = &mut self.posts[index];
-            let stage = &mut post.stage;
-            let Some(event) = guarded(post.meter.name, || stage.try_reap())? else { break };
+            let slot = &mut self.stage_slots[index];
+            let stage = &mut slot.stage;
+            let Some(event) = guarded(slot.meter.name, || stage.try_reap())? else { break };
             moved = true;
-            post.full = false;
-            post.given = post.given.wrapping_add(1);
-            post.unlearn(post.inside.len());
-            let Some(mut tag) = post.inside.pop_front() else {
-                self.desk.unexpected();
+            slot.full = false;
+            slot.given = slot.given.wrapping_add(1);
+            slot.unlearn(slot.inside.len());
+            let Some(mut tag) = slot.inside.pop_front() else {
+                self.mailbox.unexpected();
                 continue;
             };
-            post.occupy();
+            slot.occupy();
             let now = Instant::now();
-            post.meter.took.record(now.saturating_duration_since(tag.since));
+            slot.meter.took.record(now.saturating_duration_since(tag.since));
             tag.since = now;
             match event {
                 StageEvent::Unit(unit) => self.forward(index + 1, Held { unit, tag }),
-                StageEvent::Dropped(reason) => self.desk.drop_tag(tag, reason),
-                StageEvent::Failed(error) => self.desk.lose(tag, error),
+                StageEvent::Dropped(reason) => self.mailbox.drop_tag(tag, reason),
+                StageEvent::Failed(error) => self.mailbox.lose(tag, error),
             }
         }
         Ok(moved)
@@ -286,80 +286,80 @@ impl Running {
     /// To the stage `index`, or to the consumer behind the last.
     fn forward(&mut self, index: usize, held: Held) {
         if held.tag.generation < self.generation {
-            return self.desk.drop_units(&mut vec![(held, reason::STALE)]);
+            return self.mailbox.drop_units(&mut vec![(held, reason::STALE)]);
         }
-        let Some(post) = self.posts.get_mut(index) else { return self.desk.push_result(held) };
+        let Some(slot) = self.stage_slots.get_mut(index) else { return self.mailbox.push_result(held) };
         let mut dropped = Vec::new();
-        post.line.push(held, &mut dropped);
-        post.meter.waiting.entered(post.line.len());
-        self.desk.drop_units(&mut dropped);
+        slot.queue.push(held, &mut dropped);
+        slot.meter.waiting.entered(slot.queue.len());
+        self.mailbox.drop_units(&mut dropped);
     }
 
-    fn with_line<R>(&mut self, index: usize, work: impl FnOnce(&mut Line) -> R) -> R {
-        if index == 0 { self.desk.with_line(work) } else { work(&mut self.posts[index].line) }
+    fn with_queue<R>(&mut self, index: usize, work: impl FnOnce(&mut StageQueue) -> R) -> R {
+        if index == 0 { self.mailbox.with_queue(work) } else { work(&mut self.stage_slots[index].queue) }
     }
 
     /// Whether a unit is first before a stage, and the stage could take it.
     fn can_begin(&mut self, index: usize) -> bool {
-        let post = &self.posts[index];
-        !post.full && post.draining.is_none() && self.with_line(index, |line| line.head()) == Head::Unit
+        let slot = &self.stage_slots[index];
+        !slot.full && slot.draining.is_none() && self.with_queue(index, |queue| queue.head()) == Head::Unit
     }
 
     /// What the first unit before a stage takes of an engine's time, as the stage has it.
     fn cost(&mut self, index: usize) -> Option<u64> {
         // A copy that shares the picture: code of the user's runs while nothing is locked.
-        let unit = self.with_line(index, |line| line.first().cloned())?;
-        let stage = &self.posts[index].stage;
+        let unit = self.with_queue(index, |queue| queue.first().cloned())?;
+        let stage = &self.stage_slots[index].stage;
         // A stage that panics here does so again when it is given the unit, and the stream ends there.
         Some(catch_unwind(AssertUnwindSafe(|| stage.cost(&unit))).unwrap_or_else(|_| unit.cost()))
     }
 
     fn judge(&mut self, index: usize) {
-        let wants = !self.over && self.posts[index].class.is_some() && self.can_begin(index);
+        let wants = !self.over && self.stage_slots[index].class.is_some() && self.can_begin(index);
         let cost = if wants { self.cost(index) } else { None };
-        self.posts[index].wish = cost.map_or(Wish::Nothing, Wish::Unit);
+        self.stage_slots[index].request = cost.map_or(Request::Nothing, Request::Unit);
     }
 
     /// A barrier goes through a stage when everything before it has.
     fn pass_barrier(&mut self, index: usize) -> Result<bool> {
         let mut moved = false;
-        if self.posts[index].draining.is_none()
-            && let Head::Barrier(barrier) = self.with_line(index, |line| line.head())
+        if self.stage_slots[index].draining.is_none()
+            && let Head::Barrier(barrier) = self.with_queue(index, |queue| queue.head())
         {
-            self.with_line(index, Line::pop_barrier);
-            let post = &mut self.posts[index];
-            if post.fed {
-                let stage = &mut post.stage;
-                guarded(post.meter.name, || stage.flush())?;
-                post.fed = false;
+            self.with_queue(index, StageQueue::pop_barrier);
+            let slot = &mut self.stage_slots[index];
+            if slot.fed {
+                let stage = &mut slot.stage;
+                guarded(slot.meter.name, || stage.flush())?;
+                slot.fed = false;
             }
-            post.draining = Some(barrier);
+            slot.draining = Some(barrier);
             moved = true;
             moved |= self.collect(index)?;
         }
-        let post = &mut self.posts[index];
-        let Some(barrier) = post.draining else { return Ok(moved) };
-        let stage = &post.stage;
-        if !guarded(post.meter.name, || Ok(stage.is_drained()))? {
+        let slot = &mut self.stage_slots[index];
+        let Some(barrier) = slot.draining else { return Ok(moved) };
+        let stage = &slot.stage;
+        if !guarded(slot.meter.name, || Ok(stage.is_drained()))? {
             return Ok(moved);
         }
         // It may have completed between the last look for results and now.
         if self.collect(index)? {
             return Ok(true);
         }
-        let post = &mut self.posts[index];
-        post.draining = None;
-        post.full = false;
-        let unanswered = std::mem::take(&mut post.inside);
-        post.occupy();
+        let slot = &mut self.stage_slots[index];
+        slot.draining = None;
+        slot.full = false;
+        let unanswered = std::mem::take(&mut slot.inside);
+        slot.occupy();
         for tag in unanswered {
-            let name = self.posts[index].meter.name;
-            self.desk.lose(tag, Error::corrupt(format!("the stage `{name}` gave no answer for a unit")));
+            let name = self.stage_slots[index].meter.name;
+            self.mailbox.lose(tag, Error::corrupt(format!("the stage `{name}` gave no answer for a unit")));
         }
-        match (self.posts.get_mut(index + 1), barrier) {
-            (Some(next), barrier) => next.line.push_barrier(barrier),
+        match (self.stage_slots.get_mut(index + 1), barrier) {
+            (Some(next), barrier) => next.queue.push_barrier(barrier),
             (None, Barrier::Generation) => {}
-            (None, Barrier::Flush) => self.desk.flushed(),
+            (None, Barrier::Flush) => self.mailbox.flushed(),
             (None, Barrier::Close) => self.closing = true,
         }
         Ok(true)
@@ -369,12 +369,12 @@ impl Running {
     fn feed(&mut self, index: usize) -> Result<Fed> {
         let now = Instant::now();
         let mut dropped: Vec<Dropped> = Vec::new();
-        let (held, left) = self.with_line(index, |line| (line.pop(now, &mut dropped), line.len()));
-        self.desk.drop_units(&mut dropped);
+        let (held, left) = self.with_queue(index, |queue| (queue.pop(now, &mut dropped), queue.len()));
+        self.mailbox.drop_units(&mut dropped);
         let Some(Held { unit, mut tag }) = held else { return Ok(Fed::Gone) };
-        let post = &mut self.posts[index];
-        post.meter.waiting.set(left);
-        let stage = &mut post.stage;
+        let slot = &mut self.stage_slots[index];
+        slot.meter.waiting.set(left);
+        let stage = &mut slot.stage;
         let mut cost = 0;
         let submitted = catch_unwind(AssertUnwindSafe(|| {
             cost = stage.cost(&unit);
@@ -382,29 +382,29 @@ impl Running {
         }));
         match submitted {
             Ok(Ok(Submit::Accepted)) => {
-                post.meter.waited.record(now.saturating_duration_since(tag.since));
-                post.meter.cost.fetch_add(cost, Ordering::Relaxed);
+                slot.meter.waited.record(now.saturating_duration_since(tag.since));
+                slot.meter.cost.fetch_add(cost, Ordering::Relaxed);
                 tag.since = now;
-                post.inside.push_back(tag);
-                post.fed = true;
-                post.occupy();
-                post.meter.inside.entered(post.inside.len());
+                slot.inside.push_back(tag);
+                slot.fed = true;
+                slot.occupy();
+                slot.meter.inside.entered(slot.inside.len());
                 Ok(Fed::Taken)
             }
             Ok(Ok(Submit::Full(unit))) => {
-                post.full = true;
-                self.with_line(index, |line| line.put_back(Held { unit, tag }));
-                self.posts[index].meter.waiting.set(left + 1);
+                slot.full = true;
+                self.with_queue(index, |queue| queue.put_back(Held { unit, tag }));
+                self.stage_slots[index].meter.waiting.set(left + 1);
                 Ok(Fed::Full)
             }
             Ok(Err(error)) => {
-                self.desk.lose(tag, error);
+                self.mailbox.lose(tag, error);
                 Ok(Fed::Gone)
             }
             Err(panic) => {
-                let words = panic_words(panic.as_ref());
-                let error = format!("the stage `{}` panicked: {words}", post.meter.name);
-                self.desk.lose(tag, Error::corrupt(error.clone()));
+                let message = panic_message(panic.as_ref());
+                let error = format!("the stage `{}` panicked: {message}", slot.meter.name);
+                self.mailbox.lose(tag, Error::corrupt(error.clone()));
                 Err(Error::corrupt_fatal(error))
             }
         }
@@ -429,8 +429,8 @@ impl Running {
 
     /// Whether somebody would submit if there were a credit, and nothing moves; when to look again.
     pub(super) fn tend(&mut self, now: Instant, gone: &mut Vec<Box<dyn Stage>>) -> Option<Duration> {
-        let standing = self.desk.credits.standing();
-        let inside: usize = self.posts.iter().map(|post| post.inside.len()).sum();
+        let standing = self.mailbox.credits.standing();
+        let inside: usize = self.stage_slots.iter().map(|slot| slot.inside.len()).sum();
         if self.over || !standing.refused || inside < standing.used || inside == 0 {
             return None;
         }
@@ -439,20 +439,23 @@ impl Running {
         if still < patience {
             return Some(patience.saturating_sub(still));
         }
-        if !self.posts.iter().all(|post| post.inside.is_empty() || post.stage.is_hungry()) {
+        if !self.stage_slots.iter().all(|slot| slot.inside.is_empty() || slot.stage.is_hungry()) {
             return Some(STILL);
         }
         if self.lent < MOST_LENT {
             self.lent += 1;
             self.last_moved = now;
-            self.desk.credits.lend();
+            self.mailbox.credits.lend();
         } else if still >= HOPELESS {
-            let stage =
-                self.posts.iter().max_by_key(|post| post.inside.len()).map_or("", |post| post.meter.name);
+            let stage = self
+                .stage_slots
+                .iter()
+                .max_by_key(|slot| slot.inside.len())
+                .map_or("", |slot| slot.meter.name);
             let error = Error::Unsupported {
                 feature: format!(
                     "the stage `{stage}` of the stream `{}` has {inside} units and gives nothing",
-                    self.desk.name
+                    self.mailbox.name
                 ),
                 remedy: format!("open the stream with more than {} credits", standing.limit).into(),
             };
@@ -465,17 +468,17 @@ impl Running {
     pub(super) fn end(&mut self, stop: Option<Stop>, gone: &mut Vec<Box<dyn Stage>>) {
         self.over = true;
         let mut inside = Vec::new();
-        for post in &mut self.posts {
-            inside.extend(post.inside.drain(..));
-            inside.extend(post.line.take_all().into_iter().map(|held| held.tag));
-            post.wish = Wish::Nothing;
-            post.occupy();
-            post.meter.waiting.set(0);
-            let report = catch_unwind(AssertUnwindSafe(|| post.stage.report())).unwrap_or_default();
-            *lock(&post.meter.report) = report;
+        for slot in &mut self.stage_slots {
+            inside.extend(slot.inside.drain(..));
+            inside.extend(slot.queue.take_all().into_iter().map(|held| held.tag));
+            slot.request = Request::Nothing;
+            slot.occupy();
+            slot.meter.waiting.set(0);
+            let report = catch_unwind(AssertUnwindSafe(|| slot.stage.report())).unwrap_or_default();
+            *lock(&slot.meter.report) = report;
         }
-        self.desk.end(stop, inside);
-        gone.extend(std::mem::take(&mut self.posts).into_iter().map(|post| post.stage));
+        self.mailbox.end(stop, inside);
+        gone.extend(std::mem::take(&mut self.stage_slots).into_iter().map(|slot| slot.stage));
     }
 }
 

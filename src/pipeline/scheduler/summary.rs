@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::depth::{DepthMeter, DepthSummary};
-use super::desk::Desk;
+use super::mailbox::Mailbox;
 use super::policy::reason;
 use super::stage::StageReport;
 use crate::session::Ledger;
@@ -58,23 +58,23 @@ impl StageMeter {
 }
 
 impl ScheduledSummary {
-    pub(super) fn of(desk: &Desk) -> Self {
-        let books = desk.books();
-        let standing = desk.credits.standing();
-        let inside = DepthSummary { depth: standing.used, peak: standing.peak, ..desk.depth.summary() };
+    pub(super) fn of(mailbox: &Mailbox) -> Self {
+        let status = mailbox.status();
+        let standing = mailbox.credits.standing();
+        let inside = DepthSummary { depth: standing.used, peak: standing.peak, ..mailbox.depth.summary() };
         Self {
-            name: desk.name.clone(),
-            stale: books.ledger.dropped.get(reason::STALE).copied().unwrap_or(0),
-            ledger: books.ledger,
-            generation: books.generation,
+            name: mailbox.name.clone(),
+            stale: status.ledger.dropped.get(reason::STALE).copied().unwrap_or(0),
+            ledger: status.ledger,
+            generation: status.generation,
             credits: standing.limit,
             inside,
-            results_waiting: books.results,
-            latency: desk.latency.summary(),
-            stages: desk.stages.iter().map(|stage| stage.figures()).collect(),
-            error: books.error,
-            cancelled: books.cancelled,
-            over: books.over,
+            results_waiting: status.results,
+            latency: mailbox.latency.summary(),
+            stages: mailbox.stages.iter().map(|stage| stage.figures()).collect(),
+            error: status.error,
+            cancelled: status.cancelled,
+            over: status.over,
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Variant {
 
 impl Variant {
     /// Its name and value, as ids and settings have them.
-    pub(crate) fn words(self) -> Option<(&'static str, String)> {
+    pub(crate) fn message(self) -> Option<(&'static str, String)> {
         let in_flight = self.in_flight.map(|n| ("in-flight", n.to_string()));
         in_flight.or_else(|| self.engines.map(|engines| ("engines", engines_word(engines))))
     }

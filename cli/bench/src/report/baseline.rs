@@ -63,9 +63,9 @@ impl Comparison {
     /// `1 slower, 5 same`.
     pub(crate) fn summary(&self) -> String {
         let all = Verdict::ALL.map(|(verdict, word)| (self.count(verdict), word));
-        let words: Vec<_> =
+        let message: Vec<_> =
             all.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
-        if words.is_empty() { "no rows in common".to_owned() } else { words.join(", ") }
+        if message.is_empty() { "no rows in common".to_owned() } else { message.join(", ") }
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) enum By {
 }
 
 impl By {
-    pub(crate) fn words(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Time => "time",
             Self::Ratio => "ratio to the peer",
@@ -231,7 +231,7 @@ impl Both<'_> {
         let measure = pairs::measure_of(&[Some(old), Some(new), peers.map(|p| p.0), peers.map(|p| p.1)]);
         let (before, now) = (logs(old, measure), logs(new, measure));
         let mut line = Line::bare(new, Verdict::NotComparable, None);
-        line.measure = measure.words();
+        line.measure = measure.message();
         line.old_s = median(&before);
         line.new_s = median(&now);
         if before.is_empty() {
@@ -450,7 +450,7 @@ impl Line {
     fn bare(row: &Row, verdict: Verdict, why: Option<String>) -> Self {
         Self {
             id: row.id.clone(),
-            measure: Measure::Wall.words(),
+            measure: Measure::Wall.message(),
             old_s: None,
             new_s: None,
             time: None,
@@ -476,7 +476,7 @@ fn other_input(old: &Input, new: &Input) -> Option<String> {
     if old.md5.is_some() && old.md5 == new.md5 && old.streams == new.streams {
         return None;
     }
-    let words = |input: &Input| {
+    let message = |input: &Input| {
         let mut all = vec![
             input.name.clone(),
             format!("{}x{}", input.width, input.height),
@@ -488,18 +488,18 @@ fn other_input(old: &Input, new: &Input) -> Option<String> {
         all.extend(input.md5.as_ref().map(|sum| format!("md5 {sum}")));
         all
     };
-    let (a, b) = (words(old), words(new));
+    let (a, b) = (message(old), message(new));
     if a == b {
         return None;
     }
     let only = |a: &[String], b: &[String]| {
-        let words: Vec<_> = a.iter().filter(|word| !b.contains(word)).cloned().collect();
-        if words.is_empty() { "no more told".to_owned() } else { words.join(", ") }
+        let message: Vec<_> = a.iter().filter(|word| !b.contains(word)).cloned().collect();
+        if message.is_empty() { "no more told".to_owned() } else { message.join(", ") }
     };
     let found = format!("{}, now {}", only(&a, &b), only(&b, &a));
     // A sum that only one of them has is no difference.
-    let without = |words: Vec<String>| -> Vec<String> {
-        words.into_iter().filter(|word| !word.starts_with("md5 ")).collect()
+    let without = |message: Vec<String>| -> Vec<String> {
+        message.into_iter().filter(|word| !word.starts_with("md5 ")).collect()
     };
     let one_sum = old.md5.is_none() || new.md5.is_none();
     (!(one_sum && without(a) == without(b))).then_some(found)

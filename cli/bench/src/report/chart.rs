@@ -112,7 +112,7 @@ pub(crate) fn bars(pair: &Pair<'_>) -> String {
     let sides = sides(pair);
     let all = sides.iter().flat_map(|(_, _, runs, _)| values(pair, runs));
     let scale = Scale::from_zero(all, 100.0 - EDGE);
-    let mut label = format!("Mean time, {}:", pair.measure.words());
+    let mut label = format!("Mean time, {}:", pair.measure.message());
     for (_, name, _, stats) in &sides {
         let _ = write!(label, " {name} {},", seconds(stats.mean));
     }
@@ -297,7 +297,7 @@ pub(crate) fn ratio(pair: &Pair<'_>) -> Option<String> {
     let mut out = String::new();
     let mut label = format!("Ratio {}, interval {}", times(ratio.value), range(&ratio));
     if let Some(aim) = pair.aim {
-        let _ = write!(label, ", aim {} {}", times(aim.limit), aim.words());
+        let _ = write!(label, ", aim {} {}", times(aim.limit), aim.message());
     }
     open(&mut out, "ratio", 40.0, &label);
     let (left, right) = (place(ratio.low), place(ratio.high));

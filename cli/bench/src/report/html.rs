@@ -132,8 +132,8 @@ fn cards(out: &mut String, record: &Record, pairs: &[Pair<'_>]) {
         (true, if warnings > 0 { "warn" } else { "good" }, warnings.to_string(), "warnings"),
     ];
     out.push_str("<ul class=\"cards\">");
-    for (_, class, figure, words) in all.into_iter().filter(|card| card.0) {
-        let _ = write!(out, "<li class=\"card {class}\"><b>{figure}</b> <span>{words}</span></li>");
+    for (_, class, figure, message) in all.into_iter().filter(|card| card.0) {
+        let _ = write!(out, "<li class=\"card {class}\"><b>{figure}</b> <span>{message}</span></li>");
     }
     out.push_str("</ul>\n");
 }
@@ -199,7 +199,7 @@ fn chips(record: &Record, pair: &Pair<'_>) -> String {
         chip("sim", "simulated");
     }
     if let Some(aim) = pair.aim {
-        chip(good(aim.met), &format!("aim {} {}", times(aim.limit), aim.words()));
+        chip(good(aim.met), &format!("aim {} {}", times(aim.limit), aim.message()));
     }
     if let Some((passed, _)) = pair.verified() {
         chip(good(passed), if passed { "verified" } else { "wrong output" });
@@ -244,7 +244,7 @@ fn table(out: &mut String, class: &str, table: &Table) {
         let _ = write!(out, "<tr{}>", role(class, "row"));
         for (i, (one, name)) in cells.iter().zip(&table.columns).enumerate() {
             if i == 0 {
-                let _ = write!(out, "<th{} scope=\"row\">{}</th>", role(class, "rowheader"), words(one));
+                let _ = write!(out, "<th{} scope=\"row\">{}</th>", role(class, "rowheader"), message(one));
             } else {
                 cell(out, class, one, name, table.numbers.contains(&i));
             }
@@ -266,10 +266,10 @@ fn cell(out: &mut String, class: &str, cell: &Cell, label: &str, number: bool) {
     if let Some(value) = cell.value.filter(|value| value.is_finite()) {
         let _ = write!(out, " data-v=\"{value:e}\"");
     }
-    let _ = write!(out, ">{}</td>", words(cell));
+    let _ = write!(out, ">{}</td>", message(cell));
 }
 
-fn words(cell: &Cell) -> String {
+fn message(cell: &Cell) -> String {
     let text = escaped(&cell.plain());
     let text = if cell.strong { format!("<strong>{text}</strong>") } else { text };
     if cell.after.is_empty() {

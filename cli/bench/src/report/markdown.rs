@@ -65,7 +65,7 @@ const HEADER: &str = "case | codec | backend | n | video-hw mean | p95 | p99 | C
 fn figures(record: &Record, pair: &Pair<'_>) -> Vec<Cell> {
     let mut case = pair.title();
     if pair.measure != Measure::Wall {
-        let _ = write!(case, " ({})", pair.measure.words());
+        let _ = write!(case, " ({})", pair.measure.message());
     }
     if record.machine.simulated {
         case.push_str(" (simulated)");

@@ -61,8 +61,8 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 impl Cell {
-    fn number(value: f64, words: fn(f64) -> String) -> Self {
-        Self { value: Some(value), ..words(value).into() }
+    fn number(value: f64, message: fn(f64) -> String) -> Self {
+        Self { value: Some(value), ..message(value).into() }
     }
 
     fn verdict(passed: bool) -> Self {
@@ -154,7 +154,7 @@ pub(crate) fn figures(pair: &Pair<'_>) -> Vec<Cell> {
     });
     let aim = pair.row.aim.map(|limit| Cell {
         before: format!("{}: ", times(limit)),
-        text: pair.aim.map_or_else(|| "not measured".to_owned(), |aim| aim.words()),
+        text: pair.aim.map_or_else(|| "not measured".to_owned(), |aim| aim.message()),
         tone: Tone::of(pair.aim.is_some_and(|aim| aim.met)),
         ..Cell::default()
     });
@@ -190,11 +190,11 @@ pub(crate) fn checks(row: &Row) -> Vec<Vec<Cell>> {
 /// largest.
 pub(crate) fn details(row: &Row) -> Vec<Vec<Cell>> {
     let mut all = Vec::new();
-    let mut add = |name: &str, words: fn(f64) -> String, value: &dyn Fn(&Run) -> Option<f64>| {
+    let mut add = |name: &str, message: fn(f64) -> String, value: &dyn Fn(&Run) -> Option<f64>| {
         let values: Vec<_> = row.runs.iter().filter_map(value).collect();
         if !values.is_empty() {
             let stats = stats::of(&values);
-            let figures = [stats.mean, stats.p50, stats.max].map(|value| words(value).into());
+            let figures = [stats.mean, stats.p50, stats.max].map(|value| message(value).into());
             all.push(std::iter::once(name.into()).chain(figures).collect());
         }
     };
@@ -219,7 +219,7 @@ pub(crate) fn compared(comparison: &Comparison) -> Table {
     let row = |line: &Line| {
         let time = |value: Option<f64>| Cell::from(value.map_or("–".to_owned(), seconds));
         let change = |change: Option<Change>| Cell::from(change.map_or("–".to_owned(), Change::percent));
-        let why = match (&line.why, line.judged_by.words()) {
+        let why = match (&line.why, line.judged_by.message()) {
             (Some(why), _) => why.clone(),
             (None, "") => String::new(),
             (None, by) => format!("by {by}"),

@@ -32,7 +32,7 @@ impl Measure {
         }
     }
 
-    pub(crate) fn words(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Wall => "whole process",
             Self::Startup => "until the first frame",
@@ -93,7 +93,7 @@ pub(crate) struct Aim {
 }
 
 impl Aim {
-    pub(crate) fn words(self) -> String {
+    pub(crate) fn message(self) -> String {
         let word = if self.met { "met" } else { "MISSED" };
         let spread = if self.sure { "" } else { ", within the spread" };
         let best = self.best.map_or_else(String::new, |(limit, found)| {
@@ -225,8 +225,8 @@ pub(crate) fn warnings(record: &Record) -> Vec<String> {
         }
     }
     // One peer may belong to several rows.
-    let mut told = std::collections::HashSet::new();
-    all.retain(|warning| told.insert(warning.clone()));
+    let mut reported = std::collections::HashSet::new();
+    all.retain(|warning| reported.insert(warning.clone()));
     all
 }
 
@@ -240,7 +240,7 @@ pub(crate) fn figures(record: &Record) -> Vec<Value> {
         let stats = of_peer(row).unwrap_or(pair.ours);
         json!({
             "id": row.id,
-            "measure": pair.measure.words(),
+            "measure": pair.measure.message(),
             "runs": stats.n,
             "min_s": stats.min,
             "mean_s": stats.mean,

@@ -26,7 +26,7 @@ pub(crate) fn text(sources: &[Source], comparison: Option<&Comparison>) -> Strin
             row.extend([0, 1, 2, 3, 4, 6, 7, 8, 9, 11, 12].map(|i| figures[i].text.clone()));
             row.push(pair.ratio.map_or(String::new(), |ratio| range(&ratio)));
             row.push(pair.aim.map_or(String::new(), |_| figures[13].plain()));
-            row.push(pair.verified().map_or(String::new(), |(_, words)| words));
+            row.push(pair.verified().map_or(String::new(), |(_, message)| message));
             rows.push(row);
         }
         columns(&mut out, &rows, "  ");
@@ -39,9 +39,9 @@ pub(crate) fn text(sources: &[Source], comparison: Option<&Comparison>) -> Strin
             format!("baseline: {} (old {}, new {})", comparison.summary(), comparison.old, comparison.new);
         let _ = writeln!(out, "{}", single_line(&head));
         let table = page::compared(comparison);
-        let words = |row: &Vec<page::Cell>| row.iter().map(page::Cell::plain).collect();
+        let message = |row: &Vec<page::Cell>| row.iter().map(page::Cell::plain).collect();
         let mut rows = vec![table.columns];
-        rows.extend(table.rows.iter().map(words));
+        rows.extend(table.rows.iter().map(message));
         columns(&mut out, &rows, "  ");
         for note in &comparison.notes {
             let _ = writeln!(out, "  note: {}", single_line(note));

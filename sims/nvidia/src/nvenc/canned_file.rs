@@ -100,8 +100,8 @@ mod tests {
         store(folder.path(), "key", b"sets", &pictures);
         let (sets, found) = load(folder.path(), "key").unwrap();
         assert_eq!(sets, b"sets");
-        let told: Vec<_> = found.iter().map(|picture| (picture.data.as_slice(), picture.qp)).collect();
-        assert_eq!(told, [(&b"first"[..], 20), (b"", 30)]);
+        let reported: Vec<_> = found.iter().map(|picture| (picture.data.as_slice(), picture.qp)).collect();
+        assert_eq!(reported, [(&b"first"[..], 20), (b"", 30)]);
         assert!(load(folder.path(), "other").is_none());
         // Another key's file in this one's place, and one that is cut anywhere.
         let file = path(folder.path(), "key");

@@ -81,12 +81,12 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     let pattern = if cut { coder::canned_pattern(shape(&settings)) } else { shape(&settings) };
     if config().trace {
         // Before the report, which a client that ends without its exit hooks does not get.
-        eprintln!("nvsim: initialised with {}", settings.told);
+        eprintln!("nvsim: initialised with {}", settings.reported);
     }
     let mut state = session.state();
     state.figures.codec = Some(settings.spec.codec);
     state.figures.size = (settings.spec.width, settings.spec.height);
-    state.figures.told = settings.told.clone();
+    state.figures.reported = settings.reported.clone();
     state.running = Some(Running {
         spec: Arc::new(settings.spec.clone()),
         planner: Planner::new(pattern),

@@ -21,11 +21,11 @@ pub mod plan;
 pub mod presets;
 mod replay;
 mod replay_file;
+mod reported;
 pub mod rules;
 mod session;
 pub mod settings;
 mod shared;
-mod told;
 pub mod versions;
 
 use crate::core::report::Section;

@@ -121,7 +121,7 @@ mod tests {
         Recorded { mark, qp: 20 + number as u32, data: Arc::new(data.to_vec()) }
     }
 
-    fn told(pictures: &[Recorded]) -> Vec<(Mark, u32, Vec<u8>)> {
+    fn reported(pictures: &[Recorded]) -> Vec<(Mark, u32, Vec<u8>)> {
         pictures.iter().map(|p| (p.mark, p.qp, p.data.to_vec())).collect()
     }
 
@@ -136,7 +136,7 @@ mod tests {
         ];
         assert!(load(folder.path(), "key").is_none());
         store(folder.path(), "key", &pictures).unwrap();
-        assert_eq!(told(&load(folder.path(), "key").unwrap()), told(&pictures));
+        assert_eq!(reported(&load(folder.path(), "key").unwrap()), reported(&pictures));
         assert!(load(folder.path(), "other").is_none());
         assert!(load_sets(folder.path(), "key").is_none());
         store_sets(folder.path(), "key", b"sets").unwrap();

@@ -100,7 +100,7 @@ pub(super) struct Figures {
     pub codec: Option<EncoderCodec>,
     pub size: (u32, u32),
     /// What the client told at initialisation.
-    pub told: Value,
+    pub reported: Value,
     pub pictures_in: u64,
     pub pictures_out: u64,
     pub bytes: u64,
@@ -373,7 +373,7 @@ fn figures_of(figures: &Figures) -> Value {
         "codec": figures.codec.map(caps::key),
         "width": figures.size.0,
         "height": figures.size.1,
-        "settings": figures.told,
+        "settings": figures.reported,
         "pictures_in": figures.pictures_in,
         "pictures_out": figures.pictures_out,
         "bytes": figures.bytes,

@@ -10,8 +10,8 @@ use super::abi::{
 use super::caps::{Cap, Caps};
 use super::plan::Pattern;
 use super::presets;
+use super::reported::reported;
 use super::rules;
-use super::told::told;
 use super::versions::{self, Api, Struct};
 use crate::codec::encoder::{Chroma, EncoderCodec, EncoderSpec, Rate};
 use crate::core::Call;
@@ -45,7 +45,7 @@ pub struct Settings {
     /// See `weighted`.
     pub ltr: bool,
     /// What the report says of all this.
-    pub told: serde_json::Value,
+    pub reported: serde_json::Value,
 }
 
 /// Codec of a GUID.
@@ -213,7 +213,7 @@ fn gather(api: Api, codec: EncoderCodec, init: &InitParams, config: &mut Config)
         rc_mode: config.rc.mode,
         weighted: init.bits & init_bits::WEIGHTED_PREDICTION != 0,
         ltr,
-        told: told(api, codec, init, config),
+        reported: reported(api, codec, init, config),
         spec,
     }
 }

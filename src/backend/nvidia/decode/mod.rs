@@ -4,15 +4,15 @@
 //! decoder that fits ([`decoders`]), set to the crop and size that are asked for ([`geometry`]); a second thread maps finished
 //! pictures and copies them out ([`output`]). Nothing else runs, and in the steady state nothing is allocated but the
 //! frames the caller keeps. Where several decoders share a stream, pictures for host memory leave the device later
-//! ([`landing`]).
+//! ([`download`]).
 
 mod area;
 mod capability;
 mod decoders;
+mod downloads;
 mod format;
 mod gate;
 mod geometry;
-mod landing;
 mod output;
 mod plan;
 pub(super) mod pool;
@@ -20,7 +20,7 @@ mod second_field;
 mod sequencer;
 
 pub(crate) use capability::{decode_capability, engine_count};
-pub(crate) use landing::Downloads;
+pub(crate) use downloads::Downloads;
 pub(super) use pool::make_room;
 
 use super::driver::cuda::Context;

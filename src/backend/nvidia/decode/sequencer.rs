@@ -84,7 +84,7 @@ pub(super) struct Sequencer {
     /// What the stream's headers state.
     pub(super) stated: Stated,
     /// The sequence at hand in the parser's words.
-    told: Option<VideoFormat>,
+    reported: Option<VideoFormat>,
     surfaces: Vec<Option<Occupant>>,
     /// The decoder has taken a picture.
     healthy: bool,
@@ -110,7 +110,7 @@ impl Sequencer {
             answers,
             decoders: Decoders::new(context, config, delay),
             stated: Stated::new(config.codec),
-            told: None,
+            reported: None,
             surfaces: Vec::new(),
             healthy: false,
             orphaned: false,
@@ -127,7 +127,7 @@ impl Sequencer {
 
     /// Whether the parser has found a sequence that it takes.
     pub(super) const fn has_begun(&self) -> bool {
-        self.told.is_some()
+        self.reported.is_some()
     }
 
     /// Units decoded but never shown get their answer.
@@ -219,7 +219,7 @@ pub(super) const fn reorders(codec: Codec) -> bool {
 
 impl ParserEvents for Sequencer {
     fn sequence(&mut self, format: &VideoFormat) -> Result<u32> {
-        self.told = Some(*format);
+        self.reported = Some(*format);
         let format = &self.stated.complete(format);
         if self.decoders.knows(format) {
             return Ok(self.decoders.surfaces());
@@ -243,18 +243,18 @@ impl ParserEvents for Sequencer {
 
     fn decode(&mut self, mut picture: Picture<'_>) -> Result<bool> {
         // What is the same for the parser may be another area.
-        if let Some(told) = self.told
+        if let Some(reported) = self.reported
             && self.decoders.shape().is_some()
-            && !self.decoders.knows(&self.stated.complete(&told))
+            && !self.decoders.knows(&self.stated.complete(&reported))
         {
-            self.sequence(&told)?;
+            self.sequence(&reported)?;
         }
         let Some(shape) = self.decoders.shape() else {
             return Err(Error::corrupt("a picture before any sequence header"));
         };
         let index = surface(picture.index())?;
-        if let (Codec::Mpeg2, Some(told)) = (self.codec, self.told) {
-            picture.cover(told.coded_width);
+        if let (Codec::Mpeg2, Some(reported)) = (self.codec, self.reported) {
+            picture.cover(reported.coded_width);
         }
         // With film grain AV1 writes two surfaces: what is shown, and what others refer to.
         let second = (self.codec == Codec::Av1).then(|| picture.without_grain());

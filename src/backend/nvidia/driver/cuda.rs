@@ -184,7 +184,7 @@ fn load() -> Result<Cuda, Missing> {
             _ => "Check that nvidia-smi works in this environment",
         };
         Missing::new(
-            format!("{call} answered {} ({})", code.words(), code.0),
+            format!("{call} answered {} ({})", code.message(), code.0),
             Remedy::CheckDevice(remedy.into()),
         )
     };
@@ -498,10 +498,10 @@ impl Event {
         let _current = self.context.enter().ok()?;
         let mut milliseconds = 0.0;
         // SAFETY: writes one number; both events live, of one context, and were made with timing.
-        let told = unsafe {
+        let reported = unsafe {
             (self.context.functions().event_elapsed)(&raw mut milliseconds, earlier.handle, self.handle)
         };
-        told.ok("cuEventElapsedTime").ok()?;
+        reported.ok("cuEventElapsedTime").ok()?;
         Duration::try_from_secs_f32(milliseconds / 1e3).ok()
     }
 }

@@ -162,9 +162,9 @@ fn loaded(code: CuResult) -> Result<()> {
         }
         _ => return code.ok("cuModuleLoadDataEx"),
     };
-    let words = if code.0 == 221 { "the PTX compiler is missing" } else { code.words() };
+    let message = if code.0 == 221 { "the PTX compiler is missing" } else { code.message() };
     Err(Error::Unsupported {
-        feature: format!("code on the GPU: cuModuleLoadDataEx answered {words} ({})", code.0),
+        feature: format!("code on the GPU: cuModuleLoadDataEx answered {message} ({})", code.0),
         remedy: remedy.into(),
     })
 }

@@ -288,8 +288,8 @@ impl Session {
             self.check(status, "nvEncInitializeEncoder")?;
         }
         let size = (params.width, params.height);
-        let told = Mutex::new(Told { params, config });
-        Ok(Arc::new(Encoder { session: self, size, unended: AtomicBool::new(false), told }))
+        let reported = Mutex::new(Reported { params, config });
+        Ok(Arc::new(Encoder { session: self, size, unended: AtomicBool::new(false), reported }))
     }
 
     /// The status as an error with the driver's own words behind ours. Only while one thread uses the session: another's
@@ -300,15 +300,15 @@ impl Session {
             Err(error) => error,
         };
         if let Error::Backend { detail, .. } = &mut error
-            && let Some(words) = self.last_words()
+            && let Some(message) = self.last_message()
         {
             detail.push_str(": ");
-            detail.push_str(&words);
+            detail.push_str(&message);
         }
         Err(error)
     }
 
-    fn last_words(&self) -> Option<String> {
+    fn last_message(&self) -> Option<String> {
         // SAFETY: the session lives; the answer is null or a text that stays until the next call on this session, and
         // no other thread has the session before it is an encoder.
         let text = unsafe { (self.nvenc.functions.last_error)(self.handle) };
@@ -316,8 +316,8 @@ impl Session {
             return None;
         }
         // SAFETY: not null, so a text with its terminating zero.
-        let words = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
-        (!words.is_empty()).then_some(words)
+        let message = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+        (!message.is_empty()).then_some(message)
     }
 }
 
@@ -338,24 +338,24 @@ pub(crate) struct Encoder {
     pub(super) size: (u32, u32),
     /// Pictures went in since the last end of stream.
     pub(super) unended: AtomicBool,
-    told: Mutex<Told>,
+    reported: Mutex<Reported>,
 }
 
 /// What an encoder was told last: a change while it runs has to be told in the same words, all of them.
 #[derive(Clone, Copy)]
-struct Told {
+struct Reported {
     params: InitParams,
     config: Config,
 }
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for Reported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Told").finish_non_exhaustive()
+        f.debug_struct("Reported").finish_non_exhaustive()
     }
 }
 
 // SAFETY: the only pointer in it that is not null is the configuration's address, which is set anew for each call.
-unsafe impl Send for Told {}
+unsafe impl Send for Reported {}
 
 impl Encoder {
     /// Width and height up to which pictures may grow.
@@ -375,8 +375,8 @@ impl Encoder {
     ) -> Result<()> {
         let session = &self.session;
         let api = session.nvenc.api;
-        let mut told = lock(&self.told);
-        let mut new = *told;
+        let mut reported = lock(&self.reported);
+        let mut new = *reported;
         edit(&mut new.params, &mut new.config);
         let mut config = new.config;
         new.params.config = &raw mut config;
@@ -387,7 +387,7 @@ impl Encoder {
         // SAFETY: whole structures of the asserted sizes; the driver copies the configuration.
         let status = unsafe { (session.nvenc.functions.reconfigure)(session.handle, &raw mut params) };
         status.ok("nvEncReconfigureEncoder")?;
-        *told = new;
+        *reported = new;
         Ok(())
     }
 

@@ -25,10 +25,10 @@ impl NvStatus {
 
     /// The error for this code, wherever it comes from but opening a session.
     pub(crate) fn error(self, call: &'static str) -> Error {
-        let (backend, words) = (BackendKind::Nvidia, self.words());
+        let (backend, message) = (BackendKind::Nvidia, self.message());
         match self {
             Self::DEVICE_NOT_EXIST => {
-                Error::DeviceLost { backend, detail: format!("{call} answered {words} ({})", self.0) }
+                Error::DeviceLost { backend, detail: format!("{call} answered {message} ({})", self.0) }
             }
             Self::OUT_OF_MEMORY => Error::OutOfMemory {
                 backend,
@@ -37,7 +37,7 @@ impl NvStatus {
                     "Encode smaller pictures, fewer at once (max_in_flight_outputs), or in fewer sessions"
                         .into(),
             },
-            _ => Error::Backend { backend, call, code: i64::from(self.0), detail: words.to_owned() },
+            _ => Error::Backend { backend, call, code: i64::from(self.0), detail: message.to_owned() },
         }
     }
 
@@ -64,7 +64,7 @@ impl NvStatus {
             // Older drivers answer out of memory, newer ones an incompatible client key.
             Self::OUT_OF_MEMORY | Self::INCOMPATIBLE_CLIENT_KEY => Error::SessionLimit {
                 backend,
-                detail: format!("nvEncOpenEncodeSessionEx answered {} ({})", self.words(), self.0),
+                detail: format!("nvEncOpenEncodeSessionEx answered {} ({})", self.message(), self.0),
                 sessions: None,
             },
             _ => self.error("nvEncOpenEncodeSessionEx"),
@@ -72,7 +72,7 @@ impl NvStatus {
     }
 
     /// What the code means. The driver's own text needs a session, which may be what failed.
-    const fn words(self) -> &'static str {
+    const fn message(self) -> &'static str {
         match self.0 {
             1 => "no device that can encode",
             2 => "device not supported",

@@ -40,23 +40,23 @@ impl CuResult {
 
     /// The error for this code.
     pub(crate) fn error(self, call: &'static str) -> Error {
-        let words = self.words();
+        let message = self.message();
         if self.is_device_lost() {
             return Error::DeviceLost {
                 backend: BackendKind::Nvidia,
-                detail: format!("{call} answered {words} ({})", self.0),
+                detail: format!("{call} answered {message} ({})", self.0),
             };
         }
         Error::Backend {
             backend: BackendKind::Nvidia,
             call,
             code: i64::from(self.0),
-            detail: words.to_owned(),
+            detail: message.to_owned(),
         }
     }
 
     /// What the code means, in words that help. The driver's own texts are not asked for: they may be what failed.
-    pub(crate) const fn words(self) -> &'static str {
+    pub(crate) const fn message(self) -> &'static str {
         match self.0 {
             1 => "invalid value",
             2 => "out of device memory",

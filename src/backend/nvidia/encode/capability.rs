@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use super::broker;
-use crate::backend::admission::Wish;
+use super::session_limit;
+use crate::backend::admission::SessionRequest;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::nvenc::Session;
 use crate::backend::nvidia::driver::nvenc_names::{AV1, Cap, Guid, H264, HEVC, INFINITE_GOP, format, rate};
@@ -140,7 +140,7 @@ impl Caps {
 /// # Errors
 /// As [`encode_capability`].
 pub(crate) fn engine_count(device: i32) -> Result<Option<u32>> {
-    let count = broker::ask(&Context::of(device)?, &Wish::default(), |session| {
+    let count = session_limit::ask(&Context::of(device)?, &SessionRequest::default(), |session| {
         // An old driver does not know the question.
         Ok(session.cap(H264, Cap::Engines).ok())
     })?;
@@ -155,7 +155,7 @@ pub(crate) fn engine_count(device: i32) -> Result<Option<u32>> {
 pub(crate) fn encode_capability(
     device: i32,
     codec: Codec,
-    wish: &Wish<'_>,
+    request: &SessionRequest<'_>,
 ) -> Result<Option<EncodeCapability>> {
     type Known = ((i32, Codec), Option<Caps>);
     static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
@@ -167,7 +167,7 @@ pub(crate) fn encode_capability(
     let caps = if let Some(caps) = found {
         caps
     } else {
-        let caps = broker::ask(&Context::of(device)?, wish, |session| Caps::ask(session, codec))?;
+        let caps = session_limit::ask(&Context::of(device)?, request, |session| Caps::ask(session, codec))?;
         known().push(((device, codec), caps.clone()));
         caps
     };

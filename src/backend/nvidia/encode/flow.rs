@@ -1,11 +1,11 @@
-//! NVENC's buffers and pictures as the traffic of a [`Relay`].
+//! NVENC's buffers and pictures as the traffic of a [`OutputRing`].
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::input::Input;
-use super::relay::{self, Relay, Traffic};
+use super::output_ring::{self, OutputRing, Traffic};
 use crate::backend::nvidia::driver::nvenc_buffers::{InputBuffer, OutputBuffer};
 use crate::backend::nvidia::driver::nvenc_names::kind;
 use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodedUnit};
@@ -14,10 +14,10 @@ use crate::packet::PictureType;
 use crate::stages::EncodeMeter;
 
 /// What both threads of a session share.
-pub(super) type Flow = Relay<Nvenc>;
+pub(super) type Flow = OutputRing<Nvenc>;
 
 /// The thread that takes outputs; ends and is waited for when dropped.
-pub(super) type Reaper = relay::Reaper<Nvenc>;
+pub(super) type Reaper = output_ring::Reaper<Nvenc>;
 
 /// Where coded pictures go.
 pub(super) struct Nvenc(EncodeSink);
@@ -38,7 +38,7 @@ pub(super) fn start(
     meter: &Arc<EncodeMeter>,
 ) -> Result<(Arc<Flow>, Reaper)> {
     let outputs = outputs.into_iter().map(|buffer| Output { buffer, meter: Arc::clone(meter) });
-    let flow = Relay::new(outputs.collect(), Nvenc(sink));
+    let flow = OutputRing::new(outputs.collect(), Nvenc(sink));
     let reaper = Reaper::start(&flow, "nvenc output")
         .map_err(|source| Error::io("start a thread for", "NVENC's outputs", source))?;
     Ok((flow, reaper))

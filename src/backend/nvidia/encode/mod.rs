@@ -4,15 +4,15 @@
 //! for the hardware; a second thread waits for coded pictures and hands them on as they come ([`flow`]). Settings are held
 //! against the chip's capabilities before the driver sees them ([`settings`]).
 
-mod broker;
 mod capability;
 mod configure;
 mod flow;
-mod forecast;
 mod input;
+mod memory_estimate;
 mod messages;
+mod output_ring;
 mod reconfigure;
-mod relay;
+mod session_limit;
 mod settings;
 mod sync;
 mod upload;
@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use broker::{sessions, wish};
 pub(crate) use capability::{encode_capability, engine_count};
+pub(crate) use session_limit::{request, sessions};
 pub(super) use upload::reads_as_it_lies;
 
 use self::capability::{Caps, IMPLEMENTATION};
@@ -35,7 +35,7 @@ use super::driver::cuda::Context;
 use super::driver::nvenc::Encoder;
 use super::driver::nvenc_buffers::{OutputBuffer, Submitted};
 use super::driver::nvenc_names::{INFINITE_GOP, picture};
-use crate::backend::admission::Wish;
+use crate::backend::admission::SessionRequest;
 use crate::backend::{
     BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace,
 };
@@ -77,10 +77,13 @@ pub(crate) fn open_encoder(
     let codec = config.codec;
     let own = settings::own(special, codec)?;
     let context = Context::of(device)?;
-    let asked =
-        Wish { admission: config.admission, cancel: config.cancel_waiting.as_deref(), ..Wish::default() };
-    let forecast = || forecast::check(config, &own, &context);
-    let (session, note) = broker::open(&context, &wish(asked, special), forecast)?;
+    let asked = SessionRequest {
+        admission: config.admission,
+        cancel: config.cancel_waiting.as_deref(),
+        ..SessionRequest::default()
+    };
+    let memory_estimate = || memory_estimate::check(config, &own, &context);
+    let (session, note) = session_limit::open(&context, &request(asked, special), memory_estimate)?;
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),

@@ -57,7 +57,7 @@ fn refusal(change: impl FnOnce(&mut CommonEncodeConfig, &mut NvidiaEncodeConfig,
 
 #[test]
 fn refusals_name_the_setting_the_capability_and_the_range() {
-    for (words, said) in [
+    for (message, said) in [
         (&["b_frames 4", "0 to 3", "NUM_MAX_BFRAMES"][..], refusal(|c, _, _| c.b_frames = Some(4))),
         (&["frame_interval_p 0", "1 to 4"], refusal(|c, _, _| c.frame_interval_p = Some(0))),
         (&["frame_interval_p -2147483648"], refusal(|c, _, _| c.frame_interval_p = Some(i32::MIN))),
@@ -134,7 +134,7 @@ fn refusals_name_the_setting_the_capability_and_the_range() {
             }),
         ),
     ] {
-        for word in words {
+        for word in message {
             assert!(said.contains(word), "{word:?} is not in: {said}");
         }
     }
@@ -185,9 +185,9 @@ fn rgb_is_signalled_as_the_driver_converts_it() {
 
 /// The refusal of a changed setting, and which words it has to have.
 macro_rules! refused {
-    ($($words:expr => |$config:pat_param, $own:pat_param, $caps:pat_param| $change:expr;)*) => {$(
+    ($($message:expr => |$config:pat_param, $own:pat_param, $caps:pat_param| $change:expr;)*) => {$(
         let said = refusal(|$config, $own, $caps| $change);
-        for word in $words {
+        for word in $message {
             assert!(said.contains(word), "{word:?} is not in: {said}");
         }
     )*};

@@ -1,4 +1,4 @@
-//! What [`super::relay`] needs of threads, in one place: `models/` puts a checker's in its stead.
+//! What [`super::output_ring`] needs of threads, in one place: `models/` puts a checker's in its stead.
 
 pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) use std::thread::JoinHandle;

@@ -15,13 +15,13 @@ use crate::hang;
 pub(super) fn guarded<T>(library: &'static str, call: impl FnOnce() -> T) -> Result<T> {
     let call = || hang::during(BackendKind::Software, library, hang::CODEC_CALL, call);
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let words = payload
+        let message = payload
             .downcast_ref::<&str>()
             .copied()
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no message");
         Error::corrupt(format!(
-            "{library} gave up on this unit ({words}); decoding continues at the next random access point"
+            "{library} gave up on this unit ({message}); decoding continues at the next random access point"
         ))
     })
 }

@@ -158,8 +158,8 @@ impl HevcDecoder {
     /// The library panicked: everything it held is lost, and it starts afresh.
     fn lost(&mut self, panicked: Error) -> Error {
         self.restart();
-        let words = panicked.to_string();
-        self.output.fail_all(|| Error::corrupt(words.clone()));
+        let message = panicked.to_string();
+        self.output.fail_all(|| Error::corrupt(message.clone()));
         panicked
     }
 

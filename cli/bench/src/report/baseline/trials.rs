@@ -235,13 +235,13 @@ fn only_equals_are_compared() {
     let same = line(|_| ());
     assert_eq!((same.verdict, same.judged_by), (Verdict::Same, By::TimeAndRatio));
     assert_eq!(line(slow).verdict, Verdict::Slower);
-    let refused = |change: fn(&mut Record), words: &str| {
+    let refused = |change: fn(&mut Record), message: &str| {
         let found = line(|record| {
             slow(record);
             change(record);
         });
         let why = found.why.unwrap_or_default();
-        assert!(found.verdict == Verdict::NotComparable && why.contains(words), "{words}: {why}");
+        assert!(found.verdict == Verdict::NotComparable && why.contains(message), "{message}: {why}");
     };
     refused(|r| r.rows[0].input.frames = 301, "300 frames, now 301 frames");
     refused(|r| r.rows[0].input.width = 64, "640x360, now 64x360");

@@ -11,7 +11,7 @@ fn of(record: Record) -> String {
 fn all_rows_and_figures_are_there_without_the_script() {
     let page = of(samples::record());
     let body = page.split("<script>").next().unwrap();
-    for words in [
+    for message in [
         "504.0 ms",
         "1.008 s",
         "0.50x",
@@ -22,7 +22,7 @@ fn all_rows_and_figures_are_there_without_the_script() {
         "lock_ms",
         "Some CPU",
     ] {
-        assert!(body.contains(words), "no {words}");
+        assert!(body.contains(message), "no {message}");
     }
     assert_eq!(body.matches("<article>").count(), 3);
     assert_eq!(body.matches("class=\"glance\"").count(), 3);
@@ -171,15 +171,15 @@ fn sum(text: &str) -> String {
     bytes.extend((text.len() as u64 * 8).to_be_bytes());
     for block in bytes.chunks(64) {
         let word = |c: &[u8]| u32::from_be_bytes(c.try_into().unwrap());
-        let mut words: Vec<u32> = block.chunks(4).map(word).collect();
+        let mut message: Vec<u32> = block.chunks(4).map(word).collect();
         for i in 16..64 {
-            let (a, b) = (words[i - 15], words[i - 2]);
+            let (a, b) = (message[i - 15], message[i - 2]);
             let a = a.rotate_right(7) ^ a.rotate_right(18) ^ (a >> 3);
             let b = b.rotate_right(17) ^ b.rotate_right(19) ^ (b >> 10);
-            words.push(words[i - 16].wrapping_add(a).wrapping_add(words[i - 7]).wrapping_add(b));
+            message.push(message[i - 16].wrapping_add(a).wrapping_add(message[i - 7]).wrapping_add(b));
         }
         let mut s = state.clone();
-        for (word, constant) in words.iter().zip(&constants) {
+        for (word, constant) in message.iter().zip(&constants) {
             let mix = s[4].rotate_right(6) ^ s[4].rotate_right(11) ^ s[4].rotate_right(25);
             let choice = (s[4] & s[5]) ^ (!s[4] & s[6]);
             let first = [s[7], mix, choice, *constant, *word].iter().fold(0u32, |a, b| a.wrapping_add(*b));
@@ -232,20 +232,20 @@ fn words_stand_out_from_what_is_behind_them() {
             let rest = theme.split(&format!("--{name}:")).nth(1).unwrap();
             luminance(rest.split([';', '}']).next().unwrap())
         };
-        let on = |backs: &[&str], words: &str| {
+        let on = |backs: &[&str], message: &str| {
             for back in backs {
-                let (a, b) = (colour(words), colour(back));
+                let (a, b) = (colour(message), colour(back));
                 let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
-                assert!(contrast >= 4.5, "{words} on {back}: {contrast:.2}");
+                assert!(contrast >= 4.5, "{message} on {back}: {contrast:.2}");
             }
         };
         on(&["bg", "card", "track"], "ink");
         on(&["bg", "card", "track"], "soft");
-        for words in ["a", "b", "good", "bad", "warn"] {
-            on(&["card"], words);
+        for message in ["a", "b", "good", "bad", "warn"] {
+            on(&["card"], message);
         }
-        for words in ["good", "bad", "warn", "sim"] {
-            on(&[&format!("{words}-bg")], words);
+        for message in ["good", "bad", "warn", "sim"] {
+            on(&[&format!("{message}-bg")], message);
         }
     }
 }

@@ -10,10 +10,10 @@ fn rows_stand_beside_their_peers() {
     assert_eq!((first.row.program.as_str(), first.peer.unwrap().program.as_str()), ("video-hw", "ffmpeg"));
     let ratio = first.ratio.unwrap();
     assert!(ratio.paired && (ratio.value - 0.5).abs() < 0.01);
-    assert_eq!(first.aim.unwrap().words(), "met");
+    assert_eq!(first.aim.unwrap().message(), "met");
     assert_eq!(first.verified(), Some((true, "2 of 2".to_owned())));
     // The second misses its aim and fails a check, the third has no peer.
-    assert_eq!(pairs[1].aim.unwrap().words(), "MISSED");
+    assert_eq!(pairs[1].aim.unwrap().message(), "MISSED");
     assert_eq!(pairs[1].verified(), Some((false, "FAILED: frames".to_owned())));
     assert!(pairs[2].peer.is_none() && pairs[2].ratio.is_none());
     assert_eq!(pairs[1].title(), "encode, in-flight 4");
@@ -26,7 +26,7 @@ fn an_aim_within_the_spread_says_so() {
         run.wall_s *= 1.0 + 0.1 * (i as f64 - 4.0);
     }
     record.rows[0].aim = Some(0.51);
-    assert_eq!(pairs(&record)[0].aim.unwrap().words(), "met, within the spread");
+    assert_eq!(pairs(&record)[0].aim.unwrap().message(), "met, within the spread");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn the_best_runs_have_an_aim_of_their_own() {
     record.rows[0].aim_best = Some(0.49);
     let aim = pairs(&record)[0].aim.unwrap();
     // Half the peer's time meets the aim of all runs, and not that of the best.
-    assert!(!aim.met && aim.words().starts_with("MISSED; best runs "), "{}", aim.words());
+    assert!(!aim.met && aim.message().starts_with("MISSED; best runs "), "{}", aim.message());
     record.rows[0].aim_best = Some(0.51);
     assert!(pairs(&record)[0].aim.unwrap().met);
 }
@@ -49,8 +49,8 @@ fn what_is_doubtful_is_told() {
     record.rows[2].runs.truncate(2);
     record.rows[4].failed = Some("no such device".to_owned());
     let all = warnings(&record).join("\n");
-    for words in ["load 7.5 on 2 cores", "spread by", "of the peer 299", "2 of 9 runs", "no such device"] {
-        assert!(all.contains(words), "no {words:?} in {all}");
+    for message in ["load 7.5 on 2 cores", "spread by", "of the peer 299", "2 of 9 runs", "no such device"] {
+        assert!(all.contains(message), "no {message:?} in {all}");
     }
 }
 
@@ -59,12 +59,13 @@ fn one_run_says_nothing_of_the_spread() {
     let mut record = samples::record();
     record.repeat = 1;
     record.rows.iter_mut().for_each(|row| row.runs.truncate(1));
-    let told = |record: &Record| warnings(record).iter().any(|one| one.starts_with("One run of each row"));
-    assert!(told(&record));
+    let reported =
+        |record: &Record| warnings(record).iter().any(|one| one.starts_with("One run of each row"));
+    assert!(reported(&record));
     // Without a peer there is no ratio to be sure of.
     record.rows.retain(|row| row.program == OURS);
-    assert!(!told(&record));
-    assert!(!told(&samples::record()));
+    assert!(!reported(&record));
+    assert!(!reported(&samples::record()));
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! What a file says beside its samples, kept as it is for another Matroska file.
+
+use bytes::Bytes;
+
+use super::ebml::{Children, Element, Put};
+use super::header::SegmentHeader;
+use super::ids;
+use super::tracks::MkvTrack;
+use crate::container::{FileMetadata, MetadataKind, TrackId, TrackMetadata};
+
+/// Chapters, tags, attachments, and what is said of tracks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MatroskaMetadata {
+    /// Nanoseconds of a tick.
+    pub(super) scale: u32,
+    pub(super) title: Option<Bytes>,
+    pub(super) date: Option<Bytes>,
+    /// Whole elements, headers included.
+    pub(super) chapters: Option<Bytes>,
+    pub(super) attachments: Option<Bytes>,
+    pub(super) tags: Vec<Bytes>,
+    pub(super) tracks: Vec<(TrackId, TrackDetails)>,
+}
+
+/// What Matroska says of a track and other formats do not.
+#[derive(Clone, Debug)]
+pub(super) struct TrackDetails {
+    pub(super) uid: u64,
+    pub(super) name: Bytes,
+    pub(super) bcp47: Option<String>,
+    pub(super) default: bool,
+    /// IDs of the flags that are set: forced, for the hearing impaired ...
+    pub(super) flags: Vec<u32>,
+    /// Nanoseconds.
+    pub(super) codec_delay: u64,
+    pub(super) seek_pre_roll: u64,
+}
+
+impl Default for TrackDetails {
+    fn default() -> Self {
+        Self {
+            uid: 0,
+            name: Bytes::new(),
+            bcp47: None,
+            default: true,
+            flags: Vec::new(),
+            codec_delay: 0,
+            seek_pre_roll: 0,
+        }
+    }
+}
+
+/// Names of tags that say which program wrote the file: no longer true of another one.
+const OF_THE_WRITER: [&str; 2] = ["ENCODER", "ENCODED_BY"];
+const SIMPLE_TAG: u32 = 0x67C8;
+const TAG_NAME: u32 = 0x45A3;
+
+impl MatroskaMetadata {
+    pub(super) fn of(header: &SegmentHeader, tracks: &[MkvTrack]) -> Self {
+        let tags = header.tags.iter().flat_map(Element::children).map_while(Result::ok);
+        Self {
+            scale: header.scale,
+            title: header.title.clone(),
+            date: header.date.clone(),
+            chapters: header.chapters.as_ref().map(|chapters| chapters.whole.clone()),
+            attachments: header.attachments.as_ref().map(|attachments| attachments.whole.clone()),
+            tags: tags.filter(is_of_the_film).map(|tag| tag.whole).collect(),
+            tracks: tracks.iter().map(|track| (track.public.id, track.details.clone())).collect(),
+        }
+    }
+
+    /// The same in a file with other track numbers.
+    pub(crate) fn renumbered(&self, renumber: impl Fn(TrackId) -> Option<TrackId>) -> Self {
+        let tracks = self.tracks.iter();
+        let tracks = tracks.filter_map(|(id, details)| Some((renumber(*id)?, details.clone())));
+        Self { tracks: tracks.collect(), ..self.clone() }
+    }
+
+    /// The same without chapters, whose times count from the start of the whole file.
+    pub(crate) fn forget_chapters(&mut self) {
+        self.chapters = None;
+    }
+
+    pub(super) fn track(&self, id: TrackId) -> Option<&TrackDetails> {
+        self.tracks.iter().find(|(track, _)| *track == id).map(|(_, details)| details)
+    }
+
+    /// Tags, chapters and attachments, which WebM has no place for, as they stand in a segment.
+    pub(super) fn write(&self, out: &mut Vec<u8>, webm: bool) {
+        out.extend_from_slice(self.chapters.as_deref().unwrap_or_default());
+        if !webm {
+            out.extend_from_slice(self.attachments.as_deref().unwrap_or_default());
+        }
+        if !self.tags.is_empty() {
+            out.master(ids::TAGS, |out| self.tags.iter().for_each(|tag| out.extend_from_slice(tag)));
+        }
+    }
+
+    fn kinds(&self) -> Vec<MetadataKind> {
+        let has_tags = self.title.is_some() || !self.tags.is_empty();
+        let kinds = [
+            (has_tags, MetadataKind::Tags),
+            (self.chapters.is_some(), MetadataKind::ChapterList),
+            (self.attachments.is_some(), MetadataKind::Attachments),
+        ];
+        kinds.into_iter().filter(|(there, _)| *there).map(|(_, kind)| kind).collect()
+    }
+
+    /// In the terms of all containers.
+    pub(super) fn into_file_metadata(self, tracks: &[MkvTrack]) -> FileMetadata {
+        let track = |track: &MkvTrack| TrackMetadata {
+            track: track.public.id,
+            enabled: track.enabled && track.details.default,
+            name: track.details.name.to_vec(),
+            references: Vec::new(),
+            boxes: Vec::new(),
+        };
+        FileMetadata {
+            kinds: self.kinds(),
+            tracks: tracks.iter().map(track).collect(),
+            matroska: Some(Box::new(self)),
+            ..FileMetadata::default()
+        }
+    }
+}
+
+/// Whether a tag is about the whole file, and not about one of its tracks (as statistics are, which a copy makes untrue) or
+/// about its writer.
+fn is_of_the_film(tag: &Element) -> bool {
+    if tag.id != ids::TAG {
+        return false;
+    }
+    let children = || tag.children().map_while(Result::ok);
+    let of_a_track = children().filter(|child| child.id == ids::TARGETS).any(|targets| {
+        Children::new(targets.data).map_while(Result::ok).any(|child| child.id == ids::TAG_TRACK_UID)
+    });
+    let name = |simple: Element| {
+        let name = simple.children().map_while(Result::ok).find(|child| child.id == TAG_NAME);
+        name.map(|name| name.text().to_ascii_uppercase()).unwrap_or_default()
+    };
+    let mut names = children().filter(|child| child.id == SIMPLE_TAG).map(name);
+    !of_a_track && names.any(|name| !OF_THE_WRITER.contains(&name.as_str()))
+}

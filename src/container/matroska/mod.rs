@@ -1,0 +1,24 @@
+//! Matroska and WebM (RFC 8794, RFC 9559 and the WebM container guidelines).
+//!
+//! Elements are read and written by our own code: sizes are checked against the bytes that are there before anything is done
+//! with them, and only elements that are understood are gone into, so that nothing recurs.
+
+mod block;
+mod codecs;
+mod demux;
+mod ebml;
+mod header;
+mod ids;
+mod metadata;
+mod mux;
+mod mux_track;
+mod picture;
+mod seek;
+mod source;
+mod text;
+mod times;
+mod tracks;
+
+pub use demux::MatroskaDemuxer;
+pub(crate) use metadata::MatroskaMetadata;
+pub use mux::MatroskaMuxer;

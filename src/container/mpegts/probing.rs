@@ -1,0 +1,201 @@
+//! What is read of a stream to describe its tracks; all of it is given out later.
+
+use std::io::{Read, Seek};
+
+use super::demux::{MpegTsDemuxer, Ready, has_video};
+use super::kinds::Kind;
+use super::stream::{Stream, Units};
+use super::video::Unit;
+use crate::container::{Track, TrackKind, VideoTrack};
+use crate::error::{Error, Result};
+use crate::time::{Rational, TimeBase};
+
+/// How far the first picture that can be decoded may lie behind the start.
+const MOST_BYTES: u64 = 64 << 20;
+/// How far the map of an earlier program is waited for while that of a later one is there.
+const MAPS_BYTES: u64 = 1 << 20;
+/// Ticks of pictures after which a track that has not begun is left out: 2 seconds.
+const MOST_TICKS: i64 = 180_000;
+/// Ticks of pictures after which the first one is zero though no key frame has come: 10 seconds.
+const NO_KEY_TICKS: i64 = 900_000;
+
+impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
+    /// Reads until every track is described, within the bounds above.
+    pub(super) fn describe(&mut self) -> Result<()> {
+        let start = self.packets.position();
+        while !self.ended && self.packets.position().saturating_sub(start) < MOST_BYTES {
+            let read = self.packets.position().saturating_sub(start);
+            if self.streams.is_empty() && read > MAPS_BYTES && self.programs.choose(true, has_video) {
+                self.begin()?;
+            }
+            if self.is_described() {
+                break;
+            }
+            self.step()?;
+        }
+        // A stream may end before all maps have come.
+        if self.streams.is_empty() && self.programs.choose(true, has_video) {
+            self.begin()?;
+            self.end_streams();
+        }
+        self.zero = self.first_shown().unwrap_or(0);
+        self.make_tracks()
+    }
+
+    fn make_tracks(&mut self) -> Result<()> {
+        let path = self.path.display().to_string();
+        if !self.programs.are_known() {
+            return Err(Error::corrupt_fatal(format!(
+                "{path}: a transport stream without a program association table in its first {} bytes",
+                self.packets.position()
+            )));
+        }
+        if self.streams.is_empty() {
+            let there = self.programs.all_streams();
+            let there = if there.is_empty() { "no program map has come".to_owned() } else { there };
+            return Err(Error::Unsupported {
+                feature: format!(
+                    "{path}: no program of the transport stream has video that is read here ({there})"
+                ),
+                remedy: "H.264, H.265 and MPEG-2 are read".into(),
+            });
+        }
+        let mut tracks = Vec::new();
+        for number in 0..self.streams.len() {
+            let rate = self.measured_rate(number);
+            let Some(stream) = self.streams.get(number) else { continue };
+            match track_of(stream, rate) {
+                Ok(track) => tracks.push(track),
+                Err(why) => {
+                    self.notes.push(format!(
+                        "PID {} ({}) is left out: {why}",
+                        stream.pid,
+                        stream.kind.name()
+                    ));
+                }
+            }
+        }
+        if tracks.iter().all(|track| track.kind != TrackKind::Video) {
+            let refused = self.streams.iter().find_map(|stream| match &stream.units {
+                Units::Video(video) => video.refused(),
+                Units::Sound(_) => None,
+            });
+            if let Some(refused) = refused {
+                return Err(no_video(&path, refused));
+            }
+            if let Some(stream) = self.streams.iter().find(|stream| stream.scrambled > 0) {
+                return Err(Error::Unsupported {
+                    feature: format!("{path}: the stream is scrambled (PID {})", stream.pid),
+                    remedy: "descramble it first".into(),
+                });
+            }
+            return Err(Error::corrupt_fatal(format!(
+                "{path}: no picture with its parameter sets in the first {} bytes",
+                self.packets.position()
+            )));
+        }
+        self.notes.extend(
+            self.programs
+                .others()
+                .map(|other| format!("{other} is left out: the first program with video is read")),
+        );
+        self.tracks = tracks;
+        Ok(())
+    }
+
+    fn is_described(&self) -> bool {
+        let Some(first) = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_))) else {
+            return false;
+        };
+        let described = self.streams.get(first).is_some_and(Stream::is_described);
+        let times = || self.pictures().filter_map(|unit| unit.times.pts);
+        let span = times().max().unwrap_or(0).saturating_sub(times().min().unwrap_or(0));
+        let refused = self.streams.get(first).is_some_and(|stream| match &stream.units {
+            Units::Video(video) => video.refused().is_some(),
+            Units::Sound(_) => false,
+        });
+        if refused {
+            return true;
+        }
+        if !described || !(self.knows_first_shown() || span > NO_KEY_TICKS) {
+            return false;
+        }
+        span > MOST_TICKS || self.streams.iter().all(Stream::is_described)
+    }
+
+    /// Pictures of the first video stream that have been read.
+    fn pictures(&self) -> impl Iterator<Item = &Unit> {
+        let first = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_)));
+        self.ready.iter().filter_map(move |ready| match ready {
+            Ready::Unit(number, unit) if Some(*number) == first => Some(unit),
+            _ => None,
+        })
+    }
+
+    /// Pictures that are shown before a key frame follow it at once; what is shown behind it ends them.
+    fn knows_first_shown(&self) -> bool {
+        let mut pictures = self.pictures().skip_while(|unit| !unit.keyframe);
+        let Some(key) = pictures.next() else { return false };
+        pictures.any(|unit| unit.times.pts > key.times.pts || unit.times.pts.is_none())
+    }
+
+    /// When the first picture is shown that can be decoded.
+    fn first_shown(&self) -> Option<i64> {
+        let from_key =
+            self.pictures().skip_while(|unit| !unit.keyframe).filter_map(|unit| unit.times.pts).min();
+        from_key.or_else(|| self.pictures().filter_map(|unit| unit.times.pts).min())
+    }
+
+    /// The rate at which the first pictures are decoded.
+    fn measured_rate(&self, number: usize) -> Option<Rational> {
+        let times = self.ready.iter().filter_map(|ready| match ready {
+            Ready::Unit(of, unit) if *of == number => unit.times.dts,
+            _ => None,
+        });
+        let times: Vec<i64> = times.collect();
+        let steps = times.windows(2).filter_map(|pair| match pair {
+            [before, after] => u32::try_from(after.checked_sub(*before)?).ok().filter(|step| *step > 0),
+            _ => None,
+        });
+        Some(Rational::new(90_000, steps.min()?)?.reduced())
+    }
+}
+
+fn no_video(path: &str, there: &str) -> Error {
+    Error::Unsupported {
+        feature: format!("{path}: no program of the transport stream has video that is read here ({there})"),
+        remedy: "H.264, H.265 and MPEG-2 are read".into(),
+    }
+}
+
+fn track_of(stream: &Stream, rate: Option<Rational>) -> Result<Track, String> {
+    let track = Track {
+        id: stream.id,
+        kind: TrackKind::Other,
+        time_base: TimeBase::MPEG,
+        codec_name: stream.kind.name().to_owned(),
+        language: stream.language.clone(),
+        duration: None,
+        sample_count: None,
+        video: None,
+        copy: None,
+    };
+    match &stream.units {
+        Units::Video(video) => {
+            let why = video.refused().unwrap_or("no picture with its parameter sets has come");
+            let described = video.described().ok_or(why)?;
+            let frame_rate = described.frame_rate.or(rate);
+            let video = VideoTrack { frame_rate, ..described.clone() };
+            Ok(Track { kind: TrackKind::Video, video: Some(video), ..track })
+        }
+        Units::Sound(sound) => {
+            if let Some(why) = sound.refused() {
+                return Err(why.to_owned());
+            }
+            let described = sound.described().ok_or("nothing of it has come")?;
+            let time_base = TimeBase::new(1, described.rate).ok_or("it states no rate")?;
+            let (codec_name, copy) = (described.name.to_owned(), Some(described.copy.clone()));
+            Ok(Track { kind: TrackKind::Audio, time_base, codec_name, copy, ..track })
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! MPEG transport streams with damage: what is whole comes out, each damage is told once, and no bytes do harm.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use video_hw::container::mpegts::MpegTsDemuxer;
+use video_hw::container::{Demuxer, OpenOptions, TrackKind};
+use video_hw::limits::Limits;
+use video_hw::packet::Packet;
+use video_hw::stream_io::NonSeekable;
+
+use crate::mpegts::{H264, PICTURE, SOUND, made, of, open, read, same, track_of};
+use crate::support::streams::{ffmpeg_md5s, frame_md5, have, text};
+
+fn sample(dir: &Path) -> Vec<u8> {
+    std::fs::read(made(dir, "whole.ts", &format!("{PICTURE} {SOUND} {H264} -c:a aac"))).unwrap()
+}
+
+fn read_bytes(bytes: &[u8]) -> (Vec<Packet>, Vec<String>, Box<dyn Demuxer + '_>) {
+    let mut demuxer = Box::new(MpegTsDemuxer::new(NonSeekable(bytes), "bytes").unwrap());
+    let (packets, faults) = read(&mut *demuxer);
+    (packets, faults, demuxer)
+}
+
+/// Packets of the undamaged stream that are missing in the other one; all others must be as they were.
+fn missing(whole: &[Packet], damaged: &[Packet]) -> usize {
+    let mut rest = damaged.iter().peekable();
+    let missing = whole.iter().filter(|packet| {
+        let here = rest.next_if(|other| other.data == packet.data && other.pts == packet.pts);
+        here.is_none()
+    });
+    let count = missing.count();
+    assert!(rest.next().is_none(), "what comes out is of the undamaged stream");
+    count
+}
+
+#[test]
+fn each_damage_is_told_once_and_costs_no_more_than_it_hits() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = sample(dir.path());
+    let (whole, faults, demuxer) = read_bytes(&bytes);
+    assert_eq!(faults, [""; 0]);
+    let video = track_of(&*demuxer, TrackKind::Video);
+    let whole = of(&whole, &video);
+    assert_eq!(whole.len(), 50);
+    let count = bytes.len() / 188;
+    type Damage = fn(&mut Vec<u8>, usize);
+    let damages: [(&str, Damage); 5] = [
+        ("dropped", |bytes, at| drop(bytes.drain(at..at + 3 * 188))),
+        ("no sync byte", |bytes, at| bytes[at] ^= 1),
+        ("cut", |bytes, at| drop(bytes.drain(at + 50..at + 188 + 70))),
+        ("more", |bytes, at| drop(bytes.splice(at..at, [0x47; 300]))),
+        ("marked", |bytes, at| bytes[at + 1] |= 0x80),
+    ];
+    for (name, damage) in damages {
+        for part in 1..8 {
+            let mut damaged = bytes.clone();
+            damage(&mut damaged, count * part / 8 * 188);
+            let (packets, faults, _) = read_bytes(&damaged);
+            let lost = missing_loosely(&whole, &of(&packets, &video));
+            assert!(lost <= 3, "{name} at {part}/8: {lost} pictures are missing");
+            assert!(faults.len() <= 1, "{name} at {part}/8: {faults:?}");
+            assert!(lost == 0 || faults.len() == 1, "{name} at {part}/8: {lost} pictures without a word");
+        }
+    }
+}
+
+/// As [`missing`]; the last picture before a gap may be cut, which the packet says.
+fn missing_loosely(whole: &[Packet], damaged: &[Packet]) -> usize {
+    let sure: Vec<_> = damaged.iter().filter(|packet| !packet.unterminated).cloned().collect();
+    let unsure = damaged.len() - sure.len();
+    assert!(unsure <= 2);
+    let lost = missing(whole, &sure);
+    lost.saturating_sub(unsure)
+}
+
+#[test]
+fn two_files_one_behind_the_other_are_one_film() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = sample(dir.path());
+    let path = dir.path().join("two.ts");
+    std::fs::write(&path, [&bytes[..], &bytes].concat()).unwrap();
+    let mut demuxer = open(&path);
+    let video = track_of(&*demuxer, TrackKind::Video);
+    let (packets, faults) = read(&mut *demuxer);
+    assert_eq!(faults, [""; 0], "a joint is no damage");
+    assert!(demuxer.notes().iter().any(|note| note.contains("jumps")), "{:?}", demuxer.notes());
+    let packets = of(&packets, &video);
+    assert_eq!(packets.len(), 100);
+    assert!(packets.windows(2).all(|pair| pair[0].dts < pair[1].dts));
+    let (first, second) = packets.split_at(50);
+    for (a, b) in first.iter().zip(second) {
+        assert_eq!(a.data, b.data);
+        assert_eq!(b.pts.unwrap().ticks() - a.pts.unwrap().ticks(), second[0].pts.unwrap().ticks());
+    }
+    let frames = video_hw::frames(&path).backend(video_hw::backend::BackendKind::Software).open().unwrap();
+    let got: Vec<_> = frames.map(|frame| frame_md5(&frame.unwrap())).collect();
+    assert_eq!(got, ffmpeg_md5s(&["-i", text(&path)]));
+}
+
+#[test]
+fn a_truncated_file_gives_what_is_whole() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = sample(dir.path());
+    let (whole, ..) = read_bytes(&bytes);
+    for part in 2..9 {
+        let cut = bytes.len() * part / 9 / 188 * 188 + 77;
+        let (packets, faults, _) = read_bytes(&bytes[..cut]);
+        assert!(faults.iter().any(|fault| fault.contains("cut short")), "{faults:?}");
+        let sure: Vec<_> = packets.iter().filter(|packet| !packet.unterminated).cloned().collect();
+        assert!(sure.len() + 1 >= packets.len());
+        // In storage order, tracks come in bursts: each by itself is the beginning of what it was.
+        for track in [1, 2] {
+            let of = |packets: &[Packet]| -> Vec<Packet> {
+                packets.iter().filter(|packet| packet.track.0 == track).cloned().collect()
+            };
+            let (all, got) = (of(&whole), of(&sure));
+            assert!(same(&got, &all[..got.len()]), "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn scrambled_streams_are_refused_by_name() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = sample(dir.path());
+    for packet in bytes.chunks_mut(188) {
+        if packet[1] & 0x1f == 1 && packet[2] == 0 {
+            packet[3] |= 0x80;
+        }
+    }
+    let error = MpegTsDemuxer::new(NonSeekable(&bytes[..]), "scrambled").err().unwrap().to_string();
+    assert!(error.contains("scrambled"), "{error}");
+}
+
+#[test]
+fn memory_follows_the_limits() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("limited.ts");
+    std::fs::write(&path, sample(dir.path())).unwrap();
+    let opened = OpenOptions::new().limits(Limits::default().tracks(1)).open(&path);
+    assert!(opened.unwrap_err().to_string().contains("tracks"));
+}
+
+/// One stream for all cases.
+fn seed() -> Option<&'static [u8]> {
+    static SEED: std::sync::OnceLock<Option<Vec<u8>>> = std::sync::OnceLock::new();
+    let seed = SEED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let args = "-f lavfi -i testsrc2=size=64x64:rate=25:duration=0.4 -f lavfi -i sine=duration=0.4 -c:v libx264 \
+                    -bf 2 -g 4 -c:a aac";
+        have(&["ffmpeg"]).then(|| std::fs::read(made(dir.path(), "seed.ts", args)).unwrap())
+    });
+    seed.as_deref()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    #[test]
+    fn no_bytes_do_harm(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..40),
+        cut in any::<prop::sample::Index>(),
+        repeats in 0_usize..3,
+    ) {
+        let Some(seed) = seed() else { return Ok(()) };
+        let mut bytes = seed.to_vec();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        let once = bytes.clone();
+        (0..repeats).for_each(|_| bytes.extend_from_slice(&once));
+        if let Ok(mut demuxer) = MpegTsDemuxer::new(std::io::Cursor::new(&bytes), "mutated") {
+            let (mut given, mut calls) = (0, 0);
+            loop {
+                calls += 1;
+                prop_assert!(calls <= bytes.len() + 1000, "it does not end");
+                match demuxer.next_packet() {
+                    Ok(Some(packet)) => given += packet.data.len(),
+                    Ok(None) => break,
+                    Err(error) if error.is_recoverable() => {}
+                    Err(_) => break,
+                }
+            }
+            prop_assert!(given <= bytes.len());
+            let track = demuxer.tracks()[0].id;
+            let to = video_hw::time::Timestamp::new(9000, video_hw::time::TimeBase::MPEG);
+            let _ = demuxer.seek(track, to);
+        }
+    }
+}
