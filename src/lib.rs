@@ -33,6 +33,20 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Any frame of a file
+//!
+//! [`open()`] reads where each frame is, and then gives any of them, by number or time, without decoding from the beginning.
+//!
+//! ```
+//! # fn main() -> video_hw::Result<()> {
+//! let mut film = video_hw::open("clips/bars.mp4")?;
+//! let last = film.frame(film.len() - 1)?;
+//! for frame in film.frames([20, 3, 11])? {
+//!     assert!(frame?.pts < last.pts);
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # A stream by hand
 //!
 //! Sessions take packets and give frames, or the other way round. [`submit`](EncodeSession::submit) never waits:
@@ -83,6 +97,7 @@
 //! | for | look at |
 //! |---|---|
 //! | whole jobs on files; many streams on few engines | [`pipeline`], [`pipeline::scheduler`] |
+//! | any frame of a file, exactly | [`reader`] |
 //! | packets in and frames out, frames in and packets out | [`session`]; as `Stream` and `Sink`: `asynchronous` (feature `futures`) |
 //! | streams that change, and survive their encoder | [`control`] |
 //! | settings, and limits on what an input may cost | [`config`], [`limits`] |
@@ -124,6 +139,7 @@ pub mod pipeline;
 pub mod probing;
 pub mod quality;
 pub mod rawvideo;
+pub mod reader;
 pub mod session;
 pub mod transform;
 mod util;
@@ -147,6 +163,7 @@ pub use limits::Limits;
 pub use packet::{BitstreamLayout, Packet};
 pub use pipeline::{frames, remux, transcode};
 pub use pixel::PixelFormat;
+pub use reader::open;
 pub use session::{DecodeSession, EncodeSession, Submit};
 pub use time::{Rational, TimeBase, Timestamp};
 

@@ -19,6 +19,8 @@ use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
 use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
+use crate::pick::PickArgs;
+use crate::thumbnails::ThumbnailsArgs;
 use crate::tracks::{CopyArgs, InputArgs, SpoolArgs};
 
 #[derive(Debug, Parser)]
@@ -76,6 +78,9 @@ Examples:
   video-hw decode in.mp4 out.y4m
   video-hw decode in.mp4 out.yuv --pix-fmt nv12
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
+  video-hw decode in.mp4 'frame-%05d.png' --frames-at 0,100,5000
+  video-hw decode in.mp4 'frame-%05d.png' --every 10s
+  video-hw decode in.h264 --frame-md5 --times-at 20,1.5 --index in.index
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null               decode as fast as possible, keep nothing
   video-hw decode in.mp4 --null --engines 1   the same with one decoder
@@ -120,6 +125,8 @@ pub(crate) enum Command {
     Trim(TranscodeArgs),
     /// Decode to uncompressed pictures or checksums, or discard the output
     Decode(DecodeArgs),
+    /// Make one picture of many: frames at even distances, beside and below each other
+    Thumbnails(ThumbnailsArgs),
     /// Encode uncompressed pictures
     Encode(EncodeArgs),
     /// Show what a file contains and what would decode it here
@@ -245,6 +252,7 @@ pub(crate) enum OutputMode {
 
 #[derive(Debug, Args)]
 #[command(after_help = DECODE_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("picks").args(["frames_at", "times_at", "every"]).multiple(true))]
 pub(crate) struct DecodeArgs {
     /// File to read; - is standard input
     #[arg(value_name = "IN")]
@@ -283,6 +291,8 @@ pub(crate) struct DecodeArgs {
     pub(crate) pictures: PictureArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
+    #[command(flatten)]
+    pub(crate) pick: PickArgs,
     /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
@@ -420,6 +430,7 @@ impl Command {
         let (inputs, output) = match self {
             Self::Transcode(a) | Self::Trim(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Decode(a) => (vec![a.input.clone()], a.output.clone()),
+            Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Probe(a) => (vec![a.input.clone()], None),
             Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (Vec::new(), None),
@@ -435,6 +446,7 @@ impl Command {
         match self {
             Self::Transcode(a) | Self::Trim(a) => Some(&a.job),
             Self::Decode(a) => Some(&a.job),
+            Self::Thumbnails(a) => Some(&a.job),
             Self::Encode(a) => Some(&a.job),
             Self::Compare(a) => Some(&a.job),
             _ => None,
@@ -513,6 +525,7 @@ mod tests {
             TRANSCODE_EXAMPLES,
             TRIM_EXAMPLES,
             DECODE_EXAMPLES,
+            crate::thumbnails::EXAMPLES,
             ENCODE_EXAMPLES,
             PROBE_EXAMPLES,
             DEVICES_EXAMPLES,
@@ -553,6 +566,14 @@ mod tests {
             "transcode a b --frames 0",
             "transcode a b --strict --on-failure next",
             "decode a",
+            "decode a b --frames-at 1 --start 2",
+            "decode a b --frames-at 1 --every 2",
+            "decode a b --times-at 1 --frames-at 2",
+            "decode a b --frames-at 1,x",
+            "decode a b --index i",
+            "thumbnails a",
+            "thumbnails a b --grid 5",
+            "thumbnails a b --grid 0x4",
             "decode a b --null",
             "decode a b --md5",
             "decode a --md5 --metadata-only",

@@ -3,17 +3,20 @@
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use video_hw::backend::Backend;
-use video_hw::config::{DamagePolicy, DecodeOutputMode};
+use video_hw::config::{ColorRequest, DamagePolicy, DecodeOutputMode};
+use video_hw::container::OutputFormat;
 use video_hw::frame::Frame;
 use video_hw::pipeline::{Export, ExportReport, ExportTarget, FilterOptions, SourceOptions};
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::FrameWriter;
+use video_hw::reader::Reader;
 use video_hw::{Error, Result};
 use video_hw_terminal::{cancel::Interrupts, text};
 
 use crate::args::{DecodeArgs, OutputMode};
 use crate::exit::Exit;
 use crate::metrics::Exporting;
+use crate::pick;
 use crate::progress::ProgressView;
 use crate::report::Finished;
 
@@ -44,6 +47,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     let filter =
         FilterOptions::default().frame_rate(args.pictures.fps).size(args.pictures.size).format(format);
     let target = args.output.clone().map_or(ExportTarget::Null, ExportTarget::File);
+    let picks = picks(args, &source, &filter)?;
     let mut job = Export::new(&args.input, target);
     job.output_format.clone_from(&args.format);
     job.source = source;
@@ -56,18 +60,87 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
         view.update(state);
     }));
     let mut sums = (args.md5 || args.frame_md5).then(|| Checksums::new(args));
-    let result = match &mut sums {
-        Some(sums) => job.run_into(sums),
-        None => job.run(),
+    let mut picked = None;
+    let result = match (picks, &mut sums) {
+        (Some((mut film, numbers)), sums) => {
+            picked = args.job.json.then(|| pick::json(&film, &numbers));
+            let writer = sums.as_mut().map(|sums| {
+                sums.numbers.clone_from(&numbers);
+                sums as &mut dyn FrameWriter
+            });
+            run_picked(args, job, &mut film, numbers, writer)
+        }
+        (None, Some(sums)) => job.run_into(sums),
+        (None, None) => job.run(),
     };
     view.clear();
     let exported = exporting.end();
     let report = result?;
     exported?;
+    let output = if sums.is_some() { None } else { args.output.as_deref() };
+    let mut finished = Finished::export(&report, output);
+    finished.extra.extend(picked.map(|picked| ("picked", picked)));
     match sums {
-        Some(sums) => sums.tell(args, &report),
-        None => Finished::export(&report, args.output.as_deref()).tell(&args.job),
+        Some(sums) => sums.tell(args, &report, finished),
+        None => finished.tell(&args.job),
     }
+}
+
+/// The input opened for reading any of its frames, and which are wanted, where not all are.
+fn picks(
+    args: &DecodeArgs,
+    source: &SourceOptions,
+    filter: &FilterOptions,
+) -> Result<Option<(Reader, Vec<usize>)>> {
+    if !args.pick.is_asked() {
+        return Ok(None);
+    }
+    if args.pictures.fps.is_some() {
+        return Err(Error::invalid(
+            "--fps makes a stream of even times; chosen frames keep their own: leave it out",
+        ));
+    }
+    let images = args.output.as_deref().is_some_and(|output| {
+        matches!(OutputFormat::from_path(output, args.format.as_deref()), Ok(OutputFormat::PngSequence))
+    });
+    let format = if images { Some(PixelFormat::Rgb24) } else { filter.format };
+    let source = source
+        .clone()
+        .start(None)
+        .duration(None)
+        .ends_process(false)
+        .size(filter.size)
+        .convert(format.map_or(ColorRequest::KeepNative, ColorRequest::To));
+    let film = pick::open(&args.input, source, args.pick.index.as_deref())?;
+    let mut numbers = pick::numbers(args, &film)?;
+    if let Some(most) = args.part.frames.and_then(|most| usize::try_from(most).ok()) {
+        numbers.truncate(most);
+    }
+    Ok(Some((film, numbers)))
+}
+
+fn run_picked(
+    args: &DecodeArgs,
+    job: Export<'_>,
+    film: &mut Reader,
+    numbers: Vec<usize>,
+    writer: Option<&mut dyn FrameWriter>,
+) -> Result<ExportReport> {
+    let info = film.info().clone();
+    let mut problems = Vec::new();
+    let frames = film.frames(numbers)?.filter(|frame| match frame {
+        Err(error) if args.job.keep_going && error.is_recoverable() => {
+            problems.push(error.to_string());
+            false
+        }
+        _ => true,
+    });
+    let mut report = job.run_given(&info, frames, writer)?;
+    report.input.decode = film.summaries().pop();
+    report.input.problem_count = problems.len() as u64;
+    problems.truncate(10);
+    report.input.problems = problems;
+    Ok(report)
 }
 
 /// Where pictures go, and in which format.
@@ -125,6 +198,8 @@ struct Checksums {
     json: Option<Vec<Value>>,
     packed: Vec<u8>,
     frames: u64,
+    /// What the frames are numbered by, where not from 0.
+    numbers: Vec<usize>,
 }
 
 impl Checksums {
@@ -135,18 +210,24 @@ impl Checksums {
             json: (args.frame_md5 && args.job.json).then(Vec::new),
             packed: Vec::new(),
             frames: 0,
+            numbers: Vec::new(),
         }
     }
 
     fn tell_one(&mut self, frame: &Frame) -> Result<()> {
         let sum = hex(&Md5::digest(&self.packed));
+        let picked = usize::try_from(self.frames).ok().and_then(|at| self.numbers.get(at)).copied();
         if let Some(list) = &mut self.json {
-            list.push(json!({ "pts_s": frame.pts.as_secs_f64(), "md5": sum }));
+            let mut one = json!({ "pts_s": frame.pts.as_secs_f64(), "md5": sum });
+            if let Some(number) = picked {
+                one["index"] = json!(number);
+            }
+            list.push(one);
             return Ok(());
         }
         text::to_stdout(&format!(
             "{} {:.6} {} {} {sum}",
-            self.frames,
+            picked.map_or(self.frames, |number| number as u64),
             frame.pts.as_secs_f64(),
             frame.dimensions,
             frame.format
@@ -154,8 +235,7 @@ impl Checksums {
     }
 
     /// The sum goes to standard output: as a line, or in the JSON document.
-    fn tell(self, args: &DecodeArgs, report: &ExportReport) -> Result<Exit> {
-        let mut finished = Finished::export(report, None);
+    fn tell(self, args: &DecodeArgs, report: &ExportReport, mut finished: Finished<'_>) -> Result<Exit> {
         if let Some(whole) = self.whole {
             let sum = hex(&whole.finalize());
             if args.job.json {

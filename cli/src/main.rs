@@ -27,11 +27,13 @@ mod limits;
 mod metrics;
 mod nvenc;
 mod options;
+mod pick;
 mod probe;
 mod progress;
 mod remedy;
 mod report;
 mod retired;
+mod thumbnails;
 mod tracks;
 mod transcode;
 mod trim;
@@ -90,6 +92,7 @@ fn run(command: &Command) -> Exit {
         Command::Transcode(args) => transcode::run(args),
         Command::Trim(args) => trim::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Thumbnails(args) => thumbnails::run(args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Devices(args) => devices::run(args),

@@ -2,7 +2,7 @@
 //! a sample is one frame, and its pts and dts are `None`.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use crate::bitstream::annexb::{find_start_code, nal_units};
@@ -49,6 +49,32 @@ pub struct ElementaryDemuxer<R> {
     limit: u64,
     /// The source is at its end and the assembler has given up its last unit.
     finished: bool,
+    /// How the source goes to a byte, where it can, and the byte that the assembler counts from.
+    go: Option<GoTo<R>>,
+    base: u64,
+    /// Where the unit given last begins.
+    last: Option<u64>,
+}
+
+/// How a source goes to a byte, where it can and stands at its first.
+pub(super) fn goes_to<R: Seek>(reader: &mut R) -> Option<GoTo<R>> {
+    let at_start = reader.stream_position().is_ok_and(|at| at == 0);
+    at_start.then_some(|reader: &mut R, byte| reader.seek(SeekFrom::Start(byte)).map(drop))
+}
+
+pub(super) type GoTo<R> = fn(&mut R, u64) -> io::Result<()>;
+
+impl<R: Read + Seek + Send> ElementaryDemuxer<R> {
+    /// As [`Self::with_limits`], from the first byte of a source that can go back.
+    pub(super) fn seekable(
+        mut reader: R,
+        path: impl Into<PathBuf>,
+        codec: Codec,
+        limits: Limits,
+    ) -> Result<Self> {
+        let go = goes_to(&mut reader);
+        Ok(Self { go, ..Self::with_limits(reader, path, codec, limits)? })
+    }
 }
 
 impl<R: Read + Send> ElementaryDemuxer<R> {
@@ -81,6 +107,9 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
             position: 0,
             limit: MAX_LEADING_BYTES,
             finished: false,
+            go: None,
+            base: 0,
+            last: None,
         };
         loop {
             match demuxer.next_unit() {
@@ -163,6 +192,7 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
                 None => self.next_unit()?,
             },
         };
+        self.last = unit.as_ref().map(|unit| self.base.saturating_add(unit.offset));
         let [track] = &self.tracks;
         Ok(unit.map(|unit| Packet {
             keyframe: unit.keyframe || unit.recovery_point,
@@ -178,6 +208,22 @@ impl<R: Read + Send> Demuxer for ElementaryDemuxer<R> {
     /// Never possible: without times there is nothing to seek to.
     fn seek(&mut self, _: TrackId, _: Timestamp) -> Result<bool> {
         Ok(false)
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.last.filter(|_| self.go.is_some())
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        let (Some(go), true) = (self.go, track == TRACK) else { return Ok(false) };
+        let codec = self.tracks.first().and_then(|track| track.video.as_ref()).map(|video| video.codec);
+        let Some(codec) = codec else { return Ok(false) };
+        go(&mut self.reader, position).map_err(|e| Error::io("read", &self.path, e))?;
+        self.assembler = AccessUnitAssembler::new(codec)?.with_largest_unit(self.limits.packet_bytes);
+        (self.base, self.position, self.finished) = (position, position, false);
+        self.ahead.clear();
+        self.held_error = None;
+        Ok(true)
     }
 }
 

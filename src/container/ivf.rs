@@ -56,6 +56,8 @@ pub struct IvfDemuxer<R> {
     /// Byte offset and number of the next frame header.
     position: u64,
     number: u64,
+    /// Where the frame read last begins.
+    last: Option<u64>,
     keyframes: KeyframeIndex,
 }
 
@@ -139,6 +141,7 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
             ended: false,
             position,
             number: 0,
+            last: None,
             keyframes: KeyframeIndex { points: Vec::new(), end },
         };
         // The file header says nothing of light, and who reads a pipe cannot come back for the first frame.
@@ -233,6 +236,7 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
         }
         let keyframe = is_keyframe(self.codec, &data);
         let here = Point { pts: header.pts, position: self.position, number: self.number };
+        self.last = Some(self.position);
         self.advance(&header);
         self.keyframes.note(here, keyframe, self.position);
         let pts = Timestamp::new(header.pts, self.time_base);
@@ -268,9 +272,9 @@ impl<R: Read + Seek + Send> IvfDemuxer<R> {
 }
 
 impl KeyframeIndex {
-    /// Remembers the frame at `here`, which ends at byte `end`, unless it lies inside the known part.
+    /// Remembers the frame at `here`, which ends at byte `end`, where it is the first that was not looked at.
     fn note(&mut self, here: Point, keyframe: bool, end: u64) {
-        if here.number < self.end.number {
+        if here.position != self.end.position {
             return;
         }
         self.end = Point { pts: 0, position: end, number: here.number.saturating_add(1) };
@@ -325,6 +329,22 @@ impl<R: Read + Seek + Send> Demuxer for IvfDemuxer<R> {
         }
         self.go_to(resume)?;
         Ok(false)
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.last.filter(|_| self.seekable)
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        if !self.seekable || track != TRACK {
+            return Ok(false);
+        }
+        let known = self.keyframes.points.iter().find(|point| point.position == position);
+        let number = known.map_or(0, |point| point.number);
+        self.go_to(Point { pts: 0, position, number })?;
+        self.ahead = None;
+        self.ended = false;
+        Ok(true)
     }
 }
 

@@ -284,6 +284,21 @@ pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a T
     best.map(|(track, _)| track)
 }
 
+/// What a container's tables say of a packet without reading it, as [`Demuxer::next_packet`] would give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketPlace {
+    /// When it is presented, in ticks of the track.
+    pub pts: i64,
+    /// For how long, in ticks of the track.
+    pub duration: u64,
+    /// Whether decoding can start there, as the container says.
+    pub keyframe: bool,
+    /// See [`Packet::discard`].
+    pub discard: bool,
+    /// What [`Demuxer::resume`] takes.
+    pub position: u64,
+}
+
 /// Reads packets in storage order.
 pub trait Demuxer: Send {
     /// The format.
@@ -324,6 +339,29 @@ pub trait Demuxer: Send {
     /// # Errors
     /// As [`Self::next_packet`].
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool>;
+
+    /// Tells `each` of the packets of `track`, in decoding order, by tables alone; reading then begins anew. `false`: there are
+    /// no such tables, nothing was told, and who wants to know reads the packets.
+    ///
+    /// # Errors
+    /// As [`Self::next_packet`], behind the packets in front of the damage; and those of `each`.
+    fn index(&mut self, _track: TrackId, _each: &mut dyn FnMut(PacketPlace) -> Result<()>) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Where the packet that was given last can be read again; `None` where it cannot be gone to by that.
+    fn position(&self) -> Option<u64> {
+        None
+    }
+
+    /// Has the next packet of `track` be the one with this [`PacketPlace::position`] or [`Self::position`]. Other tracks may
+    /// be left behind: for a demuxer of which one track is selected. `false`: it cannot be gone to.
+    ///
+    /// # Errors
+    /// As [`Self::next_packet`].
+    fn resume(&mut self, _track: TrackId, _position: u64) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// What a muxer wrote.

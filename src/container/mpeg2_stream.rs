@@ -2,13 +2,14 @@
 //! the headers in front of it; of a frame in two fields it holds both.
 
 use std::collections::{TryReserveError, VecDeque};
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::bitstream::annexb::find_start_code;
 use crate::codec::Codec;
+use crate::container::elementary::{GoTo, goes_to};
 use crate::container::{ContainerFormat, Demuxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ const FRAME: u8 = 3;
 pub(super) struct Unit {
     pub(super) data: Bytes,
     pub(super) keyframe: bool,
+    /// Where it begins in the stream.
+    pub(super) offset: u64,
 }
 
 /// Cuts a stream into frames.
@@ -50,6 +53,8 @@ pub(super) struct Cutter {
     /// How far the buffer has been looked through.
     searched: usize,
     frame: Frame,
+    /// Where the frame at hand begins in the stream.
+    offset: u64,
 }
 
 /// What the buffer holds of a frame so far.
@@ -121,9 +126,11 @@ impl Cutter {
     fn cut(&mut self, at: usize) -> Unit {
         let data = self.buffer.get(self.start..at).unwrap_or_default();
         let data = Bytes::copy_from_slice(data);
+        let offset = self.offset;
+        self.offset = offset.saturating_add(at.saturating_sub(self.start) as u64);
         (self.start, self.searched) = (at, at);
         let frame = std::mem::take(&mut self.frame);
-        Unit { data, keyframe: frame.intra && frame.sequence }
+        Unit { data, keyframe: frame.intra && frame.sequence, offset }
     }
 }
 
@@ -138,6 +145,18 @@ pub(super) struct Mpeg2Demuxer<R> {
     tracks: [Track; 1],
     enabled: bool,
     ended: bool,
+    /// How the source goes to a byte, where it can.
+    go: Option<GoTo<R>>,
+    /// Where the frame given last begins.
+    last: Option<u64>,
+}
+
+impl<R: Read + Seek + Send> Mpeg2Demuxer<R> {
+    /// As [`Self::new`], from the first byte of a source that can go back.
+    pub(super) fn seekable(mut reader: R, path: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
+        let go = goes_to(&mut reader);
+        Ok(Self { go, ..Self::new(reader, path, limits)? })
+    }
 }
 
 impl<R: Read + Send> Mpeg2Demuxer<R> {
@@ -153,6 +172,8 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             tracks: [track(None)],
             enabled: true,
             ended: false,
+            go: None,
+            last: None,
         };
         let first = demuxer.next_unit()?;
         let header = first.as_ref().and_then(|unit| Header::find(&unit.data));
@@ -211,6 +232,7 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
             Some(unit) => Some(unit),
             None => self.next_unit()?,
         };
+        self.last = unit.as_ref().map(|unit| unit.offset);
         let [track] = &self.tracks;
         Ok(unit.map(|unit| Packet { keyframe: unit.keyframe, ..track.packet(unit.data) }))
     }
@@ -222,6 +244,19 @@ impl<R: Read + Send> Demuxer for Mpeg2Demuxer<R> {
     /// Never possible: without times there is nothing to seek to.
     fn seek(&mut self, _: TrackId, _: Timestamp) -> Result<bool> {
         Ok(false)
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.last.filter(|_| self.go.is_some())
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        let (Some(go), true) = (self.go, track == TRACK) else { return Ok(false) };
+        go(&mut self.reader, position).map_err(|e| Error::io("read", &self.path, e))?;
+        self.cutter = Cutter { offset: position, ..Cutter::default() };
+        self.ahead.clear();
+        self.ended = false;
+        Ok(true)
     }
 }
 

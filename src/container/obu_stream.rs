@@ -3,7 +3,7 @@
 //! is one shown frame, in the low-overhead format.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::bitstream::StreamInfo;
 use crate::bitstream::av1::{self, OBU_FRAME, OBU_FRAME_HEADER, OBU_TEMPORAL_DELIMITER, Obu, read_leb128};
 use crate::codec::Codec;
+use crate::container::elementary::{GoTo, goes_to};
 use crate::container::{ContainerFormat, Demuxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
@@ -78,10 +79,28 @@ pub(super) struct ObuDemuxer<R> {
     has_frame: bool,
     /// Where `start` lies in the stream.
     offset: u64,
-    ahead: VecDeque<Bytes>,
+    /// Units read to describe the track, and where each begins.
+    ahead: VecDeque<(u64, Bytes)>,
     tracks: [Track; 1],
     enabled: bool,
     ended: bool,
+    /// How the source goes to a byte, where it can.
+    go: Option<GoTo<R>>,
+    /// Where the unit given last begins.
+    last: Option<u64>,
+}
+
+impl<R: Read + Seek + Send> ObuDemuxer<R> {
+    /// As [`Self::new`], from the first byte of a source that can go back.
+    pub(super) fn seekable(
+        mut reader: R,
+        path: impl Into<PathBuf>,
+        framing: Framing,
+        limits: Limits,
+    ) -> Result<Self> {
+        let go = goes_to(&mut reader);
+        Ok(Self { go, ..Self::new(reader, path, framing, limits)? })
+    }
 }
 
 impl<R: Read + Send> ObuDemuxer<R> {
@@ -101,9 +120,11 @@ impl<R: Read + Send> ObuDemuxer<R> {
             tracks: [track(None)],
             enabled: true,
             ended: false,
+            go: None,
+            last: None,
         };
         while demuxer.offset < MAX_LEADING_BYTES
-            && let Some(unit) = demuxer.next_unit()?
+            && let Some((at, unit)) = demuxer.next_unit()?
         {
             let waiting = demuxer.ahead.len() as u64 + 1;
             if waiting > demuxer.limits.waiting_units {
@@ -112,7 +133,7 @@ impl<R: Read + Send> ObuDemuxer<R> {
                 demuxer.limits.check(Limit::WaitingUnits, waiting, what)?;
             }
             let info = StreamInfo::from_unit(Codec::Av1, BitstreamLayout::Obu, &unit);
-            demuxer.ahead.push_back(unit);
+            demuxer.ahead.push_back((at, unit));
             if let Ok(Some(info)) = info {
                 demuxer.tracks = [track(Some(&info))];
                 return Ok(demuxer);
@@ -125,19 +146,20 @@ impl<R: Read + Send> ObuDemuxer<R> {
         )))
     }
 
-    /// The next temporal unit with a frame in it.
-    fn next_unit(&mut self) -> Result<Option<Bytes>> {
+    /// The next temporal unit with a frame in it, and where it begins.
+    fn next_unit(&mut self) -> Result<Option<(u64, Bytes)>> {
         loop {
+            let at = self.offset;
             let cut = match self.framing {
                 Framing::LowOverhead => self.cut_at_delimiter()?,
                 Framing::AnnexB => self.cut_by_length()?,
             };
             match cut {
-                Cut::Unit(Some(unit)) => return Ok(Some(unit)),
+                Cut::Unit(Some(unit)) => return Ok(Some((at, unit))),
                 // Without a frame.
                 Cut::Unit(None) => {}
                 Cut::More if !self.ended => self.read()?,
-                Cut::More => return self.rest(),
+                Cut::More => return Ok(self.rest()?.map(|unit| (at, unit))),
             }
         }
     }
@@ -336,8 +358,9 @@ impl<R: Read + Send> Demuxer for ObuDemuxer<R> {
             Some(unit) => Some(unit),
             None => self.next_unit()?,
         };
+        self.last = unit.as_ref().map(|(at, _)| *at);
         let [track] = &self.tracks;
-        Ok(unit.map(|data| Packet { keyframe: av1::is_keyframe(&data), ..track.packet(data) }))
+        Ok(unit.map(|(_, data)| Packet { keyframe: av1::is_keyframe(&data), ..track.packet(data) }))
     }
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
@@ -347,6 +370,20 @@ impl<R: Read + Send> Demuxer for ObuDemuxer<R> {
     /// Never possible: without times there is nothing to seek to.
     fn seek(&mut self, _: TrackId, _: Timestamp) -> Result<bool> {
         Ok(false)
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.last.filter(|_| self.go.is_some())
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        let (Some(go), true) = (self.go, track == TRACK) else { return Ok(false) };
+        go(&mut self.reader, position).map_err(|e| Error::io("read", &self.path, e))?;
+        self.buffer.clear();
+        self.ahead.clear();
+        (self.start, self.known, self.has_frame) = (0, 0, false);
+        (self.offset, self.ended) = (position, false);
+        Ok(true)
     }
 }
 

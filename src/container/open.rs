@@ -138,15 +138,15 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
             "holds headerless pictures by its name; state their size, pixel format and frame rate",
         )),
         Probe::AnnexB(codec) => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(ElementaryDemuxer::with_limits(file, path, codec, limits)?),
+            Source::File(file) => Box::new(ElementaryDemuxer::seekable(file, path, codec, limits)?),
             Source::Pipe(pipe) => Box::new(ElementaryDemuxer::with_limits(pipe, path, codec, limits)?),
         })),
         Probe::Mpeg2 => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(Mpeg2Demuxer::new(file, path, limits)?),
+            Source::File(file) => Box::new(Mpeg2Demuxer::seekable(file, path, limits)?),
             Source::Pipe(pipe) => Box::new(Mpeg2Demuxer::new(pipe, path, limits)?),
         })),
         Probe::Obu(framing) => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(ObuDemuxer::new(file, path, framing, limits)?),
+            Source::File(file) => Box::new(ObuDemuxer::seekable(file, path, framing, limits)?),
             Source::Pipe(pipe) => Box::new(ObuDemuxer::new(pipe, path, framing, limits)?),
         })),
         Probe::MpegTs => Ok(Input::Demuxer(match source {

@@ -123,6 +123,49 @@ impl<'a> Export<'a> {
 
     fn run_to(mut self, given: Option<&mut dyn FrameWriter>) -> Result<ExportReport> {
         let started = Instant::now();
+        let kind = self.kind()?;
+        self.hand_over();
+        let mut source = FrameSource::open(&self.input, &self.source)?;
+        let info = source.info().clone();
+        let mut next = || source.next_frame();
+        let report = self.put_out(&info, &mut next, (kind, given), started)?;
+        if report.frames == 0 {
+            return Err(source.nothing());
+        }
+        Ok(ExportReport { input: source.summary(), ..report })
+    }
+
+    /// Puts out these frames of the input, in this order, instead of all of them: those of a [`Reader`](crate::reader::Reader),
+    /// say. `info` is what is known of the input. What decoding came to, only the giver knows: [`ExportReport::input`] has the
+    /// number of frames alone.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and those of `frames`.
+    pub fn run_given(
+        mut self,
+        info: &SourceInfo,
+        frames: impl IntoIterator<Item = Result<Frame>>,
+        writer: Option<&mut dyn FrameWriter>,
+    ) -> Result<ExportReport> {
+        let started = Instant::now();
+        let kind = self.kind()?;
+        let mut frames = frames.into_iter();
+        let mut given = 0;
+        let mut next = || {
+            let frame = frames.next().transpose()?;
+            given += u64::from(frame.is_some());
+            Ok(frame)
+        };
+        let report = self.put_out(info, &mut next, (kind, writer), started)?;
+        if report.frames == 0 {
+            return Err(Error::invalid_file(&info.path, "has none of the frames that are wanted"));
+        }
+        let input = SourceSummary { frames: given, ..SourceSummary::default() };
+        Ok(ExportReport { input, ..report })
+    }
+
+    /// The kind of the output, checked before anything is decoded.
+    fn kind(&mut self) -> Result<Option<OutputFormat>> {
         let kind = match &self.target {
             ExportTarget::Null => None,
             ExportTarget::File(path) => {
@@ -133,21 +176,29 @@ impl<'a> Export<'a> {
         if kind == Some(OutputFormat::PngSequence) {
             self.filter.format = Some(PixelFormat::Rgb24);
         }
-        self.hand_over();
-        let mut source = FrameSource::open(&self.input, &self.source)?;
-        let info = source.info().clone();
+        Ok(kind)
+    }
+
+    /// Filters and puts out what `next` gives; the report lacks what is known of the reading.
+    fn put_out(
+        mut self,
+        info: &SourceInfo,
+        next: &mut dyn FnMut() -> Result<Option<Frame>>,
+        (kind, given): (Option<OutputFormat>, Option<&mut dyn FrameWriter>),
+        started: Instant,
+    ) -> Result<ExportReport> {
         let mut filter =
             FrameFilter::new(self.filter, self.max_frames).cancel_token(self.source.cancel.clone());
         let mut reporter = Reporter::new(self.progress.take());
         let mut output = Output {
             job: &self,
             kind,
-            info: &info,
+            info,
             sink: given.map_or(Sink::Waiting, Sink::Given),
             format: None,
             state: Progress {
                 frames: 0,
-                total_frames: expected_frames(&info, self.filter.frame_rate, self.max_frames),
+                total_frames: expected_frames(info, self.filter.frame_rate, self.max_frames),
                 position: None,
                 total: info.duration,
                 bytes: 0,
@@ -155,7 +206,7 @@ impl<'a> Export<'a> {
             },
         };
         while !filter.is_full()
-            && let Some(frame) = source.next_frame()?
+            && let Some(frame) = next()?
         {
             filter.push(frame, &mut |frame| output.take(frame))?;
             output.state.elapsed = started.elapsed();
@@ -165,12 +216,11 @@ impl<'a> Export<'a> {
         output.state.elapsed = started.elapsed();
         reporter.update(true, || output.state);
         let Output { sink, state, format, .. } = output;
-        if state.frames == 0 {
-            return Err(source.nothing());
+        if state.frames > 0 {
+            sink.finish()?;
         }
-        sink.finish()?;
         Ok(ExportReport {
-            input: source.summary(),
+            input: SourceSummary::default(),
             filter: filter.summary(),
             frames: state.frames,
             format,
@@ -178,7 +228,7 @@ impl<'a> Export<'a> {
             duration: state.position.map_or(Duration::ZERO, Timestamp::as_duration),
             wall: started.elapsed(),
             cancelled: self.source.cancel.is_cancelled(),
-            source: info,
+            source: info.clone(),
         })
     }
 

@@ -48,7 +48,7 @@ impl FrameSource {
 
 /// Whether a second opening of the input reads the same from its beginning. A pipe or a terminal, whatever it is called, gives
 /// each byte to one reader only.
-pub(super) fn can_be_read_again(path: &Path) -> bool {
+pub(crate) fn can_be_read_again(path: &Path) -> bool {
     // Elsewhere than on Linux these share the place of reading with the descriptor that they name.
     let descriptor = !cfg!(target_os = "linux") && path.starts_with("/dev");
     let once = path.as_os_str() == "-" || descriptor;

@@ -160,6 +160,28 @@ impl SourceOptions {
         self.device.as_deref().is_some_and(|list| list.contains(',') || list.eq_ignore_ascii_case("all"))
     }
 
+    /// How a track is decoded.
+    pub(crate) fn decode_config(&self, video: &VideoTrack) -> CommonDecodeConfig {
+        CommonDecodeConfig {
+            output: self.output,
+            convert: self.convert,
+            crop: self.crop,
+            size: self.size,
+            damage: self.damage,
+            codec_config: video.codec_config.clone(),
+            frame_rate: self.frame_rate,
+            color: video.color,
+            threads: self.threads,
+            device: self.device.clone(),
+            stream: self.stream.clone(),
+            low_latency: self.low_latency,
+            engines: self.engines,
+            reorder_window: self.reorder_window,
+            limits: self.limits.clone(),
+            ..CommonDecodeConfig::new(video.codec)
+        }
+    }
+
     /// What is to be done to frames that no decode session does it to.
     fn transform(&self) -> TransformRequest {
         let rgb = self.output == DecodeOutputMode::CpuRgb;
@@ -205,6 +227,29 @@ pub struct SourceInfo {
 }
 
 impl SourceInfo {
+    pub(crate) fn of_track(
+        path: &Path,
+        demuxer: &dyn Demuxer,
+        (track, video): (&Track, &VideoTrack),
+        options: &SourceOptions,
+    ) -> Self {
+        Self {
+            path: path.to_owned(),
+            format: demuxer.format().to_string(),
+            codec: Some(video.codec),
+            dimensions: Some(video.dimensions),
+            time_base: track.time_base,
+            frame_rate: video.frame_rate.or(options.frame_rate),
+            frames: track.sample_count,
+            duration: track.duration.map(Timestamp::as_duration),
+            matrix: video.matrix.filter(|_| !options.upright),
+            tracks: demuxer.tracks().to_vec(),
+            track: Some(track.id),
+            metadata: demuxer.metadata().cloned().unwrap_or_default(),
+            notes: demuxer.notes().to_vec(),
+        }
+    }
+
     /// What the container says of the pictures that are decoded.
     pub fn video(&self) -> Option<&VideoTrack> {
         self.tracks.iter().find(|track| Some(track.id) == self.track)?.video.as_ref()
@@ -252,12 +297,8 @@ pub struct FrameSource {
     pub(super) feed: Feed,
     pub(super) options: SourceOptions,
     pub(super) decoders: FailoverDecoder,
-    /// What the container says of the shape of samples.
-    shape: Option<Shape>,
-    fit: Fit,
+    finish: Finish,
     pub(super) window: Window,
-    /// The container's word on fields, for codecs whose pictures do not say it.
-    fields: Option<FieldOrder>,
     keep_going: bool,
     ends_process: bool,
     cancel: CancelToken,
@@ -302,16 +343,11 @@ impl FrameSource {
         let input = feed::open(path, options)?;
         let window = Window::new(options);
         let from = at.map_or(window.start, |at| Some(window.unshifted(at)));
-        let mut shape = None;
+        let mut contained = false;
         let (mut info, feed, receipt, fit) = match input {
             Input::Demuxer(demuxer) => {
-                let contained = matches!(
-                    demuxer.format(),
-                    ContainerFormat::Mp4 | ContainerFormat::Matroska | ContainerFormat::WebM
-                );
-                let begun = Self::decode(path, demuxer, options, choose, from)?;
-                shape = Shape::stated(&begun.0, options).filter(|_| contained);
-                let (info, feed, receipt, fit) = begun;
+                contained = states_shape(demuxer.format());
+                let (info, feed, receipt, fit) = Self::decode(path, demuxer, options, choose, from)?;
                 (info, feed, Some(receipt), fit)
             }
             Input::Frames(reader) => {
@@ -320,19 +356,14 @@ impl FrameSource {
             }
         };
         window.narrow(&mut info);
-        let fields = match info.codec {
-            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => info.video().and_then(|video| video.fields),
-            _ => None,
-        };
+        let finish = Finish::new(&info, options, contained, fit);
         Ok(Self {
             info,
             feed,
             decoders: FailoverDecoder::new(options.backend, options.on_failure, receipt),
             options: options.clone(),
-            shape,
-            fit,
+            finish,
             window,
-            fields,
             keep_going: options.keep_going,
             ends_process: options.ends_process,
             cancel: options.cancel.clone(),
@@ -357,21 +388,7 @@ impl FrameSource {
         }
         let fit = Fit::resolve(options, &Stated::of_track(&video), path)?;
         choose(&video, options);
-        let info = SourceInfo {
-            path: path.to_owned(),
-            format: demuxer.format().to_string(),
-            codec: Some(video.codec),
-            dimensions: Some(video.dimensions),
-            time_base: track.time_base,
-            frame_rate: video.frame_rate.or(options.frame_rate),
-            frames: track.sample_count,
-            duration: track.duration.map(Timestamp::as_duration),
-            matrix: video.matrix.filter(|_| !options.upright),
-            tracks: demuxer.tracks().to_vec(),
-            track: Some(track.id),
-            metadata: demuxer.metadata().cloned().unwrap_or_default(),
-            notes: demuxer.notes().to_vec(),
-        };
+        let info = SourceInfo::of_track(path, demuxer.as_ref(), (&track, &video), options);
         let (feed, receipt) = Self::start(demuxer, (track, video), options, from)?;
         Ok((info, feed, receipt, fit))
     }
@@ -383,25 +400,7 @@ impl FrameSource {
         options: &SourceOptions,
         from: Option<Timestamp>,
     ) -> Result<(Feed, Receipt)> {
-        let config = CommonDecodeConfig {
-            output: options.output,
-            convert: options.convert,
-            crop: options.crop,
-            size: options.size,
-            damage: options.damage,
-            codec_config: video.codec_config.clone(),
-            frame_rate: options.frame_rate,
-            color: video.color,
-            threads: options.threads,
-            device: options.device.clone(),
-            stream: options.stream.clone(),
-            low_latency: options.low_latency,
-            engines: options.engines,
-            reorder_window: options.reorder_window,
-            limits: options.limits.clone(),
-            ..CommonDecodeConfig::new(video.codec)
-        };
-        let session = DecodeSession::new(options.backend, config)?;
+        let session = DecodeSession::new(options.backend, options.decode_config(&video))?;
         let receipt = session.receipt();
         let mut selected = vec![track.id];
         if let Some(side) = &options.side {
@@ -480,12 +479,8 @@ impl FrameSource {
                     }
                     Place::Inside { pts, duration } => {
                         self.summary.frames += 1;
-                        let sample_aspect_ratio =
-                            self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
-                        let fields = frame.fields.or(self.fields);
-                        let frame = Frame { pts, duration, sample_aspect_ratio, fields, ..frame };
-                        let frame = self.fit.of(frame).inspect_err(|_| self.done = true)?;
-                        return Ok(Some(frame));
+                        let frame = Frame { pts, duration, ..frame };
+                        return self.finish.of(frame).inspect_err(|_| self.done = true).map(Some);
                     }
                 },
                 Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
@@ -575,8 +570,53 @@ impl Iterator for FrameSource {
     }
 }
 
+/// Whether files of this format say what shape their samples have.
+pub(crate) fn states_shape(format: ContainerFormat) -> bool {
+    matches!(format, ContainerFormat::Mp4 | ContainerFormat::Matroska | ContainerFormat::WebM)
+}
+
+/// What is done to frames behind the decoder: the container's word on them, and the shape that they are wanted in.
+pub(crate) struct Finish {
+    /// What the container says of the shape of samples.
+    shape: Option<Shape>,
+    fit: Fit,
+    /// The container's word on fields, for codecs whose pictures do not say it.
+    fields: Option<FieldOrder>,
+}
+
+impl Finish {
+    /// `contained`: [`states_shape`].
+    fn new(info: &SourceInfo, options: &SourceOptions, contained: bool, fit: Fit) -> Self {
+        let fields = match info.codec {
+            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => info.video().and_then(|video| video.fields),
+            _ => None,
+        };
+        Self { shape: Shape::stated(info, options).filter(|_| contained), fit, fields }
+    }
+
+    /// For a track, and puts the size that follows from it into `options`.
+    pub(crate) fn of_track(
+        path: &Path,
+        demuxer: &dyn Demuxer,
+        (track, video): (&Track, &VideoTrack),
+        options: &mut SourceOptions,
+    ) -> Result<(Self, SourceInfo)> {
+        Fit::check(options)?;
+        let fit = Fit::resolve(options, &Stated::of_track(video), path)?;
+        let info = SourceInfo::of_track(path, demuxer, (track, video), options);
+        Ok((Self::new(&info, options, states_shape(demuxer.format()), fit), info))
+    }
+
+    /// The frame as it is wanted.
+    pub(crate) fn of(&self, frame: Frame) -> Result<Frame> {
+        let sample_aspect_ratio = self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
+        let fields = frame.fields.or(self.fields);
+        self.fit.of(Frame { sample_aspect_ratio, fields, ..frame })
+    }
+}
+
 /// The track that is decoded, which has to be one with pictures where it is asked for by number.
-pub(super) fn chosen_video(
+pub(crate) fn chosen_video(
     demuxer: &dyn Demuxer,
     path: &Path,
     wanted: Option<TrackId>,

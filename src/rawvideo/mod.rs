@@ -30,7 +30,7 @@ pub(crate) use images::ImageOptions;
 pub use images::{PictureTimes, TimeUnit, is_image_input};
 pub(crate) use images_reader::ImageReader;
 pub(crate) use images_timed::TimedReader;
-pub use png::{PngPattern, PngSequenceWriter};
+pub use png::{PngPattern, PngSequenceWriter, write_png};
 pub use raw::{RawReader, RawWriter};
 pub use y4m::{Y4mReader, Y4mWriter};
 

@@ -104,12 +104,7 @@ impl FrameWriter for PngSequenceWriter {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
         let path = self.pattern.path(FIRST_NUMBER.saturating_add(self.written));
         let host = expect_host(frame, self.written, (PixelFormat::Rgb24, frame.dimensions), &path)?;
-        let output = OutputFile::create(&path, self.overwrite, &self.inputs)?;
-        encode(&output, host).map_err(|e| match e {
-            EncodingError::IoError(e) => Error::io_writing("write", &path, e),
-            other => Error::invalid(format!("{}: {other}", path.display())),
-        })?;
-        output.commit()?;
+        write_png(host, &path, self.overwrite, &self.inputs)?;
         self.written += 1;
         self.bytes += fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?.len();
         Ok(())
@@ -118,6 +113,27 @@ impl FrameWriter for PngSequenceWriter {
     fn finish(&mut self) -> Result<u64> {
         Ok(self.bytes)
     }
+}
+
+/// Writes a [`PixelFormat::Rgb24`] picture as a PNG file; `-` is standard output. `overwrite` and `inputs` are those of
+/// [`OutputFile::create`].
+///
+/// # Errors
+/// [`Error::InvalidInput`] for a picture of another format, [`Error::Io`].
+pub fn write_png(picture: &HostSurface, path: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
+    if picture.format() != PixelFormat::Rgb24 {
+        return Err(Error::invalid(format!(
+            "{}: a picture in {}, not rgb24",
+            path.display(),
+            picture.format()
+        )));
+    }
+    let output = OutputFile::create(path, overwrite, inputs)?;
+    encode(&output, picture).map_err(|e| match e {
+        EncodingError::IoError(e) => Error::io_writing("write", path, e),
+        other => Error::invalid(format!("{}: {other}", path.display())),
+    })?;
+    output.commit()
 }
 
 fn encode(output: &OutputFile, host: &HostSurface) -> Result<(), EncodingError> {

@@ -238,6 +238,11 @@ impl DecodeSession {
         self.output.worker.flushes_seen() == self.input.worker.flushes()
     }
 
+    /// Whether nothing will ever come again.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.output.is_finished()
+    }
+
     /// What the session did so far.
     pub fn summary(&self) -> DecodeSummary {
         self.output.summary()

@@ -287,6 +287,16 @@ fn thumbnails() {
 }
 
 #[test]
+fn random_frames() {
+    let said =
+        run(TempDir::new().unwrap().path(), "random_frames", &["clips/bars.mp4", "40", "3", "119", "3"]);
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines.len() == 6 && lines[0].contains("120 frames, 4.004 s"), "{said}");
+    assert!(lines[1].starts_with("frame 40 at 1.335 s: 224x126") && lines[2] == lines[4], "{said}");
+    assert!(lines[5].starts_with("at 2.002 s: the frame of 2.002 s"), "{said}");
+}
+
+#[test]
 fn transcode_gpu_without_a_gpu() {
     let folder = TempDir::new().unwrap();
     let said = run(folder.path(), "transcode_gpu", &["clips/bars.mp4", "out.mp4", "--bitrate", "500000"]);

@@ -18,6 +18,7 @@ mod e2e_video_hw;
 mod encoder_order;
 mod frames_builder;
 mod quality;
+mod reader;
 mod ring_reckoned;
 mod session;
 mod session_shaping;

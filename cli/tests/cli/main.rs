@@ -28,6 +28,7 @@ mod nvenc_contract;
 mod nvenc_metrics;
 mod nvidia_transcode;
 mod odd_times;
+mod pick;
 mod pipes;
 mod printed;
 mod probe;

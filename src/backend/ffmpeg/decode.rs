@@ -15,13 +15,12 @@ use bytes::Bytes;
 
 use super::child::{Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
-use super::order::OutputOrder;
 use super::program::{Program, program};
 use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{
     BackendKind, CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend,
 };
-use crate::bitstream::{StreamInfo, UnitRole};
+use crate::bitstream::{OutputOrder, StreamInfo, UnitRole};
 use crate::capability::DecodeCapability;
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange};
@@ -340,7 +339,7 @@ impl FfmpegDecoder {
         if self.run.is_none() {
             self.run = Some(self.start(info.as_ref())?);
         }
-        let mut number = self.order.number(unit);
+        let mut number = self.order.number(&unit.packet.data, unit.packet.pts);
         let Some(run) = &mut self.run else { return Ok(()) };
         {
             let mut inside = lock(&run.inside);

@@ -11,7 +11,6 @@ mod encoders;
 mod feed;
 mod messages;
 mod nut;
-mod order;
 mod program;
 mod rate;
 mod settings;

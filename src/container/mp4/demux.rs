@@ -16,11 +16,13 @@ use super::schedule::{self, Walk};
 use super::source::Source;
 use super::steps::step;
 use super::tables::Entry;
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, Track, TrackId};
+use crate::container::{ContainerFormat, Demuxer, FileMetadata, PacketPlace, Track, TrackId};
 use crate::error::{Error, Remedy, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
 use crate::time::Timestamp;
+
+mod places;
 
 /// Reads ISO base media files (ISO/IEC 14496-12): MP4, QuickTime movies, fragmented MP4 and CMAF.
 ///
@@ -65,6 +67,8 @@ struct Reader {
     description: Option<u32>,
     /// That the tables disagree about the number of samples has been told.
     told: bool,
+    /// Places to go on from.
+    marks: places::Marks,
 }
 
 impl fmt::Debug for Mp4Demuxer {
@@ -316,6 +320,16 @@ impl Demuxer for Mp4Demuxer {
             reader.selected = tracks.contains(&track.public.id);
         }
         self.line_up();
+    }
+
+    fn index(&mut self, track: TrackId, each: &mut dyn FnMut(PacketPlace) -> Result<()>) -> Result<bool> {
+        let index = self.movie.by_id.get(&track.0).copied().filter(|_| !self.source.is_pipe());
+        index.map_or(Ok(false), |index| self.tell_places(index, each))
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        let index = self.movie.by_id.get(&track.0).copied().filter(|_| !self.source.is_pipe());
+        index.map_or(Ok(false), |index| self.go_to_place(index, position))
     }
 
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool> {

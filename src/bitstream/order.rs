@@ -1,19 +1,21 @@
 //! A number for each unit that grows in the order in which pictures are shown.
 //!
-//! ffmpeg wants times that grow so; with any others it would rather believe its own guesses. The seam has no times, and
-//! raw streams have none either, but the order is in the headers of the codecs that reorder.
+//! A child ffmpeg wants times that grow so; with any others it would rather believe its own guesses. An index of a raw stream
+//! has no other order to go by. The seam has no times, and raw streams have none either, but the order is in the headers of the
+//! codecs that reorder.
 
-use crate::backend::CodedUnit;
-use crate::bitstream::DisplayOrder;
+use super::DisplayOrder;
 use crate::codec::Codec;
+use crate::packet::BitstreamLayout;
+use crate::time::Timestamp;
 
 /// How far below zero the counts of a coded video sequence may go: their lower 16 bits are what is written.
 const BELOW: i64 = 1 << 17;
 /// Numbers stay below this; ffmpeg multiplies some of them by a thousand.
 const MOST: i64 = 1 << 50;
 
-/// Numbers the units of one child.
-pub(super) struct OutputOrder {
+/// Numbers the units of one stream.
+pub(crate) struct OutputOrder {
     codec: Codec,
     headers: DisplayOrder,
     last: i64,
@@ -27,15 +29,16 @@ pub(super) struct OutputOrder {
 
 impl OutputOrder {
     /// At the start of a stream.
-    pub(super) fn new(codec: Codec) -> Self {
+    pub(crate) fn new(codec: Codec) -> Self {
         Self { codec, headers: DisplayOrder::new(codec), last: -1, highest: -1, period: None, origin: None }
     }
 
-    /// The number of the next unit in decoding order: never negative.
-    pub(super) fn number(&mut self, unit: &CodedUnit) -> i64 {
-        let count = self.headers.of_unit(unit.packet.layout, &unit.packet.data);
+    /// The number of the next unit in decoding order, of its data in the codec's elementary layout and the container's time:
+    /// never negative.
+    pub(crate) fn number(&mut self, data: &[u8], pts: Option<Timestamp>) -> i64 {
+        let count = self.headers.of_unit(BitstreamLayout::elementary(self.codec), data);
         // Where headers do not say it, the container's times do.
-        let time = unit.packet.pts.filter(|_| !matches!(self.codec, Codec::H264 | Codec::Hevc));
+        let time = pts.filter(|_| !matches!(self.codec, Codec::H264 | Codec::Hevc));
         let number = match (time, count) {
             (Some(pts), _) => {
                 let origin = *self.origin.get_or_insert(pts.ticks());
@@ -61,18 +64,15 @@ impl OutputOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{BitstreamLayout, Packet};
-    use crate::time::{TimeBase, Timestamp};
+    use crate::time::TimeBase;
 
     fn numbers(codec: Codec, units: &[(Vec<u8>, Option<i64>)]) -> Vec<i64> {
         let mut order = OutputOrder::new(codec);
         let base = TimeBase::new(1, 1000).unwrap();
-        let number = |(serial, (data, pts)): (usize, &(Vec<u8>, Option<i64>))| {
-            let mut packet = Packet::new(codec, BitstreamLayout::Opaque, data.clone());
-            packet.pts = pts.map(|ticks| Timestamp::new(ticks, base));
-            order.number(&CodedUnit { serial: serial as u64, packet })
+        let number = |(data, pts): &(Vec<u8>, Option<i64>)| {
+            order.number(data, pts.map(|ticks| Timestamp::new(ticks, base)))
         };
-        units.iter().enumerate().map(number).collect()
+        units.iter().map(number).collect()
     }
 
     /// Positions in output order.

@@ -1,0 +1,102 @@
+//! What the headers of a packet say: whether decoding can begin there, whether a picture is shown, whether it can be left out.
+
+use super::index::Begins;
+use crate::bitstream::convert::length_prefixed_units;
+use crate::bitstream::{UnitRole, annexb, h264, hevc, vp8, vp9};
+use crate::codec::Codec;
+use crate::packet::{BitstreamLayout, Packet};
+
+/// The NAL units of a packet, in whatever framing.
+fn nals(packet: &Packet) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    match packet.layout {
+        BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
+            Box::new(length_prefixed_units(&packet.data, length_size).map_while(Result::ok))
+        }
+        BitstreamLayout::AnnexB => Box::new(annexb::nal_units(&packet.data)),
+        BitstreamLayout::Obu | BitstreamLayout::Opaque => Box::new(std::iter::empty()),
+    }
+}
+
+/// How decoding begins at a packet of this codec, by its own headers; by the container's word for codecs whose headers are not
+/// read here. `None`: it cannot, or not so that every picture comes out right that is shown from there on.
+pub(super) fn begins(codec: Codec, packet: &Packet) -> Option<Begins> {
+    match codec {
+        Codec::H264 => {
+            let mut slices = nals(packet).filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
+            if slices.peek().and_then(|nal| h264::nal_type(nal)) == Some(h264::NAL_IDR) {
+                return Some(Begins::Closed);
+            }
+            let intra = slices.peek().is_some() && slices.all(h264::is_intra_slice);
+            // A refresh that takes longer than one picture is right only as far as the encoder has kept its word.
+            let at_once = nals(packet).any(|nal| h264::recovery_frame_count(nal) == Some(0));
+            (intra && at_once).then_some(Begins::Open)
+        }
+        Codec::Hevc => match hevc_type(packet)? {
+            kind if hevc::is_idr(kind) => Some(Begins::Closed),
+            kind @ 16..=21 => (kind >= hevc::NAL_BLA_W_LP).then_some(Begins::Open),
+            _ => None,
+        },
+        Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 => packet.keyframe.then_some(Begins::Open),
+        Codec::Mjpeg | Codec::Av1 | Codec::Vp9 | Codec::Vp8 => {
+            (UnitRole::of(codec, &packet.data) == UnitRole::Closed).then_some(Begins::Closed)
+        }
+    }
+}
+
+/// The type of the first slice of the base layer.
+fn hevc_type(packet: &Packet) -> Option<u8> {
+    let headers = nals(packet).filter_map(hevc::NalHeader::parse);
+    headers
+        .filter(|header| header.layer_id == 0)
+        .map(|header| header.nal_type)
+        .find(|kind| *kind < hevc::NAL_VPS)
+}
+
+/// Whether it is a leading picture that refers to what is before its random access point (HEVC RASL).
+pub(super) fn is_skipped_leading(codec: Codec, packet: &Packet) -> bool {
+    codec == Codec::Hevc && hevc_type(packet).is_some_and(hevc::is_rasl)
+}
+
+/// Whether no decoder gives the leading pictures of this random access point that refer to what is before it (HEVC BLA).
+pub(super) fn breaks_links(codec: Codec, packet: &Packet) -> bool {
+    codec == Codec::Hevc && hevc_type(packet).is_some_and(|kind| (16..=18).contains(&kind))
+}
+
+/// Whether a picture comes out of it, as far as its headers tell.
+pub(super) fn shows(codec: Codec, packet: &Packet) -> bool {
+    match codec {
+        Codec::Vp8 => vp8::FrameHeader::parse(&packet.data).map_or(true, |header| header.show),
+        Codec::Vp9 => {
+            let frames = vp9::frames(&packet.data);
+            let shown = |frame: &&[u8]| {
+                vp9::FrameHeader::parse(frame)
+                    .map_or(true, |header| header.show || header.show_existing.is_some())
+            };
+            frames.is_empty() || frames.iter().any(shown)
+        }
+        _ => true,
+    }
+}
+
+/// Whether no other picture is predicted from this one, so that it need not be decoded where it is not wanted.
+pub(super) fn is_disposable(codec: Codec, packet: &Packet) -> bool {
+    match codec {
+        Codec::H264 => {
+            let mut slices = nals(packet).filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
+            // Parameter sets that come with it are needed later.
+            let sets = |nal: &[u8]| matches!(h264::nal_type(nal), Some(h264::NAL_SPS | h264::NAL_PPS));
+            slices.peek().is_some()
+                && slices.all(|nal| h264::nal_ref_idc(nal) == Some(0))
+                && !nals(packet).any(sets)
+        }
+        // Types of B pictures: nothing refers to them.
+        Codec::Mpeg2 => {
+            let mut units =
+                annexb::nal_units(&packet.data).filter(|unit| unit.first() == Some(&0)).peekable();
+            let b = |unit: &[u8]| unit.get(2).is_some_and(|byte| byte >> 3 & 7 == 3);
+            let header = annexb::nal_units(&packet.data).any(|unit| unit.first() == Some(&0xb3));
+            units.peek().is_some() && units.all(b) && !header
+        }
+        _ => false,
+    }
+}
