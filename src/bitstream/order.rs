@@ -36,7 +36,7 @@ impl OutputOrder {
     /// The number of the next unit in decoding order, of its data in the codec's elementary layout and the container's time:
     /// never negative.
     pub(crate) fn number(&mut self, data: &[u8], pts: Option<Timestamp>) -> i64 {
-        let count = self.headers.of_unit(BitstreamLayout::AnnexB, data);
+        let count = self.headers.of_unit(BitstreamLayout::elementary(self.codec), data);
         // Where headers do not say it, the container's times do.
         let time = pts.filter(|_| !matches!(self.codec, Codec::H264 | Codec::Hevc));
         let number = match (time, count) {

@@ -145,7 +145,9 @@ pub fn gops(path: impl AsRef<Path>, options: &SourceOptions) -> Result<GopReport
                 None => timed.push(packet),
             },
             Ok(None) => {
-                stamper.iter_mut().for_each(|stamper| stamper.finish(&mut timed));
+                if let Some(stamper) = &mut stamper {
+                    stamper.finish(&mut timed);
+                }
                 ended = true;
             }
             Err(error) if error.is_recoverable() => report.problems += 1,

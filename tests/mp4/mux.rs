@@ -11,7 +11,7 @@ use video_hw::Error;
 use video_hw::bitstream::convert::length_prefixed_to_annexb;
 use video_hw::bitstream::{AvcConfig, HevcConfig};
 use video_hw::codec::Codec;
-use video_hw::container::mp4::{Mp4Demuxer, Mp4MuxOptions, Mp4Muxer};
+use video_hw::container::mp4::{Mp4Demuxer, Mp4FragmentMuxer, Mp4MuxOptions, Mp4Muxer};
 use video_hw::container::{CopyDescription, Demuxer, Muxer, Track, TrackId, TrackKind};
 use video_hw::packet::BitstreamLayout;
 use video_hw::packet::Packet;
@@ -141,13 +141,25 @@ fn elementary_streams_become_the_same_file() {
 
 #[test]
 fn parameter_sets_that_change_stay_in_the_samples() {
-    for (encoder, args, entry) in [(CODECS[0].0, CODECS[0].1, "avc3"), (CODECS[1].0, CODECS[1].1, "hev1")] {
-        let small = "-f lavfi -i testsrc2=size=160x96:rate=25:duration=1";
+    // A fragmented file has written its header by the time they change.
+    for ((encoder, args), fragmented, seconds, entry) in [
+        (CODECS[0], false, 1, "avc3"),
+        (CODECS[1], false, 1, "hev1"),
+        (CODECS[0], true, 1, "avc3"),
+        (CODECS[0], true, 3, "avc1"),
+        (CODECS[1], true, 3, "hvc1"),
+    ] {
+        let small = format!("-f lavfi -i testsrc2=size=160x96:rate=25:duration={seconds}");
         let Some((dir, first)) = make(&format!("{small} {args}"), "a.mp4", encoder) else { continue };
         let second = dir.path().join("b.mp4");
         ffmpeg(&format!("-f lavfi -i testsrc2=size=192x112:rate=25:duration=1 {args}"), &second);
         let out = dir.path().join("out.mp4");
-        let mut muxer = Mp4Muxer::create(std::fs::File::create(&out).unwrap(), options()).unwrap();
+        let file = std::fs::File::create(&out).unwrap();
+        let mut muxer: Box<dyn Muxer> = if fragmented {
+            Box::new(Mp4FragmentMuxer::new(file, options()))
+        } else {
+            Box::new(Mp4Muxer::create(file, options()).unwrap())
+        };
         let mut id = None;
         let mut shift = 0;
         // Back to the first size at the end: its sets must not be dropped as "known".
@@ -166,7 +178,7 @@ fn parameter_sets_that_change_stay_in_the_samples() {
                 let (pts, dts) = (moved(sample.pts), moved(sample.dts));
                 muxer.write(&Packet { track: id, data: data.into(), pts, dts, ..sample }).unwrap();
             }
-            shift += 12_800;
+            shift += 12_800 * if *path == first { seconds } else { 1 };
         }
         muxer.finish().unwrap();
         let tag = run(
@@ -189,8 +201,11 @@ fn parameter_sets_that_change_stay_in_the_samples() {
         );
         let widths = sizes.lines().map(|line| line.trim_end_matches(','));
         let widths: Vec<&str> = widths.filter(|line| !line.is_empty()).collect();
-        assert_eq!(widths.len(), 75, "{encoder}");
-        assert_eq!((widths[0], widths[30], widths[74]), ("160", "192", "160"), "{encoder}");
+        let frames = 25 * seconds as usize;
+        assert_eq!(widths.len(), 2 * frames + 25, "{encoder}");
+        let looked =
+            (widths[0], widths[frames - 1], widths[frames + 5], widths[frames + 25], widths[2 * frames + 24]);
+        assert_eq!(looked, ("160", "160", "192", "160", "160"), "{encoder}");
     }
 }
 

@@ -272,3 +272,44 @@ fn what_makes_no_sense_is_refused() {
         run(&["trim", &input, &output, "-y", "--start", "0.2", "--frames", "3", "-q", "--json"]).ok().json();
     assert_eq!((&json["command"], &json["frames_out"]), (&Value::from("trim"), &Value::from(3)));
 }
+
+/// From container to container and back: what each of them holds is what went in.
+#[test]
+fn a_round_trip_through_every_container_changes_no_sample() {
+    if !tools() {
+        return;
+    }
+    for video in
+        [H264, "-c:v libx265 -preset ultrafast -x265-params log-level=error:info=0:bframes=3:keyint=20"]
+    {
+        let scratch = Scratch::new();
+        let mut before = film(&scratch, "in.mp4", video);
+        let first = before.clone();
+        for name in ["a.mkv", "b.ts", "c.mp4"] {
+            let after = scratch.path(name);
+            let json = run(&["transcode", &before, &after, "--copy", "-q", "--json"]).ok().json();
+            assert_eq!(json["tracks"].as_array().map(Vec::len), Some(3), "{name}: {json}");
+            assert_eq!(json["frames_out"], 150, "{name}");
+            plays(&after);
+            assert_eq!(pictures(&after), pictures(&first), "{name}");
+            before = after;
+        }
+        assert_eq!(streams(&before), streams(&first), "{video}");
+        // Matroska counts milliseconds here, and a transport stream begins where it likes.
+        for stream in ["v:0", "a:0", "a:1"] {
+            let times = |file: &str| -> Vec<f64> {
+                let times = packets(file, stream).into_iter().map(|[pts, _, _]| pts.parse::<f64>().unwrap());
+                let times: Vec<_> = times.collect();
+                let first = packets(file, "v:0")
+                    .iter()
+                    .map(|p| p[0].parse::<f64>().unwrap())
+                    .fold(f64::MAX, f64::min);
+                times.into_iter().map(|time| time - first).collect()
+            };
+            let (a, b) = (times(&first), times(&before));
+            assert_eq!(a.len(), b.len(), "{stream} of {video}");
+            let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 0.001, "{stream} of {video}: {apart} s apart");
+        }
+    }
+}

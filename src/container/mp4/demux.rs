@@ -323,11 +323,13 @@ impl Demuxer for Mp4Demuxer {
     }
 
     fn index(&mut self, track: TrackId, each: &mut dyn FnMut(PacketPlace) -> Result<()>) -> Result<bool> {
-        self.movie.by_id.get(&track.0).copied().map_or(Ok(false), |index| self.tell_places(index, each))
+        let index = self.movie.by_id.get(&track.0).copied().filter(|_| !self.source.is_pipe());
+        index.map_or(Ok(false), |index| self.tell_places(index, each))
     }
 
     fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
-        self.movie.by_id.get(&track.0).copied().map_or(Ok(false), |index| self.go_to_place(index, position))
+        let index = self.movie.by_id.get(&track.0).copied().filter(|_| !self.source.is_pipe());
+        index.map_or(Ok(false), |index| self.go_to_place(index, position))
     }
 
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool> {

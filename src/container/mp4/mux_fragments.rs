@@ -27,6 +27,9 @@ const NON_SYNC: u32 = 0x0101_0000;
 /// Writes fragmented MP4: a header without samples, then fragments that each hold a group of pictures, or a few of
 /// them, and what belongs to it of the other tracks. Nothing is written twice, and memory holds one fragment.
 ///
+/// Parameter sets that change behind the header are written into the samples from then on. Where they change before it is written
+/// it says so (`avc3`, `hev1`); otherwise it cannot, and readers take them up all the same.
+///
 /// Times are exact: each fragment states its decoding time, and an edit list says where presentation begins in
 /// tracks that begin before zero.
 pub struct Mp4FragmentMuxer {
@@ -55,8 +58,6 @@ struct Fragmented {
     waiting: VecDeque<Checked>,
     /// Presentation time of the start of the media time line: zero, or before it. Known with the header.
     origin: Option<i64>,
-    /// The samples bring parameter sets that the header does not have, and it says so.
-    in_band: bool,
 }
 
 /// One line of a track fragment run.
@@ -112,7 +113,6 @@ impl Mp4FragmentMuxer {
                 continue;
             }
             track.origin = Some(track.waiting.front().map_or(0, |first| first.dts().min(0)));
-            track.in_band = track.track.payload.as_ref().is_some_and(|payload| payload.is_in_band());
         }
         let known = self.tracks.iter().filter_map(|track| Some((&track.track, track.origin?.unsigned_abs())));
         let header = Header::fragmented(known, &self.metadata)?.build(0, 0)?;
@@ -206,13 +206,6 @@ impl Fragmented {
                 remedy: "write a plain MP4 file".into(),
             });
         }
-        let in_band = self.track.payload.as_ref().is_some_and(|payload| payload.is_in_band());
-        if self.origin.is_some() && in_band && !self.in_band {
-            return Err(Error::Unsupported {
-                feature: format!("track {id}: parameter sets that change, in fragmented MP4"),
-                remedy: "write a plain MP4 file".into(),
-            });
-        }
         Ok(true)
     }
 
@@ -297,7 +290,7 @@ impl Muxer for Mp4FragmentMuxer {
         }
         let id = TrackId(self.tracks.len() as u32 + 1);
         let track = MuxTrack::new(&Track { id, ..track.clone() })?;
-        self.tracks.push(Fragmented { track, waiting: VecDeque::new(), origin: None, in_band: false });
+        self.tracks.push(Fragmented { track, waiting: VecDeque::new(), origin: None });
         Ok(id)
     }
 

@@ -185,11 +185,6 @@ impl Payload {
         Ok(data.clone())
     }
 
-    /// Whether samples carry parameter sets that the record does not have.
-    pub(super) fn is_in_band(&self) -> bool {
-        self.in_band
-    }
-
     /// What the sample entry is to say, once all samples are known.
     pub(in crate::container) fn describe(&self) -> Result<Description> {
         let Some(config) = &self.config else {

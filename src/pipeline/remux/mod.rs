@@ -284,9 +284,10 @@ impl<'a> Remux<'a> {
         let lead = lead.or(copied.iter().find(|one| one.track.video.is_some()));
         let lead = lead.and_then(|one| Some((one.track.id, one.track.video.clone()?)));
         if let (Some(start), true) = (self.source.start, starts_late) {
-            match &lead {
-                Some((id, video)) => begin::seek(demuxer.as_mut(), *id, video, at(start))?,
-                None => drop(demuxer.seek(copied[0].track.id, at(start))?),
+            match (&lead, copied.first()) {
+                (Some((id, video)), _) => begin::seek(demuxer.as_mut(), *id, video, at(start))?,
+                (None, Some(first)) => drop(demuxer.seek(first.track.id, at(start))?),
+                (None, None) => {}
             }
         }
         let tracks: Vec<&Track> = copied.iter().map(|one| &one.track).collect();
@@ -322,7 +323,7 @@ impl<'a> Remux<'a> {
         notes.extend(of_cut(&cut));
         if hidden > 0 && !muxer.hides().before {
             notes.push(format!(
-                "{hidden} samples that the input hides are in the output like all others: {format} output cannot hide them"
+                "{hidden} pictures that the input hides are in the output, where players may show them: {format} has no edit list"
             ));
         }
         let mux = muxer.finish().map_err(|e| e.of_input(&self.input))?;
@@ -363,7 +364,7 @@ struct Job<'a, 'p> {
     bytes: u64,
     /// When the last sample is over.
     end: Option<Timestamp>,
-    /// Samples written that are not to be shown.
+    /// Pictures written that are not to be shown.
     hidden: u64,
     untimed: u64,
     broken: u64,
@@ -440,8 +441,8 @@ impl Job<'_, '_> {
             Err(error) => return Err(error.of_input(self.path)),
         }
         self.bytes += packet.data.len() as u64;
-        self.hidden += u64::from(packet.discard);
         if let Some(one) = self.copied.iter_mut().find(|one| one.output == packet.track) {
+            self.hidden += u64::from(packet.discard && one.track.video.is_some());
             one.samples += 1;
             one.bytes += packet.data.len() as u64;
         }
