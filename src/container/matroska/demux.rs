@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::block::Block;
-use super::ebml::Header;
+use super::ebml::{Header, MAX_HEADER};
 use super::header::SegmentHeader;
 use super::ids;
 use super::metadata::MatroskaMetadata;
@@ -24,6 +24,8 @@ use crate::time::{TimeBase, Timestamp};
 /// How far is read to describe tracks whose first frame tells what they are.
 const MOST_BYTES_AHEAD: usize = 64 << 20;
 const MOST_PACKETS_AHEAD: usize = 1 << 14;
+/// How much of a pipe is looked over to see what follows an unknown element.
+const MOST_LOOKED_OVER: usize = 1 << 15;
 
 /// Reads Matroska and WebM (RFC 8794 and RFC 9559), from files and, one way, from pipes (see
 /// [`crate::stream_io::NonSeekable`]).
@@ -47,6 +49,8 @@ pub struct MatroskaDemuxer {
     held: Option<Error>,
     /// A block of a track that is not described has been told of.
     told_unknown: bool,
+    /// So has a segment behind the first one.
+    told_another: bool,
 }
 
 /// The cluster that is being read.
@@ -97,15 +101,31 @@ impl MatroskaDemuxer {
         let mut source = Source::new(reader, path)?;
         let header = SegmentHeader::read(&mut source, &limits)?;
         let (mut inner, mut notes): (Vec<MkvTrack>, _) = (Vec::new(), Vec::new());
-        for entry in &header.tracks {
-            let track = MkvTrack::parse(entry, &header, &mut notes)?;
-            if inner.iter().any(|other| other.number == track.number) {
-                return Err(entry.broken(&format!("repeats track number {}", track.number)));
-            }
+        let mut unreadable = None;
+        for (index, entry) in header.tracks.iter().enumerate() {
+            let track = MkvTrack::parse(entry, &header, &mut notes).and_then(|track| {
+                let repeated = inner.iter().any(|other| other.number == track.number);
+                let why = || entry.broken(&format!("repeats track number {}", track.number));
+                if repeated { Err(why()) } else { Ok(track) }
+            });
+            // One that cannot be read does not keep anybody from the others.
+            let track = match track {
+                Ok(track) => track,
+                Err(error @ (Error::CorruptStream { .. } | Error::Unsupported { .. })) => {
+                    notes.push(format!("the {}. track is not read: {error}", index + 1));
+                    unreadable.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(why) = &track.refusal {
                 notes.push(format!("track {}: {why} is not read", track.number));
             }
             inner.push(track);
+        }
+        let has_video = inner.iter().any(|track| track.public.video.is_some());
+        if let Some(error) = unreadable.filter(|_| !has_video) {
+            return Err(error.in_file(source.path()));
         }
         let hidden = |track: &&MkvTrack| !track.enabled && track.public.video.is_some();
         let told =
@@ -126,6 +146,7 @@ impl MatroskaDemuxer {
             ended: false,
             held: None,
             told_unknown: false,
+            told_another: false,
         };
         this.look_ahead()?;
         this.tracks = this.inner.iter().map(|track| track.public.clone()).collect();
@@ -182,7 +203,7 @@ impl MatroskaDemuxer {
     /// Reads the next element.
     fn step(&mut self) -> Result<Step> {
         let here = self.source.position();
-        if self.header.end.is_some_and(|end| here >= end) || self.source.at_end()? {
+        if self.source.at_end()? || self.segment_ends(here)? {
             return Ok(Step::End);
         }
         let Some(header) = self.source.peek_header()? else { return self.resync(here, "no element") };
@@ -217,8 +238,10 @@ impl MatroskaDemuxer {
             | ids::PREV_SIZE
             | ids::SILENT_TRACKS
             | ids::ENCRYPTED_BLOCK => {}
-            // Elements of a later version are gone over; anything may look like a short one.
-            id if id > 0xff => {}
+            // Elements of a later version.
+            _ if self.source.len().is_none_or(|len| end <= len) => {
+                return self.skip_unknown(header, here, size);
+            }
             _ => return self.resync(here, "an unknown element"),
         }
         if self.source.len().is_some_and(|len| end > len) {
@@ -231,11 +254,57 @@ impl MatroskaDemuxer {
         Err(self.cut_off(here, size))
     }
 
+    /// Whether the segment ends here. Where it says so and yet a cluster goes on or follows, its size is wrong.
+    fn segment_ends(&mut self, here: u64) -> Result<bool> {
+        if self.header.end.is_none_or(|end| here < end) || self.cluster.end.is_some_and(|end| here < end) {
+            return Ok(false);
+        }
+        if self.is_cluster()? {
+            self.header.end = None;
+            return Ok(false);
+        }
+        let next = self.source.peek_header()?.map(|header| header.id);
+        if matches!(next, Some(ids::SEGMENT | ids::EBML)) && !std::mem::replace(&mut self.told_another, true)
+        {
+            return self.another_segment(here).map(|_| true);
+        }
+        Ok(true)
+    }
+
+    /// Goes over an element that nobody knows, if what follows it is known: else the size is as doubtful as the rest.
+    fn skip_unknown(&mut self, header: Header, here: u64, size: u64) -> Result<Step> {
+        let end = here.saturating_add(header.len as u64).saturating_add(size);
+        if self.source.len().is_none() {
+            // On a pipe as much is looked at as is kept anyway.
+            let whole = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(header.len);
+            if whole <= MOST_LOOKED_OVER {
+                let behind =
+                    self.source.peek(whole.saturating_add(MAX_HEADER))?.get(whole..).unwrap_or_default();
+                if !behind.is_empty() && !Header::parse(behind).is_some_and(|next| ids::is_known(next.id)) {
+                    return self.resync(here, "an unknown element");
+                }
+            }
+            self.source.consume(header.len);
+            return if self.source.skip(size)? { Ok(Step::Next) } else { Err(self.cut_off(here, size)) };
+        }
+        self.source.seek(end)?;
+        let known = self.source.at_end()?
+            || self.cluster.end == Some(end)
+            || self.source.peek_header()?.is_some_and(|next| ids::is_known(next.id));
+        if known {
+            return Ok(Step::Next);
+        }
+        self.source.seek(here)?;
+        self.resync(here, "an unknown element")
+    }
+
     fn cut_off(&self, here: u64, size: u64) -> Error {
         self.corrupt(format_args!("the file is cut off in an element of {size} bytes at byte {here}"))
     }
 
     fn another_segment(&mut self, here: u64) -> Result<Step> {
+        self.told_another = true;
+        self.cluster = Cluster::default();
         let end = self.source.len().unwrap_or(here);
         self.header.end = Some(here.min(end));
         Err(self.corrupt(format_args!("another segment begins at byte {here}; the first one is read")))
@@ -358,6 +427,10 @@ impl MatroskaDemuxer {
         if !track.selected || track.refusal.is_some() {
             return Ok(Step::Next);
         }
+        if block.frames.len() > 1 && block.frames.iter().all(Bytes::is_empty) {
+            return Err(self
+                .corrupt(format_args!("a block at byte {here} holds {} empty frames", block.frames.len())));
+        }
         let start = cluster.saturating_add(block.time.into()).saturating_sub(track.delay);
         let laces = block.frames.len() as u64;
         // Nanoseconds from the start of the block.
@@ -384,9 +457,15 @@ impl MatroskaDemuxer {
                 }
                 (None, None) => (0, None),
             };
-            let padding = if index == last { u64::try_from(block.discard_padding).unwrap_or(0) } else { 0 };
+            // What a block states of its length leaves the padding out.
+            let is_stated = block.duration.is_some() && (laces == 1 || nanos.is_none());
+            let padded = index == last && !is_stated;
+            let padding = if padded { u64::try_from(block.discard_padding).unwrap_or(0) } else { 0 };
             let length = length.map(|length| length.saturating_sub(track.ticks(padding)).max(0));
             let pts = start.saturating_add(from);
+            if data.is_empty() && !track.is_text {
+                continue;
+            }
             let packet = packet(track, data, pts, length, block.keyframe);
             if track.is_text {
                 push_text(track, packet, pts, length, &mut self.ready);

@@ -16,6 +16,9 @@ const LONGEST_EBML_HEADER: u64 = 1 << 16;
 
 /// Entries of `SeekHead` that are looked at; files have less than ten.
 const MOST_SEEK_ENTRIES: usize = 1 << 10;
+/// How far tracks are looked for behind damage.
+const MOST_SEARCHED: usize = 16 << 20;
+const SEARCHED_AT_ONCE: usize = 1 << 15;
 
 /// The start of a segment.
 pub(super) struct SegmentHeader {
@@ -70,7 +73,8 @@ impl SegmentHeader {
         let mut this = Self {
             webm,
             start,
-            end: segment.size.map(|size| start.saturating_add(size)),
+            // A size that was never filled in is none.
+            end: segment.size.filter(|size| *size > 0).map(|size| start.saturating_add(size)),
             scale: DEFAULT_SCALE as u32,
             duration: None,
             title: None,
@@ -84,7 +88,7 @@ impl SegmentHeader {
             first_cluster: start,
             kept: 0,
         };
-        while this.read_element(source, limits)? {}
+        while this.read_element(source, limits)? || this.find_tracks(source)? {}
         this.first_cluster = source.position();
         if source.len().is_some() {
             this.read_behind(source, limits)?;
@@ -116,13 +120,58 @@ impl SegmentHeader {
                 self.take(element, limits)?;
                 Ok(true)
             }
-            (_, Some(size)) if fits(source, size) => {
+            (id, Some(size)) if fits(source, size) => {
+                let here = source.position();
                 source.consume(header.len);
-                source.skip(size)
+                if !source.skip(size)? {
+                    return Ok(false);
+                }
+                // The size of what nobody knows is believed where something known follows it.
+                let believed = ids::is_known(id)
+                    || source.len().is_none()
+                    || source.peek_header()?.is_some_and(|next| ids::is_known(next.id));
+                if !believed {
+                    source.seek(here)?;
+                }
+                Ok(believed)
             }
-            _ if !self.tracks.is_empty() => Ok(false),
-            _ => Err(broken(source, &format!("is damaged at byte {}, before its tracks", source.position()))),
+            _ => Ok(false),
         }
+    }
+
+    /// Behind damage in front of the tracks: looks for them, or for the clusters. Whether they were found.
+    fn find_tracks(&self, source: &mut Source) -> Result<bool> {
+        let wanted = [ids::INFO, ids::TRACKS, ids::SEEK_HEAD].map(u32::to_be_bytes);
+        if !self.tracks.is_empty() || source.peek_header()?.is_some_and(|header| header.id == ids::CLUSTER) {
+            return Ok(false);
+        }
+        let start = source.position();
+        let mut left = MOST_SEARCHED;
+        while left > 0 {
+            let ahead = source.peek(SEARCHED_AT_ONCE)?;
+            let len = ahead.len();
+            let at = ahead.windows(4).position(|bytes| wanted.iter().any(|id| id == bytes));
+            let cluster = ids::CLUSTER.to_be_bytes();
+            let before = ahead.windows(4).position(|bytes| bytes == cluster);
+            match at {
+                Some(at) if before.is_none_or(|before| at < before) => {
+                    // The same element again would be as damaged as before.
+                    source.consume(at);
+                    let fits = source
+                        .peek_header()?
+                        .and_then(|header| header.size)
+                        .is_some_and(|size| fits(source, size));
+                    if fits && source.position() > start {
+                        return Ok(true);
+                    }
+                    source.consume(1);
+                }
+                _ if before.is_some() || len < 4 => return Ok(false),
+                _ => source.consume(len - 3),
+            }
+            left = left.saturating_sub(len);
+        }
+        Ok(false)
     }
 
     fn take(&mut self, element: Element, limits: &Limits) -> Result<()> {

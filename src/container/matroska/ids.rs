@@ -125,3 +125,20 @@ pub(super) const TAG_TRACK_UID: u32 = 0x63C5;
 pub(super) const fn is_top_level(id: u32) -> bool {
     matches!(id, CLUSTER | CUES | CHAPTERS | ATTACHMENTS | TAGS | INFO | TRACKS | SEEK_HEAD | SEGMENT | EBML)
 }
+
+/// Whether it may stand beside clusters or in one, by what is known of the format.
+pub(super) const fn is_known(id: u32) -> bool {
+    is_top_level(id)
+        || matches!(
+            id,
+            TIMESTAMP
+                | SIMPLE_BLOCK
+                | BLOCK_GROUP
+                | VOID
+                | CRC32
+                | POSITION
+                | PREV_SIZE
+                | SILENT_TRACKS
+                | ENCRYPTED_BLOCK
+        )
+}

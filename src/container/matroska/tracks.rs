@@ -17,6 +17,10 @@ use crate::container::{CopyDescription, MatroskaCodec, Track, TrackId, TrackKind
 use crate::error::{Error, Result};
 use crate::time::{TimeBase, Timestamp};
 
+/// Bytes at the front of each frame that may be left out; encoders leave out about ten.
+const MOST_STRIPPED: usize = 4096;
+const MOST_ENCODINGS: usize = 8;
+
 /// Values of `TrackType`.
 const TYPE_VIDEO: u64 = 1;
 const TYPE_AUDIO: u64 = 2;
@@ -312,11 +316,13 @@ fn content_encoding(encodings: &Element, private: &mut Bytes) -> Result<(Bytes, 
     const FRAMES: u64 = 1;
     const PRIVATE: u64 = 2;
     let mut prefix = Bytes::new();
+    let mut count = 0;
     for encoding in encodings.children() {
         let encoding = encoding?;
         if encoding.id != ids::CONTENT_ENCODING {
             continue;
         }
+        count += 1;
         let (mut scope, mut kind, mut algorithm, mut settings) = (FRAMES, 0, 0, Bytes::new());
         for child in encoding.children() {
             let child = child?;
@@ -344,6 +350,10 @@ fn content_encoding(encodings: &Element, private: &mut Bytes) -> Result<(Bytes, 
             (0, 2) => return refused("LZO compression"),
             (1, _) => return refused("encryption"),
             _ => return refused("an unknown content encoding"),
+        }
+        // Each frame is made longer by it, and a block may hold 256 frames of nothing else.
+        if count > MOST_ENCODINGS || prefix.len() + settings.len() > MOST_STRIPPED {
+            return refused("more header stripping than anybody writes");
         }
         // Encodings are undone from the last to the first: what the last one took away stands in front now.
         if scope & FRAMES != 0 {
