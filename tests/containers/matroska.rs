@@ -208,8 +208,19 @@ fn packets_are_those_of_ffprobe_from_files_and_pipes() {
         let ours = rows(&mut *demuxer);
         let theirs = ffprobe_rows(path);
         assert_eq!(ours.len(), theirs.len(), "{name}");
-        for (ours, theirs) in by_stream(ours.clone()).into_iter().zip(by_stream(theirs)) {
-            assert_eq!(ours, theirs, "{name}");
+        // ffprobe adds up rounded durations of laced frames: their times are held against those that they were laced from.
+        let original = [("laced.mkv", "sounds.mkv"), ("ebml.mkv", "bframes.mkv")]
+            .into_iter()
+            .find(|(laced, _)| laced == name);
+        let laced = original.is_some();
+        let times = match original {
+            Some((_, original)) => rows(&mut *open(&dir.path().join(original))),
+            None => theirs.clone(),
+        };
+        let times = by_stream(times).into_iter().map(|row| row.1);
+        for ((ours, theirs), time) in by_stream(ours.clone()).into_iter().zip(by_stream(theirs)).zip(times) {
+            assert!(ours.1.abs_diff(time) <= if laced { 2 } else { 0 }, "{name}: {ours:?} at {time}");
+            assert_eq!((ours.0, ours.2, ours.3, ours.4), (theirs.0, theirs.2, theirs.3, theirs.4), "{name}");
         }
         // Every sound is one that MP4 can hold.
         for track in demuxer.tracks().iter().filter(|track| track.kind == TrackKind::Audio) {
@@ -364,13 +375,15 @@ fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
     [id, &(content.len() as u32 | 0x1000_0000).to_be_bytes(), content].concat()
 }
 
-/// What all frames begin with is left out of them and stated once.
+/// What all frames of MPEG-4 begin with.
+const START: [u8; 3] = [0, 0, 1];
+
+/// It is left out of the frames and stated once.
 #[test]
 fn stripped_headers_are_put_back() {
     if !have(&["ffmpeg", "ffprobe"]) {
         return;
     }
-    const START: [u8; 3] = [0, 0, 1];
     let dir = tempfile::tempdir().unwrap();
     let args = ["-f", "lavfi", "-i", PICTURES, "-c:v", "mpeg4", "-bf", "0", "-g", "12"];
     let Some(plain) = made(dir.path(), "plain.mkv", &args) else { return };

@@ -75,7 +75,23 @@ fn to_mp4(from: &mut dyn Demuxer) -> Vec<u8> {
 fn judges(path: &Path) -> String {
     let mut said = String::new();
     let out = Command::new("ffmpeg")
-        .args(["-v", "error", "-i", text(path), "-map", "0", "-c:s", "copy", "-f", "null", "-"])
+        .args([
+            "-v",
+            "error",
+            "-i",
+            text(path),
+            "-map",
+            "0",
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "-1",
+            "-c:s",
+            "copy",
+            "-f",
+            "null",
+            "-",
+        ])
         .output()
         .unwrap();
     said += &String::from_utf8_lossy(&out.stderr);
@@ -180,12 +196,13 @@ fn mp4_and_back_keeps_every_byte_and_time() {
                 out.unwrap().stdout
             };
             let (ours, theirs) = (pcm(&mp4), pcm(&path));
-            // ffmpeg cuts the end of Opus by samples in the one, and by packets in the other; ticks of a millisecond do not say
-            // where within one its sound begins.
-            let sound =
-                first.tracks().iter().filter(|track| track.kind == TrackKind::Audio).nth(index).unwrap();
+            // ffmpeg cuts the end of Opus and MP3 by samples in the one, and by packets in the other; ticks of a millisecond do
+            // not say where within one the sound begins.
+            let original = open(&path);
+            let mut sounds = original.tracks().iter().filter(|track| track.kind == TrackKind::Audio);
+            let sound = sounds.nth(index).unwrap();
             let same = match sound.codec_name.as_str() {
-                "Opus" => ours.len().abs_diff(theirs.len()) <= 48 * 22 * 4,
+                "Opus" | "MP3" => ours.len().abs_diff(theirs.len()) <= 48 * 22 * 4,
                 _ => ours == theirs,
             };
             if !same {
@@ -361,7 +378,9 @@ fn chapters_attachments_titles_and_flags_are_kept() {
             "file_name",
             "content_type",
         ];
-        let lines = json.lines().filter(|line| wanted.iter().any(|wanted| line.contains(wanted)));
+        let lines = json
+            .lines()
+            .filter(|line| wanted.iter().any(|wanted| line.contains(wanted)) && !line.contains(".mkv"));
         lines.map(|line| line.trim().trim_end_matches(',').to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(facts(&copied), facts(&full));

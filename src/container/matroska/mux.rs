@@ -131,8 +131,7 @@ impl MatroskaMuxer {
     /// Nanoseconds of a tick.
     fn choose_tick(&self) -> u32 {
         let told = self.told().map_or(USUAL_TICK, |told| told.scale);
-        let shortest =
-            self.tracks.iter().filter_map(|track| track.default_duration).min().unwrap_or(u64::MAX);
+        let shortest = self.tracks.iter().filter_map(|track| track.rate_duration).min().unwrap_or(u64::MAX);
         let mut tick = USUAL_TICK.min(told);
         while tick > SHORTEST_TICK && u64::from(tick) * TICKS_OF_A_FRAME > shortest {
             tick /= 10;

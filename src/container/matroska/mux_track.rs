@@ -39,6 +39,8 @@ pub(super) struct OutTrack {
     sound: Option<Sound>,
     /// A whole `Audio` element out of another Matroska file.
     audio: Bytes,
+    /// Nanoseconds of a frame at the rate that the track states, which may be an average.
+    pub(super) rate_duration: Option<u64>,
     /// Nanoseconds of a frame, where all are the same.
     pub(super) default_duration: Option<u64>,
     /// Nanoseconds by which blocks are later than their presentation.
@@ -79,6 +81,7 @@ impl OutTrack {
             content: Content::AsIs,
             sound: None,
             audio: Bytes::new(),
+            rate_duration: None,
             default_duration: None,
             delay: 0,
             begun: false,
@@ -112,7 +115,7 @@ impl OutTrack {
         if matches!(video.codec, Codec::H264 | Codec::Hevc | Codec::Av1) {
             self.content = Content::Coded(Box::new(Payload::new(video)?));
         }
-        self.default_duration = video.frame_rate.and_then(|rate| {
+        self.rate_duration = video.frame_rate.and_then(|rate| {
             let nanos = u64::from(rate.den()) * 1_000_000_000;
             (nanos + u64::from(rate.num()) / 2).checked_div(rate.num().into()).filter(|nanos| *nanos > 0)
         });
@@ -159,7 +162,18 @@ impl OutTrack {
 
     /// Takes note of the first packet: sound that begins before zero is delayed as a whole.
     pub(super) fn begin(&mut self, packet: &Packet, told: Option<&TrackDetails>) {
-        if std::mem::replace(&mut self.begun, true) || self.public.kind != TrackKind::Audio {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        if self.public.kind == TrackKind::Video {
+            // An average is no duration of each frame: the first one tells the difference.
+            let first = packet.duration.zip(packet.pts).map(|(ticks, pts)| {
+                nanos(Timestamp::new(i64::try_from(ticks).unwrap_or(i64::MAX), pts.base())).unsigned_abs()
+            });
+            let is_usual = |rate: &u64| first.is_none_or(|first| first.abs_diff(*rate) <= 1_000_000);
+            self.default_duration = self.rate_duration.filter(is_usual);
+        }
+        if self.public.kind != TrackKind::Audio {
             return;
         }
         let first = packet.pts.or(packet.dts).map_or(0, nanos);
