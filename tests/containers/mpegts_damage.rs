@@ -34,6 +34,9 @@ fn missing(whole: &[Packet], damaged: &[Packet]) -> usize {
     count
 }
 
+/// Does harm to a stream at this byte, where a packet begins.
+type Damage = fn(&mut Vec<u8>, usize);
+
 #[test]
 fn each_damage_is_told_once_and_costs_no_more_than_it_hits() {
     if !have(&["ffmpeg"]) {
@@ -47,7 +50,6 @@ fn each_damage_is_told_once_and_costs_no_more_than_it_hits() {
     let whole = of(&whole, &video);
     assert_eq!(whole.len(), 50);
     let count = bytes.len() / 188;
-    type Damage = fn(&mut Vec<u8>, usize);
     let damages: [(&str, Damage); 5] = [
         ("dropped", |bytes, at| drop(bytes.drain(at..at + 3 * 188))),
         ("no sync byte", |bytes, at| bytes[at] ^= 1),
