@@ -108,6 +108,11 @@ fn what_cannot_be_read_forwards_is_refused_with_the_remedy() {
     let stsz = find(&bytes, "moov/trak/mdia/minf/stbl/stsz").unwrap();
     let sizes: Vec<u32> =
         stsz[20..].chunks(4).map(|size| u32::from_be_bytes(size.try_into().unwrap())).collect();
+    // All of them as long as the shortest.
+    let (shortest, count) = (sizes.iter().min().copied().unwrap(), sizes.len() as u32);
+    bytes = edit(&bytes, "moov/trak/mdia/minf/stbl/stsz", &mut |_| {
+        make_box(b"stsz", &words(&[0, shortest, count]))
+    });
     for _ in 0..2 {
         // The first round makes room in the table.
         let media =
