@@ -16,6 +16,11 @@ pub fn mpeg2(bytes: &[u8], chunk: usize) {
     crate::container::fuzz_mpeg2(bytes, chunk);
 }
 
+/// An index of a video file, without the sum behind it.
+pub fn reader_index(bytes: &[u8]) {
+    crate::reader::fuzz_index(bytes);
+}
+
 /// Lines of a probing child, and of the cache.
 pub fn probing(bytes: &[u8]) {
     crate::probing::fuzz_wire(&String::from_utf8_lossy(bytes));
@@ -29,4 +34,9 @@ pub fn nal_headers(bytes: &[u8]) {
 /// AV1 units, VP9 superframes, VP8 frames.
 pub fn frame_headers(bytes: &[u8]) {
     crate::bitstream::read_frame_headers(bytes);
+}
+
+/// A Matroska or WebM file: read to its end from what can seek and what cannot, sought in, and written again.
+pub fn matroska(bytes: &[u8]) {
+    crate::container::fuzz_matroska(bytes);
 }

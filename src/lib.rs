@@ -181,3 +181,8 @@ struct Library;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/dataset.md")]
 struct Dataset;
+
+/// So is that of the document on seeking.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/seeking.md")]
+struct Seeking;

@@ -126,9 +126,12 @@ fn run_picked(
     numbers: Vec<usize>,
     writer: Option<&mut dyn FrameWriter>,
 ) -> Result<ExportReport> {
-    let info = film.info().clone();
+    let mut info = film.info().clone();
+    info.frames = Some(numbers.len() as u64);
     let mut problems = Vec::new();
-    let frames = film.frames(numbers)?.filter(|frame| match frame {
+    // A job that is cancelled keeps what it has.
+    let frames = film.frames(numbers)?.take_while(|frame| !matches!(frame, Err(Error::Cancelled)));
+    let frames = frames.filter(|frame| match frame {
         Err(error) if args.job.keep_going && error.is_recoverable() => {
             problems.push(error.to_string());
             false

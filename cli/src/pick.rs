@@ -13,7 +13,7 @@ use video_hw_terminal::{parse, text};
 use crate::args::DecodeArgs;
 
 /// Most frames that `--every` gives.
-const MOST: u128 = 10_000_000;
+const MOST: u128 = 1_000_000;
 
 /// Which frames.
 #[derive(Debug, Args)]

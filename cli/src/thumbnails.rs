@@ -8,6 +8,7 @@ use serde_json::json;
 use video_hw::backend::Backend;
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
+use video_hw::output_file::OutputFile;
 use video_hw::pipeline::{CancelToken, Progress, SourceOptions};
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::write_png;
@@ -75,10 +76,8 @@ fn grid(words: &str) -> Result<(u32, u32), String> {
 
 pub(crate) fn run(args: &ThumbnailsArgs) -> Result<Exit> {
     let started = Instant::now();
-    if args.output.is_dir() {
-        let output = args.output.display();
-        return Err(Error::invalid(format!("output {output} is a directory; give a file name in it")));
-    }
+    // What stands in its way is told before anything is decoded.
+    let file = OutputFile::create(&args.output, args.job.overwrite, std::slice::from_ref(&args.input))?;
     let interrupts = Interrupts::install(args.job.quiet, Some(&args.output))?;
     let exporting = Exporting::begin(&args.job.metrics, args.job.quiet)?;
     let options = SourceOptions::default()
@@ -101,7 +100,7 @@ pub(crate) fn run(args: &ThumbnailsArgs) -> Result<Exit> {
     let exported = exporting.end();
     let (sheet, numbers, problems) = made?;
     exported?;
-    write_png(&sheet, &args.output, args.job.overwrite, std::slice::from_ref(&args.input))?;
+    write_png(&sheet, file, &args.output)?;
     tell(args, &film, &sheet, &numbers, &problems, started.elapsed())
 }
 

@@ -37,6 +37,8 @@ pub(crate) mod sound_headers;
 mod vpx_av1;
 
 #[cfg(feature = "fuzzing")]
+pub(crate) use matroska::fuzz as fuzz_matroska;
+#[cfg(feature = "fuzzing")]
 pub(crate) use mpeg2_stream::fuzz as fuzz_mpeg2;
 
 pub use create::{MuxOptions, create_muxer};

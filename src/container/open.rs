@@ -174,8 +174,7 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
         Probe::Unknown => {
             let start: Vec<_> = head.iter().take(16).map(|b| format!("{b:02x}")).collect();
             let start = start.join(" ");
-            let read =
-                "MP4, MOV, Matroska, WebM, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read";
+            let read = "MP4, MOV, Matroska, WebM, MPEG-TS, IVF, Y4M, and H.264, H.265, AV1 and MPEG-2 streams are read";
             Err(Error::invalid_file(path, format!("is of no known format (it begins with {start}); {read}")))
         }
     }

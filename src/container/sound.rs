@@ -89,6 +89,7 @@ impl Sound {
     }
 
     /// AAC with this `AudioSpecificConfig`.
+    #[allow(dead_code, reason = "transport streams have no other words for AAC")]
     pub(crate) fn aac(config: impl Into<Bytes>) -> Self {
         Self::new(SoundCodec::Aac, 0, 0, config)
     }
@@ -233,19 +234,11 @@ impl Sound {
         };
         // Rates that do not fit are stated by the configuration.
         let rate = u16::try_from(self.sample_rate).unwrap_or(0);
-        self.entry(kind, 0, self.channels, self.bits, u32::from(rate) << 16, &children)
+        Self::entry(kind, 0, self.channels, self.bits, u32::from(rate) << 16, &children)
     }
 
     /// A sound description whose first fields are these.
-    fn entry(
-        &self,
-        kind: [u8; 4],
-        version: u16,
-        channels: u16,
-        bits: u16,
-        rate: u32,
-        rest: &[u8],
-    ) -> Option<Bytes> {
+    fn entry(kind: [u8; 4], version: u16, channels: u16, bits: u16, rate: u32, rest: &[u8]) -> Option<Bytes> {
         let compression: u16 = if version == 2 { 0xfffe } else { 0 };
         let fields = [
             &[0, 0, 0, 0, 0, 0, 0, 1][..],
@@ -271,7 +264,7 @@ impl Sound {
             _ => None,
         };
         if let (Some(kind), Some(rate)) = (plain, rate) {
-            return self.entry(kind, 0, self.channels, self.bits, u32::from(rate) << 16, &[]);
+            return Self::entry(kind, 0, self.channels, self.bits, u32::from(rate) << 16, &[]);
         }
         if self.bits == 0 || !self.bits.is_multiple_of(8) {
             return None;
@@ -294,7 +287,7 @@ impl Sound {
         ]
         .concat();
         // The old fields hold what the format of version 2 wants them to.
-        self.entry(*b"lpcm", 2, 3, 16, 0x0001_0000, &rest)
+        Self::entry(*b"lpcm", 2, 3, 16, 0x0001_0000, &rest)
     }
 
     /// The box `esds` (ISO/IEC 14496-14 5.6) with this object type.

@@ -158,7 +158,8 @@ impl<'a> Export<'a> {
         };
         let report = self.put_out(info, &mut next, (kind, writer), started)?;
         if report.frames == 0 {
-            return Err(Error::invalid_file(&info.path, "has none of the frames that are wanted"));
+            let none = || Error::invalid_file(&info.path, "has none of the frames that are wanted");
+            return Err(if report.cancelled { Error::Cancelled } else { none() });
         }
         let input = SourceSummary { frames: given, ..SourceSummary::default() };
         Ok(ExportReport { input, ..report })

@@ -217,8 +217,7 @@ impl FramesBuilder {
 /// # Ok(()) }
 /// ```
 ///
-/// How long the input is, where it says so: [`FrameSource::info`]. For one picture here and there, `start` with one decoder
-/// ([`FramesBuilder::engines`]) and one `next_frame`.
+/// How long the input is, where it says so: [`FrameSource::info`]. For pictures here and there: [`crate::open`].
 pub fn frames(path: impl Into<PathBuf>) -> FramesBuilder {
     FramesBuilder { path: path.into(), options: SourceOptions::default() }
 }

@@ -104,7 +104,8 @@ impl FrameWriter for PngSequenceWriter {
     fn write_frame(&mut self, frame: &Frame) -> Result<()> {
         let path = self.pattern.path(FIRST_NUMBER.saturating_add(self.written));
         let host = expect_host(frame, self.written, (PixelFormat::Rgb24, frame.dimensions), &path)?;
-        write_png(host, &path, self.overwrite, &self.inputs)?;
+        let output = OutputFile::create(&path, self.overwrite, &self.inputs)?;
+        write_png(host, output, &path)?;
         self.written += 1;
         self.bytes += fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?.len();
         Ok(())
@@ -115,12 +116,11 @@ impl FrameWriter for PngSequenceWriter {
     }
 }
 
-/// Writes a [`PixelFormat::Rgb24`] picture as a PNG file; `-` is standard output. `overwrite` and `inputs` are those of
-/// [`OutputFile::create`].
+/// Writes a [`PixelFormat::Rgb24`] picture as a PNG file; `path` is named in errors.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a picture of another format, [`Error::Io`].
-pub fn write_png(picture: &HostSurface, path: &Path, overwrite: bool, inputs: &[PathBuf]) -> Result<()> {
+pub fn write_png(picture: &HostSurface, output: OutputFile, path: &Path) -> Result<()> {
     if picture.format() != PixelFormat::Rgb24 {
         return Err(Error::invalid(format!(
             "{}: a picture in {}, not rgb24",
@@ -128,7 +128,6 @@ pub fn write_png(picture: &HostSurface, path: &Path, overwrite: bool, inputs: &[
             picture.format()
         )));
     }
-    let output = OutputFile::create(path, overwrite, inputs)?;
     encode(&output, picture).map_err(|e| match e {
         EncodingError::IoError(e) => Error::io_writing("write", path, e),
         other => Error::invalid(format!("{}: {other}", path.display())),

@@ -55,6 +55,9 @@ impl<'r> Frames<'r> {
 
     /// Frame `frame`, the one of the list before `given`.
     fn give(&mut self, frame: usize) -> Result<Frame> {
+        if self.reader.options.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         if self.batch.as_ref().is_none_or(|batch| self.given > batch.until) {
             self.batch = Some(self.begin()?);
         }

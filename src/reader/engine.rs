@@ -53,6 +53,7 @@ pub(super) struct Engine {
     pub(super) track: Track,
     video: VideoTrack,
     options: SourceOptions,
+    one_layer: bool,
     demuxer: Box<dyn Demuxer>,
     /// The packet that the demuxer gives next, where that is known.
     at: Option<u32>,
@@ -94,6 +95,7 @@ impl Engine {
         Self {
             path,
             track,
+            one_layer: start::has_one_layer(video.codec_config.as_deref()),
             video,
             options,
             demuxer,
@@ -207,7 +209,7 @@ impl Engine {
         if !is_wanted && number != start {
             // Those of H.264 count for the references of others although they cannot be decoded.
             let leading = codec != Codec::H264 && index.key(number) < index.key(start);
-            if leading || start::is_disposable(codec, &packet) {
+            if leading || start::is_disposable(codec, &packet, self.one_layer) {
                 return Ok(None);
             }
         }
@@ -232,7 +234,8 @@ impl Engine {
     fn submit(&mut self, packet: Packet) -> Result<Fed> {
         if self.session.is_none() {
             let config = self.options.decode_config(&self.video);
-            self.session = Some(DecodeSession::new(self.options.backend, config)?);
+            let opened = DecodeSession::new(self.options.backend, config);
+            self.session = Some(opened.inspect_err(|_| self.run = None)?);
         }
         let Some(session) = &mut self.session else { return Ok(Fed::End) };
         match session.submit(packet) {

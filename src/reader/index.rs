@@ -138,6 +138,9 @@ impl Index {
 
     /// Brings the frames into the order in which they are shown, when all packets are there.
     pub(super) fn complete(&mut self) -> Result<()> {
+        self.keys.shrink_to_fit();
+        self.flags.shrink_to_fit();
+        self.at.shrink_to_fit();
         let shown = |packet: &u32| self.flags.get(*packet as usize).is_some_and(|flags| flags & HIDDEN == 0);
         let mut order = memory::collected(self.keys.len(), (0..self.keys.len() as u32).filter(shown))?;
         order.sort_unstable_by_key(|packet| self.sort_key(*packet));

@@ -30,11 +30,12 @@ mod stored;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use batch::Frames;
+#[cfg(feature = "fuzzing")]
+pub(crate) use stored::fuzz as fuzz_index;
 
 use self::engine::{Engine, Fed};
 use self::index::{Index, KEY};
@@ -229,7 +230,7 @@ impl ReaderBuilder {
             let index = build::of_track(demuxer.as_mut(), (&track, &video), &options);
             index.map_err(|error| error.in_file(&path))?
         };
-        let one = SourceOptions { engines: Engines::One, ..options.clone() };
+        let one = options.clone().engines(Engines::One);
         let mut info = SourceInfo { frames: Some(index.len() as u64), time_base: index.base, ..info };
         if let Some(damage) = &index.damage {
             info.notes.push(format!("the frames end at damage: {damage}"));
@@ -371,23 +372,6 @@ impl Reader {
         let numbers: Result<Vec<_>> =
             times.into_iter().map(|time| self.index_at(time).ok_or_else(|| self.nothing_at(time))).collect();
         self.frames(numbers?)
-    }
-
-    /// The numbers of the frames that are presented within a range of times.
-    pub fn within(&self, times: impl RangeBounds<Duration>) -> std::ops::Range<usize> {
-        let from = match times.start_bound() {
-            Bound::Included(time) => self.first_from(*time).unwrap_or(self.len()),
-            Bound::Excluded(time) => {
-                self.first_from(time.saturating_add(Duration::from_nanos(1))).unwrap_or(self.len())
-            }
-            Bound::Unbounded => 0,
-        };
-        let to = match times.end_bound() {
-            Bound::Included(time) => self.first_from(time.saturating_add(Duration::from_nanos(1))),
-            Bound::Excluded(time) => self.first_from(*time),
-            Bound::Unbounded => None,
-        };
-        from..to.unwrap_or(self.len()).max(from)
     }
 
     /// Writes the index to a file for [`ReaderBuilder::with_index`]. It names the size of the video file, when that was changed,

@@ -78,9 +78,23 @@ pub(super) fn shows(codec: Codec, packet: &Packet) -> bool {
     }
 }
 
-/// Whether no other picture is predicted from this one, so that it need not be decoded where it is not wanted.
-pub(super) fn is_disposable(codec: Codec, packet: &Packet) -> bool {
+/// Whether the pictures of a stream are in one temporal layer, as its configuration says: in several, those of a higher one may
+/// refer to pictures that others of their own do not refer to.
+pub(super) fn has_one_layer(config: Option<&[u8]>) -> bool {
+    config
+        .is_some_and(|config| hevc::HevcConfig::parse(config).is_ok_and(|config| config.temporal_layers == 1))
+}
+
+/// Whether no other picture is predicted from this one, so that it need not be decoded where it is not wanted. `one_layer`:
+/// [`has_one_layer`].
+pub(super) fn is_disposable(codec: Codec, packet: &Packet, one_layer: bool) -> bool {
     match codec {
+        Codec::Hevc => {
+            // Sub-layer non-reference pictures (table 7-1).
+            let mut kinds =
+                nals(packet).filter_map(hevc::nal_type).filter(|kind| *kind <= hevc::NAL_PPS).peekable();
+            one_layer && kinds.peek().is_some() && kinds.all(|kind| kind <= 14 && kind.is_multiple_of(2))
+        }
         Codec::H264 => {
             let mut slices = nals(packet).filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
             // Parameter sets that come with it are needed later.

@@ -271,7 +271,9 @@ impl Head {
         let Some(sets) = read_sets(sets)? else { return Ok(None) };
         index.sets = sets;
         index.damage = match str::from_utf8(words) {
-            Ok(words) if words.len() == self.words as usize => self.is_damaged.then(|| words.to_owned()),
+            Ok(words) if words.len() == self.words as usize && words.len() <= WORDS => {
+                self.is_damaged.then(|| words.to_owned())
+            }
             _ => return Ok(None),
         };
         let end = index.end;
@@ -296,6 +298,22 @@ fn read_sets(mut bytes: &[u8]) -> Result<Option<Vec<Sets>>> {
         bytes = rest;
     }
     Ok(bytes.is_empty().then_some(all))
+}
+
+/// What the fuzz target calls, with a file without its sum: what is read is written and read again as it was.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let read = |bytes: &[u8]| {
+        let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+        let claims = Head::read(head).ok()?;
+        let whole = claims.length() == Some((bytes.len() + SUM) as u64);
+        whole.then(|| Some((claims, claims.parts(rest).ok()??))).flatten()
+    };
+    let Some((claims, index)) = read(bytes) else { return };
+    assert!(index.order.len() <= index.keys.len() && index.keys.len() == index.flags.len());
+    let Ok(mut written) = write(&index, claims.identity, claims.track) else { return };
+    written.truncate(written.len() - SUM);
+    assert_eq!(read(&written).map(|(_, index)| index), Some(index));
 }
 
 #[cfg(test)]

@@ -66,6 +66,11 @@ fn png_and_jpeg_files() {
 }
 
 #[test]
+fn indices_of_video_files() {
+    through("reader_index", video_hw::fuzzing::reader_index);
+}
+
+#[test]
 fn mpeg2_streams() {
     through("mpeg2_stream", |bytes| {
         let chunk = bytes.first().copied().unwrap_or(1);
@@ -76,4 +81,27 @@ fn mpeg2_streams() {
 #[test]
 fn what_a_probing_child_says() {
     through("probing_wire", video_hw::fuzzing::probing);
+}
+
+#[test]
+fn matroska_files() {
+    through("matroska", video_hw::fuzzing::matroska);
+}
+
+#[test]
+fn transport_streams() {
+    use video_hw::container::Demuxer;
+    use video_hw::container::mpegts::MpegTsDemuxer;
+    through("mpegts", |bytes| {
+        let Ok(mut demuxer) = MpegTsDemuxer::new(std::io::Cursor::new(bytes), "seed") else { return };
+        let mut given = 0;
+        loop {
+            match demuxer.next_packet() {
+                Ok(Some(packet)) => given += packet.data.len(),
+                Err(error) if error.is_recoverable() => {}
+                _ => break,
+            }
+        }
+        assert!(given <= bytes.len(), "no byte is given out twice");
+    });
 }

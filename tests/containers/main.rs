@@ -19,6 +19,8 @@ mod ivf;
 mod mpegts;
 mod mpegts_damage;
 mod mpegts_mux;
+mod matroska;
+mod matroska_mux;
 mod open;
 mod output_file;
 mod rawvideo;

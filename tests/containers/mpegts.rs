@@ -206,17 +206,20 @@ fn every_period_and_any_start() {
     };
     let with_correction = packets(&[], &[0x47; 16]);
     let with_times = packets(&[0x47, 0, 0, 1], &[]);
-    for (name, bytes, told) in [
-        ("204", with_correction, 0),
-        ("192", with_times, 0),
-        ("late", [&[9; 100][..], &whole].concat(), 1),
-        ("second", [&whole[100..188], &whole].concat(), 1),
+    for (name, bytes, start) in [
+        ("204", with_correction, None),
+        ("192", with_times, None),
+        ("late", [&[9; 100][..], &whole].concat(), Some("byte 100")),
+        ("second", [&whole[100..188], &whole].concat(), Some("byte 88")),
     ] {
         let file = dir.path().join(name);
         std::fs::write(&file, &bytes).unwrap();
         let mut demuxer = open(&file);
         let (packets, faults) = read(&mut *demuxer);
-        assert_eq!(faults.len(), told, "{name}: {faults:?}");
+        assert_eq!(faults, [""; 0], "{name}");
+        let notes = demuxer.notes();
+        assert_eq!(notes.len(), usize::from(start.is_some()), "{name}: {notes:?}");
+        assert!(start.is_none_or(|start| notes[0].ends_with(start)), "{name}: {notes:?}");
         assert!(same(&packets, &expected.0), "{name}");
         // And as it comes through a pipe.
         let mut piped = MpegTsDemuxer::new(NonSeekable(&bytes[..]), "pipe").unwrap();
@@ -225,6 +228,34 @@ fn every_period_and_any_start() {
         let first = piped.tracks()[0].id;
         assert!(!piped.seek(first, Timestamp::new(0, TimeBase::MPEG)).unwrap());
     }
+}
+
+#[test]
+fn a_recording_that_begins_in_the_middle_is_played_from_its_first_key_frame() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let whole = made(dir.path(), "whole.ts", &format!("{PICTURE} {SOUND} {H264} -c:a aac"));
+    let bytes = std::fs::read(&whole).unwrap();
+    let cut = dir.path().join("cut.ts");
+    let mut left_out = 0;
+    for part in 1..11 {
+        std::fs::write(&cut, &bytes[bytes.len() / 188 * part / 16 * 188 + 60..]).unwrap();
+        let frames = video_hw::frames(&cut).backend(BackendKind::Software).open().unwrap();
+        assert!(
+            frames.info().notes.iter().any(|note| note.contains("key frame")),
+            "{:?}",
+            frames.info().notes
+        );
+        let frames: Vec<_> = frames.map(Result::unwrap).collect();
+        assert_eq!(frames[0].pts.ticks(), 0);
+        // ffmpeg complains of what it cannot decode, so it is asked for the pictures of the whole file.
+        let all = ffmpeg_md5s(&["-i", text(&whole)]);
+        let got: Vec<_> = frames.iter().map(frame_md5).collect();
+        assert!(got.len() >= 10 && all.ends_with(&got), "{part}: {} pictures", got.len());
+    }
+    assert!(left_out > 0);
 }
 
 pub(crate) fn same(a: &[Packet], b: &[Packet]) -> bool {
@@ -238,6 +269,12 @@ fn sound_is_described_and_cut_into_frames() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
+    let unstated = made(
+        dir.path(),
+        "unstated.m2ts",
+        &format!("{PICTURE} {SOUND} {H264} -c:a aac -f mpegts -mpegts_m2ts_mode 1"),
+    );
+    assert_eq!(track_of(&*open(&unstated), TrackKind::Audio).codec_name, "AAC", "which no descriptor says");
     // Bytes of a frame's header, which packets do not hold; ffprobe's sizes include it where the stream has it.
     for (encoder, name, entry, header) in [
         ("aac", "AAC", b"mp4a", 7),
@@ -348,4 +385,118 @@ fn seeking_gives_what_reading_from_the_start_gives() {
             );
         }
     }
+}
+
+/// Video packets of the stream put into other PES packets: pieces of these many bytes, each with the times of the first picture
+/// that begins in it. Sound and tables stay as they are, in front.
+fn in_pieces(bytes: &[u8], packets: &[Packet], pieces: impl Iterator<Item = usize>) -> Vec<u8> {
+    let pid = |packet: &[u8]| u16::from(packet[1] & 0x1f) << 8 | u16::from(packet[2]);
+    let mut out: Vec<u8> =
+        bytes.chunks(188).filter(|packet| pid(packet) != 0x100).flatten().copied().collect();
+    let mut starts = Vec::new();
+    let mut stream = Vec::new();
+    for packet in packets {
+        starts.push((stream.len(), packet));
+        stream.extend_from_slice(&packet.data);
+    }
+    let time = |prefix: u8, time: Option<Timestamp>| {
+        let ticks = (time.unwrap().ticks() + 900_000) as u64;
+        let byte = |shift: u32| (ticks >> shift) as u8;
+        [prefix << 4 | (byte(30) & 7) << 1 | 1, byte(22), byte(14) | 1, byte(7), byte(0) << 1 | 1]
+    };
+    let (mut at, mut counter) = (0, 0_u8);
+    for length in pieces {
+        let end = (at + length).min(stream.len());
+        let mut pes = vec![0, 0, 1, 0xe0, 0, 0, 0x80];
+        match starts.iter().find(|(start, _)| (at..end).contains(start)) {
+            Some((_, packet)) => {
+                pes.extend([0xc0, 10]);
+                pes.extend(time(3, packet.pts));
+                pes.extend(time(1, packet.dts));
+            }
+            None => pes.extend([0, 0]),
+        }
+        pes.extend_from_slice(&stream[at..end]);
+        for (number, payload) in pes.chunks(184).enumerate() {
+            let stuffing = 184 - payload.len();
+            let control = if stuffing > 0 { 0x30 } else { 0x10 } | counter;
+            out.extend([0x47, u8::from(number == 0) << 6 | 1, 0, control]);
+            if stuffing > 0 {
+                out.push(stuffing as u8 - 1);
+                out.extend((1..stuffing).map(|at| if at == 1 { 0 } else { 0xff }));
+            }
+            out.extend_from_slice(payload);
+            counter = (counter + 1) & 15;
+        }
+        at = end;
+        if at == stream.len() {
+            break;
+        }
+    }
+    out
+}
+
+#[test]
+fn packets_may_hold_parts_of_pictures_and_several() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        "-c:v libx264 -preset veryfast -bf 0 -g 10 -pix_fmt yuv420p",
+        "-c:v mpeg2video -b:v 2M -bf 2 -g 12",
+        "-c:v libx265 -preset ultrafast -x265-params keyint=10:bframes=0:log-level=none -pix_fmt yuv420p",
+    ] {
+        let path = made(dir.path(), "whole.ts", &format!("{PICTURE} {args}"));
+        let bytes = std::fs::read(&path).unwrap();
+        let (whole, _) = read(&mut *open(&path));
+        for sizes in [&[700, 1500, 20_000, 333][..], &[50_000], &[188], &[5_000, 5_001]] {
+            let repacked = in_pieces(&bytes, &whole, sizes.iter().copied().cycle());
+            let mut demuxer = MpegTsDemuxer::new(NonSeekable(&repacked[..]), "pieces").unwrap();
+            let (packets, faults) = read(&mut demuxer);
+            assert_eq!(faults, [""; 0], "{args}, pieces of {sizes:?}");
+            assert_eq!(packets.len(), whole.len(), "{args}, pieces of {sizes:?}");
+            for (number, (ours, theirs)) in packets.iter().zip(&whole).enumerate() {
+                assert!(ours.data == theirs.data, "{args}, pieces of {sizes:?}: picture {number}");
+                assert_eq!(
+                    (ours.pts, ours.dts),
+                    (theirs.pts, theirs.dts),
+                    "{args} {sizes:?}: picture {number}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_program_that_changes_is_followed_or_its_end_is_told() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name: &str, args: &str| {
+        std::fs::read(made(dir.path(), name, &format!("{PICTURE} {SOUND} {args}"))).unwrap()
+    };
+    let first = make("a.ts", &format!("{H264} -c:a aac"));
+    let moved = make("b.ts", &format!("{H264} -c:a aac -f mpegts -mpegts_start_pid 0x200"));
+    let renumbered =
+        make("c.ts", &format!("{H264} -c:a aac -f mpegts -mpegts_service_id 7 -mpegts_pmt_start_pid 0x300"));
+    let other = make("d.ts", "-c:v mpeg2video -b:v 1M -c:a aac");
+    let both = |second: &[u8]| {
+        let bytes = [&first[..], second].concat();
+        let mut demuxer = MpegTsDemuxer::new(std::io::Cursor::new(&bytes), "both").unwrap();
+        let video = track_of(&demuxer, TrackKind::Video);
+        let (packets, faults) = read(&mut demuxer);
+        let pictures = of(&packets, &video);
+        assert!(pictures.windows(2).all(|pair| pair[0].dts < pair[1].dts));
+        (pictures.len(), packets.len(), faults)
+    };
+    let (pictures, packets, faults) = both(&moved);
+    assert_eq!((pictures, faults), (100, vec![]), "the same on other PIDs");
+    assert!(packets > 280, "its sound too: {packets}");
+    let (pictures, _, faults) = both(&renumbered);
+    assert_eq!((pictures, faults), (100, vec![]), "another number of the program");
+    let (pictures, _, faults) = both(&other);
+    assert_eq!(pictures, 50);
+    assert!(faults.len() == 1 && faults[0].contains("changes to mpeg2"), "{faults:?}");
 }

@@ -30,7 +30,7 @@ fn frames_come_in_the_order_asked_for_with_their_numbers_and_times() {
     let shown = |time: f64| times.iter().rposition(|start| *start <= time + 1e-9).unwrap();
     let end = 120.0 * 1001.0 / 30_000.0;
     let expected: Vec<usize> =
-        (0..).map(|n| f64::from(n) * 0.5).take_while(|time| *time < end).map(shown).collect();
+        (0..9).map(|n| f64::from(n) * 0.5).filter(|time| *time < end).map(shown).collect();
     assert_eq!(numbers, expected);
     let part = ["--every", "500ms", "--start", "1", "--duration", "1.2", "--frames", "2"];
     let some: Vec<usize> =
@@ -62,7 +62,7 @@ fn what_is_not_there_is_refused_by_name() {
     run(&["decode", &bars, "--md5", "--times-at", "99"])
         .refused(2, &["--times-at 99", "shows no frame then"]);
     run(&["decode", &bars, "--md5", "--frames-at", "1", "--fps", "30"]).refused(2, &["--fps"]);
-    run(&["decode", &bars, "--md5", "--every", "1us"]).ok();
+    run(&["decode", &bars, "--md5", "--every", "1us"]).refused(2, &["--every", "make it longer"]);
     run(&["decode", "-", "--md5", "--frames-at", "1"]).refused(3, &["read only once"]);
 }
 
@@ -90,7 +90,7 @@ fn a_sheet_has_the_pictures_that_a_player_shows() {
     let bars = clip("bars.mp4");
     let json =
         run(&["thumbnails", &bars, &sheet, "--grid", "3x2", "--width", "80", "-q", "--json"]).ok().json();
-    assert_eq!((json["size"].as_str(), json["picked"].as_array().unwrap().len()), (Some("248x94"), 6));
+    assert_eq!((json["size"].as_str(), json["picked"].as_array().unwrap().len()), (Some("248x96"), 6));
     // In the middle of each sixth.
     let numbers: Vec<u64> =
         json["picked"].as_array().unwrap().iter().map(|one| one["index"].as_u64().unwrap()).collect();

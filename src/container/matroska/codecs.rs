@@ -55,7 +55,7 @@ pub(super) fn video(id: &str, private: &Bytes) -> Result<Option<(Codec, Bitstrea
 pub(super) fn reorder_depth(codec: Codec, info: Option<&StreamInfo>) -> usize {
     let stated = match codec {
         Codec::H264 | Codec::Hevc => {
-            info.map(|info| info.reorder_depth.unwrap_or(info.dpb_frames)).unwrap_or(4).min(16)
+            info.map_or(4, |info| info.reorder_depth.unwrap_or(info.dpb_frames)).min(16)
         }
         Codec::Mpeg2 | Codec::Mpeg4 => 1,
         _ => 0,
@@ -181,9 +181,15 @@ pub(super) fn frame_duration(sound: &Sound, frame: &[u8]) -> Option<u64> {
             let width = u64::from(sound.bits / 8) * u64::from(sound.channels);
             (frame.len() as u64).checked_div(width)?
         }
-        SoundCodec::Eac3 | SoundCodec::Flac | SoundCodec::Vorbis | SoundCodec::Alac | SoundCodec::Dts => {
-            return None;
-        }
+        // The smallest and the largest block of `STREAMINFO`, behind a header of 4 bytes.
+        SoundCodec::Flac => match sound.config.get(4..8)? {
+            [a, b, c, d] if (a, b) == (c, d) => u16::from_be_bytes([*a, *b]).into(),
+            _ => return None,
+        },
+        SoundCodec::Alac => u32::from_be_bytes(*sound.config.first_chunk()?).into(),
+        // A substream says how many of its six blocks are in a frame; sound is rarely cut finer.
+        SoundCodec::Eac3 if frame.get(4).is_some_and(|byte| byte >> 4 & 3 == 3 && byte >> 6 != 3) => 1536,
+        SoundCodec::Eac3 | SoundCodec::Vorbis | SoundCodec::Dts => return None,
     };
     (samples * SECOND).checked_div(sound.sample_rate.into())
 }

@@ -13,8 +13,8 @@ use super::header::SegmentHeader;
 use super::ids;
 use super::metadata::MatroskaMetadata;
 use super::source::Source;
+use super::text;
 use super::tracks::MkvTrack;
-use super::{codecs, text};
 use crate::container::{ContainerFormat, Demuxer, FileMetadata, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
@@ -43,6 +43,8 @@ pub struct MatroskaDemuxer {
     /// Packets that are read and not given out yet.
     ready: VecDeque<Packet>,
     ended: bool,
+    /// What was met when reading ahead, where it cannot be met again.
+    held: Option<Error>,
     /// A block of a track that is not described has been told of.
     told_unknown: bool,
 }
@@ -122,6 +124,7 @@ impl MatroskaDemuxer {
             cluster: Cluster::default(),
             ready: VecDeque::new(),
             ended: false,
+            held: None,
             told_unknown: false,
         };
         this.look_ahead()?;
@@ -139,8 +142,12 @@ impl MatroskaDemuxer {
             let known = self.ready.len();
             match self.step() {
                 Ok(Step::Next) => {}
-                // What is damaged is told when it is read again, from the first cluster on.
-                Ok(Step::End) | Err(Error::CorruptStream { .. }) => break,
+                Ok(Step::End) => break,
+                // A file tells its damage when it is read again, from the first cluster on.
+                Err(error @ Error::CorruptStream { .. }) => {
+                    self.held = Some(error).filter(|_| self.source.len().is_none());
+                    break;
+                }
                 Err(error) => return Err(error),
             }
             for packet in self.ready.range(known..) {
@@ -164,10 +171,7 @@ impl MatroskaDemuxer {
         self.ended = false;
         self.ready.clear();
         for track in &mut self.inner {
-            track.text_end = None;
-            if let Some(decoding) = &mut track.decoding {
-                decoding.reset();
-            }
+            track.restart();
         }
     }
 
@@ -362,7 +366,7 @@ impl MatroskaDemuxer {
         for (index, frame) in block.frames.into_iter().enumerate() {
             let data =
                 if track.prefix.is_empty() { frame } else { [&track.prefix[..], &frame].concat().into() };
-            let sound = track.sound.as_ref().and_then(|sound| codecs::frame_duration(sound, &data));
+            let sound = track.frame_duration(&data);
             let nanos = track.default_duration.or(sound);
             let (from, length) = match (nanos, block.duration) {
                 // A block of one frame says best how long that is.
@@ -468,6 +472,9 @@ impl Demuxer for MatroskaDemuxer {
                     return Ok(Some(packet));
                 }
                 continue;
+            }
+            if let Some(error) = self.held.take() {
+                return Err(error);
             }
             if self.ended || !self.inner.iter().any(|track| track.selected) {
                 return Ok(None);

@@ -6,7 +6,7 @@ use super::ebml::{Children, Element, Put};
 use super::header::SegmentHeader;
 use super::ids;
 use super::tracks::MkvTrack;
-use crate::container::{FileMetadata, MetadataKind, TrackId, TrackMetadata};
+use crate::container::{FileMetadata, MetadataKind, TrackId, TrackKind, TrackMetadata};
 
 /// Chapters, tags, attachments, and what is said of tracks.
 #[derive(Clone, Debug, Default)]
@@ -108,9 +108,18 @@ impl MatroskaMetadata {
 
     /// In the terms of all containers.
     pub(super) fn into_file_metadata(self, tracks: &[MkvTrack]) -> FileMetadata {
+        // One of each kind is played unless a viewer chooses: the first of those marked so, or else the first sound.
+        let played = |track: &MkvTrack| {
+            let mut same =
+                tracks.iter().filter(|other| other.enabled && other.public.kind == track.public.kind);
+            let first = same.clone().next().filter(|first| first.public.kind != TrackKind::Subtitle);
+            same.find(|other| other.details.default)
+                .or(first)
+                .is_some_and(|chosen| chosen.number == track.number)
+        };
         let track = |track: &MkvTrack| TrackMetadata {
             track: track.public.id,
-            enabled: track.enabled && track.details.default,
+            enabled: played(track),
             name: track.details.name.to_vec(),
             references: Vec::new(),
             boxes: Vec::new(),

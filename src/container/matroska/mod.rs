@@ -7,6 +7,8 @@ mod block;
 mod codecs;
 mod demux;
 mod ebml;
+#[cfg(feature = "fuzzing")]
+mod fuzzing;
 mod header;
 mod ids;
 mod metadata;
@@ -18,7 +20,10 @@ mod source;
 mod text;
 mod times;
 mod tracks;
+mod vorbis;
 
 pub use demux::MatroskaDemuxer;
+#[cfg(feature = "fuzzing")]
+pub(crate) use fuzzing::fuzz;
 pub(crate) use metadata::MatroskaMetadata;
 pub use mux::MatroskaMuxer;

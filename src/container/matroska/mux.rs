@@ -166,7 +166,7 @@ impl MatroskaMuxer {
                 track.write_entry(&mut tracks, told, enabled.filter(|_| track.public.video.is_none()))?;
             }
         }
-        if tracks.is_empty() {
+        if !self.tracks.iter().any(|track| track.begun) {
             return Err(Error::invalid("nothing to write: no track has a sample"));
         }
         let mut more = Vec::new();
@@ -293,7 +293,7 @@ impl MatroskaMuxer {
         if let Some(track) = self.tracks.get_mut(index) {
             track.last = Some(time);
             let usual = track.default_duration.and_then(|nanos| i64::try_from(nanos).ok());
-            let length = frame.duration.or(usual).unwrap_or(0);
+            let length = frame.length.or(usual).unwrap_or(0);
             let delay = i64::try_from(track.delay).unwrap_or(0);
             let end = frame.pts.saturating_add(length).saturating_add(delay);
             self.end = self.end.max(self.ticks(end)).max(time);

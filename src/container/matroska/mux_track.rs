@@ -54,6 +54,8 @@ pub(super) struct Frame {
     pub(super) data: Bytes,
     /// Nanoseconds; of presentation, the delay not added.
     pub(super) pts: i64,
+    /// Nanoseconds it lasts, where that is known.
+    pub(super) length: Option<i64>,
     /// Nanoseconds that have to be stated; `None` where they go without saying.
     pub(super) duration: Option<i64>,
     /// Nanoseconds at the end that are not to be heard.
@@ -216,6 +218,7 @@ impl OutTrack {
         Ok(Some(Frame {
             data,
             pts: nanos(pts),
+            length,
             duration,
             discard_padding,
             keyframe: packet.keyframe || self.public.kind != TrackKind::Video,

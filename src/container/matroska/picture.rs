@@ -110,7 +110,7 @@ fn read_colour(colour: &Element) -> Result<(ColorInfo, HdrMetadata)> {
         match child.id {
             ids::MATRIX_COEFFICIENTS => color.matrix = MatrixCoefficients::from_code(code(&child)?),
             ids::TRANSFER_CHARACTERISTICS => {
-                color.transfer = TransferCharacteristics::from_code(code(&child)?)
+                color.transfer = TransferCharacteristics::from_code(code(&child)?);
             }
             ids::PRIMARIES => color.primaries = ColorPrimaries::from_code(code(&child)?),
             ids::RANGE => {
@@ -189,7 +189,7 @@ fn read_projection(projection: &Element, id: TrackId, notes: &mut Vec<String>) -
     let quarters = roll / 90.0;
     if kind != 0
         || pitch != 0.0
-        || (yaw != 0.0 && yaw.abs() != 180.0)
+        || (yaw != 0.0 && (yaw.abs() - 180.0).abs() > f64::EPSILON)
         || quarters.fract() != 0.0
         || quarters.abs() > 4.0
     {

@@ -4,15 +4,15 @@ use bytes::Bytes;
 
 /// The sample entry: white text at the bottom centre, in a font of the player's.
 pub(super) fn sample_entry() -> Bytes {
-    const FONT: &[u8] = b"Serif";
+    const FONT: &[u8] = b"Arial";
     let font = [&[0, 1, 0, 1, FONT.len() as u8], FONT].concat();
     let fields = [
         // Reserved, the data reference, display flags.
         &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..],
         // Horizontally centred, vertically at the bottom; a background that is transparent; the whole region.
         &[1, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        // The style of all characters: font 1, no face, size 18, white.
-        &[0, 0, 0, 0, 0, 1, 0, 18, 0xff, 0xff, 0xff, 0xff],
+        // The style of all characters: font 1, no face, size 16, white.
+        &[0, 0, 0, 0, 0, 1, 0, 16, 0xff, 0xff, 0xff, 0xff],
         &((font.len() + 8) as u32).to_be_bytes(),
         b"ftab",
         &font,
@@ -55,7 +55,7 @@ mod tests {
         for text in ["", "Hello", "zwei\nZeilen \u{e9}"] {
             assert_eq!(of_sample(&to_sample(text.as_bytes()).unwrap()).unwrap(), text);
         }
-        assert_eq!(to_sample(&[b'a'; 1 << 16]), None);
+        assert_eq!(to_sample(&vec![b'a'; 1 << 16]), None);
         assert_eq!(of_sample(&Bytes::from_static(&[0, 9, b'a'])), None);
         assert_eq!(of_sample(&Bytes::from_static(&[0, 6, 0xfe, 0xff, 0, b'H', 0, b'i'])).unwrap(), "Hi");
     }

@@ -10,8 +10,9 @@ use super::metadata::TrackDetails;
 use super::picture;
 use super::text;
 use super::times::{DecodingTimes, frame_rate};
+use super::vorbis::BlockLengths;
 use crate::bitstream::StreamInfo;
-use crate::container::sound::Sound;
+use crate::container::sound::{Sound, SoundCodec};
 use crate::container::{CopyDescription, MatroskaCodec, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::time::{TimeBase, Timestamp};
@@ -33,6 +34,7 @@ pub(super) struct MkvTrack {
     audio: AudioFields,
     audio_element: Bytes,
     pub(super) sound: Option<Sound>,
+    vorbis: Option<BlockLengths>,
     /// Nanoseconds of a frame.
     pub(super) default_duration: Option<u64>,
     /// Ticks by which blocks are later than their presentation.
@@ -105,7 +107,7 @@ impl Fields {
                 ids::LANGUAGE => this.language = Some(child.text()),
                 ids::LANGUAGE_BCP47 => this.details.bcp47 = Some(child.text()),
                 ids::DEFAULT_DURATION => {
-                    this.default_duration = Some(child.uint()?).filter(|nanos| *nanos > 0)
+                    this.default_duration = Some(child.uint()?).filter(|nanos| *nanos > 0);
                 }
                 ids::TRACK_TIMESTAMP_SCALE => this.time_scale = child.float()?,
                 ids::CODEC_ID => this.codec_id = child.text(),
@@ -147,7 +149,7 @@ impl MkvTrack {
             .map(|base| base.seconds_per_tick().reduced())
             .and_then(|tick| TimeBase::new(tick.num(), tick.den()))
             .unwrap_or(TimeBase::NANOS);
-        if fields.time_scale != 1.0 {
+        if (fields.time_scale - 1.0).abs() > f64::EPSILON {
             notes.push(format!(
                 "track {}: its TrackTimestampScale is not honoured, as in other readers",
                 id.0
@@ -209,6 +211,7 @@ impl MkvTrack {
             audio,
             audio_element: fields.audio.map(|audio| audio.whole).unwrap_or_default(),
             sound: None,
+            vorbis: None,
             default_duration: fields.default_duration,
             delay: delay.rescale(time_base).ticks(),
             prefix,
@@ -235,6 +238,8 @@ impl MkvTrack {
             TrackKind::Audio => {
                 self.sound = codecs::sound(&self.codec_id, &self.private, &self.audio, first);
                 if let Some(sound) = &self.sound {
+                    let vorbis = sound.codec == SoundCodec::Vorbis;
+                    self.vorbis = if vorbis { BlockLengths::new(&sound.config) } else { None };
                     self.public.codec_name = sound.name().to_owned();
                 }
                 (*b"soun", self.sound.as_ref().and_then(Sound::sample_entry).unwrap_or_default())
@@ -246,12 +251,32 @@ impl MkvTrack {
         self.public.copy = Some(CopyDescription { handler, sample_entry, media_header: None, matroska });
     }
 
+    /// Forgets what belongs to the place that was read before.
+    pub(super) fn restart(&mut self) {
+        self.text_end = None;
+        if let Some(decoding) = &mut self.decoding {
+            decoding.reset();
+        }
+        if let Some(vorbis) = &mut self.vorbis {
+            vorbis.reset();
+        }
+    }
+
     /// Whether its first frame is needed to describe it.
     pub(super) fn waits_for_a_frame(&self) -> bool {
         self.public.kind == TrackKind::Audio
             && self.refusal.is_none()
             && self.sound.is_none()
             && codecs::is_told_by_its_frames(&self.codec_id)
+    }
+
+    /// Nanoseconds of a frame of sound, where the codec says.
+    pub(super) fn frame_duration(&mut self, frame: &[u8]) -> Option<u64> {
+        let sound = self.sound.as_ref()?;
+        match &mut self.vorbis {
+            Some(lengths) => (lengths.samples(frame)? * 1_000_000_000).checked_div(sound.sample_rate.into()),
+            None => codecs::frame_duration(sound, frame),
+        }
     }
 
     /// Ticks of so many nanoseconds.
@@ -271,7 +296,7 @@ fn audio_fields(audio: Option<&Element>) -> Result<AudioFields> {
         match child.id {
             ids::SAMPLING_FREQUENCY => fields.sample_rate = rate(&child)?,
             ids::OUTPUT_SAMPLING_FREQUENCY => {
-                fields.output_rate = Some(rate(&child)?).filter(|rate| *rate > 0)
+                fields.output_rate = Some(rate(&child)?).filter(|rate| *rate > 0);
             }
             ids::CHANNELS => fields.channels = u16::try_from(child.uint()?).unwrap_or(0),
             ids::BIT_DEPTH => fields.bits = u16::try_from(child.uint()?).unwrap_or(0),

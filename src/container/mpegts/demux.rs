@@ -126,6 +126,12 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
                     "the last packet, at byte {at}, is cut short: {bytes} bytes"
                 )));
             }
+            Step::Lost { at, bytes } if at == self.index.start.at => {
+                // A recording begins anywhere: that is no damage.
+                if self.tracks.is_empty() {
+                    self.notes.push(format!("the first packet begins at byte {}", at + bytes));
+                }
+            }
             Step::Lost { at, bytes } => {
                 self.common.damage += 1;
                 self.fault(Error::corrupt(format!(

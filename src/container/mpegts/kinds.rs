@@ -14,6 +14,8 @@ pub(super) enum SoundKind {
     Mpeg,
     /// Opus with this `channel_config_code`.
     Opus(u8),
+    /// Nothing says what it is: AAC in ADTS frames, or nothing that is read.
+    Unstated,
 }
 
 /// What a stream carries.
@@ -92,6 +94,10 @@ impl Kind {
                 _ if find(TELETEXT).is_some() => Self::Other("teletext"),
                 _ if find(DTS).is_some() => Self::Other("DTS sound"),
                 _ if find(AAC).is_some() => Self::Sound(SoundKind::Adts),
+                // ffmpeg writes AAC so into M2TS.
+                _ if entry.stream_type == 0x06 && entry.descriptors.is_empty() => {
+                    Self::Sound(SoundKind::Unstated)
+                }
                 _ => Self::Other("private data"),
             },
             _ => Self::Other("a stream of an unknown type"),
@@ -119,6 +125,7 @@ impl Kind {
             Self::Sound(SoundKind::Dolby) => "AC-3",
             Self::Sound(SoundKind::Mpeg) => "MPEG sound",
             Self::Sound(SoundKind::Opus(_)) => "Opus",
+            Self::Sound(SoundKind::Unstated) => "private data",
             Self::Other(name) => name,
         }
     }

@@ -38,8 +38,31 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             self.begin()?;
             self.end_streams();
         }
+        self.leave_out_before_key_frames();
         self.zero = self.first_shown().unwrap_or(0);
         self.make_tracks()
+    }
+
+    /// A recording begins in the middle: what refers to pictures in front of it cannot be decoded.
+    fn leave_out_before_key_frames(&mut self) {
+        for number in 0..self.streams.len() {
+            let is_video =
+                self.streams.get(number).is_some_and(|stream| matches!(stream.kind, Kind::Video(_)));
+            let of_stream = |ready: &Ready| matches!(ready, Ready::Unit(of, _) if *of == number);
+            let is_key =
+                |ready: &Ready| of_stream(ready) && matches!(ready, Ready::Unit(_, unit) if unit.keyframe);
+            let Some(key) = self.ready.iter().position(is_key).filter(|_| is_video) else { continue };
+            let before = self.ready.len();
+            let mut at = 0;
+            self.ready.retain(|ready| {
+                at += 1;
+                at > key || !of_stream(ready)
+            });
+            let left_out = before - self.ready.len();
+            if left_out > 0 {
+                self.notes.push(format!("{left_out} pictures in front of the first key frame are left out"));
+            }
+        }
     }
 
     fn make_tracks(&mut self) -> Result<()> {

@@ -141,7 +141,7 @@ impl SoundUnits {
                 self.give_open(units);
                 self.strange += 1;
                 self.spend(1);
-                if self.strange >= MOST_STRANGE {
+                if self.strange >= MOST_STRANGE && self.fixed.is_some() {
                     result = Err(strange_bytes(std::mem::take(&mut self.strange)));
                     self.lost = true;
                 }
@@ -258,7 +258,7 @@ fn track(sound: &crate::container::sound::Sound, name: &'static str) -> Option<S
 /// Bytes up to the next one that may begin a frame.
 fn next_candidate(kind: SoundKind, bytes: &[u8]) -> usize {
     let first = match kind {
-        SoundKind::Adts | SoundKind::Mpeg => 0xff,
+        SoundKind::Adts | SoundKind::Mpeg | SoundKind::Unstated => 0xff,
         SoundKind::Dolby => 0x0b,
         SoundKind::Opus(_) => 0x7f,
     };

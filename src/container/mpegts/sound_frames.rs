@@ -32,7 +32,7 @@ pub(super) struct Frame {
 /// The frame with which `bytes` begin.
 pub(super) fn frame(kind: SoundKind, bytes: &[u8]) -> Found {
     let found = match kind {
-        SoundKind::Adts => bytes.first_chunk().map(adts),
+        SoundKind::Adts | SoundKind::Unstated => bytes.first_chunk().map(adts),
         SoundKind::Dolby => bytes.first_chunk().map(dolby),
         SoundKind::Mpeg => bytes.first_chunk().map(mpeg),
         SoundKind::Opus(_) => return opus(bytes),
@@ -207,7 +207,7 @@ fn opus_trim(unit: &[u8]) -> u16 {
 /// What a track is that begins with this frame: its sound, and the name of its codec.
 pub(super) fn describe(kind: SoundKind, unit: &[u8]) -> Option<(Sound, &'static str)> {
     let sound = match kind {
-        SoundKind::Adts => Sound::aac(adts_config(unit)?.to_vec()),
+        SoundKind::Adts | SoundKind::Unstated => Sound::aac(adts_config(unit)?.to_vec()),
         SoundKind::Dolby if unit.get(5)? >> 3 > 10 => Sound::of_eac3_unit(unit)?,
         SoundKind::Dolby => Sound::of_ac3_frame(unit)?,
         SoundKind::Mpeg => {

@@ -190,8 +190,8 @@ impl Stream {
         let missing = (header.counter + 15 - last) & 15;
         let pid = self.pid;
         let what = format!(
-            "PID {pid}: packets are missing in front of byte {at} ({missing}, or 16 more or several times that); what they \
-             belong to is left out"
+            "PID {pid}: packets are missing in front of byte {at} (their number is {missing} modulo 16); what they belong to \
+             is left out"
         );
         if header.starts {
             self.gap = Some(what);

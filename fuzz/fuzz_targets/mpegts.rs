@@ -1,0 +1,53 @@
+//! Transport streams: what is read fits in the input and does not depend on whether it can seek, seeking lands on a key
+//! frame, and what can be read can be written.
+#![no_main]
+
+use std::io::Cursor;
+
+use libfuzzer_sys::fuzz_target;
+use video_hw::container::mpegts::{MpegTsDemuxer, MpegTsMuxer};
+use video_hw::container::{Demuxer, Muxer};
+use video_hw::packet::Packet;
+use video_hw::stream_io::NonSeekable;
+
+fn read(demuxer: &mut dyn Demuxer) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    loop {
+        match demuxer.next_packet() {
+            Ok(Some(packet)) => packets.push(packet),
+            Err(error) if error.is_recoverable() => {}
+            _ => return packets,
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(mut demuxer) = MpegTsDemuxer::new(Cursor::new(data), "fuzz") else { return };
+    let tracks = demuxer.tracks().to_vec();
+    let packets = read(&mut demuxer);
+    assert!(packets.iter().map(|packet| packet.data.len()).sum::<usize>() <= data.len());
+
+    let mut piped = MpegTsDemuxer::new(NonSeekable(data), "fuzz").unwrap();
+    let again = read(&mut piped);
+    assert!(again.iter().map(|packet| &packet.data).eq(packets.iter().map(|packet| &packet.data)));
+
+    let video = tracks.iter().find(|track| track.video.is_some()).unwrap().id;
+    let middle = packets.iter().filter(|packet| packet.track == video).nth(packets.len() / 3);
+    if let Some(to) = middle.and_then(|packet| packet.pts) {
+        demuxer.select_tracks(&[video]);
+        assert!(demuxer.seek(video, to).unwrap());
+        let first = read(&mut demuxer).into_iter().next();
+        assert!(first.is_none_or(|packet| packet.keyframe));
+    }
+
+    let mut muxer = MpegTsMuxer::new(Vec::new(), "fuzz");
+    for track in &tracks {
+        muxer.add_track(track).unwrap();
+    }
+    for packet in packets {
+        let at = tracks.iter().position(|track| track.id == packet.track).unwrap();
+        // Times that run backwards are refused.
+        let _ = muxer.write(&packet.on(video_hw::container::TrackId(at as u32 + 1)));
+    }
+    muxer.finish().unwrap();
+});
