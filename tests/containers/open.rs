@@ -148,7 +148,10 @@ fn output_formats_come_from_the_name_or_are_stated() {
     assert!(of("-", None).unwrap_err().to_string().contains("standard output"));
     for (path, explicit) in [("out", None), ("out.xyz", None), (".mp4", None), ("out.mp4", Some("xyz"))] {
         let message = of(path, explicit).unwrap_err().to_string();
-        assert!(message.contains("mp4, h264, hevc, ivf, mkv, webm, mpegts, m2ts, y4m, rawvideo, png"), "{message}");
+        assert!(
+            message.contains("mp4, h264, hevc, ivf, mkv, webm, mpegts, m2ts, y4m, rawvideo, png"),
+            "{message}"
+        );
     }
 }
 

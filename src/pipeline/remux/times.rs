@@ -180,7 +180,9 @@ mod tests {
 
     fn times(stamper: &mut Stamper, packets: Vec<Packet>) -> Vec<(i64, i64)> {
         let mut out = Vec::new();
-        packets.into_iter().for_each(|packet| stamper.push(packet, &mut out));
+        for packet in packets {
+            stamper.push(packet, &mut out);
+        }
         stamper.finish(&mut out);
         out.iter().map(|packet| (packet.pts.unwrap().ticks(), packet.dts.unwrap().ticks())).collect()
     }
