@@ -158,7 +158,7 @@ fn a_pipe_of_lies_ends() {
     let error = piped(&claims.concat()).expect_err("moov is cut off");
     assert!(matches!(error, Error::CorruptStream { .. } | Error::LimitExceeded { .. }), "{error}");
     let endless =
-        [make_box(b"ftyp", b"isom\0\0\0\0"), [&[0; 4][..], b"free", &[7; 100_000]].concat()].concat();
+        [make_box(b"ftyp", b"isom\0\0\0\0"), [&[0; 4][..], b"free", &[7].repeat(100_000)].concat()].concat();
     assert!(matches!(piped(&endless), Err(Error::CorruptStream { .. })));
     let segment = [make_box(b"styp", b"msdh\0\0\0\0"), make_box(b"moof", &[0; 32])].concat();
     let error = piped(&segment).expect_err("there is no moov");
