@@ -20,7 +20,9 @@ fn film(scratch: &Scratch, name: &str, video: &str) -> String {
         .chain(video.split_whitespace())
         .chain(["-threads", "1", "-y", &output])
         .collect();
-    tool("ffmpeg", &args);
+    // Some encoders talk.
+    let made = std::process::Command::new("ffmpeg").args(&args).output().unwrap();
+    assert!(made.status.success(), "{args:?}: {}", String::from_utf8_lossy(&made.stderr));
     output
 }
 

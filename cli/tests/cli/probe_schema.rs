@@ -145,7 +145,7 @@ fn groups_of_pictures_are_those_of_ffprobe() {
         (closed265, "d.mp4", false),
         ("-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 20", "e.ivf", false),
         ("-c:v libx264 -bf 3 -g 17", "f.h264", false),
-        ("-c:v mpeg2video -bf 2 -g 12 -flags +cgop", "g.m2v", false),
+        ("-c:v mpeg2video -bf 2 -g 12 -flags +cgop -sc_threshold 1000000000", "g.m2v", false),
         ("-c:v mpeg2video -bf 2 -g 12", "h.m2v", true),
     ] {
         let scratch = Scratch::new();
