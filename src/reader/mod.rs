@@ -6,18 +6,18 @@
 //! frame(i) ─► its packet ─► the random access point before it ─► demuxer ─► decoder ─► the picture of i, and no other
 //! ```
 //!
-//! The index ([`index`]) knows every packet of the track: when it is shown, whether decoding can begin there, and where it lies.
-//! [`build`] makes it from the tables of an MP4 file without touching the media, fragments included, and by one scan of the
-//! packets elsewhere ([`stored`] keeps that in a file when asked). Frames are those that are presented: edit lists are applied,
+//! The index (`index`) knows every packet of the track: when it is shown, whether decoding can begin there, and where it lies.
+//! `build` makes it from the tables of an MP4 file without touching the media, fragments included, and by one scan of the
+//! packets elsewhere (`stored` keeps that in a file when asked). Frames are those that are presented: edit lists are applied,
 //! and pictures that only prime the decoder or are never shown are left out.
 //!
-//! [`engine`] holds the demuxer and the decoder. Where the wanted frame lies behind what was decoded, in the same group of
+//! `engine` holds the demuxer and the decoder. Where the wanted frame lies behind what was decoded, in the same group of
 //! pictures, decoding goes on; otherwise the decoder is flushed and begins at the last random access point from which the picture
 //! comes out right: one in front of it in decoding order *and* in the order of presentation, so that the leading pictures of an
 //! open group are decoded from the group before. What a container says of its random access points is held against their headers
 //! before decoding begins there; a gradual refresh is no such point, since nothing in the stream proves that every sample is right.
 //!
-//! A batch ([`batch`], [`plan`]) is decoded in the order of the file, each group of pictures once, and given in the order asked
+//! A batch (`batch`, `plan`) is decoded in the order of the file, each group of pictures once, and given in the order asked
 //! for; what waits is bounded. Where several decoders may share the work they take groups side by side.
 
 mod batch;

@@ -1,7 +1,7 @@
 //! MPEG transport streams (ISO/IEC 13818-1): packets of 188 bytes, as they are broadcast and recorded.
 //!
-//! [`packets`] finds the packets, [`sections`] reads the tables that say what is in them, [`pes`] the headers with the
-//! times, which [`clock`] puts on one line. [`video`] and [`sound`] cut the streams into pictures and frames.
+//! `packets` finds the packets, `sections` reads the tables that say what is in them, `pes` the headers with the
+//! times, which `clock` puts on one line. `video` and `sound` cut the streams into pictures and frames.
 
 mod clock;
 mod demux;
