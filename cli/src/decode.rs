@@ -1,5 +1,7 @@
 //! `decode`: to pictures, to checksums, or to nowhere.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use video_hw::backend::Backend;
@@ -63,12 +65,14 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     let mut picked = None;
     let result = match (picks, &mut sums) {
         (Some((mut film, numbers)), sums) => {
-            picked = args.job.json.then(|| pick::json(&film, &numbers));
+            let given = Given::default();
             let writer = sums.as_mut().map(|sums| {
-                sums.numbers.clone_from(&numbers);
+                sums.given = Some(Arc::clone(&given));
                 sums as &mut dyn FrameWriter
             });
-            run_picked(args, job, &mut film, numbers, writer)
+            let result = run_picked(args, job, &mut film, numbers, &given, writer);
+            picked = args.job.json.then(|| pick::json(&film, &numbers_of(&given)));
+            result
         }
         (None, Some(sums)) => job.run_into(sums),
         (None, None) => job.run(),
@@ -119,24 +123,36 @@ fn picks(
     Ok(Some((film, numbers)))
 }
 
+/// The numbers of frames that were chosen and have come, in their order: one that is lost must not give its number to the next.
+type Given = Arc<Mutex<Vec<usize>>>;
+
+fn numbers_of(given: &Given) -> MutexGuard<'_, Vec<usize>> {
+    given.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn run_picked(
     args: &DecodeArgs,
     job: Export<'_>,
     film: &mut Reader,
     numbers: Vec<usize>,
+    given: &Given,
     writer: Option<&mut dyn FrameWriter>,
 ) -> Result<ExportReport> {
     let mut info = film.info().clone();
     info.frames = Some(numbers.len() as u64);
     let mut problems = Vec::new();
     // A job that is cancelled keeps what it has.
-    let frames = film.frames(numbers)?.take_while(|frame| !matches!(frame, Err(Error::Cancelled)));
-    let frames = frames.filter(|frame| match frame {
+    let frames = film.frames(numbers.clone())?.zip(numbers);
+    let frames = frames.take_while(|(frame, _)| !matches!(frame, Err(Error::Cancelled)));
+    let frames = frames.filter_map(|(frame, number)| match frame {
         Err(error) if args.job.keep_going && error.is_recoverable() => {
             problems.push(error.to_string());
-            false
+            None
         }
-        _ => true,
+        frame => {
+            numbers_of(given).extend(frame.is_ok().then_some(number));
+            Some(frame)
+        }
     });
     let mut report = job.run_given(&info, frames, writer)?;
     report.input.decode = film.summaries().pop();
@@ -201,8 +217,8 @@ struct Checksums {
     json: Option<Vec<Value>>,
     packed: Vec<u8>,
     frames: u64,
-    /// What the frames are numbered by, where not from 0.
-    numbers: Vec<usize>,
+    /// The numbers of the frames that came, where they were chosen by number.
+    given: Option<Given>,
 }
 
 impl Checksums {
@@ -213,13 +229,14 @@ impl Checksums {
             json: (args.frame_md5 && args.job.json).then(Vec::new),
             packed: Vec::new(),
             frames: 0,
-            numbers: Vec::new(),
+            given: None,
         }
     }
 
     fn tell_one(&mut self, frame: &Frame) -> Result<()> {
         let sum = hex(&Md5::digest(&self.packed));
-        let picked = usize::try_from(self.frames).ok().and_then(|at| self.numbers.get(at)).copied();
+        let at = usize::try_from(self.frames).ok();
+        let picked = self.given.as_ref().and_then(|given| numbers_of(given).get(at?).copied());
         if let Some(list) = &mut self.json {
             let mut one = json!({ "pts_s": frame.pts.as_secs_f64(), "md5": sum });
             if let Some(number) = picked {

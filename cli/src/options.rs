@@ -143,7 +143,7 @@ pub(crate) struct EncoderArgs {
     /// ffmpeg: an option of the encoder, NAME=VALUE; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse::pair, conflicts_with_all = FOR_OTHERS)]
     pub(crate) encoder_option: Vec<(String, String)>,
-    /// Container, where the name of OUT does not say (needed for -): mp4, h264, hevc, ivf
+    /// Container, where the name of OUT does not say (needed for -): mp4, mkv, webm, mpegts, m2ts, h264, hevc, ivf
     #[arg(short, long, value_name = "NAME")]
     pub(crate) format: Option<String>,
     /// MP4: index in front of the data, so that playing over a network begins at once

@@ -76,6 +76,13 @@ fn grid(words: &str) -> Result<(u32, u32), String> {
 
 pub(crate) fn run(args: &ThumbnailsArgs) -> Result<Exit> {
     let started = Instant::now();
+    let extension = args.output.extension().map(|name| name.to_string_lossy().to_ascii_lowercase());
+    if extension.is_some_and(|name| name != "png") {
+        return Err(Error::invalid(format!(
+            "{}: a sheet is a PNG image; give a name that ends in .png",
+            args.output.display()
+        )));
+    }
     // What stands in its way is told before anything is decoded.
     let file = OutputFile::create(&args.output, args.job.overwrite, std::slice::from_ref(&args.input))?;
     let interrupts = Interrupts::install(args.job.quiet, Some(&args.output))?;

@@ -253,6 +253,11 @@ impl Passthrough {
         if self.end.is_some_and(|end| sample.pts.is_some_and(|pts| pts >= end)) {
             return None;
         }
+        // A text or a chapter that lasts beyond the part would make the output as long.
+        if let (Some(end), Some(pts), true) = (self.end, sample.pts, self.lasting.contains(output)) {
+            let left = end.rescale(pts.base()).ticks_since(pts).unsigned_abs();
+            sample.duration = sample.duration.map(|duration| duration.min(left));
+        }
         if let Some(start) = self.start.map(at) {
             if let Some(pts) = sample.pts.filter(|pts| *pts < start) {
                 // A text or a chapter is still shown; sound begins with its next sample.

@@ -499,4 +499,8 @@ fn a_program_that_changes_is_followed_or_its_end_is_told() {
     let (pictures, _, faults) = both(&other);
     assert_eq!(pictures, 50);
     assert!(faults.len() == 1 && faults[0].contains("changes to mpeg2"), "{faults:?}");
+    let (pictures, _, faults) = both(&make("e.ts", &format!("{H264} -c:a ac3")));
+    assert_eq!((pictures, faults), (100, vec![]), "other sound is no damage");
+    let (pictures, _, faults) = both(&make("f.ts", &format!("{H264} -an")));
+    assert_eq!((pictures, faults), (100, vec![]), "nor is none");
 }

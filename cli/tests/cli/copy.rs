@@ -203,6 +203,46 @@ fn the_main_track_is_the_largest() {
     assert!(notes(&json).contains("track 1 (h264) is left out"), "{json}");
 }
 
+/// A text that lasts beyond a part ends with it.
+#[test]
+fn a_text_does_not_make_a_part_longer() {
+    if !tools() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (texts, input) = (scratch.path("long.srt"), scratch.path("in.mp4"));
+    std::fs::write(&texts, "1\n00:00:00,500 --> 00:20:00,000\nlong\n\n").unwrap();
+    let source = "testsrc2=s=160x96:r=25:d=3";
+    let args = [
+        "-v", "error", "-f", "lavfi", "-i", source, "-i", &texts, "-map", "0", "-map", "1", "-c:s",
+        "mov_text",
+    ];
+    tool("ffmpeg", &[&args[..], &["-c:v", "libx264", "-g", "10", "-y", &input]].concat());
+    for (name, copy) in [("a.mp4", true), ("a.mkv", true), ("b.mp4", false), ("b.mkv", false)] {
+        let output = scratch.path(name);
+        let part = ["trim", &input, &output, "--start", "1", "--duration", "1", "-q"];
+        run(&[&part[..], if copy { &["--copy"][..] } else { &[][..] }].concat()).ok();
+        let asked = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", &output];
+        let duration: f64 = tool("ffprobe", &asked).trim().parse().unwrap();
+        assert!(duration < 1.6, "{name}: {duration}");
+        let texts = tool(
+            "ffprobe",
+            &[
+                "-v",
+                "error",
+                "-select_streams",
+                "s",
+                "-show_entries",
+                "packet=pts_time",
+                "-of",
+                "csv=p=0",
+                &output,
+            ],
+        );
+        assert!(!texts.trim().is_empty(), "{name}: the text is there");
+    }
+}
+
 /// Players show exactly the part that was asked for, for closed and open groups of pictures, from files and pipes.
 #[test]
 fn a_part_shows_its_own_pictures() {

@@ -64,6 +64,40 @@ fn what_is_not_there_is_refused_by_name() {
     run(&["decode", &bars, "--md5", "--frames-at", "1", "--fps", "30"]).refused(2, &["--fps"]);
     run(&["decode", &bars, "--md5", "--every", "1us"]).refused(2, &["--every", "make it longer"]);
     run(&["decode", "-", "--md5", "--frames-at", "1"]).refused(3, &["read only once"]);
+    run(&["thumbnails", &bars, "sheet.jpg"]).refused(2, &["sheet.jpg", "PNG"]);
+}
+
+/// A frame that is lost does not give its number to the next one.
+#[test]
+fn frames_keep_their_numbers_where_others_are_lost() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (whole, cut) = (scratch.path("whole.ts"), scratch.path("cut.ts"));
+    let source = "testsrc2=s=160x96:r=25:d=2";
+    tool(
+        "ffmpeg",
+        &[
+            "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-g", "25", "-bf", "2", "-y",
+            &whole,
+        ],
+    );
+    let mut bytes = std::fs::read(&whole).unwrap();
+    // From the 25th frame on the packets claim to be scrambled, but for their headers.
+    let half = bytes.len() / 188 / 2 * 188;
+    bytes[half..].chunks_mut(188).for_each(|packet| packet[3] |= 0x80);
+    std::fs::write(&cut, bytes).unwrap();
+    let all = sums(&[&whole]);
+    let asked = run(&["decode", &cut, "--frame-md5", "-q", "--keep-going", "--frames-at", "3,24,1,2"]).out();
+    let mut seen = 0;
+    for line in asked.lines() {
+        let (number, rest) = line.split_once(' ').unwrap();
+        let (_, time, sum) = &all[number.parse::<usize>().unwrap()];
+        assert_eq!(rest, format!("{time} {sum}"), "{asked}");
+        seen += 1;
+    }
+    assert!((1..=4).contains(&seen), "{asked}");
 }
 
 #[test]

@@ -317,10 +317,16 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             let (name, becomes) = (kind.name(), now.iter().find(|(pid, _)| *pid == old));
             let what =
                 becomes.map_or_else(|| "ends".to_owned(), |(_, new)| format!("changes to {}", new.name()));
-            self.common.damage += 1;
-            self.fault(Error::corrupt(format!(
+            let told = format!(
                 "track {id} ({name}) {what} at byte {at}: the program has changed; what follows is left out"
-            )));
+            );
+            // A program may change. Without its pictures little is left; other tracks have their say in the notes.
+            if matches!(kind, Kind::Video(_)) {
+                self.common.damage += 1;
+                self.fault(Error::corrupt(told));
+            } else {
+                self.notes.push(told);
+            }
         }
     }
 

@@ -53,10 +53,8 @@ impl Sections {
                 self.gathering = false;
                 return;
             }
-            let wanted = match self.section.get(1..3) {
-                Some(&[high, low]) => 3 + (usize::from(high & 0x0f) << 8 | usize::from(low)),
-                _ => 3,
-            };
+            // Three bytes say how long the section is.
+            let wanted = self.wanted().unwrap_or(3);
             if wanted > MAX_SECTION {
                 self.forget();
                 return;
@@ -64,9 +62,7 @@ impl Sections {
             let (now, later) = bytes.split_at(bytes.len().min(wanted - have));
             self.section.extend_from_slice(now);
             bytes = later;
-            let complete = self.section.len() == wanted && wanted > 3;
-            if complete || (self.section.len() == 3 && wanted == 3 && self.section.get(1..3) == Some(&[0, 0]))
-            {
+            if self.wanted() == Some(self.section.len()) {
                 // current_next_indicator
                 if crc(&self.section) == 0 && self.section.get(5).is_some_and(|byte| byte & 1 == 1) {
                     take(&self.section);
@@ -74,6 +70,12 @@ impl Sections {
                 self.section.clear();
             }
         }
+    }
+
+    /// Bytes of the section at hand, where it has said so.
+    fn wanted(&self) -> Option<usize> {
+        let &[high, low] = self.section.get(1..3)? else { return None };
+        Some(3 + (usize::from(high & 0x0f) << 8 | usize::from(low)))
     }
 }
 
@@ -150,6 +152,14 @@ fn be(bytes: &[u8], at: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_section_that_holds_nothing_is_gone_over() {
+        let (mut sections, mut found) = (Sections::default(), 0);
+        // Length 0, with the bits in front of it that every section has; then stuffing.
+        sections.push(true, &[0, 0x00, 0xb0, 0x00, 0x02, 0xf0, 0x00, 0x00, 0x00, 0x00, 0xff], |_| found += 1);
+        assert_eq!((found, sections.gathering), (0, false));
+    }
 
     #[test]
     fn sections_come_out_however_they_are_cut_and_only_whole_ones() {

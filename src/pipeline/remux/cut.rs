@@ -238,6 +238,11 @@ impl Cut {
 
     /// A sample of sound, text or something else that is not before the start.
     fn place_other(&self, mut packet: Packet, pts: Timestamp) -> Option<Packet> {
+        // A text or a chapter that lasts beyond the part would make the output as long.
+        if let (Some(end), true) = (self.end, self.lasting.contains(&packet.track)) {
+            let left = end.rescale(pts.base()).ticks_since(pts).unsigned_abs();
+            packet.duration = packet.duration.map(|duration| duration.min(left));
+        }
         let origin = self.origin.filter(|_| self.start.is_some());
         let Some(origin) = origin.filter(|origin| pts < *origin) else { return Some(packet) };
         let late = origin.rescale(pts.base()).ticks_since(pts);
