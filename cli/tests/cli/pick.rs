@@ -89,7 +89,7 @@ fn frames_keep_their_numbers_where_others_are_lost() {
     bytes[half..].chunks_mut(188).for_each(|packet| packet[3] |= 0x80);
     std::fs::write(&cut, bytes).unwrap();
     let all = sums(&[&whole]);
-    let asked = run(&["decode", &cut, "--frame-md5", "-q", "--keep-going", "--frames-at", "3,24,1,2"]).out();
+    let asked = run(&["decode", &cut, "--frame-md5", "-q", "--keep-going", "--frames-at", "3,23,1,2"]).out();
     let mut seen = 0;
     for line in asked.lines() {
         let (number, rest) = line.split_once(' ').unwrap();
@@ -97,7 +97,7 @@ fn frames_keep_their_numbers_where_others_are_lost() {
         assert_eq!(rest, format!("{time} {sum}"), "{asked}");
         seen += 1;
     }
-    assert!((1..=4).contains(&seen), "{asked}");
+    assert!((3..=4).contains(&seen), "{asked}");
 }
 
 #[test]
