@@ -75,29 +75,24 @@ fn frames_keep_their_numbers_where_others_are_lost() {
     }
     let scratch = Scratch::new();
     let (whole, cut) = (scratch.path("whole.ts"), scratch.path("cut.ts"));
-    let source = "testsrc2=s=160x96:r=25:d=2";
-    tool(
-        "ffmpeg",
-        &[
-            "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-g", "25", "-bf", "2", "-y",
-            &whole,
-        ],
-    );
+    let source = "testsrc2=s=320x180:r=25:d=3";
+    let coded = ["-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "2", "-y", &whole];
+    tool("ffmpeg", &[&["-v", "error", "-f", "lavfi", "-i", source][..], &coded].concat());
     let mut bytes = std::fs::read(&whole).unwrap();
-    // From the 25th frame on the packets claim to be scrambled, but for their headers.
-    let half = bytes.len() / 188 / 2 * 188;
-    bytes[half..].chunks_mut(188).for_each(|packet| packet[3] |= 0x80);
+    // The payloads cannot be read from the second group on.
+    bytes.chunks_mut(188).skip(300).for_each(|packet| packet[3] |= 0x80);
     std::fs::write(&cut, bytes).unwrap();
     let all = sums(&[&whole]);
-    let asked = run(&["decode", &cut, "--frame-md5", "-q", "--keep-going", "--frames-at", "3,23,1,2"]).out();
-    let mut seen = 0;
-    for line in asked.lines() {
-        let (number, rest) = line.split_once(' ').unwrap();
-        let (_, time, sum) = &all[number.parse::<usize>().unwrap()];
-        assert_eq!(rest, format!("{time} {sum}"), "{asked}");
-        seen += 1;
+    let last = run(&["decode", &cut, "--frame-md5", "-q", "--keep-going"]).out().lines().count();
+    for lost in last.saturating_sub(2)..last + 2 {
+        let numbers = format!("{lost},1,5");
+        let asked =
+            run(&["decode", &cut, "--frame-md5", "-q", "--keep-going", "--frames-at", &numbers]).out();
+        for number in [1_usize, 5] {
+            let line = format!("{number} {} {}", all[number].1, all[number].2);
+            assert!(asked.is_empty() || asked.contains(&line), "{numbers}: {asked}");
+        }
     }
-    assert!((3..=4).contains(&seen), "{asked}");
 }
 
 #[test]
