@@ -1,5 +1,5 @@
 //! Any frame of a file, in any order, against decoding from its beginning. Files of every kind are made by ffmpeg, which also
-//! judges the frames that are compared with. `VIDEO_HW_LONG=1` asks for 200 frames of each instead of 16.
+//! judges the frames that are compared with. `VIDEO_HW_LONG=1` asks for 200 frames of each instead of 12.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -82,7 +82,7 @@ fn check_file(path: &Path, judge: bool) {
             video_hw::frames(path).open().unwrap().flat_map(|f| f.unwrap().as_host().unwrap().to_packed());
         assert!(ours.eq(judged(path)), "{name}: decoding from the start differs from ffmpeg's");
     }
-    let many = if long() { 200 } else { 16 };
+    let many = if long() { 200 } else { 12 };
     let mut random = Random::new(17);
     let mut one_of = |expected: &[Seen]| random.below(expected.len() as u64) as usize;
 
