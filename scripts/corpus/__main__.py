@@ -72,6 +72,10 @@ def main(words):
     if missing:
         print(f"the files are made with {', '.join(missing)}, which is not installed", file=sys.stderr)
         return 2
+    for tool in sorted({case.tool for case in cases if case.tool and shutil.which(case.tool) is None}):
+        left = [case.name for case in cases if case.tool == tool]
+        print(f"LEFT OUT: {len(left)} files, because {tool} is not installed: {' '.join(left)}", file=sys.stderr)
+        cases = [case for case in cases if case.tool != tool]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.out or pathlib.Path(scratch)
         made = make(cases, folder, args.jobs, args.keep)

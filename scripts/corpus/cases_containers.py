@@ -1,10 +1,11 @@
-"""Matroska, WebM and MPEG transport streams, by ffmpeg's writers and mkvmerge, whole and damaged."""
+"""Matroska, WebM and MPEG transport streams, by the writers of ffmpeg, mkvmerge, GStreamer and a browser, whole and damaged."""
 
 import pathlib
 import tempfile
 
 from .cases_other import AV1, VP8, VP9
 from .maker import edited, encode, joined, remux, source, x264, x265
+from .recorder import recorded
 from .truth import call, from_zero
 
 MPEG2 = ("-g", 12, "-bf", 2, "-qscale:v", 4)
@@ -45,6 +46,18 @@ def mkvmerge(make, extension, *options):
             first = pathlib.Path(folder, f"first.{extension}")
             make(first)
             call("mkvmerge", "--quiet", "--deterministic", "1", "-o", path, *options, first)
+
+    return run
+
+
+def gstreamer(*elements, sound=()):
+    """A maker with GStreamer: an encoder and what is behind it, its muxer by the name `m`, and sound that goes there too."""
+
+    def run(path):
+        picture = ("videotestsrc", "num-buffers=60", "pattern=ball", "!", "video/x-raw,width=320,height=240,framerate=25/1")
+        tone = ("audiotestsrc", "num-buffers=110", "!", "audio/x-raw,rate=48000,channels=2", "!", *sound, "!", "m.") if sound else ()
+        words = [word for element in elements for word in ("!", *element.split())]
+        call("gst-launch-1.0", "-q", *picture, *words, "!", "filesink", f"location={path}", *tone)
 
     return run
 
@@ -115,7 +128,33 @@ def add_ts(cases):
     cases.add("ts-two-in-a-row.ts", joined(whole, whole), times=False)
 
 
+def add_gstreamer(cases):
+    h264 = ("x264enc b-adapt=true bframes=3 key-int-max=12 threads=1", "h264parse")
+    hevc = ("x265enc key-int-max=12", "h265parse")
+    aac = ("avenc_aac", "!", "aacparse")
+    for name, elements, sound in [
+        ("h264.mkv", (*h264, "matroskamux name=m"), aac), ("hevc.mkv", (*hevc, "matroskamux"), ()),
+        ("av1.mkv", ("av1enc cpu-used=8", "av1parse", "matroskamux"), ()),
+        ("live-h264.mkv", (*h264, "matroskamux streamable=true"), ()),
+        ("live-vp8.webm", ("vp8enc deadline=1", "webmmux name=m streamable=true"), ("vorbisenc",)),
+        ("vp9.webm", ("vp9enc deadline=1", "webmmux name=m"), ("opusenc",)),
+        ("h264.ts", (*h264, "mpegtsmux name=m"), aac), ("hevc.ts", (*hevc, "mpegtsmux"), ()),
+        ("h264.m2ts", (*h264, "mpegtsmux m2ts-mode=true"), ()), ("opus.ts", (*h264, "mpegtsmux name=m"), ("opusenc",)),
+        ("ac3.ts", (*h264, "mpegtsmux name=m alignment=7"), ("avenc_ac3", "!", "ac3parse")),
+        ("fragments.mov", (*h264, "qtmux fragment-duration=500 streamable=true"), ()),
+    ]:  # fmt: skip
+        truth = from_zero if name.endswith("ts") else None
+        cases.add(f"gstreamer-{name}", gstreamer(*elements, sound=sound), truth=truth, tool="gst-launch-1.0")
+
+
+def add_recorded(cases):
+    for codec in ("vp8", "vp9", "h264", "av01"):
+        cases.add(f"browser-{codec}.webm", recorded(f"video/webm;codecs={codec}"), tool="chromium")
+
+
 def add(cases):
     """Adds the cases of this file."""
     add_matroska(cases)
     add_ts(cases)
+    add_gstreamer(cases)
+    add_recorded(cases)

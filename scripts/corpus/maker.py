@@ -33,6 +33,8 @@ class Case:
     short: bool = False
     # No --pix-fmt: the program does not get that far.
     unread: bool = False
+    # What else it is made with, which is not asked of everybody: where that is not installed the case is left out, aloud.
+    tool: str = ""
 
 
 class Cases:
