@@ -54,7 +54,7 @@ def gstreamer(*elements, sound=()):
     """A maker with GStreamer: an encoder and what is behind it, its muxer by the name `m`, and sound that goes there too."""
 
     def run(path):
-        picture = ("videotestsrc", "num-buffers=60", "pattern=ball", "!", "video/x-raw,width=320,height=240,framerate=25/1")
+        picture = ("videotestsrc", "num-buffers=60", "pattern=ball", "!", "video/x-raw,format=I420,width=320,height=240,framerate=25/1")
         tone = ("audiotestsrc", "num-buffers=110", "!", "audio/x-raw,rate=48000,channels=2", "!", *sound, "!", "m.") if sound else ()
         words = [word for element in elements for word in ("!", *element.split())]
         call("gst-launch-1.0", "-q", *picture, *words, "!", "filesink", f"location={path}", *tone)
