@@ -124,6 +124,6 @@ bash scripts/differential.sh --streams 120 --quiet
 
 step "tests"
 # Many of them wait for children and modelled clocks, so that there may be more at once than processors.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 # All of it even when one fails: one run tells everything there is to mend.
 cargo test --workspace --all-features --locked --no-fail-fast

@@ -148,8 +148,8 @@ use backend::hang;
 use limits::memory;
 use media::user_sei;
 pub use media::{codec, color, dimensions, frame, hdr, packet, pixel, time};
+use util::{buffered, queue, sync};
 pub use util::{output_file, stages, stream_io};
-use util::{queue, sync};
 
 pub use backend::{Backend, BackendKind, Receipt};
 pub use codec::Codec;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::bitstream::annexb::{find_start_code, nal_units};
 use crate::bitstream::convert::length_prefixed_to_annexb;
 use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, h264, hevc};
+use crate::buffered::PageBytes;
 use crate::codec::Codec;
 use crate::container::{ContainerFormat, Demuxer, MuxSummary, Muxer, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
@@ -36,7 +37,7 @@ pub struct ElementaryDemuxer<R> {
     reader: R,
     path: PathBuf,
     assembler: AccessUnitAssembler,
-    chunk: Vec<u8>,
+    chunk: PageBytes,
     /// Units that were read to describe the track.
     ahead: VecDeque<AccessUnit>,
     /// Damage that was met meanwhile, reported behind them.
@@ -99,7 +100,7 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
             path,
             assembler: AccessUnitAssembler::new(codec)?.with_largest_unit(limits.packet_bytes),
             limits,
-            chunk: vec![0; CHUNK],
+            chunk: PageBytes::new(CHUNK),
             ahead: VecDeque::new(),
             held_error: None,
             tracks: [track(codec, None)],

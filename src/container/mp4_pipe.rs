@@ -1,13 +1,14 @@
 //! MP4 from a pipe: read as it comes, or spooled to a temporary file where that was asked for and nothing else helps.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 
 use super::mp4::{Mp4Demuxer, is_stored_in_order};
+use crate::buffered::Buffered;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::stream_io::{NonSeekable, PositionedFile, read_some, read_up_to};
@@ -45,7 +46,7 @@ pub(super) fn open<R: Read + Send + 'static>(
         return Mp4Demuxer::with_limits(NonSeekable(whole), path.to_owned(), limits);
     }
     let file = copy(&mut whole, path, most)?;
-    let file = BufReader::with_capacity(BLOCK, PositionedFile::new(file, 0));
+    let file = Buffered::new(PositionedFile::new(file, 0), BLOCK);
     Mp4Demuxer::with_limits(file, path.to_owned(), limits)
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::bitstream::annexb::find_start_code;
+use crate::buffered::PageBytes;
 use crate::codec::Codec;
 use crate::container::elementary::{GoTo, goes_to};
 use crate::container::{ContainerFormat, Demuxer, Track, TrackId, TrackKind, VideoTrack};
@@ -139,7 +140,7 @@ pub(super) struct Mpeg2Demuxer<R> {
     reader: R,
     path: PathBuf,
     cutter: Cutter,
-    chunk: Vec<u8>,
+    chunk: PageBytes,
     ahead: VecDeque<Unit>,
     limits: Limits,
     tracks: [Track; 1],
@@ -166,7 +167,7 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             reader,
             path: path.into(),
             cutter: Cutter::default(),
-            chunk: vec![0; CHUNK],
+            chunk: PageBytes::new(CHUNK),
             ahead: VecDeque::new(),
             limits,
             tracks: [track(None)],

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::Path;
 
+use crate::buffered::Buffered;
 use crate::container::Demuxer;
 use crate::container::elementary::ElementaryDemuxer;
 use crate::container::ivf::IvfDemuxer;
@@ -199,12 +200,12 @@ pub fn open_raw(
 }
 
 /// Bytes that come once.
-type Pipe = NonSeekable<BufReader<io::Chain<Cursor<Vec<u8>>, File>>>;
+type Pipe = NonSeekable<Buffered<io::Chain<Cursor<Vec<u8>>, File>>>;
 
 /// An input from its first byte on.
 enum Source {
     /// It can seek.
-    File(BufReader<PositionedFile>),
+    File(Buffered<PositionedFile>),
     /// It cannot.
     Pipe(Pipe),
 }
@@ -235,10 +236,10 @@ impl Source {
             return Err(Error::invalid_file(path, "is empty (0 bytes)"));
         }
         let source = if let Some(start) = start {
-            Self::File(BufReader::with_capacity(READ_BUFFER, PositionedFile::new(file, start)))
+            Self::File(Buffered::new(PositionedFile::new(file, start), READ_BUFFER))
         } else {
             let all = Cursor::new(head.clone()).chain(file);
-            Self::Pipe(NonSeekable(BufReader::with_capacity(READ_BUFFER, all)))
+            Self::Pipe(NonSeekable(Buffered::new(all, READ_BUFFER)))
         };
         Ok((source, head))
     }

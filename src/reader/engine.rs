@@ -21,8 +21,10 @@ use crate::time::{Rational, TimeBase, Timestamp};
 
 /// How long one look at the decoder's output lasts.
 const LOOK: Duration = Duration::from_millis(20);
-/// The same while the decoder may be waiting for the next packet.
-const SHORT_LOOK: Duration = Duration::from_micros(300);
+/// The same while the decoder may be waiting for the next packet: short behind each step forward, and twice as long each time
+/// nothing has moved. Small pictures take microseconds, large ones milliseconds.
+const SHORT_LOOK: Duration = Duration::from_micros(100);
+const LONGEST_LOOK: Duration = Duration::from_millis(4);
 /// Packets read behind a seek before the wanted one is given up there.
 const MOST_BEHIND_SEEK: u32 = 1 << 12;
 
@@ -69,6 +71,8 @@ pub(super) struct Engine {
     inside: HashMap<usize, (Option<u64>, u64)>,
     /// Flushes asked for and seen.
     flushes: (u64, u64),
+    /// How long the next short look lasts.
+    look: Duration,
     /// The first damage since a frame came.
     pub(super) damage: Option<Error>,
 }
@@ -107,6 +111,7 @@ impl Engine {
             run: None,
             inside: HashMap::new(),
             flushes: (0, 0),
+            look: SHORT_LOOK,
             damage: None,
         }
     }
@@ -239,7 +244,10 @@ impl Engine {
         }
         let Some(session) = &mut self.session else { return Ok(Fed::End) };
         match session.submit(packet) {
-            Ok(Submit::Accepted) => Ok(Fed::Packet),
+            Ok(Submit::Accepted) => {
+                self.look = SHORT_LOOK;
+                Ok(Fed::Packet)
+            }
             Ok(Submit::Full(packet)) => {
                 self.held = Some(packet);
                 Ok(Fed::Full)
@@ -286,8 +294,9 @@ impl Engine {
             return Err(Error::Cancelled);
         }
         let Some(session) = &mut self.session else { return Ok(None) };
-        match session.reap_timeout(if short { SHORT_LOOK } else { LOOK }) {
+        match session.reap_timeout(if short { self.look } else { LOOK }) {
             Ok(Some(frame)) => {
+                self.look = SHORT_LOOK;
                 let known = number_of(frame.pts).and_then(|number| {
                     // What was given twice, before and behind a jump, comes twice.
                     let (duration, _) = self.inside.remove(&number)?;
@@ -297,6 +306,7 @@ impl Engine {
                 finish.of(Frame { pts, duration, ..frame }).map(|frame| Some((number, frame)))
             }
             Ok(None) => {
+                self.look = LONGEST_LOOK.min(self.look * 2);
                 if session.is_drained() && self.flushes.1 != self.flushes.0 {
                     self.flushes.1 = self.flushes.0;
                     // What has not come by now is lost.

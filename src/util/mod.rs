@@ -1,5 +1,6 @@
 //! What knows nothing of video: queues and locks, how long stages take, files and streams.
 
+pub(crate) mod buffered;
 pub mod output_file;
 pub(crate) mod queue;
 pub mod stages;

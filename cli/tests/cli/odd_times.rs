@@ -55,12 +55,13 @@ fn broken_tables_are_the_input_s_fault() {
     let mut mended = 0;
     for (what, file) in broken_times(&mp4(&scratch)) {
         std::fs::write(&input, file).unwrap();
-        let strict = run(&["transcode", &input, &output, "-y", "-q"]);
+        let transcode = ["transcode", &input, &output, "-y", "-q", "--backend", "software"];
+        let strict = run(&transcode);
         never_an_argument(&what, &strict);
         if strict.code == Some(1) {
             assert!(strict.stderr.contains("broken.mp4"), "{what}: {}", strict.stderr);
         }
-        let on = run(&["transcode", &input, &output, "-y", "-q", "--keep-going", "--json"]);
+        let on = run(&[&transcode[..], &["--keep-going", "--json"]].concat());
         never_an_argument(&what, &on);
         if strict.code == Some(0) {
             assert_eq!(on.code, Some(0), "{what}: {}", on.stderr);
