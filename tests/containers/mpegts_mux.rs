@@ -220,12 +220,12 @@ fn frames_of_sound_share_packets_and_keep_their_times() {
     let dir = tempfile::tempdir().unwrap();
     for sound in ["aac", "ac3 -b:a 96k", "libmp3lame", "libopus", "mp2 -b:a 96k"] {
         let container = if sound.starts_with("mp2") { "a.mkv" } else { "a.mp4" };
-        let original = made(dir.path(), container, &format!("{PICTURE} {SOUND} {H264} -crf 40 -c:a {sound}"));
+        let original = made(dir.path(), container, &format!("{PICTURE} {SOUND} {H264} -c:a {sound}"));
         let (ours, theirs) = (dir.path().join("ours.ts"), dir.path().join("theirs.ts"));
         video_hw::remux(&original, &ours).overwrite(true).run().unwrap();
         run("ffmpeg", &["-y", "-i", text(&original), "-map", "0", "-c", "copy", text(&theirs)]);
         let size = |path: &Path| std::fs::metadata(path).unwrap().len();
-        assert!(size(&ours) * 100 < size(&theirs) * 108, "{sound}: {} and {}", size(&ours), size(&theirs));
+        assert!(size(&ours) * 100 < size(&theirs) * 105, "{sound}: {} and {}", size(&ours), size(&theirs));
         assert_eq!(complaints(&ours), "", "{sound}");
         let (before, after) = (packets_of(&original, 1), packets_of(&ours, 1));
         assert_eq!(before.len(), after.len(), "{sound}");
@@ -254,7 +254,7 @@ fn frames_of_sound_share_packets_and_keep_their_times() {
                     | (bits(2, 14) & 0x7f << 15)
                     | bits(3, 7)
                     | bits(4, 0) >> 1;
-                assert!((27_000..=63_000 + 3_240).contains(&(pts - clock)), "{sound}: {} ahead", pts - clock);
+                assert!((27_000..=63_000 + 3_600).contains(&(pts - clock)), "{sound}: {} ahead", pts - clock);
             }
         }
         assert!(starts * 2 <= after.len(), "{sound}: {starts} PES packets for {} frames", after.len());

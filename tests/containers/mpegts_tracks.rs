@@ -162,7 +162,8 @@ fn sound_alone_is_read_copied_and_not_decoded() {
         let track = demuxer.tracks()[0].id;
         assert!(demuxer.seek(track, Timestamp::new(90_000, TimeBase::MPEG)).unwrap());
         let later = demuxer.next_packet().unwrap().unwrap().pts.unwrap().as_secs_f64();
-        assert!((0.4..=1.0).contains(&later), "{later}");
+        // With the PES packet in which that frame lies.
+        assert!((0.1..=1.0).contains(&later), "{later}");
 
         for name in ["radio.mp4", "again.ts"] {
             let copy = dir.path().join(name);

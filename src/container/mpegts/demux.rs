@@ -320,7 +320,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
                 let Ready::Unit(number, unit) = ready else { continue };
                 if unit.keyframe {
                     self.index.note(number as u32, &unit, &self.limits);
-                    if number as u32 == stream && unit.times.pts.is_some_and(|pts| pts > to) {
+                    if number as u32 == stream && unit.shown().is_some_and(|pts| pts > to) {
                         return Ok(());
                     }
                 }
@@ -342,7 +342,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
 
 impl Index {
     fn note(&mut self, stream: u32, unit: &Unit, limits: &Limits) {
-        let (Some(time), Some(place)) = (unit.times.pts, unit.place) else { return };
+        let (Some(time), Some(place)) = (unit.shown(), unit.place) else { return };
         // Streams lie side by side: a point of one may come behind a later one of another.
         let last = self.points.iter().rev().find(|point| point.stream == stream);
         // Sound can begin at every frame; some of them are enough.

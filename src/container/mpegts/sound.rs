@@ -225,6 +225,7 @@ impl SoundUnits {
             data,
             times: Times { pts: times, dts: times },
             samples: self.anchor.map_or(0, |(_, samples)| samples),
+            rate,
             duration: (samples > 0).then_some(samples),
             keyframe: true,
             unterminated: false,

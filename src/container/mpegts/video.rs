@@ -75,13 +75,22 @@ impl Marks {
 pub(super) struct Unit {
     pub(super) data: Bytes,
     pub(super) times: Times,
-    /// Samples since `times`, of sound.
+    /// Samples since `times`, of sound, and how many make a second.
     pub(super) samples: u64,
+    pub(super) rate: u32,
     /// Duration in samples, of sound.
     pub(super) duration: Option<u64>,
     pub(super) keyframe: bool,
     pub(super) unterminated: bool,
     pub(super) place: Option<Place>,
+}
+
+impl Unit {
+    /// When it is presented, in ticks of 90 kHz.
+    pub(super) fn shown(&self) -> Option<i64> {
+        let since = u128::from(self.samples) * 90_000 / u128::from(self.rate.max(1));
+        Some(self.times.pts?.saturating_add(i64::try_from(since).unwrap_or(i64::MAX)))
+    }
 }
 
 /// How a run of data without gaps ends.
@@ -284,6 +293,7 @@ impl VideoUnits {
             data: cut.data,
             times,
             samples: 0,
+            rate: 1,
             duration: None,
             keyframe: cut.keyframe,
             unterminated: state != Ending::Whole,
