@@ -485,7 +485,11 @@ impl FrameSource {
                         return self.finish.of(frame).inspect_err(|_| self.done = true).map(Some);
                     }
                 },
-                Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
+                Err(error) if self.keep_going && error.is_recoverable() => {
+                    // What is damaged in the input comes before what a decoder thinks of it.
+                    self.note_damage();
+                    self.note(&error);
+                }
                 Err(error @ Error::CorruptStream { recoverable: true, .. }) => {
                     let first = self.damage.take().unwrap_or(error);
                     if !self.feed.stop() {

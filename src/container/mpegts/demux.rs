@@ -8,7 +8,7 @@ use super::clock::{Clock, ClockState};
 use super::kinds::Kind;
 use super::packets::{Header, PACKET, PacketReader, Step};
 use super::program::Programs;
-use super::stream::{Common, Stream, Told};
+use super::stream::{Common, Stream, Told, pass_over};
 use super::video::{Ending, Place, Times, Unit};
 use crate::container::{ContainerFormat, Demuxer, Track, TrackId};
 use crate::error::{Error, Result};
@@ -205,7 +205,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             if stream.selected {
                 stream.take(number, (at, header, packet), &mut self.common, &mut units, &mut told);
             } else {
-                told.extend(stream.pass_over(number, header, packet, &mut self.common));
+                told.extend(pass_over(number, header, packet, &mut self.common));
             }
         }
         self.add(number, units);

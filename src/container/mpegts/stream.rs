@@ -61,6 +61,21 @@ pub(super) struct Common {
     pub(super) damage: u64,
 }
 
+/// A packet of stream number `number` that is not asked for. The clock is that of all streams, and has to jump at the same place
+/// whichever of them are read.
+pub(super) fn pass_over(
+    number: usize,
+    header: &Header,
+    packet: &[u8; PACKET],
+    common: &mut Common,
+) -> Option<Told> {
+    if !header.starts || header.scrambled {
+        return None;
+    }
+    let found = pes::header(packet.get(header.payload..)?).filter(|found| !found.scrambled)?;
+    common.clock.place(number, found.pts?, found.dts).jump.map(Told::Jump)
+}
+
 impl Stream {
     pub(super) fn new(id: TrackId, entry: &Entry, kind: Kind, limits: &Limits) -> Result<Option<Self>> {
         let units = match kind {
@@ -113,22 +128,6 @@ impl Stream {
             Units::Video(video) => video.described().is_some() || video.refused().is_some(),
             Units::Sound(sound) => sound.described().is_some() || sound.refused().is_some(),
         }
-    }
-
-    /// A packet of a stream that is not asked for. The clock is that of all streams, and has to jump at the same place whichever
-    /// of them are read.
-    pub(super) fn pass_over(
-        &self,
-        number: usize,
-        header: &Header,
-        packet: &[u8; PACKET],
-        common: &mut Common,
-    ) -> Option<Told> {
-        if !header.starts || header.scrambled {
-            return None;
-        }
-        let found = pes::header(packet.get(header.payload..)?).filter(|found| !found.scrambled)?;
-        common.clock.place(number, found.pts?, found.dts).jump.map(Told::Jump)
     }
 
     /// Takes a packet. `number` is that of the stream on the time line, `at` where the packet lies.
