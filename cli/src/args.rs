@@ -410,6 +410,9 @@ pub(crate) struct ProbeArgs {
     /// Read the whole file and tell of its groups of pictures: how many there are, how long, closed or open
     #[arg(long)]
     pub(crate) gops: bool,
+    /// Go on after damage to the first picture that can be decoded, and tell what was skipped
+    #[arg(long)]
+    pub(crate) keep_going: bool,
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
     #[command(flatten)]

@@ -48,6 +48,10 @@ struct Facts {
     attempt: Result<Attempt>,
     /// Where they are asked for.
     gops: Option<GopReport>,
+    /// What there is to know of how the input is read.
+    notes: Vec<String>,
+    /// Damage that was gone over, the first of it.
+    problems: Vec<String>,
 }
 
 struct Attempt {
@@ -78,6 +82,8 @@ impl Facts {
             source: None,
             attempt: Err(Error::Cancelled),
             gops: None,
+            notes: Vec::new(),
+            problems: Vec::new(),
         };
         let open = OpenOptions::new().limits(limits.clone());
         // A pipe can be read once only: its headers are left to the decoder.
@@ -85,6 +91,7 @@ impl Facts {
             facts.format = demuxer.format().to_string();
             facts.tracks = demuxer.tracks().to_vec();
             facts.disabled = demuxer.disabled_tracks().to_vec();
+            facts.notes = demuxer.notes().to_vec();
             facts.headers = headers(demuxer.as_mut())?;
         }
         // One picture is enough.
@@ -92,15 +99,20 @@ impl Facts {
             .output(DecodeOutputMode::MetadataOnly)
             .engines(Engines::One)
             .limits(limits)
+            .keep_going(args.keep_going)
             .spool(args.spool.spool);
         if args.gops {
-            facts.gops = Some(gops(path, &options)?);
+            let found = gops(path, &options)?;
+            add_new(&mut facts.notes, &found.notes);
+            add_new(&mut facts.problems, &found.damage);
+            facts.gops = Some(found);
         }
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
                 let info = source.info().clone();
                 facts.format.clone_from(&info.format);
                 facts.tracks.clone_from(&info.tracks);
+                add_new(&mut facts.notes, &info.notes);
                 facts.source = Some(info);
                 facts.attempt = match source.next_frame() {
                     Ok(Some(frame)) => {
@@ -109,6 +121,9 @@ impl Facts {
                     Ok(None) => Err(Error::corrupt_fatal(format!("{} holds no frame", facts.name))),
                     Err(error) => Err(error),
                 };
+                let read = source.summary();
+                add_new(&mut facts.notes, &read.notes);
+                add_new(&mut facts.problems, &read.problems);
             }
             // The tracks can be told of all the same; without any, this is all there is to tell.
             Err(error) if facts.tracks.is_empty() => return Err(error),
@@ -163,7 +178,8 @@ impl Facts {
             "bitrate_bps": self.bit_rate(),
             "tracks": tracks,
             "gops": self.gops.as_ref().map(gops_json),
-            "notes": self.source.as_ref().map_or(&[][..], |source| &source.notes),
+            "notes": self.notes,
+            "problems": self.problems,
             "picture": self.attempt.as_ref().ok().map(|a| picture_json(&a.frame)),
             "decode": decode,
             "exit_code": Exit::Done.code(),
@@ -226,8 +242,11 @@ impl Facts {
             gop_rows(gops, &mut out);
         }
         out.heading("here");
-        for note in self.source.iter().flat_map(|source| &source.notes) {
+        for note in &self.notes {
             out.row("note", Some(note.clone()));
+        }
+        for problem in &self.problems {
+            out.row("skipped", Some(problem.clone()));
         }
         out.row(
             "decoded by",
@@ -315,12 +334,26 @@ fn headers(demuxer: &mut dyn Demuxer) -> Result<Option<StreamInfo>> {
         return Ok(Some(info));
     }
     for _ in 0..HEADER_SEARCH {
-        let Some(sample) = demuxer.next_packet()? else { break };
+        let sample = match demuxer.next_packet() {
+            Ok(Some(sample)) => sample,
+            Ok(None) => break,
+            Err(error) if error.is_recoverable() => continue,
+            Err(error) => return Err(error),
+        };
         if let Ok(Some(info)) = StreamInfo::from_unit(video.codec, video.layout, &sample.data) {
             return Ok(Some(info));
         }
     }
     Ok(None)
+}
+
+/// Adds what is not told yet.
+fn add_new(told: &mut Vec<String>, more: &[String]) {
+    for one in more {
+        if !told.contains(one) {
+            told.push(one.clone());
+        }
+    }
 }
 
 fn gops_json(report: &GopReport) -> Value {

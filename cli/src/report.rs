@@ -81,7 +81,7 @@ impl<'a> Finished<'a> {
             wall: report.wall,
             cancelled: report.cancelled,
             balances: report.balances(),
-            notes: report.source.notes.clone(),
+            notes: report.source.notes.iter().chain(&report.input.notes).cloned().collect(),
             extra: vec![("pix_fmt", json!(pixel_format)), ("size", json!(size))],
         }
     }

@@ -238,6 +238,8 @@ struct Fault {
     fatal: Option<Error>,
     /// What was gone over.
     recovered: Vec<Error>,
+    /// What the demuxer has noted since it was opened.
+    notes: Vec<String>,
     /// Nothing more is to be read.
     over: bool,
 }
@@ -263,6 +265,15 @@ impl Faults {
         lock(&self.0).over
     }
 
+    fn note(&self, notes: &[String]) {
+        lock(&self.0).notes.extend_from_slice(notes);
+    }
+
+    /// What was noted of the input since the last call.
+    pub(super) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0).notes)
+    }
+
     /// Damage gone over since the last call.
     pub(super) fn take_recovered(&self) -> Vec<Error> {
         std::mem::take(&mut lock(&self.0).recovered)
@@ -281,8 +292,13 @@ struct Feeder {
 impl Feeder {
     fn run(&self, demuxer: &mut dyn Demuxer) {
         let mut decodes = true;
+        let mut noted = demuxer.notes().len();
         while !self.cancel.is_cancelled() && !self.faults.is_over() {
             let read = demuxer.next_packet();
+            if let Some(new) = demuxer.notes().get(noted..).filter(|new| !new.is_empty()) {
+                noted += new.len();
+                self.faults.note(new);
+            }
             match read.and_then(|packet| packet.map(|packet| self.hand_over(packet, decodes)).transpose()) {
                 Ok(Some(true)) => {}
                 // Sound goes on for as long as it is wanted.

@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// Groups that are listed one by one; all count.
 const MOST_LISTED: usize = 100_000;
+/// Damage that is told in words.
+const DAMAGE_KEPT: usize = 10;
 
 /// A key frame and the pictures up to the next one, in decoding order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,10 @@ pub struct GopReport {
     pub gops: Vec<Gop>,
     /// Damage that was gone over.
     pub problems: u64,
+    /// The first of it, in words.
+    pub damage: Vec<String>,
+    /// What there is to know of how the input is read.
+    pub notes: Vec<String>,
 }
 
 /// The group at hand.
@@ -150,7 +156,12 @@ pub fn gops(path: impl AsRef<Path>, options: &SourceOptions) -> Result<GopReport
                 }
                 ended = true;
             }
-            Err(error) if error.is_recoverable() => report.problems += 1,
+            Err(error) if error.is_recoverable() => {
+                report.problems += 1;
+                if report.damage.len() < DAMAGE_KEPT {
+                    report.damage.push(error.to_string());
+                }
+            }
             Err(error) => return Err(error.in_file(path)),
         }
         for packet in timed.drain(..) {
@@ -163,5 +174,6 @@ pub fn gops(path: impl AsRef<Path>, options: &SourceOptions) -> Result<GopReport
         }
     }
     report.close(open)?;
+    report.notes = demuxer.notes().to_vec();
     Ok(report)
 }

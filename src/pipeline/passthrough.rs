@@ -60,6 +60,8 @@ pub(super) struct Passthrough {
     /// Errors of the demuxer that were gone over.
     broken: u64,
     problems: Vec<String>,
+    /// What its own demuxer has to say.
+    notes: Vec<String>,
 }
 
 impl Passthrough {
@@ -78,6 +80,7 @@ impl Passthrough {
             untimed: 0,
             broken: 0,
             problems: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -150,6 +153,7 @@ impl Passthrough {
             untimed: 0,
             broken: 0,
             problems: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -167,6 +171,19 @@ impl Passthrough {
             ));
         }
         std::mem::take(&mut self.problems)
+    }
+
+    /// What there is to know of the input, as far as it was read.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        self.leave();
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Nothing more is wanted.
+    fn leave(&mut self) {
+        if let Origin::Own(demuxer) = std::mem::replace(&mut self.origin, Origin::Over) {
+            self.notes = demuxer.notes().to_vec();
+        }
     }
 
     /// Samples written.
@@ -188,7 +205,7 @@ impl Passthrough {
     /// Writes the rest, or the rest up to `until`. Nothing more is wanted then.
     pub(super) fn finish(&mut self, muxer: &mut dyn Muxer, until: Option<Timestamp>) -> Result<()> {
         let result = self.copy(muxer, until, true);
-        self.origin = Origin::Over;
+        self.leave();
         result
     }
 
@@ -221,14 +238,14 @@ impl Passthrough {
                 },
             };
             match read {
-                Ok(Some(sample)) if self.is_far_behind(&sample) => self.origin = Origin::Over,
+                Ok(Some(sample)) if self.is_far_behind(&sample) => self.leave(),
                 Ok(Some(sample)) => self.next = self.place(sample),
-                Ok(None) => self.origin = Origin::Over,
+                Ok(None) => self.leave(),
                 Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
                     // A track that ends early leaves the others to be copied; nothing else can be read behind other damage.
                     self.broken += 1;
                     if !error.is_recoverable() || self.broken > MOST_BROKEN {
-                        self.origin = Origin::Over;
+                        self.leave();
                     }
                     if self.problems.len() < PROBLEMS_KEPT {
                         self.problems.push(error.of_input(&self.path).to_string());

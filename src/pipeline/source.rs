@@ -22,7 +22,7 @@ use crate::config::{
 };
 use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::failover::FailoverDecoder;
 use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
@@ -278,6 +278,8 @@ pub struct SourceSummary {
     pub problem_count: u64,
     /// The first of them, in words.
     pub problems: Vec<String>,
+    /// What there is to know of the input that only reading it has shown.
+    pub notes: Vec<String>,
 }
 
 impl SourceSummary {
@@ -483,7 +485,11 @@ impl FrameSource {
                         return self.finish.of(frame).inspect_err(|_| self.done = true).map(Some);
                     }
                 },
-                Err(error) if self.keep_going && error.is_recoverable() => self.note(&error),
+                Err(error) if self.keep_going && error.is_recoverable() => {
+                    // What is damaged in the input comes before what a decoder thinks of it.
+                    self.note_damage();
+                    self.note(&error);
+                }
                 Err(error @ Error::CorruptStream { recoverable: true, .. }) => {
                     let first = self.damage.take().unwrap_or(error);
                     if !self.feed.stop() {
@@ -508,6 +514,15 @@ impl FrameSource {
     pub fn summary(&mut self) -> SourceSummary {
         self.summary.decode = self.decode_summary().or(self.summary.decode.take());
         self.note_damage();
+        if let Feed::Decoder { faults, .. } = &self.feed {
+            // A decoder that takes over meets the same again.
+            let new = faults.take_notes();
+            for note in new {
+                if !self.summary.notes.contains(&note) && !self.info.notes.contains(&note) {
+                    self.summary.notes.push(note);
+                }
+            }
+        }
         self.summary.takeovers = self.decoders.log.as_ref().map_or_else(Vec::new, |log| log.since(0));
         self.summary.again = self.decoders.again;
         self.summary.clone()
@@ -522,7 +537,8 @@ impl FrameSource {
     }
 
     /// Why not a single frame came.
-    pub(super) fn nothing(&self) -> Error {
+    pub(super) fn nothing(&mut self) -> Error {
+        let read = self.summary();
         let name = self.info.path.display();
         if self.cancel.is_cancelled() {
             return Error::Cancelled;
@@ -533,6 +549,13 @@ impl FrameSource {
                 start.as_duration().as_secs_f64(),
                 last.as_secs_f64()
             ));
+        }
+        if let Some(first) = read.problems.first() {
+            let what = format!(
+                "no frame of {name} could be decoded: there is damage at {} places, the first: {first}",
+                read.problem_count
+            );
+            return Error::corrupt_fatal(what).with_remedy(Remedy::OtherBackend);
         }
         Error::corrupt_fatal(format!("{name} ({}) holds no frame in the wanted part", self.info.format))
     }

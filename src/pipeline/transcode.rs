@@ -456,6 +456,7 @@ impl<'a> Transcode<'a> {
         let encode = writer.packets.summary();
         let (samples, copied) = (writer.samples, writer.passthrough.samples());
         let copy_problems = writer.passthrough.take_problems();
+        let copy_notes = writer.passthrough.take_notes();
         let (end, coded_bytes) = (writer.end, writer.bytes);
         // A failed writer stops the other stages, whose complaints are consequences; an encoder that got no
         // more frames is a consequence of what the filter stage says.
@@ -470,6 +471,11 @@ impl<'a> Transcode<'a> {
         input.problem_count += copy_problems.len() as u64;
         input.problems.extend(copy_problems);
         let duration = end.map_or(Duration::ZERO, Timestamp::as_duration);
+        for note in input.notes.iter().cloned().chain(copy_notes) {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         let mut notes: Vec<Note> = notes.into_iter().map(Note::from).collect();
         notes.extend(notes::of_pictures(&filter, &options, first_size, resized));
         notes.extend(notes::of_rate(encode_config.rate_control, coded_bytes, duration));

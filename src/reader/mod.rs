@@ -222,7 +222,7 @@ impl ReaderBuilder {
         }
         let mut demuxer = engine::open_demuxer(&path, &options)?;
         let (track, video) = chosen_video(demuxer.as_ref(), &path, options.track)?;
-        let (finish, info) = Finish::of_track(&path, demuxer.as_ref(), (&track, &video), &mut options)?;
+        let (finish, mut info) = Finish::of_track(&path, demuxer.as_ref(), (&track, &video), &mut options)?;
         demuxer.select_tracks(&[track.id]);
         let index = if let Some(stored) = &stored {
             stored::load(stored, &path, track.id, &options.limits)?
@@ -230,6 +230,7 @@ impl ReaderBuilder {
             let index = build::of_track(demuxer.as_mut(), (&track, &video), &options);
             index.map_err(|error| error.in_file(&path))?
         };
+        info.notes = demuxer.notes().to_vec();
         let one = options.clone().engines(Engines::One);
         let mut info = SourceInfo { frames: Some(index.len() as u64), time_base: index.base, ..info };
         if let Some(damage) = &index.damage {

@@ -21,6 +21,7 @@ mod matroska_mux;
 mod mpegts;
 mod mpegts_damage;
 mod mpegts_mux;
+mod mpegts_tracks;
 mod open;
 mod output_file;
 mod rawvideo;

@@ -79,6 +79,134 @@ fn missing_loosely(whole: &[Packet], damaged: &[Packet]) -> usize {
     lost.saturating_sub(unsure)
 }
 
+/// Places of the packets of each key frame.
+fn key_frames(bytes: &[u8]) -> Vec<Vec<usize>> {
+    let (mut keys, mut in_key) = (Vec::<Vec<usize>>::new(), false);
+    for (number, packet) in bytes.chunks(188).enumerate() {
+        if packet[1] & 0x1f != 1 || packet[2] != 0 {
+            continue;
+        }
+        if packet[1] & 0x40 != 0 {
+            in_key = packet[3] & 0x20 != 0 && packet[4] > 0 && packet[5] & 0x40 != 0;
+            keys.extend(in_key.then(Vec::new));
+        }
+        if let Some(key) = keys.last_mut().filter(|_| in_key) {
+            key.push(number * 188);
+        }
+    }
+    keys
+}
+
+/// Without these packets.
+fn without(bytes: &[u8], mut lost: Vec<usize>) -> Vec<u8> {
+    lost.sort_unstable();
+    let all = bytes.chunks(188).enumerate();
+    all.filter(|(number, _)| lost.binary_search(&(number * 188)).is_err())
+        .flat_map(|(_, packet)| packet)
+        .copied()
+        .collect()
+}
+
+#[test]
+fn a_stream_without_a_whole_key_frame_opens_and_comes_out() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for codec in [H264, crate::mpegts::HEVC] {
+        let path = made(dir.path(), "whole.ts", &format!("{PICTURE} {SOUND} {codec} -c:a aac"));
+        let bytes = std::fs::read(&path).unwrap();
+        let keys = key_frames(&bytes);
+        assert_eq!(keys.len(), 5);
+        let damaged = without(&bytes, keys.iter().map(|key| key[key.len() * 2 / 3]).collect());
+        let (packets, faults, demuxer) = read_bytes(&damaged);
+        let video = track_of(&*demuxer, TrackKind::Video);
+        assert_eq!(video.video.as_ref().unwrap().dimensions.to_string(), "176x144");
+        assert_eq!(faults.len(), 5, "{faults:?}");
+        let pictures = of(&packets, &video);
+        assert_eq!(pictures.len(), 50, "{codec}");
+        assert!(pictures[..49].iter().all(|picture| picture.unterminated == picture.keyframe));
+        let (whole, ..) = read_bytes(&bytes);
+        let times = |packets: &[Packet]| packets.iter().map(|one| (one.pts, one.dts)).collect::<Vec<_>>();
+        assert_eq!(times(&pictures), times(&of(&whole, &video)));
+    }
+}
+
+#[test]
+fn a_key_frame_whose_slices_are_whole_is_shown_as_it_is() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // One key frame, with what x264 says of its settings in front of its slices.
+    let path =
+        made(dir.path(), "whole.ts", &format!("{PICTURE} {H264} -g 100 -keyint_min 100 -sc_threshold 0"));
+    let bytes = std::fs::read(&path).unwrap();
+    let keys = key_frames(&bytes);
+    assert_eq!(keys.len(), 1);
+    let settings = bytes.windows(4).position(|four| four == b"core").unwrap();
+    // In the middle of it.
+    let lost = (settings / 188 + 1) * 188;
+    assert!(keys[0].contains(&lost));
+    let damaged = dir.path().join("damaged.ts");
+    std::fs::write(&damaged, without(&bytes, vec![lost])).unwrap();
+    let frames = video_hw::frames(&damaged).keep_going().backend(video_hw::backend::BackendKind::Software);
+    let got: Vec<_> = frames.open().unwrap().map(|frame| frame_md5(&frame.unwrap())).collect();
+    assert_eq!(got, ffmpeg_md5s(&["-i", text(&path)]));
+}
+
+#[test]
+fn a_key_frame_that_is_whole_makes_broken_ones_be_left_out() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = sample(dir.path());
+    let keys = key_frames(&bytes);
+    // The third is whole: those in front of it come out as they are, those behind it do not.
+    let lost = [0, 1, 3, 4].map(|key| keys[key][keys[key].len() * 2 / 3]).to_vec();
+    let damaged = without(&bytes, lost);
+    let mut demuxer = MpegTsDemuxer::new(std::io::Cursor::new(&damaged), "damaged").unwrap();
+    let video = track_of(&demuxer, TrackKind::Video);
+    let keys_of = |demuxer: &mut MpegTsDemuxer<_>| {
+        let pictures = of(&read(demuxer).0, &video);
+        let keys = pictures.iter().filter(|picture| picture.keyframe);
+        keys.map(|picture| (picture.pts.unwrap().ticks(), picture.unterminated)).collect::<Vec<_>>()
+    };
+    let first = keys_of(&mut demuxer);
+    let expected = [(0, true), (36_000, true), (72_000, false)];
+    assert_eq!(first, expected);
+    // And the same when it is read again.
+    demuxer.seek(video.id, video_hw::time::Timestamp::new(0, video_hw::time::TimeBase::MPEG)).unwrap();
+    assert_eq!(keys_of(&mut demuxer), expected);
+}
+
+#[test]
+fn what_cannot_be_opened_is_told_with_its_cause() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = sample(dir.path());
+    let keys = key_frames(&bytes);
+    let refusal = |bytes: &[u8]| {
+        let error = MpegTsDemuxer::new(NonSeekable(bytes), "broken").err().unwrap();
+        assert_ne!(error.remedy(), video_hw::error::Remedy::None, "{error}");
+        error.to_string()
+    };
+    // The packets with the parameter sets.
+    let error = refusal(&without(&bytes, keys.iter().map(|key| key[0]).collect()));
+    assert!(error.contains("PID 256 (h264): packets are missing at 4 places"), "{error}");
+    let pictures =
+        bytes.chunks(188).enumerate().filter(|(_, packet)| packet[1] & 0x1f == 1 && packet[2] == 0);
+    let error = refusal(&without(&bytes, pictures.map(|(number, _)| number * 188).collect()));
+    assert!(error.contains("names PID 256 (h264), of which no packet comes"), "{error}");
+    // Nothing but what refers to the first key frame.
+    let group = &bytes[..keys[1][0]];
+    let error = refusal(&without(group, keys[0].clone()));
+    assert!(error.contains("no picture with its parameter sets"), "{error}");
+}
+
 #[test]
 fn two_files_one_behind_the_other_are_one_film() {
     if !have(&["ffmpeg"]) {

@@ -144,6 +144,124 @@ fn mp4_goes_through_a_transport_stream_and_comes_back() {
 }
 
 #[test]
+fn samples_go_through_every_container_and_come_back() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (codec, rate) in [(H264, "25"), (HEVC, "30000/1001")] {
+        let picture = PICTURE.replace("rate=25", &format!("rate={rate}"));
+        let original = made(
+            dir.path(),
+            "a.mp4",
+            &format!("{picture} {SOUND} {codec} -c:a aac -video_track_timescale 90000"),
+        );
+        let mut last = original.clone();
+        for name in ["b.mkv", "c.ts", "d.mp4"] {
+            let next = dir.path().join(name);
+            video_hw::remux(&last, &next).overwrite(true).run().unwrap();
+            assert_eq!(complaints(&next), "", "{codec} {name}");
+            assert_eq!(
+                ffmpeg_md5s(&["-i", text(&next)]),
+                ffmpeg_md5s(&["-i", text(&original)]),
+                "{codec} {name}"
+            );
+            last = next;
+        }
+        // Matroska counts milliseconds, and parameter sets stay in band behind a transport stream.
+        let (before, after) = (by_track(&original), by_track(&last));
+        assert_eq!(before.len(), after.len());
+        for ((track, before), (_, after)) in before.iter().zip(&after) {
+            assert_eq!(before.len(), after.len(), "{}", track.codec_name);
+            for (number, (a, b)) in before.iter().zip(after).enumerate() {
+                let apart = |a: Option<Timestamp>, b: Option<Timestamp>| {
+                    let nanos = |time: Option<Timestamp>| time.unwrap().rescale(TimeBase::NANOS).ticks();
+                    nanos(a).abs_diff(nanos(b))
+                };
+                assert!(
+                    apart(a.pts, b.pts) < 1_012_000,
+                    "{} {number}: {:?} {:?}",
+                    track.codec_name,
+                    a.pts,
+                    b.pts
+                );
+                assert!(
+                    a.data.ends_with(slices(track, &a.data))
+                        && slices(track, &a.data) == slices(track, &b.data),
+                    "{number}"
+                );
+            }
+        }
+    }
+}
+
+/// What is coded in a sample: of pictures the units that are no parameter sets, delimiters or messages.
+fn slices<'a>(track: &Track, sample: &'a [u8]) -> &'a [u8] {
+    let Some(video) = &track.video else { return sample };
+    let mut rest = sample;
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let is_slice = match video.codec {
+            video_hw::codec::Codec::Hevc => behind[0] >> 1 & 63 < 32,
+            _ => behind[0] & 31 <= 5,
+        };
+        if is_slice {
+            return rest;
+        }
+        rest = &behind[u32::from_be_bytes(*length) as usize..];
+    }
+    rest
+}
+
+#[test]
+fn frames_of_sound_share_packets_and_keep_their_times() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for sound in ["aac", "ac3 -b:a 96k", "libmp3lame", "libopus", "mp2 -b:a 96k"] {
+        let container = if sound.starts_with("mp2") { "a.mkv" } else { "a.mp4" };
+        let original = made(dir.path(), container, &format!("{PICTURE} {SOUND} {H264} -c:a {sound}"));
+        let (ours, theirs) = (dir.path().join("ours.ts"), dir.path().join("theirs.ts"));
+        video_hw::remux(&original, &ours).overwrite(true).run().unwrap();
+        run("ffmpeg", &["-y", "-i", text(&original), "-map", "0", "-c", "copy", text(&theirs)]);
+        let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+        assert!(size(&ours) * 100 < size(&theirs) * 105, "{sound}: {} and {}", size(&ours), size(&theirs));
+        assert_eq!(complaints(&ours), "", "{sound}");
+        let (before, after) = (packets_of(&original, 1), packets_of(&ours, 1));
+        assert_eq!(before.len(), after.len(), "{sound}");
+        let shift = after[0].0 - before[0].0;
+        for (number, (a, b)) in before.iter().zip(&after).enumerate() {
+            // Matroska's milliseconds aside.
+            let most = if container == "a.mkv" { 1012 } else { 23 };
+            assert!((a.0 + shift - b.0).abs() <= most, "{sound} {number}: {a:?} {b:?}");
+        }
+        // None waits for longer than it may, and all of them are there before they are played.
+        let bytes = std::fs::read(&ours).unwrap();
+        let mut clock = 0;
+        let mut starts = 0;
+        for packet in bytes.chunks(188) {
+            if packet[3] & 0x20 != 0 && packet[4] > 0 && packet[5] & 0x10 != 0 {
+                let base = packet[6..10].iter().fold(0_i64, |all, byte| all << 8 | i64::from(*byte));
+                clock = base << 1 | i64::from(packet[10] >> 7);
+            }
+            if packet[1..3] == [0x41, 1] {
+                starts += 1;
+                let pes = &packet[if packet[3] & 0x20 != 0 { 5 + usize::from(packet[4]) } else { 4 }..];
+                let time = &pes[9..14];
+                let bits = |at: usize, shift: u32| i64::from(time[at]) << shift;
+                let pts = (bits(0, 29) & 7 << 30)
+                    | bits(1, 22)
+                    | (bits(2, 14) & 0x7f << 15)
+                    | bits(3, 7)
+                    | bits(4, 0) >> 1;
+                assert!((27_000..=63_000 + 3_600).contains(&(pts - clock)), "{sound}: {} ahead", pts - clock);
+            }
+        }
+        assert!(starts * 2 <= after.len(), "{sound}: {starts} PES packets for {} frames", after.len());
+    }
+}
+
+#[test]
 fn transport_streams_of_others_are_written_again_without_a_change() {
     if !have(&["ffmpeg", "ffprobe"]) {
         return;

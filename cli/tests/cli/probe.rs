@@ -259,3 +259,32 @@ fn raw_av1_is_described_and_decoded_in_both_framings() {
     assert_eq!(judged.len(), 9 * 96 * 64 * 3 / 2);
     assert!(sums[0] == judged, "pictures differ from ffmpeg's");
 }
+
+#[test]
+fn damage_is_gone_over_and_told() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let whole = scratch.path("whole.ts");
+    let args = "-v error -f lavfi -i testsrc2=s=176x144:r=25:d=1 -c:v libx264 -g 5 -bf 0 -threads 1 -y";
+    tool("ffmpeg", &args.split(' ').chain([whole.as_str()]).collect::<Vec<_>>());
+    let bytes = std::fs::read(&whole).unwrap();
+    // A packet out of the first picture, behind what the encoder says of itself.
+    let lost =
+        bytes.chunks(188).enumerate().filter(|(_, packet)| packet[1..3] == [0x01, 0x00]).nth(10).unwrap().0;
+    let film = scratch.file("film.ts", &[&bytes[..lost * 188], &bytes[(lost + 1) * 188..]].concat());
+    let json = run(&["probe", &film, "--json"]).ok().json();
+    assert_eq!(json["tracks"][0]["size"], "176x144");
+    assert_eq!(json["decode"]["refused"]["kind"], "corrupt_stream", "{json}");
+
+    let json = run(&["probe", &film, "--json", "--keep-going"]).ok().json();
+    assert_eq!(json["picture"]["size"], "176x144", "{json}");
+    assert!(json["problems"][0].as_str().unwrap().contains("packets are missing"), "{json}");
+    let table = run(&["probe", &film, "--keep-going"]).ok().out();
+    assert!(table.contains("skipped") && table.contains("packets are missing"), "{table}");
+
+    let json = run(&["probe", &film, "--json", "--gops"]).ok().json();
+    assert_eq!(json["gops"]["problem_count"], 1);
+    assert!(json["problems"][0].as_str().unwrap().contains("packets are missing"), "{json}");
+}

@@ -63,7 +63,10 @@ impl Clock {
         let mut time = unwrapped.saturating_add(self.state.offset);
         let mut jump = None;
         if let Some(last) = self.streams.get(stream).and_then(|progress| progress.last) {
-            let fits = |time: i64| (-BACK..=FORWARD).contains(&time.saturating_sub(last));
+            // A stream that pauses is as far as the others are.
+            let latest = self.streams.iter().filter_map(|one| one.last).max().unwrap_or(last);
+            let fits =
+                |time: i64| time >= last.saturating_sub(BACK) && time <= latest.saturating_add(FORWARD);
             if !fits(time) {
                 let late =
                     self.before.map(|offset| unwrapped.saturating_add(offset)).filter(|time| fits(*time));
@@ -130,6 +133,12 @@ mod tests {
         assert_eq!((sound.dts, sound.jump), (end + 1000, None));
         // A gap is a gap.
         assert_eq!(clock.place(0, 7200 + 500_000, None).jump, None);
+        // A stream that pauses while the others go on, even for longer than the clock may leap, is where they are.
+        for at in 0..60 {
+            clock.place(0, 507_200 + at * 90_000, None);
+        }
+        let sound = clock.place(1, 507_200 + 59 * 90_000, None);
+        assert_eq!((sound.dts, sound.jump), (clock.place(0, 507_200 + 59 * 90_000, None).dts, None));
         // Seconds back are not.
         assert!(clock.place(0, 7200, None).jump.is_some());
     }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use super::clock::{Clock, ClockState};
 use super::kinds::Kind;
 use super::packets::{Header, PACKET, PacketReader, Step};
-use super::program::{Programs, kinds};
-use super::stream::{Common, Stream, Told};
+use super::program::Programs;
+use super::stream::{Common, Stream, Told, pass_over};
 use super::video::{Ending, Place, Times, Unit};
 use crate::container::{ContainerFormat, Demuxer, Track, TrackId};
 use crate::error::{Error, Result};
-use crate::limits::{Limit, Limits};
+use crate::limits::Limits;
 use crate::packet::Packet;
 use crate::time::{TimeBase, Timestamp};
 
@@ -20,6 +20,8 @@ use crate::time::{TimeBase, Timestamp};
 const MOST_HELD: usize = 20_000;
 /// Notes of jumps of the clock.
 const MOST_JUMPS: usize = 10;
+/// Notes of what changes behind the opening, jumps aside.
+const MOST_CHANGES: usize = 20;
 /// Ticks between the points of a sound stream.
 const SOUND_APART: i64 = 45_000;
 /// Bytes of an entry of the index.
@@ -27,17 +29,20 @@ const POINT_BYTES: u64 = size_of::<Point>() as u64;
 
 /// Reads a transport stream from a file or, one way, from a pipe (see [`crate::stream_io::NonSeekable`]).
 ///
-/// Of several programs the first one with video is read. Times are those of the stream on one line without wraps, and
-/// zero is the first picture that is shown; what comes before it has a negative time.
+/// Of several programs the first one with video is read, or where none has any the first one with sound. Times are those of the
+/// stream on one line without wraps, and zero is the first picture that is shown, or where there is none the first sound; what
+/// comes before it has a negative time.
 pub struct MpegTsDemuxer<R> {
     pub(super) packets: PacketReader<R>,
     pub(super) path: PathBuf,
     pub(super) limits: Limits,
     pub(super) programs: Programs,
     pub(super) streams: Vec<Stream>,
-    common: Common,
+    /// What the map of the program lists.
+    pub(super) listed: Vec<(u16, Kind)>,
+    pub(super) common: Common,
     /// Packets that came before the program was known.
-    held: VecDeque<(u64, [u8; PACKET])>,
+    pub(super) held: VecDeque<(u64, [u8; PACKET])>,
     pub(super) ready: VecDeque<Ready>,
     /// Packets that their receiver marked as damaged and that have not been told, and where the first lies.
     damaged: Option<(u64, u64)>,
@@ -46,6 +51,8 @@ pub struct MpegTsDemuxer<R> {
     /// Jumps that have been noted, and where the last one is.
     jumps: usize,
     jumped_at: u64,
+    /// Notes of what changed behind the opening.
+    changes: usize,
     /// What is zero, in ticks of 90 kHz.
     pub(super) zero: i64,
     pub(super) seekable: bool,
@@ -77,7 +84,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     /// Reads the tables and as much as describes the tracks; `path` is named in errors.
     ///
     /// # Errors
-    /// [`Error::CorruptStream`] without tables or pictures, [`Error::Unsupported`] without video that is read here,
+    /// [`Error::CorruptStream`] without tables or pictures, [`Error::Unsupported`] without anything that is read here,
     /// [`Error::Io`].
     pub fn new(reader: R, path: impl Into<PathBuf>) -> Result<Self> {
         Self::with_limits(reader, path, Limits::default())
@@ -96,6 +103,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             limits,
             programs: Programs::default(),
             streams: Vec::new(),
+            listed: Vec::new(),
             common: Common { clock: Clock::default(), damage: 0 },
             held: VecDeque::new(),
             ready: VecDeque::new(),
@@ -104,6 +112,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             notes: Vec::new(),
             jumps: 0,
             jumped_at: 0,
+            changes: 0,
             zero: 0,
             seekable,
             ended: false,
@@ -188,17 +197,19 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         Ok(())
     }
 
-    fn give(&mut self, at: u64, header: &Header, packet: &[u8; PACKET]) {
-        let Some(number) =
-            self.streams.iter().position(|stream| stream.pid == header.pid && stream.is_read())
-        else {
-            return;
-        };
+    pub(super) fn give(&mut self, at: u64, header: &Header, packet: &[u8; PACKET]) {
+        let of_pid = |stream: &Stream| stream.pid == header.pid && !stream.gone;
+        let Some(number) = self.streams.iter().position(of_pid) else { return };
         let (mut units, mut told) = (Vec::new(), Vec::new());
         if let Some(stream) = self.streams.get_mut(number) {
-            stream.take(number, (at, header, packet), &mut self.common, &mut units, &mut told);
+            if stream.selected {
+                stream.take(number, (at, header, packet), &mut self.common, &mut units, &mut told);
+            } else {
+                told.extend(pass_over(number, header, packet, &mut self.common));
+            }
         }
         self.add(number, units);
+        self.note_late(number, at, header);
         for told in told {
             match told {
                 Told::Fault(error) => self.fault(error),
@@ -211,7 +222,29 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         self.ready.extend(units.into_iter().map(|unit| Ready::Unit(number, unit)));
     }
 
-    fn with_stream(&mut self, number: usize, act: impl FnOnce(&mut Stream, &mut Vec<Unit>)) {
+    /// A stream that the program has and that had not come when the tracks were described.
+    fn note_late(&mut self, number: usize, at: u64, header: &Header) {
+        let Some(stream) = self.streams.get_mut(number) else { return };
+        let late = header.starts && !self.tracks.is_empty() && !stream.told_late;
+        if !late || self.tracks.iter().any(|track| track.id == stream.id) {
+            return;
+        }
+        stream.told_late = true;
+        let (pid, name) = (stream.pid, stream.kind.name());
+        self.note_change(format!("PID {pid} ({name}), which is left out, begins at byte {at}"));
+    }
+
+    /// What is told behind the opening: once, and of a stream that changes all the time not for ever.
+    pub(super) fn note_change(&mut self, what: String) {
+        if self.changes > MOST_CHANGES || self.notes.contains(&what) {
+            return;
+        }
+        self.changes += 1;
+        let last = self.changes > MOST_CHANGES;
+        self.notes.push(if last { "further changes of the program are not told".to_owned() } else { what });
+    }
+
+    pub(super) fn with_stream(&mut self, number: usize, act: impl FnOnce(&mut Stream, &mut Vec<Unit>)) {
         let mut units = Vec::new();
         if let Some(stream) = self.streams.get_mut(number) {
             act(stream, &mut units);
@@ -251,85 +284,6 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         }
     }
 
-    /// The tables have changed, or come for the first time.
-    fn consider_tables(&mut self, at: u64, changed: bool) -> Result<()> {
-        if self.streams.is_empty() {
-            if self.programs.choose(false, has_video) {
-                self.begin()?;
-            }
-            return Ok(());
-        }
-        if changed {
-            self.follow(at);
-        } else if self.programs.has_lost_chosen() {
-            let codecs: Vec<Kind> = self.streams.iter().map(|stream| stream.kind).collect();
-            let same = |map: &super::sections::ProgramMap| {
-                kinds(map).any(|(_, kind)| matches!(kind, Kind::Video(_)) && codecs.contains(&kind))
-            };
-            if self.programs.choose(true, same) {
-                self.follow(at);
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes streams of the chosen program and takes what came before it was known.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        let Some(map) = self.programs.chosen() else { return Ok(()) };
-        let count = map.entries.len() as u64;
-        self.limits.check(Limit::Tracks, count, format!("{}: streams of a program", self.path.display()))?;
-        for (entry, kind) in kinds(map) {
-            let id = TrackId(self.streams.len() as u32 + 1);
-            match Stream::new(id, entry, kind, &self.limits)? {
-                Some(stream) => self.streams.push(stream),
-                None => self.notes.push(format!("PID {} ({}) is left out", entry.pid, kind.name())),
-            }
-        }
-        for (at, packet) in std::mem::take(&mut self.held) {
-            self.give(at, &Header::of(&packet), &packet);
-        }
-        Ok(())
-    }
-
-    /// Finds the streams again after a change of the program.
-    fn follow(&mut self, at: u64) {
-        let Some(map) = self.programs.chosen() else { return };
-        let now: Vec<(u16, Kind)> = kinds(map).map(|(entry, kind)| (entry.pid, kind)).collect();
-        let mut taken: Vec<u16> = Vec::new();
-        let stays = |stream: &Stream| now.contains(&(stream.pid, stream.kind));
-        taken.extend(self.streams.iter().filter(|stream| stays(stream)).map(|stream| stream.pid));
-        for number in 0..self.streams.len() {
-            let Some(stream) = self.streams.get(number).filter(|stream| !stream.gone && !stays(stream))
-            else {
-                continue;
-            };
-            let (kind, old, id) = (stream.kind, stream.pid, stream.id.0);
-            let other = now.iter().find(|(pid, found)| *found == kind && !taken.contains(pid));
-            if let Some(&(pid, _)) = other {
-                taken.push(pid);
-                self.with_stream(number, |stream, units| stream.moves_to(pid, units));
-                continue;
-            }
-            self.with_stream(number, |stream, units| {
-                stream.end(Ending::Whole, units);
-                stream.gone = true;
-            });
-            let (name, becomes) = (kind.name(), now.iter().find(|(pid, _)| *pid == old));
-            let what =
-                becomes.map_or_else(|| "ends".to_owned(), |(_, new)| format!("changes to {}", new.name()));
-            let told = format!(
-                "track {id} ({name}) {what} at byte {at}: the program has changed; what follows is left out"
-            );
-            // A program may change. Without its pictures little is left; other tracks have their say in the notes.
-            if matches!(kind, Kind::Video(_)) {
-                self.common.damage += 1;
-                self.fault(Error::corrupt(told));
-            } else {
-                self.notes.push(told);
-            }
-        }
-    }
-
     /// The unit as a packet, with times from zero.
     fn packet(&mut self, number: usize, unit: Unit) -> Option<Packet> {
         let stream = self.streams.get(number)?;
@@ -366,7 +320,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
                 let Ready::Unit(number, unit) = ready else { continue };
                 if unit.keyframe {
                     self.index.note(number as u32, &unit, &self.limits);
-                    if number as u32 == stream && unit.times.pts.is_some_and(|pts| pts > to) {
+                    if number as u32 == stream && unit.shown().is_some_and(|pts| pts > to) {
                         return Ok(());
                     }
                 }
@@ -386,14 +340,9 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     }
 }
 
-/// Whether a program has video that is read here.
-pub(super) fn has_video(map: &super::sections::ProgramMap) -> bool {
-    kinds(map).any(|(_, kind)| matches!(kind, Kind::Video(_)))
-}
-
 impl Index {
     fn note(&mut self, stream: u32, unit: &Unit, limits: &Limits) {
-        let (Some(time), Some(place)) = (unit.times.pts, unit.place) else { return };
+        let (Some(time), Some(place)) = (unit.shown(), unit.place) else { return };
         // Streams lie side by side: a point of one may come behind a later one of another.
         let last = self.points.iter().rev().find(|point| point.stream == stream);
         // Sound can begin at every frame; some of them are enough.

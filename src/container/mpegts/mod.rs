@@ -5,9 +5,11 @@
 
 mod clock;
 mod demux;
+mod follow;
 mod kinds;
 mod mux;
 mod mux_packets;
+mod mux_sound;
 mod mux_streams;
 mod packets;
 mod pes;
@@ -17,6 +19,7 @@ mod sections;
 mod sound;
 mod sound_frames;
 mod stream;
+mod timing;
 mod video;
 
 pub use demux::MpegTsDemuxer;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::mux_packets::{Listed, PacketWriter, PesPacket};
+use super::mux_sound::{Gathered, MOST_BYTES};
 use super::mux_streams::MuxStream;
 use crate::container::{ContainerFormat, MuxSummary, Muxer, Track, TrackId};
 use crate::error::{Error, Result};
@@ -23,7 +24,7 @@ const MAX_TRACKS: usize = 32;
 ///
 /// Times are those of the tracks plus 1.4 seconds, or more where decoding begins earlier than 0.4 seconds before zero, rounded
 /// to 90 kHz. H.264 and H.265 are written in Annex B, each access unit behind a delimiter and each key frame with its parameter
-/// sets; AAC in ADTS frames.
+/// sets; AAC in ADTS frames. Frames of sound that follow each other are gathered in PES packets of 3 KB or 0.35 seconds.
 pub struct MpegTsMuxer<W> {
     packets: PacketWriter<W>,
     streams: Vec<MuxStream>,
@@ -57,6 +58,30 @@ impl<W: Write + Send> MpegTsMuxer<W> {
         self.shift = Some(shift);
         shift
     }
+}
+
+/// Writes sound that has waited, where `due` says so of a stream and what waits of it.
+fn write_gathered<W: Write>(
+    packets: &mut PacketWriter<W>,
+    streams: &mut [MuxStream],
+    due: impl Fn(usize, &Gathered) -> bool,
+) -> Result<()> {
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let waiting = &mut stream.gathered;
+        if waiting.data.is_empty() || !due(number, waiting) {
+            continue;
+        }
+        packets.pes(&PesPacket {
+            pid: stream.listed.pid,
+            stream_id: stream.stream_id,
+            pts: waiting.pts,
+            dts: waiting.pts,
+            random_access: waiting.random_access,
+            data: &waiting.data,
+        })?;
+        waiting.data.clear();
+    }
+    Ok(())
 }
 
 impl<W: Write + Send> Muxer for MpegTsMuxer<W> {
@@ -101,25 +126,32 @@ impl<W: Write + Send> Muxer for MpegTsMuxer<W> {
         self.scratch.clear();
         stream.convert(sample, random_access, &mut self.scratch)?;
         stream.last_dts = Some(dts);
-        self.packets.advance(dts.saturating_sub(DELAY))?;
         let is_entry = random_access && stream.is_video;
+        let (pid, stream_id) = (stream.listed.pid, stream.stream_id);
+        let (is_video, length) = (stream.is_video, stream.length(&self.scratch));
+        let bytes = self.scratch.len();
+        let gathers = !is_video && pts == dts && bytes <= MOST_BYTES;
+        // Before the clock goes on, which may go far.
+        write_gathered(&mut self.packets, &mut self.streams, |number, waiting| {
+            waiting.is_due(dts) || (number == at && !(gathers && waiting.takes(bytes, pts)))
+        })?;
+        self.packets.advance(dts.saturating_sub(DELAY))?;
+        self.samples += 1;
+        let random_access = sample.keyframe;
+        if gathers {
+            if let Some(stream) = self.streams.get_mut(at) {
+                stream.gathered.add(&self.scratch, pts, random_access, length);
+            }
+            return Ok(());
+        }
         if is_entry {
             self.packets.write_tables()?;
         }
-        let (pid, stream_id) = (stream.listed.pid, stream.stream_id);
-        self.packets.pes(&PesPacket {
-            pid,
-            stream_id,
-            pts,
-            dts,
-            random_access: sample.keyframe,
-            data: &self.scratch,
-        })?;
-        self.samples += 1;
-        Ok(())
+        self.packets.pes(&PesPacket { pid, stream_id, pts, dts, random_access, data: &self.scratch })
     }
 
     fn finish(&mut self) -> Result<MuxSummary> {
+        write_gathered(&mut self.packets, &mut self.streams, |_, _| true)?;
         self.packets.flush()?;
         Ok(MuxSummary { samples: self.samples, bytes: self.packets.bytes })
     }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::kinds::SoundKind;
 use super::mux_packets::Listed;
+use super::mux_sound::{self, Gathered};
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::bits::BitReader;
 use crate::bitstream::convert::length_prefixed_to_annexb;
@@ -36,6 +38,10 @@ pub(super) struct MuxStream {
     pub(super) stream_id: u8,
     pub(super) is_video: bool,
     pub(super) last_dts: Option<i64>,
+    /// Frames of sound that wait for their PES packet.
+    pub(super) gathered: Gathered,
+    /// The kind of sound and its rate.
+    sound: Option<(SoundKind, u32)>,
     payload: Payload,
 }
 
@@ -51,6 +57,7 @@ impl MuxStream {
     /// `number` counts the tracks from zero.
     pub(super) fn new(track: &Track, number: u16) -> Result<Self> {
         let pid = FIRST_PID + number;
+        let mut kind = None;
         let (stream_type, stream_id, mut descriptors, payload) = match (&track.video, &track.copy) {
             (Some(video), _) => video_stream(video)?,
             (None, Some(copy)) if track.kind == TrackKind::Audio => {
@@ -62,6 +69,7 @@ impl MuxStream {
                     sound.or_else(|| layer.then(|| Sound::new(SoundCodec::Mp3, 2, 48_000, Bytes::new())));
                 let sound = sound
                     .ok_or_else(|| refused(format!("{} sound in a transport stream", track.codec_name)))?;
+                kind = kind_of(&sound);
                 sound_stream(&sound)?
             }
             _ => return Err(refused(format!("a track of {} in a transport stream", track.codec_name))),
@@ -72,7 +80,14 @@ impl MuxStream {
             descriptors.push(0);
         }
         let listed = Listed { pid, stream_type, descriptors };
-        Ok(Self { listed, stream_id, is_video: track.video.is_some(), last_dts: None, payload })
+        let (is_video, gathered) = (track.video.is_some(), Gathered::default());
+        Ok(Self { listed, stream_id, is_video, last_dts: None, gathered, sound: kind, payload })
+    }
+
+    /// Samples of a packet of sound that [`Self::convert`] has made, and how many make a second, where that is known.
+    pub(super) fn length(&self, data: &[u8]) -> Option<(u64, u32)> {
+        let (kind, rate) = self.sound?;
+        mux_sound::length(kind, rate, data)
     }
 
     /// Appends what goes into the PES packet of a sample to `out`.
@@ -166,6 +181,17 @@ fn video_stream(video: &VideoTrack) -> Result<Described> {
         }
         _ => Err(refused(format!("{codec} in a transport stream, which holds H.264, H.265 and MPEG-2"))),
     }
+}
+
+fn kind_of(sound: &Sound) -> Option<(SoundKind, u32)> {
+    let kind = match sound.codec {
+        SoundCodec::Aac => SoundKind::Adts,
+        SoundCodec::Mp3 => SoundKind::Mpeg,
+        SoundCodec::Ac3 | SoundCodec::Eac3 => SoundKind::Dolby,
+        SoundCodec::Opus => SoundKind::Opus(0),
+        _ => return None,
+    };
+    Some((kind, sound.sample_rate))
 }
 
 fn sound_stream(sound: &Sound) -> Result<Described> {

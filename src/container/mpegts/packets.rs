@@ -19,7 +19,9 @@ const RECOGNISED: usize = 8;
 /// Bytes that are looked at to find out how far the packets lie apart.
 const FIRST_BYTES: usize = 4096;
 /// Bytes read at a time.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 64 * 1024;
+/// What is there before the first packet has been met.
+const NO_PACKET: &[u8; PACKET] = &[0; PACKET];
 
 /// Where the first packet begins and how far the packets lie apart, when `head` begins like a transport stream.
 pub(in crate::container) fn recognise(head: &[u8]) -> Option<(usize, usize)> {
@@ -56,7 +58,8 @@ pub(super) struct PacketReader<R> {
     head: usize,
     offset: u64,
     period: usize,
-    packet: [u8; PACKET],
+    /// Where in the buffer the last packet begins.
+    packet: usize,
     /// The period is known.
     begun: bool,
     ended: bool,
@@ -66,21 +69,12 @@ impl<R: Read> PacketReader<R> {
     /// The input, whose first byte is number `offset`.
     pub(super) fn new(reader: R, offset: u64) -> Self {
         let buffer = Vec::new();
-        Self {
-            reader,
-            buffer,
-            head: 0,
-            offset,
-            period: PACKET,
-            packet: [0; PACKET],
-            begun: false,
-            ended: false,
-        }
+        Self { reader, buffer, head: 0, offset, period: PACKET, packet: 0, begun: false, ended: false }
     }
 
     /// The packet that was met last.
     pub(super) fn packet(&self) -> &[u8; PACKET] {
-        &self.packet
+        self.buffer.get(self.packet..).and_then(<[u8]>::first_chunk).unwrap_or(NO_PACKET)
     }
 
     /// Whether nothing follows.
@@ -118,10 +112,8 @@ impl<R: Read> PacketReader<R> {
             return Ok(if rest > between { Step::Lost { at, bytes: rest as u64 } } else { Step::End });
         }
         let at = self.position();
-        if let Some(packet) = self.buffer.get(self.head..).and_then(<[u8]>::first_chunk::<PACKET>)
-            && packet[0] == SYNC
-        {
-            self.packet = *packet;
+        if self.buffer.get(self.head) == Some(&SYNC) {
+            self.packet = self.head;
             self.head += self.period;
             return Ok(Step::Packet(at));
         }

@@ -62,6 +62,18 @@ impl Pes {
         }
     }
 
+    /// Packets are missing: where the data end, only the next beginning tells.
+    pub(super) fn lose(&mut self) {
+        if let State::Data(left) = &mut self.state {
+            *left = None;
+        }
+    }
+
+    /// Whether the header has come and data follow.
+    pub(super) fn is_in_data(&self) -> bool {
+        matches!(self.state, State::Data(_))
+    }
+
     /// Whether nothing is taken.
     pub(super) fn is_waiting(&self) -> bool {
         self.state == State::Waiting
@@ -129,6 +141,13 @@ impl Pes {
         let header = PesHeader { pts, dts, scrambled: first >> 4 & 3 != 0 };
         Parsed::Whole { header, length: 9 + fields.len(), left }
     }
+}
+
+/// The header of a PES packet that begins with this payload, where it is whole.
+pub(super) fn header(payload: &[u8]) -> Option<PesHeader> {
+    let mut pes = Pes::default();
+    pes.begin();
+    pes.push(payload)?.header
 }
 
 enum Parsed {

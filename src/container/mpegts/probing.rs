@@ -2,22 +2,28 @@
 
 use std::io::{Read, Seek};
 
-use super::demux::{MpegTsDemuxer, Ready, has_video};
-use super::kinds::Kind;
-use super::stream::{Stream, Units};
+use super::demux::{MpegTsDemuxer, Ready};
+use super::kinds::{Kind, SoundKind};
+use super::packets::{Header, Step};
+use super::stream::{Common, Stream, Units};
 use super::video::Unit;
 use crate::container::{Track, TrackKind, VideoTrack};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::time::{Rational, TimeBase};
 
 /// How far the first picture that can be decoded may lie behind the start.
 const MOST_BYTES: u64 = 64 << 20;
 /// How far the map of an earlier program is waited for while that of a later one is there.
 const MAPS_BYTES: u64 = 1 << 20;
+/// How far the first frames of sound that has not begun are looked for.
+const AHEAD_BYTES: u64 = 32 << 20;
 /// Ticks of pictures after which a track that has not begun is left out: 2 seconds.
 const MOST_TICKS: i64 = 180_000;
 /// Ticks of pictures after which the first one is zero though no key frame has come: 10 seconds.
 const NO_KEY_TICKS: i64 = 900_000;
+
+/// What can be done where nothing is read.
+const READ: &str = "H.264, H.265 and MPEG-2 are read, and sound in AAC, MP1 to MP3, AC-3, E-AC-3 and Opus";
 
 impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     /// Reads until every track is described, within the bounds above.
@@ -25,8 +31,8 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         let start = self.packets.position();
         while !self.ended && self.packets.position().saturating_sub(start) < MOST_BYTES {
             let read = self.packets.position().saturating_sub(start);
-            if self.streams.is_empty() && read > MAPS_BYTES && self.programs.choose(true, has_video) {
-                self.begin()?;
+            if self.streams.is_empty() && read > MAPS_BYTES {
+                self.choose(true)?;
             }
             if self.is_described() {
                 break;
@@ -34,11 +40,12 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             self.step()?;
         }
         // A stream may end before all maps have come.
-        if self.streams.is_empty() && self.programs.choose(true, has_video) {
-            self.begin()?;
+        if self.streams.is_empty() {
+            self.choose(true)?;
             self.end_streams();
         }
         self.leave_out_before_key_frames();
+        self.look_ahead()?;
         self.zero = self.first_shown().unwrap_or(0);
         self.make_tracks()
     }
@@ -65,6 +72,52 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         }
     }
 
+    /// Sound may begin later than the pictures. What it is, its first frames tell: they are looked for further on, where the
+    /// input lets one go back.
+    fn look_ahead(&mut self) -> Result<()> {
+        let mut late: Vec<(usize, Stream)> = Vec::new();
+        for (number, stream) in self.streams.iter().enumerate() {
+            if let Kind::Sound(kind) = stream.kind
+                && !stream.is_described()
+                && stream.scrambled == 0
+                && (stream.packets == 0 || kind != SoundKind::Unstated)
+            {
+                late.push((number, stream.anew(kind, &self.limits)));
+            }
+        }
+        if late.is_empty() || !self.seekable || self.ended {
+            return Ok(());
+        }
+        let back = self.packets.position();
+        let mut common = Common::default();
+        let (mut units, mut told) = (Vec::new(), Vec::new());
+        while self.packets.position().saturating_sub(back) < AHEAD_BYTES && !late.is_empty() {
+            let step = self.packets.advance().map_err(|e| Error::io("read", &self.path, e))?;
+            let at = match step {
+                Step::Packet(at) => at,
+                Step::Lost { .. } => continue,
+                Step::End => break,
+            };
+            let packet = self.packets.packet();
+            let header = Header::of(packet);
+            let Some(found) = late.iter().position(|(_, stream)| stream.pid == header.pid) else { continue };
+            let Some((number, stream)) = late.get_mut(found).filter(|_| !header.damaged) else { continue };
+            stream.take(*number, (at, &header, packet), &mut common, &mut units, &mut told);
+            units.clear();
+            told.clear();
+            if !stream.is_described() {
+                continue;
+            }
+            let (number, stream) = late.swap_remove(found);
+            if let (Some(of), Units::Sound(ahead)) = (self.streams.get_mut(number), stream.units)
+                && let Units::Sound(sound) = &mut of.units
+            {
+                sound.learn(ahead);
+            }
+        }
+        self.packets.seek(back).map_err(|e| Error::io("read", &self.path, e))
+    }
+
     fn make_tracks(&mut self) -> Result<()> {
         let path = self.path.display().to_string();
         if !self.programs.are_known() {
@@ -78,9 +131,9 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             let there = if there.is_empty() { "no program map has come".to_owned() } else { there };
             return Err(Error::Unsupported {
                 feature: format!(
-                    "{path}: no program of the transport stream has video that is read here ({there})"
+                    "{path}: no program of the transport stream has video or sound that is read here ({there})"
                 ),
-                remedy: "H.264, H.265 and MPEG-2 are read".into(),
+                remedy: READ.into(),
             });
         }
         let mut tracks = Vec::new();
@@ -98,41 +151,79 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
                 }
             }
         }
-        if tracks.iter().all(|track| track.kind != TrackKind::Video) {
-            let refused = self.streams.iter().find_map(|stream| match &stream.units {
-                Units::Video(video) => video.refused(),
-                Units::Sound(_) => None,
-            });
-            if let Some(refused) = refused {
-                return Err(no_video(&path, refused));
-            }
-            if let Some(stream) = self.streams.iter().find(|stream| stream.scrambled > 0) {
-                return Err(Error::Unsupported {
-                    feature: format!("{path}: the stream is scrambled (PID {})", stream.pid),
-                    remedy: "descramble it first".into(),
-                });
-            }
-            return Err(Error::corrupt_fatal(format!(
-                "{path}: no picture with its parameter sets in the first {} bytes",
-                self.packets.position()
-            )));
+        let has = |kind| tracks.iter().any(|track| track.kind == kind);
+        let pictures = self.streams.iter().find(|stream| matches!(stream.kind, Kind::Video(_)));
+        if let Some(stream) = pictures.or(self.streams.first()).filter(|_| !has(TrackKind::Video))
+            && (pictures.is_some() || tracks.is_empty())
+        {
+            return Err(self.nothing_of(stream));
         }
+        let which = if pictures.is_some() { "video" } else { "sound" };
         self.notes.extend(
             self.programs
                 .others()
-                .map(|other| format!("{other} is left out: the first program with video is read")),
+                .map(|other| format!("{other} is left out: the first program with {which} is read")),
         );
         self.tracks = tracks;
         Ok(())
     }
 
+    /// Why there is no track of a stream without which nothing can be read.
+    fn nothing_of(&self, stream: &Stream) -> Error {
+        let (path, pid, name) = (self.path.display(), stream.pid, stream.kind.name());
+        let refused = match &stream.units {
+            Units::Video(video) => video.refused(),
+            Units::Sound(sound) => sound.refused(),
+        };
+        if let Some(refused) = refused {
+            return Error::Unsupported {
+                feature: format!(
+                    "{path}: no program of the transport stream has video that is read here ({refused})"
+                ),
+                remedy: READ.into(),
+            };
+        }
+        if stream.scrambled > 0 {
+            return Error::Unsupported {
+                feature: format!("{path}: the stream is scrambled (PID {pid})"),
+                remedy: "descramble it first".into(),
+            };
+        }
+        let bytes = self.packets.position();
+        let (what, remedy) = match (stream.packets, stream.gaps, stream.kind) {
+            (0, ..) => (
+                format!(
+                    "the program map names PID {pid} ({name}), of which no packet comes in the first {bytes} bytes"
+                ),
+                "look at the stream further on, or leave it out when the recording is made",
+            ),
+            (_, 1.., _) => (
+                format!(
+                    "PID {pid} ({name}): packets are missing at {} places of the first {bytes} bytes, so that no parameter sets are whole",
+                    stream.gaps
+                ),
+                "receive or copy it again",
+            ),
+            (_, _, Kind::Video(_)) => (
+                format!("PID {pid} ({name}): no picture with its parameter sets in the first {bytes} bytes"),
+                "cut the recording so that it begins at a key frame",
+            ),
+            _ => (
+                format!("PID {pid} ({name}): no frame of it in the first {bytes} bytes"),
+                "receive or copy it again",
+            ),
+        };
+        Error::corrupt_fatal(format!("{path}: {what}")).with_remedy(Remedy::Other(remedy.into()))
+    }
+
     fn is_described(&self) -> bool {
-        let Some(first) = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_))) else {
-            return false;
+        let first = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_)));
+        let all = || self.streams.iter().all(Stream::is_described);
+        let Some(first) = first else {
+            return !self.streams.is_empty() && (all() || self.span() > MOST_TICKS);
         };
         let described = self.streams.get(first).is_some_and(Stream::is_described);
-        let times = || self.pictures().filter_map(|unit| unit.times.pts);
-        let span = times().max().unwrap_or(0).saturating_sub(times().min().unwrap_or(0));
+        let span = self.span();
         let refused = self.streams.get(first).is_some_and(|stream| match &stream.units {
             Units::Video(video) => video.refused().is_some(),
             Units::Sound(_) => false,
@@ -143,14 +234,20 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         if !described || !(self.knows_first_shown() || span > NO_KEY_TICKS) {
             return false;
         }
-        span > MOST_TICKS || self.streams.iter().all(Stream::is_described)
+        span > MOST_TICKS || all()
     }
 
-    /// Pictures of the first video stream that have been read.
+    /// Ticks from the first to the last of [`Self::pictures`].
+    fn span(&self) -> i64 {
+        let times = || self.pictures().filter_map(|unit| unit.times.pts);
+        times().max().unwrap_or(0).saturating_sub(times().min().unwrap_or(0))
+    }
+
+    /// Pictures of the first video stream that have been read; without one, frames of all streams.
     fn pictures(&self) -> impl Iterator<Item = &Unit> {
         let first = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_)));
         self.ready.iter().filter_map(move |ready| match ready {
-            Ready::Unit(number, unit) if Some(*number) == first => Some(unit),
+            Ready::Unit(number, unit) if first.is_none_or(|first| *number == first) => Some(unit),
             _ => None,
         })
     }
@@ -164,8 +261,8 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
 
     /// When the first picture is shown that can be decoded.
     fn first_shown(&self) -> Option<i64> {
-        let from_key =
-            self.pictures().skip_while(|unit| !unit.keyframe).filter_map(|unit| unit.times.pts).min();
+        let of_pictures = self.pictures().skip_while(|unit| !unit.keyframe);
+        let from_key = of_pictures.filter_map(|unit| unit.times.pts).min();
         from_key.or_else(|| self.pictures().filter_map(|unit| unit.times.pts).min())
     }
 
@@ -181,13 +278,6 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             _ => None,
         });
         Some(Rational::new(90_000, steps.min()?)?.reduced())
-    }
-}
-
-fn no_video(path: &str, there: &str) -> Error {
-    Error::Unsupported {
-        feature: format!("{path}: no program of the transport stream has video that is read here ({there})"),
-        remedy: "H.264, H.265 and MPEG-2 are read".into(),
     }
 }
 

@@ -100,6 +100,11 @@ impl Programs {
         false
     }
 
+    /// Whether the map of every program has come.
+    pub(super) fn are_mapped(&self) -> bool {
+        self.are_known() && self.named.iter().all(|program| program.map.is_some())
+    }
+
     /// The other programs, in words.
     pub(super) fn others(&self) -> impl Iterator<Item = String> {
         self.named.iter().filter(|program| Some(program.number) != self.chosen).map(|program| {

@@ -5,12 +5,28 @@ const MAX_SECTION: usize = 3 + 1021;
 
 /// The checksum behind a section (annex A): 0 over a whole section.
 pub(super) fn crc(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| {
-            crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 }
-        })
-    })
+    let step = |crc: u32, byte: &u8| {
+        let of_byte = CRC.get((crc >> 24) as usize ^ usize::from(*byte)).copied().unwrap_or(0);
+        crc << 8 ^ of_byte
+    };
+    bytes.iter().fold(u32::MAX, step)
 }
+
+/// The checksum of each byte alone.
+const CRC: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut crc, mut bit) = ((byte as u32) << 24, 0);
+        while bit < 8 {
+            crc = crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
 
 /// Puts the sections of one PID together.
 #[derive(Debug, Default)]

@@ -72,6 +72,11 @@ impl SoundUnits {
         self.refused
     }
 
+    /// Takes what frames further on in the stream have said of the track.
+    pub(super) fn learn(&mut self, ahead: Self) {
+        (self.track, self.refused, self.fixed) = (ahead.track, ahead.refused, ahead.fixed);
+    }
+
     /// A PES packet begins.
     pub(super) fn mark(&mut self, times: Times, place: Place) {
         self.marks.push(Mark { offset: self.offset + self.buffer.len() as u64, times, place });
@@ -220,6 +225,7 @@ impl SoundUnits {
             data,
             times: Times { pts: times, dts: times },
             samples: self.anchor.map_or(0, |(_, samples)| samples),
+            rate,
             duration: (samples > 0).then_some(samples),
             keyframe: true,
             unterminated: false,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::kinds::SoundKind;
 use crate::container::sound::{Sound, SoundCodec};
+use crate::container::sound_headers::AAC_RATES;
 
 /// What the bytes begin with.
 #[derive(Debug)]
@@ -55,6 +56,11 @@ fn adts(header: &[u8; 7]) -> Option<Frame> {
     let header = if b & 1 == 1 { 7 } else { 9 };
     let fixed = u64::from(c & 0xfd) << 8 | u64::from(d & 0xc0);
     (length > header).then_some(Frame { length, header, samples: 1024, fixed, dependent: false })
+}
+
+/// Samples per second that the header of an ADTS frame states.
+pub(super) fn adts_rate(frame: &[u8]) -> Option<u32> {
+    AAC_RATES.get(usize::from(frame.get(2)? >> 2 & 15)).copied()
 }
 
 /// The `AudioSpecificConfig` of an ADTS frame; `None` where the channels are listed in the frames.
@@ -130,7 +136,7 @@ fn mpeg(header: &[u8; 4]) -> Option<Frame> {
     Some(Frame { length, header: 0, samples, fixed, dependent: false })
 }
 
-fn mpeg_rate(low: bool, third: u8) -> Option<u32> {
+pub(super) fn mpeg_rate(low: bool, third: u8) -> Option<u32> {
     [44_100_u32, 48_000, 32_000].get(usize::from(third >> 2 & 3)).map(|rate| rate >> u32::from(low))
 }
 

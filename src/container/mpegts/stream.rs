@@ -1,9 +1,9 @@
 //! One elementary stream that is read: from packets to units.
 
 use super::clock::Clock;
-use super::kinds::Kind;
+use super::kinds::{Kind, SoundKind};
 use super::packets::{Header, PACKET};
-use super::pes::Pes;
+use super::pes::{self, Pes};
 use super::sections::Entry;
 use super::sound::SoundUnits;
 use super::video::{Ending, Place, Times, Unit, VideoUnits};
@@ -30,6 +30,11 @@ pub(super) struct Stream {
     pub(super) gone: bool,
     /// Packets that could not be read because they are scrambled.
     pub(super) scrambled: u64,
+    /// Packets that have come, and places where some are missing.
+    pub(super) packets: u64,
+    pub(super) gaps: u64,
+    /// It has been told that it comes and has no track.
+    pub(super) told_late: bool,
     pes: Pes,
     counter: Option<u8>,
     /// The last packet, which may come twice.
@@ -49,10 +54,26 @@ pub(super) enum Told {
 }
 
 /// What the streams of a program share.
+#[derive(Default)]
 pub(super) struct Common {
     pub(super) clock: Clock,
     /// Counts damage. Gaps of several streams are of one damage when none had a packet since.
     pub(super) damage: u64,
+}
+
+/// A packet of stream number `number` that is not asked for. The clock is that of all streams, and has to jump at the same place
+/// whichever of them are read.
+pub(super) fn pass_over(
+    number: usize,
+    header: &Header,
+    packet: &[u8; PACKET],
+    common: &mut Common,
+) -> Option<Told> {
+    if !header.starts || header.scrambled {
+        return None;
+    }
+    let found = pes::header(packet.get(header.payload..)?).filter(|found| !found.scrambled)?;
+    common.clock.place(number, found.pts?, found.dts).jump.map(Told::Jump)
 }
 
 impl Stream {
@@ -62,21 +83,34 @@ impl Stream {
             Kind::Sound(sound) => Units::Sound(SoundUnits::new(sound, limits)),
             Kind::Other(_) => return Ok(None),
         };
-        Ok(Some(Self {
-            pid: entry.pid,
+        Ok(Some(Self::of((entry.pid, id, kind), super::kinds::language(entry), units)))
+    }
+
+    fn of((pid, id, kind): (u16, TrackId, Kind), language: Option<String>, units: Units) -> Self {
+        Self {
+            pid,
             id,
             kind,
-            language: super::kinds::language(entry),
+            language,
             units,
             selected: true,
             gone: false,
             scrambled: 0,
+            packets: 0,
+            gaps: 0,
+            told_late: false,
             pes: Pes::default(),
             counter: None,
             last: Box::new([0; PACKET]),
             damage: 0,
             gap: None,
-        }))
+        }
+    }
+
+    /// The same stream before anything of it has come. Its pictures or frames are cut anew too.
+    pub(super) fn anew(&self, kind: SoundKind, limits: &Limits) -> Self {
+        let units = Units::Sound(SoundUnits::new(kind, limits));
+        Self::of((self.pid, self.id, Kind::Sound(kind)), self.language.clone(), units)
     }
 
     pub(super) fn is_read(&self) -> bool {
@@ -126,6 +160,7 @@ impl Stream {
                 }
             }
         }
+        self.packets += 1;
         self.counter = Some(header.counter);
         self.last.copy_from_slice(packet);
         self.damage = common.damage;
@@ -153,7 +188,7 @@ impl Stream {
             }
             let times = Times { pts: placed.map(|p| p.pts), dts: placed.map(|p| p.dts) };
             match &mut self.units {
-                Units::Video(video) => video.mark(times, place),
+                Units::Video(video) => video.mark(times, place, units),
                 Units::Sound(sound) => sound.mark(times, place),
             }
         }
@@ -176,13 +211,17 @@ impl Stream {
         told: &mut Vec<Told>,
     ) {
         // What is complete, or ends where the next begins, may be whole.
-        let ending = match (header.starts, self.pes.is_complete()) {
-            (_, true) => Ending::Whole,
-            (true, false) => Ending::Unsure,
-            (false, false) => Ending::Broken,
-        };
+        self.gaps += 1;
         let waiting = self.pes.is_waiting();
-        self.end(ending, units);
+        match (header.starts, self.pes.is_complete(), &mut self.units) {
+            (_, true, _) => self.end(Ending::Whole, units),
+            (true, false, _) => self.end(Ending::Unsure, units),
+            (false, false, Units::Video(video)) if self.pes.is_in_data() => {
+                video.lose();
+                self.pes.lose();
+            }
+            (false, false, _) => self.end(Ending::Broken, units),
+        }
         if self.damage != common.damage || (waiting && !header.starts) {
             return;
         }
@@ -191,7 +230,7 @@ impl Stream {
         let pid = self.pid;
         let what = format!(
             "PID {pid}: packets are missing in front of byte {at} (their number is {missing} modulo 16); what they belong to \
-             is left out"
+             is not whole"
         );
         if header.starts {
             self.gap = Some(what);
@@ -235,6 +274,6 @@ impl Stream {
     /// Goes on with another PID of the same program.
     pub(super) fn moves_to(&mut self, pid: u16, units: &mut Vec<Unit>) {
         self.end(Ending::Whole, units);
-        (self.pid, self.counter) = (pid, None);
+        (self.pid, self.counter, self.gone) = (pid, None, false);
     }
 }

@@ -5,20 +5,18 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::clock::ClockState;
+use super::timing::{Standing, Timing};
 use crate::bitstream::annexb::find_start_code;
-use crate::bitstream::{AccessUnitAssembler, StreamInfo};
+use crate::bitstream::{AccessUnitAssembler, DisplayOrder, StreamInfo};
 use crate::codec::Codec;
 use crate::container::VideoTrack;
 use crate::container::mpeg2_stream::{Cutter as Mpeg2Cutter, Header as Mpeg2Header};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::BitstreamLayout;
-use crate::time::Rational;
 
 /// PES packets that may begin without anything beginning in them.
 const MAX_MARKS: usize = 1 << 12;
-/// Ticks of a picture where nothing states a rate: 25 a second.
-const DEFAULT_STEP: i64 = 3600;
 
 /// Where a PES packet lies in the input, and the time line there.
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +75,22 @@ impl Marks {
 pub(super) struct Unit {
     pub(super) data: Bytes,
     pub(super) times: Times,
-    /// Samples since `times`, of sound.
+    /// Samples since `times`, of sound, and how many make a second.
     pub(super) samples: u64,
+    pub(super) rate: u32,
     /// Duration in samples, of sound.
     pub(super) duration: Option<u64>,
     pub(super) keyframe: bool,
     pub(super) unterminated: bool,
     pub(super) place: Option<Place>,
+}
+
+impl Unit {
+    /// When it is presented, in ticks of 90 kHz.
+    pub(super) fn shown(&self) -> Option<i64> {
+        let since = u128::from(self.samples) * 90_000 / u128::from(self.rate.max(1));
+        Some(self.times.pts?.saturating_add(i64::try_from(since).unwrap_or(i64::MAX)))
+    }
 }
 
 /// How a run of data without gaps ends.
@@ -112,8 +119,14 @@ pub(super) struct VideoUnits {
     taken: u64,
     limits: Limits,
     timing: Timing,
+    order: DisplayOrder,
     /// Nothing is given out before the next key frame.
     waits_for_key: bool,
+    /// Packets are missing of what has come since the last PES packet began; and up to the next start code nothing is of use.
+    lacking: bool,
+    skips: bool,
+    /// Where the first key frame lies that is whole.
+    first_whole: Option<u64>,
     described: Option<VideoTrack>,
     /// What it is, where that is not read.
     refused: Option<&'static str>,
@@ -140,7 +153,11 @@ impl VideoUnits {
             taken: 0,
             limits: limits.clone(),
             timing: Timing::default(),
+            order: DisplayOrder::new(codec),
             waits_for_key: false,
+            lacking: false,
+            skips: false,
+            first_whole: None,
             described: None,
             refused: None,
         })
@@ -157,12 +174,26 @@ impl VideoUnits {
     }
 
     /// A PES packet begins.
-    pub(super) fn mark(&mut self, times: Times, place: Place) {
+    pub(super) fn mark(&mut self, times: Times, place: Place, units: &mut Vec<Unit>) {
+        if self.lacking {
+            self.end(Ending::Broken, units);
+        }
         self.marks.push(Mark { offset: self.taken, times, place });
     }
 
+    /// Packets are missing in front of the next data. What begins behind them in the same PES packet is of use.
+    pub(super) fn lose(&mut self) {
+        (self.lacking, self.skips) = (true, true);
+    }
+
     /// Takes data and gives out what is complete with it.
-    pub(super) fn push(&mut self, data: &[u8], units: &mut Vec<Unit>) -> Result<()> {
+    pub(super) fn push(&mut self, mut data: &[u8], units: &mut Vec<Unit>) -> Result<()> {
+        if self.skips {
+            // One whose bytes lie in two packets is not worth the trouble.
+            let Some(at) = find_start_code(data) else { return Ok(()) };
+            self.skips = false;
+            data = data.get(at..).unwrap_or_default();
+        }
         self.taken += data.len() as u64;
         let pushed = match &mut self.cutter {
             Cutter::Nal(assembler) => assembler.push(data),
@@ -186,6 +217,7 @@ impl VideoUnits {
             assembler.finish();
         }
         self.drain(true, ending, units);
+        (self.lacking, self.skips) = (false, false);
         if let Cutter::Mpeg2(cutter, at) = &mut self.cutter {
             (*cutter, *at) = (Mpeg2Cutter::default(), self.taken);
         }
@@ -195,8 +227,7 @@ impl VideoUnits {
     pub(super) fn restart(&mut self) {
         self.end(Ending::Broken, &mut Vec::new());
         self.marks.clear();
-        self.timing =
-            Timing { rate: self.timing.rate, reordered: self.timing.reordered, ..Timing::default() };
+        self.timing.restart();
         self.waits_for_key = true;
     }
 
@@ -205,10 +236,12 @@ impl VideoUnits {
         while let Some(cut) = next {
             next = self.cut(ended);
             let last = ended && next.is_none();
-            if last && ending == Ending::Broken {
-                return;
-            }
-            self.give(cut, last && ending == Ending::Unsure, units);
+            let state = match ending {
+                _ if self.lacking => Ending::Broken,
+                ending if last => ending,
+                _ => Ending::Whole,
+            };
+            self.give(cut, state, units);
         }
     }
 
@@ -216,6 +249,10 @@ impl VideoUnits {
         match &mut self.cutter {
             Cutter::Nal(assembler) => loop {
                 let unit = assembler.next_unit()?;
+                if !unit.has_picture && self.described.is_none() {
+                    // The picture behind these headers is lost; they may be all that comes.
+                    self.described = describe(self.codec, &unit.data);
+                }
                 if unit.has_picture {
                     let keyframe = unit.keyframe || unit.recovery_point;
                     return Some(Cut { data: unit.data, offset: unit.offset, keyframe });
@@ -230,30 +267,52 @@ impl VideoUnits {
         }
     }
 
-    fn give(&mut self, cut: Cut, unterminated: bool, units: &mut Vec<Unit>) {
+    fn give(&mut self, cut: Cut, state: Ending, units: &mut Vec<Unit>) {
         // The zero in front of a start code may be the last byte of the PES packet before.
         let (stated, place) = self.marks.of(cut.offset + 1);
-        if self.waits_for_key && !cut.keyframe {
+        if self.described.is_none() && self.codec == Codec::Mpeg2 && is_mpeg1(&cut.data) {
+            // Its extension may be what is missing.
+            self.refused = Some("MPEG-1 video").filter(|_| state != Ending::Broken);
+        } else if self.described.is_none() {
+            self.described = describe(self.codec, &cut.data);
+        }
+        self.timing.rate = self.described.as_ref().and_then(|video| video.frame_rate);
+        let standing = match self.codec {
+            Codec::Mpeg2 => temporal_reference(&cut.data).map(|(at, group)| Standing::Reference(at, group)),
+            _ => {
+                self.order.of_unit(BitstreamLayout::AnnexB, &cut.data).map(|(of, at)| Standing::Count(of, at))
+            }
+        };
+        let standing = standing.unwrap_or(Standing::Unknown);
+        if !self.is_given(&cut, state, place) {
             return;
         }
         self.waits_for_key = false;
-        if self.described.is_none() && self.codec == Codec::Mpeg2 && is_mpeg1(&cut.data) {
-            self.refused = Some("MPEG-1 video");
-        } else if self.described.is_none() {
-            self.described = describe(self.codec, &cut.data);
-            self.timing.rate = self.described.as_ref().and_then(|video| video.frame_rate);
-        }
-        let reference = if self.codec == Codec::Mpeg2 { temporal_reference(&cut.data) } else { None };
-        let times = self.timing.of(stated, reference);
+        let times = self.timing.of(self.codec, stated, standing);
         units.push(Unit {
             data: cut.data,
             times,
             samples: 0,
+            rate: 1,
             duration: None,
             keyframe: cut.keyframe,
-            unterminated,
+            unterminated: state != Ending::Whole,
             place,
         });
+    }
+
+    /// A picture that lacks packets is left out. But with a key frame decoding begins: as long as none has come whole, one that
+    /// is not does better than none.
+    fn is_given(&mut self, cut: &Cut, state: Ending, place: Option<Place>) -> bool {
+        if !cut.keyframe {
+            return state != Ending::Broken && !self.waits_for_key;
+        }
+        let at = place.map_or(0, |place| place.at);
+        if state == Ending::Broken {
+            return self.first_whole.is_none_or(|first| at < first);
+        }
+        self.first_whole = Some(self.first_whole.map_or(at, |first| first.min(at)));
+        true
     }
 }
 
@@ -301,59 +360,5 @@ fn temporal_reference(unit: &[u8]) -> Option<(i64, bool)> {
             [0xb8, ..] => group = true,
             _ => {}
         }
-    }
-}
-
-/// Gives times to pictures for which no PES packet states any.
-#[derive(Debug, Default)]
-struct Timing {
-    rate: Option<Rational>,
-    /// The last stated decoding time, and pictures since.
-    anchor: Option<(i64, i64)>,
-    last_dts: Option<i64>,
-    /// The last known presentation time of MPEG-2, with the reference it belongs to.
-    shown: Option<(i64, i64)>,
-    latest: Option<i64>,
-    /// Some pictures are shown in another order than they come.
-    reordered: bool,
-}
-
-impl Timing {
-    fn of(&mut self, stated: Times, reference: Option<(i64, bool)>) -> Times {
-        let dts = match (stated.dts, &mut self.anchor) {
-            (Some(dts), _) => {
-                self.anchor = Some((dts, 0));
-                Some(dts)
-            }
-            (None, Some((anchor, pictures))) => {
-                *pictures += 1;
-                let (anchor, pictures) = (*anchor, *pictures);
-                Some(anchor.saturating_add(self.span(pictures)))
-            }
-            (None, None) => None,
-        };
-        // What was derived may have run ahead of what is stated.
-        let dts = dts.map(|dts| self.last_dts.map_or(dts, |last| dts.max(last.saturating_add(1))));
-        self.last_dts = dts.or(self.last_dts);
-        self.reordered |= stated.pts.is_some() && stated.pts != stated.dts;
-        let pts = stated.pts.or_else(|| match (reference, self.shown, self.latest) {
-            (Some((number, true)), _, Some(latest)) => Some(latest.saturating_add(self.span(number + 1))),
-            (Some((number, _)), Some((pts, of)), _) => Some(pts.saturating_add(self.span(number - of))),
-            _ if self.reordered => None,
-            _ => dts,
-        });
-        if let (Some(pts), Some((number, _))) = (pts, reference) {
-            self.shown = Some((pts, number));
-        }
-        self.latest = self.latest.max(pts);
-        Times { pts, dts }
-    }
-
-    /// Ticks of so many pictures.
-    fn span(&self, pictures: i64) -> i64 {
-        self.rate.map_or(pictures.saturating_mul(DEFAULT_STEP), |rate| {
-            let ticks = i128::from(pictures) * 90_000 * i128::from(rate.den()) / i128::from(rate.num());
-            i64::try_from(ticks).unwrap_or(i64::MAX)
-        })
     }
 }

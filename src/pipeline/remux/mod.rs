@@ -239,6 +239,7 @@ impl<'a> Remux<'a> {
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;
         let mut notes: Vec<String> = demuxer.notes().to_vec();
+        let noted = notes.len();
         let metadata = demuxer.metadata().cloned().unwrap_or_default();
         let main = self.selection.video(&all, demuxer.disabled_tracks()).map(|track| track.id);
         let mut order: Vec<&Track> = all.iter().collect();
@@ -320,6 +321,7 @@ impl<'a> Remux<'a> {
             problems
                 .push(format!("{untimed} samples are left out: {format} output cannot state their times"));
         }
+        notes.extend_from_slice(demuxer.notes().get(noted..).unwrap_or_default());
         notes.extend(of_cut(&cut));
         if hidden > 0 && !muxer.hides().before {
             notes.push(format!(
