@@ -238,7 +238,8 @@ impl Checksums {
         let at = usize::try_from(self.frames).ok();
         let picked = self.given.as_ref().and_then(|given| numbers_of(given).get(at?).copied());
         if let Some(list) = &mut self.json {
-            let mut one = json!({ "pts_s": frame.pts.as_secs_f64(), "md5": sum });
+            let mut one = pick::time(frame.pts);
+            one["md5"] = json!(sum);
             if let Some(number) = picked {
                 one["index"] = json!(number);
             }

@@ -467,8 +467,8 @@ impl<'a> Transcode<'a> {
         written?;
         let Filtered { mut input, filter, mut losses } = filtered?;
         losses.extend(encode.losses.clone());
-        input.problem_count += copy_problems.len() as u64;
-        input.problems.extend(copy_problems);
+        input.problem_count += copy_problems.count;
+        input.problems.extend(copy_problems.words);
         let duration = end.map_or(Duration::ZERO, Timestamp::as_duration);
         let mut notes: Vec<Note> = notes.into_iter().map(Note::from).collect();
         notes.extend(notes::of_pictures(&filter, &options, first_size, resized));
