@@ -81,6 +81,7 @@ Examples:
   video-hw decode in.mp4 out.yuv --pix-fmt nv12
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 'frame-%05d.png' --frames-at 0,100,5000
+  video-hw decode in.mp4 frame.png --frames-at 5000
   video-hw decode in.mp4 'frame-%05d.png' --every 10s
   video-hw decode in.h264 --frame-md5 --times-at 20,1.5 --index in.index
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -

@@ -54,7 +54,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     job.output_format.clone_from(&args.format);
     job.source = source;
     job.filter = filter;
-    job.max_frames = args.part.frames;
+    let one = picks.as_ref().is_some_and(|(_, numbers)| numbers.len() == 1);
+    job.max_frames = if one { Some(1) } else { args.part.frames };
     job.overwrite = args.job.overwrite;
     job.progress = Some(Box::new(|state| {
         interrupts.check_abort();

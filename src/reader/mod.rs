@@ -43,7 +43,7 @@ use crate::backend::Backend;
 use crate::config::{ColorRequest, Crop, DamagePolicy, DecodeOutputMode, Engines};
 use crate::container::Demuxer;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, name_of};
 use crate::frame::Frame;
 use crate::limits::Limits;
 use crate::pipeline::{Finish, SourceInfo, SourceOptions, can_be_read_again, chosen_video};
@@ -257,7 +257,7 @@ impl ReaderBuilder {
             return engine::open_demuxer(&self.path, &self.options);
         }
         Err(Error::Unsupported {
-            feature: format!("any frame of {}, which can be read only once", self.path.display()),
+            feature: format!("any frame of {}, which can be read only once", name_of(&self.path)),
             remedy: "save it to a file first".into(),
         })
     }

@@ -57,6 +57,12 @@ fn chosen_frames_go_wherever_frames_go() {
     assert_eq!(exactly.0 * num * 30_000, 90 * 1001 * den, "{exactly:?}");
     assert_eq!(json["frames"]["out"].as_u64().or(json["frames_out"].as_u64()), Some(2), "{json:#}");
     assert_eq!(scratch.names(), ["p-01.png", "p-02.png", "two.yuv"]);
+    // One picture needs no number in its name, several do.
+    let one = scratch.path("one.png");
+    run(&["decode", &bars, &one, "--frames-at", "90", "-q"]).ok();
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(scratch.path("p-01.png")).unwrap());
+    run(&["decode", &bars, &one, "--frames-at", "90", "-q"]).refused(2, &["exists"]);
+    run(&["decode", &bars, &one, "--frames-at", "90,10", "-q", "-y"]).refused(2, &["frame-%05d.png"]);
     let sums = run(&["decode", &bars, "--frame-md5", "--md5", "--times-at", "0", "-q", "--json"]).ok().json();
     assert_eq!(sums["frame_md5"][0]["index"], 0);
     run(&["decode", &bars, "--null", "--frames-at", "5", "-q"]).ok();

@@ -363,6 +363,12 @@ impl<'a> Remux<'a> {
                 problems.count += lost;
                 problems.words.push(format!("{lost} pictures that are to be encoded anew cannot be decoded"));
             }
+            if report.copied == 0 && report.encoded_at_start > 0 {
+                notes.push(
+                    "nothing of the part is copied: no picture at which a copy can begin lies in it"
+                        .to_owned(),
+                );
+            }
             report
         });
         notes.extend(cut.report.notes());
