@@ -70,6 +70,8 @@ const TRIM_EXAMPLES: &str = "\
 Examples:
   video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10          encoded anew, exact to the frame
   video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy   as it is coded, from a key frame on
+  video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy --exact
+                                                                    exact too: nothing but the first frames encoded anew
   video-hw trim in.mp4 - --format h264 --start 5 --copy | ffprobe -
   video-hw trim in.mp4 part.mp4 --duration 20 --codec hevc --bitrate 4M";
 
@@ -79,6 +81,7 @@ Examples:
   video-hw decode in.mp4 out.yuv --pix-fmt nv12
   video-hw decode in.mp4 'frame-%05d.png' --start 10 --frames 5
   video-hw decode in.mp4 'frame-%05d.png' --frames-at 0,100,5000
+  video-hw decode in.mp4 frame.png --frames-at 5000
   video-hw decode in.mp4 'frame-%05d.png' --every 10s
   video-hw decode in.h264 --frame-md5 --times-at 20,1.5 --index in.index
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
@@ -109,6 +112,7 @@ Examples:
   video-hw probe in.mp4
   video-hw probe in.mp4 --json | jq '.tracks[0].codec'
   video-hw probe in.mp4 --gops                where decoding can begin, and how long the groups of pictures are
+  video-hw probe in.ts --index in.index       whether an index that was kept is of this state of the file
   cat in.h264 | video-hw probe -";
 
 const DEVICES_EXAMPLES: &str = "\
@@ -148,7 +152,7 @@ pub(crate) enum Command {
 }
 
 /// What has no meaning where nothing is encoded.
-const OF_ENCODING: [&str; 46] = [
+const OF_ENCODING: [&str; 43] = [
     "no_copy",
     "deinterlace",
     "codec",
@@ -184,9 +188,6 @@ const OF_ENCODING: [&str; 46] = [
     "size",
     "pix_fmt",
     "frames",
-    "backend",
-    "decoder_backend",
-    "encoder_backend",
     "device",
     "engines",
     "threads",
@@ -209,6 +210,10 @@ pub(crate) struct TranscodeArgs {
     /// Encode nothing: every track goes into OUT as it is coded
     #[arg(long, conflicts_with_all = OF_ENCODING)]
     pub(crate) copy: bool,
+    /// With --copy, begin and end with the very frames that are asked for: the few up to the first key frame are encoded anew, and
+    /// those in front of the end where OUT cannot hide what they refer to (h264, hevc)
+    #[arg(long, requires = "copy")]
+    pub(crate) exact: bool,
     /// Leave sound and other tracks out
     #[arg(long)]
     pub(crate) no_copy: bool,
@@ -279,7 +284,7 @@ pub(crate) struct DecodeArgs {
     /// Print the MD5 of all frames as one stream of bytes, the number of frames, and their format
     #[arg(long, conflicts_with_all = ["output", "null"])]
     pub(crate) md5: bool,
-    /// Print one line for each frame: number, time in seconds, size, format, MD5
+    /// Print one line for each frame: number (of those that come; of chosen frames that in the file), time in seconds, size, format, MD5
     #[arg(long, conflicts_with_all = ["output", "null"])]
     pub(crate) frame_md5: bool,
     /// Output format, where the name of OUT does not say (needed for -): yuv, y4m, png
@@ -413,6 +418,9 @@ pub(crate) struct ProbeArgs {
     /// Go on after damage to the first picture that can be decoded, and tell what was skipped
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Say whether this index, as `decode --index` keeps it, is of IN as it is now
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
     #[command(flatten)]

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use video_hw::Result;
+use video_hw::backend::Receipt;
 use video_hw::container::TrackKind;
-use video_hw::pipeline::{CutReport, Remux, RemuxReport};
+use video_hw::pipeline::{CutReport, ExactReport, Remux, RemuxReport};
+use video_hw::{Error, Result};
 use video_hw_terminal::cancel::Interrupts;
 use video_hw_terminal::text;
 
@@ -17,7 +18,11 @@ use crate::progress::ProgressView;
 use crate::{json, remedy};
 
 pub(crate) fn run(command: &'static str, args: &TranscodeArgs) -> Result<Exit> {
-    let (job, encoder) = (&args.job, &args.encoder);
+    let (job, encoder, backends) = (&args.job, &args.encoder, &args.backends);
+    let chosen = [backends.backend, backends.decoder_backend, backends.encoder_backend];
+    if !args.exact && chosen.iter().any(Option::is_some) {
+        return Err(Error::invalid("--copy neither decodes nor encodes: a backend is for --copy --exact"));
+    }
     let interrupts = Interrupts::install(job.quiet, Some(&args.output))?;
     let view = RefCell::new(ProgressView::new(job.quiet));
     let mut remux = Remux::new(&args.input, &args.output)
@@ -28,6 +33,9 @@ pub(crate) fn run(command: &'static str, args: &TranscodeArgs) -> Result<Exit> {
         .faststart(encoder.faststart)
         .fragmented(encoder.fragmented)
         .limits(args.limits.limits())
+        .exact(args.exact)
+        .decode_backend(backends.decoder_backend.or(backends.backend).unwrap_or_default())
+        .encode_backend(backends.encoder_backend.or(backends.backend).unwrap_or_default())
         .cancel_token(interrupts.token.clone())
         .on_progress(|state| {
             interrupts.check_abort();
@@ -81,6 +89,7 @@ fn summary(report: &RemuxReport) -> String {
     let codecs: Vec<_> = report.tracks.iter().map(|track| track.track.codec_name.as_str()).collect();
     let mut lines =
         vec![format!("copy: {} -> {}: {}", report.input_format, report.output_format, codecs.join(", "))];
+    lines.extend(report.exact.as_ref().map(encoded_anew));
     lines.extend(notes(report).iter().map(|note| format!("note: {note}")));
     lines.extend(report.problems.iter().map(|problem| format!("warning: {problem}")));
     let told = report.problems.len() as u64;
@@ -103,6 +112,18 @@ fn summary(report: &RemuxReport) -> String {
     parts.push(format!("{name} {}", text::bytes(report.bytes)));
     lines.push(parts.join("  "));
     lines.iter().map(|line| text::one_line(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// `encoded anew: 12 frames at the start and 0 at the end, by ffmpeg (libx264); 138 copied`.
+fn encoded_anew(exact: &ExactReport) -> String {
+    let (start, end) = (exact.encoded_at_start, exact.encoded_at_end);
+    let anew = match exact.encoder.as_ref().and_then(Receipt::chosen) {
+        Some((backend, implementation)) => {
+            format!("{start} frames at the start and {end} at the end, by {backend} ({implementation})")
+        }
+        None => "none".to_owned(),
+    };
+    format!("encoded anew: {anew}; {} copied", text::thousands(exact.copied))
 }
 
 fn document(command: &'static str, report: &RemuxReport, exit: Exit) -> Value {
@@ -128,6 +149,7 @@ fn document(command: &'static str, report: &RemuxReport, exit: Exit) -> Value {
         "frames_out": report.video_samples(),
         "samples": report.samples(),
         "cut": report.cut.as_ref().map(cut),
+        "exact": report.exact.as_ref().map(exact),
         "bytes": report.bytes,
         "duration_s": json::seconds(report.duration),
         "wall_s": json::seconds(report.wall),
@@ -136,6 +158,16 @@ fn document(command: &'static str, report: &RemuxReport, exit: Exit) -> Value {
         "problem_count": report.problem_count,
         "cancelled": report.cancelled,
         "exit_code": exit.code(),
+    })
+}
+
+fn exact(exact: &ExactReport) -> Value {
+    json!({
+        "encoded_at_start": exact.encoded_at_start,
+        "encoded_at_end": exact.encoded_at_end,
+        "copied": exact.copied,
+        "decoder": exact.decoder.as_ref().map(json::chosen),
+        "encoder": exact.encoder.as_ref().map(json::chosen),
     })
 }
 

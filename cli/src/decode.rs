@@ -54,7 +54,8 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<Exit> {
     job.output_format.clone_from(&args.format);
     job.source = source;
     job.filter = filter;
-    job.max_frames = args.part.frames;
+    let one = picks.as_ref().is_some_and(|(_, numbers)| numbers.len() == 1);
+    job.max_frames = if one { Some(1) } else { args.part.frames };
     job.overwrite = args.job.overwrite;
     job.progress = Some(Box::new(|state| {
         interrupts.check_abort();
@@ -238,7 +239,8 @@ impl Checksums {
         let at = usize::try_from(self.frames).ok();
         let picked = self.given.as_ref().and_then(|given| numbers_of(given).get(at?).copied());
         if let Some(list) = &mut self.json {
-            let mut one = json!({ "pts_s": frame.pts.as_secs_f64(), "md5": sum });
+            let mut one = pick::time(frame.pts);
+            one["md5"] = json!(sum);
             if let Some(number) = picked {
                 one["index"] = json!(number);
             }

@@ -100,7 +100,8 @@ pub(crate) fn receipt(receipt: &Receipt) -> Vec<Value> {
     entries.collect()
 }
 
-fn session(chosen: &Receipt, books: &Ledger) -> Value {
+/// Who works, and why.
+pub(crate) fn chosen(chosen: &Receipt) -> Value {
     let (backend, implementation) = chosen.chosen().unzip();
     json!({
         "backend": backend.map(|b| b.name()),
@@ -108,8 +109,13 @@ fn session(chosen: &Receipt, books: &Ledger) -> Value {
         "codec": chosen.codec.name(),
         "receipt": receipt(chosen),
         "receipt_notes": chosen.notes,
-        "ledger": ledger(books),
     })
+}
+
+fn session(receipt: &Receipt, books: &Ledger) -> Value {
+    let mut value = chosen(receipt);
+    value["ledger"] = ledger(books);
+    value
 }
 
 fn ledger(books: &Ledger) -> Value {

@@ -96,18 +96,7 @@ fn parse_value(limit: Limit, text: &str) -> Result<u64, String> {
             let time = parse::time(text)?;
             u64::try_from(time.as_millis()).map_err(|_| format!("{text:?} is too long a time for {name}"))
         }
-        LimitUnit::Bytes => {
-            let (digits, shift) = match text.char_indices().last() {
-                Some((at, 'K' | 'k')) => (&text[..at], 10),
-                Some((at, 'M' | 'm')) => (&text[..at], 20),
-                Some((at, 'G' | 'g')) => (&text[..at], 30),
-                _ => (text, 0),
-            };
-            let bytes = digits.parse::<u64>().ok().and_then(|bytes| bytes.checked_mul(1 << shift));
-            bytes.ok_or_else(|| {
-                format!("{text:?} is not a size; write {name}=512M, {name}=4G or a number of bytes")
-            })
-        }
+        LimitUnit::Bytes => parse::bytes(text).map_err(|why| format!("{name}: {why}")),
         _ => text.parse().map_err(|_| format!("{text:?} is not a number; write {name}=10000")),
     }
 }

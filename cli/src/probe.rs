@@ -2,7 +2,7 @@
 //!
 //! The answer to the second question is not looked up but tried: the first picture is decoded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use video_hw::Error;
@@ -14,6 +14,7 @@ use video_hw::container::{Demuxer, Input, OpenOptions, Track, TrackId, main_vide
 use video_hw::frame::Frame;
 use video_hw::pipeline::{FrameSource, GopReport, SourceInfo, SourceOptions, gops};
 use video_hw::pixel::{Chroma, PixelFormat};
+use video_hw::reader::{IndexState, Reader, StoredIndex};
 use video_hw::time::{Rational, Timestamp};
 use video_hw_terminal::text;
 
@@ -52,6 +53,8 @@ struct Facts {
     notes: Vec<String>,
     /// Damage that was gone over, the first of it.
     problems: Vec<String>,
+    /// How any frame is found, where that can be, and the index that was asked about.
+    index: Option<(IndexState, Option<PathBuf>)>,
 }
 
 struct Attempt {
@@ -66,9 +69,15 @@ impl Facts {
         let stdin = path == Path::new("-");
         // A pipe by another name, too.
         let piped = stdin || !std::fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
-        if piped && args.gops {
+        let twice = match args {
+            _ if !piped => None,
+            ProbeArgs { gops: true, .. } => Some("groups of pictures"),
+            ProbeArgs { index: Some(_), .. } => Some("an index"),
+            _ => None,
+        };
+        if let Some(what) = twice {
             return Err(Error::Unsupported {
-                feature: "groups of pictures of a pipe, which can be read only once".to_owned(),
+                feature: format!("{what} of a pipe, which can be read only once"),
                 remedy: "save it to a file first".into(),
             });
         }
@@ -84,6 +93,7 @@ impl Facts {
             gops: None,
             notes: Vec::new(),
             problems: Vec::new(),
+            index: None,
         };
         let open = OpenOptions::new().limits(limits.clone());
         // A pipe can be read once only: its headers are left to the decoder.
@@ -106,6 +116,18 @@ impl Facts {
             add_new(&mut facts.notes, &found.notes);
             add_new(&mut facts.problems, &found.damage);
             facts.gops = Some(found);
+        }
+        if !piped {
+            let mut film = Reader::builder(path).options(options.clone());
+            if let Some(index) = &args.index {
+                film = film.with_index(index);
+            }
+            facts.index = match film.index_state() {
+                Ok(state) => Some((state, args.index.clone())),
+                Err(error) if args.index.is_some() => return Err(error),
+                // Why there are no frames to be found is told where the first one is decoded.
+                Err(_) => None,
+            };
         }
         match FrameSource::open(path, &options) {
             Ok(mut source) => {
@@ -178,6 +200,7 @@ impl Facts {
             "bitrate_bps": self.bit_rate(),
             "tracks": tracks,
             "gops": self.gops.as_ref().map(gops_json),
+            "index": self.index.as_ref().map(|(state, file)| index_json(state, file.as_deref())),
             "notes": self.notes,
             "problems": self.problems,
             "picture": self.attempt.as_ref().ok().map(|a| picture_json(&a.frame)),
@@ -240,6 +263,20 @@ impl Facts {
         }
         if let Some(gops) = &self.gops {
             gop_rows(gops, &mut out);
+        }
+        if let Some((state, file)) = &self.index {
+            out.heading("any frame");
+            out.row(
+                "found by",
+                Some(
+                    if state.by_tables { "the container's tables" } else { "a scan of all packets" }
+                        .to_owned(),
+                ),
+            );
+            out.row(
+                "index",
+                file.as_deref().zip(state.stored.as_ref()).map(|(file, stored)| index_row(file, stored)),
+            );
         }
         out.heading("here");
         for note in &self.notes {
@@ -353,6 +390,26 @@ fn add_new(told: &mut Vec<String>, more: &[String]) {
         if !told.contains(one) {
             told.push(one.clone());
         }
+    }
+}
+
+fn index_json(state: &IndexState, file: Option<&Path>) -> Value {
+    let stored = state.stored.as_ref().map(|stored| {
+        let (state, why) = match stored {
+            StoredIndex::Stale(why) => ("stale", Some(why)),
+            StoredIndex::Fresh => ("fresh", None),
+            _ => ("missing", None),
+        };
+        json!({ "file": file.map(Path::to_string_lossy), "state": state, "why": why })
+    });
+    json!({ "by": if state.by_tables { "tables" } else { "scan" }, "stored": stored })
+}
+
+fn index_row(file: &Path, stored: &StoredIndex) -> String {
+    match stored {
+        StoredIndex::Fresh => format!("{} is of this state of the file", file.display()),
+        StoredIndex::Stale(why) => why.clone(),
+        _ => format!("{} is not there; decode --index writes it", file.display()),
     }
 }
 

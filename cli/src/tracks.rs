@@ -3,6 +3,7 @@
 use clap::Args;
 use video_hw::container::TrackId;
 use video_hw::pipeline::TrackChoice;
+use video_hw_terminal::parse;
 
 /// Reading the input.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "Input")]
 pub(crate) struct SpoolArgs {
     /// Copy a pipe that cannot be read as it comes (MP4 with its index at the end) to a temporary file of at most so many bytes: 800M, 20G
-    #[arg(long, value_name = "SIZE", value_parser = size, num_args = 0..=1, require_equals = true, default_missing_value = "16G")]
+    #[arg(long, value_name = "SIZE", value_parser = parse::bytes, num_args = 0..=1, require_equals = true, default_missing_value = "16G")]
     pub(crate) spool: Option<u64>,
 }
 
@@ -58,33 +59,18 @@ fn choice(text: &str) -> Result<TrackChoice, String> {
     }
 }
 
-fn size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'K' | 'k')) => (&text[..at], 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|bytes| bytes.checked_mul(1 << shift));
-    bytes.ok_or_else(|| format!("{text:?} is not a size; write 800M, 20G or a number of bytes"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn choices_and_sizes() {
+    fn choices() {
         assert_eq!(choice("all"), Ok(TrackChoice::All));
         assert_eq!(choice("none"), Ok(TrackChoice::None));
         assert_eq!(choice("2,3"), Ok(TrackChoice::Tracks(vec![TrackId(2), TrackId(3)])));
         assert_eq!(choice("lang:eng"), Ok(TrackChoice::Language("eng".to_owned())));
         for wrong in ["", "eng", "lang:", "1,", "-1", "1;2"] {
             assert!(choice(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!((size("800M"), size("20g"), size("7")), (Ok(800 << 20), Ok(20 << 30), Ok(7)));
-        for wrong in ["", "G", "-1", "99999999999G", "1.5G"] {
-            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -180,6 +180,8 @@ pub struct VideoTrack {
     /// The order of the fields where the container says that pictures are interlaced; streams that say it of each picture are
     /// asked first.
     pub fields: Option<FieldOrder>,
+    /// Random access points bring the parameter sets that they need, which differ on the way: a muxer leaves them there.
+    pub sets_change: bool,
 }
 
 impl VideoTrack {
@@ -196,6 +198,7 @@ impl VideoTrack {
             matrix: None,
             hdr: HdrMetadata::default(),
             fields: None,
+            sets_change: false,
         }
     }
 

@@ -90,7 +90,7 @@ impl OutputFormat {
             })?,
         };
         if format == Self::PngSequence {
-            PngPattern::parse(path)?;
+            PngPattern::parse_one(path)?;
         }
         Ok(format)
     }

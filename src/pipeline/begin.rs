@@ -57,7 +57,8 @@ fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrac
     false
 }
 
-fn units(layout: BitstreamLayout, sample: &[u8]) -> Vec<&[u8]> {
+/// The NAL units of a sample, up to damage.
+pub(super) fn units(layout: BitstreamLayout, sample: &[u8]) -> Vec<&[u8]> {
     match layout {
         BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
             length_prefixed_units(sample, length_size).map_while(Result::ok).collect()

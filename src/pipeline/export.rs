@@ -1,6 +1,6 @@
 //! Decoding to uncompressed pictures: files, pipes, image sequences, or nowhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::control::{Progress, ProgressFn, Reporter, expected_frames};
@@ -174,10 +174,16 @@ impl<'a> Export<'a> {
                 Some(OutputFormat::from_path(path, self.output_format.as_deref())?)
             }
         };
-        if kind == Some(OutputFormat::PngSequence) {
+        if let (Some(OutputFormat::PngSequence), ExportTarget::File(path)) = (kind, &self.target) {
+            self.pattern(path)?;
             self.filter.format = Some(PixelFormat::Rgb24);
         }
         Ok(kind)
+    }
+
+    /// What images are called: one needs no number.
+    fn pattern(&self, path: &Path) -> Result<PngPattern> {
+        if self.max_frames == Some(1) { PngPattern::parse_one(path) } else { PngPattern::parse(path) }
     }
 
     /// Filters and puts out what `next` gives; the report lacks what is known of the reading.
@@ -318,7 +324,7 @@ impl Sink<'_> {
         };
         let inputs = std::slice::from_ref(&job.input);
         if kind == OutputFormat::PngSequence {
-            let pattern = PngPattern::parse(path)?;
+            let pattern = job.pattern(path)?;
             return Ok(Self::Images(Box::new(PngSequenceWriter::new(pattern, job.overwrite, inputs))));
         }
         let file = OutputFile::create(path, job.overwrite, inputs)?;

@@ -4,18 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::control::CancelToken;
+use super::problems::Problems;
 use super::side::Side;
 use super::source::{SourceInfo, SourceOptions};
-use super::tracks::{TrackSelection, chapters, named};
-use crate::container::{Demuxer, Input, Muxer, OpenOptions, Track, TrackId, TrackKind};
+use super::tracks::{Taken, TrackSelection, chapters};
+use crate::container::{Demuxer, Input, Muxer, OpenOptions, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
 use crate::time::{TimeBase, Timestamp};
-
-/// Problems remembered by their words.
-const PROBLEMS_KEPT: usize = 10;
-/// Errors in a row of samples after which the rest is taken for unreadable.
-const MOST_BROKEN: u64 = 100_000;
 
 /// Sound that comes so long behind the end is the sign that no more of it is wanted, in seconds.
 const BEHIND_END: f64 = 10.0;
@@ -58,8 +54,7 @@ pub(super) struct Passthrough {
     /// Samples that were left out because their times cannot be stated.
     untimed: u64,
     /// Errors of the demuxer that were gone over.
-    broken: u64,
-    problems: Vec<String>,
+    problems: Problems,
     /// What its own demuxer has to say.
     notes: Vec<String>,
 }
@@ -78,8 +73,7 @@ impl Passthrough {
             samples: 0,
             keep_going: false,
             untimed: 0,
-            broken: 0,
-            problems: Vec::new(),
+            problems: Problems::default(),
             notes: Vec::new(),
         }
     }
@@ -94,28 +88,19 @@ impl Passthrough {
         notes: &mut Vec<String>,
     ) -> Result<Self> {
         let (mut tracks, mut lasting) = (Vec::new(), Vec::new());
-        let chapters = chapters(&info.metadata);
+        let taken = Taken {
+            selection,
+            chapters: chapters(&info.metadata),
+            starts_late: options.start.is_some_and(|start| !start.is_zero()),
+            main: None,
+            one_video: Some("one video track is encoded"),
+        };
+        taken.note_unmatched(&info.tracks, notes);
         for track in info.tracks.iter().filter(|track| Some(track.id) != info.track) {
-            let why = if track.video.is_some() {
-                "one video track is encoded".to_owned()
-            } else if !selection.takes(track, &chapters) {
-                "it is not asked for".to_owned()
-            } else if track.copy.is_none() {
-                "the input does not describe it".to_owned()
-            } else if is_timecode(track) && options.start.is_some_and(|start| !start.is_zero()) {
-                "its timecode is that of the start of the input".to_owned()
-            } else {
-                match muxer.add_track(track) {
-                    Ok(output) => {
-                        tracks.push((track.id, output));
-                        lasting.extend((track.kind == TrackKind::Subtitle).then_some(output));
-                        continue;
-                    }
-                    Err(error @ Error::Unsupported { .. }) => error.to_string(),
-                    Err(error) => return Err(error.of_input(path)),
-                }
-            };
-            notes.push(format!("{} is left out: {why}", named(track)));
+            if let Some(output) = taken.add(track, muxer, notes).map_err(|e| e.of_input(path))? {
+                tracks.push((track.id, output));
+                lasting.extend((track.kind == TrackKind::Subtitle).then_some(output));
+            }
         }
         if tracks.is_empty() {
             return Ok(Self::none());
@@ -151,8 +136,7 @@ impl Passthrough {
             samples: 0,
             keep_going: options.keep_going,
             untimed: 0,
-            broken: 0,
-            problems: Vec::new(),
+            problems: Problems::default(),
             notes: Vec::new(),
         })
     }
@@ -163,9 +147,10 @@ impl Passthrough {
     }
 
     /// The damage that was gone over, in words.
-    pub(super) fn take_problems(&mut self) -> Vec<String> {
+    pub(super) fn take_problems(&mut self) -> Problems {
+        self.problems.count += self.untimed;
         if self.untimed > 0 {
-            self.problems.push(format!(
+            self.problems.words.push(format!(
                 "{} samples of other tracks are left out: no file can state their times",
                 std::mem::take(&mut self.untimed)
             ));
@@ -243,12 +228,8 @@ impl Passthrough {
                 Ok(None) => self.leave(),
                 Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
                     // A track that ends early leaves the others to be copied; nothing else can be read behind other damage.
-                    self.broken += 1;
-                    if !error.is_recoverable() || self.broken > MOST_BROKEN {
+                    if !self.problems.goes_on(error, &self.path) {
                         self.leave();
-                    }
-                    if self.problems.len() < PROBLEMS_KEPT {
-                        self.problems.push(error.of_input(&self.path).to_string());
                     }
                 }
                 Err(error) => return Err(error.of_input(&self.path)),
@@ -293,10 +274,6 @@ impl Passthrough {
         }
         Some(sample)
     }
-}
-
-fn is_timecode(track: &Track) -> bool {
-    track.copy.as_ref().is_some_and(|copy| copy.handler == *b"tmcd")
 }
 
 fn at(time: Duration) -> Timestamp {

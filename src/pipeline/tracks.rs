@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::container::{FileMetadata, Track, TrackId, TrackKind, main_video};
+use crate::container::{FileMetadata, Muxer, Track, TrackId, TrackKind, main_video};
 use crate::error::{Error, Result, name_of};
 
 /// Which tracks of a kind are taken.
@@ -92,6 +92,80 @@ impl TrackSelection {
     }
 }
 
+/// Which tracks go into an output.
+pub(super) struct Taken<'a> {
+    pub(super) selection: &'a TrackSelection,
+    /// See [`chapters`].
+    pub(super) chapters: HashSet<TrackId>,
+    /// Whether the output begins behind the start of the input.
+    pub(super) starts_late: bool,
+    /// The track without which there is no output, where that is one of these.
+    pub(super) main: Option<TrackId>,
+    /// Why there is no video track but that one.
+    pub(super) one_video: Option<&'static str>,
+}
+
+impl Taken<'_> {
+    /// Notes a language that is asked for and that no track is in.
+    pub(super) fn note_unmatched(&self, tracks: &[Track], notes: &mut Vec<String>) {
+        let asked = [
+            (&self.selection.audio, TrackKind::Audio, "sound"),
+            (&self.selection.subtitles, TrackKind::Subtitle, "text"),
+        ];
+        for (choice, kind, word) in asked {
+            let TrackChoice::Language(wanted) = choice else { continue };
+            let of_kind = |track: &&Track| track.kind == kind && !self.chapters.contains(&track.id);
+            let tracks: Vec<_> = tracks.iter().filter(of_kind).collect();
+            if tracks.iter().any(|track| choice.takes(track)) {
+                continue;
+            }
+            let mut there: Vec<_> =
+                tracks.iter().map(|track| track.language.as_deref().unwrap_or("none stated")).collect();
+            there.sort_unstable();
+            there.dedup();
+            notes.push(match &there[..] {
+                [] => format!("no {word} is in language {wanted}: there is no {word} track"),
+                _ => format!(
+                    "no {word} is in language {wanted}; languages of the {word} tracks: {}",
+                    there.join(", ")
+                ),
+            });
+        }
+    }
+
+    /// Adds a track to the output, or notes why it is left out.
+    ///
+    /// # Errors
+    /// Why the output cannot hold the main track, and whatever else goes wrong.
+    pub(super) fn add(
+        &self,
+        track: &Track,
+        muxer: &mut dyn Muxer,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<TrackId>> {
+        let is_main = Some(track.id) == self.main;
+        let why = match self.one_video {
+            Some(why) if track.video.is_some() && !is_main => why.to_owned(),
+            _ if !self.selection.takes(track, &self.chapters) => "it is not asked for".to_owned(),
+            _ if track.video.is_none() && track.copy.is_none() => "the input does not describe it".to_owned(),
+            _ if self.starts_late && is_timecode(track) => {
+                "its timecode is that of the start of the input".to_owned()
+            }
+            _ => match muxer.add_track(track) {
+                Ok(output) => return Ok(Some(output)),
+                Err(error @ Error::Unsupported { .. }) if !is_main => error.to_string(),
+                Err(error) => return Err(error),
+            },
+        };
+        notes.push(format!("{} is left out: {why}", named(track)));
+        Ok(None)
+    }
+}
+
+fn is_timecode(track: &Track) -> bool {
+    track.copy.as_ref().is_some_and(|copy| copy.handler == *b"tmcd")
+}
+
 /// The tracks of text that are lists of chapters.
 pub(super) fn chapters(metadata: &FileMetadata) -> HashSet<TrackId> {
     let references = metadata.tracks.iter().flat_map(|track| &track.references);
@@ -99,7 +173,7 @@ pub(super) fn chapters(metadata: &FileMetadata) -> HashSet<TrackId> {
 }
 
 /// A track, for notes: `track 3 (mp4a)`.
-pub(super) fn named(track: &Track) -> String {
+fn named(track: &Track) -> String {
     let language = track.language.as_ref().map_or_else(String::new, |language| format!(", {language}"));
     format!("track {} ({}{language})", track.id.0, track.codec_name)
 }

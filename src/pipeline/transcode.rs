@@ -468,8 +468,8 @@ impl<'a> Transcode<'a> {
         written?;
         let Filtered { mut input, filter, mut losses } = filtered?;
         losses.extend(encode.losses.clone());
-        input.problem_count += copy_problems.len() as u64;
-        input.problems.extend(copy_problems);
+        input.problem_count += copy_problems.count;
+        input.problems.extend(copy_problems.words);
         let duration = end.map_or(Duration::ZERO, Timestamp::as_duration);
         for note in input.notes.iter().cloned().chain(copy_notes) {
             if !notes.contains(&note) {

@@ -22,7 +22,8 @@ const MAX_WIDTH: usize = 20;
 pub struct PngPattern {
     before: String,
     after: String,
-    width: usize,
+    /// `None`: the name is that of one picture.
+    width: Option<usize>,
 }
 
 impl PngPattern {
@@ -60,15 +61,29 @@ impl PngPattern {
             }
             rest = tail;
         }
-        let Some(width) = width else { return Err(bad("it has no number, so it names one file")) };
+        let Some(_) = width else { return Err(bad("it has no number, so it names one file")) };
         after.push_str(rest);
         Ok(Self { before, after, width })
+    }
+
+    /// As [`Self::parse`], for one picture, whose name needs no number.
+    ///
+    /// # Errors
+    /// As there, for a name with a percent sign.
+    pub fn parse_one(path: &Path) -> Result<Self> {
+        match path.to_str().filter(|name| !name.contains('%')) {
+            Some(name) => Ok(Self { before: name.to_owned(), after: String::new(), width: None }),
+            None => Self::parse(path),
+        }
     }
 
     /// The name of picture `number`.
     pub fn path(&self, number: u64) -> PathBuf {
         let Self { before, after, width } = self;
-        PathBuf::from(format!("{before}{number:0width$}{after}"))
+        PathBuf::from(match width {
+            Some(width) => format!("{before}{number:0width$}{after}"),
+            None => before.clone(),
+        })
     }
 
     /// The number for which [`Self::path`] gives `name`.

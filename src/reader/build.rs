@@ -25,12 +25,27 @@ pub(super) fn of_track(
     (track, video): (&Track, &VideoTrack),
     options: &SourceOptions,
 ) -> Result<Index> {
-    // Packets of VP8 may show nothing, and only they say it.
-    let by_tables = video.codec != Codec::Vp8;
-    if by_tables && let Some(index) = of_tables(demuxer, (track, video), options)? {
+    if tables_tell(video)
+        && let Some(index) = of_tables(demuxer, (track, video), options)?
+    {
         return Ok(index);
     }
     of_packets(demuxer, (track, video), options)
+}
+
+/// Packets of VP8 may show nothing, and only they say it.
+fn tables_tell(video: &VideoTrack) -> bool {
+    video.codec != Codec::Vp8
+}
+
+/// Whether an index of the track would be made of tables.
+pub(super) fn has_tables(demuxer: &mut dyn Demuxer, (track, video): (&Track, &VideoTrack)) -> Result<bool> {
+    // The first entry says it: behind it there may be a whole file of fragments.
+    match demuxer.index(track.id, &mut |_| Err(Error::Cancelled)) {
+        Ok(told) => Ok(told && tables_tell(video)),
+        Err(Error::Cancelled) => Ok(tables_tell(video)),
+        Err(error) => Err(error),
+    }
 }
 
 fn of_tables(

@@ -41,8 +41,9 @@ use self::engine::{Engine, Fed};
 use self::index::{Index, KEY};
 use crate::backend::Backend;
 use crate::config::{ColorRequest, Crop, DamagePolicy, DecodeOutputMode, Engines};
+use crate::container::Demuxer;
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, name_of};
 use crate::frame::Frame;
 use crate::limits::Limits;
 use crate::pipeline::{Finish, SourceInfo, SourceOptions, can_be_read_again, chosen_video};
@@ -73,6 +74,28 @@ const MOST_AHEAD: u32 = 64;
 /// As [`ReaderBuilder::open`].
 pub fn open(path: impl Into<PathBuf>) -> Result<Reader> {
     Reader::builder(path).open()
+}
+
+/// How a [`Reader`] finds the frames of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexState {
+    /// The container's tables say where they are; otherwise every packet is read once.
+    pub by_tables: bool,
+    /// What there is of the index that [`ReaderBuilder::with_index`] names.
+    pub stored: Option<StoredIndex>,
+}
+
+/// An index in a file of its own, held against the file that it is to be of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoredIndex {
+    /// It is of this file as it is now.
+    Fresh,
+    /// It is refused; in words, why and what to do.
+    Stale(String),
+    /// There is no such file.
+    Missing,
 }
 
 /// What is wanted of the frames of a [`Reader`].
@@ -207,20 +230,46 @@ impl ReaderBuilder {
         self
     }
 
+    /// How the frames would be found; nothing is scanned for it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for an index that does not fit.
+    pub fn index_state(&self) -> Result<IndexState> {
+        let mut demuxer = self.demuxer()?;
+        let (track, video) = chosen_video(demuxer.as_ref(), &self.path, self.options.track)?;
+        demuxer.select_tracks(&[track.id]);
+        let by_tables = build::has_tables(demuxer.as_mut(), (&track, &video));
+        let by_tables = by_tables.map_err(|error| error.in_file(&self.path))?;
+        let found = |stored: &PathBuf| match stored::load(stored, &self.path, track.id, &self.options.limits)
+        {
+            Ok(_) => Ok(StoredIndex::Fresh),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(StoredIndex::Missing)
+            }
+            Err(error @ Error::InvalidInput { .. }) => Ok(StoredIndex::Stale(error.to_string())),
+            Err(error) => Err(error),
+        };
+        Ok(IndexState { by_tables, stored: self.stored.as_ref().map(found).transpose()? })
+    }
+
+    fn demuxer(&self) -> Result<Box<dyn Demuxer>> {
+        if can_be_read_again(&self.path) {
+            return engine::open_demuxer(&self.path, &self.options);
+        }
+        Err(Error::Unsupported {
+            feature: format!("any frame of {}, which can be read only once", name_of(&self.path)),
+            remedy: "save it to a file first".into(),
+        })
+    }
+
     /// Opens the file and makes its index. The decoder is opened for the first frame.
     ///
     /// # Errors
     /// When the file cannot be read or has no video; for a pipe, which can be read only once, and for uncompressed pictures;
     /// for an index of another file.
     pub fn open(self) -> Result<Reader> {
+        let mut demuxer = self.demuxer()?;
         let Self { path, mut options, stored, memory } = self;
-        if !can_be_read_again(&path) {
-            return Err(Error::Unsupported {
-                feature: format!("any frame of {}, which can be read only once", path.display()),
-                remedy: "save it to a file first".into(),
-            });
-        }
-        let mut demuxer = engine::open_demuxer(&path, &options)?;
         let (track, video) = chosen_video(demuxer.as_ref(), &path, options.track)?;
         let (finish, mut info) = Finish::of_track(&path, demuxer.as_ref(), (&track, &video), &mut options)?;
         demuxer.select_tracks(&[track.id]);

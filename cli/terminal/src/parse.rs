@@ -97,6 +97,18 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Bytes: `800M`, `20G`, `4096`; the letters are powers of 1024.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|bytes| bytes.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("{text:?} is not a size; write 800M, 20G or a number of bytes"))
+}
+
 /// Bits per second: `6M`, `800k`, `1.5M`, `6000000`.
 pub fn bitrate(text: &str) -> Result<u32, String> {
     bits(text).ok_or_else(|| {
@@ -317,6 +329,14 @@ mod tests {
         all.push("1:".repeat(50_000));
         all.push(format!("0.{}1", "0".repeat(100_000)));
         all
+    }
+
+    #[test]
+    fn sizes_in_bytes() {
+        assert_eq!((bytes("800M"), bytes("20g"), bytes("7")), (Ok(800 << 20), Ok(20 << 30), Ok(7)));
+        for wrong in ["", "G", "-1", "99999999999G", "1.5G"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

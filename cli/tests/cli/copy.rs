@@ -157,6 +157,9 @@ fn tracks_are_chosen_and_told() {
         assert_eq!(languages(&json), wanted, "{choice}");
         let left = notes(&json).matches("is left out: it is not asked for").count();
         assert_eq!(left, 2 - wanted.len(), "{choice}: {json}");
+        let told =
+            notes(&json).contains("no sound is in language deu; languages of the sound tracks: eng, fra");
+        assert_eq!(told, choice == "lang:deu", "{choice}: {json}");
         let shown = tool(
             "ffprobe",
             &["-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0", &output],
@@ -166,6 +169,11 @@ fn tracks_are_chosen_and_told() {
         let args = ["transcode", &input, &output, "-y", "-q", "--json", "--frames", "3", "--audio", choice];
         let json = run(&args).ok().json();
         assert_eq!(notes(&json).matches("is not asked for").count(), 2 - wanted.len(), "{choice}: {json}");
+        assert_eq!(
+            notes(&json).contains("no sound is in language deu"),
+            choice == "lang:deu",
+            "{choice}: {json}"
+        );
     }
     run(&["transcode", &input, &output, "--copy", "-y", "--audio", "1"])
         .refused(2, &["no sound track 1", "2, 3"]);

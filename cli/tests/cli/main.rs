@@ -15,6 +15,7 @@ mod decode;
 mod doctor;
 mod edges;
 mod environment;
+mod exact;
 mod failover;
 mod failures;
 mod ffmpeg_child;

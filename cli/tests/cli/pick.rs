@@ -20,6 +20,7 @@ fn frames_come_in_the_order_asked_for_with_their_numbers_and_times() {
     let picked = sums(&[&bars, "--frames-at", "100,3,3,0,119"]);
     let expected: Vec<_> = [100, 3, 3, 0, 119].map(|number: usize| all[number].clone()).into();
     assert_eq!(picked, expected);
+    assert_eq!(sums(&[&bars, "--frames-at", "70,0-3"]), [&all[70..71], &all[..4]].concat());
     // The same by time: each frame from its time on.
     let times: Vec<f64> = all.iter().map(|frame| frame.1.parse().unwrap()).collect();
     let inside = |number: usize| format!("{:.3}", times[number] + 0.002);
@@ -48,8 +49,20 @@ fn chosen_frames_go_wherever_frames_go() {
         run(&["decode", &bars, &yuv, "--frames-at", "90,10", "-q", "--json", "--size", "160x90"]).ok().json();
     assert_eq!(std::fs::metadata(&yuv).unwrap().len(), 2 * 160 * 90 * 3 / 2);
     assert_eq!((&json["picked"][0]["index"], &json["picked"][1]["index"]), (&90.into(), &10.into()));
+    // 90 frames of 1001/30000 s, exactly.
+    let exactly =
+        (json["picked"][0]["pts"].as_u64().unwrap(), json["picked"][0]["time_base"].as_str().unwrap());
+    let (num, den) = exactly.1.split_once('/').unwrap();
+    let (num, den): (u64, u64) = (num.parse().unwrap(), den.parse().unwrap());
+    assert_eq!(exactly.0 * num * 30_000, 90 * 1001 * den, "{exactly:?}");
     assert_eq!(json["frames"]["out"].as_u64().or(json["frames_out"].as_u64()), Some(2), "{json:#}");
     assert_eq!(scratch.names(), ["p-01.png", "p-02.png", "two.yuv"]);
+    // One picture needs no number in its name, several do.
+    let one = scratch.path("one.png");
+    run(&["decode", &bars, &one, "--frames-at", "90", "-q"]).ok();
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(scratch.path("p-01.png")).unwrap());
+    run(&["decode", &bars, &one, "--frames-at", "90", "-q"]).refused(2, &["exists"]);
+    run(&["decode", &bars, &one, "--frames-at", "90,10", "-q", "-y"]).refused(2, &["frame-%05d.png"]);
     let sums = run(&["decode", &bars, "--frame-md5", "--md5", "--times-at", "0", "-q", "--json"]).ok().json();
     assert_eq!(sums["frame_md5"][0]["index"], 0);
     run(&["decode", &bars, "--null", "--frames-at", "5", "-q"]).ok();
@@ -59,6 +72,8 @@ fn chosen_frames_go_wherever_frames_go() {
 fn what_is_not_there_is_refused_by_name() {
     let bars = clip("bars.mp4");
     run(&["decode", &bars, "--md5", "--frames-at", "120"]).refused(2, &["--frames-at 120", "120 frames"]);
+    run(&["decode", &bars, "--md5", "--frames-at", "7-120"]).refused(2, &["--frames-at 120", "120 frames"]);
+    run(&["decode", &bars, "--md5", "--frames-at", "0..3"]).refused(2, &["0..3", "20-29"]);
     run(&["decode", &bars, "--md5", "--times-at", "99"])
         .refused(2, &["--times-at 99", "shows no frame then"]);
     run(&["decode", &bars, "--md5", "--frames-at", "1", "--fps", "30"]).refused(2, &["--fps"]);

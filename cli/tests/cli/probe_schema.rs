@@ -87,6 +87,9 @@ fn outputs_and_schema_have_the_same_keys() {
     let raw = scratch.path("raw.h264");
     run(&["transcode", &film, &raw, "--copy", "-q"]).ok();
 
+    let index = scratch.path("raw.index");
+    run(&["decode", &raw, "--frame-md5", "--frames-at", "3", "--index", &index, "-q"]).ok();
+
     let root = schema();
     let mut seen = BTreeSet::new();
     let mut outputs = Vec::new();
@@ -96,6 +99,8 @@ fn outputs_and_schema_have_the_same_keys() {
         &[&prores],
         &[&y4m],
         &[&raw, "--gops"],
+        &[&raw, "--index", &index],
+        &[&film, "--index", &index],
         &[&clip("bars.mp4")],
     ] {
         outputs.push(run(&[&["probe", "--json"], args].concat()).ok().json());
@@ -112,6 +117,35 @@ fn outputs_and_schema_have_the_same_keys() {
             assert!(seen.contains(&format!("{name}/{key}")), "no output has {name}/{key}");
         }
     }
+}
+
+/// How frames are found, and whether an index that was kept is of the file as it is now.
+#[test]
+fn the_state_of_an_index_is_told() {
+    let scratch = Scratch::new();
+    let bytes = std::fs::read(clip("small.h264")).unwrap();
+    let (film, index) = (scratch.file("film.h264", &bytes), scratch.path("film.index"));
+    let asked = |file: &str| {
+        let json = run(&["probe", file, "--index", &index, "--json"]).ok().json()["index"].clone();
+        let table = run(&["probe", file, "--index", &index]).ok().out();
+        (json["by"].clone(), json["stored"]["state"].clone(), json["stored"]["why"].to_string(), table)
+    };
+    let (by, state, why, table) = asked(&film);
+    assert_eq!((by, state, &*why), ("scan".into(), "missing".into(), "null"));
+    assert!(table.contains("scan") && table.contains("is not there"), "{table}");
+    assert!(!std::path::Path::new(&index).exists(), "probe writes nothing");
+    run(&["decode", &film, "--frame-md5", "--frames-at", "3", "--index", &index, "-q"]).ok();
+    let (by, state, why, table) = asked(&film);
+    assert_eq!((by, state, &*why), ("scan".into(), "fresh".into(), "null"));
+    assert!(table.contains("of this state of the file"), "{table}");
+    let (by, state, why, table) = asked(&clip("bars.mp4"));
+    assert_eq!((by, state), ("tables".into(), "stale".into()));
+    assert!(why.contains("bytes now, and had") && table.contains("delete the index"), "{why} {table}");
+    scratch.file("film.index", b"no index at all");
+    let (_, state, why, _) = asked(&film);
+    assert!(state == "stale" && why.contains("too short"), "{state} {why}");
+    assert_eq!(run(&["probe", &clip("bars.mp4"), "--json"]).ok().json()["index"]["stored"], Value::Null);
+    run_with_stdin(&["probe", "-", "--index", &index], b"\0\0\0\x01").refused(3, &["read only once"]);
 }
 
 /// Key frames and frames of each group, as ffprobe counts them.

@@ -31,6 +31,8 @@ pub(in crate::container) struct Payload {
     stored: Vec<Vec<u8>>,
     /// The samples carry parameter sets that `config` does not have.
     in_band: bool,
+    /// Samples that repeat those of `config` keep them: others come in between.
+    sets_change: bool,
 }
 
 /// What the sample entry is to say.
@@ -71,7 +73,8 @@ impl Payload {
             }
             _ => Vec::new(),
         };
-        Ok(Self { codec, layout, config: video.codec_config.clone(), stored, in_band: false })
+        let (config, sets_change) = (video.codec_config.clone(), video.sets_change);
+        Ok(Self { codec, layout, config, stored, in_band: false, sets_change })
     }
 
     /// The sample as it is stored.
@@ -135,7 +138,7 @@ impl Payload {
     /// later repetition of the stored one undoes the change.
     fn is_redundant(&mut self, nal: &[u8]) -> bool {
         self.in_band |= !self.stored.iter().any(|stored| stored == nal);
-        !self.in_band
+        !self.in_band && !self.sets_change
     }
 
     fn build_nal_config(&mut self, data: &[u8]) -> Result<()> {

@@ -18,7 +18,7 @@ const LEAD_SECONDS: f64 = 1.0;
 /// Reading ends when it is so far behind the end, whatever has not come until then.
 const BEHIND_SECONDS: f64 = 10.0;
 /// Most bytes in front of the start that are kept until it is known where copying begins.
-const MOST_HELD: usize = 256 << 20;
+pub(super) const MOST_HELD: usize = 256 << 20;
 
 /// What a cut had to do besides leaving out what was not wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,37 @@ pub struct CutReport {
     pub hidden_behind: bool,
     /// Pictures left out because they refer to what lies before the first picture.
     pub leading_left_out: u64,
+}
+
+impl CutReport {
+    /// What is told of it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.included_before > 0 {
+            let (count, before) = (self.included_before, self.before.as_secs_f64());
+            notes.push(if self.hidden_before {
+                format!(
+                    "{count} pictures before the start are included and hidden: decoding begins {before:.3} s earlier, at a key frame"
+                )
+            } else {
+                format!("the output begins {before:.3} s before the start, at a key frame: {count} pictures more are shown")
+            });
+        }
+        if self.included_behind > 0 {
+            let what = format!(
+                "{} pictures behind the end are included: others refer to them",
+                self.included_behind
+            );
+            notes.push(if self.hidden_behind { format!("{what}; they are hidden") } else { what });
+        }
+        if self.leading_left_out > 0 {
+            notes.push(format!(
+                "{} pictures are left out: they refer to pictures before the first key frame",
+                self.leading_left_out
+            ));
+        }
+        notes
+    }
 }
 
 /// Takes packets in storage order and gives those that are copied, with their times in the output.
@@ -103,6 +134,12 @@ impl Cut {
     /// What is told of the cut, if there was one.
     pub(super) fn is_wanted(&self) -> bool {
         self.start.is_some() || self.end.is_some()
+    }
+
+    /// No more of this track is wanted.
+    pub(super) fn end_track(&mut self, track: TrackId) {
+        self.ended.insert(track);
+        self.over |= self.ended.len() >= self.tracks;
     }
 
     /// Takes a packet and gives those that are copied.
@@ -192,9 +229,8 @@ impl Cut {
         let (Some(pts), Some(dts)) = (pts, dts) else { return out.push(packet) };
         if let Some(end) = self.end {
             if dts >= end {
-                self.ended.insert(packet.track);
-                self.over =
-                    self.ended.len() >= self.tracks || dts.as_secs_f64() > end.as_secs_f64() + BEHIND_SECONDS;
+                self.end_track(packet.track);
+                self.over |= dts.as_secs_f64() > end.as_secs_f64() + BEHIND_SECONDS;
                 return;
             }
             if pts >= end {
@@ -266,7 +302,7 @@ impl Cut {
     }
 
     /// The packet at its time in the output.
-    fn moved(&self, mut packet: Packet) -> Packet {
+    pub(super) fn moved(&self, mut packet: Packet) -> Packet {
         if let Some(origin) = self.origin {
             let moved = |time: Timestamp| time.offset(origin.rescale(time.base()).ticks().saturating_neg());
             packet.pts = packet.pts.map(moved);

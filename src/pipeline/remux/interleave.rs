@@ -28,6 +28,11 @@ impl Interleaver {
         }
     }
 
+    /// Bytes that wait.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The next packet that may be written; at the end of the input all of them may.
     pub(super) fn pop(&mut self, ended: bool) -> Option<Packet> {
         let complete = self.tracks.iter().all(|(_, waiting)| !waiting.is_empty());

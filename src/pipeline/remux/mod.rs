@@ -3,28 +3,36 @@
 //! ```text
 //! demuxer ── packets ─► times that are missing ─► the wanted part ─► in the order of their times ─► muxer
 //! ```
+//! A part that is to begin and end exactly decodes and encodes the few pictures anew that cannot be copied (`exact.rs`).
 //! All on the caller's thread; memory holds what waits for its turn, and no more.
 
 mod cut;
+mod exact;
 mod interleave;
+mod picture;
+mod renew;
 mod times;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::cut::{Cut, at};
+use self::cut::{Cut, MOST_HELD, at};
+use self::exact::Exact;
 use self::interleave::Interleaver;
+use self::renew::Renewer;
 pub(super) use self::times::Stamper;
 use super::begin;
 use super::carried::describe;
 use super::control::{CancelToken, Progress, ProgressFn, Reporter};
 use super::feed;
 use super::notes::Note;
+use super::problems::Problems;
 use super::source::SourceOptions;
-use super::tracks::{TrackChoice, TrackSelection, chapters, named};
+use super::tracks::{Taken, TrackChoice, TrackSelection, chapters};
+use crate::backend::Backend;
 use crate::container::{
-    Demuxer, Input, MuxOptions, Muxer, OutputFormat, Track, TrackId, TrackKind, create_muxer,
+    Demuxer, Input, MuxOptions, Muxer, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer,
 };
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -33,11 +41,7 @@ use crate::packet::Packet;
 use crate::time::{Rational, TimeBase, Timestamp};
 
 pub use self::cut::CutReport;
-
-/// Problems remembered by their words.
-const PROBLEMS_KEPT: usize = 10;
-/// Errors in a row after which the rest is taken for unreadable.
-const MOST_BROKEN: u64 = 100_000;
+pub use self::exact::ExactReport;
 
 /// A copy of what is coded, to be set up and run. See [`crate::remux`].
 #[must_use = "nothing happens until `run`"]
@@ -49,6 +53,8 @@ pub struct Remux<'a> {
     overwrite: bool,
     mux: MuxOptions,
     selection: TrackSelection,
+    exact: bool,
+    encode_backend: Backend,
     progress: Option<ProgressFn<'a>>,
 }
 
@@ -82,6 +88,8 @@ pub struct RemuxReport {
     pub tracks: Vec<CopiedTrack>,
     /// What cutting had to do; `None` for a whole file.
     pub cut: Option<CutReport>,
+    /// What was encoded anew for an exact part ([`Remux::exact`]).
+    pub exact: Option<ExactReport>,
     /// Bytes of the finished file.
     pub bytes: u64,
     /// Presented time of the output.
@@ -122,6 +130,8 @@ impl<'a> Remux<'a> {
             overwrite: false,
             mux: MuxOptions::default(),
             selection: TrackSelection::default(),
+            exact: false,
+            encode_backend: Backend::default(),
             progress: None,
         }
     }
@@ -136,6 +146,25 @@ impl<'a> Remux<'a> {
     /// Stop after this much presented time.
     pub fn duration(mut self, duration: Duration) -> Self {
         self.source.duration = Some(duration);
+        self
+    }
+
+    /// The part begins and ends with the pictures that are asked for, also between key frames: the few of H.264 and HEVC that
+    /// cannot be copied then are encoded anew, in the format of the others. Of several video tracks one is taken.
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// Who decodes for [`Self::exact`].
+    pub fn decode_backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.source.backend = backend.into();
+        self
+    }
+
+    /// Who encodes for [`Self::exact`].
+    pub fn encode_backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.encode_backend = backend.into();
         self
     }
 
@@ -247,29 +276,25 @@ impl<'a> Remux<'a> {
             // They hold one track.
             order.sort_by_key(|track| Some(track.id) != main);
         }
-        let chapters = chapters(&metadata);
         let starts_late = self.source.start.is_some_and(|start| !start.is_zero());
+        let part = starts_late || self.source.duration.is_some();
+        let exact = self.exact && part;
+        let taken = Taken {
+            selection: &self.selection,
+            chapters: chapters(&metadata),
+            starts_late,
+            main,
+            one_video: exact.then_some("one video track is cut exactly"),
+        };
+        taken.note_unmatched(&all, &mut notes);
         let mut copied: Vec<CopiedTrack> = Vec::new();
         for track in order {
-            let left_out = if !self.selection.takes(track, &chapters) {
-                Some("it is not asked for".to_owned())
-            } else if track.video.is_none() && track.copy.is_none() {
-                Some("the input does not describe it".to_owned())
-            } else if is_timecode(track) && starts_late {
-                Some("its timecode is that of the start of the input".to_owned())
-            } else {
-                match muxer.add_track(track) {
-                    Ok(output) => {
-                        copied.push(CopiedTrack { track: track.clone(), output, samples: 0, bytes: 0 });
-                        None
-                    }
-                    Err(error @ Error::Unsupported { .. }) if Some(track.id) != main => {
-                        Some(error.to_string())
-                    }
-                    Err(error) => return Err(error.of_input(&self.input)),
-                }
-            };
-            notes.extend(left_out.map(|why| format!("{} is left out: {why}", named(track))));
+            let sets_change = exact && Some(track.id) == main;
+            let video = track.video.clone().map(|video| VideoTrack { sets_change, ..video });
+            let output = taken.add(&Track { video, ..track.clone() }, muxer.as_mut(), &mut notes);
+            if let Some(output) = output.map_err(|e| e.of_input(&self.input))? {
+                copied.push(CopiedTrack { track: track.clone(), output, samples: 0, bytes: 0 });
+            }
         }
         if copied.is_empty() {
             let what = format!("{} has no track that {format} output can hold", self.input.display());
@@ -277,7 +302,6 @@ impl<'a> Remux<'a> {
         }
         let numbers: HashMap<TrackId, TrackId> =
             copied.iter().map(|one| (one.track.id, one.output)).collect();
-        let part = starts_late || self.source.duration.is_some();
         describe(&metadata, |id| numbers.get(&id).copied(), part, muxer.as_mut(), &mut notes);
 
         demuxer.select_tracks(&copied.iter().map(|one| one.track.id).collect::<Vec<_>>());
@@ -293,9 +317,20 @@ impl<'a> Remux<'a> {
         }
         let tracks: Vec<&Track> = copied.iter().map(|one| &one.track).collect();
         let wanted = (self.source.start, self.source.duration);
+        let hides = muxer.hides();
+        let (exact, lead) = match lead {
+            Some((id, video)) if exact => {
+                let renewer = Renewer::new(&video, &self.source, self.encode_backend)?;
+                let start = self.source.start.unwrap_or_default();
+                let end = self.source.duration.map(|duration| at(start.saturating_add(duration)));
+                (Some(Exact::new((id, video), (at(start), end), hides.behind, renewer)?), None)
+            }
+            lead => (None, lead),
+        };
         let mut job = Job {
             stampers: tracks.iter().filter_map(|track| Some((track.id, Stamper::new(track)?))).collect(),
-            cut: Cut::new(wanted, muxer.hides(), lead, &tracks),
+            cut: Cut::new(wanted, hides, lead, &tracks),
+            exact,
             interleaver: Interleaver::new(copied.iter().map(|one| one.output)),
             numbers,
             copied,
@@ -309,21 +344,37 @@ impl<'a> Remux<'a> {
             end: None,
             hidden: 0,
             untimed: 0,
-            broken: 0,
-            problems: Vec::new(),
+            problems: Problems::default(),
         };
         job.run(demuxer.as_mut(), muxer.as_mut())?;
-        let Job { cut, copied, end, hidden, untimed, broken, mut problems, .. } = job;
+        let Job { mut cut, exact, copied, end, hidden, untimed, mut problems, .. } = job;
         if copied.iter().all(|one| one.samples == 0) {
             return Err(nothing(&self.input, self.source.start, self.source.cancel.is_cancelled()));
         }
         if untimed > 0 {
             problems
+                .words
                 .push(format!("{untimed} samples are left out: {format} output cannot state their times"));
         }
         notes.extend_from_slice(demuxer.notes().get(noted..).unwrap_or_default());
-        notes.extend(of_cut(&cut));
-        if hidden > 0 && !muxer.hides().before {
+        let exact = exact.map(|exact| {
+            (cut.report.included_behind, cut.report.hidden_behind) =
+                (exact.hidden_behind, exact.hidden_behind > 0);
+            let (report, lost) = exact.into_report();
+            if lost > 0 {
+                problems.count += lost;
+                problems.words.push(format!("{lost} pictures that are to be encoded anew cannot be decoded"));
+            }
+            if report.copied == 0 && report.encoded_at_start > 0 {
+                notes.push(
+                    "nothing of the part is copied: no picture at which a copy can begin lies in it"
+                        .to_owned(),
+                );
+            }
+            report
+        });
+        notes.extend(cut.report.notes());
+        if hidden > 0 && !hides.before {
             notes.push(format!(
                 "{hidden} pictures that the input hides are in the output, where players may show them: {format} has no edit list"
             ));
@@ -338,13 +389,14 @@ impl<'a> Remux<'a> {
             output_format: format.to_string(),
             tracks: copied,
             cut: cut.is_wanted().then_some(cut.report),
+            exact,
             bytes: mux.bytes,
             duration: end.map_or(Duration::ZERO, Timestamp::as_duration),
             wall: started.elapsed(),
             cancelled: self.source.cancel.is_cancelled(),
             notes: notes.into_iter().map(Note::from).collect(),
-            problem_count: broken + untimed,
-            problems,
+            problem_count: problems.count + untimed,
+            problems: problems.words,
         })
     }
 }
@@ -353,6 +405,7 @@ impl<'a> Remux<'a> {
 struct Job<'a, 'p> {
     stampers: HashMap<TrackId, Stamper>,
     cut: Cut,
+    exact: Option<Exact>,
     interleaver: Interleaver,
     /// Numbers in the output by those in the input.
     numbers: HashMap<TrackId, TrackId>,
@@ -369,8 +422,7 @@ struct Job<'a, 'p> {
     /// Pictures written that are not to be shown.
     hidden: u64,
     untimed: u64,
-    broken: u64,
-    problems: Vec<String>,
+    problems: Problems,
 }
 
 impl Job<'_, '_> {
@@ -380,10 +432,7 @@ impl Job<'_, '_> {
                 Ok(Some(packet)) => self.take(packet, muxer)?,
                 Ok(None) => break,
                 Err(error @ Error::CorruptStream { .. }) if self.keep_going => {
-                    self.broken += 1;
-                    let ends = !error.is_recoverable() || self.broken > MOST_BROKEN;
-                    self.note(error);
-                    if ends {
+                    if !self.problems.goes_on(error, self.path) {
                         break;
                     }
                 }
@@ -393,9 +442,11 @@ impl Job<'_, '_> {
         }
         let mut timed = Vec::new();
         self.stampers.values_mut().for_each(|stamper| stamper.finish(&mut timed));
+        self.place(timed)?;
         let mut wanted = Vec::new();
-        for packet in timed {
-            self.cut.push(packet, &mut wanted)?;
+        if let Some(exact) = &mut self.exact {
+            exact.finish(&mut wanted).map_err(|e| e.of_input(self.path))?;
+            wanted = wanted.into_iter().map(|packet| self.cut.moved(packet)).collect();
         }
         self.cut.finish(&mut wanted);
         self.hand_on(wanted);
@@ -412,14 +463,35 @@ impl Job<'_, '_> {
             Some(stamper) => stamper.push(packet, &mut timed),
             None => timed.push(packet),
         }
-        let mut wanted = Vec::new();
-        for packet in timed {
-            self.cut.push(packet, &mut wanted)?;
+        self.place(timed)?;
+        // The pictures of an exact start are known when the first one that is copied is.
+        let waits = self.exact.as_ref().is_some_and(Exact::is_gathering);
+        if waits && self.interleaver.bytes() < MOST_HELD {
+            return Ok(());
         }
-        self.hand_on(wanted);
         while let Some(packet) = self.interleaver.pop(false) {
             self.write(&packet, muxer)?;
         }
+        Ok(())
+    }
+
+    /// Hands on what belongs to the part.
+    fn place(&mut self, packets: Vec<Packet>) -> Result<()> {
+        let mut wanted = Vec::new();
+        for packet in packets {
+            match &mut self.exact {
+                Some(exact) if exact.lead == packet.track => {
+                    let mut exactly = Vec::new();
+                    exact.push(packet, &mut exactly).map_err(|e| e.of_input(self.path))?;
+                    if exact.is_over() {
+                        self.cut.end_track(exact.lead);
+                    }
+                    wanted.extend(exactly.into_iter().map(|packet| self.cut.moved(packet)));
+                }
+                _ => self.cut.push(packet, &mut wanted)?,
+            }
+        }
+        self.hand_on(wanted);
         Ok(())
     }
 
@@ -437,7 +509,7 @@ impl Job<'_, '_> {
             Ok(()) => {}
             Err(error @ Error::InvalidInput { .. }) if self.keep_going => {
                 self.untimed += 1;
-                self.note(error);
+                self.problems.tell(&error.of_input(self.path));
                 return Ok(());
             }
             Err(error) => return Err(error.of_input(self.path)),
@@ -453,12 +525,6 @@ impl Job<'_, '_> {
             self.end = self.end.max(packet.pts.map(|pts| pts.offset(length)));
         }
         Ok(())
-    }
-
-    fn note(&mut self, error: Error) {
-        if self.problems.len() < PROBLEMS_KEPT {
-            self.problems.push(error.of_input(self.path).to_string());
-        }
     }
 
     fn report(&mut self, last: bool) {
@@ -489,10 +555,6 @@ fn with_rate(tracks: &[Track], rate: Option<Rational>) -> Vec<Track> {
     tracks
 }
 
-fn is_timecode(track: &Track) -> bool {
-    track.copy.as_ref().is_some_and(|copy| copy.handler == *b"tmcd")
-}
-
 /// How long the output will be, where that is known.
 fn wanted_length(
     tracks: &[Track],
@@ -516,34 +578,6 @@ fn nothing(input: &Path, start: Option<Duration>, cancelled: bool) -> Error {
         )),
         None => Error::corrupt_fatal(format!("{} holds no sample", input.display())),
     }
-}
-
-/// What is told of a cut.
-fn of_cut(cut: &Cut) -> Vec<String> {
-    let report = &cut.report;
-    let mut notes = Vec::new();
-    if report.included_before > 0 {
-        let (count, before) = (report.included_before, report.before.as_secs_f64());
-        notes.push(if report.hidden_before {
-            format!(
-                "{count} pictures before the start are included and hidden: decoding begins {before:.3} s earlier, at a key frame"
-            )
-        } else {
-            format!("the output begins {before:.3} s before the start, at a key frame: {count} pictures more are shown")
-        });
-    }
-    if report.included_behind > 0 {
-        let what =
-            format!("{} pictures behind the end are included: others refer to them", report.included_behind);
-        notes.push(if report.hidden_behind { format!("{what}; they are hidden") } else { what });
-    }
-    if report.leading_left_out > 0 {
-        notes.push(format!(
-            "{} pictures are left out: they refer to pictures before the first key frame",
-            report.leading_left_out
-        ));
-    }
-    notes
 }
 
 /// Starts a copy of `input` to `output`: every track's samples stay as they are coded, in another container or in a part of
