@@ -61,7 +61,7 @@ pub(super) fn read(encodings: &Element, private: &mut Bytes) -> Result<(Coding, 
     /// Values of `ContentEncodingScope`.
     const FRAMES: u64 = 1;
     const PRIVATE: u64 = 2;
-    const PLAIN: &str = "mkvmerge -o OUT.mkv --compression -1:none IN.mkv writes it without";
+    const PLAIN: &str = "mkvmerge -o OUT.mkv IN.mkv writes it without";
     let refused = |what: &'static str, remedy: &'static str| {
         let remedy = if remedy.is_empty() { Remedy::None } else { remedy.into() };
         Ok((Coding::default(), Some(Refusal { what, remedy })))
