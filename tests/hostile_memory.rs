@@ -92,6 +92,7 @@ fn claims_cost_nothing() {
 
     streams_without_parameter_sets_end_early();
     indexes_cost_little_more_than_their_bytes();
+    what_matroska_says_of_itself_costs_little_more_than_its_bytes();
 }
 
 fn refused_by(error: &Error, wanted: Limit) {
@@ -126,6 +127,45 @@ fn streams_without_parameter_sets_end_early() {
     let padding = file("padding.obu", &[0x7a, 0]);
     let used = peak(|| assert!(open_input(&padding).is_err()));
     assert!(used < 64 * MIB, "10 MB of padding: {used} bytes");
+}
+
+/// Floods of the smallest elements there are, and attachments that nobody asks for.
+fn what_matroska_says_of_itself_costs_little_more_than_its_bytes() {
+    const TAGS: [u8; 4] = [0x12, 0x54, 0xc3, 0x67];
+    let element = |id: &[u8], content: &[u8]| {
+        [id, &(content.len() as u32 | 0x1000_0000).to_be_bytes(), content].concat()
+    };
+    let small = |id: &[u8], content: &[u8]| [id, &[0x80 | content.len() as u8], content].concat();
+    let size = [small(&[0xb0], &[64]), small(&[0xba], &[64])].concat();
+    let fields =
+        [small(&[0xd7], &[1]), small(&[0x83], &[1]), small(&[0x86], b"V_MJPEG"), small(&[0xe0], &size)];
+    let film = |flood: &[u8]| {
+        let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &small(&[0xae], &fields.concat()));
+        let block = small(&[0xa3], &[0x81, 0, 0, 0x80, 1]);
+        let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &[small(&[0xe7], &[0]), block].concat());
+        let segment = element(&[0x18, 0x53, 0x80, 0x67], &[&tracks[..], flood, &cluster].concat());
+        [element(&[0x1a, 0x45, 0xdf, 0xa3], &small(&[0x42, 0x82], b"matroska")), segment].concat()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("flood.mkv");
+    let tag = small(&[0x73, 0x73], &small(&[0x67, 0xc8], &[]));
+    let one = |id: &[u8], content: &[u8]| element(id, &content.repeat(10 * MIB / content.len()));
+    let seek = small(&[0x4d, 0xbb], &[]);
+    for (name, flood, most) in [
+        ("elements of tags", small(&TAGS, &tag).repeat(10 * MIB / 10), 30),
+        ("empty elements of tags", small(&TAGS, &[]).repeat(10 * MIB / 5), 30),
+        ("tags", one(&TAGS, &tag), 60),
+        ("seek entries", one(&[0x11, 0x4d, 0x9b, 0x74], &seek), 30),
+        ("attachments", element(&[0x19, 0x41, 0xa4, 0x69], &vec![7; 10 * MIB]), 1),
+    ] {
+        std::fs::write(&path, film(&flood)).unwrap();
+        drop(flood);
+        let used = peak(|| {
+            let Input::Demuxer(mut demuxer) = open_input(&path).unwrap() else { panic!("no packets") };
+            assert!(demuxer.next_packet().unwrap().is_some());
+        });
+        assert!(used < most * MIB, "10 MB of {name}: {used} bytes");
+    }
 }
 
 fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {

@@ -269,8 +269,12 @@ impl Facts {
             out.row(
                 "found by",
                 Some(
-                    if state.by_tables { "the container's tables" } else { "a scan of all packets" }
-                        .to_owned(),
+                    if state.by_tables {
+                        "the container, without the media"
+                    } else {
+                        "a scan of all packets"
+                    }
+                    .to_owned(),
                 ),
             );
             out.row(

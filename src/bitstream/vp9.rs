@@ -190,6 +190,18 @@ fn superframe_index(chunk: &[u8]) -> Option<(&[u8], impl Iterator<Item = usize>)
     (first == marker).then(|| (frames, sizes.chunks_exact(size_bytes).take(count).map(size)))
 }
 
+/// Most bytes of the index of a superframe: eight sizes of four bytes between two markers.
+pub(crate) const LONGEST_INDEX: usize = 2 + 8 * 4;
+
+/// The sizes of the frames of a chunk of `len` bytes that ends with `tail`, as far as [`frames`] believes them; `None`: it is one
+/// frame.
+pub(crate) fn frame_sizes(tail: &[u8], len: u64) -> Option<Vec<u64>> {
+    let (before, sizes) = superframe_index(tail)?;
+    let sizes: Vec<u64> = sizes.map(|size| size as u64).collect();
+    let room = len - (tail.len() - before.len()) as u64;
+    (sizes.iter().sum::<u64>() <= room).then_some(sizes)
+}
+
 /// `VPCodecConfigurationRecord` of VP8 and VP9 in MP4, the payload of the `vpcC` box. The box is a full
 /// box: the payload begins with its version (1) and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

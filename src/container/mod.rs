@@ -289,12 +289,12 @@ pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a T
     best.map(|(track, _)| track)
 }
 
-/// What a container's tables say of a packet without reading it, as [`Demuxer::next_packet`] would give it.
+/// What a container says of a packet that is not read, as [`Demuxer::next_packet`] would give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketPlace {
     /// When it is presented, in ticks of the track.
     pub pts: i64,
-    /// For how long, in ticks of the track.
+    /// For how long, in ticks of the track; one where that is not known.
     pub duration: u64,
     /// Whether decoding can start there, as the container says.
     pub keyframe: bool,
@@ -303,6 +303,26 @@ pub struct PacketPlace {
     /// What [`Demuxer::resume`] takes.
     pub position: u64,
 }
+
+/// The bytes of a packet that is told of and not read, for who has to look at some of them.
+pub trait PacketBytes {
+    /// How many there are.
+    fn len(&self) -> u64;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads those from `from` on, as many as `into` holds; says how many were there.
+    ///
+    /// # Errors
+    /// As [`Demuxer::next_packet`].
+    fn read(&mut self, from: u64, into: &mut [u8]) -> Result<usize>;
+}
+
+/// Whom [`Demuxer::index`] tells.
+pub type EachPacket<'a> = dyn FnMut(PacketPlace, Option<&mut dyn PacketBytes>) -> Result<()> + 'a;
 
 /// Reads packets in storage order.
 pub trait Demuxer: Send {
@@ -345,12 +365,13 @@ pub trait Demuxer: Send {
     /// As [`Self::next_packet`].
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool>;
 
-    /// Tells `each` of the packets of `track`, in decoding order, by tables alone; reading then begins anew. `false`: there are
-    /// no such tables, nothing was told, and who wants to know reads the packets.
+    /// Tells `each` of the packets of `track`, in decoding order, by tables or the heads of blocks alone; reading then begins
+    /// anew. Where the packets were come by, `each` may look at their bytes; where only tables were, it may not. `false`: that is
+    /// not possible, nothing was told, and who wants to know reads the packets.
     ///
     /// # Errors
     /// As [`Self::next_packet`], behind the packets in front of the damage; and those of `each`.
-    fn index(&mut self, _track: TrackId, _each: &mut dyn FnMut(PacketPlace) -> Result<()>) -> Result<bool> {
+    fn index(&mut self, _track: TrackId, _each: &mut EachPacket<'_>) -> Result<bool> {
         Ok(false)
     }
 

@@ -127,7 +127,8 @@ fn open_recognised(path: &Path, limits: &Limits, spool: Option<u64>) -> Result<I
             Source::Pipe(pipe) => Box::new(IvfDemuxer::with_limits(pipe, path, limits)?),
         })),
         Probe::Matroska => Ok(Input::Demuxer(match source {
-            Source::File(file) => Box::new(MatroskaDemuxer::with_limits(file, path.to_owned(), limits)?),
+            // It jumps over what is not wanted, which a buffer would read.
+            Source::File(file) => Box::new(MatroskaDemuxer::of_file(file.into_inner(), path, limits)?),
             Source::Pipe(pipe) => Box::new(MatroskaDemuxer::with_limits(pipe, path.to_owned(), limits)?),
         })),
         Probe::Y4m => Ok(Input::Frames(match source {

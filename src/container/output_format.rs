@@ -50,6 +50,17 @@ const NAMES: [(OutputFormat, &str, &[&str]); 11] = [
 ];
 
 impl OutputFormat {
+    /// The error of who lacks an encoder for this format, with what else can be written where that is all it holds.
+    pub(crate) fn without_encoder(self, error: Error) -> Error {
+        let holds_little = matches!(self, Self::WebM | Self::Ivf);
+        if holds_little && matches!(&error, Error::Unsupported { remedy: Remedy::None, .. }) {
+            return error.with_remedy(format!(
+                "{self} output needs an encoder of AV1 or VP9; .mp4 and .mkv hold H.264, which is encoded everywhere"
+            ));
+        }
+        error
+    }
+
     /// The codec that the format alone decides.
     pub const fn implied_codec(self) -> Option<Codec> {
         match self {

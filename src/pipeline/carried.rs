@@ -46,9 +46,7 @@ pub(super) fn describe(
     if written && (metadata.matroska.is_none() || to_matroska) {
         let attached = metadata.kinds.iter().find(|kind| **kind == MetadataKind::Attachments);
         let lost = attached.filter(|_| format == ContainerFormat::WebM);
-        notes.extend(
-            lost.map(|kind| format!("the input's {kind} are lost: webm output has no place for them")),
-        );
+        notes.extend(lost.map(|kind| format!("webm output has no place for the input's {kind}")));
         return;
     }
     // Tracks are told one by one where they are left out.
@@ -56,5 +54,5 @@ pub(super) fn describe(
         !matches!(kind, MetadataKind::ChapterTrack | MetadataKind::Timecode)
             && (!part || **kind != MetadataKind::ChapterList)
     });
-    notes.extend(lost.map(|kind| format!("the input's {kind} is lost: {format} output has no place for it")));
+    notes.extend(lost.map(|kind| format!("{format} output has no place for the input's {kind}")));
 }

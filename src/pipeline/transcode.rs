@@ -396,7 +396,8 @@ impl<'a> Transcode<'a> {
         self.selection.check(&info.tracks, &self.input)?;
         notes.extend(info.notes.iter().cloned());
 
-        let (session, encode_config) = self.open_encoder(codec, &info, &first, &mut notes, started)?;
+        let opened = self.open_encoder(codec, &info, &first, &mut notes, started);
+        let (session, encode_config) = opened.map_err(|error| format.without_encoder(error))?;
         notes.extend(hdr::lost(&encode_config, session.receipt(), format));
         let file = OutputFile::create(&self.output, self.overwrite, std::slice::from_ref(&self.input))?;
         let mut muxer = create_muxer(format, &file, self.mux)?;

@@ -1,11 +1,11 @@
-//! How an index is made: from the container's tables where it has them, without a byte of the media, or else by reading every
-//! packet once.
+//! How an index is made: from the container's tables where it has them, without a byte of the media; by the heads of blocks, with
+//! the few bytes of the packets that say what these do not; or else by reading every packet once.
 
 use super::index::{Entry, HIDDEN, Index, KEY, OPEN, Places, Sets, Times, mark};
 use super::start;
-use crate::bitstream::{ActiveParameterSets, OutputOrder};
+use crate::bitstream::{ActiveParameterSets, OutputOrder, hevc};
 use crate::codec::Codec;
-use crate::container::{Demuxer, Track, VideoTrack};
+use crate::container::{Demuxer, PacketBytes, PacketPlace, Track, VideoTrack};
 use crate::error::{Error, Result};
 use crate::packet::{BitstreamLayout, Packet};
 use crate::pipeline::SourceOptions;
@@ -33,9 +33,9 @@ pub(super) fn of_track(
     of_packets(demuxer, (track, video), options)
 }
 
-/// Packets of VP8 may show nothing, and only they say it.
+/// Parameter sets between the pictures have to be found in the packets.
 fn tables_tell(video: &VideoTrack) -> bool {
-    video.codec != Codec::Vp8
+    video.layout != BitstreamLayout::AnnexB
 }
 
 /// Whether an index of the track would be made of tables.
@@ -54,8 +54,19 @@ fn of_tables(
     options: &SourceOptions,
 ) -> Result<Option<Index>> {
     let mut index = Index::new(track.time_base, Times::Stated, Places::Numbers);
-    let told = demuxer.index(track.id, &mut |place| {
-        let flags = if place.keyframe { KEY } else { 0 } | if place.discard { HIDDEN } else { 0 };
+    let mut front = Front::new(video);
+    let mut has_bytes = false;
+    let told = demuxer.index(track.id, &mut |place, bytes| {
+        if options.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let mut flags = if place.keyframe { KEY } else { 0 } | if place.discard { HIDDEN } else { 0 };
+        if let Some(bytes) = bytes {
+            has_bytes = true;
+            if front.hides(&place, bytes)? {
+                flags |= HIDDEN;
+            }
+        }
         index.push(
             Entry { key: place.pts, duration: place.duration, flags, at: place.position },
             &options.limits,
@@ -64,14 +75,60 @@ fn of_tables(
     match told {
         Ok(false) => return Ok(None),
         Ok(true) => {}
+        // What is behind the damage has to be read for.
+        Err(error) if has_bytes && options.keep_going && error.is_recoverable() => return Ok(None),
         Err(error @ Error::CorruptStream { .. }) if index.packets() > 0 => {
             index.damage = Some(error.to_string()).filter(|_| !options.keep_going);
         }
         Err(error) => return Err(error),
     }
-    hide_first_leading(demuxer, (track, video), &mut index)?;
+    if !has_bytes {
+        // Packets of VP8 may show nothing, and only they say it.
+        if video.codec == Codec::Vp8 {
+            return Ok(None);
+        }
+        hide_first_leading(demuxer, (track, video), &mut index)?;
+    }
     index.complete()?;
     Ok(Some(index))
+}
+
+/// As [`Scan`] finds out which pictures nobody sees, by as few bytes of the packets as tell it.
+struct Front<'a> {
+    video: &'a VideoTrack,
+    begun: bool,
+    cut: Option<i64>,
+}
+
+impl<'a> Front<'a> {
+    fn new(video: &'a VideoTrack) -> Self {
+        Self { video, begun: false, cut: None }
+    }
+
+    fn hides(&mut self, place: &PacketPlace, bytes: &mut dyn PacketBytes) -> Result<bool> {
+        let codec = self.video.codec;
+        let mut begins = place.keyframe;
+        let mut slice = None;
+        if codec == Codec::Hevc && (begins || self.cut.is_some() || !self.begun) {
+            slice = start::hevc_type_in(self.video.layout, bytes)?;
+            begins = slice.is_some_and(|kind| (hevc::NAL_BLA_W_LP..=21).contains(&kind));
+        } else if !self.begun && !begins {
+            begins = start::begins(codec, &start::whole(self.video, bytes)?).is_some();
+        }
+        let first = !self.begun && (begins || place.keyframe);
+        if first || slice.is_some_and(|kind| (16..=18).contains(&kind)) {
+            self.cut = Some(place.pts);
+        } else if begins {
+            self.cut = None;
+        }
+        self.begun |= first;
+        let skipped = match codec {
+            Codec::Hevc => self.cut.is_some() && slice.is_some_and(hevc::is_rasl),
+            Codec::H264 => self.cut.is_some_and(|cut| place.pts < cut),
+            _ => false,
+        };
+        Ok(!self.begun || skipped || !start::shows_in(codec, bytes)?)
+    }
 }
 
 /// Hides the pictures behind the first one that no decoder gives: they refer to pictures in front of the file.

@@ -4,6 +4,8 @@ use super::index::Begins;
 use crate::bitstream::convert::length_prefixed_units;
 use crate::bitstream::{UnitRole, annexb, h264, hevc, vp8, vp9};
 use crate::codec::Codec;
+use crate::container::{PacketBytes, VideoTrack};
+use crate::error::Result;
 use crate::packet::{BitstreamLayout, Packet};
 
 /// The NAL units of a packet, in whatever framing.
@@ -76,6 +78,85 @@ pub(super) fn shows(codec: Codec, packet: &Packet) -> bool {
         }
         _ => true,
     }
+}
+
+/// As [`shows`], of a packet that is not read.
+pub(super) fn shows_in(codec: Codec, bytes: &mut dyn PacketBytes) -> Result<bool> {
+    /// Of the headers of a frame: what says whether it is shown stands in front of all that they may hold.
+    const HEAD: usize = 32;
+    let mut head = [0; HEAD];
+    match codec {
+        Codec::Vp8 => {
+            let there = bytes.read(0, &mut head)?;
+            let frame = head.get(..there).unwrap_or_default();
+            Ok(vp8::FrameHeader::parse(frame).map_or(true, |header| header.show))
+        }
+        Codec::Vp9 => {
+            let mut shown = |from: u64, len: u64, bytes: &mut dyn PacketBytes| -> Result<bool> {
+                let room = head.get_mut(..HEAD.min(usize::try_from(len).unwrap_or(HEAD)));
+                let room = room.unwrap_or_default();
+                let there = bytes.read(from, room)?;
+                let frame = room.get(..there).unwrap_or_default();
+                Ok(vp9::FrameHeader::parse(frame)
+                    .map_or(true, |header| header.show || header.show_existing.is_some()))
+            };
+            let len = bytes.len();
+            // Most packets are one frame, which is shown.
+            if len == 0 || shown(0, len, bytes)? {
+                return Ok(true);
+            }
+            let mut tail = [0; vp9::LONGEST_INDEX];
+            let at = len.saturating_sub(tail.len() as u64);
+            let there = bytes.read(at, &mut tail)?;
+            let tail = tail.get(..there).unwrap_or_default();
+            let Some(sizes) = vp9::frame_sizes(tail, len) else { return Ok(false) };
+            let mut from = 0;
+            let mut any = false;
+            for size in sizes.into_iter().filter(|size| *size > 0) {
+                any = true;
+                if shown(from, size, bytes)? {
+                    return Ok(true);
+                }
+                from += size;
+            }
+            Ok(!any)
+        }
+        _ => Ok(true),
+    }
+}
+
+/// As `hevc_type`, of a packet that is not read and whose units have lengths in front.
+pub(super) fn hevc_type_in(layout: BitstreamLayout, bytes: &mut dyn PacketBytes) -> Result<Option<u8>> {
+    let BitstreamLayout::Hvcc { length_size } = layout else { return Ok(None) };
+    let prefix = usize::from(length_size);
+    let mut at = 0;
+    loop {
+        // The length, and the header of a unit.
+        let mut head = [0; 6];
+        let there = bytes.read(at, head.get_mut(..prefix + 2).unwrap_or_default())?;
+        let Some((length, header)) = head.get(..there).and_then(|head| head.split_at_checked(prefix)) else {
+            return Ok(None);
+        };
+        let length = length.iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
+        let end = at + prefix as u64 + length;
+        if end > bytes.len() {
+            return Ok(None);
+        }
+        let header = header.get(..header.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
+        let header = header.and_then(hevc::NalHeader::parse).filter(|header| header.layer_id == 0);
+        if let Some(header) = header.filter(|header| header.nal_type < hevc::NAL_VPS) {
+            return Ok(Some(header.nal_type));
+        }
+        at = end;
+    }
+}
+
+/// The whole packet, without times.
+pub(super) fn whole(video: &VideoTrack, bytes: &mut dyn PacketBytes) -> Result<Packet> {
+    let mut data = crate::memory::filled(0, usize::try_from(bytes.len()).unwrap_or(usize::MAX))?;
+    let there = bytes.read(0, &mut data)?;
+    data.truncate(there);
+    Ok(Packet::new(Some(video.codec), video.layout, data))
 }
 
 /// Whether the pictures of a stream are in one temporal layer, as its configuration says: in several, those of a higher one may

@@ -55,6 +55,11 @@ impl<R> Buffered<R> {
     pub(crate) fn new(inner: R, capacity: usize) -> Self {
         Self { inner, buffer: PageBytes::new(capacity), filled: 0, taken: 0 }
     }
+
+    /// What is behind it. What is in the buffer is lost.
+    pub(crate) fn into_inner(self) -> R {
+        self.inner
+    }
 }
 
 impl<R: Read> Read for Buffered<R> {

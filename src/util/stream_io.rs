@@ -47,6 +47,11 @@ impl PositionedFile {
     pub(crate) const fn new(file: File, position: u64) -> Self {
         Self { file, position }
     }
+
+    /// Another handle of the same file.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
 }
 
 impl Read for PositionedFile {

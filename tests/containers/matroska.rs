@@ -14,6 +14,7 @@ use video_hw::packet::Packet;
 use video_hw::stream_io::NonSeekable;
 use video_hw::time::Timestamp;
 
+use super::matroska_made::element;
 use crate::support::streams::{ffmpeg_md5s, frame_md5, have, md5_hex, run, text};
 
 pub(crate) const PICTURES: &str = "testsrc2=size=160x96:rate=25:duration=2";
@@ -370,11 +371,6 @@ fn what_the_header_says_is_understood() {
     );
 }
 
-/// An element with a size of 4 bytes.
-fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
-    [id, &(content.len() as u32 | 0x1000_0000).to_be_bytes(), content].concat()
-}
-
 /// What all frames of MPEG-4 begin with.
 const START: [u8; 3] = [0, 0, 1];
 
@@ -425,6 +421,27 @@ fn stripped_headers_are_put_back() {
     assert_eq!(ffprobe_rows(&stripped), expected);
 }
 
+#[test]
+fn frames_that_mkvmerge_has_compressed_are_those_of_the_original() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let srt = dir.path().join("in.srt");
+    fs::write(&srt, "1\n00:00:00,200 --> 00:00:00,800\nHello\n\n").unwrap();
+    let args =
+        ["-f", "lavfi", "-i", PICTURES, "-i", text(&srt), "-c:v", "libx264", "-g", "10", "-c:s", "ass"];
+    let Some(film) = made(dir.path(), "film.mkv", &args) else { return };
+    let args = ["--compression", "0:zlib", "--compression", "1:zlib", text(&film)];
+    let Some(compressed) = merged(dir.path(), "zlib.mkv", &args) else { return };
+    assert!(fs::metadata(&compressed).unwrap().len() > 0);
+    assert_eq!(by_stream(rows(&mut *open(&compressed))), by_stream(rows(&mut *open(&film))));
+    // The packets are as long as they are inflated: the index reads them.
+    let mut demuxer = open(&compressed);
+    let video = demuxer.tracks()[0].id;
+    assert!(!demuxer.index(video, &mut |_, _| Ok(())).unwrap());
+}
+
 /// Reads to the end through whatever errors come; the packets and the errors.
 fn read_through(data: Vec<u8>) -> (Vec<Packet>, Vec<String>) {
     let (mut packets, mut errors) = (Vec::new(), Vec::new());
@@ -456,7 +473,7 @@ fn read_through(data: Vec<u8>) -> (Vec<Packet>, Vec<String>) {
     (packets, errors)
 }
 
-fn small_film(dir: &Path) -> Option<Vec<u8>> {
+pub(crate) fn small_film(dir: &Path) -> Option<Vec<u8>> {
     let args = [
         "-f",
         "lavfi",

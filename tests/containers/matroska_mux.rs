@@ -14,6 +14,7 @@ use video_hw::error::Error;
 use video_hw::packet::{BitstreamLayout, Packet};
 
 use super::matroska::{PICTURES, Row, SOUND, ffprobe_rows, films, have_mkvmerge, made, open, packets, rows};
+use super::matroska_made::{KEY, TAGS, cluster, element, film, open_bytes, pictures, simple, uint};
 use crate::support::streams::{ffmpeg_md5s, have, run, text};
 
 /// A file in memory that outlives its muxer.
@@ -248,6 +249,46 @@ fn files_of_mp4_come_over_with_their_priming() {
 }
 
 #[test]
+fn mp4_through_matroska_and_webm_comes_back_as_it_was() {
+    if !have(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let vp9 = "-c:v libvpx-vp9 -deadline good -cpu-used 8 -g 20 -lag-in-frames 16 -auto-alt-ref 1 -b:v 200k";
+    for (name, args, in_webm) in [
+        ("h264.mp4", "-c:v libx264 -preset veryfast -bf 3 -g 20", false),
+        (
+            "hevc.mp4",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=20 -tag:v hvc1",
+            false,
+        ),
+        ("vp9.mp4", vp9, true),
+        ("av1.mp4", "-c:v libsvtav1 -preset 12 -g 20", true),
+    ] {
+        let args: Vec<&str> = ["-f", "lavfi", "-i", PICTURES].into_iter().chain(args.split(' ')).collect();
+        let Some(mp4) = made(dir.path(), name, &args) else { continue };
+        let read = |path: &Path| Mp4Demuxer::open(std::fs::File::open(path).unwrap(), path.into()).unwrap();
+        let original = packets(&mut read(&mp4));
+        assert!(original.len() >= 50, "{name}");
+        for webm in [false, true].into_iter().filter(|webm| in_webm || !webm) {
+            let between = dir.path().join(name).with_extension(if webm { "webm" } else { "mkv" });
+            std::fs::write(&between, to_matroska(&mut read(&mp4), webm)).unwrap();
+            assert_eq!(judges(&between), "", "{name}");
+            let back = dir.path().join(format!("{webm}_{name}"));
+            std::fs::write(&back, to_mp4(&mut *open(&between))).unwrap();
+            let again = packets(&mut read(&back));
+            assert_eq!(again.len(), original.len(), "{name}");
+            for (at, (again, original)) in again.iter().zip(&original).enumerate() {
+                assert!(again.data == original.data, "{name}: sample {at}");
+                assert_eq!(again.pts, original.pts, "{name}: sample {at}");
+                assert_eq!(again.keyframe, original.keyframe, "{name}: sample {at}");
+            }
+            assert_eq!(ffmpeg_md5s(&["-i", text(&back)]), ffmpeg_md5s(&["-i", text(&mp4)]), "{name}");
+        }
+    }
+}
+
+#[test]
 fn texts_become_timed_text_and_back() {
     if !have(&["ffmpeg", "ffprobe"]) {
         return;
@@ -385,6 +426,33 @@ fn chapters_attachments_titles_and_flags_are_kept() {
     };
     assert_eq!(facts(&copied), facts(&full));
     assert!(facts(&copied).iter().any(|line| line.contains("Kommentar")), "{:?}", facts(&copied));
+}
+
+#[test]
+fn tags_of_the_writer_are_left_behind_and_those_of_the_film_stay() {
+    let tag = |children: &[Vec<u8>]| element(&[0x73, 0x73], &children.concat());
+    let simple = |name: &str, value: &str| {
+        let fields = [element(&[0x45, 0xa3], name.as_bytes()), element(&[0x44, 0x87], value.as_bytes())];
+        element(&[0x67, 0xc8], &fields.concat())
+    };
+    let tags = [
+        tag(&[simple("ENCODER", "other 1.0"), simple("ARTIST", "Somebody")]),
+        tag(&[simple("encoder", "other 2.0")]),
+        tag(&[element(&[0x63, 0xc0], &uint(&[0x63, 0xc5], 1)), simple("BPS", "17")]),
+        tag(&[simple("GENRE", "Drama")]),
+    ];
+    let blocks = [simple_block()];
+    let film = film(&[pictures(1, &[])], &[element(&TAGS, &tags.concat()), cluster(0, &blocks)]);
+    let copied = to_matroska(&mut open_bytes(film), false);
+    let has = |words: &str| copied.windows(words.len()).any(|bytes| bytes == words.as_bytes());
+    assert!(has("Somebody") && has("Drama"));
+    assert!(!has("other 1.0") && !has("other 2.0") && !has("BPS"));
+    let again = to_matroska(&mut open_bytes(copied.clone()), false);
+    assert!(again == copied, "a copy of a copy");
+}
+
+fn simple_block() -> Vec<u8> {
+    simple(1, 0, KEY, &[1; 50])
 }
 
 #[test]

@@ -241,6 +241,31 @@ fn vpx_and_av1_with_frames_that_are_not_shown() {
     check("av1.obu", "-c:v libsvtav1 -preset 10 -g 30");
 }
 
+#[test]
+fn matroska_by_the_heads_of_its_blocks() {
+    let x264 = "-c:v libx264 -preset veryfast -g 25 -bf 3 -x264-params open-gop=1:b-pyramid=normal";
+    let folder = tempfile::tempdir().unwrap();
+    if make(folder.path(), &format!("{SOURCE} -pix_fmt yuv420p {x264} open.mkv")) {
+        check_file(&folder.path().join("open.mkv"), true);
+        // Pictures in front of the first one, which refer to what is gone.
+        assert!(make(folder.path(), "-ss 2 -i open.mkv -c copy headless.mkv"));
+        check_file(&folder.path().join("headless.mkv"), false);
+        // No place to begin until the third second.
+        assert!(make(folder.path(), "-i open.mkv -c copy -bsf:v noise=drop='lt(n,30)' late.mkv"));
+        check_file(&folder.path().join("late.mkv"), false);
+    }
+    let x265 =
+        "-c:v libx265 -preset fast -x265-params log-level=error:keyint=25:min-keyint=25:open-gop=1:bframes=4";
+    if make(folder.path(), &format!("{SOURCE} -pix_fmt yuv420p {x265} hevc.mkv")) {
+        check_file(&folder.path().join("hevc.mkv"), true);
+        assert!(make(folder.path(), "-ss 2 -i hevc.mkv -c copy headless-hevc.mkv"));
+        check_file(&folder.path().join("headless-hevc.mkv"), true);
+    }
+    let hidden = "-deadline good -cpu-used 5 -g 30 -lag-in-frames 16 -auto-alt-ref 1 -b:v 200k";
+    check("vp9.webm", &format!("-c:v libvpx-vp9 {hidden}"));
+    check("vp8.webm", &format!("-c:v libvpx {hidden}"));
+}
+
 fn clip(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clips").join(name)
 }

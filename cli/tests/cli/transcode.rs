@@ -18,6 +18,15 @@ fn same_times(a: &str, b: &str) {
 }
 
 #[test]
+fn webm_without_an_encoder_of_its_codecs_says_what_can_be_written() {
+    let scratch = Scratch::new();
+    let (input, output) = (clip("bars.mp4"), scratch.path("out.webm"));
+    run(&["transcode", &input, &output, "--backend", "software"])
+        .refused(3, &["does not encode av1", ".mp4 and .mkv hold H.264"]);
+    assert!(scratch.names().is_empty());
+}
+
+#[test]
 fn times_and_sound_survive() {
     if !tools() {
         return;

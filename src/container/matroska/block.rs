@@ -1,13 +1,15 @@
 //! Blocks (RFC 9559 section 10): frames of a track at a time, one or several laced together.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::ebml::{self, Children};
+use super::ebml::{self, Children, Element};
 use super::ids;
 use crate::error::{Error, Result};
 
-/// A block, in whichever of its two clothes.
-pub(super) struct Block {
+/// A block, in whichever of its two clothes; its frames are bytes, or where those lie in the block's content.
+pub(super) struct Block<Frame = Bytes> {
     pub(super) track: u64,
     /// In ticks, from that of its cluster.
     pub(super) time: i16,
@@ -17,77 +19,132 @@ pub(super) struct Block {
     pub(super) duration: Option<u64>,
     /// Nanoseconds that are not to be heard at its end.
     pub(super) discard_padding: i64,
-    pub(super) frames: Vec<Bytes>,
+    pub(super) frames: Vec<Frame>,
 }
+
+/// Where the frames of a block lie in its content.
+pub(super) type BlockHead = Block<Range<usize>>;
 
 /// Flags of a block: that of key frames only in simple ones.
 const KEYFRAME: u8 = 0x80;
 const LACING: u8 = 0x06;
 
+/// What a group says of its block.
+#[derive(Default)]
+pub(super) struct GroupFacts {
+    references: bool,
+    duration: Option<u64>,
+    padding: i64,
+}
+
+impl GroupFacts {
+    /// Takes an element of the group other than its block.
+    pub(super) fn take(&mut self, child: &Element) -> Result<()> {
+        let recoverable =
+            |_| Error::corrupt(format!("a block group whose element {:X} is too long", child.id));
+        match child.id {
+            ids::REFERENCE_BLOCK => self.references = true,
+            ids::BLOCK_DURATION => self.duration = Some(child.uint().map_err(recoverable)?),
+            ids::DISCARD_PADDING => self.padding = child.int().map_err(recoverable)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The block with what was said of it.
+    pub(super) fn apply<Frame>(&self, block: Block<Frame>) -> Block<Frame> {
+        let (duration, discard_padding) = (self.duration, self.padding);
+        Block { keyframe: !self.references, duration, discard_padding, ..block }
+    }
+}
+
+/// A group whose elements are not whole.
+pub(super) fn broken_group() -> Error {
+    Error::corrupt("a block group whose elements do not fit it")
+}
+
 impl Block {
     /// Reads the content of a `SimpleBlock`.
     pub(super) fn simple(data: &Bytes) -> Result<Self> {
-        let (mut block, flags) = Self::parse(data)?;
-        block.keyframe = flags & KEYFRAME != 0;
-        Ok(block)
+        // All of it is there: nothing more is needed.
+        let head = BlockHead::parse(data, data.len())?.ok_or_else(|| too_short(data.len()))?;
+        let frames = head.frames.iter().map(|range| data.slice(range.clone())).collect();
+        let Block { track, time, keyframe, duration, discard_padding, .. } = head;
+        Ok(Self { track, time, keyframe, duration, discard_padding, frames })
     }
 
     /// Reads the content of a `BlockGroup`; `None` for one without a block.
     pub(super) fn group(data: Bytes) -> Result<Option<Self>> {
-        let (mut block, mut references, mut duration, mut padding) = (None, false, None, 0);
+        let (mut block, mut facts) = (None, GroupFacts::default());
         for child in Children::new(data) {
-            let child = child.map_err(|_| Error::corrupt("a block group whose elements do not fit it"))?;
-            let recoverable =
-                |_| Error::corrupt(format!("a block group whose element {:X} is too long", child.id));
+            let child = child.map_err(|_| broken_group())?;
             match child.id {
-                ids::BLOCK => block = Some(Self::parse(&child.data)?.0),
-                ids::REFERENCE_BLOCK => references = true,
-                ids::BLOCK_DURATION => duration = Some(child.uint().map_err(recoverable)?),
-                ids::DISCARD_PADDING => padding = child.int().map_err(recoverable)?,
-                _ => {}
+                ids::BLOCK => block = Some(Self::simple(&child.data)?),
+                _ => facts.take(&child)?,
             }
         }
-        Ok(block.map(|block| Self { keyframe: !references, duration, discard_padding: padding, ..block }))
+        Ok(block.map(|block| facts.apply(block)))
     }
 
     /// The track, the time and the key frame flag of a block that begins with these bytes.
     pub(super) fn peek(data: &[u8]) -> Option<(u64, i16, bool)> {
-        let (track, len) = ebml::vint(data)?;
-        let time = data.get(len..)?.first_chunk().map(|bytes| i16::from_be_bytes(*bytes))?;
-        Some((track, time, data.get(len + 2)? & KEYFRAME != 0))
-    }
-
-    fn parse(data: &Bytes) -> Result<(Self, u8)> {
-        let cut = || Error::corrupt(format!("a block of {} bytes is too short for its header", data.len()));
-        let (track, len) = ebml::vint(data).ok_or_else(cut)?;
-        let time = data.get(len..).and_then(<[u8]>::first_chunk).ok_or_else(cut)?;
-        let flags = *data.get(len + 2).ok_or_else(cut)?;
-        let frames = unlace(data.slice(len + 3..), flags & LACING).ok_or_else(|| {
-            Error::corrupt(format!(
-                "a block of track {track} whose {} bytes do not hold its laces",
-                data.len()
-            ))
-        })?;
-        let time = i16::from_be_bytes(*time);
-        Ok((Self { track, time, keyframe: false, duration: None, discard_padding: 0, frames }, flags))
+        let (track, time, flags, _) = front(data)?;
+        Some((track, time, flags & KEYFRAME != 0))
     }
 }
 
-/// The frames of a block's payload.
-fn unlace(mut payload: Bytes, lacing: u8) -> Option<Vec<Bytes>> {
-    if lacing == 0 {
-        return Some(vec![payload]);
+impl BlockHead {
+    /// Reads what stands in front of the frames of a `SimpleBlock` (or a `Block`, which says nothing of key frames) of `size`
+    /// bytes that begins with these; `None` where more of it is needed.
+    pub(super) fn parse(data: &[u8], size: usize) -> Result<Option<Self>> {
+        let whole = data.len() >= size;
+        let Some((track, time, flags, at)) = front(data) else {
+            return if whole { Err(too_short(size)) } else { Ok(None) };
+        };
+        match laces(data, at, size, flags & LACING) {
+            Some(frames) => Ok(Some(Self {
+                track,
+                time,
+                keyframe: flags & KEYFRAME != 0,
+                duration: None,
+                discard_padding: 0,
+                frames,
+            })),
+            None if whole => {
+                let what = format!("a block of track {track} whose {size} bytes do not hold its laces");
+                Err(Error::corrupt(what))
+            }
+            None => Ok(None),
+        }
     }
-    let more = usize::from(*payload.first()?);
+}
+
+fn too_short(size: usize) -> Error {
+    Error::corrupt(format!("a block of {size} bytes is too short for its header"))
+}
+
+/// Track, time and flags of a block, and how long these are.
+fn front(data: &[u8]) -> Option<(u64, i16, u8, usize)> {
+    let (track, len) = ebml::vint(data)?;
+    let time = data.get(len..)?.first_chunk().map(|bytes| i16::from_be_bytes(*bytes))?;
+    Some((track, time, *data.get(len + 2)?, len + 3))
+}
+
+/// The frames behind byte `at` of a block of `size` bytes that begins with `data`.
+fn laces(data: &[u8], mut at: usize, size: usize, lacing: u8) -> Option<Vec<Range<usize>>> {
+    if lacing == 0 {
+        return Some(vec![at..size]);
+    }
+    let more = usize::from(*data.get(at)?);
     let mut sizes: Vec<usize> = Vec::with_capacity(more);
-    let mut at = 1;
+    at += 1;
     match lacing {
         // Xiph: sums of bytes up to one that is not 255.
         0x02 => {
             for _ in 0..more {
                 let mut size = 0;
                 loop {
-                    let byte = usize::from(*payload.get(at)?);
+                    let byte = usize::from(*data.get(at)?);
                     at += 1;
                     size += byte;
                     if byte != 255 {
@@ -99,8 +156,9 @@ fn unlace(mut payload: Bytes, lacing: u8) -> Option<Vec<Bytes>> {
         }
         // Fixed: all of one size.
         0x04 => {
-            let each = (payload.len() - 1).checked_div(more + 1)?;
-            if each * (more + 1) != payload.len() - 1 {
+            let payload = size.checked_sub(at)?;
+            let each = payload.checked_div(more + 1)?;
+            if each * (more + 1) != payload {
                 return None;
             }
             sizes.resize(more, each);
@@ -109,7 +167,7 @@ fn unlace(mut payload: Bytes, lacing: u8) -> Option<Vec<Bytes>> {
         _ => {
             let mut size = 0_i64;
             for index in 0..more {
-                let (value, len) = ebml::vint(payload.get(at..)?)?;
+                let (value, len) = ebml::vint(data.get(at..)?)?;
                 at += len;
                 let middle = if index == 0 { 0 } else { (1_i64 << (7 * len - 1)) - 1 };
                 size = size.checked_add(i64::try_from(value).ok()? - middle)?;
@@ -117,15 +175,13 @@ fn unlace(mut payload: Bytes, lacing: u8) -> Option<Vec<Bytes>> {
             }
         }
     }
-    payload = payload.slice(at..);
     let mut frames = Vec::with_capacity(more + 1);
-    for size in sizes {
-        if size > payload.len() {
-            return None;
-        }
-        frames.push(payload.split_to(size));
+    for len in sizes {
+        let end = at.checked_add(len).filter(|end| *end <= size)?;
+        frames.push(at..end);
+        at = end;
     }
-    frames.push(payload);
+    frames.push(at..size);
     Some(frames)
 }
 

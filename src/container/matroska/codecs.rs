@@ -189,7 +189,12 @@ pub(super) fn frame_duration(sound: &Sound, frame: &[u8]) -> Option<u64> {
         SoundCodec::Alac => u32::from_be_bytes(*sound.config.first_chunk()?).into(),
         // A substream says how many of its six blocks are in a frame; sound is rarely cut finer.
         SoundCodec::Eac3 if frame.get(4).is_some_and(|byte| byte >> 4 & 3 == 3 && byte >> 6 != 3) => 1536,
-        SoundCodec::Eac3 | SoundCodec::Vorbis | SoundCodec::Dts => return None,
+        // Blocks of 32 samples, less one, behind the sync word and seven bits of the core (ETSI TS 102 114 5.3.1).
+        SoundCodec::Dts => match *frame.first_chunk()? {
+            [0x7f, 0xfe, 0x80, 0x01, a, b] => 32 * (u64::from(a & 1) << 6 | u64::from(b >> 2)) + 32,
+            _ => return None,
+        },
+        SoundCodec::Eac3 | SoundCodec::Vorbis => return None,
     };
     (samples * SECOND).checked_div(sound.sample_rate.into())
 }

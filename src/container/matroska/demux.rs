@@ -3,29 +3,30 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{Read, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::block::Block;
-use super::ebml::{Header, MAX_HEADER};
+use super::ebml::Header;
 use super::header::SegmentHeader;
 use super::ids;
+use super::lace_times::LaceTimes;
 use super::metadata::MatroskaMetadata;
+use super::places::Telling;
 use super::source::Source;
 use super::text;
 use super::tracks::MkvTrack;
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, Track, TrackId, TrackKind};
+use crate::container::{ContainerFormat, Demuxer, EachPacket, FileMetadata, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
+use crate::stream_io::PositionedFile;
 use crate::time::{TimeBase, Timestamp};
 
 /// How far is read to describe tracks whose first frame tells what they are.
 const MOST_BYTES_AHEAD: usize = 64 << 20;
 const MOST_PACKETS_AHEAD: usize = 1 << 14;
-/// How much of a pipe is looked over to see what follows an unknown element.
-const MOST_LOOKED_OVER: usize = 1 << 15;
 
 /// Reads Matroska and WebM (RFC 8794 and RFC 9559), from files and, one way, from pipes (see
 /// [`crate::stream_io::NonSeekable`]).
@@ -42,20 +43,26 @@ pub struct MatroskaDemuxer {
     notes: Vec<String>,
     metadata: FileMetadata,
     pub(super) cluster: Cluster,
-    /// Packets that are read and not given out yet.
-    ready: VecDeque<Packet>,
+    /// Packets that are read and not given out yet, and where they can be read again.
+    pub(super) ready: VecDeque<(Packet, Option<u64>)>,
+    /// Where the packet that was given last can be.
+    given: Option<u64>,
+    /// Packets are not read but told of.
+    pub(super) telling: Option<Telling>,
     ended: bool,
     /// What was met when reading ahead, where it cannot be met again.
     held: Option<Error>,
     /// A block of a track that is not described has been told of.
-    told_unknown: bool,
+    pub(super) told_unknown: bool,
     /// So has a segment behind the first one.
-    told_another: bool,
+    pub(super) told_another: bool,
 }
 
 /// The cluster that is being read.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Cluster {
+    /// Where it begins; `None` where reading has begun within it.
+    pub(super) position: Option<u64>,
     /// Ticks; `None` until it has said.
     pub(super) time: Option<i64>,
     /// Where it ends, if it says so.
@@ -72,7 +79,7 @@ impl fmt::Debug for MatroskaDemuxer {
 }
 
 /// What reading an element has come to.
-enum Step {
+pub(super) enum Step {
     /// Go on.
     Next,
     /// The input ends.
@@ -98,8 +105,16 @@ impl MatroskaDemuxer {
         path: PathBuf,
         limits: Limits,
     ) -> Result<Self> {
-        let mut source = Source::new(reader, path)?;
-        let header = SegmentHeader::read(&mut source, &limits)?;
+        Self::of_source(Source::new(reader, path)?, limits)
+    }
+
+    /// As [`Self::with_limits`], from a file: attachments are read when they are copied.
+    pub(crate) fn of_file(file: PositionedFile, path: &Path, limits: Limits) -> Result<Self> {
+        Self::of_source(Source::of_file(file, path.to_owned())?, limits)
+    }
+
+    fn of_source(mut source: Source, limits: Limits) -> Result<Self> {
+        let mut header = SegmentHeader::read(&mut source, &limits)?;
         let (mut inner, mut notes): (Vec<MkvTrack>, _) = (Vec::new(), Vec::new());
         let mut unreadable = None;
         for (index, entry) in header.tracks.iter().enumerate() {
@@ -119,7 +134,9 @@ impl MatroskaDemuxer {
                 Err(error) => return Err(error),
             };
             if let Some(why) = &track.refusal {
-                notes.push(format!("track {}: {why} is not read", track.number));
+                let how = why.remedy.to_string();
+                let how = if how.is_empty() { how } else { format!("; {how}") };
+                notes.push(format!("track {}: {} is not read{how}", track.number, why.what));
             }
             inner.push(track);
         }
@@ -131,7 +148,7 @@ impl MatroskaDemuxer {
         let told =
             |track: &MkvTrack| format!("track {} is marked as disabled: players leave it out", track.number);
         notes.extend(inner.iter().filter(hidden).map(told));
-        let metadata = MatroskaMetadata::of(&header, &inner).into_file_metadata(&inner);
+        let metadata = MatroskaMetadata::of(&mut header, &inner).into_file_metadata(&inner);
         let mut this = Self {
             source,
             header,
@@ -143,6 +160,8 @@ impl MatroskaDemuxer {
             metadata,
             cluster: Cluster::default(),
             ready: VecDeque::new(),
+            given: None,
+            telling: None,
             ended: false,
             held: None,
             told_unknown: false,
@@ -171,7 +190,7 @@ impl MatroskaDemuxer {
                 }
                 Err(error) => return Err(error),
             }
-            for packet in self.ready.range(known..) {
+            for (packet, _) in self.ready.range(known..) {
                 bytes += packet.data.len();
                 let track = self.inner.iter_mut().find(|track| track.public.id == packet.track);
                 if let Some(track) = track.filter(|track| track.waits_for_a_frame()) {
@@ -190,18 +209,19 @@ impl MatroskaDemuxer {
     pub(super) fn restart(&mut self, cluster: Cluster) {
         self.cluster = cluster;
         self.ended = false;
+        self.given = None;
         self.ready.clear();
         for track in &mut self.inner {
             track.restart();
         }
     }
 
-    fn corrupt(&self, what: impl fmt::Display) -> Error {
+    pub(super) fn corrupt(&self, what: impl fmt::Display) -> Error {
         Error::corrupt(format!("{}: {what}", self.source.path().display()))
     }
 
     /// Reads the next element.
-    fn step(&mut self) -> Result<Step> {
+    pub(super) fn step(&mut self) -> Result<Step> {
         let here = self.source.position();
         if self.source.at_end()? || self.segment_ends(here)? {
             return Ok(Step::End);
@@ -211,7 +231,7 @@ impl MatroskaDemuxer {
         let end = header.size.map(|size| content.saturating_add(size));
         if header.id == ids::CLUSTER {
             self.source.consume(header.len);
-            self.cluster = Cluster { time: None, end };
+            self.cluster = Cluster { position: Some(here), time: None, end };
             return Ok(Step::Next);
         }
         let (Some(size), Some(end)) = (header.size, end) else {
@@ -254,62 +274,6 @@ impl MatroskaDemuxer {
         Err(self.cut_off(here, size))
     }
 
-    /// Whether the segment ends here. Where it says so and yet a cluster goes on or follows, its size is wrong.
-    fn segment_ends(&mut self, here: u64) -> Result<bool> {
-        if self.header.end.is_none_or(|end| here < end) || self.cluster.end.is_some_and(|end| here < end) {
-            return Ok(false);
-        }
-        if self.is_cluster()? {
-            self.header.end = None;
-            return Ok(false);
-        }
-        let next = self.source.peek_header()?.map(|header| header.id);
-        if matches!(next, Some(ids::SEGMENT | ids::EBML)) && !std::mem::replace(&mut self.told_another, true)
-        {
-            return self.another_segment(here).map(|_| true);
-        }
-        Ok(true)
-    }
-
-    /// Goes over an element that nobody knows, if what follows it is known: else the size is as doubtful as the rest.
-    fn skip_unknown(&mut self, header: Header, here: u64, size: u64) -> Result<Step> {
-        let end = here.saturating_add(header.len as u64).saturating_add(size);
-        if self.source.len().is_none() {
-            // On a pipe as much is looked at as is kept anyway.
-            let whole = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(header.len);
-            if whole <= MOST_LOOKED_OVER {
-                let behind =
-                    self.source.peek(whole.saturating_add(MAX_HEADER))?.get(whole..).unwrap_or_default();
-                if !behind.is_empty() && !Header::parse(behind).is_some_and(|next| ids::is_known(next.id)) {
-                    return self.resync(here, "an unknown element");
-                }
-            }
-            self.source.consume(header.len);
-            return if self.source.skip(size)? { Ok(Step::Next) } else { Err(self.cut_off(here, size)) };
-        }
-        self.source.seek(end)?;
-        let known = self.source.at_end()?
-            || self.cluster.end == Some(end)
-            || self.source.peek_header()?.is_some_and(|next| ids::is_known(next.id));
-        if known {
-            return Ok(Step::Next);
-        }
-        self.source.seek(here)?;
-        self.resync(here, "an unknown element")
-    }
-
-    fn cut_off(&self, here: u64, size: u64) -> Error {
-        self.corrupt(format_args!("the file is cut off in an element of {size} bytes at byte {here}"))
-    }
-
-    fn another_segment(&mut self, here: u64) -> Result<Step> {
-        self.told_another = true;
-        self.cluster = Cluster::default();
-        let end = self.source.len().unwrap_or(here);
-        self.header.end = Some(here.min(end));
-        Err(self.corrupt(format_args!("another segment begins at byte {here}; the first one is read")))
-    }
-
     fn read_in_cluster(&mut self, header: Header, here: u64, size: u64) -> Result<Step> {
         if self.source.len().is_some_and(|len| here.saturating_add(size) > len) {
             return self.resync(here, "an element that reaches past the end of the file");
@@ -340,7 +304,7 @@ impl MatroskaDemuxer {
             let front = self.source.peek(header.len + 16)?.get(header.len..).unwrap_or_default();
             let track =
                 Block::peek(front).and_then(|(number, ..)| self.inner.iter().find(|t| t.number == number));
-            if track.is_some_and(|track| !track.selected || track.refusal.is_some()) {
+            if track.is_some_and(|track| self.passes_over(track)) {
                 self.source.consume(header.len);
                 return if self.source.skip(size)? { Ok(Step::Next) } else { Err(self.cut_off(here, size)) };
             }
@@ -351,6 +315,9 @@ impl MatroskaDemuxer {
                 size,
                 format!("{}: a block at byte {here}", self.source.path().display()),
             )?;
+        }
+        if self.telling.is_some() {
+            return self.tell_block(header, here, size, time);
         }
         self.source.consume(header.len);
         let data = Bytes::from(self.source.read(size)?);
@@ -369,100 +336,64 @@ impl MatroskaDemuxer {
         }
     }
 
-    /// Looks for the next cluster behind damage at `from`, and tells of it.
-    fn resync(&mut self, from: u64, found: &str) -> Result<Step> {
-        const HEAD: [u8; 4] = ids::CLUSTER.to_be_bytes();
-        // One byte further, so that a cluster that is damaged itself is not found again.
-        self.source.consume(1);
-        self.cluster = Cluster { time: None, end: None };
-        loop {
-            let ahead = self.source.peek(1 << 15)?;
-            let at = ahead.windows(HEAD.len()).position(|window| window == HEAD);
-            let len = ahead.len();
-            match at {
-                Some(at) => {
-                    self.source.consume(at);
-                    if self.is_cluster()? {
-                        let to = self.source.position();
-                        return Err(self.corrupt(format_args!(
-                            "{found} at byte {from}; {} bytes up to the next cluster are lost",
-                            to.saturating_sub(from)
-                        )));
-                    }
-                    self.source.consume(1);
-                }
-                None if len < HEAD.len() => {
-                    self.source.consume(len);
-                    return Err(self.corrupt(format_args!(
-                        "{found} at byte {from}, and no cluster behind it: the file is cut off or damaged"
-                    )));
-                }
-                None => self.source.consume(len - (HEAD.len() - 1)),
-            }
+    /// Whether nobody wants the blocks of a track.
+    fn passes_over(&self, track: &MkvTrack) -> bool {
+        match &self.telling {
+            Some(telling) => track.number != telling.number,
+            None => !track.selected || track.refusal.is_some(),
         }
     }
 
-    /// Whether a cluster begins here: behind its header stands what may come first in one.
-    fn is_cluster(&mut self) -> Result<bool> {
-        let ahead = self.source.peek(32)?;
-        let Some(header) = Header::parse(ahead) else { return Ok(false) };
-        let first = Header::parse(ahead.get(header.len..).unwrap_or_default());
-        Ok(first.is_some_and(|first| {
-            matches!(first.id, ids::TIMESTAMP | ids::CRC32 | ids::VOID | ids::POSITION | ids::PREV_SIZE)
-                && first.size.is_some_and(|size| size < 1 << 16)
-        }))
-    }
-
-    /// Makes packets of a block.
-    fn take(&mut self, block: Block, cluster: i64, here: u64) -> Result<Step> {
-        let Some(track) = self.inner.iter_mut().find(|track| track.number == block.track) else {
+    /// The track of a block whose frames have these sizes, where it is one that is wanted.
+    pub(super) fn track_of<Frame>(
+        &mut self,
+        block: &Block<Frame>,
+        here: u64,
+        is_empty: impl Fn(&Frame) -> bool,
+    ) -> Result<Option<usize>> {
+        let Some(at) = self.inner.iter().position(|track| track.number == block.track) else {
             if std::mem::replace(&mut self.told_unknown, true) {
-                return Ok(Step::Next);
+                return Ok(None);
             }
             return Err(self.corrupt(format_args!(
                 "a block at byte {here} is of track {}, which is not described",
                 block.track
             )));
         };
-        if !track.selected || track.refusal.is_some() {
-            return Ok(Step::Next);
+        if self.inner.get(at).is_none_or(|track| self.passes_over(track)) {
+            return Ok(None);
         }
-        if block.frames.len() > 1 && block.frames.iter().all(Bytes::is_empty) {
+        if block.frames.len() > 1 && block.frames.iter().all(is_empty) {
             return Err(self
                 .corrupt(format_args!("a block at byte {here} holds {} empty frames", block.frames.len())));
         }
-        let start = cluster.saturating_add(block.time.into()).saturating_sub(track.delay);
-        let laces = block.frames.len() as u64;
-        // Nanoseconds from the start of the block.
-        let mut elapsed = 0_u64;
-        let last = block.frames.len().saturating_sub(1);
-        for (index, frame) in block.frames.into_iter().enumerate() {
-            let data =
-                if track.prefix.is_empty() { frame } else { [&track.prefix[..], &frame].concat().into() };
-            let sound = track.frame_duration(&data);
-            let nanos = track.default_duration.or(sound);
-            let (from, length) = match (nanos, block.duration) {
-                // A block of one frame says best how long that is.
-                (_, Some(ticks)) if laces == 1 => (0, i64::try_from(ticks).ok()),
-                (Some(nanos), _) => {
-                    let from = track.ticks(elapsed);
-                    elapsed = elapsed.saturating_add(nanos);
-                    (from, Some(track.ticks(elapsed).saturating_sub(from)))
+        Ok(Some(at))
+    }
+
+    /// Makes packets of a block.
+    fn take(&mut self, mut block: Block, cluster: i64, here: u64) -> Result<Step> {
+        let Some(at) = self.track_of(&block, here, Bytes::is_empty)? else { return Ok(Step::Next) };
+        let first = block.frames.first().map(|frame| &frame[..]);
+        let known =
+            block.frames.len() < 2 || self.inner.get_mut(at).is_none_or(|track| track.knows_durations(first));
+        let end = self.source.position();
+        block.duration = self.span_of(at, &block, (cluster, end), known)?;
+        let cluster_position = self.cluster.position;
+        let Some(track) = self.inner.get_mut(at) else { return Ok(Step::Next) };
+        let mut times = LaceTimes::new(track, &block, cluster);
+        let mut room = self.limits.packet_bytes;
+        for (index, frame) in std::mem::take(&mut block.frames).into_iter().enumerate() {
+            let data = match track.coding.undo(frame, &mut room, &self.limits) {
+                Err(error @ Error::CorruptStream { .. }) => {
+                    let number = block.track;
+                    return Err(
+                        self.corrupt(format_args!("a block of track {number} at byte {here} holds {error}"))
+                    );
                 }
-                (None, Some(ticks)) => {
-                    // A block lasts no longer than a day has nanoseconds.
-                    let at =
-                        |index: u64| i64::try_from(ticks.min(1 << 47) * index / laces).unwrap_or(i64::MAX);
-                    (at(index as u64), Some(at(index as u64 + 1) - at(index as u64)))
-                }
-                (None, None) => (0, None),
+                data => data?,
             };
-            // What a block states of its length leaves the padding out.
-            let is_stated = block.duration.is_some() && (laces == 1 || nanos.is_none());
-            let padded = index == last && !is_stated;
-            let padding = if padded { u64::try_from(block.discard_padding).unwrap_or(0) } else { 0 };
-            let length = length.map(|length| length.saturating_sub(track.ticks(padding)).max(0));
-            let pts = start.saturating_add(from);
+            let sound = track.frame_duration(&data);
+            let (pts, length) = times.next(track, &block, index, sound);
             if data.is_empty() && !track.is_text {
                 continue;
             }
@@ -470,7 +401,8 @@ impl MatroskaDemuxer {
             if track.is_text {
                 push_text(track, packet, pts, length, &mut self.ready);
             } else {
-                self.ready.push_back(packet);
+                let position = track.given.next(cluster_position);
+                self.ready.push_back((packet, position));
             }
         }
         Ok(Step::Next)
@@ -480,7 +412,7 @@ impl MatroskaDemuxer {
     fn end_texts(&mut self) {
         for track in &mut self.inner {
             if let Some(end) = track.text_end.take() {
-                self.ready.push_back(empty_text(track, end, Some(0)));
+                self.ready.push_back((empty_text(track, end, Some(0)), None));
             }
         }
     }
@@ -510,16 +442,16 @@ fn push_text(
     shown: Packet,
     pts: i64,
     length: Option<i64>,
-    ready: &mut VecDeque<Packet>,
+    ready: &mut VecDeque<(Packet, Option<u64>)>,
 ) {
     if let Some(end) = track.text_end.take().filter(|end| *end < pts) {
         let gap = empty_text(track, end, Some(pts - end));
-        ready.push_back(gap);
+        ready.push_back((gap, None));
     }
     // A text that does not fit a sample is longer than anybody reads.
     let Some(data) = text::to_sample(&shown.data) else { return };
     track.text_end = length.map(|length| pts.saturating_add(length));
-    ready.push_back(Packet { data, ..shown });
+    ready.push_back((Packet { data, ..shown }, None));
 }
 
 impl Demuxer for MatroskaDemuxer {
@@ -545,9 +477,10 @@ impl Demuxer for MatroskaDemuxer {
 
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         loop {
-            if let Some(packet) = self.ready.pop_front() {
+            if let Some((packet, position)) = self.ready.pop_front() {
                 // Packets that were read ahead may be of tracks that are not wanted.
                 if self.inner.iter().any(|track| track.public.id == packet.track && track.selected) {
+                    self.given = position;
                     return Ok(Some(packet));
                 }
                 continue;
@@ -569,6 +502,18 @@ impl Demuxer for MatroskaDemuxer {
         for track in &mut self.inner {
             track.selected = tracks.contains(&track.public.id);
         }
+    }
+
+    fn index(&mut self, track: TrackId, each: &mut EachPacket<'_>) -> Result<bool> {
+        self.tell_places(track, each)
+    }
+
+    fn position(&self) -> Option<u64> {
+        self.given.filter(|_| self.source.len().is_some())
+    }
+
+    fn resume(&mut self, track: TrackId, position: u64) -> Result<bool> {
+        self.go_to_place(track, position)
     }
 
     fn seek(&mut self, track: TrackId, to: Timestamp) -> Result<bool> {

@@ -45,6 +45,22 @@ pub(crate) fn fuzz(bytes: &[u8]) {
             let _ = demuxer.next_packet();
         }
     }
+    for id in &ids {
+        let mut last = None;
+        let _ = demuxer.index(*id, &mut |place, bytes| {
+            if let Some(bytes) = bytes {
+                let mut head = [0; 16];
+                assert!(bytes.read(0, &mut head)? as u64 == bytes.len().min(16));
+            }
+            last = Some(place.position);
+            Ok(())
+        });
+        if let Some(place) = last
+            && demuxer.resume(*id, place).is_ok()
+        {
+            let _ = demuxer.next_packet();
+        }
+    }
     for webm in [false, true] {
         let mut muxer = MatroskaMuxer::create(Cursor::new(Vec::new()), "fuzz", webm);
         let mut added = Vec::new();

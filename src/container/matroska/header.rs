@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use super::ebml::{Element, Header};
 use super::ids;
+use super::metadata::{self, Attachments};
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::limits::{Limit, Limits};
+use crate::memory;
 
 /// Ticks of a nanosecond where a file does not say otherwise.
 const DEFAULT_SCALE: u64 = 1_000_000;
@@ -35,8 +37,9 @@ pub(super) struct SegmentHeader {
     pub(super) date: Option<Bytes>,
     pub(super) tracks: Vec<Element>,
     pub(super) chapters: Option<Element>,
-    pub(super) attachments: Option<Element>,
-    pub(super) tags: Vec<Element>,
+    pub(super) attachments: Option<Attachments>,
+    /// `Tag` elements of the whole file, one behind the other: a flood of small ones costs no more than its bytes.
+    pub(super) tags: Vec<u8>,
     pub(super) cues: Option<Element>,
     /// Where a top-level element stands, by its ID.
     places: Vec<(u32, u64)>,
@@ -44,6 +47,7 @@ pub(super) struct SegmentHeader {
     pub(super) first_cluster: u64,
     /// Bytes of what is kept in memory.
     kept: u64,
+    has_tags: bool,
 }
 
 impl SegmentHeader {
@@ -87,6 +91,7 @@ impl SegmentHeader {
             places: Vec::new(),
             first_cluster: start,
             kept: 0,
+            has_tags: false,
         };
         while this.read_element(source, limits)? || this.find_tracks(source)? {}
         this.first_cluster = source.position();
@@ -115,6 +120,7 @@ impl SegmentHeader {
         );
         match (header.id, header.size) {
             (ids::CLUSTER, _) => Ok(false),
+            (ids::ATTACHMENTS, _) if self.pass_attachments(source, header)? => Ok(true),
             (_, Some(_)) if known => {
                 let element = load(source, header, limits, &mut self.kept)?;
                 self.take(element, limits)?;
@@ -174,6 +180,17 @@ impl SegmentHeader {
         Ok(false)
     }
 
+    /// Remembers where the attachments stand instead of reading them, where they can be read later.
+    fn pass_attachments(&mut self, source: &mut Source, header: Header) -> Result<bool> {
+        let (Some(file), Some(size)) = (source.file(), header.size) else { return Ok(false) };
+        let len = size.saturating_add(header.len as u64);
+        if !fits(source, len) {
+            return Ok(false);
+        }
+        self.attachments = Some(Attachments::InFile { file: file.clone(), at: source.position(), len });
+        source.skip(len)
+    }
+
     fn take(&mut self, element: Element, limits: &Limits) -> Result<()> {
         match element.id {
             ids::INFO => self.take_info(&element)?,
@@ -203,8 +220,16 @@ impl SegmentHeader {
                 }
             }
             ids::CHAPTERS => self.chapters = Some(element),
-            ids::ATTACHMENTS => self.attachments = Some(element),
-            ids::TAGS => self.tags.push(element),
+            ids::ATTACHMENTS => self.attachments = Some(Attachments::Read(element.whole)),
+            ids::TAGS => {
+                self.has_tags = true;
+                for tag in element.children().map_while(Result::ok) {
+                    let Some(tag) = metadata::of_the_film(&tag) else { continue };
+                    memory::grow(&mut self.tags, tag.len())?;
+                    self.tags.extend_from_slice(&tag);
+                }
+                self.kept = self.kept.saturating_add(element.whole.len() as u64);
+            }
             ids::CUES => self.cues = Some(element),
             _ => {}
         }
@@ -242,7 +267,7 @@ impl SegmentHeader {
                 ids::TRACKS => self.tracks.is_empty(),
                 ids::CHAPTERS => self.chapters.is_none(),
                 ids::ATTACHMENTS => self.attachments.is_none(),
-                ids::TAGS => self.tags.is_empty(),
+                ids::TAGS => !self.has_tags,
                 _ => true,
             };
             let behind = |place: &&(u32, u64)| place.0 == id && place.1 > self.first_cluster;
@@ -266,6 +291,7 @@ impl SegmentHeader {
         }
         source.seek(at)?;
         match source.peek_header()?.filter(|header| header.id == id) {
+            Some(header) if id == ids::ATTACHMENTS && self.pass_attachments(source, header)? => Ok(None),
             Some(header) => match load(source, header, limits, &mut self.kept) {
                 Ok(element) => Ok(Some(element)),
                 Err(Error::CorruptStream { .. }) => Ok(None),

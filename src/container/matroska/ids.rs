@@ -41,6 +41,7 @@ pub(super) const FLAG_COMMENTARY: u32 = 0x55AF;
 pub(super) const FLAG_LACING: u32 = 0x9C;
 pub(super) const DEFAULT_DURATION: u32 = 0x0023_E383;
 pub(super) const TRACK_TIMESTAMP_SCALE: u32 = 0x0023_314F;
+pub(super) const MAX_BLOCK_ADDITION_ID: u32 = 0x55EE;
 pub(super) const NAME: u32 = 0x536E;
 pub(super) const LANGUAGE: u32 = 0x0022_B59C;
 pub(super) const LANGUAGE_BCP47: u32 = 0x0022_B59D;

@@ -1,12 +1,20 @@
 //! What a file says beside its samples, kept as it is for another Matroska file.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::ebml::{Children, Element, Put};
 use super::header::SegmentHeader;
 use super::ids;
 use super::tracks::MkvTrack;
+use crate::container::mp4::Output;
 use crate::container::{FileMetadata, MetadataKind, TrackId, TrackKind, TrackMetadata};
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::stream_io::{PositionedFile, read_some};
 
 /// Chapters, tags, attachments, and what is said of tracks.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +25,44 @@ pub(crate) struct MatroskaMetadata {
     pub(super) date: Option<Bytes>,
     /// Whole elements, headers included.
     pub(super) chapters: Option<Bytes>,
-    pub(super) attachments: Option<Bytes>,
-    pub(super) tags: Vec<Bytes>,
+    pub(super) attachments: Option<Attachments>,
+    /// `Tag` elements, one behind the other.
+    pub(super) tags: Bytes,
     pub(super) tracks: Vec<(TrackId, TrackDetails)>,
+}
+
+/// The element of attachments, which only who copies it needs.
+#[derive(Clone, Debug)]
+pub(super) enum Attachments {
+    Read(Bytes),
+    /// It stands there.
+    InFile {
+        file: Arc<File>,
+        at: u64,
+        len: u64,
+    },
+}
+
+impl Attachments {
+    pub(super) fn write(&self, out: &mut Output) -> Result<()> {
+        let (file, at, len) = match self {
+            Self::Read(whole) => return out.write(whole),
+            Self::InFile { file, at, len } => (file, *at, *len),
+        };
+        let failed = |error| Error::io("read the attachments in", "the input", error);
+        let mut reader = PositionedFile::new(file.try_clone().map_err(failed)?, at).take(len);
+        let mut piece = memory::filled(0_u8, PIECE)?;
+        let mut left = len;
+        while left > 0 {
+            let read = read_some(&mut reader, &mut piece).map_err(failed)?;
+            if read == 0 {
+                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+            }
+            out.write(piece.get(..read).unwrap_or_default())?;
+            left = left.saturating_sub(read as u64);
+        }
+        Ok(())
+    }
 }
 
 /// What Matroska says of a track and other formats do not.
@@ -50,21 +93,23 @@ impl Default for TrackDetails {
     }
 }
 
+/// Bytes of attachments that are copied at once.
+const PIECE: usize = 64 << 10;
+
 /// Names of tags that say which program wrote the file: no longer true of another one.
 const OF_THE_WRITER: [&str; 2] = ["ENCODER", "ENCODED_BY"];
 const SIMPLE_TAG: u32 = 0x67C8;
 const TAG_NAME: u32 = 0x45A3;
 
 impl MatroskaMetadata {
-    pub(super) fn of(header: &SegmentHeader, tracks: &[MkvTrack]) -> Self {
-        let tags = header.tags.iter().flat_map(Element::children).map_while(Result::ok);
+    pub(super) fn of(header: &mut SegmentHeader, tracks: &[MkvTrack]) -> Self {
         Self {
             scale: header.scale,
             title: header.title.clone(),
             date: header.date.clone(),
             chapters: header.chapters.as_ref().map(|chapters| chapters.whole.clone()),
-            attachments: header.attachments.as_ref().map(|attachments| attachments.whole.clone()),
-            tags: tags.filter(is_of_the_film).map(|tag| tag.whole).collect(),
+            attachments: header.attachments.clone(),
+            tags: std::mem::take(&mut header.tags).into(),
             tracks: tracks.iter().map(|track| (track.public.id, track.details.clone())).collect(),
         }
     }
@@ -85,14 +130,11 @@ impl MatroskaMetadata {
         self.tracks.iter().find(|(track, _)| *track == id).map(|(_, details)| details)
     }
 
-    /// Tags, chapters and attachments, which WebM has no place for, as they stand in a segment.
-    pub(super) fn write(&self, out: &mut Vec<u8>, webm: bool) {
+    /// Chapters and tags, as they stand in a segment.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.chapters.as_deref().unwrap_or_default());
-        if !webm {
-            out.extend_from_slice(self.attachments.as_deref().unwrap_or_default());
-        }
         if !self.tags.is_empty() {
-            out.master(ids::TAGS, |out| self.tags.iter().for_each(|tag| out.extend_from_slice(tag)));
+            out.bytes(ids::TAGS, &self.tags);
         }
     }
 
@@ -133,20 +175,31 @@ impl MatroskaMetadata {
     }
 }
 
-/// Whether a tag is about the whole file, and not about one of its tracks (as statistics are, which a copy makes untrue) or
-/// about its writer.
-fn is_of_the_film(tag: &Element) -> bool {
+/// What a tag says of the whole file, as a tag: nothing of its tracks (statistics, which a copy makes untrue) or of its writer.
+pub(super) fn of_the_film(tag: &Element) -> Option<Bytes> {
     if tag.id != ids::TAG {
-        return false;
+        return None;
     }
     let children = || tag.children().map_while(Result::ok);
     let of_a_track = children().filter(|child| child.id == ids::TARGETS).any(|targets| {
         Children::new(targets.data).map_while(Result::ok).any(|child| child.id == ids::TAG_TRACK_UID)
     });
-    let name = |simple: Element| {
+    let of_the_writer = |simple: &Element| {
         let name = simple.children().map_while(Result::ok).find(|child| child.id == TAG_NAME);
-        name.map(|name| name.text().to_ascii_uppercase()).unwrap_or_default()
+        name.is_some_and(|name| OF_THE_WRITER.contains(&name.text().to_ascii_uppercase().as_str()))
     };
-    let mut names = children().filter(|child| child.id == SIMPLE_TAG).map(name);
-    !of_a_track && names.any(|name| !OF_THE_WRITER.contains(&name.as_str()))
+    let simple = || children().filter(|child| child.id == SIMPLE_TAG);
+    if of_a_track || simple().all(|simple| of_the_writer(&simple)) {
+        return None;
+    }
+    if !simple().any(|simple| of_the_writer(&simple)) {
+        return Some(tag.whole.clone());
+    }
+    // A sum over the tag would be wrong without them.
+    let left_out = |child: &Element| child.id == ids::CRC32 || child.id == SIMPLE_TAG && of_the_writer(child);
+    let mut out = Vec::new();
+    out.master(ids::TAG, |out| {
+        children().filter(|child| !left_out(child)).for_each(|child| out.extend_from_slice(&child.whole));
+    });
+    Some(out.into())
 }

@@ -7,14 +7,18 @@ mod block;
 mod codecs;
 mod demux;
 mod ebml;
+mod encodings;
 #[cfg(feature = "fuzzing")]
 mod fuzzing;
 mod header;
 mod ids;
+mod lace_times;
 mod metadata;
 mod mux;
 mod mux_track;
 mod picture;
+mod places;
+mod resync;
 mod seek;
 mod source;
 mod text;

@@ -170,7 +170,7 @@ impl MatroskaMuxer {
         }
         let mut more = Vec::new();
         if let Some(told) = self.metadata.matroska.as_deref() {
-            told.write(&mut more, self.webm);
+            told.write(&mut more);
         }
         let tracks_len = tracks.len() as u64;
         let mut tracks_element = Vec::new();
@@ -193,7 +193,10 @@ impl MatroskaMuxer {
         out.extend(info);
         out.extend(tracks_element);
         out.extend(more);
-        self.out.write(&out)
+        self.out.write(&out)?;
+        // WebM has no place for them.
+        let attachments = self.metadata.matroska.as_deref().and_then(|told| told.attachments.as_ref());
+        attachments.filter(|_| !self.webm).map_or(Ok(()), |attachments| attachments.write(&mut self.out))
     }
 
     /// The segment information, and where in it the duration stands.

@@ -91,7 +91,7 @@ impl OutTrack {
             (Some(video), _) => this.take_video(video, format)?,
             (None, Some(copy)) => this.take_copy(copy, format)?,
             (None, None) => {
-                let what = format!("a {} track without a description to copy", track.codec_name);
+                let what = format!("a track of {} without a description to copy", track.codec_name);
                 return Err(refused(&what, format, ""));
             }
         }

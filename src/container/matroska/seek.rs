@@ -4,7 +4,8 @@ use super::block::Block;
 use super::demux::{Cluster, MatroskaDemuxer};
 use super::ebml::{Element, Header};
 use super::ids;
-use crate::error::Result;
+use super::places::group_head;
+use crate::error::{Error, Result};
 use crate::memory;
 
 /// Where a cluster stands.
@@ -23,6 +24,13 @@ struct Found {
 impl MatroskaDemuxer {
     /// Goes to the last key frame of track `index` at or before `ticks` of the file, or to the first cluster.
     pub(super) fn seek_ticks(&mut self, index: usize, ticks: i64) -> Result<()> {
+        self.source.skim(true);
+        let done = self.go_to_ticks(index, ticks);
+        self.source.skim(false);
+        done
+    }
+
+    fn go_to_ticks(&mut self, index: usize, ticks: i64) -> Result<()> {
         let number = self.inner.get(index).map_or(0, |track| track.number);
         let from = self.by_cues(number, ticks)?.unwrap_or(self.header.first_cluster);
         if let Some(found) = self.last_keyframe(number, from, ticks)? {
@@ -167,7 +175,7 @@ impl MatroskaDemuxer {
         };
         self.source.consume(head.len);
         let end = head.size.map(|size| self.source.position().saturating_add(size));
-        let cluster = Cluster { time: Some(place.time), end };
+        let cluster = Cluster { position: None, time: Some(place.time), end };
         let plain = self.inner.iter().any(|track| track.number == number && track.decoding.is_none());
         let mut found = None;
         while end.is_none_or(|end| self.source.position() < end) {
@@ -186,10 +194,15 @@ impl MatroskaDemuxer {
                     known
                 }
                 // Whether a group refers to others stands behind its block.
-                ids::BLOCK_GROUP if size <= self.limits.packet_bytes => {
+                ids::BLOCK_GROUP => {
                     self.source.consume(header.len);
-                    let group = Block::group(self.source.read(size)?.into()).ok().flatten();
-                    group.map(|block| (block.track, block.time, block.keyframe))
+                    let end = self.source.position().saturating_add(size);
+                    let group = match group_head(&mut self.source, end) {
+                        Err(Error::CorruptStream { .. }) => None,
+                        group => group?,
+                    };
+                    self.source.seek(end)?;
+                    group.map(|(block, _)| (block.track, block.time, block.keyframe))
                 }
                 _ => {
                     self.source.consume(header.len);

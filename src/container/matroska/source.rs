@@ -1,14 +1,20 @@
 //! Reading in order, with a look ahead, from what may not be able to seek.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ebml::{Header, MAX_HEADER};
 use crate::error::{Error, Result};
-use crate::stream_io::{fill, read_some, read_up_to};
+use crate::stream_io::{PositionedFile, fill, read_some, read_up_to};
 
 /// Bytes that are read at once, and that can be looked at ahead.
 const WINDOW: usize = 64 * 1024;
+/// Bytes that are read at once behind a jump over what nobody looks at: a header or two ...
+const GLIMPSE: usize = 1024;
+/// ... where the jump is so long. Over less it is quicker to read on.
+const JUMP: u64 = 4096;
 
 trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
@@ -22,6 +28,12 @@ pub(super) struct Source {
     /// First byte of the window that has not been read yet, and its place in the input.
     at: usize,
     position: u64,
+    /// Bytes that are read at once.
+    chunk: usize,
+    /// Only headers are looked at: what is jumped over is not read.
+    skims: bool,
+    /// The file that it is, for who reads parts of it later.
+    file: Option<Arc<File>>,
 }
 
 impl Source {
@@ -34,7 +46,33 @@ impl Source {
             inner.seek(SeekFrom::Start(position)).map_err(|e| Error::io("seek in", &path, e))?;
         }
         let position = position.unwrap_or(0);
-        Ok(Self { inner: Box::new(inner), path, len, window: Vec::new(), at: 0, position })
+        Ok(Self {
+            inner: Box::new(inner),
+            path,
+            len,
+            window: Vec::new(),
+            at: 0,
+            position,
+            chunk: WINDOW,
+            skims: false,
+            file: None,
+        })
+    }
+
+    /// A file whose parts can be read later.
+    pub(super) fn of_file(file: PositionedFile, path: PathBuf) -> Result<Self> {
+        let again = file.handle().map_err(|e| Error::io("read", &path, e))?;
+        Ok(Self { file: Some(Arc::new(again)), ..Self::new(file, path)? })
+    }
+
+    /// The file itself, where it is one.
+    pub(super) fn file(&self) -> Option<&Arc<File>> {
+        self.file.as_ref()
+    }
+
+    /// Has it read little behind each jump, for who only looks at headers; or as much as ever.
+    pub(super) fn skim(&mut self, skims: bool) {
+        (self.skims, self.chunk) = (skims, WINDOW);
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -65,7 +103,7 @@ impl Source {
             self.window.drain(..self.at);
             self.at = 0;
             let old = self.window.len();
-            self.window.resize(WINDOW.max(len), 0);
+            self.window.resize(self.chunk.max(len), 0);
             let mut filled = old;
             // Not more than is needed: a pipe gives what it has, and the rest may take its time.
             while filled < len {
@@ -169,6 +207,11 @@ impl Source {
         if let Some(ahead) = ahead {
             self.consume(ahead as usize);
             return Ok(());
+        }
+        if self.skims {
+            let read = self.position.saturating_add(self.ahead().len() as u64);
+            let is_near = position.checked_sub(read).is_some_and(|gap| gap < JUMP);
+            self.chunk = if is_near { WINDOW } else { GLIMPSE };
         }
         self.inner.seek(SeekFrom::Start(position)).map_err(|e| Error::io("seek in", &self.path, e))?;
         self.window.clear();

@@ -4,10 +4,13 @@ use bytes::Bytes;
 
 use super::codecs::{self, AudioFields};
 use super::ebml::Element;
+use super::encodings::{self, Coding, Refusal};
 use super::header::SegmentHeader;
 use super::ids;
+use super::lace_times::Pace;
 use super::metadata::TrackDetails;
 use super::picture;
+use super::places::Given;
 use super::text;
 use super::times::{DecodingTimes, frame_rate};
 use super::vorbis::BlockLengths;
@@ -16,10 +19,6 @@ use crate::container::sound::{Sound, SoundCodec};
 use crate::container::{CopyDescription, MatroskaCodec, Track, TrackId, TrackKind};
 use crate::error::{Error, Result};
 use crate::time::{TimeBase, Timestamp};
-
-/// Bytes at the front of each frame that may be left out; encoders leave out about ten.
-const MOST_STRIPPED: usize = 4096;
-const MOST_ENCODINGS: usize = 8;
 
 /// Values of `TrackType`.
 const TYPE_VIDEO: u64 = 1;
@@ -41,10 +40,13 @@ pub(super) struct MkvTrack {
     vorbis: Option<BlockLengths>,
     /// Nanoseconds of a frame.
     pub(super) default_duration: Option<u64>,
+    /// Packets of the cluster at hand.
+    pub(super) given: Given,
+    pub(super) pace: Pace,
     /// Ticks by which blocks are later than their presentation.
     pub(super) delay: i64,
-    /// Bytes that every frame begins with and the file leaves out.
-    pub(super) prefix: Bytes,
+    /// What was done to its frames.
+    pub(super) coding: Coding,
     /// Of video.
     pub(super) decoding: Option<DecodingTimes>,
     /// Its frames are plain text, and given out as text of MP4.
@@ -52,7 +54,7 @@ pub(super) struct MkvTrack {
     /// When the last text ends.
     pub(super) text_end: Option<i64>,
     /// Why its samples cannot be read.
-    pub(super) refusal: Option<String>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// Fields of a track entry as they come.
@@ -64,6 +66,8 @@ struct Fields {
     default_duration: Option<u64>,
     codec_delay: u64,
     time_scale: f64,
+    /// Its blocks may carry more than frames.
+    has_additions: bool,
     codec_id: String,
     private: Bytes,
     video: Option<Element>,
@@ -82,6 +86,7 @@ impl Fields {
             default_duration: None,
             codec_delay: 0,
             time_scale: 1.0,
+            has_additions: false,
             codec_id: String::new(),
             private: Bytes::new(),
             video: None,
@@ -114,6 +119,7 @@ impl Fields {
                     this.default_duration = Some(child.uint()?).filter(|nanos| *nanos > 0);
                 }
                 ids::TRACK_TIMESTAMP_SCALE => this.time_scale = child.float()?,
+                ids::MAX_BLOCK_ADDITION_ID => this.has_additions = child.uint()? != 0,
                 ids::CODEC_ID => this.codec_id = child.text(),
                 ids::CODEC_PRIVATE => this.private = child.data,
                 ids::CODEC_DELAY => this.codec_delay = child.uint()?,
@@ -159,9 +165,15 @@ impl MkvTrack {
                 id.0
             ));
         }
-        let (prefix, refusal) = match &fields.encodings {
-            Some(encodings) => content_encoding(encodings, &mut fields.private)?,
-            None => (Bytes::new(), None),
+        if fields.has_additions {
+            notes.push(format!(
+                "track {}: what its blocks carry beside their frames (BlockAdditions: an alpha channel, say) is left out",
+                id.0
+            ));
+        }
+        let (coding, refusal) = match &fields.encodings {
+            Some(encodings) => encodings::read(encodings, &mut fields.private)?,
+            None => (Coding::default(), None),
         };
         let mut video = None;
         let mut decoding = None;
@@ -175,7 +187,8 @@ impl MkvTrack {
             && let Some((codec, layout, config)) = codecs::video(&fields.codec_id, &fields.private)?
         {
             if let Some(why) = &refusal {
-                return Err(Error::unsupported(format!("video track {} with {why}", id.0)));
+                let error = Error::unsupported(format!("video track {} with {}", id.0, why.what));
+                return Err(error.with_remedy(why.remedy.clone()));
             }
             // Parameter sets that cannot be read are for the decoder to complain about.
             let info =
@@ -217,8 +230,10 @@ impl MkvTrack {
             sound: None,
             vorbis: None,
             default_duration: fields.default_duration,
+            given: Given::default(),
+            pace: Pace::default(),
             delay: delay.rescale(time_base).ticks(),
-            prefix,
+            coding,
             decoding,
             text_end: None,
             refusal,
@@ -258,6 +273,8 @@ impl MkvTrack {
     /// Forgets what belongs to the place that was read before.
     pub(super) fn restart(&mut self) {
         self.text_end = None;
+        self.given = Given::default();
+        self.pace = Pace::default();
         if let Some(decoding) = &mut self.decoding {
             decoding.reset();
         }
@@ -281,6 +298,20 @@ impl MkvTrack {
             Some(lengths) => (lengths.samples(frame)? * 1_000_000_000).checked_div(sound.sample_rate.into()),
             None => codecs::frame_duration(sound, frame),
         }
+    }
+
+    /// Whether it is known how long frames last, of which `first` is one.
+    pub(super) fn knows_durations(&mut self, first: Option<&[u8]>) -> bool {
+        self.default_duration.is_some()
+            || self.stated_duration().is_some()
+            || self.vorbis.is_some()
+            || first.is_some_and(|first| self.frame_duration(first).is_some())
+    }
+
+    /// Nanoseconds of a picture at the rate that the stream's own headers state.
+    pub(super) fn stated_duration(&self) -> Option<u64> {
+        let rate = self.public.video.as_ref()?.frame_rate?;
+        (u64::from(rate.den()) * 1_000_000_000).checked_div(rate.num().into())
     }
 
     /// Ticks of so many nanoseconds.
@@ -308,60 +339,4 @@ fn audio_fields(audio: Option<&Element>) -> Result<AudioFields> {
         }
     }
     Ok(fields)
-}
-
-/// What is to be put in front of each frame, or why frames cannot be read. The codec's private data is restored.
-fn content_encoding(encodings: &Element, private: &mut Bytes) -> Result<(Bytes, Option<String>)> {
-    /// Values of `ContentEncodingScope`.
-    const FRAMES: u64 = 1;
-    const PRIVATE: u64 = 2;
-    let mut prefix = Bytes::new();
-    let mut count = 0;
-    for encoding in encodings.children() {
-        let encoding = encoding?;
-        if encoding.id != ids::CONTENT_ENCODING {
-            continue;
-        }
-        count += 1;
-        let (mut scope, mut kind, mut algorithm, mut settings) = (FRAMES, 0, 0, Bytes::new());
-        for child in encoding.children() {
-            let child = child?;
-            match child.id {
-                ids::CONTENT_ENCODING_SCOPE => scope = child.uint()?,
-                ids::CONTENT_ENCODING_TYPE => kind = child.uint()?,
-                ids::CONTENT_COMPRESSION => {
-                    for child in child.children() {
-                        let child = child?;
-                        match child.id {
-                            ids::CONTENT_COMP_ALGO => algorithm = child.uint()?,
-                            ids::CONTENT_COMP_SETTINGS => settings = child.data,
-                            _ => {}
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        let refused = |what: &str| Ok((Bytes::new(), Some(what.to_owned())));
-        match (kind, algorithm) {
-            (0, 3) => {}
-            (0, 0) => return refused("zlib compression"),
-            (0, 1) => return refused("bzip2 compression"),
-            (0, 2) => return refused("LZO compression"),
-            (1, _) => return refused("encryption"),
-            _ => return refused("an unknown content encoding"),
-        }
-        // Each frame is made longer by it, and a block may hold 256 frames of nothing else.
-        if count > MOST_ENCODINGS || prefix.len() + settings.len() > MOST_STRIPPED {
-            return refused("more header stripping than anybody writes");
-        }
-        // Encodings are undone from the last to the first: what the last one took away stands in front now.
-        if scope & FRAMES != 0 {
-            prefix = [&prefix[..], &settings].concat().into();
-        }
-        if scope & PRIVATE != 0 && !private.is_empty() {
-            *private = [&settings[..], private].concat().into();
-        }
-    }
-    Ok((prefix, None))
 }

@@ -16,7 +16,7 @@ use super::schedule::{self, Walk};
 use super::source::Source;
 use super::steps::step;
 use super::tables::Entry;
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, PacketPlace, Track, TrackId};
+use crate::container::{ContainerFormat, Demuxer, EachPacket, FileMetadata, Track, TrackId};
 use crate::error::{Error, Remedy, Result};
 use crate::limits::{Limit, Limits};
 use crate::packet::Packet;
@@ -322,7 +322,7 @@ impl Demuxer for Mp4Demuxer {
         self.line_up();
     }
 
-    fn index(&mut self, track: TrackId, each: &mut dyn FnMut(PacketPlace) -> Result<()>) -> Result<bool> {
+    fn index(&mut self, track: TrackId, each: &mut EachPacket<'_>) -> Result<bool> {
         let index = self.movie.by_id.get(&track.0).copied().filter(|_| !self.source.is_pipe());
         index.map_or(Ok(false), |index| self.tell_places(index, each))
     }

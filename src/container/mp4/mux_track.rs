@@ -155,7 +155,7 @@ impl MuxTrack {
             (None, Some(copy)) if !copy.sample_entry.is_empty() => None,
             (None, _) => {
                 return Err(Error::unsupported(format!(
-                    "a {} track without a description to copy in an MP4 file",
+                    "a track of {} without a description to copy in an MP4 file",
                     track.codec_name
                 )));
             }

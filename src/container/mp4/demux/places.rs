@@ -4,10 +4,10 @@
 //! fragment (from one) in the upper half and its own in the lower.
 
 use super::{Mp4Demuxer, Reader};
-use crate::container::PacketPlace;
 use crate::container::mp4::movie::MovieTrack;
 use crate::container::mp4::schedule::{self, Walk};
 use crate::container::mp4::tables::Entry;
+use crate::container::{EachPacket, PacketPlace};
 use crate::error::{Error, Result};
 use crate::memory;
 
@@ -48,11 +48,7 @@ impl Marks {
 
 impl Mp4Demuxer {
     /// As [`crate::container::Demuxer::index`]. Damage in the tables ends what they tell, as it ends reading.
-    pub(super) fn tell_places(
-        &mut self,
-        index: usize,
-        each: &mut dyn FnMut(PacketPlace) -> Result<()>,
-    ) -> Result<bool> {
+    pub(super) fn tell_places(&mut self, index: usize, each: &mut EachPacket<'_>) -> Result<bool> {
         self.plan(index)?;
         let Some(track) = self.movie.tracks.get(index) else { return Ok(false) };
         if track.refusal.is_some() {
@@ -66,7 +62,7 @@ impl Mp4Demuxer {
         let mut walk = Walk::first(track);
         let mut number = 0;
         while let Some((entry, segment)) = walk.advance(track)? {
-            each(place(track, &entry, segment, track.table.dts_shift(), number))?;
+            each(place(track, &entry, segment, track.table.dts_shift(), number), None)?;
             number += 1;
         }
         self.fragments.rewind();
@@ -76,7 +72,7 @@ impl Mp4Demuxer {
             let Some(track) = self.movie.tracks.get(index) else { break };
             while let Some(entry) = self.fragments.advance(index, track) {
                 let segment = track.edits.segment_for(entry.cts);
-                each(place(track, &entry, segment, 0, fragment << FRAGMENT | entry.number))?;
+                each(place(track, &entry, segment, 0, fragment << FRAGMENT | entry.number), None)?;
             }
         }
         self.fragments.rewind();
