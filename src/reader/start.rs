@@ -195,3 +195,95 @@ pub(super) fn is_disposable(codec: Codec, packet: &Packet, one_layer: bool) -> b
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet in memory.
+    struct Held<'a>(&'a [u8]);
+
+    impl PacketBytes for Held<'_> {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn read(&mut self, from: u64, into: &mut [u8]) -> Result<usize> {
+            let rest = self.0.get(from as usize..).unwrap_or_default();
+            let len = rest.len().min(into.len());
+            into[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        }
+    }
+
+    fn both(codec: Codec, layout: BitstreamLayout, data: &[u8]) -> bool {
+        let packet = Packet::new(Some(codec), layout, data.to_vec());
+        let shown = shows(codec, &packet);
+        assert_eq!(shows_in(codec, &mut Held(data)).unwrap(), shown, "{codec} {data:02x?}");
+        if codec == Codec::Hevc {
+            let kind = hevc_type_in(layout, &mut Held(data)).unwrap();
+            assert_eq!(kind, hevc_type(&packet), "{layout:?} {data:02x?}");
+        }
+        shown
+    }
+
+    /// Frames of VP9 that are shown, not shown, and a repetition of another.
+    const SHOWN: [u8; 8] = [0x86, 0, 0, 0, 0, 0, 0, 0];
+    const HIDDEN: [u8; 8] = [0x84, 0, 0, 0, 0, 0, 0, 0];
+    const AGAIN: [u8; 1] = [0x88];
+
+    fn superframe(frames: &[&[u8]]) -> Vec<u8> {
+        let marker = 0xc0 | (frames.len() as u8 - 1);
+        let sizes: Vec<u8> = frames.iter().map(|frame| frame.len() as u8).collect();
+        [&frames.concat()[..], &[marker], &sizes, &[marker]].concat()
+    }
+
+    #[test]
+    fn a_few_bytes_say_what_the_whole_packet_says() {
+        let vp9 = |data: &[u8]| both(Codec::Vp9, BitstreamLayout::Opaque, data);
+        assert!(vp9(&SHOWN) && !vp9(&HIDDEN) && vp9(&AGAIN) && vp9(&[]));
+        assert!(vp9(&superframe(&[&HIDDEN, &SHOWN])) && vp9(&superframe(&[&HIDDEN, &HIDDEN, &AGAIN])));
+        assert!(!vp9(&superframe(&[&HIDDEN, &HIDDEN])) && vp9(&superframe(&[&[], &SHOWN])));
+        // Sizes beyond the chunk are none.
+        let mut liar = superframe(&[&HIDDEN, &SHOWN]);
+        let at = liar.len() - 2;
+        liar[at] = 200;
+        assert!(!vp9(&liar));
+        let vp8 = |data: &[u8]| both(Codec::Vp8, BitstreamLayout::Opaque, data);
+        assert!(vp8(&[0x11, 0, 0, 5]) && !vp8(&[0x01, 0, 0, 5]) && vp8(&[0x01]));
+        assert!(!vp8(&[0x00, 0, 0, 0x9d, 0x01, 0x2a, 64, 0, 48, 0, 7]));
+    }
+
+    #[test]
+    fn whatever_the_bytes_are_both_ways_agree() {
+        let mut state = 1_u64;
+        let mut random = |most: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % most
+        };
+        for _ in 0..4000 {
+            let frames: Vec<&[u8]> = (0..=random(4))
+                .map(|_| [&SHOWN[..], &HIDDEN, &HIDDEN, &AGAIN, &[]][random(5) as usize])
+                .collect();
+            let mut data = superframe(&frames);
+            for _ in 0..random(3) {
+                let at = random(data.len() as u64) as usize;
+                data[at] = random(256) as u8;
+            }
+            data.truncate(data.len() - random(2) as usize);
+            both(Codec::Vp9, BitstreamLayout::Opaque, &data);
+            both(Codec::Vp8, BitstreamLayout::Opaque, &data);
+            // Units of a few bytes: parameter sets, slices, other layers, and what is cut off.
+            let length_size = [1, 2, 4][random(3) as usize];
+            let mut units = Vec::new();
+            for _ in 0..random(5) {
+                let len = random(5) as u8;
+                units.extend(std::iter::repeat_n(0, usize::from(length_size) - 1).chain([len]));
+                let header = [(random(64) as u8) << 1 | u8::from(random(9) == 0), 1, 7, 7];
+                units.extend_from_slice(&header[..usize::from(len.min(4))]);
+            }
+            units.truncate(units.len().saturating_sub(random(2) as usize));
+            both(Codec::Hevc, BitstreamLayout::Hvcc { length_size }, &units);
+        }
+    }
+}

@@ -243,27 +243,27 @@ fn vpx_and_av1_with_frames_that_are_not_shown() {
 
 #[test]
 fn matroska_by_the_heads_of_its_blocks() {
-    let x264 = "-c:v libx264 -preset veryfast -g 25 -bf 3 -x264-params open-gop=1:b-pyramid=normal";
+    let x264 = "-c:v libx264 -preset veryfast -g 12 -bf 3 -x264-params open-gop=1:b-pyramid=normal";
+    let x265 =
+        "-c:v libx265 -preset fast -x265-params log-level=error:keyint=12:min-keyint=12:open-gop=1:bframes=4";
+    let source = "-f lavfi -i testsrc2=size=96x64:rate=25:duration=2 -pix_fmt yuv420p";
     let folder = tempfile::tempdir().unwrap();
-    if make(folder.path(), &format!("{SOURCE} -pix_fmt yuv420p {x264} open.mkv")) {
-        check_file(&folder.path().join("open.mkv"), true);
-        // Pictures in front of the first one, which refer to what is gone.
-        assert!(make(folder.path(), "-ss 2 -i open.mkv -c copy headless.mkv"));
-        check_file(&folder.path().join("headless.mkv"), false);
-        // No place to begin until the third second.
-        assert!(make(folder.path(), "-i open.mkv -c copy -bsf:v noise=drop='lt(n,30)' late.mkv"));
+    for (name, coded) in [("h264", x264), ("hevc", x265)] {
+        if make(folder.path(), &format!("{source} {coded} {name}.mkv")) {
+            // Pictures in front of the first one, which refer to what is gone.
+            assert!(make(folder.path(), &format!("-ss 1 -i {name}.mkv -c copy headless-{name}.mkv")));
+            check_file(&folder.path().join(format!("headless-{name}.mkv")), false);
+        }
+    }
+    // No place to begin among the first pictures.
+    if folder.path().join("h264.mkv").exists() {
+        assert!(make(folder.path(), "-i h264.mkv -c copy -bsf:v noise=drop='lt(n,5)' late.mkv"));
         check_file(&folder.path().join("late.mkv"), false);
     }
-    let x265 =
-        "-c:v libx265 -preset fast -x265-params log-level=error:keyint=25:min-keyint=25:open-gop=1:bframes=4";
-    if make(folder.path(), &format!("{SOURCE} -pix_fmt yuv420p {x265} hevc.mkv")) {
-        check_file(&folder.path().join("hevc.mkv"), true);
-        assert!(make(folder.path(), "-ss 2 -i hevc.mkv -c copy headless-hevc.mkv"));
-        check_file(&folder.path().join("headless-hevc.mkv"), true);
+    let vp8 = "-c:v libvpx -deadline good -cpu-used 5 -g 30 -lag-in-frames 16 -auto-alt-ref 1 -b:v 200k";
+    if make(folder.path(), &format!("{source} {vp8} vp8.webm")) {
+        check_file(&folder.path().join("vp8.webm"), true);
     }
-    let hidden = "-deadline good -cpu-used 5 -g 30 -lag-in-frames 16 -auto-alt-ref 1 -b:v 200k";
-    check("vp9.webm", &format!("-c:v libvpx-vp9 {hidden}"));
-    check("vp8.webm", &format!("-c:v libvpx {hidden}"));
 }
 
 fn clip(name: &str) -> PathBuf {

@@ -133,7 +133,7 @@ fn front(data: &[u8]) -> Option<(u64, i16, u8, usize)> {
 /// The frames behind byte `at` of a block of `size` bytes that begins with `data`.
 fn laces(data: &[u8], mut at: usize, size: usize, lacing: u8) -> Option<Vec<Range<usize>>> {
     if lacing == 0 {
-        return Some(vec![at..size]);
+        return Some(std::iter::once(at..size).collect());
     }
     let more = usize::from(*data.get(at)?);
     let mut sizes: Vec<usize> = Vec::with_capacity(more);
