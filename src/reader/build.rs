@@ -41,7 +41,7 @@ fn tables_tell(video: &VideoTrack) -> bool {
 /// Whether an index of the track would be made of tables.
 pub(super) fn has_tables(demuxer: &mut dyn Demuxer, (track, video): (&Track, &VideoTrack)) -> Result<bool> {
     // The first entry says it: behind it there may be a whole file of fragments.
-    match demuxer.index(track.id, &mut |_| Err(Error::Cancelled)) {
+    match demuxer.index(track.id, &mut |_, _| Err(Error::Cancelled)) {
         Ok(told) => Ok(told && tables_tell(video)),
         Err(Error::Cancelled) => Ok(tables_tell(video)),
         Err(error) => Err(error),
