@@ -19,6 +19,7 @@ impl<T> Reorder<T> {
     }
 
     /// From now on so many wait at most.
+    #[cfg(feature = "backend-vt")]
     pub(crate) const fn set_depth(&mut self, depth: usize) {
         self.depth = depth;
     }

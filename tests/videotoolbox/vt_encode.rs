@@ -6,6 +6,7 @@ use video_hw::config::{
     BackendEncodeConfig, CommonEncodeConfig, FailurePolicy, NvidiaEncodeConfig, Profile, RateControl,
     VtEncodeConfig,
 };
+use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::packet::{Packet, PictureType};
@@ -13,9 +14,11 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::EncodeSession;
 use video_hw::time::Rational;
 
+use crate::support::control_nvenc::{Played, submit};
 use crate::support::nvenc::{
     HEIGHT, WIDTH, all_well, check_pictures, check_times, decoded, encode, frame, have_ffmpeg, planar,
 };
+use crate::support::nvidia::clip;
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
@@ -139,8 +142,60 @@ fn rates_are_taken_or_refused_by_name() {
 }
 
 #[test]
+fn rates_change_in_a_running_session() {
+    let run = clean("rates_change_in_a_running_session", "", || {
+        for codec in [Codec::H264, Codec::Hevc] {
+            let base = config(codec);
+            let mut faster = base.clone();
+            faster.frame_rate = Rational::new(50, 1).unwrap();
+            let less = base.clone().rate_control(RateControl::Vbr { avg_bps: 1_000_000, max_bps: None });
+            let ceiling =
+                base.clone().rate_control(RateControl::Vbr { avg_bps: 1_000_000, max_bps: Some(2_000_000) });
+            let mut stream = SwitchingEncoder::new(VT, base.clone(), NONE).unwrap();
+            let (mut got, mut number) = (Vec::new(), 0);
+            for target in [less, ceiling, faster] {
+                let request = SessionSwitchRequest::immediate((target, NONE));
+                let generation = stream.request_switch(request).unwrap();
+                for after in 0.. {
+                    if stream.generation() == generation && after >= 5 {
+                        break;
+                    }
+                    submit(&mut stream, frame(number, base.format), &mut got);
+                    number += 1;
+                }
+            }
+            let played = Played::finish(stream, got, number, 0);
+            let counts = played.summary.switches;
+            assert_eq!((counts.requested, counts.failed), (3, 0), "{counts:?}");
+            // A ceiling cannot be taken away again: that takes another session.
+            assert_eq!((counts.in_place, counts.new_session), (2, 1), "{counts:?}");
+            assert_eq!(played.summary.ledger.delivered as usize, number);
+        }
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTCompressionSessionCreate"), 4);
+    }
+}
+
+#[test]
+fn a_file_goes_through_both() {
+    clean("a_file_goes_through_both", "", || {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mp4");
+        let job = video_hw::transcode(clip("bars.mp4"), &output).codec(Codec::Hevc).bitrate(2_000_000);
+        let report = job.decode_backend(VT).encode_backend(VT).run().unwrap();
+        assert!(report.balances());
+        assert_eq!(report.video_samples, 120);
+        let frames = video_hw::frames(&output).backend(BackendKind::Software).open().unwrap();
+        assert_eq!(frames.map(|frame| frame.unwrap()).count(), 120);
+    });
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
     clean("what_cannot_be_honoured_is_refused_before_the_first_frame", "", || {
+        assert!(query_backend_capability(VT, Codec::Av1).unwrap().encode.is_none());
+        assert!(query_backend_capability(VT, Codec::H264).unwrap().encode.unwrap().low_latency);
         let size = |width, height| Dimensions::new(width, height).unwrap();
         let refused = |config: CommonEncodeConfig, special: &BackendEncodeConfig, words: &[&str]| {
             let error = EncodeSession::with_special(VT, config, special).err().unwrap();
@@ -174,7 +229,7 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
 fn an_encoder_on_the_cpu_is_taken_only_when_it_may() {
     clean_on("vm", "an_encoder_on_the_cpu_is_taken_only_when_it_may", "", || {
         assert!(EncodeSession::new(VT, config(Codec::H264)).is_err());
-        let may = BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default().allow_software(true));
+        let may = BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default().allow_cpu(true));
         let session = EncodeSession::with_special(VT, config(Codec::H264), &may).unwrap();
         let notes = session.receipt().notes.join("; ");
         assert!(notes.contains("encodes on the CPU"), "{notes}");

@@ -37,6 +37,7 @@ const MAX_INSIDE: u32 = 4;
 /// How long a picture is waited for before the decoder is told to hold nothing back.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+const BEFORE: &str = "before the first random access point";
 const LEADING: &str = "leading picture that refers to pictures before the random access point";
 
 /// A decoder of one stream.
@@ -95,11 +96,16 @@ impl VtDecoder {
                 self.output.no_picture(serial, "no coded picture in the unit");
                 return Ok(());
             }
+            // What it counts on was never sent.
+            Err(error) if error.is_recoverable() && self.awaits_start && !coded.packet.keyframe => {
+                self.output.no_picture(serial, BEFORE);
+                return Ok(());
+            }
             Err(error) if error.is_recoverable() => return self.lose(coded, error),
             Err(error) => return Err(error),
         };
         if self.awaits_start && (unit.start == Start::No || self.running.is_none() && unit.stream.is_none()) {
-            self.output.no_picture(serial, "before the first random access point");
+            self.output.no_picture(serial, BEFORE);
             return Ok(());
         }
         let hidden = self.place(&unit);
@@ -111,13 +117,14 @@ impl VtDecoder {
             self.set(stream)?;
         }
         let Some(running) = &self.running else {
-            self.output.no_picture(serial, "before the first random access point");
+            self.output.no_picture(serial, BEFORE);
             return Ok(());
         };
         self.output.enter(Entry {
             serial,
             keyframe: unit.start != Start::No || coded.packet.keyframe,
-            closed: matches!(unit.start, Start::Closed),
+            heals: matches!(unit.start, Start::Closed | Start::Open { .. } | Start::Recovery(0)),
+            closed: unit.start == Start::Closed,
             concealed: self.recovering > 0,
             hidden,
             key: unit.key,
@@ -143,6 +150,7 @@ impl VtDecoder {
         self.output.enter(Entry {
             serial: coded.serial,
             keyframe: false,
+            heals: false,
             closed: false,
             concealed: false,
             hidden: None,

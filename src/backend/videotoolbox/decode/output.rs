@@ -21,7 +21,9 @@ const CALL: &str = "VTDecompressionSessionDecodeFrame";
 pub(super) struct Entry {
     pub(super) serial: u64,
     pub(super) keyframe: bool,
-    /// Nothing from here on refers to anything before.
+    /// What is shown from here on refers to nothing before ...
+    pub(super) heals: bool,
+    /// ... and nor do leading pictures.
     pub(super) closed: bool,
     /// Something before it is missing, so that it may be wrong.
     pub(super) concealed: bool,
@@ -61,6 +63,8 @@ pub(super) struct Output {
     period: u64,
     /// A unit was lost since the last picture that refers to nothing before it.
     in_doubt: bool,
+    /// That picture came behind damage, to which its leading pictures may refer.
+    doubt_before: Option<(u64, i32)>,
     gone: bool,
     /// The decoder has told that it can do no more.
     death: Option<Error>,
@@ -75,6 +79,7 @@ impl Output {
             reorder: Reorder::new(0),
             period: 0,
             in_doubt: false,
+            doubt_before: None,
             gone: false,
             death: None,
         }
@@ -142,11 +147,17 @@ impl Output {
         self.release(u64::MAX);
         self.period = 0;
         self.in_doubt = false;
+        self.doubt_before = None;
         delivered
     }
 
     fn settle(&mut self, mut entry: Entry) {
-        self.in_doubt &= !entry.closed;
+        if entry.heals {
+            self.doubt_before = self.in_doubt.then_some(entry.key).filter(|_| !entry.closed);
+            self.in_doubt = false;
+        }
+        let leads = |(period, count): (u64, i32)| entry.key.0 == period && entry.key.1 < count;
+        entry.concealed |= self.in_doubt || self.doubt_before.is_some_and(leads);
         let (serial, hidden) = (entry.serial, entry.hidden);
         match entry.outcome.take() {
             Some(Outcome::Picture(_) | Outcome::Nothing(_)) | None if hidden.is_some() => {
@@ -156,7 +167,6 @@ impl Output {
                 self.no_picture(serial, hidden.unwrap_or_default());
             }
             Some(Outcome::Picture(picture)) => {
-                entry.concealed |= self.in_doubt;
                 self.reorder.set_depth(entry.shape.reorder);
                 self.period = self.period.max(entry.key.0);
                 let key = entry.key;

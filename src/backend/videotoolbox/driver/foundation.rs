@@ -29,7 +29,7 @@ impl Cf {
     /// # Safety
     /// `object` is null, or an object of which a reference passes to the caller.
     pub(super) unsafe fn created(api: &'static Api, object: Ref) -> Option<Self> {
-        (!object.is_null()).then_some(Self { api, object })
+        (!object.is_null()).then(|| Self { api, object })
     }
 
     /// Takes a reference to an object that is somebody else's; `None` for no object.

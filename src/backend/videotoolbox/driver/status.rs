@@ -47,7 +47,7 @@ impl Status {
             -17692 | -17693 => Error::Unavailable {
                 backend: BACKEND,
                 reason: detail(),
-                remedy: Remedy::install("Rosetta", "Install Rosetta: softwareupdate --install-rosetta"),
+                remedy: Remedy::install("Rosetta", "Install Rosetta, which macOS offers to do"),
             },
             code => Error::Backend {
                 backend: BACKEND,

@@ -31,7 +31,7 @@ pub(crate) fn encode_capability(
         width: 1280,
         height: 720,
         pixel_format: pixel_format::NV12_VIDEO,
-        hardware_alone: !own(special, codec)?.allow_software,
+        hardware_alone: !own(special, codec)?.allow_cpu,
         low_latency_rate: false,
     };
     let Some(properties) = properties_of(&wanted)? else { return Ok(None) };

@@ -104,7 +104,7 @@ pub(crate) fn open_encoder(
 ) -> Result<Box<dyn EncoderBackend>> {
     super::frameworks()?;
     let mut settings = negotiate(config, special)?;
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(&mut settings.notes);
     let session = match Compression::new(&settings.wanted) {
         Err(Error::Unsupported { .. } | Error::Backend { .. }) if settings.wanted.low_latency_rate => {
             settings.wanted.low_latency_rate = false;
@@ -125,7 +125,7 @@ pub(crate) fn open_encoder(
         );
     }
     for property in settings.rate.properties(has_quality).iter().chain(&settings.properties) {
-        set(&session, &known, settings.codec, property)?;
+        set(&session, settings.codec, property)?;
     }
     let on_hardware = session.get("kVTCompressionPropertyKey_UsingHardwareAcceleratedVideoEncoder");
     if on_hardware.and_then(|value| value.as_bool()) == Some(false) {
@@ -151,7 +151,7 @@ pub(crate) fn open_encoder(
 }
 
 /// Sets a property; one that nobody asked for by name may be unknown.
-fn set(session: &Compression, known: &Properties, codec: Codec, property: &Property) -> Result<()> {
+fn set(session: &Compression, codec: Codec, property: &Property) -> Result<()> {
     let Property { name, value, setting } = property;
     let refused = |setting: &str| Error::Unsupported {
         feature: format!(
@@ -159,14 +159,10 @@ fn set(session: &Compression, known: &Properties, codec: Codec, property: &Prope
         ),
         remedy: Remedy::OtherBackend,
     };
-    match setting {
-        Some(setting) if !known.has(name) => Err(refused(setting)),
-        None if !known.has(name) => Ok(()),
-        _ => match (session.set(name, &made(value)?), setting) {
-            (Err(Error::Unsupported { .. }), Some(setting)) => Err(refused(setting)),
-            (Err(Error::Unsupported { .. }), None) => Ok(()),
-            (done, _) => done,
-        },
+    match (made(value).and_then(|value| session.set(name, &value)), setting) {
+        (Err(Error::Unsupported { .. }), Some(setting)) => Err(refused(setting)),
+        (Err(Error::Unsupported { .. }), None) => Ok(()),
+        (done, _) => done,
     }
 }
 
@@ -380,12 +376,12 @@ impl EncoderBackend for VtEncoder {
         if new.rate != self.settings.rate {
             let has_quality = self.known.has("kVTCompressionPropertyKey_Quality");
             for property in new.rate.properties(has_quality) {
-                set(&self.session, &self.known, self.settings.codec, &property)?;
+                set(&self.session, self.settings.codec, &property)?;
             }
             self.settings.rate = new.rate;
         }
         if new.frame_rate != self.settings.frame_rate {
-            set(&self.session, &self.known, self.settings.codec, &frame_rate(new.frame_rate))?;
+            set(&self.session, self.settings.codec, &frame_rate(new.frame_rate))?;
             self.clock.change(new.frame_rate);
             self.settings.frame_rate = new.frame_rate;
         }

@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub(super) gop: u32,
     /// Besides those of the rate.
     pub(super) properties: Vec<Property>,
+    /// What the caller should know.
+    pub(super) notes: Vec<String>,
 }
 
 /// A property of a session.
@@ -214,7 +216,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
         setting: asked,
     }));
     color(config, &mut properties)?;
-    light(config, &mut properties)?;
+    let notes = light(config, &mut properties)?;
     if let Some(ratio) = config.sample_aspect_ratio.map(Rational::reduced) {
         properties.push(Property {
             name: "kVTCompressionPropertyKey_PixelAspectRatio",
@@ -235,7 +237,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
             width: config.dimensions.width(),
             height: config.dimensions.height(),
             pixel_format,
-            hardware_alone: !own.allow_software,
+            hardware_alone: !own.allow_cpu,
             // It has no constant quality.
             low_latency_rate: config.low_latency && matches!(rate, Rate::Constant(_) | Rate::Average { .. }),
         },
@@ -247,6 +249,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
         reorder: if reorders { MAX_B_FRAMES as usize } else { 0 },
         gop,
         properties,
+        notes: notes.into_iter().collect(),
     })
 }
 
@@ -407,7 +410,9 @@ fn color(config: &CommonEncodeConfig, properties: &mut Vec<Property>) -> Result<
     Ok(())
 }
 
-fn light(config: &CommonEncodeConfig, properties: &mut Vec<Property>) -> Result<()> {
+/// HDR10 metadata, for which HEVC with 10 bits alone has properties; a note where it was a wish that cannot be had.
+fn light(config: &CommonEncodeConfig, properties: &mut Vec<Property>) -> Result<Option<String>> {
+    let mut note = None;
     let stated = [
         (
             "kVTCompressionPropertyKey_MasteringDisplayColorVolume",
@@ -423,11 +428,18 @@ fn light(config: &CommonEncodeConfig, properties: &mut Vec<Property>) -> Result<
     for (name, setting, payload) in stated {
         let Some((given, payload)) = payload else { continue };
         if config.codec != Codec::Hevc || config.format.bit_depth() < 10 {
+            if config.hdr_optional {
+                note = Some(
+                    "HDR10 metadata is not in the stream: VideoToolbox states it in hevc with 10 bits alone"
+                        .to_owned(),
+                );
+                continue;
+            }
             return Err(refuse(config.codec, setting, given, "none, unless it is hevc with 10 bits"));
         }
         properties.push(Property { name, value: Value::Data(payload), setting: Some(setting) });
     }
-    Ok(())
+    Ok(note)
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn what_is_asked_for_is_a_property_that_must_be_there() {
         range: Some(ColorRange::Full),
     };
     let special =
-        BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default().real_time(false).allow_software(true));
+        BackendEncodeConfig::VideoToolbox(VtEncodeConfig::default().real_time(false).allow_cpu(true));
     let settings = negotiate(&config, &special).unwrap();
     assert_eq!((settings.reorder, settings.wanted.pixel_format), (2, pixel_format::P010_FULL));
     assert!(!settings.wanted.hardware_alone);
@@ -147,7 +147,10 @@ fn what_cannot_be_honoured_is_refused_with_what_is_allowed() {
     refused(h264().format(PixelFormat::P010), &NONE, &["format p010le", "nv12, yuv420p"]);
     refused(config(Codec::Av1), &NONE, &["codec av1", "h264, hevc"]);
     refused(config(Codec::Hevc).format(PixelFormat::P010).profile(Profile::Main), &NONE, &["main10"]);
-    refused(h264().content_light("1,1".parse().ok()), &NONE, &["content_light 1,1", "hevc with 10 bits"]);
+    let light = h264().content_light("1,1".parse().ok());
+    refused(light.clone(), &NONE, &["content_light 1,1", "hevc with 10 bits"]);
+    let wished = negotiate(&light.hdr_optional(true), &NONE).unwrap();
+    assert!(wished.notes[0].contains("HDR10 metadata is not in the stream"), "{:?}", wished.notes);
     let mut odd = h264();
     odd.dimensions = Dimensions::new(101, 100).unwrap();
     refused(odd, &NONE, &["dimensions 101x100", "even sides"]);
