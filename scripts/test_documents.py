@@ -8,10 +8,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INDEX = ROOT / "docs/README.md"
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/bench").glob("*.md")])
 # Pages that people write. The folders below docs/bench hold records as programs wrote them, whose commands are of their time.
-WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "sims/nvidia/README.md", *PAGES]
+WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "sims/apple/README.md", ROOT / "sims/nvidia/README.md", *PAGES]
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
-FILE = re.compile(r"`((?:(?:cli(?:/(?:bench|terminal))?|sims/nvidia)/)?(?:src|tests|scripts|examples|benches|clips|models|fuzz|docs)/[\w./-]+)`")
+FILE = re.compile(r"`((?:(?:cli(?:/(?:bench|terminal))?|sims/(?:apple|nvidia))/)?(?:src|tests|scripts|examples|benches|clips|models|fuzz|docs)/[\w./-]+)`")
 TEST = re.compile(r"--test[ =](\w+)(?: --)?((?: \w+::)*)")
 
 
@@ -48,7 +48,7 @@ def target_of(page, link):
 
 def test_sources(name):
     """Where the source of a test binary of the workspace may be."""
-    for folder in ("tests", "cli/tests", "sims/nvidia/tests"):
+    for folder in ("tests", "cli/tests", "sims/apple/tests", "sims/nvidia/tests"):
         for file in (f"{folder}/{name}.rs", f"{folder}/{name}/main.rs"):
             if (ROOT / file).is_file():
                 yield ROOT / file

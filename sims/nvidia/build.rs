@@ -49,5 +49,5 @@ fn decoder() -> Result<(), String> {
     // libavcodec 59 is FFmpeg 5: the oldest with every field the file uses.
     let mut includes = library("libavcodec", "59", "libavcodec-dev")?;
     includes.extend(library("libavutil", "57", "libavutil-dev")?);
-    compile("nvsim_avcodec", &["src/codec/avdec.c", "src/codec/av1.c"], includes)
+    compile("nvsim_avcodec", &["../codec/avdec.c", "src/codec/av1.c"], includes)
 }

@@ -1,6 +1,7 @@
 //! The software codecs behind the simulation. The driver code above decides types, order and time; this room only
 //! turns one picture into one coded picture and back, at once and in coding order.
 
+#[path = "../../../codec/decoder.rs"]
 pub mod decoder;
 pub mod encoder;
 mod ffi;

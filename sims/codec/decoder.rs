@@ -22,6 +22,8 @@ pub enum DecoderCodec {
     Vp8,
     Vp9,
     Av1,
+    /// VP9 in packets that may hold several pictures, of which the one that is shown is wanted.
+    Vp9Shown,
 }
 
 /// A decoded picture, planar (or one plane), samples of 1 byte, or of 2 bytes little endian with the value in the low
@@ -38,8 +40,22 @@ pub struct Picture {
     pub chroma: u32,
     /// Bits per sample.
     pub depth: u8,
+    /// What the stream says of its colours.
+    pub colour: Colour,
+    /// Width and height of a sample; 0 where the stream does not say.
+    pub aspect: (u32, u32),
     /// Y, U, V without padding between rows; U and V are empty for 400.
     pub planes: [Vec<u8>; 3],
+}
+
+/// Colours as the stream signals them: code points of ISO 23091-2, 2 where it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "names of syntax elements")]
+pub struct Colour {
+    pub full_range: bool,
+    pub primaries: u32,
+    pub transfer: u32,
+    pub matrix: u32,
 }
 
 impl Picture {
@@ -75,13 +91,13 @@ pub struct Decoded {
     pub damaged: bool,
 }
 
-/// `struct nvsim_avdec`, opaque.
+/// `struct sim_avdec`, opaque.
 #[repr(C)]
 struct Handle {
     _private: [u8; 0],
 }
 
-/// `struct nvsim_avpicture`.
+/// `struct sim_avpicture`.
 #[repr(C)]
 struct RawPicture {
     width: c_int,
@@ -93,13 +109,19 @@ struct RawPicture {
     planes: c_int,
     data: [*const u8; 3],
     stride: [isize; 3],
+    full_range: c_int,
+    primaries: c_int,
+    transfer: c_int,
+    matrix: c_int,
+    sar_width: c_int,
+    sar_height: c_int,
 }
 
 unsafe extern "C" {
-    fn nvsim_avdec_open(codec: c_int, extradata: *const u8, size: usize, max_pixels: i64) -> *mut Handle;
-    fn nvsim_avdec_decode(decoder: *mut Handle, data: *const u8, size: usize) -> c_int;
-    fn nvsim_avdec_picture(decoder: *const Handle, out: *mut RawPicture) -> c_int;
-    fn nvsim_avdec_close(decoder: *mut Handle);
+    fn sim_avdec_open(codec: c_int, extradata: *const u8, size: usize, max_pixels: i64) -> *mut Handle;
+    fn sim_avdec_decode(decoder: *mut Handle, data: *const u8, size: usize) -> c_int;
+    fn sim_avdec_picture(decoder: *const Handle, out: *mut RawPicture) -> c_int;
+    fn sim_avdec_close(decoder: *mut Handle);
 }
 
 const NEW_PICTURE: c_int = 1;
@@ -131,7 +153,7 @@ impl SoftDecoder {
         let max_pixels = i64::try_from(max_pixels.min(MAX_PIXELS)).unwrap_or(i64::MAX);
         // SAFETY: pointer and length are of one slice, which the library copies.
         let handle =
-            unsafe { nvsim_avdec_open(codec as c_int, extradata.as_ptr(), extradata.len(), max_pixels) };
+            unsafe { sim_avdec_open(codec as c_int, extradata.as_ptr(), extradata.len(), max_pixels) };
         let handle = NonNull::new(handle).ok_or_else(|| {
             CodecError(format!("libavcodec opens no decoder for {codec:?} (not built in, or no memory)"))
         })?;
@@ -145,7 +167,7 @@ impl SoftDecoder {
     /// is then not reported as damaged.
     pub fn decode(&mut self, data: &[u8]) -> Result<Decoded, CodecError> {
         // SAFETY: the handle is open; pointer and length are of one slice, which the library copies.
-        let flags = unsafe { nvsim_avdec_decode(self.handle.as_ptr(), data.as_ptr(), data.len()) };
+        let flags = unsafe { sim_avdec_decode(self.handle.as_ptr(), data.as_ptr(), data.len()) };
         let mut decoded = Decoded { damaged: flags & DAMAGED != 0, ..Decoded::default() };
         if flags & NEW_PICTURE != 0 {
             self.has_picture = true;
@@ -163,7 +185,7 @@ impl SoftDecoder {
         // SAFETY: numbers and pointers: all zero is a valid value.
         let mut raw: RawPicture = unsafe { std::mem::zeroed() };
         // SAFETY: the handle is open, `raw` has the layout that the C side writes.
-        if unsafe { nvsim_avdec_picture(self.handle.as_ptr(), &mut raw) } != 0 {
+        if unsafe { sim_avdec_picture(self.handle.as_ptr(), &mut raw) } != 0 {
             return Err(CodecError("the decoded picture is of a format that is not dealt with".into()));
         }
         let (width, height) = (raw.width.max(0) as u32, raw.height.max(0) as u32);
@@ -173,6 +195,13 @@ impl SoftDecoder {
             display: (raw.display_width.max(0) as u32, raw.display_height.max(0) as u32),
             chroma: raw.chroma as u32,
             depth: raw.depth as u8,
+            colour: Colour {
+                full_range: raw.full_range != 0,
+                primaries: raw.primaries.max(0) as u32,
+                transfer: raw.transfer.max(0) as u32,
+                matrix: raw.matrix.max(0) as u32,
+            },
+            aspect: (raw.sar_width.max(0) as u32, raw.sar_height.max(0) as u32),
             planes: [Vec::new(), Vec::new(), Vec::new()],
         };
         for plane in 0..raw.planes.clamp(0, 3) as usize {
@@ -199,7 +228,7 @@ impl SoftDecoder {
 impl Drop for SoftDecoder {
     fn drop(&mut self) {
         // SAFETY: the handle is open and not used again.
-        unsafe { nvsim_avdec_close(self.handle.as_ptr()) };
+        unsafe { sim_avdec_close(self.handle.as_ptr()) };
     }
 }
 

@@ -23,8 +23,8 @@
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 
-/* Which codec, as src/codec/decoder.rs numbers them. */
-enum { MPEG1, MPEG2, MPEG4, VC1, H264, JPEG, HEVC, VP8, VP9, AV1, CODECS };
+/* Which codec, as decoder.rs numbers them. */
+enum { MPEG1, MPEG2, MPEG4, VC1, H264, JPEG, HEVC, VP8, VP9, AV1, VP9_SHOWN, CODECS };
 
 static const struct {
     enum AVCodecID id;
@@ -35,9 +35,10 @@ static const struct {
     [H264] = {AV_CODEC_ID_H264, "h264"},              [JPEG] = {AV_CODEC_ID_MJPEG, "mjpeg"},
     [HEVC] = {AV_CODEC_ID_HEVC, "hevc"},              [VP8] = {AV_CODEC_ID_VP8, "vp8"},
     [VP9] = {AV_CODEC_ID_VP9, "vp9"},                 [AV1] = {AV_CODEC_ID_AV1, "libdav1d"},
+    [VP9_SHOWN] = {AV_CODEC_ID_VP9, "vp9"},
 };
 
-struct nvsim_avdec {
+struct sim_avdec {
     int codec;
     int64_t max_pixels;
     AVCodecContext *context;
@@ -50,19 +51,27 @@ struct nvsim_avdec {
 };
 
 /* What the caller sees of a picture. */
-struct nvsim_avpicture {
+struct sim_avpicture {
     int width, height;                 /* coded size */
     int display_width, display_height; /* after the cropping that the stream asks for */
     int chroma, depth, planes;
     const uint8_t *data[3];
     ptrdiff_t stride[3];
+    int full_range, primaries, transfer, matrix; /* code points of ISO 23091-2 */
+    int sar_width, sar_height;
 };
 
 enum { NOTHING = 0, NEW_PICTURE = 1, DAMAGED = 2 };
 
+/* Codecs of which the pictures are taken that the library puts out: those of a whole packet, in which others may be hidden. */
+static int shown_alone(const struct sim_avdec *decoder)
+{
+    return decoder->codec == AV1 || decoder->codec == VP9_SHOWN;
+}
+
 static int get_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 {
-    struct nvsim_avdec *decoder = context->opaque;
+    struct sim_avdec *decoder = context->opaque;
     /* Not by the context's own limit: it is applied to the size with the edges around, and refusals are printed. */
     if ((int64_t)frame->width * frame->height > decoder->max_pixels)
         return AVERROR(EINVAL);
@@ -88,7 +97,7 @@ static int get_buffer(AVCodecContext *context, AVFrame *frame, int flags)
 static int execute(AVCodecContext *context, int (*job)(AVCodecContext *, void *), void *arg, int *results, int count,
                    int size)
 {
-    struct nvsim_avdec *decoder = context->opaque;
+    struct sim_avdec *decoder = context->opaque;
     for (int i = 0; i < count; i++) {
         int result = job(context, (char *)arg + (size_t)i * size);
         decoder->slices++;
@@ -99,7 +108,7 @@ static int execute(AVCodecContext *context, int (*job)(AVCodecContext *, void *)
     return 0;
 }
 
-void nvsim_avdec_close(struct nvsim_avdec *decoder)
+void sim_avdec_close(struct sim_avdec *decoder)
 {
     if (!decoder)
         return;
@@ -112,14 +121,14 @@ void nvsim_avdec_close(struct nvsim_avdec *decoder)
 }
 
 /* Returns NULL when the library lacks the decoder or memory. */
-struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels)
+struct sim_avdec *sim_avdec_open(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels)
 {
     if (codec < 0 || codec >= CODECS || extradata_size > INT_MAX / 2)
         return NULL;
     const AVCodec *implementation = avcodec_find_decoder_by_name(CODEC[codec].decoder);
     if (!implementation)
         implementation = avcodec_find_decoder(CODEC[codec].id);
-    struct nvsim_avdec *decoder = av_mallocz(sizeof *decoder);
+    struct sim_avdec *decoder = av_mallocz(sizeof *decoder);
     if (!implementation || !decoder)
         goto fail;
     decoder->codec = codec;
@@ -143,6 +152,8 @@ struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t
         context->max_pixels = max_pixels;
         av_opt_set_int(context->priv_data, "framethreads", 1, 0);
         av_opt_set_int(context->priv_data, "tilethreads", 1, 0);
+    } else if (codec == VP9_SHOWN) {
+        context->max_pixels = max_pixels;
     } else {
         context->get_buffer2 = get_buffer;
         /* Here the flag lets the library put out the picture of the call and not the one before, which tells at once
@@ -164,12 +175,12 @@ struct nvsim_avdec *nvsim_avdec_open(int codec, const uint8_t *extradata, size_t
         context->execute = execute;
     return decoder;
 fail:
-    nvsim_avdec_close(decoder);
+    sim_avdec_close(decoder);
     return NULL;
 }
 
 /* Takes and drops what the library puts out. Returns 1 when decoding failed or hid an error of this call's picture. */
-static int drain(struct nvsim_avdec *decoder)
+static int drain(struct sim_avdec *decoder)
 {
     int failed = 0;
     for (;;) {
@@ -178,9 +189,9 @@ static int drain(struct nvsim_avdec *decoder)
             return failed;
         if (result < 0)
             return 1;
-        if (decoder->thrown_away->data[0] == decoder->picture->data[0] || decoder->codec == AV1)
+        if (decoder->thrown_away->data[0] == decoder->picture->data[0] || shown_alone(decoder))
             failed |= decoder->thrown_away->decode_error_flags != 0;
-        if (decoder->codec == AV1) {
+        if (shown_alone(decoder)) {
             av_frame_unref(decoder->picture);
             av_frame_move_ref(decoder->picture, decoder->thrown_away);
             decoder->buffers++;
@@ -192,7 +203,7 @@ static int drain(struct nvsim_avdec *decoder)
 /* True when the H.264 decoder noted on its own frame that slices were lost or concealed. In these versions of the library
  * that decoder keeps the frames of its picture buffer from opening to closing, so that the pointer seen in the buffer
  * request is still good after the call. Other versions tell only through their answers. */
-static int noted_damage(const struct nvsim_avdec *decoder)
+static int noted_damage(const struct sim_avdec *decoder)
 {
 #if LIBAVCODEC_VERSION_MAJOR <= 60
     return decoder->theirs && decoder->theirs->decode_error_flags != 0;
@@ -202,7 +213,7 @@ static int noted_damage(const struct nvsim_avdec *decoder)
 }
 
 /* Decodes one packet. Returns a set of the flags above. */
-int nvsim_avdec_decode(struct nvsim_avdec *decoder, const uint8_t *data, size_t size)
+int sim_avdec_decode(struct sim_avdec *decoder, const uint8_t *data, size_t size)
 {
     int failed = 0, result;
     if (size == 0 || size > INT_MAX / 2 || av_new_packet(decoder->packet, (int)size) < 0)
@@ -224,7 +235,7 @@ int nvsim_avdec_decode(struct nvsim_avdec *decoder, const uint8_t *data, size_t 
 
 /* Describes the picture decoded last. Returns 0, or -1 when there is none or it is of a kind not dealt with here.
  * The pointers are good until the next call. */
-int nvsim_avdec_picture(const struct nvsim_avdec *decoder, struct nvsim_avpicture *out)
+int sim_avdec_picture(const struct sim_avdec *decoder, struct sim_avpicture *out)
 {
     const AVFrame *frame = decoder->picture;
     if (!frame->buf[0])
@@ -252,6 +263,12 @@ int nvsim_avdec_picture(const struct nvsim_avdec *decoder, struct nvsim_avpictur
     out->height = frame->height;
     out->display_width = FFMIN(frame->width, decoder->context->width);
     out->display_height = FFMIN(frame->height, decoder->context->height);
+    out->full_range = decoder->context->color_range == AVCOL_RANGE_JPEG;
+    out->primaries = decoder->context->color_primaries;
+    out->transfer = decoder->context->color_trc;
+    out->matrix = decoder->context->colorspace;
+    out->sar_width = decoder->context->sample_aspect_ratio.num;
+    out->sar_height = decoder->context->sample_aspect_ratio.den;
     out->depth = depth;
     out->planes = planes;
     for (int plane = 0; plane < 3; plane++) {

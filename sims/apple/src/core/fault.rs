@@ -1,0 +1,92 @@
+//! Frames that go wrong on order. Frames are counted from 1 over all sessions of one direction in the process, so that a session
+//! that the client makes anew goes on counting.
+//!
+//! | key | what happens to the frame |
+//! |---|---|
+//! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS` | its callback gets the status and no buffer |
+//! | `fail.decode.call=N:STATUS`, `fail.encode.call=N:STATUS` | the call returns the status, and there is no callback |
+//! | `drop.decode.at=N`, `drop.encode.at=N` | its callback says that it was dropped |
+//! | `invalidate.decode.at=N`, `invalidate.encode.at=N`, `invalidate.at=N` | its session is lost: this call and every later one answers -12903 |
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{call, report};
+
+/// Which way a session works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// A decompression session.
+    Decode,
+    /// A compression session.
+    Encode,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The callback gets this status.
+    Fail(i32),
+    /// The call returns this status.
+    Refuse(i32),
+    /// The callback says that the frame was dropped.
+    Drop,
+    /// The session is lost.
+    Invalidate,
+}
+
+/// One order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// None: either way.
+    direction: Option<Direction>,
+    frame: u64,
+    effect: Effect,
+}
+
+impl Fault {
+    /// Reads an order; the error says what is wrong with it.
+    pub fn parse(key: &str, value: &str) -> Result<Self, String> {
+        let (frame, status) = match value.split_once(':') {
+            Some((frame, status)) => (frame, Some(status)),
+            None => (value, None),
+        };
+        let frame = frame.parse().map_err(|_| format!("{frame:?} is no frame number"))?;
+        let status = status.map(str::parse).transpose().map_err(|_| "the status is no number")?;
+        let (direction, effect) = match (key, status) {
+            ("fail.decode.at", Some(status)) => (Some(Direction::Decode), Effect::Fail(status)),
+            ("fail.encode.at", Some(status)) => (Some(Direction::Encode), Effect::Fail(status)),
+            ("fail.decode.call", Some(status)) => (Some(Direction::Decode), Effect::Refuse(status)),
+            ("fail.encode.call", Some(status)) => (Some(Direction::Encode), Effect::Refuse(status)),
+            ("drop.decode.at", None) => (Some(Direction::Decode), Effect::Drop),
+            ("drop.encode.at", None) => (Some(Direction::Encode), Effect::Drop),
+            ("invalidate.decode.at", None) => (Some(Direction::Decode), Effect::Invalidate),
+            ("invalidate.encode.at", None) => (Some(Direction::Encode), Effect::Invalidate),
+            ("invalidate.at", None) => (None, Effect::Invalidate),
+            _ => return Err("no such setting, or not such a value".into()),
+        };
+        Ok(Self { direction, frame, effect })
+    }
+}
+
+static DECODED: AtomicU64 = AtomicU64::new(0);
+static ENCODED: AtomicU64 = AtomicU64::new(0);
+static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Counts a frame that a session was given, and tells what is to happen to it.
+pub fn next(direction: Direction) -> Option<Effect> {
+    let counter = if direction == Direction::Decode { &DECODED } else { &ENCODED };
+    let frame = counter.fetch_add(1, Ordering::Relaxed) + 1;
+    let fault = super::config()
+        .settings
+        .faults
+        .iter()
+        .find(|fault| fault.frame == frame && fault.direction.is_none_or(|wanted| wanted == direction))?;
+    report::locked(&DONE).push(format!("{} frame {frame}: {:?}", call::current().1, fault.effect));
+    Some(fault.effect)
+}
+
+/// The faults that happened.
+pub fn done() -> Vec<String> {
+    report::locked(&DONE).clone()
+}

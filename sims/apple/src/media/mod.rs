@@ -1,0 +1,7 @@
+//! CoreMedia: times, format descriptions, and the buffers that carry coded frames.
+
+pub mod block;
+pub mod format;
+pub mod parameter_sets;
+pub mod sample;
+pub mod time;
