@@ -14,7 +14,7 @@ const REASON: &str = "VideoToolbox is part of macOS, and this is another system"
 fn absent<T>(asked: Result<T, Error>) {
     match asked {
         Err(Error::Unavailable { backend: BackendKind::VideoToolbox, reason, .. }) => {
-            assert_eq!(reason, REASON)
+            assert_eq!(reason, REASON);
         }
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("there is one"),

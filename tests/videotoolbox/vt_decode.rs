@@ -157,15 +157,13 @@ fn a_stream_that_becomes_another_gets_another_session() {
 #[test]
 fn a_stream_is_entered_at_a_key_frame() {
     clean("a_stream_is_entered_at_a_key_frame", "", || {
-        for (name, codec) in [("small.h264", Codec::H264), ("small.h265", Codec::Hevc)] {
-            let packets = units(&[name], codec);
-            let second = packets.iter().enumerate().filter(|(_, packet)| packet.keyframe).nth(1).unwrap().0;
-            let mut session = DecodeSession::new(VT, CommonDecodeConfig::new(codec)).unwrap();
-            let (frames, errors) = decode(&mut session, &packets[1..]);
-            assert!(errors.is_empty(), "{name}: {errors:?}");
-            assert_eq!(frames.len(), 50 - second, "{name}");
-            assert!(frames[0].keyframe && frames.iter().all(|frame| !frame.concealed), "{name}");
-        }
+        let packets = units(&["small.h264"], Codec::H264);
+        let second = packets.iter().skip(1).position(|packet| packet.keyframe).unwrap() + 1;
+        let mut session = DecodeSession::new(VT, CommonDecodeConfig::new(Codec::H264)).unwrap();
+        let (frames, errors) = decode(&mut session, &packets[1..]);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(frames.len(), 50 - second);
+        assert!(frames[0].keyframe && frames.iter().all(|frame| !frame.concealed));
     });
 }
 

@@ -1,7 +1,9 @@
 //! Encoding: streams judged by ffmpeg, manners, and answers when calls fail.
 
 use video_hw::backend::{Backend, BackendKind, Candidate, query_backend_capability};
+use video_hw::bitstream::StreamInfo;
 use video_hw::codec::Codec;
+use video_hw::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use video_hw::config::{
     BackendEncodeConfig, CommonEncodeConfig, FailurePolicy, NvidiaEncodeConfig, Profile, RateControl,
     VtEncodeConfig,
@@ -141,6 +143,23 @@ fn rates_are_taken_or_refused_by_name() {
     });
 }
 
+/// An encoder that lacks something is not asked for it in silence.
+#[test]
+fn an_encoder_of_less_says_what_it_lacks() {
+    clean_on("intel-mac", "an_encoder_of_less_says_what_it_lacks", "", || {
+        let hevc = query_backend_capability(VT, Codec::Hevc).unwrap().encode.unwrap();
+        assert_eq!((hevc.formats, hevc.max_b_frames), (vec![PixelFormat::Nv12, PixelFormat::I420], 0));
+        for (config, words) in [
+            (config(Codec::Hevc).format(PixelFormat::P010), ["format with hevc", "ProfileLevel"]),
+            (config(Codec::Hevc).b_frames(1), ["b_frames with hevc", "AllowFrameReordering"]),
+        ] {
+            let said = EncodeSession::new(VT, config).err().unwrap().to_string();
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+        round_trip(&config(Codec::Hevc), 8);
+    });
+}
+
 #[test]
 fn rates_change_in_a_running_session() {
     let run = clean("rates_change_in_a_running_session", "", || {
@@ -177,6 +196,35 @@ fn rates_change_in_a_running_session() {
     }
 }
 
+/// HDR10 metadata are properties that are taken; what an encoder of Apple's does with them the simulation does not know.
+#[test]
+fn colour_and_shape_are_in_the_stream() {
+    clean("colour_and_shape_are_in_the_stream", "", || {
+        let pq = ColorInfo {
+            matrix: MatrixCoefficients::Bt2020Ncl,
+            primaries: ColorPrimaries::Bt2020,
+            transfer: TransferCharacteristics::Pq,
+            range: Some(ColorRange::Limited),
+        };
+        let hdr = config(Codec::Hevc)
+            .format(PixelFormat::P010)
+            .mastering_display(
+                "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)".parse().ok(),
+            )
+            .content_light("1000,400".parse().ok());
+        let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
+        for (config, color, depth) in [(hdr, pq, 10), (config(Codec::H264), full, 8)] {
+            let config = config.color(color).sample_aspect_ratio(Rational::new(4, 3));
+            let mut session = open(&config);
+            let packets = all_well(encode(&mut session, (0..3).map(|n| frame(n, config.format))));
+            let info =
+                StreamInfo::from_unit(config.codec, packets[0].layout, &packets[0].data).unwrap().unwrap();
+            assert_eq!((info.color, info.bit_depth()), (color, depth));
+            assert_eq!(info.sample_aspect_ratio, Rational::new(4, 3));
+        }
+    });
+}
+
 #[test]
 fn a_file_goes_through_both() {
     clean("a_file_goes_through_both", "", || {
@@ -187,7 +235,8 @@ fn a_file_goes_through_both() {
         assert!(report.balances());
         assert_eq!(report.video_samples, 120);
         let frames = video_hw::frames(&output).backend(BackendKind::Software).open().unwrap();
-        assert_eq!(frames.map(|frame| frame.unwrap()).count(), 120);
+        let frames: Vec<_> = frames.map(|frame| frame.unwrap().pts).collect();
+        assert!(frames.len() == 120 && frames.is_sorted_by(|a, b| a < b), "{frames:?}");
     });
 }
 

@@ -38,13 +38,16 @@ enum Source {
     Record(u32, &'static str, Vec<u8>),
 }
 
+/// Column and row.
+type Corner = (u32, u32);
+
 /// What its pictures are like.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Shape {
     pub(super) dimensions: Dimensions,
     pub(super) coded: Dimensions,
     /// Where the picture begins in a coded one.
-    pub(super) corner: (u32, u32),
+    pub(super) corner: Corner,
     pub(super) format: PixelFormat,
     /// `kCVPixelFormatType_*`.
     pub(super) pixel_format: u32,
@@ -166,7 +169,7 @@ fn reorder(info: &StreamInfo, config: &CommonDecodeConfig) -> usize {
 
 /// The parameter sets that the first picture of a unit counts on, each once and in order, and where its sequence's picture
 /// begins. Others may use tools that are refused. `None`: no picture, or its sets are missing.
-fn active_sets(codec: Codec, unit: &[u8]) -> Option<(Vec<Vec<u8>>, (u32, u32))> {
+fn active_sets(codec: Codec, unit: &[u8]) -> Option<(Vec<Vec<u8>>, Corner)> {
     let mut found: BTreeMap<(u8, u32), &[u8]> = BTreeMap::new();
     let corner;
     if codec == Codec::H264 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::abi::{FRAME_DROPPED, Ref, Time};
 use super::arrivals::{Place, Registry};
 use super::calling;
-use super::foundation::{Cf, Dictionary, boolean, constant, integer, known};
+use super::foundation::{Cf, Dictionary, boolean, constant, integer, known, values};
 use super::library::api;
 use super::media::SampleBuffer;
 use super::pixels::{PixelBuffer, PixelBufferPool};
@@ -76,6 +76,15 @@ impl Properties {
     pub(crate) fn has(&self, name: &str) -> bool {
         let key = constant(name).ok().flatten();
         key.zip(self.0.as_ref()).is_some_and(|(key, known)| known.get(&key).is_some())
+    }
+
+    /// Whether the one of this name may have this constant as its value. Where nothing tells which values there are, it may.
+    pub(crate) fn takes(&self, name: &str, value: &str) -> bool {
+        let constant = |name: &str| constant(name).ok().flatten();
+        let described = constant(name).zip(self.0.as_ref()).and_then(|(key, known)| known.get(&key));
+        let list = described.zip(constant("kVTPropertySupportedValueListKey"));
+        let list = list.and_then(|(described, key)| Dictionary::of(described).get(&key));
+        list.zip(constant(value)).is_none_or(|(list, value)| values(&list).contains(&value))
     }
 }
 

@@ -199,6 +199,16 @@ pub(crate) fn array(values: &[Cf]) -> Result<Cf> {
     .ok_or_else(|| no_memory("array"))
 }
 
+/// The values of an array.
+pub(crate) fn values(array: &Cf) -> Vec<Cf> {
+    let api = array.api();
+    // SAFETY: a question about an array that is alive, and its values while it is.
+    let at = |index| unsafe { Cf::borrowed(api, (api.CFArrayGetValueAtIndex)(array.object(), index)) };
+    // SAFETY: as above.
+    let count = unsafe { (api.CFArrayGetCount)(array.object()) };
+    (0..count).filter_map(at).collect()
+}
+
 fn variable(api: &Api, name: &'static str) -> Result<Ref> {
     api.variable(name).ok_or_else(|| Error::Unavailable {
         backend: BackendKind::VideoToolbox,

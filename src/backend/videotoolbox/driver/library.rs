@@ -25,7 +25,7 @@ impl Missing {
         let remedy: Remedy = if cfg!(target_vendor = "apple") {
             "Use a macOS that has it (10.13 and newer)".into()
         } else {
-            "Nothing to do: other backends do the work here".into()
+            Remedy::OtherBackend
         };
         Self { reason: reason.into(), remedy }
     }

@@ -39,13 +39,17 @@ pub(crate) fn encode_capability(
     else {
         return Ok(None);
     };
+    let mut formats = if codec == Codec::H264 { H264_FORMATS.to_vec() } else { HEVC_FORMATS.to_vec() };
+    if !properties.takes("kVTCompressionPropertyKey_ProfileLevel", "kVTProfileLevel_HEVC_Main10_AutoLevel") {
+        formats.retain(|format| format.bit_depth() == 8);
+    }
     let reorders = properties.has("kVTCompressionPropertyKey_AllowFrameReordering");
     Ok(Some(EncodeCapability {
         implementation: IMPLEMENTATION,
         min,
         max,
         alignment: 2,
-        formats: if codec == Codec::H264 { H264_FORMATS.to_vec() } else { HEVC_FORMATS.to_vec() },
+        formats,
         max_b_frames: if reorders { MAX_B_FRAMES } else { 0 },
         cbr: properties.has("kVTCompressionPropertyKey_ConstantBitRate"),
         vbr: properties.has("kVTCompressionPropertyKey_AverageBitRate"),

@@ -121,14 +121,14 @@ impl Rate {
 
     /// Whether one follows from the other by other numbers alone. A ceiling cannot be taken away.
     pub(super) const fn is_of_kind(self, before: Self) -> bool {
-        match (before, self) {
+        matches!(
+            (before, self),
             (Self::Own { .. }, Self::Own { .. })
-            | (Self::Quality(_), Self::Quality(_))
-            | (Self::Constant(_), Self::Constant(_))
-            | (Self::Average { max: None, .. }, Self::Average { .. })
-            | (Self::Average { .. }, Self::Average { max: Some(_), .. }) => true,
-            _ => false,
-        }
+                | (Self::Quality(_), Self::Quality(_))
+                | (Self::Constant(_), Self::Constant(_))
+                | (Self::Average { max: None, .. }, Self::Average { .. })
+                | (Self::Average { .. }, Self::Average { max: Some(_), .. })
+        )
     }
 }
 
@@ -181,11 +181,13 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
     let reorders = b_frames(config)?;
     let rate = rate(config)?;
     let gop = gop(config)?;
+    let ten_bits = config.format.bit_depth() > 8;
     let mut properties = vec![
         Property {
             name: "kVTCompressionPropertyKey_ProfileLevel",
             value: Value::Name(profile(config)?),
-            setting: config.profile.map(|_| "profile"),
+            // Without it an encoder would take 10 bits and make 8 of them.
+            setting: config.profile.map(|_| "profile").or(ten_bits.then_some("format")),
         },
         Property {
             name: "kVTCompressionPropertyKey_AllowFrameReordering",
