@@ -39,7 +39,7 @@ use crate::time::Rational;
 const IMPLEMENTATION: &str = "VideoToolbox";
 
 /// Most frames inside an encoder, whatever it was told.
-const MAX_INSIDE: usize = 32;
+const MAX_INSIDE: usize = 64;
 
 /// How long a coded picture is waited for before the encoder is told to hold nothing back.
 const PATIENCE: Duration = Duration::from_secs(1);

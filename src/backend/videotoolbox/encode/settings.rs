@@ -27,8 +27,6 @@ const DEFAULT_GOP: u32 = 250;
 const DEFAULT_QUALITY: u8 = 26;
 /// Bits for each sample of luma, where constant quality is not to be had.
 const DEFAULT_BITS: f64 = 0.1;
-/// Frames that may be inside besides those that wait for their turn.
-const DELAY: u32 = 4;
 
 /// Everything that is asked of a session, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,13 +201,11 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
         Property { name: "kVTCompressionPropertyKey_AllowOpenGOP", value: Value::Bool(false), setting: None },
         frame_rate(config.frame_rate),
     ];
-    let delay = if config.low_latency { 0 } else { DELAY + u32::from(reorders) * MAX_B_FRAMES };
-    let held = Value::Integer(i64::from(delay));
-    properties.push(Property {
-        name: "kVTCompressionPropertyKey_MaxFrameDelayCount",
-        value: held,
-        setting: None,
-    });
+    if config.low_latency {
+        // Otherwise the encoder holds back what it likes.
+        let name = "kVTCompressionPropertyKey_MaxFrameDelayCount";
+        properties.push(Property { name, value: Value::Integer(0), setting: None });
+    }
     let real_time = if config.low_latency { Some(true) } else { own.real_time };
     let asked = own.real_time.is_some().then_some("real_time");
     properties.extend(real_time.map(|value| Property {
