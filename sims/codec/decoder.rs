@@ -28,7 +28,7 @@ pub enum DecoderCodec {
 
 /// A decoded picture, planar (or one plane), samples of 1 byte, or of 2 bytes little endian with the value in the low
 /// bits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Picture {
     /// Coded luma size: before the cropping that the stream asks for.
     pub width: u32,

@@ -96,7 +96,7 @@ struct vtsim_encoder *vtsim_encoder_open(const struct vtsim_settings *s)
             snprintf(text + used, sizeof text - used, ":qpmax=%d", s->qp_max);
         av_opt_set(c->priv_data, "x265-params", text, 0);
     } else {
-        snprintf(text, sizeof text, "scenecut=0:open-gop=0:b-adapt=0:b-pyramid=none:rc-lookahead=%d:sync-lookahead=0:mbtree=0",
+        snprintf(text, sizeof text, "force-cfr=1:scenecut=0:open-gop=0:b-adapt=0:b-pyramid=none:rc-lookahead=%d:sync-lookahead=0:mbtree=0",
                  lookahead);
         av_opt_set(c->priv_data, "x264-params", text, 0);
         if (s->profile)

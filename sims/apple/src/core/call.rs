@@ -34,11 +34,13 @@ pub fn thread_id() -> u64 {
 /// Runs the body of an exported function. A panic must not unwind into C: it is in the report as an internal error, and the
 /// client gets `failed`.
 pub fn enter<R>(function: &'static str, failed: R, body: impl FnOnce() -> R) -> R {
+    // Before there is a report: a mistake in the settings ends the process.
+    let trace = super::config().trace;
     report::arm();
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed) + 1;
     let before = CURRENT.replace((sequence, function));
     *super::report::locked(&CALLS).entry(function).or_default() += 1;
-    if super::config().trace {
+    if trace {
         eprintln!("vtsim: {sequence} [{}] {function}", thread_id());
     }
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {

@@ -61,7 +61,7 @@ impl Typed for Array {
 
 impl Array {
     /// A new array of objects.
-    pub fn new(members: impl IntoIterator<Item = Held>) -> Held {
+    pub fn holding(members: impl IntoIterator<Item = Held>) -> Held {
         let members = members.into_iter().map(Member::Object).collect();
         Held::new(Self { typed: true, mutable: false, members: Mutex::new(members) })
     }
@@ -96,7 +96,7 @@ impl Typed for Dictionary {
 
 impl Dictionary {
     /// A new dictionary of objects under texts, which the client may change.
-    pub fn new<'a>(members: impl IntoIterator<Item = (&'a str, Held)>) -> Held {
+    pub fn holding<'a>(members: impl IntoIterator<Item = (&'a str, Held)>) -> Held {
         let members =
             members.into_iter().map(|(key, value)| (Member::Object(value::text(key)), Member::Object(value)));
         let members = Mutex::new(members.collect());

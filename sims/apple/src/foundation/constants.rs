@@ -30,7 +30,7 @@ const fn reference(index: usize) -> Constant {
 
 macro_rules! strings {
     ($($name:ident = $text:literal;)*) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "Apple's names, which only number the constants")]
+        #[expect(non_camel_case_types, reason = "Apple's names, which only number the constants")]
         enum Index { $($name),* }
 
         $(
@@ -299,7 +299,7 @@ pub fn constant(id: usize) -> Option<Object> {
             (Kind::CFAllocator, Arc::new(Allocator)),
         ]
     });
-    let index = id.checked_sub(FIRST).filter(|offset| offset % STEP == 0)? / STEP;
+    let index = id.checked_sub(FIRST).filter(|offset| offset.is_multiple_of(STEP))? / STEP;
     STRINGS.get(index).or_else(|| REST.get(index.checked_sub(OTHERS)?)).cloned()
 }
 

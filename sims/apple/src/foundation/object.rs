@@ -138,8 +138,9 @@ impl Held {
             entry.held += 1;
             return Some(Self { id, kind: entry.kind, object: entry.object.clone() });
         }
-        let dead =
-            (id >= FIRST && id % STEP == 0).then(|| table.kinds.get((id - FIRST) / STEP).copied()).flatten();
+        let dead = (id >= FIRST && id.is_multiple_of(STEP))
+            .then(|| table.kinds.get((id - FIRST) / STEP).copied())
+            .flatten();
         drop(table);
         match dead {
             _ if id == 0 => breach(&rules::NULL_REFERENCE, "a null reference"),

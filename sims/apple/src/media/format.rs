@@ -78,8 +78,8 @@ impl Format {
         let sequence = sets::sequence(syntax, sets.iter().find(|set| syntax.is_sps(set))?)?;
         let (codec, atom) = if syntax == Syntax::H264 { (H264, "avcC") } else { (HEVC, "hvcC") };
         let record = sets::pack(syntax, &sets, length)?;
-        let atoms = Dictionary::new([(atom, Held::new(Data(record.into())))]);
-        let extensions = Dictionary::new([("SampleDescriptionExtensionAtoms", atoms)]);
+        let atoms = Dictionary::holding([(atom, Held::new(Data(record.into())))]);
+        let extensions = Dictionary::holding([("SampleDescriptionExtensionAtoms", atoms)]);
         let inside = extensions.get::<Dictionary>()?;
         describe(&inside, &sequence);
         for (key, value) in more {
@@ -129,7 +129,7 @@ fn describe(extensions: &Dictionary, sequence: &Sequence) {
 /// The dictionary of a sample's shape.
 pub fn aspect(width: u32, height: u32) -> Held {
     let spacing = |length: u32| value::int(length.into());
-    Dictionary::new([("HorizontalSpacing", spacing(width)), ("VerticalSpacing", spacing(height))])
+    Dictionary::holding([("HorizontalSpacing", spacing(width)), ("VerticalSpacing", spacing(height))])
 }
 
 /// Apple's names of colours, under the keys that pixel buffers and format descriptions share.
@@ -197,7 +197,7 @@ exports! {
         }
         // As it is now: the client may change its own later.
         let extensions = given.map(|given| {
-            let copy = Dictionary::new([]);
+            let copy = Dictionary::holding([]);
             if let Some(inside) = copy.get::<Dictionary>() {
                 given.entries().into_iter().for_each(|(key, value)| inside.set(&key, value));
             }

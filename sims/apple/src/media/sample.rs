@@ -48,7 +48,7 @@ impl Sample {
             count: 1,
             timing: vec![timing],
             sizes: vec![size],
-            attachments: Mutex::new(Some(Array::new([attachments]))),
+            attachments: Mutex::new(Some(Array::holding([attachments]))),
         })
     }
 
@@ -165,7 +165,7 @@ exports! {
         let Some(of) = find::<Sample>(of) else { return NULL };
         let mut attachments = locked(&of.attachments);
         if attachments.is_none() && create != 0 {
-            *attachments = Some(Array::new((0..of.count).map(|_| Dictionary::new([]))));
+            *attachments = Some(Array::holding((0..of.count).map(|_| Dictionary::holding([]))));
         }
         attachments.as_ref().map_or(NULL, Held::lend)
     }

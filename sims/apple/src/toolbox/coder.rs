@@ -75,6 +75,8 @@ impl Plan {
             && !level.contains("Baseline");
         let b_frames = match delay {
             _ if !reorders => 0,
+            // With B pictures libx265 keeps more frames than that inside, however few are asked for.
+            0.. if syntax == Syntax::Hevc => 0,
             0.. => B_PICTURES.min(delay as i32),
             _ => B_PICTURES,
         };
@@ -251,7 +253,7 @@ impl Coder {
             data.extend(u32::try_from(unit.len()).ok()?.to_be_bytes());
             data.extend(unit);
         }
-        let attachments = Dictionary::new([
+        let attachments = Dictionary::holding([
             ("DependsOnOthers", truth(!coded.key)),
             ("IsDependedOnByOthers", truth(referred)),
         ]);

@@ -247,10 +247,10 @@ fn work(shared: &Shared, stream: &mut Stream, held_back: &mut Vec<Output>, job: 
         return;
     }
     held_back.push(frame.out);
-    if held_back.len() > HELD_BACK {
-        if let Some(output) = first(held_back) {
-            shared.deliver(output);
-        }
+    if held_back.len() > HELD_BACK
+        && let Some(output) = first(held_back)
+    {
+        shared.deliver(output);
     }
 }
 
@@ -390,7 +390,8 @@ fn choose(format: &Format, specification: Option<&Dictionary>) -> Result<(bool, 
     let enable = require || said("EnableHardwareAcceleratedVideoDecoder").unwrap_or(true);
     let decoder = list::decoder(format.codec).ok_or(status::NO_DECODER)?;
     let hardware = decoder.hardware && enable;
-    if (require && !hardware) || !(hardware || decoder.software) {
+    let software = decoder.software && !require;
+    if !hardware && !software {
         return Err(status::NO_DECODER);
     }
     if syntax(format.codec).is_some() {

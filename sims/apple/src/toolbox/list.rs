@@ -41,7 +41,7 @@ pub fn encoder(codec: u32, specification: Option<&Dictionary>) -> Result<&'stati
 
 fn describe(encoder: &Encoder) -> Held {
     let codec = if encoder.codec == H264 { "H.264" } else { "HEVC" };
-    Dictionary::new([
+    Dictionary::holding([
         ("CodecType", value::int(encoder.codec.into())),
         ("CodecName", value::text(codec)),
         ("EncoderID", value::text(encoder.id)),
@@ -58,7 +58,7 @@ exports! {
         if find_optional::<Dictionary>(options).is_none() || out.is_null() {
             return status::PARAMETER;
         }
-        out.put(Array::new(config().profile.encoders.iter().map(describe)).give());
+        out.put(Array::holding(config().profile.encoders.iter().map(describe)).give());
         OK
     }
 

@@ -250,7 +250,7 @@ impl Properties {
 
     /// The dictionary of all properties with what they take.
     pub fn describe(&self) -> Held {
-        Dictionary::new(self.known.iter().map(|(key, property)| (*key, property.describe())))
+        Dictionary::holding(self.known.iter().map(|(key, property)| (*key, property.describe())))
     }
 }
 
@@ -293,11 +293,11 @@ impl Property {
             }
             Type::Text(list) if !list.is_empty() => {
                 all.push(("PropertyType", value::text("Enumeration")));
-                all.push(("SupportedValueList", Array::new(list.iter().map(|name| value::text(name)))));
+                all.push(("SupportedValueList", Array::holding(list.iter().map(|name| value::text(name)))));
             }
             _ => {}
         }
-        Dictionary::new(all)
+        Dictionary::holding(all)
     }
 }
 

@@ -425,7 +425,7 @@ exports! {
         if found.is_empty() {
             return NULL;
         }
-        Dictionary::new(found.into_iter().map(|(key, value, _)| (key.as_str(), value.clone()))).give()
+        Dictionary::holding(found.into_iter().map(|(key, value, _)| (key.as_str(), value.clone()))).give()
     }
 
     /// Takes one off.

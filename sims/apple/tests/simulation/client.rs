@@ -81,6 +81,8 @@ functions! {
     fn CMVideoFormatDescriptionCreate(Ref, u32, i32, i32, Ref, *mut Ref) -> i32;
     fn CMVideoFormatDescriptionCreateFromH264ParameterSets(Ref, usize, *const *const u8, *const usize, i32, *mut Ref) -> i32;
     fn CMVideoFormatDescriptionGetH264ParameterSetAtIndex(Ref, usize, *mut *const u8, *mut usize, *mut usize, *mut i32) -> i32;
+    fn CMVideoFormatDescriptionCreateFromHEVCParameterSets(Ref, usize, *const *const u8, *const usize, i32, Ref, *mut Ref) -> i32;
+    fn CMVideoFormatDescriptionGetHEVCParameterSetAtIndex(Ref, usize, *mut *const u8, *mut usize, *mut usize, *mut i32) -> i32;
     fn CMFormatDescriptionGetExtension(Ref, Ref) -> Ref;
     fn CMBlockBufferCreateWithMemoryBlock(Ref, *mut c_void, usize, Ref, Ref, usize, usize, u32, *mut Ref) -> i32;
     fn CMBlockBufferReplaceDataBytes(*const c_void, Ref, usize, usize) -> i32;

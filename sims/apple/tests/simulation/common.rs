@@ -65,6 +65,16 @@ fn folder() -> PathBuf {
 /// binary, running only that test: there the call runs the body and ends the process, so that the exit report is written.
 #[track_caller]
 pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Outcome {
+    let (output, report) = child(test, environment, body);
+    let text = report.unwrap_or_else(|| {
+        panic!("no report: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr))
+    });
+    Outcome { output, report: serde_json::from_str(&text).unwrap() }
+}
+
+/// As [`scenario`], for a process that may leave no report.
+#[track_caller]
+pub fn child(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> (Output, Option<String>) {
     const MARK: &str = "VTSIM_TEST_SCENARIO";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
         body();
@@ -81,13 +91,5 @@ pub fn scenario(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -
         .env("LD_LIBRARY_PATH", folder())
         .env("VTSIM_REPORT", &report)
         .envs(environment.iter().copied());
-    let output = command.output().unwrap();
-    let text = std::fs::read_to_string(&report).unwrap_or_else(|error| {
-        panic!(
-            "{test} left no report ({error}): {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        )
-    });
-    Outcome { output, report: serde_json::from_str(&text).unwrap() }
+    (command.output().unwrap(), std::fs::read_to_string(&report).ok())
 }

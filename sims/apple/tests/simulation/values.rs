@@ -1,7 +1,7 @@
 //! Strings, numbers, collections, buffers: what has nothing to do with a session.
 
 use crate::client::{Frameworks, NULL, UTF8};
-use crate::common::scenario;
+use crate::common::{child, scenario};
 
 #[test]
 fn values_come_back() {
@@ -65,6 +65,16 @@ fn the_first_breach_aborts_when_asked_to() {
     assert!(!outcome.output.status.success());
     assert!(!String::from_utf8_lossy(&outcome.output.stdout).contains("went on"));
     assert_eq!(outcome.violations(), ["null-reference"]);
+}
+
+#[test]
+fn a_misspelt_setting_ends_the_process() {
+    let set = [("VTSIM_SET", "fail.decoder.at=1:-1")];
+    let (output, report) = child("a_misspelt_setting_ends_the_process", &set, || {
+        Frameworks::open().release(NULL);
+    });
+    assert_eq!((output.status.code(), report), (Some(2), None));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fail.decoder.at"));
 }
 
 #[test]

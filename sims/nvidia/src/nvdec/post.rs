@@ -312,7 +312,7 @@ mod tests {
             }
         };
         let planes = [plane(16, 8, 1), plane(8, 4, 1), plane(8, 4, 2)];
-        Picture { width: 16, height: 8, display: (16, 8), chroma: 420, depth, planes }
+        Picture { width: 16, height: 8, display: (16, 8), chroma: 420, depth, planes, ..Picture::default() }
     }
 
     #[test]

@@ -253,5 +253,13 @@ fn pattern((width, height): (u32, u32), chroma: u32, depth: u32, step: usize) ->
         samples
     };
     let planes = [plane(0), plane(1), plane(2)];
-    Picture { width, height, display: (width, height), chroma, depth: depth as u8, planes }
+    Picture {
+        width,
+        height,
+        display: (width, height),
+        chroma,
+        depth: depth as u8,
+        planes,
+        ..Picture::default()
+    }
 }
