@@ -23,6 +23,8 @@ mod software;
 mod split;
 mod vendor_facts;
 pub(crate) mod vendors;
+#[cfg(feature = "backend-vt")]
+mod videotoolbox;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use admission::SessionRequest;

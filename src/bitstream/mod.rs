@@ -19,6 +19,7 @@ pub(crate) mod h264;
 pub(crate) mod hevc;
 mod order;
 mod random_access;
+mod reorder;
 mod sei;
 mod stream_info;
 pub(crate) mod vp8;
@@ -33,6 +34,7 @@ pub use h264::AvcConfig;
 pub use hevc::HevcConfig;
 pub(crate) use order::OutputOrder;
 pub(crate) use random_access::{ActiveParameterSets, UnitRole};
+pub(crate) use reorder::Reorder;
 pub use stream_info::{StreamInfo, hdr_of_unit};
 pub use vp9::VpConfig;
 

@@ -121,11 +121,13 @@ impl Default for NvidiaEncodeConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VtEncodeConfig {
-    /// `kVTCompressionPropertyKey_RealTime`.
+    /// `kVTCompressionPropertyKey_RealTime`; with low latency it is true in any case.
     pub real_time: Option<bool>,
+    /// An encoder of Apple's that runs on the CPU will do where there is no hardware. By default it is refused.
+    pub allow_cpu: bool,
 }
 
-setters!(VtEncodeConfig {} option { real_time: bool });
+setters!(VtEncodeConfig { allow_cpu: bool } option { real_time: bool });
 
 /// Settings of the embedded CPU encoders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

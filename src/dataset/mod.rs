@@ -55,8 +55,10 @@ pub enum EncoderType {
     Nvenc,
     /// Intel's hardware, through an installed ffmpeg.
     Qsv,
-    /// Apple's hardware, through an installed ffmpeg.
+    /// Apple's hardware, by VideoToolbox's own interface.
     VideoToolbox,
+    /// Apple's hardware, through an installed ffmpeg.
+    FfmpegVideoToolbox,
     /// Hardware of AMD or Intel by VA-API, through an installed ffmpeg.
     Vaapi,
     /// libx264 (libx265, SVT-AV1) on the CPU, through an installed ffmpeg.
@@ -70,6 +72,7 @@ const NAMES: [(EncoderType, &str, Candidate); Candidate::ORDER.len()] = [
     (EncoderType::Nvenc, "nvenc", Candidate::Nvidia),
     (EncoderType::Qsv, "qsv", Candidate::Qsv),
     (EncoderType::VideoToolbox, "videotoolbox", Candidate::VideoToolbox),
+    (EncoderType::FfmpegVideoToolbox, "ffmpeg-videotoolbox", Candidate::FfmpegVideoToolbox),
     (EncoderType::Vaapi, "vaapi", Candidate::Vaapi),
     (EncoderType::X264, "x264", Candidate::Ffmpeg),
     (EncoderType::Embedded, "embedded", Candidate::Embedded),

@@ -434,9 +434,9 @@ mod tests {
         assert_eq!(best(None), Qsv);
         assert_eq!(best(Some(Ffmpeg)), Ffmpeg);
         assert_eq!(best(Some(Nvidia)), Qsv, "what is preferred and fails is passed over");
-        for (job, chosen) in [(Job::Encode, Qsv), (Job::Decode, Embedded)] {
+        for (job, chosen, before) in [(Job::Encode, Qsv, 1), (Job::Decode, Embedded, 2)] {
             let (found, refused) = found.choice(job, Codec::H264);
-            assert_eq!((found.unwrap().question.candidate, refused.len()), (chosen, 1));
+            assert_eq!((found.unwrap().question.candidate, refused.len()), (chosen, before));
         }
         assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(Qsv)).is_none());
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Each vendor's folder, and what the vendor, its engines and its libraries are called. A word of code that contains one of
 /// these names knows that vendor.
-const VENDORS: [(&str, &[&str]); 3] = [
+const VENDORS: [(&str, &[&str]); 4] = [
     ("backend/nvidia/", &["nvidia", "nvenc", "nvdec", "nvcuvid", "cuda", "nvml", "0x10de"]),
     (
         "backend/ffmpeg/",
@@ -28,6 +28,7 @@ const VENDORS: [(&str, &[&str]); 3] = [
             "cuda",
         ],
     ),
+    ("backend/videotoolbox/", &["videotoolbox", "corefoundation", "coremedia", "corevideo"]),
     ("backend/software/", &["software", "openh264", "rav1d"]),
 ];
 
@@ -39,7 +40,7 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 const KNOWN: [(&str, usize, &str); 9] = [
     ("lib.rs", 1, FEATURE),
     ("backend/mod.rs", 3, FEATURE),
-    ("dataset/mod.rs", 17, ENGINE),
+    ("dataset/mod.rs", 19, ENGINE),
     (
         "probing/environment.rs",
         35,

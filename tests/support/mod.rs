@@ -16,3 +16,4 @@ pub(crate) mod nvidia;
 pub(crate) mod nvidia_split;
 pub(crate) mod picture;
 pub(crate) mod streams;
+pub(crate) mod videotoolbox;

@@ -10,7 +10,7 @@ use super::{Report, is_expected, job_word};
 use crate::remedy;
 
 /// Words before which a candidate's lines begin.
-const NAME: usize = 14;
+const NAME: usize = 20;
 
 impl Report {
     pub(super) fn human(&self, verbose: bool) -> String {

@@ -19,8 +19,10 @@ pub enum Candidate {
     Nvidia,
     /// Intel's engines, through an installed ffmpeg.
     Qsv,
-    /// Apple's engines, through an installed ffmpeg.
+    /// Apple's engines, by VideoToolbox's own interface.
     VideoToolbox,
+    /// Apple's engines, through an installed ffmpeg.
+    FfmpegVideoToolbox,
     /// Engines of AMD or Intel by VA-API, through an installed ffmpeg.
     Vaapi,
     /// The CPU, by an installed ffmpeg: libx264, libx265, SVT-AV1, and its decoders.
@@ -83,9 +85,21 @@ pub(crate) const ENGINES: &[Engine] = &[
         libraries: &["libmfx.so.1", "libvpl.so.2"],
         ..OTHER
     },
+    // The library says by itself whether this is the system that has it, so that one that stands for it can be tried.
     Engine {
         candidate: Candidate::VideoToolbox,
         name: "videotoolbox",
+        backend: BackendKind::VideoToolbox,
+        decodes: true,
+        #[cfg(feature = "backend-vt")]
+        facts: crate::backend::videotoolbox::facts,
+        libraries: &["libVideoToolbox.so"],
+        version: Some("/System/Library/CoreServices/SystemVersion.plist"),
+        ..OTHER
+    },
+    Engine {
+        candidate: Candidate::FfmpegVideoToolbox,
+        name: "ffmpeg-videotoolbox",
         only_on: Some(("macos", "VideoToolbox is part of macOS, and this is another system")),
         backend: BackendKind::Ffmpeg,
         #[cfg(feature = "backend-ffmpeg")]

@@ -16,6 +16,8 @@ use super::ffmpeg;
 use super::nvidia;
 #[cfg(feature = "backend-software")]
 use super::software;
+#[cfg(feature = "backend-vt")]
+use super::videotoolbox;
 use super::{
     BackendKind, DecodeSink, DecoderBackend, Download, DownloadStage, EncodeSink, EncoderBackend, Job,
 };
@@ -149,7 +151,25 @@ pub(super) const VENDORS: &[Vendor] = &[
         }),
         ..OTHER
     },
-    Vendor { kind: BackendKind::VideoToolbox, figures: Some(("VIDEO_HW_VT_METRICS", "vt")), ..OTHER },
+    Vendor {
+        kind: BackendKind::VideoToolbox,
+        states_hdr: true,
+        known_as: |_, codec, _| format!("{}_videotoolbox", codec.name()),
+        figures: Some(("VIDEO_HW_VT_METRICS", "vt")),
+        #[cfg(feature = "backend-vt")]
+        calls: Some(Calls {
+            library: |_| videotoolbox::frameworks(),
+            program: None,
+            open_decoder: |config, _, sink| videotoolbox::open_decoder(config, sink),
+            open_encoder: videotoolbox::open_encoder,
+            decode_capability: |_, codec| videotoolbox::decode_capability(codec),
+            encode_capability: |_, codec, special, _| videotoolbox::encode_capability(codec, special),
+            devices: videotoolbox::devices,
+            // Memory is the host's.
+            cards: None,
+        }),
+        ..OTHER
+    },
     Vendor {
         kind: BackendKind::Software,
         on_cpu: true,

@@ -1,0 +1,22 @@
+//! The only place of the VideoToolbox backend that talks to Apple's frameworks, and the only one with `unsafe` code. Upwards it
+//! offers owned, lifetime-safe objects; downwards it opens the frameworks at run time. Declarations are our own, written after
+//! Apple's documents; no Mac has run them yet (docs/videotoolbox.md).
+#![allow(unsafe_code, reason = "this module is the wall around the frameworks' C interface")]
+
+pub(crate) mod abi;
+mod arrivals;
+pub(crate) mod compression;
+pub(crate) mod decompression;
+pub(crate) mod foundation;
+pub(crate) mod library;
+pub(crate) mod media;
+pub(crate) mod pixels;
+pub(crate) mod status;
+
+use crate::backend::BackendKind;
+use crate::hang;
+
+/// Makes a call that may wait for the hardware, so that whoever waits for this thread knows what it is in.
+fn calling<T>(name: &'static str, call: impl FnOnce() -> T) -> T {
+    hang::during(BackendKind::VideoToolbox, name, hang::DRIVER_CALL, call)
+}

@@ -1,0 +1,201 @@
+//! CoreVideo: pictures in memory, and who may look at them when.
+
+use std::ptr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::abi::{LOCK_READ_ONLY, Ref};
+use super::foundation::Cf;
+use super::status::Status;
+use crate::backend::BackendKind;
+use crate::error::{Error, Result};
+
+/// Planes of the formats that are used here.
+pub(crate) const PLANES: usize = 2;
+
+/// `CVPixelBuffer`.
+#[derive(Debug)]
+pub(crate) struct PixelBuffer(Cf);
+
+/// Where a plane lies: rows of `row_bytes`, of which as many are the picture's as its format has.
+#[derive(Clone, Copy, Debug)]
+struct Plane {
+    base: *mut u8,
+    row_bytes: usize,
+    rows: usize,
+}
+
+impl PixelBuffer {
+    pub(super) const fn of(object: Cf) -> Self {
+        Self(object)
+    }
+
+    pub(super) const fn object(&self) -> Ref {
+        self.0.object()
+    }
+
+    /// Width and height.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let api = self.0.api();
+        // SAFETY: the buffer is alive.
+        unsafe { ((api.CVPixelBufferGetWidth)(self.object()), (api.CVPixelBufferGetHeight)(self.object())) }
+    }
+
+    /// `kCVPixelFormatType_*`.
+    pub(crate) fn pixel_format(&self) -> u32 {
+        // SAFETY: the buffer is alive.
+        unsafe { (self.0.api().CVPixelBufferGetPixelFormatType)(self.object()) }
+    }
+
+    /// Keeps the samples where they are until the value is dropped.
+    fn lock(&self, flags: u64) -> Result<Lock> {
+        let api = self.0.api();
+        // SAFETY: the buffer is alive; what is locked is unlocked with the same flags.
+        Status(unsafe { (api.CVPixelBufferLockBaseAddress)(self.object(), flags) })
+            .ok("CVPixelBufferLockBaseAddress")?;
+        let lock = Lock { buffer: self.0.clone(), flags };
+        // SAFETY: the buffer is alive and locked.
+        let planes = unsafe { (api.CVPixelBufferGetPlaneCount)(self.object()) };
+        if planes != PLANES {
+            return Err(wrong(format!("{planes} planes instead of {PLANES}")));
+        }
+        Ok(lock)
+    }
+
+    /// The memory of both planes to read, with the bytes from row to row. It is the buffer's own, which stays alive and
+    /// locked as long as any of it.
+    ///
+    /// # Errors
+    /// The buffer cannot be locked, or has other planes.
+    pub(crate) fn read(&self) -> Result<[(Bytes, usize); PLANES]> {
+        let lock = Arc::new(self.lock(LOCK_READ_ONLY)?);
+        let view = |index| {
+            let plane = lock.plane(index)?;
+            let length = plane.length()?;
+            let shared = Shared { _lock: Arc::clone(&lock), base: plane.base, length };
+            Ok::<_, Error>((Bytes::from_owner(shared), plane.row_bytes))
+        };
+        Ok([view(0)?, view(1)?])
+    }
+
+    /// Has both planes written, row by row: `write` is told the plane and the row, and gets its bytes.
+    ///
+    /// # Errors
+    /// The buffer cannot be locked, or has fewer or shorter rows than `sizes` (bytes of a row, rows) says.
+    pub(crate) fn write(
+        &mut self,
+        sizes: [(usize, usize); PLANES],
+        mut write: impl FnMut(usize, usize, &mut [u8]),
+    ) -> Result<()> {
+        let lock = self.lock(0)?;
+        for (index, (bytes, rows)) in sizes.into_iter().enumerate() {
+            let plane = lock.plane(index)?;
+            if plane.row_bytes < bytes || plane.rows < rows {
+                return Err(wrong(format!(
+                    "plane {index} with {} rows of {} bytes, for {rows} of {bytes}",
+                    plane.rows, plane.row_bytes
+                )));
+            }
+            plane.length()?;
+            for row in 0..rows {
+                // SAFETY: the row lies within the plane, whose memory is there while it is locked; nobody else has the buffer
+                // (`&mut self`), which has not been given to an encoder yet.
+                let row_of =
+                    unsafe { std::slice::from_raw_parts_mut(plane.base.add(row * plane.row_bytes), bytes) };
+                write(index, row, row_of);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(detail: String) -> Error {
+    Error::Backend {
+        backend: BackendKind::VideoToolbox,
+        call: "CVPixelBufferLockBaseAddress",
+        code: 0,
+        detail: format!("the pixel buffer has {detail}"),
+    }
+}
+
+/// A locked buffer, kept alive.
+struct Lock {
+    buffer: Cf,
+    flags: u64,
+}
+
+impl Lock {
+    fn plane(&self, index: usize) -> Result<Plane> {
+        let (api, buffer) = (self.buffer.api(), self.buffer.object());
+        // SAFETY: the buffer is alive and locked, and has two planes.
+        let plane = unsafe {
+            Plane {
+                base: (api.CVPixelBufferGetBaseAddressOfPlane)(buffer, index),
+                row_bytes: (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
+                rows: (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
+            }
+        };
+        if plane.base.is_null() {
+            return Err(wrong(format!("no memory for plane {index}")));
+        }
+        Ok(plane)
+    }
+}
+
+impl Plane {
+    fn length(&self) -> Result<usize> {
+        let length = self.row_bytes.checked_mul(self.rows).filter(|length| isize::try_from(*length).is_ok());
+        length.ok_or_else(|| wrong(format!("{} rows of {} bytes", self.rows, self.row_bytes)))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // SAFETY: the buffer is alive, and was locked with these flags.
+        unsafe { (self.buffer.api().CVPixelBufferUnlockBaseAddress)(self.buffer.object(), self.flags) };
+    }
+}
+
+/// Memory of a locked buffer.
+struct Shared {
+    _lock: Arc<Lock>,
+    base: *const u8,
+    length: usize,
+}
+
+// SAFETY: the memory is only read, and stays where it is while the buffer is locked; locks may end on another thread.
+unsafe impl Send for Shared {}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: as many bytes as the rows of the plane have, alive and unchanged while the lock is.
+        unsafe { std::slice::from_raw_parts(self.base, self.length) }
+    }
+}
+
+/// `CVPixelBufferPool` of a compression session.
+#[derive(Debug)]
+pub(crate) struct PixelBufferPool(Cf);
+
+impl PixelBufferPool {
+    pub(super) const fn of(object: Cf) -> Self {
+        Self(object)
+    }
+
+    /// A buffer to write a picture into.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn take(&self) -> Result<PixelBuffer> {
+        let api = self.0.api();
+        let mut out: Ref = ptr::null();
+        // SAFETY: the pool is alive; the buffer that is made passes to us.
+        let (status, made) = unsafe {
+            let status = (api.CVPixelBufferPoolCreatePixelBuffer)(ptr::null(), self.0.object(), &raw mut out);
+            (status, Cf::created(api, out))
+        };
+        Status(status).ok("CVPixelBufferPoolCreatePixelBuffer")?;
+        made.map(PixelBuffer).ok_or_else(|| wrong("nothing in it".to_owned()))
+    }
+}

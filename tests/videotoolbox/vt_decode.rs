@@ -1,0 +1,248 @@
+//! Decoding: pictures against ffmpeg's checksums, manners, and answers when calls fail.
+
+use md5::{Digest, Md5};
+use video_hw::backend::{Backend, BackendKind, devices, query_backend_capability};
+use video_hw::bitstream::{AccessUnit, AccessUnitAssembler};
+use video_hw::codec::Codec;
+use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, FailurePolicy};
+use video_hw::error::Error;
+use video_hw::frame::Frame;
+use video_hw::packet::{BitstreamLayout, Packet};
+use video_hw::pixel::PixelFormat;
+use video_hw::session::DecodeSession;
+
+use crate::support::nvidia::{clip, decode, golden, packets, planar};
+use crate::support::videotoolbox::{clean, clean_on};
+
+const VT: BackendKind = BackendKind::VideoToolbox;
+
+fn md5(frames: impl IntoIterator<Item = Frame>) -> (usize, String) {
+    let (mut hash, mut count, mut last) = (Md5::new(), 0, None);
+    for frame in frames {
+        assert!(last.is_none_or(|last| last < frame.pts), "{} after {last:?}", frame.pts);
+        last = Some(frame.pts);
+        hash.update(planar(&frame));
+        count += 1;
+    }
+    (count, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Decodes a clip and compares it with its checksum; times must rise.
+fn decode_exactly(name: &str) {
+    let frames = video_hw::frames(clip(name)).backend(VT).open().unwrap();
+    assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden(name), "{name}");
+}
+
+fn session(name: &str) -> (DecodeSession, Vec<Packet>) {
+    let (config, packets) = packets(name);
+    (DecodeSession::new(VT, config).unwrap(), packets)
+}
+
+#[test]
+fn h264_is_exact() {
+    clean("h264_is_exact", "", || {
+        for name in ["bars.mp4", "small.h264", "vfr-rotated.mp4", "vfr-fragmented.mp4", "interlaced.h264"] {
+            decode_exactly(name);
+        }
+    });
+}
+
+#[test]
+fn hevc_is_exact_at_8_and_10_bits() {
+    clean("hevc_is_exact_at_8_and_10_bits", "", || {
+        decode_exactly("small.h265");
+        decode_exactly("small-10bit.h265");
+    });
+}
+
+#[test]
+fn vp9_and_av1_are_exact_where_there_is_hardware() {
+    clean_on("m3", "vp9_and_av1_are_exact_where_there_is_hardware", "", || {
+        decode_exactly("small-vp9.ivf");
+        decode_exactly("small-av1.ivf");
+    });
+}
+
+#[test]
+fn a_codec_without_hardware_is_refused_by_name() {
+    clean("a_codec_without_hardware_is_refused_by_name", "", || {
+        let (config, _) = packets("small-av1.ivf");
+        let error = DecodeSession::new(VT, config).err().unwrap();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+        assert!(error.to_string().contains("av1 decoding by VideoToolbox"), "{error}");
+        assert!(query_backend_capability(VT, Codec::Av1).unwrap().decode.is_none());
+        let hevc = query_backend_capability(VT, Codec::Hevc).unwrap().decode.unwrap();
+        assert_eq!(hevc.formats, [PixelFormat::Nv12, PixelFormat::P010]);
+        assert_eq!(devices(VT).unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn metadata_alone_reads_no_sample() {
+    let run = clean("metadata_alone_reads_no_sample", "", || {
+        let (config, packets) = packets("small.h264");
+        let config = config.output(DecodeOutputMode::MetadataOnly);
+        let mut session = DecodeSession::new(VT, config).unwrap();
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(errors.is_empty() && frames.iter().all(|frame| frame.as_host().is_none()), "{errors:?}");
+        assert_eq!(frames.len(), 50);
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("CVPixelBufferLockBaseAddress"), 0);
+    }
+}
+
+/// Frames are the decoder's own memory, and stay when everything else is gone.
+#[test]
+fn frames_outlive_their_session_without_a_copy() {
+    clean("frames_outlive_their_session_without_a_copy", "", || {
+        let (mut session, packets) = session("small.h265");
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(session.summary().output_copy_bytes, 0);
+        drop(session);
+        assert_eq!(md5(frames), golden("small.h265"));
+    });
+}
+
+#[test]
+fn a_flush_keeps_the_session_open() {
+    let run = clean("a_flush_keeps_the_session_open", "", || {
+        let (mut session, packets) = session("small.h264");
+        for _ in 0..2 {
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert_eq!(md5(frames), golden("small.h264"));
+        }
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTDecompressionSessionCreate"), 1);
+    }
+}
+
+/// The access units of raw streams, one behind the other.
+fn units(names: &[&str], codec: Codec) -> Vec<Packet> {
+    let mut assembler = AccessUnitAssembler::new(codec).unwrap();
+    for name in names {
+        assembler.push(&std::fs::read(clip(name)).unwrap()).unwrap();
+    }
+    assembler.finish();
+    let packet = |unit: AccessUnit| Packet {
+        keyframe: unit.keyframe,
+        ..Packet::new(codec, BitstreamLayout::AnnexB, unit.data)
+    };
+    std::iter::from_fn(|| assembler.next_unit()).map(packet).collect()
+}
+
+#[test]
+fn a_stream_that_becomes_another_gets_another_session() {
+    let run = clean("a_stream_that_becomes_another_gets_another_session", "", || {
+        let names = ["small.h264", "interlaced.h264", "small.h264"];
+        let packets = units(&names, Codec::H264);
+        let decoded = |backend| {
+            let mut session = DecodeSession::new(backend, CommonDecodeConfig::new(Codec::H264)).unwrap();
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert_eq!(frames.len(), 150);
+            md5(frames)
+        };
+        assert_eq!(decoded(VT), decoded(BackendKind::Software));
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTDecompressionSessionCreate"), 3);
+    }
+}
+
+/// Decoding begins at any key frame, and what comes before it is told and not shown.
+#[test]
+fn a_stream_is_entered_at_a_key_frame() {
+    clean("a_stream_is_entered_at_a_key_frame", "", || {
+        let packets = units(&["small.h264"], Codec::H264);
+        let second = packets.iter().skip(1).position(|packet| packet.keyframe).unwrap() + 1;
+        let mut session = DecodeSession::new(VT, CommonDecodeConfig::new(Codec::H264)).unwrap();
+        let (frames, errors) = decode(&mut session, &packets[1..]);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(frames.len(), 50 - second);
+        assert!(frames[0].keyframe && frames.iter().all(|frame| !frame.concealed));
+    });
+}
+
+/// Whichever way a decoder tells it, one unit is lost, and what refers to it is marked.
+#[test]
+fn damage_costs_the_unit_that_has_it() {
+    for settings in [
+        "fail.decode.at=5:-12909",
+        "fail.decode.call=5:-12909",
+        "fail.decode.at=5:-17694",
+        "fail.decode.at=5:-12909;decode.error=both",
+    ] {
+        clean("damage_costs_the_unit_that_has_it", settings, || {
+            let (mut session, packets) = session("small.h264");
+            let (frames, errors) = decode(&mut session, &packets);
+            let [Error::CorruptStream { recoverable: true, .. }] = &errors[..] else { panic!("{errors:?}") };
+            assert_eq!(frames.len(), 49);
+            let marked = frames.iter().filter(|frame| frame.concealed).count();
+            assert!((1..49).contains(&marked), "{marked} marked");
+        });
+    }
+}
+
+#[test]
+fn a_frame_that_the_decoder_drops_is_told() {
+    clean("a_frame_that_the_decoder_drops_is_told", "drop.decode.at=7", || {
+        let (mut session, packets) = session("small.h265");
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert_eq!(frames.len(), 49);
+        let losses = format!("{:?}", session.summary().losses);
+        assert!(losses.contains("dropped by the decoder"), "{losses}");
+    });
+}
+
+#[test]
+fn a_lost_session_is_a_lost_device() {
+    clean("a_lost_session_is_a_lost_device", "invalidate.decode.at=20", || {
+        let (mut session, packets) = session("small.h264");
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(frames.len() < 20, "{}", frames.len());
+        let [Error::DeviceLost { backend: VT, detail }] = &errors[..] else { panic!("{errors:?}") };
+        assert!(detail.contains("-12903"), "{detail}");
+    });
+}
+
+/// Another decoder goes on, and no frame is lost or wrong.
+#[test]
+fn a_job_goes_on_where_its_session_is_lost() {
+    clean("a_job_goes_on_where_its_session_is_lost", "invalidate.decode.at=20", || {
+        let frames =
+            video_hw::frames(clip("small.h264")).backend(Backend::Auto).on_failure(FailurePolicy::Auto);
+        let frames = frames.open().unwrap();
+        assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
+    });
+}
+
+#[test]
+fn a_slow_decoder_gives_the_same() {
+    clean("a_slow_decoder_gives_the_same", "delay.decode_ms=2", || {
+        decode_exactly("small.h264");
+        let (config, packets) = packets("small.h265");
+        for config in [config.clone().low_latency(true), config.max_display_delay(1)] {
+            let mut session = DecodeSession::new(VT, config).unwrap();
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert_eq!(md5(frames), golden("small.h265"));
+        }
+    });
+}
+
+#[test]
+fn a_decoder_that_is_not_free_is_told_and_the_next_is_taken() {
+    clean("a_decoder_that_is_not_free_is_told_and_the_next_is_taken", "create.decode.fail=-12913", || {
+        let (mut session, packets) = session("small.h264");
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(frames.is_empty());
+        assert!(matches!(&errors[..], [Error::SessionLimit { backend: VT, .. }]), "{errors:?}");
+        let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
+        assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
+    });
+}
