@@ -53,7 +53,7 @@ fn the_size_of_an_unknown_element_is_believed_where_something_known_follows() {
     }
     // One that claims half of the next cluster is none: that cluster is found.
     let mut liar = odd(30);
-    liar[3..7].copy_from_slice(&(100_u32 | 0x1000_0000).to_be_bytes());
+    liar[3..7].copy_from_slice(&(100_u32 + 0x1000_0000).to_be_bytes());
     let damaged = film(&[pictures(1, &[])], &[first, liar, second, third]);
     for (firsts, errors) in both_ways(&damaged) {
         assert_eq!(firsts, (0..6).collect::<Vec<_>>(), "{errors:?}");
@@ -74,7 +74,7 @@ fn damage_in_front_of_the_tracks_does_not_hide_them() {
     }
     // An element that nobody knows and that claims to reach into the tracks.
     let mut liar = element(&[0x3f, 0xff, 0xfe], &[0; 8]);
-    liar[3..7].copy_from_slice(&(28_u32 | 0x1000_0000).to_be_bytes());
+    liar[3..7].copy_from_slice(&(28_u32 + 0x1000_0000).to_be_bytes());
     let film =
         [ebml(), element(&SEGMENT, &[info(), liar, tracks(&entries), clusters().concat()].concat())].concat();
     let (packets, errors) = read_all(&mut open_bytes(film));
