@@ -31,13 +31,14 @@ fuzz_target!(|data: &[u8]| {
     let again = read(&mut piped);
     assert!(again.iter().map(|packet| &packet.data).eq(packets.iter().map(|packet| &packet.data)));
 
-    let video = tracks.iter().find(|track| track.video.is_some()).unwrap().id;
-    let middle = packets.iter().filter(|packet| packet.track == video).nth(packets.len() / 3);
-    if let Some(to) = middle.and_then(|packet| packet.pts) {
+    let video = tracks.iter().find(|track| track.video.is_some()).map(|track| track.id);
+    let middle = packets.iter().filter(|packet| Some(packet.track) == video).nth(packets.len() / 3);
+    if let (Some(video), Some(to)) = (video, middle.and_then(|packet| packet.pts)) {
         demuxer.select_tracks(&[video]);
-        assert!(demuxer.seek(video, to).unwrap());
+        // At its end it may have learnt that the track is not there any more.
+        let moved = demuxer.seek(video, to).unwrap();
         let first = read(&mut demuxer).into_iter().next();
-        assert!(first.is_none_or(|packet| packet.keyframe));
+        assert!(!moved || first.is_none_or(|packet| packet.keyframe));
     }
 
     let mut muxer = MpegTsMuxer::new(Vec::new(), "fuzz");
