@@ -144,7 +144,8 @@ fn output_formats_come_from_the_name_or_are_stated() {
     }
     assert_eq!(of("f-%03d.png", None).unwrap(), OutputFormat::PngSequence);
     assert_eq!(of("f-%03d", Some("png")).unwrap(), OutputFormat::PngSequence);
-    assert!(of("f.png", None).unwrap_err().to_string().contains("frame-%05d.png"));
+    assert_eq!(of("f.png", None).unwrap(), OutputFormat::PngSequence, "of one picture");
+    assert!(of("f-%d-%d.png", None).unwrap_err().to_string().contains("frame-%05d.png"));
     assert!(of("-", None).unwrap_err().to_string().contains("standard output"));
     for (path, explicit) in [("out", None), ("out.xyz", None), (".mp4", None), ("out.mp4", Some("xyz"))] {
         let message = of(path, explicit).unwrap_err().to_string();
