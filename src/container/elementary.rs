@@ -100,7 +100,7 @@ impl<R: Read + Send> ElementaryDemuxer<R> {
             path,
             assembler: AccessUnitAssembler::new(codec)?.with_largest_unit(limits.packet_bytes),
             limits,
-            chunk: PageBytes::new(CHUNK),
+            chunk: PageBytes::new(CHUNK)?,
             ahead: VecDeque::new(),
             held_error: None,
             tracks: [track(codec, None)],

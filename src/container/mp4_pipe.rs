@@ -46,7 +46,7 @@ pub(super) fn open<R: Read + Send + 'static>(
         return Mp4Demuxer::with_limits(NonSeekable(whole), path.to_owned(), limits);
     }
     let file = copy(&mut whole, path, most)?;
-    let file = Buffered::new(PositionedFile::new(file, 0), BLOCK);
+    let file = Buffered::new(PositionedFile::new(file, 0), BLOCK)?;
     Mp4Demuxer::with_limits(file, path.to_owned(), limits)
 }
 

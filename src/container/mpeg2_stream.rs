@@ -167,7 +167,7 @@ impl<R: Read + Send> Mpeg2Demuxer<R> {
             reader,
             path: path.into(),
             cutter: Cutter::default(),
-            chunk: PageBytes::new(CHUNK),
+            chunk: PageBytes::new(CHUNK)?,
             ahead: VecDeque::new(),
             limits,
             tracks: [track(None)],

@@ -237,10 +237,10 @@ impl Source {
             return Err(Error::invalid_file(path, "is empty (0 bytes)"));
         }
         let source = if let Some(start) = start {
-            Self::File(Buffered::new(PositionedFile::new(file, start), READ_BUFFER))
+            Self::File(Buffered::new(PositionedFile::new(file, start), READ_BUFFER)?)
         } else {
             let all = Cursor::new(head.clone()).chain(file);
-            Self::Pipe(NonSeekable(Buffered::new(all, READ_BUFFER)))
+            Self::Pipe(NonSeekable(Buffered::new(all, READ_BUFFER)?))
         };
         Ok((source, head))
     }

@@ -8,6 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::{Deref, DerefMut};
 
 use super::stream_io::read_some;
+use crate::error::Result;
+use crate::memory;
 
 /// The smallest pages of systems that we know, and more than any vector instruction asks for.
 const BOUNDARY: usize = 4096;
@@ -21,10 +23,13 @@ pub(crate) struct PageBytes {
 
 impl PageBytes {
     /// Zeros.
-    pub(crate) fn new(len: usize) -> Self {
-        let memory = vec![0; len + BOUNDARY];
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub(crate) fn new(len: usize) -> Result<Self> {
+        let memory = memory::filled(0, len + BOUNDARY)?;
         let start = memory.as_ptr().align_offset(BOUNDARY).min(BOUNDARY);
-        Self { memory, start, len }
+        Ok(Self { memory, start, len })
     }
 }
 
@@ -52,8 +57,10 @@ pub(crate) struct Buffered<R> {
 }
 
 impl<R> Buffered<R> {
-    pub(crate) fn new(inner: R, capacity: usize) -> Self {
-        Self { inner, buffer: PageBytes::new(capacity), filled: 0, taken: 0 }
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub(crate) fn new(inner: R, capacity: usize) -> Result<Self> {
+        Ok(Self { inner, buffer: PageBytes::new(capacity)?, filled: 0, taken: 0 })
     }
 
     /// What is behind it. What is in the buffer is lost.
@@ -119,7 +126,7 @@ mod tests {
     #[test]
     fn bytes_begin_at_a_page() {
         for len in [0, 1, 4096, 300_000] {
-            let bytes = PageBytes::new(len);
+            let bytes = PageBytes::new(len).unwrap();
             assert_eq!((bytes.len(), bytes.as_ptr() as usize % BOUNDARY), (len, 0));
         }
     }
@@ -131,7 +138,7 @@ mod tests {
             steps in proptest::collection::vec((0_u8..4, -130_i64..130, 0_usize..50), 1..40),
         ) {
             let bytes: Vec<u8> = (0..100).collect();
-            let (mut plain, mut buffered) = (Cursor::new(bytes.clone()), Buffered::new(Cursor::new(bytes), capacity));
+            let (mut plain, mut buffered) = (Cursor::new(bytes.clone()), Buffered::new(Cursor::new(bytes), capacity).unwrap());
             for (kind, by, len) in steps {
                 if kind == 3 {
                     let mut out = vec![0; len];
