@@ -66,6 +66,12 @@ cargo clippy --package video-hw --lib --no-default-features --features backend-n
 # The fuzz targets are a workspace of their own; here they only have to compile. The engine is not needed for that.
 CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
 
+# It takes a while to compile, and what comes next leaves a processor free.
+# Not optimised: that takes minutes longer, and the check a second longer.
+deny_log=$(mktemp)
+command -v cargo-deny >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-deny >"$deny_log" 2>&1 &
+deny=$!
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
 
@@ -77,8 +83,7 @@ step "threads in every order"
 bash scripts/models.sh
 
 step "licences"
-# Not optimised: that takes minutes longer, and the check a second longer.
-command -v cargo-deny >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-deny
+wait "$deny" || { cat "$deny_log" >&2; exit 1; }
 cargo deny --all-features --log-level error check licenses bans sources
 
 step "known faults of dependencies"

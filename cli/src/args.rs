@@ -70,8 +70,7 @@ const TRIM_EXAMPLES: &str = "\
 Examples:
   video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10          encoded anew, exact to the frame
   video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy   as it is coded, from a key frame on
-  video-hw trim in.mp4 part.mp4 --start 1:30 --duration 10 --copy --exact
-                                                                    exact too: nothing but the first frames encoded anew
+  video-hw trim in.mp4 part.mp4 --start 90 --copy --exact           exact too: only the first frames are encoded anew
   video-hw trim in.mp4 - --format h264 --start 5 --copy | ffprobe -
   video-hw trim in.mp4 part.mp4 --duration 20 --codec hevc --bitrate 4M";
 

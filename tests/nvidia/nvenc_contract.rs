@@ -23,6 +23,10 @@ const VERSIONS: [&str; 5] = ["11.1", "12.0", "12.1", "12.2", "13.0"];
 /// Those whose structures differ most; `VIDEO_HW_LONG=1` tries every setting with all.
 const FAR_APART: [&str; 2] = ["11.1", "13.0"];
 
+fn versions() -> &'static [&'static str] {
+    if crate::support::failover::long() { &VERSIONS } else { &FAR_APART }
+}
+
 /// A configuration, and what the driver has to have been told.
 struct Case {
     common: CommonEncodeConfig,
@@ -126,7 +130,7 @@ fn rates_and_buffers_arrive_in_every_version() {
             ),
         ]
     };
-    for version in VERSIONS {
+    for version in versions() {
         let cases: Vec<_> = [Codec::H264, Codec::Hevc].into_iter().flat_map(cases).collect();
         let settings = format!("driver.nvenc={version}");
         run_cases("ada", "rates_and_buffers_arrive_in_every_version", &settings, &cases);
@@ -195,7 +199,7 @@ fn tool_cases(codec: Codec) -> Vec<Case> {
 
 #[test]
 fn tools_arrive_in_every_version() {
-    for version in if crate::support::failover::long() { &VERSIONS[..] } else { &FAR_APART } {
+    for version in versions() {
         let cases: Vec<_> = [Codec::H264, Codec::Hevc].into_iter().flat_map(tool_cases).collect();
         run_cases("ada", "tools_arrive_in_every_version", &format!("driver.nvenc={version}"), &cases);
     }
