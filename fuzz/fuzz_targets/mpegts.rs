@@ -28,8 +28,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(packets.iter().map(|packet| packet.data.len()).sum::<usize>() <= data.len());
 
     let mut piped = MpegTsDemuxer::new(NonSeekable(data), "fuzz").unwrap();
+    // A pipe cannot be searched for tracks that begin late.
+    let both: Vec<_> = piped.tracks().iter().map(|track| track.id).collect();
     let again = read(&mut piped);
-    assert!(again.iter().map(|packet| &packet.data).eq(packets.iter().map(|packet| &packet.data)));
+    let of_both = packets.iter().filter(|packet| both.contains(&packet.track));
+    assert!(again.iter().map(|packet| &packet.data).eq(of_both.map(|packet| &packet.data)));
 
     let video = tracks.iter().find(|track| track.video.is_some()).map(|track| track.id);
     let middle = packets.iter().filter(|packet| Some(packet.track) == video).nth(packets.len() / 3);
