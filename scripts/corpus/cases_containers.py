@@ -96,7 +96,7 @@ def add_matroska(cases):
     cases.add("mkv-no-cues.mkv", mkvmerge(h264, "mp4", "--no-cues"))
     cases.add("mkv-cues-in-front.mkv", remux(h264, "mp4", "-reserve_index_space", 4096))
     cases.add("mkv-short-clusters.mkv", remux(h264, "mp4", "-cluster_time_limit", 60))
-    cases.add("mkv-zlib.mkv", mkvmerge(h264, "mp4", "--compression", "0:zlib"), "refused zlib", unread=True)
+    cases.add("mkv-zlib.mkv", mkvmerge(h264, "mp4", "--compression", "0:zlib"))
     for sound in ("aac", "ac3", "libopus", "flac", "libmp3lame", "libvorbis"):
         cases.add(f"mkv-merge-sound-{sound}.mkv", mkvmerge(x264_with_sound(sound=sound), "mkv"))
     cases.add("mkv-fine-time-scale.mkv", mkvmerge(h264, "mp4", "--timestamp-scale", 10_000))
