@@ -1,5 +1,6 @@
-//! HEVC Main and Main 10 through `rusty_h265`.
+//! HEVC Main, Main 10 and what else keeps to their tools, through `rusty_h265`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rusty_h265::{Decoder as Library, Error as HevcError, Frame};
@@ -104,8 +105,8 @@ impl HevcDecoder {
                 self.facts.set(0, facts(&sps));
                 self.profile = sps.profile.profile_name();
             }
-            let library = &mut self.library;
-            let _ = guarded(LIBRARY, || library.push_nal(set, None));
+            let (library, given) = (&mut self.library, judged_by_tools(set));
+            let _ = guarded(LIBRARY, || library.push_nal(&given, None));
             note_constrained(set, &mut self.constrained);
         }
     }
@@ -139,8 +140,8 @@ impl HevcDecoder {
                 }));
                 continue;
             }
-            let library = &mut self.library;
-            match guarded(LIBRARY, || library.push_nal(nal, pts)) {
+            let (library, given) = (&mut self.library, judged_by_tools(nal));
+            match guarded(LIBRARY, || library.push_nal(&given, pts)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => outcome = outcome.and(Err(translate(error, &self.profile))),
                 Err(panicked) => return (kind, Err(self.lost(panicked))),
@@ -216,6 +217,32 @@ fn check(sps: &Sps, allowance: &mut Allowance) -> Result<()> {
     let each = 2 * demand.samples() + demand.pixels() * 24 / 16;
     let pictures = u64::from(sps.ordering.max_dec_pic_buffering) + 7;
     allowance.check(demand, Kept { pictures, each, work: 4 * demand.pixels(), waiting: 0 })
+}
+
+/// A NAL unit as the library gets it. A sequence of the format range extensions' profiles need not use any of their tools:
+/// Main Intra, which x265 states where every picture is a key frame, is Main in all else (H.265 section A.3.5). The library
+/// refuses by the profile and, again, by each tool; with 4:2:0 it is told Main 10, so that the tools decide.
+fn judged_by_tools(nal: &[u8]) -> Cow<'_, [u8]> {
+    const RANGE_EXTENSIONS: u8 = 4;
+    const MAIN_10: u8 = 2;
+    // Behind the header and one byte of the SPS: `general_profile_space` (2 bits), `general_tier_flag`, `general_profile_idc`.
+    const PROFILE: usize = 3;
+    match nal.get(PROFILE) {
+        Some(byte) if nal_type(nal) == Some(NAL_SPS) && byte & 0x1f == RANGE_EXTENSIONS => {
+            let plain = Sps::parse(nal).is_ok_and(|sps| {
+                sps.chroma == Chroma::Yuv420 && sps.bit_depth_luma.max(sps.bit_depth_chroma) <= 10
+            });
+            if !plain {
+                return Cow::Borrowed(nal);
+            }
+            let mut told = nal.to_vec();
+            if let Some(byte) = told.get_mut(PROFILE) {
+                *byte = *byte & !0x1f | MAIN_10;
+            }
+            Cow::Owned(told)
+        }
+        _ => Cow::Borrowed(nal),
+    }
 }
 
 fn facts(sps: &Sps) -> StreamFacts {
