@@ -132,7 +132,7 @@ pub(crate) struct EncoderArgs {
     #[arg(long, value_name = "SECONDS", value_parser = parse::time, allow_hyphen_values = true)]
     pub(crate) session_wait: Option<Duration>,
     /// Encoder inside an installed ffmpeg: libx264, libx265, libsvtav1, h264_qsv, hevc_vaapi ...
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse::child_encoder)]
     pub(crate) encoder: Option<String>,
     /// ffmpeg: the encoder's own preset: veryfast, slow, p4, 8 ...
     #[arg(long, value_name = "NAME", conflicts_with_all = FOR_OTHERS)]

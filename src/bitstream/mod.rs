@@ -33,7 +33,7 @@ pub(crate) use foreign::foreign_nal;
 pub use h264::AvcConfig;
 pub use hevc::HevcConfig;
 pub(crate) use order::OutputOrder;
-pub(crate) use random_access::{ActiveParameterSets, UnitRole};
+pub(crate) use random_access::{ActiveParameterSets, UnitRole, is_delimiter};
 pub(crate) use reorder::Reorder;
 pub use stream_info::{StreamInfo, hdr_of_unit};
 pub use vp9::VpConfig;

@@ -62,8 +62,16 @@ impl UnitRole {
     }
 }
 
+/// Whether a NAL unit of H.264 or HEVC is an access unit delimiter, which stays in front of all else.
+pub(crate) fn is_delimiter(codec: Codec, nal: &[u8]) -> bool {
+    match codec {
+        Codec::Hevc => hevc::nal_type(nal) == Some(hevc::NAL_AUD),
+        _ => h264::nal_type(nal) == Some(h264::NAL_AUD),
+    }
+}
+
 /// The parameter sets in force, as they came: what a decoder needs that starts in the middle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ActiveParameterSets {
     codec: Codec,
     /// In the order of first appearance, so that each comes behind what it refers to.

@@ -40,21 +40,41 @@ pub(super) fn seek(
     Ok(())
 }
 
-/// Whether decoding can begin at one of the next samples up to this time. What cannot be read is the decoder's business.
+/// Whether decoding can begin at one of the next samples so that pictures come out right from this time on. What cannot be
+/// read is the decoder's business.
 fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrack, time: Timestamp) -> bool {
+    // Reference pictures until a gradual refresh is complete: `frame_num` counts these (H.264 section D.2.8).
+    let mut left: Option<u32> = None;
     while let Ok(Some(sample)) = demuxer.next_packet() {
         if sample.track != track {
             continue;
         }
-        if can_begin(video.codec, video.layout, &sample.data) {
-            return true;
-        }
         if sample.pts.is_none_or(|pts| pts > time) {
             return false;
+        }
+        if can_begin(video.codec, video.layout, &sample.data) {
+            let Some(count) = gradual_refresh(video.codec, video.layout, &sample.data) else { return true };
+            left = Some(left.map_or(count, |left| left.saturating_sub(1).min(count)));
+        } else if is_h264_reference(video.layout, &sample.data) {
+            left = left.map(|left| left.saturating_sub(1));
+        }
+        if left == Some(0) {
+            return true;
         }
     }
     // Nothing was found to be wrong with the place.
     false
+}
+
+/// The frames that an H.264 refresh takes, where a sample begins one that takes longer than one picture.
+fn gradual_refresh(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> Option<u32> {
+    let count = |nal: &&[u8]| h264::recovery_frame_count(nal).filter(|count| *count > 0);
+    (codec == Codec::H264).then(|| units(layout, sample).iter().find_map(count)).flatten()
+}
+
+fn is_h264_reference(layout: BitstreamLayout, sample: &[u8]) -> bool {
+    let is_slice = |nal: &&&[u8]| matches!(h264::nal_type(nal), Some(1..=5));
+    units(layout, sample).iter().find(is_slice).is_some_and(|nal| h264::nal_ref_idc(nal) != Some(0))
 }
 
 /// The NAL units of a sample, up to damage.
@@ -71,9 +91,7 @@ pub(super) fn units(layout: BitstreamLayout, sample: &[u8]) -> Vec<&[u8]> {
 /// Whether a stream can be cut in front of a sample that its container calls a key frame: it and all that is shown behind it
 /// come out right. A picture that is only the first of several after which they do (a gradual refresh) is none.
 pub(super) fn is_cut_point(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
-    let gradual =
-        || units(layout, sample).iter().any(|nal| h264::recovery_frame_count(nal).is_some_and(|n| n > 0));
-    can_begin(codec, layout, sample) && !(codec == Codec::H264 && gradual())
+    can_begin(codec, layout, sample) && gradual_refresh(codec, layout, sample).is_none()
 }
 
 /// Whether the headers of a sample at which a stream can be cut say that nothing behind it refers to anything before it.

@@ -253,6 +253,16 @@ pub fn backend(text: &str) -> Result<Backend, String> {
     text.parse().map_err(message)
 }
 
+/// An encoder inside ffmpeg, and no backend.
+pub fn child_encoder(text: &str) -> Result<String, String> {
+    if text.parse::<Backend>().is_ok() {
+        return Err(format!(
+            "{text} is a backend: write --encoder-backend {text}; this is an encoder inside an installed ffmpeg, such as libx264"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// A PSNR.
 pub fn decibels(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|value| (0.0..=200.0).contains(value));
@@ -336,6 +346,14 @@ mod tests {
         assert_eq!((bytes("800M"), bytes("20g"), bytes("7")), (Ok(800 << 20), Ok(20 << 30), Ok(7)));
         for wrong in ["", "G", "-1", "99999999999G", "1.5G"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_backend_is_no_encoder_of_ffmpeg() {
+        assert_eq!(child_encoder("libx264"), Ok("libx264".to_owned()));
+        for backend in ["software", "nvidia", "auto"] {
+            assert!(child_encoder(backend).unwrap_err().contains("--encoder-backend"), "{backend}");
         }
     }
 

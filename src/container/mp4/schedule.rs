@@ -1,8 +1,8 @@
 //! Which samples of a track's tables are read, in what order, and what is known of their times.
 //!
 //! Where the presentation follows the media, samples come once and in storage order. One outside the presented part is
-//! given out, marked, only if decoding may need it: from the sync sample in front of the presentation to the one behind
-//! it. Any other list is played edit by edit: each from the sync sample in front of it.
+//! given out, marked, only if decoding may need it: from the sync sample in front of the presentation to the first behind
+//! which nothing is presented. Any other list is played edit by edit: each from the sync sample in front of it.
 
 use super::edits::{Extent, Segment};
 use super::movie::MovieTrack;
@@ -24,8 +24,6 @@ pub(super) struct Walk {
     cursor: Cursor,
     /// The segment being played, where edits are played one by one.
     segment: usize,
-    /// A sync sample behind the end of the presentation has been seen.
-    behind_end: bool,
     pub(super) done: bool,
 }
 
@@ -157,7 +155,7 @@ impl Walk {
     fn at(track: &MovieTrack, segment: usize) -> Self {
         let part = track.parts.get(segment);
         let (cursor, done) = (part.map_or_else(Cursor::default, |part| part.entry), part.is_none());
-        Self { cursor, segment, behind_end: false, done }
+        Self { cursor, segment, done }
     }
 
     /// The next sample, and the segment that presents it.
@@ -173,7 +171,7 @@ impl Walk {
             };
             if track.follows_media() {
                 let Some(entry) = entry else { break };
-                self.done = ends_with(track, &entry, &mut self.behind_end);
+                self.done = ends_with(track, &entry);
                 if !between_segments(track, &entry) {
                     return Ok(Some((entry, track.edits.segment_for(entry.cts))));
                 }
@@ -213,17 +211,14 @@ impl Walk {
     }
 }
 
-/// Whether reading ends with this sample: the presentation is over, and what follows is not needed to
-/// decode it. With reordered pictures that is known one sync sample later, since pictures that are stored
-/// behind a sync sample may be presented before it. `behind_end` remembers the first.
-fn ends_with(track: &MovieTrack, entry: &Entry, behind_end: &mut bool) -> bool {
+/// Whether reading ends with this sample: the presentation is over, and what follows is not needed to decode it. Pictures
+/// that are stored behind a sync sample may be presented before it, also behind several (the leading pictures of open GOPs):
+/// with reordering it is over where nothing that follows can be presented any more.
+fn ends_with(track: &MovieTrack, entry: &Entry) -> bool {
     let Some(last) = track.edits.segments().last() else { return false };
-    let end = entry.cts.saturating_add(entry.duration.into());
-    if end < last.end || !(entry.sync || track.sound) {
-        return false;
-    }
-    let first = !std::mem::replace(behind_end, true);
-    !(first && !track.sound && track.table.has_composition_offsets())
+    let reordered = !track.sound && track.table.has_composition_offsets();
+    let begin = if reordered { entry.dts.saturating_sub(track.table.dts_shift()) } else { entry.cts };
+    (entry.sync || track.sound) && begin.saturating_add(entry.duration.into()) >= last.end
 }
 
 /// Whether the sample lies between two presented stretches of sound. Pictures there may be needed.

@@ -16,6 +16,7 @@ mod pes;
 mod probing;
 mod program;
 mod sections;
+mod sets;
 mod sound;
 mod sound_frames;
 mod stream;

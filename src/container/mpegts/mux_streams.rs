@@ -8,7 +8,7 @@ use super::mux_sound::{self, Gathered};
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::bits::BitReader;
 use crate::bitstream::convert::length_prefixed_to_annexb;
-use crate::bitstream::{ActiveParameterSets, AvcConfig, HevcConfig, h264, hevc};
+use crate::bitstream::{ActiveParameterSets, AvcConfig, HevcConfig, is_delimiter};
 use crate::codec::Codec;
 use crate::container::elementary::end_of_first_unit;
 use crate::container::sound::{Sound, SoundCodec};
@@ -147,12 +147,13 @@ impl MuxStream {
 /// The delimiter that stands in front of an access unit, its own or a new one, and the rest of it.
 fn delimited(codec: Codec, unit: &[u8]) -> (&[u8], &[u8]) {
     let first = nal_units(unit).next().unwrap_or_default();
-    let (own, new): (bool, &[u8]) = match codec {
-        // Any slice type may follow.
-        Codec::Hevc => (hevc::nal_type(first) == Some(hevc::NAL_AUD), &[0, 0, 0, 1, 0x46, 1, 0x50]),
-        _ => (h264::nal_type(first) == Some(h264::NAL_AUD), &[0, 0, 0, 1, 9, 0xf0]),
-    };
-    if own { unit.split_at_checked(end_of_first_unit(unit)).unwrap_or((new, unit)) } else { (new, unit) }
+    // Any slice type may follow.
+    let new: &[u8] = if codec == Codec::Hevc { &[0, 0, 0, 1, 0x46, 1, 0x50] } else { &[0, 0, 0, 1, 9, 0xf0] };
+    if is_delimiter(codec, first) {
+        unit.split_at_checked(end_of_first_unit(unit)).unwrap_or((new, unit))
+    } else {
+        (new, unit)
+    }
 }
 
 type Described = (u8, u8, Vec<u8>, Payload);

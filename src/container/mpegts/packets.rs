@@ -25,8 +25,11 @@ const NO_PACKET: &[u8; PACKET] = &[0; PACKET];
 
 /// Where the first packet begins and how far the packets lie apart, when `head` begins like a transport stream.
 pub(in crate::container) fn recognise(head: &[u8]) -> Option<(usize, usize)> {
-    // In its place a row of four is enough, so that streams of a few packets are known too.
-    [(0, PACKET), (4, 192), (0, 204)].into_iter().find(|(start, period)| in_a_row(head, *start, *period, 4))
+    // In its place a row of four is enough, or nothing but packets: a stream of one picture has few.
+    [(0, PACKET), (4, 192), (0, 204)].into_iter().find(|(start, period)| {
+        let whole = head.len().is_multiple_of(*period) && head.len() > *period;
+        in_a_row(head, *start, *period, if whole { 4.min(head.len() / period) } else { 4 })
+    })
 }
 
 /// As [`recognise`], with anything in front of the first packet.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::clock::ClockState;
+use super::sets::SetHistory;
 use super::timing::{Standing, Timing};
 use crate::bitstream::annexb::find_start_code;
 use crate::bitstream::{AccessUnitAssembler, DisplayOrder, StreamInfo};
@@ -127,6 +128,9 @@ pub(super) struct VideoUnits {
     skips: bool,
     /// Where the first key frame lies that is whole.
     first_whole: Option<u64>,
+    /// The next key frame is where reading begins that did not begin at the start.
+    entered: bool,
+    sets: SetHistory,
     described: Option<VideoTrack>,
     /// What it is, where that is not read.
     refused: Option<&'static str>,
@@ -158,6 +162,8 @@ impl VideoUnits {
             lacking: false,
             skips: false,
             first_whole: None,
+            entered: false,
+            sets: SetHistory::new(codec),
             described: None,
             refused: None,
         })
@@ -228,7 +234,7 @@ impl VideoUnits {
         self.end(Ending::Broken, &mut Vec::new());
         self.marks.clear();
         self.timing.restart();
-        self.waits_for_key = true;
+        (self.waits_for_key, self.entered) = (true, true);
     }
 
     fn drain(&mut self, ended: bool, ending: Ending, units: &mut Vec<Unit>) {
@@ -267,7 +273,7 @@ impl VideoUnits {
         }
     }
 
-    fn give(&mut self, cut: Cut, state: Ending, units: &mut Vec<Unit>) {
+    fn give(&mut self, mut cut: Cut, state: Ending, units: &mut Vec<Unit>) {
         // The zero in front of a start code may be the last byte of the PES packet before.
         let (stated, place) = self.marks.of(cut.offset + 1);
         if self.described.is_none() && self.codec == Codec::Mpeg2 && is_mpeg1(&cut.data) {
@@ -288,6 +294,15 @@ impl VideoUnits {
             return;
         }
         self.waits_for_key = false;
+        if cut.keyframe
+            && let Some(Place { at, .. }) = place
+        {
+            self.sets.note(at, &cut.data);
+            if std::mem::take(&mut self.entered) {
+                // Without memory for them it is as the stream has it.
+                cut.data = self.sets.complete(at, cut.data.clone()).unwrap_or(cut.data);
+            }
+        }
         let times = self.timing.of(self.codec, stated, standing);
         units.push(Unit {
             data: cut.data,

@@ -236,7 +236,9 @@ impl Cut {
             if pts >= end {
                 if self.videos.contains(&packet.track) {
                     // It is wanted if a picture follows that is.
-                    packet.discard |= self.hides.behind;
+                    if self.hides.behind {
+                        hide_behind(&mut packet);
+                    }
                     self.behind.push(packet);
                 }
                 return;
@@ -310,6 +312,12 @@ impl Cut {
         }
         packet
     }
+}
+
+/// Marks a picture that is there for others alone and shown behind the end. It is no entry point: `FFmpeg` reads no further
+/// than the first one behind an edit, and pictures that are shown before it may follow (H.265 section 3.74, leading pictures).
+pub(super) fn hide_behind(packet: &mut Packet) {
+    (packet.discard, packet.keyframe) = (true, false);
 }
 
 fn seconds_of_end(packet: &Packet) -> f64 {

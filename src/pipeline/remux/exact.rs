@@ -294,7 +294,9 @@ impl Exact {
         if self.hides_behind {
             for mut picture in rest {
                 let behind = !wanted(&picture);
-                picture.packet.discard |= behind;
+                if behind {
+                    super::cut::hide_behind(&mut picture.packet);
+                }
                 self.hidden_behind += u64::from(behind);
                 self.give(picture, with_sets, out)?;
             }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::super::begin::{begins_closed, units};
 use crate::bitstream::annexb::START_CODE_LONG;
-use crate::bitstream::{ActiveParameterSets, h264, hevc};
+use crate::bitstream::{ActiveParameterSets, hevc, is_delimiter};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -100,13 +100,6 @@ pub(super) fn is_seam(codec: Codec, packet: &Packet) -> bool {
 pub(super) fn reframed(codec: Codec, packet: &Packet, layout: BitstreamLayout) -> Result<Vec<u8>> {
     let nals = units(packet.layout, &packet.data);
     framed(layout, nals.into_iter().filter(|nal| !is_delimiter(codec, nal)))
-}
-
-fn is_delimiter(codec: Codec, nal: &[u8]) -> bool {
-    match codec {
-        Codec::Hevc => hevc::nal_type(nal) == Some(hevc::NAL_AUD),
-        _ => h264::nal_type(nal) == Some(h264::NAL_AUD),
-    }
 }
 
 /// What is broken is the decoder's business: the units in front of the damage are there.

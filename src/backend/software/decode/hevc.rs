@@ -37,8 +37,8 @@ pub(super) struct HevcDecoder {
     facts: FactsTimeline,
     /// Parameter sets from the container, given to every new library object.
     parameter_sets: Vec<Vec<u8>>,
-    /// Name of the newest sequence parameter set's profile.
-    profile: String,
+    /// Of the newest sequence parameter set.
+    profile: Profile,
     allowance: Allowance,
     /// A sequence parameter set asks for more than the limits allow; nothing more is decoded.
     beyond: Option<Error>,
@@ -46,6 +46,29 @@ pub(super) struct HevcDecoder {
     damage_before: bool,
     /// Picture parameter sets with `constrained_intra_pred_flag`.
     constrained: BTreeSet<u8>,
+}
+
+/// What a sequence says that it is.
+#[derive(Debug, Default)]
+struct Profile {
+    name: String,
+    /// The library has no such pictures: it finds their slices damaged.
+    foreign: bool,
+}
+
+impl Profile {
+    fn of(sps: &Sps) -> Self {
+        let foreign = sps.chroma != Chroma::Yuv420 || sps.bit_depth_luma.max(sps.bit_depth_chroma) > 10;
+        Self { name: sps.profile.profile_name(), foreign }
+    }
+
+    fn refused(&self, why: Option<&str>) -> Error {
+        let why = why.map_or_else(String::new, |why| format!(" ({LIBRARY}: {why})"));
+        Error::Unsupported {
+            feature: format!("HEVC {}", self.name),
+            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10{why}").into(),
+        }
+    }
 }
 
 /// What the NAL unit headers of an access unit tell.
@@ -82,7 +105,7 @@ impl HevcDecoder {
             pool: BufferPool::default(),
             facts: FactsTimeline::default(),
             parameter_sets,
-            profile: String::new(),
+            profile: Profile::default(),
             allowance: Allowance::of(&config.limits),
             beyond: None,
             damage_before: false,
@@ -103,7 +126,7 @@ impl HevcDecoder {
                     continue;
                 }
                 self.facts.set(0, facts(&sps));
-                self.profile = sps.profile.profile_name();
+                self.profile = Profile::of(&sps);
             }
             let (library, given) = (&mut self.library, judged_by_tools(set));
             let _ = guarded(LIBRARY, || library.push_nal(&given, None));
@@ -129,9 +152,13 @@ impl HevcDecoder {
                     return (kind, Err(error));
                 }
                 self.facts.set(unit.serial, facts(&sps));
-                self.profile = sps.profile.profile_name();
+                self.profile = Profile::of(&sps);
             }
             note_constrained(nal, &mut self.constrained);
+            if nal_type < NAL_VPS && self.profile.foreign {
+                outcome = outcome.and(Err(self.profile.refused(None)));
+                continue;
+            }
             // What an inter picture may then predict from was not shown to be what the library takes.
             if nal_type < NAL_VPS && !is_irap(nal_type) && !self.constrained.is_empty() {
                 outcome = outcome.and(Err(Error::Unsupported {
@@ -229,10 +256,7 @@ fn judged_by_tools(nal: &[u8]) -> Cow<'_, [u8]> {
     const PROFILE: usize = 3;
     match nal.get(PROFILE) {
         Some(byte) if nal_type(nal) == Some(NAL_SPS) && byte & 0x1f == RANGE_EXTENSIONS => {
-            let plain = Sps::parse(nal).is_ok_and(|sps| {
-                sps.chroma == Chroma::Yuv420 && sps.bit_depth_luma.max(sps.bit_depth_chroma) <= 10
-            });
-            if !plain {
+            if !Sps::parse(nal).is_ok_and(|sps| !Profile::of(&sps).foreign) {
                 return Cow::Borrowed(nal);
             }
             let mut told = nal.to_vec();
@@ -267,20 +291,18 @@ fn note_constrained(nal: &[u8], constrained: &mut BTreeSet<u8>) {
     }
 }
 
-fn translate(error: HevcError, profile: &str) -> Error {
+fn translate(error: HevcError, profile: &Profile) -> Error {
     match error {
         // A tool outside the profile that the stream states: the library knows it better.
-        HevcError::Unsupported(what) if matches!(profile, "Main" | "Main 10" | "Main Still Picture") => {
+        HevcError::Unsupported(what)
+            if matches!(&*profile.name, "Main" | "Main 10" | "Main Still Picture") =>
+        {
             Error::Unsupported {
                 feature: format!("HEVC {what}"),
                 remedy: "use a hardware decoder, or re-encode".into(),
             }
         }
-        HevcError::Unsupported(what) => Error::Unsupported {
-            feature: format!("HEVC {profile}"),
-            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10 ({LIBRARY}: {what})")
-                .into(),
-        },
+        HevcError::Unsupported(what) => profile.refused(Some(&what.to_string())),
         other => Error::corrupt(format!("{LIBRARY}: {other}")),
     }
 }
