@@ -171,6 +171,12 @@ impl BitWriter {
         }
     }
 
+    /// Ones up to the next whole byte.
+    pub(super) fn align_with_ones(&mut self) {
+        let left = (8 - self.used) % 8;
+        self.put(0xff, left);
+    }
+
     /// An unsigned Exp-Golomb code (9.1), for values below 2^31.
     pub(super) fn golomb(&mut self, value: u32) {
         let bits = 32 - (value + 1).leading_zeros();
@@ -180,7 +186,7 @@ impl BitWriter {
 }
 
 /// Removes emulation prevention bytes (7.4.1.1).
-fn unescape(data: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut zeros = 0;
     for &byte in data {

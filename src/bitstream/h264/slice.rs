@@ -1,5 +1,7 @@
 //! Slice header (7.3.3).
 
+use std::ops::Range;
+
 use super::sps::PicOrderCntType;
 use super::{
     NAL_IDR, NAL_PARTITION_A, NAL_SEI, NAL_SLICE, ParameterSets, Pps, nal_ref_idc, nal_type, weights,
@@ -217,6 +219,8 @@ pub(crate) struct SliceHeader {
     pub adaptive_marking: bool,
     /// The operations, in order, without the terminating 0.
     pub memory_management: Vec<MemoryManagement>,
+    /// First bit of `dec_ref_pic_marking()` and of what follows it, in the bytes that were read.
+    pub marking: Range<usize>,
     /// `slice_qp_delta`, added to [`Pps::pic_init_qp`].
     pub qp_delta: i8,
     /// Loop filter settings.
@@ -231,6 +235,16 @@ impl SliceHeader {
     pub(crate) fn parse(nal: &[u8], sets: &ParameterSets) -> Result<Self> {
         let mut r = slice_reader(nal)?;
         Self::read(nal, &mut r, sets).map_err(|e| e.within("H.264 slice header"))
+    }
+
+    /// As [`Self::parse`], of the payload of `nal` without emulation prevention bytes; and where in it the slice data begin, in bits.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub(crate) fn of_payload(nal: &[u8], payload: &[u8], sets: &ParameterSets) -> Result<(Self, usize)> {
+        let mut r = BitReader::new(payload);
+        let header = Self::read(nal, &mut r, sets).map_err(|e| e.within("H.264 slice header"))?;
+        Ok((header, r.position()))
     }
 
     pub(super) fn read(nal: &[u8], r: &mut BitReader, sets: &ParameterSets) -> BitResult<Self> {
@@ -256,11 +270,14 @@ impl SliceHeader {
             long_term_reference: false,
             adaptive_marking: false,
             memory_management: Vec::new(),
+            marking: 0..0,
             qp_delta: 0,
             deblocking: Deblocking::default(),
         };
         if identity.nal_ref_idc != 0 {
+            let begin = r.position();
             header.read_marking(r)?;
+            header.marking = begin..r.position();
         }
         if pps.cabac && (is_p || is_b) {
             r.ue_max(2, "cabac_init_idc")?;

@@ -65,10 +65,24 @@ struct Reader {
     head: Option<(Entry, usize)>,
     /// Sample description of the last sample given out.
     description: Option<u32>,
+    /// By how much decoding times are held back, the last of them, and the least that follows.
+    held_back: Option<(i64, i64, i64)>,
     /// That the tables disagree about the number of samples has been told.
     told: bool,
     /// Places to go on from.
     marks: places::Marks,
+}
+
+impl Reader {
+    /// A decoding time that is held back by `shift`. Where a later fragment wants more of that than those before, its first
+    /// samples would be decoded before the last of these.
+    fn held_back(&mut self, dts: i64, shift: i64, pts: i64) -> i64 {
+        let (before, last, least) = self.held_back.unwrap_or((shift, i64::MIN, i64::MIN));
+        let least = if shift > before { last } else { least };
+        let dts = dts.max(least.min(pts));
+        self.held_back = Some((shift, dts, least));
+        dts
+    }
 }
 
 impl fmt::Debug for Mp4Demuxer {
@@ -204,8 +218,9 @@ impl Mp4Demuxer {
         let last = reader.description.replace(entry.description);
         let data = track.descriptions.apply(entry.description, last, entry.sync, data, place)?;
         let times = track.present(&entry, segment, dts_shift);
+        let dts = reader.held_back(times.dts, dts_shift, times.pts);
         let base = track.public.time_base;
-        let (pts, dts) = (Timestamp::new(times.pts, base), Timestamp::new(times.dts, base));
+        let (pts, dts) = (Timestamp::new(times.pts, base), Timestamp::new(dts, base));
         Ok(Some(Packet {
             duration: Some(times.duration),
             keyframe: entry.sync,

@@ -162,7 +162,7 @@ impl Fragments {
             }
             for start in &starts {
                 if let Some(shift) = self.shifts.get_mut(start.track) {
-                    shift.get_or_insert(start.dts_shift);
+                    *shift = Some(shift.unwrap_or(0).max(start.dts_shift));
                 }
                 if let Some(last) = self.last_starts.get_mut(start.track) {
                     *last = Some(start.dts);

@@ -302,7 +302,7 @@ fn translate(error: HevcError, profile: &Profile) -> Error {
                 remedy: "use a hardware decoder, or re-encode".into(),
             }
         }
-        HevcError::Unsupported(what) => profile.refused(Some(&what.to_string())),
+        HevcError::Unsupported(what) => profile.refused(Some(&what)),
         other => Error::corrupt(format!("{LIBRARY}: {other}")),
     }
 }

@@ -34,6 +34,9 @@ pub(super) struct Entry {
     keys: BTreeMap<u64, Key>,
     /// An IDR picture has come: what follows needs no places.
     over: bool,
+    /// `frame_num` of the picture that decoding began with, and how many grey ones stand in front of it.
+    first: u32,
+    grey: u32,
 }
 
 impl Entry {
@@ -41,7 +44,37 @@ impl Entry {
     pub(super) fn new(sps: &Sps, first: &SliceHeader, recovery_frame_count: u32) -> Self {
         let frame_num = first.identity.frame_num.wrapping_add(recovery_frame_count) % sps.max_frame_num();
         let left = recovery_frame_count % sps.max_frame_num();
-        Self { frame_num, left, right_from: None, keys: BTreeMap::new(), over: false }
+        Self {
+            frame_num,
+            left,
+            right_from: None,
+            keys: BTreeMap::new(),
+            over: false,
+            first: first.identity.frame_num,
+            grey: 0,
+        }
+    }
+
+    /// The same, behind so many grey pictures.
+    pub(super) fn behind_grey(self, count: usize) -> Self {
+        Self { grey: u32::try_from(count).unwrap_or(0), ..self }
+    }
+
+    /// By how much `frame_num` of the grey pictures is lower than that of this picture, once, at the first behind which none
+    /// of them is needed. The encoder does not know of those that stand for pictures that were long gone, and does not take
+    /// them out of use: they would stay until another picture has their number.
+    pub(super) fn stale(&mut self, key: Key, sps: &Sps, picture: &SliceHeader) -> Vec<u32> {
+        let id = &picture.identity;
+        let behind = self.right_from.is_some_and(|right_from| key > right_from);
+        if self.grey == 0 || !behind || id.nal_ref_idc == 0 || id.field {
+            return Vec::new();
+        }
+        let grey = std::mem::take(&mut self.grey);
+        let since = id.frame_num.wrapping_sub(self.first) % sps.max_frame_num();
+        if id.is_idr() || picture.unmarks_all() {
+            return Vec::new();
+        }
+        (1..=grey).map(|before| before + since).filter(|distance| *distance < sps.max_frame_num()).collect()
     }
 
     /// The picture of this unit may come out, in this place.

@@ -11,6 +11,7 @@ pub(super) mod route;
 mod sequence;
 mod survey;
 mod unit;
+mod unmark;
 
 use bytes::Bytes;
 
@@ -117,8 +118,9 @@ impl H264Decoder {
             let mut sequence = Sequence::start(&sps, route, depth, &self.config.limits)?;
             if !unit.is_idr() {
                 let count = unit.recovery_point.unwrap_or(0);
-                self.entry = Some(Entry::new(&sps, first, count));
-                sequence.precede(order.period, self.grey_pictures(&sps, first));
+                let grey = self.grey_pictures(&sps, first);
+                self.entry = Some(Entry::new(&sps, first, count).behind_grey(grey.len()));
+                sequence.precede(order.period, grey);
             }
             self.sequence = Some(sequence);
             self.facts.set(serial, facts(&sps));
@@ -134,6 +136,7 @@ impl H264Decoder {
             // It is decoded all the same: pictures may follow that count on it.
             leading = entry.is_leading(order.key());
         }
+        let stale = self.entry.as_mut().map_or_else(Vec::new, |entry| entry.stale(order.key(), &sps, first));
         let Some(sequence) = self.sequence.as_mut() else { return Ok(()) };
         if lacks_first_slices(&unit.slices) {
             return Err(Error::corrupt("the picture lacks its first slices"));
@@ -141,7 +144,11 @@ impl H264Decoder {
         let mut data = crate::memory::room(unit.data.len() + 128)?;
         // A sequence that starts over must be enough for another library.
         self.sets.tell(sps.id, new_sequence || unit.is_idr(), &mut data);
-        data.extend_from_slice(&unit.data);
+        if stale.is_empty() {
+            data.extend_from_slice(&unit.data);
+        } else {
+            data.extend_from_slice(&unmark::with_unmarked(&unit, &self.sets, &stale)?);
+        }
         let coded = Coded {
             serial,
             key: order.key(),
