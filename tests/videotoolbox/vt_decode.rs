@@ -4,19 +4,21 @@ use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind, devices, query_backend_capability};
 use video_hw::bitstream::{AccessUnit, AccessUnitAssembler};
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, FailurePolicy};
+use video_hw::config::{CommonDecodeConfig, Crop, DecodeOutputMode, FailurePolicy};
+use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
-use video_hw::frame::Frame;
+use video_hw::frame::{Frame, Surface};
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::DecodeSession;
+use video_hw::transform;
 
 use crate::support::nvidia::{clip, decode, golden, packets, planar};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
 
-fn md5(frames: impl IntoIterator<Item = Frame>) -> (usize, String) {
+pub(crate) fn md5(frames: impl IntoIterator<Item = Frame>) -> (usize, String) {
     let (mut hash, mut count, mut last) = (Md5::new(), 0, None);
     for frame in frames {
         assert!(last.is_none_or(|last| last < frame.pts), "{} after {last:?}", frame.pts);
@@ -72,7 +74,7 @@ fn a_codec_without_hardware_is_refused_by_name() {
         assert!(error.to_string().contains("av1 decoding by VideoToolbox"), "{error}");
         assert!(query_backend_capability(VT, Codec::Av1).unwrap().decode.is_none());
         let hevc = query_backend_capability(VT, Codec::Hevc).unwrap().decode.unwrap();
-        assert_eq!(hevc.formats, [PixelFormat::Nv12, PixelFormat::P010]);
+        assert!(hevc.formats.starts_with(&[PixelFormat::Nv12, PixelFormat::P010]) && hevc.native_on_device);
         assert_eq!(devices(VT).unwrap().len(), 1);
     });
 }
@@ -103,6 +105,40 @@ fn frames_outlive_their_session_without_a_copy() {
         drop(session);
         assert_eq!(md5(frames), golden("small.h265"));
     });
+}
+
+/// Frames that stay where they were decoded are mapped when somebody asks for their samples, and not before.
+#[test]
+fn native_frames_are_mapped_when_asked_for() {
+    let run = clean("native_frames_are_mapped_when_asked_for", "", || {
+        for name in ["small.h264", "small-10bit.h265"] {
+            let (config, packets) = packets(name);
+            let config = config.output(DecodeOutputMode::NativeSurface);
+            let mut session = DecodeSession::new(VT, config).unwrap();
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(
+                errors.is_empty() && frames.iter().all(|frame| frame.as_device().is_some()),
+                "{errors:?}"
+            );
+            drop(session);
+            let device = frames[0].as_device().unwrap();
+            assert!(device.is_host_memory());
+            // A part of a mapped picture is that part of the picture.
+            let size = Dimensions::new(32, 16).unwrap();
+            let crop = Crop { left: 8, top: 4, size };
+            let whole = Frame { surface: Surface::Host(device.download().unwrap()), ..frames[0].clone() };
+            let part = device.crop(crop).unwrap().download().unwrap();
+            let wanted = transform::crop(&whole, crop).unwrap();
+            assert_eq!(part.to_packed(), wanted.as_host().unwrap().to_packed());
+            drop((part, wanted, whole));
+            let mapped = frames.into_iter().map(|frame| transform::to_host(frame).unwrap());
+            assert_eq!(md5(mapped), golden(name));
+        }
+    });
+    if let Some(run) = run {
+        // Each frame once, and the first of both twice more.
+        assert_eq!(run.calls("CVPixelBufferLockBaseAddress"), 2 * (50 + 2));
+    }
 }
 
 #[test]

@@ -16,11 +16,11 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::EncodeSession;
 use video_hw::time::Rational;
 
-use crate::support::control_nvenc::{Played, submit};
 use crate::support::nvenc::{
     HEIGHT, WIDTH, all_well, check_pictures, check_times, decoded, encode, frame, have_ffmpeg, planar,
 };
 use crate::support::nvidia::clip;
+use crate::support::switching::{Played, submit};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;

@@ -150,7 +150,7 @@ impl Shared {
         colour: Colour,
         shape: (u32, u32),
     ) -> Result<Held, Status> {
-        let own = biplanar(picture.depth, picture.full);
+        let own = biplanar(picture.depth, picture.full, picture.chroma);
         let wanted = &self.wanted.formats;
         let kind = if wanted.is_empty() || wanted.contains(&own) {
             own
@@ -397,7 +397,8 @@ fn choose(format: &Format, specification: Option<&Dictionary>) -> Result<(bool, 
     if syntax(format.codec).is_some() {
         // Without parameter sets there is nothing to decode by.
         let sequence = format.sequence.ok_or(status::UNSUPPORTED_DATA)?;
-        if sequence.chroma > 1 || sequence.depth > decoder.depth {
+        let full_chroma = sequence.chroma > 1 && !decoder.full_chroma;
+        if full_chroma || sequence.depth > decoder.depth {
             return Err(status::UNSUPPORTED_DATA);
         }
     }

@@ -240,6 +240,9 @@ impl Encode {
     /// Sets a property.
     pub fn set(&self, key: &str, value: Option<Held>) -> Status {
         let begun = locked(&self.given).last.is_some();
+        if begun && let Some(Effect::Refuse(status)) = fault::next(Direction::Change) {
+            return status;
+        }
         locked(&self.properties).set(key, value, begun)
     }
 
@@ -276,6 +279,7 @@ impl Encode {
         for (name, count) in list {
             all.insert(name.into(), count.into());
         }
+        all.insert("settings".into(), locked(&self.properties).told().into());
         report::session(all.into());
     }
 
@@ -354,6 +358,9 @@ exports! {
             return status::PARAMETER;
         };
         if let Some(status) = config().settings.create_encode_fail {
+            return status;
+        }
+        if let Some(Effect::Refuse(status)) = fault::next(Direction::Create) {
             return status;
         }
         let encoder = match list::encoder(codec, specification.as_deref()) {

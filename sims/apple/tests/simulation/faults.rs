@@ -87,6 +87,25 @@ fn an_encoded_frame_fails_or_is_dropped() {
 }
 
 #[test]
+fn one_session_and_one_change_are_refused() {
+    let set = "fail.create.encode.at=2:-12915;fail.change.at=2:-12912";
+    scenario("one_session_and_one_change_are_refused", &[("VTSIM_SET", set)], || {
+        let f = Frameworks::open();
+        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
+        assert_eq!(Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).err(), Some(-12915));
+        let rate = f.number(100_000);
+        let change = || f.set(encoder.session, "kVTCompressionPropertyKey_AverageBitRate", rate);
+        assert_eq!(change(), 0);
+        encoder.encode_all(0..1);
+        assert_eq!([change(), change(), change()], [0, -12912, 0]);
+        f.release(rate);
+        encoder.complete();
+        encoder.close();
+    })
+    .clean();
+}
+
+#[test]
 fn sessions_are_refused() {
     let set = "create.decode.fail=-12913;create.encode.fail=-12915";
     scenario("sessions_are_refused", &[("VTSIM_SET", set)], || {
