@@ -227,7 +227,7 @@ fn colour_and_shape_are_in_the_stream() {
 
 #[test]
 fn a_file_goes_through_both() {
-    clean("a_file_goes_through_both", "", || {
+    let run = clean("a_file_goes_through_both", "", || {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.mp4");
         let job = video_hw::transcode(clip("bars.mp4"), &output).codec(Codec::Hevc).bitrate(2_000_000);
@@ -238,6 +238,11 @@ fn a_file_goes_through_both() {
         let frames: Vec<_> = frames.map(|frame| frame.unwrap().pts).collect();
         assert!(frames.len() == 120 && frames.is_sorted_by(|a, b| a < b), "{frames:?}");
     });
+    if let Some(run) = run {
+        // The decoder's buffers, which nobody looks into.
+        let calls = ["CVPixelBufferPoolCreatePixelBuffer", "CVPixelBufferLockBaseAddress"];
+        assert_eq!(calls.map(|function| run.calls(function)), [0, 0]);
+    }
 }
 
 #[test]

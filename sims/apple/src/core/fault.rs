@@ -9,6 +9,7 @@
 //! | `fail.create.encode.at=N:STATUS` | the Nth encoder session of the process cannot be made |
 //! | `fail.change.at=N:STATUS` | the Nth property that is set in an encoder with frames is refused |
 //! | `invalidate.decode.at=N`, `invalidate.encode.at=N`, `invalidate.at=N` | its session is lost: this call and every later one answers -12903 |
+//! | `sleep.decode.at=N`, `sleep.encode.at=N` | the same, of every session of either direction that there is; new ones work |
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,6 +40,8 @@ pub enum Effect {
     Drop,
     /// The session is lost.
     Invalidate,
+    /// Every session is lost.
+    Sleep,
 }
 
 /// One order.
@@ -70,6 +73,8 @@ impl Fault {
             ("drop.encode.at", None) => (Some(Direction::Encode), Effect::Drop),
             ("invalidate.decode.at", None) => (Some(Direction::Decode), Effect::Invalidate),
             ("invalidate.encode.at", None) => (Some(Direction::Encode), Effect::Invalidate),
+            ("sleep.decode.at", None) => (Some(Direction::Decode), Effect::Sleep),
+            ("sleep.encode.at", None) => (Some(Direction::Encode), Effect::Sleep),
             ("invalidate.at", None) => (None, Effect::Invalidate),
             _ => return Err("no such setting, or not such a value".into()),
         };
@@ -90,6 +95,18 @@ pub fn next(direction: Direction) -> Option<Effect> {
     let fault = super::config().settings.faults.iter().find(fits)?;
     report::locked(&DONE).push(format!("{} frame {frame}: {:?}", call::current().1, fault.effect));
     Some(fault.effect)
+}
+
+static NIGHTS: AtomicU64 = AtomicU64::new(0);
+
+/// How often all sessions were lost: one that was made before is lost.
+pub fn nights() -> u64 {
+    NIGHTS.load(Ordering::SeqCst)
+}
+
+/// Loses all sessions.
+pub fn sleep() {
+    NIGHTS.fetch_add(1, Ordering::SeqCst);
 }
 
 /// The faults that happened.

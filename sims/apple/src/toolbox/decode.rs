@@ -106,6 +106,8 @@ pub struct Decode {
     invalidated: AtomicBool,
     /// By a fault on order.
     lost: AtomicBool,
+    /// [`fault::nights`] when it was made.
+    night: u64,
 }
 
 impl Typed for Decode {
@@ -282,6 +284,7 @@ impl Decode {
             depth,
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            night: fault::nights(),
         }
     }
 
@@ -291,7 +294,8 @@ impl Decode {
             breach(&rules::INVALIDATED, "a decoder session");
             return Err(status::INVALID_SESSION);
         }
-        if self.lost.load(Ordering::SeqCst) { Err(status::INVALID_SESSION) } else { Ok(()) }
+        let lost = self.lost.load(Ordering::SeqCst) || self.night != fault::nights();
+        if lost { Err(status::INVALID_SESSION) } else { Ok(()) }
     }
 
     /// Sets a property.
@@ -357,9 +361,12 @@ impl Decode {
         let effect = fault::next(Direction::Decode);
         match effect {
             Some(Effect::Refuse(status)) => return status,
-            Some(Effect::Invalidate) => {
+            Some(effect @ (Effect::Invalidate | Effect::Sleep)) => {
                 self.worker.wait();
                 self.lost.store(true, Ordering::SeqCst);
+                if effect == Effect::Sleep {
+                    fault::sleep();
+                }
                 return status::INVALID_SESSION;
             }
             _ => {}

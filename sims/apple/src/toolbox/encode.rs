@@ -92,6 +92,8 @@ pub struct Encode {
     invalidated: AtomicBool,
     /// By a fault on order.
     lost: AtomicBool,
+    /// [`fault::nights`] when it was made.
+    night: u64,
 }
 
 impl Typed for Encode {
@@ -234,7 +236,8 @@ impl Encode {
             breach(&rules::INVALIDATED, "an encoder session");
             return Err(status::INVALID_SESSION);
         }
-        if self.lost.load(Ordering::SeqCst) { Err(status::INVALID_SESSION) } else { Ok(()) }
+        let lost = self.lost.load(Ordering::SeqCst) || self.night != fault::nights();
+        if lost { Err(status::INVALID_SESSION) } else { Ok(()) }
     }
 
     /// Sets a property.
@@ -309,10 +312,13 @@ impl Encode {
         let effect = fault::next(Direction::Encode);
         match effect {
             Some(Effect::Refuse(status)) => return status,
-            Some(Effect::Invalidate) => {
+            Some(effect @ (Effect::Invalidate | Effect::Sleep)) => {
                 drop(given);
                 self.worker.wait();
                 self.lost.store(true, Ordering::SeqCst);
+                if effect == Effect::Sleep {
+                    fault::sleep();
+                }
                 return status::INVALID_SESSION;
             }
             _ => {}
@@ -396,6 +402,7 @@ exports! {
             given: Mutex::default(),
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            night: fault::nights(),
         };
         out.put(Held::new(session).give());
         OK

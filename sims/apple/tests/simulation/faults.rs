@@ -66,6 +66,28 @@ fn a_lost_session_answers_nothing_else() {
 }
 
 #[test]
+fn sleep_takes_every_session_and_new_ones_work() {
+    scenario("sleep_takes_every_session_and_new_ones_work", &[("VTSIM_SET", "sleep.decode.at=2")], || {
+        let f = Frameworks::open();
+        let clip = Clip::open(&repository("vfr-rotated.mp4"));
+        let format = clip.format(f);
+        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
+        let decoder = Decoder::new(f, format, NULL, NULL).unwrap();
+        let decode =
+            |decoder: &Decoder, number: usize| decoder.decode(format, &clip.samples[number].1, 0, number, 1);
+        assert_eq!([decode(&decoder, 0), decode(&decoder, 1), decode(&decoder, 2)], [0, -12903, -12903]);
+        assert_eq!(encoder.complete(), -12903);
+        decoder.close();
+        encoder.close();
+        let decoder = Decoder::new(f, format, NULL, NULL).unwrap();
+        assert_eq!(decode(&decoder, 0), 0);
+        f.release(format);
+        assert_eq!(decoder.finish().len(), 1);
+    })
+    .clean();
+}
+
+#[test]
 fn an_encoded_frame_fails_or_is_dropped() {
     let set = "fail.encode.at=2:-12912;drop.encode.at=3;invalidate.encode.at=6";
     scenario("an_encoded_frame_fails_or_is_dropped", &[("VTSIM_SET", set)], || {
