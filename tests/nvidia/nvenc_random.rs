@@ -7,7 +7,8 @@ use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, NvidiaEncodeConfig, RateControl};
 use video_hw::pixel::PixelFormat;
 
-use crate::support::encoded::{Plan, Random, seed};
+use crate::support::encoded::{Plan, seed};
+use crate::support::failover::Random;
 use crate::support::nvenc::{config, have_ffmpeg};
 use crate::support::nvidia::clean_on;
 
@@ -58,7 +59,7 @@ fn some(test: &str, settings: &str, share: u64) {
     let seed = seed();
     let _ = writeln!(std::io::stderr(), "{test}: seed {seed} (VIDEO_HW_RANDOM_SEED)");
     clean_on("ada", test, settings, || {
-        let mut random = Random(seed.wrapping_mul(1000) + share);
+        let mut random = Random::new(seed.wrapping_mul(1000) + share);
         for number in 0..EACH {
             let plan = plan(&mut random);
             // Seen when it fails.

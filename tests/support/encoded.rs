@@ -16,33 +16,8 @@ use video_hw::session::EncodeSession;
 use video_hw::time::{TimeBase, Timestamp};
 use video_hw::transform::crop;
 
+use super::failover::Random;
 use super::nvenc::{all_well, encode, frame, tool_command};
-
-/// splitmix64: small, and the same everywhere.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From `low` to `high`, both included.
-    pub(crate) fn within(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() % (high - low + 1) as u64) as usize
-    }
-
-    pub(crate) fn one_in(&mut self, n: usize) -> bool {
-        self.within(1, n) == 1
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.within(0, all.len() - 1)]
-    }
-}
 
 /// The seed of this run.
 pub(crate) fn seed() -> u64 {

@@ -11,8 +11,8 @@ use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::time::Rational;
 
-use crate::support::encoded::{Plan, Random, seed, settings_of_sessions};
-use crate::support::failover::{long, say};
+use crate::support::encoded::{Plan, seed, settings_of_sessions};
+use crate::support::failover::{Random, long, say};
 use crate::support::nvenc::{HEIGHT, WIDTH, have_ffmpeg};
 use crate::support::videotoolbox::clean;
 
@@ -63,7 +63,8 @@ fn plan(random: &mut Random) -> Plan {
     let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
     let is_hdr = format == PixelFormat::P010 && random.one_in(2);
     let color = if is_hdr { PQ } else { random.of(&[ColorInfo::BT709, NTSC, full]) };
-    let common = CommonEncodeConfig::new(codec, size, random.of(&[(25, 1), (30_000, 1001)]).rate())
+    let (num, den) = random.of(&[(25, 1), (30_000, 1001)]);
+    let common = CommonEncodeConfig::new(codec, size, Rational::new(num, den).unwrap())
         .format(format)
         .rate_control(rate_control)
         .gop_length((!random.one_in(4)).then(|| random.within(3, 20) as u32))
@@ -76,16 +77,6 @@ fn plan(random: &mut Random) -> Plan {
         .content_light(if is_hdr { "1000,400".parse().ok() } else { None });
     let frames = random.within(1, 24);
     Plan::new(BackendKind::VideoToolbox, common, BackendEncodeConfig::None, frames, random)
-}
-
-trait Rate {
-    fn rate(self) -> Rational;
-}
-
-impl Rate for (u32, u32) {
-    fn rate(self) -> Rational {
-        Rational::new(self.0, self.1).unwrap()
-    }
 }
 
 /// What the frameworks have to be told.
@@ -165,7 +156,7 @@ fn random_settings_are_in_the_stream() {
     let (seed, count) = (seed(), if long() { ALL } else { SHORT });
     say(&format!("random_settings_are_in_the_stream: seed {seed} (VIDEO_HW_RANDOM_SEED), {count} of {ALL}"));
     let plans = || {
-        let mut random = Random(seed.wrapping_mul(1000));
+        let mut random = Random::new(seed.wrapping_mul(1000));
         (0..count).map(move |_| plan(&mut random))
     };
     let run = clean("random_settings_are_in_the_stream", "", || {
