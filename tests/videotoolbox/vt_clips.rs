@@ -16,24 +16,29 @@ use crate::support::streams::{asset, ffmpeg_md5s, have, md5_hex, text};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
+/// Packets of a clip in the short form, and how many of them may be shown behind others that it leaves out.
+const BEGINNING: usize = 40;
+const REORDERED: usize = 16;
 
-/// Every frame of a clip, as it comes.
-fn each_frame(path: &Path, mut take: impl FnMut(Frame)) {
-    let (config, packets) = packets(path);
+/// Every frame of so many packets of a clip, as it comes.
+fn each_frame(path: &Path, most: usize, mut take: impl FnMut(Frame)) {
+    let (config, mut packets) = packets(path);
+    packets.truncate(most);
     let mut session = DecodeSession::new(VT, config).unwrap();
     decode_into(&mut session, &packets, |frame| {
         take(frame.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
     });
 }
 
-/// One md5 for each frame, of these samples of it.
-fn sums(path: &Path, samples: fn(&Frame) -> Vec<u8>) -> Vec<String> {
+/// One md5 for each of those frames, of these samples of it.
+fn sums(path: &Path, most: usize, samples: fn(&Frame) -> Vec<u8>) -> Vec<String> {
     let mut sums = Vec::new();
-    each_frame(path, |frame| sums.push(md5_hex(&samples(&frame))));
+    each_frame(path, most, |frame| sums.push(md5_hex(&samples(&frame))));
     sums
 }
 
-/// Clips of the cros-codecs project, with an md5 for each frame in its list: those that the decoders of a Mac with an M3 take.
+/// Clips of the cros-codecs project, with an md5 for each frame in its list: those that the decoders of a Mac with an M3 take. The
+/// short form decodes the beginning of each.
 #[test]
 fn clips_with_a_sum_for_each_frame_are_exact() {
     clean_on("m3", "clips_with_a_sum_for_each_frame_are_exact", "", || {
@@ -60,10 +65,12 @@ fn clips_with_a_sum_for_each_frame_are_exact() {
             let list = std::fs::read_to_string(format!("{}.md5", path.display())).unwrap();
             let wanted: Vec<_> = list.split_whitespace().map(str::to_owned).collect();
             // Of the pictures as NV12.
-            let found = sums(&path, |frame| frame.as_host().unwrap().to_packed());
-            // Of some clips the first frames alone are listed.
-            assert!(found.len() >= wanted.len() && !wanted.is_empty(), "{name}: {} frames", found.len());
-            assert_eq!(found[..wanted.len()], wanted, "{name}");
+            let most = if long() { usize::MAX } else { BEGINNING };
+            let found = sums(&path, most, |frame| frame.as_host().unwrap().to_packed());
+            // Of some clips the first frames alone are listed, and the last of a part may be shown behind others.
+            let listed = wanted.len().min(most.saturating_sub(REORDERED));
+            assert!(found.len() >= listed && listed > 0, "{name}: {} frames", found.len());
+            assert_eq!(found[..listed], wanted[..listed], "{name}");
         }
     });
 }
@@ -83,7 +90,7 @@ fn clips_with_one_sum_are_exact() {
                 continue;
             }
             let (mut hash, mut count) = (md5::Md5::default(), 0);
-            each_frame(&list.with_file_name(name), |frame| {
+            each_frame(&list.with_file_name(name), usize::MAX, |frame| {
                 md5::Digest::update(&mut hash, planar(&frame));
                 count += 1;
                 pixels += frame.dimensions.pixels();
@@ -126,8 +133,8 @@ fn full_chroma_is_exact_where_a_machine_has_it() {
                 eprintln!("SKIPPED: no ffmpeg with libx265");
                 return;
             };
-            each_frame(&path, |frame| assert_eq!(frame.format, format));
-            assert_eq!(sums(&path, planar), ffmpeg_md5s(&["-i", text(&path)]), "{name}");
+            each_frame(&path, usize::MAX, |frame| assert_eq!(frame.format, format));
+            assert_eq!(sums(&path, usize::MAX, planar), ffmpeg_md5s(&["-i", text(&path)]), "{name}");
         }
         let (config, packets) = packets(folder.path().join("yuv422p.h265"));
         assert_eq!(config.codec, Codec::Hevc);

@@ -282,3 +282,71 @@ fn a_decoder_that_is_not_free_is_told_and_the_next_is_taken() {
         assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
     });
 }
+
+/// It is told to hold nothing back, and waited for once more.
+#[test]
+fn a_picture_that_does_not_come_is_not_waited_for_for_ever() {
+    let run =
+        clean("a_picture_that_does_not_come_is_not_waited_for_for_ever", "delay.decode_ms=1100", || {
+            let (config, packets) = packets("small.h264");
+            let mut session = DecodeSession::new(VT, config.low_latency(true)).unwrap();
+            let (frames, errors) = decode(&mut session, &packets[..1]);
+            assert_eq!((frames.len(), errors.len()), (1, 0), "{errors:?}");
+        });
+    if let Some(run) = run {
+        assert!(run.calls("VTDecompressionSessionFinishDelayedFrames") > 1);
+    }
+}
+
+/// Units that say nothing, and units that cannot be read, in front of a key frame and behind it.
+#[test]
+fn units_without_a_picture_are_answered() {
+    clean("units_without_a_picture_are_answered", "", || {
+        let (mut session, mut packets) = session("small.h264");
+        let unit = |data: &[u8]| Packet::new(Codec::H264, BitstreamLayout::AnnexB, data.to_vec());
+        // An end of sequence, and a slice of parameter sets that nobody has.
+        let (nothing, lost) = (unit(&[0, 0, 1, 10]), unit(&[0, 0, 1, 0x41, 0x9a, 0x7f, 0xff, 0xff]));
+        packets.splice(0..0, [nothing.clone(), lost.clone()]);
+        packets.splice(9..9, [nothing, lost]);
+        let (frames, errors) = decode(&mut session, &packets);
+        let [Error::CorruptStream { recoverable: true, .. }] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(frames.len(), 50);
+        assert!(frames.iter().any(|frame| frame.concealed));
+        let losses = format!("{:?}", session.summary().losses);
+        for words in ["no coded picture in the unit", "before the first random access point"] {
+            assert!(losses.contains(words), "{losses}");
+        }
+    });
+}
+
+/// An open group of HEVC that is entered at its first picture: leading pictures that refer to what was never sent are told, and
+/// not shown.
+#[test]
+fn an_open_group_is_entered_without_its_leading_pictures() {
+    clean("an_open_group_is_entered_without_its_leading_pictures", "", || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open.h265");
+        let params = "open-gop=1:bframes=3:b-adapt=0:keyint=8:min-keyint=8:scenecut=0:log-level=none";
+        let made = std::process::Command::new("ffmpeg")
+            .env_remove("LD_LIBRARY_PATH")
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:d=1", "-c:v", "libx265"])
+            .args(["-pix_fmt", "yuv420p", "-x265-params", params])
+            .arg(&path)
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: no ffmpeg with libx265");
+            return;
+        }
+        let (config, packets) = packets(&path);
+        let second = packets.iter().skip(1).position(|packet| packet.keyframe).unwrap() + 1;
+        let all = |backend, packets: &[Packet]| {
+            let mut session = DecodeSession::new(backend, config.clone()).unwrap();
+            let (frames, errors) = decode(&mut session, packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            frames.iter().map(planar).collect::<Vec<_>>()
+        };
+        let (whole, part) = (all(VT, &packets), all(VT, &packets[second..]));
+        assert_eq!(whole, all(BackendKind::Software, &packets));
+        assert!(part.len() < packets.len() - second && whole.ends_with(&part), "{} of {second}", part.len());
+    });
+}

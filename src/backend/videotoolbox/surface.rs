@@ -79,17 +79,8 @@ impl DeviceMemory for BufferMemory {
         0
     }
 
-    fn download(&self, plane: &DevicePlane, to: &mut [u8]) -> Result<()> {
-        let (index, offset) = self.place(plane)?;
-        let (bytes, pitch) = &self.buffer.read()?[index];
-        for (row, to) in to.chunks_exact_mut(plane.row_bytes.max(1)).enumerate() {
-            let from = offset + row * pitch;
-            let from = bytes.get(from..from + to.len());
-            to.copy_from_slice(
-                from.ok_or_else(|| Error::invalid(format!("{plane:?} ends outside its buffer")))?,
-            );
-        }
-        Ok(())
+    fn download(&self, plane: &DevicePlane, _to: &mut [u8]) -> Result<()> {
+        Err(Error::invalid(format!("{plane:?} is in a pixel buffer, which is mapped and not copied")))
     }
 
     fn is_host_memory(&self) -> bool {
