@@ -75,6 +75,20 @@ fn clips_with_a_sum_for_each_frame_are_exact() {
     });
 }
 
+/// HEVC of 1080p; long form.
+#[test]
+fn natural_pictures_are_exact() {
+    if !long() {
+        return;
+    }
+    clean("natural_pictures_are_exact", "", || {
+        let Some(path) = asset("bench/sample-10s-1080p.h265") else { return };
+        if have(&["ffmpeg"]) {
+            assert_eq!(sums(&path, usize::MAX, planar), ffmpeg_md5s(&["-i", text(&path)]));
+        }
+    });
+}
+
 /// H.264 with several slices, reordering, PCM, scaling lists and odd sizes; `md5s.txt` has an md5 of each whole clip.
 #[test]
 fn clips_with_one_sum_are_exact() {

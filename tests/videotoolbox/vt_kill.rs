@@ -1,7 +1,7 @@
 //! Sessions that are lost at any frame, as with a Mac that goes to sleep: another decoder or encoder goes on, no frame is lost,
 //! and the ledgers balance.
 
-use video_hw::backend::{Backend, Candidate};
+use video_hw::backend::{Backend, BackendKind, Candidate};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy, RateControl};
 use video_hw::dimensions::Dimensions;
@@ -79,4 +79,19 @@ fn encoders_die_and_no_frame_is_lost() {
         done += u64::from(run.is_some());
     }
     say(&format!("{done} encoders died"));
+}
+
+/// Decoder and encoder are lost at once, with frames on their way from one to the other.
+#[test]
+fn a_transcode_goes_on_where_its_sessions_are_lost() {
+    clean_case("m1", "a_transcode_goes_on_where_its_sessions_are_lost", "sleep.encode.at=40", "", |_| {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mp4");
+        let job = video_hw::transcode(clip("bars.mp4"), &output).codec(Codec::H264).bitrate(2_000_000);
+        let report = job.on_failure(FailurePolicy::Next).run().unwrap();
+        assert!(report.balances() && report.losses.reasons().is_empty(), "{report:?}");
+        assert_eq!((report.video_samples, report.encode.takeovers.len()), (120, 1));
+        let frames = video_hw::frames(&output).backend(BackendKind::Software).open().unwrap();
+        assert_eq!(frames.map(|frame| frame.unwrap()).count(), 120);
+    });
 }
