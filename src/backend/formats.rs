@@ -102,31 +102,35 @@ fn shared_with_last(
     formats
 }
 
-/// What frames in a device's memory may be for the encoder that will be chosen, by the rule of the candidates: none is
-/// opened for it. `None`: it reads host memory alone. It may still turn out that another encodes, when this one has no
-/// session left; then frames have to be brought to it.
+/// What frames may be where a decoder of the same vendor leaves them, for the encoder that will be chosen, by the rule of the
+/// candidates: none is opened for it. `None`: it reads host memory alone. It may still turn out that another encodes, when
+/// this one has no session left; then frames have to be brought to it.
 ///
 /// # Errors
 /// Why the encoder there is could not be asked: [`Error::SessionLimit`], a failing driver.
 pub(crate) fn device_input_formats(
+    decoder: Backend,
     wanted: Backend,
     asked: &FormatQuestion<'_>,
 ) -> Result<Option<Vec<PixelFormat>>> {
-    let may_choose =
-        |kind| wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind);
-    let Some((kind, cards)) = vendors::cards().find(|(kind, _)| may_choose(*kind)) else { return Ok(None) };
-    let asked_of = Candidate::of(kind);
-    let encode = match encode_capability(asked_of, asked.codec, asked.device, asked.special, &asked.request) {
-        Ok(Some(encode)) => encode,
-        // There is none, which whoever opens it says better.
-        Ok(None)
-        | Err(Error::Unavailable { .. } | Error::InvalidInput { .. } | Error::Unsupported { .. }) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let formats = encode.formats.iter().copied().filter(|format| (cards.reads)(*format)).collect();
-    Ok(size_fits(&encode, asked.size).then_some(formats))
+    let decodes = |kind| decoder == Backend::Auto || decoder == Backend::Only(kind);
+    let encodes = |kind| wanted == Backend::Auto && asked.special.fits(kind) || wanted == Backend::Only(kind);
+    for (kind, reads) in vendors::readers().filter(|(kind, _)| decodes(*kind) && encodes(*kind)) {
+        let asked_of = Candidate::of(kind);
+        let encode =
+            match encode_capability(asked_of, asked.codec, asked.device, asked.special, &asked.request) {
+                Ok(Some(encode)) => encode,
+                // There is none, which whoever opens it says better.
+                Ok(None)
+                | Err(Error::Unavailable { .. } | Error::InvalidInput { .. } | Error::Unsupported { .. }) => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+        let formats = encode.formats.iter().copied().filter(|format| reads(*format)).collect();
+        return Ok(size_fits(&encode, asked.size).then_some(formats));
+    }
+    Ok(None)
 }
 
 fn wrong_size(candidate: Candidate, codec: Codec, encode: &EncodeCapability, size: Dimensions) -> Error {

@@ -9,9 +9,14 @@ use crate::codec::Codec;
 use crate::config::CommonEncodeConfig;
 
 impl BackendKind {
-    /// Whether its decoders can leave pictures in the memory of a device, and its encoders read them there.
+    /// Whether its decoders can leave pictures in the memory of a device, with which they can be lost.
     pub(crate) fn keeps_frames_on_device(self) -> bool {
         vendors::cards().any(|(kind, _)| kind == self)
+    }
+
+    /// Whether its encoders read pictures where its decoders leave them.
+    pub(crate) fn reads_own_frames(self) -> bool {
+        vendors::readers().any(|(kind, _)| kind == self)
     }
 
     /// Whether one of its decoders of this codec works on all cores by itself.
@@ -85,11 +90,11 @@ impl Candidate {
 }
 
 impl Backend {
-    /// Whether what it will choose may keep frames on a device.
-    pub(crate) fn may_keep_frames_on_device(self) -> bool {
+    /// Whether what it will choose may leave pictures where an encoder of its own reads them.
+    pub(crate) fn may_read_own_frames(self) -> bool {
         match self {
             Self::Auto => true,
-            Self::Only(kind) => kind.keeps_frames_on_device(),
+            Self::Only(kind) => kind.reads_own_frames(),
         }
     }
 

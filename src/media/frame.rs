@@ -183,7 +183,8 @@ impl HostSurface {
 /// One plane in device memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DevicePlane {
-    /// Address in the device's memory.
+    /// Address in the device's memory; in memory that has no address until it is mapped
+    /// ([`DeviceSurface::is_host_memory`]), where the plane begins in it.
     pub address: u64,
     /// Bytes from one row to the next.
     pub pitch: usize,
@@ -227,6 +228,20 @@ pub trait DeviceMemory: Any + std::fmt::Debug + Send + Sync {
     /// # Errors
     /// A plane that is not in this memory, a buffer of another size, a lost device.
     fn download(&self, plane: &DevicePlane, to: &mut [u8]) -> Result<()>;
+
+    /// As [`DeviceSurface::is_host_memory`].
+    fn is_host_memory(&self) -> bool {
+        false
+    }
+
+    /// The picture where it is, for the CPU to read, without a copy: in memory that is the host's. `None` in any other.
+    ///
+    /// # Errors
+    /// Memory that cannot be mapped.
+    fn map(&self, picture: &DeviceSurface) -> Result<Option<HostSurface>> {
+        let _ = picture;
+        Ok(None)
+    }
 }
 
 /// A picture in a device's memory, complete: no work on it is outstanding. Cloning shares the memory. For CUDA, the
@@ -343,11 +358,19 @@ impl DeviceSurface {
         Self::new(self.format, size, planes.collect(), Arc::clone(&self.memory))
     }
 
-    /// Copies the picture to host memory.
+    /// Whether the memory is the host's as well: [`Self::download`] maps the picture there and copies nothing.
+    pub fn is_host_memory(&self) -> bool {
+        self.memory.is_host_memory()
+    }
+
+    /// Brings the picture to host memory: by a copy, unless it is there.
     ///
     /// # Errors
     /// A lost device.
     pub fn download(&self) -> Result<HostSurface> {
+        if let Some(mapped) = self.memory.map(self)? {
+            return Ok(mapped);
+        }
         let mut data = memory::filled(0, self.format.frame_bytes(self.dimensions))?;
         let mut rest = data.as_mut_slice();
         for plane in &self.planes {

@@ -327,7 +327,7 @@ impl FrameFilter {
     }
 
     fn download(&mut self, frame: Frame) -> Result<Frame> {
-        if frame.as_device().is_some() {
+        if frame.as_device().is_some_and(|device| !device.is_host_memory()) {
             self.summary.download_bytes += frame.format.frame_bytes(frame.dimensions) as u64;
         }
         let Some(recover) = &mut self.recovery else { return transform::to_host(frame) };

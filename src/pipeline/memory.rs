@@ -52,10 +52,10 @@ pub(super) fn choose(
     encoder: Backend,
     asked: &FormatQuestion<'_>,
 ) -> Option<String> {
-    if !source.backend.may_keep_frames_on_device() {
+    if !source.backend.may_read_own_frames() {
         return None;
     }
-    let formats = match device_input_formats(encoder, asked) {
+    let formats = match device_input_formats(source.backend, encoder, asked) {
         Ok(formats) => formats?,
         Err(error) => return Some(format!("the encoder could not be asked what it reads: {error}")),
     };

@@ -418,8 +418,7 @@ impl<'a> Transcode<'a> {
             |id| if info.track == Some(id) { Some(video_track) } else { passthrough.output_of(id) };
         describe(&info.metadata, renumber, part, muxer.as_mut(), &mut notes);
 
-        let reads_device =
-            session.receipt().chosen().is_some_and(|(backend, _)| backend.keeps_frames_on_device());
+        let reads_device = session.receipt().chosen().is_some_and(|(backend, _)| backend.reads_own_frames());
         let (frames, packets) = session.split();
         let total_frames = expected_frames(&info, self.filter.frame_rate, self.max_frames);
         let resized = self.filter.size.is_some();

@@ -5,93 +5,22 @@ use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig};
 use video_hw::control::{
-    EventKind, OnFailure, SessionSwitchMode, SessionSwitchRequest, Start, StreamOptions, SwitchStage,
-    SwitchingEncoder,
+    EventKind, OnFailure, SessionSwitchMode, SessionSwitchRequest, StreamOptions, SwitchingEncoder,
 };
 use video_hw::error::Error;
 
-use crate::support::control_nvenc::{Fate, MODES, Played, WHATS, What, base, play, play_on};
 use crate::support::nvenc::{frame, have_ffmpeg, next_encoder, nvidia};
 use crate::support::nvidia::{clean_on, simulated_case_on};
+use crate::support::switching::{Fate, MODES, NVENC, Played, WHATS, What, base, cases, play, play_on};
 
 /// All changes in all modes with one fate, each in a process of its own.
 fn matrix(test: &str, fate: Fate) {
-    for what in WHATS {
-        for mode in MODES {
-            let case = format!("{what:?} {mode:?}");
-            let faults = fate.faults(what, mode);
-            let run = simulated_case_on("ada", test, &faults, &case, |case| {
-                let (what, mode) = WHATS
-                    .into_iter()
-                    .flat_map(|what| MODES.map(|mode| (what, mode)))
-                    .find(|(what, mode)| format!("{what:?} {mode:?}") == case)
-                    .unwrap();
-                let played = play(what, mode);
-                played.judge();
-                verdict(&played, what, mode, fate);
-            });
-            if let Some(run) = run {
-                run.assert_clean();
-            }
+    for (what, mode, case) in cases(true) {
+        let faults = NVENC.faults(fate, what, mode);
+        let run = simulated_case_on("ada", test, &faults, &case, |case| NVENC.run(case, fate));
+        if let Some(run) = run {
+            run.assert_clean();
         }
-    }
-}
-
-/// What each case has to come to.
-fn verdict(played: &Played, what: What, mode: SessionSwitchMode, fate: Fate) {
-    let boundary = played.boundary as u64;
-    let before: Vec<u64> = vec![1; played.boundary];
-    let rest = played.frames - played.boundary;
-    let with = |generation: u64| [before.clone(), vec![generation; rest]].concat();
-    let summary = &played.summary;
-    let (counts, reason) = (summary.switches, summary.switch_fail_reason.clone().unwrap_or_default());
-    let failed = played.switch_failures();
-    assert!(played.end.is_none(), "{:?}", played.end);
-    let generations = played.generations();
-    match fate {
-        Fate::Ok => {
-            assert_eq!(generations, with(2), "the generation begins with frame {boundary}");
-            assert!(failed.is_empty() && reason.is_empty(), "{failed:?}");
-            assert_eq!((counts.in_place, counts.new_session), if what.in_place() { (1, 0) } else { (0, 1) });
-            assert_eq!(summary.ledger.failed, 0);
-        }
-        Fate::CreationFails => {
-            assert_eq!(generations, with(1));
-            assert_eq!(failed, [(2, SwitchStage::Creation, 1)]);
-            assert!(reason.contains("nvEncInitializeEncoder"), "{reason}");
-            let refused = played.has(|kind| matches!(kind, EventKind::InPlaceRefused { .. }));
-            assert_eq!(refused, what.in_place());
-        }
-        Fate::ActivationFails => {
-            // A running encoder that died of its change has no way back: its settings go on in another session.
-            let back_to = if what.in_place() { 3 } else { 1 };
-            assert_eq!(generations, with(back_to));
-            assert_eq!(failed, [(2, SwitchStage::Activation, back_to)]);
-            assert!(reason.contains("nvEncLockInputBuffer"), "{reason}");
-            assert_eq!(counts.rolled_back, 1);
-            assert_eq!(played.backend, Some(BackendKind::Nvidia));
-        }
-        Fate::DeviceLost => {
-            assert_eq!(generations, with(3), "the CPU goes on");
-            let back_to = if what.in_place() { 3 } else { 1 };
-            assert_eq!(failed, [(2, SwitchStage::Activation, back_to)]);
-            assert!(reason.contains("device lost"), "{reason}");
-            assert_eq!(played.backend, Some(next_encoder()));
-            let last = summary.generations.last().unwrap();
-            assert_eq!(last.start, Start::Reopened);
-            let receipt = format!("{:#}", last.receipt);
-            assert!(
-                receipt.contains(next_encoder().name()) && receipt.contains("nvidia refused"),
-                "{receipt}"
-            );
-        }
-    }
-    assert_eq!(summary.ledger.delivered as usize, played.frames, "{mode:?}");
-    match (what, fate) {
-        (What::SizeDown | What::SizeUp, Fate::Ok) => assert_eq!(summary.converted as usize, rest),
-        // Frames may have been brought to a size that nothing came of.
-        (What::SizeDown | What::SizeUp, _) => {}
-        _ => assert_eq!(summary.converted, 0),
     }
 }
 
@@ -275,11 +204,11 @@ fn switches_go_well_with_lookahead() {
             };
             let generation = stream.request_switch(request).unwrap();
             while stream.generation() != generation {
-                crate::support::control_nvenc::submit(&mut stream, frame(number, base.format), &mut got);
+                crate::support::switching::submit(&mut stream, frame(number, base.format), &mut got);
                 number += 1;
             }
             for _ in 0..50 {
-                crate::support::control_nvenc::submit(&mut stream, frame(number, base.format), &mut got);
+                crate::support::switching::submit(&mut stream, frame(number, base.format), &mut got);
                 number += 1;
             }
         }
@@ -325,7 +254,7 @@ fn random_switches_leave_nothing_behind() {
                     }
                     let mut frame = frame(number, base().format);
                     frame.force_keyframe = below(10) == 0;
-                    crate::support::control_nvenc::submit(stream, frame, got);
+                    crate::support::switching::submit(stream, frame, got);
                     if below(20) == 0 {
                         stream.flush().unwrap();
                     }
@@ -343,7 +272,7 @@ fn random_switches_leave_nothing_behind() {
                     );
                     let mut frame = frame(number, base().format);
                     frame.force_keyframe = true;
-                    crate::support::control_nvenc::submit(&mut stream, frame, &mut got);
+                    crate::support::switching::submit(&mut stream, frame, &mut got);
                     number += 1;
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }
@@ -372,11 +301,11 @@ fn settings_change_in_place_again_and_again() {
                 let request = SessionSwitchRequest::immediate((target, nvidia(3)));
                 let generation = stream.request_switch(request).unwrap();
                 while stream.generation() != generation {
-                    crate::support::control_nvenc::submit(&mut stream, frame(number, base.format), &mut got);
+                    crate::support::switching::submit(&mut stream, frame(number, base.format), &mut got);
                     number += 1;
                 }
                 for _ in 0..7 {
-                    crate::support::control_nvenc::submit(&mut stream, frame(number, base.format), &mut got);
+                    crate::support::switching::submit(&mut stream, frame(number, base.format), &mut got);
                     number += 1;
                 }
             }

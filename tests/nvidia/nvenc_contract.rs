@@ -1,8 +1,6 @@
 //! Every setting of NVENC on the simulated driver (`sims/nvidia/`): what the driver is told, what is seen of it in the stream,
 //! and that what a chip has not is refused by name before the driver sees it.
 
-use std::collections::BTreeMap;
-
 use video_hw::backend::BackendKind;
 use video_hw::codec::Codec;
 use video_hw::config::{
@@ -14,10 +12,11 @@ use video_hw::frame::Frame;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::EncodeSession;
 
+use crate::support::encoded::settings_of_sessions;
 use crate::support::nvenc::{
     all_well, check_pictures, check_times, config, decoded, encode, frame, have_ffmpeg, open, planar,
 };
-use crate::support::nvidia::{Run, simulated_on};
+use crate::support::nvidia::simulated_on;
 
 const VERSIONS: [&str; 5] = ["11.1", "12.0", "12.1", "12.2", "13.0"];
 /// Those whose structures differ most; `VIDEO_HW_LONG=1` tries every setting with all.
@@ -45,18 +44,6 @@ fn case(
     Case { common, own, told }
 }
 
-/// The settings of each session, in the order in which they ended; questions alone have none.
-fn sessions(run: &Run) -> Vec<BTreeMap<String, String>> {
-    let blocks = run.report.split("\"settings\": {").skip(1);
-    blocks
-        .map(|block| {
-            let (block, _) = block.split_once('}').unwrap();
-            let pairs = block.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
-            pairs.map(|(key, value)| (key.replace('"', ""), value.replace('"', ""))).collect()
-        })
-        .collect()
-}
-
 /// Encodes some frames with each configuration and judges the pictures; then holds what the driver was told against
 /// what it should have been.
 fn run_cases(chip: &str, test: &str, settings: &str, cases: &[Case]) {
@@ -72,7 +59,7 @@ fn run_cases(chip: &str, test: &str, settings: &str, cases: &[Case]) {
     });
     let Some(run) = run else { return };
     run.assert_clean();
-    let sessions = sessions(&run);
+    let sessions = settings_of_sessions(&run.report);
     assert_eq!(sessions.len(), cases.len(), "{}", run.report);
     for (told, case) in sessions.iter().zip(cases) {
         for (key, value) in case.told {

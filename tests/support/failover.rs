@@ -103,6 +103,19 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % end
     }
+
+    /// From `low` to `high`, both included.
+    pub(crate) fn within(&mut self, low: usize, high: usize) -> usize {
+        low + self.below((high - low + 1) as u64) as usize
+    }
+
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+        self.within(1, n) == 1
+    }
+
+    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.within(0, all.len() - 1)]
+    }
 }
 
 /// Whether the long form of a test was asked for.

@@ -8,7 +8,7 @@
     reason = "each test binary uses a part, and a failure here is a failed run"
 )]
 
-pub(crate) mod control_nvenc;
+pub(crate) mod encoded;
 pub(crate) mod failover;
 pub(crate) mod ffmpeg;
 pub(crate) mod nvenc;
@@ -16,4 +16,5 @@ pub(crate) mod nvidia;
 pub(crate) mod nvidia_split;
 pub(crate) mod picture;
 pub(crate) mod streams;
+pub(crate) mod switching;
 pub(crate) mod videotoolbox;

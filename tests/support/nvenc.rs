@@ -151,7 +151,7 @@ pub(crate) fn have_ffmpeg() -> bool {
 }
 
 /// A tool that does not see the simulated driver, nor writes its report.
-fn tool_command(tool: &str) -> Command {
+pub(crate) fn tool_command(tool: &str) -> Command {
     let mut command = Command::new(tool);
     command.env_remove("LD_LIBRARY_PATH").env_remove("NVSIM_REPORT");
     command

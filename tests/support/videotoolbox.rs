@@ -42,6 +42,11 @@ impl Run {
         rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     }
 
+    /// All of it.
+    pub(crate) fn report(&self) -> &str {
+        &self.0
+    }
+
     /// No rule of the frameworks was broken and nothing was left behind.
     pub(crate) fn assert_clean(&self) {
         for list in ["violations", "leaks", "internal_errors"] {
@@ -54,10 +59,22 @@ impl Run {
 /// None: the simulation is not built, which has been said.
 #[track_caller]
 pub(crate) fn clean_on(machine: &str, test: &str, settings: &str, body: impl FnOnce()) -> Option<Run> {
+    clean_case(machine, test, settings, "", |_| body())
+}
+
+/// As [`clean_on`], for tests that do so several times with the same settings: the body is told which case it is.
+#[track_caller]
+pub(crate) fn clean_case(
+    machine: &str,
+    test: &str,
+    settings: &str,
+    case: &str,
+    body: impl FnOnce(&str),
+) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED_APPLE";
-    let case = format!("{machine} {test} {settings}");
-    if std::env::var(MARK).is_ok_and(|wanted| wanted == case) {
-        body();
+    let mark = format!("{machine} {test} {settings} {case}");
+    if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
+        body(case);
         std::process::exit(0);
     }
     if std::env::var_os(MARK).is_some() {
@@ -71,7 +88,7 @@ pub(crate) fn clean_on(machine: &str, test: &str, settings: &str, body: impl FnO
     let report = folder.path().join("report.json");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &name, "--nocapture", "--test-threads=1"])
-        .env(MARK, case)
+        .env(MARK, mark)
         .env("LD_LIBRARY_PATH", names)
         .env("VTSIM_PROFILE", machine)
         .env("VTSIM_SET", settings)
@@ -79,7 +96,7 @@ pub(crate) fn clean_on(machine: &str, test: &str, settings: &str, body: impl FnO
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{machine} {settings}: {}: {said}", output.status);
+    assert!(output.status.success(), "{machine} {settings} {case}: {}: {said}", output.status);
     said.lines().filter(|line| line.starts_with("SKIPPED")).for_each(|line| say(&format!("{line}\n")));
     let run = Run(std::fs::read_to_string(&report).unwrap_or_default());
     assert!(!run.0.is_empty(), "the simulation was never called: {said}");

@@ -14,5 +14,9 @@
 mod support;
 
 mod absent;
+mod vt_clips;
 mod vt_decode;
 mod vt_encode;
+mod vt_kill;
+mod vt_random;
+mod vt_switch;

@@ -4,19 +4,21 @@ use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind, devices, query_backend_capability};
 use video_hw::bitstream::{AccessUnit, AccessUnitAssembler};
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, DecodeOutputMode, FailurePolicy};
+use video_hw::config::{CommonDecodeConfig, Crop, DecodeOutputMode, FailurePolicy};
+use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
-use video_hw::frame::Frame;
+use video_hw::frame::{Frame, Surface};
 use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::DecodeSession;
+use video_hw::transform;
 
 use crate::support::nvidia::{clip, decode, golden, packets, planar};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
 
-fn md5(frames: impl IntoIterator<Item = Frame>) -> (usize, String) {
+pub(crate) fn md5(frames: impl IntoIterator<Item = Frame>) -> (usize, String) {
     let (mut hash, mut count, mut last) = (Md5::new(), 0, None);
     for frame in frames {
         assert!(last.is_none_or(|last| last < frame.pts), "{} after {last:?}", frame.pts);
@@ -72,7 +74,7 @@ fn a_codec_without_hardware_is_refused_by_name() {
         assert!(error.to_string().contains("av1 decoding by VideoToolbox"), "{error}");
         assert!(query_backend_capability(VT, Codec::Av1).unwrap().decode.is_none());
         let hevc = query_backend_capability(VT, Codec::Hevc).unwrap().decode.unwrap();
-        assert_eq!(hevc.formats, [PixelFormat::Nv12, PixelFormat::P010]);
+        assert!(hevc.formats.starts_with(&[PixelFormat::Nv12, PixelFormat::P010]) && hevc.native_on_device);
         assert_eq!(devices(VT).unwrap().len(), 1);
     });
 }
@@ -103,6 +105,40 @@ fn frames_outlive_their_session_without_a_copy() {
         drop(session);
         assert_eq!(md5(frames), golden("small.h265"));
     });
+}
+
+/// Frames that stay where they were decoded are mapped when somebody asks for their samples, and not before.
+#[test]
+fn native_frames_are_mapped_when_asked_for() {
+    let run = clean("native_frames_are_mapped_when_asked_for", "", || {
+        for name in ["small.h264", "small-10bit.h265"] {
+            let (config, packets) = packets(name);
+            let config = config.output(DecodeOutputMode::NativeSurface);
+            let mut session = DecodeSession::new(VT, config).unwrap();
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(
+                errors.is_empty() && frames.iter().all(|frame| frame.as_device().is_some()),
+                "{errors:?}"
+            );
+            drop(session);
+            let device = frames[0].as_device().unwrap();
+            assert!(device.is_host_memory());
+            // A part of a mapped picture is that part of the picture.
+            let size = Dimensions::new(32, 16).unwrap();
+            let crop = Crop { left: 8, top: 4, size };
+            let whole = Frame { surface: Surface::Host(device.download().unwrap()), ..frames[0].clone() };
+            let part = device.crop(crop).unwrap().download().unwrap();
+            let wanted = transform::crop(&whole, crop).unwrap();
+            assert_eq!(part.to_packed(), wanted.as_host().unwrap().to_packed());
+            drop((part, wanted, whole));
+            let mapped = frames.into_iter().map(|frame| transform::to_host(frame).unwrap());
+            assert_eq!(md5(mapped), golden(name));
+        }
+    });
+    if let Some(run) = run {
+        // Each frame once, and the first of both twice more.
+        assert_eq!(run.calls("CVPixelBufferLockBaseAddress"), 2 * (50 + 2));
+    }
 }
 
 #[test]
@@ -244,5 +280,78 @@ fn a_decoder_that_is_not_free_is_told_and_the_next_is_taken() {
         assert!(matches!(&errors[..], [Error::SessionLimit { backend: VT, .. }]), "{errors:?}");
         let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
         assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
+    });
+}
+
+/// It is told to hold nothing back, and waited for once more.
+#[test]
+fn a_picture_that_does_not_come_is_not_waited_for_for_ever() {
+    let run =
+        clean("a_picture_that_does_not_come_is_not_waited_for_for_ever", "delay.decode_ms=1100", || {
+            let (config, packets) = packets("small.h264");
+            let mut session = DecodeSession::new(VT, config.low_latency(true)).unwrap();
+            let (frames, errors) = decode(&mut session, &packets[..1]);
+            assert_eq!((frames.len(), errors.len()), (1, 0), "{errors:?}");
+        });
+    if let Some(run) = run {
+        assert!(run.calls("VTDecompressionSessionFinishDelayedFrames") > 1);
+    }
+}
+
+/// Units that say nothing, and units that cannot be read, in front of a key frame and behind it.
+#[test]
+fn units_without_a_picture_are_answered() {
+    clean("units_without_a_picture_are_answered", "", || {
+        let (mut session, mut packets) = session("small.h264");
+        let unit = |data: &[u8]| Packet::new(Codec::H264, BitstreamLayout::AnnexB, data.to_vec());
+        // An end of sequence, and a slice of parameter sets that nobody has.
+        let (nothing, lost) = (unit(&[0, 0, 1, 10]), unit(&[0, 0, 1, 0x41, 0x9a, 0x7f, 0xff, 0xff]));
+        packets.splice(0..0, [nothing.clone(), lost.clone()]);
+        packets.splice(9..9, [nothing, lost]);
+        let (frames, errors) = decode(&mut session, &packets);
+        let [Error::CorruptStream { recoverable: true, .. }] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!(frames.len(), 50);
+        assert!(frames.iter().any(|frame| frame.concealed));
+        let losses = format!("{:?}", session.summary().losses);
+        for words in ["no coded picture in the unit", "before the first random access point"] {
+            assert!(losses.contains(words), "{losses}");
+        }
+    });
+}
+
+/// An open group that is entered at its first picture: leading pictures that refer to what was never sent are told, and not shown.
+#[test]
+fn an_open_group_is_entered_without_its_leading_pictures() {
+    clean("an_open_group_is_entered_without_its_leading_pictures", "", || {
+        let folder = tempfile::tempdir().unwrap();
+        let params = "open-gop=1:bframes=3:b-adapt=0:keyint=8:min-keyint=8:scenecut=0";
+        for (name, encoder, option) in
+            [("open.h264", "libx264", "-x264-params"), ("open.h265", "libx265", "-x265-params")]
+        {
+            let path = folder.path().join(name);
+            let made = std::process::Command::new("ffmpeg")
+                .env_remove("LD_LIBRARY_PATH")
+                .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x64:d=1", "-c:v", encoder])
+                .args(["-pix_fmt", "yuv420p", option, params])
+                .arg(&path)
+                .stderr(std::process::Stdio::null())
+                .status();
+            if !made.is_ok_and(|status| status.success()) {
+                eprintln!("SKIPPED: no ffmpeg with {encoder}");
+                return;
+            }
+            let (config, packets) = packets(&path);
+            let second = packets.iter().skip(1).position(|packet| packet.keyframe).unwrap() + 1;
+            let all = |backend, packets: &[Packet]| {
+                let mut session = DecodeSession::new(backend, config.clone()).unwrap();
+                let (frames, errors) = decode(&mut session, packets);
+                assert!(errors.is_empty(), "{errors:?}");
+                frames.iter().map(planar).collect::<Vec<_>>()
+            };
+            let (whole, part) = (all(VT, &packets), all(VT, &packets[second..]));
+            assert_eq!(whole, all(BackendKind::Software, &packets), "{name}");
+            assert_eq!(part.len(), packets.len() - second - 3, "{name}: three leading pictures");
+            assert!(whole.ends_with(&part), "{name}");
+        }
     });
 }

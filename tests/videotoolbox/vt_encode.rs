@@ -5,22 +5,23 @@ use video_hw::bitstream::StreamInfo;
 use video_hw::codec::Codec;
 use video_hw::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use video_hw::config::{
-    BackendEncodeConfig, CommonEncodeConfig, FailurePolicy, NvidiaEncodeConfig, Profile, RateControl,
+    BackendEncodeConfig, CommonEncodeConfig, Crop, FailurePolicy, NvidiaEncodeConfig, Profile, RateControl,
     VtEncodeConfig,
 };
 use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
+use video_hw::frame::{Frame, Surface};
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pixel::PixelFormat;
-use video_hw::session::EncodeSession;
+use video_hw::session::{EncodeSession, Submit};
 use video_hw::time::Rational;
 
-use crate::support::control_nvenc::{Played, submit};
 use crate::support::nvenc::{
     HEIGHT, WIDTH, all_well, check_pictures, check_times, decoded, encode, frame, have_ffmpeg, planar,
 };
 use crate::support::nvidia::clip;
+use crate::support::switching::{Played, submit};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
@@ -227,7 +228,7 @@ fn colour_and_shape_are_in_the_stream() {
 
 #[test]
 fn a_file_goes_through_both() {
-    clean("a_file_goes_through_both", "", || {
+    let run = clean("a_file_goes_through_both", "", || {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("out.mp4");
         let job = video_hw::transcode(clip("bars.mp4"), &output).codec(Codec::Hevc).bitrate(2_000_000);
@@ -238,6 +239,11 @@ fn a_file_goes_through_both() {
         let frames: Vec<_> = frames.map(|frame| frame.unwrap().pts).collect();
         assert!(frames.len() == 120 && frames.is_sorted_by(|a, b| a < b), "{frames:?}");
     });
+    if let Some(run) = run {
+        // The decoder's buffers, which nobody looks into.
+        let calls = ["CVPixelBufferPoolCreatePixelBuffer", "CVPixelBufferLockBaseAddress"];
+        assert_eq!(calls.map(|function| run.calls(function)), [0, 0]);
+    }
 }
 
 #[test]
@@ -321,5 +327,78 @@ fn without_another_the_reason_is_told() {
         let got = encode(&mut session, (0..30).map(|n| frame(n, config.format)));
         let errors: Vec<_> = got.into_iter().filter_map(Result::err).collect();
         assert!(matches!(&errors[..], [Error::DeviceLost { backend: VT, .. }]), "{errors:?}");
+    });
+}
+
+/// It is told to hold nothing back, and waited for once more.
+#[test]
+fn a_packet_that_does_not_come_is_not_waited_for_for_ever() {
+    let run = clean("a_packet_that_does_not_come_is_not_waited_for_for_ever", "delay.encode_ms=1100", || {
+        let config = config(Codec::H264).low_latency(true);
+        let mut session = open(&config);
+        let packets = all_well(encode(&mut session, [frame(0, config.format)]));
+        assert_eq!(packets.len(), 1);
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTCompressionSessionCompleteFrames"), 2);
+    }
+}
+
+/// What an encoder cannot do for latency it does without, and says so; a frame that fails costs that frame.
+#[test]
+fn an_encoder_without_low_latency_rate_control_takes_its_usual_one() {
+    let settings = "fail.create.encode.at=1:-12912;fail.encode.at=3:-12909";
+    clean("an_encoder_without_low_latency_rate_control_takes_its_usual_one", settings, || {
+        let config = config(Codec::H264).low_latency(true);
+        let mut session = open(&config);
+        let notes = session.receipt().notes.join("; ");
+        assert!(notes.contains("no rate control for low latency"), "{notes}");
+        let got = encode(&mut session, (0..8).map(|n| frame(n, config.format)));
+        let errors: Vec<_> = got.iter().filter_map(|got| got.as_ref().err()).collect();
+        assert!(matches!(&errors[..], [Error::CorruptStream { .. }]), "{errors:?}");
+        assert_eq!(got.len(), 8);
+    });
+}
+
+/// Pictures of a decoder's that the encoder was not opened for are copied: a part of a picture, and one of another range.
+#[test]
+fn pictures_that_do_not_fit_as_they_are_are_copied() {
+    clean("pictures_that_do_not_fit_as_they_are_are_copied", "", || {
+        let frames = video_hw::frames(clip("small.h264")).backend(VT).native().open().unwrap();
+        let first = frames.take(1).next().unwrap().unwrap();
+        let size = Dimensions::new(96, 64).unwrap();
+        let device = first.as_device().unwrap().crop(Crop { left: 16, top: 8, size }).unwrap();
+        let part = Frame { dimensions: size, surface: Surface::Device(device), ..first.clone() };
+        let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
+        for (frame, color) in [(part, ColorInfo::BT709), (first, full)] {
+            let mut config = config(Codec::H264).format(PixelFormat::Nv12).color(color);
+            config.dimensions = frame.dimensions;
+            let mut session = open(&config);
+            let bytes = config.format.frame_bytes(frame.dimensions) as u64;
+            assert_eq!(all_well(encode(&mut session, [frame])).len(), 1);
+            assert_eq!(session.summary().input_copy_bytes, bytes);
+        }
+        let mut session = open(&config(Codec::H264));
+        let nothing = Frame { surface: Surface::None, ..frame(0, config(Codec::H264).format) };
+        assert!(session.submit(nothing).unwrap_err().to_string().contains("no picture"));
+        let mut message = frame(0, config(Codec::H264).format);
+        message.user_sei.push(video_hw::frame::UserSei::new(5, vec![1; 20]));
+        assert!(session.submit(message).unwrap_err().to_string().contains("user SEI message"));
+    });
+}
+
+/// Also while packets wait for somebody who takes them.
+#[test]
+fn a_session_may_go_at_any_time() {
+    clean("a_session_may_go_at_any_time", "", || {
+        for frames in [0, 1, 5, 200] {
+            let config = config(Codec::H264);
+            let mut session = open(&config);
+            for number in 0..frames {
+                if matches!(session.submit(frame(number, config.format)), Ok(Submit::Full(_))) {
+                    break;
+                }
+            }
+        }
     });
 }

@@ -38,3 +38,4 @@ mod readme;
 mod retired;
 mod session_limits;
 mod transcode;
+mod videotoolbox;

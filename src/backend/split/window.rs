@@ -358,7 +358,7 @@ fn charge(event: &DecodeEvent) -> Charge {
             Surface::Host(host) => (host.planes().iter().map(|plane| plane.data().len() as u64).sum(), None),
             Surface::Device(device) => (
                 device.planes().iter().map(|plane| (plane.pitch * plane.rows) as u64).sum(),
-                Some(device.device()),
+                (!device.is_host_memory()).then(|| device.device()),
             ),
             Surface::None => (0, None),
         },

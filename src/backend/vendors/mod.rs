@@ -82,12 +82,13 @@ pub(crate) struct Calls {
     pub(super) encode_capability:
         fn(Option<&str>, Codec, &BackendEncodeConfig, &SessionRequest<'_>) -> Answer<EncodeCapability>,
     pub(super) devices: fn() -> Result<Vec<DeviceInfo>>,
+    /// Whether its encoders read pictures of a format where its decoders leave them; `None`: they read host memory alone.
+    pub(super) reads: Option<fn(PixelFormat) -> bool>,
     /// `None`: it has no memory but the host's.
     pub(crate) cards: Option<Cards>,
 }
 
-/// What a vendor does whose devices have memory of their own: its decoders can leave pictures there, and its encoders read
-/// them there.
+/// What a vendor does whose devices have memory of their own, in which its decoders can leave pictures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cards {
     /// The cards of a list with commas, or `all`; the first when nothing is asked for.
@@ -100,8 +101,6 @@ pub(crate) struct Cards {
     pub(super) utilization: fn(Option<&str>) -> Answer<(String, Utilization)>,
     /// Keeps one started for as long as the value lives.
     pub(super) hold: fn(Option<&str>) -> Result<Arc<dyn Debug + Send + Sync>>,
-    /// Whether frames of a format can be encoded where they are.
-    pub(super) reads: fn(PixelFormat) -> bool,
     /// Brings pictures to host memory when their turn has come.
     pub(super) download: fn(DecodeSink) -> Box<dyn DownloadStage>,
     /// See [`super::leave_to_exit`].
@@ -136,6 +135,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             decode_capability: nvidia::decode_capability,
             encode_capability: nvidia::encode_capability,
             devices: nvidia::devices,
+            reads: Some(nvidia::encodes_from_device),
             cards: Some(Cards {
                 list: nvidia::device_list,
                 engines: |device, codec| nvidia::engine_count(device.ordinal as i32, codec),
@@ -143,7 +143,6 @@ pub(super) const VENDORS: &[Vendor] = &[
                 encode_sessions: nvidia::encode_sessions,
                 utilization: nvidia::utilization,
                 hold: |device| Ok(nvidia::hold(device)?),
-                reads: nvidia::encodes_from_device,
                 download: |sink| Box::new(nvidia::Downloads::new(sink)),
                 leave_to_exit: nvidia::leave_to_exit,
                 dedicate_process: nvidia::ask_for_one_channel,
@@ -165,6 +164,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             decode_capability: |_, codec| videotoolbox::decode_capability(codec),
             encode_capability: |_, codec, special, _| videotoolbox::encode_capability(codec, special),
             devices: videotoolbox::devices,
+            reads: Some(videotoolbox::encodes_from_device),
             // Memory is the host's.
             cards: None,
         }),
@@ -186,6 +186,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             decode_capability: |_, codec| Ok(software::decode_capability(codec)),
             encode_capability: |_, codec, _, _| Ok(software::encode_capability(codec)),
             devices: || Ok(Vec::new()),
+            reads: None,
             cards: None,
         }),
         ..OTHER
@@ -223,6 +224,7 @@ pub(super) const VENDORS: &[Vendor] = &[
             decode_capability: ffmpeg::decode_capability,
             encode_capability: |device, codec, special, _| ffmpeg::encode_capability(device, special, codec),
             devices: ffmpeg::devices,
+            reads: None,
             cards: None,
         }),
         ..OTHER
@@ -260,6 +262,11 @@ pub(crate) fn calls(kind: BackendKind) -> Result<&'static Calls> {
         reason: "this version does not contain it".to_owned(),
         remedy: Remedy::OtherBackend,
     })
+}
+
+/// Those whose encoders read pictures where their decoders leave them, in order of preference, with the formats.
+pub(super) fn readers() -> impl Iterator<Item = (BackendKind, fn(PixelFormat) -> bool)> {
+    VENDORS.iter().filter_map(|vendor| Some((vendor.kind, vendor.calls.as_ref()?.reads?)))
 }
 
 /// Those that have cards, in order of preference.

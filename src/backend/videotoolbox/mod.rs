@@ -3,9 +3,10 @@
 mod decode;
 mod driver;
 mod encode;
+mod surface;
 
 pub(crate) use decode::{decode_capability, open_decoder};
-pub(crate) use encode::{encode_capability, open_encoder};
+pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};
 
 use self::driver::abi::codec_type as number;
 use crate::backend::Job;

@@ -196,15 +196,25 @@ pub fn yuv_frame(width: usize, height: usize, n: usize) -> Vec<u8> {
     out
 }
 
-/// A machine of its own with the simulated NVIDIA driver (`sims/nvidia/`).
+/// A machine of its own with a simulated driver (`sims/`).
 #[cfg(unix)]
 pub struct Machine(TempDir);
 
 #[cfg(unix)]
 impl Machine {
-    /// `None`, said loudly, when the simulation is not built.
+    /// One with an NVIDIA card. `None`, said loudly, when the simulation is not built.
     pub fn new() -> Option<Self> {
-        let library = std::env::current_exe().unwrap().parent().unwrap().join("libnvsim.so");
+        let names = ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"];
+        Self::with("libnvsim.so", &names)
+    }
+
+    /// One with VideoToolbox.
+    pub fn mac() -> Option<Self> {
+        Self::with("libvtsim.so", &["libVideoToolbox.so"])
+    }
+
+    fn with(library: &str, names: &[&str]) -> Option<Self> {
+        let library = std::env::current_exe().unwrap().parent().unwrap().join(library);
         if !library.exists() {
             let words =
                 format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display());
@@ -212,11 +222,11 @@ impl Machine {
             let _ = std::io::stderr().write_all(words.as_bytes());
             return None;
         }
-        let names = tempfile::tempdir().unwrap();
-        for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
-            std::os::unix::fs::symlink(&library, names.path().join(name)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            std::os::unix::fs::symlink(&library, folder.path().join(name)).unwrap();
         }
-        Some(Self(names))
+        Some(Self(folder))
     }
 
     pub fn dir(&self) -> &Path {
@@ -231,6 +241,17 @@ impl Machine {
             .env("TMPDIR", self.dir())
             .env("NVSIM_PROFILE", chip)
             .env("NVSIM_SET", format!("strict=true;{settings}").trim_end_matches(';'));
+    }
+
+    /// Puts a program on a Mac of this kind. Breaking a rule of the frameworks ends it by a signal.
+    pub fn runs_as_mac(&self, command: &mut Command, kind: &str, settings: &str) {
+        command
+            .env("LD_LIBRARY_PATH", self.dir())
+            .env("TMPDIR", self.dir())
+            .env("VTSIM_PROFILE", kind)
+            .env("VTSIM_SET", settings)
+            .env("VTSIM_STRICT", "1")
+            .env("VTSIM_QUIET", "1");
     }
 }
 

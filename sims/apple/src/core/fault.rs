@@ -6,20 +6,27 @@
 //! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS` | its callback gets the status and no buffer |
 //! | `fail.decode.call=N:STATUS`, `fail.encode.call=N:STATUS` | the call returns the status, and there is no callback |
 //! | `drop.decode.at=N`, `drop.encode.at=N` | its callback says that it was dropped |
+//! | `fail.create.encode.at=N:STATUS` | the Nth encoder session of the process cannot be made |
+//! | `fail.change.at=N:STATUS` | the Nth property that is set in an encoder with frames is refused |
 //! | `invalidate.decode.at=N`, `invalidate.encode.at=N`, `invalidate.at=N` | its session is lost: this call and every later one answers -12903 |
+//! | `sleep.decode.at=N`, `sleep.encode.at=N` | the same, of every session of either direction that there is; new ones work |
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{call, report};
 
-/// Which way a session works.
+/// What is counted: frames of sessions that work one way or the other, or calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// A decompression session.
     Decode,
     /// A compression session.
     Encode,
+    /// Making a compression session.
+    Create,
+    /// Setting a property of a compression session that has frames.
+    Change,
 }
 
 /// What goes wrong.
@@ -33,12 +40,14 @@ pub enum Effect {
     Drop,
     /// The session is lost.
     Invalidate,
+    /// Every session is lost.
+    Sleep,
 }
 
 /// One order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// None: either way.
+    /// None: frames, either way.
     direction: Option<Direction>,
     frame: u64,
     effect: Effect,
@@ -58,10 +67,14 @@ impl Fault {
             ("fail.encode.at", Some(status)) => (Some(Direction::Encode), Effect::Fail(status)),
             ("fail.decode.call", Some(status)) => (Some(Direction::Decode), Effect::Refuse(status)),
             ("fail.encode.call", Some(status)) => (Some(Direction::Encode), Effect::Refuse(status)),
+            ("fail.create.encode.at", Some(status)) => (Some(Direction::Create), Effect::Refuse(status)),
+            ("fail.change.at", Some(status)) => (Some(Direction::Change), Effect::Refuse(status)),
             ("drop.decode.at", None) => (Some(Direction::Decode), Effect::Drop),
             ("drop.encode.at", None) => (Some(Direction::Encode), Effect::Drop),
             ("invalidate.decode.at", None) => (Some(Direction::Decode), Effect::Invalidate),
             ("invalidate.encode.at", None) => (Some(Direction::Encode), Effect::Invalidate),
+            ("sleep.decode.at", None) => (Some(Direction::Decode), Effect::Sleep),
+            ("sleep.encode.at", None) => (Some(Direction::Encode), Effect::Sleep),
             ("invalidate.at", None) => (None, Effect::Invalidate),
             _ => return Err("no such setting, or not such a value".into()),
         };
@@ -69,21 +82,31 @@ impl Fault {
     }
 }
 
-static DECODED: AtomicU64 = AtomicU64::new(0);
-static ENCODED: AtomicU64 = AtomicU64::new(0);
+static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Counts a frame that a session was given, and tells what is to happen to it.
+/// Counts a frame that a session was given, or a call, and tells what is to happen to it.
 pub fn next(direction: Direction) -> Option<Effect> {
-    let counter = if direction == Direction::Decode { &DECODED } else { &ENCODED };
-    let frame = counter.fetch_add(1, Ordering::Relaxed) + 1;
-    let fault = super::config()
-        .settings
-        .faults
-        .iter()
-        .find(|fault| fault.frame == frame && fault.direction.is_none_or(|wanted| wanted == direction))?;
+    let frame = COUNTS[direction as usize].fetch_add(1, Ordering::Relaxed) + 1;
+    let is_frame = matches!(direction, Direction::Decode | Direction::Encode);
+    let fits = |fault: &&Fault| {
+        fault.frame == frame && fault.direction.map_or(is_frame, |wanted| wanted == direction)
+    };
+    let fault = super::config().settings.faults.iter().find(fits)?;
     report::locked(&DONE).push(format!("{} frame {frame}: {:?}", call::current().1, fault.effect));
     Some(fault.effect)
+}
+
+static NIGHTS: AtomicU64 = AtomicU64::new(0);
+
+/// How often all sessions were lost: one that was made before is lost.
+pub fn nights() -> u64 {
+    NIGHTS.load(Ordering::SeqCst)
+}
+
+/// Loses all sessions.
+pub fn sleep() {
+    NIGHTS.fetch_add(1, Ordering::SeqCst);
 }
 
 /// The faults that happened.

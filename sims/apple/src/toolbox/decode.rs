@@ -106,6 +106,8 @@ pub struct Decode {
     invalidated: AtomicBool,
     /// By a fault on order.
     lost: AtomicBool,
+    /// [`fault::nights`] when it was made.
+    night: u64,
 }
 
 impl Typed for Decode {
@@ -150,7 +152,7 @@ impl Shared {
         colour: Colour,
         shape: (u32, u32),
     ) -> Result<Held, Status> {
-        let own = biplanar(picture.depth, picture.full);
+        let own = biplanar(picture.depth, picture.full, picture.chroma);
         let wanted = &self.wanted.formats;
         let kind = if wanted.is_empty() || wanted.contains(&own) {
             own
@@ -282,6 +284,7 @@ impl Decode {
             depth,
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            night: fault::nights(),
         }
     }
 
@@ -291,7 +294,8 @@ impl Decode {
             breach(&rules::INVALIDATED, "a decoder session");
             return Err(status::INVALID_SESSION);
         }
-        if self.lost.load(Ordering::SeqCst) { Err(status::INVALID_SESSION) } else { Ok(()) }
+        let lost = self.lost.load(Ordering::SeqCst) || self.night != fault::nights();
+        if lost { Err(status::INVALID_SESSION) } else { Ok(()) }
     }
 
     /// Sets a property.
@@ -357,9 +361,12 @@ impl Decode {
         let effect = fault::next(Direction::Decode);
         match effect {
             Some(Effect::Refuse(status)) => return status,
-            Some(Effect::Invalidate) => {
+            Some(effect @ (Effect::Invalidate | Effect::Sleep)) => {
                 self.worker.wait();
                 self.lost.store(true, Ordering::SeqCst);
+                if effect == Effect::Sleep {
+                    fault::sleep();
+                }
                 return status::INVALID_SESSION;
             }
             _ => {}
@@ -397,7 +404,8 @@ fn choose(format: &Format, specification: Option<&Dictionary>) -> Result<(bool, 
     if syntax(format.codec).is_some() {
         // Without parameter sets there is nothing to decode by.
         let sequence = format.sequence.ok_or(status::UNSUPPORTED_DATA)?;
-        if sequence.chroma > 1 || sequence.depth > decoder.depth {
+        let full_chroma = sequence.chroma > 1 && !decoder.full_chroma;
+        if full_chroma || sequence.depth > decoder.depth {
             return Err(status::UNSUPPORTED_DATA);
         }
     }

@@ -92,6 +92,8 @@ pub struct Encode {
     invalidated: AtomicBool,
     /// By a fault on order.
     lost: AtomicBool,
+    /// [`fault::nights`] when it was made.
+    night: u64,
 }
 
 impl Typed for Encode {
@@ -234,12 +236,16 @@ impl Encode {
             breach(&rules::INVALIDATED, "an encoder session");
             return Err(status::INVALID_SESSION);
         }
-        if self.lost.load(Ordering::SeqCst) { Err(status::INVALID_SESSION) } else { Ok(()) }
+        let lost = self.lost.load(Ordering::SeqCst) || self.night != fault::nights();
+        if lost { Err(status::INVALID_SESSION) } else { Ok(()) }
     }
 
     /// Sets a property.
     pub fn set(&self, key: &str, value: Option<Held>) -> Status {
         let begun = locked(&self.given).last.is_some();
+        if begun && let Some(Effect::Refuse(status)) = fault::next(Direction::Change) {
+            return status;
+        }
         locked(&self.properties).set(key, value, begun)
     }
 
@@ -276,6 +282,7 @@ impl Encode {
         for (name, count) in list {
             all.insert(name.into(), count.into());
         }
+        all.insert("settings".into(), locked(&self.properties).told().into());
         report::session(all.into());
     }
 
@@ -305,10 +312,13 @@ impl Encode {
         let effect = fault::next(Direction::Encode);
         match effect {
             Some(Effect::Refuse(status)) => return status,
-            Some(Effect::Invalidate) => {
+            Some(effect @ (Effect::Invalidate | Effect::Sleep)) => {
                 drop(given);
                 self.worker.wait();
                 self.lost.store(true, Ordering::SeqCst);
+                if effect == Effect::Sleep {
+                    fault::sleep();
+                }
                 return status::INVALID_SESSION;
             }
             _ => {}
@@ -356,6 +366,9 @@ exports! {
         if let Some(status) = config().settings.create_encode_fail {
             return status;
         }
+        if let Some(Effect::Refuse(status)) = fault::next(Direction::Create) {
+            return status;
+        }
         let encoder = match list::encoder(codec, specification.as_deref()) {
             Ok(encoder) => encoder,
             Err(status) => return status,
@@ -389,6 +402,7 @@ exports! {
             given: Mutex::default(),
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),
+            night: fault::nights(),
         };
         out.put(Held::new(session).give());
         OK

@@ -16,6 +16,8 @@ pub struct Decoder {
     pub depth: u32,
     /// Only after `VTRegisterSupplementalVideoDecoderIfAvailable`.
     pub supplemental: bool,
+    /// 4:2:2 and 4:4:4 too.
+    pub full_chroma: bool,
 }
 
 /// An encoder.
@@ -47,8 +49,10 @@ pub struct Machine {
 }
 
 const fn decoder(codec: u32, hardware: bool, software: bool, depth: u32, supplemental: bool) -> Decoder {
-    Decoder { codec, hardware, software, depth, supplemental }
+    Decoder { codec, hardware, software, depth, supplemental, full_chroma: false }
 }
+
+const ARM_HEVC_DECODER: Decoder = Decoder { full_chroma: true, ..decoder(HEVC, true, true, 10, false) };
 
 const SOFT_H264: Encoder = Encoder {
     codec: H264,
@@ -92,7 +96,7 @@ pub static MACHINES: [Machine; 4] = [
         name: "m1",
         decoders: &[
             decoder(H264, true, true, 8, false),
-            decoder(HEVC, true, true, 10, false),
+            ARM_HEVC_DECODER,
             decoder(VP9, true, true, 10, true),
         ],
         encoders: &[ARM_H264, ARM_HEVC, SOFT_H264, SOFT_HEVC],
@@ -101,7 +105,7 @@ pub static MACHINES: [Machine; 4] = [
         name: "m3",
         decoders: &[
             decoder(H264, true, true, 8, false),
-            decoder(HEVC, true, true, 10, false),
+            ARM_HEVC_DECODER,
             decoder(VP9, true, true, 10, true),
             decoder(AV1, true, false, 10, false),
         ],

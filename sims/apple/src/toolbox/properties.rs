@@ -248,6 +248,13 @@ impl Properties {
         self.values.get(key).cloned()
     }
 
+    /// The values of properties that clients can set, as text.
+    pub fn told(&self) -> serde_json::Map<String, serde_json::Value> {
+        let writable = |key: &str| self.known.get(key).is_some_and(|property| property.writable);
+        let values = self.values.iter().filter(|(key, _)| writable(key));
+        values.map(|(key, value)| ((*key).to_owned(), words(value).into())).collect()
+    }
+
     /// The dictionary of all properties with what they take.
     pub fn describe(&self) -> Held {
         Dictionary::holding(self.known.iter().map(|(key, property)| (*key, property.describe())))
@@ -299,6 +306,24 @@ impl Property {
         }
         Dictionary::holding(all)
     }
+}
+
+fn words(value: &Held) -> String {
+    if let Some(number) = value.get::<Number>() {
+        return match *number {
+            Number::Int(value) => value.to_string(),
+            Number::Float(value) => value.to_string(),
+        };
+    }
+    if let Some(list) = value.get::<Array>() {
+        return list.objects().iter().map(words).collect::<Vec<_>>().join(" ");
+    }
+    if let Some(data) = value.get::<value::Data>() {
+        return data.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    }
+    let truth = value.get::<value::Truth>().map(|truth| truth.0.to_string());
+    let text = value.get::<Text>().map(|text| text.0.clone());
+    truth.or(text).unwrap_or_else(|| value.kind().name().to_owned())
 }
 
 /// What the report says of any session.

@@ -97,9 +97,8 @@ impl Stream {
 
 /// The decoded picture, cropped, as pixel buffers are filled from it.
 fn shown(format: &Format, decoded: Decoded) -> Outcome {
-    if !matches!(decoded.chroma, 400 | 420) {
-        return Outcome::Bad(status::UNSUPPORTED_DATA);
-    }
+    // Without chroma it is grey.
+    let chroma = if decoded.chroma == 400 { 420 } else { decoded.chroma };
     let colour = crate::media::parameter_sets::Colour {
         full_range: format.full_range().unwrap_or(decoded.colour.full_range),
         primaries: decoded.colour.primaries,
@@ -107,7 +106,7 @@ fn shown(format: &Format, decoded: Decoded) -> Outcome {
         matrix: decoded.colour.matrix,
     };
     let (width, height) = (decoded.display.0 as usize, decoded.display.1 as usize);
-    let mut picture = Picture::new(width, height, decoded.depth.into(), colour.full_range);
+    let mut picture = Picture::of(chroma, (width, height), decoded.depth.into(), colour.full_range);
     picture.matrix = colour.matrix;
     for plane in 0..3 {
         let (columns, _) = decoded.plane_size(plane);
@@ -115,7 +114,7 @@ fn shown(format: &Format, decoded: Decoded) -> Outcome {
         if bytes.is_empty() {
             continue;
         }
-        let shown = if plane == 0 { width } else { width.div_ceil(2) };
+        let shown = picture.stride(plane);
         let rows = picture.planes[plane].chunks_exact_mut(shown);
         let size = decoded.sample_bytes();
         for (row, from) in rows.zip(bytes.chunks_exact(columns * size)) {

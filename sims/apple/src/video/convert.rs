@@ -1,15 +1,17 @@
 //! Between the planes that codecs work on and pixel buffers: layout, depth, range, size (nearest sample) and RGB. The arithmetic is plain
 //! and not Apple's; a picture that needs none of it is copied exactly.
 
-use super::pixels::{Pixels, Samples};
+use super::pixels::{Pixels, Samples, chroma, chroma_size};
 
-/// A picture in three planes, 4:2:0, each sample in the low bits.
+/// A picture in three planes, each sample in the low bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// In luma samples.
     pub width: usize,
     /// In luma samples.
     pub height: usize,
+    /// 420, 422 or 444.
+    pub chroma: u32,
     /// Bits of a sample.
     pub depth: u32,
     /// All values, and not the video range.
@@ -21,16 +23,22 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A grey picture of a size.
+    /// A grey picture of a size, 4:2:0.
     pub fn new(width: usize, height: usize, depth: u32, full: bool) -> Self {
-        let chroma = width.div_ceil(2) * height.div_ceil(2);
-        let planes =
-            [vec![0; width * height], vec![1 << (depth - 1); chroma], vec![1 << (depth - 1); chroma]];
-        Self { width, height, depth, full, matrix: 1, planes }
+        Self::of(420, (width, height), depth, full)
     }
 
-    fn stride(&self, plane: usize) -> usize {
-        if plane == 0 { self.width } else { self.width.div_ceil(2) }
+    /// A grey picture of a subsampling and a size.
+    pub fn of(chroma: u32, (width, height): (usize, usize), depth: u32, full: bool) -> Self {
+        let (columns, rows) = chroma_size(chroma, width, height);
+        let grey = vec![1 << (depth - 1); columns * rows];
+        let planes = [vec![0; width * height], grey.clone(), grey];
+        Self { width, height, chroma, depth, full, matrix: 1, planes }
+    }
+
+    /// Samples of a row of a plane.
+    pub fn stride(&self, plane: usize) -> usize {
+        if plane == 0 { self.width } else { chroma_size(self.chroma, self.width, self.height).0 }
     }
 
     fn sample(&self, plane: usize, x: usize, y: usize) -> u16 {
@@ -52,26 +60,40 @@ impl Picture {
 
     /// In another size.
     pub fn scaled(self, width: usize, height: usize) -> Self {
-        if (self.width, self.height) == (width, height) {
+        let chroma = self.chroma;
+        self.sampled(chroma, width, height)
+    }
+
+    /// With another subsampling.
+    pub fn subsampled(self, chroma: u32) -> Self {
+        let (width, height) = (self.width, self.height);
+        self.sampled(chroma, width, height)
+    }
+
+    fn sampled(self, chroma: u32, width: usize, height: usize) -> Self {
+        if (self.chroma, self.width, self.height) == (chroma, width, height) {
             return self;
         }
-        let mut scaled = Self { matrix: self.matrix, ..Self::new(width, height, self.depth, self.full) };
+        let mut sampled =
+            Self { matrix: self.matrix, ..Self::of(chroma, (width, height), self.depth, self.full) };
         for plane in 0..3 {
-            let (from, to) = (self.stride(plane), scaled.stride(plane));
-            let (from_rows, to_rows) = (self.planes[plane].len() / from, scaled.planes[plane].len() / to);
-            scaled.planes[plane] = (0..to * to_rows)
+            let (from, to) = (self.stride(plane), sampled.stride(plane));
+            let (from_rows, to_rows) = (self.planes[plane].len() / from, sampled.planes[plane].len() / to);
+            sampled.planes[plane] = (0..to * to_rows)
                 .map(|at| self.sample(plane, at % to * from / to, at / to * from_rows / to_rows))
                 .collect();
         }
-        scaled
+        sampled
     }
 
     /// Writes it into a buffer of any format and size.
     pub fn store(self, into: &Pixels) {
         let scaled = self.scaled(into.width, into.height);
         match into.samples {
-            Samples::Biplanar { depth, full } => scaled.with(depth, full).store_biplanar(into, depth),
-            Samples::Bgra => scaled.with(8, true).store_rgb(into),
+            Samples::Biplanar { depth, full } => {
+                scaled.subsampled(chroma(into.format)).with(depth, full).store_biplanar(into, depth);
+            }
+            Samples::Bgra => scaled.subsampled(420).with(8, true).store_rgb(into),
         }
     }
 
@@ -114,16 +136,16 @@ impl Picture {
         }
     }
 
-    /// Reads a buffer of any format.
+    /// Reads a buffer of any format, as 4:2:0.
     pub fn load(from: &Pixels) -> Self {
         match from.samples {
-            Samples::Biplanar { depth, full } => Self::load_biplanar(from, depth, full),
+            Samples::Biplanar { depth, full } => Self::load_biplanar(from, depth, full).subsampled(420),
             Samples::Bgra => Self::load_rgb(from),
         }
     }
 
     fn load_biplanar(from: &Pixels, depth: u32, full: bool) -> Self {
-        let mut picture = Self::new(from.width, from.height, depth, full);
+        let mut picture = Self::of(chroma(from.format), (from.width, from.height), depth, full);
         let mut row = Vec::new();
         for (number, plane) in from.planes.iter().enumerate() {
             for y in 0..plane.height {
@@ -221,8 +243,8 @@ mod tests {
     use super::super::pixels::{Attributes, FORMATS};
     use super::*;
 
-    fn wavy(depth: u32, full: bool) -> Picture {
-        let mut picture = Picture::new(35, 17, depth, full);
+    fn wavy(chroma: u32, depth: u32, full: bool) -> Picture {
+        let mut picture = Picture::of(chroma, (35, 17), depth, full);
         for (plane, samples) in picture.planes.iter_mut().enumerate() {
             for (at, sample) in samples.iter_mut().enumerate() {
                 *sample = (((at * 7 + plane * 31) % 200 + 20) as u16) << (depth - 8);
@@ -236,9 +258,9 @@ mod tests {
         for (format, samples) in FORMATS {
             let Samples::Biplanar { depth, full } = samples else { continue };
             let buffer = Pixels::new(35, 17, format, &Attributes::default(), None).unwrap();
-            let picture = wavy(depth, full);
+            let picture = wavy(chroma(format), depth, full);
             picture.clone().store(&buffer);
-            assert_eq!(Picture::load(&buffer), picture);
+            assert_eq!(Picture::load_biplanar(&buffer, depth, full), picture);
         }
     }
 

@@ -27,7 +27,7 @@ const ERROR: Status = -6660;
 /// How the samples of a pixel format lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Samples {
-    /// Two planes, 4:2:0; of 16 bits with the value on top where there are more than 8.
+    /// Two planes; of 16 bits with the value on top where there are more than 8.
     Biplanar {
         /// Bits that count.
         depth: u32,
@@ -39,23 +39,51 @@ pub enum Samples {
 }
 
 /// The pixel formats that are simulated.
-pub const FORMATS: [(u32, Samples); 5] = [
+pub const FORMATS: [(u32, Samples); 13] = [
     (u32::from_be_bytes(*b"420v"), Samples::Biplanar { depth: 8, full: false }),
     (u32::from_be_bytes(*b"420f"), Samples::Biplanar { depth: 8, full: true }),
     (u32::from_be_bytes(*b"x420"), Samples::Biplanar { depth: 10, full: false }),
     (u32::from_be_bytes(*b"xf20"), Samples::Biplanar { depth: 10, full: true }),
     (u32::from_be_bytes(*b"BGRA"), Samples::Bgra),
+    (u32::from_be_bytes(*b"422v"), Samples::Biplanar { depth: 8, full: false }),
+    (u32::from_be_bytes(*b"422f"), Samples::Biplanar { depth: 8, full: true }),
+    (u32::from_be_bytes(*b"x422"), Samples::Biplanar { depth: 10, full: false }),
+    (u32::from_be_bytes(*b"xf22"), Samples::Biplanar { depth: 10, full: true }),
+    (u32::from_be_bytes(*b"444v"), Samples::Biplanar { depth: 8, full: false }),
+    (u32::from_be_bytes(*b"444f"), Samples::Biplanar { depth: 8, full: true }),
+    (u32::from_be_bytes(*b"x444"), Samples::Biplanar { depth: 10, full: false }),
+    (u32::from_be_bytes(*b"xf44"), Samples::Biplanar { depth: 10, full: true }),
 ];
+
+/// The subsampling of a format: 420, 422 or 444.
+pub fn chroma(format: u32) -> u32 {
+    let name = format.to_be_bytes();
+    match (&name[..3], &name[2..]) {
+        (b"422", _) | (_, b"22") => 422,
+        (b"444", _) | (_, b"44") => 444,
+        _ => 420,
+    }
+}
 
 /// How the samples of a format lie; none for one that is not simulated.
 pub fn samples(format: u32) -> Option<Samples> {
     FORMATS.iter().find(|(at, _)| *at == format).map(|(_, samples)| *samples)
 }
 
-/// The biplanar format of a depth and a range.
-pub fn biplanar(depth: u32, full: bool) -> u32 {
+/// The biplanar format of a depth, a range and a subsampling.
+pub fn biplanar(depth: u32, full: bool, subsampling: u32) -> u32 {
     let wanted = Samples::Biplanar { depth: if depth > 8 { 10 } else { 8 }, full };
-    FORMATS.iter().find(|(_, samples)| *samples == wanted).map_or(0, |(format, _)| *format)
+    let fits = |(format, samples): &&(u32, Samples)| *samples == wanted && chroma(*format) == subsampling;
+    FORMATS.iter().find(fits).map_or(0, |(format, _)| *format)
+}
+
+/// Width and height of a plane of chroma.
+pub const fn chroma_size(chroma: u32, width: usize, height: usize) -> (usize, usize) {
+    match chroma {
+        444 => (width, height),
+        422 => (width.div_ceil(2), height),
+        _ => (width.div_ceil(2), height.div_ceil(2)),
+    }
 }
 
 /// One plane.
@@ -176,8 +204,8 @@ impl Pixels {
         let shapes = match samples {
             Samples::Biplanar { depth, .. } => {
                 let bytes = if depth > 8 { 2 } else { 1 };
-                let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
-                vec![(width, height, width * bytes), (half_width, half_height, half_width * 2 * bytes)]
+                let (pairs, rows) = chroma_size(chroma(format), width, height);
+                vec![(width, height, width * bytes), (pairs, rows, pairs * 2 * bytes)]
             }
             Samples::Bgra => vec![(width, height, width * 4)],
         };

@@ -66,6 +66,28 @@ fn a_lost_session_answers_nothing_else() {
 }
 
 #[test]
+fn sleep_takes_every_session_and_new_ones_work() {
+    scenario("sleep_takes_every_session_and_new_ones_work", &[("VTSIM_SET", "sleep.decode.at=2")], || {
+        let f = Frameworks::open();
+        let clip = Clip::open(&repository("vfr-rotated.mp4"));
+        let format = clip.format(f);
+        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
+        let decoder = Decoder::new(f, format, NULL, NULL).unwrap();
+        let decode =
+            |decoder: &Decoder, number: usize| decoder.decode(format, &clip.samples[number].1, 0, number, 1);
+        assert_eq!([decode(&decoder, 0), decode(&decoder, 1), decode(&decoder, 2)], [0, -12903, -12903]);
+        assert_eq!(encoder.complete(), -12903);
+        decoder.close();
+        encoder.close();
+        let decoder = Decoder::new(f, format, NULL, NULL).unwrap();
+        assert_eq!(decode(&decoder, 0), 0);
+        f.release(format);
+        assert_eq!(decoder.finish().len(), 1);
+    })
+    .clean();
+}
+
+#[test]
 fn an_encoded_frame_fails_or_is_dropped() {
     let set = "fail.encode.at=2:-12912;drop.encode.at=3;invalidate.encode.at=6";
     scenario("an_encoded_frame_fails_or_is_dropped", &[("VTSIM_SET", set)], || {
@@ -82,6 +104,25 @@ fn an_encoded_frame_fails_or_is_dropped() {
         let told: Vec<_> =
             samples.iter().map(|sample| (sample.status, sample.info, sample.bytes.is_empty())).collect();
         assert_eq!(told, [(0, 1, false), (-12912, 1, true), (0, 3, true), (0, 1, false), (0, 1, false)]);
+    })
+    .clean();
+}
+
+#[test]
+fn one_session_and_one_change_are_refused() {
+    let set = "fail.create.encode.at=2:-12915;fail.change.at=2:-12912";
+    scenario("one_session_and_one_change_are_refused", &[("VTSIM_SET", set)], || {
+        let f = Frameworks::open();
+        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
+        assert_eq!(Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).err(), Some(-12915));
+        let rate = f.number(100_000);
+        let change = || f.set(encoder.session, "kVTCompressionPropertyKey_AverageBitRate", rate);
+        assert_eq!(change(), 0);
+        encoder.encode_all(0..1);
+        assert_eq!([change(), change(), change()], [0, -12912, 0]);
+        f.release(rate);
+        encoder.complete();
+        encoder.close();
     })
     .clean();
 }

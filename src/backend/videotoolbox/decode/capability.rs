@@ -14,7 +14,18 @@ use crate::pixel::PixelFormat;
 /// Larger pictures are in no level of these codecs that hardware is made for. A session that does not take a size says so
 /// when it is opened.
 const MAX_SIDE: u32 = 8192;
-const REFUSED: [&str; 1] = ["4:0:0, 4:2:2, 4:4:4, and more than 10 bits"];
+const REFUSED: &str = "4:0:0, 4:2:2, 4:4:4, and more than 10 bits";
+/// A machine that does not decode these tells it when a session is opened.
+const REFUSED_HEVC: &str = "4:0:0, and more than 10 bits";
+
+const HEVC_FORMATS: [PixelFormat; 6] = [
+    PixelFormat::Nv12,
+    PixelFormat::P010,
+    PixelFormat::I422,
+    PixelFormat::I210,
+    PixelFormat::I444,
+    PixelFormat::I410,
+];
 
 /// Whether there is a decoder: H.264 and HEVC have one on every Mac, the others where there is hardware.
 fn has_decoder(codec: Codec) -> Result<bool> {
@@ -53,6 +64,7 @@ pub(crate) fn decode_capability(codec: Codec) -> Result<Option<DecodeCapability>
     };
     let formats = match codec {
         Codec::H264 => vec![PixelFormat::Nv12],
+        Codec::Hevc => HEVC_FORMATS.to_vec(),
         _ => vec![PixelFormat::Nv12, PixelFormat::P010],
     };
     Ok(Some(DecodeCapability {
@@ -62,9 +74,9 @@ pub(crate) fn decode_capability(codec: Codec) -> Result<Option<DecodeCapability>
         engines: 1,
         formats,
         variants: Vec::new(),
-        refused: REFUSED.to_vec(),
+        refused: vec![if codec == Codec::Hevc { REFUSED_HEVC } else { REFUSED }],
         output_modes: DecodeOutputMode::ALL.to_vec(),
-        native_on_device: false,
+        native_on_device: true,
         low_latency: true,
         max_display_delay: MAX_INSIDE,
     }))

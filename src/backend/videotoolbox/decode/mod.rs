@@ -8,6 +8,7 @@
 //! Annex B is asked for and not what containers have: parameter sets are looked for in every unit, and VideoToolbox wants the
 //! bytes copied into memory of its own in any case.
 
+mod apart;
 mod capability;
 mod output;
 mod stream;

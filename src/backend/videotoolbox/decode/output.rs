@@ -2,16 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::apart;
 use super::stream::Shape;
 use crate::backend::videotoolbox::driver::decompression::Decoded;
 use crate::backend::videotoolbox::driver::pixels::PixelBuffer;
+use crate::backend::videotoolbox::surface;
 use crate::backend::{BackendKind, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DeviceTimes};
 use crate::bitstream::Reorder;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::{HostSurface, Surface};
+use crate::frame::Surface;
+use crate::pixel::PlaneLayout;
 
 /// What VideoToolbox is asked for, for errors.
 const CALL: &str = "VTDecompressionSessionDecodeFrame";
@@ -56,7 +60,7 @@ impl From<Decoded> for Outcome {
 /// The way out.
 pub(super) struct Output {
     sink: DecodeSink,
-    metadata_only: bool,
+    mode: DecodeOutputMode,
     /// In decoding order.
     inside: VecDeque<Entry>,
     reorder: Reorder<Entry>,
@@ -74,7 +78,7 @@ impl Output {
     pub(super) fn new(config: &CommonDecodeConfig, sink: DecodeSink) -> Self {
         Self {
             sink,
-            metadata_only: config.output == DecodeOutputMode::MetadataOnly,
+            mode: config.output,
             inside: VecDeque::new(),
             reorder: Reorder::new(0),
             period: 0,
@@ -210,19 +214,26 @@ impl Output {
             )));
         }
         let (dimensions, corner) = area(shape, buffer.size())?;
-        let surface = if self.metadata_only {
-            Surface::None
-        } else {
-            let bytes = shape.format.bytes_per_sample();
-            let (left, top) = (corner.0 as usize, corner.1 as usize);
-            let [luma, chroma] = buffer.read()?;
-            let cut = |(plane, stride): (bytes::Bytes, usize), left: usize, top: usize| {
-                let from = (top * stride + left * bytes).min(plane.len());
-                (plane.slice(from..), stride)
-            };
-            // Chroma pairs: half the columns, two samples each.
-            let planes = [cut(luma, left, top), cut(chroma, left / 2 * 2, top / 2)];
-            Surface::Host(HostSurface::new(shape.format, dimensions, planes)?)
+        let mut copied = CopyBytes::default();
+        let mut device_times = DeviceTimes::default();
+        let surface = match self.mode {
+            DecodeOutputMode::MetadataOnly => Surface::None,
+            _ if shape.format.layout() != PlaneLayout::SemiPlanar => {
+                let (host, bytes) = apart::planes(&buffer, shape.format, dimensions, corner)?;
+                copied.output = bytes;
+                Surface::Host(host)
+            }
+            mode => {
+                let picture = surface::of_buffer(buffer, shape.format, dimensions, corner)?;
+                if mode == DecodeOutputMode::NativeSurface {
+                    Surface::Device(picture)
+                } else {
+                    let started = Instant::now();
+                    let host = picture.download()?;
+                    device_times.map = Some(started.elapsed());
+                    Surface::Host(host)
+                }
+            }
         };
         Ok(DecodedPicture {
             serial: entry.serial,
@@ -234,8 +245,8 @@ impl Output {
             keyframe: entry.keyframe,
             concealed: entry.concealed,
             shaped: false,
-            copied: CopyBytes::default(),
-            device_times: DeviceTimes::default(),
+            copied,
+            device_times,
             surface,
         })
     }

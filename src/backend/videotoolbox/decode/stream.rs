@@ -138,25 +138,33 @@ impl Stream {
     }
 }
 
-/// The format of pictures: what a stream of these samples comes out as, by its own range, so that nothing is converted.
+/// The format of pictures: what a stream of these samples comes out as, by its own range, so that nothing is converted. There is
+/// no format here for pairs of chroma in 4:2:2 and 4:4:4, which are taken apart.
 fn output_format(info: &StreamInfo) -> Result<(PixelFormat, u32)> {
-    let full = info.color.range == Some(ColorRange::Full);
-    match (info.chroma, info.bit_depth_luma, info.bit_depth_chroma) {
-        (Chroma::Yuv420, 8, 8) => {
-            let own = if full { pixel_format::NV12_FULL } else { pixel_format::NV12_VIDEO };
-            Ok((PixelFormat::Nv12, own))
+    let full = usize::from(info.color.range == Some(ColorRange::Full));
+    let depth = (info.bit_depth_luma, info.bit_depth_chroma);
+    let deep = usize::from(depth == (10, 10));
+    let known = matches!(depth, (8, 8) | (10, 10));
+    let found = match info.chroma {
+        Chroma::Yuv420 if deep == 0 => {
+            (PixelFormat::Nv12, [pixel_format::NV12_VIDEO, pixel_format::NV12_FULL][full])
         }
-        (Chroma::Yuv420, 10, 10) => {
-            let own = if full { pixel_format::P010_FULL } else { pixel_format::P010_VIDEO };
-            Ok((PixelFormat::P010, own))
-        }
-        (chroma, luma, _) => Err(Error::Unsupported {
-            feature: format!(
-                "{} {} {chroma} with {luma} bits by VideoToolbox",
-                info.codec, info.profile_name
-            ),
-            remedy: Remedy::OtherBackend,
-        }),
+        Chroma::Yuv420 => (PixelFormat::P010, [pixel_format::P010_VIDEO, pixel_format::P010_FULL][full]),
+        Chroma::Yuv422 => ([PixelFormat::I422, PixelFormat::I210][deep], pixel_format::YUV422[deep][full]),
+        Chroma::Yuv444 => ([PixelFormat::I444, PixelFormat::I410][deep], pixel_format::YUV444[deep][full]),
+        Chroma::Monochrome => return Err(not_decoded(info)),
+    };
+    let whole = info.codec == Codec::Hevc || info.chroma == Chroma::Yuv420;
+    if known && whole { Ok(found) } else { Err(not_decoded(info)) }
+}
+
+fn not_decoded(info: &StreamInfo) -> Error {
+    Error::Unsupported {
+        feature: format!(
+            "{} {} {} with {} bits by VideoToolbox",
+            info.codec, info.profile_name, info.chroma, info.bit_depth_luma
+        ),
+        remedy: Remedy::OtherBackend,
     }
 }
 

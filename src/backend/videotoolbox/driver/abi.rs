@@ -63,7 +63,7 @@ pub(crate) mod codec_type {
     pub(crate) const AV1: u32 = four(b"av01");
 }
 
-/// `kCVPixelFormatType_*`: two planes, 4:2:0, Y and Cb Cr; 10 bits in the high bits of 16.
+/// `kCVPixelFormatType_*`: two planes, Y and Cb Cr; 10 bits in the high bits of 16.
 pub(crate) mod pixel_format {
     use super::four;
 
@@ -71,6 +71,10 @@ pub(crate) mod pixel_format {
     pub(crate) const NV12_FULL: u32 = four(b"420f");
     pub(crate) const P010_VIDEO: u32 = four(b"x420");
     pub(crate) const P010_FULL: u32 = four(b"xf20");
+    /// 4:2:2 with 8 and 10 bits, video range and full.
+    pub(crate) const YUV422: [[u32; 2]; 2] = [[four(b"422v"), four(b"422f")], [four(b"x422"), four(b"xf22")]];
+    /// The same of 4:4:4.
+    pub(crate) const YUV444: [[u32; 2]; 2] = [[four(b"444v"), four(b"444f")], [four(b"x444"), four(b"xf44")]];
 }
 
 /// `kVTDecodeFrame_EnableAsynchronousDecompression`.

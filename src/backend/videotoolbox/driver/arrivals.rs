@@ -13,22 +13,44 @@ use crate::sync::{lock, whole};
 
 /// What has come and was not taken yet.
 pub(super) struct Arrivals<T> {
-    queue: Mutex<VecDeque<T>>,
+    queue: Mutex<Queue<T>>,
     more: Condvar,
 }
 
+struct Queue<T> {
+    arrived: VecDeque<T>,
+    /// Nobody waits any more.
+    closed: bool,
+}
+
 impl<T> Arrivals<T> {
+    fn new() -> Self {
+        Self { queue: Mutex::new(Queue { arrived: VecDeque::new(), closed: false }), more: Condvar::new() }
+    }
+
     fn push(&self, arrived: T) {
-        lock(&self.queue).push_back(arrived);
+        lock(&self.queue).arrived.push_back(arrived);
         self.more.notify_all();
     }
 
     /// All that has come, in the order of its coming. With a `patience` it is waited for where nothing has.
     pub(super) fn take(&self, patience: Duration) -> VecDeque<T> {
         let queue = lock(&self.queue);
-        let waited = self.more.wait_timeout_while(queue, patience, |queue| queue.is_empty());
-        let (mut queue, _) = whole(waited);
-        std::mem::take(&mut *queue)
+        let nothing = |queue: &mut Queue<T>| queue.arrived.is_empty() && !queue.closed;
+        let (mut queue, _) = whole(self.more.wait_timeout_while(queue, patience, nothing));
+        std::mem::take(&mut queue.arrived)
+    }
+
+    /// Waits until there is something to take; `false`: until nobody waits any more.
+    pub(super) fn wait(&self) -> bool {
+        let nothing = |queue: &mut Queue<T>| queue.arrived.is_empty() && !queue.closed;
+        !whole(self.more.wait_while(lock(&self.queue), nothing)).closed
+    }
+
+    /// Ends all waiting.
+    pub(super) fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.more.notify_all();
     }
 }
 
@@ -51,7 +73,7 @@ impl<T: 'static> Registry<T> {
         // Never 0, which would be no pointer to whoever prints it.
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let arrivals = Arc::new(Arrivals { queue: Mutex::new(VecDeque::new()), more: Condvar::new() });
+        let arrivals = Arc::new(Arrivals::new());
         lock(&self.0).insert(number, Arc::clone(&arrivals));
         Place { registry: self, number, arrivals }
     }
@@ -92,6 +114,9 @@ mod tests {
         // A panic goes no further either.
         REGISTRY.arrived(other.number, || panic!("on purpose"));
         REGISTRY.arrived(other.number, || 3);
+        assert!(other.arrivals.wait());
         assert_eq!(other.arrivals.take(Duration::ZERO), [3]);
+        other.arrivals.close();
+        assert!(!other.arrivals.wait() && other.arrivals.take(Duration::from_secs(600)).is_empty());
     }
 }

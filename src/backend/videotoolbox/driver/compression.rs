@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::fmt;
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::abi::{FRAME_DROPPED, Ref, Time};
-use super::arrivals::{Place, Registry};
+use super::arrivals::{Arrivals, Place, Registry};
 use super::calling;
 use super::foundation::{Cf, Dictionary, boolean, constant, integer, known, values};
 use super::library::api;
@@ -289,9 +290,30 @@ impl Compression {
         Status(status).ok("VTCompressionSessionCompleteFrames")
     }
 
-    /// What has arrived; where nothing has, it is waited for so long.
-    pub(crate) fn arrived(&self, patience: Duration) -> VecDeque<Coded> {
-        calling("VTCompressionOutputCallback", || self.place.arrivals.take(patience))
+    /// Where what it has coded arrives.
+    pub(crate) fn arriving(&self) -> Arriving {
+        Arriving(Arc::clone(&self.place.arrivals))
+    }
+}
+
+/// What a session has coded, for a thread that waits for it.
+#[derive(Clone)]
+pub(crate) struct Arriving(Arc<Arrivals<Coded>>);
+
+impl Arriving {
+    /// Waits until something has arrived; `false`: until [`Self::close`].
+    pub(crate) fn wait(&self) -> bool {
+        self.0.wait()
+    }
+
+    /// What has arrived.
+    pub(crate) fn take(&self) -> VecDeque<Coded> {
+        self.0.take(Duration::ZERO)
+    }
+
+    /// Ends all waiting.
+    pub(crate) fn close(&self) {
+        self.0.close();
     }
 }
 

@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 /// Planes of the formats that are used here.
 pub(crate) const PLANES: usize = 2;
 
-/// `CVPixelBuffer`.
-#[derive(Debug)]
+/// `CVPixelBuffer`. A clone is the same buffer.
+#[derive(Clone, Debug)]
 pub(crate) struct PixelBuffer(Cf);
 
 /// Where a plane lies: rows of `row_bytes`, of which as many are the picture's as its format has.
@@ -46,6 +46,21 @@ impl PixelBuffer {
     pub(crate) fn pixel_format(&self) -> u32 {
         // SAFETY: the buffer is alive.
         unsafe { (self.0.api().CVPixelBufferGetPixelFormatType)(self.object()) }
+    }
+
+    /// Bytes from row to row and rows of both planes, without a lock. A plane that is not there has none.
+    pub(crate) fn layout(&self) -> [(usize, usize); PLANES] {
+        let (api, buffer) = (self.0.api(), self.object());
+        // SAFETY: the buffer is alive.
+        let planes = unsafe { (api.CVPixelBufferGetPlaneCount)(buffer) };
+        // SAFETY: as above, and the plane is there.
+        let of = |index| unsafe {
+            (
+                (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
+                (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
+            )
+        };
+        std::array::from_fn(|index| if index < planes { of(index) } else { (0, 0) })
     }
 
     /// Keeps the samples where they are until the value is dropped.

@@ -121,4 +121,12 @@ mod tests {
         assert!(error(-12903).to_string().contains("VTCall answered the session is not valid"));
         assert!(Status(0).ok("VTCall").is_ok());
     }
+
+    #[test]
+    fn codes_that_are_told_apart_have_words() {
+        for code in -20_000..0 {
+            let known = !matches!(Status(code).error("VTCall"), Error::Backend { .. });
+            assert!(!known || Status(code).message() != "error", "{code}");
+        }
+    }
 }

@@ -1,18 +1,56 @@
 //! From frames to pixel buffers.
 
-use crate::backend::videotoolbox::driver::pixels::{PLANES, PixelBuffer};
-use crate::error::{Error, Result};
-use crate::frame::{Frame, HostSurface};
+use crate::backend::videotoolbox::driver::pixels::{PLANES, PixelBuffer, PixelBufferPool};
+use crate::backend::videotoolbox::surface::whole_buffer;
+use crate::error::{Error, Remedy, Result};
+use crate::frame::{Frame, HostSurface, Surface};
 use crate::pixel::PixelFormat;
 
-/// Writes a frame into a buffer of two planes; gives the bytes that were written.
+const NO_PICTURE: &str = "the frame has no picture, only times and sizes";
+
+/// A frame as a pixel buffer, and the bytes that were copied for it: none where the buffer is the decoder's own, of the format
+/// that the encoder was opened for.
 ///
 /// # Errors
-/// A frame of another format, or not in host memory; a buffer that is too small.
-pub(super) fn place(frame: &Frame, buffer: &mut PixelBuffer) -> Result<u64> {
-    let host = frame.as_host().ok_or_else(|| {
-        Error::invalid("the frame has no picture in host memory; download it before encoding")
-    })?;
+/// A frame without a picture; memory that cannot be had or read.
+pub(super) fn buffer_of(
+    frame: &Frame,
+    pool: &PixelBufferPool,
+    pixel_format: u32,
+) -> Result<(PixelBuffer, u64)> {
+    let mapped;
+    let host = match &frame.surface {
+        Surface::Host(host) => host,
+        Surface::Device(device) => {
+            if let Some(buffer) = whole_buffer(device, pixel_format) {
+                return Ok((buffer.clone(), 0));
+            }
+            mapped = device.download()?;
+            &mapped
+        }
+        Surface::None => return Err(Error::invalid(NO_PICTURE)),
+    };
+    let mut buffer = pool.take()?;
+    let copied = place(host, &mut buffer)?;
+    Ok((buffer, copied))
+}
+
+/// Tells of a frame whether it can be encoded: wherever its picture is, it is brought to the encoder.
+pub(super) fn check(frame: &Frame) -> Result<()> {
+    if let Some(message) = frame.user_sei.first() {
+        return Err(Error::Unsupported {
+            feature: format!("a user SEI message (payload type {}) with VideoToolbox", message.payload_type),
+            remedy: Remedy::Allowed("none".to_owned()),
+        });
+    }
+    match frame.surface {
+        Surface::None => Err(Error::invalid(NO_PICTURE)),
+        Surface::Host(_) | Surface::Device(_) => Ok(()),
+    }
+}
+
+/// Writes a picture into a buffer of two planes; gives the bytes that were written.
+fn place(host: &HostSurface, buffer: &mut PixelBuffer) -> Result<u64> {
     let own = if host.format().bit_depth() > 8 { PixelFormat::P010 } else { PixelFormat::Nv12 };
     let mut sizes = [(0, 0); PLANES];
     for (index, size) in sizes.iter_mut().enumerate() {

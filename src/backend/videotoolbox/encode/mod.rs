@@ -1,38 +1,32 @@
 //! Encoding by VideoToolbox.
 //!
-//! Everything here runs on the session's thread: a frame is copied into a pixel buffer of the compression session's pool
-//! ([`input`]) and handed over, and what has been coded by then is handed on. VideoToolbox works on threads of its own meanwhile;
-//! their callback only puts what it brings into a queue. So a packet comes out with one of the next few frames, or with the
-//! flush, and with `low_latency` in the call that brought its frame. Settings are held against what the encoder knows before
-//! the first frame ([`settings`]).
+//! On the session's thread a frame is copied into a pixel buffer of the compression session's pool, unless it is in one of a
+//! decoder's ([`input`]), and handed over. VideoToolbox works on threads of its own; their callback only puts what it brings into
+//! a queue, and a thread of this session's hands that on as soon as it is there ([`output`]). With `low_latency` a packet comes
+//! out before the call that brought its frame returns. Settings are held against what the encoder knows before the first frame
+//! ([`settings`]).
 
 mod capability;
 mod input;
+mod output;
 mod settings;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use capability::encode_capability;
 
+use self::output::Output;
 use self::settings::{Property, Rate, Settings, Value, frame_rate, negotiate};
-use super::driver::compression::{Coded, Compression, Properties, aspect_ratio, value};
+use super::driver::compression::{Compression, Properties, aspect_ratio, value};
 use super::driver::foundation::{Cf, array, boolean, data, integer, real};
-use super::driver::media::{LENGTH_SIZE, SampleBuffer};
 use super::driver::pixels::PixelBufferPool;
-use crate::backend::{
-    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncodedUnit, EncoderBackend, FrameCheck,
-    InPlace, plain_host_frames,
-};
-use crate::bitstream::annexb::nal_units;
-use crate::bitstream::convert::length_prefixed_to_annexb;
-use crate::bitstream::{h264, hevc};
+use crate::backend::{CopyBytes, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Remedy, Result};
-use crate::memory;
-use crate::packet::{BitstreamLayout, PictureType};
+use crate::packet::BitstreamLayout;
+use crate::pixel::PixelFormat;
 use crate::stages::EncodeMeter;
 use crate::time::Rational;
 
@@ -46,22 +40,22 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// A compression session.
+/// Whether frames of a format are encoded in the pixel buffers of their decoder.
+pub(crate) fn encodes_from_device(format: PixelFormat) -> bool {
+    matches!(format, PixelFormat::Nv12 | PixelFormat::P010)
+}
+
+/// A compression session. The order of the fields is that of their end.
 struct VtEncoder {
+    output: Output,
     pool: PixelBufferPool,
     session: Compression,
-    sink: EncodeSink,
-    gone: bool,
     settings: Settings,
     known: Properties,
     clock: Clock,
-    /// Numbers of the frames inside.
-    inside: VecDeque<u64>,
     most_inside: usize,
     /// The next frame begins anew.
     idr_next: bool,
-    /// Bytes of the lengths in samples.
-    length_size: u8,
     meter: Arc<EncodeMeter>,
     notes: Vec<String>,
 }
@@ -132,20 +126,18 @@ pub(crate) fn open_encoder(
         notes.push("VideoToolbox encodes on the CPU: it has no hardware for this here".to_owned());
     }
     session.prepare()?;
+    let meter = Arc::new(EncodeMeter::default());
     Ok(Box::new(VtEncoder {
+        output: Output::new(settings.codec, session.arriving(), sink, &meter)?,
         pool: session.pool()?,
         session,
-        sink,
-        gone: false,
         known,
         clock: Clock { origin: 0, frames: 0, rate: settings.frame_rate },
-        inside: VecDeque::new(),
         // An encoder that knows how many it may hold back holds none, and then nothing is waited for.
         most_inside: if settings.low_latency { 0 } else { MAX_INSIDE },
         settings,
         idr_next: true,
-        length_size: LENGTH_SIZE,
-        meter: Arc::new(EncodeMeter::default()),
+        meter,
         notes,
     }))
 }
@@ -179,138 +171,40 @@ fn made(of: &Value) -> Result<Cf> {
 }
 
 impl VtEncoder {
-    /// Copies a frame in and hands it over.
+    /// Hands a frame over, copied into a buffer of the pool where it is not in one already.
     fn enter(&mut self, unit: &EncodeUnit) -> Result<()> {
-        let mut buffer = self.pool.take()?;
-        let copied = self.meter.upload.time(|| input::place(&unit.frame, &mut buffer))?;
+        let pixel_format = self.settings.wanted.pixel_format;
+        let (buffer, copied) =
+            self.meter.upload.time(|| input::buffer_of(&unit.frame, &self.pool, pixel_format))?;
         self.meter.copied_in(copied);
+        self.idr_next |= self.output.was_broken();
         let force = unit.frame.force_keyframe || self.idr_next;
         let times = self.clock.next();
         // Before, since it may come out during the call.
-        self.inside.push_back(unit.serial);
+        let inside = self.output.enter(unit.serial);
         let entered = self.meter.submit.time(|| self.session.encode(&buffer, times, force, unit.serial));
         if entered.is_err() {
-            self.inside.retain(|serial| *serial != unit.serial);
+            self.output.withdraw(unit.serial);
         } else {
             self.idr_next = false;
-            self.meter.inside(self.inside.len());
+            self.meter.inside(inside);
         }
         entered
     }
 
-    /// Hands on what has come, and waits where too much is inside.
-    fn collect(&mut self) -> Result<()> {
-        let arrived = self.session.arrived(Duration::ZERO);
-        self.deliver(arrived)?;
-        while self.inside.len() > self.most_inside {
-            let arrived = self.meter.lock.time(|| self.session.arrived(PATIENCE));
-            if arrived.is_empty() {
-                // It holds pictures back, for longer than anybody should wait.
-                return self.complete();
-            }
-            self.deliver(arrived)?;
+    /// Waits where too much is inside.
+    fn settle(&self) -> Result<()> {
+        if self.output.settle(self.most_inside, PATIENCE)? {
+            return Ok(());
         }
-        Ok(())
+        // It holds pictures back, for longer than anybody should wait.
+        self.complete()
     }
 
     /// Has everything come out that is inside.
-    fn complete(&mut self) -> Result<()> {
-        let completed = self.session.complete();
-        let arrived = self.session.arrived(Duration::ZERO);
-        self.deliver(arrived)?;
-        completed?;
-        while let Some(serial) = self.inside.pop_front() {
-            let error = failed("it told nothing of this frame".to_owned());
-            self.send(EncodeEvent::Failed { serial, error });
-        }
-        Ok(())
+    fn complete(&self) -> Result<()> {
+        self.output.finish(self.session.complete())
     }
-
-    fn deliver(&mut self, arrived: VecDeque<Coded>) -> Result<()> {
-        let mut death = None;
-        for Coded { serial, status, dropped, sample } in arrived {
-            let before = self.inside.len();
-            self.inside.retain(|inside| *inside != serial);
-            if self.inside.len() == before {
-                // Nobody waits for it: a second answer, or one to a frame that was not taken.
-                continue;
-            }
-            match (status.ok("VTCompressionOutputCallback"), sample) {
-                (Err(error), _) if error.is_recoverable() => {
-                    self.send(EncodeEvent::Failed { serial, error });
-                }
-                (Err(error), _) => {
-                    self.inside.push_front(serial);
-                    death.get_or_insert(error);
-                }
-                (Ok(()), Some(sample)) if !dropped => match self.unit(serial, &sample) {
-                    Ok(unit) => self.send(EncodeEvent::Unit(unit)),
-                    Err(error) if error.is_recoverable() => {
-                        // What follows refers to it.
-                        self.idr_next = true;
-                        self.send(EncodeEvent::Failed { serial, error });
-                    }
-                    Err(error) => {
-                        death.get_or_insert(error);
-                    }
-                },
-                (Ok(()), _) => {
-                    self.send(EncodeEvent::Dropped {
-                        serial,
-                        reason: "dropped by the encoder's rate control",
-                    });
-                }
-            }
-        }
-        death.map_or(Ok(()), Err)
-    }
-
-    /// The access unit of a sample, with its parameter sets where decoding can start.
-    fn unit(&mut self, serial: u64, sample: &SampleBuffer) -> Result<EncodedUnit> {
-        let meter = Arc::clone(&self.meter);
-        meter.copy.time(|| {
-            let codec = self.settings.codec;
-            let bytes = sample.bytes()?;
-            let keyframe = sample.is_sync()?;
-            let mut out = Vec::new();
-            if keyframe {
-                (out, self.length_size) = sample.format()?.parameter_sets(codec)?;
-            }
-            memory::grow(&mut out, bytes.len())?;
-            length_prefixed_to_annexb(&bytes, self.length_size, &mut out)
-                .map_err(|error| failed(format!("a sample that cannot be read: {error}")))?;
-            self.meter.copied_out(out.len() as u64);
-            let picture_type = picture_type(codec, &out, keyframe);
-            Ok(EncodedUnit { serial, data: out.into(), keyframe, picture_type })
-        })
-    }
-
-    fn send(&mut self, event: EncodeEvent) {
-        if !self.gone {
-            self.gone = !(self.sink)(event);
-        }
-    }
-}
-
-fn failed(detail: String) -> Error {
-    Error::Backend {
-        backend: BackendKind::VideoToolbox,
-        call: "VTCompressionSessionEncodeFrame",
-        code: 0,
-        detail,
-    }
-}
-
-/// What is known of a picture's type from its NAL units.
-fn picture_type(codec: Codec, unit: &[u8], keyframe: bool) -> Option<PictureType> {
-    let is_idr = |nal| match codec {
-        Codec::H264 => h264::nal_type(nal) == Some(h264::NAL_IDR),
-        _ => hevc::nal_type(nal).is_some_and(hevc::is_idr),
-    };
-    if nal_units(unit).any(is_idr) {
-        return Some(PictureType::Idr);
-    }
-    keyframe.then_some(PictureType::I)
 }
 
 impl EncoderBackend for VtEncoder {
@@ -319,21 +213,24 @@ impl EncoderBackend for VtEncoder {
     }
 
     fn submit(&mut self, unit: EncodeUnit) -> Result<()> {
-        if self.gone {
+        if self.output.is_gone() {
             return Ok(());
         }
         match self.enter(&unit) {
-            Ok(()) => self.collect(),
+            Ok(()) => self.settle(),
             // This frame is lost, and nothing else.
             Err(error) if error.is_recoverable() => {
-                self.send(EncodeEvent::Failed { serial: unit.serial, error });
-                self.collect()
+                self.output.failed(unit.serial, error);
+                self.settle()
             }
             Err(error) => {
                 // What is inside comes out before the session ends, where it still works.
-                if !matches!(error, Error::DeviceLost { .. }) {
-                    let _ = self.complete();
-                }
+                let completed = if matches!(error, Error::DeviceLost { .. }) {
+                    Err(error.clone())
+                } else {
+                    self.session.complete()
+                };
+                let _ = self.output.finish(completed);
                 Err(error)
             }
         }
@@ -346,7 +243,7 @@ impl EncoderBackend for VtEncoder {
     }
 
     fn admission(&self) -> FrameCheck {
-        plain_host_frames("VideoToolbox")
+        Arc::new(input::check)
     }
 
     fn copies(&self) -> CopyBytes {
@@ -419,15 +316,5 @@ mod tests {
         assert!(times.windows(2).all(|two| two[0].0 + two[0].1 == two[1].0));
         clock.change(rate(25, 1));
         assert_eq!(clock.next(), (100_100_000, 40_000_000));
-    }
-
-    #[test]
-    fn types_of_pictures_are_read_from_their_units() {
-        assert_eq!(
-            picture_type(Codec::H264, &[0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 1], true),
-            Some(PictureType::Idr)
-        );
-        assert_eq!(picture_type(Codec::Hevc, &[0, 0, 1, 42, 1, 1], true), Some(PictureType::I));
-        assert_eq!(picture_type(Codec::H264, &[0, 0, 1, 0x41, 1], false), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Streams that are switched, and what ffmpeg makes of them.
+//! Streams of simulated encoders that are switched, every kind of change in every mode with everything that can go wrong on the
+//! way, and what ffmpeg makes of them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use video_hw::control::{
-    EventKind, SessionSwitchMode, SessionSwitchRequest, StreamState, StreamSummary, SwitchStage,
+    EventKind, SessionSwitchMode, SessionSwitchRequest, Start, StreamState, StreamSummary, SwitchStage,
     SwitchingEncoder,
 };
 use video_hw::dimensions::Dimensions;
@@ -17,7 +18,7 @@ use video_hw::packet::Packet;
 use video_hw::session::Submit;
 use video_hw::time::Rational;
 
-use super::nvenc::{check_times, config, frame, have_ffmpeg, pts};
+use super::nvenc::{check_times, config, frame, have_ffmpeg, next_encoder, pts};
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) const WHATS: [What; 7] =
 pub(crate) const MODES: [SessionSwitchMode; 3] =
     [SessionSwitchMode::Immediate, SessionSwitchMode::OnNextKeyframe, SessionSwitchMode::DrainThenSwap];
 
-/// What the driver does about it.
+/// What the driver (the frameworks) does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Ok,
@@ -71,10 +72,66 @@ impl What {
         }
         target
     }
+}
 
-    pub(crate) const fn in_place(self) -> bool {
-        matches!(self, Self::Bitrate | Self::Fps | Self::SizeDown)
-    }
+/// A simulated encoder.
+pub(crate) struct Simulated {
+    kind: BackendKind,
+    /// Changes that it makes without a new session.
+    in_place: &'static [What],
+    /// The call that makes a session, and the one that hands a picture over.
+    create: &'static str,
+    encode: &'static str,
+    /// Settings of the simulation: the first change in place and the second session fail, or the picture of this number of all
+    /// that are handed over.
+    faults: fn(Fate, usize) -> String,
+    /// Who encodes when its device is lost, right after a change in place or at any other time.
+    after_loss: fn(bool) -> BackendKind,
+}
+
+pub(crate) const NVENC: Simulated = Simulated {
+    kind: BackendKind::Nvidia,
+    in_place: &[What::Bitrate, What::Fps, What::SizeDown],
+    create: "nvEncInitializeEncoder",
+    encode: "nvEncLockInputBuffer",
+    faults: |fate, first| match fate {
+        Fate::Ok => String::new(),
+        Fate::CreationFails => "fault=[{function='nvEncReconfigureEncoder',call=1,code=8},\
+                 {function='nvEncInitializeEncoder',call=2,code=20}]"
+            .to_owned(),
+        Fate::ActivationFails => {
+            format!("fault=[{{function='nvEncLockInputBuffer',call={first},code=20}}]")
+        }
+        Fate::DeviceLost => {
+            format!("fault=[{{function='nvEncLockInputBuffer',call={first},device_lost=true}}]")
+        }
+    },
+    after_loss: |_| next_encoder(),
+};
+
+pub(crate) const VIDEOTOOLBOX: Simulated = Simulated {
+    kind: BackendKind::VideoToolbox,
+    in_place: &[What::Bitrate, What::Fps],
+    create: "VTCompressionSessionCreate",
+    encode: "VTCompressionSessionEncodeFrame",
+    faults: |fate, first| match fate {
+        Fate::Ok => String::new(),
+        Fate::CreationFails => "fail.change.at=1:-12912;fail.create.encode.at=2:-12912".to_owned(),
+        Fate::ActivationFails => format!("fail.encode.call={first}:-12912"),
+        Fate::DeviceLost => format!("sleep.encode.at={first}"),
+    },
+    // Every session is lost, as when a Mac sleeps. A new one works, and is tried where the change may be to blame; otherwise the
+    // next backend has its turn.
+    after_loss: |changed| if changed { BackendKind::VideoToolbox } else { next_encoder() },
+};
+
+/// Changes in modes, with the names of these cases: all of them, or each change in one mode.
+pub(crate) fn cases(all: bool) -> impl Iterator<Item = (What, SessionSwitchMode, String)> {
+    let both = WHATS.into_iter().enumerate().flat_map(|(at, what)| {
+        MODES.into_iter().enumerate().map(move |(mode_at, mode)| (at % MODES.len() == mode_at, what, mode))
+    });
+    both.filter(move |(chosen, ..)| all || *chosen)
+        .map(|(_, what, mode)| (what, mode, format!("{what:?} {mode:?}")))
 }
 
 const fn boundary(mode: SessionSwitchMode) -> usize {
@@ -84,22 +141,82 @@ const fn boundary(mode: SessionSwitchMode) -> usize {
     }
 }
 
-impl Fate {
-    /// Settings of the simulation. Inputs are locked once for each picture: the one by which a session proves itself,
-    /// those of the stream, and again one for a second session.
-    pub(crate) fn faults(self, what: What, mode: SessionSwitchMode) -> String {
-        let first = 1 + boundary(mode) + usize::from(!what.in_place()) + 1;
-        match self {
-            Self::Ok => String::new(),
-            Self::CreationFails => "fault=[{function='nvEncReconfigureEncoder',call=1,code=8},\
-                 {function='nvEncInitializeEncoder',call=2,code=20}]"
-                .to_owned(),
-            Self::ActivationFails => {
-                format!("fault=[{{function='nvEncLockInputBuffer',call={first},code=20}}]")
+impl Simulated {
+    fn changes_in_place(&self, what: What) -> bool {
+        self.in_place.contains(&what)
+    }
+
+    /// Settings of the simulation. Pictures are handed over once each: the one by which a session proves itself, those of the
+    /// stream, and again one for a second session.
+    pub(crate) fn faults(&self, fate: Fate, what: What, mode: SessionSwitchMode) -> String {
+        (self.faults)(fate, 1 + boundary(mode) + usize::from(!self.changes_in_place(what)) + 1)
+    }
+
+    /// Runs the case of this name, with what it has to come to.
+    pub(crate) fn run(&self, case: &str, fate: Fate) {
+        let (what, mode, _) = cases(true).find(|(.., name)| name == case).unwrap();
+        let played = play(what, mode);
+        played.judge();
+        self.verdict(&played, what, mode, fate);
+    }
+
+    /// What each case has to come to.
+    fn verdict(&self, played: &Played, what: What, mode: SessionSwitchMode, fate: Fate) {
+        let boundary = played.boundary as u64;
+        let before: Vec<u64> = vec![1; played.boundary];
+        let rest = played.frames - played.boundary;
+        let with = |generation: u64| [before.clone(), vec![generation; rest]].concat();
+        let summary = &played.summary;
+        let (counts, reason) = (summary.switches, summary.switch_fail_reason.clone().unwrap_or_default());
+        let failed = played.switch_failures();
+        assert!(played.end.is_none(), "{:?}", played.end);
+        let generations = played.generations();
+        match fate {
+            Fate::Ok => {
+                assert_eq!(generations, with(2), "the generation begins with frame {boundary}");
+                assert!(failed.is_empty() && reason.is_empty(), "{failed:?}");
+                assert_eq!(
+                    (counts.in_place, counts.new_session),
+                    if self.changes_in_place(what) { (1, 0) } else { (0, 1) }
+                );
+                assert_eq!(summary.ledger.failed, 0);
             }
-            Self::DeviceLost => {
-                format!("fault=[{{function='nvEncLockInputBuffer',call={first},device_lost=true}}]")
+            Fate::CreationFails => {
+                assert_eq!(generations, with(1));
+                assert_eq!(failed, [(2, SwitchStage::Creation, 1)]);
+                assert!(reason.contains(self.create), "{reason}");
+                let refused = played.has(|kind| matches!(kind, EventKind::InPlaceRefused { .. }));
+                assert_eq!(refused, self.changes_in_place(what));
             }
+            Fate::ActivationFails => {
+                // A running encoder that died of its change has no way back: its settings go on in another session.
+                let back_to = if self.changes_in_place(what) { 3 } else { 1 };
+                assert_eq!(generations, with(back_to));
+                assert_eq!(failed, [(2, SwitchStage::Activation, back_to)]);
+                assert!(reason.contains(self.encode), "{reason}");
+                assert_eq!(counts.rolled_back, 1);
+                assert_eq!(played.backend, Some(self.kind));
+            }
+            Fate::DeviceLost => {
+                assert_eq!(generations, with(3), "another session goes on");
+                let back_to = if self.changes_in_place(what) { 3 } else { 1 };
+                assert_eq!(failed, [(2, SwitchStage::Activation, back_to)]);
+                assert!(reason.contains("device lost"), "{reason}");
+                let next = (self.after_loss)(self.changes_in_place(what));
+                assert_eq!(played.backend, Some(next));
+                let last = summary.generations.last().unwrap();
+                assert_eq!(last.start, Start::Reopened);
+                let receipt = format!("{:#}", last.receipt);
+                let refused = next == self.kind || receipt.contains(&format!("{} refused", self.kind));
+                assert!(receipt.contains(next.name()) && refused, "{receipt}");
+            }
+        }
+        assert_eq!(summary.ledger.delivered as usize, played.frames, "{mode:?}");
+        match (what, fate) {
+            (What::SizeDown | What::SizeUp, Fate::Ok) => assert_eq!(summary.converted as usize, rest),
+            // Frames may have been brought to a size that nothing came of.
+            (What::SizeDown | What::SizeUp, _) => {}
+            _ => assert_eq!(summary.converted, 0),
         }
     }
 }

@@ -1,0 +1,90 @@
+//! 4:2:2 and 4:4:4: pairs of chroma samples become two planes.
+
+use bytes::Bytes;
+
+use crate::backend::videotoolbox::driver::pixels::PixelBuffer;
+use crate::dimensions::Dimensions;
+use crate::error::Result;
+use crate::frame::HostSurface;
+use crate::memory;
+use crate::pixel::{Chroma, PixelFormat};
+
+/// The picture of this size whose first column and row in the buffer are `corner`, in three planes, and the bytes that were
+/// copied for it. 10 bits go to the low end.
+///
+/// # Errors
+/// A buffer that cannot be read, or has no such picture; no memory.
+pub(super) fn planes(
+    buffer: &PixelBuffer,
+    format: PixelFormat,
+    dimensions: Dimensions,
+    (left, top): (u32, u32),
+) -> Result<(HostSurface, u64)> {
+    let [luma, chroma] = buffer.read()?;
+    let bytes = format.bytes_per_sample();
+    let (across, down) = format.chroma().map_or((0, 0), Chroma::shifts);
+    let (left, top) = (left as usize, top as usize);
+    let mut copied = 0;
+    let mut planes = Vec::new();
+    for index in 0..3 {
+        let (plane, corner, take) = if index == 0 {
+            (&luma, (left * bytes, top), Take { bytes, step: bytes, skip: 0 })
+        } else {
+            let corner = (left >> across) * 2 * bytes;
+            (&chroma, (corner, top >> down), Take { bytes, step: 2 * bytes, skip: (index - 1) * bytes })
+        };
+        let Some(size) = format.plane_size(index, dimensions) else { break };
+        if index == 0 && bytes == 1 {
+            let (data, stride) = plane;
+            planes.push((data.slice((corner.1 * stride + corner.0).min(data.len())..), *stride));
+            continue;
+        }
+        let mut out = memory::filled(0, size.row_bytes * size.rows)?;
+        for (row, to) in out.chunks_exact_mut(size.row_bytes.max(1)).enumerate() {
+            let from = (corner.1 + row) * plane.1 + corner.0;
+            take.row(plane.0.get(from..).unwrap_or_default(), to);
+        }
+        copied += out.len() as u64;
+        planes.push((Bytes::from(out), size.row_bytes));
+    }
+    HostSurface::new(format, dimensions, planes).map(|surface| (surface, copied))
+}
+
+/// Which samples of a row are taken: of this many bytes, so far apart, from there on.
+#[derive(Clone, Copy, Debug)]
+struct Take {
+    bytes: usize,
+    step: usize,
+    skip: usize,
+}
+
+impl Take {
+    fn row(self, from: &[u8], to: &mut [u8]) {
+        let samples =
+            from.chunks_exact(self.step).filter_map(|chunk| chunk.get(self.skip..self.skip + self.bytes));
+        for (to, from) in to.chunks_exact_mut(self.bytes).zip(samples) {
+            match (from, to) {
+                ([low, high], [to_low, to_high]) => {
+                    [*to_low, *to_high] = (u16::from_le_bytes([*low, *high]) >> 6).to_le_bytes();
+                }
+                (from, to) => to.copy_from_slice(from),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_become_planes_and_ten_bits_go_to_the_low_end() {
+        let mut row = [0; 3];
+        Take { bytes: 1, step: 2, skip: 1 }.row(&[1, 2, 3, 4, 5, 6, 7, 8], &mut row);
+        assert_eq!(row, [2, 4, 6]);
+        let high = [1_u16 << 6, 2 << 6, 1023 << 6, 4 << 6].map(u16::to_le_bytes).concat();
+        let mut row = [0; 4];
+        Take { bytes: 2, step: 4, skip: 0 }.row(&high, &mut row);
+        assert_eq!(row, [1, 0, 255, 3]);
+    }
+}
