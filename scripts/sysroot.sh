@@ -13,6 +13,7 @@
 # ${XDG_CACHE_HOME:-~/.cache}/video-hw-sysroot, which may be deleted at any time. `--from-source` builds even where a
 # library is installed: a test of this script.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/apt-lists.sh"
 
 target=${1:?usage: scripts/sysroot.sh TARGET [--from-source]}
 from_source=${2:-}
@@ -46,40 +47,21 @@ fi
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-# The sources of the Debian package rust-src of this release, into $cache/library. Lists, cache and index are of our own,
-# so that nothing of the machine's package system changes. Mirror: the one that the machine is set to.
+# The sources of the Debian package rust-src of this release, into $cache/sources.
 debian_sources() {
-  command -v apt-get >/dev/null 2>&1 || { say "no rustup and no apt-get: please install the standard library for $target"; return 1; }
-  local mirror suite keys=/usr/share/keyrings/debian-archive-keyring.gpg
-  mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | grep '/debian/*$' | head -n 1)
-  [ -n "$mirror" ] && [ -e "$keys" ] || { say "no mirror of Debian among the sources of apt"; return 1; }
+  local suite version
   # The release itself may be a stable one's, a backport, or the newest.
   for suite in stable-backports trixie-backports testing unstable; do
     say "looking for rust-src $release in $suite"
-    mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
-    printf 'deb [signed-by=%s] %s %s main\n' "$keys" "$mirror" "$suite" >"$work/apt/sources.list"
-    cat >"$work/apt/apt.conf" <<CONF
-Dir::Etc::SourceList "$work/apt/sources.list";
-Dir::Etc::SourceParts "/dev/null";
-Dir::State "$work/apt";
-Dir::State::Lists "$work/apt/lists";
-Dir::State::Status "$work/apt/status";
-Dir::Cache "$work/apt/cache";
-APT::Sandbox::User "$(id -un)";
-CONF
-    : >"$work/apt/status"
-    export APT_CONFIG=$work/apt/apt.conf
-    apt-get update -qq >&2 || continue
-    local version
+    apt_lists "$work/apt" deb "$suite" || continue
     version=$(apt-cache madison rust-src | cut -d '|' -f 2 | tr -d ' ' | grep -F "$release" | head -n 1) || true
     [ -n "$version" ] || continue
     (cd "$work" && apt-get download -qq "rust-src=$version" >&2) || continue
     dpkg-deb --fsys-tarfile "$work"/rust-src_*.deb | tar -x -C "$work" ./usr/src
     mv "$work/usr/src/rustc-$release" "$cache/sources"
-    unset APT_CONFIG
     return 0
   done
-  say "no rust-src $release on $mirror"
+  say "no standard library for $target: rustup reaches nothing, and Debian has no rust-src $release"
   return 1
 }
 
@@ -89,6 +71,11 @@ if ! [ -d "$library" ]; then
   library=$cache/sources/library
   [ -d "$library" ] || debian_sources
 fi
+
+case $target in
+  *-windows-gnu)
+    command -v "${target%%-*}-w64-mingw32-dlltool" >/dev/null 2>&1 || { say "please install mingw-w64 (Debian: gcc-mingw-w64)"; exit 1; } ;;
+esac
 
 # An empty crate, and with it everything that programs and their tests are linked with.
 say "building the standard library for $target"

@@ -1,0 +1,5 @@
+// A Mac, as far as a client asks.
+#pragma once
+#define TARGET_OS_MAC 1
+#define TARGET_OS_OSX 1
+#define TARGET_OS_IPHONE 0
