@@ -37,13 +37,40 @@ check() { # check TARGET COMMAND ARGUMENTS...: cargo's command for one of Apple'
   name=${target//-/_}
   env "CARGO_TARGET_$(echo "$name" | tr a-z A-Z)_RUSTFLAGS=--sysroot $sysroot" \
     "CC_$name=$target_folder/apple/compiler" "CXX_$name=$target_folder/apple/compiler" "AR_$name=/bin/true" \
-    SDKROOT=/ CARGO_INCREMENTAL=0 "${CARGO:-cargo}" "$command" ${TIMINGS:-} --quiet --target "$target" --target-dir "$target_folder" --locked "$@"
+    SDKROOT=/ CARGO_INCREMENTAL=0 cargo "$command" --quiet --target "$target" --target-dir "$target_folder" --locked "$@"
 }
-declarations() { check aarch64-apple-darwin check --manifest-path sims/apple/declarations/Cargo.toml; }
+declarations() { check aarch64-apple-darwin clippy --manifest-path sims/apple/declarations/Cargo.toml -- -D warnings; }
 
 declarations
 echo "the declarations agree with those of objc2"
-targets=${TARGETS:-"aarch64-apple-darwin x86_64-apple-darwin"}
+if [ "$planted" = yes ]; then
+  copy=$(mktemp -d)
+  trap 'rm -rf "$copy"' EXIT
+  plant() { # plant FILE SED-EXPRESSION MESSAGE: the mistake is found, with this message
+    rm -rf "$copy/backend"
+    cp -r src/backend/videotoolbox "$copy/backend"
+    sed -i "$2" "$copy/backend/driver/$1"
+    if cmp -s "$copy/backend/driver/$1" "src/backend/videotoolbox/driver/$1"; then
+      echo "nothing in $1 to plant $2 in" >&2
+      exit 1
+    elif DECLARATIONS_OF=$copy/backend declarations >"$copy/log" 2>&1 || ! grep -q "$3" "$copy/log"; then
+      echo "planted $2, and nothing says: $3" >&2
+      exit 1
+    fi
+    echo "found: $3"
+  }
+  plant library.rs 's/CopyDataBytes(Ref, usize, usize,/CopyDataBytes(Ref, usize, u32,/' "CMBlockBufferCopyDataBytes is declared otherwise"
+  plant library.rs 's/CVPixelBufferGetWidth(Ref) -> usize/CVPixelBufferGetWidth(Ref) -> u32/' "CVPixelBufferGetWidth is declared otherwise"
+  plant library.rs 's/CompleteFrames(Ref, Time)/CompleteFrames(Ref)/' "{objc2_video_toolbox::VTCompressionSessionCompleteFrames}"
+  plant library.rs 's/VTSessionSetProperty(/VTSessionSetProprety(/' "cannot find value .VTSessionSetProprety"
+  plant abi.rs 's/fn(\*mut c_void, \*mut c_void, i32, u32, Ref)/fn(*mut c_void, i32, u32, Ref)/' "VTCompressionSessionCreate is declared otherwise"
+  plant abi.rs 's/scale: i32,/scale: i64,/' "abi::Time lies otherwise"
+  plant abi.rs 's/b"xf20"/b"fx20"/' "abi::pixel_format::P010_FULL is not Apple's"
+  plant compression.rs 's/"kVTPropertySupportedValueListKey"/"kVTPropertyValueListKey"/' "cannot find value .kVTPropertyValueListKey"
+  plant status.rs 's/-12913/-12914/' "a status code of the backend has no name"
+fi
+
+targets="aarch64-apple-darwin x86_64-apple-darwin"
 [ "$short" = no ] || targets=aarch64-apple-darwin
 for target in $targets; do
   # The simulations are for Linux.

@@ -70,10 +70,12 @@ def decode(client, path, pixels):
 
 def judge(path, raw, pixels, frames):
     """The installed ffmpeg decodes all frames of what was encoded, and they are like those that went in."""
-    command = ["ffmpeg", "-v", "info", "-nostdin", "-i", path]
+    count = run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames", "-of", "csv=p=0", path])
+    expect("decoded frames", int(count), frames)
+    # Streams without a container may say nothing of their rate.
+    command = ["ffmpeg", "-v", "info", "-nostdin", "-r", "25", "-i", path]
     command += ["-f", "rawvideo", "-pix_fmt", pixels, "-s", SIZE, "-r", "25", "-i", raw, "-lavfi", "[0][1]psnr", "-f", "null", "-"]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    expect("decoded frames", int(re.findall(r"frame=\s*(\d+)", told)[-1]), frames)
     quality = re.search(r"PSNR .*average:(\S+)", told)
     if not quality or not (quality[1] == "inf" or float(quality[1]) > 30):
         raise AssertionError(f"a PSNR of {quality and quality[1]}")

@@ -25,11 +25,21 @@ fn main() -> io::Result<()> {
             codes.extend(statuses(code));
         }
     }
-    assert!(!tables.is_empty() && !names.is_empty() && !codes.is_empty(), "nothing to compare in {}", backend.display());
+    let simulation =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/foundation/constants.rs"))?;
+    println!("cargo:rerun-if-changed=../src/foundation/constants.rs");
+    names.extend(exported_names(&simulation));
+    assert!(
+        !tables.is_empty() && !names.is_empty() && !codes.is_empty(),
+        "nothing to compare in {}",
+        backend.display()
+    );
     let abi = fs::read_to_string(backend.join("driver/abi.rs"))?;
-    let abi: String = abi.lines().filter(|line| !line.starts_with("//!")).map(|line| format!("{line}\n")).collect();
+    let abi: String =
+        abi.lines().filter(|line| !line.starts_with("//!")).map(|line| format!("{line}\n")).collect();
 
-    let (records, objects): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.ends_with("CallBacks"));
+    let (records, objects): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| name.ends_with("CallBacks"));
     let list = |kind: &str, names: &[&str]| format!("{kind}! {{ {} }}\n", names.join(", "));
     let codes: Vec<_> = codes.iter().map(|code| format!("-{code}")).collect();
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no OUT_DIR"))?);
@@ -67,6 +77,13 @@ fn quoted_names(text: &str) -> impl Iterator<Item = &str> {
     text.split('"').filter(|part| {
         ["kCF", "kCM", "kCV", "kVT"].iter().any(|start| part.starts_with(start))
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// `kVT... = "..";`: the strings that the simulation exports.
+fn exported_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        line.strip_prefix("    k").and(line.trim().split_once(" = \"")).map(|(name, _)| name)
     })
 }
 

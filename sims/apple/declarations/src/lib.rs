@@ -129,7 +129,9 @@ macro_rules! functions {
     )*)* };
 }
 macro_rules! any {
-    ($type:ty) => { _ };
+    ($type:ty) => {
+        _
+    };
 }
 
 /// The tables of functions, as they stand in the backend.
@@ -226,7 +228,10 @@ const fn has(codes: &[i32], code: i32) -> bool {
 const _: () = {
     let mut index = 0;
     while index < CODES.len() {
-        assert!(has(NAMED, CODES[index]) || has(OLD, CODES[index]), "a status code of the backend has no name of Apple's here");
+        assert!(
+            has(NAMED, CODES[index]) || has(OLD, CODES[index]),
+            "a status code of the backend has no name of Apple's here"
+        );
         index += 1;
     }
 };

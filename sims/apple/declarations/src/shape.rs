@@ -14,11 +14,22 @@ pub(crate) enum Shape {
     Anything,
     /// An object that only Apple's functions look into.
     Object,
-    Integer { bytes: usize, signed: bool },
-    Float { bytes: usize },
-    Structure { bytes: usize, align: usize },
+    Integer {
+        bytes: usize,
+        signed: bool,
+    },
+    Float {
+        bytes: usize,
+    },
+    Structure {
+        bytes: usize,
+        align: usize,
+    },
     Pointer(&'static Shape),
-    Function { arguments: &'static [Shape], result: &'static Shape },
+    Function {
+        arguments: &'static [Shape],
+        result: &'static Shape,
+    },
 }
 
 /// Whether both are the same. A `void *` is the same as every other pointer.
