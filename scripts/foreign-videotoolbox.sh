@@ -5,30 +5,36 @@
 #   - encoded files have as many frames as went in, of good quality by the installed ffmpeg's judgement,
 #   - the simulation's report has no violation, no leak and no error of its own.
 # Everything is in target/foreign-videotoolbox (120 MB; the first run compiles for some minutes). Options:
-#   --rebuild   fetches and compiles again
+#   --suite SUITE   the ffmpeg of another release of Debian (trixie) than that of the machine
+#   --rebuild       fetches and compiles again
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/apt-lists.sh
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
-work=$target/foreign-videotoolbox
-case "${1:-}" in
-  "") ;;
-  --rebuild) rm -rf "$work" ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
-esac
+suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}") rebuild=no
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --suite) suite=${2:?}; shift ;;
+    --rebuild) rebuild=yes ;;
+    *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+work=$target/foreign-videotoolbox/$suite
+[ "$rebuild" = no ] || rm -rf "$work"
 mkdir -p "$work"
 
-if ! [ -e "$target/debug/libvtsim.so" ]; then cargo build --quiet --locked -p vtsim; fi
-export VTSIM_LIB=$target/debug/libvtsim.so
+# VTSIM_LIB names one that is built already.
+[ -n "${VTSIM_LIB:-}" ] || cargo build --quiet --locked -p vtsim
+export VTSIM_LIB=${VTSIM_LIB:-$target/debug/libvtsim.so}
 # What is linked with is what `run` shows to programs.
 sims/apple/run true
-names=$target/debug/vtsim-frameworks
+names=$(dirname "$(realpath "$VTSIM_LIB")")/vtsim-frameworks
 
 if ! [ -x "$work/ffmpeg" ]; then
   if ! compgen -G "$work/ffmpeg-*/configure" >/dev/null; then
-    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
     (
-      apt_lists "$work/apt" deb-src "$release"
+      apt_lists "$work/apt" deb-src "$suite"
       cd "$work"
       apt-get source -qq --download-only ffmpeg
       tar -xf ffmpeg_*.orig.tar.xz
@@ -64,7 +70,7 @@ CC
   for wanted in H264_VIDEOTOOLBOX_HWACCEL HEVC_VIDEOTOOLBOX_HWACCEL H264_VIDEOTOOLBOX_ENCODER HEVC_VIDEOTOOLBOX_ENCODER; do
     grep -q "CONFIG_$wanted 1" config_components.h || { echo "ffmpeg's configure leaves $wanted out: see $PWD/ffbuild/config.log" >&2; exit 1; }
   done
-  nice make --quiet -j"${JOBS:-$(nproc)}" ffmpeg
+  MAKEFLAGS=${MAKEFLAGS:--j$(nproc)} nice make --quiet ffmpeg
   mv ffmpeg "$work/ffmpeg"
   cd "$OLDPWD"
 fi

@@ -136,6 +136,10 @@ def main():
     cases["encode h264 high, rate limited"] = lambda: encode(
         client, raw, "nv12", work / "high.h264", "-c:v", "h264_videotoolbox", "-profile:v", "high", "-coder", "cabac", "-maxrate", "4M"
     )
+    for codec in ("h264", "hevc"):
+        cases[f"encode {codec}, constant quality, in real time"] = lambda codec=codec: encode(
+            client, raw, "nv12", work / f"quality.{codec}", "-c:v", f"{codec}_videotoolbox", "-q:v", "65", "-realtime", "1", "-prio_speed", "1"
+        )
     # FFmpeg wants hardware for H.264, and goes on by itself where there is none.
     cases["decode h264 in a virtual machine"] = lambda: decode(client, *clips["h264 with B pictures, MP4"], profile="vm", by_videotoolbox=0)
     cases["encode h264 in a virtual machine"] = lambda: encode(
