@@ -40,6 +40,7 @@ typedef struct OpaqueCMBlockBuffer *CMBlockBufferRef;
 typedef struct opaqueCMSampleBuffer *CMSampleBufferRef;
 typedef struct CMBlockBufferCustomBlockSource CMBlockBufferCustomBlockSource;
 typedef uint32_t CMBlockBufferFlags;
+enum { kCMBlockBufferNoErr = 0 };
 typedef OSStatus (*CMSampleBufferMakeDataReadyCallback)(CMSampleBufferRef buffer, void *refcon);
 
 extern const CFStringRef kCMFormatDescriptionExtension_SampleDescriptionExtensionAtoms;

@@ -56,6 +56,7 @@ extern const CFStringRef kVTCompressionPropertyKey_AllowFrameReordering;
 extern const CFStringRef kVTCompressionPropertyKey_AverageBitRate;
 extern const CFStringRef kVTCompressionPropertyKey_ColorPrimaries;
 extern const CFStringRef kVTCompressionPropertyKey_DataRateLimits;
+extern const CFStringRef kVTCompressionPropertyKey_MaxH264SliceBytes;
 extern const CFStringRef kVTCompressionPropertyKey_MaxKeyFrameInterval;
 extern const CFStringRef kVTCompressionPropertyKey_MoreFramesAfterEnd;
 extern const CFStringRef kVTCompressionPropertyKey_MoreFramesBeforeStart;
