@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
-#   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, compare
-#            20 minutes of random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, and
-#            run the tests' long forms
+#   --long   also fuzz each target for a minute, run all foreign clients of the simulated drivers, compare 20 minutes of
+#            random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, lint for both of
+#            Apple's processors, and run the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -58,6 +58,7 @@ export CARGO_INCREMENTAL=0
 step "format"
 cargo fmt --all --check
 cargo fmt --manifest-path models/Cargo.toml --check
+cargo fmt --manifest-path sims/apple/declarations/Cargo.toml --check
 
 step "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
@@ -71,6 +72,9 @@ CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a cargo check --manifest-path fuzz/Cargo.
 deny_log=$(mktemp)
 command -v cargo-deny >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-deny >"$deny_log" 2>&1 &
 deny=$!
+
+step "macOS: lints, and declarations against Apple's"
+if [ "$long" = yes ]; then bash scripts/apple.sh --planted; else bash scripts/apple.sh --short; fi
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
@@ -113,6 +117,7 @@ if [ "$long" = yes ]; then
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
   bash scripts/foreign-clients.sh
+  bash scripts/foreign-videotoolbox.sh
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
   export VIDEO_HW_LONG=1

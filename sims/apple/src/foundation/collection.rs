@@ -3,9 +3,9 @@
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex};
 
-use super::constants::kCFCopyStringDictionaryKeyCallBacks;
 use super::constants::{
-    TypeCallbacks, kCFTypeArrayCallBacks, kCFTypeDictionaryKeyCallBacks, kCFTypeDictionaryValueCallBacks,
+    self, TypeCallbacks, kCFCopyStringDictionaryKeyCallBacks, kCFTypeArrayCallBacks,
+    kCFTypeDictionaryKeyCallBacks, kCFTypeDictionaryValueCallBacks,
 };
 use super::object::{Held, Kind, Typed, find};
 use super::value::{self, Number, Text, Truth};
@@ -42,8 +42,16 @@ impl Member {
         }
     }
 
+    /// The object that it is. A word may be a constant, which the frameworks find by its address as clients do.
+    fn object(&self) -> Option<Held> {
+        match self {
+            Self::Object(held) => Some(held.clone()),
+            Self::Word(word) => constants::constant(*word).map(|_| Held::constant(*word)),
+        }
+    }
+
     fn is(&self, text: &str) -> bool {
-        matches!(self, Self::Object(held) if held.get::<Text>().is_some_and(|key| key.0 == text))
+        self.object().and_then(|held| held.get::<Text>()).is_some_and(|key| key.0 == text)
     }
 }
 
@@ -106,10 +114,7 @@ impl Dictionary {
     /// The object under a text.
     pub fn get(&self, key: &str) -> Option<Held> {
         let members = locked(&self.members);
-        members.iter().find_map(|(at, value)| match value {
-            Member::Object(value) if at.is(key) => Some(value.clone()),
-            _ => None,
-        })
+        members.iter().find(|(at, _)| at.is(key)).and_then(|(_, value)| value.object())
     }
 
     /// The boolean under a text: one, or a number that is not zero.

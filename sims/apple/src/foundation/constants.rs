@@ -53,6 +53,7 @@ strings! {
     kCVPixelBufferHeightKey = "Height";
     kCVPixelBufferBytesPerRowAlignmentKey = "BytesPerRowAlignment";
     kCVPixelBufferIOSurfacePropertiesKey = "IOSurfaceProperties";
+    kCVPixelBufferIOSurfaceOpenGLTextureCompatibilityKey = "IOSurfaceOpenGLTextureCompatibility";
     kCVPixelBufferMetalCompatibilityKey = "MetalCompatibility";
     kCVPixelBufferPoolMinimumBufferCountKey = "MinimumBufferCount";
     kCVPixelBufferPoolMaximumBufferAgeKey = "MaximumBufferAge";
@@ -103,6 +104,7 @@ strings! {
     kCVImageBufferChromaLocation_Bottom = "Bottom";
     // CoreMedia
     kCMFormatDescriptionExtension_SampleDescriptionExtensionAtoms = "SampleDescriptionExtensionAtoms";
+    kCMFormatDescriptionExtension_VerbatimSampleDescription = "VerbatimSampleDescription";
     kCMFormatDescriptionExtension_FullRangeVideo = "FullRangeVideo";
     kCMFormatDescriptionExtension_ColorPrimaries = "CVImageBufferColorPrimaries";
     kCMFormatDescriptionExtension_TransferFunction = "CVImageBufferTransferFunction";
@@ -180,6 +182,8 @@ strings! {
     kVTCompressionPropertyKey_MaxKeyFrameIntervalDuration = "MaxKeyFrameIntervalDuration";
     kVTCompressionPropertyKey_MaxFrameDelayCount = "MaxFrameDelayCount";
     kVTCompressionPropertyKey_MaxH264SliceBytes = "MaxH264SliceBytes";
+    kVTCompressionPropertyKey_MoreFramesBeforeStart = "MoreFramesBeforeStart";
+    kVTCompressionPropertyKey_MoreFramesAfterEnd = "MoreFramesAfterEnd";
     kVTCompressionPropertyKey_MaxAllowedFrameQP = "MaxAllowedFrameQP";
     kVTCompressionPropertyKey_MinAllowedFrameQP = "MinAllowedFrameQP";
     kVTCompressionPropertyKey_RealTime = "RealTime";

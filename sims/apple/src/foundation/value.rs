@@ -1,9 +1,14 @@
 //! Strings, numbers, booleans and data.
 
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char};
+use std::sync::Mutex;
+
 use super::collection::{Array, Dictionary};
 use super::object::{Held, Kind, Typed, find};
 use crate::core::pointer::{In, NULL, Ref};
-use crate::core::{Out, exports};
+use crate::core::report::locked;
+use crate::core::{Out, breach, exports, rules};
 
 /// `CFString`.
 #[derive(Debug)]
@@ -25,6 +30,16 @@ pub struct Truth(pub bool);
 /// `CFData`.
 #[derive(Debug)]
 pub struct Data(pub Box<[u8]>);
+
+/// `CFRange`
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Range {
+    /// The first.
+    pub location: isize,
+    /// How many.
+    pub length: isize,
+}
 
 /// `kCFNull`.
 #[derive(Debug)]
@@ -208,4 +223,31 @@ exports! {
 
     /// How many there are.
     fn CFDataGetLength(data: Ref) -> isize = 0; { find::<Data>(data).map_or(0, |data| data.0.len() as isize) }
+
+    /// A copy of some of them.
+    fn CFDataGetBytes(data: Ref, range: Range, buffer: Out<u8>); {
+        let Some(data) = find::<Data>(data) else { return };
+        let range = usize::try_from(range.location).ok().zip(usize::try_from(range.length).ok());
+        let bytes = range.and_then(|(start, count)| data.0.get(start..start.checked_add(count)?));
+        match bytes {
+            Some(bytes) if !buffer.is_null() => {
+                for (at, byte) in bytes.iter().enumerate() {
+                    buffer.at(at).put(*byte);
+                }
+            }
+            Some(_) => {}
+            None => breach(&rules::INDEX, format!("bytes beyond the {} that there are", data.0.len())),
+        }
+    }
+
+    /// What compilers make of literal strings: one object for each text, for ever. It has no owner, and need not be released.
+    fn __CFStringMakeConstantString(text: *const c_char) -> Ref = NULL; {
+        static LITERALS: Mutex<BTreeMap<String, Held>> = Mutex::new(BTreeMap::new());
+        if text.is_null() {
+            return NULL;
+        }
+        // SAFETY: a literal of the client, with a zero behind it.
+        let text = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+        locked(&LITERALS).entry(text.clone()).or_insert_with(|| Held::new(Text(text))).lend()
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::core::exports;
+
 /// `CMTime`: a fraction of seconds. Apple packs it to 4 bytes, so that it takes 24.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, packed(4))]
@@ -50,6 +52,13 @@ pub struct Timing {
 }
 
 const _: () = assert!(size_of::<Time>() == 24 && align_of::<Time>() == 4 && size_of::<Timing>() == 72);
+
+exports! {
+    /// A time; without a scale, an invalid one.
+    fn CMTimeMake(value: i64, timescale: i32) -> Time = Time::INVALID; {
+        if timescale > 0 { Time { value, timescale, flags: 1, epoch: 0 } } else { Time::INVALID }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -83,7 +83,7 @@ pub struct Encode {
     shared: Arc<Shared>,
     worker: Worker<Job>,
     properties: Mutex<Properties>,
-    pool: Option<Held>,
+    pool: Held,
     encoder: &'static Encoder,
     size: (usize, usize),
     low_latency: bool,
@@ -373,17 +373,15 @@ exports! {
             Ok(encoder) => encoder,
             Err(status) => return status,
         };
-        let mut pool = None;
-        if let Some(given) = attributes {
-            let attributes = Attributes::of(Some(&given));
-            let format = attributes.formats.iter().copied().find(|&format| samples(format).is_some());
-            let any = u32::from_be_bytes(*b"420v");
-            let Some(format) = format.or_else(|| attributes.formats.is_empty().then_some(any)) else { return status::PARAMETER };
-            match Pool::new(attributes.width.unwrap_or(width), attributes.height.unwrap_or(height), format, attributes) {
-                Ok(made) => pool = Some(Held::new(made)),
-                Err(status) => return status,
-            }
-        }
+        // Without source attributes the encoder's own alone count.
+        let attributes = Attributes::of(attributes.as_deref());
+        let format = attributes.formats.iter().copied().find(|&format| samples(format).is_some());
+        let any = u32::from_be_bytes(*b"420v");
+        let Some(format) = format.or_else(|| attributes.formats.is_empty().then_some(any)) else { return status::PARAMETER };
+        let pool = match Pool::new(attributes.width.unwrap_or(width), attributes.height.unwrap_or(height), format, attributes) {
+            Ok(made) => Held::new(made),
+            Err(status) => return status,
+        };
         let shared = Arc::new(Shared {
             callback,
             refcon: refcon.expose_provenance(),
@@ -414,13 +412,13 @@ exports! {
         session.check().err().unwrap_or(OK)
     }
 
-    /// The pool for source frames, not to be released; null where the session was made without attributes.
+    /// The pool for source frames, not to be released.
     fn VTCompressionSessionGetPixelBufferPool(session: Ref) -> Ref = NULL; {
         let Some(session) = find::<Encode>(session) else { return NULL };
         if session.check().is_err() {
             return NULL;
         }
-        session.pool.as_ref().map_or(NULL, Held::lend)
+        session.pool.lend()
     }
 
     /// Codes a frame.

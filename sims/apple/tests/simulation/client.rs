@@ -1,6 +1,6 @@
 //! Apple's interface as a client declares it, without anything of the simulation.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CString, c_char, c_void};
 use std::sync::Mutex;
 
 use libloading::Library;
@@ -21,6 +21,13 @@ pub const INVALID: Time = Time { value: 0, timescale: 0, flags: 0, epoch: 0 };
 
 pub fn time(value: i64, timescale: i32) -> Time {
     Time { value, timescale, flags: 1, epoch: 0 }
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Range {
+    pub location: isize,
+    pub length: isize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +78,9 @@ functions! {
     fn CFDataCreate(Ref, *const u8, isize) -> Ref;
     fn CFDataGetBytePtr(Ref) -> *const u8;
     fn CFDataGetLength(Ref) -> isize;
+    fn CFDataGetBytes(Ref, Range, *mut u8);
+    fn __CFStringMakeConstantString(*const c_char) -> Ref;
+    fn CMTimeMake(i64, i32) -> Time;
     fn CFDictionaryCreate(Ref, *const Ref, *const Ref, isize, Ref, Ref) -> Ref;
     fn CFDictionaryCreateMutable(Ref, isize, Ref, Ref) -> Ref;
     fn CFDictionarySetValue(Ref, Ref, Ref);

@@ -1,5 +1,6 @@
 //! What encoder sessions give, judged by ffprobe and ffmpeg.
 
+use std::ffi::c_void;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -90,9 +91,9 @@ fn without_reordering_there_are_no_decoding_times() {
         assert_eq!(f.set(encoder.session, "kVTCompressionPropertyKey_MaxKeyFrameInterval", interval), 0);
         f.release(interval);
         encoder.encode_all(0..7);
-        let force = f.dictionary(&[(f.constant("kVTEncodeFrameOptionKey_ForceKeyFrame"), unsafe {
-            (f.CFRetain)(f.truth(true))
-        })]);
+        // A dictionary of plain addresses, as FFmpeg's client makes it.
+        let (key, yes) = (f.constant("kVTEncodeFrameOptionKey_ForceKeyFrame"), f.truth(true));
+        let force = unsafe { (f.CFDictionaryCreate)(NULL, &key, &yes, 1, NULL, NULL) };
         let buffer = encoder.picture(7);
         assert_eq!(encoder.encode(buffer, time(7, 25), force, 7), 0);
         f.release(buffer);
@@ -105,6 +106,42 @@ fn without_reordering_there_are_no_decoding_times() {
         assert_eq!(keys(&samples), [0, 5, 7, 12]);
         let told = judge(&annex_b(&sets, &samples), "h264", "stream=has_b_frames,color_range,nb_read_frames");
         assert_eq!(told, "0,pc,15");
+    })
+    .clean();
+}
+
+#[test]
+fn a_session_without_source_attributes_has_a_pool() {
+    extern "C" fn nothing(_: *mut c_void, _: *mut c_void, _: i32, _: u32, _: Ref) {}
+    scenario("a_session_without_source_attributes_has_a_pool", &[], || {
+        let f = Frameworks::open();
+        let (mut session, mut buffer) = (NULL, NULL);
+        let codec = u32::from_be_bytes(*b"hvc1");
+        unsafe {
+            let create = f.VTCompressionSessionCreate;
+            assert_eq!(
+                create(
+                    NULL,
+                    320,
+                    180,
+                    codec,
+                    NULL,
+                    NULL,
+                    NULL,
+                    Some(nothing),
+                    std::ptr::null_mut(),
+                    &mut session
+                ),
+                0
+            );
+            let pool = (f.VTCompressionSessionGetPixelBufferPool)(session);
+            assert_eq!((f.CVPixelBufferPoolCreatePixelBuffer)(NULL, pool, &mut buffer), 0);
+            assert_eq!((f.CVPixelBufferGetPixelFormatType)(buffer).to_be_bytes(), *b"420v");
+            assert_eq!((f.CVPixelBufferGetWidth)(buffer), 320);
+            (f.VTCompressionSessionInvalidate)(session);
+        }
+        f.release(buffer);
+        f.release(session);
     })
     .clean();
 }

@@ -1,6 +1,6 @@
 //! Strings, numbers, collections, buffers: what has nothing to do with a session.
 
-use crate::client::{Frameworks, NULL, UTF8};
+use crate::client::{Frameworks, INVALID, NULL, Range, UTF8, time};
 use crate::common::{child, scenario};
 
 #[test]
@@ -30,6 +30,17 @@ fn values_come_back() {
         let found = unsafe { (f.CFDictionaryGetValue)(dictionary, same) };
         assert_eq!(f.int(found), -70_000);
         f.release(dictionary);
+        // A literal is one object for ever, which nobody has to release.
+        let literal = || unsafe { (f.__CFStringMakeConstantString)(c"größe".as_ptr()) };
+        assert_eq!((literal(), unsafe { (f.CFEqual)(literal(), same) }), (literal(), 1));
+        let mut bytes = [0_u8; 2];
+        unsafe {
+            let data = (f.CFDataCreate)(NULL, b"abcd".as_ptr(), 4);
+            (f.CFDataGetBytes)(data, Range { location: 1, length: 2 }, bytes.as_mut_ptr());
+            f.release(data);
+            assert_eq!(((f.CMTimeMake)(3, 25), (f.CMTimeMake)(3, 0)), (time(3, 25), INVALID));
+        }
+        assert_eq!(bytes, *b"bc");
         f.release(same);
         let key = f.string("PixelFormatType");
         assert_eq!(unsafe { (f.CFEqual)(key, f.constant("kCVPixelBufferPixelFormatTypeKey")) }, 1);

@@ -38,7 +38,7 @@ pub(crate) type DecompressionCallback =
     unsafe extern "C" fn(*mut c_void, *mut c_void, i32, u32, Ref, Time, Time);
 
 /// `VTDecompressionOutputCallbackRecord`.
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DecompressionCallbackRecord {
     pub(crate) callback: DecompressionCallback,

@@ -35,7 +35,7 @@ impl Status {
             _ if self.is_bad_data() => Error::corrupt(detail()),
             // Invalid session, decoder removed, session malfunction: it never works again, another may.
             -12903 | -17690 | -17691 => Error::DeviceLost { backend: BACKEND, detail: detail() },
-            -12904 | -12711 | -12730 | -12700 | -12701 | -6662 | -6690 | -6691 => Error::OutOfMemory {
+            -12904 | -12711 | -12730 | -12700 | -12701 | -6662 | -6689 | -6690 => Error::OutOfMemory {
                 backend: BACKEND,
                 what: detail(),
                 remedy: "end other programs, or use smaller pictures".into(),
@@ -67,8 +67,8 @@ impl Status {
             -6662 | -6690 => "no memory for a pixel buffer",
             -6680 => "CoreVideo does not have this pixel format",
             -6681 => "CoreVideo does not have pictures of this size",
-            -6689 => "the pool of pixel buffers refuses another one",
-            -6691 => "pixel buffers of the pool have used up what they may",
+            -6689 => "the pool has given out as many pixel buffers as it may",
+            -6691 => "the attributes of the pool of pixel buffers are wrong",
             -8969 | -12909 => "bad data",
             -12210 | -12211 => "this process is not allowed to use it",
             -12700 | -12701 => "no memory for a block buffer",
@@ -115,6 +115,9 @@ mod tests {
         assert!(error(-12909).is_recoverable() && error(-17694).is_recoverable());
         assert!(matches!(error(-12903), Error::DeviceLost { .. }));
         assert!(matches!(error(-12904), Error::OutOfMemory { .. }));
+        // More buffers than the pool may have, and a pool that was asked for wrongly.
+        assert!(matches!(error(-6689), Error::OutOfMemory { .. }));
+        assert!(matches!(error(-6691), Error::Backend { code: -6691, .. }));
         assert!(matches!(error(-12913), Error::SessionLimit { .. }));
         assert!(matches!(error(-12906), Error::Unsupported { remedy: Remedy::OtherBackend, .. }));
         assert!(matches!(error(-12911), Error::Backend { code: -12911, call: "VTCall", .. }));
