@@ -113,10 +113,11 @@ through_pipes() { # bytes stay what they are: no line ends are added, and a pipe
 odd_names() { # longer than the 260 characters that were once the most, and of several scripts
   local folder="$dir/$(printf 'long%.0s' {1..40})/$(printf 'name%.0s' {1..40})" file
   mkdir -p "$folder"
-  file="$folder/видео 動画 é.mp4"
-  windows "$program" "${first[@]}" "$file" --end 0.2 && decodes "$(windows "$program" decode "$file" --md5 --quiet | md5_of)" "$file" &&
-    [ "$(ls -A "$folder")" = "видео 動画 é.mp4" ]
+  file="$folder/видео 動画 é.y4m"
+  windows "$program" decode clips/small.h264 "$file" --quiet && decodes "$(grep small.h264 clips/md5s.txt | md5_of)" "$file" &&
+    [ "$(ls -A "$folder")" = "видео 動画 é.y4m" ]
 }
+
 # A job that is ended somewhere on its way leaves a whole file or nothing.
 ended() { # ended SIGNAL MILLISECONDS
   local out=$dir/ended pid n
@@ -135,6 +136,26 @@ ended() { # ended SIGNAL MILLISECONDS
   esac
 }
 
+# The same at a moment that is certain: the unfinished file is there, and the job waits for input.
+killed_while_waiting() {
+  local out=$dir/waiting pid n
+  mkdir "$out"
+  mkfifo "$dir/input"
+  (exec "$wine" "$program" encode - "$out/out.mp4" --quiet <"$dir/input") &
+  pid=$!
+  exec 7>"$dir/input"
+  # shellcheck disable=SC2094
+  head -c 3000000 "$dir/written.y4m" >&7
+  for n in {1..200}; do compgen -G "$out/.*partial*" >/dev/null && break; sleep 0.05; done
+  compgen -G "$out/.*partial*" || { echo "there is no unfinished file"; return 1; }
+  kill -KILL $pid
+  wait $pid 2>/dev/null || true
+  exec 7>&-
+  for n in {1..100}; do [ -z "$(ls -A "$out")" ] && return; sleep 0.05; done
+  ls -A "$out"
+  return 1
+}
+
 while read -r md5 _ _ name; do
   ran "decode $name" decodes "$md5" "clips/$name"
 done <clips/md5s.txt
@@ -151,6 +172,7 @@ ran "an output that exists" refuses 2 'exists already' transcode clips/bars.mp4 
 ran "an output that is the input" refuses 2 'is the input' transcode "$dir/written.y4m" "$dir/./WRITTEN.y4m" --overwrite
 ran "no NVIDIA driver" refuses 3 'nvcuda.dll cannot be loaded.*Install the NVIDIA driver' decode clips/small.h264 --null --backend nvidia
 ran "doctor: all is well" windows "$program" doctor --fresh
+ran "killed while it waits for input" killed_while_waiting
 kills=6
 [ $long = no ] || kills=200
 for ((n = 0; n < kills; n++)); do

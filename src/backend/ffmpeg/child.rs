@@ -207,7 +207,7 @@ impl Process {
     }
 
     /// The process's number.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
