@@ -110,6 +110,11 @@ cargo build --quiet --locked --workspace --all-features --bins --examples
 export VIDEO_HW="${CARGO_TARGET_DIR:-target}/debug/video-hw"
 bash scripts/corpus.sh --short --binary "$VIDEO_HW"
 
+step "the program for Windows, under wine"
+windows=()
+[ "$long" = no ] || windows=(--long)
+bash scripts/windows.sh "${windows[@]}"
+
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long

@@ -224,7 +224,7 @@ impl Source {
             File::open(path).map_err(|e| Error::io("open", path, e))?
         };
         // A file keeps its position: standard input may be opened again, for other tracks.
-        let start = file.stream_position().ok();
+        let start = if can_seek(&file) { file.stream_position().ok() } else { None };
         let head = match start {
             Some(start) => {
                 let again = file.try_clone().map_err(|e| Error::io("read", path, e))?;
@@ -243,6 +243,17 @@ impl Source {
             Self::Pipe(NonSeekable(Buffered::new(all, READ_BUFFER)?))
         };
         Ok((source, head))
+    }
+}
+
+/// Whether it may have positions. Windows tells one of pipes as well, and reads them from anywhere in the order in which they come.
+fn can_seek(file: &File) -> bool {
+    #[cfg(windows)]
+    return crate::util::windows::is_on_disk(file);
+    #[cfg(not(windows))]
+    {
+        let _ = file;
+        true
     }
 }
 

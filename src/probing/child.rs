@@ -159,6 +159,8 @@ impl ChildProber {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
+        #[cfg(windows)]
+        crate::util::windows::ends_with_this_process(&child);
         // What a dying driver says last.
         let last_message = child.stderr.take().map(last_line);
         let lines = child.stdout.take().map(lines);

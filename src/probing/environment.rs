@@ -235,7 +235,10 @@ fn group_of(path: &Path, groups: &Path) -> String {
     #[cfg(unix)]
     let number = fs::metadata(path).map(|facts| std::os::unix::fs::MetadataExt::gid(&facts)).ok();
     #[cfg(not(unix))]
-    let number: Option<u32> = None;
+    let number: Option<u32> = {
+        let _ = path;
+        None
+    };
     let Some(number) = number else { return "render".to_owned() };
     let mut text = String::new();
     let _ = File::open(groups).and_then(|file| file.take(1 << 20).read_to_string(&mut text));

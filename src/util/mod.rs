@@ -6,3 +6,5 @@ pub(crate) mod queue;
 pub mod stages;
 pub mod stream_io;
 pub(crate) mod sync;
+#[cfg(windows)]
+pub(crate) mod windows;

@@ -59,6 +59,9 @@ struct Failure {
 /// The temporary file; removed on drop unless `renamed`.
 #[derive(Debug)]
 struct PendingRename {
+    /// The system removes it when the process is ended.
+    #[cfg(windows)]
+    goes_with_process: bool,
     temporary: PathBuf,
     target: PathBuf,
     overwrite: bool,
@@ -89,6 +92,12 @@ impl OutputFile {
                     input.display()
                 )));
             }
+            return Ok(Self::over(path, file, false, None));
+        }
+        // The system tells nothing of them.
+        #[cfg(windows)]
+        if names_device(path) {
+            let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
             return Ok(Self::over(path, file, false, None));
         }
         match fs::metadata(path) {
@@ -177,7 +186,15 @@ impl OutputFile {
             // Not every file system has modes; the data does not depend on them.
             let _ = file.set_permissions(replaced.permissions());
         }
-        let pending = PendingRename { temporary, target, overwrite, renamed: false };
+        let pending = PendingRename {
+            // Not every file system can do it; there, only a process that is killed leaves the file.
+            #[cfg(windows)]
+            goes_with_process: crate::util::windows::remove_when_closed(&file, true).is_ok(),
+            temporary,
+            target,
+            overwrite,
+            renamed: false,
+        };
         Ok(Self::over(path, file, true, Some(pending)))
     }
 
@@ -209,8 +226,14 @@ impl OutputFile {
     /// [`Error::Io`] when this or any earlier write failed; the temporary file is removed then.
     pub fn commit(mut self) -> Result<()> {
         let path = self.path.clone();
-        lock(&self.shared).finish().map_err(|e| Error::io_writing("write", path, e))?;
+        let failed = |e| Error::io_writing("write", &path, e);
+        let file = lock(&self.shared).finish().map_err(failed)?;
         let Some(pending) = self.pending.as_mut() else { return Ok(()) };
+        #[cfg(windows)]
+        if pending.goes_with_process {
+            crate::util::windows::remove_when_closed(&file, false).map_err(failed)?;
+        }
+        drop(file);
         if !pending.overwrite {
             let appeared = match fs::hard_link(&pending.temporary, &pending.target) {
                 // The other name goes with what is pending.
@@ -261,21 +284,20 @@ impl Drop for PendingRename {
 impl State {
     fn attempt<T>(&mut self, action: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> io::Result<T> {
         let Some(writer) = self.writer.as_mut() else {
-            return Err(io::Error::other("the output is already closed"));
+            return Err(closed());
         };
         action(writer).inspect_err(|e| {
             self.failure.get_or_insert(Failure { code: e.raw_os_error(), kind: e.kind() });
         })
     }
 
-    /// Flushes and closes.
-    fn finish(&mut self) -> io::Result<()> {
+    /// Flushes, and gives the file back: nothing is written any more.
+    fn finish(&mut self) -> io::Result<File> {
         if let Some(Failure { code, kind }) = self.failure {
             return Err(code.map_or_else(|| io::Error::from(kind), io::Error::from_raw_os_error));
         }
         self.attempt(Write::flush)?;
-        self.writer = None;
-        Ok(())
+        self.writer.take().map(|writer| writer.into_parts().0).ok_or_else(closed)
     }
 
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
@@ -332,6 +354,10 @@ impl Seek for OutputFile {
     }
 }
 
+fn closed() -> io::Error {
+    io::Error::other("the output is already closed")
+}
+
 /// For jobs that look at the output's name long before they create it: a directory has no format, and that must
 /// not be the complaint.
 pub(crate) fn refuse_directory(path: &Path) -> Result<()> {
@@ -352,11 +378,15 @@ fn create_beside(parent: &Path, name: &str) -> io::Result<(File, PathBuf)> {
         short = chars.as_str();
     }
     let pid = std::process::id();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::access_mode(&mut options, crate::util::windows::READ_WRITE_DELETE);
     let mut attempt = 0;
     loop {
         let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
         let temporary = parent.join(format!(".{short}.partial-{pid}{suffix}"));
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&temporary) {
+        match options.open(&temporary) {
             Ok(file) => return Ok((file, temporary)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < NAME_ATTEMPTS => attempt += 1,
             Err(e) => return Err(e),
@@ -376,6 +406,7 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "elsewhere they are told by their names"))]
 enum SpecialFile {
     CharacterDevice,
     Fifo,
@@ -414,9 +445,24 @@ fn is_same_file(_: &Path, output: &Metadata, input: &Path) -> bool {
     input.is_ok_and(|input| (input.dev(), input.ino()) == (output.dev(), output.ino()))
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn is_same_file(output: &Path, _: &Metadata, input: &Path) -> bool {
-    matches!((fs::canonicalize(output), fs::canonicalize(input)), (Ok(a), Ok(b)) if a == b)
+    use same_file::Handle;
+    let stream = |path: &Path| path.as_os_str() == "-";
+    let output = if stream(output) { Handle::stdout() } else { Handle::from_path(output) };
+    let input = if stream(input) { Handle::stdin() } else { Handle::from_path(input) };
+    matches!((output, input), (Ok(output), Ok(input)) if output == input)
+}
+
+/// A name of a device, in whatever folder, or in the system's folder of devices and pipes.
+#[cfg(windows)]
+fn names_device(path: &Path) -> bool {
+    use std::path::{Component, Prefix};
+    let is_prefix = matches!(path.components().next(), Some(Component::Prefix(p)) if matches!(p.kind(), Prefix::DeviceNS(_)));
+    let is_known = |name: &std::ffi::OsStr| {
+        ["NUL", "CON", "CONOUT$"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    };
+    is_prefix || path.file_name().is_some_and(is_known)
 }
 
 /// Standard output without the line buffering of [`io::Stdout`].

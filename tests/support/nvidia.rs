@@ -37,6 +37,7 @@ fn find_driver() -> Option<PathBuf> {
     std::fs::create_dir_all(&names).unwrap();
     for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
         let aside = names.join(format!("{name}.{}", std::process::id()));
+        #[cfg(unix)]
         std::os::unix::fs::symlink(&library, &aside).unwrap();
         std::fs::rename(&aside, names.join(name)).unwrap();
     }

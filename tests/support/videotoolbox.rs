@@ -22,6 +22,7 @@ fn find() -> Option<PathBuf> {
     let names = deps.join("vtsim-names");
     std::fs::create_dir_all(&names).unwrap();
     let aside = names.join(format!("aside.{}", std::process::id()));
+    #[cfg(unix)]
     std::os::unix::fs::symlink(&library, &aside).unwrap();
     std::fs::rename(&aside, names.join("libVideoToolbox.so")).unwrap();
     Some(names)

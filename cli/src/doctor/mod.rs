@@ -148,12 +148,13 @@ fn questions(codecs: &[Codec], backend: Backend) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// `$XDG_CACHE_HOME/video-hw/probes`, below `~/.cache` without the variable. A relative path there is to be ignored.
+/// `$XDG_CACHE_HOME/video-hw/probes`; without the variable below `~/.cache`, on Windows below `%LOCALAPPDATA%`. A relative
+/// path there is to be ignored.
 fn cache_path() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-    #[cfg(windows)]
-    let folder = folder.or_else(|| absolute("LOCALAPPDATA"));
+    let usual =
+        || if cfg!(windows) { absolute("LOCALAPPDATA") } else { Some(absolute("HOME")?.join(".cache")) };
+    let folder = absolute("XDG_CACHE_HOME").or_else(usual);
     Some(folder?.join("video-hw").join("probes"))
 }
 

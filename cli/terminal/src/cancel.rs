@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks the job to finish what it has, the second ends it at once.
+//! Ctrl-C, SIGTERM and SIGHUP, on Windows Ctrl-C and Ctrl-Break: the first asks the job to finish what it has, the second ends it at once.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::path::Path;
@@ -179,30 +179,42 @@ mod signals {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
+#[allow(unsafe_code, reason = "a function that the system calls")]
 mod signals {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use signal_hook::consts::{SIGINT, SIGTERM};
     use video_hw::{Error, Result};
+    use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT, SetConsoleCtrlHandler};
+    use windows_sys::core::BOOL;
 
-    pub(super) struct Signals(Arc<AtomicBool>);
+    static ARRIVED: AtomicBool = AtomicBool::new(false);
+
+    /// Called on a thread of the system's. When the console is closed the system ends the process whatever is answered, and
+    /// what such a process leaves is nothing: unfinished files go with it.
+    unsafe extern "system" fn on_event(event: u32) -> BOOL {
+        let ours = matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT);
+        ARRIVED.fetch_or(ours, Ordering::Relaxed);
+        BOOL::from(ours)
+    }
+
+    pub(super) struct Signals;
 
     impl Signals {
         pub(super) fn register() -> Result<Self> {
-            let arrived = Arc::new(AtomicBool::new(false));
-            for signal in [SIGINT, SIGTERM] {
-                signal_hook::flag::register(signal, Arc::clone(&arrived))
-                    .map_err(|e| Error::io("install a signal handler for", "Ctrl-C", e))?;
+            // SAFETY: the function stays where it is, may be called on any thread, and does not unwind.
+            if unsafe { SetConsoleCtrlHandler(Some(on_event), 1) } == 0 {
+                let why = std::io::Error::last_os_error();
+                return Err(Error::io("install a handler for", "Ctrl-C", why));
             }
-            Ok(Self(arrived))
+            Ok(Self)
         }
 
+        #[allow(clippy::unused_self, reason = "as on other systems")]
         pub(super) fn arrived(&mut self, limit: Duration) -> bool {
             std::thread::sleep(limit);
-            self.0.swap(false, Ordering::Relaxed)
+            ARRIVED.swap(false, Ordering::Relaxed)
         }
     }
 }

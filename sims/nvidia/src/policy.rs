@@ -169,9 +169,9 @@ pub const NVDEC_PITCH: usize = 512;
 pub const NVDEC_BLACK: [u16; 3] = [16, 128, 128];
 
 /// Most decode surfaces of a decoder, and most output surfaces: measured on 580.159.
-pub const NVDEC_MAX_DECODE_SURFACES: u64 = 32;
+pub const NVDEC_MAX_DECODE_SURFACES: std::ffi::c_ulong = 32;
 /// See [`NVDEC_MAX_DECODE_SURFACES`].
-pub const NVDEC_MAX_OUTPUT_SURFACES: u64 = 64;
+pub const NVDEC_MAX_OUTPUT_SURFACES: std::ffi::c_ulong = 64;
 
 /// Largest number of decode surfaces a parser goes around: the decoder takes no more (D-9).
 pub const PARSER_MAX_SURFACES: u32 = 32;

@@ -165,8 +165,10 @@ fn careful(options: &mut OpenOptions) {
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY).mode(0o600);
 }
 
-#[cfg(not(unix))]
-fn careful(_: &mut OpenOptions) {}
+#[cfg(windows)]
+fn careful(options: &mut OpenOptions) {
+    std::os::windows::fs::OpenOptionsExt::custom_flags(options, crate::util::windows::NOT_THROUGH_LINKS);
+}
 
 #[cfg(test)]
 mod tests {

@@ -106,6 +106,8 @@ impl Process {
         patience: Duration,
     ) -> Result<Self> {
         let mut child = command(program, arguments).spawn().map_err(|error| cannot_start(program, &error))?;
+        #[cfg(windows)]
+        crate::util::windows::ends_with_this_process(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = Arc::new(Feed::default());
         let message = Arc::new(Messages::default());
@@ -205,7 +207,7 @@ impl Process {
     }
 
     /// The process's number.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -282,7 +284,10 @@ fn signal(status: ExitStatus) -> Option<i32> {
     #[cfg(unix)]
     return std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
-    None
+    {
+        let _ = status;
+        None
+    }
 }
 
 fn thread(name: &str, feed: &Arc<Feed>, work: impl FnOnce() + Send + 'static) -> Result<()> {

@@ -54,8 +54,12 @@ static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 /// Kernel id of the calling thread.
 pub fn thread_id() -> u64 {
+    #[cfg(unix)]
     // SAFETY: gettid has no arguments and cannot fail.
-    (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
+    return (unsafe { libc::syscall(libc::SYS_gettid) }) as u64;
+    #[cfg(windows)]
+    // SAFETY: as there.
+    return u64::from(unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() });
 }
 
 /// Runs the body of an exported function. `function` is the exported name without a version suffix (`cuMemAlloc`
@@ -89,6 +93,7 @@ pub fn enter<S: Status>(function: &'static str, body: impl FnOnce(&Call) -> S) -
 /// Ends the process as a defective driver does. The handler that tells overflown stacks from other faults is put aside: it
 /// would let a signal that was sent pass.
 fn crash() -> ! {
+    #[cfg(unix)]
     // SAFETY: sets the system's own answer to a signal, then sends it to this thread.
     unsafe {
         libc::signal(libc::SIGSEGV, libc::SIG_DFL);

@@ -232,7 +232,8 @@ pub struct Canned {
     /// Where the encoders' pictures are kept from one process to the next.
     pub folder: Option<PathBuf>,
     /// Encoders code really, once: what a session made of its pictures is kept in `folder`, and later sessions with the
-    /// same settings and the same pictures get it. Goes before `encode`.
+    /// same settings and the same pictures get it. Goes before `encode`. What decoders made is kept, too, for systems that have
+    /// none.
     pub replay: bool,
     /// With `replay`: a session that would have to be coded really fails, and so do all that the process opens after it. For
     /// runs that are measured.

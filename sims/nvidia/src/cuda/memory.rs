@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::abi::CuResult;
+use super::pages;
 use super::pool::Accounts;
 use crate::core::{Call, config};
 use crate::cuda::rules;
@@ -132,11 +133,7 @@ struct Mapping {
 impl Mapping {
     fn new(size: u64) -> Option<Self> {
         let size = usize::try_from(size.checked_next_multiple_of(PAGE)?).ok()?;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a fresh anonymous mapping touches no memory there is.
-        let address = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, -1, 0) };
-        (address != libc::MAP_FAILED).then(|| Self { address: address as usize as u64, size })
+        Some(Self { address: pages::take(size)?, size })
     }
 
     fn fill(&self, byte: u8) {
@@ -150,7 +147,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours and nobody holds it any more.
-        unsafe { libc::munmap(self.address as usize as *mut libc::c_void, self.size) };
+        unsafe { pages::give_back(self.address, self.size) };
     }
 }
 
@@ -365,10 +362,7 @@ pub(super) fn locate(address: u64, length: u64) -> Place {
 
 /// True when the address is mapped in this process: then a bad device pointer is probably a host pointer.
 pub(super) fn is_mapped(address: u64) -> bool {
-    let page = (address & !(PAGE - 1)) as usize as *mut libc::c_void;
-    let mut state = 0_u8;
-    // SAFETY: mincore reads nothing at the address; it answers ENOMEM for one that is not mapped.
-    unsafe { libc::mincore(page, 1, &raw mut state) == 0 }
+    pages::is_mapped(address & !(PAGE - 1))
 }
 
 /// The block in which a device range lies, or a recorded breach.

@@ -23,6 +23,7 @@ mod leaks;
 mod link;
 mod memory;
 mod module;
+mod pages;
 mod pointer;
 mod pool;
 mod proc_address;

@@ -1,7 +1,7 @@
 //! Decoders: making, finding and ending them, and the way of a picture from the client into the queue.
 
 use std::collections::VecDeque;
-use std::ffi::c_void;
+use std::ffi::{c_ulong, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::JoinHandle;
@@ -232,8 +232,8 @@ pub(super) fn geometry(
 }
 
 /// A number of the client's that must fit into 32 bits.
-fn narrow(value: u64) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+fn narrow(value: c_ulong) -> u32 {
+    value.try_into().unwrap_or(u32::MAX)
 }
 
 /// Makes a decoder; answers its handle.
@@ -269,7 +269,7 @@ pub(super) fn create(call: &Call, info: &CUVIDDECODECREATEINFO) -> Result<*mut c
         // The driver takes it.
         call.breach(&rules::DEINTERLACE, format!("DeinterlaceMode {}", info.DeinterlaceMode));
     }
-    let below = |max: u64, size: u64| max != 0 && max < size;
+    let below = |max: c_ulong, size: c_ulong| max != 0 && max < size;
     if below(info.ulMaxWidth, info.ulWidth) || below(info.ulMaxHeight, info.ulHeight) {
         // The driver takes it; the size is the maximum then.
         let detail = format!("maximum {}x{}, size {size:?}", info.ulMaxWidth, info.ulMaxHeight);

@@ -15,6 +15,8 @@ mod map;
 pub mod parser;
 mod post;
 mod reconfigure;
+mod recorded;
+
 pub mod rules;
 mod sets;
 pub mod side;

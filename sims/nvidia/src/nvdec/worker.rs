@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::abi::decode_status;
 use super::decoder::{Decoder, FIGURES, Figures};
+use super::recorded::Recorded;
 use super::side::END_OF_SEQUENCE;
-use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder, plane_size};
+use crate::codec::decoder::{DecoderCodec, Picture, plane_size};
 use crate::core::clock::{self, EngineBank};
 use crate::core::{config, fault, guarded};
 use crate::cuda::abi::CuResult;
@@ -147,7 +148,7 @@ fn work((width, height): (u32, u32), random: f64) -> Duration {
 
 /// Where pictures come from.
 enum Source {
-    Software { codec: DecoderCodec, max_pixels: u64, open: Option<SoftDecoder>, sets: Option<Arc<Vec<u8>>> },
+    Software { codec: DecoderCodec, max_pixels: u64, open: Option<Recorded>, sets: Option<Arc<Vec<u8>>> },
     Canned { chroma: u32, depth: u32, size: (u32, u32), patterns: Vec<Arc<Picture>>, next: usize },
 }
 
@@ -189,7 +190,7 @@ impl Source {
                 }
                 if open.is_none() {
                     let headers = fresh.filter(|_| outside).map_or(&[][..], |headers| headers.as_slice());
-                    match SoftDecoder::open_limited(*codec, headers, *max_pixels) {
+                    match Recorded::open(*codec, headers, *max_pixels) {
                         Ok(decoder) => *open = Some(decoder),
                         Err(error) => {
                             if config().verbose {
@@ -212,10 +213,7 @@ impl Source {
                 if fresh.is_some() {
                     sets.clone_from(&job.sets);
                 }
-                match decoded {
-                    Ok(decoded) => (decoded.picture.map(Arc::new), decoded.damaged),
-                    Err(_) => (None, true),
-                }
+                decoded.unwrap_or((None, true))
             }
         }
     }

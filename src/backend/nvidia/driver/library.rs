@@ -58,6 +58,12 @@ impl Name {
 
     /// What to do when the library is not there.
     fn remedy(self) -> Remedy {
+        if cfg!(windows) {
+            return Remedy::install(
+                self.files()[0],
+                "Install the NVIDIA driver, which brings all of its libraries",
+            );
+        }
         let how = match self {
             Self::Cuda => {
                 "Install the NVIDIA driver; in a container, start it with the NVIDIA runtime (--gpus all)"

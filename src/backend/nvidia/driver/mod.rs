@@ -5,6 +5,8 @@
 pub(crate) mod cuda;
 pub(crate) mod cuvid;
 pub(crate) mod cuvid_abi;
+#[cfg(all(test, target_pointer_width = "64"))]
+mod layouts;
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod module;

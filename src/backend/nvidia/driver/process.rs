@@ -21,7 +21,8 @@ pub(crate) fn ask_for_one_channel() -> bool {
 /// Whether this is the process's only thread.
 fn is_alone() -> bool {
     // Linux tells; elsewhere nobody is asked, and everything stays as it is.
-    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+    cfg!(target_os = "linux")
+        && std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 #[cfg(test)]

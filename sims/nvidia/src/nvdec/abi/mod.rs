@@ -191,9 +191,9 @@ pub unsafe trait Zeroed: Copy {
     }
 }
 
-/// Declares that structures may start as all zero, and how large they are on x86-64 Linux (D-19).
+/// Declares that structures may start as all zero, and how large they are: `unsigned long` is shorter on Windows (D-19).
 macro_rules! layouts {
-    ($($name:ident = $size:literal;)*) => { $(
+    ($($name:ident = $size:expr;)*) => { $(
         // SAFETY: numbers, raw pointers, `Option`s of functions and unions of these only.
         unsafe impl Zeroed for $name {}
         #[cfg(target_pointer_width = "64")]
@@ -203,7 +203,7 @@ macro_rules! layouts {
 
 layouts! {
     CUVIDDECODECAPS = 88;
-    CUVIDDECODECREATEINFO = 176;
+    CUVIDDECODECREATEINFO = if cfg!(windows) { 112 } else { 176 };
     CUVIDPICPARAMS = 4280;
     CUVIDPROCPARAMS = 264;
     CUVIDGETDECODESTATUS = 192;
@@ -212,7 +212,7 @@ layouts! {
     CUVIDEOFORMATEX = 1088;
     CUVIDOPERATINGPOINTINFO = 1028;
     CUVIDPARSERPARAMS = 136;
-    CUVIDSOURCEDATAPACKET = 32;
+    CUVIDSOURCEDATAPACKET = if cfg!(windows) { 24 } else { 32 };
     CUVIDPARSERDISPINFO = 24;
     CUVIDMPEG2PICPARAMS = 192;
     CUVIDH264PICPARAMS = 984;

@@ -110,11 +110,12 @@ pub unsafe extern "C" fn cuvidParseVideoData(
             return CuResult::ERROR_INVALID_VALUE;
         }
         let Some(_inside) = Inside::enter(&slot, call, parser) else { return CuResult(policy::PARSER_BUSY) };
-        let payload = if packet.payload_size == 0 || packet.payload_size > isize::MAX as u64 {
+        let bytes = packet.payload_size as usize;
+        let payload = if bytes == 0 || isize::try_from(bytes).is_err() {
             &[][..]
         } else {
             // SAFETY: the client's payload of that size, readable during this call; it is not null.
-            unsafe { std::slice::from_raw_parts(packet.payload, packet.payload_size as usize) }
+            unsafe { std::slice::from_raw_parts(packet.payload, bytes) }
         };
         parse(&slot, call, &packet, payload)
     })
