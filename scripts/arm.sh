@@ -83,15 +83,14 @@ ran() { # ran NAME COMMAND...
   count=$((count + 1))
   "$@" >"$dir/log" 2>&1 || { failed=$((failed + 1)); echo "FAILED: $name"; cat "$dir/log"; }
 }
+md5_of() { grep -o '^[0-9a-f]\{32\}'; }
 decodes() { # decodes MD5 FILE
-  [ "$(arm "$program" decode "$2" --md5 --quiet --backend software | grep -o '[0-9a-f]\{32\}')" = "$1" ]
+  [ "$(arm "$program" decode "$2" --md5 --quiet --backend software | md5_of)" = "$1" ]
 }
 same_as_native() {
   local first=(transcode clips/bars.mp4 --bitrate 2M --overwrite --quiet)
-  PATH=/nonexistent "$native" "${first[@]}" "$dir/native.mp4" || return 1
-  alone "$program" "${first[@]}" "$dir/arm.mp4" || return 1
-  "$native" decode "$dir/native.mp4" --md5 >"$dir/native.md5" && "$native" decode "$dir/arm.mp4" --md5 >"$dir/arm.md5" || return 1
-  cmp "$dir/native.mp4" "$dir/arm.mp4" && cmp "$dir/native.md5" "$dir/arm.md5"
+  PATH=/nonexistent "$native" "${first[@]}" "$dir/native.mp4" && alone "$program" "${first[@]}" "$dir/arm.mp4" &&
+    cmp "$dir/native.mp4" "$dir/arm.mp4" && decodes "$("$native" decode "$dir/native.mp4" --md5 --quiet | md5_of)" "$dir/arm.mp4"
 }
 jetson() { # a machine with the release file of one, and no library of NVIDIA's
   mkdir -p "$dir/jetson/etc"
@@ -122,12 +121,12 @@ fi
 echo "command: $((count - failed)) passed, $failed failed"
 
 # What differs with the processor: SIMD, byte order, alignment, sizes. The rest is the same code as everywhere.
-arm "$tests" --quiet bitstream:: container:: transform:: quality:: util:: backend::software:: driver::library:: || failed=$((failed + 1))
+arm "$tests" --quiet bitstream:: container:: transform:: quality:: util:: backend::software:: --skip backend::nvidia || failed=$((failed + 1))
 
 if [ $long = yes ]; then
   [ $starts = yes ] || { echo "SKIPPED: the other tests start programs, which this kernel cannot" >&2; exit 1; }
   # The simulated drivers need the encoders of this machine's processor, and are no part of it.
-  inside "${cargo[@]}" test --locked --no-fail-fast --all-features --package video-hw --package video-hw-bench --package video-hw-terminal \
+  CXX=aarch64-linux-gnu-g++ inside "${cargo[@]}" test --locked --no-fail-fast --all-features --package video-hw --package video-hw-bench --package video-hw-terminal \
     --package video-hw-cli || failed=$((failed + 1))
 fi
 [ "$failed" = 0 ]

@@ -448,9 +448,11 @@ impl Command {
             Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Probe(a) => (vec![a.input.clone()], None),
-            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) | Self::Completions(_) | Self::Man(_) => {
-                (Vec::new(), None)
-            }
+            Self::Devices(_)
+            | Self::Doctor(_)
+            | Self::ProbeChild(_)
+            | Self::Completions(_)
+            | Self::Man(_) => (Vec::new(), None),
             Self::Compare(a) => return a.paths(),
             Self::Bench(a) => a.files(),
             Self::BenchWork(a) => a.files(),
@@ -557,6 +559,7 @@ mod tests {
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
             let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
             let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
+            let command = command.split(" > ").next().unwrap();
             let message = command.split_whitespace().map(|w| w.trim_matches('\''));
             assert!(Cli::try_parse_from(message).is_ok(), "{command}");
             seen += 1;

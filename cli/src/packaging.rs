@@ -59,7 +59,9 @@ fn script(shell: Shell) -> String {
     let mut command = Command::new(NAME).version(env!("CARGO_PKG_VERSION")).subcommands(shown);
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut command, NAME, &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    let script = String::from_utf8_lossy(&out);
+    // The generator for bash calls a program with a hyphen differently at two places, so that no option would be offered.
+    script.replace("video__subcmd__hw", "video__hw")
 }
 
 /// Writes a manual page for each command.

@@ -76,7 +76,7 @@ fn manual_pages_are_written_whole_and_over_nothing() {
         let path = entry.unwrap().path();
         let path = path.to_str().unwrap();
         assert!(path.ends_with(".1"), "{path}");
-        judged("mandoc", &["-T", "lint", "-W", "warning", path]);
+        judged("mandoc", &["-T", "lint", "-W", "error", path]);
         count += 1;
     }
     assert!(count > 10, "{count} pages");
