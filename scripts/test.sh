@@ -2,8 +2,8 @@
 # Runs every check of the project, and installs what the checks need (on Debian and Ubuntu, as root or with
 # sudo; elsewhere it says what is missing). Options:
 #   --long   also fuzz each target for a minute, run all foreign clients of the simulated NVIDIA driver, compare
-#            20 minutes of random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, and
-#            run the tests' long forms
+#            20 minutes of random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, run all tests
+#            for ARM under qemu, and run the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -45,6 +45,10 @@ for library in x264:libx264-dev x265:libx265-dev libavcodec:libavcodec-dev; do
 done
 # How the pages of `bench report` look is judged by a browser; without one its tests say that they are skipped.
 command -v chromium >/dev/null 2>&1 || (install chromium) || true
+# Who reads the command's completions and manual pages; the tests of those that are missing say that they are skipped.
+for reader in zsh fish mandoc; do
+  command -v "$reader" >/dev/null 2>&1 || (install "$reader") || true
+done
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 
@@ -106,6 +110,15 @@ cargo build --quiet --locked --workspace --all-features --bins --examples
 export VIDEO_HW="${CARGO_TARGET_DIR:-target}/debug/video-hw"
 bash scripts/corpus.sh --short --binary "$VIDEO_HW"
 
+step "the program for ARM, under qemu"
+if [ "$(uname -m)" = aarch64 ]; then
+  echo "this is an ARM machine: the tests below are of it"
+else
+  arm=()
+  [ "$long" = no ] || arm=(--long)
+  bash scripts/arm.sh "${arm[@]}"
+fi
+
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
@@ -113,6 +126,7 @@ if [ "$long" = yes ]; then
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
   bash scripts/foreign-clients.sh
+  bash scripts/workflows.sh
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
   export VIDEO_HW_LONG=1
