@@ -47,7 +47,7 @@ case "$target" in
     if [ "${target%%-*}" != "$(uname -m)" ]; then runner=("qemu-${target%%-*}" -L "/usr/${target%%-*}-linux-gnu"); fi ;;
   *)
     case "$target" in
-      *-windows-msvc) exe=.exe ; export CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_RUSTFLAGS="-C target-cpu=x86-64-v2 -C target-feature=+crt-static" ;;
+      *-windows-msvc) exe=.exe ; export CARGO_TARGET_X86_64_PC_WINDOWS_MSVC_RUSTFLAGS="-C target-feature=+crt-static" ;;
       *-windows-*) exe=.exe ;;
     esac
     cargo build --locked --profile "$profile" --target "$target" --package video-hw-cli ;;

@@ -18,15 +18,15 @@ done
 
 step() { printf '\n== %s\n' "$*"; }
 
-install() { # install PACKAGE
+install() { # install PACKAGE...
   if command -v apt-get >/dev/null 2>&1; then
     local sudo=""
     [ "$(id -u)" = 0 ] || sudo=sudo
-    step "install $1"
+    step "install $*"
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
   else
-    echo "please install $1" >&2
+    echo "please install $*" >&2
     exit 1
   fi
 }
@@ -46,9 +46,7 @@ done
 # How the pages of `bench report` look is judged by a browser; without one its tests say that they are skipped.
 command -v chromium >/dev/null 2>&1 || (install chromium) || true
 # Who reads the command's completions and manual pages; the tests of those that are missing say that they are skipped.
-for reader in zsh fish mandoc; do
-  command -v "$reader" >/dev/null 2>&1 || (install "$reader") || true
-done
+{ command -v zsh && command -v fish && command -v mandoc; } >/dev/null 2>&1 || (install zsh fish mandoc) || true
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 

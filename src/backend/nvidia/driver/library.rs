@@ -117,11 +117,11 @@ pub(crate) fn open(name: Name) -> Result<Library, Missing> {
 fn missing(name: Name, last: &str, root: &Path) -> Missing {
     let file = name.files()[0];
     match jetson(root) {
-        // Whatever is installed: those who would start a container differently, or install a package, gain nothing.
+        // No package and no other way to start a container brings what its system does not have.
         Some(board) if name != Name::Nvml => Missing::new(
             format!(
-                "this is an NVIDIA Jetson{board}, whose decoder and encoder are reached through V4L2 alone: {file} is not \
-                 part of its system ({last})"
+                "this is an NVIDIA Jetson{board}, whose decoder and encoder are reached through V4L2 alone, and not through \
+                 libnvcuvid and libnvidia-encode ({file} cannot be loaded: {last})"
             ),
             Remedy::OtherBackend,
         ),
