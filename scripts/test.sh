@@ -3,7 +3,7 @@
 # sudo; elsewhere it says what is missing). Options:
 #   --long   also fuzz each target for a minute, run all foreign clients of the simulated drivers, compare 20 minutes of
 #            random streams with ffmpeg, check the files in models/ with miri and ThreadSanitizer, lint for both of
-#            Apple's processors, and run the tests' long forms
+#            Apple's processors, run all tests for Windows under wine and for ARM under qemu, and the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,15 +18,15 @@ done
 
 step() { printf '\n== %s\n' "$*"; }
 
-install() { # install PACKAGE
+install() { # install PACKAGE...
   if command -v apt-get >/dev/null 2>&1; then
     local sudo=""
     [ "$(id -u)" = 0 ] || sudo=sudo
-    step "install $1"
+    step "install $*"
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
   else
-    echo "please install $1" >&2
+    echo "please install $*" >&2
     exit 1
   fi
 }
@@ -45,6 +45,8 @@ for library in x264:libx264-dev x265:libx265-dev libavcodec:libavcodec-dev; do
 done
 # How the pages of `bench report` look is judged by a browser; without one its tests say that they are skipped.
 command -v chromium >/dev/null 2>&1 || (install chromium) || true
+# Who reads the command's completions and manual pages; the tests of those that are missing say that they are skipped.
+{ command -v zsh && command -v fish && command -v mandoc; } >/dev/null 2>&1 || (install zsh fish mandoc) || true
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 
@@ -115,6 +117,15 @@ windows=()
 [ "$long" = no ] || windows=(--long)
 bash scripts/windows.sh "${windows[@]}"
 
+step "the program for ARM, under qemu"
+if [ "$(uname -m)" = aarch64 ]; then
+  echo "this is an ARM machine: the tests below are of it"
+else
+  arm=()
+  [ "$long" = no ] || arm=(--long)
+  bash scripts/arm.sh "${arm[@]}"
+fi
+
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
@@ -123,6 +134,7 @@ if [ "$long" = yes ]; then
   done
   bash scripts/foreign-clients.sh
   bash scripts/foreign-videotoolbox.sh
+  bash scripts/workflows.sh
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
   export VIDEO_HW_LONG=1

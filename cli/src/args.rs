@@ -19,6 +19,7 @@ use crate::exit::{self, Paths};
 use crate::failure::FailureArgs;
 use crate::limits::LimitArgs;
 use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
+use crate::packaging::{CompletionsArgs, ManArgs};
 use crate::pick::PickArgs;
 use crate::thumbnails::ThumbnailsArgs;
 use crate::tracks::{CopyArgs, InputArgs, SpoolArgs};
@@ -145,6 +146,10 @@ pub(crate) enum Command {
     Compare(Box<CompareArgs>),
     /// Benchmark this machine against ffmpeg: speed, startup, latency, many streams, correct output
     Bench(Box<BenchArgs>),
+    /// Print the completions of a shell: bash, zsh, fish, powershell, elvish
+    Completions(CompletionsArgs),
+    /// Write a manual page for each command
+    Man(ManArgs),
     /// What `bench` runs as a child where no other command does it
     #[command(hide = true)]
     BenchWork(WorkArgs),
@@ -443,7 +448,11 @@ impl Command {
             Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
             Self::Probe(a) => (vec![a.input.clone()], None),
-            Self::Devices(_) | Self::Doctor(_) | Self::ProbeChild(_) => (Vec::new(), None),
+            Self::Devices(_)
+            | Self::Doctor(_)
+            | Self::ProbeChild(_)
+            | Self::Completions(_)
+            | Self::Man(_) => (Vec::new(), None),
             Self::Compare(a) => return a.paths(),
             Self::Bench(a) => a.files(),
             Self::BenchWork(a) => a.files(),
@@ -541,6 +550,8 @@ mod tests {
             DEVICES_EXAMPLES,
             crate::doctor::EXAMPLES,
             crate::compare::EXAMPLES,
+            crate::packaging::COMPLETIONS_EXAMPLES,
+            crate::packaging::MAN_EXAMPLES,
             video_hw_bench::REPORT_EXAMPLES,
             video_hw_bench::EXAMPLES,
         ];
@@ -548,6 +559,7 @@ mod tests {
         for line in texts.iter().flat_map(|t| t.lines()).filter(|l| l.starts_with("  ")) {
             let command = line.split('|').find(|part| part.trim_start().starts_with("video-hw ")).unwrap();
             let command = command.split("   ").find(|part| !part.trim().is_empty()).unwrap();
+            let command = command.split(" > ").next().unwrap();
             let message = command.split_whitespace().map(|w| w.trim_matches('\''));
             assert!(Cli::try_parse_from(message).is_ok(), "{command}");
             seen += 1;

@@ -27,6 +27,7 @@ mod limits;
 mod metrics;
 mod nvenc;
 mod options;
+mod packaging;
 mod pick;
 mod probe;
 mod progress;
@@ -100,6 +101,8 @@ fn run(command: &Command) -> Exit {
         Command::ProbeChild(args) => doctor::run_child(args),
         Command::Compare(args) => compare::run(args),
         Command::Bench(args) => video_hw_bench::run(args).map(Exit::from),
+        Command::Completions(args) => packaging::completions(args),
+        Command::Man(args) => packaging::man(args),
         Command::BenchWork(args) => video_hw_bench::work(args).map(|()| Exit::Done),
     };
     let error = match result {

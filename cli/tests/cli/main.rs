@@ -29,6 +29,7 @@ mod nvenc_contract;
 mod nvenc_metrics;
 mod nvidia_transcode;
 mod odd_times;
+mod packaging;
 mod pick;
 mod pipes;
 mod printed;

@@ -1,5 +1,8 @@
 //! Finding the driver's libraries at run time, and saying what is missing and what to do about it.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use libloading::Library;
@@ -113,7 +116,43 @@ pub(crate) fn open(name: Name) -> Result<Library, Missing> {
             Err(error) => last = last_line(&error),
         }
     }
-    Err(Missing::new(format!("{} cannot be loaded: {last}", name.files()[0]), name.remedy()))
+    Err(missing(name, &last, Path::new("/")))
+}
+
+/// Why a library is not there, on a system whose files lie below `root`.
+fn missing(name: Name, last: &str, root: &Path) -> Missing {
+    let file = name.files()[0];
+    match jetson(root) {
+        // No package and no other way to start a container brings what its system does not have.
+        Some(board) if name != Name::Nvml => Missing::new(
+            format!(
+                "this is an NVIDIA Jetson{board}, whose decoder and encoder are reached through V4L2 alone, and not through \
+                 libnvcuvid and libnvidia-encode ({file} cannot be loaded: {last})"
+            ),
+            Remedy::OtherBackend,
+        ),
+        _ => Missing::new(format!("{file} cannot be loaded: {last}"), name.remedy()),
+    }
+}
+
+/// A Jetson board, with its release in brackets where it tells one. From release 38 on (Thor) they have the libraries of other
+/// cards, so that one which is missing there is missing as anywhere.
+fn jetson(root: &Path) -> Option<String> {
+    let head = |path: &str| {
+        let mut bytes = Vec::new();
+        let read = File::open(root.join(path)).and_then(|file| file.take(1024).read_to_end(&mut bytes));
+        read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    };
+    // `# R35 (release), REVISION: 4.1, GCID: ...`; not every image has it.
+    let release = head("etc/nv_tegra_release");
+    let mut words = release.split(['#', ' ', ',']).filter(|word| !word.is_empty());
+    if let Some(number) = words.next().and_then(|word| word.strip_prefix('R')?.parse::<u32>().ok()) {
+        let minor = words.skip_while(|word| *word != "REVISION:").nth(1).unwrap_or("0");
+        return (number < 38).then(|| format!(" (release {number}.{minor})"));
+    }
+    // The names of the board and its chip, each with a zero behind it.
+    let board = head("proc/device-tree/compatible");
+    (board.contains("nvidia,tegra") && !board.contains("nvidia,tegra264")).then(String::new)
 }
 
 /// Whether a library can be opened. It stays open: opening it for use is then a matter of counting.
@@ -187,6 +226,39 @@ mod tests {
             for file in name.files() {
                 assert!(!file.contains(['/', '\\']) && !file.starts_with('.'), "{file}");
             }
+        }
+    }
+
+    #[test]
+    fn a_jetson_is_told_from_a_machine_that_lacks_a_driver() {
+        let board = |files: &[(&str, &str)]| {
+            let root = tempfile::tempdir().unwrap();
+            for (path, content) in files {
+                let path = root.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, content).unwrap();
+            }
+            missing(Name::Cuvid, "no such file", root.path())
+        };
+        let orin = board(&[(
+            "etc/nv_tegra_release",
+            "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref",
+        )]);
+        assert!(orin.reason.contains("Jetson (release 35.4.1), whose decoder"), "{}", orin.reason);
+        assert!(orin.reason.contains("V4L2") && orin.reason.contains("no such file"), "{}", orin.reason);
+        assert_eq!(orin.remedy, Remedy::OtherBackend);
+        let tree = |names| board(&[("proc/device-tree/compatible", names)]);
+        assert!(tree("nvidia,p3701-0005\0nvidia,tegra234\0").reason.contains("Jetson, whose"));
+        // Those that have the libraries, and those that are no Jetson.
+        let plain = missing(Name::Cuvid, "no such file", Path::new("/nowhere"));
+        assert!(plain.reason.contains("cannot be loaded"), "{}", plain.reason);
+        for other in [
+            board(&[("etc/nv_tegra_release", "# R38 (release), REVISION: 2.0, GCID: 1")]),
+            board(&[("etc/nv_tegra_release", "junk")]),
+            tree("nvidia,tegra264\0"),
+            tree("raspberrypi,5-model-b\0brcm,bcm2712\0"),
+        ] {
+            assert_eq!(other.reason, plain.reason);
         }
     }
 }
