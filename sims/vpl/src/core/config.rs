@@ -60,6 +60,8 @@ pub struct Settings {
     pub api: Option<(u16, u16)>,
     /// `display=required`: without a display no component can be initialised.
     pub display_required: bool,
+    /// `impl=software`: the implementation says that it is software, for clients that would open a display first.
+    pub software: bool,
     /// `surfaces=N`: as many surfaces of a pool can be out at a time; then ALLOC_TIMEOUT_EXPIRED (`0`: any number).
     pub surfaces: usize,
 }
@@ -118,6 +120,13 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
                 "required" => true,
                 "optional" => false,
                 _ => return Err("required or optional".into()),
+            }
+        }
+        "impl" => {
+            settings.software = match value {
+                "software" => true,
+                "hardware" => false,
+                _ => return Err("software or hardware".into()),
             }
         }
         "api" => {

@@ -172,7 +172,11 @@ fn filters() -> mfxVPPDescription {
 
 fn description(machine: &Machine) -> mfxImplDescription {
     let mut answer = mfxImplDescription { Version: 0x102, ..mfxImplDescription::zeroed() };
-    (answer.Impl, answer.AccelerationMode) = (abi::IMPL_TYPE_HARDWARE, abi::ACCEL_MODE_VIA_VAAPI);
+    let software = config().settings.software;
+    (answer.Impl, answer.AccelerationMode) = match software {
+        true => (abi::IMPL_TYPE_SOFTWARE, 0),
+        false => (abi::IMPL_TYPE_HARDWARE, abi::ACCEL_MODE_VIA_VAAPI),
+    };
     answer.ApiVersion = super::session::version();
     answer.ImplName = text("mfx-gen");
     answer.License = text("simulated: MIT or Apache-2.0");
@@ -183,7 +187,7 @@ fn description(machine: &Machine) -> mfxImplDescription {
     answer.Dev = device;
     (answer.Dec, answer.Enc, answer.VPP) = (decoders(machine), encoders(machine), filters());
     let mut modes = mfxAccelerationModeDescription { Version: 0x100, ..mfxAccelerationModeDescription::zeroed() };
-    (modes.NumAccelerationModes, modes.Mode) = list(vec![abi::ACCEL_MODE_VIA_VAAPI]);
+    (modes.NumAccelerationModes, modes.Mode) = list(vec![answer.AccelerationMode]);
     answer.AccelerationModeDescription = modes;
     let mut policies = mfxPoolPolicyDescription { Version: 0x100, ..mfxPoolPolicyDescription::zeroed() };
     let known = [abi::ALLOCATION_OPTIMAL, abi::ALLOCATION_UNLIMITED, abi::ALLOCATION_LIMITED];

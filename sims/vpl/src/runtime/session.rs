@@ -163,13 +163,13 @@ exports! {
         let told = self::version();
         // A later minor version will do, another major one will not, except that 2 takes the place of 1.
         let fits = wanted >> 16 < told >> 16 || (wanted >> 16 == told >> 16 && wanted & 0xffff <= told & 0xffff);
-        let software = implementation & 0xff == 1;
+        let software = implementation & 0xff == 1 && !config().settings.software;
         if fits && !software { give(session) } else { abi::ERR_UNSUPPORTED }
     }
 
     /// Likewise.
     fn MFXInitEx(parameters: mfxInitParam, session: Out<Handle>) -> Status = abi::ERR_UNKNOWN; {
-        let software = parameters.Implementation & 0xff == 1;
+        let software = parameters.Implementation & 0xff == 1 && !config().settings.software;
         if software { abi::ERR_UNSUPPORTED } else { give(session) }
     }
 
@@ -195,7 +195,9 @@ exports! {
     /// What kind of implementation it is.
     fn MFXQueryIMPL(session: Handle, implementation: Out<i32>) -> Status = abi::ERR_UNKNOWN; {
         status(of(session).map(|_| {
-            if implementation.put(abi::IMPL_HARDWARE | abi::IMPL_VIA_VAAPI) { abi::ERR_NONE } else { abi::ERR_NULL_PTR }
+            let software = config().settings.software;
+            let told = if software { abi::IMPL_SOFTWARE } else { abi::IMPL_HARDWARE | abi::IMPL_VIA_VAAPI };
+            if implementation.put(told) { abi::ERR_NONE } else { abi::ERR_NULL_PTR }
         }))
     }
 
