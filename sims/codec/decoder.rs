@@ -177,7 +177,8 @@ impl SoftDecoder {
     pub fn open_display(codec: DecoderCodec) -> Result<Self, CodecError> {
         // SAFETY: numbers only.
         let handle = NonNull::new(unsafe { sim_avdec_open_display(codec as c_int, MAX_PIXELS as i64) });
-        let handle = handle.ok_or_else(|| CodecError(format!("libavcodec opens no decoder for {codec:?}")))?;
+        let handle =
+            handle.ok_or_else(|| CodecError(format!("libavcodec opens no decoder for {codec:?}")))?;
         Ok(Self { codec, handle, has_picture: false })
     }
 

@@ -153,8 +153,7 @@ impl SoftEncoder {
         let key = wish as c_int;
         let pointers = planes.map(<[u8]>::as_ptr);
         // SAFETY: three planes of the size that was just compared, which the C side copies.
-        let result =
-            unsafe { sim_encoder_send(self.handle.as_ptr(), pointers.as_ptr(), number, key) };
+        let result = unsafe { sim_encoder_send(self.handle.as_ptr(), pointers.as_ptr(), number, key) };
         if result < 0 {
             return Err(CodecError(format!("the encoder answers {result}")));
         }
@@ -174,7 +173,14 @@ impl SoftEncoder {
             let (mut data, mut size, mut number, mut key, mut kind) = (std::ptr::null(), 0, 0, 0, 0);
             // SAFETY: the handle is open, and there is a place for each answer.
             let result = unsafe {
-                sim_encoder_receive(self.handle.as_ptr(), &mut data, &mut size, &mut number, &mut key, &mut kind)
+                sim_encoder_receive(
+                    self.handle.as_ptr(),
+                    &mut data,
+                    &mut size,
+                    &mut number,
+                    &mut key,
+                    &mut kind,
+                )
             };
             match result {
                 0 => return Ok(all),

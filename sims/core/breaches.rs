@@ -69,7 +69,10 @@ pub fn breach(rule: &Rule, detail: impl Into<String>) {
     if config.strict || config.verbose {
         eprintln!(
             "{}: violation {} in {function} (call {sequence}): {}; rule: {}",
-            super::NAME, breach.name, breach.detail, rule.text
+            super::NAME,
+            breach.name,
+            breach.detail,
+            rule.text
         );
     }
     {

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_picture_ends_where_the_next_one_begins() {
-        let data = [0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 0x88, 2, 0, 0, 1, 0x65, 0x08, 0, 0, 0, 1, 0x41, 0x9a, 7];
+        let data =
+            [0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x65, 0x88, 2, 0, 0, 1, 0x65, 0x08, 0, 0, 0, 1, 0x41, 0x9a, 7];
         assert_eq!(end(CODEC_AVC, &data), Some(17));
         assert_eq!(end(CODEC_AVC, &data[..20]), None);
         assert_eq!(end(CODEC_AVC, &data[17..]), None);

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 
 use super::machine::{Codec, Machine};
 use crate::abi::{
-    self, FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, Handle, Status, decmemdesc, decoder, decprofile, encmemdesc, encoder, encprofile, filter,
-    format, memdesc, mfxAccelerationModeDescription, mfxDecoderDescription, mfxDeviceDescription, mfxEncoderDescription,
-    mfxExtendedDeviceId, mfxImplDescription, mfxImplementedFunctions, mfxPoolPolicyDescription, mfxRange32U, mfxVPPDescription,
+    self, FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, Handle, Status, decmemdesc, decoder, decprofile, encmemdesc,
+    encoder, encprofile, filter, format, memdesc, mfxAccelerationModeDescription, mfxDecoderDescription,
+    mfxDeviceDescription, mfxEncoderDescription, mfxExtendedDeviceId, mfxImplDescription,
+    mfxImplementedFunctions, mfxPoolPolicyDescription, mfxRange32U, mfxVPPDescription,
 };
 use crate::core::{Out, config, exports};
 
@@ -106,7 +107,8 @@ fn decoders(machine: &Machine) -> mfxDecoderDescription {
         let profile = |(profile, formats): (u16, Vec<u32>)| {
             let memory = |&kind: &i32| {
                 let mut memory = decmemdesc::zeroed();
-                (memory.MemHandleType, memory.Width, memory.Height) = (kind, sizes(codec.most), sizes(codec.most));
+                (memory.MemHandleType, memory.Width, memory.Height) =
+                    (kind, sizes(codec.most), sizes(codec.most));
                 (memory.NumColorFormats, memory.ColorFormats) = list(formats.clone());
                 memory
             };
@@ -128,7 +130,8 @@ fn encoders(machine: &Machine) -> mfxEncoderDescription {
         let profile = |(profile, formats): (u16, Vec<u32>)| {
             let memory = |&kind: &i32| {
                 let mut memory = encmemdesc::zeroed();
-                (memory.MemHandleType, memory.Width, memory.Height) = (kind, sizes(codec.most), sizes(codec.most));
+                (memory.MemHandleType, memory.Width, memory.Height) =
+                    (kind, sizes(codec.most), sizes(codec.most));
                 (memory.NumColorFormats, memory.ColorFormats) = list(formats.clone());
                 memory
             };
@@ -182,11 +185,16 @@ fn description(machine: &Machine) -> mfxImplDescription {
     answer.License = text("simulated: MIT or Apache-2.0");
     answer.Keywords = text("MSDK,x64,simulated");
     (answer.VendorID, answer.VendorImplID) = (0x8086, 0);
-    let mut device = mfxDeviceDescription { Version: 0x101, MediaAdapterType: machine.adapter, ..mfxDeviceDescription::zeroed() };
+    let mut device = mfxDeviceDescription {
+        Version: 0x101,
+        MediaAdapterType: machine.adapter,
+        ..mfxDeviceDescription::zeroed()
+    };
     device.DeviceID = text(&format!("{:04x}/0", machine.device));
     answer.Dev = device;
     (answer.Dec, answer.Enc, answer.VPP) = (decoders(machine), encoders(machine), filters());
-    let mut modes = mfxAccelerationModeDescription { Version: 0x100, ..mfxAccelerationModeDescription::zeroed() };
+    let mut modes =
+        mfxAccelerationModeDescription { Version: 0x100, ..mfxAccelerationModeDescription::zeroed() };
     (modes.NumAccelerationModes, modes.Mode) = list(vec![answer.AccelerationMode]);
     answer.AccelerationModeDescription = modes;
     let mut policies = mfxPoolPolicyDescription { Version: 0x100, ..mfxPoolPolicyDescription::zeroed() };
@@ -229,7 +237,8 @@ fn described(form: i32) -> Option<usize> {
         abi::IMPLCAPS_DEVICE_ID_EXTENDED => 2,
         _ => return None,
     };
-    let arrays = ARRAYS.get_or_init(|| [array(description(machine)), array(functions()), array(device(machine))]);
+    let arrays =
+        ARRAYS.get_or_init(|| [array(description(machine)), array(functions()), array(device(machine))]);
     machine.present.then(|| arrays[at])
 }
 

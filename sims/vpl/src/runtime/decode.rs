@@ -10,7 +10,10 @@ use super::sequence::{self, Header};
 use super::session::{self, Session};
 use super::surface::{self, Pool};
 use super::task::Task;
-use crate::abi::{self, Handle, Status, mfxBitstream, mfxDecodeStat, mfxFrameAllocRequest, mfxFrameSurface1, mfxPayload, mfxVideoParam};
+use crate::abi::{
+    self, Handle, Status, mfxBitstream, mfxDecodeStat, mfxFrameAllocRequest, mfxFrameSurface1, mfxPayload,
+    mfxVideoParam,
+};
 use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder};
 use crate::core::fault::{self, Place};
 use crate::core::report::locked;
@@ -63,7 +66,9 @@ fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
     let codec = config().profile.decoder(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
     library(codec.id).ok_or(abi::ERR_UNSUPPORTED)?;
     let pattern = parameters.IOPattern;
-    if pattern & !(abi::IOPATTERN_OUT_SYSTEM_MEMORY | abi::IOPATTERN_OUT_VIDEO_MEMORY) != 0 || pattern.count_ones() > 1 {
+    if pattern & !(abi::IOPATTERN_OUT_SYSTEM_MEMORY | abi::IOPATTERN_OUT_VIDEO_MEMORY) != 0
+        || pattern.count_ones() > 1
+    {
         parameters.IOPattern = 0;
         status = abi::WRN_INCOMPATIBLE_VIDEO_PARAM;
     }
@@ -275,7 +280,11 @@ impl Decoder {
                 if self.taken.is_empty() {
                     surface::hold(work);
                     self.taken.push_back(work);
-                    return Err(if stream.DataLength > 0 { abi::ERR_MORE_SURFACE } else { abi::ERR_MORE_DATA });
+                    return Err(if stream.DataLength > 0 {
+                        abi::ERR_MORE_SURFACE
+                    } else {
+                        abi::ERR_MORE_DATA
+                    });
                 }
                 if stream.DataLength == 0 {
                     return Err(abi::ERR_MORE_DATA);
@@ -362,7 +371,8 @@ impl Decoder {
         };
         (info.AspectRatioW, info.AspectRatioH) = (told.AspectRatioW, told.AspectRatioH);
         (info.FrameRateExtN, info.FrameRateExtD) = (told.FrameRateExtN, told.FrameRateExtD);
-        (info.BitDepthLuma, info.BitDepthChroma, info.Shift) = (told.BitDepthLuma, told.BitDepthChroma, told.Shift);
+        (info.BitDepthLuma, info.BitDepthChroma, info.Shift) =
+            (told.BitDepthLuma, told.BitDepthChroma, told.Shift);
         data.TimeStamp = self.times.get(&picture.number).copied().unwrap_or(abi::TIMESTAMP_UNKNOWN);
         // Numbers that pictures were never put out for would pile up.
         self.times.retain(|&number, _| number > picture.number - 64);
@@ -384,7 +394,10 @@ fn data(stream: &mfxBitstream) -> Vec<u8> {
         return Vec::new();
     }
     // SAFETY: pointer, offset and length were looked at; that the memory is there, the client vouches for.
-    unsafe { std::slice::from_raw_parts(stream.Data.add(stream.DataOffset as usize), stream.DataLength as usize) }.to_vec()
+    unsafe {
+        std::slice::from_raw_parts(stream.Data.add(stream.DataOffset as usize), stream.DataLength as usize)
+    }
+    .to_vec()
 }
 
 fn take(stream: &mut mfxBitstream, bytes: usize) {
@@ -411,7 +424,10 @@ pub fn close(session: &Session) -> Option<()> {
     Some(())
 }
 
-fn with<R>(session: Handle, with: impl FnOnce(&Session, &mut Decoder) -> Result<R, Status>) -> Result<R, Status> {
+fn with<R>(
+    session: Handle,
+    with: impl FnOnce(&Session, &mut Decoder) -> Result<R, Status>,
+) -> Result<R, Status> {
     let session = session::of(session)?;
     let mut decoder = locked(&session.decoder);
     let Some(decoder) = decoder.as_mut() else {

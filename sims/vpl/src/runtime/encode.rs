@@ -11,8 +11,8 @@ use super::session::{self, Session};
 use super::surface::{self, Pool};
 use super::task::Task;
 use crate::abi::{
-    self, Handle, Status, mfxBitstream, mfxEncodeCtrl, mfxEncodeStat, mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS,
-    mfxFrameAllocRequest, mfxFrameSurface1, mfxVideoParam,
+    self, Handle, Status, mfxBitstream, mfxEncodeCtrl, mfxEncodeStat, mfxExtCodingOptionSPSPPS,
+    mfxExtCodingOptionVPS, mfxFrameAllocRequest, mfxFrameSurface1, mfxVideoParam,
 };
 use crate::codec::encoder::{Coded, SoftEncoder, Wish};
 use crate::codec::parameter_sets::{Syntax, split_annex_b};
@@ -267,7 +267,9 @@ impl Encoder {
         let finish = move || {
             if let Some((address, sum)) = source {
                 let frame = std::ptr::with_exposed_provenance_mut::<mfxFrameSurface1>(address);
-                let now = sum.and_then(|_| surface::with_view(frame, session, Some(crop), super::pixels::View::sum).ok());
+                let now = sum.and_then(|_| {
+                    surface::with_view(frame, session, Some(crop), super::pixels::View::sum).ok()
+                });
                 if now != sum {
                     breach(&rules::WRITTEN_IN_USE, format!("surface {frame:p} of the client"));
                 }
@@ -293,7 +295,8 @@ impl Encoder {
             (stream.FrameType, stream.PicStruct) = (kind, abi::PICSTRUCT_PROGRESSIVE);
             ordered.unwrap_or(abi::ERR_NONE)
         };
-        let task = Task::begin(self.session, 1, config().settings.encode_time, after.as_ref(), Box::new(finish));
+        let task =
+            Task::begin(self.session, 1, config().settings.encode_time, after.as_ref(), Box::new(finish));
         self.flying.push_back(task.clone());
         task.point()
     }
@@ -304,7 +307,8 @@ impl Encoder {
             return abi::TIMESTAMP_UNKNOWN as i64;
         };
         let info = &self.parameters.mfx().FrameInfo;
-        let frames = match (plan::b_frames(&self.parameters), plan::pyramid(&self.parameters, &self.options)) {
+        let frames = match (plan::b_frames(&self.parameters), plan::pyramid(&self.parameters, &self.options))
+        {
             (0, _) => 0,
             (_, false) => 1,
             (_, true) => 2,
@@ -317,7 +321,9 @@ impl Encoder {
         let reference = match self.syntax() {
             Some(syntax) => split_annex_b(&coded.data).iter().any(|unit| match syntax {
                 Syntax::H264 => matches!(syntax.kind(unit), 1..=5) && unit[0] & 0x60 != 0,
-                Syntax::Hevc => syntax.kind(unit) < 32 && !matches!(syntax.kind(unit), 0 | 2 | 4 | 6 | 8 | 10 | 12 | 14),
+                Syntax::Hevc => {
+                    syntax.kind(unit) < 32 && !matches!(syntax.kind(unit), 0 | 2 | 4 | 6 | 8 | 10 | 12 | 14)
+                }
             }),
             None => true,
         };
@@ -363,7 +369,8 @@ impl Encoder {
         if old.CodecId != new.CodecId || old.FrameInfo.FourCC != info.FourCC || wider {
             return Err(abi::ERR_INCOMPATIBLE_VIDEO_PARAM);
         }
-        let (before, after) = (plan::settings(&self.parameters, &self.options), plan::settings(&parameters, &options));
+        let (before, after) =
+            (plan::settings(&self.parameters, &self.options), plan::settings(&parameters, &options));
         let rates_alone = crate::codec::encoder::Settings {
             bit_rate: before.bit_rate,
             max_rate: before.max_rate,
@@ -412,7 +419,10 @@ pub fn close(session: &Session) -> Option<()> {
     Some(())
 }
 
-fn with<R>(session: Handle, with: impl FnOnce(&Session, &mut Encoder) -> Result<R, Status>) -> Result<R, Status> {
+fn with<R>(
+    session: Handle,
+    with: impl FnOnce(&Session, &mut Encoder) -> Result<R, Status>,
+) -> Result<R, Status> {
     let session = session::of(session)?;
     let mut encoder = locked(&session.encoder);
     let Some(encoder) = encoder.as_mut() else {
@@ -434,7 +444,9 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
     let ordered = session.ready(config().settings.init_encode)?;
     let options = Options::of(&parameters);
     let info = parameters.mfx().FrameInfo;
-    if parameters.mfx().CodecId != abi::CODEC_JPEG && !super::decode::aligned(info.Width, info.Height, info.PicStruct) {
+    if parameters.mfx().CodecId != abi::CODEC_JPEG
+        && !super::decode::aligned(info.Width, info.Height, info.PicStruct)
+    {
         breach(&rules::ALIGNMENT, format!("{}x{}", info.Width, info.Height));
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }

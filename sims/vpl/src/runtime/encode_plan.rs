@@ -3,8 +3,8 @@
 use super::extension::List;
 use super::machine::Codec;
 use crate::abi::{
-    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_VP9, FOURCC_P010, Status, mfxExtCodingOption, mfxExtCodingOption2,
-    mfxExtVideoSignalInfo, mfxVideoParam,
+    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_VP9, FOURCC_P010, Status, mfxExtCodingOption,
+    mfxExtCodingOption2, mfxExtVideoSignalInfo, mfxVideoParam,
 };
 use crate::codec::encoder::{self, Settings};
 use crate::core::config;
@@ -81,7 +81,10 @@ pub fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
             return Err(abi::ERR_UNSUPPORTED);
         }
     }
-    if matches!(mfx.RateControlMethod, abi::RATECONTROL_VBR) && mfx.MaxKbps != 0 && mfx.MaxKbps < mfx.TargetKbps {
+    if matches!(mfx.RateControlMethod, abi::RATECONTROL_VBR)
+        && mfx.MaxKbps != 0
+        && mfx.MaxKbps < mfx.TargetKbps
+    {
         let least = mfx.TargetKbps;
         correct(&mut mfx.MaxKbps, |_| least, &mut status);
     }
@@ -182,7 +185,10 @@ pub fn fill(parameters: &mut mfxVideoParam) {
         or(&mut mfx.MaxKbps, mfx.TargetKbps);
         // Two seconds, and never less than a key picture may take.
         let kilobytes = usize::from(mfx.MaxKbps) / 4;
-        or(&mut mfx.BufferSizeInKB, kilobytes.max(raw / 4000 / usize::from(mfx.BRCParamMultiplier) + 1).min(65535) as u16);
+        or(
+            &mut mfx.BufferSizeInKB,
+            kilobytes.max(raw / 4000 / usize::from(mfx.BRCParamMultiplier) + 1).min(65535) as u16,
+        );
         or(&mut mfx.InitialDelayInKB, mfx.BufferSizeInKB / 2);
     } else {
         if mfx.BRCParamMultiplier == 1 && raw / 1000 > 60_000 {
@@ -291,7 +297,8 @@ pub fn settings(parameters: &mfxVideoParam, options: &Options) -> Settings {
             settings.bit_rate = kilo(mfx.TargetKbps);
             let limited = !matches!(method, abi::RATECONTROL_LA | abi::RATECONTROL_AVBR);
             if limited {
-                settings.max_rate = if method == abi::RATECONTROL_CBR { settings.bit_rate } else { kilo(mfx.MaxKbps) };
+                settings.max_rate =
+                    if method == abi::RATECONTROL_CBR { settings.bit_rate } else { kilo(mfx.MaxKbps) };
                 settings.buffer = kilo(mfx.BufferSizeInKB) * 8;
             }
         }

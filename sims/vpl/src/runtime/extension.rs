@@ -1,8 +1,9 @@
 //! Extension buffers that hang on parameters.
 
 use crate::abi::{
-    EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS, EXTBUFF_CODING_OPTION_VPS, EXTBUFF_CODING_OPTION2, EXTBUFF_VIDEO_SIGNAL_INFO,
-    mfxExtBuffer, mfxExtCodingOption, mfxExtCodingOption2, mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS, mfxExtVideoSignalInfo,
+    EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS, EXTBUFF_CODING_OPTION_VPS, EXTBUFF_CODING_OPTION2,
+    EXTBUFF_VIDEO_SIGNAL_INFO, mfxExtBuffer, mfxExtCodingOption, mfxExtCodingOption2,
+    mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS, mfxExtVideoSignalInfo,
 };
 use crate::core::{breach, rules};
 

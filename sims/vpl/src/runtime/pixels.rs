@@ -74,12 +74,13 @@ impl View {
         let or = |crop: u16, all: u16| usize::from(if crop == 0 { all } else { crop });
         let (width, height) = (or(info.CropW, info.Width), or(info.CropH, info.Height));
         let inside = x + width <= usize::from(info.Width) && y + height <= usize::from(info.Height);
-        let usable = !first.is_null() && !second.is_null() && pitch >= usize::from(info.Width) * bytes && inside;
+        let usable =
+            !first.is_null() && !second.is_null() && pitch >= usize::from(info.Width) * bytes && inside;
         usable.then_some(Self { fourcc: info.FourCC, pitch, first, second, x, y, width, height })
     }
 
-    /// Row `y` of a plane, from the shown part's first column on.
-    fn row(&self, plane: usize, y: usize, bytes: usize) -> &mut [u8] {
+    /// Row `y` of a plane, from the shown part's first column on. One row is in use at a time, while the surface is held.
+    fn row<'a>(self, plane: usize, y: usize, bytes: usize) -> &'a mut [u8] {
         let (start, x, top) = match (self.fourcc, plane) {
             (FOURCC_RGB4, _) => (self.first, self.x * 4, self.y),
             (FOURCC_NV12, 0) => (self.first, self.x, self.y),
@@ -130,7 +131,8 @@ impl View {
             let row = self.row(1, y, columns * 2 * size);
             for x in 0..columns {
                 for plane in [1, 2] {
-                    let value = if picture.chroma == 400 { 1 << (depth - 1) } else { sample(plane, y * columns + x) };
+                    let value =
+                        if picture.chroma == 400 { 1 << (depth - 1) } else { sample(plane, y * columns + x) };
                     put(row, x * 2 + plane - 1, value);
                 }
             }
@@ -148,7 +150,8 @@ impl View {
             for (x, pixel) in row.chunks_exact_mut(4).enumerate() {
                 let chroma = y / 2 * columns + x / 2;
                 let luma = (value(0, y * self.width + x) - 16.0) * 255.0 / 219.0;
-                let (cb, cr) = ((value(1, chroma) - 128.0) * 255.0 / 224.0, (value(2, chroma) - 128.0) * 255.0 / 224.0);
+                let (cb, cr) =
+                    ((value(1, chroma) - 128.0) * 255.0 / 224.0, (value(2, chroma) - 128.0) * 255.0 / 224.0);
                 let (r, b) = (luma + 2.0 * (1.0 - red) * cr, luma + 2.0 * (1.0 - blue) * cb);
                 let g = (luma - red * r - blue * b) / (1.0 - red - blue);
                 let [b, g, r] = [b, g, r].map(|value| value.round().clamp(0.0, 255.0) as u8);
@@ -164,7 +167,11 @@ impl View {
         let columns = width.div_ceil(2);
         let bytes = if depth > 8 { 2 } else { 1 };
         let chroma = columns * height.div_ceil(2) * bytes;
-        let mut planes = [Vec::with_capacity(width * height * bytes), Vec::with_capacity(chroma), Vec::with_capacity(chroma)];
+        let mut planes = [
+            Vec::with_capacity(width * height * bytes),
+            Vec::with_capacity(chroma),
+            Vec::with_capacity(chroma),
+        ];
         if self.fourcc == FOURCC_RGB4 {
             self.load_rgb(&mut planes);
         } else {
@@ -255,7 +262,8 @@ fn scaled(picture: &Picture, width: usize, height: usize) -> std::borrow::Cow<'_
     if (picture.width as usize, picture.height as usize) == (width, height) {
         return std::borrow::Cow::Borrowed(picture);
     }
-    let mut to = Picture { width: width as u32, height: height as u32, planes: Default::default(), ..picture.clone() };
+    let mut to =
+        Picture { width: width as u32, height: height as u32, planes: Default::default(), ..picture.clone() };
     let bytes = picture.sample_bytes();
     for plane in 0..3 {
         let ((columns, rows), (from, from_rows)) = (to.plane_size(plane), picture.plane_size(plane));

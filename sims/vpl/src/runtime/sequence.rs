@@ -2,7 +2,8 @@
 
 use super::bitstream::units;
 use crate::abi::{
-    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_MPEG2, CODEC_VP9, FOURCC_NV12, FOURCC_P010, mfxFrameInfo, mfxInfoMFX,
+    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_MPEG2, CODEC_VP9, FOURCC_NV12, FOURCC_P010,
+    mfxFrameInfo, mfxInfoMFX,
 };
 use crate::codec::parameter_sets::{self, Syntax};
 
@@ -346,7 +347,8 @@ fn jpeg(data: &[u8]) -> Option<(usize, Header)> {
                 (_, 0x21) => 422,
                 _ => 444,
             };
-            let header = Header::plain(half(3), half(1), frame[0].into(), chroma, abi::PROFILE_JPEG_BASELINE.into());
+            let header =
+                Header::plain(half(3), half(1), frame[0].into(), chroma, abi::PROFILE_JPEG_BASELINE.into());
             return Some((start, header));
         }
         at += 2 + (usize::from(size[0]) << 8 | usize::from(size[1]));

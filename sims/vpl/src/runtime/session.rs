@@ -11,7 +11,9 @@ use super::decode::Decoder;
 use super::encode::Encoder;
 use super::task::{self, Found};
 use super::vpp::Processor;
-use crate::abi::{self, Handle, Status, mfxFrameAllocator, mfxInitParam, mfxInitializationParam, mfxPlatform};
+use crate::abi::{
+    self, Handle, Status, mfxFrameAllocator, mfxInitParam, mfxInitializationParam, mfxPlatform,
+};
 use crate::core::report::{self, Leak, locked};
 use crate::core::{In, Out, breach, config, exports, rules};
 
@@ -67,7 +69,8 @@ impl Session {
     /// What every component looks at before it is initialised.
     pub fn ready(&self, ordered: Option<Status>) -> Result<Status, Status> {
         self.used.store(true, Ordering::Relaxed);
-        if config().settings.display_required && !locked(&self.handles).contains_key(&abi::HANDLE_VA_DISPLAY) {
+        if config().settings.display_required && !locked(&self.handles).contains_key(&abi::HANDLE_VA_DISPLAY)
+        {
             return Err(abi::ERR_DEVICE_FAILED);
         }
         match ordered {

@@ -55,7 +55,6 @@ static CELLS: Mutex<Option<HashMap<usize, Cell>>> = Mutex::new(None);
 /// Fills surfaces of the client's, by address.
 static PENDING: Mutex<Option<HashMap<usize, Arc<Task>>>> = Mutex::new(None);
 static NEXT: AtomicUsize = AtomicUsize::new(1);
-static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// Where the ids of surfaces begin that stand for VASurfaceID.
 const NATIVE: usize = 0x0400_0000;
@@ -65,17 +64,17 @@ fn cell<R>(address: usize, with: impl FnOnce(&mut Cell) -> R) -> Option<R> {
 }
 
 /// Whether the runtime made it.
-pub fn is_ours(frame: *const mfxFrameSurface1) -> bool {
+pub(super) fn is_ours(frame: *const mfxFrameSurface1) -> bool {
     cell(frame.addr(), |_| ()).is_some()
 }
 
-/// How many surfaces were made, for the report.
-pub fn made() -> usize {
-    MADE.load(Ordering::Relaxed)
-}
-
 /// A new surface with one reference, the client's.
-pub fn make(session: usize, pool: Pool, info: &mfxFrameInfo, video: bool) -> Result<*mut mfxFrameSurface1, Status> {
+pub(super) fn make(
+    session: usize,
+    pool: Pool,
+    info: &mfxFrameInfo,
+    video: bool,
+) -> Result<*mut mfxFrameSurface1, Status> {
     if let Some((status, _)) = crate::core::fault::next(crate::core::fault::Place::Surface) {
         return Err(status);
     }
@@ -115,12 +114,11 @@ pub fn make(session: usize, pool: Pool, info: &mfxFrameInfo, video: bool) -> Res
     let surface = Arc::new(Surface { id, session, pool, video, state: Mutex::new(state) });
     let address = &raw mut *frame;
     cells.insert(address.addr(), Cell { frame, _table: table, surface, alive: true });
-    MADE.fetch_add(1, Ordering::Relaxed);
     Ok(address)
 }
 
 /// `Data.MemType` and `Type` of requests.
-pub fn memory_type(pool: Pool, video: bool) -> u16 {
+pub(super) fn memory_type(pool: Pool, video: bool) -> u16 {
     let (from, target) = match pool {
         Pool::Decode => (abi::MEMTYPE_FROM_DECODE, abi::MEMTYPE_VIDEO_MEMORY_DECODER_TARGET),
         Pool::Encode => (abi::MEMTYPE_FROM_ENCODE, abi::MEMTYPE_VIDEO_MEMORY_DECODER_TARGET),
@@ -131,7 +129,7 @@ pub fn memory_type(pool: Pool, video: bool) -> u16 {
 }
 
 /// Keeps a surface of either kind while the runtime needs it.
-pub fn hold(frame: *mut mfxFrameSurface1) {
+pub(super) fn hold(frame: *mut mfxFrameSurface1) {
     let ours = cell(frame.addr(), |cell| {
         let mut state = locked(&cell.surface.state);
         state.references += 1;
@@ -144,7 +142,7 @@ pub fn hold(frame: *mut mfxFrameSurface1) {
 }
 
 /// The other way.
-pub fn let_go(frame: *mut mfxFrameSurface1) {
+pub(super) fn let_go(frame: *mut mfxFrameSurface1) {
     let ours = cell(frame.addr(), |cell| {
         {
             let mut state = locked(&cell.surface.state);
@@ -160,7 +158,7 @@ pub fn let_go(frame: *mut mfxFrameSurface1) {
 }
 
 /// Takes back a surface that the client was never given.
-pub fn discard(frame: *mut mfxFrameSurface1) {
+pub(super) fn discard(frame: *mut mfxFrameSurface1) {
     cell(frame.addr(), |cell| {
         locked(&cell.surface.state).references = 0;
         bury(cell);
@@ -183,7 +181,7 @@ fn bury(cell: &mut Cell) {
 }
 
 /// Says what fills a surface.
-pub fn fill_by(frame: *mut mfxFrameSurface1, task: &Arc<Task>) {
+pub(super) fn fill_by(frame: *mut mfxFrameSurface1, task: &Arc<Task>) {
     let ours = cell(frame.addr(), |cell| locked(&cell.surface.state).pending = Some(task.clone()));
     if ours.is_none() {
         locked(&PENDING).get_or_insert_default().insert(frame.addr(), task.clone());
@@ -191,20 +189,20 @@ pub fn fill_by(frame: *mut mfxFrameSurface1, task: &Arc<Task>) {
 }
 
 /// What fills a surface, where that is not done.
-pub fn pending(frame: *const mfxFrameSurface1) -> Option<Arc<Task>> {
+pub(super) fn pending(frame: *const mfxFrameSurface1) -> Option<Arc<Task>> {
     let ours = cell(frame.addr(), |cell| locked(&cell.surface.state).pending.clone());
     ours.unwrap_or_else(|| locked(&PENDING).get_or_insert_default().get(&frame.addr()).cloned())
 }
 
 /// It is filled.
-pub fn filled(frame: *const mfxFrameSurface1) {
+pub(super) fn filled(frame: *const mfxFrameSurface1) {
     if cell(frame.addr(), |cell| locked(&cell.surface.state).pending = None).is_none() {
         locked(&PENDING).get_or_insert_default().remove(&frame.addr());
     }
 }
 
 /// Surfaces of a client are looked at before they are used: false, and a breach, for one that cannot be.
-pub fn usable(frame: *mut mfxFrameSurface1) -> bool {
+pub(super) fn usable(frame: *mut mfxFrameSurface1) -> bool {
     let ours = cell(frame.addr(), |cell| (cell.alive, locked(&cell.surface.state).maps));
     match ours {
         Some((false, _)) => {
@@ -236,7 +234,7 @@ fn cut(frame: &mut mfxFrameSurface1, crop: Option<Crop>) {
 }
 
 /// Does something with the memory of a surface, wherever it is: with the part that it shows, or with another one.
-pub fn with_view<R>(
+pub(super) fn with_view<R>(
     frame: *mut mfxFrameSurface1,
     session: usize,
     crop: Option<Crop>,
@@ -264,7 +262,9 @@ pub fn with_view<R>(
             abi::ERR_LOCK_MEMORY
         }),
         Some(allocator) => {
-            let (Some(lock), Some(unlock)) = (allocator.Lock, allocator.Unlock) else { return Err(abi::ERR_LOCK_MEMORY) };
+            let (Some(lock), Some(unlock)) = (allocator.Lock, allocator.Unlock) else {
+                return Err(abi::ERR_LOCK_MEMORY);
+            };
             // SAFETY: functions of the client's allocator, with its own arguments.
             let status = unsafe { lock(allocator.pthis, copy.Data.MemId, &raw mut copy.Data) };
             if status != abi::ERR_NONE {
@@ -279,14 +279,15 @@ pub fn with_view<R>(
 }
 
 /// What the client holds.
-pub fn leaks() -> Vec<Leak> {
+pub(super) fn leaks() -> Vec<Leak> {
     let cells = locked(&CELLS);
     let mut leaks = Vec::new();
     for cell in cells.iter().flat_map(HashMap::values).filter(|cell| cell.alive) {
         let state = locked(&cell.surface.state);
         let theirs = state.references - state.inside;
         if theirs > 0 {
-            let detail = format!("surface {} of {:?}, {theirs} references", cell.surface.id, cell.surface.pool);
+            let detail =
+                format!("surface {} of {:?}, {theirs} references", cell.surface.id, cell.surface.pool);
             leaks.push(Leak { kind: "surface", detail });
         }
     }
@@ -294,7 +295,10 @@ pub fn leaks() -> Vec<Leak> {
 }
 
 /// Finds a living surface for one of its functions.
-fn alive<R>(frame: *mut mfxFrameSurface1, with: impl FnOnce(&mut Cell) -> Result<R, Status>) -> Result<R, Status> {
+fn alive<R>(
+    frame: *mut mfxFrameSurface1,
+    with: impl FnOnce(&mut Cell) -> Result<R, Status>,
+) -> Result<R, Status> {
     if frame.is_null() {
         breach(&rules::NULL_POINTER, "surface");
         return Err(abi::ERR_NULL_PTR);

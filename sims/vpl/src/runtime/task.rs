@@ -41,7 +41,13 @@ const BASE: usize = 0x5000_0000;
 
 impl Task {
     /// An operation of an engine (0: decodes, 1: encodes, 2: processes) that cannot begin before `after`.
-    pub fn begin(session: usize, engine: usize, time: Duration, after: Option<&Arc<Self>>, finish: Finish) -> Arc<Self> {
+    pub fn begin(
+        session: usize,
+        engine: usize,
+        time: Duration,
+        after: Option<&Arc<Self>>,
+        finish: Finish,
+    ) -> Arc<Self> {
         let mut ready = Instant::now();
         if let Some(after) = after {
             ready = ready.max(after.ready);

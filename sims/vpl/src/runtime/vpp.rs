@@ -9,8 +9,8 @@ use super::session::{self, Session};
 use super::surface::{self, Pool};
 use super::task::Task;
 use crate::abi::{
-    self, FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, Handle, Status, mfxFrameAllocRequest, mfxFrameInfo, mfxFrameSurface1, mfxVPPStat,
-    mfxVideoParam,
+    self, FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, Handle, Status, mfxFrameAllocRequest, mfxFrameInfo,
+    mfxFrameSurface1, mfxVPPStat, mfxVideoParam,
 };
 use crate::core::fault::{self, Place};
 use crate::core::report::locked;
@@ -140,7 +140,10 @@ pub fn close(session: &Session) -> Option<()> {
     Some(())
 }
 
-fn with<R>(session: Handle, with: impl FnOnce(&Session, &mut Processor) -> Result<R, Status>) -> Result<R, Status> {
+fn with<R>(
+    session: Handle,
+    with: impl FnOnce(&Session, &mut Processor) -> Result<R, Status>,
+) -> Result<R, Status> {
     let session = session::of(session)?;
     let mut processor = locked(&session.vpp);
     let Some(processor) = processor.as_mut() else {
@@ -166,7 +169,11 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
     let checked = check(&mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
     let input = parameters.IOPattern & (abi::IOPATTERN_IN_SYSTEM_MEMORY | abi::IOPATTERN_IN_VIDEO_MEMORY);
     let output = parameters.IOPattern & (abi::IOPATTERN_OUT_SYSTEM_MEMORY | abi::IOPATTERN_OUT_VIDEO_MEMORY);
-    if input.count_ones() != 1 || output.count_ones() != 1 || parameters.vpp().In.Width == 0 || parameters.vpp().Out.Width == 0 {
+    if input.count_ones() != 1
+        || output.count_ones() != 1
+        || parameters.vpp().In.Width == 0
+        || parameters.vpp().Out.Width == 0
+    {
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
     (parameters.ExtParam, parameters.NumExtParam) = (std::ptr::null_mut(), 0);
