@@ -26,9 +26,7 @@ declare_rules! {
     BITSTREAM_TOUCHED "bitstream-touched" false "A bitstream is left alone between an encoder's call and its sync point.";
     DATA_AFTER_DRAIN "data-after-drain" true "After a component was told that no more comes, it is drained to the end before it gets more.";
     RESET_UNDRAINED "reset-undrained" true "A component is drained before it is reset to another format.";
-    CLOSED_BUSY "closed-with-work" true "Sync points are waited for before the component is closed.";
     DISPLAY_LATE "display-after-init" false "The display is handed over before the first component is initialised.";
     HANDLE_TWICE "handle-set-twice" false "A handle of a kind is set once in a session.";
     EXT_BUFFER "ext-buffer-size" false "BufferSz of an extension buffer is the size of its structure.";
-    ASYNC_DEPTH "too-many-in-flight" true "No more operations are in flight than AsyncDepth says.";
 }

@@ -56,7 +56,8 @@ fn end_of_units(codec: u32, data: &[u8]) -> Option<usize> {
             _ => mpeg2(*unit.first()?),
         }?;
         if picture && begins {
-            return Some(if data[at - 1] == 0 { at - 1 } else { at });
+            // MPEG-2's slices may end with a byte of zero, which is theirs.
+            return Some(if codec != CODEC_MPEG2 && data[at - 1] == 0 { at - 1 } else { at });
         }
         picture |= holds;
         from = at + 3;

@@ -9,7 +9,7 @@ use super::bitstream;
 use super::sequence::{self, Header};
 use super::session::{self, Session};
 use super::surface::{self, Pool};
-use super::task::Task;
+use super::task::{self, Task};
 use crate::abi::{
     self, Handle, Status, mfxBitstream, mfxDecodeStat, mfxFrameAllocRequest, mfxFrameSurface1, mfxPayload,
     mfxVideoParam,
@@ -39,6 +39,8 @@ pub struct Decoder {
     /// Working surfaces that were taken and not given back, oldest first.
     taken: VecDeque<*mut mfxFrameSurface1>,
     drained: bool,
+    /// What is pending belongs to a sequence of another kind.
+    incompatible: bool,
     flying: VecDeque<Arc<Task>>,
     frames: u32,
     damaged: u32,
@@ -117,6 +119,7 @@ impl Decoder {
             queue: VecDeque::new(),
             taken: VecDeque::new(),
             drained: false,
+            incompatible: false,
             flying: VecDeque::new(),
             frames: 0,
             damaged: 0,
@@ -221,8 +224,8 @@ impl Decoder {
             Some(stream) => self.feed(stream, work)?,
             None => {
                 if !self.drained {
-                    let rest = std::mem::take(&mut self.pending);
-                    if !rest.is_empty() {
+                    if !self.incompatible && !self.pending.is_empty() {
+                        let rest = std::mem::take(&mut self.pending);
                         self.send(Some(&rest));
                     }
                     self.send(None);
@@ -266,9 +269,11 @@ impl Decoder {
                 Some(abi::ERR_INCOMPATIBLE_VIDEO_PARAM) => {
                     // What came in earlier buffers is kept for the next decoder; this buffer stays as it is.
                     self.pending = unit[..unit.len() - used].to_vec();
+                    self.incompatible = true;
                     return Err(abi::ERR_INCOMPATIBLE_VIDEO_PARAM);
                 }
                 changed => {
+                    self.incompatible = false;
                     take(stream, used);
                     self.send(Some(&unit));
                     if let Some(status) = changed {
@@ -338,15 +343,15 @@ impl Decoder {
         }
         self.describe(frame, &picture);
         let ordered = fault::next(Place::Decode).map(|(status, _)| status);
-        let (session, address) = (self.session, frame.expose_provenance());
+        let (session, held) = (self.session, surface::Held::taken(frame));
         let finish = move || {
-            let frame = std::ptr::with_exposed_provenance_mut::<mfxFrameSurface1>(address);
+            let frame = held.frame();
             let stored = surface::with_view(frame, session, None, |view| view.store(&picture));
             surface::filled(frame);
-            surface::let_go(frame);
             ordered.or(stored.err()).unwrap_or(abi::ERR_NONE)
         };
-        let task = Task::begin(self.session, 0, config().settings.decode_time, None, Box::new(finish));
+        let time = config().settings.decode_time;
+        let task = Task::begin(self.session, 0, time, None, surface::is_ours(frame), Box::new(finish));
         surface::fill_by(frame, &task);
         self.flying.push_back(task.clone());
         self.frames += 1;
@@ -409,10 +414,7 @@ fn take(stream: &mut mfxBitstream, bytes: usize) {
 pub fn close(session: &Session) -> Option<()> {
     let mut decoder = locked(&session.decoder).take()?;
     decoder.give_back();
-    let pending = decoder.flying.iter().filter(|task| !task.is_done()).count();
-    for task in &decoder.flying {
-        task.finish();
-    }
+    let pending = task::drop_component(session.id, 0);
     *locked(&session.carry) = std::mem::take(&mut decoder.pending);
     let mfx = decoder.parameters.mfx();
     let figures = json!({

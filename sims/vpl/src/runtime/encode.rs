@@ -9,7 +9,7 @@ use super::encode_plan::{self as plan, Options};
 use super::extension::List;
 use super::session::{self, Session};
 use super::surface::{self, Pool};
-use super::task::Task;
+use super::task::{self, Task};
 use crate::abi::{
     self, Handle, Status, mfxBitstream, mfxEncodeCtrl, mfxEncodeStat, mfxExtCodingOptionSPSPPS,
     mfxExtCodingOptionVPS, mfxFrameAllocRequest, mfxFrameSurface1, mfxVideoParam,
@@ -261,19 +261,18 @@ impl Encoder {
         let ordered = fault::next(Place::Encode).map(|(status, _)| status);
         let after = source.as_ref().and_then(|source| source.after.clone());
         let (session, crop) = (self.session, self.crop());
-        let source = source.map(|source| (source.frame.expose_provenance(), source.sum));
+        let source = source.map(|source| (surface::Held::taken(source.frame), source.sum));
         let place = (&raw mut *stream).expose_provenance();
         let before = stream.DataLength;
         let finish = move || {
-            if let Some((address, sum)) = source {
-                let frame = std::ptr::with_exposed_provenance_mut::<mfxFrameSurface1>(address);
+            if let Some((held, sum)) = source {
+                let frame = held.frame();
                 let now = sum.and_then(|_| {
                     surface::with_view(frame, session, Some(crop), super::pixels::View::sum).ok()
                 });
                 if now != sum {
                     breach(&rules::WRITTEN_IN_USE, format!("surface {frame:p} of the client"));
                 }
-                surface::let_go(frame);
             }
             if let Some(status) = ordered.filter(|&status| status < 0) {
                 return status;
@@ -295,8 +294,14 @@ impl Encoder {
             (stream.FrameType, stream.PicStruct) = (kind, abi::PICSTRUCT_PROGRESSIVE);
             ordered.unwrap_or(abi::ERR_NONE)
         };
-        let task =
-            Task::begin(self.session, 1, config().settings.encode_time, after.as_ref(), Box::new(finish));
+        let task = Task::begin(
+            self.session,
+            1,
+            config().settings.encode_time,
+            after.as_ref(),
+            false,
+            Box::new(finish),
+        );
         self.flying.push_back(task.clone());
         task.point()
     }
@@ -404,7 +409,7 @@ fn library(parameters: &mfxVideoParam, options: &Options) -> Result<SoftEncoder,
 /// Closes the encoder, if there is one.
 pub fn close(session: &Session) -> Option<()> {
     let mut encoder = locked(&session.encoder).take()?;
-    let unfinished = encoder.flying.iter().filter(|task| !task.is_done()).count();
+    let unfinished = task::drop_component(session.id, 1);
     let inside = encoder.sources.len();
     encoder.give_back();
     let mfx = encoder.parameters.mfx();

@@ -157,6 +157,27 @@ pub(super) fn let_go(frame: *mut mfxFrameSurface1) {
     }
 }
 
+/// A surface that an operation needs, until that is done or given up.
+pub(super) struct Held(usize);
+
+impl Held {
+    /// Takes over what [`hold`] began.
+    pub(super) fn taken(frame: *mut mfxFrameSurface1) -> Self {
+        Self(frame.expose_provenance())
+    }
+
+    /// The surface.
+    pub(super) fn frame(&self) -> *mut mfxFrameSurface1 {
+        std::ptr::with_exposed_provenance_mut(self.0)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let_go(self.frame());
+    }
+}
+
 /// Takes back a surface that the client was never given.
 pub(super) fn discard(frame: *mut mfxFrameSurface1) {
     cell(frame.addr(), |cell| {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::abi::{ERR_NONE, Handle, Status, WRN_IN_EXECUTION};
+use crate::abi::{ERR_ABORTED, ERR_NONE, Handle, Status, WRN_IN_EXECUTION};
 use crate::core::report::locked;
 
 /// What is left to do when an operation's time has come.
@@ -16,6 +16,9 @@ pub type Finish = Box<dyn FnOnce() -> Status + Send>;
 pub struct Task {
     /// The session's.
     pub session: usize,
+    engine: usize,
+    /// It touches nothing of the client's.
+    safe: bool,
     ready: Instant,
     /// The finish, or the status that it gave.
     state: Mutex<Result<Status, Finish>>,
@@ -40,12 +43,14 @@ static FREE: Mutex<[Option<Instant>; 3]> = Mutex::new([None; 3]);
 const BASE: usize = 0x5000_0000;
 
 impl Task {
-    /// An operation of an engine (0: decodes, 1: encodes, 2: processes) that cannot begin before `after`.
+    /// An operation of an engine (0: decodes, 1: encodes, 2: processes) that cannot begin before `after`. A `safe` one is finished
+    /// when its component is closed, others are given up: what they would write to may be gone.
     pub fn begin(
         session: usize,
         engine: usize,
         time: Duration,
         after: Option<&Arc<Self>>,
+        safe: bool,
         finish: Finish,
     ) -> Arc<Self> {
         let mut ready = Instant::now();
@@ -57,7 +62,7 @@ impl Task {
             ready = free[engine].map_or(ready, |free| free.max(ready)) + time;
             free[engine] = Some(ready);
         }
-        Arc::new(Self { session, ready, state: Mutex::new(Err(finish)) })
+        Arc::new(Self { session, engine, safe, ready, state: Mutex::new(Err(finish)) })
     }
 
     /// A sync point for it.
@@ -84,16 +89,6 @@ impl Task {
     /// The engine has done it.
     pub fn is_ready(&self) -> bool {
         self.ready <= Instant::now()
-    }
-
-    /// Its result is there.
-    pub fn is_done(&self) -> bool {
-        locked(&self.state).is_ok()
-    }
-
-    /// Ends it without its result: what it would write to may be gone.
-    pub fn abandon(&self) -> Option<Finish> {
-        std::mem::replace(&mut *locked(&self.state), Ok(crate::abi::ERR_ABORTED)).err()
     }
 
     /// Ends it, whatever the clock says.
@@ -127,15 +122,24 @@ pub fn forget(point: Handle) {
     locked(&TASKS).get_or_insert_default().remove(&point.addr());
 }
 
-/// Ends the operations of a session that nobody waited for; how many.
-pub fn drop_session(session: usize) -> usize {
-    let left: Vec<Arc<Task>> = {
-        let mut tasks = locked(&TASKS);
-        let tasks = tasks.get_or_insert_default();
-        let left = tasks.values().filter(|task| task.session == session).cloned().collect();
-        tasks.retain(|_, task| task.session != session);
-        left
-    };
-    left.iter().for_each(|task| drop(task.abandon()));
-    left.len()
+/// Ends the operations of a component that nobody waited for; how many. Their sync points stay good.
+pub fn drop_component(session: usize, engine: usize) -> usize {
+    let of_it = |task: &&Arc<Task>| task.session == session && task.engine == engine;
+    let left: Vec<Arc<Task>> =
+        locked(&TASKS).get_or_insert_default().values().filter(of_it).cloned().collect();
+    let mut count = 0;
+    for task in left {
+        if task.safe {
+            task.finish();
+        } else if let Err(given_up) = std::mem::replace(&mut *locked(&task.state), Ok(ERR_ABORTED)) {
+            count += 1;
+            drop(given_up);
+        }
+    }
+    count
+}
+
+/// Forgets the sync points of a session.
+pub fn drop_session(session: usize) {
+    locked(&TASKS).get_or_insert_default().retain(|_, task| task.session != session);
 }

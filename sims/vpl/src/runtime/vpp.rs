@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::session::{self, Session};
 use super::surface::{self, Pool};
-use super::task::Task;
+use super::task::{self, Task};
 use crate::abi::{
     self, FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, Handle, Status, mfxFrameAllocRequest, mfxFrameInfo,
     mfxFrameSurface1, mfxVPPStat, mfxVideoParam,
@@ -46,9 +46,11 @@ fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
     if !fits {
         return Err(abi::ERR_UNSUPPORTED);
     }
-    let rate = |info: &mfxFrameInfo| u64::from(info.FrameRateExtN) << 32 | u64::from(info.FrameRateExtD);
+    let cross = |one: &mfxFrameInfo, other: &mfxFrameInfo| {
+        u64::from(one.FrameRateExtN) * u64::from(other.FrameRateExtD)
+    };
     // Rates are not converted.
-    let skipped = rate(&vpp.In) != rate(&vpp.Out) && rate(&vpp.Out) != 0;
+    let skipped = cross(&vpp.In, &vpp.Out) != cross(&vpp.Out, &vpp.In);
     Ok(if skipped { abi::WRN_FILTER_SKIPPED } else { abi::ERR_NONE })
 }
 
@@ -110,16 +112,22 @@ impl Processor {
         surface::hold(from);
         surface::hold(out);
         let ordered = fault::next(Place::Vpp).map(|(status, _)| status);
-        let (session, from, target) = (self.session, from.expose_provenance(), out.expose_provenance());
+        let (session, from, target) = (self.session, surface::Held::taken(from), surface::Held::taken(out));
         let finish = move || {
-            let out = std::ptr::with_exposed_provenance_mut::<mfxFrameSurface1>(target);
+            let out = target.frame();
             let stored = surface::with_view(out, session, Some(crop), |view| view.store(&picture));
             surface::filled(out);
-            surface::let_go(out);
-            surface::let_go(std::ptr::with_exposed_provenance_mut(from));
+            drop(from);
             ordered.or(stored.err()).unwrap_or(abi::ERR_NONE)
         };
-        let task = Task::begin(self.session, 2, config().settings.vpp_time, after.as_ref(), Box::new(finish));
+        let task = Task::begin(
+            self.session,
+            2,
+            config().settings.vpp_time,
+            after.as_ref(),
+            surface::is_ours(out),
+            Box::new(finish),
+        );
         surface::fill_by(out, &task);
         self.flying.push_back(task.clone());
         self.frames += 1;
@@ -134,7 +142,7 @@ pub fn close(session: &Session) -> Option<()> {
     let figures = json!({
         "frames": processor.frames,
         "from": [vpp.In.Width, vpp.In.Height], "to": [vpp.Out.Width, vpp.Out.Height],
-        "unfinished": processor.flying.iter().filter(|task| !task.is_done()).count(),
+        "unfinished": task::drop_component(session.id, 2),
     });
     session::report(session.id, "vpp", figures);
     Some(())

@@ -36,7 +36,6 @@ runtime! {
     MFXVideoDECODE_DecodeHeader(Handle, *mut mfxBitstream, *mut mfxVideoParam);
     MFXVideoDECODE_QueryIOSurf(Handle, *const mfxVideoParam, *mut mfxFrameAllocRequest);
     MFXVideoDECODE_Init(Handle, *const mfxVideoParam);
-    MFXVideoDECODE_Reset(Handle, *const mfxVideoParam);
     MFXVideoDECODE_Close(Handle);
     MFXVideoDECODE_DecodeFrameAsync(Handle, *mut mfxBitstream, *mut mfxFrameSurface1, *mut *mut mfxFrameSurface1, *mut Handle);
     MFXVideoENCODE_Query(Handle, *const mfxVideoParam, *mut mfxVideoParam);
@@ -47,8 +46,6 @@ runtime! {
     MFXVideoENCODE_EncodeFrameAsync(Handle, *const mfxEncodeCtrl, *mut mfxFrameSurface1, *mut mfxBitstream, *mut Handle);
     MFXVideoVPP_Init(Handle, *const mfxVideoParam);
     MFXVideoVPP_ProcessFrameAsync(Handle, *mut mfxFrameSurface1, *mut *mut mfxFrameSurface1);
-    MFXVideoVPP_RunFrameVPPAsync(Handle, *mut mfxFrameSurface1, *mut mfxFrameSurface1, Handle, *mut Handle);
-    MFXMemory_GetSurfaceForDecode(Handle, *mut *mut mfxFrameSurface1);
     MFXMemory_GetSurfaceForEncode(Handle, *mut *mut mfxFrameSurface1);
 }
 
