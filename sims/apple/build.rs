@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-const SOURCES: [&str; 2] = ["../codec/avdec.c", "src/codec/avenc.c"];
+const SOURCES: [&str; 2] = ["../codec/avdec.c", "../codec/avenc.c"];
 
 fn main() -> ExitCode {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -48,6 +48,7 @@ struct sim_avdec {
     const AVFrame *theirs;  /* H.264 only: the decoder's own frame of that picture */
     int buffers;            /* given since the call began */
     int slices, bad_slices; /* HEVC: decoded since the call began */
+    int display_order;      /* opened by sim_avdec_open_display */
 };
 
 /* What the caller sees of a picture. */
@@ -59,6 +60,8 @@ struct sim_avpicture {
     ptrdiff_t stride[3];
     int full_range, primaries, transfer, matrix; /* code points of ISO 23091-2 */
     int sar_width, sar_height;
+    int interlaced, top_first, damaged;
+    int64_t number; /* as the packet had it; display order only */
 };
 
 enum { NOTHING = 0, NEW_PICTURE = 1, DAMAGED = 2 };
@@ -120,8 +123,8 @@ void sim_avdec_close(struct sim_avdec *decoder)
     av_free(decoder);
 }
 
-/* Returns NULL when the library lacks the decoder or memory. */
-struct sim_avdec *sim_avdec_open(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels)
+static struct sim_avdec *open_decoder(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels,
+                                      int display_order)
 {
     if (codec < 0 || codec >= CODECS || extradata_size > INT_MAX / 2)
         return NULL;
@@ -145,7 +148,14 @@ struct sim_avdec *sim_avdec_open(int codec, const uint8_t *extradata, size_t ext
     context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
     /* Puts every message of this context above any level a host shows (levels count in one byte). */
     context->log_level_offset = 100;
-    if (codec == AV1) {
+    decoder->display_order = display_order;
+    if (display_order) {
+        context->max_pixels = max_pixels;
+        if (codec == AV1) {
+            av_opt_set_int(context->priv_data, "framethreads", 1, 0);
+            av_opt_set_int(context->priv_data, "tilethreads", 1, 0);
+        }
+    } else if (codec == AV1) {
         /* This decoder has buffers of its own; on one thread and with this flag it puts out at once. What it never
          * puts out by itself is a picture that is not shown: such a packet gives none. */
         context->flags |= AV_CODEC_FLAG_LOW_DELAY;
@@ -171,12 +181,47 @@ struct sim_avdec *sim_avdec_open(int codec, const uint8_t *extradata, size_t ext
     if (avcodec_open2(context, implementation, NULL) < 0)
         goto fail;
     /* After opening, which sets the library's own. */
-    if (codec == HEVC)
+    if (codec == HEVC && !display_order)
         context->execute = execute;
     return decoder;
 fail:
     sim_avdec_close(decoder);
     return NULL;
+}
+
+/* Returns NULL when the library lacks the decoder or memory. */
+struct sim_avdec *sim_avdec_open(int codec, const uint8_t *extradata, size_t extradata_size, int64_t max_pixels)
+{
+    return open_decoder(codec, extradata, extradata_size, max_pixels, 0);
+}
+
+/* A decoder that puts out in display order, as the library does by itself: for sim_avdec_send and sim_avdec_take. */
+struct sim_avdec *sim_avdec_open_display(int codec, int64_t max_pixels)
+{
+    return open_decoder(codec, NULL, 0, max_pixels, 1);
+}
+
+/* Hands over a packet with a number of the caller's; no data: no more come. Everything that was put out before must have been
+ * taken. Returns 0, or a negative error. */
+int sim_avdec_send(struct sim_avdec *decoder, const uint8_t *data, size_t size, int64_t number)
+{
+    if (!data)
+        return avcodec_send_packet(decoder->context, NULL);
+    if (size == 0 || size > INT_MAX / 2 || av_new_packet(decoder->packet, (int)size) < 0)
+        return AVERROR(EINVAL);
+    memcpy(decoder->packet->data, data, size);
+    decoder->packet->pts = number;
+    int result = avcodec_send_packet(decoder->context, decoder->packet);
+    av_packet_unref(decoder->packet);
+    return result;
+}
+
+/* Takes the next picture, for sim_avdec_picture. Returns 1, or 0 when there is none, or a negative error. */
+int sim_avdec_take(struct sim_avdec *decoder)
+{
+    av_frame_unref(decoder->picture);
+    int result = avcodec_receive_frame(decoder->context, decoder->picture);
+    return result >= 0 ? 1 : result == AVERROR(EAGAIN) || result == AVERROR_EOF ? 0 : result;
 }
 
 /* Takes and drops what the library puts out. Returns 1 when decoding failed or hid an error of this call's picture. */
@@ -271,6 +316,15 @@ int sim_avdec_picture(const struct sim_avdec *decoder, struct sim_avpicture *out
     out->sar_height = decoder->context->sample_aspect_ratio.den;
     out->depth = depth;
     out->planes = planes;
+    out->number = frame->pts;
+    out->damaged = frame->decode_error_flags != 0 || (frame->flags & AV_FRAME_FLAG_CORRUPT);
+#if LIBAVUTIL_VERSION_MAJOR < 58
+    out->interlaced = frame->interlaced_frame;
+    out->top_first = frame->top_field_first;
+#else
+    out->interlaced = (frame->flags & AV_FRAME_FLAG_INTERLACED) != 0;
+    out->top_first = (frame->flags & AV_FRAME_FLAG_TOP_FIELD_FIRST) != 0;
+#endif
     for (int plane = 0; plane < 3; plane++) {
         out->data[plane] = plane < planes ? frame->data[plane] : NULL;
         out->stride[plane] = plane < planes ? frame->linesize[plane] : 0;

@@ -46,6 +46,12 @@ pub struct Picture {
     pub aspect: (u32, u32),
     /// Y, U, V without padding between rows; U and V are empty for 400.
     pub planes: [Vec<u8>; 3],
+    /// Of two fields; the first is the top one.
+    pub interlaced: Option<bool>,
+    /// The library concealed an error (display order only).
+    pub damaged: bool,
+    /// That of its packet (display order only).
+    pub number: i64,
 }
 
 /// Colours as the stream signals them: code points of ISO 23091-2, 2 where it does not.
@@ -115,12 +121,19 @@ struct RawPicture {
     matrix: c_int,
     sar_width: c_int,
     sar_height: c_int,
+    interlaced: c_int,
+    top_first: c_int,
+    damaged: c_int,
+    number: i64,
 }
 
 unsafe extern "C" {
     fn sim_avdec_open(codec: c_int, extradata: *const u8, size: usize, max_pixels: i64) -> *mut Handle;
     fn sim_avdec_decode(decoder: *mut Handle, data: *const u8, size: usize) -> c_int;
     fn sim_avdec_picture(decoder: *const Handle, out: *mut RawPicture) -> c_int;
+    fn sim_avdec_open_display(codec: c_int, max_pixels: i64) -> *mut Handle;
+    fn sim_avdec_send(decoder: *mut Handle, data: *const u8, size: usize, number: i64) -> c_int;
+    fn sim_avdec_take(decoder: *mut Handle) -> c_int;
     fn sim_avdec_close(decoder: *mut Handle);
 }
 
@@ -158,6 +171,34 @@ impl SoftDecoder {
             CodecError(format!("libavcodec opens no decoder for {codec:?} (not built in, or no memory)"))
         })?;
         Ok(Self { codec, handle, has_picture: false })
+    }
+
+    /// A decoder that puts out in display order and late, by [`send`](Self::send) alone.
+    pub fn open_display(codec: DecoderCodec) -> Result<Self, CodecError> {
+        // SAFETY: numbers only.
+        let handle = NonNull::new(unsafe { sim_avdec_open_display(codec as c_int, MAX_PIXELS as i64) });
+        let handle =
+            handle.ok_or_else(|| CodecError(format!("libavcodec opens no decoder for {codec:?}")))?;
+        Ok(Self { codec, handle, has_picture: false })
+    }
+
+    /// Hands over the data of a picture, or says that no more come. The pictures that come out, in display order, and whether the
+    /// library complained.
+    pub fn send(&mut self, data: Option<&[u8]>, number: i64) -> Result<(Vec<Picture>, bool), CodecError> {
+        let (start, size) = data.map_or((std::ptr::null(), 0), |data| (data.as_ptr(), data.len()));
+        // SAFETY: the handle is open; pointer and length are of one slice, which the library copies.
+        let mut failed = unsafe { sim_avdec_send(self.handle.as_ptr(), start, size, number) } < 0;
+        let mut pictures = Vec::new();
+        loop {
+            // SAFETY: the handle is open.
+            match unsafe { sim_avdec_take(self.handle.as_ptr()) } {
+                1 => pictures.push(self.picture()?),
+                0 => return Ok((pictures, failed)),
+                // One that cannot be decoded; others may be behind it.
+                _ if !failed => failed = true,
+                _ => return Ok((pictures, true)),
+            }
+        }
     }
 
     /// Decodes the data of one picture (with the parameter sets it needs in front of it).
@@ -203,6 +244,9 @@ impl SoftDecoder {
             },
             aspect: (raw.sar_width.max(0) as u32, raw.sar_height.max(0) as u32),
             planes: [Vec::new(), Vec::new(), Vec::new()],
+            interlaced: (raw.interlaced != 0).then_some(raw.top_first != 0),
+            damaged: raw.damaged != 0,
+            number: raw.number,
         };
         for plane in 0..raw.planes.clamp(0, 3) as usize {
             let (columns, rows) = picture.plane_size(plane);

@@ -2,6 +2,7 @@
 
 #[path = "../../../codec/decoder.rs"]
 pub mod decoder;
+#[path = "../../../codec/encoder.rs"]
 pub mod encoder;
 
 use std::fmt;

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod format;
+#[path = "../../../codec/parameter_sets.rs"]
 pub mod parameter_sets;
 pub mod sample;
 pub mod time;

@@ -7,7 +7,7 @@ use super::machine::Encoder;
 use super::properties::Properties;
 use super::status;
 use crate::Status;
-use crate::codec::encoder::{Coded, Settings, SoftEncoder};
+use crate::codec::encoder::{self, Coded, Settings, SoftEncoder, Wish};
 use crate::foundation::collection::{Array, Dictionary};
 use crate::foundation::constants::truth;
 use crate::foundation::object::Held;
@@ -97,7 +97,7 @@ impl Plan {
         let fps = if (1.0..=960.0).contains(&fps) { fps } else { 30.0 };
         let quality = number("Quality").map_or(0.65, Number::float);
         let settings = Settings {
-            hevc: (syntax == Syntax::Hevc).into(),
+            codec: if syntax == Syntax::Hevc { encoder::HEVC } else { encoder::H264 },
             width: size.0 as i32,
             height: size.1 as i32,
             depth: depth as i32,
@@ -123,6 +123,7 @@ impl Plan {
             matrix: named("YCbCrMatrix", "CVImageBufferYCbCrMatrix", colours::MATRICES),
             sar_width: spacing("HorizontalSpacing"),
             sar_height: spacing("VerticalSpacing"),
+            ..Settings::default()
         };
         let key_seconds = number("MaxKeyFrameIntervalDuration").map_or(0.0, Number::float);
         let key_interval = match number("MaxKeyFrameInterval").map_or(0, Number::int) {
@@ -227,7 +228,19 @@ impl Coder {
 
     /// Codes a frame; what is ready comes out.
     pub fn encode(&mut self, picture: &Picture, number: i64, key: bool) -> Result<Vec<Coded>, Status> {
-        self.soft.encode(picture, number, key).map_err(|_| status::ENCODER_MALFUNCTION)
+        if picture.depth != self.settings.depth as u32 {
+            return Err(status::ENCODER_MALFUNCTION);
+        }
+        let bytes = |samples: &Vec<u16>| -> Vec<u8> {
+            match picture.depth {
+                8 => samples.iter().map(|&sample| sample as u8).collect(),
+                _ => samples.iter().flat_map(|sample| sample.to_le_bytes()).collect(),
+            }
+        };
+        let planes = picture.planes.each_ref().map(bytes);
+        let wish = if key { Wish::Key } else { Wish::Any };
+        let coded = self.soft.encode(planes.each_ref().map(Vec::as_slice), number, wish);
+        coded.map_err(|_| status::ENCODER_MALFUNCTION)
     }
 
     /// Codes what is left.

@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{call, fault, rules};
+use super::{NAME, breaches, call, fault};
 
 /// Something the client made, retained or copied and never gave back.
 #[derive(Debug, Clone, Serialize)]
 pub struct Leak {
-    /// `CFString`, `CVPixelBuffer` ...
+    /// Kind of object.
     pub kind: &'static str,
     /// Where it came from, and how often it was not released.
     pub detail: String,
@@ -54,13 +54,13 @@ pub fn session(figures: Value) {
 
 /// The report as it stands.
 pub fn build() -> Value {
-    let (breaches, total) = rules::recorded();
+    let (recorded, total) = breaches::recorded();
     json!({
         "simulated": true,
         "profile": super::config().profile.name,
         "violation_count": total,
-        "violations": breaches,
-        "leaks": crate::foundation::object::leaks(),
+        "violations": recorded,
+        "leaks": super::leaks(),
         "faults": fault::done(),
         "internal_errors": locked(&INTERNAL).clone(),
         "calls": call::counted(),
@@ -78,7 +78,7 @@ pub(super) fn write() {
     if let Some(path) = &config.report {
         let text = serde_json::to_string_pretty(&report).unwrap_or_default();
         if let Err(error) = std::fs::write(path, text + "\n") {
-            eprintln!("vtsim: cannot write the report to {}: {error}", path.display());
+            eprintln!("{NAME}: cannot write the report to {}: {error}", path.display());
         }
     }
     let list = |key: &str| report[key].as_array().cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ pub(super) fn write() {
     }
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     eprintln!(
-        "vtsim: simulated {}: {} violations, {} leaks, {} faults",
+        "{NAME}: simulated {}: {} violations, {} leaks, {} faults",
         config.profile.name,
         report["violation_count"],
         leaks.len(),
@@ -96,14 +96,14 @@ pub(super) fn write() {
     );
     for breach in violations.iter().take(20) {
         let (name, function) = (text(&breach["name"]), text(&breach["function"]));
-        eprintln!("vtsim:   {name} in {function} (call {}): {}", breach["call"], text(&breach["detail"]));
+        eprintln!("{NAME}:   {name} in {function} (call {}): {}", breach["call"], text(&breach["detail"]));
     }
     for leak in leaks.iter().take(20) {
-        eprintln!("vtsim:   leak: {}: {}", text(&leak["kind"]), text(&leak["detail"]));
+        eprintln!("{NAME}:   leak: {}: {}", text(&leak["kind"]), text(&leak["detail"]));
     }
     for function in &internal {
         eprintln!(
-            "vtsim:   internal error in {}: the simulation is at fault, not the client",
+            "{NAME}:   internal error in {}: the simulation is at fault, not the client",
             text(function)
         );
     }

@@ -51,6 +51,16 @@ pub struct Sequence {
     pub depth: u32,
     /// `profile_idc`
     pub profile: u32,
+    /// `level_idc`
+    pub level: u32,
+    /// Before cropping.
+    pub coded: (u32, u32),
+    /// Cropped on the left and above.
+    pub crop: (u32, u32),
+    /// Fields may be coded by themselves (H.264).
+    pub fields: bool,
+    /// Frames in so many seconds, where they are told (H.264).
+    pub rate: Option<(u32, u32)>,
     /// Colours, where they are told.
     pub colour: Option<Colour>,
     /// Width and height of a sample, where they are told.
@@ -135,7 +145,8 @@ pub fn sequence(syntax: Syntax, nal: &[u8]) -> Option<Sequence> {
 
 fn h264(bits: &mut Bits) -> Option<Sequence> {
     let profile = bits.u(8)?;
-    bits.u(16)?;
+    bits.u(8)?;
+    let level = bits.u(8)?;
     bits.ue()?;
     let (mut chroma, mut depth) = (1, 8);
     if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
@@ -179,20 +190,34 @@ fn h264(bits: &mut Bits) -> Option<Sequence> {
         bits.u(1)?;
     }
     bits.u(1)?;
-    let (mut crop_width, mut crop_height) = (0, 0);
-    if bits.u(1)? == 1 {
-        let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
-        let unit_y = (if chroma == 1 { 2 } else { 1 }) * (2 - frames_only);
-        crop_width = bits.ue()?.checked_add(bits.ue()?)?.checked_mul(unit_x)?;
-        crop_height = bits.ue()?.checked_add(bits.ue()?)?.checked_mul(unit_y)?;
-    }
-    let (width, height) = (width.checked_sub(crop_width)?, height.checked_sub(crop_height)?);
-    let mut found = Sequence { width, height, chroma, depth, profile, ..Sequence::default() };
+    let coded = (width, height);
+    let unit_y = (if chroma == 1 { 2 } else { 1 }) * (2 - frames_only);
+    let (crop, (width, height)) = cropped(bits, coded, chroma, unit_y)?;
+    let fields = frames_only == 0;
+    let mut found =
+        Sequence { width, height, chroma, depth, profile, level, coded, crop, fields, ..Sequence::default() };
     if bits.u(1)? == 1 {
         // What is broken in here does not matter to a decoder.
-        let _ = usability(bits, &mut found);
+        let _ = usability(bits, &mut found).and_then(|()| timing(bits, &mut found));
     }
     Some(found)
+}
+
+/// What is cropped on the left and above, and the size that is left.
+fn cropped(
+    bits: &mut Bits,
+    (width, height): (u32, u32),
+    chroma: u32,
+    unit_y: u32,
+) -> Option<((u32, u32), (u32, u32))> {
+    if bits.u(1)? == 0 {
+        return Some(((0, 0), (width, height)));
+    }
+    let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
+    let mut side = |unit: u32| bits.ue()?.checked_mul(unit);
+    let (left, right, top, bottom) = (side(unit_x)?, side(unit_x)?, side(unit_y)?, side(unit_y)?);
+    let width = width.checked_sub(left.checked_add(right)?)?;
+    Some(((left, top), (width, height.checked_sub(top.checked_add(bottom)?)?)))
 }
 
 /// The start of `vui_parameters`, which H.264 and HEVC have in common.
@@ -237,14 +262,29 @@ fn usability(bits: &mut Bits, found: &mut Sequence) -> Option<()> {
     Some(())
 }
 
+/// What follows in H.264.
+fn timing(bits: &mut Bits, found: &mut Sequence) -> Option<()> {
+    if bits.u(1)? == 1 {
+        bits.ue()?;
+        bits.ue()?;
+    }
+    if bits.u(1)? == 1 {
+        let (ticks, scale) = (bits.u(32)?, bits.u(32)?);
+        // Ticks are those of fields.
+        found.rate = ticks.checked_mul(2).filter(|&ticks| ticks > 0 && scale > 0).map(|ticks| (scale, ticks));
+    }
+    Some(())
+}
+
 fn hevc(bits: &mut Bits) -> Option<Sequence> {
     bits.u(4)?;
     let layers = bits.u(3)?;
     bits.u(1)?;
     bits.u(3)?;
     let profile = bits.u(5)?;
-    // The rest of the general profile, constraints and level.
-    bits.at += 32 + 48 + 8;
+    // The rest of the general profile and its constraints.
+    bits.at += 32 + 48;
+    let level = bits.u(8)?;
     let (mut profiles, mut levels) = (0, 0);
     for _ in 0..layers {
         profiles += bits.u(1)?;
@@ -259,15 +299,10 @@ fn hevc(bits: &mut Bits) -> Option<Sequence> {
     if chroma == 3 {
         bits.u(1)?;
     }
-    let (mut width, mut height) = (bits.ue()?, bits.ue()?);
-    if bits.u(1)? == 1 {
-        let unit_x = if matches!(chroma, 1 | 2) { 2 } else { 1 };
-        let unit_y = if chroma == 1 { 2 } else { 1 };
-        width = width.checked_sub(bits.ue()?.checked_add(bits.ue()?)?.checked_mul(unit_x)?)?;
-        height = height.checked_sub(bits.ue()?.checked_add(bits.ue()?)?.checked_mul(unit_y)?)?;
-    }
+    let coded = (bits.ue()?, bits.ue()?);
+    let (crop, (width, height)) = cropped(bits, coded, chroma, if chroma == 1 { 2 } else { 1 })?;
     let depth = bits.ue()?.checked_add(8)?;
-    Some(Sequence { width, height, chroma, depth, profile, ..Sequence::default() })
+    Some(Sequence { width, height, chroma, depth, profile, level, coded, crop, ..Sequence::default() })
 }
 
 /// NAL units of a record (`avcC` or `hvcC`), and the length of the lengths in samples.

@@ -41,7 +41,7 @@ pub fn enter<R>(function: &'static str, failed: R, body: impl FnOnce() -> R) -> 
     let before = CURRENT.replace((sequence, function));
     *super::report::locked(&CALLS).entry(function).or_default() += 1;
     if trace {
-        eprintln!("vtsim: {sequence} [{}] {function}", thread_id());
+        eprintln!("{}: {sequence} [{}] {function}", super::NAME, thread_id());
     }
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
         report::internal_error(function);
@@ -61,7 +61,7 @@ macro_rules! exports {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty = $failed:expr)? ; $body:block)*) => {$(
         $(#[$doc])*
         #[unsafe(no_mangle)]
-        #[allow(unused_variables, reason = "arguments that make no difference here keep Apple's names")]
+        #[allow(unused_variables, reason = "arguments that make no difference here keep their names")]
         pub unsafe extern "C" fn $name($($argument: $type),*) $(-> $result)? {
             #[allow(clippy::let_unit_value, reason = "functions that answer nothing")]
             let failed = ();

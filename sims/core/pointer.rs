@@ -1,5 +1,5 @@
 //! Pointers that a client passes to an exported function. Null is looked for; for the rest the client vouches, as it does to the
-//! real frameworks (the exported functions are `unsafe` for that reason).
+//! real library (the exported functions are `unsafe` for that reason).
 
 use std::ffi::c_void;
 
@@ -20,7 +20,7 @@ impl<T> Out<T> {
         if self.0.is_null() {
             return false;
         }
-        // SAFETY: not null, and the client vouches for the rest; Apple's packed structures may be less aligned than ours.
+        // SAFETY: not null, and the client vouches for the rest; packed structures may be less aligned than ours.
         unsafe { self.0.write_unaligned(value) };
         true
     }
