@@ -223,6 +223,7 @@ mod tests {
             no_output_of_prior_pics: false,
             long_term_reference: false,
             adaptive_marking: false,
+            marking: 0..0,
             memory_management: Vec::new(),
             qp_delta: 0,
             deblocking: crate::bitstream::h264::slice::Deblocking::default(),
