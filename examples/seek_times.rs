@@ -12,7 +12,7 @@ use std::io::BufRead;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use video_hw::Engines;
+use video_hw::config::Engines;
 use video_hw::reader::{Reader, ReaderBuilder};
 
 fn builder(path: &str, options: &[String]) -> Result<ReaderBuilder, Box<dyn std::error::Error>> {
@@ -20,7 +20,7 @@ fn builder(path: &str, options: &[String]) -> Result<ReaderBuilder, Box<dyn std:
     for pair in options.chunks(2) {
         let [name, value] = pair else { return Err("an option without its value".into()) };
         film = match (name.as_str(), value.as_str()) {
-            ("--backend", name) => film.backend(name.parse::<video_hw::Backend>()?),
+            ("--backend", name) => film.backend(name.parse::<video_hw::backend::Backend>()?),
             ("--engines", "auto") => film.engines(Engines::Auto),
             ("--engines", count) => film.engines(Engines::Count(count.parse()?)),
             ("--threads", count) => film.threads(count.parse::<NonZeroUsize>()?),
