@@ -81,7 +81,7 @@ impl Interrupts {
             }
             if leaves_nothing && alive.1.elapsed() > STUCK_LIMIT {
                 say("error: cancelled; the output is not complete, because nobody reads it");
-                end();
+                end_process(EXIT_CODE);
             }
         }
         self.abort.store(true, Ordering::Relaxed);
@@ -90,7 +90,7 @@ impl Interrupts {
         } else {
             std::thread::sleep(ABORT_LIMIT);
         }
-        end();
+        end_process(EXIT_CODE);
     }
 
     /// A sign of life of a job that cannot be unwound where it stands.
@@ -121,13 +121,19 @@ fn say(what: &str) {
     let _ = writeln!(stderr, "{line_end}video-hw: {}", text::printable(what));
 }
 
-/// Without the exit handlers of a driver that other threads may be inside of.
-fn end() -> ! {
-    let code = i32::from(EXIT_CODE);
+/// Ends the process without the exit handlers of a driver: other threads may be inside of it, and they take their time to close
+/// what the system closes anyway.
+#[cfg_attr(windows, allow(unsafe_code, reason = "a call of the system"))]
+pub fn end_process(code: u8) -> ! {
     #[cfg(unix)]
-    signal_hook::low_level::exit(code);
-    #[cfg(not(unix))]
-    std::process::exit(code)
+    signal_hook::low_level::exit(i32::from(code));
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+        // SAFETY: the handle means this process, and needs no closing. Files go with their handles.
+        unsafe { TerminateProcess(GetCurrentProcess(), u32::from(code)) };
+        std::process::abort()
+    }
 }
 
 #[cfg(unix)]
@@ -169,13 +175,15 @@ mod signals {
         }
     }
 
-    /// Whether the process was started with the signal ignored, as `nohup` does with SIGHUP. Where the system
-    /// does not tell, it is taken to be so, and the signal keeps the meaning it has.
+    /// Whether the process was started with the signal ignored, as `nohup` does with SIGHUP.
+    #[allow(unsafe_code, reason = "a call of the system: not every one has /proc")]
     fn is_ignored(signal: i32) -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-        mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: nothing is changed; what is there now is written to a structure that may hold zeros as well.
+        unsafe {
+            libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+                && action.assume_init().sa_sigaction == libc::SIG_IGN
+        }
     }
 }
 
