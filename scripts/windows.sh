@@ -2,6 +2,7 @@
 # The program for Windows (x86_64-pc-windows-gnu), built by Debian's mingw and run under wine (docs/windows.md):
 #   scripts/windows.sh               the command on every clip, the README's first command beside the native build's, failures, Ctrl-C
 #                                    and kills, doctor, the simulated NVIDIA driver, and the library's unit and session tests
+#   scripts/windows.sh --command     that without the library's tests
 #   scripts/windows.sh --long        also every other test, and 200 kills
 #   scripts/windows.sh run ARGS...   the built program with these arguments
 # It installs what it needs on Debian and Ubuntu. Optimised little: what is judged here are results, and never speed.
@@ -18,10 +19,12 @@ source scripts/cross.sh
 program=$(realpath -m "$built/video-hw.exe")
 
 long=no
+tests=(--lib --test sessions)
 case "${1:-}" in
   run | "") ;;
-  --long) long=yes ;;
-  *) sed -n '2,7p' "$0"; exit 2 ;;
+  --command) tests=() ;;
+  --long) long=yes tests=(--lib --tests) ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
 esac
 [ "$(uname -m)" = x86_64 ] || skip "wine runs programs of this machine's own processor"
 cc=x86_64-w64-mingw32-gcc-posix
@@ -53,15 +56,12 @@ if [ $asked = yes ]; then
 fi
 # Together, so that what they share is compiled once.
 build video-hw video-hw-cli nvsim
-tests=(--lib --test sessions)
-[ $long = no ] || tests=(--lib --tests)
-executables=$(tests_of --package video-hw --package video-hw-cli "${tests[@]}")
+executables=""
+[ ${#tests[@]} = 0 ] || executables=$(tests_of --package video-hw --package video-hw-cli "${tests[@]}")
 
 dir=$(mktemp -d)
 # Its services would stay a while.
 trap 'rm -rf "$dir"; WINEPREFIX=$machine "${wine/%wine64/wineserver64}" -k 2>/dev/null || true' EXIT
-# What is started first makes the system's folders; its services then stay as long as anything runs.
-there "$program" --version >/dev/null
 export LOCALAPPDATA="Z:${dir//\//\\}\\local"
 refuses() { # refuses CODE WORDS ARGS...: with that exit code, and one line that has the words
   local code=0
@@ -131,6 +131,8 @@ other_peoples_library() { # neither beside the program nor in the current direct
   (cd "$dir/planted" && program=app.exe refuses 3 'nvcuda.dll cannot be loaded' decode small.h264 --null --backend nvidia)
 }
 
+# What is started first makes the system's folders; its services then stay as long as anything runs.
+ran "the program starts" there "$program" --version
 decodes_clips
 first_command
 ran "pipes carry bytes" through_pipes
@@ -143,13 +145,17 @@ ran "a library that somebody has put beside the program" other_peoples_library
 ran "doctor: all is well" there "$program" doctor --fresh
 ran "killed while it waits for input" ended_while_waiting KILL nothing 137
 ran "Ctrl-C while it waits for input" ended_while_waiting INT film 130
+began=${EPOCHREALTIME/[.,]/}
+ran "a job that nobody ends" there "$program" "${first[@]}" "$dir/whole.mp4"
+took=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 kills=6
 [ $long = no ] || kills=200
 for ((n = 0; n < kills; n++)); do
   signal=INT
   [ $((n % 2)) = 0 ] || signal=KILL
-  ran "ended by SIG$signal" ended $signal $((RANDOM % 1500))
+  ran "ended by SIG$signal" ended $signal $((RANDOM % took))
 done
+[ $long = no ] || echo "ended at random in the $took ms that a job takes: $kills times"
 
 # NVIDIA: the simulated driver as the system's libraries. One of them holds it all, and the others hand calls on to it, since
 # copies would be drivers of their own. What its codecs do was recorded by the simulation of this machine, on the same clips.
@@ -204,6 +210,7 @@ else
   echo "SKIPPED: $native or $sim is not built, which records what the simulated NVIDIA driver for Windows answers"
 fi
 echo "command: $((count - failed)) passed, $failed failed"
+[ ${#tests[@]} != 0 ] || exit "$((failed != 0))"
 
 layouts=$dir/layouts
 mkdir -p "$layouts/include" && ln -s /usr/include/ffnvcodec "$layouts/include/ffnvcodec"

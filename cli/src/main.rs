@@ -46,6 +46,8 @@ fn main() -> ExitCode {
     clock::begin();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match Cli::try_parse_from(&arguments) {
+        // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
+        // system closes anyway.
         Ok(cli) => {
             // What `bench` starts must find the environment as it is.
             if !matches!(cli.command, Command::Bench(_)) {
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
             retired::warn(&cli.command);
             let exit = run_guarded(&cli.command);
             let _ = std::io::stdout().flush();
-            video_hw_terminal::cancel::end_process(exit.code())
+            signal_hook::low_level::exit(i32::from(exit.code()))
         }
         Err(error) => refuse(&error, arguments.iter().any(|w| w == "--json")).into(),
     }

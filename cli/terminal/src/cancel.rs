@@ -81,7 +81,7 @@ impl Interrupts {
             }
             if leaves_nothing && alive.1.elapsed() > STUCK_LIMIT {
                 say("error: cancelled; the output is not complete, because nobody reads it");
-                end_process(EXIT_CODE);
+                end();
             }
         }
         self.abort.store(true, Ordering::Relaxed);
@@ -90,7 +90,7 @@ impl Interrupts {
         } else {
             std::thread::sleep(ABORT_LIMIT);
         }
-        end_process(EXIT_CODE);
+        end();
     }
 
     /// A sign of life of a job that cannot be unwound where it stands.
@@ -121,17 +121,16 @@ fn say(what: &str) {
     let _ = writeln!(stderr, "{line_end}video-hw: {}", text::printable(what));
 }
 
-/// Ends the process without the exit handlers of a driver: other threads may be inside of it, and they take their time to close
-/// what the system closes anyway.
+/// Without the exit handlers of a driver that other threads may be inside of.
 #[cfg_attr(windows, allow(unsafe_code, reason = "a call of the system"))]
-pub fn end_process(code: u8) -> ! {
+fn end() -> ! {
     #[cfg(unix)]
-    signal_hook::low_level::exit(i32::from(code));
+    signal_hook::low_level::exit(i32::from(EXIT_CODE));
     #[cfg(windows)]
     {
         use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
         // SAFETY: the handle means this process, and needs no closing. Files go with their handles.
-        unsafe { TerminateProcess(GetCurrentProcess(), u32::from(code)) };
+        unsafe { TerminateProcess(GetCurrentProcess(), u32::from(EXIT_CODE)) };
         std::process::abort()
     }
 }
