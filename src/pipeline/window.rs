@@ -31,10 +31,12 @@ impl Window {
     }
 
     pub(super) fn place(&self, frame: &Frame) -> Place {
-        if self.end.is_some_and(|end| frame.pts >= end) {
+        // As it is told to people and programs: a frame begins at the `Duration` that its own time is.
+        let shown = frame.pts.rescale(TimeBase::NANOS);
+        if self.end.is_some_and(|end| shown >= end) {
             return Place::Behind;
         }
-        if self.start.is_some_and(|start| frame.pts < start) {
+        if self.start.is_some_and(|start| shown < start) {
             return Place::Before;
         }
         // The last frame is shown up to the end of the wanted part, not beyond.
