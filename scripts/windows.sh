@@ -229,5 +229,6 @@ done
 # The declarations for NVIDIA's libraries, held against NVIDIA's headers by the compiler for Windows.
 right() { "$cc" -w -fsyntax-only -I "$layouts/include" "$layouts/$1.c"; }
 right right || { failed=$((failed + 1)); echo "FAILED: NVIDIA's structures"; }
+[ $long = no ] || scripts/nvidia-layouts.sh "$layouts" "$cc" || { failed=$((failed + 1)); echo "FAILED: NVIDIA's structures of other versions"; }
 ! right wrong 2>/dev/null || { failed=$((failed + 1)); echo "FAILED: a planted mistake in NVIDIA's structures is not found"; }
 [ "$failed" = 0 ]
