@@ -4,7 +4,6 @@ mod decode;
 mod driver;
 mod encode;
 mod surface;
-#[cfg(test)]
 mod transform;
 
 pub(crate) use decode::{decode_capability, open_decoder};

@@ -232,6 +232,10 @@ metal::uint3 tint(
     metal::uint3 _e31 = sums;
     return _e31;
 }
+metal::uint2 naga_div(metal::uint2 lhs, metal::uint2 rhs) {
+    return lhs / metal::select(rhs, 1u, rhs == 0u);
+}
+
 uint naga_div(uint lhs, uint rhs) {
     return lhs / metal::select(rhs, 1u, rhs == 0u);
 }
@@ -269,12 +273,17 @@ kernel void vhw_convert(
     }
     uint _e22 = arguments.width;
     uint last = _e22 - 1u;
-    metal::uint4 _e31 = chroma.read(metal::uint2(metal::uint2(naga_div(x_4, 2u), id.y)), 0);
-    uint _e35 = arguments.shift;
-    metal::uint3 _e38 = tint(_e31.xy >> metal::uint2(_e35), arguments);
-    metal::uint4 _e48 = chroma.read(metal::uint2(metal::uint2(naga_div(metal::min(x_4 + 2u, last), 2u), id.y)), 0);
-    uint _e52 = arguments.shift;
-    metal::uint3 _e55 = tint(_e48.xy >> metal::uint2(_e52), arguments);
+    uint _e29 = arguments.rows.inner[0].w;
+    uint _e34 = arguments.rows.inner[1].w;
+    metal::uint2 corner = metal::uint2(_e29, _e34);
+    metal::uint2 pair_1 = naga_div(corner, metal::uint2(2u)) + metal::uint2(naga_div(x_4, 2u), id.y);
+    metal::uint2 next = naga_div(corner, metal::uint2(2u)) + metal::uint2(naga_div(metal::min(x_4 + 2u, last), 2u), id.y);
+    metal::uint4 _e57 = chroma.read(metal::uint2(pair_1), 0);
+    uint _e61 = arguments.shift;
+    metal::uint3 _e64 = tint(_e57.xy >> metal::uint2(_e61), arguments);
+    metal::uint4 _e67 = chroma.read(metal::uint2(next), 0);
+    uint _e71 = arguments.shift;
+    metal::uint3 _e74 = tint(_e67.xy >> metal::uint2(_e71), arguments);
     y = top_1;
     uint2 loop_bound_1 = uint2(4294967295u);
     bool loop_init_1 = true;
@@ -282,13 +291,13 @@ kernel void vhw_convert(
         if (metal::all(loop_bound_1 == uint2(0u))) { break; }
         loop_bound_1 -= uint2(loop_bound_1.y == 0u, 1u);
         if (!loop_init_1) {
-            uint _e245 = y;
-            y = _e245 + 1u;
+            uint _e265 = y;
+            y = _e265 + 1u;
         }
         loop_init_1 = false;
-        uint _e57 = y;
-        uint _e62 = arguments.height;
-        if (_e57 < metal::min(top_1 + 2u, _e62)) {
+        uint _e76 = y;
+        uint _e81 = arguments.height;
+        if (_e76 < metal::min(top_1 + 2u, _e81)) {
         } else {
             break;
         }
@@ -301,23 +310,23 @@ kernel void vhw_convert(
                 if (metal::all(loop_bound_2 == uint2(0u))) { break; }
                 loop_bound_2 -= uint2(loop_bound_2.y == 0u, 1u);
                 if (!loop_init_2) {
-                    uint _e131 = i;
-                    i = _e131 + 1u;
+                    uint _e151 = i;
+                    i = _e151 + 1u;
                 }
                 loop_init_2 = false;
-                uint _e69 = i;
-                if (_e69 < 4u) {
+                uint _e88 = i;
+                if (_e88 < 4u) {
                 } else {
                     break;
                 }
                 {
-                    uint _e73 = i;
-                    uint _e76 = y;
-                    metal::uint4 _e79 = luma.read(metal::uint2(metal::uint2(metal::min(x_4 + _e73, last), _e76)), 0);
-                    uint _e83 = arguments.shift;
-                    uint code = _e79.x >> _e83;
-                    uint _e85 = i;
-                    metal::uint3 chroma_part = (_e85 < 2u) ? _e38 : _e55;
+                    uint _e92 = i;
+                    uint _e95 = y;
+                    metal::uint4 _e99 = luma.read(metal::uint2(corner + metal::uint2(metal::min(x_4 + _e92, last), _e95)), 0);
+                    uint _e103 = arguments.shift;
+                    uint code = _e99.x >> _e103;
+                    uint _e105 = i;
+                    metal::uint3 chroma_part = (_e105 < 2u) ? _e64 : _e74;
                     c = 0u;
                     uint2 loop_bound_3 = uint2(4294967295u);
                     bool loop_init_3 = true;
@@ -325,44 +334,44 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_3 == uint2(0u))) { break; }
                         loop_bound_3 -= uint2(loop_bound_3.y == 0u, 1u);
                         if (!loop_init_3) {
-                            uint _e128 = c;
-                            c = _e128 + 1u;
+                            uint _e148 = c;
+                            c = _e148 + 1u;
                         }
                         loop_init_3 = false;
-                        uint _e91 = c;
-                        if (_e91 < 3u) {
+                        uint _e111 = c;
+                        if (_e111 < 3u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e96 = c;
-                            uint _e99 = arguments.rows.inner[_e96].x;
-                            uint _e102 = arguments.luma;
-                            uint _e103 = product(_e99, code, _e102);
-                            uint _e104 = c;
-                            uint _e106 = sum(_e103, chroma_part[_e104]);
-                            uint _e109 = arguments.kind;
-                            if (_e109 == FLOATS) {
-                                uint _e112 = c;
-                                uint _e114 = i;
-                                uint _e116 = unit(_e106);
-                                words.inner[_e112][_e114] = _e116;
+                            uint _e116 = c;
+                            uint _e119 = arguments.rows.inner[_e116].x;
+                            uint _e122 = arguments.luma;
+                            uint _e123 = product(_e119, code, _e122);
+                            uint _e124 = c;
+                            uint _e126 = sum(_e123, chroma_part[_e124]);
+                            uint _e129 = arguments.kind;
+                            if (_e129 == FLOATS) {
+                                uint _e132 = c;
+                                uint _e134 = i;
+                                uint _e136 = unit(_e126);
+                                words.inner[_e132][_e134] = _e136;
                             } else {
-                                uint _e118 = i;
-                                uint _e120 = words.inner[3][_e118];
-                                uint _e121 = byte(_e106);
-                                uint _e123 = c;
-                                words.inner[3][_e118] = _e120 | (_e121 << (8u * _e123));
+                                uint _e138 = i;
+                                uint _e140 = words.inner[3][_e138];
+                                uint _e141 = byte(_e126);
+                                uint _e143 = c;
+                                words.inner[3][_e138] = _e140 | (_e141 << (8u * _e143));
                             }
                         }
                     }
                 }
             }
-            uint _e133 = y;
-            uint _e136 = arguments.pitch;
-            uint row_1 = _e133 * _e136;
-            uint _e140 = arguments.kind;
-            if (_e140 == FLOATS) {
+            uint _e153 = y;
+            uint _e156 = arguments.pitch;
+            uint row_1 = _e153 * _e156;
+            uint _e160 = arguments.kind;
+            if (_e160 == FLOATS) {
                 c_1 = 0u;
                 uint2 loop_bound_4 = uint2(4294967295u);
                 bool loop_init_4 = true;
@@ -370,12 +379,12 @@ kernel void vhw_convert(
                     if (metal::all(loop_bound_4 == uint2(0u))) { break; }
                     loop_bound_4 -= uint2(loop_bound_4.y == 0u, 1u);
                     if (!loop_init_4) {
-                        uint _e173 = c_1;
-                        c_1 = _e173 + 1u;
+                        uint _e193 = c_1;
+                        c_1 = _e193 + 1u;
                     }
                     loop_init_4 = false;
-                    uint _e145 = c_1;
-                    if (_e145 < 3u) {
+                    uint _e165 = c_1;
+                    if (_e165 < 3u) {
                     } else {
                         break;
                     }
@@ -387,30 +396,30 @@ kernel void vhw_convert(
                             if (metal::all(loop_bound_5 == uint2(0u))) { break; }
                             loop_bound_5 -= uint2(loop_bound_5.y == 0u, 1u);
                             if (!loop_init_5) {
-                                uint _e170 = i_1;
-                                i_1 = _e170 + 1u;
+                                uint _e190 = i_1;
+                                i_1 = _e190 + 1u;
                             }
                             loop_init_5 = false;
-                            uint _e150 = i_1;
-                            if (_e150 < 4u) {
+                            uint _e170 = i_1;
+                            if (_e170 < 4u) {
                             } else {
                                 break;
                             }
                             {
-                                uint _e154 = c_1;
-                                uint _e157 = arguments.plane;
-                                uint _e161 = i_1;
-                                uint _e164 = c_1;
-                                uint _e166 = i_1;
-                                uint _e168 = words.inner[_e164][_e166];
-                                result[((row_1 + (_e154 * _e157)) + x_4) + _e161] = _e168;
+                                uint _e174 = c_1;
+                                uint _e177 = arguments.plane;
+                                uint _e181 = i_1;
+                                uint _e184 = c_1;
+                                uint _e186 = i_1;
+                                uint _e188 = words.inner[_e184][_e186];
+                                result[((row_1 + (_e174 * _e177)) + x_4) + _e181] = _e188;
                             }
                         }
                     }
                 }
             } else {
-                uint _e177 = arguments.kind;
-                if (_e177 == PACKED3_) {
+                uint _e197 = arguments.kind;
+                if (_e197 == PACKED3_) {
                     metal::uint4 w = words.inner[3];
                     uint at = row_1 + (id.x * 3u);
                     result[at] = w.x | (w.y << 24u);
@@ -424,21 +433,21 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_6 == uint2(0u))) { break; }
                         loop_bound_6 -= uint2(loop_bound_6.y == 0u, 1u);
                         if (!loop_init_6) {
-                            uint _e242 = i_2;
-                            i_2 = _e242 + 1u;
+                            uint _e262 = i_2;
+                            i_2 = _e262 + 1u;
                         }
                         loop_init_6 = false;
-                        uint _e217 = i_2;
-                        if (_e217 < 4u) {
+                        uint _e237 = i_2;
+                        if (_e237 < 4u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e221 = i_2;
-                            uint w_1 = words.inner[3][_e221];
-                            uint _e226 = i_2;
-                            uint _e237 = arguments.kind;
-                            result[(row_1 + x_4) + _e226] = (_e237 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
+                            uint _e241 = i_2;
+                            uint w_1 = words.inner[3][_e241];
+                            uint _e246 = i_2;
+                            uint _e257 = arguments.kind;
+                            result[(row_1 + x_4) + _e246] = (_e257 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
                         }
                     }
                 }

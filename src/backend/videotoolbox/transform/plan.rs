@@ -21,7 +21,7 @@ const WORD: usize = size_of::<u32>();
 /// `Arguments` of kernel.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(in crate::backend::videotoolbox) struct Arguments {
+struct Arguments {
     rows: [[u32; 4]; 3],
     luma: u32,
     chroma: u32,
@@ -34,7 +34,7 @@ pub(in crate::backend::videotoolbox) struct Arguments {
 }
 
 /// Words of [`Arguments`].
-pub(in crate::backend::videotoolbox) const ARGUMENTS: usize = 20;
+pub(super) const ARGUMENTS: usize = 20;
 
 const _: () = {
     assert!(size_of::<Arguments>() == ARGUMENTS * WORD && align_of::<Arguments>() == WORD);
@@ -43,11 +43,13 @@ const _: () = {
 
 impl Arguments {
     /// As they lie in memory.
-    pub(in crate::backend::videotoolbox) fn words(&self) -> [u32; ARGUMENTS] {
-        let rest =
-            [self.luma, self.chroma, self.shift, self.kind, self.width, self.height, self.pitch, self.plane];
-        let mut words = self.rows.as_flattened().iter().chain(&rest);
-        std::array::from_fn(|_| words.next().copied().unwrap_or(0))
+    const fn words(&self) -> [u32; ARGUMENTS] {
+        let [a, b, c] = self.rows;
+        let Self { luma, chroma, shift, kind, width, height, pitch, plane, .. } = *self;
+        [
+            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], luma, chroma, shift,
+            kind, width, height, pitch, plane,
+        ]
     }
 }
 
@@ -95,7 +97,7 @@ pub(in crate::backend::videotoolbox) const fn supported(from: PixelFormat, to: P
 pub(super) struct Plan {
     to: PixelFormat,
     dimensions: Dimensions,
-    pub(super) arguments: Arguments,
+    arguments: Arguments,
 }
 
 impl Plan {
@@ -142,6 +144,14 @@ impl Plan {
 
     pub(super) const fn dimensions(&self) -> Dimensions {
         self.dimensions
+    }
+
+    /// The kernel's arguments for a picture that begins at this column and row of its buffer, both even.
+    pub(super) const fn arguments_at(&self, (left, top): (u32, u32)) -> [u32; ARGUMENTS] {
+        let mut at = self.arguments;
+        at.rows[0][3] = left;
+        at.rows[1][3] = top;
+        at.words()
     }
 
     /// Groups of threads.

@@ -1,5 +1,5 @@
 //! The kernel's own text against the conversion of the CPU, on the Vulkan driver for CPUs: every matrix, range and depth to every
-//! format, odd sizes, and in the long form (`VIDEO_HW_LONG`) with 8 bits every pair of chroma samples.
+//! format, odd sizes, parts of buffers, and in the long form (`VIDEO_HW_LONG`) with 8 bits every pair of chroma samples.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,11 +7,12 @@ use std::process::Command;
 
 use super::plan::{Plan, supported};
 use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
+use crate::config::Crop;
 use crate::dimensions::Dimensions;
 use crate::frame::{Frame, HostSurface};
 use crate::pixel::PixelFormat;
 use crate::time::{TimeBase, Timestamp};
-use crate::transform::{Linear, convert};
+use crate::transform::{Linear, convert, crop};
 
 const TARGETS: [PixelFormat; 7] = [
     PixelFormat::Rgb24,
@@ -99,14 +100,18 @@ fn write_case(
     } else {
         Plan::new(numbers, size, color, to).unwrap()
     };
-    let frame = picture(depth, format, color, size);
+    let corner = (depth - 8, depth / 10 * 4);
+    let whole = Dimensions::new(size.width() + corner.0, size.height() + corner.1).unwrap();
+    let all = picture(depth, format, color, whole);
+    let part = Crop { left: corner.0, top: corner.1, size };
+    let frame = if depth == 8 { all.clone() } else { crop(&all, part).unwrap() };
     let result = expected(&frame, to, &plan);
-    let shape = [format.bytes_per_sample() as u32, size.width(), size.height()];
-    let words = plan.arguments.words();
+    let shape = [format.bytes_per_sample() as u32, whole.width(), whole.height()];
+    let words = plan.arguments_at(corner);
     for word in shape.iter().chain(&words).chain(&[(result.len() / 4) as u32]) {
         file.write_all(&word.to_le_bytes()).unwrap();
     }
-    file.write_all(&frame.as_host().unwrap().to_packed()).unwrap();
+    file.write_all(&all.as_host().unwrap().to_packed()).unwrap();
     file.write_all(&result).unwrap();
 }
 
