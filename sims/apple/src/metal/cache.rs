@@ -69,7 +69,7 @@ exports! {
             return INVALID_ARGUMENT;
         }
         let ended = Arc::new(AtomicBool::new(false));
-        let texture = Texture { image, pixels, plane, size: (width, height), bytes, channels, ended: ended.clone() };
+        let texture = Texture { _image: image, pixels, plane, size: (width, height), bytes, channels, ended: ended.clone() };
         out.put(Held::new(CacheTexture { texture: Held::new(texture), ended }).give());
         OK
     }

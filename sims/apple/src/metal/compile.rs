@@ -119,7 +119,8 @@ pub fn compile(text: &str) -> Result<Code, String> {
 }
 
 fn build(folder: &std::path::Path, text: &str, kernels: &[(String, Vec<Place>)]) -> Result<Code, String> {
-    let write = |name: &str, text: &str| fs::write(folder.join(name), text).map_err(|error| error.to_string());
+    let write =
+        |name: &str, text: &str| fs::write(folder.join(name), text).map_err(|error| error.to_string());
     fs::create_dir(folder.join("simd")).map_err(|error| error.to_string())?;
     write("metal_stdlib", STDLIB)?;
     write("simd/simd.h", "")?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::compile::compile;
 use super::runtime::autorelease;
 use super::work::{
-    Bindings, Bound, Buffer, COMMITTED, Commands, Device, Encoder, Failure, Function, Library, Pipeline, Queue,
-    Texture,
+    Bindings, Bound, Buffer, COMMITTED, Commands, Device, Encoder, Failure, Function, Library, Pipeline,
+    Queue, Texture,
 };
 use crate::core::pointer::{In, NULL, Ref};
 use crate::core::report::locked;
@@ -103,7 +103,7 @@ methods! {
     MTLCommandBuffer "computeCommandEncoder" = fn encoder(this) -> Ref = NULL; {
         let Some((held, commands)) = held::<Commands>(this) else { return NULL };
         locked(&commands.state).encoding = true;
-        autorelease(Held::new(Encoder { bindings: Mutex::new(Bindings::default()), commands, held }))
+        autorelease(Held::new(Encoder { bindings: Mutex::new(Bindings::default()), commands, _held: held }))
     }
 
     MTLComputeCommandEncoder "setComputePipelineState:" = fn set_pipeline(this, pipeline: Ref); {

@@ -62,7 +62,7 @@ pub struct Failure(pub String);
 #[derive(Debug)]
 pub struct Texture {
     /// Keeps the buffer.
-    pub image: Held,
+    pub _image: Held,
     /// The buffer.
     pub pixels: Arc<Pixels>,
     /// Which plane.
@@ -132,7 +132,7 @@ pub struct Encoder {
     /// Where it goes.
     pub commands: Arc<Commands>,
     /// Keeps that.
-    pub held: Held,
+    pub _held: Held,
 }
 
 /// `MTLCommandBuffer`
@@ -184,6 +184,7 @@ impl Commands {
 fn run(mut bindings: Bindings, threads: [u32; 3]) {
     if bindings.textures.iter().flatten().any(|texture| texture.ended.load(Ordering::SeqCst)) {
         breach(&rules::TEXTURE_GONE, "a texture of a cache was released before the commands were completed");
+        return;
     }
     let Some(kernel) = bindings.kernel.take() else {
         breach(&rules::BINDINGS, "a dispatch without a kernel");
