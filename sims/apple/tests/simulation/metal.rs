@@ -208,7 +208,8 @@ fn what_fails_says_so() {
         let error = sums(f).unwrap_err();
         assert!(error.contains("as ordered (7)"), "{error}");
         let gpu = Gpu::new(f);
-        let error = gpu.library("kernel void broken(\n) {\n unknown();\n}").unwrap_err();
+        let error =
+            gpu.library("#include <metal_stdlib>\nkernel void broken(\n) {\n unknown();\n}").unwrap_err();
         assert!(error.contains("unknown"), "{error}");
         assert!(gpu.library("no kernel at all").is_err());
         // A buffer that is not made for Metal.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::abi::Ref;
+use super::abi::{COMMANDS_COMPLETED, Ref, STORAGE_SHARED, Size, texture_format};
 use super::calling;
 use super::foundation::{Cf, string};
 use super::library::api;
@@ -22,17 +22,12 @@ use crate::backend::BackendKind;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-/// `MTLSize`.
-type Size = [usize; 3];
-
-/// `MTLCommandBufferStatusCompleted`.
-const COMPLETED: usize = 4;
-
 /// Planes that a kernel reads, one of single samples and one of pairs.
 const PLANES: usize = 2;
 
-/// `MTLPixelFormatR8Uint` and `RG8Uint`, `R16Uint` and `RG16Uint`: by bytes of a sample and plane.
-const PIXEL_FORMATS: [[usize; PLANES]; 2] = [[13, 33], [23, 63]];
+/// `MTLPixelFormat`, by bytes of a sample and plane.
+const PIXEL_FORMATS: [[usize; PLANES]; 2] =
+    [[texture_format::R8, texture_format::RG8], [texture_format::R16, texture_format::RG16]];
 
 /// Owns a reference to an object.
 struct Object {
@@ -194,10 +189,10 @@ impl Kernel {
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         let metal = self.device.metal;
         let _pool = Pool::new(metal);
-        // SAFETY: the types are those of Apple's documents; the buffer passes to us. Options 0: shared with the CPU.
+        // SAFETY: the types are those of Apple's documents; the buffer passes to us.
         unsafe {
             let buffer = send!(
-                metal, self.device.object, c"newBufferWithLength:options:", (usize, usize) -> Ref, bytes, 0
+                metal, self.device.object, c"newBufferWithLength:options:", (usize, usize) -> Ref, bytes, STORAGE_SHARED
             );
             let buffer = made(metal, buffer, ptr::null(), "newBufferWithLength")?;
             let at = send!(metal, buffer.object, c"contents", () -> *mut c_void);
@@ -256,8 +251,8 @@ impl Kernel {
                 result.buffer.object, 0, 1
             );
             send!(
-                metal, encoder, c"dispatchThreadgroups:threadsPerThreadgroup:", (Threads, Threads) -> (),
-                Threads(groups), Threads(threads)
+                metal, encoder, c"dispatchThreadgroups:threadsPerThreadgroup:", (Size, Size) -> (),
+                groups, threads
             );
             send!(metal, encoder, c"endEncoding", () -> ());
             send!(metal, commands, c"commit", () -> ());
@@ -265,7 +260,7 @@ impl Kernel {
             let wait = transmute::<Method, unsafe extern "C" fn(Ref, Ref)>(wait);
             calling("waitUntilCompleted", || wait(commands, selector));
             let status = send!(metal, commands, c"status", () -> usize);
-            if status != COMPLETED {
+            if status != COMMANDS_COMPLETED {
                 let error = send!(metal, commands, c"error", () -> Ref);
                 return Err(failed("waitUntilCompleted", words(metal, error)?));
             }
@@ -306,11 +301,6 @@ impl Kernel {
         }
     }
 }
-
-/// `MTLSize` as it is passed.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Threads(Size);
 
 /// Memory that both the GPU and the CPU see.
 #[derive(Debug)]

@@ -27,12 +27,13 @@ const FILES: &[&str] = if cfg!(target_vendor = "apple") {
     &["libVideoToolbox.so"]
 };
 
-macro_rules! table {
-    ($($name:ident($($type:ty),*) $(-> $out:ty)?;)*) => {
+/// As in `library`; all libraries are asked, whatever they are said to hold.
+macro_rules! functions {
+    ($($framework:ident { $($name:ident($($type:ty),*) $(-> $out:ty)?;)* })*) => {
         /// The functions, under Apple's names.
         #[allow(non_snake_case, reason = "Apple's names")]
         pub(super) struct Metal {
-            $(pub(super) $name: unsafe extern "C" fn($($type),*) $(-> $out)?,)*
+            $($(pub(super) $name: unsafe extern "C" fn($($type),*) $(-> $out)?,)*)*
             _libraries: Vec<Library>,
         }
 
@@ -44,7 +45,7 @@ macro_rules! table {
                 };
                 let libraries = FILES.iter().map(open).collect::<Result<Vec<_>, _>>()?;
                 Ok(Self {
-                    $($name: {
+                    $($($name: {
                         let name = concat!(stringify!($name), "\0").as_bytes();
                         let found = libraries.iter().find_map(|library| {
                             // SAFETY: the signature is the one of Apple's documents, and the library is never unloaded, so that
@@ -52,7 +53,7 @@ macro_rules! table {
                             unsafe { library.get(name) }.ok().map(|symbol| *symbol)
                         });
                         found.ok_or_else(|| format!("there is no {}", stringify!($name)))?
-                    },)*
+                    },)*)*
                     _libraries: libraries,
                 })
             }
@@ -60,19 +61,26 @@ macro_rules! table {
     };
 }
 
-table! {
-    MTLCreateSystemDefaultDevice() -> Ref;
-    CVMetalTextureCacheCreate(Ref, Ref, Ref, Ref, *mut Ref) -> i32;
-    CVMetalTextureCacheCreateTextureFromImage(Ref, Ref, Ref, Ref, usize, usize, usize, usize, *mut Ref) -> i32;
-    CVMetalTextureGetTexture(Ref) -> Ref;
-    CVMetalTextureCacheFlush(Ref, u64);
-    object_getClass(Ref) -> Ref;
-    sel_registerName(*const c_char) -> Ref;
-    class_respondsToSelector(Ref, Ref) -> u8;
-    class_getMethodImplementation(Ref, Ref) -> Option<Method>;
-    objc_release(Ref);
-    objc_autoreleasePoolPush() -> *mut c_void;
-    objc_autoreleasePoolPop(*mut c_void);
+functions! {
+    Metal {
+        MTLCreateSystemDefaultDevice() -> Ref;
+    }
+    CoreVideo {
+        CVMetalTextureCacheCreate(Ref, Ref, Ref, Ref, *mut Ref) -> i32;
+        CVMetalTextureCacheCreateTextureFromImage(
+            Ref, Ref, Ref, Ref, usize, usize, usize, usize, *mut Ref) -> i32;
+        CVMetalTextureGetTexture(Ref) -> Ref;
+        CVMetalTextureCacheFlush(Ref, u64);
+    }
+    Objc {
+        object_getClass(Ref) -> Ref;
+        sel_registerName(*const c_char) -> Ref;
+        class_respondsToSelector(Ref, Ref) -> u8;
+        class_getMethodImplementation(Ref, Ref) -> Option<unsafe extern "C" fn()>;
+        objc_release(Ref);
+        objc_autoreleasePoolPush() -> *mut c_void;
+        objc_autoreleasePoolPop(*mut c_void);
+    }
 }
 
 impl fmt::Debug for Metal {

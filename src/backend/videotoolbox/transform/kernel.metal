@@ -232,14 +232,6 @@ metal::uint3 tint(
     metal::uint3 _e31 = sums;
     return _e31;
 }
-metal::uint2 naga_div(metal::uint2 lhs, metal::uint2 rhs) {
-    return lhs / metal::select(rhs, 1u, rhs == 0u);
-}
-
-uint naga_div(uint lhs, uint rhs) {
-    return lhs / metal::select(rhs, 1u, rhs == 0u);
-}
-
 
 struct vhw_convertInput {
 };
@@ -276,14 +268,14 @@ kernel void vhw_convert(
     uint _e29 = arguments.rows.inner[0].w;
     uint _e34 = arguments.rows.inner[1].w;
     metal::uint2 corner = metal::uint2(_e29, _e34);
-    metal::uint2 pair_1 = naga_div(corner, metal::uint2(2u)) + metal::uint2(naga_div(x_4, 2u), id.y);
-    metal::uint2 next = naga_div(corner, metal::uint2(2u)) + metal::uint2(naga_div(metal::min(x_4 + 2u, last), 2u), id.y);
-    metal::uint4 _e57 = chroma.read(metal::uint2(pair_1), 0);
-    uint _e61 = arguments.shift;
-    metal::uint3 _e64 = tint(_e57.xy >> metal::uint2(_e61), arguments);
-    metal::uint4 _e67 = chroma.read(metal::uint2(next), 0);
-    uint _e71 = arguments.shift;
-    metal::uint3 _e74 = tint(_e67.xy >> metal::uint2(_e71), arguments);
+    metal::uint2 pair_1 = (corner + metal::uint2(x_4, top_1)) >> metal::uint2(1u);
+    metal::uint2 next = (corner + metal::uint2(metal::min(x_4 + 2u, last), top_1)) >> metal::uint2(1u);
+    metal::uint4 _e51 = chroma.read(metal::uint2(pair_1), 0);
+    uint _e55 = arguments.shift;
+    metal::uint3 _e58 = tint(_e51.xy >> metal::uint2(_e55), arguments);
+    metal::uint4 _e61 = chroma.read(metal::uint2(next), 0);
+    uint _e65 = arguments.shift;
+    metal::uint3 _e68 = tint(_e61.xy >> metal::uint2(_e65), arguments);
     y = top_1;
     uint2 loop_bound_1 = uint2(4294967295u);
     bool loop_init_1 = true;
@@ -291,13 +283,13 @@ kernel void vhw_convert(
         if (metal::all(loop_bound_1 == uint2(0u))) { break; }
         loop_bound_1 -= uint2(loop_bound_1.y == 0u, 1u);
         if (!loop_init_1) {
-            uint _e265 = y;
-            y = _e265 + 1u;
+            uint _e259 = y;
+            y = _e259 + 1u;
         }
         loop_init_1 = false;
-        uint _e76 = y;
-        uint _e81 = arguments.height;
-        if (_e76 < metal::min(top_1 + 2u, _e81)) {
+        uint _e70 = y;
+        uint _e75 = arguments.height;
+        if (_e70 < metal::min(top_1 + 2u, _e75)) {
         } else {
             break;
         }
@@ -310,23 +302,23 @@ kernel void vhw_convert(
                 if (metal::all(loop_bound_2 == uint2(0u))) { break; }
                 loop_bound_2 -= uint2(loop_bound_2.y == 0u, 1u);
                 if (!loop_init_2) {
-                    uint _e151 = i;
-                    i = _e151 + 1u;
+                    uint _e145 = i;
+                    i = _e145 + 1u;
                 }
                 loop_init_2 = false;
-                uint _e88 = i;
-                if (_e88 < 4u) {
+                uint _e82 = i;
+                if (_e82 < 4u) {
                 } else {
                     break;
                 }
                 {
-                    uint _e92 = i;
-                    uint _e95 = y;
-                    metal::uint4 _e99 = luma.read(metal::uint2(corner + metal::uint2(metal::min(x_4 + _e92, last), _e95)), 0);
-                    uint _e103 = arguments.shift;
-                    uint code = _e99.x >> _e103;
-                    uint _e105 = i;
-                    metal::uint3 chroma_part = (_e105 < 2u) ? _e64 : _e74;
+                    uint _e86 = i;
+                    uint _e89 = y;
+                    metal::uint4 _e93 = luma.read(metal::uint2(corner + metal::uint2(metal::min(x_4 + _e86, last), _e89)), 0);
+                    uint _e97 = arguments.shift;
+                    uint code = _e93.x >> _e97;
+                    uint _e99 = i;
+                    metal::uint3 chroma_part = (_e99 < 2u) ? _e58 : _e68;
                     c = 0u;
                     uint2 loop_bound_3 = uint2(4294967295u);
                     bool loop_init_3 = true;
@@ -334,44 +326,44 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_3 == uint2(0u))) { break; }
                         loop_bound_3 -= uint2(loop_bound_3.y == 0u, 1u);
                         if (!loop_init_3) {
-                            uint _e148 = c;
-                            c = _e148 + 1u;
+                            uint _e142 = c;
+                            c = _e142 + 1u;
                         }
                         loop_init_3 = false;
-                        uint _e111 = c;
-                        if (_e111 < 3u) {
+                        uint _e105 = c;
+                        if (_e105 < 3u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e116 = c;
-                            uint _e119 = arguments.rows.inner[_e116].x;
-                            uint _e122 = arguments.luma;
-                            uint _e123 = product(_e119, code, _e122);
-                            uint _e124 = c;
-                            uint _e126 = sum(_e123, chroma_part[_e124]);
-                            uint _e129 = arguments.kind;
-                            if (_e129 == FLOATS) {
-                                uint _e132 = c;
-                                uint _e134 = i;
-                                uint _e136 = unit(_e126);
-                                words.inner[_e132][_e134] = _e136;
+                            uint _e110 = c;
+                            uint _e113 = arguments.rows.inner[_e110].x;
+                            uint _e116 = arguments.luma;
+                            uint _e117 = product(_e113, code, _e116);
+                            uint _e118 = c;
+                            uint _e120 = sum(_e117, chroma_part[_e118]);
+                            uint _e123 = arguments.kind;
+                            if (_e123 == FLOATS) {
+                                uint _e126 = c;
+                                uint _e128 = i;
+                                uint _e130 = unit(_e120);
+                                words.inner[_e126][_e128] = _e130;
                             } else {
-                                uint _e138 = i;
-                                uint _e140 = words.inner[3][_e138];
-                                uint _e141 = byte(_e126);
-                                uint _e143 = c;
-                                words.inner[3][_e138] = _e140 | (_e141 << (8u * _e143));
+                                uint _e132 = i;
+                                uint _e134 = words.inner[3][_e132];
+                                uint _e135 = byte(_e120);
+                                uint _e137 = c;
+                                words.inner[3][_e132] = _e134 | (_e135 << (8u * _e137));
                             }
                         }
                     }
                 }
             }
-            uint _e153 = y;
-            uint _e156 = arguments.pitch;
-            uint row_1 = _e153 * _e156;
-            uint _e160 = arguments.kind;
-            if (_e160 == FLOATS) {
+            uint _e147 = y;
+            uint _e150 = arguments.pitch;
+            uint row_1 = _e147 * _e150;
+            uint _e154 = arguments.kind;
+            if (_e154 == FLOATS) {
                 c_1 = 0u;
                 uint2 loop_bound_4 = uint2(4294967295u);
                 bool loop_init_4 = true;
@@ -379,12 +371,12 @@ kernel void vhw_convert(
                     if (metal::all(loop_bound_4 == uint2(0u))) { break; }
                     loop_bound_4 -= uint2(loop_bound_4.y == 0u, 1u);
                     if (!loop_init_4) {
-                        uint _e193 = c_1;
-                        c_1 = _e193 + 1u;
+                        uint _e187 = c_1;
+                        c_1 = _e187 + 1u;
                     }
                     loop_init_4 = false;
-                    uint _e165 = c_1;
-                    if (_e165 < 3u) {
+                    uint _e159 = c_1;
+                    if (_e159 < 3u) {
                     } else {
                         break;
                     }
@@ -396,30 +388,30 @@ kernel void vhw_convert(
                             if (metal::all(loop_bound_5 == uint2(0u))) { break; }
                             loop_bound_5 -= uint2(loop_bound_5.y == 0u, 1u);
                             if (!loop_init_5) {
-                                uint _e190 = i_1;
-                                i_1 = _e190 + 1u;
+                                uint _e184 = i_1;
+                                i_1 = _e184 + 1u;
                             }
                             loop_init_5 = false;
-                            uint _e170 = i_1;
-                            if (_e170 < 4u) {
+                            uint _e164 = i_1;
+                            if (_e164 < 4u) {
                             } else {
                                 break;
                             }
                             {
-                                uint _e174 = c_1;
-                                uint _e177 = arguments.plane;
-                                uint _e181 = i_1;
-                                uint _e184 = c_1;
-                                uint _e186 = i_1;
-                                uint _e188 = words.inner[_e184][_e186];
-                                result[((row_1 + (_e174 * _e177)) + x_4) + _e181] = _e188;
+                                uint _e168 = c_1;
+                                uint _e171 = arguments.plane;
+                                uint _e175 = i_1;
+                                uint _e178 = c_1;
+                                uint _e180 = i_1;
+                                uint _e182 = words.inner[_e178][_e180];
+                                result[((row_1 + (_e168 * _e171)) + x_4) + _e175] = _e182;
                             }
                         }
                     }
                 }
             } else {
-                uint _e197 = arguments.kind;
-                if (_e197 == PACKED3_) {
+                uint _e191 = arguments.kind;
+                if (_e191 == PACKED3_) {
                     metal::uint4 w = words.inner[3];
                     uint at = row_1 + (id.x * 3u);
                     result[at] = w.x | (w.y << 24u);
@@ -433,21 +425,21 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_6 == uint2(0u))) { break; }
                         loop_bound_6 -= uint2(loop_bound_6.y == 0u, 1u);
                         if (!loop_init_6) {
-                            uint _e262 = i_2;
-                            i_2 = _e262 + 1u;
+                            uint _e256 = i_2;
+                            i_2 = _e256 + 1u;
                         }
                         loop_init_6 = false;
-                        uint _e237 = i_2;
-                        if (_e237 < 4u) {
+                        uint _e231 = i_2;
+                        if (_e231 < 4u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e241 = i_2;
-                            uint w_1 = words.inner[3][_e241];
-                            uint _e246 = i_2;
-                            uint _e257 = arguments.kind;
-                            result[(row_1 + x_4) + _e246] = (_e257 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
+                            uint _e235 = i_2;
+                            uint w_1 = words.inner[3][_e235];
+                            uint _e240 = i_2;
+                            uint _e251 = arguments.kind;
+                            result[(row_1 + x_4) + _e240] = (_e251 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
                         }
                     }
                 }

@@ -141,8 +141,8 @@ fn vhw_convert(@builtin(global_invocation_id) id: vec3<u32>) {
     // Past the last column the last one goes on.
     let last = arguments.width - 1u;
     let corner = vec2<u32>(arguments.rows[0].w, arguments.rows[1].w);
-    let pair = corner / 2u + vec2<u32>(x / 2u, id.y);
-    let next = corner / 2u + vec2<u32>(min(x + 2u, last) / 2u, id.y);
+    let pair = (corner + vec2<u32>(x, top)) >> vec2<u32>(1u);
+    let next = (corner + vec2<u32>(min(x + 2u, last), top)) >> vec2<u32>(1u);
     let left = tint(textureLoad(chroma, pair, 0).xy >> vec2<u32>(arguments.shift));
     let right = tint(textureLoad(chroma, next, 0).xy >> vec2<u32>(arguments.shift));
     for (var y = top; y < min(top + 2u, arguments.height); y++) {

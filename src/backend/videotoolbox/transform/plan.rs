@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 
+use crate::backend::videotoolbox::driver::abi::Size;
 use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use crate::transform::Linear;
 /// Longest side: what Metal's textures have, and the kernel's counting takes.
 const LONGEST_SIDE: u32 = 16384;
 /// Threads of a group, as in the kernel's text.
-pub(super) const GROUP: [usize; 3] = [32, 8, 1];
+pub(super) const GROUP: Size = Size { width: 32, height: 8, depth: 1 };
 /// What a thread makes.
 const PIXELS: u32 = 4;
 const ROWS: u32 = 2;
@@ -155,9 +156,13 @@ impl Plan {
     }
 
     /// Groups of threads.
-    pub(super) fn groups(&self) -> [usize; 3] {
-        let threads = [self.arguments.width.div_ceil(PIXELS), self.arguments.height.div_ceil(ROWS), 1];
-        std::array::from_fn(|axis| (threads[axis] as usize).div_ceil(GROUP[axis]))
+    pub(super) fn groups(&self) -> Size {
+        let groups = |length: u32, each: u32, group: usize| (length.div_ceil(each) as usize).div_ceil(group);
+        Size {
+            width: groups(self.arguments.width, PIXELS, GROUP.width),
+            height: groups(self.arguments.height, ROWS, GROUP.height),
+            depth: 1,
+        }
     }
 
     /// Bytes of the result, gaps at the ends of rows included.
