@@ -43,14 +43,10 @@ using bool2 = Lanes<bool, 2>;
 
 inline uint2 operator>>(uint2 a, uint2 b) { return {a.x >> b.x, a.y >> b.y}; }
 inline uint2 operator+(uint2 a, uint2 b) { return {a.x + b.x, a.y + b.y}; }
-inline uint2 operator/(uint2 a, uint2 b) { return {a.x / b.x, a.y / b.y}; }
 inline uint2 &operator-=(uint2 &a, uint2 b) { a.x -= b.x; a.y -= b.y; return a; }
 inline bool2 operator==(uint2 a, uint2 b) { return {a.x == b.x, a.y == b.y}; }
 inline bool all(bool2 a) { return a.x && a.y; }
-inline uint2 select(uint2 a, uint2 b, bool2 c) { return {c.x ? b.x : a.x, c.y ? b.y : a.y}; }
-inline uint select(uint a, uint b, bool c) { return c ? b : a; }
 inline uint min(uint a, uint b) { return a < b ? a : b; }
-inline uint max(uint a, uint b) { return a > b ? a : b; }
 inline uint clz(uint a) { return a == 0 ? 32 : __builtin_clz(a); }
 
 // Filled by the simulation.
