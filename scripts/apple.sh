@@ -67,6 +67,8 @@ if [ "$planted" = yes ]; then
   plant abi.rs 's/scale: i32,/scale: i64,/' "abi::Time lies otherwise"
   plant abi.rs 's/b"xf20"/b"fx20"/' "abi::pixel_format::P010_FULL is not Apple's"
   plant compression.rs 's/"kVTPropertySupportedValueListKey"/"kVTPropertyValueListKey"/' "cannot find value .kVTPropertyValueListKey"
+  plant metal_library.rs 's/CacheFlush(Ref, u64)/CacheFlush(Ref, u32)/' "CVMetalTextureCacheFlush is declared otherwise"
+  plant abi.rs 's/RG8: usize = 33/RG8: usize = 34/' "abi::texture_format::RG8 is not Apple's"
   plant status.rs 's/-12913/-12914/' "a status code of the backend has no name"
 fi
 

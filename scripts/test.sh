@@ -50,6 +50,9 @@ command -v chromium >/dev/null 2>&1 || (install chromium) || true
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
 
+# A Vulkan driver for CPUs, on which the Metal kernel's arithmetic is judged; without one its test says that it is skipped.
+compgen -G "/usr/share/vulkan/icd.d/lvp_icd*.json" >/dev/null || (install mesa-vulkan-drivers libvulkan1) || true
+
 for component in rustfmt clippy; do
   cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || rustup component add "$component"
 done
@@ -127,6 +130,9 @@ else
 fi
 
 if [ "$long" = yes ]; then
+  # The translator of the Metal kernel: without it the tests below say that the committed text is not compared.
+  [ "$(naga --version 2>/dev/null)" = 30.0.1 ] ||
+    CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet --force naga-cli@30.0.1 || true
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
   for backend in backend-vt backend-ffmpeg backend-software; do
