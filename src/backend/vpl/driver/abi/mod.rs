@@ -1,0 +1,66 @@
+//! Declarations of oneVPL 2.x: structures and numbers, as 64-bit systems lay them out. Names are ours, with Intel's beside
+//! them; `layouts` holds both against the C headers, where those are installed. Values that the runtime writes are plain
+//! numbers, never Rust enums: it may know more of them than we do.
+
+use std::ffi::c_void;
+
+mod describe;
+mod extend;
+#[cfg(all(test, target_pointer_width = "64"))]
+mod layouts;
+pub(crate) mod names;
+
+pub(crate) use describe::{
+    AccelerationModes, CodecMemory, DecoderCodec, DecoderDescription, DeviceDescription, DeviceId,
+    EncoderCodec, EncoderDescription, Filter, FilterFormat, FilterMemory, ImplDescription, PoolPolicies,
+    Profile, Range, VppDescription,
+};
+pub(crate) use extend::{
+    Av1BitstreamParam, Av1TileParam, CodingOption, CodingOption2, CodingOption3, ContentLight,
+    DecVideoProcessing, EncoderReset, ExtBuffer, Extension, HevcParam, HevcTiles, MasteringDisplay,
+    ParameterSets, VideoParameterSet, VideoSignalInfo, Vp9Param, VppScaling, VppSignalInfo,
+};
+
+pub(crate) type Handle = *mut c_void;
+
+/// Size of a structure and places of its fields, with Intel's names, for the test against the headers.
+#[cfg(test)]
+struct Layout {
+    name: &'static str,
+    size: usize,
+    fields: &'static [(&'static str, usize)],
+}
+
+/// Declares structures that may be all zero. A field has each of the names that the headers give to its place.
+macro_rules! structures {
+    ($($name:ident = $c:literal { $($field:ident $($theirs:literal)*: $type:ty,)* })*) => {
+        $(
+            #[doc = concat!("`", $c, "`")]
+            #[repr(C)]
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name { $(pub(crate) $field: $type,)* }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    // SAFETY: integers, raw pointers, optional function pointers, and arrays, unions and structures of
+                    // them: zero is a value of each.
+                    unsafe { std::mem::zeroed() }
+                }
+            }
+        )*
+
+        #[cfg(test)]
+        pub(super) const LAYOUTS: &[super::Layout] = &[$(super::Layout {
+            name: $c,
+            size: size_of::<$name>(),
+            fields: &[$($(($theirs, std::mem::offset_of!($name, $field)),)*)*],
+        }),*];
+    };
+}
+use structures;
+
+mod plain;
+pub(crate) use plain::{
+    Bitstream, Content, EncodeCtrl, FrameAllocRequest, FrameData, FrameInfo, FrameSurface, InfoMfx, InfoVpp,
+    InitializationParam, Payload, Platform, SurfaceInterface, Variant, Version, VideoParam,
+};
