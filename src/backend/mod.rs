@@ -25,6 +25,8 @@ mod vendor_facts;
 pub(crate) mod vendors;
 #[cfg(feature = "backend-vt")]
 mod videotoolbox;
+#[cfg(feature = "backend-vpl")]
+mod vpl;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use admission::SessionRequest;

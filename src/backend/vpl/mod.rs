@@ -1,0 +1,83 @@
+//! Intel's engines (Quick Sync Video) by oneVPL, opened at run time. Proved on a simulation alone (docs/intel.md).
+
+mod decode;
+mod driver;
+mod surface;
+
+pub(crate) use decode::{decode_capability, open_decoder};
+
+use self::driver::abi::names;
+use self::driver::implementations::{self, Adapter};
+use crate::backend::{EncodeSink, EncoderBackend, Job};
+use crate::capability::{DeviceInfo, EncodeCapability};
+use crate::codec::Codec;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
+use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
+
+const IMPLEMENTATION: &str = "oneVPL";
+
+/// Opens the library, and looks for a GPU.
+///
+/// # Errors
+/// Nothing of either.
+pub(crate) fn library() -> Result<()> {
+    implementations::adapters().map(drop)
+}
+
+/// The GPUs.
+///
+/// # Errors
+/// As [`library`].
+pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
+    let adapters = implementations::adapters()?.into_iter();
+    let info = |Adapter { ordinal, name, id, .. }| DeviceInfo { ordinal, name, id, memory: 0 };
+    Ok(adapters.map(info).collect())
+}
+
+/// Names and values of what oneVPL tells after a job was tried.
+pub(crate) fn facts(_: Job) -> Vec<(String, String)> {
+    let adapters = implementations::adapters().unwrap_or_default().into_iter();
+    adapters
+        .map(|adapter| {
+            let (major, minor) = adapter.version;
+            (
+                format!("gpu-{}", adapter.ordinal),
+                format!("{} ({}), oneVPL {major}.{minor}", adapter.name, adapter.id),
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn open_encoder(
+    config: &CommonEncodeConfig,
+    _: &BackendEncodeConfig,
+    _: EncodeSink,
+) -> Result<Box<dyn EncoderBackend>> {
+    Err(Error::unsupported(format!("encoding {} by oneVPL", config.codec)))
+}
+
+pub(crate) fn encode_capability(
+    _: Option<&str>,
+    _: Codec,
+    _: &BackendEncodeConfig,
+) -> Result<Option<EncodeCapability>> {
+    library().map(|()| None)
+}
+
+pub(crate) fn encodes_from_device(_: PixelFormat) -> bool {
+    false
+}
+
+/// `CodecId`.
+fn codec_id(codec: Codec) -> Result<u32> {
+    Ok(match codec {
+        Codec::H264 => names::CODEC_AVC,
+        Codec::Hevc => names::CODEC_HEVC,
+        Codec::Mpeg2 => names::CODEC_MPEG2,
+        Codec::Vp9 => names::CODEC_VP9,
+        Codec::Av1 => names::CODEC_AV1,
+        Codec::Mjpeg => names::CODEC_JPEG,
+        other => return Err(Error::unsupported(format!("{other} by oneVPL"))),
+    })
+}

@@ -1,0 +1,1 @@
+//! Pictures that stay where the decoder left them.
