@@ -2,9 +2,11 @@
 
 mod decode;
 mod driver;
+mod encode;
 mod surface;
 
 pub(crate) use decode::{decode_capability, open_decoder};
+pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};
 
 use self::driver::abi::names;
 use self::driver::implementations::{self, Adapter};
@@ -47,26 +49,6 @@ pub(crate) fn facts(_: Job) -> Vec<(String, String)> {
             )
         })
         .collect()
-}
-
-pub(crate) fn open_encoder(
-    config: &CommonEncodeConfig,
-    _: &BackendEncodeConfig,
-    _: EncodeSink,
-) -> Result<Box<dyn EncoderBackend>> {
-    Err(Error::unsupported(format!("encoding {} by oneVPL", config.codec)))
-}
-
-pub(crate) fn encode_capability(
-    _: Option<&str>,
-    _: Codec,
-    _: &BackendEncodeConfig,
-) -> Result<Option<EncodeCapability>> {
-    library().map(|()| None)
-}
-
-pub(crate) fn encodes_from_device(_: PixelFormat) -> bool {
-    false
 }
 
 /// `CodecId`.

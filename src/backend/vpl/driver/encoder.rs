@@ -28,6 +28,7 @@ pub(crate) struct Encoder {
     session: Arc<Session>,
     /// Bytes that a coded picture may have.
     room: usize,
+    b_frames: u16,
 }
 
 /// What comes of handing a picture over.
@@ -51,7 +52,7 @@ impl Encoder {
         // SAFETY: a session, and parameters that own their extensions.
         let status = calling(CALL, || unsafe { init(session.handle(), place) });
         session.opened(status, CALL)?;
-        let mut encoder = Self { session: Arc::clone(session), room: 0 };
+        let mut encoder = Self { session: Arc::clone(session), room: 0, b_frames: 0 };
         encoder.learn()?;
         Ok((encoder, status == Status::PARTIAL_ACCELERATION))
     }
@@ -69,7 +70,7 @@ impl Encoder {
         self.learn()
     }
 
-    /// Asks how large coded pictures may be.
+    /// Asks what the encoder works with.
     fn learn(&mut self) -> Result<()> {
         const CALL: &str = "MFXVideoENCODE_GetVideoParam";
         let mut video = VideoParam::default();
@@ -81,8 +82,14 @@ impl Encoder {
         let rated = usize::from(coding.buffer_size) * usize::from(coding.multiplier.max(1)) * 1000;
         // Encoders without a buffer model do not tell; no picture takes more than it has as samples of 16 bits.
         let whole = usize::from(info.width) * usize::from(info.height) * 3;
+        self.b_frames = coding.gop_ref_dist.max(1) - 1;
         self.room = if rated == 0 { whole } else { rated };
         Ok(())
+    }
+
+    /// B frames between others.
+    pub(crate) const fn b_frames(&self) -> u16 {
+        self.b_frames
     }
 
     /// A surface of the encoder's, for a picture to be written to.
