@@ -14,6 +14,9 @@ use crate::error::Result;
 /// What a stream is, in the runtime's words.
 pub(crate) struct Parameters(VideoParam);
 
+// SAFETY: plain numbers: extensions, which are pointers, have no part in it.
+unsafe impl Send for Parameters {}
+
 impl Parameters {
     /// Of a codec, for pictures in video memory or the host's, with so many operations in flight.
     pub(crate) fn new(codec: u32, in_video_memory: bool, depth: u16) -> Self {
@@ -32,8 +35,8 @@ impl Parameters {
         &mut self.0.coding_mut().frame_info
     }
 
-    pub(crate) const fn profile(&self) -> u16 {
-        self.0.coding().profile
+    pub(crate) const fn set_profile(&mut self, profile: u16) {
+        self.0.coding_mut().profile = profile;
     }
 
     /// Whether the GPU decodes this as it stands.
@@ -48,7 +51,8 @@ impl Parameters {
         status == Status::NONE
             && kept.codec_id == self.0.coding().codec_id
             && kept.frame_info.fourcc == self.frame().fourcc
-            && (kept.frame_info.width, kept.frame_info.height) == (self.frame().width, self.frame().height)
+            && kept.frame_info.width == self.frame().width
+            && kept.frame_info.height == self.frame().height
     }
 
     /// Reads the headers at the beginning of a unit; whether they are there.
