@@ -10,12 +10,10 @@ pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};
 
 use self::driver::abi::names;
 use self::driver::implementations::{self, Adapter};
-use crate::backend::{EncodeSink, EncoderBackend, Job};
-use crate::capability::{DeviceInfo, EncodeCapability};
+use crate::backend::Job;
+use crate::capability::DeviceInfo;
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
-use crate::pixel::PixelFormat;
 
 const IMPLEMENTATION: &str = "oneVPL";
 
