@@ -1,0 +1,131 @@
+//! The library on the simulated runtime of oneVPL (`sims/vpl/`): each test body runs in a process of its own, with the runtime
+//! found by Debian's dispatcher or, where that is not installed, by its own name; and what the simulation reports of it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Folder with the runtime's name, or none when the simulation is not built.
+fn runtime() -> Option<PathBuf> {
+    // Tests run side by side in this process.
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOLDER.get_or_init(find).clone()
+}
+
+fn find() -> Option<PathBuf> {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = deps.join("libvplsim.so");
+    if !library.exists() {
+        say(&format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()));
+        return None;
+    }
+    let names = deps.join("vplsim-names");
+    std::fs::create_dir_all(&names).unwrap();
+    let aside = names.join(format!("aside.{}", std::process::id()));
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&library, &aside).unwrap();
+    std::fs::rename(&aside, names.join("libmfx-gen.so.1.2")).unwrap();
+    // A dispatcher that cannot be loaded, for tests without one.
+    std::fs::create_dir_all(names.join("alone")).unwrap();
+    std::fs::write(names.join("alone/libvpl.so.2"), "no library").unwrap();
+    Some(names)
+}
+
+/// Past the test runner, which keeps what tests print that pass.
+pub(crate) fn say(words: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+}
+
+/// What the simulation wrote of a process.
+pub(crate) struct Run(String);
+
+impl Run {
+    /// How often a function of the runtime was called.
+    pub(crate) fn calls(&self, function: &str) -> u64 {
+        let Some((_, rest)) = self.0.split_once(&format!("\"{function}\": ")) else { return 0 };
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
+    /// All of it.
+    pub(crate) fn report(&self) -> &str {
+        &self.0
+    }
+
+    /// No rule was broken and nothing was left behind.
+    pub(crate) fn assert_clean(&self) {
+        for list in ["violations", "leaks", "internal_errors"] {
+            assert!(self.0.contains(&format!("\"{list}\": []")), "{list}: {}", self.0);
+        }
+    }
+}
+
+/// A simulated machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine {
+    /// What the simulation calls it.
+    pub(crate) profile: &'static str,
+    pub(crate) settings: &'static str,
+    /// Without a dispatcher.
+    pub(crate) alone: bool,
+}
+
+/// Runs `body` in a process of its own on a simulated machine. It must break no rule and leave nothing behind. None: the
+/// simulation is not built, which has been said.
+#[track_caller]
+pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
+    const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
+    let Machine { profile, settings, alone } = machine;
+    let mark = format!("{profile} {settings} {alone} {test} {case}");
+    if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
+        body(case);
+        std::process::exit(0);
+    }
+    if std::env::var_os(MARK).is_some() {
+        // A test that runs several times: this is the process of another.
+        return None;
+    }
+    let names = runtime()?;
+    let file = Path::new(std::panic::Location::caller().file());
+    let name = format!("{}::{test}", file.file_stem().unwrap().to_str().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let libraries = if alone {
+        format!("{}:{}", names.join("alone").display(), names.display())
+    } else {
+        names.display().to_string()
+    };
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture", "--test-threads=1"])
+        .env(MARK, mark)
+        .env("LD_LIBRARY_PATH", libraries)
+        .env("ONEVPL_SEARCH_PATH", &names)
+        .env("VPLSIM_PROFILE", profile)
+        .env("VPLSIM_SET", settings)
+        .env("VPLSIM_REPORT", &report)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{profile} {settings} {case}: {}: {said}", output.status);
+    said.lines().filter(|line| line.starts_with("SKIPPED")).for_each(|line| say(&format!("{line}\n")));
+    let run = Run(std::fs::read_to_string(&report).unwrap_or_default());
+    assert!(!run.0.is_empty(), "the simulation was never called: {said}");
+    run.assert_clean();
+    Some(run)
+}
+
+/// As [`clean_case`], for tests that do so once on a machine with a dispatcher.
+#[track_caller]
+pub(crate) fn clean_on(
+    profile: &'static str,
+    test: &str,
+    settings: &'static str,
+    body: impl FnOnce(),
+) -> Option<Run> {
+    clean_case(Machine { profile, settings, alone: false }, test, "", |_| body())
+}
+
+/// As [`clean_on`], on the usual machine.
+#[track_caller]
+pub(crate) fn clean(test: &str, settings: &'static str, body: impl FnOnce()) -> Option<Run> {
+    clean_on("tigerlake", test, settings, body)
+}
