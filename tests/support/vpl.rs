@@ -25,6 +25,13 @@ fn find() -> Option<PathBuf> {
     #[cfg(unix)]
     std::os::unix::fs::symlink(&library, &aside).unwrap();
     std::fs::rename(&aside, names.join("libmfx-gen.so.1.2")).unwrap();
+    std::fs::create_dir_all(names.join("nvidia")).unwrap();
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
+        let aside = names.join(format!("{name}.{}", std::process::id()));
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(deps.join("libnvsim.so"), &aside).unwrap();
+        std::fs::rename(&aside, names.join("nvidia").join(name)).unwrap();
+    }
     // A dispatcher that cannot be loaded, for tests without one.
     std::fs::create_dir_all(names.join("alone")).unwrap();
     std::fs::write(names.join("alone/libvpl.so.2"), "no library").unwrap();
@@ -67,15 +74,33 @@ pub(crate) struct Machine {
     pub(crate) settings: &'static str,
     /// Without a dispatcher.
     pub(crate) alone: bool,
+    /// With a simulated card of NVIDIA's.
+    pub(crate) nvidia: bool,
+    /// Without any program, as ffmpeg is.
+    pub(crate) bare: bool,
+    /// With a render node of Intel's that this user may not open.
+    pub(crate) locked: bool,
 }
+
+impl Machine {
+    /// Intel's GPU alone.
+    pub(crate) const USUAL: Self =
+        Self { profile: "tigerlake", settings: "", alone: false, nvidia: false, bare: false, locked: false };
+}
+
+/// Starts a program in a system of files of its own: with a GPU of Intel's, whose node is another user's.
+const LOCKED: &str = "mount -t tmpfs none /sys && mkdir -p /sys/class/drm/renderD128/device && \
+    echo 0x8086 > /sys/class/drm/renderD128/device/vendor && mount -t tmpfs none /dev && \
+    mknod -m 666 /dev/null c 1 3 && mknod -m 444 /dev/urandom c 1 9 && mkdir /dev/dri /dev/shm && \
+    mknod -m 600 /dev/dri/renderD128 c 1 3 && chmod 1777 /dev/shm && exec setpriv --reuid 65534 --clear-groups \"$@\"";
 
 /// Runs `body` in a process of its own on a simulated machine. It must break no rule and leave nothing behind. None: the
 /// simulation is not built, which has been said.
 #[track_caller]
 pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
-    let Machine { profile, settings, alone } = machine;
-    let mark = format!("{profile} {settings} {alone} {test} {case}");
+    let Machine { profile, settings, alone, nvidia, bare, locked } = machine;
+    let mark = format!("{profile} {settings} {alone} {nvidia} {bare} {locked} {test} {case}");
     if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
         body(case);
         std::process::exit(0);
@@ -89,12 +114,28 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     let name = format!("{}::{test}", file.file_stem().unwrap().to_str().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.json");
-    let libraries = if alone {
-        format!("{}:{}", names.join("alone").display(), names.display())
-    } else {
-        names.display().to_string()
-    };
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut libraries = names.display().to_string();
+    for (_, folder) in [(alone, "alone"), (nvidia, "nvidia")].into_iter().filter(|(wanted, _)| *wanted) {
+        libraries = format!("{}:{libraries}", names.join(folder).display());
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(&program);
+    if locked {
+        let is_allowed =
+            Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/sys"]).output();
+        if !is_allowed.is_ok_and(|done| done.status.success()) {
+            say("SKIPPED: no namespace for a render node that may not be opened (unshare -m as root)\n");
+            return None;
+        }
+        command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", LOCKED, "sh"]).arg(&program);
+        let opened = Command::new("chmod").arg("777").arg(folder.path()).status();
+        assert!(opened.unwrap().success());
+    }
+    if bare {
+        command.env("PATH", folder.path());
+    }
+    let output = command
         .args(["--exact", &name, "--nocapture", "--test-threads=1"])
         .env(MARK, mark)
         .env("LD_LIBRARY_PATH", libraries)
@@ -121,7 +162,7 @@ pub(crate) fn clean_on(
     settings: &'static str,
     body: impl FnOnce(),
 ) -> Option<Run> {
-    clean_case(Machine { profile, settings, alone: false }, test, "", |_| body())
+    clean_case(Machine { profile, settings, ..Machine::USUAL }, test, "", |_| body())
 }
 
 /// As [`clean_on`], on the usual machine.

@@ -52,7 +52,7 @@ fn h264_is_exact() {
 #[test]
 fn every_codec_is_exact_with_and_without_a_dispatcher() {
     for alone in [false, true] {
-        let machine = Machine { profile: "tigerlake", settings: "", alone };
+        let machine = Machine { alone, ..Machine::USUAL };
         let test = "every_codec_is_exact_with_and_without_a_dispatcher";
         clean_case(machine, test, "", |_| {
             for name in ["small.h265", "small-10bit.h265", "small-vp9.ivf", "small-av1.ivf"] {
@@ -191,9 +191,12 @@ fn a_stream_is_entered_at_a_key_frame() {
 /// A GPU that is busy, for a call or for all surfaces of its pool, is asked again.
 #[test]
 fn a_busy_gpu_costs_nothing_but_time() {
-    for settings in
-        ["fail.decode.call=5:busy;fail.decode.call=6:busy", "fail.surface=7:13", "time.decode_us=2000", "surfaces=6"]
-    {
+    for settings in [
+        "fail.decode.call=5:busy;fail.decode.call=6:busy",
+        "fail.surface=7:13",
+        "time.decode_us=2000",
+        "surfaces=6",
+    ] {
         clean("a_busy_gpu_costs_nothing_but_time", settings, || {
             decode_exactly("small.h264");
             let (config, packets) = packets("small.h265");
@@ -244,7 +247,7 @@ fn a_lost_device_is_told_and_replaced() {
         clean("a_lost_device_is_told_and_replaced", settings, || {
             let (mut session, packets) = session("small.h264");
             let (frames, errors) = decode(&mut session, &packets);
-            assert!(frames.len() < 20, "{}", frames.len());
+            assert!(frames.len() <= 20, "{}", frames.len());
             assert!(matches!(&errors[..], [Error::DeviceLost { backend: QSV, .. }]), "{errors:?}");
         });
     }
@@ -252,8 +255,12 @@ fn a_lost_device_is_told_and_replaced() {
 
 #[test]
 fn a_job_goes_on_where_its_device_is_lost() {
-    for settings in ["lost.decode.at=20", "fail.decode.at=20:hang", "fail.decode.at=9:unknown", "fail.decode.call=9:aborted"]
-    {
+    for settings in [
+        "lost.decode.at=20",
+        "fail.decode.at=20:hang",
+        "fail.decode.at=9:unknown",
+        "fail.decode.call=9:aborted",
+    ] {
         clean("a_job_goes_on_where_its_device_is_lost", settings, || {
             let frames =
                 video_hw::frames(clip("small.h264")).backend(Backend::Auto).on_failure(FailurePolicy::Auto);
@@ -266,10 +273,10 @@ fn a_job_goes_on_where_its_device_is_lost() {
 /// A codec that cannot be opened is refused, and the next decoder is taken.
 #[test]
 fn a_decoder_that_does_not_open_is_told_and_the_next_is_taken() {
-    for settings in ["init.decode.fail=-15", "init.decode.fail=-4", "init.decode.fail=-17", "session.fail=-3"] {
+    for settings in ["init.decode.fail=-15", "init.decode.fail=-4", "init.decode.fail=-17", "session.fail=-3"]
+    {
         clean("a_decoder_that_does_not_open_is_told_and_the_next_is_taken", settings, || {
-            let frames =
-                video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
+            let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
             assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
         });
     }
@@ -305,7 +312,11 @@ fn units_without_a_picture_are_answered() {
         let losses = format!("{:?}", summary.losses);
         assert!(losses.contains("no coded picture in the unit"), "{losses}");
         let ledger = summary.ledger;
-        assert_eq!(ledger.delivered + ledger.failed + ledger.dropped.values().sum::<u64>(), ledger.submitted, "{ledger:?}");
+        assert_eq!(
+            ledger.delivered + ledger.failed + ledger.dropped.values().sum::<u64>(),
+            ledger.submitted,
+            "{ledger:?}"
+        );
     });
 }
 
