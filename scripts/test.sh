@@ -129,7 +129,7 @@ fi
 if [ "$long" = yes ]; then
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
-  for backend in backend-vt backend-ffmpeg backend-software; do
+  for backend in backend-vpl backend-vt backend-ffmpeg backend-software; do
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
   bash scripts/foreign-clients.sh

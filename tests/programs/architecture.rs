@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Each vendor's folder, and what the vendor, its engines and its libraries are called. A word of code that contains one of
 /// these names knows that vendor.
-const VENDORS: [(&str, &[&str]); 4] = [
+const VENDORS: [(&str, &[&str]); 5] = [
     ("backend/nvidia/", &["nvidia", "nvenc", "nvdec", "nvcuvid", "cuda", "nvml", "0x10de"]),
     (
         "backend/ffmpeg/",
@@ -17,8 +17,6 @@ const VENDORS: [(&str, &[&str]); 4] = [
             "x265",
             "svtav1",
             "qsv",
-            "libmfx",
-            "libvpl",
             "vaapi",
             "libva.",
             "videotoolbox",
@@ -28,6 +26,7 @@ const VENDORS: [(&str, &[&str]); 4] = [
             "cuda",
         ],
     ),
+    ("backend/vpl/", &["qsv", "onevpl", "libvpl", "libmfx", "0x8086", "quick sync", "libva."]),
     ("backend/videotoolbox/", &["videotoolbox", "corefoundation", "coremedia", "corevideo"]),
     ("backend/software/", &["software", "openh264", "rav1d"]),
 ];

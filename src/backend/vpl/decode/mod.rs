@@ -268,9 +268,10 @@ impl DecoderBackend for VplDecoder {
             return Ok(());
         }
         let taken = self.take(&unit);
-        if taken.is_err() {
+        if let Err(error) = &taken {
             // Behind an error nothing comes any more, so that what was decoded before it has to be out first.
-            let _ = self.drain();
+            let works = matches!(error, Error::Unsupported { .. } | Error::LimitExceeded { .. });
+            let _ = if works { self.drain() } else { self.deliver(0) };
         }
         taken
     }

@@ -65,6 +65,8 @@ pub(super) struct Output {
     /// A unit was lost since the last picture that refers to nothing before it.
     in_doubt: bool,
     gone: bool,
+    /// The device is lost, and what was begun behind that is not to be had.
+    dead: bool,
 }
 
 impl Output {
@@ -78,6 +80,7 @@ impl Output {
             flying: VecDeque::new(),
             in_doubt: false,
             gone: false,
+            dead: false,
         }
     }
 
@@ -114,7 +117,13 @@ impl Output {
     /// # Errors
     /// The device is lost.
     pub(super) fn deliver(&mut self) -> Result<()> {
-        match self.flying.pop_front() {
+        let delivered = self.deliver_next();
+        self.dead |= delivered.is_err();
+        delivered
+    }
+
+    fn deliver_next(&mut self) -> Result<()> {
+        match self.flying.pop_front().filter(|_| !self.dead) {
             None => Ok(()),
             Some(Next::Lost(serial, error)) => {
                 self.failed(serial, error);
@@ -125,7 +134,10 @@ impl Output {
                 let done = surface.session().wait(point);
                 let number = (surface.timestamp().saturating_add(STEP / 2)) / STEP;
                 let Some(at) = self.inside.iter().position(|(own, _)| *own == number) else {
-                    return Err(done.err().unwrap_or_else(|| wrong("the timestamp of no unit".to_owned())));
+                    // It may have been taken when the answer was that there is no memory.
+                    let was_lost = (1..=self.count).contains(&number);
+                    let unknown = || wrong("the timestamp of no unit".to_owned());
+                    return done.and_then(|()| if was_lost { Ok(()) } else { Err(unknown()) });
                 };
                 if let Err(error) = &done
                     && !error.is_recoverable()

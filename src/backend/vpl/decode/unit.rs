@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::{ActiveParameterSets, DisplayOrder, StreamInfo, UnitRole, h264, hevc};
+use crate::bitstream::{ActiveParameterSets, DisplayOrder, StreamInfo, UnitRole, av1, h264, hevc};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
 use crate::error::Result;
@@ -102,7 +102,13 @@ impl Reader {
             unit.start = Start::Closed;
             unit.info = StreamInfo::from_unit(codec, layout, data)?;
             if let (None, Some(record), Codec::Av1) = (&unit.info, &self.record, codec) {
+                // A stream may have its sequence header in the container alone, behind four bytes.
                 unit.info = StreamInfo::from_config(codec, record)?;
+                let mut whole = Vec::new();
+                memory::grow(&mut whole, record.len() + data.len())?;
+                whole.extend_from_slice(record.get(4..).unwrap_or_default());
+                av1::strip_temporal_delimiters(data, &mut whole)?;
+                unit.data = whole.into();
             }
         }
         Ok(Some(unit))

@@ -127,7 +127,7 @@ impl Decoder {
         let init = session.api().functions.MFXVideoDECODE_Init;
         // SAFETY: a session, and parameters without extensions.
         let status = calling(CALL, || unsafe { init(session.handle(), &raw const parameters.0) });
-        session.opened(status, CALL)?;
+        status.ok(CALL)?;
         Ok((Self { session: Arc::clone(session) }, status == Status::PARTIAL_ACCELERATION))
     }
 

@@ -2,13 +2,15 @@
 
 use std::ffi::c_int;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
 use libloading::Library;
 
 use super::abi::Handle;
+use super::library::{Missing, install_runtime};
 use super::nodes;
 use crate::sync::lock;
 
@@ -30,25 +32,31 @@ unsafe impl Sync for Display {}
 static OPEN: Mutex<Vec<(u32, Weak<Display>)>> = Mutex::new(Vec::new());
 
 impl Display {
-    /// The display of a render node.
+    /// The display of a render node; `None`: there is no such node.
     ///
     /// # Errors
-    /// What is missing, in words.
-    pub(super) fn of(node: u32) -> Result<Arc<Self>, String> {
+    /// It may not be opened, or libva or its driver is missing.
+    pub(super) fn of(node: u32) -> Result<Option<Arc<Self>>, Missing> {
         let mut open = lock(&OPEN);
         open.retain(|(_, display)| display.strong_count() > 0);
         let known =
             open.iter().find(|(number, _)| *number == node).and_then(|(_, display)| display.upgrade());
         if let Some(display) = known {
-            return Ok(display);
+            return Ok(Some(display));
         }
-        let display = Arc::new(Self::open(nodes::path(node))?);
+        let path = nodes::path(node);
+        let file = match nodes::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(nodes::denied(&path, &error.to_string())),
+        };
+        let display = Self::open(file, &path).map_err(|reason| Missing::new(reason, install_runtime()))?;
+        let display = Arc::new(display);
         open.push((node, Arc::downgrade(&display)));
-        Ok(display)
+        Ok(Some(display))
     }
 
-    fn open(path: PathBuf) -> Result<Self, String> {
-        let node = nodes::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    fn open(node: File, path: &Path) -> Result<Self, String> {
         let load = |file: &str| {
             // SAFETY: loading runs the initialisers of the system's own library, found by the system's own search path.
             unsafe { Library::new(file) }.map_err(|error| format!("{file} cannot be loaded: {error}"))

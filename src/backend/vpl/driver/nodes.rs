@@ -12,7 +12,23 @@ const INTEL: &str = "0x8086";
 
 /// The render node of this number.
 pub(super) fn path(number: u32) -> PathBuf {
-    PathBuf::from(format!("/dev/dri/renderD{number}"))
+    path_of(&format!("renderD{number}"))
+}
+
+fn path_of(name: &str) -> PathBuf {
+    Path::new("/dev/dri").join(name)
+}
+
+/// A node that is there, and not for this user.
+pub(super) fn denied(node: &Path, tried: &str) -> Missing {
+    Missing::new(
+        format!("{} may not be opened by this user ({tried})", node.display()),
+        Remedy::CheckDevice(
+            "Add the user to the group that owns the node (ls -l /dev/dri; sudo usermod -aG render $USER, or video) and log \
+             in again; in a container, give --group-add with the number of that group"
+                .into(),
+        ),
+    )
 }
 
 /// Opens a node as drivers do.
@@ -39,14 +55,7 @@ fn of(root: &Path, open: &dyn Fn(&Path) -> io::Result<()>, tried: &[String]) -> 
         let node = root.join("dev/dri").join(name);
         let Err(error) = open(&node) else { return Missing::new(tried, install_runtime()) };
         if error.kind() == io::ErrorKind::PermissionDenied {
-            return Missing::new(
-                format!("/dev/dri/{name} may not be opened by this user ({tried})"),
-                Remedy::CheckDevice(
-                    "Add the user to the group that owns the node (ls -l /dev/dri; sudo usermod -aG render $USER, or video) and \
-                     log in again; in a container, give --group-add with the number of that group"
-                        .into(),
-                ),
-            );
+            return denied(&path_of(name), &tried);
         }
     }
     Missing::new(

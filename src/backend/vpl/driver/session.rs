@@ -30,10 +30,8 @@ pub(crate) struct Session {
     handle: Handle,
     api: &'static Api,
     adapter: Adapter,
-    /// Why it has no display; told where a codec cannot be opened.
-    without_display: Option<String>,
     #[cfg(target_os = "linux")]
-    _display: Option<Arc<Display>>,
+    display: Option<Arc<Display>>,
 }
 
 // SAFETY: oneVPL takes calls for a session from any thread; components are each used by one at a time (`&mut` of their owners).
@@ -67,22 +65,18 @@ impl Session {
             handle,
             api,
             adapter,
-            without_display: None,
             #[cfg(target_os = "linux")]
-            _display: None,
+            display: None,
         };
         #[cfg(target_os = "linux")]
-        match Display::of(session.adapter.render_node) {
-            Ok(display) => {
-                // SAFETY: a session that has done nothing yet; the display is alive until after it.
-                let status = unsafe {
-                    (api.functions.MFXVideoCORE_SetHandle)(handle, HANDLE_VA_DISPLAY, display.handle())
-                };
-                status.ok("MFXVideoCORE_SetHandle")?;
-                session._display = Some(display);
-            }
-            // A runtime may do without it. One that does not says so when a codec is opened, and then it is told why.
-            Err(reason) => session.without_display = Some(reason),
+        // Where no node is to be seen, a runtime may have its own way, or says so when a codec is opened.
+        if let Some(display) = Display::of(session.adapter.render_node).map_err(|missing| missing.error())? {
+            // SAFETY: a session that has done nothing yet; the display is alive until after it.
+            let status = unsafe {
+                (api.functions.MFXVideoCORE_SetHandle)(handle, HANDLE_VA_DISPLAY, display.handle())
+            };
+            status.ok("MFXVideoCORE_SetHandle")?;
+            session.display = Some(display);
         }
         Ok(Arc::new(session))
     }
@@ -97,25 +91,6 @@ impl Session {
 
     pub(super) const fn api(&self) -> &'static Api {
         self.api
-    }
-
-    /// What comes of opening a codec.
-    ///
-    /// # Errors
-    /// Every status below 0, with what may be the reason.
-    pub(super) fn opened(&self, status: Status, call: &'static str) -> Result<()> {
-        let Some(reason) = self.without_display.as_deref().filter(|_| status.is_lost()) else {
-            return status.ok(call);
-        };
-        Err(Error::Unavailable {
-            backend: BackendKind::Qsv,
-            reason: format!(
-                "{call} answered {} ({}) without a display: {reason}",
-                status.message(),
-                status.0
-            ),
-            remedy: super::library::install_runtime(),
-        })
     }
 
     /// Waits until an operation is done. Time counts in which it was waited for, and not that of the clock, so that a process
