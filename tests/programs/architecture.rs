@@ -26,7 +26,11 @@ const VENDORS: [(&str, &[&str]); 5] = [
             "cuda",
         ],
     ),
-    ("backend/vpl/", &["qsv", "vpl", "libmfx", "vaapi", "libva.", "0x8086"]),
+    // Software is a kind of implementation there.
+    (
+        "backend/vpl/",
+        &["qsv", "onevpl", "libvpl", "backend-vpl", "libmfx", "vaapi", "libva.", "0x8086", "software"],
+    ),
     ("backend/videotoolbox/", &["videotoolbox", "corefoundation", "coremedia", "corevideo"]),
     ("backend/software/", &["software", "openh264", "rav1d"]),
 ];
@@ -38,7 +42,7 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 /// reason as good as these.
 const KNOWN: [(&str, usize, &str); 9] = [
     ("lib.rs", 1, FEATURE),
-    ("backend/mod.rs", 5, FEATURE),
+    ("backend/mod.rs", 4, FEATURE),
     ("dataset/mod.rs", 21, ENGINE),
     (
         "probing/environment.rs",
