@@ -16,6 +16,8 @@ pub mod mock;
 #[cfg(feature = "backend-nvidia")]
 mod nvidia;
 mod receipt;
+#[cfg(any(feature = "backend-nvidia", feature = "backend-vpl"))]
+mod ring;
 mod seam;
 mod select;
 #[cfg(feature = "backend-software")]

@@ -2,18 +2,18 @@
 
 mod decode;
 mod driver;
+mod encode;
 mod surface;
 
 pub(crate) use decode::{decode_capability, open_decoder};
+pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};
 
 use self::driver::abi::names;
 use self::driver::implementations::{self, Adapter};
-use crate::backend::{EncodeSink, EncoderBackend, Job};
-use crate::capability::{DeviceInfo, EncodeCapability};
+use crate::backend::Job;
+use crate::capability::DeviceInfo;
 use crate::codec::Codec;
-use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
-use crate::pixel::PixelFormat;
 
 const IMPLEMENTATION: &str = "oneVPL";
 
@@ -47,26 +47,6 @@ pub(crate) fn facts(_: Job) -> Vec<(String, String)> {
             )
         })
         .collect()
-}
-
-pub(crate) fn open_encoder(
-    config: &CommonEncodeConfig,
-    _: &BackendEncodeConfig,
-    _: EncodeSink,
-) -> Result<Box<dyn EncoderBackend>> {
-    Err(Error::unsupported(format!("encoding {} by oneVPL", config.codec)))
-}
-
-pub(crate) fn encode_capability(
-    _: Option<&str>,
-    _: Codec,
-    _: &BackendEncodeConfig,
-) -> Result<Option<EncodeCapability>> {
-    library().map(|()| None)
-}
-
-pub(crate) fn encodes_from_device(_: PixelFormat) -> bool {
-    false
 }
 
 /// `CodecId`.

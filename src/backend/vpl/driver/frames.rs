@@ -70,6 +70,17 @@ impl Surface {
         unsafe { (*self.as_ptr()).data.timestamp }
     }
 
+    /// Gives it a timestamp of its holder's.
+    pub(crate) fn stamp(&mut self, timestamp: u64) {
+        // SAFETY: as above, and nobody else has the surface (`&mut self`).
+        unsafe { (*self.as_ptr()).data.timestamp = timestamp };
+    }
+
+    /// Whether somebody reads it at the moment.
+    pub(crate) fn is_mapped(&self) -> bool {
+        lock(&self.readers).strong_count() > 0
+    }
+
     /// Whether the decoder had to mend it.
     pub(crate) fn is_corrupted(&self) -> bool {
         // SAFETY: as above; after the operation is done.

@@ -7,10 +7,12 @@ pub(crate) mod abi;
 pub(crate) mod decoder;
 #[cfg(target_os = "linux")]
 mod display;
+pub(crate) mod encoder;
 pub(crate) mod frames;
 pub(crate) mod implementations;
 pub(crate) mod library;
 mod nodes;
+pub(crate) mod parameters;
 pub(crate) mod session;
 pub(crate) mod status;
 

@@ -1,6 +1,6 @@
 //! What an implementation says of itself.
 
-use super::{Handle, Version, structures};
+use super::{Handle, Version};
 
 structures! {
     Range = "mfxRange32U" {

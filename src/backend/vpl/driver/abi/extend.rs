@@ -1,7 +1,5 @@
 //! Extension buffers: parameters beyond those that every codec has.
 
-use super::structures;
-
 /// A structure that may stand in a list of extension buffers: `mfxExtBuffer` is its first field.
 ///
 /// # Safety

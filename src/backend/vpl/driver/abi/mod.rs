@@ -2,24 +2,9 @@
 //! them; `layouts` holds both against the C headers, where those are installed. Values that the runtime writes are plain
 //! numbers, never Rust enums: it may know more of them than we do.
 
+#![allow(dead_code, reason = "structures are declared whole, and some for what is to come")]
+
 use std::ffi::c_void;
-
-mod describe;
-mod extend;
-#[cfg(all(test, target_pointer_width = "64"))]
-mod layouts;
-pub(crate) mod names;
-
-pub(crate) use describe::{
-    AccelerationModes, CodecMemory, DecoderCodec, DecoderDescription, DeviceDescription, DeviceId,
-    EncoderCodec, EncoderDescription, Filter, FilterFormat, FilterMemory, ImplDescription, PoolPolicies,
-    Profile, Range, VppDescription,
-};
-pub(crate) use extend::{
-    Av1BitstreamParam, Av1TileParam, CodingOption, CodingOption2, CodingOption3, ContentLight,
-    DecVideoProcessing, EncoderReset, ExtBuffer, Extension, HevcParam, HevcTiles, MasteringDisplay,
-    ParameterSets, VideoParameterSet, VideoSignalInfo, Vp9Param, VppScaling, VppSignalInfo,
-};
 
 pub(crate) type Handle = *mut c_void;
 
@@ -57,10 +42,20 @@ macro_rules! structures {
         }),*];
     };
 }
-use structures;
 
+mod describe;
+mod extend;
+#[cfg(all(test, target_pointer_width = "64"))]
+mod layouts;
+pub(crate) mod names;
 mod plain;
+
+pub(crate) use describe::{DeviceId, ImplDescription};
+pub(crate) use extend::{
+    Av1BitstreamParam, CodingOption, CodingOption2, CodingOption3, EncoderReset, ExtBuffer, Extension,
+    VideoSignalInfo, Vp9Param,
+};
 pub(crate) use plain::{
-    Bitstream, Content, EncodeCtrl, FrameAllocRequest, FrameData, FrameInfo, FrameSurface, InfoMfx, InfoVpp,
-    InitializationParam, Payload, Platform, SurfaceInterface, Variant, Version, VideoParam,
+    Bitstream, EncodeCtrl, FrameAllocRequest, FrameData, FrameInfo, FrameSurface, InfoMfx,
+    InitializationParam, Payload, Platform, SurfaceInterface, Version, VideoParam,
 };

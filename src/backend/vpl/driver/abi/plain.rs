@@ -1,6 +1,6 @@
 //! Parameters, surfaces, bitstreams, and what a session is opened with.
 
-use super::{ExtBuffer, Handle, structures};
+use super::{ExtBuffer, Handle};
 
 /// A function of a surface that takes nothing else.
 type SurfaceCall = Option<unsafe extern "C" fn(*mut FrameSurface) -> i32>;
