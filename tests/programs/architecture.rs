@@ -26,7 +26,11 @@ const VENDORS: [(&str, &[&str]); 5] = [
             "cuda",
         ],
     ),
-    ("backend/vpl/", &["qsv", "onevpl", "libvpl", "libmfx", "0x8086", "quick sync", "libva."]),
+    // Software is a kind of implementation there.
+    (
+        "backend/vpl/",
+        &["qsv", "onevpl", "libvpl", "backend-vpl", "libmfx", "vaapi", "libva.", "0x8086", "software"],
+    ),
     ("backend/videotoolbox/", &["videotoolbox", "corefoundation", "coremedia", "corevideo"]),
     ("backend/software/", &["software", "openh264", "rav1d"]),
 ];
@@ -38,8 +42,8 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 /// reason as good as these.
 const KNOWN: [(&str, usize, &str); 9] = [
     ("lib.rs", 1, FEATURE),
-    ("backend/mod.rs", 3, FEATURE),
-    ("dataset/mod.rs", 19, ENGINE),
+    ("backend/mod.rs", 4, FEATURE),
+    ("dataset/mod.rs", 21, ENGINE),
     (
         "probing/environment.rs",
         35,
@@ -57,9 +61,11 @@ const ENGINE: &str = "the names that dataset programs know engines by";
 
 /// Strings of the library that name an option of some command line: where, which, and why. This project's own options are
 /// the command's to name: errors carry a `Remedy`, which the command words.
-const OPTIONS: [(&str, &str, &str); 10] = [
+const OPTIONS: [(&str, &str, &str); 12] = [
     ("backend/ffmpeg/encode.rs", "--device", CONTAINER),
     ("backend/nvidia/driver/library.rs", "--gpus", CONTAINER),
+    ("backend/vpl/driver/nodes.rs", "--device", CONTAINER),
+    ("backend/vpl/driver/nodes.rs", "--group-add", CONTAINER),
     ("probing/attempt.rs", "--device", CONTAINER),
     ("probing/environment.rs", "--gpus", CONTAINER),
     ("probing/environment.rs", "--device", CONTAINER),

@@ -84,7 +84,7 @@ fn a_chip_without_av1_leaves_it_to_others() {
         let session = DecodeSession::new(Backend::Auto, CommonDecodeConfig::new(Codec::Av1)).unwrap();
         let receipt = session.receipt();
         assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
-        assert!(reason(receipt, Candidate::Qsv).contains("av1 decoding by oneVPL"), "{receipt:#}");
+        assert!(reason(&receipt, Candidate::Qsv).contains("av1 decoding by oneVPL"), "{receipt:#}");
     });
 }
 

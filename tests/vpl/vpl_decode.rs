@@ -12,7 +12,8 @@ use video_hw::packet::{BitstreamLayout, Packet};
 use video_hw::session::DecodeSession;
 use video_hw::transform;
 
-use crate::support::nvidia::{clip, decode, golden, packets, planar};
+use crate::support::failover::{Random, long};
+use crate::support::nvidia::{clip, decode, decode_into, golden, packets, planar};
 use crate::support::vpl::{Machine, clean, clean_case};
 
 const QSV: BackendKind = BackendKind::Qsv;
@@ -204,7 +205,7 @@ fn a_busy_gpu_costs_nothing_but_time() {
                 let mut session = DecodeSession::new(QSV, config).unwrap();
                 let (count, hash) = {
                     let (mut hash, mut count) = (Md5::new(), 0);
-                    crate::support::nvidia::decode_into(&mut session, &packets, |frame| {
+                    decode_into(&mut session, &packets, |frame| {
                         hash.update(planar(&frame.unwrap()));
                         count += 1;
                     });
@@ -355,4 +356,43 @@ fn an_open_group_is_entered_without_its_leading_pictures() {
             assert!(whole.ends_with(&part), "{name}");
         }
     });
+}
+
+/// Faults at random places: whatever goes wrong, each unit has its record, and where another decoder may go on, its picture.
+#[test]
+fn random_faults_leave_every_ledger_balanced() {
+    let mut random = Random::new(20);
+    for case in 0..if long() { 300 } else { 12 } {
+        let place = random.of(&[
+            "fail.decode.call",
+            "fail.decode.at",
+            "fail.surface",
+            "lost.decode.at",
+            "hang.decode.at",
+        ]);
+        let status = random.of(&["busy", "lost", "failed", "hang", "memory", "aborted", "unknown"]);
+        let number = random.within(1, 50);
+        let is_last = place.starts_with("lost") || place.starts_with("hang");
+        let settings =
+            if is_last { format!("{place}={number}") } else { format!("{place}={number}:{status}") };
+        let name = random.of(&["small.h264", "small-10bit.h265", "small-vp9.ivf"]);
+        let machine = Machine { settings: settings.leak(), ..Machine::USUAL };
+        clean_case(machine, "random_faults_leave_every_ledger_balanced", &case.to_string(), |_| {
+            let frames = video_hw::frames(clip(name)).on_failure(FailurePolicy::Auto).open().unwrap();
+            let (mut pictures, mut errors) = (Vec::new(), Vec::new());
+            for frame in frames {
+                match frame {
+                    Ok(frame) => pictures.push(frame),
+                    Err(error) => errors.push(error),
+                }
+            }
+            // No memory costs one unit, which is told.
+            let is_lost = errors.len() == 1 && matches!(errors[0], Error::OutOfMemory { .. });
+            assert!(errors.is_empty() || is_lost && status == "memory", "{name}: {errors:?}");
+            assert_eq!(pictures.len() + errors.len(), 50, "{name}");
+            if errors.is_empty() {
+                assert_eq!(md5(pictures), golden(name), "{name}");
+            }
+        });
+    }
 }

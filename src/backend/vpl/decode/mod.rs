@@ -229,10 +229,11 @@ impl VplDecoder {
 
     /// One step of the decoder; where the GPU is busy, something that is on its way is waited for.
     fn step(&mut self, mut feed: Option<&mut Feed<'_>>) -> Result<Step> {
-        for _ in 0..MAX_BUSY {
+        for asked in 1..=MAX_BUSY {
             let Some(running) = &mut self.running else { return Ok(Step::Done) };
             match running.decoder.step(feed.as_deref_mut())? {
                 Step::Busy if self.output.flying() > 0 => self.output.deliver()?,
+                Step::Busy if asked % 256 == 0 && !self.output.is_awaited() => return Ok(Step::Done),
                 Step::Busy => std::thread::sleep(BUSY),
                 step => return Ok(step),
             }

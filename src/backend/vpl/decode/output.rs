@@ -283,6 +283,12 @@ impl Output {
         self.send(DecodeEvent::Failed { serial, error });
     }
 
+    /// Whether the session is still there, asked anew.
+    pub(super) fn is_awaited(&mut self) -> bool {
+        self.note(String::new());
+        !self.gone
+    }
+
     pub(super) fn note(&mut self, note: String) {
         self.send(DecodeEvent::Note(note));
     }

@@ -231,8 +231,7 @@ fn adapter(
     let Version { major, minor } = description.api_version;
     if (major, minor) < OLDEST {
         return Err(Some(format!(
-            "{} has version {major}.{minor} of the interface, and {}.{} is needed: older chips are reached through an \
-             installed ffmpeg",
+            "{} has version {major}.{minor} of the interface, and {}.{} is needed",
             text(&description.name),
             OLDEST.0,
             OLDEST.1
