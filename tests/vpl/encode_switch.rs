@@ -9,7 +9,7 @@ use crate::support::vpl::{Machine, clean_case};
 fn matrix(test: &str, fate: Fate) {
     for (what, mode, case) in cases(long()) {
         let settings: &str = VPL.faults(fate, what, mode).leak();
-        let machine = Machine { profile: "tigerlake", settings, alone: false };
+        let machine = Machine { settings, ..Machine::USUAL };
         clean_case(machine, test, &case, |case| VPL.run(case, fate));
     }
 }
