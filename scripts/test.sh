@@ -135,7 +135,7 @@ if [ "$long" = yes ]; then
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet --force naga-cli@30.0.1 || true
   bash scripts/fuzz.sh 60
   bash scripts/models.sh --long
-  for backend in backend-vt backend-ffmpeg backend-software; do
+  for backend in backend-vpl backend-vt backend-ffmpeg backend-software; do
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
   bash scripts/foreign-clients.sh
