@@ -51,7 +51,7 @@ impl Encoder {
         let init = session.api().functions.MFXVideoENCODE_Init;
         // SAFETY: a session, and parameters that own their extensions.
         let status = calling(CALL, || unsafe { init(session.handle(), place) });
-        session.opened(status, CALL)?;
+        status.ok(CALL)?;
         let mut encoder = Self { session: Arc::clone(session), room: 0, b_frames: 0 };
         encoder.learn()?;
         Ok((encoder, status == Status::PARTIAL_ACCELERATION))
