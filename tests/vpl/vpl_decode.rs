@@ -276,7 +276,9 @@ fn a_job_goes_on_where_its_device_is_lost() {
 fn a_decoder_that_does_not_open_is_told_and_the_next_is_taken() {
     for settings in ["init.decode.fail=-15", "init.decode.fail=-4", "init.decode.fail=-17", "session.fail=-3"]
     {
-        clean("a_decoder_that_does_not_open_is_told_and_the_next_is_taken", settings, || {
+        // Debian's dispatcher closes a session that it was not given.
+        let machine = Machine { settings, alone: settings.starts_with("session"), ..Machine::USUAL };
+        clean_case(machine, "a_decoder_that_does_not_open_is_told_and_the_next_is_taken", "", |_| {
             let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
             assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
         });
