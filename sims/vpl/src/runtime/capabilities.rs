@@ -239,7 +239,7 @@ fn described(form: i32) -> Option<usize> {
     };
     let arrays =
         ARRAYS.get_or_init(|| [array(description(machine)), array(functions()), array(device(machine))]);
-    machine.present.then(|| arrays[at])
+    config().has_gpu().then(|| arrays[at])
 }
 
 exports! {

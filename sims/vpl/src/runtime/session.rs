@@ -104,7 +104,7 @@ impl Session {
 }
 
 fn open() -> Result<Arc<Session>, Status> {
-    if !config().profile.present {
+    if !config().has_gpu() {
         return Err(abi::ERR_UNSUPPORTED);
     }
     if let Some(status) = config().settings.session {
