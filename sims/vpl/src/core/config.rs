@@ -65,6 +65,8 @@ pub struct Settings {
     pub software: bool,
     /// `node=PATH`: the GPU's render node. Where the process cannot open it there is no implementation.
     pub node: Option<PathBuf>,
+    /// `gpus=2`: a second GPU, an Arc; each is an implementation.
+    pub second: bool,
     /// `surfaces=N`: as many surfaces of a pool can be out at a time; then ALLOC_TIMEOUT_EXPIRED (`0`: any number).
     pub surfaces: usize,
 }
@@ -74,6 +76,14 @@ impl Config {
     pub fn has_gpu(&self) -> bool {
         let opens = |node: &PathBuf| OpenOptions::new().read(true).write(true).open(node).is_ok();
         self.profile.present && self.settings.node.as_ref().is_none_or(opens)
+    }
+}
+
+impl Config {
+    /// The machine's GPUs, by their number.
+    pub fn gpus(&self) -> Vec<&'static Machine> {
+        let second = machine::MACHINES.iter().find(|machine| machine.name == "arc");
+        std::iter::once(self.profile).chain(second.filter(|_| self.settings.second)).collect()
     }
 }
 
@@ -126,6 +136,13 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
         "time.encode_us" => settings.encode_time = time()?,
         "time.vpp_us" => settings.vpp_time = time()?,
         "node" => settings.node = Some(value.into()),
+        "gpus" => {
+            settings.second = match value {
+                "1" => false,
+                "2" => true,
+                _ => return Err("1 or 2".into()),
+            }
+        }
         "surfaces" => settings.surfaces = value.parse().map_err(|_| "no number")?,
         "display" => {
             settings.display_required = match value {
