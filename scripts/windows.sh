@@ -135,7 +135,9 @@ other_peoples_library() { # neither beside the program nor in the current direct
   (cd "$dir/planted" && program=app.exe refuses 3 'nvcuda.dll cannot be loaded' decode small.h264 --null --backend nvidia)
 }
 
-# What is started first makes the system's folders.
+# What is started first makes the system's folders; nothing of a run that was ended is in them.
+system=$machine/drive_c/windows/system32
+rm -f "$system"/{nvcuda,nvcuvid,nvEncodeAPI64,nvml}.dll
 ran "the program starts" there "$program" --version
 decodes_clips
 first_command
@@ -163,7 +165,6 @@ done
 
 # NVIDIA: the simulated driver as the system's libraries. One of them holds it all, and the others hand calls on to it, since
 # copies would be drivers of their own. What its codecs do was recorded by the simulation of this machine, on the same clips.
-system=$machine/drive_c/windows/system32
 sim=${CARGO_TARGET_DIR:-target}/debug/libnvsim.so
 simulated() { # simulated NATIVE|WINDOWS CHIP SETTINGS ARGS...
   local where=$1 canned="canned.replay=true;canned.folder='$dir/recorded'"
@@ -178,9 +179,9 @@ clean() { # clean LIST...: no rule of the driver was broken, and whatever else i
     grep -q "\"$list\": \[\]" "$dir/windows.json" || { cat "$dir/windows.json"; return 1; }
   done
 }
-decodes_on_nvdec() { # decodes_on_nvdec MD5 FILE
-  simulated native h200 "" decode "$2" --md5 --quiet --backend nvidia >/dev/null &&
-    [ "$(simulated windows h200 "" decode "$2" --md5 --quiet --backend nvidia | md5_of)" = "$1" ] && clean
+decodes_on_nvdec() { # decodes_on_nvdec MD5 FORMAT FILE
+  local job=(decode "$3" --md5 --quiet --backend nvidia --pix-fmt "$2")
+  simulated native h200 "" "${job[@]}" >/dev/null && [ "$(simulated windows h200 "" "${job[@]}" | md5_of)" = "$1" ] && clean
 }
 encodes_on_nvenc() { # encodes_on_nvenc CODEC
   local job=(encode "$dir/300.y4m" --codec "$1" --bitrate 1M --bframes 2 --backend nvidia --quiet --overwrite)
@@ -199,8 +200,8 @@ same_refusal() { # same_refusal CHIP SETTINGS WORDS ARGS...
   for where in native windows; do
     ! simulated "$where" "$1" "$2" "${@:4}" 2>"$dir/$where.said" || return 1
   done
-  grep -q "$3" "$dir/windows.said" &&
-    diff "$dir/windows.said" <(sed 's/libnvidia-encode.so.1/nvEncodeAPI64.dll/; s/libnvcuvid.so.1/nvcuvid.dll/; s/libcuda.so.1/nvcuda.dll/' "$dir/native.said")
+  grep -q "$3" "$dir/windows.said" || { cat "$dir/windows.said"; return 1; }
+  diff "$dir/windows.said" <(sed 's/libnvidia-encode.so.1/nvEncodeAPI64.dll/; s/libnvcuvid.so.1/nvcuvid.dll/; s/libcuda.so.1/nvcuda.dll/' "$dir/native.said")
 }
 if [ -x "$native" ] && [ -e "$sim" ]; then
   mkdir -p "$dir/driver"
@@ -209,13 +210,13 @@ if [ -x "$native" ] && [ -e "$sim" ]; then
   { echo EXPORTS; nm -D --defined-only "$sim" | awk '$3 ~ /^(cu|nv|Nv)/ { print $3 "=nvcuda." $3 }'; } >"$libraries/forward.def"
   for name in nvcuvid nvEncodeAPI64 nvml; do "$cc" -shared -o "$system/$name.dll" "$libraries/forward.def"; done
   ffmpeg -v error -y -f lavfi -i testsrc2=size=160x96:rate=30:duration=10 -pix_fmt yuv420p "$dir/300.y4m"
-  while read -r md5 _ _ name; do
-    case $name in small.h26?|small-10bit.h265|small-vp9.ivf) ran "decode $name on NVDEC (simulated)" decodes_on_nvdec "$md5" "clips/$name" ;; esac
+  while read -r md5 _ format name; do
+    case $name in small.h26?|small-10bit.h265|small-vp9.ivf) ran "decode $name on NVDEC (simulated)" decodes_on_nvdec "$md5" "$format" "clips/$name" ;; esac
   done <clips/md5s.txt
   for codec in h264 hevc; do ran "encode 300 frames with B frames on NVENC (simulated), $codec" encodes_on_nvenc $codec; done
   ran "300 frames with B frames on NVENC (simulated): nothing is left behind" leaves_nothing encode_session --backend nvidia --size 160x96 --b-frames 2
   ran "from NVDEC to NVENC (simulated): nothing is left behind" leaves_nothing transcode_gpu clips/bars.mp4 "$dir/gpu.mp4" --only-gpu
-  ran "a driver that is too old" same_refusal ada 'driver.nvenc="8.0"' 'too old' encode "$dir/300.y4m" "$dir/old.mp4" --backend nvidia
+  ran "a driver that is too old" same_refusal ada 'driver.nvenc="8.0"' 'Update the NVIDIA driver' encode "$dir/300.y4m" "$dir/old.mp4" --backend nvidia
   ran "a driver that does not start" same_refusal ada driver.init_code=803 'nvidia' decode clips/small.h264 --null --backend nvidia
   rm -f "$system"/{nvcuda,nvcuvid,nvEncodeAPI64,nvml}.dll
 else
