@@ -64,7 +64,7 @@ dir=$(mktemp -d)
 # It would end with each program, and be started again by the next.
 server=${wine%/*}/wineserver64
 [ -x "$server" ] || server=true
-"$server" -p </dev/null >/dev/null 2>&1 3>&-
+"$server" -p </dev/null >/dev/null 3>&-
 trap '"$server" -k || true; rm -rf "$dir"' EXIT
 export LOCALAPPDATA="Z:${dir//\//\\}\\local"
 refuses() { # refuses CODE WORDS ARGS...: with that exit code, and one line that has the words
