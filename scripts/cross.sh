@@ -68,14 +68,14 @@ decodes_clips() {
   done <clips/md5s.txt
 }
 first=(transcode clips/bars.mp4 --bitrate 2M --overwrite --quiet)
-same_as_native() { # the README's first command: the same file and frames as by the native build
+same_as_native() { # the same file is the same frames
   # Where ffmpeg is found its encoders are taken, and those differ with the machine.
   PATH=/nonexistent "$native" "${first[@]}" "$dir/native.mp4" && without_ffmpeg "$program" "${first[@]}" "$dir/theirs.mp4" &&
-    cmp "$dir/native.mp4" "$dir/theirs.mp4" && decodes "$("$native" decode "$dir/native.mp4" --md5 --quiet | md5_of)" "$dir/theirs.mp4"
+    cmp "$dir/native.mp4" "$dir/theirs.mp4"
 }
 first_command() {
   if [ -x "$native" ]; then
-    ran "the README's first command: the same file and frames as by the native build" same_as_native
+    ran "the README's first command: the same file as by the native build" same_as_native
   else
     echo "SKIPPED: $native is not built, so that there is nothing to compare the README's first command with"
   fi

@@ -47,6 +47,7 @@ inside() { # in the bare root, with /proc and no variable
 inside /work/video-hw doctor --fresh
 inside /work/video-hw transcode /work/bars.mp4 /work/out.mp4 --bitrate 2M --overwrite
 PATH=/nonexistent "$native" transcode clips/bars.mp4 "$dir/native.mp4" --bitrate 2M --overwrite --quiet
-here=$("$native" decode "$dir/native.mp4" --md5) there=$("$native" decode "$root/work/out.mp4" --md5)
+md5_of() { "$native" decode "$1" --md5 --quiet | cut -d" " -f1; }
+here=$(md5_of "$dir/native.mp4") there=$(md5_of "$root/work/out.mp4")
 echo "frames: $there"
 [ "$here" = "$there" ]

@@ -115,19 +115,22 @@ cargo build --quiet --locked --workspace --all-features --bins --examples
 export VIDEO_HW="${CARGO_TARGET_DIR:-target}/debug/video-hw"
 bash scripts/corpus.sh --short --binary "$VIDEO_HW"
 
-step "the program for Windows, under wine"
-windows=()
-[ "$long" = no ] || windows=(--long)
-bash scripts/windows.sh "${windows[@]}"
-
-step "the program for ARM, under qemu"
+step "the programs for Windows, under wine, and for ARM, under qemu"
+other=()
+[ "$long" = no ] || other=(--long)
+# While one is tried the other is compiled: neither uses all processors.
+arm_log=$(mktemp)
 if [ "$(uname -m)" = aarch64 ]; then
-  echo "this is an ARM machine: the tests below are of it"
+  echo "this is an ARM machine: the tests below are of it" >"$arm_log" &
 else
-  arm=()
-  [ "$long" = no ] || arm=(--long)
-  bash scripts/arm.sh "${arm[@]}"
+  bash scripts/arm.sh "${other[@]}" >"$arm_log" 2>&1 &
 fi
+arm=$!
+code=0
+bash scripts/windows.sh "${other[@]}" || code=$?
+wait "$arm" || code=$?
+cat "$arm_log"
+[ "$code" = 0 ]
 
 if [ "$long" = yes ]; then
   # The translator of the Metal kernel: without it the tests below say that the committed text is not compared.
