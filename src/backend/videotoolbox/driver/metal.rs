@@ -146,7 +146,10 @@ impl Kernel {
         // calls, and what they make passes to us.
         unsafe {
             let device = calling("MTLCreateSystemDefaultDevice", || (metal.MTLCreateSystemDefaultDevice)());
-            let device = made(metal, device, ptr::null(), "MTLCreateSystemDefaultDevice")?;
+            if device.is_null() {
+                return Err(failed("MTLCreateSystemDefaultDevice", "there is no GPU"));
+            }
+            let device = Object { metal, object: device };
             let library = {
                 let (object, method) = (device.object, c"newLibraryWithSource:options:error:");
                 let (selector, method) = metal.method(object, method)?;
