@@ -98,7 +98,9 @@ fn rgb_is_made_on_the_gpu_or_told() {
         let arguments = [&options[..], &["videotoolbox"]].concat();
         // The simulation runs kernels by the compiler that is found there.
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let change = |command: &mut Command| drop(command.env("VTSIM_SET", settings).env("PATH", path));
+        let change = |command: &mut Command| {
+            command.env("VTSIM_SET", settings).env("PATH", path);
+        };
         let Some(run) = on("m1", &arguments, change) else { return };
         let run = run.ok();
         assert_eq!(run.stdout, expected, "{settings}");
