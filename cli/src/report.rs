@@ -203,10 +203,9 @@ impl<'a> Finished<'a> {
         let mut places = Vec::new();
         let transform = &decode.transform;
         if decode.shaped > 0 || transform.on_device > 0 {
-            let gpu = decode
-                .receipt
-                .chosen()
-                .is_some_and(|(kind, _)| matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox));
+            let gpu = decode.receipt.chosen().is_some_and(|(kind, _)| {
+                matches!(kind, BackendKind::Nvidia | BackendKind::Qsv | BackendKind::VideoToolbox)
+            });
             places.push(if gpu { "on the GPU".to_owned() } else { "in the decoder".to_owned() });
         }
         if transform.transformed > transform.on_device {
