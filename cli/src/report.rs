@@ -201,14 +201,15 @@ impl<'a> Finished<'a> {
     fn converted(&self) -> String {
         let Some(decode) = &self.input.decode else { return String::new() };
         let mut places = Vec::new();
-        if decode.shaped > 0 {
+        let transform = &decode.transform;
+        if decode.shaped > 0 || transform.on_device > 0 {
             let gpu = decode.receipt.chosen().is_some_and(|(kind, _)| {
                 matches!(kind, BackendKind::Nvidia | BackendKind::Qsv | BackendKind::VideoToolbox)
             });
             places.push(if gpu { "on the GPU".to_owned() } else { "in the decoder".to_owned() });
         }
-        if decode.transform.transformed > 0 {
-            places.push(match decode.transform.threads {
+        if transform.transformed > transform.on_device {
+            places.push(match transform.threads {
                 1 => "on 1 CPU thread".to_owned(),
                 n => format!("on {n} CPU threads"),
             });

@@ -84,6 +84,30 @@ fn a_file_is_transcoded_whole_and_no_picture_is_copied() {
     }
 }
 
+/// R, G, B has the same bytes wherever it is made, and the summary says where that was and why.
+#[test]
+fn rgb_is_made_on_the_gpu_or_told() {
+    let input = clip("small.h265");
+    let options = ["decode", &input, "--pix-fmt", "rgb24", "--md5", "-v", "--backend"];
+    let expected = Run::of(command(&[&options[..], &["software"]].concat()).output().unwrap()).ok().stdout;
+    for (settings, words) in [
+        ("", "-> rgb24 on the GPU\n"),
+        ("metal=none", "note: rgb24 is made on the CPU: "),
+        ("fail.metal.at=9:1", "on the GPU and on "),
+    ] {
+        let arguments = [&options[..], &["videotoolbox"]].concat();
+        // The simulation runs kernels by the compiler that is found there.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let change = |command: &mut Command| {
+            command.env("VTSIM_SET", settings).env("PATH", path);
+        };
+        let Some(run) = on("m1", &arguments, change) else { return };
+        let run = run.ok();
+        assert_eq!(run.stdout, expected, "{settings}");
+        assert!(run.stderr.contains(words), "{settings}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn what_passes_through_host_memory_is_told() {
     let scratch = Scratch::new();

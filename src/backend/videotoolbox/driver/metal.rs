@@ -146,7 +146,10 @@ impl Kernel {
         // calls, and what they make passes to us.
         unsafe {
             let device = calling("MTLCreateSystemDefaultDevice", || (metal.MTLCreateSystemDefaultDevice)());
-            let device = made(metal, device, ptr::null(), "MTLCreateSystemDefaultDevice")?;
+            if device.is_null() {
+                return Err(failed("MTLCreateSystemDefaultDevice", "there is no GPU"));
+            }
+            let device = Object { metal, object: device };
             let library = {
                 let (object, method) = (device.object, c"newLibraryWithSource:options:error:");
                 let (selector, method) = metal.method(object, method)?;
@@ -233,13 +236,49 @@ impl Kernel {
             if commands.is_null() {
                 return Err(failed("commandBuffer", "it gives nothing"));
             }
+            // Known before anything is under way.
+            let (selector, wait) = metal.method(commands, c"waitUntilCompleted")?;
+            let wait = transmute::<Method, unsafe extern "C" fn(Ref, Ref)>(wait);
             let encoder = send!(metal, commands, c"computeCommandEncoder", () -> Ref);
             if encoder.is_null() {
                 return Err(failed("computeCommandEncoder", "it gives nothing"));
             }
+            let encoded = self.encode(encoder, &textures, arguments, result, (groups, threads));
+            // Metal ends the process for an encoder that is let go without this.
+            send!(metal, encoder, c"endEncoding", () -> ());
+            encoded?;
+            send!(metal, commands, c"commit", () -> ());
+            calling("waitUntilCompleted", || wait(commands, selector));
+            let status = send!(metal, commands, c"status", () -> usize);
+            if status != COMMANDS_COMPLETED {
+                let error = send!(metal, commands, c"error", () -> Ref);
+                return Err(failed("waitUntilCompleted", words(metal, error)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what runs on what.
+    ///
+    /// # Safety
+    /// `encoder` is such an object, alive, and `result` is there until the work is done.
+    unsafe fn encode(
+        &self,
+        encoder: Ref,
+        textures: &[Cf; PLANES],
+        arguments: &[u32],
+        result: &Memory,
+        (groups, threads): (Size, Size),
+    ) -> Result<()> {
+        let metal = self.device.metal;
+        // SAFETY: the types are those of Apple's documents, and everything is alive; the arguments are copied.
+        unsafe {
             send!(metal, encoder, c"setComputePipelineState:", (Ref) -> (), self.pipeline.object);
             for (index, texture) in textures.iter().enumerate() {
                 let texture = (metal.CVMetalTextureGetTexture)(texture.object());
+                if texture.is_null() {
+                    return Err(failed("CVMetalTextureGetTexture", "it gives nothing"));
+                }
                 send!(metal, encoder, c"setTexture:atIndex:", (Ref, usize) -> (), texture, index);
             }
             send!(
@@ -254,16 +293,6 @@ impl Kernel {
                 metal, encoder, c"dispatchThreadgroups:threadsPerThreadgroup:", (Size, Size) -> (),
                 groups, threads
             );
-            send!(metal, encoder, c"endEncoding", () -> ());
-            send!(metal, commands, c"commit", () -> ());
-            let (selector, wait) = metal.method(commands, c"waitUntilCompleted")?;
-            let wait = transmute::<Method, unsafe extern "C" fn(Ref, Ref)>(wait);
-            calling("waitUntilCompleted", || wait(commands, selector));
-            let status = send!(metal, commands, c"status", () -> usize);
-            if status != COMMANDS_COMPLETED {
-                let error = send!(metal, commands, c"error", () -> Ref);
-                return Err(failed("waitUntilCompleted", words(metal, error)?));
-            }
         }
         Ok(())
     }
