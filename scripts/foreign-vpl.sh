@@ -127,9 +127,9 @@ done
 
 # An Arc: Media SDK's dispatcher takes older GPUs to Media SDK's own runtime.
 arc=("${run[@]}" --profile arc)
-ffmpegs() { # ffmpegs NAME ENCODERS CLIENT...
-  local name=$1 encoders=$2 client=("${@:3}" -nostdin -v error -y) pair to
-  for pair in h264:a.h264 hevc:a.h265 hevc:ten.h265 mpeg2:a.m2v vp9:vp9.ivf av1:av1.ivf; do
+ffmpegs() { # ffmpegs NAME MORE_CLIPS ENCODERS CLIENT...
+  local name=$1 encoders=$3 client=("${@:4}" -nostdin -v error -y) pair to
+  for pair in h264:a.h264 hevc:a.h265 hevc:ten.h265 mpeg2:a.m2v vp9:vp9.ivf $2; do
     case_ "$name decodes ${pair#*:}" frames_are "${pair#*:}" -- \
       "${client[@]}" -c:v "${pair%:*}_qsv" -i "$dir/${pair#*:}" -fps_mode passthrough -f framemd5 "$dir/out.md5"
   done
@@ -141,14 +141,15 @@ ffmpegs() { # ffmpegs NAME ENCODERS CLIENT...
 }
 version() { "$@" -hide_banner -version | head -n 1 | cut -d ' ' -f 3; }
 # Its libavcodec is that of the simulation too, and opens no libx265 while it opens another encoder.
-if ffmpeg -hide_banner -encoders 2>/dev/null | grep -q h264_qsv; then
-  ffmpegs "ffmpeg $(version ffmpeg)" "h264:out.h264" "${arc[@]}" ffmpeg
+if [[ $(ffmpeg -hide_banner -encoders 2>/dev/null) == *h264_qsv* ]]; then
+  ffmpegs "ffmpeg $(version ffmpeg)" "av1:av1.ivf" "h264:out.h264" "${arc[@]}" ffmpeg
 else
   echo "SKIPPED: the installed ffmpeg has no qsv"
 fi
 if [ ${#other[@]} != 0 ]; then
   name="ffmpeg $(version "${other[@]}")"
-  ffmpegs "$name" "h264:out.h264 hevc:out.h265 vp9:out.ivf av1:out.ivf" "${arc[@]}" "${other[@]}"
+  # No AV1: its libdav1d and that of the simulation's libavcodec have the same functions in other forms.
+  ffmpegs "$name" "" "h264:out.h264 hevc:out.h265 vp9:out.ivf av1:out.ivf" "${arc[@]}" "${other[@]}"
   client=("${arc[@]}" "${other[@]}" -nostdin -v error -y)
   case_ "$name uploads pictures" whole out.h264 h264 322 50 -- \
     "${client[@]}" -init_hw_device qsv=hw -i "$dir/a.h264" -vf hwupload=extra_hw_frames=16,format=qsv -c:v h264_qsv -b:v 500k "$dir/out.h264"
