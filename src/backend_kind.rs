@@ -11,6 +11,8 @@ use crate::error::Error;
 pub enum BackendKind {
     /// NVIDIA NVDEC / NVENC.
     Nvidia,
+    /// Intel Quick Sync Video, by oneVPL.
+    Qsv,
     /// Apple VideoToolbox.
     VideoToolbox,
     /// The embedded CPU codecs, always there.
@@ -23,7 +25,8 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Nvidia, Self::VideoToolbox, Self::Software, Self::Ffmpeg, Self::Custom];
+    pub const ALL: &[Self] =
+        &[Self::Nvidia, Self::Qsv, Self::VideoToolbox, Self::Software, Self::Ffmpeg, Self::Custom];
 
     /// The one that needs nothing but this library and the host's memory.
     pub(crate) const EMBEDDED: Self = Self::Software;
@@ -32,6 +35,7 @@ impl BackendKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nvidia => "nvidia",
+            Self::Qsv => "qsv",
             Self::VideoToolbox => "videotoolbox",
             Self::Software => "software",
             Self::Ffmpeg => "ffmpeg",
@@ -52,6 +56,7 @@ impl FromStr for BackendKind {
     fn from_str(s: &str) -> Result<Self, Error> {
         match s.to_ascii_lowercase().as_str() {
             "nvidia" | "nvdec" | "nvenc" | "cuda" => Ok(Self::Nvidia),
+            "qsv" | "vpl" | "onevpl" | "intel" => Ok(Self::Qsv),
             "videotoolbox" | "vt" => Ok(Self::VideoToolbox),
             "software" | "cpu" | "sw" => Ok(Self::Software),
             "ffmpeg" => Ok(Self::Ffmpeg),

@@ -302,7 +302,7 @@ pub(crate) struct DecodeArgs {
     pub(crate) part: PartArgs,
     #[command(flatten)]
     pub(crate) pick: PickArgs,
-    /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
+    /// Decoder: auto, nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
@@ -390,7 +390,7 @@ pub(crate) struct EncodeArgs {
     pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Encoder: auto (nvidia, videotoolbox, an installed ffmpeg's hardware, its libx264 and the like, software), nvidia, videotoolbox, software, ffmpeg
+    /// Encoder: auto (nvidia, qsv, videotoolbox, an installed ffmpeg's hardware, its libx264 and the like, software), nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, alias = "encoder-backend", help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them

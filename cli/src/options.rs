@@ -174,7 +174,7 @@ pub(crate) enum RateMode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where it runs")]
 pub(crate) struct BackendArgs {
-    /// Decoder and encoder: auto, nvidia, videotoolbox, software, ffmpeg
+    /// Decoder and encoder: auto, nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) backend: Option<Backend>,
     /// Decoder, where it differs from --backend

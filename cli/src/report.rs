@@ -202,10 +202,9 @@ impl<'a> Finished<'a> {
         let Some(decode) = &self.input.decode else { return String::new() };
         let mut places = Vec::new();
         if decode.shaped > 0 {
-            let gpu = decode
-                .receipt
-                .chosen()
-                .is_some_and(|(kind, _)| matches!(kind, BackendKind::Nvidia | BackendKind::VideoToolbox));
+            let gpu = decode.receipt.chosen().is_some_and(|(kind, _)| {
+                matches!(kind, BackendKind::Nvidia | BackendKind::Qsv | BackendKind::VideoToolbox)
+            });
             places.push(if gpu { "on the GPU".to_owned() } else { "in the decoder".to_owned() });
         }
         if decode.transform.transformed > 0 {

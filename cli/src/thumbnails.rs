@@ -52,7 +52,7 @@ pub(crate) struct ThumbnailsArgs {
     /// Where each frame is in the file: taken from here, or written here where there is no such file yet
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
-    /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
+    /// Decoder: auto, nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them

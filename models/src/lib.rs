@@ -2,13 +2,13 @@
 
 #![allow(dead_code, reason = "some parts are used by the library alone")]
 
-/// The two threads of an NVENC session.
-#[path = "../../src/backend/nvidia/encode/output_ring.rs"]
+/// The two threads of an encode session with a device.
+#[path = "../../src/backend/ring/output_ring.rs"]
 mod output_ring;
 
 /// The primitives of all of them: the library's, or loom's. (The library has a file of these for the output ring, and one for the
 /// others with a part of the same.)
-#[cfg_attr(not(loom), path = "../../src/backend/nvidia/encode/sync.rs")]
+#[cfg_attr(not(loom), path = "../../src/backend/ring/sync.rs")]
 #[cfg_attr(loom, path = "loom_sync.rs")]
 mod sync;
 

@@ -16,6 +16,8 @@ pub mod mock;
 #[cfg(feature = "backend-nvidia")]
 mod nvidia;
 mod receipt;
+#[cfg(any(feature = "backend-nvidia", feature = "backend-vpl"))]
+mod ring;
 mod seam;
 mod select;
 #[cfg(feature = "backend-software")]
@@ -25,6 +27,8 @@ mod vendor_facts;
 pub(crate) mod vendors;
 #[cfg(feature = "backend-vt")]
 mod videotoolbox;
+#[cfg(feature = "backend-vpl")]
+mod vpl;
 
 pub use crate::backend_kind::BackendKind;
 pub(crate) use admission::SessionRequest;

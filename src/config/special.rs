@@ -1,6 +1,7 @@
 //! Settings that one backend alone understands.
 
 mod nvenc;
+mod vpl;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use crate::codec::Codec;
 use crate::config::setters::setters;
 
 pub use nvenc::{BReference, IntraRefresh, MultiPass, SpatialAq};
+pub use vpl::VplEncodeConfig;
 
 /// Settings that only one backend understands. Given to another backend they are refused before the first
 /// frame.
@@ -21,6 +23,8 @@ pub enum BackendEncodeConfig {
     None,
     /// NVENC.
     Nvidia(NvidiaEncodeConfig),
+    /// Intel's encoders through oneVPL.
+    Vpl(VplEncodeConfig),
     /// VideoToolbox.
     VideoToolbox(VtEncodeConfig),
     /// The embedded CPU encoders.
@@ -35,6 +39,7 @@ impl BackendEncodeConfig {
         Some(match self {
             Self::None => return None,
             Self::Nvidia(_) => BackendKind::Nvidia,
+            Self::Vpl(_) => BackendKind::Qsv,
             Self::VideoToolbox(_) => BackendKind::VideoToolbox,
             Self::Software(_) => BackendKind::Software,
             Self::Ffmpeg(_) => BackendKind::Ffmpeg,

@@ -53,8 +53,10 @@ pub use encoder::{EncoderSummary, SessionVideoEncoder};
 pub enum EncoderType {
     /// NVIDIA's hardware, by the driver's own interface.
     Nvenc,
-    /// Intel's hardware, through an installed ffmpeg.
+    /// Intel's hardware, by oneVPL.
     Qsv,
+    /// Intel's hardware, through an installed ffmpeg.
+    FfmpegQsv,
     /// Apple's hardware, by VideoToolbox's own interface.
     VideoToolbox,
     /// Apple's hardware, through an installed ffmpeg.
@@ -71,6 +73,7 @@ pub enum EncoderType {
 const NAMES: [(EncoderType, &str, Candidate); Candidate::ORDER.len()] = [
     (EncoderType::Nvenc, "nvenc", Candidate::Nvidia),
     (EncoderType::Qsv, "qsv", Candidate::Qsv),
+    (EncoderType::FfmpegQsv, "ffmpeg-qsv", Candidate::FfmpegQsv),
     (EncoderType::VideoToolbox, "videotoolbox", Candidate::VideoToolbox),
     (EncoderType::FfmpegVideoToolbox, "ffmpeg-videotoolbox", Candidate::FfmpegVideoToolbox),
     (EncoderType::Vaapi, "vaapi", Candidate::Vaapi),

@@ -287,24 +287,24 @@ fn without_another_the_reason_is_the_death_and_the_refusal_is_told() {
 
 #[test]
 fn who_goes_on_is_the_policys_to_say() {
-    use Candidate::{Embedded, Ffmpeg, FfmpegVideoToolbox, Nvidia, Qsv, Vaapi, VideoToolbox};
+    use Candidate::{Embedded, Ffmpeg, FfmpegQsv, FfmpegVideoToolbox, Nvidia, Qsv, Vaapi, VideoToolbox};
     let none = BackendEncodeConfig::None;
     let nvidia = Backend::Only(BackendKind::Nvidia);
     let of = |wanted, policy| encoders_behind(Nvidia, wanted, policy, &none);
     assert_eq!(of(nvidia, FailurePolicy::Auto), [Nvidia]);
     assert_eq!(of(Backend::Auto, FailurePolicy::Reopen), [Nvidia]);
     for next in [of(Backend::Auto, FailurePolicy::Auto), of(nvidia, FailurePolicy::Next)] {
-        let order = [Qsv, VideoToolbox, FfmpegVideoToolbox, Vaapi, Ffmpeg, Embedded, Nvidia];
+        let order = [Qsv, FfmpegQsv, VideoToolbox, FfmpegVideoToolbox, Vaapi, Ffmpeg, Embedded, Nvidia];
         assert_eq!(next, order, "the dead one comes last");
     }
     let next = encoders_behind(Ffmpeg, Backend::Auto, FailurePolicy::Auto, &none);
     assert_eq!(next[..2], [Embedded, Nvidia]);
     // A program that was named has several encoders, unless one of them was named too.
     let program = Backend::Only(BackendKind::Ffmpeg);
-    let others = [FfmpegVideoToolbox, Vaapi, Ffmpeg, Qsv];
-    assert_eq!(encoders_behind(Qsv, program, FailurePolicy::Auto, &none), others);
-    let named = Qsv.settings(Some("h264_qsv"), None, None);
-    assert_eq!(encoders_behind(Qsv, program, FailurePolicy::Auto, &named), [Qsv]);
+    let others = [FfmpegVideoToolbox, Vaapi, Ffmpeg, FfmpegQsv];
+    assert_eq!(encoders_behind(FfmpegQsv, program, FailurePolicy::Auto, &none), others);
+    let named = FfmpegQsv.settings(Some("h264_qsv"), None, None);
+    assert_eq!(encoders_behind(FfmpegQsv, program, FailurePolicy::Auto, &named), [FfmpegQsv]);
     assert_eq!(
         encoders_behind(Candidate::Custom, Backend::Only(BackendKind::Custom), FailurePolicy::Auto, &none),
         [Candidate::Custom]

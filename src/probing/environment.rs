@@ -104,8 +104,9 @@ impl Environment {
         let fails = |candidate: Candidate| {
             found.probes.iter().any(|probe| probe.question.candidate == candidate && !probe.verdict.works())
         };
-        if let Some(about) =
-            [Candidate::Qsv, Candidate::Vaapi].into_iter().find(|candidate| fails(*candidate))
+        if let Some(about) = [Candidate::Qsv, Candidate::FfmpegQsv, Candidate::Vaapi]
+            .into_iter()
+            .find(|candidate| fails(*candidate))
         {
             for (path, group) in &self.render_locked {
                 let message = format!(

@@ -428,17 +428,17 @@ mod tests {
 
     #[test]
     fn auto_takes_what_is_preferred_and_decoders_have_an_order_of_their_own() {
-        use Candidate::{Embedded, Ffmpeg, Nvidia, Qsv};
-        let found = answers(&[Qsv, Ffmpeg, Embedded]);
+        use Candidate::{Embedded, Ffmpeg, FfmpegQsv, Nvidia};
+        let found = answers(&[FfmpegQsv, Ffmpeg, Embedded]);
         let best = |preferred| found.best(Job::Encode, Codec::H264, preferred).unwrap().question.candidate;
-        assert_eq!(best(None), Qsv);
+        assert_eq!(best(None), FfmpegQsv);
         assert_eq!(best(Some(Ffmpeg)), Ffmpeg);
-        assert_eq!(best(Some(Nvidia)), Qsv, "what is preferred and fails is passed over");
-        for (job, chosen, before) in [(Job::Encode, Qsv, 1), (Job::Decode, Embedded, 2)] {
+        assert_eq!(best(Some(Nvidia)), FfmpegQsv, "what is preferred and fails is passed over");
+        for (job, chosen, before) in [(Job::Encode, FfmpegQsv, 2), (Job::Decode, Embedded, 3)] {
             let (found, refused) = found.choice(job, Codec::H264);
             assert_eq!((found.unwrap().question.candidate, refused.len()), (chosen, before));
         }
-        assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(Qsv)).is_none());
+        assert!(answers(&[]).best(Job::Encode, Codec::H264, Some(FfmpegQsv)).is_none());
     }
 
     #[test]

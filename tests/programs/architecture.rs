@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Each vendor's folder, and what the vendor, its engines and its libraries are called. A word of code that contains one of
 /// these names knows that vendor.
-const VENDORS: [(&str, &[&str]); 4] = [
+const VENDORS: [(&str, &[&str]); 5] = [
     ("backend/nvidia/", &["nvidia", "nvenc", "nvdec", "nvcuvid", "cuda", "nvml", "0x10de"]),
     (
         "backend/ffmpeg/",
@@ -17,8 +17,6 @@ const VENDORS: [(&str, &[&str]); 4] = [
             "x265",
             "svtav1",
             "qsv",
-            "libmfx",
-            "libvpl",
             "vaapi",
             "libva.",
             "videotoolbox",
@@ -27,6 +25,11 @@ const VENDORS: [(&str, &[&str]); 4] = [
             "nvenc",
             "cuda",
         ],
+    ),
+    // Software is a kind of implementation there.
+    (
+        "backend/vpl/",
+        &["qsv", "onevpl", "libvpl", "backend-vpl", "libmfx", "vaapi", "libva.", "0x8086", "software"],
     ),
     ("backend/videotoolbox/", &["videotoolbox", "corefoundation", "coremedia", "corevideo"]),
     ("backend/software/", &["software", "openh264", "rav1d"]),
@@ -39,8 +42,8 @@ const TABLE: [&str; 3] = ["backend/vendors/", "backend_kind.rs", "config/special
 /// reason as good as these.
 const KNOWN: [(&str, usize, &str); 9] = [
     ("lib.rs", 1, FEATURE),
-    ("backend/mod.rs", 3, FEATURE),
-    ("dataset/mod.rs", 19, ENGINE),
+    ("backend/mod.rs", 4, FEATURE),
+    ("dataset/mod.rs", 21, ENGINE),
     (
         "probing/environment.rs",
         35,
@@ -58,9 +61,11 @@ const ENGINE: &str = "the names that dataset programs know engines by";
 
 /// Strings of the library that name an option of some command line: where, which, and why. This project's own options are
 /// the command's to name: errors carry a `Remedy`, which the command words.
-const OPTIONS: [(&str, &str, &str); 10] = [
+const OPTIONS: [(&str, &str, &str); 12] = [
     ("backend/ffmpeg/encode.rs", "--device", CONTAINER),
     ("backend/nvidia/driver/library.rs", "--gpus", CONTAINER),
+    ("backend/vpl/driver/nodes.rs", "--device", CONTAINER),
+    ("backend/vpl/driver/nodes.rs", "--group-add", CONTAINER),
     ("probing/attempt.rs", "--device", CONTAINER),
     ("probing/environment.rs", "--gpus", CONTAINER),
     ("probing/environment.rs", "--device", CONTAINER),

@@ -114,7 +114,7 @@ fn a_transcode_goes_from_hardware_to_x264_to_the_embedded_encoder() {
         let folder = tempfile::tempdir().unwrap();
         let report = transcode(folder.path(), Backend::Auto);
         let went: Vec<_> = report.encode.takeovers.iter().map(|t| (t.from, t.to.map(|to| to.0))).collect();
-        let [qsv, x264, embedded] = [Candidate::Qsv, Candidate::Ffmpeg, Candidate::Embedded];
+        let [qsv, x264, embedded] = [Candidate::FfmpegQsv, Candidate::Ffmpeg, Candidate::Embedded];
         assert_eq!(went, [(qsv, Some(x264)), (x264, Some(embedded))], "{:?}", report.encode.takeovers);
         let receipt = &report.encode.receipt;
         assert_eq!(receipt.engine(), Some(embedded), "{receipt:#}");
@@ -137,7 +137,7 @@ fn a_dataset_goes_the_same_way() {
         let config = EncoderConfig::new(Codec::H264, PixelFormat::I420, size).gop_size(25);
         let gpu = GpuEncoderConfig::default().enable_ring_buffer(false);
         let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
-        assert_eq!(encoder.encoder_type(), EncoderType::Qsv);
+        assert_eq!(encoder.encoder_type(), EncoderType::FfmpegQsv);
         let mut chunks = Vec::new();
         for number in 0..FRAMES {
             let picture = frame(number, PixelFormat::I420).as_host().unwrap().to_packed();
@@ -152,9 +152,9 @@ fn a_dataset_goes_the_same_way() {
         assert_eq!(encoder.encoder_type(), EncoderType::Embedded);
         let summary = encoder.summary().unwrap().stream;
         let ran: Vec<_> = summary.generations.iter().map(|one| one.receipt.engine()).collect();
-        assert_eq!(ran, [Candidate::Qsv, Candidate::Ffmpeg, Candidate::Embedded].map(Some));
+        assert_eq!(ran, [Candidate::FfmpegQsv, Candidate::Ffmpeg, Candidate::Embedded].map(Some));
         let last = &summary.generations.last().unwrap().receipt;
-        for dead in [Candidate::Qsv, Candidate::Ffmpeg] {
+        for dead in [Candidate::FfmpegQsv, Candidate::Ffmpeg] {
             assert!(reason(last, dead).contains("signal 9"), "{last:#}");
         }
     });
@@ -191,17 +191,17 @@ fn all_programs_ask_in_one_order_and_keep_the_reasons() {
             let order: Vec<_> = receipt.entries.iter().map(|(candidate, _)| *candidate).collect();
             assert_eq!(order, Candidate::ORDER, "{program}");
             assert_eq!(receipt.engine(), Some(Candidate::Ffmpeg), "{program}: {receipt:#}");
-            assert!(reason(&receipt, Candidate::Qsv).contains("MFX session"), "{program}: {receipt:#}");
-            assert_eq!(receipt.entries[6], (Candidate::Embedded, Verdict::NotTried), "{program}");
+            assert!(reason(&receipt, Candidate::FfmpegQsv).contains("MFX session"), "{program}: {receipt:#}");
+            assert_eq!(receipt.entries[7], (Candidate::Embedded, Verdict::NotTried), "{program}");
         }
         // Who is named is not replaced, and of a program that is named its own are asked in order.
         let embedded = session(Backend::Only(BackendKind::Software), |_| {});
         assert_eq!(embedded.engine(), Some(Candidate::Embedded));
-        assert!(embedded.entries[..6].iter().all(|(_, verdict)| *verdict == Verdict::NotTried));
+        assert!(embedded.entries[..7].iter().all(|(_, verdict)| *verdict == Verdict::NotTried));
         let program = session(Backend::Only(BackendKind::Ffmpeg), |_| {});
         assert_eq!(program.engine(), Some(Candidate::Ffmpeg));
-        assert!(reason(&program, Candidate::Qsv).contains("MFX session"), "{program:#}");
-        assert_eq!(program.entries[6], (Candidate::Embedded, Verdict::NotTried));
+        assert!(reason(&program, Candidate::FfmpegQsv).contains("MFX session"), "{program:#}");
+        assert_eq!(program.entries[7], (Candidate::Embedded, Verdict::NotTried));
         // Live streams change while they run, which a child process cannot.
         let live = session(Backend::Auto, |config| {
             config.low_latency = true;
@@ -216,16 +216,20 @@ fn all_programs_ask_in_one_order_and_keep_the_reasons() {
 fn an_encoder_that_works_comes_before_those_of_the_cpu() {
     with_fake("an_encoder_that_works_comes_before_those_of_the_cpu", Some(("never", "never")), || {
         let receipt = session(Backend::Auto, |config| config.format = PixelFormat::Nv12);
-        assert_eq!(receipt.engine(), Some(Candidate::Qsv), "{receipt:#}");
+        assert_eq!(receipt.engine(), Some(Candidate::FfmpegQsv), "{receipt:#}");
         // What it does not have the next one does, and it is said.
         let receipt = session(Backend::Auto, |config| config.b_frames = Some(9));
         assert_eq!(receipt.engine(), Some(Candidate::Ffmpeg), "{receipt:#}");
-        assert!(!reason(&receipt, Candidate::Qsv).is_empty());
+        assert!(!reason(&receipt, Candidate::FfmpegQsv).is_empty());
         let named = Backend::Only(BackendKind::Ffmpeg);
         let special = crate::support::ffmpeg::special("libx264", "ultrafast");
         let named = EncodeSession::with_special(named, config(Codec::H264), &special).unwrap();
         assert_eq!(named.receipt().engine(), Some(Candidate::Ffmpeg));
-        assert_eq!(named.receipt().entries[1], (Candidate::Qsv, Verdict::NotTried), "another was named");
+        assert_eq!(
+            named.receipt().entries[2],
+            (Candidate::FfmpegQsv, Verdict::NotTried),
+            "another was named"
+        );
     });
 }
 
@@ -258,7 +262,7 @@ fn without_ffmpeg_the_embedded_encoder_does_the_work() {
     with_fake("without_ffmpeg_the_embedded_encoder_does_the_work", None, || {
         let receipt = session(Backend::Auto, |_| {});
         assert_eq!(receipt.engine(), Some(Candidate::Embedded));
-        for absent in [Candidate::Qsv, Candidate::Vaapi, Candidate::Ffmpeg] {
+        for absent in [Candidate::FfmpegQsv, Candidate::Vaapi, Candidate::Ffmpeg] {
             assert!(reason(&receipt, absent).contains("no ffmpeg on the PATH"), "{receipt:#}");
         }
     });

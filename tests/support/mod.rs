@@ -18,3 +18,4 @@ pub(crate) mod picture;
 pub(crate) mod streams;
 pub(crate) mod switching;
 pub(crate) mod videotoolbox;
+pub(crate) mod vpl;

@@ -88,7 +88,7 @@ pub(crate) struct CompareArgs {
     pub(crate) input_fps: Option<Rational>,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Decoder: auto, nvidia, videotoolbox, software, ffmpeg
+    /// Decoder: auto, nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend, help_heading = "Where it runs")]
     pub(crate) backend: Option<Backend>,
     /// GPU, where there are several: its number or its identifier, as `devices` lists them

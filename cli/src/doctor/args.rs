@@ -24,7 +24,7 @@ pub(crate) struct DoctorArgs {
     /// Codecs to ask about, with commas: h264, hevc, av1, vp9, vp8, mpeg2video, mpeg4, mjpeg
     #[arg(long, value_name = "LIST", value_parser = parse::codec, value_delimiter = ',')]
     pub(crate) codec: Vec<Codec>,
-    /// Ask this backend only: nvidia, videotoolbox, software, ffmpeg
+    /// Ask this backend only: nvidia, qsv, videotoolbox, software, ffmpeg
     #[arg(long, value_name = "NAME", value_parser = parse::backend)]
     pub(crate) backend: Option<Backend>,
     /// Try everything again instead of believing what was found since the machine was started

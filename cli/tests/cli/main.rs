@@ -20,6 +20,7 @@ mod failover;
 mod failures;
 mod ffmpeg_child;
 mod images;
+mod intel;
 mod interlaced;
 mod interrupt;
 mod limits;

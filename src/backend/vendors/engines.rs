@@ -17,8 +17,10 @@ use crate::error::{Error, Result};
 pub enum Candidate {
     /// NVIDIA's engines, by the driver's own interface.
     Nvidia,
-    /// Intel's engines, through an installed ffmpeg.
+    /// Intel's engines, by oneVPL.
     Qsv,
+    /// Intel's engines, through an installed ffmpeg.
+    FfmpegQsv,
     /// Apple's engines, by VideoToolbox's own interface.
     VideoToolbox,
     /// Apple's engines, through an installed ffmpeg.
@@ -75,9 +77,21 @@ pub(crate) const ENGINES: &[Engine] = &[
         nodes: Some("nvidia"),
         ..OTHER
     },
+    // The library says by itself whether there is a GPU, so that one that stands for it can be tried.
     Engine {
         candidate: Candidate::Qsv,
         name: "qsv",
+        backend: BackendKind::Qsv,
+        decodes: true,
+        #[cfg(feature = "backend-vpl")]
+        facts: crate::backend::vpl::facts,
+        libraries: &["libvpl.so.2", "libmfx-gen.so.1.2", "iHD_drv_video.so"],
+        folders: &["/usr/lib/x86_64-linux-gnu/dri", "/usr/lib64/dri"],
+        ..OTHER
+    },
+    Engine {
+        candidate: Candidate::FfmpegQsv,
+        name: "ffmpeg-qsv",
         needs_render_node: true,
         backend: BackendKind::Ffmpeg,
         #[cfg(feature = "backend-ffmpeg")]

@@ -18,6 +18,8 @@ use super::nvidia;
 use super::software;
 #[cfg(feature = "backend-vt")]
 use super::videotoolbox;
+#[cfg(feature = "backend-vpl")]
+use super::vpl;
 use super::{
     BackendKind, DecodeSink, DecoderBackend, Download, DownloadStage, EncodeSink, EncoderBackend, Job,
 };
@@ -27,6 +29,7 @@ use crate::capability::{
 use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig,
+    VplEncodeConfig,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
@@ -147,6 +150,29 @@ pub(super) const VENDORS: &[Vendor] = &[
                 leave_to_exit: nvidia::leave_to_exit,
                 dedicate_process: nvidia::ask_for_one_channel,
             }),
+        }),
+        ..OTHER
+    },
+    Vendor {
+        kind: BackendKind::Qsv,
+        states_hdr: true,
+        known_as: |_, codec, _| format!("{}_qsv", codec.name()),
+        figures: Some(("VIDEO_HW_QSV_METRICS", "qsv")),
+        settings: |_, preset, tuning| {
+            BackendEncodeConfig::Vpl(VplEncodeConfig { preset, tuning, ..VplEncodeConfig::default() })
+        },
+        #[cfg(feature = "backend-vpl")]
+        calls: Some(Calls {
+            library: |_| vpl::library(),
+            program: None,
+            open_decoder: |config, _, sink| vpl::open_decoder(config, sink),
+            open_encoder: vpl::open_encoder,
+            decode_capability: vpl::decode_capability,
+            encode_capability: |device, codec, special, _| vpl::encode_capability(device, codec, special),
+            devices: vpl::devices,
+            reads: Some(vpl::encodes_from_device),
+            // Memory is the host's, or mapped into it.
+            cards: None,
         }),
         ..OTHER
     },

@@ -213,6 +213,11 @@ impl Machine {
         Self::with("libvtsim.so", &["libVideoToolbox.so"])
     }
 
+    /// One with a GPU of Intel's.
+    pub fn intel() -> Option<Self> {
+        Self::with("libvplsim.so", &["libmfx-gen.so.1.2"])
+    }
+
     fn with(library: &str, names: &[&str]) -> Option<Self> {
         let library = std::env::current_exe().unwrap().parent().unwrap().join(library);
         if !library.exists() {
@@ -241,6 +246,18 @@ impl Machine {
             .env("TMPDIR", self.dir())
             .env("NVSIM_PROFILE", chip)
             .env("NVSIM_SET", format!("strict=true;{settings}").trim_end_matches(';'));
+    }
+
+    /// Puts a program on a machine with a GPU of Intel's of this kind. Breaking a rule of the runtime ends it by a signal.
+    pub fn runs_on_intel(&self, command: &mut Command, kind: &str, settings: &str) {
+        command
+            .env("LD_LIBRARY_PATH", self.dir())
+            .env("ONEVPL_SEARCH_PATH", self.dir())
+            .env("TMPDIR", self.dir())
+            .env("VPLSIM_PROFILE", kind)
+            .env("VPLSIM_SET", settings)
+            .env("VPLSIM_STRICT", "1")
+            .env("VPLSIM_QUIET", "1");
     }
 
     /// Puts a program on a Mac of this kind. Breaking a rule of the frameworks ends it by a signal.

@@ -10,11 +10,9 @@ mod flow;
 mod input;
 mod memory_estimate;
 mod messages;
-mod output_ring;
 mod reconfigure;
 mod session_limit;
 mod settings;
-mod sync;
 mod upload;
 
 use std::collections::VecDeque;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::sync::{Arc, Condvar, JoinHandle, Mutex, MutexGuard, PoisonError, spawn};
 
 /// What goes through a [`OutputRing`], and where it goes.
-pub(super) trait Traffic: Send + 'static {
+pub(crate) trait Traffic: Send + 'static {
     /// Memory that a picture is written to, while none uses it.
     type Spare: Send;
     /// Where a picture lies that is inside.
@@ -61,7 +61,7 @@ pub(super) trait Traffic: Send + 'static {
 }
 
 /// What both threads share.
-pub(super) struct OutputRing<T: Traffic> {
+pub(crate) struct OutputRing<T: Traffic> {
     state: Mutex<State<T>>,
     changed: Condvar,
     traffic: Mutex<T>,
@@ -88,13 +88,13 @@ struct State<T: Traffic> {
 }
 
 /// The thread that takes outputs; ends and is waited for when dropped.
-pub(super) struct Reaper<T: Traffic> {
+pub(crate) struct Reaper<T: Traffic> {
     ring: Arc<OutputRing<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Traffic> OutputRing<T> {
-    pub(super) fn new(outputs: Vec<T::Output>, traffic: T) -> Arc<Self> {
+    pub(crate) fn new(outputs: Vec<T::Output>, traffic: T) -> Arc<Self> {
         let state = State {
             spares: Vec::new(),
             free_outputs: outputs,
@@ -127,7 +127,7 @@ impl<T: Traffic> OutputRing<T> {
     }
 
     /// Hands an event on; may block while the session's consumer does not take results.
-    pub(super) fn tell(&self, event: T::Event) {
+    pub(crate) fn tell(&self, event: T::Event) {
         let taken = self.traffic.lock().unwrap_or_else(PoisonError::into_inner).deliver(event);
         if !taken {
             self.change(|state| state.gone = true);
@@ -138,7 +138,7 @@ impl<T: Traffic> OutputRing<T> {
     ///
     /// # Errors
     /// What ended the session.
-    pub(super) fn take(&self) -> Result<Option<T::Output>, T::Error> {
+    pub(crate) fn take(&self) -> Result<Option<T::Output>, T::Error> {
         let mut state = self.lock();
         loop {
             state.check()?;
@@ -153,19 +153,19 @@ impl<T: Traffic> OutputRing<T> {
     }
 
     /// Memory for a picture that none uses, if there is any.
-    pub(super) fn spare(&self) -> Option<T::Spare> {
+    pub(crate) fn spare(&self) -> Option<T::Spare> {
         self.lock().spares.pop()
     }
 
     /// Lets go of the memory that no picture uses.
-    pub(super) fn drop_spares(&self) {
+    pub(crate) fn drop_spares(&self) {
         // Dropped outside the lock: that calls the driver.
         let spares = std::mem::take(&mut self.lock().spares);
         drop(spares);
     }
 
     /// The picture was not handed over after all.
-    pub(super) fn put_back(&self, spare: Option<T::Spare>, output: T::Output) {
+    pub(crate) fn put_back(&self, spare: Option<T::Spare>, output: T::Output) {
         self.change(|state| {
             state.entering = None;
             state.spares.extend(spare);
@@ -174,12 +174,12 @@ impl<T: Traffic> OutputRing<T> {
     }
 
     /// The picture is about to be handed to the driver.
-    pub(super) fn entering(&self, serial: u64) {
+    pub(crate) fn entering(&self, serial: u64) {
         self.lock().entering = Some(serial);
     }
 
     /// The driver has taken the picture. Gives the number of those inside.
-    pub(super) fn entered(&self, serial: u64, input: T::Input) -> usize {
+    pub(crate) fn entered(&self, serial: u64, input: T::Input) -> usize {
         self.change(|state| {
             state.entering = None;
             state.busy.insert(serial, input);
@@ -189,7 +189,7 @@ impl<T: Traffic> OutputRing<T> {
     }
 
     /// The output may be locked, behind those before it.
-    pub(super) fn due(&self, output: T::Output) {
+    pub(crate) fn due(&self, output: T::Output) {
         self.change(|state| state.due.push_back(output));
     }
 
@@ -197,7 +197,7 @@ impl<T: Traffic> OutputRing<T> {
     ///
     /// # Errors
     /// What ended the session.
-    pub(super) fn drain(&self) -> Result<(), T::Error> {
+    pub(crate) fn drain(&self) -> Result<(), T::Error> {
         let mut state = self.lock();
         loop {
             state.check()?;
@@ -300,7 +300,7 @@ impl<T: Traffic> Reaper<T> {
     ///
     /// # Errors
     /// No thread.
-    pub(super) fn start(ring: &Arc<OutputRing<T>>, name: &str) -> std::io::Result<Self> {
+    pub(crate) fn start(ring: &Arc<OutputRing<T>>, name: &str) -> std::io::Result<Self> {
         /// Whoever waits must not wait for a thread that is gone, however it went.
         struct Ended<'a, T: Traffic>(&'a OutputRing<T>);
         impl<T: Traffic> Drop for Ended<'_, T> {

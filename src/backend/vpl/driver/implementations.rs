@@ -1,0 +1,299 @@
+//! The GPUs that oneVPL finds. Implementations in software are passed over: whoever wants the CPU has better ones.
+
+use std::fmt::Write as _;
+use std::ptr;
+use std::sync::Mutex;
+
+use super::abi::names::{
+    ACCEL_MODE_VIA_D3D11, ACCEL_MODE_VIA_VAAPI, IMPL_TYPE_HARDWARE, IMPLCAPS_DEVICE_ID_EXTENDED,
+    IMPLCAPS_IMPLDESCSTRUCTURE,
+};
+use super::abi::{DeviceId, Handle, ImplDescription, InitializationParam, Version};
+use super::calling;
+use super::library::{Api, Entry, Missing, api};
+use super::nodes;
+use super::status::Status;
+use crate::backend::BackendKind;
+use crate::error::{Error, Remedy, Result};
+use crate::sync::lock;
+
+/// The first version whose surfaces the runtime makes itself.
+const OLDEST: (u16, u16) = (2, 0);
+
+/// More than any machine has: a dispatcher that goes on for ever is not followed.
+const MOST: u32 = 64;
+
+/// A GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Adapter {
+    /// Its place among those that are counted here.
+    pub(crate) ordinal: u32,
+    pub(crate) name: String,
+    /// PCI address, or what else tells it apart.
+    pub(crate) id: String,
+    /// The number of its render node.
+    pub(crate) render_node: u32,
+    pub(crate) version: (u16, u16),
+    /// How the library knows it: the dispatcher's number of it, or a runtime's own.
+    index: u32,
+}
+
+/// What was found: the GPUs, or why there is none.
+type Found = Result<Vec<Adapter>, Missing>;
+
+/// A dispatcher's loader, which lives as long as the process: sessions may be opened from it at any time.
+struct Loader(Handle);
+
+// SAFETY: the loader is used by one thread at a time, which holds the lock around it.
+unsafe impl Send for Loader {}
+
+struct State {
+    loader: Loader,
+    found: Found,
+}
+
+static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// Does something with the loader and what it found, which is looked for once.
+fn with<T>(api: &Api, work: impl FnOnce(Handle, &Found) -> T) -> T {
+    let mut state = lock(&STATE);
+    let state = state.get_or_insert_with(|| {
+        let loader = match &api.entry {
+            // SAFETY: takes nothing.
+            Entry::Dispatcher(dispatcher) => calling("MFXLoad", || unsafe { (dispatcher.MFXLoad)() }),
+            Entry::Runtime(_) => ptr::null_mut(),
+        };
+        State { loader: Loader(loader), found: look(api, loader) }
+    });
+    work(state.loader.0, &state.found)
+}
+
+/// The GPUs of this machine.
+///
+/// # Errors
+/// There is none, with the reason.
+pub(crate) fn adapters() -> Result<Vec<Adapter>> {
+    with(api()?, |_, found| found.clone()).map_err(|missing| missing.error())
+}
+
+/// The GPU of this number, identifier or render node; the first if none is named.
+///
+/// # Errors
+/// As [`adapters`], or there is no such one.
+pub(crate) fn choose(device: Option<&str>) -> Result<Adapter> {
+    let adapters = adapters()?;
+    let Some(device) = device else {
+        return adapters.into_iter().next().ok_or_else(|| none(&[]).error());
+    };
+    let node = device.strip_prefix("/dev/dri/renderD").and_then(|number| number.parse().ok());
+    let is = |adapter: &&Adapter| {
+        device.parse() == Ok(adapter.ordinal) || adapter.id == device || node == Some(adapter.render_node)
+    };
+    adapters.iter().find(is).cloned().ok_or_else(|| {
+        let known = adapters.iter().map(|adapter| format!("{} ({})", adapter.ordinal, adapter.id));
+        Error::invalid(format!("there is no GPU of Intel's {device:?}"))
+            .with_remedy(Remedy::Allowed(known.collect::<Vec<_>>().join(", ")))
+    })
+}
+
+/// A session on a GPU.
+///
+/// # Errors
+/// The runtime refuses.
+pub(super) fn create(adapter: &Adapter) -> Result<Handle> {
+    let api = api()?;
+    let mut session = ptr::null_mut();
+    let (status, call) = with(api, |loader, _| match &api.entry {
+        Entry::Dispatcher(dispatcher) => {
+            let call = "MFXCreateSession";
+            // SAFETY: a loader, the number of one of its implementations, and room for a session.
+            let status = calling(call, || unsafe {
+                (dispatcher.MFXCreateSession)(loader, adapter.index, &raw mut session)
+            });
+            (status, call)
+        }
+        Entry::Runtime(runtime) => {
+            let call = "MFXInitialize";
+            let acceleration = if cfg!(windows) { ACCEL_MODE_VIA_D3D11 } else { ACCEL_MODE_VIA_VAAPI };
+            let parameters = InitializationParam {
+                acceleration,
+                vendor_impl_id: adapter.index,
+                ..InitializationParam::default()
+            };
+            // SAFETY: parameters without extensions, and room for a session.
+            let status = calling(call, || unsafe { (runtime.MFXInitialize)(parameters, &raw mut session) });
+            (status, call)
+        }
+    });
+    match status {
+        // What a runtime says that cannot open its device.
+        _ if status.is_lost() || matches!(status, Status::UNSUPPORTED | Status::NOT_FOUND) => {
+            let tried = format!("{call} answered {} ({})", status.message(), status.0);
+            Err(nodes::why_none(&[tried]).error())
+        }
+        _ => status.ok(call).and_then(|()| {
+            let nothing = || Error::Backend {
+                backend: BackendKind::Qsv,
+                call,
+                code: 0,
+                detail: "there is no session in its answer".to_owned(),
+            };
+            if session.is_null() { Err(nothing()) } else { Ok(session) }
+        }),
+    }
+}
+
+/// What is to be said where there is no GPU.
+fn none(passed_over: &[String]) -> Missing {
+    let mut tried = vec!["oneVPL finds no GPU".to_owned()];
+    tried.extend_from_slice(passed_over);
+    nodes::why_none(&tried)
+}
+
+fn look(api: &Api, loader: Handle) -> Found {
+    let mut adapters = Vec::new();
+    let mut passed_over = Vec::new();
+    let mut take = |index: u32, description: &ImplDescription, device: Option<&DeviceId>| match adapter(
+        adapters.len() as u32,
+        index,
+        description,
+        device,
+    ) {
+        Ok(adapter) => adapters.push(adapter),
+        Err(reason) => passed_over.extend(reason),
+    };
+    match &api.entry {
+        Entry::Dispatcher(dispatcher) if !loader.is_null() => {
+            let describe = |index, form| {
+                let mut description: Handle = ptr::null_mut();
+                // SAFETY: a loader, and room for a pointer; what comes stays until it is released below.
+                let status = calling("MFXEnumImplementations", || unsafe {
+                    (dispatcher.MFXEnumImplementations)(loader, index, form, &raw mut description)
+                });
+                (status == Status::NONE && !description.is_null()).then_some(description)
+            };
+            for index in 0..MOST {
+                let Some(description) = describe(index, IMPLCAPS_IMPLDESCSTRUCTURE) else { break };
+                let device = describe(index, IMPLCAPS_DEVICE_ID_EXTENDED);
+                // SAFETY: structures of the form that was asked for, which nobody changes.
+                unsafe {
+                    take(index, &*description.cast(), device.map(|device| &*device.cast()));
+                }
+                for release in [Some(description), device].into_iter().flatten() {
+                    // SAFETY: it came from this loader, and is not used afterwards.
+                    unsafe { (dispatcher.MFXDispReleaseImplDescription)(loader, release) };
+                }
+            }
+        }
+        Entry::Dispatcher(_) => {}
+        Entry::Runtime(runtime) => {
+            let describe = |form| {
+                let mut count = 0;
+                // SAFETY: room for a number.
+                let list = calling("MFXQueryImplsDescription", || unsafe {
+                    (runtime.MFXQueryImplsDescription)(form, &raw mut count)
+                });
+                (list, if list.is_null() { 0 } else { count.min(MOST) })
+            };
+            let (list, count) = describe(IMPLCAPS_IMPLDESCSTRUCTURE);
+            let (devices, known) = describe(IMPLCAPS_DEVICE_ID_EXTENDED);
+            for index in 0..count {
+                // SAFETY: as many pointers to structures of the forms that were asked for as the runtime says.
+                unsafe {
+                    let description = (*list.add(index as usize)).cast::<ImplDescription>();
+                    let device = if index < known { *devices.add(index as usize) } else { ptr::null_mut() };
+                    if let Some(description) = description.as_ref() {
+                        take(description.vendor_impl_id, description, device.cast::<DeviceId>().as_ref());
+                    }
+                }
+            }
+            for (list, count) in [(list, count), (devices, known)] {
+                if count > 0 {
+                    // SAFETY: it came from this runtime, and is not used afterwards.
+                    unsafe { (runtime.MFXReleaseImplDescription)(list.cast()) };
+                }
+            }
+        }
+    }
+    if adapters.is_empty() { Err(none(&passed_over)) } else { Ok(adapters) }
+}
+
+/// What an implementation says of its GPU; an error is why it is passed over, if that is worth a word.
+fn adapter(
+    ordinal: u32,
+    index: u32,
+    description: &ImplDescription,
+    device: Option<&DeviceId>,
+) -> Result<Adapter, Option<String>> {
+    if description.kind != IMPL_TYPE_HARDWARE {
+        return Err(None);
+    }
+    let Version { major, minor } = description.api_version;
+    if (major, minor) < OLDEST {
+        return Err(Some(format!(
+            "{} has version {major}.{minor} of the interface, and {}.{} is needed",
+            text(&description.name),
+            OLDEST.0,
+            OLDEST.1
+        )));
+    }
+    let told = text(&description.device.device_id);
+    // `56a0/0`: the device and its number.
+    let number = told.rsplit('/').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(ordinal);
+    let mut id = told;
+    let mut name = String::new();
+    let mut render_node = 128_u32.saturating_add(number);
+    if let Some(device) = device {
+        id.clear();
+        let _ = write!(
+            id,
+            "{:04x}:{:02x}:{:02x}.{:x}",
+            device.pci_domain, device.pci_bus, device.pci_device, device.pci_function
+        );
+        name = text(&device.name);
+        if device.render_node != 0 {
+            render_node = device.render_node;
+        }
+    }
+    if name.is_empty() {
+        name = format!("Intel GPU {id}");
+    }
+    Ok(Adapter { ordinal, name, id, render_node, version: (major, minor), index })
+}
+
+/// A text that ends with a zero, or with its room.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description(kind: i32, version: (u16, u16)) -> ImplDescription {
+        let mut description = ImplDescription {
+            kind,
+            api_version: Version { major: version.0, minor: version.1 },
+            ..ImplDescription::default()
+        };
+        description.device.device_id[..6].copy_from_slice(b"56a0/1");
+        description.name[..3].copy_from_slice(b"old");
+        description
+    }
+
+    #[test]
+    fn only_hardware_of_the_new_interface_is_taken() {
+        let hardware = description(IMPL_TYPE_HARDWARE, (2, 8));
+        let plain = adapter(0, 3, &hardware, None).unwrap();
+        assert_eq!((plain.id.as_str(), plain.render_node, plain.index), ("56a0/1", 129, 3));
+        assert!(plain.name.contains("56a0/1"));
+        let mut device = DeviceId { pci_bus: 3, render_node: 130, ..DeviceId::default() };
+        device.name[..3].copy_from_slice(b"Arc");
+        let told = adapter(1, 0, &hardware, Some(&device)).unwrap();
+        assert_eq!((told.id.as_str(), told.name.as_str(), told.render_node), ("0000:03:00.0", "Arc", 130));
+        assert_eq!(adapter(0, 0, &description(1, (2, 8)), None), Err(None), "software");
+        let old = adapter(0, 0, &description(IMPL_TYPE_HARDWARE, (1, 35)), None).unwrap_err().unwrap();
+        assert!(old.contains("old has version 1.35"), "{old}");
+    }
+}

@@ -1,0 +1,172 @@
+//! The library on the simulated runtime of oneVPL (`sims/vpl/`): each test body runs in a process of its own, with the runtime
+//! found by Debian's dispatcher or, where that is not installed, by its own name; and what the simulation reports of it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Folder with the runtime's name, or none when the simulation is not built.
+fn runtime() -> Option<PathBuf> {
+    // Tests run side by side in this process.
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOLDER.get_or_init(find).clone()
+}
+
+fn find() -> Option<PathBuf> {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = deps.join("libvplsim.so");
+    if !library.exists() {
+        say(&format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()));
+        return None;
+    }
+    let names = deps.join("vplsim-names");
+    std::fs::create_dir_all(&names).unwrap();
+    let aside = names.join(format!("aside.{}", std::process::id()));
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&library, &aside).unwrap();
+    std::fs::rename(&aside, names.join("libmfx-gen.so.1.2")).unwrap();
+    std::fs::create_dir_all(names.join("nvidia")).unwrap();
+    for name in ["libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-ml.so.1"] {
+        let aside = names.join(format!("{name}.{}", std::process::id()));
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(deps.join("libnvsim.so"), &aside).unwrap();
+        std::fs::rename(&aside, names.join("nvidia").join(name)).unwrap();
+    }
+    // A dispatcher that cannot be loaded, for tests without one.
+    std::fs::create_dir_all(names.join("alone")).unwrap();
+    std::fs::write(names.join("alone/libvpl.so.2"), "no library").unwrap();
+    Some(names)
+}
+
+/// Past the test runner, which keeps what tests print that pass.
+pub(crate) fn say(words: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+}
+
+/// What the simulation wrote of a process.
+pub(crate) struct Run(String);
+
+impl Run {
+    /// How often a function of the runtime was called.
+    pub(crate) fn calls(&self, function: &str) -> u64 {
+        let Some((_, rest)) = self.0.split_once(&format!("\"{function}\": ")) else { return 0 };
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
+    /// All of it.
+    pub(crate) fn report(&self) -> &str {
+        &self.0
+    }
+
+    /// No rule was broken and nothing was left behind.
+    pub(crate) fn assert_clean(&self) {
+        for list in ["violations", "leaks", "internal_errors"] {
+            assert!(self.0.contains(&format!("\"{list}\": []")), "{list}: {}", self.0);
+        }
+    }
+}
+
+/// A simulated machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine {
+    /// What the simulation calls it.
+    pub(crate) profile: &'static str,
+    pub(crate) settings: &'static str,
+    /// Without a dispatcher.
+    pub(crate) alone: bool,
+    /// With a simulated card of NVIDIA's.
+    pub(crate) nvidia: bool,
+    /// Without any program, as ffmpeg is.
+    pub(crate) bare: bool,
+    /// With a render node of Intel's that this user may not open.
+    pub(crate) locked: bool,
+}
+
+impl Machine {
+    /// Intel's GPU alone.
+    pub(crate) const USUAL: Self =
+        Self { profile: "tigerlake", settings: "", alone: false, nvidia: false, bare: false, locked: false };
+}
+
+/// Starts a program in a system of files of its own: with a GPU of Intel's, whose node is another user's.
+const LOCKED: &str = "mount -t tmpfs none /sys && mkdir -p /sys/class/drm/renderD128/device && \
+    echo 0x8086 > /sys/class/drm/renderD128/device/vendor && mount -t tmpfs none /dev && \
+    mknod -m 666 /dev/null c 1 3 && mknod -m 444 /dev/urandom c 1 9 && mkdir /dev/dri /dev/shm && \
+    mknod -m 600 /dev/dri/renderD128 c 1 3 && chmod 1777 /dev/shm && exec setpriv --reuid 65534 --clear-groups \"$@\"";
+
+/// Runs `body` in a process of its own on a simulated machine. It must break no rule and leave nothing behind. None: the
+/// simulation is not built, which has been said.
+#[track_caller]
+pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
+    const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
+    let Machine { profile, settings, alone, nvidia, bare, locked } = machine;
+    let mark = format!("{profile} {settings} {alone} {nvidia} {bare} {locked} {test} {case}");
+    if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
+        body(case);
+        std::process::exit(0);
+    }
+    if std::env::var_os(MARK).is_some() {
+        // A test that runs several times: this is the process of another.
+        return None;
+    }
+    let names = runtime()?;
+    let file = Path::new(std::panic::Location::caller().file());
+    let name = format!("{}::{test}", file.file_stem().unwrap().to_str().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut libraries = names.display().to_string();
+    for (_, folder) in [(alone, "alone"), (nvidia, "nvidia")].into_iter().filter(|(wanted, _)| *wanted) {
+        libraries = format!("{}:{libraries}", names.join(folder).display());
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(&program);
+    if locked {
+        let is_allowed =
+            Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/sys"]).output();
+        if !is_allowed.is_ok_and(|done| done.status.success()) {
+            say("SKIPPED: no namespace for a render node that may not be opened (unshare -m as root)\n");
+            return None;
+        }
+        command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", LOCKED, "sh"]).arg(&program);
+        let opened = Command::new("chmod").arg("777").arg(folder.path()).status();
+        assert!(opened.unwrap().success());
+    }
+    if bare {
+        command.env("PATH", folder.path());
+    }
+    let output = command
+        .args(["--exact", &name, "--nocapture", "--test-threads=1"])
+        .env(MARK, mark)
+        .env("LD_LIBRARY_PATH", libraries)
+        .env("ONEVPL_SEARCH_PATH", &names)
+        .env("VPLSIM_PROFILE", profile)
+        .env("VPLSIM_SET", settings)
+        .env("VPLSIM_REPORT", &report)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{profile} {settings} {case}: {}: {said}", output.status);
+    said.lines().filter(|line| line.starts_with("SKIPPED")).for_each(|line| say(&format!("{line}\n")));
+    let run = Run(std::fs::read_to_string(&report).unwrap_or_default());
+    assert!(!run.0.is_empty(), "the simulation was never called: {said}");
+    run.assert_clean();
+    Some(run)
+}
+
+/// As [`clean_case`], for tests that do so once on a machine with a dispatcher.
+#[track_caller]
+pub(crate) fn clean_on(
+    profile: &'static str,
+    test: &str,
+    settings: &'static str,
+    body: impl FnOnce(),
+) -> Option<Run> {
+    clean_case(Machine { profile, settings, ..Machine::USUAL }, test, "", |_| body())
+}
+
+/// As [`clean_on`], on the usual machine.
+#[track_caller]
+pub(crate) fn clean(test: &str, settings: &'static str, body: impl FnOnce()) -> Option<Run> {
+    clean_on("tigerlake", test, settings, body)
+}
