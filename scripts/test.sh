@@ -49,6 +49,11 @@ command -v chromium >/dev/null 2>&1 || (install chromium) || true
 { command -v zsh && command -v fish && command -v mandoc; } >/dev/null 2>&1 || (install zsh fish mandoc) || true
 # NVIDIA's interface as others declare it: the structures are compared with it where it is there.
 [ -e /usr/include/ffnvcodec/nvEncodeAPI.h ] || (install libffmpeg-nvenc-dev) || true
+# Intel's, with its dispatcher and programs, and what a GPU shows beside it: on x86-64 alone.
+if [ "$(uname -m)" = x86_64 ] && ! { [ -e /usr/include/vpl/mfx.h ] && [ -e /usr/include/va/va.h ] && [ -e /usr/include/libdrm/drm.h ] &&
+  command -v vpl-inspect && command -v sample_multi_transcode; } >/dev/null 2>&1; then
+  (install libvpl2 libvpl-dev onevpl-tools libva-dev libdrm-dev) || true
+fi
 
 # A Vulkan driver for CPUs, on which the Metal kernel's arithmetic is judged; without one its test says that it is skipped.
 compgen -G "/usr/share/vulkan/icd.d/lvp_icd*.json" >/dev/null || (install mesa-vulkan-drivers libvulkan1) || true
@@ -143,6 +148,7 @@ if [ "$long" = yes ]; then
   done
   bash scripts/foreign-clients.sh
   bash scripts/foreign-videotoolbox.sh
+  [ "$(uname -m)" != x86_64 ] || bash scripts/foreign-vpl.sh
   bash scripts/workflows.sh
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   python3 scripts/differential_files.py --program "$VIDEO_HW" --files 10000 --minutes 20 --seed "$(date +%s)"

@@ -198,6 +198,12 @@ structures! {
     mfxExtCodingOptionVPS "mfxExtCodingOptionVPS" {
         Header: mfxExtBuffer, VPSBuffer: *mut u8, VPSBufSize: u16, VPSId: u16, reserved: [u16; 6],
     }
+    mfxExtVP9Param "mfxExtVP9Param" {
+        Header: mfxExtBuffer, FrameWidth: u16, FrameHeight: u16, WriteIVFHeaders: u16, reserved1: [i16; 6], QIndexDeltaLumaDC: i16,
+        QIndexDeltaChromaAC: i16, QIndexDeltaChromaDC: i16, NumTileRows: u16, NumTileColumns: u16, reserved: [u16; 110],
+    }
+    mfxExtAV1BitstreamParam "mfxExtAV1BitstreamParam" { Header: mfxExtBuffer, WriteIVFHeaders: u16, reserved: [u16; 31] }
+    mfxExtEncoderResetOption "mfxExtEncoderResetOption" { Header: mfxExtBuffer, StartNewSequence: u16, reserved: [u16; 11] }
     mfxExtVideoSignalInfo "mfxExtVideoSignalInfo" {
         Header: mfxExtBuffer, VideoFormat: u16, VideoFullRange: u16, ColourDescriptionPresent: u16, ColourPrimaries: u16,
         TransferCharacteristics: u16, MatrixCoefficients: u16,
@@ -282,7 +288,8 @@ numbers! { u32, CODES:
     EXTBUFF_CODING_OPTION = fourcc(b"CDOP"), EXTBUFF_CODING_OPTION2 = fourcc(b"CDO2"), EXTBUFF_CODING_OPTION3 = fourcc(b"CDO3"),
     EXTBUFF_CODING_OPTION_SPSPPS = fourcc(b"COSP"), EXTBUFF_CODING_OPTION_VPS = fourcc(b"COVP"),
     EXTBUFF_VIDEO_SIGNAL_INFO = fourcc(b"VSIN"), EXTBUFF_VPP_SCALING = fourcc(b"VSCL"), EXTBUFF_VPP_COLOR_CONVERSION = fourcc(b"VCSC"),
-    MAP_READ = 1, MAP_WRITE = 2, MAP_NOWAIT = 16,
+    EXTBUFF_VP9_PARAM = fourcc(b"9PAR"), EXTBUFF_AV1_BITSTREAM_PARAM = fourcc(b"A1BS"), EXTBUFF_ENCODER_RESET_OPTION = fourcc(b"ENRO"),
+    PAYLOAD_CTRL_SUFFIX = 1, MAP_READ = 1, MAP_WRITE = 2, MAP_NOWAIT = 16,
 }
 
 numbers! { u16, WORDS:

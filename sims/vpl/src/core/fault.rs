@@ -8,6 +8,7 @@
 //! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS`, `fail.vpp.at=N:STATUS` | the Nth operation is begun; waiting for it gives the status |
 //! | `lost.decode.at=N`, `lost.encode.at=N`, `lost.vpp.at=N`, `hang.` likewise | the Nth call and every later one of its session answer DEVICE_LOST or GPU_HANG |
 //! | `stuck.decode.at=N`, `stuck.encode.at=N`, `stuck.vpp.at=N` | the Nth operation is never done: waiting for it times out, without end |
+//! | `fail.decode.init=N:STATUS`, `fail.decode.reset=N:STATUS`, `fail.encode.` likewise | the Nth Init or Reset is refused |
 //! | `fail.surface=N:STATUS` | the Nth surface that is asked for |
 
 use std::sync::Mutex;
@@ -33,9 +34,17 @@ pub enum Place {
     Vpp,
     /// Surfaces that are asked for.
     Surface,
+    /// Calls that make a decoder.
+    DecodeInit,
+    /// Calls that make it anew.
+    DecodeReset,
+    /// Calls that make an encoder.
+    EncodeInit,
+    /// Calls that give it other parameters.
+    EncodeReset,
 }
 
-const PLACES: [(&str, Place); 7] = [
+const PLACES: [(&str, Place); 11] = [
     ("fail.decode.call", Place::DecodeCall),
     ("fail.decode.at", Place::Decode),
     ("fail.encode.call", Place::EncodeCall),
@@ -43,6 +52,10 @@ const PLACES: [(&str, Place); 7] = [
     ("fail.vpp.call", Place::VppCall),
     ("fail.vpp.at", Place::Vpp),
     ("fail.surface", Place::Surface),
+    ("fail.decode.init", Place::DecodeInit),
+    ("fail.decode.reset", Place::DecodeReset),
+    ("fail.encode.init", Place::EncodeInit),
+    ("fail.encode.reset", Place::EncodeReset),
 ];
 
 const WORDS: [(&str, Status); 10] = [
@@ -105,7 +118,7 @@ impl Fault {
     }
 }
 
-static COUNTS: [AtomicU64; 7] = [const { AtomicU64::new(0) }; 7];
+static COUNTS: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
 static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Counts, and tells what is to go wrong, and whether for good.

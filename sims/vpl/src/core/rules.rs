@@ -28,5 +28,6 @@ declare_rules! {
     RESET_UNDRAINED "reset-undrained" true "A component is drained before it is reset to another format.";
     DISPLAY_LATE "display-after-init" false "The display is handed over before the first component is initialised.";
     HANDLE_TWICE "handle-set-twice" false "A handle of a kind is set once in a session.";
+    PAYLOAD "payload-size" false "A payload has data, and no more bits than its buffer.";
     EXT_BUFFER "ext-buffer-size" false "BufferSz of an extension buffer is the size of its structure.";
 }

@@ -454,6 +454,8 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         breach(&rules::NULL_POINTER, "parameters");
         abi::ERR_NULL_PTR
     })?;
+    fault::next(if again { Place::DecodeReset } else { Place::DecodeInit })
+        .map_or(Ok(()), |(status, _)| Err(status))?;
     let ordered = session.ready(config().settings.init_decode)?;
     let info = parameters.mfx().FrameInfo;
     if !aligned(info.Width, info.Height, info.PicStruct) {

@@ -10,6 +10,7 @@ use super::extension::List;
 use super::session::{self, Session};
 use super::surface::{self, Pool};
 use super::task::{self, Task};
+use super::wrap::{self, Message};
 use crate::abi::{
     self, Handle, Status, mfxBitstream, mfxEncodeCtrl, mfxEncodeStat, mfxExtCodingOptionSPSPPS,
     mfxExtCodingOptionVPS, mfxFrameAllocRequest, mfxFrameSurface1, mfxVideoParam,
@@ -28,6 +29,7 @@ struct Source {
     sum: Option<u64>,
     /// What has to be done before.
     after: Option<Arc<Task>>,
+    messages: Vec<Message>,
 }
 
 /// An encoder that is initialised.
@@ -214,11 +216,12 @@ impl Encoder {
         let read = |view: &super::pixels::View| (view.load(), (!ours).then(|| view.sum()));
         let (picture, sum) = surface::with_view(frame, self.session, Some(self.crop()), read)?;
         let wish = self.wish(control.map_or(0, |control| control.FrameType));
+        let messages = control.map_or_else(Vec::new, |control| wrap::messages(&control));
         self.number += 1;
         let planes = picture.planes.each_ref().map(Vec::as_slice);
         let coded = self.soft.encode(planes, self.number, wish).map_err(|_| abi::ERR_DEVICE_FAILED)?;
         surface::hold(frame);
-        self.sources.insert(self.number, Source { frame, time, sum, after });
+        self.sources.insert(self.number, Source { frame, time, sum, after, messages });
         self.times.push_back(time);
         self.queue.extend(coded);
         Ok(())
@@ -255,7 +258,7 @@ impl Encoder {
         let time = source.as_ref().map_or(abi::TIMESTAMP_UNKNOWN, |source| source.time);
         let decoding = self.decoding_time();
         let kind = self.frame_type(&coded);
-        let data = self.with_sets(&coded);
+        let data = self.wrapped(&coded, source.as_ref().map_or(&[], |source| &source.messages));
         self.frames += 1;
         self.bits += data.len() as u64 * 8;
         let ordered = fault::next(Place::Encode).map(|(status, _)| status);
@@ -338,23 +341,15 @@ impl Encoder {
         kind | if reference { abi::FRAMETYPE_REF } else { 0 }
     }
 
-    /// Key frames carry the parameter sets, behind a delimiter.
-    fn with_sets(&self, coded: &Coded) -> Vec<u8> {
-        let Some(syntax) = self.syntax().filter(|_| coded.key) else { return coded.data.clone() };
-        let mut data = Vec::with_capacity(self.sets.len() + coded.data.len());
-        let units = super::bitstream::units(&coded.data);
-        let delimiter = if syntax == Syntax::H264 { 9 } else { 35 };
-        let end = match units.as_slice() {
-            [(_, first), (at, _), ..] if syntax.kind(first) == delimiter => *at,
-            _ => 0,
-        };
-        data.extend_from_slice(&coded.data[..end]);
-        for unit in split_annex_b(&self.sets).into_iter().filter(|unit| syntax.is_set(unit)) {
-            data.extend([0, 0, 0, 1]);
-            data.extend_from_slice(unit);
+    /// Key frames carry the parameter sets.
+    fn wrapped(&self, coded: &Coded, messages: &[Message]) -> Vec<u8> {
+        match self.syntax() {
+            Some(syntax) => wrap::annex_b(syntax, &coded.data, coded.key.then_some(&self.sets[..]), messages),
+            None if self.options.ivf(self.parameters.mfx().CodecId) => {
+                wrap::ivf(&self.parameters, self.frames, &coded.data)
+            }
+            None => coded.data.clone(),
         }
-        data.extend_from_slice(&coded.data[end..]);
-        data
     }
 
     fn give_back(&mut self) {
@@ -364,12 +359,25 @@ impl Encoder {
     }
 
     /// Other parameters for the same encoder.
-    fn reset(&mut self, parameters: mfxVideoParam, options: Options) -> Result<Status, Status> {
-        let (old, new) = (*self.parameters.mfx(), *parameters.mfx());
+    fn reset(&mut self, mut parameters: mfxVideoParam, options: Options) -> Result<Status, Status> {
+        let old = *self.parameters.mfx();
+        if parameters.mfx().CodecLevel == 0 {
+            // What was left to the encoder stays as it decided; a new size has it decide again.
+            let same = old.FrameInfo.CropW == parameters.mfx().FrameInfo.CropW
+                && old.FrameInfo.CropH == parameters.mfx().FrameInfo.CropH;
+            parameters.mfx_mut().CodecLevel = if same { old.CodecLevel } else { 0 };
+        }
+        let new = *parameters.mfx();
         let info = &new.FrameInfo;
         let wider = info.Width > self.most.0 || info.Height > self.most.1;
         if old.CodecId != new.CodecId || old.FrameInfo.FourCC != info.FourCC || wider {
             return Err(abi::ERR_INCOMPATIBLE_VIDEO_PARAM);
+        }
+        let continues = options.new_sequence() == Some(false);
+        let size =
+            |info: &abi::mfxFrameInfo| (info.CropW, info.CropH, info.FrameRateExtN, info.FrameRateExtD);
+        if continues && size(&old.FrameInfo) != size(info) {
+            return Err(abi::ERR_INVALID_VIDEO_PARAM);
         }
         let (before, after) =
             (plan::settings(&self.parameters, &self.options), plan::settings(&parameters, &options));
@@ -394,6 +402,9 @@ impl Encoder {
             self.give_back();
             (self.queue, self.times) = (VecDeque::new(), VecDeque::new());
             self.reopen()?;
+        }
+        if options.new_sequence() == Some(true) {
+            self.since_key = 0;
         }
         Ok(abi::ERR_NONE)
     }
@@ -443,6 +454,8 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         breach(&rules::NULL_POINTER, "parameters");
         abi::ERR_NULL_PTR
     })?;
+    fault::next(if again { Place::EncodeReset } else { Place::EncodeInit })
+        .map_or(Ok(()), |(status, _)| Err(status))?;
     let ordered = session.ready(config().settings.init_encode)?;
     let options = Options::of(&parameters);
     let info = parameters.mfx().FrameInfo;

@@ -3,8 +3,9 @@
 use super::extension::List;
 use super::machine::{Codec, Machine};
 use crate::abi::{
-    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_VP9, FOURCC_P010, Status, mfxExtCodingOption,
-    mfxExtCodingOption2, mfxExtVideoSignalInfo, mfxVideoParam,
+    self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_VP9, FOURCC_P010, Status,
+    mfxExtAV1BitstreamParam, mfxExtCodingOption, mfxExtCodingOption2, mfxExtEncoderResetOption,
+    mfxExtVP9Param, mfxExtVideoSignalInfo, mfxVideoParam,
 };
 use crate::codec::encoder::{self, Settings};
 
@@ -17,13 +18,42 @@ pub struct Options {
     one: Option<mfxExtCodingOption>,
     two: Option<mfxExtCodingOption2>,
     signal: Option<mfxExtVideoSignalInfo>,
+    vp9: Option<mfxExtVP9Param>,
+    av1: Option<mfxExtAV1BitstreamParam>,
+    reset: Option<mfxExtEncoderResetOption>,
 }
 
 impl Options {
     /// Those that hang on parameters.
     pub fn of(parameters: &mfxVideoParam) -> Self {
         let list = List::new(parameters.ExtParam, parameters.NumExtParam);
-        Self { one: list.get(), two: list.get(), signal: list.get() }
+        Self {
+            one: list.get(),
+            two: list.get(),
+            signal: list.get(),
+            vp9: list.get(),
+            av1: list.get(),
+            reset: list.get(),
+        }
+    }
+
+    /// Whether pictures come behind IVF headers: VP9's unless the client says no, AV1's where it has a say and does not say no.
+    pub fn ivf(&self, codec: u32) -> bool {
+        let off = |word: u16| word == abi::CODINGOPTION_OFF;
+        match codec {
+            CODEC_VP9 => !self.vp9.is_some_and(|vp9| off(vp9.WriteIVFHeaders)),
+            CODEC_AV1 => self.av1.is_some_and(|av1| !off(av1.WriteIVFHeaders)),
+            _ => false,
+        }
+    }
+
+    /// Whether a reset begins a sequence; none where the client does not say.
+    pub fn new_sequence(&self) -> Option<bool> {
+        match self.reset?.StartNewSequence {
+            abi::CODINGOPTION_ON => Some(true),
+            abi::CODINGOPTION_OFF => Some(false),
+            _ => None,
+        }
     }
 }
 
@@ -65,7 +95,12 @@ pub fn check(machine: &Machine, parameters: &mut mfxVideoParam) -> Result<Status
     correct(&mut mfx.GopRefDist, |value| value.min(most), &mut status);
     match mfx.RateControlMethod {
         abi::RATECONTROL_CQP => {
-            let most = if matches!(codec.id, CODEC_AV1 | CODEC_VP9) { 255 } else { 51 };
+            let most = match codec.id {
+                CODEC_AV1 | CODEC_VP9 => 255,
+                // 12 are taken off.
+                CODEC_HEVC if mfx.FrameInfo.FourCC == FOURCC_P010 => 63,
+                _ => 51,
+            };
             correct(&mut mfx.InitialDelayInKB, |value| value.min(most), &mut status);
             correct(&mut mfx.TargetKbps, |value| value.min(most), &mut status);
             correct(&mut mfx.MaxKbps, |value| value.min(most), &mut status);
@@ -284,7 +319,8 @@ pub fn settings(parameters: &mfxVideoParam, options: &Options) -> Settings {
         }
         abi::RATECONTROL_CQP => {
             settings.constant_qp = 1;
-            let one = |value: u16| i32::from(value.max(1));
+            let off = if codec == encoder::HEVC && settings.depth > 8 { 12 } else { 0 };
+            let one = |value: u16| (i32::from(value.max(1)) - off).max(0);
             (settings.qp_i, settings.qp_p) = (one(mfx.InitialDelayInKB), one(mfx.TargetKbps));
             settings.qp_b = one(if mfx.MaxKbps == 0 { mfx.TargetKbps } else { mfx.MaxKbps });
             if matches!(codec, encoder::AV1 | encoder::VP9) {

@@ -1,9 +1,11 @@
 //! Extension buffers that hang on parameters.
 
 use crate::abi::{
-    EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS, EXTBUFF_CODING_OPTION_VPS, EXTBUFF_CODING_OPTION2,
-    EXTBUFF_VIDEO_SIGNAL_INFO, mfxExtBuffer, mfxExtCodingOption, mfxExtCodingOption2,
-    mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS, mfxExtVideoSignalInfo,
+    EXTBUFF_AV1_BITSTREAM_PARAM, EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS,
+    EXTBUFF_CODING_OPTION_VPS, EXTBUFF_CODING_OPTION2, EXTBUFF_ENCODER_RESET_OPTION,
+    EXTBUFF_VIDEO_SIGNAL_INFO, EXTBUFF_VP9_PARAM, mfxExtAV1BitstreamParam, mfxExtBuffer, mfxExtCodingOption,
+    mfxExtCodingOption2, mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS, mfxExtEncoderResetOption,
+    mfxExtVP9Param, mfxExtVideoSignalInfo,
 };
 use crate::core::{breach, rules};
 
@@ -27,6 +29,9 @@ extensions! {
     mfxExtCodingOptionSPSPPS = EXTBUFF_CODING_OPTION_SPSPPS,
     mfxExtCodingOptionVPS = EXTBUFF_CODING_OPTION_VPS,
     mfxExtVideoSignalInfo = EXTBUFF_VIDEO_SIGNAL_INFO,
+    mfxExtVP9Param = EXTBUFF_VP9_PARAM,
+    mfxExtAV1BitstreamParam = EXTBUFF_AV1_BITSTREAM_PARAM,
+    mfxExtEncoderResetOption = EXTBUFF_ENCODER_RESET_OPTION,
 }
 
 /// The list that the client hangs on parameters.

@@ -120,7 +120,7 @@ impl Default for &Machine {
 pub const MACHINES: &[Machine] = &[
     Machine {
         name: "kabylake",
-        title: "Simulated Intel HD Graphics 630",
+        title: "Simulated Intel GPU (Kaby Lake)",
         present: true,
         platform: PLATFORM_KABYLAKE,
         device: 0x5912,
@@ -130,7 +130,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "tigerlake",
-        title: "Simulated Intel Iris Xe Graphics",
+        title: "Simulated Intel GPU (Tiger Lake)",
         present: true,
         platform: PLATFORM_TIGERLAKE,
         device: 0x9a49,
@@ -140,7 +140,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "arc",
-        title: "Simulated Intel Arc A770 Graphics",
+        title: "Simulated Intel GPU (Arc A770)",
         present: true,
         platform: PLATFORM_DG2,
         device: 0x56a0,

@@ -13,6 +13,7 @@ pub mod session;
 pub mod surface;
 pub mod task;
 pub mod vpp;
+pub mod wrap;
 
 use crate::core::report::Leak;
 

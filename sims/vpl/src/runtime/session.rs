@@ -190,6 +190,10 @@ exports! {
 
     /// Ends a session with everything in it.
     fn MFXClose(session: Handle) -> Status = abi::ERR_UNKNOWN; {
+        if session.is_null() {
+            // Debian's dispatcher does so after a session that could not be made.
+            return abi::ERR_INVALID_HANDLE;
+        }
         let closed = match of(session) {
             Ok(closed) => closed,
             Err(status) => return status,

@@ -120,6 +120,24 @@ fn engines_take_as_long_as_they_are_told() {
 }
 
 #[test]
+fn one_of_many_resets_is_refused() {
+    let body = || {
+        let runtime = Runtime::open();
+        let session = runtime.session();
+        let parameters = encoding(CODEC_AVC);
+        unsafe {
+            assert_eq!((runtime.MFXVideoENCODE_Init)(session, &parameters), ERR_MEMORY_ALLOC);
+            assert_eq!((runtime.MFXVideoENCODE_Init)(session, &parameters), ERR_NONE);
+            let reset = || (runtime.MFXVideoENCODE_Reset)(session, &parameters);
+            assert_eq!([reset(), reset(), reset()], [ERR_NONE, ERR_DEVICE_FAILED, ERR_NONE]);
+            (runtime.MFXClose)(session);
+        }
+    };
+    let set = [("VPLSIM_SET", "fail.encode.reset=2:failed;fail.encode.init=1:memory")];
+    scenario("one_of_many_resets_is_refused", &set, body).clean();
+}
+
+#[test]
 fn an_operation_may_never_be_done() {
     let body = || {
         let (runtime, folder) = (Runtime::open(), tempfile::tempdir().unwrap());

@@ -1,5 +1,5 @@
-//! Intel's own programs on the simulated runtime, by way of Debian's dispatcher. They open a display for hardware, so the simulation
-//! says that it is software here.
+//! Intel's own programs on the simulated runtime, by way of Debian's dispatcher. Most run with the simulation saying that it is software: for
+//! hardware they open a display.
 
 use std::path::Path;
 
@@ -93,4 +93,40 @@ fn sample_encode_and_sample_multi_transcode_make_whole_files() {
         }
         None => skipped("sample_vpp"),
     }
+}
+
+/// With a render node, libdrm's answers and a VA display, as on a machine with a GPU.
+#[test]
+fn programs_find_a_gpu_and_work_in_its_surfaces() {
+    if !["/usr/include/va/va.h", "/usr/include/libdrm/drm.h"].iter().all(|file| Path::new(file).exists()) {
+        return skipped("no headers of VA-API and libdrm (Debian packages libva-dev, libdrm-dev)");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = made(folder.path(), "a.h264", "-pix_fmt yuv420p -c:v libx264 -bf 2").unwrap();
+    let wanted = md5(&ffmpeg(&path, "nv12"));
+    let out = folder.path().join("out.yuv");
+    let arguments = ["h264", "-i", text(&path), "-o", text(&out), "-hw", "-vaapi"];
+    let Some(outcome) = run("sample_decode", &["--gpu"], &arguments) else { return };
+    outcome.clean();
+    assert_eq!(md5(&std::fs::read(&out).unwrap()), wanted);
+    let coded = folder.path().join("out.h264");
+    let arguments =
+        ["-i::h264", text(&path), "-o::h264", text(&coded), "-hw", "-w", "96", "-h", "64", "-b", "400"];
+    run("sample_multi_transcode", &["--gpu"], &arguments).unwrap().clean();
+    assert_eq!(probe(&coded), ("h264".to_owned(), 96, 64, 20));
+    // The installed ffmpeg comes by way of Media SDK's dispatcher, which knows of newer GPUs that their runtime is this one.
+    let encoders =
+        std::process::Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output().unwrap().stdout;
+    if !String::from_utf8_lossy(&encoders).contains("h264_qsv") {
+        return skipped("the installed ffmpeg has no qsv");
+    }
+    let options = ["--gpu", "--profile", "arc"];
+    let common = ["-nostdin", "-v", "error", "-y"];
+    let decode =
+        ["-c:v", "h264_qsv", "-i", text(&path), "-fps_mode", "passthrough", "-f", "rawvideo", text(&out)];
+    run("ffmpeg", &options, &[&common[..], &decode].concat()).unwrap().clean();
+    assert_eq!(md5(&std::fs::read(&out).unwrap()), wanted);
+    let encode = ["-i", text(&path), "-vf", "format=nv12", "-c:v", "h264_qsv", "-b:v", "400k", text(&coded)];
+    run("ffmpeg", &options, &[&common[..], &encode].concat()).unwrap().clean();
+    assert_eq!(probe(&coded), ("h264".to_owned(), 178, 146, 20));
 }

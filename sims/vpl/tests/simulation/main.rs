@@ -22,3 +22,4 @@ mod layout;
 mod machines;
 mod process;
 mod rules;
+mod wrap;

@@ -128,6 +128,31 @@ fn encoder(runtime: &Runtime) {
     }
 }
 
+/// A payload that says more than there is.
+fn payload(runtime: &Runtime) {
+    let session = runtime.session();
+    let mut byte = 0u8;
+    let mut payload = mfxPayload { Data: &raw mut byte, NumBit: 800, BufSize: 1, ..mfxPayload::zeroed() };
+    let mut list = [&raw mut payload];
+    let control =
+        mfxEncodeCtrl { NumPayload: 1, Payload: list.as_mut_ptr().cast(), ..mfxEncodeCtrl::zeroed() };
+    let (mut room, mut point) = (vec![0; 300_000], std::ptr::null_mut());
+    unsafe {
+        (runtime.MFXVideoENCODE_Init)(session, &encoding(CODEC_AVC));
+        let frame = runtime.input(session, 0);
+        let status = (runtime.MFXVideoENCODE_EncodeFrameAsync)(
+            session,
+            &control,
+            frame,
+            &mut empty(&mut room),
+            &mut point,
+        );
+        assert_eq!(status, ERR_NONE);
+        runtime.release(frame);
+        (runtime.MFXClose)(session);
+    }
+}
+
 /// A decoder.
 fn decoder(runtime: &Runtime) {
     let folder = tempfile::tempdir().unwrap();
@@ -148,6 +173,7 @@ fn each_rule_is_broken_once() {
         let runtime = Runtime::open();
         sessions(&runtime);
         encoder(&runtime);
+        payload(&runtime);
         decoder(&runtime);
     };
     let outcome = scenario("each_rule_is_broken_once", &[], body).ok();
