@@ -53,11 +53,12 @@ fn a_card_of_nvidia_comes_before_the_gpu_of_intel() {
 }
 
 #[test]
-fn the_gpu_of_intel_decodes_where_it_is_alone() {
-    clean_case(Machine::USUAL, "the_gpu_of_intel_decodes_where_it_is_alone", "", |_| {
+fn the_gpu_of_intel_is_taken_where_it_is_alone() {
+    clean_case(Machine::USUAL, "the_gpu_of_intel_is_taken_where_it_is_alone", "", |_| {
         let receipt = decoder();
         assert_eq!(receipt.engine(), Some(Candidate::Qsv), "{receipt:#}");
         assert!(reason(&receipt, Candidate::Nvidia).contains("nvidia is not available"), "{receipt:#}");
+        assert_eq!(encoder().engine(), Some(Candidate::Qsv));
         let [gpu] = &devices(QSV).unwrap()[..] else { panic!("one GPU") };
         assert_eq!((gpu.ordinal, gpu.name.as_str()), (0, "Simulated Intel GPU"));
         // By its number, its address or its node; and no other.
