@@ -125,6 +125,20 @@ pub(crate) const VIDEOTOOLBOX: Simulated = Simulated {
     after_loss: |changed| if changed { BackendKind::VideoToolbox } else { next_encoder() },
 };
 
+pub(crate) const VPL: Simulated = Simulated {
+    kind: BackendKind::Qsv,
+    in_place: &[What::Bitrate, What::Fps, What::SizeDown],
+    create: "MFXVideoENCODE_Init",
+    encode: "MFXVideoCORE_SyncOperation",
+    faults: |fate, first| match fate {
+        Fate::Ok => String::new(),
+        Fate::CreationFails => "fail.encode.reset=1:unknown;fail.encode.init=2:unknown".to_owned(),
+        Fate::ActivationFails => format!("fail.encode.at={first}:unknown"),
+        Fate::DeviceLost => format!("fail.encode.at={first}:lost"),
+    },
+    after_loss: |changed| if changed { BackendKind::Qsv } else { next_encoder() },
+};
+
 /// Changes in modes, with the names of these cases: all of them, or each change in one mode.
 pub(crate) fn cases(all: bool) -> impl Iterator<Item = (What, SessionSwitchMode, String)> {
     let both = WHATS.into_iter().enumerate().flat_map(|(at, what)| {

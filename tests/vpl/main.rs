@@ -13,6 +13,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod encode_basic;
+mod encode_faults;
+mod encode_random;
+mod encode_switch;
 mod vpl_chain;
 mod vpl_clips;
 mod vpl_decode;

@@ -29,6 +29,7 @@ use crate::capability::{
 use crate::codec::Codec;
 use crate::config::{
     BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig, FfmpegEncodeConfig, NvidiaEncodeConfig,
+    VplEncodeConfig,
 };
 use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
@@ -156,6 +157,10 @@ pub(super) const VENDORS: &[Vendor] = &[
         kind: BackendKind::Qsv,
         states_hdr: true,
         known_as: |_, codec, _| format!("{}_qsv", codec.name()),
+        figures: Some(("VIDEO_HW_QSV_METRICS", "qsv")),
+        settings: |_, preset, tuning| {
+            BackendEncodeConfig::Vpl(VplEncodeConfig { preset, tuning, ..VplEncodeConfig::default() })
+        },
         #[cfg(feature = "backend-vpl")]
         calls: Some(Calls {
             library: |_| vpl::library(),

@@ -22,9 +22,11 @@ use self::unit::{Reader, Start, Unit};
 use super::driver::decoder::{Decoder, Feed, Step};
 use super::driver::session::Session;
 use super::driver::status::Status;
+use super::transform::Scaler;
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
+use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 
@@ -41,6 +43,7 @@ const LEADING: &str = "leading picture that refers to pictures before the random
 /// A decoder of one stream. The order of the fields is that of their end.
 struct VplDecoder {
     config: CommonDecodeConfig,
+    in_video_memory: bool,
     reader: Reader,
     output: Output,
     running: Option<Running>,
@@ -74,11 +77,17 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
     let session = Session::open(config.device.as_deref())?;
     capability::check(&session, config.codec)?;
     let inside = if config.low_latency { 0 } else { config.max_display_delay.unwrap_or(MAX_INSIDE) };
+    // A part of the picture is cut on the CPU, and scaled there too.
+    let even = |size: &Dimensions| size.width().is_multiple_of(2) && size.height().is_multiple_of(2);
+    let size = config.size.filter(even);
+    let size = size.filter(|_| config.crop.is_none() && config.output != DecodeOutputMode::MetadataOnly);
+    let scaler = size.map(|size| Scaler::new(&session, size));
     let in_order = !matches!(config.codec, Codec::H264 | Codec::Hevc | Codec::Mpeg2);
     Ok(Box::new(VplDecoder {
         config: config.clone(),
+        in_video_memory: config.output != DecodeOutputMode::HostSurface || scaler.is_some(),
         reader: Reader::new(config),
-        output: Output::new(config, in_order, sink),
+        output: Output::new(config, scaler, in_order, sink),
         running: None,
         session,
         // What is not looked into is the decoder's to judge.
@@ -175,8 +184,7 @@ impl VplDecoder {
     /// Opens a decoder for the sequence that begins with a unit; whether its headers are there.
     fn open(&mut self, unit: &Unit) -> Result<bool> {
         let depth = if self.inside == 0 { 1 } else { MAX_INSIDE as u16 };
-        let in_video_memory = self.config.output != DecodeOutputMode::HostSurface;
-        let Some(stream) = Stream::of(&self.session, unit, &self.config, in_video_memory, depth)? else {
+        let Some(stream) = Stream::of(&self.session, unit, &self.config, self.in_video_memory, depth)? else {
             return Ok(false);
         };
         let (decoder, on_cpu) = Decoder::open(&self.session, &stream.parameters)

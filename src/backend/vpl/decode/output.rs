@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::apart;
+use crate::backend::vpl::driver::abi::FrameInfo;
 use crate::backend::vpl::driver::frames::Surface as VplSurface;
 use crate::backend::vpl::driver::session::SyncPoint;
 use crate::backend::vpl::surface;
+use crate::backend::vpl::transform::Scaler;
 use crate::backend::{BackendKind, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DeviceTimes};
 use crate::color::ColorInfo;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
@@ -15,6 +17,7 @@ use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Surface;
 use crate::time::Rational;
+use crate::transform::aspect_ratio;
 
 /// From the timestamp of a unit to that of the next: the runtime counts in 90,000ths of a second, and may round.
 const STEP: u64 = 3000;
@@ -56,6 +59,8 @@ enum Next {
 pub(super) struct Output {
     sink: DecodeSink,
     mode: DecodeOutputMode,
+    /// Where pictures are wanted in another size.
+    scaler: Option<Scaler>,
     /// The codec shows pictures in the order of their units.
     in_order: bool,
     /// In decoding order, with their numbers.
@@ -70,10 +75,16 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(config: &CommonDecodeConfig, in_order: bool, sink: DecodeSink) -> Self {
+    pub(super) fn new(
+        config: &CommonDecodeConfig,
+        scaler: Option<Scaler>,
+        in_order: bool,
+        sink: DecodeSink,
+    ) -> Self {
         Self {
             sink,
             mode: config.output,
+            scaler,
             in_order,
             inside: VecDeque::new(),
             count: 0,
@@ -153,8 +164,12 @@ impl Output {
                 match (done, entry.hidden) {
                     (_, Some(reason)) => self.no_picture(entry.serial, reason),
                     (Err(error), None) => self.failed(entry.serial, error),
-                    (Ok(()), None) => match self.picture(&entry, Arc::new(surface), times) {
+                    (Ok(()), None) => match self.shaped(&entry, surface, times) {
                         Ok(picture) => self.send(DecodeEvent::Picture(picture)),
+                        Err(error @ Error::DeviceLost { .. }) => {
+                            self.failed(entry.serial, error.clone());
+                            return Err(error);
+                        }
                         Err(error) => self.failed(entry.serial, error),
                     },
                 }
@@ -175,6 +190,32 @@ impl Output {
             let reason = entry.hidden.unwrap_or("the decoder shows no picture for this unit");
             self.no_picture(entry.serial, reason);
         }
+    }
+
+    /// The picture, in the size that is wanted where the GPU makes it so.
+    fn shaped(
+        &mut self,
+        entry: &Entry,
+        surface: VplSurface,
+        times: DeviceTimes,
+    ) -> Result<DecodedPicture> {
+        let mut notes = None;
+        let scaled = match &mut self.scaler {
+            Some(scaler) => scaler.scale(&surface, |note| notes = Some(note))?,
+            None => None,
+        };
+        if let Some(note) = notes {
+            self.note(note);
+        }
+        let Some(scaled) = scaled else { return self.picture(entry, Arc::new(surface), times) };
+        let size = |info: FrameInfo| Dimensions::new(info.crop_w.into(), info.crop_h.into());
+        let sides = size(surface.info()).zip(size(scaled.info()));
+        let mut picture = self.picture(entry, Arc::new(scaled), times)?;
+        picture.shaped = true;
+        if let Some((from, to)) = sides {
+            picture.sample_aspect_ratio = aspect_ratio(picture.sample_aspect_ratio, from, to);
+        }
+        Ok(picture)
     }
 
     fn picture(

@@ -12,7 +12,7 @@ use super::abi::names::{
 };
 use super::abi::{FrameData, FrameInfo, FrameSurface, SurfaceInterface};
 use super::calling;
-use super::session::Session;
+use super::session::{Session, wait};
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -74,6 +74,17 @@ impl Surface {
     pub(crate) fn stamp(&mut self, timestamp: u64) {
         // SAFETY: as above, and nobody else has the surface (`&mut self`).
         unsafe { (*self.as_ptr()).data.timestamp = timestamp };
+    }
+
+    /// Waits until what fills it is done.
+    ///
+    /// # Errors
+    /// The operation failed; the GPU does not answer.
+    pub(super) fn synchronize(&self) -> Result<()> {
+        const CALL: &str = "mfxFrameSurfaceInterface::Synchronize";
+        let synchronize = self.interface().synchronize.ok_or_else(|| wrong("no function to wait for it"))?;
+        // SAFETY: a surface that is alive.
+        wait(CALL, |milliseconds| Status(unsafe { synchronize(self.as_ptr(), milliseconds) }))
     }
 
     /// Whether somebody reads it at the moment.

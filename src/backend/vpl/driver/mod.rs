@@ -13,6 +13,7 @@ pub(crate) mod implementations;
 pub(crate) mod library;
 mod nodes;
 pub(crate) mod parameters;
+pub(crate) mod processor;
 pub(crate) mod session;
 pub(crate) mod status;
 

@@ -100,19 +100,24 @@ impl Session {
     /// The operation failed; the GPU does not answer.
     pub(crate) fn wait(&self, point: SyncPoint) -> Result<()> {
         const CALL: &str = "MFXVideoCORE_SyncOperation";
-        let wait = |milliseconds| {
-            calling(CALL, || {
-                // SAFETY: a sync point of this session, which is used up here.
-                unsafe { (self.api.functions.MFXVideoCORE_SyncOperation)(self.handle, point.0, milliseconds) }
-            })
-        };
-        within(PATIENCE, wait)
-            .ok_or_else(|| Error::DeviceLost {
-                backend: BackendKind::Qsv,
-                detail: format!("an operation is not done after {} s: the GPU hangs", PATIENCE.as_secs()),
-            })?
-            .ok(CALL)
+        wait(CALL, |milliseconds| {
+            // SAFETY: a sync point of this session, which is used up here.
+            unsafe { (self.api.functions.MFXVideoCORE_SyncOperation)(self.handle, point.0, milliseconds) }
+        })
     }
+}
+
+/// Waits with calls for an operation, each told for how many milliseconds.
+///
+/// # Errors
+/// The operation failed; the GPU does not answer.
+pub(super) fn wait(name: &'static str, mut call: impl FnMut(u32) -> Status) -> Result<()> {
+    within(PATIENCE, |milliseconds| calling(name, || call(milliseconds)))
+        .ok_or_else(|| Error::DeviceLost {
+            backend: BackendKind::Qsv,
+            detail: format!("an operation is not done after {} s: the GPU hangs", PATIENCE.as_secs()),
+        })?
+        .ok(name)
 }
 
 /// Calls until something else comes than that it is not done yet; `None`: it took too long.

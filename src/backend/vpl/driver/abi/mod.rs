@@ -53,7 +53,7 @@ mod plain;
 pub(crate) use describe::{DeviceId, ImplDescription};
 pub(crate) use extend::{
     Av1BitstreamParam, CodingOption, CodingOption2, CodingOption3, EncoderReset, ExtBuffer, Extension,
-    VideoSignalInfo, Vp9Param,
+    VideoSignalInfo, Vp9Param, VppScaling,
 };
 pub(crate) use plain::{
     Bitstream, EncodeCtrl, FrameData, FrameInfo, FrameSurface, InfoMfx, InitializationParam, Payload,
