@@ -193,12 +193,7 @@ impl Output {
     }
 
     /// The picture, in the size that is wanted where the GPU makes it so.
-    fn shaped(
-        &mut self,
-        entry: &Entry,
-        surface: VplSurface,
-        times: DeviceTimes,
-    ) -> Result<DecodedPicture> {
+    fn shaped(&mut self, entry: &Entry, surface: VplSurface, times: DeviceTimes) -> Result<DecodedPicture> {
         let mut notes = None;
         let scaled = match &mut self.scaler {
             Some(scaler) => scaler.scale(&surface, |note| notes = Some(note))?,
