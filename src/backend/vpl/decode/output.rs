@@ -166,10 +166,7 @@ impl Output {
                     (Err(error), None) => self.failed(entry.serial, error),
                     (Ok(()), None) => match self.shaped(&entry, surface, times) {
                         Ok(picture) => self.send(DecodeEvent::Picture(picture)),
-                        Err(error @ Error::DeviceLost { .. }) => {
-                            self.failed(entry.serial, error.clone());
-                            return Err(error);
-                        }
+                        Err(error @ Error::DeviceLost { .. }) => return Err(error),
                         Err(error) => self.failed(entry.serial, error),
                     },
                 }
