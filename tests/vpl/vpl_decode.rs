@@ -398,3 +398,18 @@ fn random_faults_leave_every_ledger_balanced() {
         });
     }
 }
+
+/// An operation that is never done is a lost device, and no wait without end; long form.
+#[test]
+fn an_operation_that_is_never_done_is_a_lost_device() {
+    if !long() {
+        return;
+    }
+    clean("an_operation_that_is_never_done_is_a_lost_device", "stuck.decode.at=10", || {
+        let (mut session, packets) = session("small.h264");
+        let (frames, errors) = decode(&mut session, &packets);
+        assert_eq!(frames.len(), 9);
+        let [Error::DeviceLost { backend: QSV, detail }] = &errors[..] else { panic!("{errors:?}") };
+        assert!(detail.contains("not done after 20 s"), "{detail}");
+    });
+}

@@ -2,7 +2,11 @@
 //! them; `layouts` holds both against the C headers, where those are installed. Values that the runtime writes are plain
 //! numbers, never Rust enums: it may know more of them than we do.
 
-#![allow(dead_code, reason = "structures are declared whole, and some for what is to come")]
+#![allow(
+    dead_code,
+    clippy::struct_field_names,
+    reason = "structures are declared whole, by the words of the headers, and some for what is to come"
+)]
 
 use std::ffi::c_void;
 
@@ -56,6 +60,6 @@ pub(crate) use extend::{
     VideoSignalInfo, Vp9Param, VppScaling,
 };
 pub(crate) use plain::{
-    Bitstream, EncodeCtrl, FrameAllocRequest, FrameData, FrameInfo, FrameSurface, InfoMfx,
-    InitializationParam, Payload, Platform, SurfaceInterface, Version, VideoParam,
+    Bitstream, EncodeCtrl, FrameData, FrameInfo, FrameSurface, InfoMfx, InitializationParam, Payload,
+    SurfaceInterface, Version, VideoParam,
 };
