@@ -22,9 +22,13 @@ need() { # need COMMAND-OR-FILE:PACKAGE...: installed where they are missing
   command -v apt-get >/dev/null 2>&1 || skip "please install ${missing[*]}"
   [ "$(id -u)" = 0 ] || sudo=sudo
   echo "installing ${missing[*]}" >&2
+  # One after the other where several of these scripts run at once: apt-get does not wait for another.
+  exec 9<scripts/cross.sh
+  flock 9
   $sudo apt-get update -qq &&
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
     skip "${missing[*]} cannot be installed"
+  exec 9<&-
 }
 
 # Of what is built the results are judged, and never the speed. Optimised are the codecs alone that work most when it runs: what that
