@@ -94,7 +94,7 @@ def runner():
 
 
 def cases(path):
-    """The numbers of the file are words, lowest byte first: bytes of a sample, width, height, the kernel's arguments, words of
+    """The numbers of the file are words, lowest byte first: bytes of a sample, width and height of the luma plane, the kernel's arguments, words of
     the result; behind them the samples of both planes without gaps, and the result."""
     with open(path, "rb") as file:
         while head := file.read(4 * (4 + ARGUMENTS)):

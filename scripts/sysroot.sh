@@ -20,29 +20,23 @@ from_source=${2:-}
 say() { printf '%s\n' "$*" >&2; }
 
 own=$(rustc --print sysroot)
-has_std() { compgen -G "$1/lib/rustlib/$target/lib/libstd-*" >/dev/null; }
-
-if [ -z "$from_source" ]; then
-  if ! has_std "$own" && command -v rustup >/dev/null 2>&1; then
-    say "rustup target add $target"
-    RUSTUP_MAX_RETRIES=1 timeout -k 5 120 rustup target add "$target" >&2 || say "rustup cannot fetch it: built from source instead"
-  fi
-  if has_std "$own"; then
-    printf '%s\n' "$own"
-    exit
-  fi
-fi
-
 release=$(rustc --version | cut -d ' ' -f 2)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/video-hw-sysroot/$release
 sysroot=$cache/$target
+take() { # take SYSROOT: it, where it has the library
+  ! compgen -G "$1/lib/rustlib/$target/lib/libstd-*" >/dev/null || { printf '%s\n' "$1"; exit; }
+}
+[ -n "$from_source" ] || take "$own"
 mkdir -p "$cache"
 # Two at once (two checkouts, two targets) would unpack and build the same things.
 exec 9>"$cache/lock"
 flock 9
-if has_std "$sysroot"; then
-  printf '%s\n' "$sysroot"
-  exit
+take "$sysroot"
+# Who reaches nothing for one target is not asked again for the next.
+if [ -z "$from_source" ] && command -v rustup >/dev/null 2>&1 && [ -z "$(find "$cache" -name no-rustup -mmin -60)" ]; then
+  say "rustup target add $target"
+  RUSTUP_MAX_RETRIES=1 timeout -k 5 120 rustup target add "$target" >&2 || { : >"$cache/no-rustup"; say "rustup cannot fetch it: built from source instead"; }
+  take "$own"
 fi
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -280,12 +280,38 @@ impl fmt::Display for ContainerFormat {
 }
 
 /// The track that is decoded where none is asked for. Those that players show come before those that they leave out
-/// (`disabled`: [`Demuxer::disabled_tracks`]), large pictures before small ones, and of several alike the first.
+/// (`disabled`: [`Demuxer::disabled_tracks`]), large pictures before small ones, and of several alike the first. Where players show
+/// none, it is the first: the largest may be a cover.
+///
+/// ```
+/// use video_hw::codec::Codec;
+/// use video_hw::config::CommonEncodeConfig;
+/// use video_hw::container::{Track, TrackId, main_video};
+/// use video_hw::dimensions::Dimensions;
+/// use video_hw::time::{Rational, TimeBase};
+///
+/// # fn example() -> Option<()> {
+/// let rate = Rational::new(25, 1)?;
+/// let track = |id, width| {
+///     let config = CommonEncodeConfig::new(Codec::H264, Dimensions::new(width, 48)?, rate);
+///     Some(Track { id: TrackId(id), ..Track::video(&config, TimeBase::from_frame_rate(rate)) })
+/// };
+/// let tracks = [track(1, 64)?, track(2, 128)?];
+/// let chosen = |disabled: &[TrackId]| main_video(&tracks, disabled).map(|track| track.id);
+/// assert_eq!(chosen(&[]), Some(TrackId(2)));
+/// assert_eq!(chosen(&[TrackId(2)]), Some(TrackId(1)));
+/// assert_eq!(chosen(&[TrackId(1), TrackId(2)]), Some(TrackId(1)));
+/// # Some(()) }
+/// # example().unwrap();
+/// ```
 pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a Track> {
     let pictures = tracks.iter().filter(|track| track.kind == TrackKind::Video);
     let sized = pictures.filter_map(|track| Some((track, track.video.as_ref()?.dimensions.pixels())));
     // `min_by_key` gives the first of several.
-    let best = sized.min_by_key(|(track, pixels)| (disabled.contains(&track.id), u64::MAX - pixels));
+    let best = sized.min_by_key(|(track, pixels)| match disabled.contains(&track.id) {
+        false => (false, u64::MAX - pixels),
+        true => (true, 0),
+    });
     best.map(|(track, _)| track)
 }
 

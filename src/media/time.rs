@@ -199,6 +199,12 @@ impl Timestamp {
         let nanos = self.rescale(TimeBase::NANOS).ticks;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
     }
+
+    /// Whether it comes before `other`, to the nanosecond: a part that begins or ends with the time of a frame, which was made a
+    /// [`Duration`] and rounded, does so with that frame.
+    pub(crate) fn is_before(self, other: Self) -> bool {
+        self.rescale(TimeBase::NANOS).ticks < other.rescale(TimeBase::NANOS).ticks
+    }
 }
 
 fn clamp_i64(v: i128) -> i64 {

@@ -49,7 +49,7 @@ fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrac
         if sample.track != track {
             continue;
         }
-        if sample.pts.is_none_or(|pts| pts > time) {
+        if sample.pts.is_none_or(|pts| time.is_before(pts)) {
             return false;
         }
         if can_begin(video.codec, video.layout, &sample.data) {

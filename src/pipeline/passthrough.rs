@@ -248,7 +248,7 @@ impl Passthrough {
     fn place(&self, mut sample: Packet) -> Option<Packet> {
         let (_, output) = self.tracks.iter().find(|(input, _)| *input == sample.track)?;
         sample.track = *output;
-        if self.end.is_some_and(|end| sample.pts.is_some_and(|pts| pts >= end)) {
+        if self.end.is_some_and(|end| sample.pts.is_some_and(|pts| !pts.is_before(end))) {
             return None;
         }
         // A text or a chapter that lasts beyond the part would make the output as long.
@@ -257,7 +257,7 @@ impl Passthrough {
             sample.duration = sample.duration.map(|duration| duration.min(left));
         }
         if let Some(start) = self.start.map(at) {
-            if let Some(pts) = sample.pts.filter(|pts| *pts < start) {
+            if let Some(pts) = sample.pts.filter(|pts| pts.is_before(start)) {
                 // A text or a chapter is still shown; sound begins with its next sample.
                 let late = start.rescale(pts.base()).ticks_since(pts);
                 let left =

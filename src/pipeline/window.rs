@@ -31,10 +31,10 @@ impl Window {
     }
 
     pub(super) fn place(&self, frame: &Frame) -> Place {
-        if self.end.is_some_and(|end| frame.pts >= end) {
+        if self.end.is_some_and(|end| !frame.pts.is_before(end)) {
             return Place::Behind;
         }
-        if self.start.is_some_and(|start| frame.pts < start) {
+        if self.start.is_some_and(|start| frame.pts.is_before(start)) {
             return Place::Before;
         }
         // The last frame is shown up to the end of the wanted part, not beyond.

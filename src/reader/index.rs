@@ -204,7 +204,7 @@ impl Index {
 
     /// The last frame that has begun before `time`, where it has not ended before.
     pub(super) fn shown_before(&self, time: Timestamp) -> Option<usize> {
-        if self.end() < time {
+        if self.end().is_before(time) {
             return None;
         }
         self.from(time).checked_sub(1)
@@ -215,7 +215,11 @@ impl Index {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.pts(middle).is_some_and(|pts| pts < time) { low = middle + 1 } else { high = middle }
+            if self.pts(middle).is_some_and(|pts| pts.is_before(time)) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         low
     }

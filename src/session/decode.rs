@@ -447,7 +447,7 @@ impl DecodeOutput {
             input_copy_bytes: table.own.copies.input,
             output_copy_bytes: table.own.copies.output,
             device_copy_bytes: table.own.copies.device,
-            notes: table.own.notes.clone(),
+            notes: table.own.notes.iter().cloned().chain(self.shaping.note()).collect(),
             timing: table.timing,
             latency: table.latency.summary(),
             stages: DecodeStages {

@@ -85,6 +85,12 @@ impl Shaping {
         Ok((frame, bytes))
     }
 
+    /// Why frames were converted on the CPU that are wanted of their device.
+    pub(super) fn note(&self) -> Option<String> {
+        let to = self.wanted.convert.format()?;
+        self.dispatcher.failure().map(|words| format!("{to} is made on the CPU: {words}"))
+    }
+
     pub(super) fn wanted(&self) -> TransformRequest {
         self.wanted
     }

@@ -149,7 +149,12 @@ impl OutputFile {
             return Err(exists.with_remedy(Remedy::Overwrite));
         }
         // Renaming needs no right to the file itself, but a file that is write-protected is so on purpose.
-        OpenOptions::new().write(true).open(path).map_err(|e| Error::io_writing("overwrite", path, e))?;
+        let mut options = OpenOptions::new();
+        options.write(true);
+        // Nor can one be replaced here that a player has open, which is told before the work and not after it.
+        #[cfg(windows)]
+        std::os::windows::fs::OpenOptionsExt::access_mode(&mut options, crate::util::windows::WRITE_DELETE);
+        options.open(path).map_err(|e| Error::io_writing("overwrite", path, e))?;
         let target = fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
         Self::temporary(path, target, overwrite, Some(existing))
     }

@@ -19,6 +19,9 @@ use windows_sys::Win32::System::JobObjects::{
 /// `GENERIC_READ | GENERIC_WRITE | DELETE`: what [`remove_when_closed`] needs of a file.
 pub(crate) const READ_WRITE_DELETE: u32 = 0xC001_0000;
 
+/// `GENERIC_WRITE | DELETE`: what replacing a file needs of it.
+pub(crate) const WRITE_DELETE: u32 = 0x4001_0000;
+
 /// `FILE_FLAG_OPEN_REPARSE_POINT`: a link is opened itself, and is no plain file then.
 pub(crate) const NOT_THROUGH_LINKS: u32 = 0x0020_0000;
 

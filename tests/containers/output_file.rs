@@ -129,6 +129,23 @@ fn the_input_is_never_the_output() {
     assert_eq!(fs::read(&input).unwrap(), b"precious");
 }
 
+/// Such a file cannot be replaced, which would come out when the work is done.
+#[cfg(windows)]
+#[test]
+fn a_file_that_a_player_has_open_is_refused_before_the_work() {
+    use std::os::windows::fs::OpenOptionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.mp4");
+    fs::write(&path, "before").unwrap();
+    // Others may read and write, and not remove.
+    let player = fs::OpenOptions::new().read(true).share_mode(3).open(&path).unwrap();
+    assert!(create(&path, true, &[]).unwrap_err().contains("overwrite"));
+    drop(player);
+    create(&path, true, &[]).unwrap().commit().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{PermissionsExt, symlink};

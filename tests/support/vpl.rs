@@ -2,7 +2,7 @@
 //! found by Debian's dispatcher or, where that is not installed, by its own name; and what the simulation reports of it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// Folder with the runtime's name, or none when the simulation is not built.
@@ -78,8 +78,7 @@ pub(crate) struct Machine {
     pub(crate) nvidia: bool,
     /// Without any program, as ffmpeg is.
     pub(crate) bare: bool,
-    /// With a render node of Intel's that this user may not open.
-    pub(crate) locked: bool,
+    pub(crate) node: Node,
 }
 
 impl Machine {
@@ -88,19 +87,54 @@ impl Machine {
         Self { profile: "tigerlake", settings: "", alone: false, nvidia: false, bare: false, locked: false };
 }
 
-/// Starts a program in a system of files of its own: with a GPU of Intel's, whose node is another user's.
-const LOCKED: &str = "mount -t tmpfs none /sys && mkdir -p /sys/class/drm/renderD128/device && \
-    echo 0x8086 > /sys/class/drm/renderD128/device/vendor && mount -t tmpfs none /dev && \
-    mknod -m 666 /dev/null c 1 3 && mknod -m 444 /dev/urandom c 1 9 && mkdir /dev/dri /dev/shm && \
-    mknod -m 600 /dev/dri/renderD128 c 1 3 && chmod 1777 /dev/shm && exec setpriv --reuid 65534 --clear-groups \"$@\"";
+/// The render node of Intel's GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// Whatever this machine has.
+    OfSystem,
+    /// With a VA-API display.
+    Whole,
+    /// It may not be opened.
+    Locked,
+    /// The kernel knows the GPU, and there is no node.
+    Hidden,
+}
+
+/// What shows a program another render node; none, said loudly, where it cannot be built.
+fn shown(node: Node, folder: &Path) -> Option<Command> {
+    let needed = if node == Node::Whole { "/usr/include/va/va_backend.h" } else { "/usr/bin/cc" };
+    if !Path::new(needed).exists() {
+        say(&format!("SKIPPED: no {needed} (Debian: libva-dev, gcc)\n"));
+        return None;
+    }
+    let root = folder.join("root");
+    for (path, text) in [("sys/class/drm/renderD128/device/vendor", "0x8086\n"), ("dev/dri/renderD128", "")] {
+        std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+        std::fs::write(root.join(path), text).unwrap();
+    }
+    let place = root.join("dev/dri/renderD128");
+    if node == Node::Hidden {
+        std::fs::remove_file(&place).unwrap();
+    }
+    let mode = if node == Node::Locked { "000" } else { "666" };
+    let _ = Command::new("chmod").args([mode, place.to_str().unwrap()]).stderr(Stdio::null()).status();
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("sims/vpl/run"));
+    if node == Node::Whole {
+        command.arg("--gpu");
+    } else {
+        command.arg("--root").arg(&root);
+    }
+    command.env("VPLSIM_LIB", std::env::current_exe().unwrap().with_file_name("libvplsim.so"));
+    Some(command)
+}
 
 /// Runs `body` in a process of its own on a simulated machine. It must break no rule and leave nothing behind. None: the
 /// simulation is not built, which has been said.
 #[track_caller]
 pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
-    let Machine { profile, settings, alone, nvidia, bare, locked } = machine;
-    let mark = format!("{profile} {settings} {alone} {nvidia} {bare} {locked} {test} {case}");
+    let Machine { profile, settings, alone, nvidia, bare, node } = machine;
+    let mark = format!("{profile} {settings} {alone} {nvidia} {bare} {node:?} {test} {case}");
     if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
         body(case);
         std::process::exit(0);
@@ -120,17 +154,9 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     }
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(&program);
-    if locked {
-        let is_allowed =
-            Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/sys"]).output();
-        if !is_allowed.is_ok_and(|done| done.status.success()) {
-            say("SKIPPED: no namespace for a render node that may not be opened (unshare -m as root)\n");
-            return None;
-        }
-        command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", LOCKED, "sh"]).arg(&program);
-        let opened = Command::new("chmod").arg("777").arg(folder.path()).status();
-        assert!(opened.unwrap().success());
+    if node != Node::OfSystem {
+        command = shown(node, folder.path())?;
+        command.arg(&program);
     }
     if bare {
         command.env("PATH", folder.path());

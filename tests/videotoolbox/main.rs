@@ -17,6 +17,7 @@ mod absent;
 mod vt_clips;
 mod vt_decode;
 mod vt_encode;
+mod vt_gpu;
 mod vt_kill;
 mod vt_random;
 mod vt_switch;

@@ -87,11 +87,9 @@ fn every_codec_is_decoded_again() {
             let config = config(codec).gop_length(10);
             let packets = round_trip(&config, &NONE, 24);
             assert_eq!(idrs(&packets), [0, 10, 20], "{codec}");
-            let mut decoder = video_hw::session::DecodeSession::new(
-                QSV,
-                video_hw::config::CommonDecodeConfig::new(codec),
-            )
-            .unwrap();
+            let mut decoder =
+                video_hw::session::DecodeSession::new(QSV, video_hw::config::CommonDecodeConfig::new(codec))
+                    .unwrap();
             let (frames, errors) = crate::support::nvidia::decode(&mut decoder, &packets);
             assert!(errors.is_empty(), "{errors:?}");
             let pictures: Vec<_> = frames.iter().map(crate::support::nvidia::planar).collect();
@@ -327,13 +325,21 @@ fn what_cannot_be_honoured_is_refused_before_the_first_frame() {
         odd.dimensions = Dimensions::new(101, 100).unwrap();
         refused(odd, &NONE, &["dimensions 101x100", "even"]);
         refused(h264().content_light("1000,400".parse().ok()), &NONE, &["content_light", "hevc"]);
-        refused(h264(), &with(|own| own.preset("p8".to_owned())), &["preset p8", "p1 (fastest) to p7 (best)"]);
+        refused(
+            h264(),
+            &with(|own| own.preset("p8".to_owned())),
+            &["preset p8", "p1 (fastest) to p7 (best)"],
+        );
         refused(h264(), &with(|own| own.tuning("lossless".to_owned())), &["tuning lossless", "hq, uhq"]);
         refused(h264(), &with(|own| own.lookahead(5)), &["lookahead 5", "10 to 100"]);
         refused(config(Codec::Hevc), &with(|own| own.lookahead(20)), &["lookahead 20", "none for it"]);
         let refresh = |own: VplEncodeConfig| own.intra_refresh(IntraRefresh { period: 10, frames: 5 });
         refused(h264().gop_length(30), &with(refresh), &["gop_length 30", "intra_refresh"]);
-        refused(h264(), &BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default()), &["backend settings nvidia"]);
+        refused(
+            h264(),
+            &BackendEncodeConfig::Nvidia(NvidiaEncodeConfig::default()),
+            &["backend settings nvidia"],
+        );
     });
     clean_on("kabylake", "what_cannot_be_honoured_is_refused_before_the_first_frame", "", || {
         let error = EncodeSession::new(QSV, config(Codec::Hevc).b_frames(1)).err().unwrap().to_string();

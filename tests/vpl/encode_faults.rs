@@ -27,7 +27,9 @@ fn balances(session: &EncodeSession) {
 /// A GPU that is busy is asked again.
 #[test]
 fn a_busy_gpu_costs_nothing_but_time() {
-    for settings in ["fail.encode.call=5:busy;fail.encode.call=6:busy", "fail.surface=7:13", "time.encode_us=2000"] {
+    for settings in
+        ["fail.encode.call=5:busy;fail.encode.call=6:busy", "fail.surface=7:13", "time.encode_us=2000"]
+    {
         clean("a_busy_gpu_costs_nothing_but_time", settings, || {
             let config = config(Codec::H264);
             let mut session = open(&config);
@@ -56,7 +58,8 @@ fn no_memory_costs_a_frame() {
 
 #[test]
 fn a_lost_session_costs_no_frame_where_another_encoder_goes_on() {
-    for settings in ["lost.encode.at=12", "hang.encode.at=12", "fail.encode.at=12:lost", "fail.encode.call=12:aborted"]
+    for settings in
+        ["lost.encode.at=12", "hang.encode.at=12", "fail.encode.at=12:lost", "fail.encode.call=12:aborted"]
     {
         clean("a_lost_session_costs_no_frame_where_another_encoder_goes_on", settings, || {
             let config = config(Codec::H264);
@@ -86,7 +89,8 @@ fn without_another_the_reason_is_told() {
 /// Settings of the simulation for a fault anywhere.
 fn fault(random: &mut Random) -> String {
     let at = random.within(1, FRAMES + 4);
-    let status = random.of(&["busy", "lost", "failed", "hang", "memory", "incompatible", "aborted", "unknown"]);
+    let status =
+        random.of(&["busy", "lost", "failed", "hang", "memory", "incompatible", "aborted", "unknown"]);
     match random.within(0, 4) {
         0 => format!("fail.encode.call={at}:{status}"),
         // An operation that was begun cannot be busy.

@@ -11,7 +11,8 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, EncodeSession};
 use video_hw::time::Rational;
 
-use crate::support::vpl::{Machine, clean_case};
+use crate::support::nvidia::clip;
+use crate::support::vpl::{Machine, Node, clean_case};
 
 const QSV: BackendKind = BackendKind::Qsv;
 const NONE: Machine = Machine { profile: "none", ..Machine::USUAL };
@@ -53,13 +54,14 @@ fn a_card_of_nvidia_comes_before_the_gpu_of_intel() {
 }
 
 #[test]
-fn the_gpu_of_intel_decodes_where_it_is_alone() {
-    clean_case(Machine::USUAL, "the_gpu_of_intel_decodes_where_it_is_alone", "", |_| {
+fn the_gpu_of_intel_is_taken_where_it_is_alone() {
+    clean_case(Machine::USUAL, "the_gpu_of_intel_is_taken_where_it_is_alone", "", |_| {
         let receipt = decoder();
         assert_eq!(receipt.engine(), Some(Candidate::Qsv), "{receipt:#}");
         assert!(reason(&receipt, Candidate::Nvidia).contains("nvidia is not available"), "{receipt:#}");
+        assert_eq!(encoder().engine(), Some(Candidate::Qsv));
         let [gpu] = &devices(QSV).unwrap()[..] else { panic!("one GPU") };
-        assert_eq!((gpu.ordinal, gpu.name.as_str()), (0, "Simulated Intel GPU"));
+        assert_eq!((gpu.ordinal, gpu.name.starts_with("Simulated Intel")), (0, true));
         // By its number, its address or its node; and no other.
         for device in ["0", &gpu.id, "/dev/dri/renderD128"] {
             let config = CommonDecodeConfig::new(Codec::Hevc).device(device.to_owned());
@@ -109,24 +111,60 @@ fn an_old_runtime_is_refused_with_the_reason() {
     });
 }
 
-/// To the runtime a node that may not be opened is no GPU; the receipt knows better.
+/// To the runtime a node that may not be opened is no GPU, nor is one that a container does not show; the receipt knows better.
 #[test]
-fn a_locked_render_node_is_told_with_what_to_do() {
-    let machine = Machine { locked: true, ..NONE };
-    clean_case(machine, "a_locked_render_node_is_told_with_what_to_do", "", |_| {
-        let receipt = decoder();
-        assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
-        let reason = reason(&receipt, Candidate::Qsv);
-        assert!(reason.contains("/dev/dri/renderD128 may not be opened by this user"), "{reason}");
-        assert!(reason.contains("usermod -aG render") && reason.contains("--group-add"), "{reason}");
+fn a_render_node_that_is_not_to_be_had_is_told_with_what_to_do() {
+    for (node, why, remedy) in [
+        (Node::Locked, "/dev/dri/renderD128 may not be opened by this user", "usermod -aG render"),
+        (Node::Hidden, "no /dev/dri/renderD128", "--device /dev/dri"),
+    ] {
+        let machine = Machine { node, ..Machine::USUAL };
+        clean_case(machine, "a_render_node_that_is_not_to_be_had_is_told_with_what_to_do", "", |_| {
+            let receipt = decoder();
+            assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
+            for receipt in [receipt, encoder()] {
+                let reason = reason(&receipt, Candidate::Qsv);
+                assert!(reason.contains(why) && reason.contains(remedy), "{reason}");
+            }
+        });
+    }
+}
+
+/// The runtime is given the display of the render node before anything else, and one display serves all sessions of a GPU.
+#[test]
+fn the_display_of_the_render_node_is_handed_over() {
+    let machine = Machine { node: Node::Whole, settings: "display=required", ..Machine::USUAL };
+    let run = clean_case(machine, "the_display_of_the_render_node_is_handed_over", "", |_| {
+        let sessions = [Codec::H264, Codec::Hevc].map(|codec| {
+            let clip = clip(if codec == Codec::H264 { "small.h264" } else { "small.h265" });
+            let mut frames = video_hw::frames(clip).backend(QSV).open().unwrap();
+            assert!(frames.next().unwrap().is_ok());
+            frames
+        });
+        drop(sessions);
     });
-    // The same where the runtime finds it, and it is the display that cannot be opened.
-    let machine = Machine { locked: true, ..Machine::USUAL };
-    clean_case(machine, "a_locked_render_node_is_told_with_what_to_do", "", |_| {
-        let receipt = decoder();
-        let reason = reason(&receipt, Candidate::Qsv);
-        assert!(reason.contains("/dev/dri/renderD128 may not be opened by this user"), "{reason}");
-    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("MFXVideoCORE_SetHandle"), run.calls("MFXInitialize"));
+    }
+}
+
+/// `--device` says which of two GPUs it is.
+#[test]
+fn one_of_two_gpus_is_chosen() {
+    for alone in [false, true] {
+        let machine = Machine { profile: "kabylake", settings: "gpus=2", alone, ..Machine::USUAL };
+        clean_case(machine, "one_of_two_gpus_is_chosen", "", |_| {
+            let [first, second] = &devices(QSV).unwrap()[..] else { panic!("two GPUs") };
+            assert!(first.id != second.id && first.name != second.name, "{first:?}, {second:?}");
+            // The second has AV1, the first has not.
+            for (device, has_av1) in
+                [("0", false), ("1", true), (&second.id, true), ("/dev/dri/renderD129", true)]
+            {
+                let config = CommonDecodeConfig::new(Codec::Av1).device(device.to_owned());
+                assert_eq!(DecodeSession::new(QSV, config).is_ok(), has_av1, "{device}");
+            }
+        });
+    }
 }
 
 #[test]

@@ -162,35 +162,29 @@ fn mpeg2_and_jpeg_are_exact() {
     });
 }
 
-const FULL: [(&str, PixelFormat); 4] = [
-    ("yuv422p", PixelFormat::I422),
-    ("yuv422p10le", PixelFormat::I210),
-    ("yuv444p", PixelFormat::I444),
-    ("yuv444p10le", PixelFormat::I410),
-];
-
-fn made_hevc(folder: &Path, format: &str) -> Option<PathBuf> {
-    let options = ["-pix_fmt", format, "-c:v", "libx265", "-x265-params", "log-level=none:bframes=2"];
-    made(folder, &format!("{format}.h265"), &options)
-}
-
-/// HEVC of each subsampling and depth: what a chip has is exact, and what it has not is refused by name.
-#[test]
-fn full_chroma_is_exact_or_refused_by_name() {
+/// A stream of each subsampling and depth, of this codec: what a chip has is exact, and what it has not is refused by name.
+fn full_chroma(
+    test: &str,
+    refused_by: &[&'static str],
+    file: &str,
+    options: &[&str],
+    formats: &[(&str, PixelFormat)],
+) {
     for machine in ["tigerlake", "kabylake"] {
-        clean_on(machine, "full_chroma_is_exact_or_refused_by_name", "", || {
+        clean_on(machine, test, "", || {
             if !have(&["ffmpeg"]) {
                 return;
             }
             let folder = tempfile::tempdir().unwrap();
-            for (name, format) in FULL {
-                let Some(path) = made_hevc(folder.path(), name) else { return };
+            for &(name, format) in formats {
+                let options = [&["-pix_fmt", name], options].concat();
+                let Some(path) = made(folder.path(), &format!("{name}.{file}"), &options) else { return };
                 let (config, packets) = packets(&path);
                 let mut session = DecodeSession::new(QSV, config).unwrap();
                 let (frames, errors) = decode(&mut session, &packets);
-                if let [error @ Error::Unsupported { .. }, ..] = &errors[..] {
-                    assert!(error.to_string().contains("with"), "{error}");
-                    eprintln!("{name} on this machine: {error}");
+                if refused_by.contains(&machine) {
+                    let [error @ Error::Unsupported { .. }, ..] = &errors[..] else { panic!("{errors:?}") };
+                    assert!(error.to_string().contains("by oneVPL on this GPU"), "{error}");
                     continue;
                 }
                 assert!(errors.is_empty(), "{name}: {errors:?}");
@@ -200,4 +194,25 @@ fn full_chroma_is_exact_or_refused_by_name() {
             }
         });
     }
+}
+
+#[test]
+fn full_chroma_of_hevc_is_exact_or_refused_by_name() {
+    let formats = [
+        ("yuv422p", PixelFormat::I422),
+        ("yuv422p10le", PixelFormat::I210),
+        ("yuv422p12le", PixelFormat::I212),
+        ("yuv444p", PixelFormat::I444),
+        ("yuv444p10le", PixelFormat::I410),
+        ("yuv444p12le", PixelFormat::I412),
+    ];
+    let options = ["-c:v", "libx265", "-x265-params", "log-level=none:bframes=2"];
+    full_chroma("full_chroma_of_hevc_is_exact_or_refused_by_name", &["kabylake"], "h265", &options, &formats);
+}
+
+#[test]
+fn full_chroma_of_vp9_is_exact_or_refused_by_name() {
+    let formats = [("yuv444p", PixelFormat::I444), ("yuv444p10le", PixelFormat::I410)];
+    let options = ["-c:v", "libvpx-vp9", "-cpu-used", "8", "-deadline", "realtime"];
+    full_chroma("full_chroma_of_vp9_is_exact_or_refused_by_name", &["kabylake"], "ivf", &options, &formats);
 }

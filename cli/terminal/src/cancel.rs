@@ -122,12 +122,17 @@ fn say(what: &str) {
 }
 
 /// Without the exit handlers of a driver that other threads may be inside of.
+#[cfg_attr(windows, allow(unsafe_code, reason = "a call of the system"))]
 fn end() -> ! {
-    let code = i32::from(EXIT_CODE);
     #[cfg(unix)]
-    signal_hook::low_level::exit(code);
-    #[cfg(not(unix))]
-    std::process::exit(code)
+    signal_hook::low_level::exit(i32::from(EXIT_CODE));
+    #[cfg(windows)]
+    {
+        use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+        // SAFETY: the handle means this process, and needs no closing. Files go with their handles.
+        unsafe { TerminateProcess(GetCurrentProcess(), u32::from(EXIT_CODE)) };
+        std::process::abort()
+    }
 }
 
 #[cfg(unix)]
@@ -169,13 +174,15 @@ mod signals {
         }
     }
 
-    /// Whether the process was started with the signal ignored, as `nohup` does with SIGHUP. Where the system
-    /// does not tell, it is taken to be so, and the signal keeps the meaning it has.
+    /// Whether the process was started with the signal ignored, as `nohup` does with SIGHUP.
+    #[allow(unsafe_code, reason = "a call of the system: not every one has /proc")]
     fn is_ignored(signal: i32) -> bool {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-        mask.is_none_or(|mask| mask >> (signal - 1) & 1 == 1)
+        let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: nothing is changed; what is there now is written to a structure that may hold zeros as well.
+        unsafe {
+            libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+                && action.assume_init().sa_sigaction == libc::SIG_IGN
+        }
     }
 }
 

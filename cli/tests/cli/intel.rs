@@ -31,7 +31,7 @@ fn doctor_devices_and_receipt_agree_on_every_chip() {
         assert_eq!(decoder("h264"), wanted(kind != "none"), "{kind}");
         assert_eq!(decoder("av1"), wanted(kind == "tigerlake"), "{kind}");
         let devices = on(kind, &["devices"]).unwrap().ok().out();
-        assert_eq!(devices.contains("Simulated Intel GPU"), kind != "none", "{kind}: {devices}");
+        assert_eq!(devices.contains("Simulated Intel"), kind != "none", "{kind}: {devices}");
         let input = clip("small.h264");
         let ran = on(kind, &["decode", &input, "--json", "-q"]).unwrap().ok().json();
         assert_eq!(ran["decode"]["backend"], wanted(kind != "none"), "{kind}: {ran}");

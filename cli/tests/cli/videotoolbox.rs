@@ -37,6 +37,7 @@ fn a_file_is_transcoded_whole_and_no_picture_is_copied() {
         ("uneven.mp4", "vfr-rotated.mp4", &["-c", "h264"]),
         ("rate.mp4", "bars.mp4", &["--fps", "60"]),
         ("deep.mp4", "small-10bit.h265", &["-c", "hevc"]),
+        ("smaller.mp4", "bars.mp4", &["-c", "h264", "--size", "320x180"]),
     ] {
         let (input, output) = (clip(input), scratch.path(name));
         let ran = Command::new(&run)
@@ -54,11 +55,16 @@ fn a_file_is_transcoded_whole_and_no_picture_is_copied() {
         assert_eq!(said["stages"]["filter"]["on_device"], said["frames_out"], "{name}");
         assert_eq!(said["stages"]["filter"]["download_bytes"], 0, "{name}");
         assert_eq!(said["notes"], Value::Array(Vec::new()), "{name}");
-        // No buffer but the decoder's, and nobody looks into it.
+        // No buffer but the decoder's and those that are scaled to, and nobody looks into them.
         let calls = |function: &str| ran.stderr.lines().filter(|line| line.ends_with(function)).count();
         assert!(calls("VTCompressionSessionEncodeFrame") > 0, "{name}: {}", ran.stderr);
-        for function in ["CVPixelBufferPoolCreatePixelBuffer", "CVPixelBufferLockBaseAddress"] {
-            assert_eq!(calls(function), 0, "{name}: {function}");
+        let scaled = if name == "smaller.mp4" { 120 } else { 0 };
+        for (function, times) in [
+            ("CVPixelBufferPoolCreatePixelBuffer", scaled),
+            ("VTPixelTransferSessionTransferImage", scaled),
+            ("CVPixelBufferLockBaseAddress", 0),
+        ] {
+            assert_eq!(calls(function), times, "{name}: {function}");
         }
         if !(have("ffprobe") && have("ffmpeg")) {
             continue;

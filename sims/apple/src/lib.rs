@@ -6,6 +6,7 @@ pub mod codec;
 pub mod core;
 pub mod foundation;
 pub mod media;
+pub mod metal;
 pub mod toolbox;
 pub mod video;
 

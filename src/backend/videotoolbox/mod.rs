@@ -4,6 +4,7 @@ mod decode;
 mod driver;
 mod encode;
 mod surface;
+mod transform;
 
 pub(crate) use decode::{decode_capability, open_decoder};
 pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};

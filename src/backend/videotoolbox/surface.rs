@@ -5,9 +5,11 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::driver::pixels::{PLANES, PixelBuffer};
+use super::transform;
+use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
-use crate::frame::{DeviceMemory, DevicePlane, DeviceSurface, HostSurface};
+use crate::frame::{DeviceConverter, DeviceMemory, DevicePlane, DeviceSurface, HostSurface};
 use crate::pixel::PixelFormat;
 
 /// A pixel buffer of two planes. Addresses of planes are counted as if one lay right behind the other.
@@ -61,6 +63,17 @@ pub(super) fn whole_buffer(picture: &DeviceSurface, pixel_format: u32) -> Option
     (fills && memory.buffer.pixel_format() == pixel_format).then_some(&memory.buffer)
 }
 
+/// The buffer that a picture is in, and the column and row at which it begins there; `None`: somebody else's memory.
+pub(super) fn buffer_of(picture: &DeviceSurface) -> Option<(&PixelBuffer, (u32, u32))> {
+    let memory: &dyn Any = picture.memory();
+    let memory = memory.downcast_ref::<BufferMemory>()?;
+    let (_, offset) = memory.place(picture.planes().first()?).ok()?;
+    let (pitch, _) = memory.planes[0];
+    let row = offset.checked_div(pitch)?;
+    let column = offset % pitch / memory.format.bytes_per_sample();
+    Some((&memory.buffer, (u32::try_from(column).ok()?, u32::try_from(row).ok()?)))
+}
+
 impl BufferMemory {
     /// Where a plane begins in which plane of the buffer.
     fn place(&self, plane: &DevicePlane) -> Result<(usize, usize)> {
@@ -75,6 +88,15 @@ impl BufferMemory {
 }
 
 impl DeviceMemory for BufferMemory {
+    fn converter(
+        &self,
+        picture: &DeviceSurface,
+        color: ColorInfo,
+        to: PixelFormat,
+    ) -> Result<Option<Arc<dyn DeviceConverter>>> {
+        transform::of_frames(picture, color, to)
+    }
+
     fn device(&self) -> u32 {
         0
     }

@@ -153,11 +153,11 @@ impl Cut {
         if packet.track == *lead {
             let dts = packet.dts.or(packet.pts);
             if packet.keyframe
-                && pts.is_some_and(|pts| pts <= start)
+                && pts.is_some_and(|pts| !start.is_before(pts))
                 && is_cut_point(video.codec, video.layout, &packet.data)
             {
                 self.begin_at(&packet);
-            } else if dts.is_some_and(|dts| dts > start) {
+            } else if dts.is_some_and(|dts| start.is_before(dts)) {
                 // No picture from here on is shown before the start.
                 if self.first.is_none() && !packet.keyframe {
                     return Ok(());
@@ -191,7 +191,10 @@ impl Cut {
     /// Gives the rest.
     pub(super) fn finish(&mut self, out: &mut Vec<Packet>) {
         let lead = self.lead.as_ref().map(|(lead, _)| *lead);
-        let wanted = |packet: &Packet| Some(packet.track) == lead && packet.pts >= self.start;
+        let wanted = |packet: &Packet| {
+            let from_start = |pts: Timestamp| self.start.is_none_or(|start| !pts.is_before(start));
+            Some(packet.track) == lead && packet.pts.is_some_and(from_start)
+        };
         if !self.begun && self.first.is_some() && self.held.iter().any(wanted) {
             self.begin();
             for held in std::mem::take(&mut self.held) {
@@ -228,12 +231,12 @@ impl Cut {
         let (pts, dts) = (packet.pts.or(packet.dts), packet.dts.or(packet.pts));
         let (Some(pts), Some(dts)) = (pts, dts) else { return out.push(packet) };
         if let Some(end) = self.end {
-            if dts >= end {
+            if !dts.is_before(end) {
                 self.end_track(packet.track);
                 self.over |= dts.as_secs_f64() > end.as_secs_f64() + BEHIND_SECONDS;
                 return;
             }
-            if pts >= end {
+            if !pts.is_before(end) {
                 if self.videos.contains(&packet.track) {
                     // It is wanted if a picture follows that is.
                     if self.hides.behind {
@@ -267,7 +270,7 @@ impl Cut {
             self.report.leading_left_out += 1;
             return false;
         }
-        if pts < start {
+        if pts.is_before(start) {
             self.report.included_before += u64::from(is_lead);
             packet.discard |= self.hides.before;
         }
@@ -282,7 +285,7 @@ impl Cut {
             packet.duration = packet.duration.map(|duration| duration.min(left));
         }
         let origin = self.origin.filter(|_| self.start.is_some());
-        let Some(origin) = origin.filter(|origin| pts < *origin) else { return Some(packet) };
+        let Some(origin) = origin.filter(|origin| pts.is_before(*origin)) else { return Some(packet) };
         let late = origin.rescale(pts.base()).ticks_since(pts);
         let left = packet.duration.and_then(|duration| duration.checked_sub(late.unsigned_abs()));
         let left = left.filter(|left| *left > 0);

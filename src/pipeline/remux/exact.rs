@@ -131,7 +131,7 @@ impl Exact {
         if self.is_over() {
             return Ok(());
         }
-        if self.end.is_some_and(|end| dts >= end) {
+        if self.end.is_some_and(|end| !dts.is_before(end)) {
             return self.finish(out);
         }
         let begins = packet.keyframe && is_cut_point(self.video.codec, self.video.layout, &packet.data);
@@ -157,7 +157,7 @@ impl Exact {
     }
 
     fn gather(&mut self, picture: Picture, mut seam: Option<Timestamp>, out: &mut Vec<Packet>) -> Result<()> {
-        if picture.begins && picture.pts <= self.start {
+        if picture.begins && !self.start.is_before(picture.pts) {
             (self.group_bytes, seam) = (0, None);
             self.group.clear();
         } else if self.group.is_empty() && !picture.begins {
@@ -268,7 +268,7 @@ impl Exact {
             latest.push(latest.last().map_or(picture.pts, |latest| picture.pts.max(*latest)));
         }
         for (picture, latest) in self.pending.iter().zip(&latest).rev() {
-            if *latest < earliest {
+            if latest.is_before(earliest) {
                 break;
             }
             earliest = earliest.min(picture.pts);
@@ -285,7 +285,7 @@ impl Exact {
         for picture in std::mem::take(&mut self.pending) {
             self.give(picture, with_sets, out)?;
         }
-        let wanted = |picture: &Picture| picture.pts < end;
+        let wanted = |picture: &Picture| picture.pts.is_before(end);
         if self.renewer.is_cancelled() {
             return Ok(());
         }

@@ -80,7 +80,7 @@ impl Picture {
 
     /// Whether it is to be shown in this part of the time line.
     pub(super) fn is_shown(&self, from: Timestamp, to: Option<Timestamp>) -> bool {
-        !self.packet.discard && self.pts >= from && to.is_none_or(|to| self.pts < to)
+        !self.packet.discard && !self.pts.is_before(from) && to.is_none_or(|to| self.pts.is_before(to))
     }
 }
 

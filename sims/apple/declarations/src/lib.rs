@@ -13,7 +13,14 @@
 mod shape;
 
 #[allow(unused_imports, reason = "all that there is in the header is at hand")]
-use {objc2_core_foundation::*, objc2_core_media::*, objc2_core_video::*, objc2_video_toolbox::*};
+use {
+    objc2::ffi::{class_respondsToSelector, objc_autoreleasePoolPop, objc_autoreleasePoolPush, objc_release},
+    objc2_core_foundation::*,
+    objc2_core_media::*,
+    objc2_core_video::*,
+    objc2_metal::*,
+    objc2_video_toolbox::*,
+};
 
 use shape::{Shape, Shaped, agree, of, shapes};
 
@@ -23,6 +30,7 @@ mod abi {
     include!(concat!(env!("OUT_DIR"), "/abi.rs"));
 }
 use abi::Ref;
+use objc2::runtime::{AnyClass, AnyObject, Bool, ProtocolObject, Sel};
 
 shapes! {
     CFAllocator => Shape::Object;
@@ -53,6 +61,15 @@ shapes! {
     CFDictionaryValueCallBacks => Shape::Object;
     CMBlockBufferCustomBlockSource => Shape::Object;
     CMSampleTimingInfo => Shape::Object;
+    // Metal and Objective-C.
+    CVMetalTextureCache => Shape::Object;
+    ProtocolObject<dyn MTLDevice> => Shape::Object;
+    ProtocolObject<dyn MTLTexture> => Shape::Object;
+    AnyObject => Shape::Object;
+    AnyClass => Shape::Object;
+    Sel => <*const AnyObject>::SHAPE;
+    Bool => u8::SHAPE;
+    MTLPixelFormat => usize::SHAPE;
 }
 
 /// Two structures with as many fields in as many places.
@@ -74,6 +91,7 @@ structures! {
     abi::DecompressionCallbackRecord = VTDecompressionOutputCallbackRecord {
         callback = decompressionOutputCallback, refcon = decompressionOutputRefCon
     }
+    abi::Size = MTLSize { width = width, height = height, depth = depth }
 }
 
 /// Numbers that are Apple's.
@@ -94,6 +112,14 @@ numbers! {
     abi::pixel_format::NV12_FULL, kCVPixelFormatType_420YpCbCr8BiPlanarFullRange;
     abi::pixel_format::P010_VIDEO, kCVPixelFormatType_420YpCbCr10BiPlanarVideoRange;
     abi::pixel_format::P010_FULL, kCVPixelFormatType_420YpCbCr10BiPlanarFullRange;
+    abi::pixel_format::YUV422[0][0], kCVPixelFormatType_422YpCbCr8BiPlanarVideoRange;
+    abi::pixel_format::YUV422[0][1], kCVPixelFormatType_422YpCbCr8BiPlanarFullRange;
+    abi::pixel_format::YUV422[1][0], kCVPixelFormatType_422YpCbCr10BiPlanarVideoRange;
+    abi::pixel_format::YUV422[1][1], kCVPixelFormatType_422YpCbCr10BiPlanarFullRange;
+    abi::pixel_format::YUV444[0][0], kCVPixelFormatType_444YpCbCr8BiPlanarVideoRange;
+    abi::pixel_format::YUV444[0][1], kCVPixelFormatType_444YpCbCr8BiPlanarFullRange;
+    abi::pixel_format::YUV444[1][0], kCVPixelFormatType_444YpCbCr10BiPlanarVideoRange;
+    abi::pixel_format::YUV444[1][1], kCVPixelFormatType_444YpCbCr10BiPlanarFullRange;
     abi::DECODE_ASYNCHRONOUSLY, VTDecodeFrameFlags::Frame_EnableAsynchronousDecompression.bits();
     abi::FRAME_DROPPED, VTDecodeInfoFlags::FrameDropped.bits();
     abi::FRAME_DROPPED, VTEncodeInfoFlags::FrameDropped.bits();
@@ -102,6 +128,12 @@ numbers! {
     abi::UTF8, CFStringBuiltInEncodings::EncodingUTF8.0;
     abi::NUMBER_I64, CFNumberType::SInt64Type.0;
     abi::NUMBER_F64, CFNumberType::Float64Type.0;
+    abi::texture_format::R8, MTLPixelFormat::R8Uint.0;
+    abi::texture_format::RG8, MTLPixelFormat::RG8Uint.0;
+    abi::texture_format::R16, MTLPixelFormat::R16Uint.0;
+    abi::texture_format::RG16, MTLPixelFormat::RG16Uint.0;
+    abi::COMMANDS_COMPLETED, MTLCommandBufferStatus::Completed.0;
+    abi::STORAGE_SHARED, MTLResourceOptions::StorageModeShared.0;
     abi::Time::INVALID.flags & CMTimeFlags::Valid.bits(), 0;
     abi::Time::nanoseconds(7).flags, CMTimeFlags::Valid.bits();
     abi::Time::TICKS, 1_000_000_000;
@@ -110,14 +142,30 @@ numbers! {
 /// Functions that objc2 has in other forms than as functions of C: declared here after Apple's documents, and no foreign judgement.
 #[allow(non_snake_case, reason = "Apple's names")]
 mod by_hand {
+    use std::ffi::c_char;
+
+    use objc2::runtime::{AnyClass, AnyObject, Sel};
     use objc2_core_foundation::{CFType, CFTypeID};
     unsafe extern "C-unwind" {
         pub(crate) fn CFRetain(object: *const CFType) -> *const CFType;
         pub(crate) fn CFRelease(object: *const CFType);
         pub(crate) fn CFBooleanGetTypeID() -> CFTypeID;
+        pub(crate) fn object_getClass(object: *const AnyObject) -> *const AnyClass;
+        pub(crate) fn sel_registerName(name: *const c_char) -> Option<Sel>;
+        pub(crate) fn class_getMethodImplementation(
+            class: *const AnyClass,
+            name: Sel,
+        ) -> Option<unsafe extern "C" fn()>;
     }
 }
 use by_hand::*;
+// objc2 has these two with another word for exceptions.
+const _: () = {
+    let theirs = of(objc2::ffi::object_getClass as unsafe extern "C" fn(_) -> _);
+    assert!(agree(&of(object_getClass as unsafe extern "C-unwind" fn(_) -> _), &theirs));
+    let theirs = of(objc2::ffi::sel_registerName as unsafe extern "C" fn(_) -> _);
+    assert!(agree(&of(sel_registerName as unsafe extern "C-unwind" fn(_) -> _), &theirs));
+};
 
 macro_rules! functions {
     ($($framework:ident { $($name:ident($($type:ty),* $(,)?) $(-> $out:ty)?;)* })*) => { $($(
@@ -136,7 +184,7 @@ macro_rules! any {
 
 /// The tables of functions, as they stand in the backend.
 mod tables {
-    use std::ffi::{c_int, c_void};
+    use std::ffi::{c_char, c_int, c_void};
 
     use super::abi::{CompressionCallback, DecompressionCallbackRecord, Time};
     use super::*;

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
+use objc2::rc::Retained;
 use objc2_core_foundation::{CFArray, CFRetained};
 
 /// A type, as far as caller and callee have to agree.
@@ -94,7 +95,7 @@ shapes! {
 macro_rules! pointers {
     ($($type:ty),*) => { $(impl<T: Shaped> Shaped for $type { const SHAPE: Shape = Shape::Pointer(&T::SHAPE); })* };
 }
-pointers!(*const T, *mut T, &T, NonNull<T>, CFRetained<T>);
+pointers!(*const T, *mut T, &T, NonNull<T>, CFRetained<T>, Retained<T>);
 
 /// Null stands for none.
 impl<T: Shaped> Shaped for Option<T> {

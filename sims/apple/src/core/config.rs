@@ -64,6 +64,8 @@ pub struct Settings {
     pub encode_delay: Duration,
     /// `decode.error=callback|return|both`.
     pub decode_error: DecodeError,
+    /// `metal=none`: there is no GPU for Metal.
+    pub metal_missing: bool,
 }
 
 /// The settings of this process, read at the first call. A mistake in them ends the process: a test that runs on other
@@ -124,6 +126,7 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
                 _ => return Err("callback, return or both".into()),
             }
         }
+        "metal" => settings.metal_missing = (value == "none").then_some(true).ok_or("none")?,
         _ => settings.faults.push(Fault::parse(key, value)?),
     }
     Ok(())

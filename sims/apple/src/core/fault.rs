@@ -8,6 +8,8 @@
 //! | `drop.decode.at=N`, `drop.encode.at=N` | its callback says that it was dropped |
 //! | `fail.create.encode.at=N:STATUS` | the Nth encoder session of the process cannot be made |
 //! | `fail.change.at=N:STATUS` | the Nth property that is set in an encoder with frames is refused |
+//! | `fail.metal.at=N:CODE` | the Nth command buffer of Metal fails |
+//! | `fail.transfer.at=N:STATUS` | the Nth image is not transferred |
 //! | `invalidate.decode.at=N`, `invalidate.encode.at=N`, `invalidate.at=N` | its session is lost: this call and every later one answers -12903 |
 //! | `sleep.decode.at=N`, `sleep.encode.at=N` | the same, of every session of either direction that there is; new ones work |
 
@@ -27,6 +29,10 @@ pub enum Direction {
     Create,
     /// Setting a property of a compression session that has frames.
     Change,
+    /// Running a command buffer of Metal.
+    Metal,
+    /// Transferring an image from one buffer to another.
+    Transfer,
 }
 
 /// What goes wrong.
@@ -69,6 +75,8 @@ impl Fault {
             ("fail.encode.call", Some(status)) => (Some(Direction::Encode), Effect::Refuse(status)),
             ("fail.create.encode.at", Some(status)) => (Some(Direction::Create), Effect::Refuse(status)),
             ("fail.change.at", Some(status)) => (Some(Direction::Change), Effect::Refuse(status)),
+            ("fail.metal.at", Some(status)) => (Some(Direction::Metal), Effect::Fail(status)),
+            ("fail.transfer.at", Some(status)) => (Some(Direction::Transfer), Effect::Refuse(status)),
             ("drop.decode.at", None) => (Some(Direction::Decode), Effect::Drop),
             ("drop.encode.at", None) => (Some(Direction::Encode), Effect::Drop),
             ("invalidate.decode.at", None) => (Some(Direction::Decode), Effect::Invalidate),
@@ -82,7 +90,7 @@ impl Fault {
     }
 }
 
-static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+static COUNTS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Counts a frame that a session was given, or a call, and tells what is to happen to it.

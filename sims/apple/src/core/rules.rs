@@ -23,4 +23,9 @@ declare_rules! {
     PTS_INVALID "pts-invalid" false "A frame given to an encoder has a numeric presentation time.";
     FORMAT_CHANGE "unacceptable-format" false "A decoder session gets a new format only when it accepts it.";
     SAMPLE_LAYOUT "sample-layout" true "A decoder gets sample buffers of one sample with data and format.";
+    METHOD "unknown-method" false "Objects are sent methods that they have.";
+    AUTORELEASE "autorelease-pool" false "Methods that return what the caller does not own are called inside an autorelease pool, and pools are closed in order.";
+    ENCODING "encoder-not-ended" false "An encoder is ended before its command buffer is committed.";
+    TEXTURE_GONE "texture-released-early" false "A texture of a cache is kept until the commands that use it are completed.";
+    BINDINGS "kernel-bindings" false "A kernel is dispatched with all that its parameters name, and stays inside of it.";
 }

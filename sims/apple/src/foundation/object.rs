@@ -32,6 +32,18 @@ pub enum Kind {
     VTDecompressionSession,
     VTCompressionSession,
     VTPixelTransferSession,
+    CVMetalTexture,
+    CVMetalTextureCache,
+    MTLDevice,
+    MTLLibrary,
+    MTLFunction,
+    MTLComputePipelineState,
+    MTLCommandQueue,
+    MTLCommandBuffer,
+    MTLComputeCommandEncoder,
+    MTLBuffer,
+    MTLTexture,
+    NSError,
 }
 
 impl Kind {
@@ -55,6 +67,18 @@ impl Kind {
             Self::VTDecompressionSession => "VTDecompressionSession",
             Self::VTCompressionSession => "VTCompressionSession",
             Self::VTPixelTransferSession => "VTPixelTransferSession",
+            Self::CVMetalTexture => "CVMetalTexture",
+            Self::CVMetalTextureCache => "CVMetalTextureCache",
+            Self::MTLDevice => "MTLDevice",
+            Self::MTLLibrary => "MTLLibrary",
+            Self::MTLFunction => "MTLFunction",
+            Self::MTLComputePipelineState => "MTLComputePipelineState",
+            Self::MTLCommandQueue => "MTLCommandQueue",
+            Self::MTLCommandBuffer => "MTLCommandBuffer",
+            Self::MTLComputeCommandEncoder => "MTLComputeCommandEncoder",
+            Self::MTLBuffer => "MTLBuffer",
+            Self::MTLTexture => "MTLTexture",
+            Self::NSError => "NSError",
         }
     }
 }
@@ -263,7 +287,8 @@ fn retain(reference: Ref) -> Ref {
     }
 }
 
-fn release(reference: Ref) {
+/// Takes a reference of the client's away.
+pub(crate) fn release(reference: Ref) {
     let Some(held) = Held::of(reference) else { return };
     let table = locked(&TABLE);
     let owned = table.live.get(&held.id).is_none_or(|entry| entry.client > 0);

@@ -7,7 +7,7 @@ use super::properties::Properties;
 use super::status;
 use crate::core::pointer::Ref;
 use crate::core::report::locked;
-use crate::core::{Out, breach, exports, rules};
+use crate::core::{Out, breach, exports, fault, rules};
 use crate::foundation::object::{Held, Kind, Typed, find};
 use crate::video::convert::Picture;
 use crate::video::pixels::Pixels;
@@ -67,6 +67,9 @@ exports! {
             return status;
         }
         let (Some(from), Some(to)) = (find::<Pixels>(from), find::<Pixels>(to)) else { return status::PARAMETER };
+        if let Some(fault::Effect::Refuse(status)) = fault::next(fault::Direction::Transfer) {
+            return status;
+        }
         Picture::load(&from).store(&to);
         for (key, value) in from.propagated() {
             to.attach(&key, value, 1);

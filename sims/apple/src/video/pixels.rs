@@ -133,6 +133,7 @@ pub struct Pixels {
     encoders: AtomicUsize,
     attachments: Mutex<Vec<(String, Held, u32)>>,
     surface: Option<Held>,
+    metal: bool,
 }
 
 impl Typed for Pixels {
@@ -159,6 +160,8 @@ pub struct Attributes {
     pub alignment: usize,
     /// With an `IOSurface`.
     pub surface: bool,
+    /// For Metal.
+    pub metal: bool,
 }
 
 impl Attributes {
@@ -178,6 +181,7 @@ impl Attributes {
             height: size("Height"),
             alignment: size("BytesPerRowAlignment").unwrap_or(0),
             surface: dictionary.get("IOSurfaceProperties").is_some(),
+            metal: dictionary.truth("MetalCompatibility").unwrap_or(false),
         }
     }
 }
@@ -229,7 +233,18 @@ impl Pixels {
             encoders: AtomicUsize::new(0),
             attachments: Mutex::default(),
             surface: attributes.surface.then(|| Held::new(Surface)),
+            metal: attributes.metal && attributes.surface,
         })
+    }
+
+    /// Whether Metal can read it.
+    pub fn metal(&self) -> bool {
+        self.metal
+    }
+
+    /// Where a plane begins, for the simulation itself.
+    pub fn memory(&self, plane: &Plane) -> *const u8 {
+        self.memory.address().wrapping_add(plane.offset)
     }
 
     /// Copies a row of a plane out.

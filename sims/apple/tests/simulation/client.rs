@@ -44,6 +44,9 @@ pub struct DecodeCallback {
     pub refcon: *mut c_void,
 }
 
+/// A method of Objective-C, before it has its type.
+pub type Method = unsafe extern "C" fn();
+
 pub type EncodeCallback = extern "C" fn(*mut c_void, *mut c_void, i32, u32, Ref);
 
 macro_rules! functions {
@@ -138,6 +141,16 @@ functions! {
     fn VTPixelTransferSessionCreate(Ref, *mut Ref) -> i32;
     fn VTPixelTransferSessionTransferImage(Ref, Ref, Ref) -> i32;
     fn VTPixelTransferSessionInvalidate(Ref);
+    fn MTLCreateSystemDefaultDevice() -> Ref;
+    fn CVMetalTextureCacheCreate(Ref, Ref, Ref, Ref, *mut Ref) -> i32;
+    fn CVMetalTextureCacheCreateTextureFromImage(Ref, Ref, Ref, Ref, usize, usize, usize, usize, *mut Ref) -> i32;
+    fn CVMetalTextureGetTexture(Ref) -> Ref;
+    fn object_getClass(Ref) -> Ref;
+    fn sel_registerName(*const c_char) -> Ref;
+    fn class_getMethodImplementation(Ref, Ref) -> Option<Method>;
+    fn objc_release(Ref);
+    fn objc_autoreleasePoolPush() -> *mut c_void;
+    fn objc_autoreleasePoolPop(*mut c_void);
 }
 
 pub const UTF8: u32 = 0x0800_0100;

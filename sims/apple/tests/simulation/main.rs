@@ -18,5 +18,6 @@ mod decode;
 mod encode;
 mod faults;
 mod machines;
+mod metal;
 mod rules;
 mod values;

@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use crate::client::{Decoder, EncodeCallback, Encoder, Frameworks, INVALID, NULL, Ref, Time, time};
 use crate::clips::{Clip, repository};
 use crate::common::scenario;
+use crate::metal;
 
 type Case = (&'static str, fn(&'static Frameworks));
 
@@ -173,6 +174,11 @@ const CASES: &[Case] = &[
         f.release(format);
         decoder.close();
     }),
+    ("unknown-method", metal::unknown_method),
+    ("autorelease-pool", metal::no_pool),
+    ("encoder-not-ended", metal::open_encoder),
+    ("texture-released-early", metal::texture_released),
+    ("kernel-bindings", metal::no_kernel),
 ];
 
 fn buffer(f: &Frameworks) -> Ref {

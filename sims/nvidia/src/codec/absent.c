@@ -31,6 +31,12 @@ void *sim_avdec_open(int codec, const uint8_t *extradata, size_t size, int64_t m
     (void)codec; (void)extradata; (void)size; (void)max_pixels;
     return NULL;
 }
+void *sim_avdec_open_display(int codec, int64_t max_pixels) { (void)codec; (void)max_pixels; return NULL; }
+int sim_avdec_send(void *decoder, const uint8_t *data, size_t size, int64_t number) {
+    (void)decoder; (void)data; (void)size; (void)number;
+    return -1;
+}
+int sim_avdec_take(void *decoder) { (void)decoder; return -1; }
 int sim_avdec_decode(void *decoder, const uint8_t *data, size_t size) { (void)decoder; (void)data; (void)size; return 0; }
 int sim_avdec_picture(const void *decoder, void *out) { (void)decoder; (void)out; return -1; }
 void sim_avdec_close(void *decoder) { (void)decoder; }

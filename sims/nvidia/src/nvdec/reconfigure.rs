@@ -22,7 +22,7 @@ pub(super) fn reconfigure(
         call.breach(&rules::RECONFIGURE_MAX, format!("{size:?}, maximum {:?}", decoder.max));
         return Err(CuResult(policy::NVDEC_RECONFIGURE_REFUSED));
     }
-    if !(1..=policy::NVDEC_MAX_DECODE_SURFACES).contains(&u64::from(info.ulNumDecodeSurfaces)) {
+    if !(1..=policy::NVDEC_MAX_DECODE_SURFACES).contains(&(info.ulNumDecodeSurfaces as std::ffi::c_ulong)) {
         call.breach(&rules::DECODE_SURFACES, format!("ulNumDecodeSurfaces {}", info.ulNumDecodeSurfaces));
         // The driver takes none.
         if info.ulNumDecodeSurfaces != 0 {

@@ -10,6 +10,7 @@
 //! | `VPLSIM_VERBOSE` | `1`: print violations as they happen |
 //! | `VPLSIM_QUIET` | `1`: print nothing at exit when nothing is wrong |
 
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -62,8 +63,28 @@ pub struct Settings {
     pub display_required: bool,
     /// `impl=software`: the implementation says that it is software, for clients that would open a display first.
     pub software: bool,
+    /// `node=PATH`: the GPU's render node. Where the process cannot open it there is no implementation.
+    pub node: Option<PathBuf>,
+    /// `gpus=2`: a second GPU, an Arc; each is an implementation.
+    pub second: bool,
     /// `surfaces=N`: as many surfaces of a pool can be out at a time; then ALLOC_TIMEOUT_EXPIRED (`0`: any number).
     pub surfaces: usize,
+}
+
+impl Config {
+    /// There is a GPU, and this process may use it.
+    pub fn has_gpu(&self) -> bool {
+        let opens = |node: &PathBuf| OpenOptions::new().read(true).write(true).open(node).is_ok();
+        self.profile.present && self.settings.node.as_ref().is_none_or(opens)
+    }
+}
+
+impl Config {
+    /// The machine's GPUs, by their number.
+    pub fn gpus(&self) -> Vec<&'static Machine> {
+        let second = machine::MACHINES.iter().find(|machine| machine.name == "arc");
+        std::iter::once(self.profile).chain(second.filter(|_| self.settings.second)).collect()
+    }
 }
 
 /// The settings of this process, read at the first call. A mistake in them ends the process: a test that runs on other
@@ -114,6 +135,14 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
         "time.decode_us" => settings.decode_time = time()?,
         "time.encode_us" => settings.encode_time = time()?,
         "time.vpp_us" => settings.vpp_time = time()?,
+        "node" => settings.node = Some(value.into()),
+        "gpus" => {
+            settings.second = match value {
+                "1" => false,
+                "2" => true,
+                _ => return Err("1 or 2".into()),
+            }
+        }
         "surfaces" => settings.surfaces = value.parse().map_err(|_| "no number")?,
         "display" => {
             settings.display_required = match value {

@@ -7,6 +7,7 @@
 //! | `fail.decode.call=N:STATUS`, `fail.encode.call=N:STATUS`, `fail.vpp.call=N:STATUS` | the Nth call returns the status and does nothing |
 //! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS`, `fail.vpp.at=N:STATUS` | the Nth operation is begun; waiting for it gives the status |
 //! | `lost.decode.at=N`, `lost.encode.at=N`, `lost.vpp.at=N`, `hang.` likewise | the Nth call and every later one of its session answer DEVICE_LOST or GPU_HANG |
+//! | `stuck.decode.at=N`, `stuck.encode.at=N`, `stuck.vpp.at=N` | the Nth operation is never done: waiting for it times out, without end |
 //! | `fail.surface=N:STATUS` | the Nth surface that is asked for |
 
 use std::sync::Mutex;
@@ -63,6 +64,9 @@ pub fn status(text: &str) -> Result<Status, String> {
     word.or_else(|| text.parse().ok()).ok_or_else(|| format!("{text:?} is no status"))
 }
 
+/// In the place of a status: the operation is never done.
+pub const NEVER: Status = i32::MIN;
+
 /// One order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
@@ -85,15 +89,19 @@ impl Fault {
         let status = match word {
             "lost" => abi::ERR_DEVICE_LOST,
             "hang" => abi::ERR_GPU_HANG,
+            "stuck" => NEVER,
             _ => return Err("no such setting".into()),
         };
         let place = match kind {
+            "decode.at" if status == NEVER => Place::Decode,
+            "encode.at" if status == NEVER => Place::Encode,
+            "vpp.at" if status == NEVER => Place::Vpp,
             "decode.at" => Place::DecodeCall,
             "encode.at" => Place::EncodeCall,
             "vpp.at" => Place::VppCall,
             _ => return Err("no such setting".into()),
         };
-        Ok(Self { place, number: number(value)?, status, last: true })
+        Ok(Self { place, number: number(value)?, status, last: status != NEVER })
     }
 }
 
@@ -109,9 +117,9 @@ pub fn next(place: Place) -> Option<(Status, bool)> {
         .iter()
         .find(|fault| fault.place == place && fault.number == number)?;
     report::locked(&DONE).push(format!(
-        "{} {place:?} {number}: status {}{}",
+        "{} {place:?} {number}: {}{}",
         call::current().1,
-        fault.status,
+        if fault.status == NEVER { "never done".to_owned() } else { format!("status {}", fault.status) },
         if fault.last { " from now on" } else { "" }
     ));
     Some((fault.status, fault.last))

@@ -173,7 +173,7 @@ fn filters() -> mfxVPPDescription {
     answer
 }
 
-fn description(machine: &Machine) -> mfxImplDescription {
+fn description(number: usize, machine: &Machine) -> mfxImplDescription {
     let mut answer = mfxImplDescription { Version: 0x102, ..mfxImplDescription::zeroed() };
     let software = config().settings.software;
     (answer.Impl, answer.AccelerationMode) = match software {
@@ -184,13 +184,13 @@ fn description(machine: &Machine) -> mfxImplDescription {
     answer.ImplName = text("mfx-gen");
     answer.License = text("simulated: MIT or Apache-2.0");
     answer.Keywords = text("MSDK,x64,simulated");
-    (answer.VendorID, answer.VendorImplID) = (0x8086, 0);
+    (answer.VendorID, answer.VendorImplID) = (0x8086, number as u32);
     let mut device = mfxDeviceDescription {
         Version: 0x101,
         MediaAdapterType: machine.adapter,
         ..mfxDeviceDescription::zeroed()
     };
-    device.DeviceID = text(&format!("{:04x}/0", machine.device));
+    device.DeviceID = text(&format!("{:04x}/{number}", machine.device));
     answer.Dev = device;
     (answer.Dec, answer.Enc, answer.VPP) = (decoders(machine), encoders(machine), filters());
     let mut modes =
@@ -210,15 +210,16 @@ fn functions() -> mfxImplementedFunctions {
     mfxImplementedFunctions { NumFunctions: count, FunctionsName: names }
 }
 
-fn device(machine: &Machine) -> mfxExtendedDeviceId {
+fn device(number: usize, machine: &Machine) -> mfxExtendedDeviceId {
     mfxExtendedDeviceId {
         Version: 0x100,
         VendorID: 0x8086,
         DeviceID: machine.device,
-        PCIDevice: 2,
-        DRMRenderNodeNum: 128,
-        DRMPrimaryNodeNum: 0,
-        DeviceName: text("Simulated Intel GPU"),
+        PCIBus: if number == 0 { 0 } else { 3 },
+        PCIDevice: if number == 0 { 2 } else { 0 },
+        DRMRenderNodeNum: 128 + number as u32,
+        DRMPrimaryNodeNum: number as u32,
+        DeviceName: text(machine.title),
         ..mfxExtendedDeviceId::zeroed()
     }
 }
@@ -226,28 +227,34 @@ fn device(machine: &Machine) -> mfxExtendedDeviceId {
 /// Addresses of an array with one pointer for each format.
 fn described(form: i32) -> Option<usize> {
     static ARRAYS: OnceLock<[usize; 3]> = OnceLock::new();
-    fn array<T>(value: T) -> usize {
-        let inside: Handle = std::ptr::from_mut(Box::leak(Box::new(value))).cast();
-        std::ptr::from_mut(Box::leak(Box::new(inside))).expose_provenance()
+    fn array<T>(make: impl Fn((usize, &'static Machine)) -> T) -> usize {
+        let each = config().gpus().into_iter().enumerate().map(make);
+        let inside: Vec<Handle> =
+            each.map(|one| std::ptr::from_mut(Box::leak(Box::new(one))).cast()).collect();
+        Vec::leak(inside).as_mut_ptr().expose_provenance()
     }
-    let machine = config().profile;
     let at = match form {
         abi::IMPLCAPS_IMPLDESCSTRUCTURE => 0,
         abi::IMPLCAPS_IMPLEMENTEDFUNCTIONS => 1,
         abi::IMPLCAPS_DEVICE_ID_EXTENDED => 2,
         _ => return None,
     };
-    let arrays =
-        ARRAYS.get_or_init(|| [array(description(machine)), array(functions()), array(device(machine))]);
-    machine.present.then(|| arrays[at])
+    let arrays = ARRAYS.get_or_init(|| {
+        [
+            array(|(number, machine)| description(number, machine)),
+            array(|_| functions()),
+            array(|(number, machine)| device(number, machine)),
+        ]
+    });
+    config().has_gpu().then(|| arrays[at])
 }
 
 exports! {
-    /// Describes the implementation: one.
+    /// Describes the implementations: one for each GPU.
     fn MFXQueryImplsDescription(form: i32, count: Out<u32>) -> *mut Handle = std::ptr::null_mut(); {
         match described(form) {
             Some(array) if !count.is_null() => {
-                count.put(1);
+                count.put(config().gpus().len() as u32);
                 std::ptr::with_exposed_provenance_mut(array)
             }
             _ => {

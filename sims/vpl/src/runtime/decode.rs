@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::bitstream;
+use super::machine::Machine;
 use super::sequence::{self, Header};
 use super::session::{self, Session};
 use super::surface::{self, Pool};
@@ -63,9 +64,9 @@ fn library(codec: u32) -> Option<DecoderCodec> {
 }
 
 /// Looks at parameters, and corrects them as far as that is possible.
-fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
+fn check(machine: &Machine, parameters: &mut mfxVideoParam) -> Result<Status, Status> {
     let mut status = abi::ERR_NONE;
-    let codec = config().profile.decoder(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
+    let codec = machine.decoder(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
     library(codec.id).ok_or(abi::ERR_UNSUPPORTED)?;
     let pattern = parameters.IOPattern;
     if pattern & !(abi::IOPATTERN_OUT_SYSTEM_MEMORY | abi::IOPATTERN_OUT_VIDEO_MEMORY) != 0
@@ -75,7 +76,9 @@ fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
         status = abi::WRN_INCOMPATIBLE_VIDEO_PARAM;
     }
     let info = &mut parameters.mfx_mut().FrameInfo;
-    if info.FourCC != 0 && !codec.takes(info.FourCC) || info.ChromaFormat > abi::CHROMAFORMAT_YUV420 {
+    if info.FourCC != 0
+        && (!codec.takes(info.FourCC) || info.ChromaFormat != super::pixels::chroma_format(info.FourCC))
+    {
         (info.FourCC, info.ChromaFormat) = (0, 0);
         return Err(abi::ERR_UNSUPPORTED);
     }
@@ -350,8 +353,11 @@ impl Decoder {
             surface::filled(frame);
             ordered.or(stored.err()).unwrap_or(abi::ERR_NONE)
         };
-        let time = config().settings.decode_time;
-        let task = Task::begin(self.session, 0, time, None, surface::is_ours(frame), Box::new(finish));
+        let (time, ours) = (config().settings.decode_time, surface::is_ours(frame));
+        let task = match ordered {
+            Some(fault::NEVER) => Task::never(self.session, 0, Box::new(finish)),
+            _ => Task::begin(self.session, 0, time, None, ours, Box::new(finish)),
+        };
         surface::fill_by(frame, &task);
         self.flying.push_back(task.clone());
         self.frames += 1;
@@ -454,7 +460,7 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         breach(&rules::ALIGNMENT, format!("{}x{}", info.Width, info.Height));
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
-    let checked = check(&mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
+    let checked = check(session.machine, &mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
     if info.Width == 0 || info.Height == 0 || info.FourCC == 0 || parameters.IOPattern == 0 {
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
@@ -493,7 +499,7 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
 exports! {
     /// Says what can be decoded.
     fn MFXVideoDECODE_Query(session: Handle, wanted: In<mfxVideoParam>, answer: *mut mfxVideoParam) -> Status = abi::ERR_UNKNOWN; {
-        status(session::of(session).and_then(|_| {
+        status(session::of(session).and_then(|session| {
             if answer.is_null() {
                 return Err(abi::ERR_NULL_PTR);
             }
@@ -505,10 +511,10 @@ exports! {
             };
             let lists = (answer.ExtParam, answer.NumExtParam);
             let mut checked = wanted;
-            let result = check(&mut checked);
+            let result = check(session.machine, &mut checked);
             *answer = checked;
             (answer.ExtParam, answer.NumExtParam) = lists;
-            if config().profile.decoder(wanted.mfx().CodecId).is_none() {
+            if session.machine.decoder(wanted.mfx().CodecId).is_none() {
                 answer.mfx_mut().CodecId = 0;
             }
             result
@@ -525,7 +531,7 @@ exports! {
             // SAFETY: not null; the client vouches for the rest.
             let (stream, parameters) = unsafe { (&mut *stream, &mut *parameters) };
             let codec = parameters.mfx().CodecId;
-            config().profile.decoder(codec).ok_or(abi::ERR_UNSUPPORTED)?;
+            session.machine.decoder(codec).ok_or(abi::ERR_UNSUPPORTED)?;
             if stream.DataLength > 0 && stream.Data.is_null() {
                 return Err(abi::ERR_NULL_PTR);
             }

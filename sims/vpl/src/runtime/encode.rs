@@ -294,14 +294,11 @@ impl Encoder {
             (stream.FrameType, stream.PicStruct) = (kind, abi::PICSTRUCT_PROGRESSIVE);
             ordered.unwrap_or(abi::ERR_NONE)
         };
-        let task = Task::begin(
-            self.session,
-            1,
-            config().settings.encode_time,
-            after.as_ref(),
-            false,
-            Box::new(finish),
-        );
+        let time = config().settings.encode_time;
+        let task = match ordered {
+            Some(fault::NEVER) => Task::never(self.session, 1, Box::new(finish)),
+            _ => Task::begin(self.session, 1, time, after.as_ref(), false, Box::new(finish)),
+        };
         self.flying.push_back(task.clone());
         task.point()
     }
@@ -455,11 +452,11 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         breach(&rules::ALIGNMENT, format!("{}x{}", info.Width, info.Height));
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
-    let checked = plan::check(&mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
+    let checked = plan::check(session.machine, &mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
     if !plan::complete(&parameters) {
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
-    plan::fill(&mut parameters);
+    plan::fill(session.machine, &mut parameters);
     // The lists are the client's, and may be gone after the call.
     (parameters.ExtParam, parameters.NumExtParam) = (std::ptr::null_mut(), 0);
     let mut place = locked(&session.encoder);
@@ -503,23 +500,23 @@ fn tell_sets(sets: &[u8], syntax: Syntax, kind: u8, place: *mut u8, size: &mut u
 exports! {
     /// Says what can be encoded.
     fn MFXVideoENCODE_Query(session: Handle, wanted: In<mfxVideoParam>, answer: *mut mfxVideoParam) -> Status = abi::ERR_UNKNOWN; {
-        status(session::of(session).and_then(|_| {
+        status(session::of(session).and_then(|session| {
             if answer.is_null() {
                 return Err(abi::ERR_NULL_PTR);
             }
             // SAFETY: not null; the client vouches for the rest.
             let answer = unsafe { &mut *answer };
             let Some(wanted) = wanted.get() else {
-                config().profile.encoder(answer.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
+                session.machine.encoder(answer.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
                 mark(answer);
                 return Ok(abi::ERR_NONE);
             };
             let lists = (answer.ExtParam, answer.NumExtParam);
             let mut checked = wanted;
-            let result = plan::check(&mut checked);
+            let result = plan::check(session.machine, &mut checked);
             *answer = checked;
             (answer.ExtParam, answer.NumExtParam) = lists;
-            if config().profile.encoder(wanted.mfx().CodecId).is_none() {
+            if session.machine.encoder(wanted.mfx().CodecId).is_none() {
                 answer.mfx_mut().CodecId = 0;
             }
             result
@@ -528,7 +525,7 @@ exports! {
 
     /// How many surfaces are needed.
     fn MFXVideoENCODE_QueryIOSurf(session: Handle, parameters: In<mfxVideoParam>, request: *mut mfxFrameAllocRequest) -> Status = abi::ERR_UNKNOWN; {
-        status(session::of(session).and_then(|_| {
+        status(session::of(session).and_then(|session| {
             let mut parameters = parameters.get().ok_or(abi::ERR_NULL_PTR)?;
             if request.is_null() {
                 return Err(abi::ERR_NULL_PTR);
@@ -537,7 +534,7 @@ exports! {
             if !video && parameters.IOPattern & abi::IOPATTERN_IN_SYSTEM_MEMORY == 0 {
                 return Err(abi::ERR_INVALID_VIDEO_PARAM);
             }
-            plan::fill(&mut parameters);
+            plan::fill(session.machine, &mut parameters);
             let mut answer = mfxFrameAllocRequest::zeroed();
             answer.Info = parameters.mfx().FrameInfo;
             answer.Type = surface::memory_type(Pool::Encode, video) | abi::MEMTYPE_EXTERNAL_FRAME;

@@ -1,13 +1,12 @@
 //! What an encoder makes of its parameters: corrections, what is left open, and the settings of the library behind it.
 
 use super::extension::List;
-use super::machine::Codec;
+use super::machine::{Codec, Machine};
 use crate::abi::{
     self, CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_VP9, FOURCC_P010, Status, mfxExtCodingOption,
     mfxExtCodingOption2, mfxExtVideoSignalInfo, mfxVideoParam,
 };
 use crate::codec::encoder::{self, Settings};
-use crate::core::config;
 
 /// Operations in flight where the client does not say.
 const DEPTH: u16 = 4;
@@ -42,9 +41,9 @@ fn correct(place: &mut u16, change: impl FnOnce(u16) -> u16, status: &mut Status
 }
 
 /// Looks at parameters, and corrects them as far as that is possible.
-pub fn check(parameters: &mut mfxVideoParam) -> Result<Status, Status> {
+pub fn check(machine: &Machine, parameters: &mut mfxVideoParam) -> Result<Status, Status> {
     let mut status = abi::ERR_NONE;
-    let codec = config().profile.encoder(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
+    let codec = machine.encoder(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
     let pattern = parameters.IOPattern & (abi::IOPATTERN_IN_SYSTEM_MEMORY | abi::IOPATTERN_IN_VIDEO_MEMORY);
     if pattern.count_ones() > 1 {
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
@@ -138,13 +137,13 @@ pub fn complete(parameters: &mfxVideoParam) -> bool {
 }
 
 /// Fills in what the client leaves open.
-pub fn fill(parameters: &mut mfxVideoParam) {
+pub fn fill(machine: &Machine, parameters: &mut mfxVideoParam) {
     fn or(place: &mut u16, value: u16) {
         if *place == 0 {
             *place = value;
         }
     }
-    let reorders = config().profile.encoder(parameters.mfx().CodecId).is_some_and(|codec| codec.reorders);
+    let reorders = machine.encoder(parameters.mfx().CodecId).is_some_and(|codec| codec.reorders);
     or(&mut parameters.AsyncDepth, DEPTH);
     let mfx = parameters.mfx_mut();
     let info = &mut mfx.FrameInfo;

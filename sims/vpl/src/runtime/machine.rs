@@ -1,11 +1,12 @@
 //! Machines: which codecs the simulated GPU has.
 
 use crate::abi::{
-    CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_MPEG2, CODEC_VP9, FOURCC_NV12, FOURCC_P010,
+    CODEC_AV1, CODEC_AVC, CODEC_HEVC, CODEC_JPEG, CODEC_MPEG2, CODEC_VP9, FOURCC_AYUV, FOURCC_NV12,
+    FOURCC_P010, FOURCC_P016, FOURCC_Y210, FOURCC_Y216, FOURCC_Y410, FOURCC_Y416, FOURCC_YUY2,
     MEDIA_DISCRETE, MEDIA_INTEGRATED, PLATFORM_DG2, PLATFORM_KABYLAKE, PLATFORM_TIGERLAKE, PROFILE_AV1_MAIN,
     PROFILE_AVC_BASELINE, PROFILE_AVC_CONSTRAINED_BASELINE, PROFILE_AVC_HIGH, PROFILE_AVC_MAIN,
-    PROFILE_HEVC_MAIN, PROFILE_HEVC_MAIN10, PROFILE_JPEG_BASELINE, PROFILE_MPEG2_MAIN, PROFILE_MPEG2_SIMPLE,
-    PROFILE_VP9_0, PROFILE_VP9_2,
+    PROFILE_HEVC_MAIN, PROFILE_HEVC_MAIN10, PROFILE_HEVC_REXT, PROFILE_JPEG_BASELINE, PROFILE_MPEG2_MAIN,
+    PROFILE_MPEG2_SIMPLE, PROFILE_VP9_0, PROFILE_VP9_1, PROFILE_VP9_2, PROFILE_VP9_3,
 };
 
 /// A codec in one direction.
@@ -35,6 +36,8 @@ impl Codec {
 pub struct Machine {
     /// What `--profile` is told.
     pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
     /// There is a GPU.
     pub present: bool,
     /// `CodeName`
@@ -56,6 +59,25 @@ const AVC: &[(u16, u32)] = &[
     (PROFILE_AVC_HIGH, FOURCC_NV12),
 ];
 const HEVC: &[(u16, u32)] = &[(PROFILE_HEVC_MAIN, FOURCC_NV12), (PROFILE_HEVC_MAIN10, FOURCC_P010)];
+const HEVC_EXTENDED: &[(u16, u32)] = &[
+    (PROFILE_HEVC_MAIN, FOURCC_NV12),
+    (PROFILE_HEVC_MAIN10, FOURCC_P010),
+    (PROFILE_HEVC_REXT, FOURCC_P016),
+    (PROFILE_HEVC_REXT, FOURCC_YUY2),
+    (PROFILE_HEVC_REXT, FOURCC_Y210),
+    (PROFILE_HEVC_REXT, FOURCC_Y216),
+    (PROFILE_HEVC_REXT, FOURCC_AYUV),
+    (PROFILE_HEVC_REXT, FOURCC_Y410),
+    (PROFILE_HEVC_REXT, FOURCC_Y416),
+];
+const VP9_EXTENDED: &[(u16, u32)] = &[
+    (PROFILE_VP9_0, FOURCC_NV12),
+    (PROFILE_VP9_1, FOURCC_AYUV),
+    (PROFILE_VP9_2, FOURCC_P010),
+    (PROFILE_VP9_2, FOURCC_P016),
+    (PROFILE_VP9_3, FOURCC_Y410),
+    (PROFILE_VP9_3, FOURCC_Y416),
+];
 const VP9: &[(u16, u32)] = &[(PROFILE_VP9_0, FOURCC_NV12), (PROFILE_VP9_2, FOURCC_P010)];
 const AV1: &[(u16, u32)] = &[(PROFILE_AV1_MAIN, FOURCC_NV12), (PROFILE_AV1_MAIN, FOURCC_P010)];
 const MPEG2: &[(u16, u32)] = &[(PROFILE_MPEG2_SIMPLE, FOURCC_NV12), (PROFILE_MPEG2_MAIN, FOURCC_NV12)];
@@ -78,6 +100,8 @@ const OLD_DECODERS: [Codec; 5] = [
 ];
 const NEW_DECODERS: [Codec; 6] = {
     let [avc, hevc, vp9, mpeg2, jpeg] = OLD_DECODERS;
+    let hevc = Codec { profiles: HEVC_EXTENDED, ..hevc };
+    let vp9 = Codec { profiles: VP9_EXTENDED, ..vp9 };
     [avc, hevc, vp9, mpeg2, jpeg, codec(CODEC_AV1, AV1, 0, 8192)]
 };
 const AVC_ENCODER: Codec = reordering(codec(CODEC_AVC, AVC, 52, 4096));
@@ -86,10 +110,17 @@ const JPEG_ENCODER: Codec = codec(CODEC_JPEG, JPEG, 0, 16384);
 const VP9_ENCODER: Codec = codec(CODEC_VP9, &[(PROFILE_VP9_0, FOURCC_NV12)], 0, 8192);
 const AV1_ENCODER: Codec = codec(CODEC_AV1, AV1, 0, 8192);
 
+impl Default for &Machine {
+    fn default() -> Self {
+        &MACHINES[0]
+    }
+}
+
 /// All of them.
 pub const MACHINES: &[Machine] = &[
     Machine {
         name: "kabylake",
+        title: "Simulated Intel HD Graphics 630",
         present: true,
         platform: PLATFORM_KABYLAKE,
         device: 0x5912,
@@ -99,6 +130,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "tigerlake",
+        title: "Simulated Intel Iris Xe Graphics",
         present: true,
         platform: PLATFORM_TIGERLAKE,
         device: 0x9a49,
@@ -108,6 +140,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "arc",
+        title: "Simulated Intel Arc A770 Graphics",
         present: true,
         platform: PLATFORM_DG2,
         device: 0x56a0,
@@ -117,6 +150,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         name: "none",
+        title: "",
         present: false,
         platform: 0,
         device: 0,

@@ -1,39 +1,63 @@
-//! Between the planes that codecs work on and surfaces: NV12, P010 and RGB4, in any size. The arithmetic is plain (nearest sample) and
-//! not Intel's; a picture that needs none of it is copied exactly.
+//! Between the planes that codecs work on and surfaces: NV12, P010, P016 and RGB4, in any size, and the packed formats that
+//! decoders put out. The arithmetic is plain (nearest sample) and not Intel's; a picture that needs none of it is copied exactly.
 
-use crate::abi::{FOURCC_NV12, FOURCC_P010, FOURCC_RGB4, mfxFrameInfo, mfxFrameSurface1};
+use crate::abi::{
+    self, FOURCC_AYUV, FOURCC_NV12, FOURCC_P010, FOURCC_P016, FOURCC_RGB4, FOURCC_Y210, FOURCC_Y216,
+    FOURCC_Y410, FOURCC_Y416, FOURCC_YUY2, mfxFrameInfo, mfxFrameSurface1,
+};
 use crate::codec::decoder::Picture;
+
+/// Bytes of a pixel in a packed format, or of a luma sample where chroma has its own plane, and whether it has.
+fn pixel(fourcc: u32) -> Option<(usize, bool)> {
+    Some(match fourcc {
+        FOURCC_NV12 => (1, true),
+        FOURCC_P010 | FOURCC_P016 => (2, true),
+        FOURCC_YUY2 => (2, false),
+        FOURCC_RGB4 | FOURCC_AYUV | FOURCC_Y210 | FOURCC_Y216 | FOURCC_Y410 => (4, false),
+        FOURCC_Y416 => (8, false),
+        _ => return None,
+    })
+}
+
+/// `ChromaFormat` of a colour format.
+pub fn chroma_format(fourcc: u32) -> u16 {
+    match fourcc {
+        FOURCC_YUY2 | FOURCC_Y210 | FOURCC_Y216 => abi::CHROMAFORMAT_YUV422,
+        FOURCC_RGB4 | FOURCC_AYUV | FOURCC_Y410 | FOURCC_Y416 => abi::CHROMAFORMAT_YUV444,
+        _ => abi::CHROMAFORMAT_YUV420,
+    }
+}
 
 /// Bytes between rows, and of the whole, as the runtime lays out a surface: rows are always wider than the picture.
 pub fn layout(info: &mfxFrameInfo) -> Option<(usize, usize)> {
     let (width, height) = (usize::from(info.Width), usize::from(info.Height));
-    let (bytes, planes) = match info.FourCC {
-        FOURCC_NV12 => (width, 3),
-        FOURCC_P010 => (width * 2, 3),
-        FOURCC_RGB4 => (width * 4, 2),
-        _ => return None,
-    };
-    let pitch = bytes.div_ceil(64) * 64 + 64;
-    Some((pitch, pitch * height * planes / 2))
+    let (bytes, biplanar) = pixel(info.FourCC)?;
+    let pitch = (width * bytes).div_ceil(64) * 64 + 64;
+    Some((pitch, if biplanar { pitch * height * 3 / 2 } else { pitch * height }))
 }
 
 /// Sets the pointers of a surface whose memory begins at `start`, or takes them away.
 pub fn point(frame: &mut mfxFrameSurface1, start: *mut u8, pitch: usize) {
     let data = &mut frame.Data;
     (data.Pitch, data.PitchHigh) = ((pitch & 0xffff) as u16, (pitch >> 16) as u16);
-    (data.Y, data.UV, data.V, data.A) = (std::ptr::null_mut(), data.Y, data.Y, data.Y);
+    let none = std::ptr::null_mut();
+    (data.Y, data.UV, data.V, data.A) = (none, none, none, none);
     if start.is_null() {
-        (data.UV, data.V, data.A) = (data.Y, data.Y, data.Y);
         return;
     }
     let at = |offset: usize| start.wrapping_add(offset);
-    if frame.Info.FourCC == FOURCC_RGB4 {
+    match frame.Info.FourCC {
         // Blue comes first in memory.
-        (data.V, data.UV, data.Y, data.A) = (at(0), at(1), at(2), at(3));
-    } else {
-        let chroma = pitch * usize::from(frame.Info.Height);
-        (data.Y, data.UV, data.V) = (at(0), at(chroma), at(chroma + 1));
-        data.A = std::ptr::null_mut();
+        FOURCC_RGB4 => (data.V, data.UV, data.Y, data.A) = (at(0), at(1), at(2), at(3)),
+        FOURCC_AYUV => (data.V, data.UV, data.Y, data.A) = (at(0), at(1), at(2), at(3)),
+        FOURCC_YUY2 => (data.Y, data.UV, data.V) = (at(0), at(1), at(3)),
+        FOURCC_Y210 | FOURCC_Y216 => (data.Y, data.UV, data.V) = (at(0), at(2), at(6)),
+        FOURCC_Y410 => data.UV = at(0),
+        FOURCC_Y416 => (data.UV, data.Y, data.V, data.A) = (at(0), at(2), at(4), at(6)),
+        _ => {
+            let chroma = pitch * usize::from(frame.Info.Height);
+            (data.Y, data.UV, data.V) = (at(0), at(chroma), at(chroma + 1));
+        }
     }
 }
 
@@ -60,15 +84,12 @@ impl View {
     pub fn of(frame: &mfxFrameSurface1) -> Option<Self> {
         let (info, data) = (&frame.Info, &frame.Data);
         let pitch = usize::from(data.Pitch) | usize::from(data.PitchHigh) << 16;
+        let (bytes, _) = pixel(info.FourCC)?;
         let (first, second) = match info.FourCC {
-            FOURCC_NV12 | FOURCC_P010 => (data.Y, data.UV),
-            FOURCC_RGB4 => (data.V, data.V),
-            _ => return None,
-        };
-        let bytes = match info.FourCC {
-            FOURCC_NV12 => 1,
-            FOURCC_P010 => 2,
-            _ => 4,
+            FOURCC_NV12 | FOURCC_P010 | FOURCC_P016 => (data.Y, data.UV),
+            FOURCC_RGB4 | FOURCC_AYUV => (data.V, data.V),
+            FOURCC_Y410 | FOURCC_Y416 => (data.UV, data.UV),
+            _ => (data.Y, data.Y),
         };
         let (x, y) = (usize::from(info.CropX), usize::from(info.CropY));
         let or = |crop: u16, all: u16| usize::from(if crop == 0 { all } else { crop });
@@ -79,14 +100,18 @@ impl View {
         usable.then_some(Self { fourcc: info.FourCC, pitch, first, second, x, y, width, height })
     }
 
+    /// A column that a pair of pixels begins with, where they have their chroma together.
+    fn even(self, x: usize) -> usize {
+        if chroma_format(self.fourcc) == abi::CHROMAFORMAT_YUV422 { x / 2 * 2 } else { x }
+    }
+
     /// Row `y` of a plane, from the shown part's first column on. One row is in use at a time, while the surface is held.
     fn row<'a>(self, plane: usize, y: usize, bytes: usize) -> &'a mut [u8] {
-        let (start, x, top) = match (self.fourcc, plane) {
-            (FOURCC_RGB4, _) => (self.first, self.x * 4, self.y),
-            (FOURCC_NV12, 0) => (self.first, self.x, self.y),
-            (_, 0) => (self.first, self.x * 2, self.y),
-            (FOURCC_NV12, _) => (self.second, self.x / 2 * 2, self.y / 2),
-            _ => (self.second, self.x / 2 * 4, self.y / 2),
+        let (size, biplanar) = pixel(self.fourcc).unwrap_or((1, true));
+        let (start, x, top) = match plane {
+            0 if biplanar => (self.first, self.x * size, self.y),
+            0 => (self.first, self.even(self.x) * size, self.y),
+            _ => (self.second, self.x / 2 * 2 * size, self.y / 2),
         };
         // SAFETY: the surface's pitch and size were looked at; that the memory is there, its maker vouches for.
         unsafe { std::slice::from_raw_parts_mut(start.add(self.pitch * (top + y) + x), bytes) }
@@ -97,7 +122,72 @@ impl View {
         let picture = &scaled(picture, self.width, self.height);
         match self.fourcc {
             FOURCC_RGB4 => self.store_rgb(picture),
-            fourcc => self.store_biplanar(picture, if fourcc == FOURCC_NV12 { 8 } else { 10 }),
+            FOURCC_NV12 => self.store_biplanar(picture, 8),
+            FOURCC_P010 => self.store_biplanar(picture, 10),
+            FOURCC_P016 => self.store_biplanar(picture, 12),
+            _ => self.store_packed(picture),
+        }
+    }
+
+    /// 4:2:2 and 4:4:4: whole samples beside each other.
+    fn store_packed(&self, picture: &Picture) {
+        let depth: u32 = match self.fourcc {
+            FOURCC_YUY2 | FOURCC_AYUV => 8,
+            FOURCC_Y210 | FOURCC_Y410 => 10,
+            _ => 12,
+        };
+        let from = u32::from(picture.depth);
+        let (columns, rows) = picture.plane_size(1);
+        let bring = |value: u16| if from > depth { value >> (from - depth) } else { value << (depth - from) };
+        let luma = |x: usize, y: usize| bring(sample(picture, 0, y * self.width + x));
+        let chroma = |plane: usize, x: usize, y: usize| {
+            if columns == 0 {
+                return 1 << (depth - 1);
+            }
+            bring(sample(picture, plane, y * rows / self.height * columns + x * columns / self.width))
+        };
+        // Words have their bits on top.
+        let word = |value: u16| (value << (16 - depth)).to_le_bytes();
+        for y in 0..self.height {
+            match self.fourcc {
+                FOURCC_YUY2 | FOURCC_Y210 | FOURCC_Y216 => {
+                    let size = if depth == 8 { 4 } else { 8 };
+                    let row = self.row(0, y, self.width.div_ceil(2) * size);
+                    for (pair, place) in row.chunks_exact_mut(size).enumerate() {
+                        let x = pair * 2;
+                        let next = (x + 1).min(self.width - 1);
+                        let four = [luma(x, y), chroma(1, x, y), luma(next, y), chroma(2, x, y)];
+                        for (at, value) in four.into_iter().enumerate() {
+                            if depth == 8 {
+                                place[at] = value as u8;
+                            } else {
+                                place[at * 2..at * 2 + 2].copy_from_slice(&word(value));
+                            }
+                        }
+                    }
+                }
+                FOURCC_AYUV => {
+                    for (x, place) in self.row(0, y, self.width * 4).chunks_exact_mut(4).enumerate() {
+                        let [v, u, y] =
+                            [chroma(2, x, y), chroma(1, x, y), luma(x, y)].map(|value| value as u8);
+                        place.copy_from_slice(&[v, u, y, 255]);
+                    }
+                }
+                FOURCC_Y410 => {
+                    for (x, place) in self.row(0, y, self.width * 4).chunks_exact_mut(4).enumerate() {
+                        let [u, y, v] = [chroma(1, x, y), luma(x, y), chroma(2, x, y)].map(u32::from);
+                        place.copy_from_slice(&(u | y << 10 | v << 20 | 3 << 30).to_le_bytes());
+                    }
+                }
+                _ => {
+                    for (x, place) in self.row(0, y, self.width * 8).chunks_exact_mut(8).enumerate() {
+                        let four = [chroma(1, x, y), luma(x, y), chroma(2, x, y), (1 << depth) - 1];
+                        for (place, value) in place.chunks_exact_mut(2).zip(four) {
+                            place.copy_from_slice(&word(value));
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -113,7 +203,7 @@ impl View {
             if size == 1 {
                 row[at] = value as u8;
             } else {
-                row[at * 2..at * 2 + 2].copy_from_slice(&(value << 6).to_le_bytes());
+                row[at * 2..at * 2 + 2].copy_from_slice(&(value << (16 - depth)).to_le_bytes());
             }
         };
         for y in 0..self.height {
@@ -160,9 +250,15 @@ impl View {
         }
     }
 
-    /// Reads the shown part.
+    /// Reads the shown part of NV12, P010, P016 or RGB4.
     pub fn load(&self) -> Picture {
-        let depth: u8 = if self.fourcc == FOURCC_P010 { 10 } else { 8 };
+        let depth: u8 = match self.fourcc {
+            FOURCC_P010 => 10,
+            FOURCC_P016 => 12,
+            _ => 8,
+        };
+        let shifted =
+            |pair: &[u8]| (u16::from_le_bytes([pair[0], pair[1]]) >> (16 - u32::from(depth))).to_le_bytes();
         let (width, height) = (self.width, self.height);
         let columns = width.div_ceil(2);
         let bytes = if depth > 8 { 2 } else { 1 };
@@ -180,7 +276,7 @@ impl View {
                 if bytes == 1 {
                     planes[0].extend_from_slice(row);
                 } else {
-                    planes[0].extend(row.chunks_exact(2).flat_map(shifted));
+                    planes[0].extend(row.chunks_exact(2).flat_map(&shifted));
                 }
             }
             for y in 0..height.div_ceil(2) {
@@ -218,11 +314,7 @@ impl View {
 
     /// A number that tells whether the memory was changed.
     pub fn sum(&self) -> u64 {
-        let bytes = match self.fourcc {
-            FOURCC_NV12 => self.width,
-            FOURCC_P010 => self.width * 2,
-            _ => self.width * 4,
-        };
+        let bytes = self.width * pixel(self.fourcc).map_or(1, |(bytes, _)| bytes);
         let mut sum = 0xcbf2_9ce4_8422_2325u64;
         for y in 0..self.height {
             for chunk in self.row(0, y, bytes).chunks(8) {
@@ -232,11 +324,6 @@ impl View {
         }
         sum
     }
-}
-
-/// P010 has its bits on top.
-fn shifted(pair: &[u8]) -> [u8; 2] {
-    (u16::from_le_bytes([pair[0], pair[1]]) >> 6).to_le_bytes()
 }
 
 fn sample(picture: &Picture, plane: usize, at: usize) -> u16 {

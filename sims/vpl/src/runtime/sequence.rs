@@ -34,6 +34,13 @@ impl Header {
         match (self.chroma, self.depth) {
             (400 | 420, 8) => FOURCC_NV12,
             (400 | 420, 10) => FOURCC_P010,
+            (400 | 420, 12) => abi::FOURCC_P016,
+            (422, 8) => abi::FOURCC_YUY2,
+            (422, 10) => abi::FOURCC_Y210,
+            (422, 12) => abi::FOURCC_Y216,
+            (444, 8) => abi::FOURCC_AYUV,
+            (444, 10) => abi::FOURCC_Y410,
+            (444, 12) => abi::FOURCC_Y416,
             _ => 0,
         }
     }
@@ -65,7 +72,8 @@ impl Header {
             info.ChromaFormat = abi::CHROMAFORMAT_YUV420;
         }
         (info.BitDepthLuma, info.BitDepthChroma) = (self.depth as u16, self.depth as u16);
-        info.Shift = u16::from(self.depth > 8);
+        // Y410 alone packs its bits.
+        info.Shift = u16::from(self.depth > 8 && info.FourCC != abi::FOURCC_Y410);
         (info.Width, info.Height) = (width as u16, height as u16);
         (info.CropX, info.CropY) = (self.crop.0 as u16, self.crop.1 as u16);
         (info.CropW, info.CropH) = (self.shown.0 as u16, self.shown.1 as u16);

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::capabilities::VERSION;
 use super::decode::Decoder;
 use super::encode::Encoder;
+use super::machine::Machine;
 use super::task::{self, Found};
 use super::vpp::Processor;
 use crate::abi::{
@@ -22,6 +23,8 @@ use crate::core::{In, Out, breach, config, exports, rules};
 pub struct Session {
     /// What clients hold, as a number.
     pub id: usize,
+    /// The GPU.
+    pub machine: &'static Machine,
     /// The decoder, when it is initialised.
     pub decoder: Mutex<Option<Decoder>>,
     /// The encoder, when it is initialised.
@@ -103,25 +106,26 @@ impl Session {
     }
 }
 
-fn open() -> Result<Arc<Session>, Status> {
-    if !config().profile.present {
+fn open(number: usize) -> Result<Arc<Session>, Status> {
+    if !config().has_gpu() {
         return Err(abi::ERR_UNSUPPORTED);
     }
     if let Some(status) = config().settings.session {
         return Err(status);
     }
     let id = BASE + NEXT.fetch_add(1, Ordering::Relaxed);
-    let session = Arc::new(Session { id, priority: AtomicUsize::new(1), ..Session::default() });
+    let machine = config().gpus().get(number).copied().ok_or(abi::ERR_UNSUPPORTED)?;
+    let session = Arc::new(Session { id, machine, priority: AtomicUsize::new(1), ..Session::default() });
     locked(&SESSIONS).insert(id, session.clone());
     Ok(session)
 }
 
-fn give(session: Out<Handle>) -> Status {
+fn give(number: usize, session: Out<Handle>) -> Status {
     if session.is_null() {
         breach(&rules::NULL_POINTER, "session");
         return abi::ERR_NULL_PTR;
     }
-    match open() {
+    match open(number) {
         Ok(opened) => {
             session.put(std::ptr::without_provenance_mut(opened.id));
             abi::ERR_NONE
@@ -147,6 +151,14 @@ pub fn report(session: usize, component: &str, figures: serde_json::Value) {
     report::session(json!({ "session": session, "component": component, "figures": figures }));
 }
 
+/// The GPU that an implementation of old names: `HARDWARE2` is the second.
+fn adapter(implementation: i32) -> usize {
+    match implementation & 0xff {
+        5..=7 => (implementation & 0xff) as usize - 4,
+        _ => 0,
+    }
+}
+
 fn status(result: Result<Status, Status>) -> Status {
     result.unwrap_or_else(|status| status)
 }
@@ -155,7 +167,7 @@ exports! {
     /// Makes a session, for the dispatcher.
     fn MFXInitialize(parameters: mfxInitializationParam, session: Out<Handle>) -> Status = abi::ERR_UNKNOWN; {
         match parameters.AccelerationMode {
-            0 | abi::ACCEL_MODE_VIA_VAAPI..=0x404 => give(session),
+            0 | abi::ACCEL_MODE_VIA_VAAPI..=0x404 => give(parameters.VendorImplID as usize, session),
             _ => abi::ERR_UNSUPPORTED,
         }
     }
@@ -167,13 +179,13 @@ exports! {
         // A later minor version will do, another major one will not, except that 2 takes the place of 1.
         let fits = wanted >> 16 < told >> 16 || (wanted >> 16 == told >> 16 && wanted & 0xffff <= told & 0xffff);
         let software = implementation & 0xff == 1 && !config().settings.software;
-        if fits && !software { give(session) } else { abi::ERR_UNSUPPORTED }
+        if fits && !software { give(adapter(implementation), session) } else { abi::ERR_UNSUPPORTED }
     }
 
     /// Likewise.
     fn MFXInitEx(parameters: mfxInitParam, session: Out<Handle>) -> Status = abi::ERR_UNKNOWN; {
         let software = parameters.Implementation & 0xff == 1 && !config().settings.software;
-        if software { abi::ERR_UNSUPPORTED } else { give(session) }
+        if software { abi::ERR_UNSUPPORTED } else { give(adapter(parameters.Implementation), session) }
     }
 
     /// Ends a session with everything in it.
@@ -237,7 +249,8 @@ exports! {
             if clone.is_null() {
                 return Err(abi::ERR_NULL_PTR);
             }
-            let new = open()?;
+            let number = config().gpus().iter().position(|gpu| gpu.name == session.machine.name);
+            let new = open(number.unwrap_or(0))?;
             new.parent.store(session.family(), Ordering::Relaxed);
             clone.put(std::ptr::without_provenance_mut(new.id));
             Ok(abi::ERR_NONE)
@@ -303,8 +316,8 @@ exports! {
 
     /// The machine.
     fn MFXVideoCORE_QueryPlatform(session: Handle, platform: Out<mfxPlatform>) -> Status = abi::ERR_UNKNOWN; {
-        status(of(session).map(|_| {
-            let machine = config().profile;
+        status(of(session).map(|session| {
+            let machine = session.machine;
             let told = platform.put(mfxPlatform {
                 CodeName: machine.platform,
                 DeviceId: machine.device,

@@ -283,6 +283,9 @@ pub(super) fn with_view<R>(
             abi::ERR_LOCK_MEMORY
         }),
         Some(allocator) => {
+            if let Some(view) = native_view(&allocator, &mut copy) {
+                return view.map(|view| with(&view));
+            }
             let (Some(lock), Some(unlock)) = (allocator.Lock, allocator.Unlock) else {
                 return Err(abi::ERR_LOCK_MEMORY);
             };
@@ -297,6 +300,37 @@ pub(super) fn with_view<R>(
             result
         }
     }
+}
+
+/// The memory of a client's VA surface, where the process has the simulated VA-API (`gpu/va.c`).
+fn native_view(
+    allocator: &abi::mfxFrameAllocator,
+    frame: &mut mfxFrameSurface1,
+) -> Option<Result<View, Status>> {
+    type Place = unsafe extern "C" fn(u32, *mut u32, *mut u32) -> *mut u8;
+    // SAFETY: the name ends with zero.
+    let place = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"vplsim_va_surface".as_ptr()) };
+    // SAFETY: null, or the function of that name, which has this form.
+    let place = unsafe { std::mem::transmute::<Handle, Option<Place>>(place) }?;
+    let get = allocator.GetHDL?;
+    // Some allocators answer with two.
+    let mut handles: [Handle; 2] = [std::ptr::null_mut(); 2];
+    // SAFETY: a function of the client's allocator, with its own arguments.
+    let status = unsafe { get(allocator.pthis, frame.Data.MemId, handles.as_mut_ptr()) };
+    if status != abi::ERR_NONE || handles[0].is_null() {
+        return None;
+    }
+    let (mut pitch, mut chroma) = (0, 0);
+    // SAFETY: for VA-API the handle is the address of a surface's id.
+    let start = unsafe { place(*handles[0].cast::<u32>(), &raw mut pitch, &raw mut chroma) };
+    if start.is_null() {
+        return Some(Err(abi::ERR_LOCK_MEMORY));
+    }
+    pixels::point(frame, start, pitch as usize);
+    if frame.Info.FourCC != abi::FOURCC_RGB4 {
+        frame.Data.UV = start.wrapping_add(chroma as usize);
+    }
+    Some(View::of(frame).ok_or(abi::ERR_LOCK_MEMORY))
 }
 
 /// What the client holds.

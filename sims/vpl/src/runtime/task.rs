@@ -65,6 +65,12 @@ impl Task {
         Arc::new(Self { session, engine, safe, ready, state: Mutex::new(Err(finish)) })
     }
 
+    /// One that is never done.
+    pub fn never(session: usize, engine: usize, finish: Finish) -> Arc<Self> {
+        let ready = Instant::now() + Duration::from_secs(u32::MAX.into());
+        Arc::new(Self { session, engine, safe: false, ready, state: Mutex::new(Err(finish)) })
+    }
+
     /// A sync point for it.
     pub fn point(self: &Arc<Self>) -> Handle {
         let number = BASE + NEXT.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +81,8 @@ impl Task {
     /// Waits as long as it takes, or `wait` milliseconds.
     pub fn wait(&self, wait: u32) -> Status {
         let now = Instant::now();
-        if self.ready > now {
+        let given_up = locked(&self.state).is_ok();
+        if self.ready > now && !given_up {
             let left = self.ready - now;
             let most = if wait == u32::MAX { left } else { left.min(Duration::from_millis(wait.into())) };
             std::thread::sleep(most);

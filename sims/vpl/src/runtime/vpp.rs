@@ -120,14 +120,11 @@ impl Processor {
             drop(from);
             ordered.or(stored.err()).unwrap_or(abi::ERR_NONE)
         };
-        let task = Task::begin(
-            self.session,
-            2,
-            config().settings.vpp_time,
-            after.as_ref(),
-            surface::is_ours(out),
-            Box::new(finish),
-        );
+        let (time, ours) = (config().settings.vpp_time, surface::is_ours(out));
+        let task = match ordered {
+            Some(fault::NEVER) => Task::never(self.session, 2, Box::new(finish)),
+            _ => Task::begin(self.session, 2, time, after.as_ref(), ours, Box::new(finish)),
+        };
         surface::fill_by(out, &task);
         self.flying.push_back(task.clone());
         self.frames += 1;

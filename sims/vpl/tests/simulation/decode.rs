@@ -14,7 +14,7 @@ const CLIPS: [(&str, &str, u32, &str); 7] = [
     ("a.m2v", "-pix_fmt yuv420p -c:v mpeg2video -bf 2 -g 10 -f mpeg2video", CODEC_MPEG2, "nv12"),
     ("vp9.ivf", "-pix_fmt yuv420p -c:v libvpx-vp9 -cpu-used 8 -deadline realtime", CODEC_VP9, "nv12"),
     ("av1.ivf", "-pix_fmt yuv420p -c:v libaom-av1 -cpu-used 8 -usage realtime", CODEC_AV1, "nv12"),
-    ("a.mjpeg", "-pix_fmt yuvj420p -c:v mjpeg -f mjpeg", CODEC_JPEG, "nv12"),
+    ("a.mjpeg", "-pix_fmt yuvj420p -c:v mjpeg -f mjpeg", CODEC_JPEG, "yuvj420p"),
 ];
 
 /// Decodes a file with the runtime's surfaces, IVF by frames and others by so many bytes.
@@ -41,6 +41,14 @@ fn decoded(runtime: &Runtime, path: &Path, codec: u32, bytes: usize) -> Vec<u8> 
     shown
 }
 
+/// A picture of three planes as one of two.
+fn interleaved(picture: &[u8]) -> Vec<u8> {
+    let (luma, chroma) = picture.split_at(178 * 146);
+    let (blue, red) = chroma.split_at(89 * 73);
+    let pairs = blue.iter().zip(red).flat_map(|(blue, red)| [*blue, *red]);
+    luma.iter().copied().chain(pairs).collect()
+}
+
 #[test]
 fn every_codec_is_decoded_as_ffmpeg_does() {
     let body = || {
@@ -49,7 +57,11 @@ fn every_codec_is_decoded_as_ffmpeg_does() {
             let Some(path) = made(folder.path(), name, options) else { continue };
             for bytes in [usize::MAX, 701] {
                 let got = decoded(&runtime, &path, codec, bytes);
-                let wanted = ffmpeg(&path, format);
+                let mut wanted = ffmpeg(&path, format);
+                if format == "yuvj420p" {
+                    // As NV12 it would have another range.
+                    wanted = wanted.chunks(178 * 146 * 3 / 2).flat_map(interleaved).collect();
+                }
                 assert_eq!(got.len(), wanted.len(), "{name}, {bytes} bytes at a time");
                 assert_eq!(md5(&got), md5(&wanted), "{name}, {bytes} bytes at a time");
             }

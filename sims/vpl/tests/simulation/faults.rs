@@ -120,6 +120,32 @@ fn engines_take_as_long_as_they_are_told() {
 }
 
 #[test]
+fn an_operation_may_never_be_done() {
+    let body = || {
+        let (runtime, folder) = (Runtime::open(), tempfile::tempdir().unwrap());
+        let path = made(folder.path(), "a.h264", "-pix_fmt yuv420p -c:v libx264 -bf 0").unwrap();
+        let mut data = std::fs::read(&path).unwrap();
+        let session = runtime.session();
+        runtime.decoder(session, CODEC_AVC, &mut data);
+        let mut stream = bitstream(&mut data, false);
+        let mut next = || runtime.decode(session, &mut stream, std::ptr::null_mut()).unwrap();
+        let ((first, one), (stuck, two), (third, three)) = (next(), next(), next());
+        assert_eq!(runtime.sync(session, one), ERR_NONE);
+        let wait = |point: Handle| unsafe { (runtime.MFXVideoCORE_SyncOperation)(session, point, 20) };
+        assert_eq!([wait(two), wait(two)], [WRN_IN_EXECUTION; 2]);
+        let table = unsafe { &*(*stuck).FrameInterface };
+        unsafe { assert_eq!(table.Synchronize.unwrap()(stuck, 5), WRN_IN_EXECUTION) };
+        assert_eq!(wait(three), ERR_NONE);
+        for frame in [first, stuck, third] {
+            runtime.release(frame);
+        }
+        unsafe { (runtime.MFXClose)(session) };
+    };
+    let set = [("VPLSIM_SET", "stuck.decode.at=2")];
+    scenario("an_operation_may_never_be_done", &set, body).clean();
+}
+
+#[test]
 fn components_are_refused_on_order() {
     let body = || {
         let runtime = Runtime::open();

@@ -89,6 +89,43 @@ fn sessions_are_joined_and_handles_are_kept() {
 }
 
 #[test]
+fn a_session_is_of_the_gpu_that_it_names() {
+    let body = || {
+        let runtime = Runtime::open();
+        for (number, device) in [(0, 0x5912), (1, 0x56a0)] {
+            let parameters =
+                mfxInitializationParam { VendorImplID: number, ..mfxInitializationParam::zeroed() };
+            let (mut session, mut platform) = (std::ptr::null_mut(), mfxPlatform::zeroed());
+            unsafe {
+                assert_eq!((runtime.MFXInitialize)(parameters, &mut session), ERR_NONE);
+                assert_eq!((runtime.MFXVideoCORE_QueryPlatform)(session, &mut platform), ERR_NONE);
+                (runtime.MFXClose)(session);
+            }
+            assert_eq!(platform.DeviceId, device);
+        }
+    };
+    let settings = [("VPLSIM_SET", "gpus=2"), ("VPLSIM_PROFILE", "kabylake")];
+    scenario("a_session_is_of_the_gpu_that_it_names", &settings, body).clean();
+}
+
+/// As doctor sees it, also where the tests are root's.
+#[test]
+fn a_render_node_that_may_not_be_opened_hides_the_gpu() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let node = root.path().join("dev/dri/renderD128");
+    std::fs::create_dir_all(node.parent().unwrap()).unwrap();
+    std::fs::write(&node, "").unwrap();
+    for (mode, found) in [(0o666, true), (0o000, false)] {
+        std::fs::set_permissions(&node, std::fs::Permissions::from_mode(mode)).unwrap();
+        let options = ["--root", root.path().to_str().unwrap()];
+        let Some(outcome) = run("vpl-inspect", &options, &[]) else { return };
+        let text = String::from_utf8_lossy(&outcome.output.stdout).into_owned();
+        assert_eq!(text.contains("ImplName: mfx-gen"), found, "{text}");
+    }
+}
+
+#[test]
 fn the_dispatcher_lists_what_a_machine_has() {
     for (profile, decoders, encoders) in [("kabylake", 5, 3), ("tigerlake", 6, 4), ("arc", 6, 5)] {
         let Some(outcome) = run("vpl-inspect", &["--profile", profile], &[]) else { return };
@@ -99,6 +136,12 @@ fn the_dispatcher_lists_what_a_machine_has() {
         let encoding = encoding.split("mfxVPPDescription").next().unwrap();
         let count = |text: &str| text.matches("CodecID:").count();
         assert_eq!((count(decoding), count(encoding)), (decoders, encoders), "{profile}");
+    }
+    let text =
+        String::from_utf8(run("vpl-inspect", &["--set", "gpus=2"], &["-ex"]).unwrap().clean().output.stdout)
+            .unwrap();
+    for wanted in ["DeviceID: 9a49/0", "DeviceID: 56a0/1", "DRMRenderNodeNum: 128", "DRMRenderNodeNum: 129"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let outcome = run("vpl-inspect", &["--profile", "none"], &[]).unwrap();
     assert!(String::from_utf8_lossy(&outcome.output.stdout).contains("no implementations found"));

@@ -15,6 +15,7 @@ mod client;
 mod common;
 mod decode;
 mod encode;
+mod extended;
 mod faults;
 mod foreign;
 mod layout;

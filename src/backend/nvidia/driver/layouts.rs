@@ -173,7 +173,7 @@ fn declarations_are_laid_out_as_in_the_c_headers() {
         return;
     }
     if !std::path::Path::new("/usr/include/ffnvcodec/nvEncodeAPI.h").exists() {
-        let words = b"SKIPPED: the C headers (Debian: libffmpeg-nvenc-dev) are not installed\n";
+        let words = b"SKIPPED: there is no /usr/include/ffnvcodec/nvEncodeAPI.h, NVIDIA's interface in C\n";
         let _ = std::io::Write::write_all(&mut std::io::stderr(), words);
         return;
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::input::Input;
-use crate::backend::ring::output_ring::{self, OutputRing, Traffic};
 use crate::backend::nvidia::driver::nvenc_buffers::{InputBuffer, OutputBuffer};
 use crate::backend::nvidia::driver::nvenc_names::kind;
+use crate::backend::ring::output_ring::{self, OutputRing, Traffic};
 use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodedUnit};
 use crate::error::{Error, Result};
 use crate::packet::PictureType;

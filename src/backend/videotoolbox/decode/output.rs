@@ -8,14 +8,15 @@ use super::apart;
 use super::stream::Shape;
 use crate::backend::videotoolbox::driver::decompression::Decoded;
 use crate::backend::videotoolbox::driver::pixels::PixelBuffer;
-use crate::backend::videotoolbox::surface;
+use crate::backend::videotoolbox::{surface, transform};
 use crate::backend::{BackendKind, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DeviceTimes};
 use crate::bitstream::Reorder;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::Surface;
-use crate::pixel::PlaneLayout;
+use crate::pixel::{PixelFormat, PlaneLayout};
+use crate::transform::aspect_ratio;
 
 /// What VideoToolbox is asked for, for errors.
 const CALL: &str = "VTDecompressionSessionDecodeFrame";
@@ -61,6 +62,11 @@ impl From<Decoded> for Outcome {
 pub(super) struct Output {
     sink: DecodeSink,
     mode: DecodeOutputMode,
+    /// The size that pictures are scaled to here. Those that are cut first are left to the session.
+    size: Option<Dimensions>,
+    scaler: transform::Scaler,
+    /// The format that the session makes of pictures in this one where they are.
+    convert: Option<PixelFormat>,
     /// In decoding order.
     inside: VecDeque<Entry>,
     reorder: Reorder<Entry>,
@@ -79,6 +85,9 @@ impl Output {
         Self {
             sink,
             mode: config.output,
+            size: config.size.filter(|_| config.crop.is_none()),
+            scaler: transform::Scaler::default(),
+            convert: config.convert.format(),
             inside: VecDeque::new(),
             reorder: Reorder::new(0),
             period: 0,
@@ -201,8 +210,8 @@ impl Output {
         }
     }
 
-    fn picture(&self, entry: Entry) -> Result<DecodedPicture> {
-        let Some(Outcome::Picture(buffer)) = entry.outcome else {
+    fn picture(&mut self, entry: Entry) -> Result<DecodedPicture> {
+        let Some(Outcome::Picture(mut buffer)) = entry.outcome else {
             return Err(wrong("no picture".to_owned()));
         };
         let shape = &entry.shape;
@@ -213,7 +222,15 @@ impl Output {
                 shape.pixel_format
             )));
         }
-        let (dimensions, corner) = area(shape, buffer.size())?;
+        let (mut dimensions, corner) = area(shape, buffer.size())?;
+        let mut sample_aspect_ratio = shape.sample_aspect_ratio;
+        let mut shaped = false;
+        if let Some(scaled) = self.scaled(&buffer, shape.format, dimensions) {
+            (buffer, shaped) = (scaled, true);
+            let size = self.size.unwrap_or(dimensions);
+            sample_aspect_ratio = aspect_ratio(sample_aspect_ratio, dimensions, size);
+            dimensions = size;
+        }
         let mut copied = CopyBytes::default();
         let mut device_times = DeviceTimes::default();
         let surface = match self.mode {
@@ -225,7 +242,9 @@ impl Output {
             }
             mode => {
                 let picture = surface::of_buffer(buffer, shape.format, dimensions, corner)?;
-                if mode == DecodeOutputMode::NativeSurface {
+                let converts = mode == DecodeOutputMode::HostSurface
+                    && self.convert.is_some_and(|to| transform::supported(shape.format, to));
+                if mode == DecodeOutputMode::NativeSurface || converts {
                     Surface::Device(picture)
                 } else {
                     let started = Instant::now();
@@ -240,15 +259,36 @@ impl Output {
             dimensions,
             format: shape.format,
             color: shape.color,
-            sample_aspect_ratio: shape.sample_aspect_ratio,
+            sample_aspect_ratio,
             frame_rate: shape.frame_rate,
             keyframe: entry.keyframe,
             concealed: entry.concealed,
-            shaped: false,
+            shaped,
             copied,
             device_times,
             surface,
         })
+    }
+
+    /// The picture in the size that is asked for, where it fills the buffer and the system scales it.
+    fn scaled(
+        &mut self,
+        buffer: &PixelBuffer,
+        format: PixelFormat,
+        dimensions: Dimensions,
+    ) -> Option<PixelBuffer> {
+        let size = self.size.filter(|size| *size != dimensions)?;
+        let fills = buffer.size() == (dimensions.width() as usize, dimensions.height() as usize);
+        if !fills || format.layout() != PlaneLayout::SemiPlanar || self.mode == DecodeOutputMode::MetadataOnly
+        {
+            return None;
+        }
+        let mut words = None;
+        let scaled = self.scaler.scale(buffer, size, |text| words = Some(text));
+        if let Some(text) = words {
+            self.note(text);
+        }
+        scaled
     }
 
     pub(super) fn no_picture(&mut self, serial: u64, reason: &'static str) {

@@ -77,6 +77,27 @@ pub(crate) mod pixel_format {
     pub(crate) const YUV444: [[u32; 2]; 2] = [[four(b"444v"), four(b"444f")], [four(b"x444"), four(b"xf44")]];
 }
 
+/// `MTLPixelFormat`: one sample and two, with 8 bits and with 16.
+pub(crate) mod texture_format {
+    pub(crate) const R8: usize = 13;
+    pub(crate) const RG8: usize = 33;
+    pub(crate) const R16: usize = 23;
+    pub(crate) const RG16: usize = 63;
+}
+
+/// `MTLSize`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) depth: usize,
+}
+
+/// `MTLCommandBufferStatusCompleted`.
+pub(crate) const COMMANDS_COMPLETED: usize = 4;
+/// `MTLResourceStorageModeShared`.
+pub(crate) const STORAGE_SHARED: usize = 0;
 /// `kVTDecodeFrame_EnableAsynchronousDecompression`.
 pub(crate) const DECODE_ASYNCHRONOUSLY: u32 = 1;
 /// `kVTEncodeInfo_FrameDropped`, and that of decoding.

@@ -70,7 +70,7 @@ impl Decompression {
         }
         let attributes = Dictionary::new()?
             .with("kCVPixelBufferPixelFormatTypeKey", &integer(i64::from(pixel_format))?)?
-            .with("kCVPixelBufferIOSurfacePropertiesKey", Dictionary::new()?.value())?;
+            .for_devices()?;
         let place = SESSIONS.enter();
         let record =
             DecompressionCallbackRecord { callback: on_decoded, refcon: place.number as *mut c_void };

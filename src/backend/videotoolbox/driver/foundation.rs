@@ -255,6 +255,15 @@ impl Dictionary {
         Ok(self)
     }
 
+    /// Attributes of pixel buffers that engines and Metal see without a copy.
+    ///
+    /// # Errors
+    /// As [`known`].
+    pub(super) fn for_devices(self) -> Result<Self> {
+        self.with("kCVPixelBufferIOSurfacePropertiesKey", Self::new()?.value())?
+            .with("kCVPixelBufferMetalCompatibilityKey", &boolean(true)?)
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &Cf) -> Option<Cf> {
         let api = self.0.api();

@@ -163,6 +163,7 @@ functions! {
         CMSampleBufferGetSampleAttachmentsArray(Ref, u8) -> Ref;
     }
     CoreVideo {
+        CVPixelBufferPoolCreate(Ref, Ref, Ref, *mut Ref) -> i32;
         CVPixelBufferPoolCreatePixelBuffer(Ref, Ref, *mut Ref) -> i32;
         CVPixelBufferLockBaseAddress(Ref, u64) -> i32;
         CVPixelBufferUnlockBaseAddress(Ref, u64) -> i32;
@@ -193,6 +194,9 @@ functions! {
         VTSessionCopySupportedPropertyDictionary(Ref, *mut Ref) -> i32;
         VTCopySupportedPropertyDictionaryForEncoder(i32, i32, u32, Ref, *mut Ref, *mut Ref) -> i32;
         VTIsHardwareDecodeSupported(u32) -> u8;
+        VTPixelTransferSessionCreate(Ref, *mut Ref) -> i32;
+        VTPixelTransferSessionTransferImage(Ref, Ref, Ref) -> i32;
+        VTPixelTransferSessionInvalidate(Ref);
     }
 }
 

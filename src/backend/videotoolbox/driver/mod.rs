@@ -10,8 +10,11 @@ pub(crate) mod decompression;
 pub(crate) mod foundation;
 pub(crate) mod library;
 pub(crate) mod media;
+pub(crate) mod metal;
+mod metal_library;
 pub(crate) mod pixels;
 pub(crate) mod status;
+pub(crate) mod transfer;
 
 use crate::backend::BackendKind;
 use crate::hang;

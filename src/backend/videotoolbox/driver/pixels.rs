@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::abi::{LOCK_READ_ONLY, Ref};
-use super::foundation::Cf;
+use super::foundation::{Cf, Dictionary};
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -189,13 +189,30 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// `CVPixelBufferPool` of a compression session.
+/// `CVPixelBufferPool`, of a compression session or our own.
 #[derive(Debug)]
 pub(crate) struct PixelBufferPool(Cf);
 
 impl PixelBufferPool {
     pub(super) const fn of(object: Cf) -> Self {
         Self(object)
+    }
+
+    /// Of buffers with these attributes.
+    ///
+    /// # Errors
+    /// No memory; no such buffers.
+    pub(super) fn new(attributes: &Dictionary) -> Result<Self> {
+        let api = attributes.value().api();
+        let mut out: Ref = ptr::null();
+        // SAFETY: the dictionary lives during the call; the pool that is made passes to us.
+        let (status, made) = unsafe {
+            let attributes = attributes.value().object();
+            let status = (api.CVPixelBufferPoolCreate)(ptr::null(), ptr::null(), attributes, &raw mut out);
+            (status, Cf::created(api, out))
+        };
+        Status(status).ok("CVPixelBufferPoolCreate")?;
+        made.map(Self).ok_or_else(|| wrong("nothing in it".to_owned()))
     }
 
     /// A buffer to write a picture into.

@@ -232,10 +232,6 @@ metal::uint3 tint(
     metal::uint3 _e31 = sums;
     return _e31;
 }
-uint naga_div(uint lhs, uint rhs) {
-    return lhs / metal::select(rhs, 1u, rhs == 0u);
-}
-
 
 struct vhw_convertInput {
 };
@@ -269,12 +265,17 @@ kernel void vhw_convert(
     }
     uint _e22 = arguments.width;
     uint last = _e22 - 1u;
-    metal::uint4 _e31 = chroma.read(metal::uint2(metal::uint2(naga_div(x_4, 2u), id.y)), 0);
-    uint _e35 = arguments.shift;
-    metal::uint3 _e38 = tint(_e31.xy >> metal::uint2(_e35), arguments);
-    metal::uint4 _e48 = chroma.read(metal::uint2(metal::uint2(naga_div(metal::min(x_4 + 2u, last), 2u), id.y)), 0);
-    uint _e52 = arguments.shift;
-    metal::uint3 _e55 = tint(_e48.xy >> metal::uint2(_e52), arguments);
+    uint _e29 = arguments.rows.inner[0].w;
+    uint _e34 = arguments.rows.inner[1].w;
+    metal::uint2 corner = metal::uint2(_e29, _e34);
+    metal::uint2 pair_1 = (corner + metal::uint2(x_4, top_1)) >> metal::uint2(1u);
+    metal::uint2 next = (corner + metal::uint2(metal::min(x_4 + 2u, last), top_1)) >> metal::uint2(1u);
+    metal::uint4 _e51 = chroma.read(metal::uint2(pair_1), 0);
+    uint _e55 = arguments.shift;
+    metal::uint3 _e58 = tint(_e51.xy >> metal::uint2(_e55), arguments);
+    metal::uint4 _e61 = chroma.read(metal::uint2(next), 0);
+    uint _e65 = arguments.shift;
+    metal::uint3 _e68 = tint(_e61.xy >> metal::uint2(_e65), arguments);
     y = top_1;
     uint2 loop_bound_1 = uint2(4294967295u);
     bool loop_init_1 = true;
@@ -282,13 +283,13 @@ kernel void vhw_convert(
         if (metal::all(loop_bound_1 == uint2(0u))) { break; }
         loop_bound_1 -= uint2(loop_bound_1.y == 0u, 1u);
         if (!loop_init_1) {
-            uint _e245 = y;
-            y = _e245 + 1u;
+            uint _e259 = y;
+            y = _e259 + 1u;
         }
         loop_init_1 = false;
-        uint _e57 = y;
-        uint _e62 = arguments.height;
-        if (_e57 < metal::min(top_1 + 2u, _e62)) {
+        uint _e70 = y;
+        uint _e75 = arguments.height;
+        if (_e70 < metal::min(top_1 + 2u, _e75)) {
         } else {
             break;
         }
@@ -301,23 +302,23 @@ kernel void vhw_convert(
                 if (metal::all(loop_bound_2 == uint2(0u))) { break; }
                 loop_bound_2 -= uint2(loop_bound_2.y == 0u, 1u);
                 if (!loop_init_2) {
-                    uint _e131 = i;
-                    i = _e131 + 1u;
+                    uint _e145 = i;
+                    i = _e145 + 1u;
                 }
                 loop_init_2 = false;
-                uint _e69 = i;
-                if (_e69 < 4u) {
+                uint _e82 = i;
+                if (_e82 < 4u) {
                 } else {
                     break;
                 }
                 {
-                    uint _e73 = i;
-                    uint _e76 = y;
-                    metal::uint4 _e79 = luma.read(metal::uint2(metal::uint2(metal::min(x_4 + _e73, last), _e76)), 0);
-                    uint _e83 = arguments.shift;
-                    uint code = _e79.x >> _e83;
-                    uint _e85 = i;
-                    metal::uint3 chroma_part = (_e85 < 2u) ? _e38 : _e55;
+                    uint _e86 = i;
+                    uint _e89 = y;
+                    metal::uint4 _e93 = luma.read(metal::uint2(corner + metal::uint2(metal::min(x_4 + _e86, last), _e89)), 0);
+                    uint _e97 = arguments.shift;
+                    uint code = _e93.x >> _e97;
+                    uint _e99 = i;
+                    metal::uint3 chroma_part = (_e99 < 2u) ? _e58 : _e68;
                     c = 0u;
                     uint2 loop_bound_3 = uint2(4294967295u);
                     bool loop_init_3 = true;
@@ -325,44 +326,44 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_3 == uint2(0u))) { break; }
                         loop_bound_3 -= uint2(loop_bound_3.y == 0u, 1u);
                         if (!loop_init_3) {
-                            uint _e128 = c;
-                            c = _e128 + 1u;
+                            uint _e142 = c;
+                            c = _e142 + 1u;
                         }
                         loop_init_3 = false;
-                        uint _e91 = c;
-                        if (_e91 < 3u) {
+                        uint _e105 = c;
+                        if (_e105 < 3u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e96 = c;
-                            uint _e99 = arguments.rows.inner[_e96].x;
-                            uint _e102 = arguments.luma;
-                            uint _e103 = product(_e99, code, _e102);
-                            uint _e104 = c;
-                            uint _e106 = sum(_e103, chroma_part[_e104]);
-                            uint _e109 = arguments.kind;
-                            if (_e109 == FLOATS) {
-                                uint _e112 = c;
-                                uint _e114 = i;
-                                uint _e116 = unit(_e106);
-                                words.inner[_e112][_e114] = _e116;
+                            uint _e110 = c;
+                            uint _e113 = arguments.rows.inner[_e110].x;
+                            uint _e116 = arguments.luma;
+                            uint _e117 = product(_e113, code, _e116);
+                            uint _e118 = c;
+                            uint _e120 = sum(_e117, chroma_part[_e118]);
+                            uint _e123 = arguments.kind;
+                            if (_e123 == FLOATS) {
+                                uint _e126 = c;
+                                uint _e128 = i;
+                                uint _e130 = unit(_e120);
+                                words.inner[_e126][_e128] = _e130;
                             } else {
-                                uint _e118 = i;
-                                uint _e120 = words.inner[3][_e118];
-                                uint _e121 = byte(_e106);
-                                uint _e123 = c;
-                                words.inner[3][_e118] = _e120 | (_e121 << (8u * _e123));
+                                uint _e132 = i;
+                                uint _e134 = words.inner[3][_e132];
+                                uint _e135 = byte(_e120);
+                                uint _e137 = c;
+                                words.inner[3][_e132] = _e134 | (_e135 << (8u * _e137));
                             }
                         }
                     }
                 }
             }
-            uint _e133 = y;
-            uint _e136 = arguments.pitch;
-            uint row_1 = _e133 * _e136;
-            uint _e140 = arguments.kind;
-            if (_e140 == FLOATS) {
+            uint _e147 = y;
+            uint _e150 = arguments.pitch;
+            uint row_1 = _e147 * _e150;
+            uint _e154 = arguments.kind;
+            if (_e154 == FLOATS) {
                 c_1 = 0u;
                 uint2 loop_bound_4 = uint2(4294967295u);
                 bool loop_init_4 = true;
@@ -370,12 +371,12 @@ kernel void vhw_convert(
                     if (metal::all(loop_bound_4 == uint2(0u))) { break; }
                     loop_bound_4 -= uint2(loop_bound_4.y == 0u, 1u);
                     if (!loop_init_4) {
-                        uint _e173 = c_1;
-                        c_1 = _e173 + 1u;
+                        uint _e187 = c_1;
+                        c_1 = _e187 + 1u;
                     }
                     loop_init_4 = false;
-                    uint _e145 = c_1;
-                    if (_e145 < 3u) {
+                    uint _e159 = c_1;
+                    if (_e159 < 3u) {
                     } else {
                         break;
                     }
@@ -387,30 +388,30 @@ kernel void vhw_convert(
                             if (metal::all(loop_bound_5 == uint2(0u))) { break; }
                             loop_bound_5 -= uint2(loop_bound_5.y == 0u, 1u);
                             if (!loop_init_5) {
-                                uint _e170 = i_1;
-                                i_1 = _e170 + 1u;
+                                uint _e184 = i_1;
+                                i_1 = _e184 + 1u;
                             }
                             loop_init_5 = false;
-                            uint _e150 = i_1;
-                            if (_e150 < 4u) {
+                            uint _e164 = i_1;
+                            if (_e164 < 4u) {
                             } else {
                                 break;
                             }
                             {
-                                uint _e154 = c_1;
-                                uint _e157 = arguments.plane;
-                                uint _e161 = i_1;
-                                uint _e164 = c_1;
-                                uint _e166 = i_1;
-                                uint _e168 = words.inner[_e164][_e166];
-                                result[((row_1 + (_e154 * _e157)) + x_4) + _e161] = _e168;
+                                uint _e168 = c_1;
+                                uint _e171 = arguments.plane;
+                                uint _e175 = i_1;
+                                uint _e178 = c_1;
+                                uint _e180 = i_1;
+                                uint _e182 = words.inner[_e178][_e180];
+                                result[((row_1 + (_e168 * _e171)) + x_4) + _e175] = _e182;
                             }
                         }
                     }
                 }
             } else {
-                uint _e177 = arguments.kind;
-                if (_e177 == PACKED3_) {
+                uint _e191 = arguments.kind;
+                if (_e191 == PACKED3_) {
                     metal::uint4 w = words.inner[3];
                     uint at = row_1 + (id.x * 3u);
                     result[at] = w.x | (w.y << 24u);
@@ -424,21 +425,21 @@ kernel void vhw_convert(
                         if (metal::all(loop_bound_6 == uint2(0u))) { break; }
                         loop_bound_6 -= uint2(loop_bound_6.y == 0u, 1u);
                         if (!loop_init_6) {
-                            uint _e242 = i_2;
-                            i_2 = _e242 + 1u;
+                            uint _e256 = i_2;
+                            i_2 = _e256 + 1u;
                         }
                         loop_init_6 = false;
-                        uint _e217 = i_2;
-                        if (_e217 < 4u) {
+                        uint _e231 = i_2;
+                        if (_e231 < 4u) {
                         } else {
                             break;
                         }
                         {
-                            uint _e221 = i_2;
-                            uint w_1 = words.inner[3][_e221];
-                            uint _e226 = i_2;
-                            uint _e237 = arguments.kind;
-                            result[(row_1 + x_4) + _e226] = (_e237 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
+                            uint _e235 = i_2;
+                            uint w_1 = words.inner[3][_e235];
+                            uint _e240 = i_2;
+                            uint _e251 = arguments.kind;
+                            result[(row_1 + x_4) + _e240] = (_e251 == ALPHA_FIRST) ? ((w_1 << 8u) | 255u) : (w_1 | 4278190080u);
                         }
                     }
                 }

@@ -7,7 +7,8 @@
 // kernel.metal is made of this file by scripts/build-metal.py; change both together.
 
 struct Arguments {
-    // channel = row.x (Y - luma) + (row.y (Cb - chroma) + row.z (Cr - chroma)); bits of floats, channels in the order of memory
+    // channel = row.x (Y - luma) + (row.y (Cb - chroma) + row.z (Cr - chroma)); bits of floats, channels in the order of memory.
+    // The last ones of the first two rows: column and row of the textures at which the picture begins, both even
     rows: array<vec4<u32>, 3>,
     luma: u32,
     chroma: u32,
@@ -139,13 +140,16 @@ fn vhw_convert(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     // Past the last column the last one goes on.
     let last = arguments.width - 1u;
-    let left = tint(textureLoad(chroma, vec2<u32>(x / 2u, id.y), 0).xy >> vec2<u32>(arguments.shift));
-    let right = tint(textureLoad(chroma, vec2<u32>(min(x + 2u, last) / 2u, id.y), 0).xy >> vec2<u32>(arguments.shift));
+    let corner = vec2<u32>(arguments.rows[0].w, arguments.rows[1].w);
+    let pair = (corner + vec2<u32>(x, top)) >> vec2<u32>(1u);
+    let next = (corner + vec2<u32>(min(x + 2u, last), top)) >> vec2<u32>(1u);
+    let left = tint(textureLoad(chroma, pair, 0).xy >> vec2<u32>(arguments.shift));
+    let right = tint(textureLoad(chroma, next, 0).xy >> vec2<u32>(arguments.shift));
     for (var y = top; y < min(top + 2u, arguments.height); y++) {
         // Given a value here: translators may declare it once for both rows.
         var words = array<vec4<u32>, 4>();
         for (var i = 0u; i < 4u; i++) {
-            let code = textureLoad(luma, vec2<u32>(min(x + i, last), y), 0).x >> arguments.shift;
+            let code = textureLoad(luma, corner + vec2<u32>(min(x + i, last), y), 0).x >> arguments.shift;
             let chroma_part = select(right, left, i < 2u);
             for (var c = 0u; c < 3u; c++) {
                 let value = sum(product(arguments.rows[c].x, code, arguments.luma), chroma_part[c]);

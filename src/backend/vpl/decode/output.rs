@@ -166,10 +166,7 @@ impl Output {
                     (Err(error), None) => self.failed(entry.serial, error),
                     (Ok(()), None) => match self.shaped(&entry, surface, times) {
                         Ok(picture) => self.send(DecodeEvent::Picture(picture)),
-                        Err(error @ Error::DeviceLost { .. }) => {
-                            self.failed(entry.serial, error.clone());
-                            return Err(error);
-                        }
+                        Err(error @ Error::DeviceLost { .. }) => return Err(error),
                         Err(error) => self.failed(entry.serial, error),
                     },
                 }
@@ -193,12 +190,7 @@ impl Output {
     }
 
     /// The picture, in the size that is wanted where the GPU makes it so.
-    fn shaped(
-        &mut self,
-        entry: &Entry,
-        surface: VplSurface,
-        times: DeviceTimes,
-    ) -> Result<DecodedPicture> {
+    fn shaped(&mut self, entry: &Entry, surface: VplSurface, times: DeviceTimes) -> Result<DecodedPicture> {
         let mut notes = None;
         let scaled = match &mut self.scaler {
             Some(scaler) => scaler.scale(&surface, |note| notes = Some(note))?,

@@ -5,10 +5,7 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::abi::{
-    Bitstream, EncodeCtrl, FrameAllocRequest, FrameSurface, Handle, InitializationParam, Platform, Version,
-    VideoParam,
-};
+use super::abi::{Bitstream, EncodeCtrl, FrameSurface, Handle, InitializationParam, VideoParam};
 use super::nodes;
 use super::status::Status;
 use crate::backend::BackendKind;
@@ -137,13 +134,8 @@ functions! {
     /// What is done with a session.
     Functions {
         MFXClose(Handle) -> Status;
-        MFXQueryVersion(Handle, *mut Version) -> Status;
-        MFXJoinSession(Handle, Handle) -> Status;
-        MFXDisjoinSession(Handle) -> Status;
         MFXVideoCORE_SetHandle(Handle, i32, Handle) -> Status;
-        MFXVideoCORE_QueryPlatform(Handle, *mut Platform) -> Status;
         MFXVideoCORE_SyncOperation(Handle, Handle, u32) -> Status;
-        MFXMemory_GetSurfaceForVPP(Handle, *mut *mut FrameSurface) -> Status;
         MFXMemory_GetSurfaceForEncode(Handle, *mut *mut FrameSurface) -> Status;
         MFXVideoDECODE_Query(Handle, *const VideoParam, *mut VideoParam) -> Status;
         MFXVideoDECODE_DecodeHeader(Handle, *mut Bitstream, *mut VideoParam) -> Status;
@@ -153,16 +145,13 @@ functions! {
         MFXVideoDECODE_DecodeFrameAsync(
             Handle, *mut Bitstream, *mut FrameSurface, *mut *mut FrameSurface, *mut Handle) -> Status;
         MFXVideoENCODE_Query(Handle, *const VideoParam, *mut VideoParam) -> Status;
-        MFXVideoENCODE_QueryIOSurf(Handle, *const VideoParam, *mut FrameAllocRequest) -> Status;
         MFXVideoENCODE_Init(Handle, *const VideoParam) -> Status;
         MFXVideoENCODE_Reset(Handle, *const VideoParam) -> Status;
         MFXVideoENCODE_Close(Handle) -> Status;
         MFXVideoENCODE_GetVideoParam(Handle, *mut VideoParam) -> Status;
         MFXVideoENCODE_EncodeFrameAsync(
             Handle, *const EncodeCtrl, *mut FrameSurface, *mut Bitstream, *mut Handle) -> Status;
-        MFXVideoVPP_Query(Handle, *const VideoParam, *mut VideoParam) -> Status;
         MFXVideoVPP_Init(Handle, *const VideoParam) -> Status;
-        MFXVideoVPP_Reset(Handle, *const VideoParam) -> Status;
         MFXVideoVPP_Close(Handle) -> Status;
         MFXVideoVPP_ProcessFrameAsync(Handle, *mut FrameSurface, *mut *mut FrameSurface) -> Status;
     }

@@ -11,6 +11,7 @@ use crate::error::Remedy;
 const INTEL: &str = "0x8086";
 
 /// The render node of this number.
+#[cfg(target_os = "linux")]
 pub(super) fn path(number: u32) -> PathBuf {
     path_of(&format!("renderD{number}"))
 }

@@ -56,9 +56,8 @@ impl Processor {
         let process = self.session.api().functions.MFXVideoVPP_ProcessFrameAsync;
         let mut made = ptr::null_mut();
         // SAFETY: a session with a processor, a surface that is alive, and room for a pointer.
-        let status = while_busy(CALL, || unsafe {
-            process(self.session.handle(), surface.as_ptr(), &raw mut made)
-        });
+        let status =
+            while_busy(CALL, || unsafe { process(self.session.handle(), surface.as_ptr(), &raw mut made) });
         status.ok(CALL)?;
         // SAFETY: the reference is ours.
         let made = unsafe { Surface::of(made, &self.session) }.ok_or_else(|| Error::Backend {

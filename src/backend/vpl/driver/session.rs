@@ -60,23 +60,22 @@ impl Session {
     pub(crate) fn open(device: Option<&str>) -> Result<Arc<Self>> {
         let api = api()?;
         let adapter = implementations::choose(device)?;
-        let handle = implementations::create(&adapter)?;
-        let mut session = Self {
-            handle,
+        // Where no node is to be seen, a runtime may have its own way, or says so when a codec is opened.
+        #[cfg(target_os = "linux")]
+        let display = Display::of(adapter.render_node).map_err(|missing| missing.error())?;
+        let session = Self {
+            handle: implementations::create(&adapter)?,
             api,
             adapter,
             #[cfg(target_os = "linux")]
-            display: None,
+            display,
         };
         #[cfg(target_os = "linux")]
-        // Where no node is to be seen, a runtime may have its own way, or says so when a codec is opened.
-        if let Some(display) = Display::of(session.adapter.render_node).map_err(|missing| missing.error())? {
+        if let Some(display) = &session.display {
+            let set = api.functions.MFXVideoCORE_SetHandle;
             // SAFETY: a session that has done nothing yet; the display is alive until after it.
-            let status = unsafe {
-                (api.functions.MFXVideoCORE_SetHandle)(handle, HANDLE_VA_DISPLAY, display.handle())
-            };
-            status.ok("MFXVideoCORE_SetHandle")?;
-            session.display = Some(display);
+            unsafe { set(session.handle, HANDLE_VA_DISPLAY, display.handle()) }
+                .ok("MFXVideoCORE_SetHandle")?;
         }
         Ok(Arc::new(session))
     }

@@ -13,13 +13,9 @@ impl Status {
     pub(crate) const UNKNOWN: Self = Self(-1);
     pub(crate) const UNSUPPORTED: Self = Self(-3);
     pub(crate) const MEMORY_ALLOC: Self = Self(-4);
-    pub(crate) const NOT_ENOUGH_BUFFER: Self = Self(-5);
-    pub(crate) const INVALID_HANDLE: Self = Self(-6);
-    pub(crate) const NOT_INITIALIZED: Self = Self(-8);
     pub(crate) const NOT_FOUND: Self = Self(-9);
     pub(crate) const MORE_DATA: Self = Self(-10);
     pub(crate) const MORE_SURFACE: Self = Self(-11);
-    pub(crate) const ABORTED: Self = Self(-12);
     pub(crate) const DEVICE_LOST: Self = Self(-13);
     pub(crate) const INCOMPATIBLE_VIDEO_PARAM: Self = Self(-14);
     pub(crate) const INVALID_VIDEO_PARAM: Self = Self(-15);
@@ -30,12 +26,8 @@ impl Status {
     pub(crate) const IN_EXECUTION: Self = Self(1);
     /// `MFX_WRN_DEVICE_BUSY`.
     pub(crate) const DEVICE_BUSY: Self = Self(2);
-    /// `MFX_WRN_VIDEO_PARAM_CHANGED`.
-    pub(crate) const VIDEO_PARAM_CHANGED: Self = Self(3);
     /// `MFX_WRN_PARTIAL_ACCELERATION`: some of the work is done on the CPU.
     pub(crate) const PARTIAL_ACCELERATION: Self = Self(4);
-    /// `MFX_WRN_INCOMPATIBLE_VIDEO_PARAM`: parameters were corrected.
-    pub(crate) const CORRECTED: Self = Self(5);
     /// `MFX_WRN_ALLOC_TIMEOUT_EXPIRED`: all surfaces of the pool are out.
     pub(crate) const ALLOC_TIMEOUT_EXPIRED: Self = Self(13);
 

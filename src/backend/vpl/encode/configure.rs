@@ -114,7 +114,8 @@ fn spend(coding: &mut InfoMfx, settings: &Settings) -> Option<u16> {
     };
     let (buffer, initial) = settings.vbv.unwrap_or_default();
     let kilobytes = |bits: u32| bits.div_ceil(8000);
-    let numbers = [average.div_ceil(1000), max.div_ceil(1000), kilobytes(buffer), kilobytes(initial.unwrap_or(0))];
+    let numbers =
+        [average.div_ceil(1000), max.div_ceil(1000), kilobytes(buffer), kilobytes(initial.unwrap_or(0))];
     // They have 16 bits, and a factor.
     let factor = numbers.into_iter().max().unwrap_or(0).div_ceil(u32::from(u16::MAX)).max(1);
     let scaled = |number: u32| number.div_ceil(factor) as u16;
@@ -122,7 +123,11 @@ fn spend(coding: &mut InfoMfx, settings: &Settings) -> Option<u16> {
     coding.multiplier = factor as u16;
     (coding.target_kbps, coding.max_kbps) = (scaled(numbers[0]), scaled(numbers[1]));
     (coding.buffer_size, coding.initial_delay) = (scaled(numbers[2]), scaled(numbers[3]));
-    if let Rate::LimitedQuality { quality: wanted, .. } = settings.rate { Some(quality(wanted)) } else { None }
+    if let Rate::LimitedQuality { quality: wanted, .. } = settings.rate {
+        Some(quality(wanted))
+    } else {
+        None
+    }
 }
 
 fn extend(parameters: &mut Parameters, settings: &Settings, limited_quality: Option<u16>) {
@@ -148,7 +153,11 @@ fn extend(parameters: &mut Parameters, settings: &Settings, limited_quality: Opt
         parameters.attach(CodingOption3 {
             intra_refresh_distance: refresh.map_or(0, |refresh| refresh.period as u16),
             qvbr_quality: limited_quality.unwrap_or(0),
-            low_delay_brc: if settings.low_latency && limited_quality.is_none() { CODINGOPTION_ON } else { 0 },
+            low_delay_brc: if settings.low_latency && limited_quality.is_none() {
+                CODINGOPTION_ON
+            } else {
+                0
+            },
             scenario: if settings.low_latency { SCENARIO_VIDEO_CONFERENCE } else { 0 },
             ..CodingOption3::default()
         });

@@ -8,9 +8,7 @@ use bytes::Bytes;
 
 use super::input::Input;
 use crate::backend::ring::output_ring::{self, OutputRing, Traffic};
-use crate::backend::vpl::driver::abi::names::{
-    FRAMETYPE_B, FRAMETYPE_I, FRAMETYPE_IDR, FRAMETYPE_P,
-};
+use crate::backend::vpl::driver::abi::names::{FRAMETYPE_B, FRAMETYPE_I, FRAMETYPE_IDR, FRAMETYPE_P};
 use crate::backend::vpl::driver::encoder;
 use crate::backend::{BackendKind, EncodeEvent, EncodeSink, EncodedUnit};
 use crate::codec::Codec;
@@ -119,7 +117,13 @@ fn picture_type(codec: Codec, kind: u16) -> Option<PictureType> {
     let has_idr = matches!(codec, Codec::H264 | Codec::Hevc);
     Some(match kind {
         _ if codec == Codec::Mjpeg || kind & FRAMETYPE_IDR != 0 => PictureType::Idr,
-        _ if kind & FRAMETYPE_I != 0 => if has_idr { PictureType::I } else { PictureType::Idr },
+        _ if kind & FRAMETYPE_I != 0 => {
+            if has_idr {
+                PictureType::I
+            } else {
+                PictureType::Idr
+            }
+        }
         _ if kind & FRAMETYPE_P != 0 => PictureType::P,
         _ if kind & FRAMETYPE_B != 0 => PictureType::B,
         _ => return None,

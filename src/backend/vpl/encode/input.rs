@@ -92,7 +92,8 @@ pub(super) fn copy(
 fn write_row(host: &HostSurface, plane: usize, row: usize, out: &mut [u8]) {
     let sample = host.format().bytes_per_sample();
     let rows = host.dimensions().height() as usize / (plane + 1);
-    let of = |index: usize| host.plane(index).map_or(&[][..], |plane| plane.row(row.min(rows.saturating_sub(1))));
+    let of =
+        |index: usize| host.plane(index).map_or(&[][..], |plane| plane.row(row.min(rows.saturating_sub(1))));
     let planar = matches!(host.format(), PixelFormat::I420 | PixelFormat::I010);
     let wide = host.dimensions().width() as usize * sample;
     let (picture, beyond) = out.split_at_mut(wide.min(out.len()));
@@ -126,8 +127,10 @@ fn write_row(host: &HostSurface, plane: usize, row: usize, out: &mut [u8]) {
 pub(super) fn check(codec: Codec, frame: &Frame) -> Result<()> {
     let has_sei = matches!(codec, Codec::H264 | Codec::Hevc);
     let whole = |length: usize| u16::try_from(length).is_ok_and(|length| length < u16::MAX - 512);
-    if let Some(message) =
-        frame.user_sei.iter().find(|message| !has_sei || !whole(message.payload.len()) || message.payload_type > 0xffff)
+    if let Some(message) = frame
+        .user_sei
+        .iter()
+        .find(|message| !has_sei || !whole(message.payload.len()) || message.payload_type > 0xffff)
     {
         return Err(Error::Unsupported {
             feature: format!(

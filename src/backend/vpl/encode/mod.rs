@@ -23,9 +23,7 @@ use self::settings::{Settings, negotiate, own};
 use super::driver::encoder::{self, Control, Encoder, Submitted};
 use super::driver::session::Session;
 use super::{IMPLEMENTATION, codec_id};
-use crate::backend::{
-    CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace,
-};
+use crate::backend::{CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;

@@ -13,12 +13,7 @@ impl VplEncoder {
         if self.settings.codec == Codec::Mjpeg {
             return InPlace::default();
         }
-        InPlace {
-            bitrate: true,
-            rate_mode: false,
-            frame_rate: true,
-            max_dimensions: Some(self.largest),
-        }
+        InPlace { bitrate: true, rate_mode: false, frame_rate: true, max_dimensions: Some(self.largest) }
     }
 
     /// Tells the encoder. What the rule for changes sends here can be changed; what it should not have sent is refused before
@@ -30,7 +25,8 @@ impl VplEncoder {
     ) -> Result<()> {
         let wanted = negotiate(config, &own(special, config.codec)?, &self.caps)?;
         let old = &self.settings;
-        let fits = wanted.size.width() <= self.largest.width() && wanted.size.height() <= self.largest.height();
+        let fits =
+            wanted.size.width() <= self.largest.width() && wanted.size.height() <= self.largest.height();
         if !fits || !only_changeable(old, &wanted) {
             return Err(Error::unsupported(
                 "changing more than size, bit rate and frame rate while oneVPL encodes",

@@ -102,11 +102,7 @@ pub(super) fn own(special: &BackendEncodeConfig, codec: Codec) -> Result<VplEnco
 ///
 /// # Errors
 /// [`Error::Unsupported`] with the setting, its value and what is allowed.
-pub(super) fn negotiate(
-    config: &CommonEncodeConfig,
-    own: &VplEncodeConfig,
-    caps: &Caps,
-) -> Result<Settings> {
+pub(super) fn negotiate(config: &CommonEncodeConfig, own: &VplEncodeConfig, caps: &Caps) -> Result<Settings> {
     let codec = config.codec;
     let (usage, tuned_low) = usage(own, codec)?;
     let low_latency = config.low_latency || tuned_low;
@@ -228,13 +224,7 @@ fn intra_refresh(config: &CommonEncodeConfig, own: &VplEncodeConfig) -> Result<O
     Ok(Some(refresh))
 }
 
-fn lookahead(
-    codec: Codec,
-    own: &VplEncodeConfig,
-    caps: &Caps,
-    rate: Rate,
-    low_latency: bool,
-) -> Result<u16> {
+fn lookahead(codec: Codec, own: &VplEncodeConfig, caps: &Caps, rate: Rate, low_latency: bool) -> Result<u16> {
     let Some(depth @ 1..) = own.lookahead else { return Ok(0) };
     let none = if !caps.lookahead {
         Some("0: the GPU has none for it")

@@ -30,11 +30,7 @@ impl Scaler {
     ///
     /// # Errors
     /// No memory; a lost device.
-    pub(super) fn scale(
-        &mut self,
-        surface: &Surface,
-        note: impl FnOnce(String),
-    ) -> Result<Option<Surface>> {
+    pub(super) fn scale(&mut self, surface: &Surface, note: impl FnOnce(String)) -> Result<Option<Surface>> {
         let info = surface.info();
         if (u32::from(info.crop_w), u32::from(info.crop_h)) == (self.size.width(), self.size.height()) {
             return Ok(None);

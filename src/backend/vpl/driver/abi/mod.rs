@@ -56,6 +56,6 @@ pub(crate) use extend::{
     VideoSignalInfo, Vp9Param, VppScaling,
 };
 pub(crate) use plain::{
-    Bitstream, EncodeCtrl, FrameAllocRequest, FrameData, FrameInfo, FrameSurface, InfoMfx,
-    InitializationParam, Payload, Platform, SurfaceInterface, Version, VideoParam,
+    Bitstream, EncodeCtrl, FrameData, FrameInfo, FrameSurface, InfoMfx, InitializationParam, Payload,
+    SurfaceInterface, Version, VideoParam,
 };

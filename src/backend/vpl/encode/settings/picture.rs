@@ -2,8 +2,8 @@
 
 use super::refuse;
 use crate::backend::vpl::driver::abi::names::{
-    PROFILE_AV1_MAIN, PROFILE_AVC_CONSTRAINED_BASELINE, PROFILE_AVC_HIGH, PROFILE_AVC_MAIN, PROFILE_HEVC_MAIN,
-    PROFILE_HEVC_MAIN10, PROFILE_JPEG_BASELINE, PROFILE_VP9_0, PROFILE_VP9_2,
+    PROFILE_AV1_MAIN, PROFILE_AVC_CONSTRAINED_BASELINE, PROFILE_AVC_HIGH, PROFILE_AVC_MAIN,
+    PROFILE_HEVC_MAIN, PROFILE_HEVC_MAIN10, PROFILE_JPEG_BASELINE, PROFILE_VP9_0, PROFILE_VP9_2,
 };
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
@@ -66,7 +66,10 @@ pub(super) fn signal(config: &CommonEncodeConfig, notes: &mut Vec<String>) -> Si
         || transfer != TransferCharacteristics::Unspecified;
     if !has_vui(config.codec) && config.codec != Codec::Av1 {
         if stated || range.is_some() {
-            notes.push(format!("the {} stream does not state its colour: oneVPL has no setting for it", config.codec));
+            notes.push(format!(
+                "the {} stream does not state its colour: oneVPL has no setting for it",
+                config.codec
+            ));
         }
         return Signal::default();
     }

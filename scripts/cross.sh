@@ -1,0 +1,82 @@
+# Sourced by scripts/windows.sh and scripts/arm.sh: builds for another system with Debian's compilers, and judges what was built.
+# The sourcing script sets `target`, and has the function `there PROGRAM ARGS...`, by which something built for it runs here.
+
+native=${VIDEO_HW:-${CARGO_TARGET_DIR:-target}/debug/video-hw}
+built=${CARGO_TARGET_DIR:-target}/$target/debug
+program=$built/video-hw
+[ "${1:-}" = run ] && asked=yes || asked=no
+
+# What a machine does not have cannot be judged on it; who asked for the program itself is told that it failed.
+skip() { # skip REASON...
+  echo "SKIPPED: nothing is built for $target: $*" >&2
+  [ $asked = no ] || exit 1
+  exit 0
+}
+
+need() { # need COMMAND-OR-FILE:PACKAGE...: installed where they are missing
+  local pair missing=() sudo=""
+  for pair in "$@"; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+  done
+  [ ${#missing[@]} != 0 ] || return 0
+  command -v apt-get >/dev/null 2>&1 || skip "please install ${missing[*]}"
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  echo "installing ${missing[*]}" >&2
+  $sudo apt-get update -qq &&
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+    skip "${missing[*]} cannot be installed"
+}
+
+# Of what is built the results are judged, and never the speed. Optimised are the codecs alone that work most when it runs: what that
+# takes is less than it saves, and with others it would be more.
+export CARGO_INCREMENTAL=0 CARGO_BUILD_TARGET=$target
+cargo=(cargo)
+settings=(opt-level=0 debug=false 'package."*".opt-level=0' 'package."*".overflow-checks=false' 'package."*".debug-assertions=false')
+for codec in openh264-sys2 rusty_h264-{accel,common,decoder} rusty_h265 rusty_h265-accel rusty_vp9; do settings+=("package.$codec.opt-level=1"); done
+for setting in "${settings[@]}"; do cargo+=(--config "profile.dev.$setting"); done
+variable=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$target")
+
+build() { # build PACKAGE... [-- TARGETS...]
+  local sysroot packages=()
+  sysroot=$(scripts/sysroot.sh "$target") || skip "there is no standard library of Rust for it"
+  export "${variable}_RUSTFLAGS=--sysroot $sysroot"
+  echo "building for $target"
+  while [ $# != 0 ] && [ "$1" != -- ]; do packages+=(--package "$1"); shift; done
+  "${cargo[@]}" build --quiet --locked "${packages[@]}" "${@:2}"
+}
+tests_of() { # tests_of ARGS...: builds tests, and prints their programs
+  "${cargo[@]}" test --quiet --locked --no-run --message-format json-render-diagnostics "$@" |
+    grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+}
+
+failed=0
+count=0
+ran() { # ran NAME COMMAND...
+  local name=$1
+  shift
+  count=$((count + 1))
+  "$@" >"$dir/log" 2>&1 || { failed=$((failed + 1)); echo "FAILED: $name"; cat "$dir/log"; }
+}
+md5_of() { grep -o '^[0-9a-f]\{32\}'; }
+decodes() { # decodes MD5 FILE
+  [ "$(there "$program" decode "$2" --md5 --quiet --backend software | md5_of)" = "$1" ]
+}
+decodes_clips() {
+  local md5 name
+  while read -r md5 _ _ name; do
+    ran "decode $name" decodes "$md5" "clips/$name"
+  done <clips/md5s.txt
+}
+first=(transcode clips/bars.mp4 --bitrate 2M --overwrite --quiet)
+same_as_native() { # the README's first command: the same file and frames as by the native build
+  # Where ffmpeg is found its encoders are taken, and those differ with the machine.
+  PATH=/nonexistent "$native" "${first[@]}" "$dir/native.mp4" && without_ffmpeg "$program" "${first[@]}" "$dir/theirs.mp4" &&
+    cmp "$dir/native.mp4" "$dir/theirs.mp4" && decodes "$("$native" decode "$dir/native.mp4" --md5 --quiet | md5_of)" "$dir/theirs.mp4"
+}
+first_command() {
+  if [ -x "$native" ]; then
+    ran "the README's first command: the same file and frames as by the native build" same_as_native
+  else
+    echo "SKIPPED: $native is not built, so that there is nothing to compare the README's first command with"
+  fi
+}
