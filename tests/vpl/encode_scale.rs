@@ -59,7 +59,8 @@ fn decoded_pictures_are_scaled_where_they_are() {
             let wanted = pictures(wanted);
             for output in [DecodeOutputMode::HostSurface, DecodeOutputMode::NativeSurface] {
                 let (frames, session) = scaled(QSV, output);
-                let found: Vec<_> = frames.iter().map(|frame| (frame.pts, frame.sample_aspect_ratio)).collect();
+                let found: Vec<_> =
+                    frames.iter().map(|frame| (frame.pts, frame.sample_aspect_ratio)).collect();
                 assert_eq!(found, shapes);
                 let by_gpu = settings.is_empty();
                 let summary = session.summary();
@@ -78,7 +79,8 @@ fn a_scaler_that_fails_is_told() {
     for (settings, lost) in [("fail.vpp.call=7:memory", 1), ("fail.vpp.at=7:lost", 0)] {
         clean("a_scaler_that_fails_is_told", settings, || {
             let (config, packets) = packets("small.h264");
-            let config = config.output(DecodeOutputMode::NativeSurface).size(Dimensions::new(192, 128).unwrap());
+            let config =
+                config.output(DecodeOutputMode::NativeSurface).size(Dimensions::new(192, 128).unwrap());
             let mut session = DecodeSession::new(QSV, config).unwrap();
             let (frames, errors) = decode(&mut session, &packets);
             let ledger = session.summary().ledger;

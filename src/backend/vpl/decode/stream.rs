@@ -79,7 +79,7 @@ impl Stream {
     pub(super) fn shape(&self) -> Shape {
         let frame = self.frame();
         let ratio = |num: u32, den: u32| {
-            if num > 0 && den > 0 { Rational::new(num.into(), den.into()) } else { None }
+            if num > 0 && den > 0 { Rational::new(num, den) } else { None }
         };
         let color = if self.codec == Codec::Mjpeg {
             // JFIF.

@@ -3,6 +3,7 @@
 //! numbers, never Rust enums: it may know more of them than we do.
 
 #![allow(dead_code, reason = "structures are declared whole, and some for what is to come")]
+#![allow(clippy::struct_field_names, reason = "fields are called as in the interface")]
 
 use std::ffi::c_void;
 
