@@ -83,8 +83,14 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Intel's GPU alone.
-    pub(crate) const USUAL: Self =
-        Self { profile: "tigerlake", settings: "", alone: false, nvidia: false, bare: false, locked: false };
+    pub(crate) const USUAL: Self = Self {
+        profile: "tigerlake",
+        settings: "",
+        alone: false,
+        nvidia: false,
+        bare: false,
+        node: Node::OfSystem,
+    };
 }
 
 /// The render node of Intel's GPU.

@@ -2,8 +2,11 @@
 //! them; `layouts` holds both against the C headers, where those are installed. Values that the runtime writes are plain
 //! numbers, never Rust enums: it may know more of them than we do.
 
-#![allow(dead_code, reason = "structures are declared whole, and some for what is to come")]
-#![allow(clippy::struct_field_names, reason = "fields are called as in the interface")]
+#![allow(
+    dead_code,
+    clippy::struct_field_names,
+    reason = "structures are declared whole, by the words of the headers, and some for what is to come"
+)]
 
 use std::ffi::c_void;
 
