@@ -81,8 +81,8 @@ fn open(file: &str) -> Result<Library, libloading::Error> {
 
 /// Declares a table of functions: all found when it is made, or the first that is missing is named.
 macro_rules! functions {
-    ($(#[$doc:meta])* $table:ident { $($name:ident($($type:ty),* $(,)?) -> $out:ty;)* }) => {
-        $(#[$doc])*
+    ($(#[$about:meta])* $table:ident { $($name:ident($($type:ty),* $(,)?) -> $out:ty;)* }) => {
+        $(#[$about])*
         #[allow(non_snake_case, reason = "Intel's names")]
         pub(crate) struct $table {
             $(pub(super) $name: unsafe extern "C" fn($($type),*) -> $out,)*
@@ -129,6 +129,7 @@ functions! {
 
 functions! {
     /// What is done with a session.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "displays are handed over on Linux alone"))]
     Functions {
         MFXClose(Handle) -> Status;
         MFXVideoCORE_SetHandle(Handle, i32, Handle) -> Status;
