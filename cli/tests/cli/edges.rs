@@ -2,8 +2,8 @@
 //! is refused in one line that names the option or file, and leaves nothing under the output's name.
 
 use std::fs;
-use std::io::Read;
-use std::process::Stdio;
+#[cfg(unix)]
+use std::{io::Read, process::Stdio};
 
 use crate::common::{Run, Scratch, clip, command, run, run_with_stdin, y4m};
 

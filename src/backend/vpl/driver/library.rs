@@ -71,21 +71,18 @@ fn open(file: &str) -> Result<Library, libloading::Error> {
     unsafe { Library::new(file) }
 }
 
-/// As above, in the system's folder and the program's own, where a dispatcher is that came with the program.
+/// As above, in the system's folder alone: a program lies among downloads perhaps, beside what anybody has put there.
 #[cfg(windows)]
 fn open(file: &str) -> Result<Library, libloading::Error> {
-    use libloading::os::windows::{
-        LOAD_LIBRARY_SEARCH_APPLICATION_DIR, LOAD_LIBRARY_SEARCH_SYSTEM32, Library as Windows,
-    };
-    let folders = LOAD_LIBRARY_SEARCH_SYSTEM32 | LOAD_LIBRARY_SEARCH_APPLICATION_DIR;
-    // SAFETY: loading runs the initialisers of a library of the system or of the program itself.
-    unsafe { Windows::load_with_flags(file, folders) }.map(Library::from)
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_SYSTEM32, Library as Windows};
+    // SAFETY: loading runs the initialisers of the system's own library, from the folder of the system.
+    unsafe { Windows::load_with_flags(file, LOAD_LIBRARY_SEARCH_SYSTEM32) }.map(Library::from)
 }
 
 /// Declares a table of functions: all found when it is made, or the first that is missing is named.
 macro_rules! functions {
-    ($(#[$doc:meta])* $table:ident { $($name:ident($($type:ty),* $(,)?) -> $out:ty;)* }) => {
-        $(#[$doc])*
+    ($(#[$about:meta])* $table:ident { $($name:ident($($type:ty),* $(,)?) -> $out:ty;)* }) => {
+        $(#[$about])*
         #[allow(non_snake_case, reason = "Intel's names")]
         pub(crate) struct $table {
             $(pub(super) $name: unsafe extern "C" fn($($type),*) -> $out,)*
@@ -132,6 +129,7 @@ functions! {
 
 functions! {
     /// What is done with a session.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "displays are handed over on Linux alone"))]
     Functions {
         MFXClose(Handle) -> Status;
         MFXVideoCORE_SetHandle(Handle, i32, Handle) -> Status;
