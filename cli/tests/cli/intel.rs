@@ -40,7 +40,7 @@ fn doctor_devices_and_receipt_agree_on_every_chip() {
         assert_eq!(ran["decode"]["backend"], wanted(kind != "none"), "{kind}: {ran}");
     }
     // Named, it is refused with the reason and what to do.
-    let refused = on("none", &["decode", &clip("small.h264"), "--backend", "qsv"]).unwrap();
+    let refused = on("none", &["decode", &clip("small.h264"), "--null", "--backend", "qsv"]).unwrap();
     refused.refused(3, &["oneVPL finds no GPU"]);
 }
 
