@@ -61,7 +61,9 @@ fn beside(options: &[&str], arguments: &[&str]) -> Option<Run> {
 #[test]
 fn the_display_of_the_render_node_is_handed_over() {
     if !["/usr/include/va/va.h", "/usr/include/libdrm/drm.h"].iter().all(|file| Path::new(file).exists()) {
-        eprintln!("SKIPPED: no headers of VA-API and libdrm (Debian packages libva-dev, libdrm-dev)");
+        // Past the test runner, which keeps what tests print that pass.
+        let words = b"SKIPPED: no headers of VA-API and libdrm (Debian packages libva-dev, libdrm-dev)\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), words);
         return;
     }
     let job = ["decode", &clip("small.h264"), "--backend", "qsv", "--pix-fmt", "yuv420p", "--md5", "-q"];
