@@ -40,7 +40,7 @@ fn doctor_devices_and_receipt_agree_on_every_chip() {
         assert_eq!(ran["decode"]["backend"], wanted(kind != "none"), "{kind}: {ran}");
     }
     // Named, it is refused with the reason and what to do.
-    let refused = on("none", &["decode", &clip("small.h264"), "--backend", "qsv"]).unwrap();
+    let refused = on("none", &["decode", &clip("small.h264"), "--null", "--backend", "qsv"]).unwrap();
     refused.refused(3, &["oneVPL finds no GPU"]);
 }
 
@@ -61,7 +61,9 @@ fn beside(options: &[&str], arguments: &[&str]) -> Option<Run> {
 #[test]
 fn the_display_of_the_render_node_is_handed_over() {
     if !["/usr/include/va/va.h", "/usr/include/libdrm/drm.h"].iter().all(|file| Path::new(file).exists()) {
-        eprintln!("SKIPPED: no headers of VA-API and libdrm (Debian packages libva-dev, libdrm-dev)");
+        // Past the test runner, which keeps what tests print that pass.
+        let words = b"SKIPPED: no headers of VA-API and libdrm (Debian packages libva-dev, libdrm-dev)\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), words);
         return;
     }
     let job = ["decode", &clip("small.h264"), "--backend", "qsv", "--pix-fmt", "yuv420p", "--md5", "-q"];
