@@ -132,7 +132,7 @@ pub(crate) const VPL: Simulated = Simulated {
     encode: "MFXVideoCORE_SyncOperation",
     faults: |fate, first, in_place| match fate {
         Fate::Ok => String::new(),
-        Fate::CreationFails => "fail.encode.reset=1:unknown;fail.encode.init=2:unknown".to_owned(),
+        Fate::CreationFails => "fail.encode.reset=2:unknown;fail.encode.init=2:unknown".to_owned(),
         Fate::ActivationFails => format!("fail.encode.at={first}:unknown"),
         Fate::DeviceLost if in_place => format!("fail.encode.at={first}:lost"),
         // The session that was running is lost with the new one.

@@ -13,11 +13,11 @@ use video_hw::config::{
 use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
+use video_hw::frame::UserSei;
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeSession, Submit};
 use video_hw::time::Rational;
-use video_hw::user_sei::UserSei;
 
 use crate::support::nvenc::{
     HEIGHT, WIDTH, all_well, check_pictures, check_times, decoded, encode, frame, have_ffmpeg, planar,
