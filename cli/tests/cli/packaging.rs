@@ -8,18 +8,14 @@ use crate::common::{Scratch, run};
 
 /// Runs a program that judges; `None`, said loudly, where it is not installed.
 fn judged(program: &str, arguments: &[&str]) -> Option<String> {
-    match Command::new(program).args(arguments).stdin(Stdio::null()).output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            let words = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && words.is_empty(), "{program} {arguments:?}: {said}{words}");
-            Some(said)
-        }
-        Err(_) => {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
-            None
-        }
-    }
+    let Ok(output) = Command::new(program).args(arguments).stdin(Stdio::null()).output() else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
+        return None;
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && words.is_empty(), "{program} {arguments:?}: {said}{words}");
+    Some(said)
 }
 
 #[test]

@@ -93,7 +93,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        let open = |_: &Path| opened.as_ref().map(|()| ()).map_err(|error| error.kind().into());
+        let open = |_: &Path| opened.as_ref().copied().map_err(|error| error.kind().into());
         of(root.path(), &open, &["nothing found".to_owned()])
     }
 
