@@ -72,7 +72,7 @@ md5_is() { # md5_is CLIP: what sample_decode wrote
   local format=nv12
   [[ $1 != ten.* ]] || format=p010le
   local wanted
-  wanted=$(ffmpeg -v error -i "$dir/$1" -fps_mode passthrough -pix_fmt $format -f rawvideo - | { [ $format = nv12 ] && cat || low; } | md5sum)
+  wanted=$(ffmpeg -v error -i "$dir/$1" -fps_mode passthrough -pix_fmt $format -f rawvideo - | { if [ $format = nv12 ]; then cat; else low; fi; } | md5sum)
   [ "$(md5sum <"$dir/out.yuv")" = "$wanted" ] || echo "other pictures than ffmpeg's"
 }
 low() { # sample_decode writes samples of 10 bits at the bottom of their words

@@ -1,5 +1,5 @@
 //! Where the time of decoders and encoders went, as text: the line for each session that `VIDEO_HW_NV_METRICS` and
-//! `VIDEO_HW_VT_METRICS` ask for, in any program. The library reads no environment: the program does, and prints.
+//! `VIDEO_HW_VT_METRICS` (`VIDEO_HW_QSV_METRICS`) ask for, in any program. The library reads no environment: the program does, and prints.
 //!
 //! ```
 //! # use video_hw::session::EncodeSummary;

@@ -34,14 +34,8 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(threads) = args.threads {
         job = job.threads(threads);
     }
-    transcode::finish(
-        "encode",
-        &args.output,
-        job.on_failure(args.failure.policy()),
-        &args.encoder,
-        &args.part,
-        &args.job,
-    )
+    let job = transcode::with_encoder(job, &args.encoder, args.backend.unwrap_or_default())?;
+    transcode::finish("encode", &args.output, job.on_failure(args.failure.policy()), &args.part, &args.job)
 }
 
 /// What is said about images.

@@ -1,7 +1,7 @@
-//! Options of NVENC. With any of them no other encoder is taken.
+//! Options of NVENC. With any of them no other encoder is taken, but for those that Intel's has too where that one is named.
 
 use clap::Args;
-use video_hw::config::{BReference, IntraRefresh, MultiPass, NvidiaEncodeConfig, SpatialAq};
+use video_hw::config::{BReference, IntraRefresh, MultiPass, NvidiaEncodeConfig, SpatialAq, VplEncodeConfig};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "NVENC")]
@@ -115,6 +115,25 @@ impl NvencArgs {
             .intra_refresh(self.intra_refresh);
         // The usual number of pictures is a setting as well, where it was said.
         (config != default || self.max_in_flight.is_some()).then_some(config)
+    }
+}
+
+impl NvencArgs {
+    /// The same for Intel's encoder; `None` with an option that it has not.
+    pub(crate) fn vpl(&self) -> Option<VplEncodeConfig> {
+        let others = self.multipass.is_some()
+            || self.lookahead_level.is_some()
+            || self.aq.is_some()
+            || self.b_ref.is_some();
+        let default = VplEncodeConfig::default();
+        let in_flight = self.max_in_flight.map_or(default.max_in_flight_outputs, usize::from);
+        let config = default
+            .max_in_flight_outputs(in_flight)
+            .preset(self.preset.clone())
+            .tuning(self.tune.clone())
+            .lookahead(self.lookahead)
+            .intra_refresh(self.intra_refresh);
+        (!others).then_some(config)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use video_hw::backend::Backend;
+use video_hw::backend::{Backend, BackendKind};
 use video_hw::config::{
     BackendEncodeConfig, FfmpegEncodeConfig, RateControl, SessionAdmission, SoftwareEncodeConfig,
 };
@@ -59,7 +59,8 @@ pub(crate) fn encode(command: &'static str, args: &TranscodeArgs) -> Result<Exit
     if let Some(threads) = args.backends.threads {
         job = job.threads(threads);
     }
-    finish(command, &args.output, job.on_failure(args.failure.policy()), &args.encoder, &args.part, &args.job)
+    let job = with_encoder(job, &args.encoder, args.backends.encoder_backend.unwrap_or(both))?;
+    finish(command, &args.output, job.on_failure(args.failure.policy()), &args.part, &args.job)
 }
 
 /// Sets what every encoding job has, does it and tells.
@@ -67,11 +68,9 @@ pub(crate) fn finish(
     command: &'static str,
     output: &Path,
     job: Transcode<'_>,
-    encoder: &EncoderArgs,
     part: &PartArgs,
     options: &JobArgs,
 ) -> Result<Exit> {
-    let job = with_encoder(job, encoder)?;
     let interrupts = Interrupts::install(options.quiet, Some(output))?;
     let view = RefCell::new(ProgressView::new(options.quiet));
     let exporting = Exporting::begin(&options.metrics, options.quiet)?;
@@ -102,7 +101,12 @@ pub(crate) fn finish(
     Finished::transcode(command, &report).tell(options)
 }
 
-fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transcode<'a>> {
+/// Sets what is asked of the encoder.
+pub(crate) fn with_encoder<'a>(
+    mut job: Transcode<'a>,
+    args: &EncoderArgs,
+    backend: Backend,
+) -> Result<Transcode<'a>> {
     if let Some(codec) = args.codec {
         job = job.codec(codec);
     }
@@ -135,7 +139,11 @@ fn with_encoder<'a>(mut job: Transcode<'a>, args: &EncoderArgs) -> Result<Transc
         job = job.backend_config(BackendEncodeConfig::Software(special));
     }
     if let Some(special) = args.nvenc.config() {
-        job = job.backend_config(BackendEncodeConfig::Nvidia(special));
+        let is_intel = backend == Backend::Only(BackendKind::Qsv);
+        job = job.backend_config(match args.nvenc.vpl().filter(|_| is_intel) {
+            Some(intel) => BackendEncodeConfig::Vpl(intel),
+            None => BackendEncodeConfig::Nvidia(special),
+        });
     }
     if let Some(time) = args.session_wait {
         job = job.session_admission(SessionAdmission::Wait(time));

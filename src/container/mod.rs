@@ -308,10 +308,12 @@ pub fn main_video<'a>(tracks: &'a [Track], disabled: &[TrackId]) -> Option<&'a T
     let pictures = tracks.iter().filter(|track| track.kind == TrackKind::Video);
     let sized = pictures.filter_map(|track| Some((track, track.video.as_ref()?.dimensions.pixels())));
     // `min_by_key` gives the first of several.
-    let best = sized.min_by_key(|(track, pixels)| match disabled.contains(&track.id) {
-        false => (false, u64::MAX - pixels),
-        true => (true, 0),
-    });
+    let best =
+        sized.min_by_key(
+            |(track, pixels)| {
+                if disabled.contains(&track.id) { (true, 0) } else { (false, u64::MAX - pixels) }
+            },
+        );
     best.map(|(track, _)| track)
 }
 

@@ -216,9 +216,9 @@ impl Index {
         while low < high {
             let middle = low + (high - low) / 2;
             if self.pts(middle).is_some_and(|pts| pts.is_before(time)) {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         low

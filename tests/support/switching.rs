@@ -83,8 +83,8 @@ pub(crate) struct Simulated {
     create: &'static str,
     encode: &'static str,
     /// Settings of the simulation: the first change in place and the second session fail, or the picture of this number of all
-    /// that are handed over.
-    faults: fn(Fate, usize) -> String,
+    /// that are handed over; whether the change is made in place.
+    faults: fn(Fate, usize, bool) -> String,
     /// Who encodes when its device is lost, right after a change in place or at any other time.
     after_loss: fn(bool) -> BackendKind,
 }
@@ -94,7 +94,7 @@ pub(crate) const NVENC: Simulated = Simulated {
     in_place: &[What::Bitrate, What::Fps, What::SizeDown],
     create: "nvEncInitializeEncoder",
     encode: "nvEncLockInputBuffer",
-    faults: |fate, first| match fate {
+    faults: |fate, first, _| match fate {
         Fate::Ok => String::new(),
         Fate::CreationFails => "fault=[{function='nvEncReconfigureEncoder',call=1,code=8},\
                  {function='nvEncInitializeEncoder',call=2,code=20}]"
@@ -114,7 +114,7 @@ pub(crate) const VIDEOTOOLBOX: Simulated = Simulated {
     in_place: &[What::Bitrate, What::Fps],
     create: "VTCompressionSessionCreate",
     encode: "VTCompressionSessionEncodeFrame",
-    faults: |fate, first| match fate {
+    faults: |fate, first, _| match fate {
         Fate::Ok => String::new(),
         Fate::CreationFails => "fail.change.at=1:-12912;fail.create.encode.at=2:-12912".to_owned(),
         Fate::ActivationFails => format!("fail.encode.call={first}:-12912"),
@@ -130,11 +130,15 @@ pub(crate) const VPL: Simulated = Simulated {
     in_place: &[What::Bitrate, What::Fps, What::SizeDown],
     create: "MFXVideoENCODE_Init",
     encode: "MFXVideoCORE_SyncOperation",
-    faults: |fate, first| match fate {
+    faults: |fate, first, in_place| match fate {
         Fate::Ok => String::new(),
-        Fate::CreationFails => "fail.encode.reset=1:unknown;fail.encode.init=2:unknown".to_owned(),
+        Fate::CreationFails => "fail.encode.reset=2:unknown;fail.encode.init=2:unknown".to_owned(),
         Fate::ActivationFails => format!("fail.encode.at={first}:unknown"),
-        Fate::DeviceLost => format!("fail.encode.at={first}:lost"),
+        Fate::DeviceLost if in_place => format!("fail.encode.at={first}:lost"),
+        // The session that was running is lost with the new one.
+        Fate::DeviceLost => {
+            (first..first + 2 * FRAMES).map(|at| format!("fail.encode.at={at}:lost;")).collect()
+        }
     },
     after_loss: |changed| if changed { BackendKind::Qsv } else { next_encoder() },
 };
@@ -163,7 +167,8 @@ impl Simulated {
     /// Settings of the simulation. Pictures are handed over once each: the one by which a session proves itself, those of the
     /// stream, and again one for a second session.
     pub(crate) fn faults(&self, fate: Fate, what: What, mode: SessionSwitchMode) -> String {
-        (self.faults)(fate, 1 + boundary(mode) + usize::from(!self.changes_in_place(what)) + 1)
+        let in_place = self.changes_in_place(what);
+        (self.faults)(fate, 1 + boundary(mode) + usize::from(!in_place) + 1, in_place)
     }
 
     /// Runs the case of this name, with what it has to come to.

@@ -13,6 +13,7 @@ use video_hw::config::{
 use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
+use video_hw::frame::UserSei;
 use video_hw::packet::{Packet, PictureType};
 use video_hw::pixel::PixelFormat;
 use video_hw::session::{EncodeSession, Submit};
@@ -245,6 +246,45 @@ fn colour_and_shape_are_in_the_stream() {
             assert_eq!((info.color, info.bit_depth()), (color, depth));
             assert_eq!(info.sample_aspect_ratio, Rational::new(4, 3));
         }
+    });
+}
+
+/// HDR10 messages stand before each IDR picture, and those of the caller before theirs.
+#[test]
+fn messages_are_in_the_stream() {
+    clean("messages_are_in_the_stream", "", || {
+        let display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)";
+        let config = config(Codec::Hevc)
+            .format(PixelFormat::P010)
+            .gop_length(4)
+            .mastering_display(display.parse().ok())
+            .content_light("1000,400".parse().ok());
+        let own = UserSei::unregistered([7; 16], b"a message");
+        let mut session = open(&config, &NONE);
+        let packets = all_well(encode(
+            &mut session,
+            (0..8).map(|n| {
+                let mut frame = frame(n, config.format);
+                frame.user_sei.extend((n == 5).then(|| own.clone()));
+                frame
+            }),
+        ));
+        let has = |packet: &Packet, bytes: &[u8]| packet.data.windows(bytes.len()).any(|part| part == bytes);
+        // Type and size, and the payload up to where the stream has to break a row of zeros.
+        let volume = [137, 24, 0x33, 0xc2, 0x86, 0xc4, 0x1d, 0x4c];
+        let light = [144, 4, 0x03, 0xe8, 0x01, 0x90];
+        for (number, packet) in packets.iter().enumerate() {
+            assert_eq!(has(packet, &volume), number % 4 == 0, "packet {number}");
+            assert_eq!(has(packet, &light), number % 4 == 0, "packet {number}");
+            assert_eq!(has(packet, b"a message"), number == 5, "packet {number}");
+        }
+        let config = crate::encode_basic::config(Codec::H264);
+        let mut session = open(&config, &NONE);
+        let mut first = frame(0, config.format);
+        first.user_sei.push(own.clone());
+        let packets = all_well(encode(&mut session, [first, frame(1, config.format)]));
+        assert_eq!([0, 1].map(|at| has(&packets[at], b"a message")), [true, false]);
+        judge(config.codec, &packets, 2);
     });
 }
 

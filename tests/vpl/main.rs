@@ -16,6 +16,7 @@ mod support;
 mod encode_basic;
 mod encode_faults;
 mod encode_random;
+mod encode_scale;
 mod encode_switch;
 mod vpl_chain;
 mod vpl_clips;

@@ -60,6 +60,8 @@ struct VplEncoder {
     /// The next picture begins anew.
     idr_next: bool,
     since_idr: u32,
+    /// It was told of the end, and takes more when it begins anew.
+    ended: bool,
     meter: Arc<EncodeMeter>,
     notes: Vec<String>,
 }
@@ -108,6 +110,7 @@ pub(crate) fn open_encoder(
         next_stamp: OWN_STAMPS,
         idr_next: true,
         since_idr: 0,
+        ended: false,
         meter,
         notes,
     }))
@@ -139,10 +142,20 @@ impl VplEncoder {
         Ok((Place::Copy(surface), self.next_stamp))
     }
 
+    /// Begins anew where it was told of the end.
+    fn begin(&mut self) -> Result<()> {
+        if self.ended {
+            self.encoder.reset(&mut parameters(&self.settings, Some(true)))?;
+            self.ended = false;
+        }
+        Ok(())
+    }
+
     /// Hands a picture over. With an error it was not taken, and the buffer is free again.
     fn enter(&mut self, unit: &EncodeUnit, mut output: Output) -> Result<()> {
         let meter = Arc::clone(&self.meter);
-        let (place, stamp) = match meter.upload.time(|| self.place(&unit.frame)) {
+        let begun = self.begin();
+        let (place, stamp) = match begun.and_then(|()| meter.upload.time(|| self.place(&unit.frame))) {
             Ok(placed) => placed,
             Err(error) => {
                 self.flow.put_back(None, output);
@@ -242,9 +255,8 @@ impl EncoderBackend for VplEncoder {
 
     fn flush(&mut self) -> Result<()> {
         self.drain()?;
-        self.idr_next = true;
-        // An encoder that was told of the end takes more when it begins anew.
-        self.encoder.reset(&mut parameters(&self.settings, Some(true)))
+        (self.idr_next, self.ended) = (true, true);
+        Ok(())
     }
 
     fn admission(&self) -> FrameCheck {

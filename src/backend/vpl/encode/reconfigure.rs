@@ -33,8 +33,8 @@ impl VplEncoder {
             ));
         }
         // A rate of frames is in the headers that a sequence begins with.
-        let anew = wanted.size != old.size || wanted.frame_rate != old.frame_rate;
-        if anew || wanted.b_frames > 0 || wanted.lookahead > 0 {
+        let anew = self.ended || wanted.size != old.size || wanted.frame_rate != old.frame_rate;
+        if !self.ended && (anew || wanted.b_frames > 0 || wanted.lookahead > 0) {
             self.drain()?;
         }
         let told = self.encoder.reset(&mut parameters(&wanted, Some(anew)));
@@ -48,6 +48,7 @@ impl VplEncoder {
             told => told.map(|()| anew)?,
         };
         self.idr_next |= begins;
+        self.ended &= !begins;
         self.settings = wanted;
         Ok(())
     }
