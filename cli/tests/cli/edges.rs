@@ -169,7 +169,7 @@ fn names_that_nobody_expects() {
         assert_eq!(result.code, Some(0), "{name:?}: {}", result.stderr);
         fs::remove_file(&input).unwrap();
         let missing = run(&["decode", &input, "--null"]);
-        missing.refused(1, &["No such file"]);
+        missing.refused(1, &["os error 2"]);
     }
     let long = format!("{}.mp4", "x".repeat(300));
     run(&["transcode", &clip(CLIP), &scratch.path(&long)]).refused(4, &["too long"]);

@@ -139,7 +139,7 @@ fn damage_inside_a_stream_ends_it_or_is_gone_over() {
 fn a_missing_input() {
     let scratch = Scratch::new();
     let (input, output) = (scratch.path("nowhere.mp4"), scratch.path("out.mp4"));
-    run(&["transcode", &input, &output]).refused(1, &["nowhere.mp4", "No such file"]);
+    run(&["transcode", &input, &output]).refused(1, &["nowhere.mp4", "os error 2"]);
     run(&["probe", &input]).refused(1, &["nowhere.mp4"]);
     run(&["decode", scratch.path("").as_str(), "--null"]).refused(1, &["directory"]);
     assert!(scratch.names().is_empty());

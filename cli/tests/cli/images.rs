@@ -235,7 +235,7 @@ fn what_is_wrong_is_said_in_one_line() {
     fs::write(&list, "1\n2\n3\n3\n5\n6\n").unwrap();
     timed(&frames).refused(2, &["t.txt, line 4", "must rise"]);
     run(&["encode", &frames, &output, "--timestamps", &scratch.path("nowhere.txt")])
-        .refused(1, &["nowhere.txt", "No such file"]);
+        .refused(1, &["nowhere.txt", "os error 2"]);
     let y4m = scratch.file("a.y4m", &crate::common::y4m(64, 48, 2));
     run(&["encode", &y4m, &output, "--times-from-names", "ns"]).refused(2, &["images"]);
     let good = fs::read(format!("{frames}/f3.png")).unwrap();
