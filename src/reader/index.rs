@@ -204,18 +204,18 @@ impl Index {
 
     /// The last frame that has begun before `time`, where it has not ended before.
     pub(super) fn shown_before(&self, time: Timestamp) -> Option<usize> {
-        if self.end().is_before(time) {
+        if self.end() < time {
             return None;
         }
-        self.from(time).checked_sub(1)
+        self.count(|pts| pts < time).checked_sub(1)
     }
 
-    /// How many frames begin before `time`.
-    pub(super) fn from(&self, time: Timestamp) -> usize {
+    /// How many frames, from the first on, begin at times of which this is true.
+    pub(super) fn count(&self, is: impl Fn(Timestamp) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.pts(middle).is_some_and(|pts| pts.is_before(time)) {
+            if self.pts(middle).is_some_and(&is) {
                 low = middle + 1;
             } else {
                 high = middle;

@@ -373,7 +373,7 @@ impl Reader {
 
     /// The first frame that is presented at or after `time`; `None` behind the last.
     pub fn first_from(&self, time: Duration) -> Option<usize> {
-        Some(self.index.from(stamp(time))).filter(|frame| *frame < self.len())
+        Some(self.index.count(|pts| pts.is_before(stamp(time)))).filter(|frame| *frame < self.len())
     }
 
     /// A frame by its number.
