@@ -24,7 +24,7 @@ for file in /usr/bin/sample_decode /usr/include/va/va.h /usr/include/libdrm/drm.
 done
 # VPLSIM_LIB names one that is built already.
 [ -n "${VPLSIM_LIB:-}" ] || cargo build --quiet --locked -p vplsim
-export VPLSIM_LIB=${VPLSIM_LIB:-$target/debug/libvplsim.so} VPLSIM_QUIET=1
+export VPLSIM_LIB=${VPLSIM_LIB:-$target/debug/libsimulated_onevpl.so} VPLSIM_QUIET=1
 
 other=()
 if [ "$suite" != none ]; then

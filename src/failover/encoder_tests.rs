@@ -361,11 +361,12 @@ fn wished_for_metadata_that_the_next_leaves_out_is_given_up() {
     let dies = |at| Plan { dies: Some((at, Death::Call)), ..SOUND };
     let on = (BackendKind::Nvidia, Backend::Auto);
     let (packets, end, summary) =
-        encode_as(config.clone(), on, &[dies(16), dies(12), SOUND], usize::MAX, None);
+        encode_as(config.clone(), on, &[dies(16), dies(12), dies(6), SOUND], usize::MAX, None);
     assert!(end.is_none(), "{end:?}");
     whole(&packets);
-    let [first, second] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
+    let [zeroth, first, second] = &summary.takeovers[..] else { panic!("{:?}", summary.takeovers) };
     let states_hdr = |takeover: &Takeover| takeover.to.unwrap().0.backend().states_hdr();
+    assert!(states_hdr(zeroth) && zeroth.given_up.is_empty(), "{zeroth}");
     assert!(!states_hdr(first), "{first}");
     assert_eq!(first.given_up, ["HDR10 metadata"]);
     assert!(second.given_up.is_empty(), "it was gone already: {second}");

@@ -425,6 +425,6 @@ mod tests {
         let found = wire::read_all(text.lines()).unwrap();
         assert_eq!(found.probes.iter().map(|probe| probe.verdict.works()).collect::<Vec<_>>(), [true, false]);
         assert!(serve(["embedded:decode"], Vec::new()).is_err());
-        assert!(serve(["qsv:decode:h264"], Vec::new()).is_err());
+        assert!(serve(["ffmpeg-qsv:decode:h264"], Vec::new()).is_err());
     }
 }

@@ -223,7 +223,7 @@ mod tests {
             "probe\tnvidia\tencode\th264\tnever\tworks\tx",
             "probe\tnvidia\tencode\th264\t1\tworks",
             "probe\tnvidia\tencode\th264\t1\tworks\tx\ty",
-            "probe\tqsv\tdecode\th264\t1\tworks\tx",
+            "probe\tffmpeg-qsv\tdecode\th264\t1\tworks\tx",
             "at\tnvidia\tdecode\th264\tsomewhere",
             "hello",
         ] {

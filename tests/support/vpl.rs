@@ -14,7 +14,7 @@ fn runtime() -> Option<PathBuf> {
 
 fn find() -> Option<PathBuf> {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    let library = deps.join("libvplsim.so");
+    let library = deps.join("libsimulated_onevpl.so");
     if !library.exists() {
         say(&format!("SKIPPED: {} is not built (cargo test --workspace builds it)\n", library.display()));
         return None;
@@ -130,7 +130,7 @@ fn shown(node: Node, folder: &Path) -> Option<Command> {
     } else {
         command.arg("--root").arg(&root);
     }
-    command.env("VPLSIM_LIB", std::env::current_exe().unwrap().with_file_name("libvplsim.so"));
+    command.env("VPLSIM_LIB", std::env::current_exe().unwrap().with_file_name("libsimulated_onevpl.so"));
     Some(command)
 }
 

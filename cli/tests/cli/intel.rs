@@ -52,7 +52,7 @@ fn beside(options: &[&str], arguments: &[&str]) -> Option<Run> {
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sims/vpl/run");
     let mut command = Command::new(run);
     command.args(options).args(["--strict", env!("CARGO_BIN_EXE_video-hw")]).args(arguments);
-    command.env("VPLSIM_LIB", std::env::current_exe().unwrap().with_file_name("libvplsim.so"));
+    command.env("VPLSIM_LIB", std::env::current_exe().unwrap().with_file_name("libsimulated_onevpl.so"));
     command.env("VPLSIM_QUIET", "1").env("HOME", &home).env_remove("XDG_CACHE_HOME");
     Some(Run::of(command.output().unwrap()))
 }

@@ -215,7 +215,7 @@ impl Machine {
 
     /// One with a GPU of Intel's.
     pub fn intel() -> Option<Self> {
-        Self::with("libvplsim.so", &["libmfx-gen.so.1.2"])
+        Self::with("libsimulated_onevpl.so", &["libmfx-gen.so.1.2"])
     }
 
     fn with(library: &str, names: &[&str]) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 macro_rules! runtime {
     ($($name:ident($($type:ty),*);)*) => {

@@ -39,7 +39,7 @@ impl Outcome {
 
 /// The shared object. Beside the test: `cargo test` leaves it in target/<profile>/deps, as new as the test.
 pub fn library() -> PathBuf {
-    let library = std::env::current_exe().unwrap().with_file_name("libvplsim.so");
+    let library = std::env::current_exe().unwrap().with_file_name("libsimulated_onevpl.so");
     assert!(library.exists(), "{} is not built", library.display());
     library
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Runtime, bitstream, ivf};
 use crate::common::{ffmpeg, made, md5, scenario};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Packet, Runtime, encoding};
 use crate::common::{ffmpeg, probe, scenario};

@@ -1,6 +1,6 @@
 //! Surfaces beyond NV12 and P010: what the range extensions of HEVC and VP9's other profiles come out as.
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Runtime, bitstream, ivf};
 use crate::common::{ffmpeg, made, scenario};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Runtime, bitstream, empty, encoding};
 use crate::common::{made, scenario};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use vplsim::abi;
+use simulated_onevpl::abi;
 
 const HEADER: &str = "/usr/include/vpl/mfx.h";
 

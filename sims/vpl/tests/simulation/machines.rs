@@ -1,7 +1,7 @@
 //! Profiles, and what is told before and without a decoder.
 
 use serde_json::json;
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Runtime, encoding};
 use crate::common::{run, scenario};

@@ -1,6 +1,6 @@
 //! Processing, and decoded surfaces that go on without a copy.
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Runtime, bitstream, empty, encoding};
 use crate::common::{made, scenario};

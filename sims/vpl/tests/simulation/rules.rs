@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use vplsim::abi::*;
-use vplsim::core::rules;
+use simulated_onevpl::abi::*;
+use simulated_onevpl::core::rules;
 
 use crate::client::{Runtime, bitstream, empty, encoding};
 use crate::common::{made, scenario};

@@ -1,6 +1,6 @@
 //! What is around coded pictures: the client's messages, IVF headers, and where a sequence begins after a reset.
 
-use vplsim::abi::*;
+use simulated_onevpl::abi::*;
 
 use crate::client::{Packet, Runtime, empty, encoding};
 use crate::common::{probe, scenario};
