@@ -360,7 +360,7 @@ fn an_encoder_without_low_latency_rate_control_takes_its_usual_one() {
     });
 }
 
-/// Pictures of a decoder's that the encoder was not opened for are copied: a part of a picture, and one of another range.
+/// Pictures of a decoder's that the encoder was not opened for are copied: a part of a picture, and one of another range or matrix.
 #[test]
 fn pictures_that_do_not_fit_as_they_are_are_copied() {
     clean("pictures_that_do_not_fit_as_they_are_are_copied", "", || {
@@ -370,7 +370,10 @@ fn pictures_that_do_not_fit_as_they_are_are_copied() {
         let device = first.as_device().unwrap().crop(Crop { left: 16, top: 8, size }).unwrap();
         let part = Frame { dimensions: size, surface: Surface::Device(device), ..first.clone() };
         let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
-        for (frame, color) in [(part, ColorInfo::BT709), (first, full)] {
+        let ntsc = ColorInfo { matrix: MatrixCoefficients::Smpte170M, ..ColorInfo::BT709 };
+        let mut tagged = video_hw::frames(clip("bars.mp4")).backend(VT).native().open().unwrap();
+        let tagged = tagged.next().unwrap().unwrap();
+        for (frame, color) in [(part, ColorInfo::BT709), (first, full), (tagged, ntsc)] {
             let mut config = config(Codec::H264).format(PixelFormat::Nv12).color(color);
             config.dimensions = frame.dimensions;
             let mut session = open(&config);
