@@ -92,8 +92,7 @@ fn mpeg2(unit: &[u8]) -> Result<Head<'_>> {
     let width = byte(sequence, 1) << 4
         | byte(sequence, 2) >> 4
         | ((byte(extension, 2) & 1) << 1 | byte(extension, 3) >> 7) << 12;
-    let height =
-        (byte(sequence, 2) & 15) << 8 | byte(sequence, 3) | (byte(extension, 3) >> 5 & 3) << 12;
+    let height = (byte(sequence, 2) & 15) << 8 | byte(sequence, 3) | (byte(extension, 3) >> 5 & 3) << 12;
     let dimensions = size(width, height)?;
     let chroma = match byte(extension, 2) >> 1 & 3 {
         1 => Chroma::Yuv420,
@@ -129,17 +128,8 @@ fn mpeg2(unit: &[u8]) -> Result<Head<'_>> {
 const PROFILES: [&str; 8] = ["", "High", "Spatially Scalable", "SNR Scalable", "Main", "Simple", "", ""];
 
 /// `frame_rate_code` (table 6-4).
-const RATES: [(u32, u32); 9] = [
-    (0, 0),
-    (24_000, 1001),
-    (24, 1),
-    (25, 1),
-    (30_000, 1001),
-    (30, 1),
-    (50, 1),
-    (60_000, 1001),
-    (60, 1),
-];
+const RATES: [(u32, u32); 9] =
+    [(0, 0), (24_000, 1001), (24, 1), (25, 1), (30_000, 1001), (30, 1), (50, 1), (60_000, 1001), (60, 1)];
 
 fn mpeg4(unit: &[u8]) -> Result<Head<'_>> {
     let mut head = Head::default();
@@ -318,5 +308,75 @@ fn plain(codec: Codec, profile: Option<&&str>, dimensions: Dimensions, chroma: C
         dpb_frames: 3,
         interlaced: false,
         hdr: HdrMetadata::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sequence header of 192x160, square samples, 25 frames a second; its extension: Main profile, progressive, 4:2:0.
+    const SEQUENCE_2: [u8; 22] =
+        [0, 0, 1, 0xb3, 0x0c, 0, 0xa0, 0x13, 0xff, 0xff, 0xe0, 0x18, 0, 0, 1, 0xb5, 0x14, 0x8a, 0, 1, 0, 0];
+    /// The headers of a Simple object of 192x160.
+    const OBJECT_4: [u8; 12] = [0, 0, 1, 0xb0, 1, 0, 0, 1, 0xb5, 0x89, 0x13, 0];
+    const LAYER_4: [u8; 15] = [0, 0, 1, 0x20, 0, 0xc4, 0x8d, 0x88, 0, 0xcd, 0x06, 0x04, 0x14, 0x14, 0x43];
+
+    fn picture_2(kind: u8) -> [u8; 9] {
+        [0, 0, 1, 0, 0, kind << 3, 0xff, 0xf8, 0x80]
+    }
+
+    #[test]
+    fn headers_of_mpeg2_are_read() {
+        let display = [0, 0, 1, 0xb5, 0x2b, 5, 1, 6];
+        let group = [0, 0, 1, 0xb8, 0, 8, 0, 0x40, 1];
+        let unit = [&SEQUENCE_2[..], &display, &group, &picture_2(1), &picture_2(2)].concat();
+        let head = Head::of(Codec::Mpeg2, &unit).unwrap();
+        let info = head.info.unwrap();
+        assert_eq!((head.kind, head.is_closed, head.is_packed), (Some(Kind::Intra), true, false));
+        assert_eq!((info.dimensions.to_string(), info.chroma), ("192x160".to_owned(), Chroma::Yuv420));
+        assert_eq!((info.profile_name.as_str(), info.interlaced), ("Main", false));
+        assert_eq!((info.frame_rate, info.sample_aspect_ratio), (Rational::new(25, 1), Some(Rational::ONE)));
+        assert_eq!((info.reorder_depth, info.color.range), (Some(1), Some(ColorRange::Limited)));
+        assert_eq!(info.color.primaries, ColorPrimaries::Bt470Bg);
+        assert_eq!(info.color.matrix, MatrixCoefficients::Smpte170M);
+        // A picture of 16:9, of field pictures, at half the rate again, without reordering; 4:2:2.
+        let mut other = SEQUENCE_2;
+        (other[7], other[17], other[21]) = (0x33, 0x84, 0xa2);
+        let info = Head::of(Codec::Mpeg2, &other).unwrap().info.unwrap();
+        assert_eq!(info.sample_aspect_ratio.map(Rational::as_f64), Some(160.0 * 16.0 / (192.0 * 9.0)));
+        assert_eq!((info.chroma, info.interlaced, info.reorder_depth), (Chroma::Yuv422, true, Some(0)));
+        assert_eq!(info.frame_rate, Rational::new(25 * 2, 3));
+        for (kind, wanted) in [(2, Some(Kind::Forward)), (3, Some(Kind::Bidirectional))] {
+            assert_eq!(Head::of(Codec::Mpeg2, &picture_2(kind)).unwrap().kind, wanted);
+        }
+        assert!(Head::of(Codec::Mpeg2, &picture_2(5)).is_err_and(|error| error.is_recoverable()));
+        let first = Head::of(Codec::Mpeg2, &SEQUENCE_2[..12]).unwrap_err().to_string();
+        assert!(first.contains("MPEG-1"), "{first}");
+        assert!(Head::of(Codec::Mpeg2, &[0; 40]).unwrap().kind.is_none());
+    }
+
+    #[test]
+    fn headers_of_mpeg4_are_read() {
+        let plane = |kind: u8| [0, 0, 1, 0xb6, kind << 6 | 1];
+        let unit = [&OBJECT_4[..], &LAYER_4, &plane(0)].concat();
+        let head = Head::of(Codec::Mpeg4, &unit).unwrap();
+        assert_eq!((head.kind, head.is_packed), (Some(Kind::Intra), false));
+        assert_eq!(head.config, &unit[..27]);
+        let info = head.info.unwrap();
+        assert_eq!((info.dimensions.to_string(), info.reorder_depth), ("192x160".to_owned(), Some(0)));
+        assert_eq!((info.profile_name.as_str(), info.color.range), ("Simple", Some(ColorRange::Limited)));
+        for (kind, wanted) in [(1, Kind::Forward), (2, Kind::Bidirectional), (3, Kind::Forward)] {
+            assert_eq!(Head::of(Codec::Mpeg4, &plane(kind)).unwrap().kind, Some(wanted));
+        }
+        let both = [plane(1), plane(2)].concat();
+        assert!(Head::of(Codec::Mpeg4, &both).unwrap().is_packed);
+        // Full range and the colours of BT.709.
+        let object = [0, 0, 1, 0xb5, 0b0000_1110, 0b1110_0000, 0b0010_0000, 0b0010_0000, 0b0010_0000];
+        let unit = [&object[..], &LAYER_4].concat();
+        let color = Head::of(Codec::Mpeg4, &unit).unwrap().info.unwrap().color;
+        assert_eq!(color, ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 });
+        let cut = [&OBJECT_4[..], &LAYER_4[..9]].concat();
+        assert!(Head::of(Codec::Mpeg4, &cut).is_err_and(|error| error.is_recoverable()));
     }
 }

@@ -28,11 +28,36 @@ const REFUSED_LESS: &str = "4:0:0, and more than 10 bits";
 
 /// What a machine may lack: the headers of such a sequence, what its pictures are, and `kCVPixelFormatType_*` of these.
 const RARE: [(Codec, PixelFormat, u32, &[u8]); 7] = [
-    (Codec::Hevc, PixelFormat::P010, pixel_format::P010_VIDEO, include_bytes!("sequences/hevc-yuv420p10le.bin")),
-    (Codec::Hevc, PixelFormat::I422, pixel_format::YUV422[0][0], include_bytes!("sequences/hevc-yuv422p.bin")),
-    (Codec::Hevc, PixelFormat::I210, pixel_format::YUV422[1][0], include_bytes!("sequences/hevc-yuv422p10le.bin")),
-    (Codec::Hevc, PixelFormat::I444, pixel_format::YUV444[0][0], include_bytes!("sequences/hevc-yuv444p.bin")),
-    (Codec::Hevc, PixelFormat::I410, pixel_format::YUV444[1][0], include_bytes!("sequences/hevc-yuv444p10le.bin")),
+    (
+        Codec::Hevc,
+        PixelFormat::P010,
+        pixel_format::P010_VIDEO,
+        include_bytes!("sequences/hevc-yuv420p10le.bin"),
+    ),
+    (
+        Codec::Hevc,
+        PixelFormat::I422,
+        pixel_format::YUV422[0][0],
+        include_bytes!("sequences/hevc-yuv422p.bin"),
+    ),
+    (
+        Codec::Hevc,
+        PixelFormat::I210,
+        pixel_format::YUV422[1][0],
+        include_bytes!("sequences/hevc-yuv422p10le.bin"),
+    ),
+    (
+        Codec::Hevc,
+        PixelFormat::I444,
+        pixel_format::YUV444[0][0],
+        include_bytes!("sequences/hevc-yuv444p.bin"),
+    ),
+    (
+        Codec::Hevc,
+        PixelFormat::I410,
+        pixel_format::YUV444[1][0],
+        include_bytes!("sequences/hevc-yuv444p10le.bin"),
+    ),
     (Codec::Mpeg2, PixelFormat::Nv12, pixel_format::NV12_VIDEO, include_bytes!("sequences/mpeg2.bin")),
     (Codec::Mpeg4, PixelFormat::Nv12, pixel_format::NV12_VIDEO, include_bytes!("sequences/mpeg4.bin")),
 ];

@@ -201,8 +201,7 @@ impl VtDecoder {
             self.running = None;
         }
         let VtDecodeConfig { hardware, .. } = own(&self.config);
-        let session =
-            Decompression::new(&format, shape.pixel_format, hardware, self.config.low_latency)?;
+        let session = Decompression::new(&format, shape.pixel_format, hardware, self.config.low_latency)?;
         if session.is_on_hardware() == Some(false) && hardware != VtHardware::Never {
             self.output.note(format!(
                 "VideoToolbox decodes this {} stream on the CPU: it has no hardware for it here",

@@ -203,9 +203,9 @@ impl Lock {
                 }
             } else {
                 Plane {
-                base: (api.CVPixelBufferGetBaseAddressOfPlane)(buffer, index),
-                row_bytes: (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
-                rows: (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
+                    base: (api.CVPixelBufferGetBaseAddressOfPlane)(buffer, index),
+                    row_bytes: (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
+                    rows: (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
                 }
             }
         };

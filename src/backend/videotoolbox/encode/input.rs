@@ -24,7 +24,8 @@ pub(super) fn buffer_of(
     let host = match &frame.surface {
         Surface::Host(host) => host,
         Surface::Device(device) => {
-            if let Some(buffer) = whole_buffer(device, pixel_format).filter(|buffer| buffer.agrees_with(tags)) {
+            if let Some(buffer) = whole_buffer(device, pixel_format).filter(|buffer| buffer.agrees_with(tags))
+            {
                 return Ok((buffer.clone(), 0));
             }
             mapped = device.download()?;
