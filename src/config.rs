@@ -180,11 +180,14 @@ pub struct CommonDecodeConfig {
     pub stream: Option<String>,
     /// What the stream may cost: the size of its pictures, and the memory of all that are alive at once.
     pub limits: Limits,
+    /// What one backend alone has; others pass over it.
+    pub special: BackendDecodeConfig,
 }
 
 setters!(CommonDecodeConfig {
     codec: Codec, low_latency: bool, prefer_zero_copy: bool, output: DecodeOutputMode,
     convert: ColorRequest, damage: DamagePolicy, engines: Engines, color: ColorInfo, limits: Limits,
+    special: BackendDecodeConfig,
 } option {
     max_display_delay: u32, crop: Crop, size: Dimensions, reorder_window: u64, codec_config: Bytes,
     frame_rate: Rational, threads: NonZeroUsize, device: String, stream: String,
@@ -212,6 +215,7 @@ impl CommonDecodeConfig {
             device: None,
             stream: None,
             limits: Limits::default(),
+            special: BackendDecodeConfig::default(),
         }
     }
 }

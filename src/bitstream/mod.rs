@@ -17,6 +17,8 @@ mod fields;
 mod foreign;
 pub(crate) mod h264;
 pub(crate) mod hevc;
+#[cfg(any(test, feature = "backend-vt", feature = "fuzzing"))]
+pub(crate) mod mpeg;
 mod order;
 mod random_access;
 mod reorder;
@@ -37,6 +39,9 @@ pub(crate) use random_access::{ActiveParameterSets, UnitRole, is_delimiter};
 pub(crate) use reorder::Reorder;
 pub use stream_info::{StreamInfo, hdr_of_unit};
 pub use vp9::VpConfig;
+
+#[cfg(any(test, feature = "fuzzing"))]
+use crate::codec::Codec;
 
 /// Everything that reads the headers of NAL units, for the fuzz targets and the tests.
 #[cfg(any(test, feature = "fuzzing"))]
@@ -69,6 +74,9 @@ pub(crate) fn read_frame_headers(data: &[u8]) {
     }
     let _ = VpConfig::from_vp9_chunk(data);
     let _ = vp8::FrameHeader::parse(data);
+    for codec in [Codec::Mpeg2, Codec::Mpeg4] {
+        let _ = mpeg::Head::of(codec, data);
+    }
 }
 
 #[cfg(test)]

@@ -122,6 +122,42 @@ impl Default for NvidiaEncodeConfig {
     }
 }
 
+/// Whether VideoToolbox decodes by hardware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum VtHardware {
+    /// Or it refuses the stream.
+    Require,
+    /// Where there is some for the stream, else on the CPU, which the summary notes.
+    #[default]
+    Allow,
+    /// On the CPU alone.
+    Never,
+}
+
+/// Decode settings that one backend alone has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendDecodeConfig {
+    /// None.
+    #[default]
+    None,
+    /// Settings of [`crate::backend::BackendKind::VideoToolbox`].
+    VideoToolbox(VtDecodeConfig),
+}
+
+/// What decoding by VideoToolbox alone has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VtDecodeConfig {
+    /// By what it decodes.
+    pub hardware: VtHardware,
+    /// Frames that are wanted as [`PixelFormat::Bgra`](crate::pixel::PixelFormat::Bgra), whole and in their own size, are converted by
+    /// the system on the way out of the decoder. How it rounds is its own affair; otherwise they are converted exactly.
+    pub system_bgra: bool,
+}
+
+setters!(VtDecodeConfig { hardware: VtHardware, system_bgra: bool });
+
 /// VideoToolbox settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

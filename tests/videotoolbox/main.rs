@@ -19,5 +19,6 @@ mod vt_decode;
 mod vt_encode;
 mod vt_gpu;
 mod vt_kill;
+mod vt_mpeg;
 mod vt_random;
 mod vt_switch;

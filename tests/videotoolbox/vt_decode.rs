@@ -1,10 +1,16 @@
 //! Decoding: pictures against ffmpeg's checksums, manners, and answers when calls fail.
 
+use std::process::Command;
+
 use md5::{Digest, Md5};
 use video_hw::backend::{Backend, BackendKind, devices, query_backend_capability};
 use video_hw::bitstream::{AccessUnit, AccessUnitAssembler};
 use video_hw::codec::Codec;
-use video_hw::config::{CommonDecodeConfig, Crop, DecodeOutputMode, FailurePolicy};
+use video_hw::color::{ColorInfo, ColorRange};
+use video_hw::config::{
+    BackendDecodeConfig, ColorRequest, CommonDecodeConfig, Crop, DecodeOutputMode, FailurePolicy,
+    VtDecodeConfig, VtHardware,
+};
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
 use video_hw::frame::{Frame, Surface};
@@ -14,6 +20,7 @@ use video_hw::session::DecodeSession;
 use video_hw::transform;
 
 use crate::support::nvidia::{clip, decode, golden, packets, planar};
+use crate::support::streams::{ffmpeg_md5s, have, md5_hex, text};
 use crate::support::videotoolbox::{clean, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
@@ -154,6 +161,243 @@ fn a_flush_keeps_the_session_open() {
     if let Some(run) = run {
         assert_eq!(run.calls("VTDecompressionSessionCreate"), 1);
     }
+}
+
+/// Parameter sets that change within what the session takes make another description of the format, and no other session.
+#[test]
+fn a_session_is_kept_where_it_takes_the_new_parameter_sets() {
+    let run = clean("a_session_is_kept_where_it_takes_the_new_parameter_sets", "", || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut stream = Vec::new();
+        for parameters in ["cabac=1:bframes=2", "cabac=0:bframes=0", "cabac=1:bframes=2"] {
+            let options =
+                ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-profile:v", "main", "-x264-params", parameters];
+            let path = folder.path().join("part.h264");
+            let source = ["-y", "-f", "lavfi", "-i", "testsrc2=s=178x146:d=0.4"];
+            let mut made = Command::new("ffmpeg");
+            let made = made.env_remove("LD_LIBRARY_PATH").args(["-v", "error"]).args(source).args(options);
+            assert!(made.arg(&path).status().unwrap().success());
+            stream.extend(std::fs::read(path).unwrap());
+        }
+        let path = folder.path().join("all.h264");
+        std::fs::write(&path, stream).unwrap();
+        let (mut session, packets) = session(text(&path));
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(errors.is_empty(), "{errors:?}");
+        let found: Vec<_> = frames.iter().map(|frame| md5_hex(&planar(frame))).collect();
+        assert_eq!(found, ffmpeg_md5s(&["-i", text(&path)]));
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTDecompressionSessionCanAcceptFormatDescription"), 2);
+        assert_eq!(run.calls("VTDecompressionSessionCreate"), 1);
+    }
+}
+
+/// Hardware, or not, or whatever there is.
+#[test]
+fn hardware_is_required_allowed_or_declined() {
+    let on = |hardware: VtHardware| {
+        let (config, packets) = packets("small.h264");
+        let own = VtDecodeConfig::default().hardware(hardware);
+        let mut session =
+            DecodeSession::new(VT, config.special(BackendDecodeConfig::VideoToolbox(own))).unwrap();
+        let (frames, errors) = decode(&mut session, &packets);
+        let notes = session.summary().notes.join("; ");
+        (frames.len(), errors, notes.contains("on the CPU"))
+    };
+    const TEST: &str = "hardware_is_required_allowed_or_declined";
+    let run = clean_on("vm", TEST, "", || {
+        let (frames, errors, _) = on(VtHardware::Require);
+        assert!(frames == 0 && matches!(&errors[..], [Error::Unsupported { .. }, ..]), "{errors:?}");
+        let (frames, errors, noted) = on(VtHardware::Allow);
+        assert!(frames == 50 && errors.is_empty() && noted);
+    });
+    drop(run);
+    let run = clean(TEST, "", || {
+        for hardware in [VtHardware::Require, VtHardware::Never] {
+            let (frames, errors, noted) = on(hardware);
+            assert!(frames == 50 && errors.is_empty() && !noted, "{hardware:?}");
+        }
+    });
+    if let Some(run) = run {
+        for by in ["true", "false"] {
+            assert!(run.report().contains(&format!("\"hardware\": {by}")), "{}", run.report());
+        }
+    }
+}
+
+/// B, G, R, A by the system: near what is made exactly, and not for parts or where the container says something else of the colours.
+#[test]
+fn bgra_is_made_by_the_system_where_it_is_allowed() {
+    let run = clean("bgra_is_made_by_the_system_where_it_is_allowed", "metal=none", || {
+        let own = || BackendDecodeConfig::VideoToolbox(VtDecodeConfig::default().system_bgra(true));
+        let (config, mut packets) = packets("bars.mp4");
+        packets.truncate(4);
+        let bgra = config.convert(ColorRequest::To(PixelFormat::Bgra));
+        let frames = |config: CommonDecodeConfig| {
+            let mut session = DecodeSession::new(VT, config).unwrap();
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(errors.is_empty() && frames.len() == 4, "{errors:?}");
+            assert!(frames.iter().all(|frame| frame.format == PixelFormat::Bgra));
+            (frames, session.summary())
+        };
+        let bytes = |frame: &Frame| transform::to_host(frame.clone()).unwrap().as_host().unwrap().to_packed();
+        let (exact, summary) = frames(bgra.clone());
+        assert_eq!(summary.transform.transformed, 4);
+        for output in [DecodeOutputMode::HostSurface, DecodeOutputMode::NativeSurface] {
+            let (found, summary) = frames(bgra.clone().special(own()).output(output));
+            assert_eq!(summary.transform.transformed, 0);
+            assert_eq!(found[0].as_device().is_some(), output == DecodeOutputMode::NativeSurface);
+            for (found, exact) in found.iter().zip(&exact) {
+                assert_eq!(found.color, exact.color);
+                let (found, exact) = (bytes(found), bytes(exact));
+                let far: u64 = found.iter().zip(&exact).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+                assert!(far < 2 * exact.len() as u64, "{far} of {}", exact.len());
+            }
+        }
+        let crop = Crop { left: 8, top: 4, size: Dimensions::new(64, 32).unwrap() };
+        let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::UNSPECIFIED };
+        for config in [bgra.clone().crop(crop), bgra.color(full)] {
+            let (_, summary) = frames(config.special(own()));
+            assert_eq!(summary.transform.transformed, 4);
+        }
+    });
+    drop(run);
+}
+
+/// Its unit is lost, as one that the decoder fails at, and nobody waits for ever.
+#[test]
+fn a_callback_that_never_comes_costs_its_unit() {
+    clean("a_callback_that_never_comes_costs_its_unit", "lose.decode.at=5", || {
+        let (mut session, packets) = session("small.h264");
+        let (frames, errors) = decode(&mut session, &packets);
+        let [error @ Error::CorruptStream { .. }] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.to_string().contains("told nothing of this unit"), "{error}");
+        assert_eq!(frames.len(), 49);
+    });
+}
+
+/// A Mac that was asleep: all sessions are lost, and new ones work.
+#[test]
+fn the_same_decoder_goes_on_after_sleep() {
+    let run = clean("the_same_decoder_goes_on_after_sleep", "sleep.decode.at=20", || {
+        let frames = video_hw::frames(clip("small.h264")).backend(VT).on_failure(FailurePolicy::Reopen);
+        let frames = frames.open().unwrap();
+        assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTDecompressionSessionCreate"), 2);
+    }
+}
+
+/// H.264 in fields of raw macroblocks: each field is of one value.
+struct Fields {
+    stream: Vec<u8>,
+    bits: Vec<bool>,
+}
+
+impl Fields {
+    const SIDE: usize = 2;
+
+    fn new() -> Self {
+        let mut new = Self { stream: Vec::new(), bits: Vec::new() };
+        // Main profile, level 3, 32x64, fields.
+        new.u(8, 77).u(8, 0).u(8, 30);
+        for code in [0, 0, 0, 4, 1] {
+            new.ue(code);
+        }
+        new.u(1, 0).ue(1).ue(1).u(1, 0).u(1, 0).u(1, 1).u(1, 0).u(1, 0).end(0x67);
+        new.ue(0).ue(0).u(2, 0);
+        for code in [0, 0, 0] {
+            new.ue(code);
+        }
+        // The deblocking filter can be switched off.
+        new.u(3, 0).ue(0).ue(0).ue(0).u(3, 0b100).end(0x68);
+        new
+    }
+
+    fn u(&mut self, count: u32, value: u32) -> &mut Self {
+        self.bits.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+        self
+    }
+
+    fn ue(&mut self, value: u32) -> &mut Self {
+        let bits = (value + 1).ilog2();
+        self.u(bits, 0).u(bits + 1, value + 1)
+    }
+
+    /// Ends a NAL unit.
+    fn end(&mut self, header: u8) {
+        self.u(1, 1);
+        let bytes = self
+            .bits
+            .chunks(8)
+            .map(|bits| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << (7 - at)));
+        self.stream.extend([0, 0, 0, 1, header]);
+        let mut zeros = 0;
+        for byte in bytes {
+            if zeros >= 2 && byte <= 3 {
+                self.stream.push(3);
+                zeros = 0;
+            }
+            zeros = if byte == 0 { zeros + 1 } else { 0 };
+            self.stream.push(byte);
+        }
+        self.bits.clear();
+    }
+
+    /// A field of a frame.
+    fn field(&mut self, frame: u32, is_bottom: bool, value: u8) {
+        let is_idr = frame == 0 && !is_bottom;
+        self.ue(0).ue(7).ue(0).u(4, frame % 16).u(1, 1).u(1, u32::from(is_bottom));
+        if is_idr {
+            self.ue(0);
+        }
+        self.u(8, 2 * frame + u32::from(is_bottom));
+        self.u(if is_idr { 2 } else { 1 }, 0).ue(0).ue(1);
+        for _ in 0..Self::SIDE * Self::SIDE {
+            self.ue(25);
+            while !self.bits.len().is_multiple_of(8) {
+                self.u(1, 0);
+            }
+            for _ in 0..16 * 16 * 3 / 2 {
+                self.u(8, u32::from(value));
+            }
+        }
+        self.end(if is_idr { 0x65 } else { 0x61 });
+    }
+}
+
+/// Both fields of a frame are one picture, and a field that is alone is one too.
+#[test]
+fn fields_with_and_without_their_others_are_pictures() {
+    clean("fields_with_and_without_their_others_are_pictures", "", || {
+        let mut fields = Fields::new();
+        for (frame, tops, bottoms) in [(0, 1, 1), (1, 1, 0), (2, 1, 1), (3, 0, 1), (4, 1, 1)] {
+            for (is_bottom, count) in [(false, tops), (true, bottoms)] {
+                for _ in 0..count {
+                    fields.field(frame, is_bottom, 20 + 20 * frame as u8 + u8::from(is_bottom));
+                }
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fields.h264");
+        std::fs::write(&path, &fields.stream).unwrap();
+        let (mut session, packets) = session(text(&path));
+        assert_eq!(packets.len(), 5);
+        let (frames, errors) = decode(&mut session, &packets);
+        assert!(errors.is_empty(), "{errors:?}");
+        let lines = |frame: &Frame| [0, 1].map(|line| planar(frame)[line * 32]);
+        let found: Vec<_> = frames.iter().map(lines).collect();
+        assert_eq!(found.len(), 5, "{found:?}");
+        for whole in [0, 2, 4] {
+            assert_eq!(found[whole], [20 + 20 * whole as u8, 21 + 20 * whole as u8], "{found:?}");
+        }
+        assert!(found[1][0] == 40 && found[3][1] == 81, "{found:?}");
+    });
 }
 
 /// The access units of raw streams, one behind the other.

@@ -22,7 +22,7 @@ use crate::support::nvenc::{
 };
 use crate::support::nvidia::clip;
 use crate::support::switching::{Played, submit};
-use crate::support::videotoolbox::{clean, clean_on};
+use crate::support::videotoolbox::{clean, clean_case, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
 const NONE: BackendEncodeConfig = BackendEncodeConfig::None;
@@ -319,6 +319,52 @@ fn a_lost_session_costs_no_frame_where_another_encoder_goes_on() {
     }
 }
 
+/// A Mac that was asleep: all sessions are lost, and new ones work.
+#[test]
+fn the_same_encoder_goes_on_after_sleep() {
+    let run = clean("the_same_encoder_goes_on_after_sleep", "sleep.encode.at=12", || {
+        let config = config(Codec::H264);
+        let policy = FailurePolicy::Reopen;
+        let backend = Backend::from(VT);
+        let mut session = EncodeSession::with_failover(backend, config.clone(), &NONE, policy).unwrap();
+        let packets = all_well(encode(&mut session, (0..30).map(|n| frame(n, config.format))));
+        check_times(&packets, 0..30);
+        judge(config.codec, &packets, 30);
+    });
+    if let Some(run) = run {
+        assert_eq!(run.calls("VTCompressionSessionCreate"), 2);
+    }
+}
+
+/// Nobody waits for ever: such an encoder does not work, and another one goes on with all that it had.
+#[test]
+fn a_callback_that_never_comes_is_the_end_of_its_encoder() {
+    for (case, low_latency) in [("waited for", true), ("asked for by the flush", false)] {
+        clean_case(
+            "m1",
+            "a_callback_that_never_comes_is_the_end_of_its_encoder",
+            "lose.encode.at=5",
+            case,
+            |_| {
+                let config = config(Codec::H264).low_latency(low_latency);
+                let frames = || (0..8).map(|n| frame(n, config.format));
+                let policy = FailurePolicy::Next;
+                let mut session =
+                    EncodeSession::with_failover(Backend::Auto, config.clone(), &NONE, policy).unwrap();
+                check_times(&all_well(encode(&mut session, frames())), 0..8);
+                assert_eq!(session.summary().takeovers.len(), 1);
+            },
+        );
+    }
+    clean("a_callback_that_never_comes_is_the_end_of_its_encoder", "lose.encode.at=5", || {
+        let config = config(Codec::H264);
+        let got = encode(&mut open(&config), (0..8).map(|n| frame(n, config.format)));
+        let errors: Vec<_> = got.iter().filter_map(|got| got.as_ref().err()).collect();
+        let [error @ Error::Backend { backend: VT, .. }] = &errors[..] else { panic!("{errors:?}") };
+        assert!(error.to_string().contains("told nothing of a frame"), "{error}");
+    });
+}
+
 #[test]
 fn without_another_the_reason_is_told() {
     clean("without_another_the_reason_is_told", "invalidate.encode.at=12", || {
@@ -360,7 +406,7 @@ fn an_encoder_without_low_latency_rate_control_takes_its_usual_one() {
     });
 }
 
-/// Pictures of a decoder's that the encoder was not opened for are copied: a part of a picture, and one of another range.
+/// Pictures of a decoder's that the encoder was not opened for are copied: a part of a picture, and one of another range or matrix.
 #[test]
 fn pictures_that_do_not_fit_as_they_are_are_copied() {
     clean("pictures_that_do_not_fit_as_they_are_are_copied", "", || {
@@ -370,7 +416,10 @@ fn pictures_that_do_not_fit_as_they_are_are_copied() {
         let device = first.as_device().unwrap().crop(Crop { left: 16, top: 8, size }).unwrap();
         let part = Frame { dimensions: size, surface: Surface::Device(device), ..first.clone() };
         let full = ColorInfo { range: Some(ColorRange::Full), ..ColorInfo::BT709 };
-        for (frame, color) in [(part, ColorInfo::BT709), (first, full)] {
+        let ntsc = ColorInfo { matrix: MatrixCoefficients::Smpte170M, ..ColorInfo::BT709 };
+        let mut tagged = video_hw::frames(clip("bars.mp4")).backend(VT).native().open().unwrap();
+        let tagged = tagged.next().unwrap().unwrap();
+        for (frame, color) in [(part, ColorInfo::BT709), (first, full), (tagged, ntsc)] {
             let mut config = config(Codec::H264).format(PixelFormat::Nv12).color(color);
             config.dimensions = frame.dimensions;
             let mut session = open(&config);

@@ -6,14 +6,16 @@ mod encode;
 mod surface;
 mod transform;
 
-pub(crate) use decode::{decode_capability, open_decoder};
-pub(crate) use encode::{encode_capability, encodes_from_device, open_encoder};
+pub(crate) use decode::open_decoder;
+pub(crate) use encode::{encodes_from_device, open_encoder};
 
 use self::driver::abi::codec_type as number;
 use crate::backend::Job;
-use crate::capability::DeviceInfo;
+use crate::capability::{DecodeCapability, DeviceInfo, EncodeCapability};
 use crate::codec::Codec;
+use crate::config::BackendEncodeConfig;
 use crate::error::{Error, Result};
+use crate::hang;
 
 /// Opens the frameworks, and calls nothing in them.
 ///
@@ -37,9 +39,30 @@ pub(crate) fn devices() -> Result<Vec<DeviceInfo>> {
     }])
 }
 
+/// What VideoToolbox decodes of a codec on this machine; `None`: nothing.
+///
+/// # Errors
+/// As [`frameworks`]; a call that does not return.
+pub(crate) fn decode_capability(codec: Codec) -> Result<Option<DecodeCapability>> {
+    frameworks()?;
+    hang::watched("vhw-ask", move || decode::capability::decode_capability(codec))
+}
+
+/// What it encodes of a codec; `None`: nothing.
+///
+/// # Errors
+/// As [`decode_capability`]; settings of another backend.
+pub(crate) fn encode_capability(
+    codec: Codec,
+    special: &BackendEncodeConfig,
+) -> Result<Option<EncodeCapability>> {
+    frameworks()?;
+    let special = special.clone();
+    hang::watched("vhw-ask", move || encode::capability::encode_capability(codec, &special))
+}
+
 /// Names and values of what VideoToolbox tells after a job was tried.
 pub(crate) fn facts(job: Job) -> Vec<(String, String)> {
-    let codecs = [Codec::H264, Codec::Hevc, Codec::Vp9, Codec::Av1].into_iter();
     let has_hardware = |codec: &Codec| {
         codec_type(*codec)
             .and_then(|number| driver::decompression::has_hardware(number, *codec == Codec::Vp9))
@@ -47,7 +70,7 @@ pub(crate) fn facts(job: Job) -> Vec<(String, String)> {
     };
     match job {
         Job::Decode => {
-            let names: Vec<_> = codecs.filter(has_hardware).map(Codec::name).collect();
+            let names: Vec<_> = Codec::ALL.into_iter().filter(has_hardware).map(Codec::name).collect();
             vec![("hardware-decoders".to_owned(), names.join(" "))]
         }
         Job::Encode => Vec::new(),
@@ -69,6 +92,8 @@ fn codec_type(codec: Codec) -> Result<u32> {
         Codec::Hevc => number::HEVC,
         Codec::Vp9 => number::VP9,
         Codec::Av1 => number::AV1,
+        Codec::Mpeg2 => number::MPEG2,
+        Codec::Mpeg4 => number::MPEG4,
         other => return Err(Error::unsupported(format!("{other} by VideoToolbox"))),
     })
 }

@@ -10,9 +10,9 @@ use crate::color::ColorInfo;
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Result};
 use crate::frame::{DeviceConverter, DeviceMemory, DevicePlane, DeviceSurface, HostSurface};
-use crate::pixel::PixelFormat;
+use crate::pixel::{PixelFormat, PlaneLayout};
 
-/// A pixel buffer of two planes. Addresses of planes are counted as if one lay right behind the other.
+/// A pixel buffer of two planes, or one of BGRA. Addresses of planes are counted as if one lay right behind the other.
 #[derive(Debug)]
 struct BufferMemory {
     buffer: PixelBuffer,
@@ -39,10 +39,14 @@ pub(super) fn of_buffer(
     };
     // Chroma pairs: half the columns, two samples each.
     let corners = [(left, top), (left / 2 * 2, top / 2)];
+    let column = match format.layout() {
+        PlaneLayout::PackedRgb(bytes) => bytes as usize,
+        _ => format.bytes_per_sample(),
+    };
     let planes = memory.planes.into_iter().zip(corners).enumerate().filter_map(|(index, (plane, corner))| {
         let ((pitch, begin), (left, top)) = (plane, corner);
         let size = format.plane_size(index, dimensions)?;
-        let offset = u64::from(top) * pitch as u64 + u64::from(left) * format.bytes_per_sample() as u64;
+        let offset = u64::from(top) * pitch as u64 + u64::from(left) * column as u64;
         Some(DevicePlane {
             address: begin.saturating_add(offset),
             pitch,

@@ -51,6 +51,7 @@ shapes! {
     VTPixelTransferSession => Shape::Object;
     // Numbers with a type of their own.
     CFNumberType => isize::SHAPE;
+    CVAttachmentMode => u32::SHAPE;
     CVPixelBufferLockFlags => u64::SHAPE;
     VTDecodeFrameFlags => u32::SHAPE;
     VTDecodeInfoFlags => u32::SHAPE;
@@ -108,6 +109,9 @@ numbers! {
     abi::codec_type::HEVC, kCMVideoCodecType_HEVC;
     abi::codec_type::VP9, kCMVideoCodecType_VP9;
     abi::codec_type::AV1, kCMVideoCodecType_AV1;
+    abi::codec_type::MPEG2, kCMVideoCodecType_MPEG2Video;
+    abi::codec_type::MPEG4, kCMVideoCodecType_MPEG4Video;
+    abi::pixel_format::BGRA, kCVPixelFormatType_32BGRA;
     abi::pixel_format::NV12_VIDEO, kCVPixelFormatType_420YpCbCr8BiPlanarVideoRange;
     abi::pixel_format::NV12_FULL, kCVPixelFormatType_420YpCbCr8BiPlanarFullRange;
     abi::pixel_format::P010_VIDEO, kCVPixelFormatType_420YpCbCr10BiPlanarVideoRange;
@@ -125,6 +129,7 @@ numbers! {
     abi::FRAME_DROPPED, VTEncodeInfoFlags::FrameDropped.bits();
     abi::ASSURE_MEMORY, kCMBlockBufferAssureMemoryNowFlag;
     abi::LOCK_READ_ONLY, CVPixelBufferLockFlags::ReadOnly.bits();
+    abi::ATTACH_PROPAGATING, CVAttachmentMode::ShouldPropagate.0;
     abi::UTF8, CFStringBuiltInEncodings::EncodingUTF8.0;
     abi::NUMBER_I64, CFNumberType::SInt64Type.0;
     abi::NUMBER_F64, CFNumberType::Float64Type.0;

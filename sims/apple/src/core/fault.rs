@@ -6,6 +6,7 @@
 //! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS` | its callback gets the status and no buffer |
 //! | `fail.decode.call=N:STATUS`, `fail.encode.call=N:STATUS` | the call returns the status, and there is no callback |
 //! | `drop.decode.at=N`, `drop.encode.at=N` | its callback says that it was dropped |
+//! | `lose.decode.at=N`, `lose.encode.at=N` | its callback never comes |
 //! | `fail.create.encode.at=N:STATUS` | the Nth encoder session of the process cannot be made |
 //! | `fail.change.at=N:STATUS` | the Nth property that is set in an encoder with frames is refused |
 //! | `fail.metal.at=N:CODE` | the Nth command buffer of Metal fails |
@@ -44,6 +45,8 @@ pub enum Effect {
     Refuse(i32),
     /// The callback says that the frame was dropped.
     Drop,
+    /// There is no callback.
+    Lose,
     /// The session is lost.
     Invalidate,
     /// Every session is lost.
@@ -79,6 +82,8 @@ impl Fault {
             ("fail.transfer.at", Some(status)) => (Some(Direction::Transfer), Effect::Refuse(status)),
             ("drop.decode.at", None) => (Some(Direction::Decode), Effect::Drop),
             ("drop.encode.at", None) => (Some(Direction::Encode), Effect::Drop),
+            ("lose.decode.at", None) => (Some(Direction::Decode), Effect::Lose),
+            ("lose.encode.at", None) => (Some(Direction::Encode), Effect::Lose),
             ("invalidate.decode.at", None) => (Some(Direction::Decode), Effect::Invalidate),
             ("invalidate.encode.at", None) => (Some(Direction::Encode), Effect::Invalidate),
             ("sleep.decode.at", None) => (Some(Direction::Decode), Effect::Sleep),

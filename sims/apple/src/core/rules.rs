@@ -23,6 +23,7 @@ declare_rules! {
     PTS_INVALID "pts-invalid" false "A frame given to an encoder has a numeric presentation time.";
     FORMAT_CHANGE "unacceptable-format" false "A decoder session gets a new format only when it accepts it.";
     SAMPLE_LAYOUT "sample-layout" true "A decoder gets sample buffers of one sample with data and format.";
+    COLOURS "colours-differ" true "A frame given to an encoder says of its colours what the session's properties say; what a conversion would make of it is not simulated.";
     METHOD "unknown-method" false "Objects are sent methods that they have.";
     AUTORELEASE "autorelease-pool" false "Methods that return what the caller does not own are called inside an autorelease pool, and pools are closed in order.";
     ENCODING "encoder-not-ended" false "An encoder is ended before its command buffer is committed.";

@@ -24,6 +24,10 @@ pub const HEVC: u32 = u32::from_be_bytes(*b"hvc1");
 pub const VP9: u32 = u32::from_be_bytes(*b"vp09");
 /// `av01`
 pub const AV1: u32 = u32::from_be_bytes(*b"av01");
+/// `mp2v`
+pub const MPEG2: u32 = u32::from_be_bytes(*b"mp2v");
+/// `mp4v`
+pub const MPEG4: u32 = u32::from_be_bytes(*b"mp4v");
 const VIDEO: u32 = u32::from_be_bytes(*b"vide");
 
 /// A codec or pixel format as it is written.
@@ -104,6 +108,30 @@ impl Format {
     /// The record of the codec among the atoms.
     pub fn atom(&self, name: &str) -> Option<Arc<Data>> {
         self.extension("SampleDescriptionExtensionAtoms")?.get::<Dictionary>()?.get(name)?.get::<Data>()
+    }
+
+    /// The headers of MPEG-4 Visual in the `esds` record: what the descriptors with the tags 3, 4 and 5 hold, one in the other.
+    pub fn visual_headers(&self) -> Option<Vec<u8>> {
+        let record = self.atom("esds")?;
+        // Behind version and flags; of each descriptor so many bytes are in front of the next.
+        let mut rest = record.0.get(4..)?;
+        for (tag, skip) in [(3, 3), (4, 13), (5, 0)] {
+            let (own, mut body) = rest.split_first()?;
+            let mut length = 0;
+            loop {
+                let (byte, behind) = body.split_first()?;
+                length = length << 7 | usize::from(byte & 0x7f);
+                body = behind;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            if *own != tag || (tag == 4 && body.first() != Some(&0x20)) {
+                return None;
+            }
+            rest = body.get(..length)?.get(skip..)?;
+        }
+        Some(rest.to_vec())
     }
 
     /// Whether frames are of all values and not of the video range, as far as it is told.

@@ -19,7 +19,7 @@ use crate::core::{Out, breach, config, exports, rules};
 use crate::foundation::collection::Dictionary;
 use crate::foundation::object::{Held, Kind, Typed, find, find_optional, held};
 use crate::foundation::value;
-use crate::media::format::{Format, aspect, fourcc, names, syntax};
+use crate::media::format::{Format, MPEG4, aspect, fourcc, names, syntax};
 use crate::media::parameter_sets::Colour;
 use crate::media::sample::Sample;
 use crate::media::time::{Time, Timing};
@@ -231,6 +231,9 @@ fn work(shared: &Shared, stream: &mut Stream, held_back: &mut Vec<Output>, job: 
     };
     std::thread::sleep(config().settings.decode_delay);
     let result = shared.decode(stream, &frame);
+    if frame.effect == Some(Effect::Lose) {
+        return;
+    }
     let asynchronous = frame.flags & ASYNCHRONOUS != 0;
     let outcome = result.as_ref().err().copied().unwrap_or(OK);
     *locked(&shared.last) = outcome;
@@ -408,6 +411,9 @@ fn choose(format: &Format, specification: Option<&Dictionary>) -> Result<(bool, 
         if full_chroma || sequence.depth > decoder.depth {
             return Err(status::UNSUPPORTED_DATA);
         }
+    }
+    if format.codec == MPEG4 && format.visual_headers().is_none() {
+        return Err(status::UNSUPPORTED_DATA);
     }
     if u64::from(format.width.unsigned_abs()) * u64::from(format.height.unsigned_abs()) > MAX_PIXELS {
         return Err(status::UNSUPPORTED_DATA);

@@ -17,7 +17,7 @@ use crate::core::report::{self, locked};
 use crate::core::{Out, breach, config, exports, rules};
 use crate::foundation::collection::Dictionary;
 use crate::foundation::object::{Held, Kind, Typed, find, find_optional, held};
-use crate::foundation::value;
+use crate::foundation::value::{self, Text};
 use crate::media::sample::Sample;
 use crate::media::time::Time;
 use crate::video::convert::Picture;
@@ -27,6 +27,13 @@ use crate::{OK, Status};
 
 const INFO_ASYNCHRONOUS: u32 = 1;
 const INFO_DROPPED: u32 = 1 << 1;
+
+/// Properties, and the attachments that say the same of a frame.
+const COLOURS: [(&str, &str); 3] = [
+    ("ColorPrimaries", "CVImageBufferColorPrimaries"),
+    ("TransferFunction", "CVImageBufferTransferFunction"),
+    ("YCbCrMatrix", "CVImageBufferYCbCrMatrix"),
+];
 
 type Callback = unsafe extern "C" fn(*mut c_void, *mut c_void, Status, u32, Ref);
 
@@ -107,6 +114,9 @@ impl Typed for Encode {
 impl Shared {
     fn deliver(&self, frame: Frame, result: Result<Option<Sample>, Status>) {
         self.pending.fetch_sub(1, Ordering::SeqCst);
+        if frame.effect == Some(Effect::Lose) {
+            return;
+        }
         let (status, info, sample) = match result {
             Ok(Some(sample)) => (OK, 0, Some(sample)),
             Ok(None) => (OK, INFO_DROPPED, None),
@@ -302,6 +312,15 @@ impl Encode {
         if !pts.is_numeric() {
             breach(&rules::PTS_INVALID, format!("{pts:?}"));
             return status::PARAMETER;
+        }
+        for (property, attachment) in COLOURS {
+            let stated = locked(&self.properties).text(property);
+            let own = pixels.attachment(attachment).and_then(|(value, _)| value.get::<Text>());
+            if let (Some(stated), Some(own)) = (stated, own)
+                && stated != own.0
+            {
+                breach(&rules::COLOURS, format!("{property} is {stated}, and the frame has {}", own.0));
+            }
         }
         let mut given = locked(&self.given);
         if let Some(last) = given.last.filter(|last| pts.order(*last).is_le()) {

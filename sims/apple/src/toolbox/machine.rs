@@ -1,7 +1,7 @@
 //! What a machine can decode and encode, and by what. The machines are examples of what clients have to be ready for; what exactly a given
 //! model and system version answers, only that machine can tell.
 
-use crate::media::format::{AV1, H264, HEVC, VP9};
+use crate::media::format::{AV1, H264, HEVC, MPEG2, MPEG4, VP9};
 
 /// A decoder of a codec.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +98,8 @@ pub static MACHINES: [Machine; 4] = [
             decoder(H264, true, true, 8, false),
             ARM_HEVC_DECODER,
             decoder(VP9, true, true, 10, true),
+            decoder(MPEG2, false, true, 8, false),
+            decoder(MPEG4, false, true, 8, false),
         ],
         encoders: &[ARM_H264, ARM_HEVC, SOFT_H264, SOFT_HEVC],
     },
@@ -108,6 +110,8 @@ pub static MACHINES: [Machine; 4] = [
             ARM_HEVC_DECODER,
             decoder(VP9, true, true, 10, true),
             decoder(AV1, true, false, 10, false),
+            decoder(MPEG2, false, true, 8, false),
+            decoder(MPEG4, false, true, 8, false),
         ],
         encoders: &[ARM_H264, ARM_HEVC, SOFT_H264, SOFT_HEVC],
     },
@@ -117,6 +121,8 @@ pub static MACHINES: [Machine; 4] = [
             decoder(H264, true, true, 8, false),
             decoder(HEVC, true, true, 10, false),
             decoder(VP9, false, true, 8, true),
+            decoder(MPEG2, true, true, 8, false),
+            decoder(MPEG4, false, true, 8, false),
         ],
         encoders: &[INTEL_H264, INTEL_HEVC, SOFT_H264, SOFT_HEVC],
     },

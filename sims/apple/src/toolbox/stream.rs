@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::status;
 use crate::Status;
 use crate::codec::decoder::{DecoderCodec, Picture as Decoded, SoftDecoder};
-use crate::media::format::{AV1, Format, H264, HEVC, VP9, syntax};
+use crate::media::format::{AV1, Format, H264, HEVC, MPEG2, MPEG4, VP9, syntax};
 use crate::media::parameter_sets::{Syntax, units};
 use crate::video::convert::Picture;
 
@@ -58,6 +58,8 @@ impl Stream {
             HEVC => DecoderCodec::Hevc,
             VP9 => DecoderCodec::Vp9Shown,
             AV1 => DecoderCodec::Av1,
+            MPEG2 => DecoderCodec::Mpeg2,
+            MPEG4 => DecoderCodec::Mpeg4,
             _ => return Outcome::Bad(status::UNSUPPORTED_DATA),
         };
         if self.soft.is_none() {
@@ -80,10 +82,13 @@ impl Stream {
             return None;
         }
         if syntax(format.codec).is_none() {
-            // The sequence header of AV1 may be in the record alone.
-            let record = format.atom("av1C").filter(|_| sets && format.codec == AV1);
-            let header = record.as_ref().and_then(|record| record.0.get(4..)).unwrap_or_default();
-            return Some([header, sample].concat());
+            // Headers may be in the record alone.
+            let header = match format.codec {
+                AV1 if sets => format.atom("av1C").and_then(|record| Some(record.0.get(4..)?.to_vec())),
+                MPEG4 if sets => format.visual_headers(),
+                _ => None,
+            };
+            return Some([&header.unwrap_or_default(), sample].concat());
         }
         let mut packet = Vec::with_capacity(sample.len() + 64);
         let own = format.sets.iter().map(Vec::as_slice).filter(|_| sets);

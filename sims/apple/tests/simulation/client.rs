@@ -119,6 +119,7 @@ functions! {
     fn CVPixelBufferGetPixelFormatType(Ref) -> u32;
     fn CVPixelBufferGetIOSurface(Ref) -> Ref;
     fn CVBufferCopyAttachments(Ref, u32) -> Ref;
+    fn CVBufferSetAttachment(Ref, Ref, Ref, u32);
     fn VTDecompressionSessionCreate(Ref, Ref, Ref, Ref, *const DecodeCallback, *mut Ref) -> i32;
     fn VTDecompressionSessionDecodeFrame(Ref, Ref, u32, *mut c_void, *mut u32) -> i32;
     fn VTDecompressionSessionWaitForAsynchronousFrames(Ref) -> i32;

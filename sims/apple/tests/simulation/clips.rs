@@ -55,7 +55,13 @@ impl Clip {
                 (pts, file[at..at + size].to_vec())
             })
             .collect();
-        let list = [("avcC", *b"avc1"), ("hvcC", *b"hvc1"), ("vpcC", *b"vp09"), ("av1C", *b"av01")];
+        let list = [
+            ("avcC", *b"avc1"),
+            ("hvcC", *b"hvc1"),
+            ("vpcC", *b"vp09"),
+            ("av1C", *b"av01"),
+            ("esds", *b"mp4v"),
+        ];
         let (atom, codec, at) = list
             .into_iter()
             .find_map(|(atom, codec)| {

@@ -6,18 +6,16 @@
 //! or with the flush, and with `low_latency` in the call that brought its unit.
 //!
 //! Annex B is asked for and not what containers have: parameter sets are looked for in every unit, and VideoToolbox wants the
-//! bytes copied into memory of its own in any case.
+//! bytes copied into memory of its own in any case. MPEG-2 and MPEG-4 go in as they come, with their start codes.
 
 mod apart;
-mod capability;
+pub(super) mod capability;
 mod output;
 mod stream;
 mod unit;
 
 use std::sync::Arc;
 use std::time::Duration;
-
-pub(crate) use capability::decode_capability;
 
 use self::output::{Entry, Outcome, Output};
 use self::stream::{Shape, Stream};
@@ -26,7 +24,7 @@ use super::driver::decompression::Decompression;
 use super::driver::media::{FormatDescription, SampleBuffer};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
 use crate::codec::Codec;
-use crate::config::CommonDecodeConfig;
+use crate::config::{BackendDecodeConfig, CommonDecodeConfig, VtDecodeConfig, VtHardware};
 use crate::error::{Error, Result};
 use crate::packet::BitstreamLayout;
 
@@ -202,8 +200,9 @@ impl VtDecoder {
             self.drain()?;
             self.running = None;
         }
-        let session = Decompression::new(&format, shape.pixel_format, self.config.low_latency)?;
-        if session.is_on_hardware() == Some(false) {
+        let VtDecodeConfig { hardware, .. } = own(&self.config);
+        let session = Decompression::new(&format, shape.pixel_format, hardware, self.config.low_latency)?;
+        if session.is_on_hardware() == Some(false) && hardware != VtHardware::Never {
             self.output.note(format!(
                 "VideoToolbox decodes this {} stream on the CPU: it has no hardware for it here",
                 self.config.codec
@@ -286,7 +285,15 @@ impl DecoderBackend for VtDecoder {
     }
 }
 
+/// The settings that VideoToolbox alone has.
+fn own(config: &CommonDecodeConfig) -> VtDecodeConfig {
+    match &config.special {
+        BackendDecodeConfig::VideoToolbox(own) => own.clone(),
+        BackendDecodeConfig::None => VtDecodeConfig::default(),
+    }
+}
+
 /// The codecs that are asked for at all.
 const fn is_known(codec: Codec) -> bool {
-    matches!(codec, Codec::H264 | Codec::Hevc | Codec::Vp9 | Codec::Av1)
+    !matches!(codec, Codec::Vp8 | Codec::Vc1 | Codec::Mjpeg)
 }

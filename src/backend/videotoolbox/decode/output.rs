@@ -169,8 +169,7 @@ impl Output {
             self.doubt_before = self.in_doubt.then_some(entry.key).filter(|_| !entry.closed);
             self.in_doubt = false;
         }
-        let leads = |(period, count): (u64, i32)| entry.key.0 == period && entry.key.1 < count;
-        entry.concealed |= self.in_doubt || self.doubt_before.is_some_and(leads);
+        entry.concealed |= self.in_doubt || self.doubt_before.is_some_and(|before| entry.key < before);
         let (serial, hidden) = (entry.serial, entry.hidden);
         match entry.outcome.take() {
             Some(Outcome::Picture(_) | Outcome::Nothing(_)) | None if hidden.is_some() => {
@@ -235,7 +234,7 @@ impl Output {
         let mut device_times = DeviceTimes::default();
         let surface = match self.mode {
             DecodeOutputMode::MetadataOnly => Surface::None,
-            _ if shape.format.layout() != PlaneLayout::SemiPlanar => {
+            _ if matches!(shape.format.layout(), PlaneLayout::Planar(_)) => {
                 let (host, bytes) = apart::planes(&buffer, shape.format, dimensions, corner)?;
                 copied.output = bytes;
                 Surface::Host(host)

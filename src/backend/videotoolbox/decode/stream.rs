@@ -7,12 +7,13 @@ use crate::backend::videotoolbox::codec_type;
 use crate::backend::videotoolbox::driver::abi::pixel_format;
 use crate::backend::videotoolbox::driver::media::FormatDescription;
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::{Av1Config, StreamInfo, VpConfig, h264, hevc};
+use crate::bitstream::{Av1Config, StreamInfo, VpConfig, h264, hevc, mpeg};
 use crate::codec::Codec;
-use crate::color::{ColorInfo, ColorRange};
-use crate::config::CommonDecodeConfig;
+use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
+use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Remedy, Result};
+use crate::memory;
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
 use crate::time::Rational;
@@ -34,8 +35,8 @@ pub(super) struct Stream {
 enum Source {
     /// H.264 and HEVC.
     Sets(Codec, Vec<Vec<u8>>),
-    /// The payload of the box of this name.
-    Record(u32, &'static str, Vec<u8>),
+    /// `CMVideoCodecType`, and the payload of the box of this name.
+    Record(u32, Option<(&'static str, Vec<u8>)>),
 }
 
 /// Column and row.
@@ -83,7 +84,13 @@ impl Stream {
                 let Some(av1c) = own.map(|own| own.build()).or_else(|| record.map(<[u8]>::to_vec)) else {
                     return Ok(None);
                 };
-                (Source::Record(codec_type(codec)?, "av1C", av1c), (0, 0))
+                (Source::Record(codec_type(codec)?, Some(("av1C", av1c))), (0, 0))
+            }
+            Codec::Mpeg2 | Codec::Mpeg4 => {
+                let head = mpeg::Head::of(codec, unit)?;
+                info = head.info;
+                let record = (codec == Codec::Mpeg4).then(|| esds(head.config)).transpose()?;
+                (Source::Record(codec_type(codec)?, record.map(|record| ("esds", record))), (0, 0))
             }
             _ => {
                 if info.is_none() {
@@ -92,18 +99,24 @@ impl Stream {
                 let mut own = VpConfig::from_vp9_chunk(unit)?;
                 own.level =
                     record.and_then(|record| VpConfig::parse(record).ok()).map_or(0, |stated| stated.level);
-                (Source::Record(codec_type(codec)?, "vpcC", own.build()), (0, 0))
+                (Source::Record(codec_type(codec)?, Some(("vpcC", own.build()))), (0, 0))
             }
         };
         let Some(info) = info else { return Ok(None) };
-        let (format, pixel_format) = output_format(&info)?;
+        let (mut format, mut pixel_format) = output_format(&info)?;
+        let mut color = info.color;
+        if wants_bgra(config, &info) {
+            (format, pixel_format) = (PixelFormat::Bgra, pixel_format::BGRA);
+            color.matrix = MatrixCoefficients::Identity;
+            color.range = Some(ColorRange::Full);
+        }
         let shape = Shape {
             dimensions: info.dimensions,
             coded: info.coded_dimensions,
             corner,
             format,
             pixel_format,
-            color: info.color,
+            color,
             sample_aspect_ratio: info.sample_aspect_ratio,
             frame_rate: info.frame_rate,
             reorder: reorder(&info, config),
@@ -130,9 +143,10 @@ impl Stream {
                 let sets: Vec<&[u8]> = sets.iter().map(Vec::as_slice).collect();
                 FormatDescription::of_parameter_sets(*codec, &sets)
             }
-            Source::Record(codec_type, name, record) => {
+            Source::Record(codec_type, record) => {
                 let size = (self.shape.coded.width(), self.shape.coded.height());
-                FormatDescription::of_record(*codec_type, size, name, record)
+                let record = record.as_ref().map(|(name, record)| (*name, record.as_slice()));
+                FormatDescription::of_record(*codec_type, size, record)
             }
         }
     }
@@ -156,6 +170,44 @@ fn output_format(info: &StreamInfo) -> Result<(PixelFormat, u32)> {
     };
     let whole = info.codec == Codec::Hevc || info.chroma == Chroma::Yuv420;
     if known && whole { Ok(found) } else { Err(not_decoded(info)) }
+}
+
+/// Whether the system converts: whole pictures, by the colours that it knows of, which are the stream's own.
+fn wants_bgra(config: &CommonDecodeConfig, info: &StreamInfo) -> bool {
+    let works = matches!(config.output, DecodeOutputMode::NativeSurface | DecodeOutputMode::HostSurface);
+    let whole = config.crop.is_none() && config.size.is_none();
+    let (stated, own) = (config.color, info.color);
+    let same = (stated.matrix == MatrixCoefficients::Unspecified || stated.matrix == own.matrix)
+        && stated.range.is_none_or(|range| range == own.range.unwrap_or(ColorRange::Limited));
+    super::own(config).system_bgra
+        && config.convert.format() == Some(PixelFormat::Bgra)
+        && works
+        && whole
+        && same
+}
+
+/// The payload of an `esds` box (ISO/IEC 14496-14) with these headers of MPEG-4 Visual.
+fn esds(config: &[u8]) -> Result<Vec<u8>> {
+    // A tag, and how much follows in four times seven bits.
+    fn descriptor(tag: u8, bytes: usize) -> [u8; 5] {
+        let part = |shift: u32| (bytes >> shift) as u8 & 0x7f;
+        [tag, part(21) | 0x80, part(14) | 0x80, part(7) | 0x80, part(0)]
+    }
+    let (decoder, sync) = (13 + 5 + config.len(), [2]);
+    let parts: [&[u8]; 8] = [
+        &[0; 4],
+        // ES_Descriptor: number and flags; DecoderConfigDescriptor: MPEG-4 Visual, sizes and rates that nobody knows.
+        &descriptor(3, 3 + 5 + decoder + 5 + sync.len()),
+        &[0; 3],
+        &descriptor(4, decoder),
+        &[0x20, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &descriptor(5, config.len()),
+        config,
+        &[&descriptor(6, sync.len())[..], &sync].concat(),
+    ];
+    let mut out = memory::room(parts.iter().map(|part| part.len()).sum())?;
+    parts.into_iter().for_each(|part| out.extend_from_slice(part));
+    Ok(out)
 }
 
 fn not_decoded(info: &StreamInfo) -> Error {

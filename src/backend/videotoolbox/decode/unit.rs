@@ -3,10 +3,11 @@
 use super::stream::Stream;
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::convert::{Keep, annexb_to_length_prefixed};
+use crate::bitstream::mpeg::{Head, Kind};
 use crate::bitstream::{ActiveParameterSets, DisplayOrder, UnitRole, av1, h264, hevc};
 use crate::codec::Codec;
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::memory;
 use crate::packet::BitstreamLayout;
 
@@ -15,7 +16,7 @@ use crate::backend::videotoolbox::driver::media::LENGTH_SIZE;
 /// A unit with a picture.
 #[derive(Debug)]
 pub(super) struct Unit {
-    /// NAL units after their lengths, without parameter sets; a temporal unit without its delimiter; a chunk.
+    /// NAL units after their lengths, without parameter sets; a temporal unit without its delimiter; else as it came.
     pub(super) sample: Vec<u8>,
     pub(super) start: Start,
     /// A leading picture that may refer to pictures before the random access point.
@@ -45,8 +46,14 @@ pub(super) struct Reader {
     config: CommonDecodeConfig,
     sets: ActiveParameterSets,
     order: DisplayOrder,
-    /// Units so far, where they are shown in their order.
+    /// VP9, AV1: units so far. MPEG-2, MPEG-4: those that others may refer to.
     count: u64,
+    /// MPEG-2, MPEG-4: pictures since then to which nothing refers.
+    between: i32,
+    /// MPEG-2, MPEG-4: a sequence header was there.
+    is_known: bool,
+    /// MPEG-2, MPEG-4: pictures to which nothing refers follow a random access point, and are shown before it.
+    leads: bool,
 }
 
 impl Reader {
@@ -56,12 +63,16 @@ impl Reader {
             sets: ActiveParameterSets::new(config.codec),
             order: DisplayOrder::new(config.codec),
             count: 0,
+            between: 0,
+            is_known: false,
+            leads: false,
         }
     }
 
     /// What comes next has nothing to do with what was before, but for the parameter sets.
     pub(super) fn restart(&mut self) {
         self.order = DisplayOrder::new(self.config.codec);
+        (self.count, self.between, self.leads) = (0, 0, false);
     }
 
     /// Reads a unit in the codec's elementary layout; `None`: there is no picture in it.
@@ -71,6 +82,7 @@ impl Reader {
     pub(super) fn read(&mut self, data: &[u8]) -> Result<Option<Unit>> {
         match self.config.codec {
             Codec::H264 | Codec::Hevc => self.read_nals(data),
+            Codec::Mpeg2 | Codec::Mpeg4 => self.read_mpeg(data),
             _ => self.read_frames(data).map(Some),
         }
     }
@@ -110,6 +122,39 @@ impl Reader {
         annexb_to_length_prefixed(codec, data, LENGTH_SIZE, Keep::WithoutParameterSets, &mut sample)?;
         let is_rasl = codec == Codec::Hevc && kinds.first_slice.is_some_and(hevc::is_rasl);
         Ok(Some(Unit { sample, start, is_rasl, key, stream }))
+    }
+
+    /// MPEG-2 and MPEG-4: a picture to which others refer is shown when the next such picture has come, and those between them
+    /// at once.
+    fn read_mpeg(&mut self, data: &[u8]) -> Result<Option<Unit>> {
+        let head = Head::of(self.config.codec, data)?;
+        let Some(kind) = head.kind else { return Ok(None) };
+        if head.is_packed {
+            return Err(Error::Unsupported {
+                feature: "MPEG-4 with several pictures in a packet by VideoToolbox".to_owned(),
+                remedy: Remedy::OtherBackend,
+            });
+        }
+        self.is_known |= head.info.is_some();
+        let start = match kind {
+            Kind::Intra if head.is_closed => Start::Closed,
+            Kind::Intra if self.is_known => Start::Open { broken: false },
+            _ => Start::No,
+        };
+        if kind == Kind::Bidirectional {
+            self.between = self.between.saturating_add(1);
+        } else {
+            self.count += 1;
+            self.between = 0;
+            self.leads = start != Start::No;
+        }
+        let is_between = kind == Kind::Bidirectional;
+        let key = (self.count - u64::from(is_between && self.count > 0), self.between);
+        let stream = if head.info.is_some() { Stream::of(data, &self.config)? } else { None };
+        let mut sample = Vec::new();
+        memory::grow(&mut sample, data.len())?;
+        sample.extend_from_slice(data);
+        Ok(Some(Unit { sample, start, is_rasl: is_between && self.leads, key, stream }))
     }
 
     /// VP9 and AV1: each unit shows one picture, in its turn.

@@ -61,9 +61,11 @@ pub(crate) mod codec_type {
     pub(crate) const HEVC: u32 = four(b"hvc1");
     pub(crate) const VP9: u32 = four(b"vp09");
     pub(crate) const AV1: u32 = four(b"av01");
+    pub(crate) const MPEG2: u32 = four(b"mp2v");
+    pub(crate) const MPEG4: u32 = four(b"mp4v");
 }
 
-/// `kCVPixelFormatType_*`: two planes, Y and Cb Cr; 10 bits in the high bits of 16.
+/// `kCVPixelFormatType_*`: two planes, Y and Cb Cr, with 10 bits in the high bits of 16; but for BGRA.
 pub(crate) mod pixel_format {
     use super::four;
 
@@ -71,6 +73,7 @@ pub(crate) mod pixel_format {
     pub(crate) const NV12_FULL: u32 = four(b"420f");
     pub(crate) const P010_VIDEO: u32 = four(b"x420");
     pub(crate) const P010_FULL: u32 = four(b"xf20");
+    pub(crate) const BGRA: u32 = four(b"BGRA");
     /// 4:2:2 with 8 and 10 bits, video range and full.
     pub(crate) const YUV422: [[u32; 2]; 2] = [[four(b"422v"), four(b"422f")], [four(b"x422"), four(b"xf22")]];
     /// The same of 4:4:4.
@@ -106,6 +109,8 @@ pub(crate) const FRAME_DROPPED: u32 = 1 << 1;
 pub(crate) const ASSURE_MEMORY: u32 = 1;
 /// `kCVPixelBufferLock_ReadOnly`.
 pub(crate) const LOCK_READ_ONLY: u64 = 1;
+/// `kCVAttachmentMode_ShouldPropagate`.
+pub(crate) const ATTACH_PROPAGATING: u32 = 1;
 /// `kCFStringEncodingUTF8`.
 pub(crate) const UTF8: u32 = 0x0800_0100;
 /// `kCFNumberSInt64Type`.

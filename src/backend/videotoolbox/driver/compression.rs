@@ -315,6 +315,14 @@ impl Arriving {
     pub(crate) fn close(&self) {
         self.0.close();
     }
+
+    /// Of no session: what the function is given arrives.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (Self, impl Fn(Coded)) {
+        let place = SESSIONS.enter();
+        let own = Self(Arc::clone(&place.arrivals));
+        (own, move |coded| SESSIONS.arrived(place.number, || coded))
+    }
 }
 
 impl Drop for Compression {

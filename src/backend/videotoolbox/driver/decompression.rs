@@ -14,6 +14,7 @@ use super::library::api;
 use super::media::{FormatDescription, SampleBuffer};
 use super::pixels::PixelBuffer;
 use super::status::Status;
+use crate::config::VtHardware;
 use crate::error::Result;
 
 static SESSIONS: Registry<Decoded> = Registry::new();
@@ -57,16 +58,27 @@ pub(crate) fn has_hardware(codec_type: u32, is_supplemental: bool) -> Result<boo
 }
 
 impl Decompression {
-    /// Opens a session that gives pictures of this `kCVPixelFormatType_*`, on hardware where there is some.
+    /// Opens a session that gives pictures of this `kCVPixelFormatType_*`.
     ///
     /// # Errors
-    /// No decoder for the stream, none free.
-    pub(crate) fn new(format: &FormatDescription, pixel_format: u32, real_time: bool) -> Result<Self> {
+    /// No such decoder for the stream, none free.
+    pub(crate) fn new(
+        format: &FormatDescription,
+        pixel_format: u32,
+        hardware: VtHardware,
+        real_time: bool,
+    ) -> Result<Self> {
         let api = api()?;
         let yes = boolean(true)?;
         let mut specification = Dictionary::new()?;
-        if let Some(key) = constant("kVTVideoDecoderSpecification_EnableHardwareAcceleratedVideoDecoder")? {
-            specification.set(&key, &yes);
+        let mut ask = |name: &'static str, value: &Cf| -> Result<()> {
+            constant(name)?.into_iter().for_each(|key| specification.set(&key, value));
+            Ok(())
+        };
+        let enabled = boolean(hardware != VtHardware::Never)?;
+        ask("kVTVideoDecoderSpecification_EnableHardwareAcceleratedVideoDecoder", &enabled)?;
+        if hardware == VtHardware::Require {
+            ask("kVTVideoDecoderSpecification_RequireHardwareAcceleratedVideoDecoder", &yes)?;
         }
         let attributes = Dictionary::new()?
             .with("kCVPixelBufferPixelFormatTypeKey", &integer(i64::from(pixel_format))?)?

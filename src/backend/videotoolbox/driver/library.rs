@@ -168,12 +168,16 @@ functions! {
         CVPixelBufferLockBaseAddress(Ref, u64) -> i32;
         CVPixelBufferUnlockBaseAddress(Ref, u64) -> i32;
         CVPixelBufferGetBaseAddressOfPlane(Ref, usize) -> *mut u8;
+        CVPixelBufferGetBaseAddress(Ref) -> *mut u8;
+        CVPixelBufferGetBytesPerRow(Ref) -> usize;
         CVPixelBufferGetBytesPerRowOfPlane(Ref, usize) -> usize;
         CVPixelBufferGetHeightOfPlane(Ref, usize) -> usize;
         CVPixelBufferGetWidth(Ref) -> usize;
         CVPixelBufferGetHeight(Ref) -> usize;
         CVPixelBufferGetPlaneCount(Ref) -> usize;
         CVPixelBufferGetPixelFormatType(Ref) -> u32;
+        CVBufferGetAttachment(Ref, Ref, *mut u32) -> Ref;
+        CVBufferSetAttachment(Ref, Ref, Ref, u32);
     }
     VideoToolbox {
         VTDecompressionSessionCreate(Ref, Ref, Ref, Ref, *const DecompressionCallbackRecord, *mut Ref) -> i32;

@@ -83,21 +83,23 @@ impl FormatDescription {
         .map(Self)
     }
 
-    /// Of another codec, by the configuration record that MP4 has under this name (`av1C`, `vpcC`).
+    /// Of another codec, by the configuration record that MP4 has under a name (`av1C`, `vpcC`, `esds`), if it has one.
     ///
     /// # Errors
     /// No memory.
     pub(crate) fn of_record(
         codec_type: u32,
         (width, height): (u32, u32),
-        name: &str,
-        record: &[u8],
+        record: Option<(&str, &[u8])>,
     ) -> Result<Self> {
         let api = api()?;
-        let mut atoms = Dictionary::new()?;
-        atoms.set(&string(name)?, &data(record)?);
-        let extensions = Dictionary::new()?
-            .with("kCMFormatDescriptionExtension_SampleDescriptionExtensionAtoms", atoms.value())?;
+        let mut extensions = Dictionary::new()?;
+        if let Some((name, record)) = record {
+            let mut atoms = Dictionary::new()?;
+            atoms.set(&string(name)?, &data(record)?);
+            let key = "kCMFormatDescriptionExtension_SampleDescriptionExtensionAtoms";
+            extensions = extensions.with(key, atoms.value())?;
+        }
         let mut out: Ref = ptr::null();
         // SAFETY: the dictionary lives during the call.
         unsafe {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::abi::{LOCK_READ_ONLY, Ref};
-use super::foundation::{Cf, Dictionary};
+use super::abi::{ATTACH_PROPAGATING, LOCK_READ_ONLY, Ref};
+use super::foundation::{Cf, Dictionary, known};
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
 
-/// Planes of the formats that are used here.
+/// Planes of the formats that are used here, but for BGRA, which has none: its rows count as those of the first.
 pub(crate) const PLANES: usize = 2;
 
 /// `CVPixelBuffer`. A clone is the same buffer.
@@ -48,19 +48,50 @@ impl PixelBuffer {
         unsafe { (self.0.api().CVPixelBufferGetPixelFormatType)(self.object()) }
     }
 
+    /// Whether it says of its colours what these tags say, where it says anything.
+    pub(crate) fn agrees_with(&self, tags: &Tags) -> bool {
+        let api = self.0.api();
+        tags.0.iter().all(|(key, value)| {
+            // SAFETY: buffer and key are alive; the value is the buffer's, which holds it during the call.
+            let own = unsafe {
+                Cf::borrowed(api, (api.CVBufferGetAttachment)(self.object(), key.object(), ptr::null_mut()))
+            };
+            own.is_none_or(|own| own == *value)
+        })
+    }
+
+    /// Says of its colours what these tags say.
+    pub(crate) fn tag(&mut self, tags: &Tags) {
+        for (key, value) in &tags.0 {
+            // SAFETY: all three are alive, and the buffer takes references of its own.
+            unsafe {
+                (self.0.api().CVBufferSetAttachment)(
+                    self.object(),
+                    key.object(),
+                    value.object(),
+                    ATTACH_PROPAGATING,
+                );
+            }
+        }
+    }
+
     /// Bytes from row to row and rows of both planes, without a lock. A plane that is not there has none.
     pub(crate) fn layout(&self) -> [(usize, usize); PLANES] {
         let (api, buffer) = (self.0.api(), self.object());
-        // SAFETY: the buffer is alive.
-        let planes = unsafe { (api.CVPixelBufferGetPlaneCount)(buffer) };
-        // SAFETY: as above, and the plane is there.
+        // SAFETY: the buffer is alive, and a plane that is asked about is there.
         let of = |index| unsafe {
+            let planes = (api.CVPixelBufferGetPlaneCount)(buffer);
+            if planes == 0 && index == 0 {
+                return ((api.CVPixelBufferGetBytesPerRow)(buffer), (api.CVPixelBufferGetHeight)(buffer));
+            } else if index >= planes {
+                return (0, 0);
+            }
             (
                 (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
                 (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
             )
         };
-        std::array::from_fn(|index| if index < planes { of(index) } else { (0, 0) })
+        [of(0), of(1)]
     }
 
     /// Keeps the samples where they are until the value is dropped.
@@ -69,16 +100,16 @@ impl PixelBuffer {
         // SAFETY: the buffer is alive; what is locked is unlocked with the same flags.
         Status(unsafe { (api.CVPixelBufferLockBaseAddress)(self.object(), flags) })
             .ok("CVPixelBufferLockBaseAddress")?;
-        let lock = Lock { buffer: self.0.clone(), flags };
+        let mut lock = Lock { buffer: self.0.clone(), flags, planes: 0 };
         // SAFETY: the buffer is alive and locked.
-        let planes = unsafe { (api.CVPixelBufferGetPlaneCount)(self.object()) };
-        if planes != PLANES {
-            return Err(wrong(format!("{planes} planes instead of {PLANES}")));
+        lock.planes = unsafe { (api.CVPixelBufferGetPlaneCount)(self.object()) };
+        if !matches!(lock.planes, 0 | PLANES) {
+            return Err(wrong(format!("{} planes instead of {PLANES}", lock.planes)));
         }
         Ok(lock)
     }
 
-    /// The memory of both planes to read, with the bytes from row to row. It is the buffer's own, which stays alive and
+    /// The memory of both planes to read (of BGRA, nothing in the second), with the bytes from row to row. It is the buffer's own, which stays alive and
     /// locked as long as any of it.
     ///
     /// # Errors
@@ -91,7 +122,7 @@ impl PixelBuffer {
             let shared = Shared { _lock: Arc::clone(&lock), base: plane.base, length };
             Ok::<_, Error>((Bytes::from_owner(shared), plane.row_bytes))
         };
-        Ok([view(0)?, view(1)?])
+        Ok([view(0)?, if lock.planes == 0 { (Bytes::new(), 0) } else { view(1)? }])
     }
 
     /// Has both planes written, row by row: `write` is told the plane and the row, and gets its bytes.
@@ -125,6 +156,21 @@ impl PixelBuffer {
     }
 }
 
+/// What pixel buffers say of their colours: attachments and their values.
+#[derive(Debug, Default)]
+pub(crate) struct Tags(Vec<(Cf, Cf)>);
+
+impl Tags {
+    /// Adds one, under a constant of that name.
+    ///
+    /// # Errors
+    /// Frameworks without it.
+    pub(crate) fn add(&mut self, key: &'static str, value: Cf) -> Result<()> {
+        self.0.push((known(key)?, value));
+        Ok(())
+    }
+}
+
 fn wrong(detail: String) -> Error {
     Error::Backend {
         backend: BackendKind::VideoToolbox,
@@ -138,17 +184,29 @@ fn wrong(detail: String) -> Error {
 struct Lock {
     buffer: Cf,
     flags: u64,
+    planes: usize,
 }
 
 impl Lock {
     fn plane(&self, index: usize) -> Result<Plane> {
         let (api, buffer) = (self.buffer.api(), self.buffer.object());
-        // SAFETY: the buffer is alive and locked, and has two planes.
+        if self.planes == 0 && index > 0 {
+            return Err(wrong("no planes".to_owned()));
+        }
+        // SAFETY: the buffer is alive and locked, and has two planes or none.
         let plane = unsafe {
-            Plane {
-                base: (api.CVPixelBufferGetBaseAddressOfPlane)(buffer, index),
-                row_bytes: (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
-                rows: (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
+            if self.planes == 0 {
+                Plane {
+                    base: (api.CVPixelBufferGetBaseAddress)(buffer),
+                    row_bytes: (api.CVPixelBufferGetBytesPerRow)(buffer),
+                    rows: (api.CVPixelBufferGetHeight)(buffer),
+                }
+            } else {
+                Plane {
+                    base: (api.CVPixelBufferGetBaseAddressOfPlane)(buffer, index),
+                    row_bytes: (api.CVPixelBufferGetBytesPerRowOfPlane)(buffer, index),
+                    rows: (api.CVPixelBufferGetHeightOfPlane)(buffer, index),
+                }
             }
         };
         if plane.base.is_null() {

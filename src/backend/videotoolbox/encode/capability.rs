@@ -18,7 +18,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// No VideoToolbox; settings of another backend.
-pub(crate) fn encode_capability(
+pub(in crate::backend::videotoolbox) fn encode_capability(
     codec: Codec,
     special: &BackendEncodeConfig,
 ) -> Result<Option<EncodeCapability>> {

@@ -1,6 +1,6 @@
 //! From frames to pixel buffers.
 
-use crate::backend::videotoolbox::driver::pixels::{PLANES, PixelBuffer, PixelBufferPool};
+use crate::backend::videotoolbox::driver::pixels::{PLANES, PixelBuffer, PixelBufferPool, Tags};
 use crate::backend::videotoolbox::surface::whole_buffer;
 use crate::error::{Error, Remedy, Result};
 use crate::frame::{Frame, HostSurface, Surface};
@@ -9,7 +9,8 @@ use crate::pixel::PixelFormat;
 const NO_PICTURE: &str = "the frame has no picture, only times and sizes";
 
 /// A frame as a pixel buffer, and the bytes that were copied for it: none where the buffer is the decoder's own, of the format
-/// that the encoder was opened for.
+/// that the encoder was opened for, and says of its colours what the stream is to say. VideoToolbox might convert one that says
+/// something else, and samples are to stay what they are.
 ///
 /// # Errors
 /// A frame without a picture; memory that cannot be had or read.
@@ -17,12 +18,14 @@ pub(super) fn buffer_of(
     frame: &Frame,
     pool: &PixelBufferPool,
     pixel_format: u32,
+    tags: &Tags,
 ) -> Result<(PixelBuffer, u64)> {
     let mapped;
     let host = match &frame.surface {
         Surface::Host(host) => host,
         Surface::Device(device) => {
-            if let Some(buffer) = whole_buffer(device, pixel_format) {
+            if let Some(buffer) = whole_buffer(device, pixel_format).filter(|buffer| buffer.agrees_with(tags))
+            {
                 return Ok((buffer.clone(), 0));
             }
             mapped = device.download()?;
@@ -32,6 +35,7 @@ pub(super) fn buffer_of(
     };
     let mut buffer = pool.take()?;
     let copied = place(host, &mut buffer)?;
+    buffer.tag(tags);
     Ok((buffer, copied))
 }
 

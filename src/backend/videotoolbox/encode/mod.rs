@@ -6,7 +6,7 @@
 //! out before the call that brought its frame returns. Settings are held against what the encoder knows before the first frame
 //! ([`settings`]).
 
-mod capability;
+pub(super) mod capability;
 mod input;
 mod output;
 mod settings;
@@ -14,13 +14,11 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use capability::encode_capability;
-
 use self::output::Output;
 use self::settings::{Property, Rate, Settings, Value, frame_rate, negotiate};
 use super::driver::compression::{Compression, Properties, aspect_ratio, value};
 use super::driver::foundation::{Cf, array, boolean, data, integer, real};
-use super::driver::pixels::PixelBufferPool;
+use super::driver::pixels::{PixelBufferPool, Tags};
 use crate::backend::{CopyBytes, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
@@ -49,6 +47,7 @@ pub(crate) fn encodes_from_device(format: PixelFormat) -> bool {
 struct VtEncoder {
     output: Output,
     pool: PixelBufferPool,
+    tags: Tags,
     session: Compression,
     settings: Settings,
     known: Properties,
@@ -130,6 +129,7 @@ pub(crate) fn open_encoder(
     Ok(Box::new(VtEncoder {
         output: Output::new(settings.codec, session.arriving(), sink, &meter)?,
         pool: session.pool()?,
+        tags: tags(&settings)?,
         session,
         known,
         clock: Clock { origin: 0, frames: 0, rate: settings.frame_rate },
@@ -140,6 +140,21 @@ pub(crate) fn open_encoder(
         meter,
         notes,
     }))
+}
+
+/// What pixel buffers have to say of their colours: what the stream says.
+fn tags(settings: &Settings) -> Result<Tags> {
+    let mut tags = Tags::default();
+    for property in &settings.properties {
+        let key = match property.name {
+            "kVTCompressionPropertyKey_ColorPrimaries" => "kCVImageBufferColorPrimariesKey",
+            "kVTCompressionPropertyKey_TransferFunction" => "kCVImageBufferTransferFunctionKey",
+            "kVTCompressionPropertyKey_YCbCrMatrix" => "kCVImageBufferYCbCrMatrixKey",
+            _ => continue,
+        };
+        tags.add(key, made(&property.value)?)?;
+    }
+    Ok(tags)
 }
 
 /// Sets a property; one that nobody asked for by name may be unknown.
@@ -175,13 +190,13 @@ impl VtEncoder {
     fn enter(&mut self, unit: &EncodeUnit) -> Result<()> {
         let pixel_format = self.settings.wanted.pixel_format;
         let (buffer, copied) =
-            self.meter.upload.time(|| input::buffer_of(&unit.frame, &self.pool, pixel_format))?;
+            self.meter.upload.time(|| input::buffer_of(&unit.frame, &self.pool, pixel_format, &self.tags))?;
         self.meter.copied_in(copied);
         self.idr_next |= self.output.was_broken();
         let force = unit.frame.force_keyframe || self.idr_next;
         let times = self.clock.next();
         // Before, since it may come out during the call.
-        let inside = self.output.enter(unit.serial);
+        let inside = self.output.enter(unit.serial, force);
         let entered = self.meter.submit.time(|| self.session.encode(&buffer, times, force, unit.serial));
         if entered.is_err() {
             self.output.withdraw(unit.serial);
