@@ -268,7 +268,7 @@ impl Question {
         Codec::Mpeg4,
         Codec::Mjpeg,
     ];
-    /// The codecs that something encodes.
+    /// The codecs that encoders are asked about.
     pub const ENCODED: [Codec; 3] = [Codec::H264, Codec::Hevc, Codec::Av1];
 
     /// Everything that can be asked of these codecs: decoding first, candidates in order of preference.

@@ -159,6 +159,40 @@ fn full_chroma_is_exact_where_a_machine_has_it() {
     });
 }
 
+/// Of a picture the part that is shown may begin anywhere in the coded one.
+#[test]
+fn pictures_that_are_cropped_on_all_sides_are_exact() {
+    clean("pictures_that_are_cropped_on_all_sides_are_exact", "", || {
+        if !have(&["ffmpeg"]) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (name, encoder, filter) in
+            [("cut.h264", "libx264", "h264_metadata"), ("cut.h265", "libx265", "hevc_metadata")]
+        {
+            let path = folder.path().join(name);
+            let mut made = Command::new("ffmpeg");
+            made.env_remove("LD_LIBRARY_PATH").args([
+                "-v",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc2=s=128x96:d=0.4",
+            ]);
+            made.args(["-pix_fmt", "yuv420p", "-c:v", encoder, "-bsf:v"]);
+            made.arg(format!("{filter}=crop_left=10:crop_top=6:crop_right=22:crop_bottom=18")).arg(&path);
+            assert!(made.stderr(std::process::Stdio::null()).status().unwrap().success());
+            each_frame(&path, usize::MAX, |frame| assert_eq!(frame.dimensions.to_string(), "96x72"));
+            assert_eq!(
+                sums(&path, usize::MAX, planar),
+                ffmpeg_md5s(&["-flags", "unaligned", "-i", text(&path)]),
+                "{name}"
+            );
+        }
+    });
+}
+
 #[test]
 fn full_chroma_is_refused_where_a_machine_has_it_not() {
     clean_on("intel-mac", "full_chroma_is_refused_where_a_machine_has_it_not", "", || {

@@ -100,6 +100,15 @@ impl Stream {
     }
 }
 
+/// Where chroma begins for luma that begins there.
+fn halved(chroma: u32, left: usize, top: usize) -> (usize, usize) {
+    match chroma {
+        444 => (left, top),
+        422 => (left / 2, top),
+        _ => (left / 2, top / 2),
+    }
+}
+
 /// The decoded picture, cropped, as pixel buffers are filled from it.
 fn shown(format: &Format, decoded: Decoded) -> Outcome {
     // Without chroma it is grey.
@@ -113,16 +122,19 @@ fn shown(format: &Format, decoded: Decoded) -> Outcome {
     let (width, height) = (decoded.display.0 as usize, decoded.display.1 as usize);
     let mut picture = Picture::of(chroma, (width, height), decoded.depth.into(), colour.full_range);
     picture.matrix = colour.matrix;
+    let (left, top) = format.sequence.map_or((0, 0), |found| (found.crop.0 as usize, found.crop.1 as usize));
     for plane in 0..3 {
         let (columns, _) = decoded.plane_size(plane);
         let bytes = &decoded.planes[plane];
         if bytes.is_empty() {
             continue;
         }
+        let (left, top) = if plane == 0 { (left, top) } else { halved(chroma, left, top) };
         let shown = picture.stride(plane);
         let rows = picture.planes[plane].chunks_exact_mut(shown);
         let size = decoded.sample_bytes();
-        for (row, from) in rows.zip(bytes.chunks_exact(columns * size)) {
+        for (row, from) in rows.zip(bytes.chunks_exact(columns * size).skip(top)) {
+            let from = &from[left.min(columns) * size..];
             if size == 1 {
                 row.iter_mut().zip(from).for_each(|(to, &from)| *to = from.into());
             } else {

@@ -302,6 +302,9 @@ mod tests {
         output.enter(1, false);
         assert!(!output.settle(0, patience).unwrap(), "nothing has come");
         arrives(dropped(1));
+        while !lock(&output.shared.state).delivers {
+            std::thread::sleep(patience);
+        }
         let consumer = std::thread::spawn(move || {
             std::thread::sleep(10 * patience);
             let got: Vec<_> = take.iter().take(3).collect();
@@ -310,6 +313,7 @@ mod tests {
         });
         assert!(output.settle(0, patience).unwrap(), "it came, and was taken late");
         assert!(!output.was_broken());
+        let patience = 1000 * patience;
         // A key frame that is dropped, and a frame that is lost: what follows lacks them.
         output.enter(2, true);
         arrives(dropped(2));
