@@ -396,21 +396,19 @@ fn no_damage_to_a_png_is_answered_by_a_panic_or_by_other_pictures() {
     let good = fs::read(&file).unwrap();
     let mut refused = 0;
     for at in 0..good.len() {
-        for mask in [0x01, 0xff] {
-            let mut bad = good.clone();
-            bad[at] ^= mask;
-            fs::write(&file, &bad).unwrap();
-            match read(&file, &rated()) {
-                // Some bytes say nothing of the picture: the time of day of a comment, an unknown chunk.
-                Ok(frames) => assert!(frames[0].2 == picture(0), "byte {at}"),
-                Err(error) => {
-                    refused += 1;
-                    assert!(!error.to_string().contains("panicked"), "byte {at}: {error}");
-                }
+        let mut bad = good.clone();
+        bad[at] ^= [0x01, 0xff][at % 2];
+        fs::write(&file, &bad).unwrap();
+        match read(&file, &rated()) {
+            // Some bytes say nothing of the picture: the time of day of a comment, an unknown chunk.
+            Ok(frames) => assert!(frames[0].2 == picture(0), "byte {at}"),
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().contains("panicked"), "byte {at}: {error}");
             }
         }
     }
-    assert!(refused > good.len(), "{refused} of {}: check sums are checked", 2 * good.len());
+    assert!(refused > good.len() / 2, "{refused} of {}: check sums are checked", good.len());
 }
 
 /// A chunk of a PNG file with its check sum.

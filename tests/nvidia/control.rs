@@ -9,13 +9,14 @@ use video_hw::control::{
 };
 use video_hw::error::Error;
 
+use crate::support::failover::long;
 use crate::support::nvenc::{frame, have_ffmpeg, next_encoder, nvidia};
 use crate::support::nvidia::{clean_on, simulated_case_on};
 use crate::support::switching::{Fate, MODES, NVENC, Played, WHATS, What, base, cases, play, play_on};
 
-/// All changes in all modes with one fate, each in a process of its own.
+/// All changes with one fate, in all modes in the long form and in one in the short form, each in a process of its own.
 fn matrix(test: &str, fate: Fate) {
-    for (what, mode, case) in cases(true) {
+    for (what, mode, case) in cases(long()) {
         let faults = NVENC.faults(fate, what, mode);
         let run = simulated_case_on("ada", test, &faults, &case, |case| NVENC.run(case, fate));
         if let Some(run) = run {
@@ -167,7 +168,7 @@ fn a_stream_ends_with_its_session_where_that_is_wanted() {
 /// The flags of a change lie at another place in each version's structure.
 #[test]
 fn every_api_version_changes_settings_in_place() {
-    for version in ["11.1", "12.0", "12.1", "12.2", "13.0"] {
+    for version in crate::nvenc_contract::versions() {
         let settings = format!("driver.nvenc={version}");
         clean_on("ada", "every_api_version_changes_settings_in_place", &settings, || {
             for what in [What::SizeDown, What::Bitrate] {
@@ -236,7 +237,7 @@ fn random_switches_leave_nothing_behind() {
             (state >> 33) as usize % bound
         };
         let none = BackendEncodeConfig::None;
-        for _ in 0..4 {
+        for _ in 0..if long() { 20 } else { 2 } {
             let start = || SwitchingEncoder::new(BackendKind::Nvidia, base(), BackendEncodeConfig::None);
             let mut streams = [(start().unwrap(), Vec::new()), (start().unwrap(), Vec::new())];
             let frames = 60;

@@ -22,7 +22,7 @@ const VERSIONS: [&str; 5] = ["11.1", "12.0", "12.1", "12.2", "13.0"];
 /// Those whose structures differ most; `VIDEO_HW_LONG=1` tries every setting with all.
 const FAR_APART: [&str; 2] = ["11.1", "13.0"];
 
-fn versions() -> &'static [&'static str] {
+pub(crate) fn versions() -> &'static [&'static str] {
     if crate::support::failover::long() { &VERSIONS } else { &FAR_APART }
 }
 

@@ -71,12 +71,25 @@ fn open(file: &str) -> Result<Library, libloading::Error> {
     unsafe { Library::new(file) }
 }
 
-/// As above, in the system's folder alone: a program lies among downloads perhaps, beside what anybody has put there.
+/// As above, in the system's folder and in those of drivers: a program lies among downloads perhaps, beside what anybody has put
+/// there.
 #[cfg(windows)]
 fn open(file: &str) -> Result<Library, libloading::Error> {
-    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_SYSTEM32, Library as Windows};
+    use libloading::os::windows::{
+        LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, LOAD_LIBRARY_SEARCH_SYSTEM32, Library as Windows,
+    };
     // SAFETY: loading runs the initialisers of the system's own library, from the folder of the system.
-    unsafe { Windows::load_with_flags(file, LOAD_LIBRARY_SEARCH_SYSTEM32) }.map(Library::from)
+    let in_system = unsafe { Windows::load_with_flags(file, LOAD_LIBRARY_SEARCH_SYSTEM32) };
+    in_system.map(Library::from).or_else(|error| {
+        for folder in super::driver_store::folders() {
+            let flags = LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32;
+            // SAFETY: as above, from a folder that a driver has put down where administrators alone write.
+            if let Ok(library) = unsafe { Windows::load_with_flags(folder.join(file), flags) } {
+                return Ok(library.into());
+            }
+        }
+        Err(error)
+    })
 }
 
 /// Declares a table of functions: all found when it is made, or the first that is missing is named.

@@ -7,6 +7,8 @@ pub(crate) mod abi;
 pub(crate) mod decoder;
 #[cfg(target_os = "linux")]
 mod display;
+#[cfg(windows)]
+mod driver_store;
 pub(crate) mod encoder;
 pub(crate) mod frames;
 pub(crate) mod implementations;
