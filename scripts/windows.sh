@@ -54,7 +54,7 @@ export "${variable}_LINKER=$cc" "CC_${target//-/_}=$cc" "CXX_${target//-/_}=x86_
 if [ $asked = yes ]; then
   [ -x "$program" ] || quietly build video-hw-cli
   # What makes its folders the first time would take the program's input.
-  [ -e "$machine/system.reg" ] || quietly there wineboot --init
+  [ -e "$machine/system.reg" ] || there wineboot --init </dev/null >/dev/null 2>&1 || true
   cd "$here"
   limit=(exec)
   there "$program" "${@:2}"

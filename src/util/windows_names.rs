@@ -5,6 +5,9 @@ use std::path::{Component, Path, Prefix, PrefixComponent};
 /// What no name may have in it. A colon would be worse than refused: what follows it names a stream inside of another file.
 const WRONG: &str = "<>:\"|?*";
 
+/// Of a name, and not of the whole path.
+const LONGEST: usize = 255;
+
 fn prefix(path: &Path) -> Option<PrefixComponent<'_>> {
     match path.components().next() {
         Some(Component::Prefix(prefix)) => Some(prefix),
@@ -27,6 +30,9 @@ pub(crate) fn refusal(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
     if let Some(wrong) = name.chars().find(|c| WRONG.contains(*c) || *c < ' ') {
         return Some(format!("no file name has {wrong:?} on Windows"));
+    }
+    if name.encode_utf16().count() > LONGEST {
+        return Some(format!("no file name is longer than {LONGEST} characters on Windows"));
     }
     let is_taken_as_it_is = prefix(path).is_some_and(|prefix| prefix.kind().is_verbatim());
     let stem = name.split('.').next().unwrap_or_default().trim_end_matches(' ');
@@ -71,6 +77,7 @@ mod tests {
             ("rec-12:30.mp4", "has ':'"),
             (r"Z:\a\b?.mp4", "has '?'"),
             ("two\nlines.mp4", r"has '\n'"),
+            (&"n".repeat(256), "longer than 255"),
         ] {
             assert!(refusal(Path::new(name)).is_some_and(|why| why.contains(words)), "{name}: {words}");
         }
