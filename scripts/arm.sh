@@ -87,6 +87,8 @@ jetson() { # a machine with the release file of one, and no library of NVIDIA's
 
 decodes_clips
 first_command
+ran "names in the caller's folder" by_script scripts/arm.sh
+ran "a reader that goes away" reader_goes_away
 ran "a Jetson is told of in the receipt" jetson decode clips/small.h264 --null --backend nvidia
 if [ $starts = yes ]; then
   ran "doctor: all is well" there "$program" doctor --fresh

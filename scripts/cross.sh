@@ -115,3 +115,13 @@ first_command() {
     echo "SKIPPED: $native is not built, so that there is nothing to compare the README's first command with"
   fi
 }
+by_script() { # by_script SCRIPT: in the caller's folder with names of it, and through pipes
+  local folder="$dir/another folder é" script=$PWD/$1
+  mkdir -p "$folder" && cp clips/small.h264 "$folder/a b.h264" &&
+    (cd "$folder" && bash "$script" run decode 'a b.h264' '../another folder é/o ü.y4m' --quiet &&
+      bash "$script" run decode - - --format y4m --quiet <'a b.h264' | cmp - 'o ü.y4m')
+}
+reader_goes_away() {
+  { there "$program" decode clips/bars.mp4 - --format y4m --quiet; echo $? >"$dir/code"; } | head -c 100 >"$dir/first"
+  [ "$(cat "$dir/code")" = 141 ]
+}

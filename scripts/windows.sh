@@ -162,6 +162,10 @@ decodes_clips
 first_command
 ran "pipes carry bytes" through_pipes
 ran "long names and other scripts" odd_names
+ran "names in the caller's folder" by_script scripts/windows.sh
+ran "a reader that goes away" reader_goes_away
+ran "a name of a device" refuses 2 'aux is a device' decode clips/small.h264 "$dir/aux.y4m"
+ran "a colon in a name" refuses 2 "has ':'" decode clips/small.h264 "$dir/12:30.y4m"
 ran "a file that is not there" refuses 1 'nothing.mp4' decode nothing.mp4 --null
 ran "an output that exists" refuses 2 'exists already' transcode clips/bars.mp4 "$dir/written.y4m"
 ran "an output that is the input" refuses 2 'is the input' transcode "$dir/written.y4m" "$dir/./WRITTEN.y4m" --overwrite
