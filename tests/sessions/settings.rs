@@ -333,7 +333,7 @@ fn frames_that_share_no_memory_are_copies_and_counted() {
 #[test]
 fn every_decode_setting_is_known_here() {
     // Where each is tested: here, in `session*.rs` (times, colour, damage, shapes), `split.rs` (engines, window),
-    // `nvidia_*.rs` (device, output), `metrics.rs` (stream), `hostile_*.rs` (limits).
+    // `nvidia_*.rs` (device, output), `metrics.rs` (stream), `hostile_*.rs` (limits), `vt_*.rs` (special).
     let known = [
         "codec",
         "low_latency",
@@ -353,6 +353,7 @@ fn every_decode_setting_is_known_here() {
         "device",
         "stream",
         "limits",
+        "special",
     ];
     let config = CommonDecodeConfig::new(Codec::H264).engines(Engines::One);
     for field in fields(&format!("{config:#?}")) {

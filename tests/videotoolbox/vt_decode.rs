@@ -199,6 +199,7 @@ fn a_session_is_kept_where_it_takes_the_new_parameter_sets() {
 /// Hardware, or not, or whatever there is.
 #[test]
 fn hardware_is_required_allowed_or_declined() {
+    const TEST: &str = "hardware_is_required_allowed_or_declined";
     let on = |hardware: VtHardware| {
         let (config, packets) = packets("small.h264");
         let own = VtDecodeConfig::default().hardware(hardware);
@@ -208,7 +209,6 @@ fn hardware_is_required_allowed_or_declined() {
         let notes = session.summary().notes.join("; ");
         (frames.len(), errors, notes.contains("on the CPU"))
     };
-    const TEST: &str = "hardware_is_required_allowed_or_declined";
     let run = clean_on("vm", TEST, "", || {
         let (frames, errors, _) = on(VtHardware::Require);
         assert!(frames == 0 && matches!(&errors[..], [Error::Unsupported { .. }, ..]), "{errors:?}");

@@ -81,17 +81,6 @@ const CASES: &[Case] = &[
         encoder.complete();
         encoder.close();
     }),
-    ("colours-differ", |f| {
-        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
-        let of = |name: &str| f.constant(&format!("kCVImageBufferYCbCrMatrix{name}"));
-        f.set(encoder.session, "kVTCompressionPropertyKey_YCbCrMatrix", of("_ITU_R_709_2"));
-        let buffer = encoder.picture(0);
-        unsafe { (f.CVBufferSetAttachment)(buffer, of("Key"), of("_ITU_R_601_4"), 1) };
-        encoder.encode(buffer, time(0, 25), NULL, 0);
-        f.release(buffer);
-        encoder.complete();
-        encoder.close();
-    }),
     ("call-after-invalidate", |f| {
         let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
         unsafe { (f.VTCompressionSessionInvalidate)(encoder.session) };
@@ -184,6 +173,17 @@ const CASES: &[Case] = &[
         f.release(sample);
         f.release(format);
         decoder.close();
+    }),
+    ("colours-differ", |f| {
+        let encoder = Encoder::new(f, (64, 64), b"avc1", b"420v", NULL).unwrap();
+        let of = |name: &str| f.constant(&format!("kCVImageBufferYCbCrMatrix{name}"));
+        f.set(encoder.session, "kVTCompressionPropertyKey_YCbCrMatrix", of("_ITU_R_709_2"));
+        let buffer = encoder.picture(0);
+        unsafe { (f.CVBufferSetAttachment)(buffer, of("Key"), of("_ITU_R_601_4"), 1) };
+        encoder.encode(buffer, time(0, 25), NULL, 0);
+        f.release(buffer);
+        encoder.complete();
+        encoder.close();
     }),
     ("unknown-method", metal::unknown_method),
     ("autorelease-pool", metal::no_pool),

@@ -206,7 +206,9 @@ fn esds(config: &[u8]) -> Result<Vec<u8>> {
         &[&descriptor(6, sync.len())[..], &sync].concat(),
     ];
     let mut out = memory::room(parts.iter().map(|part| part.len()).sum())?;
-    parts.into_iter().for_each(|part| out.extend_from_slice(part));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
     Ok(out)
 }
 

@@ -321,7 +321,12 @@ impl Arriving {
     pub(crate) fn by_hand() -> (Self, impl Fn(Coded)) {
         let place = SESSIONS.enter();
         let own = Self(Arc::clone(&place.arrivals));
-        (own, move |coded| SESSIONS.arrived(place.number, || coded))
+        let arrives = move |coded| {
+            // The whole of it: what arrives at a place that is gone is lost.
+            let place = &place;
+            SESSIONS.arrived(place.number, || coded);
+        };
+        (own, arrives)
     }
 }
 
