@@ -95,7 +95,8 @@ through_pipes() { # bytes stay what they are: no line ends are added, and a pipe
   # shellcheck disable=SC2002
   cat clips/small.h264 | there "$program" decode - - --format y4m --quiet >"$dir/piped.y4m" &&
     there "$program" decode clips/small.h264 "$dir/written.y4m" --quiet && cmp "$dir/piped.y4m" "$dir/written.y4m" &&
-    decodes "$(grep small.h264 clips/md5s.txt | md5_of)" - <clips/small.h264
+    decodes "$(grep small.h264 clips/md5s.txt | md5_of)" - <clips/small.h264 &&
+    decodes "$(there "$program" decode clips/bars.mp4 --md5 --quiet | md5_of)" - <clips/bars.mp4
 }
 odd_names() { # longer than the 260 characters that were once the most, and of several scripts
   local folder file
