@@ -2,9 +2,11 @@
 # The sourcing script sets `target`, and has the function `there PROGRAM ARGS...`, by which something built for it runs here.
 
 native=${VIDEO_HW:-${CARGO_TARGET_DIR:-target}/debug/video-hw}
-built=${CARGO_TARGET_DIR:-target}/$target/debug
+built=$(realpath -m "${CARGO_TARGET_DIR:-target}/$target/debug")
 program=$built/video-hw
 [ "${1:-}" = run ] && asked=yes || asked=no
+# Standard input and output are those of the program that is asked for, and of nothing that has to be done before.
+quietly() { "$@" </dev/null >&2; }
 
 # What a machine does not have cannot be judged on it; who asked for the program itself is told that it failed.
 skip() { # skip REASON...
@@ -40,17 +42,32 @@ for codec in openh264-sys2 rusty_h264-{accel,common,decoder} rusty_h265 rusty_h2
 for setting in "${settings[@]}"; do cargo+=(--config "profile.dev.$setting"); done
 variable=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$target")
 
-build() { # build PACKAGE... [-- TARGETS...]
-  local sysroot packages=()
+with_standard_library() {
+  local sysroot
   sysroot=$(scripts/sysroot.sh "$target") || skip "there is no standard library of Rust for it"
   export "${variable}_RUSTFLAGS=--sysroot $sysroot"
+}
+build() { # build PACKAGE... [-- TARGETS...]
+  local packages=()
+  with_standard_library
   echo "building for $target"
   while [ $# != 0 ] && [ "$1" != -- ]; do packages+=(--package "$1"); shift; done
   "${cargo[@]}" build --quiet --locked "${packages[@]}" "${@:2}"
 }
-tests_of() { # tests_of ARGS...: builds tests, and prints their programs
-  "${cargo[@]}" test --quiet --locked --no-run --message-format json-render-diagnostics "$@" |
-    grep -o '"executable":"[^"]*"' | cut -d'"' -f4
+tests_of() { # tests_of ARGS...: builds tests, and prints of each its folder, its kind, its name and its program
+  "${cargo[@]}" test --quiet --locked --no-run --message-format json-render-diagnostics "$@" | sed -n \
+    's|.*"manifest_path":"\([^"]*\)/Cargo.toml","target":{"kind":\["\([^"]*\).*"name":"\([^"]*\)".*"profile":{[^}]*"test":true.*"executable":"\([^"]*\)".*|\1\t\2\t\3\t\4|p'
+}
+whole_suite() { # whole_suite [NAME...]: its programs, or those of these names; the simulated drivers are of this machine
+  local name chosen=()
+  with_standard_library
+  for name in "$@"; do
+    case $name in lib) chosen+=(--lib) ;; bins) chosen+=(--bins) ;; *) chosen+=(--test "$name") ;; esac
+  done
+  [ $# != 0 ] || chosen=(--lib --bins --tests)
+  # The examples are programs that `tests/programs` starts.
+  [ $# != 0 ] && [[ " $* " != *" programs "* ]] || "${cargo[@]}" build --quiet --locked --all-features --package video-hw --examples
+  tests_of --all-features --package video-hw --package video-hw-cli --package video-hw-bench --package video-hw-terminal "${chosen[@]}"
 }
 
 failed=0
@@ -60,6 +77,20 @@ ran() { # ran NAME COMMAND...
   shift
   count=$((count + 1))
   "$@" >"$dir/log" 2>&1 || { failed=$((failed + 1)); echo "FAILED: $name"; cat "$dir/log"; }
+}
+# One line of a test program: what passed, what failed, what is left out by itself; then what was said to be skipped, and how often.
+counted() { # counted FOLDER KIND NAME PROGRAM ARGS...
+  local name=$3 code=0 many end
+  [ "$2" = test ] || name="$3 ($2)"
+  (cd "$1" && there "${@:4}") >"$dir/log" 2>&1 </dev/null || code=$?
+  tally() { grep -acE "^test .*\.\.\. $1" "$dir/log" || true; }
+  many=$(sed -n 's/^running \([0-9]*\) tests\{0,1\}.*/\1/p;T;q' "$dir/log")
+  case $code in 0 | 101) end="" ;; 124 | 137) end=", ended after ${limit[*]: -1} s" ;; *) end=", exit code $code" ;; esac
+  echo "$name: $(tally ok) passed, $(tally FAILED) failed, $(tally ignored) ignored, of ${many:-0}$end"
+  { grep -ao 'SKIPPED: .*' "$dir/log" || true; } | sed 's/\r$//' | sort | uniq -c
+  [ $code = 0 ] && return
+  failed=$((failed + 1))
+  sed -n '/^failures:/,$p' "$dir/log"
 }
 md5_of() { grep -o '^[0-9a-f]\{32\}'; }
 decodes() { # decodes MD5 FILE
@@ -83,4 +114,14 @@ first_command() {
   else
     echo "SKIPPED: $native is not built, so that there is nothing to compare the README's first command with"
   fi
+}
+by_script() { # by_script SCRIPT: in the caller's folder with names of it, and through pipes
+  local folder="$dir/another folder é" script=$PWD/$1
+  mkdir -p "$folder" && cp clips/small.h264 "$folder/a b.h264" &&
+    (cd "$folder" && bash "$script" run decode 'a b.h264' '../another folder é/o ü.y4m' --quiet &&
+      bash "$script" run decode - - --format y4m --quiet <'a b.h264' | cmp - 'o ü.y4m')
+}
+reader_goes_away() {
+  { there "$program" decode clips/bars.mp4 - --format y4m --quiet; echo $? >"$dir/code"; } | head -c 100 >"$dir/first"
+  [ "$(cat "$dir/code")" = 141 ]
 }

@@ -8,7 +8,8 @@ CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 VIDEO_HW=$(realpath -m "${VIDEO_HW:-$CARGO_TARGET_DIR/debug/video-hw}")
 export CARGO_TARGET_DIR VIDEO_HW
 copy=$(mktemp -d)
-trap 'rm -rf "$copy"' EXIT
+# What is built here has the mistakes in it, and nobody may take it for the program.
+trap 'rm -rf "$copy" "$CARGO_TARGET_DIR"/x86_64-pc-windows-gnu/debug/video-hw.exe' EXIT
 git ls-files -z | xargs -0 cp --parents --target-directory "$copy"
 
 plant() { # plant FILE SED-EXPRESSION MESSAGE
@@ -22,7 +23,7 @@ plant() { # plant FILE SED-EXPRESSION MESSAGE
   cp "$1" "$copy/$1"
   if [ $code = 0 ] || ! grep -q "$3" "$copy/log"; then
     cat "$copy/log"
-    echo "planted $2 in $1, and nothing says: $3" >&2
+    echo "planted $2 in $1, and nothing says: $3 (exit code $code)" >&2
     exit 1
   fi
   echo "found: $3"

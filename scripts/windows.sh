@@ -4,69 +4,88 @@
 #                                    and kills, doctor, the simulated NVIDIA driver, and the library's unit and session tests
 #   scripts/windows.sh --command     that without the library's tests
 #   scripts/windows.sh --long        also every other test, and 200 kills
-#   scripts/windows.sh run ARGS...   the built program with these arguments
+#   scripts/windows.sh test [NAME...]   the tests alone, counted: all, or those of tests/NAME, lib, bins, cli
+#   scripts/windows.sh run ARGS...   the built program with these arguments, in the current directory
 # It installs what it needs on Debian and Ubuntu. Optimised little: what is judged here are results, and never speed.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 target=x86_64-pc-windows-gnu
-exec 3>&1
 limit=(timeout -k 5 120)
 there() { # there PROGRAM ARGS...: what hangs fails
   DISPLAY='' WAYLAND_DISPLAY='' LC_ALL=C.UTF-8 "${limit[@]}" "$wine" "$@"
 }
 without_ffmpeg() { there "$@"; } # nothing of PATH is a program of Windows
 source scripts/cross.sh
-program=$(realpath -m "$built/video-hw.exe")
+program=$built/video-hw.exe
 
 long=no
 tests=(--lib --test sessions)
 case "${1:-}" in
-  run | "") ;;
+  run | test | "") ;;
   --command) tests=() ;;
-  --long) long=yes tests=(--lib --tests) ;;
-  *) sed -n '2,8p' "$0"; exit 2 ;;
+  --long) long=yes ;;
+  *) sed -n '2,9p' "$0"; exit 2 ;;
 esac
 [ "$(uname -m)" = x86_64 ] || skip "wine runs programs of this machine's own processor"
 cc=x86_64-w64-mingw32-gcc-posix
 wine=$(command -v wine64 /usr/lib/wine/wine64 | head -n 1) || true
-need $cc:gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix:g++-mingw-w64-x86-64-posix \
+quietly need $cc:gcc-mingw-w64-x86-64-posix x86_64-w64-mingw32-g++-posix:g++-mingw-w64-x86-64-posix \
   /usr/include/ffnvcodec/nvEncodeAPI.h:libffmpeg-nvenc-dev "${wine:-wine64}:wine64"
 wine=$(command -v wine64 /usr/lib/wine/wine64 | head -n 1)
 
-# A Windows of our own, with no window, no sound and no questions; what it says of itself is of no interest.
-machine=$(realpath -m "$built/wine")
-export WINEPREFIX=$machine WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe=' WINEARCH=win64
-libraries=$(realpath -m "$built/libraries")
+# A Windows of our own, with no window, no sound, no questions and no debugger for what ends by itself; what it says of itself is
+# of no interest.
+machine=$built/wine
+export WINEPREFIX=$machine WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe,winedbg.exe=' WINEARCH=win64
+libraries=$built/libraries
 mkdir -p "$machine" "$libraries"
 [ -e "$libraries/bcryptprimitives.dll" ] ||
   "$cc" -O1 -shared -o "$libraries/bcryptprimitives.dll" scripts/windows/bcryptprimitives.c -ladvapi32
-# The C++ library beside it: openh264 is linked with it.
-export WINEPATH="Z:${libraries//\//\\}"
-for name in libstdc++-6.dll libgcc_s_seh-1.dll libwinpthread-1.dll; do
-  folder=$(dirname "$("$cc" -print-file-name="$name")")
-  WINEPATH+=";Z:${folder//\//\\}"
+# The C++ library beside it: openh264 is linked with it. Beside the program too, where they are found without PATH.
+for name in libstdc++-6.dll libgcc_s_seh-1.dll libwinpthread-1.dll bcryptprimitives.dll; do
+  [ -e "$libraries/$name" ] || ln -sf "$(realpath "$("$cc" -print-file-name="$name")")" "$libraries/"
+  [ -e "$built/$name" ] || ln -sf "$libraries/$name" "$built/"
 done
+export WINEPATH="Z:${libraries//\//\\}"
 export "${variable}_LINKER=$cc" "CC_${target//-/_}=$cc" "CXX_${target//-/_}=x86_64-w64-mingw32-g++-posix"
 
 if [ $asked = yes ]; then
-  [ -x "$program" ] || build video-hw-cli
-  limit=()
+  [ -x "$program" ] || quietly build video-hw-cli
+  # What makes its folders the first time would take the program's input.
+  [ -e "$machine/system.reg" ] || there wineboot --init </dev/null >/dev/null 2>&1 || true
+  cd "$here"
+  limit=(exec)
   there "$program" "${@:2}"
-  exit
 fi
-# With a test at once: it has others among its dependencies ask for more of what they share, and all would be compiled twice.
-build video-hw video-hw-cli nvsim -- --lib --bins --test sessions --example encode_session --example transcode_gpu
-executables=""
-[ ${#tests[@]} = 0 ] || executables=$(tests_of --package video-hw --package video-hw-cli "${tests[@]}")
-
 dir=$(mktemp -d)
 # It would end with each program, and be started again by the next.
 server=${wine%/*}/wineserver64
 [ -x "$server" ] || server=true
-"$server" -p </dev/null >/dev/null 3>&-
+"$server" -p </dev/null >/dev/null
 trap '"$server" -k || true; rm -rf "$dir"' EXIT
-export LOCALAPPDATA="Z:${dir//\//\\}\\local"
+layouts=$dir/layouts
+mkdir -p "$layouts/include" && ln -s /usr/include/ffnvcodec "$layouts/include/ffnvcodec"
+export VIDEO_HW_LAYOUTS="Z:${layouts//\//\\}" LOCALAPPDATA="Z:${dir//\//\\}\\local"
+exec 3>&1
+run_suite() { # run_suite [NAME...]
+  local folder kind name program
+  limit=(timeout -k 5 "${TEST_SECONDS:-3600}")
+  whole_suite "$@" >"$dir/suite"
+  while IFS=$'\t' read -r folder kind name program; do
+    counted "$folder" "$kind" "$name" "$program"
+  done <"$dir/suite"
+}
+if [ "${1:-}" = test ]; then
+  run_suite "${@:2}"
+  exit "$((failed != 0))"
+fi
+# With a test at once: it has others among its dependencies ask for more of what they share, and all would be compiled twice.
+build video-hw video-hw-cli nvsim -- --lib --bins --test sessions --example encode_session --example transcode_gpu
+suite=""
+[ $long = yes ] || [ ${#tests[@]} = 0 ] || suite=$(tests_of --package video-hw --package video-hw-cli "${tests[@]}")
+
 refuses() { # refuses CODE WORDS ARGS...: with that exit code, and one line that has the words
   local code=0
   there "$program" "${@:3}" >"$dir/said" 2>&1 || code=$?
@@ -76,7 +95,8 @@ through_pipes() { # bytes stay what they are: no line ends are added, and a pipe
   # shellcheck disable=SC2002
   cat clips/small.h264 | there "$program" decode - - --format y4m --quiet >"$dir/piped.y4m" &&
     there "$program" decode clips/small.h264 "$dir/written.y4m" --quiet && cmp "$dir/piped.y4m" "$dir/written.y4m" &&
-    decodes "$(grep small.h264 clips/md5s.txt | md5_of)" - <clips/small.h264
+    decodes "$(grep small.h264 clips/md5s.txt | md5_of)" - <clips/small.h264 &&
+    decodes "$(there "$program" decode clips/bars.mp4 --md5 --quiet | md5_of)" - <clips/bars.mp4
 }
 odd_names() { # longer than the 260 characters that were once the most, and of several scripts
   local folder file
@@ -143,6 +163,10 @@ decodes_clips
 first_command
 ran "pipes carry bytes" through_pipes
 ran "long names and other scripts" odd_names
+ran "names in the caller's folder" by_script scripts/windows.sh
+ran "a reader that goes away" reader_goes_away
+ran "a name of a device" refuses 2 'aux is a device' decode clips/small.h264 "$dir/aux.y4m"
+ran "a colon in a name" refuses 2 "has ':'" decode clips/small.h264 "$dir/12:30.y4m"
 ran "a file that is not there" refuses 1 'nothing.mp4' decode nothing.mp4 --null
 ran "an output that exists" refuses 2 'exists already' transcode clips/bars.mp4 "$dir/written.y4m"
 ran "an output that is the input" refuses 2 'is the input' transcode "$dir/written.y4m" "$dir/./WRITTEN.y4m" --overwrite
@@ -225,20 +249,17 @@ fi
 echo "command: $((count - failed)) passed, $failed failed"
 [ ${#tests[@]} != 0 ] || exit "$((failed != 0))"
 
-layouts=$dir/layouts
-mkdir -p "$layouts/include" && ln -s /usr/include/ffnvcodec "$layouts/include/ffnvcodec"
-export VIDEO_HW_LAYOUTS="Z:${layouts//\//\\}"
-limit=(timeout -k 5 1800)
-skipped=()
-if [ $long = no ]; then
+if [ $long = yes ]; then
+  run_suite
+else
+  limit=(timeout -k 5 1800)
   export PROPTEST_CASES=${PROPTEST_CASES:-16}
   # What takes minutes where nothing is optimised, and is no other on Windows.
   skipped=(--skip av1_damage --skip software::tests::assets --skip split::shared_clips --skip split::the_clips_of_the_project --skip split::whatever_its_consumer)
+  while IFS=$'\t' read -r folder kind name test; do
+    counted "$folder" "$kind" "$name" "$test" "${skipped[@]}"
+  done <<<"$suite"
 fi
-for test in $executables; do
-  basename "$test"
-  (cd "$(case $test in *cli*) echo cli ;; *) echo . ;; esac)" && there "$test" --quiet "${skipped[@]}") || failed=$((failed + 1))
-done
 # The declarations for NVIDIA's libraries, held against NVIDIA's headers by the compiler for Windows.
 right() { "$cc" -w -fsyntax-only -I "$layouts/include" "$layouts/$1.c"; }
 right right || { failed=$((failed + 1)); echo "FAILED: NVIDIA's structures"; }

@@ -204,7 +204,7 @@ enum Owner {
 /// Functions that were inlined have a short name and a place in a file; those that were compiled without line numbers have a
 /// whole name and no place.
 fn owner(name: &str, place: Option<&str>) -> Owner {
-    if let Some(place) = place {
+    if let Some(place) = place.map(|place| place.replace('\\', "/")) {
         let within = |folder: &str| place.trim_start_matches("./").starts_with(folder);
         let is_nobodys = ["/rustc/", "tests/"].into_iter().any(within)
             || ["/bytes-", "/hashbrown-"].iter().any(|name| place.contains(name));
@@ -270,6 +270,7 @@ fn the_nearest_function_is_found_by_its_file_or_its_name() {
     let allocator = "   0: refuses\n             at ./tests/out_of_memory.rs:63:21\n   1: grow\n             at /rustc/5980/library/alloc/src/raw_vec/mod.rs:691:22\n";
     for (frames, found) in [
         ("   2: fill_window\n             at ./src/container/mp4/source.rs:102:58\n", Owner::Ours),
+        ("   2: open\n             at .\\src\\container\\open.rs:89:21\n", Owner::Ours),
         ("   2: video_hw::container::open\n", Owner::Ours),
         ("   2: <video_hw::util::queue::Queue<T> as core::ops::drop::Drop>::drop\n", Owner::Ours),
         (

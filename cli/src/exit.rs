@@ -106,12 +106,19 @@ pub(crate) fn of_error(error: &Error, paths: &Paths) -> Exit {
 
 fn of_io(writing: bool, path: &Path, source: &io::Error, paths: &Paths) -> Exit {
     let stdout = path == Path::new("-");
-    if writing && stdout && source.kind() == io::ErrorKind::BrokenPipe {
+    if writing && stdout && reader_is_gone(source) {
         return Exit::BrokenPipe;
     }
     let is_output = paths.output.as_deref() == Some(path) && !stdout;
     let is_input = paths.inputs.iter().any(|input| input == path);
     if writing || (is_output && !is_input) { Exit::Output } else { Exit::Input }
+}
+
+fn reader_is_gone(source: &io::Error) -> bool {
+    /// What a pipe with a name answers when its other end was disconnected and not closed; the standard library has no kind for it.
+    const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+    source.kind() == io::ErrorKind::BrokenPipe
+        || cfg!(windows) && source.raw_os_error() == Some(ERROR_PIPE_NOT_CONNECTED)
 }
 
 /// Name of an error's kind in JSON.

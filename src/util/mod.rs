@@ -8,3 +8,5 @@ pub mod stream_io;
 pub(crate) mod sync;
 #[cfg(windows)]
 pub(crate) mod windows;
+#[cfg(windows)]
+pub(crate) mod windows_names;

@@ -94,11 +94,18 @@ impl OutputFile {
             }
             return Ok(Self::over(path, file, false, None));
         }
-        // The system tells nothing of them.
         #[cfg(windows)]
-        if names_device(path) {
-            let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
-            return Ok(Self::over(path, file, false, None));
+        {
+            use super::windows_names;
+            // The system tells nothing of them.
+            if windows_names::is_device(path) {
+                let file =
+                    OpenOptions::new().write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+                return Ok(Self::over(path, file, false, None));
+            }
+            if let Some(why) = windows_names::refusal(path) {
+                return Err(Error::invalid(format!("output {}: {why}; choose another name", path.display())));
+            }
         }
         match fs::metadata(path) {
             Ok(existing) => Self::replace(path, &existing, overwrite, inputs),
@@ -457,17 +464,6 @@ fn is_same_file(output: &Path, _: &Metadata, input: &Path) -> bool {
     let output = if stream(output) { Handle::stdout() } else { Handle::from_path(output) };
     let input = if stream(input) { Handle::stdin() } else { Handle::from_path(input) };
     matches!((output, input), (Ok(output), Ok(input)) if output == input)
-}
-
-/// A name of a device, in whatever folder, or in the system's folder of devices and pipes.
-#[cfg(windows)]
-fn names_device(path: &Path) -> bool {
-    use std::path::{Component, Prefix};
-    let is_prefix = matches!(path.components().next(), Some(Component::Prefix(p)) if matches!(p.kind(), Prefix::DeviceNS(_)));
-    let is_known = |name: &std::ffi::OsStr| {
-        ["NUL", "CON", "CONOUT$"].iter().any(|known| name.eq_ignore_ascii_case(known))
-    };
-    is_prefix || path.file_name().is_some_and(is_known)
 }
 
 /// Standard output without the line buffering of [`io::Stdout`].

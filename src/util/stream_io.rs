@@ -52,6 +52,13 @@ impl PositionedFile {
     pub(crate) fn handle(&self) -> io::Result<File> {
         self.file.try_clone()
     }
+
+    fn length(&self) -> io::Result<u64> {
+        #[cfg(windows)]
+        return super::windows::length(&self.file);
+        #[cfg(not(windows))]
+        Ok(self.file.metadata()?.len())
+    }
 }
 
 impl Read for PositionedFile {
@@ -70,7 +77,7 @@ impl Seek for PositionedFile {
         let target = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+            SeekFrom::End(by) => self.length()?.checked_add_signed(by),
         };
         self.position = target
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position outside any file"))?;

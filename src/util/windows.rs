@@ -9,7 +9,8 @@ use std::process::Child;
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_DISPOSITION_INFO, FILE_TYPE_DISK, FileDispositionInfo, GetFileType, SetFileInformationByHandle,
+    FILE_DISPOSITION_INFO, FILE_TYPE_DISK, FileDispositionInfo, GetFileSizeEx, GetFileType,
+    SetFileInformationByHandle,
 };
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -29,6 +30,17 @@ pub(crate) const NOT_THROUGH_LINKS: u32 = 0x0020_0000;
 pub(crate) fn is_on_disk(file: &File) -> bool {
     // SAFETY: the handle is open as long as the file is borrowed.
     unsafe { GetFileType(file.as_raw_handle()) == FILE_TYPE_DISK }
+}
+
+/// How long it is: also where that is all that is told of a file, as wine does of one that a shell has opened.
+///
+/// # Errors
+/// What is no file.
+pub(crate) fn length(file: &File) -> io::Result<u64> {
+    let mut bytes = 0;
+    // SAFETY: the handle is open, and the number lives through the call.
+    let done = unsafe { GetFileSizeEx(file.as_raw_handle(), &raw mut bytes) };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(bytes as u64) }
 }
 
 /// Whether the system removes a file when its last handle is closed, as it does when a process is ended. It can be taken

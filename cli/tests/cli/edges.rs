@@ -2,8 +2,8 @@
 //! is refused in one line that names the option or file, and leaves nothing under the output's name.
 
 use std::fs;
-#[cfg(unix)]
-use std::{io::Read, process::Stdio};
+use std::io::Read;
+use std::process::Stdio;
 
 use crate::common::{Run, Scratch, clip, command, run, run_with_stdin, y4m};
 
@@ -228,7 +228,6 @@ fn folders_and_devices() {
 }
 
 /// `video-hw ... - | head -c 1000`.
-#[cfg(unix)]
 #[test]
 fn a_pipe_that_closes_early() {
     let film = clip("bars.mp4");

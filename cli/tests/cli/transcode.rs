@@ -335,7 +335,6 @@ fn text_and_json_count_the_same_dropped_frames() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn standard_input_from_the_output_s_own_file_is_refused() {
     let scratch = Scratch::new();

@@ -17,7 +17,7 @@ pub(super) fn path(number: u32) -> PathBuf {
 }
 
 fn path_of(name: &str) -> PathBuf {
-    Path::new("/dev/dri").join(name)
+    format!("/dev/dri/{name}").into()
 }
 
 /// A node that is there, and not for this user.
