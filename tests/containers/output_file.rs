@@ -1,7 +1,7 @@
 //! Output files appear complete or not at all, and never at the price of an input.
 
 use std::fs;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use video_hw::output_file::OutputFile;
@@ -148,6 +148,7 @@ fn a_file_that_a_player_has_open_is_refused_before_the_work() {
 
 #[cfg(unix)]
 mod unix {
+    use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::{Command, Stdio};
 

@@ -158,8 +158,12 @@ fn names_that_nobody_expects() {
     let scratch = Scratch::new();
     for name in ["a b", "-r", "--", "ünïcödé 映画", "a\nb", "a'b\"c", "%05d", "#$(x);&|*?", "a:b"] {
         let input = scratch.path(&format!("{name}.in.h264"));
-        fs::copy(clip(CLIP), &input).unwrap();
         let output = scratch.path(&format!("{name}.mp4"));
+        if cfg!(windows) && name.contains(['\n', '"', '|', '*', '?', ':']) {
+            run(&["transcode", &clip(CLIP), &output]).refused(2, &["on Windows"]);
+            continue;
+        }
+        fs::copy(clip(CLIP), &input).unwrap();
         run(&["transcode", &input, &output, "-q", "--frames", "2"]).ok();
         run(&["probe", &output]).ok();
         // A word that looks like an option goes behind `--`.
@@ -172,8 +176,10 @@ fn names_that_nobody_expects() {
         missing.refused(1, &["os error 2"]);
     }
     let long = format!("{}.mp4", "x".repeat(300));
-    run(&["transcode", &clip(CLIP), &scratch.path(&long)]).refused(4, &["too long"]);
-    run(&["decode", &scratch.path(&long), "--null"]).refused(1, &["too long"]);
+    let (code, words, systems) =
+        if cfg!(windows) { (2, "longer than", "os error") } else { (4, "too long", "too long") };
+    run(&["transcode", &clip(CLIP), &scratch.path(&long)]).refused(code, &[words]);
+    run(&["decode", &scratch.path(&long), "--null"]).refused(1, &[systems]);
     run(&["transcode", &clip(CLIP), ""]).refused(2, &["OUT"]);
     run(&["transcode", "", &scratch.path("out.mp4")]).refused(2, &["IN"]);
 }
