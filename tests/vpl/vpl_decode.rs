@@ -427,11 +427,13 @@ fn random_faults_leave_every_ledger_balanced() {
             "hang.decode.at",
         ]);
         let status = random.of(&["busy", "lost", "failed", "hang", "memory", "aborted", "unknown"]);
-        let is_init = place.ends_with("init");
-        let (number, status) = match random.within(1, 50) {
-            // Nothing is busy that is not open.
-            _ if is_init => (1, if status == "busy" { "failed" } else { status }),
-            number => (number, status),
+        let number = random.within(1, 50);
+        // Nothing is busy that is not open, nor an operation that was begun.
+        let (number, status) = match (place, status) {
+            ("fail.decode.init", "busy") => (1, "failed"),
+            ("fail.decode.init", _) => (1, status),
+            ("fail.decode.at", "busy") => (number, "failed"),
+            _ => (number, status),
         };
         let is_last = place.starts_with("lost") || place.starts_with("hang");
         let settings =
