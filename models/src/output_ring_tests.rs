@@ -260,6 +260,21 @@ fn a_consumer_that_goes_stops_the_session() {
     });
 }
 
+/// A driver that says that nothing more comes is believed, and what it kept is counted.
+#[test]
+fn what_a_driver_keeps_is_not_waited_for() {
+    every_order(|| {
+        let session = Session::new(2, usize::MAX);
+        let first = session.enter(0).unwrap().unwrap();
+        let held = session.enter(1).unwrap().unwrap();
+        session.chip.codes([Ok(0)]);
+        session.ring.due(first);
+        session.ring.put_back(None, held);
+        assert_eq!(session.ring.settle(), Ok(1));
+        assert_eq!(session.end(), [Told::Picture(0)]);
+    });
+}
+
 /// Closing takes what is due first, and does not wait for what is held.
 #[test]
 fn closing_takes_what_is_due() {

@@ -8,8 +8,8 @@ use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
 use video_hw::control::{
-    EventKind, SessionSwitchMode, SessionSwitchRequest, Start, StreamState, StreamSummary, SwitchStage,
-    SwitchingEncoder,
+    EventKind, SessionSwitchMode, SessionSwitchRequest, Start, StreamOptions, StreamState, StreamSummary,
+    SwitchStage, SwitchingEncoder,
 };
 use video_hw::dimensions::Dimensions;
 use video_hw::error::Error;
@@ -52,6 +52,8 @@ const BEFORE: usize = 6;
 /// The frame that is forced to be an IDR where the switch waits for one.
 const FORCED: usize = 8;
 const FRAMES: usize = 20;
+/// Whoever has waited for so long waits for what does not come; on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn base() -> CommonEncodeConfig {
     config(Codec::H264).b_frames(0).gop_length(30).rate_control(RateControl::Cbr { bitrate_bps: 2_000_000 })
@@ -271,30 +273,48 @@ pub(crate) fn submit(
 /// driver come in an order that is known.
 pub(crate) fn play(what: What, mode: SessionSwitchMode) -> Played {
     let none = BackendEncodeConfig::None;
-    let mut stream = SwitchingEncoder::new(Backend::Auto, base(), none.clone()).unwrap();
+    // However slow this machine is at the moment, the encoder under test is the one that is taken.
+    let options = StreamOptions::default().prove_timeout(PATIENCE);
+    let mut stream = SwitchingEncoder::with_source(Backend::Auto, base(), none.clone(), options).unwrap();
     let (mut got, mut events) = (Vec::new(), Vec::new());
     for number in 0..FRAMES {
         if number == BEFORE {
             let target = (what.target(&base()), none.clone());
             let request = SessionSwitchRequest { target, mode, force_idr_on_activate: false };
             assert_eq!(stream.request_switch(request).unwrap(), 2);
-            while !decided(&events) {
+            wait_until("the switch to be decided", || {
                 events.extend(stream.take_events().into_iter().map(|event| event.kind));
-                std::thread::sleep(Duration::from_millis(1));
-            }
+                decided(&events)
+            });
         }
         let mut frame = frame(number, base().format);
         frame.force_keyframe = number == FORCED && mode == SessionSwitchMode::OnNextKeyframe;
         assert!(submit(&mut stream, frame, &mut got));
         if number < boundary(mode) {
+            // An encoder that has taken over too early may hold pictures back.
             while got.len() <= number {
-                got.extend(stream.reap_timeout(Duration::from_secs(60)).transpose());
+                let packet = stream.reap_timeout(PATIENCE).transpose();
+                let backend = stream.backend();
+                got.push(packet.unwrap_or_else(|| {
+                    panic!(
+                        "no packet of frame {number} from {backend:?}: {events:?}, {:?}",
+                        stream.take_events()
+                    )
+                }));
             }
         }
     }
     let mut played = Played::finish(stream, got, FRAMES, boundary(mode));
     events.append(&mut played.events);
     Played { events, ..played }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether it is known how the switch is made.
@@ -335,10 +355,13 @@ impl Played {
             got.push(outcome);
         }
         // A switch may still find out that it fails, where frames were quicker.
-        while boundary > 0 && matches!(stream.state(), StreamState::SwitchPending { .. }) {
-            stream.try_reap().unwrap();
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the switch to end", || {
+            let is_pending = boundary > 0 && matches!(stream.state(), StreamState::SwitchPending { .. });
+            if is_pending {
+                stream.try_reap().unwrap();
+            }
+            !is_pending
+        });
         let (packets, errors): (Vec<_>, Vec<_>) = got.into_iter().partition(Result::is_ok);
         let mut errors: Vec<_> = errors.into_iter().filter_map(Result::err).collect();
         assert!(errors.len() <= 1, "{errors:?}");

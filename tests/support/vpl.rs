@@ -32,9 +32,15 @@ fn find() -> Option<PathBuf> {
         std::os::unix::fs::symlink(deps.join("libnvsim.so"), &aside).unwrap();
         std::fs::rename(&aside, names.join("nvidia").join(name)).unwrap();
     }
-    // A dispatcher that cannot be loaded, for tests without one.
-    std::fs::create_dir_all(names.join("alone")).unwrap();
-    std::fs::write(names.join("alone/libvpl.so.2"), "no library").unwrap();
+    // Libraries that cannot be loaded, for tests without a dispatcher, and without a runtime too.
+    for (folder, names_of) in
+        [("alone", &["libvpl.so.2"][..]), ("nothing", &["libvpl.so.2", "libmfx-gen.so.1.2"])]
+    {
+        std::fs::create_dir_all(names.join(folder)).unwrap();
+        for name in names_of {
+            std::fs::write(names.join(folder).join(name), "no library").unwrap();
+        }
+    }
     Some(names)
 }
 
@@ -43,8 +49,8 @@ pub(crate) fn say(words: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
 }
 
-/// What the simulation wrote of a process.
-pub(crate) struct Run(String);
+/// What the simulation wrote of a process, and what the process wrote to standard error.
+pub(crate) struct Run(String, String);
 
 impl Run {
     /// How often a function of the runtime was called.
@@ -56,6 +62,11 @@ impl Run {
     /// All of it.
     pub(crate) fn report(&self) -> &str {
         &self.0
+    }
+
+    /// What was written to standard error.
+    pub(crate) fn said(&self) -> &str {
+        &self.1
     }
 
     /// No rule was broken and nothing was left behind.
@@ -74,6 +85,8 @@ pub(crate) struct Machine {
     pub(crate) settings: &'static str,
     /// Without a dispatcher.
     pub(crate) alone: bool,
+    /// Without a runtime too.
+    pub(crate) nothing: bool,
     /// With a simulated card of NVIDIA's.
     pub(crate) nvidia: bool,
     /// Without any program, as ffmpeg is.
@@ -87,6 +100,7 @@ impl Machine {
         profile: "tigerlake",
         settings: "",
         alone: false,
+        nothing: false,
         nvidia: false,
         bare: false,
         node: Node::OfSystem,
@@ -139,8 +153,8 @@ fn shown(node: Node, folder: &Path) -> Option<Command> {
 #[track_caller]
 pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
-    let Machine { profile, settings, alone, nvidia, bare, node } = machine;
-    let mark = format!("{profile} {settings} {alone} {nvidia} {bare} {node:?} {test} {case}");
+    let Machine { profile, settings, alone, nothing, nvidia, bare, node } = machine;
+    let mark = format!("{profile} {settings} {alone} {nothing} {nvidia} {bare} {node:?} {test} {case}");
     if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
         body(case);
         std::process::exit(0);
@@ -155,7 +169,8 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.json");
     let mut libraries = names.display().to_string();
-    for (_, folder) in [(alone, "alone"), (nvidia, "nvidia")].into_iter().filter(|(wanted, _)| *wanted) {
+    let folders = [(alone, "alone"), (nothing, "nothing"), (nvidia, "nvidia")];
+    for (_, folder) in folders.into_iter().filter(|(wanted, _)| *wanted) {
         libraries = format!("{}:{libraries}", names.join(folder).display());
     }
     let program = std::env::current_exe().unwrap();
@@ -180,7 +195,11 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{profile} {settings} {case}: {}: {said}", output.status);
     said.lines().filter(|line| line.starts_with("SKIPPED")).for_each(|line| say(&format!("{line}\n")));
-    let run = Run(std::fs::read_to_string(&report).unwrap_or_default());
+    let run = Run(std::fs::read_to_string(&report).unwrap_or_default(), said.clone().into_owned());
+    if nothing {
+        assert!(run.0.is_empty(), "the simulation was called: {}", run.0);
+        return None;
+    }
     assert!(!run.0.is_empty(), "the simulation was never called: {said}");
     run.assert_clean();
     Some(run)

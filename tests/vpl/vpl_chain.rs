@@ -11,6 +11,7 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::{DecodeSession, EncodeSession};
 use video_hw::time::Rational;
 
+use crate::support::nvenc::next_encoder;
 use crate::support::nvidia::clip;
 use crate::support::vpl::{Machine, Node, clean_case};
 
@@ -25,6 +26,11 @@ fn encoder() -> Receipt {
     let size = Dimensions::new(640, 360).unwrap();
     let config = CommonEncodeConfig::new(Codec::H264, size, Rational::new(25, 1).unwrap());
     EncodeSession::new(Backend::Auto, config).unwrap().receipt().clone()
+}
+
+/// Who encodes where there is no GPU.
+fn on_cpu() -> Candidate {
+    if next_encoder() == BackendKind::Ffmpeg { Candidate::Ffmpeg } else { Candidate::Embedded }
 }
 
 /// Why somebody was not taken.
@@ -74,6 +80,7 @@ fn the_gpu_of_intel_is_taken_where_it_is_alone() {
         let hevc = query_backend_capability(QSV, Codec::Hevc).unwrap().decode.unwrap();
         assert!(hevc.formats.starts_with(&[PixelFormat::Nv12, PixelFormat::P010]), "{hevc:?}");
         assert_eq!(hevc.max, Dimensions::new(8192, 8192).unwrap());
+        assert!(hevc.variants.iter().all(|variant| variant.max_macroblocks == 512 * 512), "{hevc:?}");
         assert!(query_backend_capability(QSV, Codec::Vp8).unwrap().decode.is_none());
     });
 }
@@ -122,7 +129,9 @@ fn a_render_node_that_is_not_to_be_had_is_told_with_what_to_do() {
         clean_case(machine, "a_render_node_that_is_not_to_be_had_is_told_with_what_to_do", "", |_| {
             let receipt = decoder();
             assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
-            for receipt in [receipt, encoder()] {
+            let encoder = encoder();
+            assert_eq!(encoder.engine(), Some(on_cpu()), "{encoder:#}");
+            for receipt in [receipt, encoder] {
                 let reason = reason(&receipt, Candidate::Qsv);
                 assert!(reason.contains(why) && reason.contains(remedy), "{reason}");
             }
@@ -145,6 +154,7 @@ fn the_display_of_the_render_node_is_handed_over() {
     });
     if let Some(run) = run {
         assert_eq!(run.calls("MFXVideoCORE_SetHandle"), run.calls("MFXInitialize"));
+        assert!(!run.said().contains("libva"), "the library lets nobody print: {}", run.said());
     }
 }
 
@@ -182,13 +192,31 @@ fn without_a_gpu_the_cpu_does_the_work_and_the_reason_is_told() {
                 use Candidate::{FfmpegQsv, Nvidia, Qsv, VideoToolbox};
                 [Nvidia, Qsv, FfmpegQsv, VideoToolbox]
             });
-            let on_cpu = [Candidate::Ffmpeg, Candidate::Embedded];
-            let engine = encoder.engine().unwrap();
-            assert!(on_cpu.contains(&engine) && (!bare || engine == Candidate::Embedded), "{encoder:#}");
+            let engine = if bare { Candidate::Embedded } else { on_cpu() };
+            assert_eq!(encoder.engine(), Some(engine), "{encoder:#}");
+            // Everybody in front of that has a reason.
+            for (candidate, verdict) in encoder.entries.iter().take_while(|(other, _)| *other != engine) {
+                assert!(matches!(verdict, Verdict::Refused { .. }), "{candidate}: {encoder:#}");
+            }
             for receipt in [receipt, encoder] {
                 let reason = reason(&receipt, Candidate::Qsv);
                 assert!(reason.contains("oneVPL finds no GPU"), "{reason}");
             }
         });
     }
+}
+
+/// No GPU, no library of Intel's, no program: the embedded codecs do the work, and what is missing is named.
+#[test]
+fn on_a_machine_with_nothing_what_is_missing_is_named() {
+    let machine = Machine { nothing: true, bare: true, ..NONE };
+    clean_case(machine, "on_a_machine_with_nothing_what_is_missing_is_named", "", |_| {
+        for receipt in [decoder(), encoder()] {
+            assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
+            let reason = reason(&receipt, Candidate::Qsv);
+            for library in ["libvpl.so.2", "libmfx-gen.so.1.2"] {
+                assert!(reason.contains(&format!("{library} cannot be loaded")), "{reason}");
+            }
+        }
+    });
 }

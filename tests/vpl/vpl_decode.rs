@@ -234,6 +234,22 @@ fn no_memory_costs_a_unit() {
     }
 }
 
+/// A picture that the decoder keeps for itself is told, and not waited for.
+#[test]
+fn a_picture_that_never_comes_out_is_told() {
+    clean("a_picture_that_never_comes_out_is_told", "keep.decode.at=7;keep.decode.at=50", || {
+        for name in ["small.h264", "small-vp9.ivf"] {
+            let (mut session, packets) = session(name);
+            let (frames, errors) = decode(&mut session, &packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            // The faults are counted over both.
+            assert_eq!(frames.len(), if name == "small.h264" { 48 } else { 50 });
+            let ledger = session.summary().ledger;
+            assert_eq!(ledger.delivered + ledger.dropped_total(), ledger.submitted, "{ledger:?}");
+        }
+    });
+}
+
 /// The device is gone, by each word that the runtime has for it: the session says so, and a job goes on with another decoder,
 /// without a frame that is lost or wrong.
 #[test]
@@ -360,6 +376,43 @@ fn an_open_group_is_entered_without_its_leading_pictures() {
     });
 }
 
+/// Damaged units: whatever is in them, each has its record, and the session goes on or says why it does not.
+#[test]
+fn damaged_streams_leave_every_ledger_balanced() {
+    clean("damaged_streams_leave_every_ledger_balanced", "", || {
+        let mut random = Random::new(21);
+        let names = [
+            "small.h264",
+            "interlaced.h264",
+            "small.h265",
+            "small-10bit.h265",
+            "small-vp9.ivf",
+            "small-av1.ivf",
+        ];
+        for _ in 0..if long() { 60 } else { 2 } {
+            for name in names {
+                let (mut session, mut packets) = session(name);
+                for _ in 0..random.within(1, 8) {
+                    let at = random.within(0, packets.len() - 1);
+                    let mut data = packets[at].data.to_vec();
+                    match random.within(0, 3) {
+                        0 => data.truncate(random.within(1, data.len())),
+                        // In front, where headers are.
+                        1 => data.iter_mut().take(24).for_each(|byte| *byte ^= 1 << random.within(0, 7)),
+                        2 => data.iter_mut().for_each(|byte| *byte ^= u8::from(random.one_in(200)) * 0x10),
+                        _ => data = packets[random.within(0, packets.len() - 1)].data.to_vec(),
+                    }
+                    packets[at].data = data.into();
+                }
+                let (frames, errors) = decode(&mut session, &packets);
+                let ledger = session.summary().ledger;
+                assert!(ledger.balances() && ledger.delivered == frames.len() as u64, "{name}: {ledger:?}");
+                assert!(errors.len() as u64 <= ledger.failed + 1, "{name}: {errors:?}");
+            }
+        }
+    });
+}
+
 /// Faults at random places: whatever goes wrong, each unit has its record, and where another decoder may go on, its picture.
 #[test]
 fn random_faults_leave_every_ledger_balanced() {
@@ -368,12 +421,20 @@ fn random_faults_leave_every_ledger_balanced() {
         let place = random.of(&[
             "fail.decode.call",
             "fail.decode.at",
+            "fail.decode.init",
             "fail.surface",
             "lost.decode.at",
             "hang.decode.at",
         ]);
         let status = random.of(&["busy", "lost", "failed", "hang", "memory", "aborted", "unknown"]);
         let number = random.within(1, 50);
+        // Nothing is busy that is not open, nor an operation that was begun.
+        let (number, status) = match (place, status) {
+            ("fail.decode.init", "busy") => (1, "failed"),
+            ("fail.decode.init", _) => (1, status),
+            ("fail.decode.at", "busy") => (number, "failed"),
+            _ => (number, status),
+        };
         let is_last = place.starts_with("lost") || place.starts_with("hang");
         let settings =
             if is_last { format!("{place}={number}") } else { format!("{place}={number}:{status}") };

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <va/va.h>
@@ -81,14 +82,16 @@ static char display[256];
 VADisplay vaGetDisplayDRM(int file) { (void)file; return display; }
 VADisplay vaGetDisplay(void *native) { (void)native; return NULL; }
 int vaDisplayIsValid(VADisplay d) { return d == display; }
+static int silent;
 VAStatus vaInitialize(VADisplay d, int *major, int *minor) {
+    if (!silent) fprintf(stderr, "libva info: as the real one says to standard error\n");
     *major = VA_MAJOR_VERSION, *minor = VA_MINOR_VERSION;
     return d == display ? VA_STATUS_SUCCESS : VA_STATUS_ERROR_INVALID_DISPLAY;
 }
 VAStatus vaTerminate(VADisplay d) { (void)d; return VA_STATUS_SUCCESS; }
 VAStatus vaSetDriverName(VADisplay d, char *name) { (void)d, (void)name; return VA_STATUS_SUCCESS; }
 VAMessageCallback vaSetErrorCallback(VADisplay d, VAMessageCallback f, void *c) { (void)d, (void)f, (void)c; return NULL; }
-VAMessageCallback vaSetInfoCallback(VADisplay d, VAMessageCallback f, void *c) { (void)d, (void)f, (void)c; return NULL; }
+VAMessageCallback vaSetInfoCallback(VADisplay d, VAMessageCallback f, void *c) { (void)d, (void)c; silent = !f; return NULL; }
 const char *vaErrorStr(VAStatus status) { return status ? "not simulated" : "success"; }
 const char *vaQueryVendorString(VADisplay d) { (void)d; return "Intel iHD driver (simulated)"; }
 

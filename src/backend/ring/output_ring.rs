@@ -78,6 +78,8 @@ struct State<T: Traffic> {
     due: VecDeque<T::Output>,
     /// Outputs handed over whose picture was not told yet.
     outstanding: usize,
+    /// Outputs that are due, or on their way from there.
+    coming: usize,
     failure: Option<T::Error>,
     /// Nobody takes results any more.
     gone: bool,
@@ -102,6 +104,7 @@ impl<T: Traffic> OutputRing<T> {
             entering: None,
             due: VecDeque::new(),
             outstanding: 0,
+            coming: 0,
             failure: None,
             gone: false,
             closing: false,
@@ -190,7 +193,10 @@ impl<T: Traffic> OutputRing<T> {
 
     /// The output may be locked, behind those before it.
     pub(crate) fn due(&self, output: T::Output) {
-        self.change(|state| state.due.push_back(output));
+        self.change(|state| {
+            state.due.push_back(output);
+            state.coming += 1;
+        });
     }
 
     /// Waits until every picture inside was told.
@@ -203,6 +209,25 @@ impl<T: Traffic> OutputRing<T> {
             state.check()?;
             if state.outstanding == 0 || state.gone {
                 return Ok(());
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Waits until every output that is due was told, and no longer: for drivers that say when nothing more comes. Gives the
+    /// number of pictures inside that nothing came of.
+    ///
+    /// # Errors
+    /// What ended the session.
+    pub(crate) fn settle(&self) -> Result<usize, T::Error> {
+        let mut state = self.lock();
+        loop {
+            state.check()?;
+            if state.gone {
+                return Ok(0);
+            }
+            if state.coming == 0 {
+                return Ok(state.outstanding);
             }
             state = self.wait(state);
         }
@@ -266,7 +291,10 @@ impl<T: Traffic> OutputRing<T> {
         } else if !reported {
             self.fail(T::stranger(serial));
         }
-        self.change(|state| state.outstanding = state.outstanding.saturating_sub(1));
+        self.change(|state| {
+            state.outstanding = state.outstanding.saturating_sub(1);
+            state.coming = state.coming.saturating_sub(1);
+        });
     }
 
     /// Nothing can come any more: every picture inside is lost for this reason.

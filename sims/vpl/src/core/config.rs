@@ -67,6 +67,8 @@ pub struct Settings {
     pub node: Option<PathBuf>,
     /// `gpus=2`: a second GPU, an Arc; each is an implementation.
     pub second: bool,
+    /// `foreign=refused`: encoders take no surfaces of sessions that are not joined with theirs.
+    pub own_surfaces: bool,
     /// `surfaces=N`: as many surfaces of a pool can be out at a time; then ALLOC_TIMEOUT_EXPIRED (`0`: any number).
     pub surfaces: usize,
 }
@@ -149,6 +151,13 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
                 "required" => true,
                 "optional" => false,
                 _ => return Err("required or optional".into()),
+            }
+        }
+        "foreign" => {
+            settings.own_surfaces = match value {
+                "refused" => true,
+                "taken" => false,
+                _ => return Err("refused or taken".into()),
             }
         }
         "impl" => {

@@ -8,6 +8,7 @@
 //! | `fail.decode.at=N:STATUS`, `fail.encode.at=N:STATUS`, `fail.vpp.at=N:STATUS` | the Nth operation is begun; waiting for it gives the status |
 //! | `lost.decode.at=N`, `lost.encode.at=N`, `lost.vpp.at=N`, `hang.` likewise | the Nth call and every later one of its session answer DEVICE_LOST or GPU_HANG |
 //! | `stuck.decode.at=N`, `stuck.encode.at=N`, `stuck.vpp.at=N` | the Nth operation is never done: waiting for it times out, without end |
+//! | `keep.decode.at=N`, `keep.encode.at=N` | the Nth picture, or coded frame, never comes out |
 //! | `fail.decode.init=N:STATUS`, `fail.decode.reset=N:STATUS`, `fail.encode.` likewise | the Nth Init or Reset is refused |
 //! | `fail.surface=N:STATUS` | the Nth surface that is asked for |
 
@@ -42,6 +43,10 @@ pub enum Place {
     EncodeInit,
     /// Calls that give it other parameters.
     EncodeReset,
+    /// Decoded pictures, before they are put out.
+    Decoded,
+    /// Coded frames, likewise.
+    Coded,
 }
 
 const PLACES: [(&str, Place); 11] = [
@@ -80,6 +85,9 @@ pub fn status(text: &str) -> Result<Status, String> {
 /// In the place of a status: the operation is never done.
 pub const NEVER: Status = i32::MIN;
 
+/// In the place of a status: it stays inside.
+const KEPT: Status = i32::MIN + 1;
+
 /// One order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
@@ -103,22 +111,26 @@ impl Fault {
             "lost" => abi::ERR_DEVICE_LOST,
             "hang" => abi::ERR_GPU_HANG,
             "stuck" => NEVER,
+            "keep" => KEPT,
             _ => return Err("no such setting".into()),
         };
         let place = match kind {
             "decode.at" if status == NEVER => Place::Decode,
             "encode.at" if status == NEVER => Place::Encode,
             "vpp.at" if status == NEVER => Place::Vpp,
+            "decode.at" if status == KEPT => Place::Decoded,
+            "encode.at" if status == KEPT => Place::Coded,
+            "vpp.at" if status == KEPT => return Err("no such setting".into()),
             "decode.at" => Place::DecodeCall,
             "encode.at" => Place::EncodeCall,
             "vpp.at" => Place::VppCall,
             _ => return Err("no such setting".into()),
         };
-        Ok(Self { place, number: number(value)?, status, last: status != NEVER })
+        Ok(Self { place, number: number(value)?, status, last: !matches!(status, NEVER | KEPT) })
     }
 }
 
-static COUNTS: [AtomicU64; 11] = [const { AtomicU64::new(0) }; 11];
+static COUNTS: [AtomicU64; 13] = [const { AtomicU64::new(0) }; 13];
 static DONE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Counts, and tells what is to go wrong, and whether for good.
@@ -132,10 +144,19 @@ pub fn next(place: Place) -> Option<(Status, bool)> {
     report::locked(&DONE).push(format!(
         "{} {place:?} {number}: {}{}",
         call::current().1,
-        if fault.status == NEVER { "never done".to_owned() } else { format!("status {}", fault.status) },
+        match fault.status {
+            NEVER => "never done".to_owned(),
+            KEPT => "kept".to_owned(),
+            status => format!("status {status}"),
+        },
         if fault.last { " from now on" } else { "" }
     ));
     Some((fault.status, fault.last))
+}
+
+/// Whether this picture, or coded frame, stays inside.
+pub fn is_kept(place: Place) -> bool {
+    next(place).is_some()
 }
 
 /// The faults that happened.

@@ -198,7 +198,7 @@ impl Decoder {
         match self.soft.send(unit, self.number) {
             Ok((pictures, failed)) => {
                 self.damaged += u32::from(failed);
-                self.queue.extend(pictures);
+                self.queue.extend(pictures.into_iter().filter(|_| !fault::is_kept(Place::Decoded)));
             }
             Err(_) => self.damaged += 1,
         }
@@ -463,6 +463,10 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
     }
     let checked = check(session.machine, &mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
     if info.Width == 0 || info.Height == 0 || info.FourCC == 0 || parameters.IOPattern == 0 {
+        return Err(abi::ERR_INVALID_VIDEO_PARAM);
+    }
+    let video = parameters.IOPattern & abi::IOPATTERN_OUT_VIDEO_MEMORY != 0;
+    if video && !super::pixels::is_shifted(&info) {
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
     let mut place = locked(&session.decoder);

@@ -35,7 +35,8 @@ pub struct Encoder {
     session: usize,
     parameters: mfxVideoParam,
     options: Options,
-    most: (u16, u16),
+    /// Of the surfaces that it gives, whatever it is reset to.
+    surfaces: abi::mfxFrameInfo,
     soft: SoftEncoder,
     sets: Vec<u8>,
     queue: VecDeque<Coded>,
@@ -93,15 +94,14 @@ pub fn mark(parameters: &mut mfxVideoParam) {
 
 impl Encoder {
     fn open(session: usize, parameters: mfxVideoParam, options: Options) -> Result<Self, Status> {
-        let info = &parameters.mfx().FrameInfo;
-        let most = (info.Width, info.Height);
+        let surfaces = parameters.mfx().FrameInfo;
         let soft = library(&parameters, &options)?;
         let sets = soft.sets();
         let mut encoder = Self {
             session,
             parameters,
             options,
-            most,
+            surfaces,
             soft,
             sets,
             queue: VecDeque::new(),
@@ -173,7 +173,7 @@ impl Encoder {
             if !self.drained {
                 self.drained = true;
                 let rest = self.soft.finish().map_err(|_| abi::ERR_DEVICE_FAILED)?;
-                self.queue.extend(rest);
+                self.put_in_line(rest);
             }
         } else {
             self.take(control, frame)?;
@@ -184,7 +184,7 @@ impl Encoder {
 
     /// Hands a surface to the library.
     fn take(&mut self, control: Option<mfxEncodeCtrl>, frame: *mut mfxFrameSurface1) -> Result<(), Status> {
-        if !surface::usable(frame) {
+        if !surface::usable(frame) || !session::takes(self.session, surface::session(frame)) {
             return Err(abi::ERR_INVALID_HANDLE);
         }
         // SAFETY: the client's surface, which was looked at.
@@ -221,8 +221,12 @@ impl Encoder {
         surface::hold(frame);
         self.sources.insert(self.number, Source { frame, time, sum, after, messages });
         self.times.push_back(time);
-        self.queue.extend(coded);
+        self.put_in_line(coded);
         Ok(())
+    }
+
+    fn put_in_line(&mut self, coded: impl IntoIterator<Item = Coded>) {
+        self.queue.extend(coded.into_iter().filter(|_| !fault::is_kept(Place::Coded)));
     }
 
     /// What kind of frame comes next.
@@ -367,7 +371,7 @@ impl Encoder {
         }
         let new = *parameters.mfx();
         let info = &new.FrameInfo;
-        let wider = info.Width > self.most.0 || info.Height > self.most.1;
+        let wider = info.Width > self.surfaces.Width || info.Height > self.surfaces.Height;
         if old.CodecId != new.CodecId || old.FrameInfo.FourCC != info.FourCC || wider {
             return Err(abi::ERR_INCOMPATIBLE_VIDEO_PARAM);
         }

@@ -79,7 +79,12 @@ pub fn check(machine: &Machine, parameters: &mut mfxVideoParam) -> Result<Status
         return Err(abi::ERR_INVALID_VIDEO_PARAM);
     }
     correct(&mut parameters.IOPattern, |_| pattern, &mut status);
+    List::new(parameters.ExtParam, parameters.NumExtParam).check(codec.id)?;
     check_frame(codec, parameters, &mut status)?;
+    if pattern == abi::IOPATTERN_IN_VIDEO_MEMORY && !super::pixels::is_shifted(&parameters.mfx().FrameInfo) {
+        parameters.mfx_mut().FrameInfo.Shift = 1;
+        status = abi::WRN_INCOMPATIBLE_VIDEO_PARAM;
+    }
     if codec.id == CODEC_JPEG {
         return Ok(status);
     }

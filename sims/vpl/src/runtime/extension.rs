@@ -1,11 +1,11 @@
 //! Extension buffers that hang on parameters.
 
 use crate::abi::{
-    EXTBUFF_AV1_BITSTREAM_PARAM, EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS,
+    self, EXTBUFF_AV1_BITSTREAM_PARAM, EXTBUFF_CODING_OPTION, EXTBUFF_CODING_OPTION_SPSPPS,
     EXTBUFF_CODING_OPTION_VPS, EXTBUFF_CODING_OPTION2, EXTBUFF_ENCODER_RESET_OPTION,
-    EXTBUFF_VIDEO_SIGNAL_INFO, EXTBUFF_VP9_PARAM, mfxExtAV1BitstreamParam, mfxExtBuffer, mfxExtCodingOption,
-    mfxExtCodingOption2, mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS, mfxExtEncoderResetOption,
-    mfxExtVP9Param, mfxExtVideoSignalInfo,
+    EXTBUFF_VIDEO_SIGNAL_INFO, EXTBUFF_VP9_PARAM, Status, mfxExtAV1BitstreamParam, mfxExtBuffer,
+    mfxExtCodingOption, mfxExtCodingOption2, mfxExtCodingOptionSPSPPS, mfxExtCodingOptionVPS,
+    mfxExtEncoderResetOption, mfxExtVP9Param, mfxExtVideoSignalInfo,
 };
 use crate::core::{breach, rules};
 
@@ -34,6 +34,34 @@ extensions! {
     mfxExtEncoderResetOption = EXTBUFF_ENCODER_RESET_OPTION,
 }
 
+/// Ids of what Intel's encoders of a codec know, beyond those that most have.
+const OF_ENCODERS: [(u32, &[&[u8; 4]]); 5] = [
+    (
+        abi::CODEC_AVC,
+        &[
+            b"CDOP", b"COSP", b"VSIN", b"MVCD", b"PTSE", b"ATML", b"ENCP", b"EROI", b"CLIN", b"EPWT",
+            b"DROI", b"MROI", b"RNDO", b"MFRP", b"MFRC",
+        ],
+    ),
+    (
+        abi::CODEC_HEVC,
+        &[
+            b"CDOP", b"COSP", b"COVP", b"VSIN", b"265P", b"265T", b"265R", b"RLTS", b"RLST", b"ATML",
+            b"MBQP", b"DCVS", b"LLIS", b"EROI", b"DROI", b"EPWT", b"ENCP", b"UTMP",
+        ],
+    ),
+    (abi::CODEC_VP9, &[b"9PAR", b"9SEG", b"9TML"]),
+    (
+        abi::CODEC_AV1,
+        &[
+            b"CDOP", b"9PAR", b"VSIN", b"A1BS", b"A1RS", b"A1TL", b"1SEG", b"ATML", b"UTMP", b"ENCP",
+            b"RLST", b"DCVS", b"LLIS",
+        ],
+    ),
+    (abi::CODEC_JPEG, &[b"JPGQ", b"JPGH"]),
+];
+const OF_MOST: [&[u8; 4]; 4] = [b"CDO2", b"CDO3", b"ENRO", b"ALCH"];
+
 /// The list that the client hangs on parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct List {
@@ -56,6 +84,18 @@ impl List {
             (!buffer.is_null()).then(|| unsafe { (*buffer).BufferId })
         });
         each.collect()
+    }
+
+    /// Refuses what the encoder of a codec does not know, and what is there twice.
+    pub fn check(self, codec: u32) -> Result<(), Status> {
+        let ids = self.ids();
+        if (1..ids.len()).any(|at| ids[..at].contains(&ids[at])) {
+            return Err(abi::ERR_UNDEFINED_BEHAVIOR);
+        }
+        let own = OF_ENCODERS.iter().find(|(known, _)| *known == codec).map_or(&[][..], |(_, own)| *own);
+        let most = if codec == abi::CODEC_JPEG { &[][..] } else { &OF_MOST[..] };
+        let known = |id: &u32| own.iter().chain(most).any(|letters| u32::from_le_bytes(**letters) == *id);
+        if ids.iter().all(known) { Ok(()) } else { Err(abi::ERR_UNSUPPORTED) }
     }
 
     /// Where a structure is; none where it is not there, or of the wrong size.

@@ -28,6 +28,13 @@ pub fn chroma_format(fourcc: u32) -> u16 {
     }
 }
 
+/// Whether samples of more than 8 bits are said to be at the high end of their words, as they are in video memory.
+pub fn is_shifted(info: &mfxFrameInfo) -> bool {
+    let has_words =
+        matches!(info.FourCC, FOURCC_P010 | FOURCC_P016 | FOURCC_Y210 | FOURCC_Y216 | FOURCC_Y416);
+    info.Shift != 0 || !has_words
+}
+
 /// Bytes between rows, and of the whole, as the runtime lays out a surface: rows are always wider than the picture.
 pub fn layout(info: &mfxFrameInfo) -> Option<(usize, usize)> {
     let (width, height) = (usize::from(info.Width), usize::from(info.Height));

@@ -60,6 +60,12 @@ pub fn find(id: usize) -> Option<Arc<Session>> {
     locked(&SESSIONS).get(&id).cloned()
 }
 
+/// Whether a session takes surfaces of another one.
+pub fn takes(own: usize, other: Option<usize>) -> bool {
+    let family = |id: usize| find(id).map_or(id, |session| session.family());
+    !config().settings.own_surfaces || other.is_none_or(|other| family(other) == family(own))
+}
+
 /// The session that a client means.
 pub fn of(handle: Handle) -> Result<Arc<Session>, Status> {
     find(handle.addr()).ok_or_else(|| {

@@ -68,6 +68,11 @@ pub(super) fn is_ours(frame: *const mfxFrameSurface1) -> bool {
     cell(frame.addr(), |_| ()).is_some()
 }
 
+/// The session whose surface it is; none for the client's own.
+pub(super) fn session(frame: *const mfxFrameSurface1) -> Option<usize> {
+    cell(frame.addr(), |cell| cell.surface.session)
+}
+
 /// A new surface with one reference, the client's.
 pub(super) fn make(
     session: usize,

@@ -170,6 +170,9 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
             breach(&rules::ALIGNMENT, format!("{}x{}", info.Width, info.Height));
             return Err(abi::ERR_INVALID_VIDEO_PARAM);
         }
+        if info.FrameRateExtN == 0 || info.FrameRateExtD == 0 {
+            return Err(abi::ERR_INVALID_VIDEO_PARAM);
+        }
     }
     let checked = check(&mut parameters).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)?;
     let input = parameters.IOPattern & (abi::IOPATTERN_IN_SYSTEM_MEMORY | abi::IOPATTERN_IN_VIDEO_MEMORY);

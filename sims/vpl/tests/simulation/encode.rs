@@ -172,3 +172,69 @@ fn parameters_are_corrected_or_refused() {
     };
     scenario("parameters_are_corrected_or_refused", &[], body).clean();
 }
+
+/// What Intel's encoders refuse: extension buffers that they do not know, or that are there twice; another session's surfaces, on
+/// order. Surfaces stay as large as they were at Init.
+#[test]
+fn what_intels_encoders_refuse_is_refused() {
+    let body = || {
+        let runtime = Runtime::open();
+        let (session, other) = (runtime.session(), runtime.session());
+        let init = |parameters: &mfxVideoParam| unsafe { (runtime.MFXVideoENCODE_Init)(session, parameters) };
+        let header =
+            |id: u32, size: usize| mfxExtBuffer { BufferId: id, BufferSz: u32::try_from(size).unwrap() };
+        let mut scaling = [0_u32; 16];
+        let mut signal = mfxExtVideoSignalInfo::zeroed();
+        signal.Header = header(EXTBUFF_VIDEO_SIGNAL_INFO, size_of_val(&signal));
+        let unknown = scaling.as_mut_ptr().cast::<mfxExtBuffer>();
+        unsafe { *unknown = header(EXTBUFF_VPP_SCALING, size_of_val(&scaling)) };
+        let signal = (&raw mut signal).cast::<mfxExtBuffer>();
+        for (codec, mut list) in
+            [(CODEC_AVC, vec![unknown]), (CODEC_AVC, vec![signal, signal]), (CODEC_VP9, vec![signal])]
+        {
+            let mut parameters = encoding(codec);
+            (parameters.ExtParam, parameters.NumExtParam) = (list.as_mut_ptr(), list.len() as u16);
+            assert_eq!(init(&parameters), ERR_INVALID_VIDEO_PARAM);
+        }
+        let mut parameters = encoding(CODEC_AVC);
+        let mut list = [signal];
+        (parameters.ExtParam, parameters.NumExtParam) = (list.as_mut_ptr(), 1);
+        assert_eq!(init(&parameters), ERR_NONE);
+        unsafe {
+            assert_eq!((runtime.MFXVideoENCODE_Init)(other, &encoding(CODEC_AVC)), ERR_NONE);
+            let (mut buffer, mut point) = (vec![0; ROOM], std::ptr::null_mut());
+            let mut stream = crate::client::empty(&mut buffer);
+            let foreign = runtime.input(other, 0);
+            let encode = runtime.MFXVideoENCODE_EncodeFrameAsync;
+            let mut give = |frame| encode(session, std::ptr::null(), frame, &mut stream, &mut point);
+            assert_eq!(give(foreign), ERR_INVALID_HANDLE);
+            runtime.release(foreign);
+            let info = &mut parameters.mfx_mut().FrameInfo;
+            (info.Width, info.CropW) = (160, 160);
+            assert_eq!((runtime.MFXVideoENCODE_Reset)(session, &parameters), ERR_NONE);
+            let frame = runtime.input(session, 0);
+            assert_eq!((*frame).Info.Width, 320);
+            assert_eq!(give(frame), ERR_NONE);
+            runtime.release(frame);
+            (runtime.MFXClose)(session);
+            (runtime.MFXClose)(other);
+        }
+    };
+    let set = [("VPLSIM_SET", "foreign=refused")];
+    scenario("what_intels_encoders_refuse_is_refused", &set, body).clean();
+}
+
+/// A frame that the encoder keeps for itself: there is no more to come, and one is missing.
+#[test]
+fn an_encoder_may_keep_a_frame() {
+    let body = || {
+        let runtime = Runtime::open();
+        let session = runtime.session();
+        assert_eq!(unsafe { (runtime.MFXVideoENCODE_Init)(session, &encoding(CODEC_AVC)) }, ERR_NONE);
+        let packets = runtime.encode(session, ROOM, FRAMES, |_| 0);
+        let times: Vec<u64> = packets.iter().map(|packet| packet.pts / 3600).collect();
+        assert_eq!(times, (0..FRAMES as u64).filter(|number| *number != 4).collect::<Vec<_>>());
+        unsafe { (runtime.MFXClose)(session) };
+    };
+    scenario("an_encoder_may_keep_a_frame", &[("VPLSIM_SET", "keep.encode.at=5")], body).clean();
+}

@@ -77,7 +77,8 @@ fn largest(session: &Session, codec: Codec, kind: usize) -> Result<Option<Decode
                 format: Some(format),
                 min,
                 max,
-                max_macroblocks: 0,
+                // No other limit is told.
+                max_macroblocks: u32::from(side / 16).pow(2),
                 engines: 1,
             }));
         }

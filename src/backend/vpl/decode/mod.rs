@@ -12,7 +12,6 @@ mod stream;
 mod unit;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(crate) use capability::decode_capability;
 
@@ -20,7 +19,7 @@ use self::output::{Entry, Output, Shape};
 use self::stream::Stream;
 use self::unit::{Reader, Start, Unit};
 use super::driver::decoder::{Decoder, Feed, Step};
-use super::driver::session::Session;
+use super::driver::session::{Clock, Session};
 use super::driver::status::Status;
 use super::transform::Scaler;
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
@@ -33,9 +32,8 @@ use crate::packet::BitstreamLayout;
 /// Pictures on which the GPU works before the oldest is waited for: enough to keep it busy.
 const MAX_INSIDE: u32 = 4;
 
-/// How often a GPU is asked again that is busy with the work of others, and how long.
-const BUSY: Duration = Duration::from_millis(1);
-const MAX_BUSY: u32 = 20_000;
+/// How often a busy GPU is asked again before the session is asked whether it is still there.
+const ASKED: u32 = 256;
 
 const BEFORE: &str = "before the first random access point";
 const LEADING: &str = "leading picture that refers to pictures before the random access point";
@@ -206,7 +204,7 @@ impl VplDecoder {
         let mut feed = Feed::new(&unit.data, timestamp);
         loop {
             match self.step(Some(&mut feed))? {
-                Step::Picture(surface, point) => self.output.begun(surface, point),
+                Step::Picture(surface, point) => self.output.begun(surface, point)?,
                 Step::Done => return Ok(()),
                 Step::Busy => {}
                 Step::Incompatible if reopened => {
@@ -227,14 +225,18 @@ impl VplDecoder {
         }
     }
 
-    /// One step of the decoder; where the GPU is busy, something that is on its way is waited for.
+    /// One step of the decoder; where the GPU is busy, something that is on its way is waited for, or a moment.
     fn step(&mut self, mut feed: Option<&mut Feed<'_>>) -> Result<Step> {
-        for asked in 1..=MAX_BUSY {
+        let mut clock = Clock::default();
+        for asked in 1_u32.. {
             let Some(running) = &mut self.running else { return Ok(Step::Done) };
-            match running.decoder.step(feed.as_deref_mut())? {
+            match clock.count(|| running.decoder.step(feed.as_deref_mut()))? {
                 Step::Busy if self.output.flying() > 0 => self.output.deliver()?,
-                Step::Busy if asked % 256 == 0 && !self.output.is_awaited() => return Ok(Step::Done),
-                Step::Busy => std::thread::sleep(BUSY),
+                Step::Busy if asked.is_multiple_of(ASKED) && !self.output.is_awaited() => {
+                    return Ok(Step::Done);
+                }
+                Step::Busy if clock.is_over() => break,
+                Step::Busy => clock.pause(),
                 step => return Ok(step),
             }
         }
@@ -244,7 +246,7 @@ impl VplDecoder {
     /// Has everything begin that is inside.
     fn pull(&mut self) -> Result<()> {
         while let Step::Picture(surface, point) = self.step(None)? {
-            self.output.begun(surface, point);
+            self.output.begun(surface, point)?;
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ const STEP: u64 = 3000;
 /// No decoder holds a picture back for so many units: one without a picture by then has none.
 const NEVER: u64 = 64;
 
+/// Units that are inside at most, with all that is on its way.
+const MOST_INSIDE: u64 = 2 * NEVER;
+
 /// What is said of pictures besides what their surfaces say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Shape {
@@ -109,12 +112,21 @@ impl Output {
     pub(super) fn enter(&mut self, entry: Entry) -> u64 {
         self.count += 1;
         self.inside.push_back((self.count, entry));
+        // A decoder that gives nothing is not remembered more of.
+        self.pass(self.count.saturating_sub(MOST_INSIDE));
         self.count * STEP
     }
 
     /// The decoder gives the next picture.
-    pub(super) fn begun(&mut self, surface: VplSurface, point: SyncPoint) {
+    ///
+    /// # Errors
+    /// More pictures than units.
+    pub(super) fn begun(&mut self, surface: VplSurface, point: SyncPoint) -> Result<()> {
+        if self.flying.len() as u64 > MOST_INSIDE {
+            return Err(wrong("no unit: more come than went in".to_owned()));
+        }
         self.flying.push_back(Next::Picture(surface, point));
+        Ok(())
     }
 
     /// A unit is lost before the decoder has it. It is told behind the pictures that were begun before.
@@ -147,8 +159,11 @@ impl Output {
                 let Some(at) = self.inside.iter().position(|(own, _)| *own == number) else {
                     // It may have been taken when the answer was that there is no memory.
                     let was_lost = (1..=self.count).contains(&number);
-                    let unknown = || wrong("the timestamp of no unit".to_owned());
-                    return done.and_then(|()| if was_lost { Ok(()) } else { Err(unknown()) });
+                    return match done {
+                        Err(error) if !error.is_recoverable() => Err(error),
+                        _ if was_lost => Ok(()),
+                        _ => Err(wrong("the timestamp of no unit".to_owned())),
+                    };
                 };
                 if let Err(error) = &done
                     && !error.is_recoverable()

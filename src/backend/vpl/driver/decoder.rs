@@ -48,7 +48,8 @@ impl Parameters {
             query(session.handle(), &raw const self.0, &raw mut answer)
         });
         let kept = answer.coding();
-        status == Status::NONE
+        // What is corrected besides is nothing that was asked for.
+        matches!(status, Status::NONE | Status::INCOMPATIBLE_PARAM_CORRECTED)
             && kept.codec_id == self.0.coding().codec_id
             && kept.frame_info.fourcc == self.frame().fourcc
             && kept.frame_info.width == self.frame().width
@@ -62,9 +63,13 @@ impl Parameters {
     pub(crate) fn read(&mut self, session: &Session, unit: &[u8]) -> Result<bool> {
         const CALL: &str = "MFXVideoDECODE_DecodeHeader";
         let mut stream = bitstream(unit, 0);
+        let (io_pattern, async_depth) = (self.0.io_pattern, self.0.async_depth);
         let read = session.api().functions.MFXVideoDECODE_DecodeHeader;
         // SAFETY: a session, a bitstream that is alive and only read, and parameters without extensions.
         let status = calling(CALL, || unsafe { read(session.handle(), &raw mut stream, &raw mut self.0) });
+        // The stream has no say in these, and no extension buffer was given.
+        self.0 =
+            VideoParam { io_pattern, async_depth, ext_param: ptr::null_mut(), num_ext_param: 0, ..self.0 };
         if status == Status::MORE_DATA {
             return Ok(false);
         }
@@ -158,7 +163,8 @@ impl Decoder {
             let (status, surface) = calling(CALL, || unsafe {
                 let status =
                     decode(self.session.handle(), stream, ptr::null_mut(), &raw mut frame, &raw mut point);
-                // A surface that comes is ours, whatever the status.
+                // A surface that comes is ours, also with a warning; what an error leaves there is nobody's.
+                let frame = if status.0 >= 0 { frame } else { ptr::null_mut() };
                 (status, Surface::of(frame, &self.session))
             });
             match (status, surface) {

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::ptr;
 use std::sync::{Arc, Mutex, Weak};
 
 use libloading::Library;
 
 use super::abi::Handle;
+use super::calling;
 use super::library::{Missing, install_runtime};
 use super::nodes;
 use crate::sync::lock;
@@ -37,7 +39,8 @@ impl Display {
     /// # Errors
     /// It may not be opened, or libva or its driver is missing.
     pub(super) fn of(node: u32) -> Result<Option<Arc<Self>>, Missing> {
-        let mut open = lock(&OPEN);
+        // Who waits for one whose call does not return is watched as that one is.
+        let mut open = calling("vaInitialize", || lock(&OPEN));
         open.retain(|(_, display)| display.strong_count() > 0);
         let known =
             open.iter().find(|(number, _)| *number == node).and_then(|(_, display)| display.upgrade());
@@ -83,10 +86,20 @@ impl Display {
         if handle.is_null() {
             return Err(format!("vaGetDisplayDRM gives nothing for {}", path.display()));
         }
+        // libva would write messages of its own to standard error.
+        for name in [&b"vaSetInfoCallback\0"[..], b"vaSetErrorCallback\0"] {
+            // SAFETY: the signature is that of libva's header, with pointers for the callbacks.
+            let set =
+                unsafe { libraries[1].get::<unsafe extern "C" fn(Handle, Handle, Handle) -> Handle>(name) };
+            if let Ok(set) = set {
+                // SAFETY: a display; no callback is no message.
+                unsafe { set(handle, ptr::null_mut(), ptr::null_mut()) };
+            }
+        }
         let display = Self { handle, terminate, _node: node, _libraries: libraries };
         let (mut major, mut minor) = (0, 0);
         // SAFETY: a display, and room for two numbers.
-        match unsafe { initialize(handle, &raw mut major, &raw mut minor) } {
+        match calling("vaInitialize", || unsafe { initialize(handle, &raw mut major, &raw mut minor) }) {
             0 => Ok(display),
             status => Err(format!(
                 "vaInitialize answered {status}: the VA-API driver of {} does not work (see vainfo)",
@@ -103,6 +116,6 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         // SAFETY: nobody uses it any more: sessions hold it.
-        unsafe { (self.terminate)(self.handle) };
+        calling("vaTerminate", || unsafe { (self.terminate)(self.handle) });
     }
 }

@@ -3,7 +3,7 @@
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use super::abi::names::{FRAMETYPE_I, FRAMETYPE_IDR, FRAMETYPE_REF};
+use super::abi::names::{CODEC_JPEG, FRAMETYPE_I, FRAMETYPE_IDR, FRAMETYPE_REF};
 use super::abi::{Bitstream, EncodeCtrl, Handle, Payload, VideoParam};
 use super::calling;
 use super::frames::Surface;
@@ -22,12 +22,17 @@ pub(crate) fn query(session: &Session, parameters: &mut Parameters) -> Status {
     calling("MFXVideoENCODE_Query", || unsafe { query(session.handle(), place, place) })
 }
 
+/// Bytes of the largest buffer for a coded picture, whatever a runtime asks for.
+const MOST_ROOM: usize = 1 << 30;
+
 /// An encoder that is open.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     session: Arc<Session>,
     /// Bytes that a coded picture may have.
     room: usize,
+    /// So many they become where the runtime says that those are too few.
+    most_room: usize,
     b_frames: u16,
 }
 
@@ -46,15 +51,35 @@ impl Encoder {
     /// # Errors
     /// What the GPU does not encode.
     pub(crate) fn open(session: &Arc<Session>, parameters: &mut Parameters) -> Result<(Self, bool)> {
+        let status = Self::init(session, parameters)?;
+        let mut encoder = Self { session: Arc::clone(session), room: 0, most_room: 0, b_frames: 0 };
+        encoder.learn()?;
+        Ok((encoder, status == Status::PARTIAL_ACCELERATION))
+    }
+
+    fn init(session: &Session, parameters: &mut Parameters) -> Result<Status> {
         const CALL: &str = "MFXVideoENCODE_Init";
         let place = parameters.as_mut_ptr();
         let init = session.api().functions.MFXVideoENCODE_Init;
         // SAFETY: a session, and parameters that own their extensions.
         let status = calling(CALL, || unsafe { init(session.handle(), place) });
-        status.ok(CALL)?;
-        let mut encoder = Self { session: Arc::clone(session), room: 0, b_frames: 0 };
-        encoder.learn()?;
-        Ok((encoder, status == Status::PARTIAL_ACCELERATION))
+        status.ok(CALL).map(|()| status)
+    }
+
+    /// Closes it, once everything has come out, and opens it anew.
+    ///
+    /// # Errors
+    /// What the GPU does not encode.
+    pub(crate) fn reopen(&mut self, parameters: &mut Parameters) -> Result<()> {
+        self.close();
+        Self::init(&self.session, parameters)?;
+        self.learn()
+    }
+
+    fn close(&self) {
+        let close = self.session.api().functions.MFXVideoENCODE_Close;
+        // SAFETY: a session, whose encoder nobody uses meanwhile. One that is closed already says so.
+        calling("MFXVideoENCODE_Close", || unsafe { close(self.session.handle()) });
     }
 
     /// Gives it other parameters.
@@ -80,10 +105,16 @@ impl Encoder {
         let coding = video.coding();
         let info = &coding.frame_info;
         let rated = usize::from(coding.buffer_size) * usize::from(coding.multiplier.max(1)) * 1000;
-        // Encoders without a buffer model do not tell; no picture takes more than it has as samples of 16 bits.
+        // Encoders without a buffer model do not tell, and JPEG has no place for it; no picture takes more than it has as
+        // samples of 16 bits.
         let whole = usize::from(info.width) * usize::from(info.height) * 3;
+        let room = if rated == 0 || coding.codec_id == CODEC_JPEG { whole } else { rated };
+        if room > MOST_ROOM {
+            return Err(wrong(CALL, &format!("a coded picture takes a buffer of {room} bytes")));
+        }
         self.b_frames = coding.gop_ref_dist.max(1) - 1;
-        self.room = if rated == 0 { whole } else { rated };
+        self.room = room;
+        self.most_room = (4 * room.max(whole)).min(MOST_ROOM);
         Ok(())
     }
 
@@ -112,39 +143,44 @@ impl Encoder {
     /// # Errors
     /// It was not taken.
     pub(crate) fn encode(
-        &self,
+        &mut self,
         picture: Option<(&Surface, &Control)>,
         output: &mut Output,
     ) -> Result<Submitted> {
         const CALL: &str = "MFXVideoENCODE_EncodeFrameAsync";
-        output.prepare(self.room)?;
         let (surface, control) = picture.map_or((ptr::null_mut(), ptr::null()), |(surface, control)| {
             (surface.as_ptr(), control.place.as_ptr().cast_const())
         });
         let encode = self.session.api().functions.MFXVideoENCODE_EncodeFrameAsync;
-        let mut point: Handle = ptr::null_mut();
-        // SAFETY: a session with an encoder; the surface, what is asked of it and the bitstream stay where they are until the
-        // operation is done, for which their owners wait.
-        let status = while_busy(CALL, || unsafe {
-            encode(self.session.handle(), control, surface, output.stream.as_ptr(), &raw mut point)
-        });
-        match status {
-            Status::MORE_DATA => Ok(Submitted::Held),
-            status if status.0 >= 0 && !status.is_busy() && !point.is_null() => {
-                output.point = Some(SyncPoint(point));
-                Ok(Submitted::Due)
-            }
-            status if status.0 >= 0 && !status.is_busy() => Ok(Submitted::Held),
-            status => Err(status.error(CALL)),
+        loop {
+            output.prepare(self.room)?;
+            let mut point: Handle = ptr::null_mut();
+            // SAFETY: a session with an encoder; the surface, what is asked of it and the bitstream stay where they are until
+            // the operation is done, for which their owners wait.
+            let status = while_busy(CALL, || unsafe {
+                encode(self.session.handle(), control, surface, output.stream.as_ptr(), &raw mut point)
+            });
+            return match status {
+                Status::MORE_DATA => Ok(Submitted::Held),
+                // It was not taken.
+                Status::NOT_ENOUGH_BUFFER if self.room < self.most_room => {
+                    self.room = (2 * self.room).min(self.most_room);
+                    continue;
+                }
+                status if status.0 >= 0 && !status.is_busy() && !point.is_null() => {
+                    output.point = Some(SyncPoint(point));
+                    Ok(Submitted::Due)
+                }
+                status if status.0 >= 0 && !status.is_busy() => Ok(Submitted::Held),
+                status => Err(status.error(CALL)),
+            };
         }
     }
 }
 
 impl Drop for Encoder {
     fn drop(&mut self) {
-        let close = self.session.api().functions.MFXVideoENCODE_Close;
-        // SAFETY: a session with an encoder, which nobody uses afterwards.
-        calling("MFXVideoENCODE_Close", || unsafe { close(self.session.handle()) });
+        self.close();
     }
 }
 
@@ -165,7 +201,7 @@ pub(crate) struct Control {
 unsafe impl Send for Control {}
 
 impl Control {
-    /// An IDR picture, and SEI messages: type, and payload with its header.
+    /// An IDR picture, where the encoder is to make one, and SEI messages: type, and payload with its header.
     pub(crate) fn new(idr: bool, messages: Vec<(u16, Vec<u8>)>) -> Self {
         let (kinds, mut messages): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let payload = |(kind, message): (u16, &mut Vec<u8>)| Payload {

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, Weak};
 use bytes::Bytes;
 
 use super::abi::names::{
-    FOURCC_AYUV, FOURCC_NV12, FOURCC_P010, FOURCC_P016, FOURCC_RGB4, FOURCC_Y410, FOURCC_Y416, MAP_READ,
-    MAP_WRITE,
+    FOURCC_AYUV, FOURCC_NV12, FOURCC_P010, FOURCC_P016, FOURCC_RGB4, FOURCC_Y210, FOURCC_Y216, FOURCC_Y410,
+    FOURCC_Y416, FOURCC_YUY2, MAP_READ, MAP_WRITE,
 };
 use super::abi::{FrameData, FrameInfo, FrameSurface, SurfaceInterface};
 use super::calling;
-use super::session::{Session, wait};
+use super::session::Session;
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -84,7 +84,8 @@ impl Surface {
         const CALL: &str = "mfxFrameSurfaceInterface::Synchronize";
         let synchronize = self.interface().synchronize.ok_or_else(|| wrong("no function to wait for it"))?;
         // SAFETY: a surface that is alive.
-        wait(CALL, |milliseconds| Status(unsafe { synchronize(self.as_ptr(), milliseconds) }))
+        self.session
+            .wait_with(CALL, |milliseconds| Status(unsafe { synchronize(self.as_ptr(), milliseconds) }))
     }
 
     /// Whether somebody reads it at the moment.
@@ -187,10 +188,28 @@ struct View {
     pitch: usize,
 }
 
+/// The longest row that there can be: 65,535 columns of 8 bytes, with padding.
+const MOST_PITCH: usize = 1 << 20;
+
+/// Bytes of the first plane for each column of the picture.
+const fn bytes_of_a_column(fourcc: u32) -> usize {
+    match fourcc {
+        FOURCC_P010 | FOURCC_P016 | FOURCC_YUY2 => 2,
+        FOURCC_AYUV | FOURCC_RGB4 | FOURCC_Y410 | FOURCC_Y210 | FOURCC_Y216 => 4,
+        FOURCC_Y416 => 8,
+        _ => 1,
+    }
+}
+
 impl View {
     fn of(info: &FrameInfo, data: &FrameData) -> Result<Self> {
         let pitch = usize::from(data.pitch_high) << 16 | usize::from(data.pitch_low);
-        let rows = usize::from(info.height);
+        let (columns, rows) = (usize::from(info.width), usize::from(info.height));
+        let row_bytes = columns * bytes_of_a_column(info.fourcc);
+        // What is longer than this is no padding.
+        if pitch < row_bytes || pitch > MOST_PITCH {
+            return Err(wrong("rows of a length that cannot be"));
+        }
         let length = |rows: usize| {
             let length =
                 pitch.checked_mul(rows).filter(|length| *length > 0 && isize::try_from(*length).is_ok());
@@ -252,5 +271,39 @@ impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: as many bytes as the rows of the plane have, alive and unchanged while it is mapped.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.length) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a driver answers is looked at before any of it is read.
+    #[test]
+    fn absurd_surfaces_are_refused() {
+        let mut memory = [0_u8; 16];
+        let base = memory.as_mut_ptr();
+        let view =
+            |fourcc, (width, height): (u16, u16), pitch: u32, (y, uv, v): (*mut u8, *mut u8, *mut u8)| {
+                let info = FrameInfo { fourcc, width, height, ..FrameInfo::default() };
+                let (pitch_high, pitch_low) = ((pitch >> 16) as u16, (pitch & 0xffff) as u16);
+                View::of(&info, &FrameData { y, uv, v, pitch_high, pitch_low, ..FrameData::default() })
+            };
+        let (all, none) = ((base, base, base), (ptr::null_mut(), base, base));
+        let whole = view(FOURCC_NV12, (64, 33), 128, all).ok().unwrap();
+        assert_eq!(whole.planes.iter().map(|plane| plane.1).collect::<Vec<_>>(), [33 * 128, 17 * 128]);
+        for (fourcc, size, pitch, pointers) in [
+            (FOURCC_NV12, (64, 32), 63, all),
+            (FOURCC_NV12, (64, 32), u32::MAX, all),
+            (FOURCC_NV12, (64, 0), 64, all),
+            (FOURCC_NV12, (0, 32), 0, all),
+            (FOURCC_NV12, (64, 32), 64, none),
+            (FOURCC_P010, (64, 32), 127, all),
+            (FOURCC_Y410, (64, 32), 255, all),
+            (FOURCC_Y416, (u16::MAX, u16::MAX), 500_000, all),
+        ] {
+            let made = view(fourcc, size, pitch, pointers);
+            assert!(matches!(made, Err(Error::Backend { .. })), "{fourcc:#x} {size:?} {pitch}");
+        }
     }
 }

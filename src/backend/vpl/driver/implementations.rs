@@ -38,6 +38,12 @@ pub(crate) struct Adapter {
     index: u32,
 }
 
+impl Adapter {
+    fn is_same_gpu(&self, other: &Self) -> bool {
+        self.id == other.id && self.render_node == other.render_node
+    }
+}
+
 /// What was found: the GPUs, or why there is none.
 type Found = Result<Vec<Adapter>, Missing>;
 
@@ -56,7 +62,8 @@ static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 /// Does something with the loader and what it found, which is looked for once.
 fn with<T>(api: &Api, work: impl FnOnce(Handle, &Found) -> T) -> T {
-    let mut state = lock(&STATE);
+    // Who waits for one whose call does not return is watched as that one is.
+    let mut state = calling("MFXCreateSession", || lock(&STATE));
     let state = state.get_or_insert_with(|| {
         let loader = match &api.entry {
             // SAFETY: takes nothing.
@@ -153,14 +160,14 @@ fn none(passed_over: &[String]) -> Missing {
 fn look(api: &Api, loader: Handle) -> Found {
     let mut adapters = Vec::new();
     let mut passed_over = Vec::new();
-    let mut take = |index: u32, description: &ImplDescription, device: Option<&DeviceId>| match adapter(
-        adapters.len() as u32,
-        index,
-        description,
-        device,
-    ) {
-        Ok(adapter) => adapters.push(adapter),
-        Err(reason) => passed_over.extend(reason),
+    let nodes = nodes::numbers();
+    let mut take = |index: u32, description: &ImplDescription, device: Option<&DeviceId>| {
+        match adapter(adapters.len() as u32, index, description, device, &nodes) {
+            // Several libraries may know the same GPU; the first of them is the one that the dispatcher prefers.
+            Ok(adapter) if adapters.iter().any(|known: &Adapter| known.is_same_gpu(&adapter)) => {}
+            Ok(adapter) => adapters.push(adapter),
+            Err(reason) => passed_over.extend(reason),
+        }
     };
     match &api.entry {
         Entry::Dispatcher(dispatcher) if !loader.is_null() => {
@@ -170,11 +177,19 @@ fn look(api: &Api, loader: Handle) -> Found {
                 let status = calling("MFXEnumImplementations", || unsafe {
                     (dispatcher.MFXEnumImplementations)(loader, index, form, &raw mut description)
                 });
-                (status == Status::NONE && !description.is_null()).then_some(description)
+                match status {
+                    _ if status.0 >= 0 && !description.is_null() => Ok(description),
+                    status => Err(status),
+                }
             };
             for index in 0..MOST {
-                let Some(description) = describe(index, IMPLCAPS_IMPLDESCSTRUCTURE) else { break };
-                let device = describe(index, IMPLCAPS_DEVICE_ID_EXTENDED);
+                let description = match describe(index, IMPLCAPS_IMPLDESCSTRUCTURE) {
+                    Ok(description) => description,
+                    Err(Status::NOT_FOUND) => break,
+                    // One of them that cannot be described does not hide those behind it.
+                    Err(_) => continue,
+                };
+                let device = describe(index, IMPLCAPS_DEVICE_ID_EXTENDED).ok();
                 // SAFETY: structures of the form that was asked for, which nobody changes.
                 unsafe {
                     take(index, &*description.cast(), device.map(|device| &*device.cast()));
@@ -218,12 +233,14 @@ fn look(api: &Api, loader: Handle) -> Found {
     if adapters.is_empty() { Err(none(&passed_over)) } else { Ok(adapters) }
 }
 
-/// What an implementation says of its GPU; an error is why it is passed over, if that is worth a word.
+/// What an implementation says of its GPU, where the kernel has these render nodes of Intel's; an error is why it is passed over,
+/// if that is worth a word.
 fn adapter(
     ordinal: u32,
     index: u32,
     description: &ImplDescription,
     device: Option<&DeviceId>,
+    nodes: &[u32],
 ) -> Result<Adapter, Option<String>> {
     if description.kind != IMPL_TYPE_HARDWARE {
         return Err(None);
@@ -242,7 +259,9 @@ fn adapter(
     let number = told.rsplit('/').next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(ordinal);
     let mut id = told;
     let mut name = String::new();
-    let mut render_node = 128_u32.saturating_add(number);
+    // Older runtimes do not tell the node; others' GPUs may have those before it.
+    let mut render_node =
+        nodes.get(number as usize).copied().unwrap_or_else(|| 128_u32.saturating_add(number));
     if let Some(device) = device {
         id.clear();
         let _ = write!(
@@ -285,15 +304,19 @@ mod tests {
     #[test]
     fn only_hardware_of_the_new_interface_is_taken() {
         let hardware = description(IMPL_TYPE_HARDWARE, (2, 8));
-        let plain = adapter(0, 3, &hardware, None).unwrap();
+        let plain = adapter(0, 3, &hardware, None, &[]).unwrap();
         assert_eq!((plain.id.as_str(), plain.render_node, plain.index), ("56a0/1", 129, 3));
         assert!(plain.name.contains("56a0/1"));
+        // NVIDIA's card has 128 here.
+        let behind = adapter(0, 3, &hardware, None, &[129, 130]).unwrap();
+        assert_eq!(behind.render_node, 130);
+        assert!(plain.is_same_gpu(&plain) && !plain.is_same_gpu(&behind));
         let mut device = DeviceId { pci_bus: 3, render_node: 130, ..DeviceId::default() };
         device.name[..3].copy_from_slice(b"Arc");
-        let told = adapter(1, 0, &hardware, Some(&device)).unwrap();
+        let told = adapter(1, 0, &hardware, Some(&device), &[]).unwrap();
         assert_eq!((told.id.as_str(), told.name.as_str(), told.render_node), ("0000:03:00.0", "Arc", 130));
-        assert_eq!(adapter(0, 0, &description(1, (2, 8)), None), Err(None), "software");
-        let old = adapter(0, 0, &description(IMPL_TYPE_HARDWARE, (1, 35)), None).unwrap_err().unwrap();
+        assert_eq!(adapter(0, 0, &description(1, (2, 8)), None, &[]), Err(None), "software");
+        let old = adapter(0, 0, &description(IMPL_TYPE_HARDWARE, (1, 35)), None, &[]).unwrap_err().unwrap();
         assert!(old.contains("old has version 1.35"), "{old}");
     }
 }

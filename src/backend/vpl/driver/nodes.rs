@@ -68,6 +68,12 @@ fn of(root: &Path, open: &dyn Fn(&Path) -> io::Result<()>, tried: &[String]) -> 
     )
 }
 
+/// Numbers of the render nodes of Intel's GPUs.
+pub(super) fn numbers() -> Vec<u32> {
+    let number = |name: &String| name.strip_prefix("renderD")?.parse().ok();
+    gpus(Path::new("/sys/class/drm")).iter().filter_map(number).collect()
+}
+
 /// Names of the render nodes of Intel's GPUs, as the kernel lists them, also where their files are not to be seen.
 fn gpus(classes: &Path) -> Vec<String> {
     let is_intel = |name: &String| {

@@ -13,6 +13,9 @@ use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
 
+/// The first version with `MFXVideoVPP_ProcessFrameAsync`.
+const PROCESSES: (u16, u16) = (2, 1);
+
 /// A processor that is open.
 #[derive(Debug)]
 pub(crate) struct Processor {
@@ -23,9 +26,14 @@ impl Processor {
     /// Opens a processor for surfaces in video memory.
     ///
     /// # Errors
-    /// What the GPU does not do, or not whole.
+    /// What the GPU does not do, or not whole; a runtime that is too old.
     pub(crate) fn open(session: &Arc<Session>, input: FrameInfo, output: FrameInfo) -> Result<Self> {
         const CALL: &str = "MFXVideoVPP_Init";
+        let (major, minor) = session.adapter().version;
+        if (major, minor) < PROCESSES {
+            let feature = format!("video processing by version {major}.{minor} of oneVPL");
+            return Err(Error::unsupported(feature));
+        }
         let mut video = VideoParam {
             io_pattern: IOPATTERN_IN_VIDEO_MEMORY | IOPATTERN_OUT_VIDEO_MEMORY,
             async_depth: 1,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::abi::Handle;
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     handle: Handle,
     api: &'static Api,
     adapter: Adapter,
+    /// An operation took longer than the GPU may take: no other is waited for.
+    hangs: AtomicBool,
     #[cfg(target_os = "linux")]
     display: Option<Arc<Display>>,
 }
@@ -67,15 +70,16 @@ impl Session {
             handle: implementations::create(&adapter)?,
             api,
             adapter,
+            hangs: AtomicBool::new(false),
             #[cfg(target_os = "linux")]
             display,
         };
         #[cfg(target_os = "linux")]
         if let Some(display) = &session.display {
+            const CALL: &str = "MFXVideoCORE_SetHandle";
             let set = api.functions.MFXVideoCORE_SetHandle;
             // SAFETY: a session that has done nothing yet; the display is alive until after it.
-            unsafe { set(session.handle, HANDLE_VA_DISPLAY, display.handle()) }
-                .ok("MFXVideoCORE_SetHandle")?;
+            calling(CALL, || unsafe { set(session.handle, HANDLE_VA_DISPLAY, display.handle()) }).ok(CALL)?;
         }
         Ok(Arc::new(session))
     }
@@ -92,62 +96,98 @@ impl Session {
         self.api
     }
 
-    /// Waits until an operation is done. Time counts in which it was waited for, and not that of the clock, so that a process
-    /// that was stopped meanwhile has not waited.
+    /// Waits until an operation is done.
     ///
     /// # Errors
     /// The operation failed; the GPU does not answer.
     pub(crate) fn wait(&self, point: SyncPoint) -> Result<()> {
         const CALL: &str = "MFXVideoCORE_SyncOperation";
-        wait(CALL, |milliseconds| {
+        self.wait_with(CALL, |milliseconds| {
             // SAFETY: a sync point of this session, which is used up here.
             unsafe { (self.api.functions.MFXVideoCORE_SyncOperation)(self.handle, point.0, milliseconds) }
         })
     }
+
+    /// Waits with calls for an operation, each told for how many milliseconds.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub(super) fn wait_with(&self, name: &'static str, mut call: impl FnMut(u32) -> Status) -> Result<()> {
+        done(&self.hangs, PATIENCE, |milliseconds| calling(name, || call(milliseconds)))
+            .ok_or_else(|| Error::DeviceLost {
+                backend: BackendKind::Qsv,
+                detail: format!("an operation is not done after {} s: the GPU hangs", PATIENCE.as_secs()),
+            })?
+            .ok(name)
+    }
 }
 
-/// Waits with calls for an operation, each told for how many milliseconds.
-///
-/// # Errors
-/// The operation failed; the GPU does not answer.
-pub(super) fn wait(name: &'static str, mut call: impl FnMut(u32) -> Status) -> Result<()> {
-    within(PATIENCE, |milliseconds| calling(name, || call(milliseconds)))
-        .ok_or_else(|| Error::DeviceLost {
-            backend: BackendKind::Qsv,
-            detail: format!("an operation is not done after {} s: the GPU hangs", PATIENCE.as_secs()),
-        })?
-        .ok(name)
+/// What is told of an operation at last; `None`: it took too long, or another one did before.
+fn done(hangs: &AtomicBool, patience: Duration, wait: impl FnMut(u32) -> Status) -> Option<Status> {
+    // What was done before the GPU hung is done.
+    let patience = if hangs.load(Ordering::Relaxed) { Duration::from_millis(1) } else { patience };
+    let status = within(patience, wait);
+    hangs.fetch_or(status.is_none(), Ordering::Relaxed);
+    status
 }
 
 /// Calls until something else comes than that it is not done yet; `None`: it took too long.
 fn within(patience: Duration, mut wait: impl FnMut(u32) -> Status) -> Option<Status> {
     let slice = SLICE.min(patience);
-    let mut waited = Duration::ZERO;
-    while waited < patience {
-        let begun = Instant::now();
-        let status = wait(slice.as_millis() as u32);
-        if status != Status::IN_EXECUTION && !status.is_busy() {
+    let mut clock = Clock::default();
+    while clock.waited < patience {
+        let status = clock.count(|| {
+            let begun = Instant::now();
+            let status = wait(slice.as_millis() as u32);
+            // A call that has not waited is not made again at full speed.
+            if status.is_pending() && begun.elapsed() < slice / 2 {
+                std::thread::sleep(slice.min(BUSY * 10));
+            }
+            status
+        });
+        if !status.is_pending() {
             return Some(status);
         }
-        // A call that has not waited is not made again at full speed.
-        if begun.elapsed() < slice / 2 {
-            std::thread::sleep(slice.min(BUSY * 10));
-        }
-        waited += begun.elapsed().min(2 * slice);
     }
     None
 }
 
 /// Repeats a call as long as the GPU is busy with other work, and no longer than it may take for one operation.
 pub(super) fn while_busy(name: &'static str, mut call: impl FnMut() -> Status) -> Status {
-    let mut waited = Duration::ZERO;
+    let mut clock = Clock::default();
     loop {
-        let status = calling(name, &mut call);
-        if !status.is_busy() || waited >= PATIENCE {
+        let status = clock.count(|| calling(name, &mut call));
+        if !status.is_busy() || clock.is_over() {
             return status;
         }
-        std::thread::sleep(BUSY);
-        waited += BUSY;
+        clock.pause();
+    }
+}
+
+/// Time in which the GPU was waited for. It is not that of the clock on the wall, so that a process that was stopped meanwhile
+/// has not waited.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    waited: Duration,
+}
+
+impl Clock {
+    /// Whether the GPU has had as long as it may take for one operation.
+    pub(crate) fn is_over(&self) -> bool {
+        self.waited >= PATIENCE
+    }
+
+    /// Does something that may wait for the GPU.
+    pub(crate) fn count<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let done = work();
+        self.waited += begun.elapsed().min(2 * SLICE);
+        done
+    }
+
+    /// Waits before a busy GPU is asked again.
+    pub(crate) fn pause(&mut self) {
+        self.count(|| std::thread::sleep(BUSY));
     }
 }
 
@@ -191,5 +231,24 @@ mod tests {
             if calls < 3 { Status::DEVICE_BUSY } else { Status::NONE }
         });
         assert_eq!((status, calls), (Status::NONE, 3));
+    }
+
+    /// Behind an operation that hangs nothing is waited for but what is done already.
+    #[test]
+    fn a_hanging_gpu_is_waited_for_once() {
+        let hangs = AtomicBool::new(false);
+        let patience = Duration::from_millis(20);
+        let sleeps = |milliseconds: u32| {
+            std::thread::sleep(Duration::from_millis(milliseconds.into()));
+            Status::IN_EXECUTION
+        };
+        assert_eq!(done(&hangs, patience, sleeps), None);
+        let mut told = 0;
+        let second = done(&hangs, Duration::from_secs(3600), |milliseconds| {
+            told += milliseconds;
+            sleeps(milliseconds)
+        });
+        assert!(second.is_none() && told <= 2, "{told} ms");
+        assert_eq!(done(&hangs, patience, |_| Status::NONE), Some(Status::NONE));
     }
 }

@@ -13,12 +13,16 @@ impl Status {
     pub(crate) const UNKNOWN: Self = Self(-1);
     pub(crate) const UNSUPPORTED: Self = Self(-3);
     pub(crate) const MEMORY_ALLOC: Self = Self(-4);
+    pub(crate) const NOT_ENOUGH_BUFFER: Self = Self(-5);
+    pub(crate) const INVALID_HANDLE: Self = Self(-6);
+    pub(crate) const LOCK_MEMORY: Self = Self(-7);
     pub(crate) const NOT_FOUND: Self = Self(-9);
     pub(crate) const MORE_DATA: Self = Self(-10);
     pub(crate) const MORE_SURFACE: Self = Self(-11);
     pub(crate) const DEVICE_LOST: Self = Self(-13);
     pub(crate) const INCOMPATIBLE_VIDEO_PARAM: Self = Self(-14);
     pub(crate) const INVALID_VIDEO_PARAM: Self = Self(-15);
+    pub(crate) const UNDEFINED_BEHAVIOR: Self = Self(-16);
     pub(crate) const DEVICE_FAILED: Self = Self(-17);
     pub(crate) const GPU_HANG: Self = Self(-21);
     pub(crate) const REALLOC_SURFACE: Self = Self(-22);
@@ -28,6 +32,8 @@ impl Status {
     pub(crate) const DEVICE_BUSY: Self = Self(2);
     /// `MFX_WRN_PARTIAL_ACCELERATION`: some of the work is done on the CPU.
     pub(crate) const PARTIAL_ACCELERATION: Self = Self(4);
+    /// `MFX_WRN_INCOMPATIBLE_VIDEO_PARAM`: something was corrected.
+    pub(crate) const INCOMPATIBLE_PARAM_CORRECTED: Self = Self(5);
     /// `MFX_WRN_ALLOC_TIMEOUT_EXPIRED`: all surfaces of the pool are out.
     pub(crate) const ALLOC_TIMEOUT_EXPIRED: Self = Self(13);
 
@@ -42,6 +48,11 @@ impl Status {
     /// Whether the same call may succeed a little later.
     pub(crate) const fn is_busy(self) -> bool {
         matches!(self, Self::DEVICE_BUSY | Self::ALLOC_TIMEOUT_EXPIRED)
+    }
+
+    /// Whether an operation that was waited for is not done yet.
+    pub(crate) const fn is_pending(self) -> bool {
+        matches!(self, Self::IN_EXECUTION) || self.is_busy()
     }
 
     /// Whether nothing works any more in the session that answered so.

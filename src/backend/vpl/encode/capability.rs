@@ -57,6 +57,9 @@ impl Caps {
             (info.width, info.height, info.crop_w, info.crop_h) =
                 (asked.side, asked.side, asked.side, asked.side);
             (info.rate_num, info.rate_den) = (30, 1);
+            if asked.fourcc == FOURCC_P010 {
+                (info.bit_depth_luma, info.bit_depth_chroma, info.shift) = (10, 10, 1);
+            }
             if codec == Codec::Mjpeg {
                 coding.gop_size = 80;
             } else {

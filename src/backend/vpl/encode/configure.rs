@@ -150,17 +150,20 @@ fn extend(parameters: &mut Parameters, settings: &Settings, limited_quality: Opt
             repeat_pps: CODINGOPTION_OFF,
             ..CodingOption2::default()
         });
-        parameters.attach(CodingOption3 {
-            intra_refresh_distance: refresh.map_or(0, |refresh| refresh.period as u16),
-            qvbr_quality: limited_quality.unwrap_or(0),
-            low_delay_brc: if settings.low_latency && limited_quality.is_none() {
-                CODINGOPTION_ON
-            } else {
-                0
-            },
-            scenario: if settings.low_latency { SCENARIO_VIDEO_CONFERENCE } else { 0 },
-            ..CodingOption3::default()
-        });
+        // A buffer that says nothing is one more that a runtime may not know.
+        if refresh.is_some() || limited_quality.is_some() || settings.low_latency {
+            parameters.attach(CodingOption3 {
+                intra_refresh_distance: refresh.map_or(0, |refresh| refresh.period as u16),
+                qvbr_quality: limited_quality.unwrap_or(0),
+                low_delay_brc: if settings.low_latency && limited_quality.is_none() {
+                    CODINGOPTION_ON
+                } else {
+                    0
+                },
+                scenario: if settings.low_latency { SCENARIO_VIDEO_CONFERENCE } else { 0 },
+                ..CodingOption3::default()
+            });
+        }
     } else if let Some(quality) = limited_quality {
         parameters.attach(CodingOption3 { qvbr_quality: quality, ..CodingOption3::default() });
     }

@@ -22,8 +22,11 @@ use self::input::{Input, Place};
 use self::settings::{Settings, negotiate, own};
 use super::driver::encoder::{self, Control, Encoder, Submitted};
 use super::driver::session::Session;
+use super::driver::status::Status;
 use super::{IMPLEMENTATION, codec_id};
-use crate::backend::{CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace};
+use crate::backend::{
+    BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace,
+};
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
@@ -62,6 +65,8 @@ struct VplEncoder {
     since_idr: u32,
     /// It was told of the end, and takes more when it begins anew.
     ended: bool,
+    /// It takes no surfaces of decoders.
+    copies: bool,
     meter: Arc<EncodeMeter>,
     notes: Vec<String>,
 }
@@ -111,6 +116,7 @@ pub(crate) fn open_encoder(
         idr_next: true,
         since_idr: 0,
         ended: false,
+        copies: false,
         meter,
         notes,
     }))
@@ -127,6 +133,7 @@ impl VplEncoder {
     fn place(&mut self, frame: &Frame) -> Result<(Place, u64)> {
         let Settings { format, size, .. } = self.settings;
         if let Surface::Device(device) = &frame.surface
+            && !self.copies
             && let Some(surface) = input::original(device, format, size, self.session.adapter().ordinal)
             // Somebody reads it, or it is inside already: a copy has a time stamp of its own.
             && !surface.is_mapped()
@@ -145,7 +152,13 @@ impl VplEncoder {
     /// Begins anew where it was told of the end.
     fn begin(&mut self) -> Result<()> {
         if self.ended {
-            self.encoder.reset(&mut parameters(&self.settings, Some(true)))?;
+            match self.encoder.reset(&mut parameters(&self.settings, Some(true))) {
+                // What cannot be reset can be opened.
+                Err(Error::Unsupported { .. }) => {
+                    self.encoder.reopen(&mut parameters(&self.settings, None))?;
+                }
+                reset => reset?,
+            }
             self.ended = false;
         }
         Ok(())
@@ -153,34 +166,47 @@ impl VplEncoder {
 
     /// Hands a picture over. With an error it was not taken, and the buffer is free again.
     fn enter(&mut self, unit: &EncodeUnit, mut output: Output) -> Result<()> {
-        let meter = Arc::clone(&self.meter);
-        let begun = self.begin();
-        let (place, stamp) = match begun.and_then(|()| meter.upload.time(|| self.place(&unit.frame))) {
-            Ok(placed) => placed,
-            Err(error) => {
-                self.flow.put_back(None, output);
-                return Err(error);
-            }
-        };
-        let due = self.settings.gop.is_some_and(|gop| self.since_idr >= gop);
-        let idr = unit.frame.force_keyframe || self.idr_next || due;
-        let with_idr = if idr { self.settings.messages.as_slice() } else { &[] };
-        let control = Control::new(idr, with_idr.iter().chain(&unit.frame.user_sei).map(message).collect());
-        lock(&self.stamps).insert(stamp, unit.serial);
-        self.flow.entering(unit.serial);
-        let picture = Some((place.surface(), &control));
-        match meter.submit.time(|| self.encoder.encode(picture, &mut output.buffer)) {
+        match self.begin().and_then(|()| self.give(unit, &mut output)) {
             Ok(submitted) => {
-                meter.inside(self.flow.entered(unit.serial, Input { _place: place, _control: control }));
-                self.since_idr = if idr { 1 } else { self.since_idr.saturating_add(1) };
-                self.idr_next = false;
                 self.pass(submitted, output);
                 Ok(())
             }
             Err(error) => {
-                lock(&self.stamps).remove(&stamp);
                 self.flow.put_back(None, output);
                 Err(error)
+            }
+        }
+    }
+
+    fn give(&mut self, unit: &EncodeUnit, output: &mut Output) -> Result<Submitted> {
+        let meter = Arc::clone(&self.meter);
+        let due = self.settings.gop.is_some_and(|gop| self.since_idr >= gop);
+        let idr = unit.frame.force_keyframe || self.idr_next || due;
+        let with_idr = if idr { self.settings.messages.as_slice() } else { &[] };
+        let messages: Vec<_> = with_idr.iter().chain(&unit.frame.user_sei).map(message).collect();
+        // Motion JPEG has nothing else.
+        let asked = idr && self.settings.codec != Codec::Mjpeg;
+        loop {
+            let (place, stamp) = meter.upload.time(|| self.place(&unit.frame))?;
+            let control = Control::new(asked, messages.clone());
+            lock(&self.stamps).insert(stamp, unit.serial);
+            self.flow.entering(unit.serial);
+            let picture = Some((place.surface(), &control));
+            match meter.submit.time(|| self.encoder.encode(picture, &mut output.buffer)) {
+                Ok(submitted) => {
+                    meter.inside(self.flow.entered(unit.serial, Input { _place: place, _control: control }));
+                    self.since_idr = if idr { 1 } else { self.since_idr.saturating_add(1) };
+                    self.idr_next = false;
+                    return Ok(submitted);
+                }
+                Err(error) => {
+                    lock(&self.stamps).remove(&stamp);
+                    if matches!(place, Place::Copy(_)) || !refuses_surface(&error) {
+                        return Err(error);
+                    }
+                    // The picture may do in one of its own.
+                    self.copies = true;
+                }
             }
         }
     }
@@ -197,7 +223,7 @@ impl VplEncoder {
     }
 
     /// Has everything come out that is inside, and waits for it.
-    fn drain(&self) -> Result<()> {
+    fn drain(&mut self) -> Result<()> {
         while let Some(mut output) = self.flow.take()? {
             match self.encoder.encode(None, &mut output.buffer) {
                 Ok(submitted) => {
@@ -211,7 +237,33 @@ impl VplEncoder {
                 }
             }
         }
-        self.flow.drain()
+        match self.flow.settle()? {
+            0 => Ok(()),
+            // An encoder that does not work, whose frames another one may code.
+            kept => Err(Error::Backend {
+                backend: BackendKind::Qsv,
+                call: "MFXVideoENCODE_EncodeFrameAsync",
+                code: 0,
+                detail: format!("nothing more comes, and {kept} pictures are inside"),
+            }),
+        }
+    }
+
+    /// Has everything come out; the next picture begins anew.
+    fn end(&mut self) -> Result<()> {
+        self.drain()?;
+        (self.idr_next, self.ended) = (true, true);
+        Ok(())
+    }
+}
+
+/// Whether an encoder that gives this error may take the picture in a surface of its own.
+fn refuses_surface(error: &Error) -> bool {
+    let of_handles = [Status::INVALID_HANDLE, Status::LOCK_MEMORY, Status::UNDEFINED_BEHAVIOR];
+    match error {
+        Error::Unsupported { .. } => true,
+        Error::Backend { code, .. } => of_handles.iter().any(|status| i64::from(status.0) == *code),
+        _ => false,
     }
 }
 
@@ -254,9 +306,7 @@ impl EncoderBackend for VplEncoder {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.drain()?;
-        (self.idr_next, self.ended) = (true, true);
-        Ok(())
+        self.end()
     }
 
     fn admission(&self) -> FrameCheck {

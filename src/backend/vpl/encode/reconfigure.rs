@@ -34,21 +34,24 @@ impl VplEncoder {
         }
         // A rate of frames is in the headers that a sequence begins with.
         let anew = self.ended || wanted.size != old.size || wanted.frame_rate != old.frame_rate;
+        let idr_next = self.idr_next;
+        // Where it is refused then, the next picture begins anew by the old settings.
         if !self.ended && (anew || wanted.b_frames > 0 || wanted.lookahead > 0) {
-            self.drain()?;
+            self.end()?;
         }
         let told = self.encoder.reset(&mut parameters(&wanted, Some(anew)));
         let begins = match told {
             // One that keeps to a buffer model has it in those headers too.
             Err(Error::Unsupported { .. }) if !anew => {
-                self.drain()?;
+                if !self.ended {
+                    self.end()?;
+                }
                 self.encoder.reset(&mut parameters(&wanted, Some(true)))?;
                 true
             }
             told => told.map(|()| anew)?,
         };
-        self.idr_next |= begins;
-        self.ended &= !begins;
+        (self.idr_next, self.ended) = (idr_next || begins, false);
         self.settings = wanted;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::driver::abi::FrameInfo;
+use super::driver::abi::names::PICSTRUCT_PROGRESSIVE;
 use super::driver::frames::Surface;
 use super::driver::processor::Processor;
 use super::driver::session::Session;
@@ -17,8 +18,8 @@ pub(super) struct Scaler {
     open: Option<(Kind, Option<Processor>)>,
 }
 
-/// Width, height and format of surfaces, and the size of pictures in them.
-type Kind = (u16, u16, u32, u16, u16);
+/// Width, height and format of surfaces, and the size of pictures in them and how their rows belong together.
+type Kind = (u16, u16, u32, u16, u16, u16);
 
 impl Scaler {
     pub(super) fn new(session: &Arc<Session>, size: Dimensions) -> Self {
@@ -30,12 +31,20 @@ impl Scaler {
     ///
     /// # Errors
     /// No memory; a lost device.
-    pub(super) fn scale(&mut self, surface: &Surface, note: impl FnOnce(String)) -> Result<Option<Surface>> {
-        let info = surface.info();
+    pub(super) fn scale(
+        &mut self,
+        surface: &Surface,
+        mut note: impl FnMut(String),
+    ) -> Result<Option<Surface>> {
+        let mut info = surface.info();
         if (u32::from(info.crop_w), u32::from(info.crop_h)) == (self.size.width(), self.size.height()) {
             return Ok(None);
         }
-        let kind = (info.width, info.height, info.fourcc, info.crop_w, info.crop_h);
+        let kind = (info.width, info.height, info.fourcc, info.crop_w, info.crop_h, info.pic_struct);
+        // No processor is opened without a rate; it makes no difference to one picture.
+        if info.rate_num == 0 || info.rate_den == 0 {
+            (info.rate_num, info.rate_den) = (30, 1);
+        }
         if self.open.as_ref().is_none_or(|(of, _)| *of != kind) {
             // Before there is another: a session has one.
             self.open = None;
@@ -43,22 +52,32 @@ impl Scaler {
                 Ok(processor) => Some(processor),
                 Err(error @ Error::DeviceLost { .. }) => return Err(error),
                 Err(error) => {
-                    note(format!("pictures are scaled on the CPU: {error}"));
+                    note(on_cpu(&error));
                     None
                 }
             };
             self.open = Some((kind, processor));
         }
-        let Some((_, Some(processor))) = &mut self.open else { return Ok(None) };
-        processor.process(surface).map(Some)
+        let Some((_, place)) = &mut self.open else { return Ok(None) };
+        let Some(processor) = place else { return Ok(None) };
+        match processor.process(surface) {
+            // It was opened, and does not do it after all.
+            Err(error @ Error::Unsupported { .. }) => {
+                *place = None;
+                note(on_cpu(&error));
+                Ok(None)
+            }
+            made => made.map(Some),
+        }
     }
 
     /// What surfaces of the other size are.
     fn target(&self, info: &FrameInfo) -> FrameInfo {
-        let aligned = |side: u32| side.next_multiple_of(16) as u16;
+        let aligned = |side: u32, to: u32| side.next_multiple_of(to) as u16;
+        let rows = if info.pic_struct == PICSTRUCT_PROGRESSIVE { 16 } else { 32 };
         FrameInfo {
-            width: aligned(self.size.width()),
-            height: aligned(self.size.height()),
+            width: aligned(self.size.width(), 16),
+            height: aligned(self.size.height(), rows),
             crop_x: 0,
             crop_y: 0,
             crop_w: self.size.width() as u16,
@@ -66,4 +85,8 @@ impl Scaler {
             ..*info
         }
     }
+}
+
+fn on_cpu(error: &Error) -> String {
+    format!("pictures are scaled on the CPU: {error}")
 }

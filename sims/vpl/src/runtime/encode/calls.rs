@@ -143,8 +143,7 @@ exports! {
                 return Err(abi::ERR_NULL_PTR);
             }
             let video = encoder.parameters.IOPattern & abi::IOPATTERN_IN_VIDEO_MEMORY != 0;
-            let info = encoder.parameters.mfx().FrameInfo;
-            frame.put(surface::make(session.id, Pool::Encode, &info, video)?);
+            frame.put(surface::make(session.id, Pool::Encode, &encoder.surfaces, video)?);
             Ok(abi::ERR_NONE)
         }))
     }
