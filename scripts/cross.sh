@@ -80,14 +80,15 @@ ran() { # ran NAME COMMAND...
 }
 # One line of a test program: what passed, what failed, what is left out by itself; then what was said to be skipped, and how often.
 counted() { # counted FOLDER KIND NAME PROGRAM ARGS...
-  local name=$3 code=0 many end
+  local name=$3 code=0 result
   [ "$2" = test ] || name="$3 ($2)"
   (cd "$1" && there "${@:4}") >"$dir/log" 2>&1 </dev/null || code=$?
   tally() { grep -acE "^test .*\.\.\. $1" "$dir/log" || true; }
-  many=$(sed -n 's/^running \([0-9]*\) tests\{0,1\}.*/\1/p;T;q' "$dir/log")
-  case $code in 0 | 101) end="" ;; 124 | 137) end=", ended after ${limit[*]: -1} s" ;; *) end=", exit code $code" ;; esac
-  echo "$name: $(tally ok) passed, $(tally FAILED) failed, $(tally ignored) ignored, of ${many:-0}$end"
-  { grep -ao 'SKIPPED: .*' "$dir/log" || true; } | sed 's/\r$//' | sort | uniq -c
+  result=$(sed -n 's/^test result: [a-zA-Z]*\. \(.* ignored\);.*/\1/p' "$dir/log" | tail -n 1)
+  # One that did not come to its end has said it of each that did.
+  [ -n "$result" ] || result="$(tally ok) passed; $(tally FAILED) failed, $(sed -n 's/^running \([0-9]*\) test.*/\1/p;T;q' "$dir/log") in all: exit code $code, limit ${limit[*]: -1} s"
+  echo "$name: $result"
+  { grep -ao 'SKIPPED: .*' "$dir/log" || true; } | sed 's/\r$//; s/SKIPPED: .*ff\(mpeg\|probe\).*/SKIPPED: no ffmpeg or ffprobe/' | sort | uniq -c
   [ $code = 0 ] && return
   failed=$((failed + 1))
   sed -n '/^failures:/,$p' "$dir/log"

@@ -3,7 +3,8 @@
 # sudo; elsewhere it says what is missing). Options:
 #   --long   also fuzz each target for a minute, run all foreign clients of the simulated drivers, compare 40 minutes of
 #            random streams and files with ffmpeg, check the files in models/ with miri and ThreadSanitizer, lint for both of
-#            Apple's processors, run all tests for Windows under wine and for ARM under qemu, and the tests' long forms
+#            Apple's processors, run all tests for Windows under wine and for ARM under qemu, plant mistakes that only Windows
+#            has, and the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +13,7 @@ long=no
 for arg in "$@"; do
   case "$arg" in
     --long) long=yes ;;
-    *) sed -n '2,7p' "$0"; exit 2 ;;
+    *) sed -n '2,8p' "$0"; exit 2 ;;
   esac
 done
 
@@ -151,6 +152,7 @@ if [ "$long" = yes ]; then
   for backend in backend-vpl backend-vt backend-ffmpeg backend-software; do
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
+  [ "$(uname -m)" != x86_64 ] || bash scripts/windows-planted.sh
   bash scripts/foreign-clients.sh
   bash scripts/foreign-videotoolbox.sh
   [ "$(uname -m)" != x86_64 ] || bash scripts/foreign-vpl.sh

@@ -60,10 +60,10 @@ if [ $asked = yes ]; then
   there "$program" "${@:2}"
 fi
 dir=$(mktemp -d)
-# It would end with each program, and be started again by the next.
+# It would end with each program, and be started again by the next. One that is there already, for what was run a moment ago, does too.
 server=${wine%/*}/wineserver64
 [ -x "$server" ] || server=true
-"$server" -p </dev/null >/dev/null
+"$server" -p </dev/null >/dev/null 2>&1 || true
 trap '"$server" -k || true; rm -rf "$dir"' EXIT
 layouts=$dir/layouts
 mkdir -p "$layouts/include" && ln -s /usr/include/ffnvcodec "$layouts/include/ffnvcodec"

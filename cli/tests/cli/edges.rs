@@ -160,7 +160,8 @@ fn names_that_nobody_expects() {
         let input = scratch.path(&format!("{name}.in.h264"));
         let output = scratch.path(&format!("{name}.mp4"));
         if cfg!(windows) && name.contains(['\n', '"', '|', '*', '?', ':']) {
-            run(&["transcode", &clip(CLIP), &output]).refused(2, &["on Windows"]);
+            // One letter before a colon is a drive.
+            run(&["transcode", &clip(CLIP), &output]).refused(2, &["output "]);
             continue;
         }
         fs::copy(clip(CLIP), &input).unwrap();
