@@ -287,7 +287,7 @@ mod tests {
             |fourcc, (width, height): (u16, u16), pitch: u32, (y, uv, v): (*mut u8, *mut u8, *mut u8)| {
                 let info = FrameInfo { fourcc, width, height, ..FrameInfo::default() };
                 let (pitch_high, pitch_low) = ((pitch >> 16) as u16, (pitch & 0xffff) as u16);
-                View::of(&info, &FrameData { y, uv, v, pitch_high, pitch_low, ..FrameData::default() })
+                View::of(&info, &FrameData { pitch_high, pitch_low, y, uv, v, ..FrameData::default() })
             };
         let (all, none) = ((base, base, base), (ptr::null_mut(), base, base));
         let whole = view(FOURCC_NV12, (64, 33), 128, all).ok().unwrap();
