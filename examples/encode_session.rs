@@ -13,9 +13,11 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use video_hw::backend::Backend;
+use video_hw::backend::{Backend, BackendKind};
 use video_hw::codec::Codec;
-use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl};
+use video_hw::config::{
+    BackendEncodeConfig, CommonEncodeConfig, NvidiaEncodeConfig, RateControl, VplEncodeConfig,
+};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pixel::PixelFormat;
@@ -116,12 +118,7 @@ fn run(options: &Options) -> Result<String, AnyError> {
         .format(options.format)
         .b_frames(options.b_frames)
         .low_latency(options.latency);
-    let special = BackendEncodeConfig::Nvidia(
-        NvidiaEncodeConfig::default()
-            .max_in_flight_outputs(options.in_flight)
-            .preset(options.preset.clone())
-            .tuning(options.tuning.clone()),
-    );
+    let special = special(options);
     let session = EncodeSession::with_special(options.backend, config, &special)?;
     let pictures: Vec<_> = (0..PICTURES).map(|n| picture(options, n)).collect::<Result<_, _>>()?;
     let frame = |n: usize| {
@@ -135,6 +132,20 @@ fn run(options: &Options) -> Result<String, AnyError> {
         one_by_one(session, options.frames, frame)
     } else {
         throughput(session, options.frames, frame)
+    }
+}
+
+/// Settings that the backend alone has; those without a preset of their own are opened as they are.
+fn special(options: &Options) -> BackendEncodeConfig {
+    let (in_flight, preset, tuning) = (options.in_flight, options.preset.clone(), options.tuning.clone());
+    match options.backend {
+        Backend::Only(BackendKind::Qsv) => BackendEncodeConfig::Vpl(
+            VplEncodeConfig::default().max_in_flight_outputs(in_flight).preset(preset).tuning(tuning),
+        ),
+        Backend::Auto | Backend::Only(BackendKind::Nvidia) => BackendEncodeConfig::Nvidia(
+            NvidiaEncodeConfig::default().max_in_flight_outputs(in_flight).preset(preset).tuning(tuning),
+        ),
+        _ => BackendEncodeConfig::None,
     }
 }
 

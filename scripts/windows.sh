@@ -82,7 +82,7 @@ if [ "${1:-}" = test ]; then
   exit "$((failed != 0))"
 fi
 # With a test at once: it has others among its dependencies ask for more of what they share, and all would be compiled twice.
-build video-hw video-hw-cli nvsim -- --lib --bins --test sessions --example encode_session --example transcode_gpu
+build video-hw video-hw-cli nvsim vplsim -- --lib --bins --test sessions --example encode_session --example transcode_gpu
 suite=""
 [ $long = yes ] || [ ${#tests[@]} = 0 ] || suite=$(tests_of --package video-hw --package video-hw-cli "${tests[@]}")
 
@@ -245,6 +245,48 @@ if [ -x "$native" ] && [ -e "$sim" ]; then
   rm -f "$system"/{nvcuda,nvcuvid,nvEncodeAPI64,nvml}.dll
 else
   echo "SKIPPED: $native or $sim is not built, which records what the simulated NVIDIA driver for Windows answers"
+fi
+
+# Intel: the simulated runtime, in a driver's folder that the registry names. Its codecs, too, answer what was recorded here.
+vpl=${CARGO_TARGET_DIR:-target}/debug/libsimulated_onevpl.so
+adapter='HKLM\SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}\0000'
+on_vpl() { # on_vpl NATIVE|WINDOWS ARGS...
+  local where=$1
+  shift
+  export VPLSIM_PROFILE=tigerlake VPLSIM_SET="recordings=$dir/recorded-vpl" VPLSIM_REPORT=$dir/$where.json VPLSIM_QUIET=1
+  rm -f "$VPLSIM_REPORT"
+  if [ "$where" = native ]; then VPLSIM_LIB=$vpl sims/vpl/run "$native" "$@"; else there "$program" "$@"; fi
+}
+decodes_by_vpl() { # decodes_by_vpl MD5 FORMAT FILE
+  local job=(decode "$3" --md5 --quiet --backend qsv --pix-fmt "$2")
+  on_vpl native "${job[@]}" >/dev/null && [ "$(on_vpl windows "${job[@]}" | md5_of)" = "$1" ] && clean
+}
+encodes_by_vpl() { # encodes_by_vpl CODEC B_FRAMES
+  local job=(encode "$dir/300.y4m" --codec "$1" --bitrate 1M --bframes "$2" --backend qsv --quiet --overwrite)
+  on_vpl native "${job[@]}" "$dir/native.mp4" && on_vpl windows "${job[@]}" "$dir/windows.mp4" &&
+    cmp "$dir/native.mp4" "$dir/windows.mp4" && clean &&
+    [ "$(ffprobe -v error -count_packets -select_streams v -show_entries stream=nb_read_packets -of csv=p=0 "$dir/windows.mp4")" = 300 ]
+}
+leaves_nothing_in_vpl() {
+  local native=${CARGO_TARGET_DIR:-target}/debug/examples/encode_session program=$built/examples/encode_session.exe
+  [ -x "$native" ] || { echo "SKIPPED: $native is not built" >&3; return 0; }
+  on_vpl native --backend qsv --size 160x96 --b-frames 2 && on_vpl windows --backend qsv --size 160x96 --b-frames 2 && clean leaks
+}
+if [ -x "$native" ] && [ -e "$vpl" ]; then
+  ran "no runtime of Intel's" refuses 3 'libmfx64-gen.dll.*Install the graphics driver' decode clips/small.h264 --null --backend qsv
+  mkdir -p "$dir/intel"
+  cp "$built/simulated_onevpl.dll" "$dir/intel/libmfx64-gen.dll"
+  there reg add "$adapter" /v DriverStorePathForVPL /t REG_SZ /d "Z:${dir//\//\\}\\intel" /f >/dev/null
+  [ -e "$dir/300.y4m" ] || ffmpeg -v error -y -f lavfi -i testsrc2=size=160x96:rate=30:duration=10 -pix_fmt yuv420p "$dir/300.y4m"
+  while read -r md5 _ format name; do
+    case $name in small.h26?|small-10bit.h265|small-vp9.ivf) ran "decode $name by oneVPL (simulated)" decodes_by_vpl "$md5" "$format" "clips/$name" ;; esac
+  done <clips/md5s.txt
+  ran "encode 300 frames with B frames by oneVPL (simulated), h264" encodes_by_vpl h264 2
+  ran "encode 300 frames with B frames by oneVPL (simulated), hevc" encodes_by_vpl hevc 2
+  ran "300 frames with B frames by oneVPL (simulated): nothing is left behind" leaves_nothing_in_vpl
+  there reg delete "$adapter" /v DriverStorePathForVPL /f >/dev/null
+else
+  echo "SKIPPED: $native or $vpl is not built, which records what the simulated runtime of Intel's for Windows answers"
 fi
 echo "command: $((count - failed)) passed, $failed failed"
 [ ${#tests[@]} != 0 ] || exit "$((failed != 0))"

@@ -27,8 +27,12 @@ pub fn name_thread(name: &'static str) {
 
 /// Kernel id of the calling thread.
 pub fn thread_id() -> u64 {
+    #[cfg(unix)]
     // SAFETY: gettid has no arguments and cannot fail.
-    (unsafe { libc::syscall(libc::SYS_gettid) }) as u64
+    return (unsafe { libc::syscall(libc::SYS_gettid) }) as u64;
+    #[cfg(windows)]
+    // SAFETY: as there.
+    return u64::from(unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() });
 }
 
 /// Runs the body of an exported function. A panic must not unwind into C: it is in the report as an internal error, and the

@@ -6,6 +6,7 @@ pub mod decoder;
 pub mod encoder;
 #[path = "../../../codec/parameter_sets.rs"]
 pub mod parameter_sets;
+pub mod recorded;
 
 use std::fmt;
 

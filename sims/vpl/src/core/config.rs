@@ -69,6 +69,8 @@ pub struct Settings {
     pub second: bool,
     /// `foreign=refused`: encoders take no surfaces of sessions that are not joined with theirs.
     pub own_surfaces: bool,
+    /// `recordings=FOLDER`: what the codecs answer is kept there, and comes from there where there are none (`codec/recorded.rs`).
+    pub recordings: Option<PathBuf>,
     /// `surfaces=N`: as many surfaces of a pool can be out at a time; then ALLOC_TIMEOUT_EXPIRED (`0`: any number).
     pub surfaces: usize,
 }
@@ -137,6 +139,7 @@ fn set(settings: &mut Settings, pair: &str) -> Result<(), String> {
         "time.decode_us" => settings.decode_time = time()?,
         "time.encode_us" => settings.encode_time = time()?,
         "time.vpp_us" => settings.vpp_time = time()?,
+        "recordings" => settings.recordings = Some(value.into()),
         "node" => settings.node = Some(value.into()),
         "gpus" => {
             settings.second = match value {

@@ -178,6 +178,7 @@ fn description(number: usize, machine: &Machine) -> mfxImplDescription {
     let software = config().settings.software;
     (answer.Impl, answer.AccelerationMode) = match software {
         true => (abi::IMPL_TYPE_SOFTWARE, 0),
+        false if cfg!(windows) => (abi::IMPL_TYPE_HARDWARE, abi::ACCEL_MODE_VIA_D3D11),
         false => (abi::IMPL_TYPE_HARDWARE, abi::ACCEL_MODE_VIA_VAAPI),
     };
     answer.ApiVersion = super::session::version();

@@ -9,7 +9,8 @@ use super::session::{self, Session};
 use super::surface::{self, Pool};
 use super::task::{self, Task};
 use crate::abi::{self, Handle, Status, mfxBitstream, mfxFrameSurface1, mfxVideoParam};
-use crate::codec::decoder::{DecoderCodec, Picture, SoftDecoder};
+use crate::codec::decoder::{DecoderCodec, Picture};
+use crate::codec::recorded;
 use crate::core::fault::{self, Place};
 use crate::core::report::locked;
 use crate::core::{In, breach, config, rules};
@@ -29,7 +30,7 @@ pub struct Decoder {
     session: usize,
     parameters: mfxVideoParam,
     header: Option<Header>,
-    soft: SoftDecoder,
+    soft: recorded::Decoder,
     /// Data of a picture of which the end has not come.
     pending: Vec<u8>,
     pending_time: u64,
@@ -108,7 +109,7 @@ pub fn aligned(width: u16, height: u16, structure: u16) -> bool {
 impl Decoder {
     fn open(session: usize, parameters: mfxVideoParam, carry: Vec<u8>) -> Result<Self, Status> {
         let codec = library(parameters.mfx().CodecId).ok_or(abi::ERR_UNSUPPORTED)?;
-        let soft = SoftDecoder::open_display(codec).map_err(|_| abi::ERR_UNSUPPORTED)?;
+        let soft = recorded::Decoder::open(codec).map_err(|_| abi::ERR_UNSUPPORTED)?;
         Ok(Self {
             session,
             parameters,

@@ -8,8 +8,9 @@ use super::surface;
 use super::task::{self, Task};
 use super::wrap::{self, Message};
 use crate::abi::{self, Handle, Status, mfxBitstream, mfxEncodeCtrl, mfxFrameSurface1, mfxVideoParam};
-use crate::codec::encoder::{Coded, SoftEncoder, Wish};
+use crate::codec::encoder::{Coded, Wish};
 use crate::codec::parameter_sets::{Syntax, split_annex_b};
+use crate::codec::recorded;
 use crate::core::fault::{self, Place};
 use crate::core::report::locked;
 use crate::core::{In, breach, config, rules};
@@ -37,7 +38,7 @@ pub struct Encoder {
     options: Options,
     /// Of the surfaces that it gives, whatever it is reset to.
     surfaces: abi::mfxFrameInfo,
-    soft: SoftEncoder,
+    soft: recorded::Encoder,
     sets: Vec<u8>,
     queue: VecDeque<Coded>,
     sources: HashMap<i64, Source>,
@@ -412,8 +413,8 @@ impl Encoder {
     }
 }
 
-fn library(parameters: &mfxVideoParam, options: &Options) -> Result<SoftEncoder, Status> {
-    SoftEncoder::open(plan::settings(parameters, options)).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)
+fn library(parameters: &mfxVideoParam, options: &Options) -> Result<recorded::Encoder, Status> {
+    recorded::Encoder::open(plan::settings(parameters, options)).map_err(|_| abi::ERR_INVALID_VIDEO_PARAM)
 }
 
 /// Closes the encoder, if there is one.

@@ -173,7 +173,8 @@ exports! {
     /// Makes a session, for the dispatcher.
     fn MFXInitialize(parameters: mfxInitializationParam, session: Out<Handle>) -> Status = abi::ERR_UNKNOWN; {
         match parameters.AccelerationMode {
-            0 | abi::ACCEL_MODE_VIA_VAAPI..=0x404 => give(parameters.VendorImplID as usize, session),
+            0 | abi::ACCEL_MODE_VIA_D3D11 if cfg!(windows) => give(parameters.VendorImplID as usize, session),
+            0 | abi::ACCEL_MODE_VIA_VAAPI..=0x404 if cfg!(unix) => give(parameters.VendorImplID as usize, session),
             _ => abi::ERR_UNSUPPORTED,
         }
     }

@@ -307,7 +307,14 @@ pub(super) fn with_view<R>(
     }
 }
 
+/// There is no VA-API on this system.
+#[cfg(windows)]
+fn native_view(_: &abi::mfxFrameAllocator, _: &mut mfxFrameSurface1) -> Option<Result<View, Status>> {
+    None
+}
+
 /// The memory of a client's VA surface, where the process has the simulated VA-API (`gpu/va.c`).
+#[cfg(not(windows))]
 fn native_view(
     allocator: &abi::mfxFrameAllocator,
     frame: &mut mfxFrameSurface1,
