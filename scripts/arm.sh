@@ -60,10 +60,11 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export XDG_CACHE_HOME=$dir/cache
 run_suite() { # run_suite [NAME...]
-  local folder kind name program slow=(--skip bench --skip bombs --skip fuzz_seeds)
+  local folder kind name program slow=(--skip bench --skip bombs --skip fuzz_seeds --skip garbage_and_floods --skip a_program_that_does_not_answer)
   limit=(timeout -k 5 "${TEST_SECONDS:-3600}")
   export PROPTEST_CASES=${PROPTEST_CASES:-8}
-  echo "SKIPPED: tests of bench, which judge times that qemu stretches; inputs that are made to take long (bombs, seeds of fuzzers)"
+  echo "SKIPPED: tests of bench, which judge times that qemu stretches; inputs that are made to take long (bombs, seeds of fuzzers, floods);" \
+    "a program that cannot be started, of which qemu does not tell"
   if [ $starts = no ]; then
     echo "SKIPPED: all tests but those of the library's parts, since the others start programs, which this kernel cannot run"
     set -- lib

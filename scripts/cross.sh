@@ -91,6 +91,7 @@ counted() { # counted FOLDER KIND NAME PROGRAM ARGS...
   { grep -ao 'SKIPPED: .*' "$dir/log" || true; } | sed 's/\r$//; s/SKIPPED: .*ff\(mpeg\|probe\).*/SKIPPED: no ffmpeg or ffprobe/' | sort | uniq -c
   [ $code = 0 ] && return
   failed=$((failed + 1))
+  grep -aE '^test .* FAILED$' "$dir/log" || true
   sed -n '/^failures:/,$p' "$dir/log"
 }
 md5_of() { grep -o '^[0-9a-f]\{32\}'; }
