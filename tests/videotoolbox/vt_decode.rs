@@ -476,6 +476,8 @@ fn a_frame_that_the_decoder_drops_is_told() {
         assert_eq!(frames.len(), 49);
         let losses = format!("{:?}", session.summary().losses);
         assert!(losses.contains("dropped by the decoder"), "{losses}");
+        let marked = frames.iter().filter(|frame| frame.concealed).count();
+        assert!((1..=44).contains(&marked), "{marked} of those behind it may refer to it");
     });
 }
 

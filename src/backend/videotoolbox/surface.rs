@@ -46,7 +46,8 @@ pub(super) fn of_buffer(
     let planes = memory.planes.into_iter().zip(corners).enumerate().filter_map(|(index, (plane, corner))| {
         let ((pitch, begin), (left, top)) = (plane, corner);
         let size = format.plane_size(index, dimensions)?;
-        let offset = u64::from(top) * pitch as u64 + u64::from(left) * column as u64;
+        let offset =
+            u64::from(top).saturating_mul(pitch as u64).saturating_add(u64::from(left) * column as u64);
         Some(DevicePlane {
             address: begin.saturating_add(offset),
             pitch,

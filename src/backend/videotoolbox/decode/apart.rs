@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::backend::videotoolbox::driver::pixels::PixelBuffer;
 use crate::dimensions::Dimensions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::HostSurface;
 use crate::memory;
 use crate::pixel::{Chroma, PixelFormat};
@@ -36,18 +36,33 @@ pub(super) fn planes(
         let Some(size) = format.plane_size(index, dimensions) else { break };
         if index == 0 && bytes == 1 {
             let (data, stride) = plane;
-            planes.push((data.slice((corner.1 * stride + corner.0).min(data.len())..), *stride));
+            let begin = corner.1.saturating_mul(*stride).saturating_add(corner.0);
+            planes.push((data.slice(begin.min(data.len())..), *stride));
             continue;
         }
+        let wanted = size.row_bytes / bytes * take.step;
         let mut out = memory::filled(0, size.row_bytes * size.rows)?;
         for (row, to) in out.chunks_exact_mut(size.row_bytes.max(1)).enumerate() {
-            let from = (corner.1 + row) * plane.1 + corner.0;
-            take.row(plane.0.get(from..).unwrap_or_default(), to);
+            take.row(row_of(plane, (corner.0, corner.1 + row), wanted)?, to);
         }
         copied += out.len() as u64;
         planes.push((Bytes::from(out), size.row_bytes));
     }
     HostSurface::new(format, dimensions, planes).map(|surface| (surface, copied))
+}
+
+/// So many bytes of a row of a plane, from a byte on.
+fn row_of((data, stride): &(Bytes, usize), (begin, row): (usize, usize), bytes: usize) -> Result<&[u8]> {
+    let fits = begin.checked_add(bytes).is_some_and(|end| end <= *stride);
+    let from = row.checked_mul(*stride).and_then(|from| from.checked_add(begin)).filter(|_| fits);
+    let found = from.and_then(|from| data.get(from..from.checked_add(bytes)?));
+    found.ok_or_else(|| {
+        let from = format!("{bytes} bytes from {begin} of row {row}");
+        Error::invalid(format!(
+            "a pixel buffer whose plane of {} bytes, {stride} a row, has not {from}",
+            data.len()
+        ))
+    })
 }
 
 /// Which samples of a row are taken: of this many bytes, so far apart, from there on.
@@ -76,6 +91,16 @@ impl Take {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_a_buffer_does_not_have_are_refused() {
+        let plane = (Bytes::from(vec![7; 24]), 8);
+        assert_eq!(row_of(&plane, (2, 2), 6).unwrap(), [7; 6]);
+        for (place, bytes) in [((0, 3), 8), ((2, 2), 7), ((0, usize::MAX), 8), ((usize::MAX, 0), 1)] {
+            assert!(row_of(&plane, place, bytes).is_err(), "{place:?} {bytes}");
+        }
+        assert!(row_of(&(Bytes::new(), 0), (0, 0), 1).is_err(), "a plane that is not there");
+    }
 
     #[test]
     fn pairs_become_planes_and_ten_bits_go_to_the_low_end() {

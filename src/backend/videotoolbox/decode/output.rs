@@ -21,6 +21,9 @@ use crate::transform::aspect_ratio;
 /// What VideoToolbox is asked for, for errors.
 const CALL: &str = "VTDecompressionSessionDecodeFrame";
 
+/// Why a unit has no picture that it was to have.
+const DROPPED: &str = "dropped by the decoder";
+
 /// A unit inside the decoder.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -52,7 +55,7 @@ impl From<Decoded> for Outcome {
         match (decoded.status.ok(CALL), decoded.picture) {
             (Err(error), _) => Self::Failed(error),
             (Ok(()), Some(picture)) => Self::Picture(picture),
-            (Ok(()), None) if decoded.dropped => Self::Nothing("dropped by the decoder"),
+            (Ok(()), None) if decoded.dropped => Self::Nothing(DROPPED),
             (Ok(()), None) => Self::Nothing("the decoder shows no picture for this unit"),
         }
     }
@@ -186,7 +189,11 @@ impl Output {
                 self.reorder.push(key, entry);
                 self.release(self.period);
             }
-            Some(Outcome::Nothing(reason)) => self.no_picture(serial, reason),
+            Some(Outcome::Nothing(reason)) => {
+                // What refers to it was decoded without it.
+                self.in_doubt |= reason == DROPPED;
+                self.no_picture(serial, reason);
+            }
             Some(Outcome::Failed(error)) => {
                 self.in_doubt = true;
                 if error.is_recoverable() || matches!(error, Error::Unsupported { .. }) {

@@ -52,6 +52,8 @@ pub(super) struct Reader {
     between: i32,
     /// MPEG-2, MPEG-4: a sequence header was there.
     is_known: bool,
+    /// MPEG-2, MPEG-4: headers that came without a picture, for the next one.
+    headers: Vec<u8>,
     /// MPEG-2, MPEG-4: pictures to which nothing refers follow a random access point, and are shown before it.
     leads: bool,
 }
@@ -65,6 +67,7 @@ impl Reader {
             count: 0,
             between: 0,
             is_known: false,
+            headers: Vec::new(),
             leads: false,
         }
     }
@@ -83,7 +86,7 @@ impl Reader {
         match self.config.codec {
             Codec::H264 | Codec::Hevc => self.read_nals(data),
             Codec::Mpeg2 | Codec::Mpeg4 => self.read_mpeg(data),
-            _ => self.read_frames(data).map(Some),
+            _ => self.read_frames(data),
         }
     }
 
@@ -127,8 +130,27 @@ impl Reader {
     /// MPEG-2 and MPEG-4: a picture to which others refer is shown when the next such picture has come, and those between them
     /// at once.
     fn read_mpeg(&mut self, data: &[u8]) -> Result<Option<Unit>> {
-        let head = Head::of(self.config.codec, data)?;
-        let Some(kind) = head.kind else { return Ok(None) };
+        let whole;
+        let mut data = data;
+        let mut head = Head::of(self.config.codec, data)?;
+        if head.kind.is_some() && !self.headers.is_empty() {
+            let mut headers = std::mem::take(&mut self.headers);
+            if head.info.is_none() {
+                memory::grow(&mut headers, data.len())?;
+                headers.extend_from_slice(data);
+                whole = headers;
+                data = &whole;
+                head = Head::of(self.config.codec, data)?;
+            }
+        }
+        let Some(kind) = head.kind else {
+            if head.info.is_some() {
+                self.headers.clear();
+                memory::grow(&mut self.headers, data.len())?;
+                self.headers.extend_from_slice(data);
+            }
+            return Ok(None);
+        };
         if head.is_packed {
             return Err(Error::Unsupported {
                 feature: "MPEG-4 with several pictures in a packet by VideoToolbox".to_owned(),
@@ -158,20 +180,24 @@ impl Reader {
     }
 
     /// VP9 and AV1: each unit shows one picture, in its turn.
-    fn read_frames(&mut self, data: &[u8]) -> Result<Unit> {
+    fn read_frames(&mut self, data: &[u8]) -> Result<Option<Unit>> {
         let codec = self.config.codec;
-        let is_key = UnitRole::of(codec, data) == UnitRole::Closed;
-        let stream = if is_key { Stream::of(data, &self.config)? } else { None };
         let mut sample = Vec::new();
+        memory::grow(&mut sample, data.len())?;
         if codec == Codec::Av1 {
             av1::strip_temporal_delimiters(data, &mut sample)?;
         } else {
-            memory::grow(&mut sample, data.len())?;
             sample.extend_from_slice(data);
         }
+        // CoreMedia has no blocks without bytes, and its refusal would end the session.
+        if sample.is_empty() {
+            return Ok(None);
+        }
+        let is_key = UnitRole::of(codec, data) == UnitRole::Closed;
+        let stream = if is_key { Stream::of(data, &self.config)? } else { None };
         self.count += 1;
         let start = if is_key { Start::Closed } else { Start::No };
-        Ok(Unit { sample, start, is_rasl: false, key: (self.count, 0), stream })
+        Ok(Some(Unit { sample, start, is_rasl: false, key: (self.count, 0), stream }))
     }
 }
 
@@ -227,6 +253,30 @@ mod tests {
         assembler.finish();
         let mut reader = Reader::new(&CommonDecodeConfig::new(codec));
         std::iter::from_fn(|| assembler.next_unit()).map(|unit| reader.read(&unit.data).unwrap()).collect()
+    }
+
+    #[test]
+    fn units_without_bytes_of_a_picture_are_none() {
+        for (codec, data) in
+            [(Codec::Vp9, &[0_u8; 0][..]), (Codec::Av1, &[][..]), (Codec::Av1, &[0x12, 0][..])]
+        {
+            let mut reader = Reader::new(&CommonDecodeConfig::new(codec));
+            assert!(reader.read(data).unwrap().is_none(), "{codec} {data:?}");
+        }
+    }
+
+    #[test]
+    fn headers_that_come_alone_belong_to_the_next_picture() {
+        let headers = include_bytes!("sequences/mpeg2.bin");
+        let end = headers.windows(4).position(|four| four == [0, 0, 1, 0]).unwrap_or(headers.len());
+        let picture = [0, 0, 1, 0, 0, 8, 0xff, 0xf8, 0x80];
+        let mut reader = Reader::new(&CommonDecodeConfig::new(Codec::Mpeg2));
+        assert_eq!(reader.read(&picture).unwrap().unwrap().start, Start::No, "nothing is known of it");
+        assert!(reader.read(&headers[..end]).unwrap().is_none());
+        let unit = reader.read(&picture).unwrap().unwrap();
+        assert!(unit.start != Start::No && unit.stream.is_some());
+        assert_eq!(unit.sample, [&headers[..end], &picture].concat());
+        assert!(reader.read(&picture).unwrap().unwrap().stream.is_none(), "once");
     }
 
     #[test]

@@ -165,16 +165,22 @@ impl Decompression {
     /// The session is over.
     pub(crate) fn finish(&self) -> Result<()> {
         let (api, session) = (self.session.api(), self.session.object());
-        // SAFETY: the session is alive.
-        let status = calling("VTDecompressionSessionFinishDelayedFrames", || unsafe {
-            (api.VTDecompressionSessionFinishDelayedFrames)(session)
-        });
-        Status(status).ok("VTDecompressionSessionFinishDelayedFrames")?;
-        // SAFETY: as above.
-        let status = calling("VTDecompressionSessionWaitForAsynchronousFrames", || unsafe {
-            (api.VTDecompressionSessionWaitForAsynchronousFrames)(session)
-        });
-        Status(status).ok("VTDecompressionSessionWaitForAsynchronousFrames")
+        let steps = [
+            ("VTDecompressionSessionFinishDelayedFrames", api.VTDecompressionSessionFinishDelayedFrames),
+            (
+                "VTDecompressionSessionWaitForAsynchronousFrames",
+                api.VTDecompressionSessionWaitForAsynchronousFrames,
+            ),
+        ];
+        for (name, step) in steps {
+            // SAFETY: the session is alive.
+            let status = Status(calling(name, || unsafe { step(session) }));
+            // Bad data is a frame's affair, whose callback tells of it; the others are to come all the same.
+            if !status.is_bad_data() {
+                status.ok(name)?;
+            }
+        }
+        Ok(())
     }
 
     /// What has arrived; where nothing has, it is waited for so long.
