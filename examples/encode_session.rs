@@ -145,7 +145,7 @@ fn special(options: &Options) -> BackendEncodeConfig {
         Backend::Auto | Backend::Only(BackendKind::Nvidia) => BackendEncodeConfig::Nvidia(
             NvidiaEncodeConfig::default().max_in_flight_outputs(in_flight).preset(preset).tuning(tuning),
         ),
-        _ => BackendEncodeConfig::None,
+        Backend::Only(_) => BackendEncodeConfig::None,
     }
 }
 
