@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::begin;
 use super::control::CancelToken;
 use super::feed::{self, Feed};
+use super::finish::{Finish, states_shape};
 use super::fit::{Fit, Stated};
 use super::reopen::can_be_read_again;
-use super::shape::Shape;
 use super::side::Side;
 use super::tracks::TrackSelection;
 use super::window::{Place, Window};
@@ -20,11 +20,11 @@ use crate::config::setters::setters;
 use crate::config::{
     ColorRequest, CommonDecodeConfig, Crop, DamagePolicy, DecodeOutputMode, Engines, FailurePolicy,
 };
-use crate::container::{ContainerFormat, Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack};
+use crate::container::{Demuxer, FileMetadata, Input, Track, TrackId, VideoTrack};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Remedy, Result};
 use crate::failover::FailoverDecoder;
-use crate::frame::{FieldOrder, Frame};
+use crate::frame::Frame;
 use crate::limits::{Limit, Limits};
 use crate::rawvideo::{FrameReader, PictureTimes, VideoFormat};
 use crate::session::{DecodeSession, DecodeSummary, Takeover};
@@ -593,51 +593,6 @@ impl Iterator for FrameSource {
     }
 }
 
-/// Whether files of this format say what shape their samples have.
-pub(crate) fn states_shape(format: ContainerFormat) -> bool {
-    matches!(format, ContainerFormat::Mp4 | ContainerFormat::Matroska | ContainerFormat::WebM)
-}
-
-/// What is done to frames behind the decoder: the container's word on them, and the shape that they are wanted in.
-pub(crate) struct Finish {
-    /// What the container says of the shape of samples.
-    shape: Option<Shape>,
-    fit: Fit,
-    /// The container's word on fields, for codecs whose pictures do not say it.
-    fields: Option<FieldOrder>,
-}
-
-impl Finish {
-    /// `contained`: [`states_shape`].
-    fn new(info: &SourceInfo, options: &SourceOptions, contained: bool, fit: Fit) -> Self {
-        let fields = match info.codec {
-            Some(Codec::Mjpeg | Codec::Mpeg4 | Codec::Vc1) => info.video().and_then(|video| video.fields),
-            _ => None,
-        };
-        Self { shape: Shape::stated(info, options).filter(|_| contained), fit, fields }
-    }
-
-    /// For a track, and puts the size that follows from it into `options`.
-    pub(crate) fn of_track(
-        path: &Path,
-        demuxer: &dyn Demuxer,
-        (track, video): (&Track, &VideoTrack),
-        options: &mut SourceOptions,
-    ) -> Result<(Self, SourceInfo)> {
-        Fit::check(options)?;
-        let fit = Fit::resolve(options, &Stated::of_track(video), path)?;
-        let info = SourceInfo::of_track(path, demuxer, (track, video), options);
-        Ok((Self::new(&info, options, states_shape(demuxer.format()), fit), info))
-    }
-
-    /// The frame as it is wanted.
-    pub(crate) fn of(&self, frame: Frame) -> Result<Frame> {
-        let sample_aspect_ratio = self.shape.map_or(frame.sample_aspect_ratio, |shape| shape.of(&frame));
-        let fields = frame.fields.or(self.fields);
-        self.fit.of(Frame { sample_aspect_ratio, fields, ..frame })
-    }
-}
-
 /// The track that is decoded, which has to be one with pictures where it is asked for by number.
 pub(crate) fn chosen_video(
     demuxer: &dyn Demuxer,
@@ -659,6 +614,6 @@ pub(crate) fn chosen_video(
             path.display(),
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         ),
-        remedy: "H.264, HEVC, AV1 and VP9 are decoded".into(),
+        remedy: format!("codecs that can be decoded: {}", Codec::ALL.map(Codec::name).join(", ")).into(),
     })
 }
