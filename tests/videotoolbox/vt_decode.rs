@@ -21,7 +21,7 @@ use video_hw::transform;
 
 use crate::support::nvidia::{clip, decode, golden, packets, planar};
 use crate::support::streams::{ffmpeg_md5s, have, md5_hex, text};
-use crate::support::videotoolbox::{clean, clean_on};
+use crate::support::videotoolbox::{clean, clean_case, clean_on};
 
 const VT: BackendKind = BackendKind::VideoToolbox;
 
@@ -527,6 +527,29 @@ fn a_decoder_that_is_not_free_is_told_and_the_next_is_taken() {
         let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
         assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
     });
+}
+
+/// Whatever a decoder names as its reason not to open, the next one is asked, and without a next one it is told.
+#[test]
+fn a_stream_that_the_decoder_does_not_open_is_taken_by_the_next() {
+    for code in [-12911, -12909, -8971] {
+        let settings = format!("create.decode.fail={code}");
+        clean_case(
+            "m1",
+            "a_stream_that_the_decoder_does_not_open_is_taken_by_the_next",
+            &settings,
+            "",
+            |_| {
+                let (mut session, packets) = session("small.h264");
+                let (frames, errors) = decode(&mut session, &packets);
+                assert!(frames.is_empty());
+                let [error @ Error::Unsupported { .. }] = &errors[..] else { panic!("{errors:?}") };
+                assert!(error.to_string().contains(&code.to_string()), "{error}");
+                let frames = video_hw::frames(clip("small.h264")).open().unwrap();
+                assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));
+            },
+        );
+    }
 }
 
 /// It is told to hold nothing back, and waited for once more.

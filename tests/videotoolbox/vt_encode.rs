@@ -121,6 +121,30 @@ fn low_latency_holds_nothing_back() {
     });
 }
 
+/// Rate control for low latency makes no key frame by itself, and is not had with everything: what was asked for wins.
+#[test]
+fn low_latency_keeps_gops_rates_and_profiles() {
+    clean("low_latency_keeps_gops_rates_and_profiles", "", || {
+        let average = RateControl::Vbr { avg_bps: 2_000_000, max_bps: None };
+        let constant = RateControl::Cbr { bitrate_bps: 2_000_000 };
+        for codec in [Codec::H264, Codec::Hevc] {
+            let low = config(codec).low_latency(true).gop_length(10);
+            let packets = round_trip(&low.clone().rate_control(average), 24);
+            assert_eq!(idrs(&packets), [0, 10, 20], "{codec}");
+            let packets = round_trip(&low.rate_control(constant), 24);
+            assert_eq!(idrs(&packets), [0, 10, 20], "{codec}, constant rate");
+        }
+        let low = config(Codec::H264).low_latency(true).rate_control(average);
+        round_trip(&low.profile(video_hw::config::Profile::Baseline), 8);
+        // A key frame that is asked for begins the count anew.
+        let low = config(Codec::H264).low_latency(true).gop_length(10).rate_control(average);
+        let mut frames: Vec<_> = (0..24).map(|n| frame(n, low.format)).collect();
+        frames[7].force_keyframe = true;
+        let packets = all_well(encode(&mut open(&low), frames.into_iter()));
+        assert_eq!(idrs(&packets), [0, 7, 17]);
+    });
+}
+
 #[test]
 fn rates_are_taken_or_refused_by_name() {
     clean("rates_are_taken_or_refused_by_name", "", || {

@@ -125,8 +125,11 @@ impl Plan {
             sar_height: spacing("VerticalSpacing"),
             ..Settings::default()
         };
-        let key_seconds = number("MaxKeyFrameIntervalDuration").map_or(0.0, Number::float);
+        let key_seconds =
+            if low_latency { 0.0 } else { number("MaxKeyFrameIntervalDuration").map_or(0.0, Number::float) };
         let key_interval = match number("MaxKeyFrameInterval").map_or(0, Number::int) {
+            // Nothing but what is forced begins anew.
+            _ if low_latency => 0,
             0 if key_seconds == 0.0 => KEY_INTERVAL,
             interval => interval,
         };

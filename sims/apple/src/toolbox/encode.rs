@@ -401,6 +401,7 @@ exports! {
             Ok(made) => Held::new(made),
             Err(status) => return status,
         };
+        let low_latency = specification.is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true));
         let shared = Arc::new(Shared {
             callback,
             refcon: refcon.expose_provenance(),
@@ -411,11 +412,11 @@ exports! {
         let session = Encode {
             shared,
             worker: Worker::start("vtsim encoder", move |job| thread.work(&own, job)),
-            properties: Mutex::new(Properties::of_encoder(encoder)),
+            properties: Mutex::new(Properties::of_encoder(encoder, low_latency)),
             pool,
             encoder,
             size: (width, height),
-            low_latency: specification.is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true)),
+            low_latency,
             given: Mutex::default(),
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),

@@ -71,7 +71,9 @@ exports! {
                     id.put(value::text(encoder.id).give());
                 }
                 if !properties.is_null() {
-                    properties.put(Properties::of_encoder(encoder).describe().give());
+                    let low_latency = specification
+                        .is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true));
+                    properties.put(Properties::of_encoder(encoder, low_latency).describe().give());
                 }
                 OK
             }

@@ -108,7 +108,7 @@ impl Properties {
     }
 
     /// Those of an encoder session.
-    pub fn of_encoder(encoder: &Encoder) -> Self {
+    pub fn of_encoder(encoder: &Encoder, low_latency: bool) -> Self {
         let mut all = Self::default();
         let h264 = encoder.codec == H264;
         for key in ["RealTime", "MaximizePowerEfficiency"] {
@@ -144,10 +144,14 @@ impl Properties {
         if encoder.hardware {
             all.add("PrioritizeEncodingSpeedOverQuality", Type::Boolean, true, true);
         }
-        if encoder.id.contains(".ave.") {
+        if encoder.id.contains(".ave.") && !low_latency {
             all.add("ConstantBitRate", ANY, true, false);
         }
         let levels = match (h264, encoder.depth) {
+            // Rate control for low latency is had with the high profiles alone.
+            (true, _) if low_latency => {
+                H264_LEVELS.iter().copied().filter(|level| level.contains("High")).collect()
+            }
             (true, _) => H264_LEVELS.to_vec(),
             (_, 8) => vec!["HEVC_Main_AutoLevel"],
             _ => vec!["HEVC_Main_AutoLevel", "HEVC_Main10_AutoLevel"],

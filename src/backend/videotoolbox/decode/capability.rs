@@ -68,7 +68,15 @@ fn rare_formats(codec: Codec) -> impl Iterator<Item = PixelFormat> {
     let of_codec = RARE.iter().zip(&HAS).filter(move |((own, ..), _)| *own == codec);
     let has = |(of, has): &(&(Codec, PixelFormat, u32, &[u8]), &OnceLock<bool>)| {
         let (codec, _, pixel_format, headers) = **of;
-        let opens = || !matches!(open(codec, headers, pixel_format), Err(Error::Unsupported { .. }));
+        let opens = || match open(codec, headers, pixel_format) {
+            Ok(()) => true,
+            Err(error) => {
+                matches!(
+                    error,
+                    Error::SessionLimit { .. } | Error::OutOfMemory { .. } | Error::DeviceLost { .. }
+                )
+            }
+        };
         *has.get_or_init(opens)
     };
     of_codec.filter(has).map(|((_, format, ..), _)| *format)

@@ -113,7 +113,7 @@ impl VtDecoder {
             return Ok(());
         }
         if let Some(stream) = unit.stream {
-            self.set(stream)?;
+            self.set(stream, unit.start)?;
         }
         let Some(running) = &self.running else {
             self.output.no_picture(serial, BEFORE);
@@ -181,8 +181,8 @@ impl VtDecoder {
         leads.then_some(LEADING)
     }
 
-    /// Has a session that takes the sequence.
-    fn set(&mut self, stream: Stream) -> Result<()> {
+    /// Has a session that takes the sequence, which a unit of this kind brings.
+    fn set(&mut self, stream: Stream, start: Start) -> Result<()> {
         if self.running.as_ref().is_some_and(|running| running.stream == stream) {
             return Ok(());
         }
@@ -199,6 +199,10 @@ impl VtDecoder {
             }
             self.drain()?;
             self.running = None;
+            if start == Start::No {
+                // The pictures that the next ones refer to went with the session.
+                self.output.doubt();
+            }
         }
         let VtDecodeConfig { hardware, .. } = own(&self.config);
         let session = Decompression::new(&format, shape.pixel_format, hardware, self.config.low_latency)?;

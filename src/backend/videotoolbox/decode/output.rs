@@ -301,6 +301,11 @@ impl Output {
         self.send(DecodeEvent::NoPicture { serial, reason });
     }
 
+    /// What comes next may refer to what the decoder does not have.
+    pub(super) const fn doubt(&mut self) {
+        self.in_doubt = true;
+    }
+
     /// A unit that never went in is lost.
     pub(super) fn lost(&mut self, serial: u64, error: Error) {
         self.in_doubt = true;

@@ -104,7 +104,9 @@ impl Decompression {
         });
         // Before the status, so that a session that came with one is ended.
         let session = session.map(|session| Self { session, place });
-        Status(status).ok("VTDecompressionSessionCreate")?;
+        if Status(status) != Status::OK {
+            return Err(Status(status).refusal("VTDecompressionSessionCreate"));
+        }
         let session = session.ok_or_else(|| Status(-12903).error("VTDecompressionSessionCreate"))?;
         if real_time && let Some(key) = constant("kVTDecompressionPropertyKey_RealTime")? {
             // A hint, which a decoder need not know.

@@ -88,6 +88,8 @@ macro_rules! functions {
             $($(pub(super) $name: unsafe extern "C" fn($($type),*) $(-> $out)?,)*)*
             /// `VTRegisterSupplementalVideoDecoderIfAvailable`: macOS 11 and newer.
             pub(super) register_decoder: Option<unsafe extern "C" fn(u32)>,
+            /// `objc_autoreleasePoolPush` and `objc_autoreleasePoolPop`, where the runtime of Objective-C is.
+            pub(super) pools: Option<(unsafe extern "C" fn() -> *mut c_void, unsafe extern "C" fn(*mut c_void))>,
             libraries: Vec<Library>,
         }
 
@@ -116,6 +118,13 @@ macro_rules! functions {
                         // SAFETY: as above.
                         unsafe { library.get(b"VTRegisterSupplementalVideoDecoderIfAvailable\0") }.ok().map(|symbol| *symbol)
                     },
+                    pools: libraries.iter().find_map(|library| {
+                        // SAFETY: as above. A library answers for those that it is linked with, too.
+                        unsafe {
+                            let push = library.get(b"objc_autoreleasePoolPush\0").ok()?;
+                            Some((*push, *library.get(b"objc_autoreleasePoolPop\0").ok()?))
+                        }
+                    }),
                     libraries,
                 })
             }

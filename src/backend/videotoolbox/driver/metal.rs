@@ -17,6 +17,7 @@ use super::foundation::{Cf, string};
 use super::library::api;
 use super::metal_library::{Metal, Method, metal};
 use super::pixels::PixelBuffer;
+use super::pool::Pool;
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -51,23 +52,6 @@ impl Drop for Object {
     fn drop(&mut self) {
         // SAFETY: the reference is owned, and this is its only release.
         unsafe { (self.metal.objc_release)(self.object) };
-    }
-}
-
-/// What is made between this and its end and belongs to nobody else lives as long.
-struct Pool(&'static Metal, *mut c_void);
-
-impl Pool {
-    fn new(metal: &'static Metal) -> Self {
-        // SAFETY: takes nothing; is closed on the same thread, before those that were opened earlier.
-        Self(metal, unsafe { (metal.objc_autoreleasePoolPush)() })
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        // SAFETY: opened by `new` on this thread.
-        unsafe { (self.0.objc_autoreleasePoolPop)(self.1) };
     }
 }
 
@@ -140,7 +124,7 @@ impl Kernel {
     pub(crate) fn new(text: &str, name: &str) -> Result<Self> {
         let metal = metal()?;
         let (text, name) = (string(text)?, string(name)?);
-        let _pool = Pool::new(metal);
+        let _pool = Pool::push();
         let mut error: Ref = ptr::null();
         // SAFETY: the types are those of Apple's documents; strings of CoreFoundation are NSStrings; everything lives during the
         // calls, and what they make passes to us.
@@ -191,7 +175,7 @@ impl Kernel {
     /// No memory.
     pub(crate) fn memory(&self, bytes: usize) -> Result<Memory> {
         let metal = self.device.metal;
-        let _pool = Pool::new(metal);
+        let _pool = Pool::push();
         // SAFETY: the types are those of Apple's documents; the buffer passes to us.
         unsafe {
             let buffer = send!(
@@ -221,7 +205,7 @@ impl Kernel {
         threads: Size,
     ) -> Result<()> {
         let metal = self.device.metal;
-        let _pool = Pool::new(metal);
+        let _pool = Pool::push();
         let formats = PIXEL_FORMATS[usize::from(sample_bytes > 1)];
         let (width, height) = picture.size();
         let sizes = [(width, height), (width.div_ceil(2), height.div_ceil(2))];

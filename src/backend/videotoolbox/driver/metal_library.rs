@@ -1,7 +1,7 @@
 //! The Metal framework and Objective-C's runtime, opened at run time like the others, but only when something is to be converted:
 //! without them the CPU does it.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -17,6 +17,8 @@ pub(super) type Method = unsafe extern "C" fn();
 /// Where functions are; on other systems a library of the simulation's name stands for all (see [`super::library`]).
 const FILES: &[&str] = if cfg!(target_vendor = "apple") {
     &[
+        // Programs without a window have no device of Metal's unless this is loaded (MTLCreateSystemDefaultDevice).
+        "/System/Library/Frameworks/CoreGraphics.framework/CoreGraphics",
         "/System/Library/Frameworks/Metal.framework/Metal",
         "/System/Library/Frameworks/CoreVideo.framework/CoreVideo",
         "/usr/lib/libobjc.A.dylib",
@@ -78,8 +80,6 @@ functions! {
         class_respondsToSelector(Ref, Ref) -> u8;
         class_getMethodImplementation(Ref, Ref) -> Option<unsafe extern "C" fn()>;
         objc_release(Ref);
-        objc_autoreleasePoolPush() -> *mut c_void;
-        objc_autoreleasePoolPop(*mut c_void);
     }
 }
 

@@ -13,13 +13,16 @@ pub(crate) mod media;
 pub(crate) mod metal;
 mod metal_library;
 pub(crate) mod pixels;
+mod pool;
 pub(crate) mod status;
 pub(crate) mod transfer;
 
 use crate::backend::BackendKind;
 use crate::hang;
 
-/// Makes a call that may wait for the hardware, so that whoever waits for this thread knows what it is in.
+/// Makes a call that may wait for the hardware, so that whoever waits for this thread knows what it is in. What the
+/// frameworks leave to the thread's pool goes with the call: threads that are not Apple's have no other.
 fn calling<T>(name: &'static str, call: impl FnOnce() -> T) -> T {
+    let _pool = pool::Pool::push();
     hang::during(BackendKind::VideoToolbox, name, hang::DRIVER_CALL, call)
 }

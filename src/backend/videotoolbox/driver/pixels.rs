@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::abi::{ATTACH_PROPAGATING, LOCK_READ_ONLY, Ref};
 use super::foundation::{Cf, Dictionary, known};
+use super::pool::Pool;
 use super::status::Status;
 use crate::backend::BackendKind;
 use crate::error::{Error, Result};
@@ -279,6 +280,7 @@ impl PixelBufferPool {
     /// No memory.
     pub(crate) fn take(&self) -> Result<PixelBuffer> {
         let api = self.0.api();
+        let _pool = Pool::push();
         let mut out: Ref = ptr::null();
         // SAFETY: the pool is alive; the buffer that is made passes to us.
         let (status, made) = unsafe {

@@ -27,6 +27,17 @@ impl Status {
         matches!(self.0, -12909 | -8969 | -17694)
     }
 
+    /// The error for this code where it is the answer to the opening of a session: whatever is not the state of this machine
+    /// or of its service is a refusal of the stream, which another backend may take.
+    pub(crate) fn refusal(self, call: &'static str) -> Error {
+        match self.error(call) {
+            error @ (Error::CorruptStream { .. } | Error::Backend { .. }) => {
+                Error::Unsupported { feature: error.to_string(), remedy: Remedy::OtherBackend }
+            }
+            error => error,
+        }
+    }
+
     /// The error for this code.
     pub(crate) fn error(self, call: &'static str) -> Error {
         const BACKEND: BackendKind = BackendKind::VideoToolbox;
@@ -123,6 +134,21 @@ mod tests {
         assert!(matches!(error(-12911), Error::Backend { code: -12911, call: "VTCall", .. }));
         assert!(error(-12903).to_string().contains("VTCall answered the session is not valid"));
         assert!(Status(0).ok("VTCall").is_ok());
+    }
+
+    /// Decoders name what they do not take by any of these.
+    #[test]
+    fn a_session_that_does_not_open_is_a_refusal_or_the_state_of_the_machine() {
+        let refusal = |code: i32| Status(code).refusal("VTDecompressionSessionCreate");
+        for code in [-50, -8971, -12906, -12907, -12909, -12910, -12911, -17696] {
+            let error = refusal(code);
+            assert!(matches!(error, Error::Unsupported { remedy: Remedy::OtherBackend, .. }), "{error}");
+            assert!(error.to_string().contains(Status(code).message()), "{error}");
+        }
+        assert!(matches!(refusal(-12903), Error::DeviceLost { .. }));
+        assert!(matches!(refusal(-12904), Error::OutOfMemory { .. }));
+        assert!(matches!(refusal(-12913), Error::SessionLimit { .. }));
+        assert!(matches!(refusal(-17692), Error::Unavailable { .. }));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What VideoToolbox encodes here, as far as it tells: it names the properties of an encoder, and no sizes.
 
-use super::IMPLEMENTATION;
 use super::settings::{
     H264_FORMATS, HEVC_FORMATS, MAX_B_FRAMES, MAX_GOP, MAX_QUALITY, MAX_SIDE, MIN_SIDE, own,
 };
+use super::{IMPLEMENTATION, has_quality};
 use crate::backend::videotoolbox::codec_type;
 use crate::backend::videotoolbox::driver::abi::pixel_format;
 use crate::backend::videotoolbox::driver::compression::{Wanted, properties_of};
@@ -55,7 +55,7 @@ pub(in crate::backend::videotoolbox) fn encode_capability(
         vbr: properties.has("kVTCompressionPropertyKey_AverageBitRate"),
         const_qp: false,
         qp_range: (0, 0),
-        quality_range: properties.has("kVTCompressionPropertyKey_Quality").then_some((1, MAX_QUALITY)),
+        quality_range: has_quality(&properties).then_some((1, MAX_QUALITY)),
         gop_range: (1, MAX_GOP),
         force_idr: true,
         low_latency: true,

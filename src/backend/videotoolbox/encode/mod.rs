@@ -51,10 +51,13 @@ struct VtEncoder {
     session: Compression,
     settings: Settings,
     known: Properties,
+    has_quality: bool,
     clock: Clock,
     most_inside: usize,
     /// The next frame begins anew.
     idr_next: bool,
+    /// Frames since that, with it.
+    since_idr: u32,
     meter: Arc<EncodeMeter>,
     notes: Vec<String>,
 }
@@ -98,27 +101,22 @@ pub(crate) fn open_encoder(
     super::frameworks()?;
     let mut settings = negotiate(config, special)?;
     let mut notes = std::mem::take(&mut settings.notes);
-    let session = match Compression::new(&settings.wanted) {
+    let (session, known, has_quality) = match open(&settings) {
         Err(Error::Unsupported { .. } | Error::Backend { .. }) if settings.wanted.low_latency_rate => {
             settings.wanted.low_latency_rate = false;
             notes.push(
-                "this encoder of VideoToolbox has no rate control for low latency; it uses its usual one"
+                "this encoder of VideoToolbox has no rate control for low latency with these settings; it uses its usual one"
                     .to_owned(),
             );
-            Compression::new(&settings.wanted)?
+            open(&settings)?
         }
         opened => opened?,
     };
-    let known = session.properties()?;
-    let has_quality = known.has("kVTCompressionPropertyKey_Quality");
     if !has_quality && matches!(settings.rate, Rate::Own { .. }) {
         notes.push(
             "this encoder of VideoToolbox has no constant quality; an average bit rate takes its place"
                 .to_owned(),
         );
-    }
-    for property in settings.rate.properties(has_quality).iter().chain(&settings.properties) {
-        set(&session, settings.codec, property)?;
     }
     let on_hardware = session.get("kVTCompressionPropertyKey_UsingHardwareAcceleratedVideoEncoder");
     if on_hardware.and_then(|value| value.as_bool()) == Some(false) {
@@ -132,14 +130,43 @@ pub(crate) fn open_encoder(
         tags: tags(&settings)?,
         session,
         known,
+        has_quality,
         clock: Clock { origin: 0, frames: 0, rate: settings.frame_rate },
         // An encoder that knows how many it may hold back holds none, and then nothing is waited for.
         most_inside: if settings.low_latency { 0 } else { MAX_INSIDE },
         settings,
         idr_next: true,
+        since_idr: 0,
         meter,
         notes,
     }))
+}
+
+/// A session with every setting; whether it has constant quality.
+fn open(settings: &Settings) -> Result<(Compression, Properties, bool)> {
+    let session = Compression::new(&settings.wanted)?;
+    let known = session.properties()?;
+    let mut has_quality = has_quality(&known);
+    let set_rate = |has_quality: bool| -> Result<()> {
+        let properties = settings.rate.properties(has_quality);
+        properties.iter().try_for_each(|property| set(&session, settings.codec, property))
+    };
+    match set_rate(has_quality) {
+        // Nobody asked for it.
+        Err(Error::Unsupported { .. }) if has_quality && matches!(settings.rate, Rate::Own { .. }) => {
+            has_quality = false;
+            set_rate(false)?;
+        }
+        done => done?,
+    }
+    settings.properties.iter().try_for_each(|property| set(&session, settings.codec, property))?;
+    Ok((session, known, has_quality))
+}
+
+/// Whether an encoder has constant quality. Those of Intel's Macs know the property and do not keep to it.
+fn has_quality(known: &Properties) -> bool {
+    known.has("kVTCompressionPropertyKey_Quality")
+        && !cfg!(all(target_vendor = "apple", target_arch = "x86_64"))
 }
 
 /// What pixel buffers have to say of their colours: what the stream says.
@@ -193,7 +220,9 @@ impl VtEncoder {
             self.meter.upload.time(|| input::buffer_of(&unit.frame, &self.pool, pixel_format, &self.tags))?;
         self.meter.copied_in(copied);
         self.idr_next |= self.output.was_broken();
-        let force = unit.frame.force_keyframe || self.idr_next;
+        // With rate control for low latency an encoder makes no key frame that it is not asked for.
+        let due = self.settings.wanted.low_latency_rate && self.since_idr >= self.settings.gop;
+        let force = unit.frame.force_keyframe || self.idr_next || due;
         let times = self.clock.next();
         // Before, since it may come out during the call.
         let inside = self.output.enter(unit.serial, force);
@@ -202,6 +231,7 @@ impl VtEncoder {
             self.output.withdraw(unit.serial);
         } else {
             self.idr_next = false;
+            self.since_idr = if force { 1 } else { self.since_idr.saturating_add(1) };
             self.meter.inside(inside);
         }
         entered
@@ -286,8 +316,7 @@ impl EncoderBackend for VtEncoder {
             ));
         }
         if new.rate != self.settings.rate {
-            let has_quality = self.known.has("kVTCompressionPropertyKey_Quality");
-            for property in new.rate.properties(has_quality) {
+            for property in new.rate.properties(self.has_quality) {
                 set(&self.session, self.settings.codec, &property)?;
             }
             self.settings.rate = new.rate;

@@ -236,8 +236,10 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
             height: config.dimensions.height(),
             pixel_format,
             hardware_alone: !own.allow_cpu,
-            // It has no constant quality.
-            low_latency_rate: config.low_latency && matches!(rate, Rate::Constant(_) | Rate::Average { .. }),
+            // It has neither constant quality nor a constant bit rate, and of H.264's profiles the high ones.
+            low_latency_rate: config.low_latency
+                && matches!(rate, Rate::Average { .. })
+                && (codec != Codec::H264 || matches!(config.profile, None | Some(Profile::High))),
         },
         codec,
         format: config.format,

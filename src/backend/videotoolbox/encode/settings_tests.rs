@@ -101,7 +101,12 @@ fn low_latency_holds_nothing_back() {
     assert_eq!(value(&settings, "RealTime"), Some(Value::Bool(true)));
     assert!(!settings.wanted.low_latency_rate, "that has no constant quality");
     let rate = RateControl::Vbr { avg_bps: 1_000_000, max_bps: None };
-    assert!(negotiate(&low.rate_control(rate), &NONE).unwrap().wanted.low_latency_rate);
+    let low_rate = |config| negotiate(&config, &NONE).unwrap().wanted.low_latency_rate;
+    let average = low.rate_control(rate);
+    assert!(low_rate(average.clone()));
+    assert!(low_rate(average.clone().profile(Profile::High)));
+    assert!(!low_rate(average.profile(Profile::Baseline)), "high profiles alone");
+    assert!(!low_rate(low.rate_control(RateControl::Cbr { bitrate_bps: 1_000_000 })), "nor a constant rate");
 }
 
 #[test]
