@@ -24,12 +24,12 @@ python=$(command -v python3 || command -v python)
 built=${CARGO_TARGET_DIR:-target}/$target/$([ "$profile" = dev ] && echo debug || echo "$profile")
 runner=()
 exe=''
+if ! command -v nasm >/dev/null 2>&1 && [ "${target%%-*}" = x86_64 ]; then
+  echo "please install nasm: without it the embedded encoder is slower" >&2
+  exit 1
+fi
 case "$target" in
   *-linux-gnu)
-    if ! command -v nasm >/dev/null 2>&1 && [ "${target%%-*}" = x86_64 ]; then
-      echo "please install nasm: without it the embedded encoder is slower" >&2
-      exit 1
-    fi
     tools=${XDG_CACHE_HOME:-$HOME/.cache}/video-hw-zig
     if ! [ -e "$tools/${zig_versions[*]}" ]; then
       "$python" -m venv "$tools"
@@ -60,7 +60,8 @@ trap 'rm -rf "$dir"' EXIT
 mkdir -p "$dir/$name/completions" "$out"
 cp "$built/video-hw$exe" README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$dir/$name/"
 "$python" scripts/notices.py --target "$target" >"$dir/$name/THIRD-PARTY.txt"
-program=("${runner[@]}" "$dir/$name/video-hw$exe")
+# Older shells (macOS has 3.2) take an empty list for a name that is not set.
+program=(${runner[@]+"${runner[@]}"} "$dir/$name/video-hw$exe")
 for pair in bash:video-hw zsh:_video-hw fish:video-hw.fish powershell:video-hw.ps1; do
   "${program[@]}" completions "${pair%%:*}" >"$dir/$name/completions/${pair#*:}"
 done

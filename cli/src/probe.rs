@@ -68,7 +68,7 @@ impl Facts {
         let (path, limits) = (args.input.as_path(), args.limits.limits());
         let stdin = path == Path::new("-");
         // A pipe by another name, too.
-        let piped = stdin || !std::fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir());
+        let piped = !video_hw::pipeline::can_be_read_again(path);
         let twice = match args {
             _ if !piped => None,
             ProbeArgs { gops: true, .. } => Some("groups of pictures"),

@@ -40,7 +40,7 @@ pub use gops::{Gop, GopReport, gops};
 pub use memory::FrameMemory;
 pub use notes::Note;
 pub use remux::{CopiedTrack, CutReport, ExactReport, Remux, RemuxReport, remux};
-pub(crate) use reopen::can_be_read_again;
+pub use reopen::can_be_read_again;
 pub use ring::{RingConsumer, RingProducer, RingSlot, RingStats, frame_ring};
 pub(crate) use source::chosen_video;
 pub use source::{FrameSource, SourceInfo, SourceOptions, SourceSummary};

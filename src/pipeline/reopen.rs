@@ -48,10 +48,12 @@ impl FrameSource {
 
 /// Whether a second opening of the input reads the same from its beginning. A pipe or a terminal, whatever it is called, gives
 /// each byte to one reader only.
-pub(crate) fn can_be_read_again(path: &Path) -> bool {
+pub fn can_be_read_again(path: &Path) -> bool {
     // Elsewhere than on Linux these share the place of reading with the descriptor that they name.
     let descriptor = !cfg!(target_os = "linux") && path.starts_with("/dev");
     let once = path.as_os_str() == "-" || descriptor;
+    #[cfg(windows)]
+    let once = once || crate::util::windows_names::is_device(path);
     // What is no file by itself is a pattern of names of images.
     !once && std::fs::metadata(path).map_or(true, |found| found.is_file() || found.is_dir())
 }

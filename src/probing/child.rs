@@ -152,13 +152,16 @@ impl ChildProber {
     /// Runs one process for these questions.
     fn process(&self, questions: &[Question], limit: Duration) -> std::io::Result<Said> {
         let begun = Instant::now();
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .args(questions.iter().map(|question| wire::question(*question).replace('\t', ":")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        #[cfg(windows)]
+        crate::util::windows::in_a_group_without_window(&mut command);
+        let mut child = command.spawn()?;
         #[cfg(windows)]
         crate::util::windows::ends_with_this_process(&child);
         // What a dying driver says last.

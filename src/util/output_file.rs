@@ -7,6 +7,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Remedy, Result};
 use crate::sync::lock;
@@ -17,6 +19,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Temporary names tried before giving up; more than one is only ever taken by killed processes whose number
 /// came around again (in containers it always does).
 const NAME_ATTEMPTS: u32 = 100;
+
+/// How long a file that another program has open is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Symbolic links followed to find where a dangling one points (Linux' own limit).
 const MAX_LINKS: u32 = 40;
@@ -124,6 +129,15 @@ impl OutputFile {
         }
     }
 
+    /// Whether the output is a pipe or device: nothing of it is made beside and put in its place at the end.
+    pub fn is_written_directly(path: &Path) -> bool {
+        #[cfg(windows)]
+        if super::windows_names::is_device(path) {
+            return true;
+        }
+        path.as_os_str() == "-" || fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    }
+
     fn replace(path: &Path, existing: &Metadata, overwrite: bool, inputs: &[PathBuf]) -> Result<Self> {
         let name = path.display();
         if existing.is_dir() {
@@ -162,7 +176,9 @@ impl OutputFile {
         #[cfg(windows)]
         std::os::windows::fs::OpenOptionsExt::access_mode(&mut options, crate::util::windows::WRITE_DELETE);
         options.open(path).map_err(|e| Error::io_writing("overwrite", path, e))?;
-        let target = fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
+        // Of drives that its manager of mounts does not know Windows tells no canonical paths.
+        let target = if cfg!(windows) { follow_links(path) } else { fs::canonicalize(path) };
+        let target = target.map_err(|e| Error::io("open", path, e))?;
         Self::temporary(path, target, overwrite, Some(existing))
     }
 
@@ -235,7 +251,8 @@ impl OutputFile {
     /// forced to the disk (no `fsync`): a power failure may still lose it, a crash of this process cannot.
     ///
     /// # Errors
-    /// [`Error::Io`] when this or any earlier write failed; the temporary file is removed then.
+    /// [`Error::Io`] when this or any earlier write failed; the temporary file is removed then, unless it is whole and another
+    /// program has the file open that it replaces: the error names it then.
     pub fn commit(mut self) -> Result<()> {
         let path = self.path.clone();
         let failed = |e| Error::io_writing("write", &path, e);
@@ -268,10 +285,16 @@ impl OutputFile {
                 )));
             }
         }
-        fs::rename(&pending.temporary, &pending.target)
-            .map_err(|e| Error::io_writing("rename", &self.path, e))?;
-        pending.renamed = true;
-        Ok(())
+        let renamed = patiently(|| fs::rename(&pending.temporary, &pending.target));
+        // What is whole is not thrown away because somebody has the old file open.
+        let is_kept = renamed.as_ref().is_err_and(is_busy);
+        pending.renamed = renamed.is_ok() || is_kept;
+        renamed.map_err(|e| {
+            let place = pending.temporary.display();
+            let kept = || format!("{e}; another program has it open, and the new file is {place}");
+            let told = if is_kept { io::Error::new(e.kind(), kept()) } else { e };
+            Error::io_writing("rename", &self.path, told)
+        })
     }
 }
 
@@ -288,7 +311,7 @@ impl Drop for PendingRename {
     fn drop(&mut self) {
         if !self.renamed {
             // Nobody is left to tell.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = patiently(|| fs::remove_file(&self.temporary));
         }
     }
 }
@@ -366,6 +389,23 @@ impl Seek for OutputFile {
     }
 }
 
+/// Whether another program has the file open and does not share it, as players, scanners and indexers do on Windows.
+fn is_busy(error: &io::Error) -> bool {
+    // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
+}
+
+/// Waits for those that let go soon.
+fn patiently<T>(mut action: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let begun = Instant::now();
+    loop {
+        match action() {
+            Err(e) if is_busy(&e) && begun.elapsed() < PATIENCE => thread::sleep(PATIENCE / 100),
+            done => return done,
+        }
+    }
+}
+
 fn closed() -> io::Error {
     io::Error::other("the output is already closed")
 }
@@ -394,13 +434,18 @@ fn create_beside(parent: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     options.read(true).write(true).create_new(true);
     #[cfg(windows)]
     std::os::windows::fs::OpenOptionsExt::access_mode(&mut options, crate::util::windows::READ_WRITE_DELETE);
+    let is_taken = |e: &io::Error| {
+        let is_pending = cfg!(windows) && e.kind() == io::ErrorKind::PermissionDenied;
+        is_pending || e.kind() == io::ErrorKind::AlreadyExists
+    };
     let mut attempt = 0;
     loop {
         let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
         let temporary = parent.join(format!(".{short}.partial-{pid}{suffix}"));
         match options.open(&temporary) {
             Ok(file) => return Ok((file, temporary)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < NAME_ATTEMPTS => attempt += 1,
+            // Windows says so of a name whose file is to be removed.
+            Err(e) if is_taken(&e) && attempt < NAME_ATTEMPTS => attempt += 1,
             Err(e) => return Err(e),
         }
     }
@@ -461,9 +506,26 @@ fn is_same_file(_: &Path, output: &Metadata, input: &Path) -> bool {
 fn is_same_file(output: &Path, _: &Metadata, input: &Path) -> bool {
     use same_file::Handle;
     let stream = |path: &Path| path.as_os_str() == "-";
+    let is_file = |path: &Path, file: io::Result<File>| {
+        if stream(path) {
+            file.is_ok_and(|file| crate::util::windows::is_on_disk(&file))
+        } else {
+            !super::windows_names::is_device(path)
+        }
+    };
+    // Pipes and devices have no number by which they are told apart, and opening one is seen at its other end.
+    if !is_file(output, standard_output()) || !is_file(input, standard_input()) {
+        return false;
+    }
     let output = if stream(output) { Handle::stdout() } else { Handle::from_path(output) };
     let input = if stream(input) { Handle::stdin() } else { Handle::from_path(input) };
     matches!((output, input), (Ok(output), Ok(input)) if output == input)
+}
+
+#[cfg(windows)]
+fn standard_input() -> io::Result<File> {
+    use std::os::windows::io::AsHandle;
+    Ok(File::from(io::stdin().as_handle().try_clone_to_owned()?))
 }
 
 /// Standard output without the line buffering of [`io::Stdout`].

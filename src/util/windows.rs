@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::process::Child;
+use std::os::windows::process::CommandExt;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Storage::FileSystem::{
@@ -56,6 +57,13 @@ pub(crate) fn remove_when_closed(file: &File, remove: bool) -> io::Result<()> {
         SetFileInformationByHandle(file.as_raw_handle(), FileDispositionInfo, (&raw const wish).cast(), bytes)
     };
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Ctrl-C does not reach the child, and no console window is opened for it.
+pub(crate) fn in_a_group_without_window(command: &mut Command) {
+    /// `CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW`.
+    const FLAGS: u32 = 0x0000_0200 | 0x0800_0000;
+    command.creation_flags(FLAGS);
 }
 
 /// Has the system end a child, and what it starts, when this process ends. Where a job of somebody else's forbids that, the

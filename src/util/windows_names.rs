@@ -1,5 +1,6 @@
 //! Names that Windows takes for something else than a file, and names that it gives to none.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, Prefix, PrefixComponent};
 
 /// What no name may have in it. A colon would be worse than refused: what follows it names a stream inside of another file.
@@ -15,18 +16,41 @@ fn prefix(path: &Path) -> Option<PrefixComponent<'_>> {
     }
 }
 
-/// A device that can be written to, in whatever folder, or anything in the system's folder of devices and pipes.
+/// A device that can be read or written, in whatever folder, or anything in the system's folder of devices and pipes but
+/// disks and what is on them.
 pub(crate) fn is_device(path: &Path) -> bool {
-    let is_known = |name: &std::ffi::OsStr| {
-        ["NUL", "CON", "CONOUT$"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    let is_known = |name: &OsStr| {
+        ["NUL", "CON", "CONIN$", "CONOUT$"].iter().any(|known| name.eq_ignore_ascii_case(known))
     };
-    prefix(path).is_some_and(|prefix| matches!(prefix.kind(), Prefix::DeviceNS(_)))
-        || path.file_name().is_some_and(is_known)
+    let is_device = match prefix(path).map(|prefix| prefix.kind()) {
+        Some(Prefix::DeviceNS(name)) => !is_drive(name) && !is_disk(name),
+        Some(Prefix::UNC(_, share)) => share.eq_ignore_ascii_case("pipe"),
+        _ => false,
+    };
+    is_device || path.file_name().is_some_and(is_known)
+}
+
+/// `C:`, behind which files are named as usual.
+fn is_drive(device: &OsStr) -> bool {
+    matches!(device.as_encoded_bytes(), [letter, b':'] if letter.is_ascii_alphabetic())
+}
+
+/// The names of whole disks and volumes, and the door to any device.
+fn is_disk(device: &OsStr) -> bool {
+    const DISKS: [&str; 5] = ["PhysicalDrive", "Harddisk", "CdRom", "Volume", "GLOBALROOT"];
+    let name = device.to_string_lossy();
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    DISKS.into_iter().any(begins)
 }
 
 /// Why no file can be written under this name. Of some of these the system tells when the file gets its name, which is when all
 /// the work is done.
 pub(crate) fn refusal(path: &Path) -> Option<String> {
+    if let Some(Prefix::DeviceNS(device)) = prefix(path).map(|prefix| prefix.kind())
+        && (is_disk(device) || path.file_name().is_none())
+    {
+        return Some("a disk is not written to as a whole".to_owned());
+    }
     let name = path.file_name()?.to_string_lossy();
     if let Some(wrong) = name.chars().find(|c| WRONG.contains(*c) || *c < ' ') {
         return Some(format!("no file name has {wrong:?} on Windows"));
@@ -59,10 +83,19 @@ mod tests {
 
     #[test]
     fn devices_are_told_by_their_names() {
-        for device in ["nul", "NUL", r"C:\folder\con", "conout$", r"\\.\pipe\frames"] {
+        for device in
+            ["nul", "NUL", r"C:\folder\con", "conout$", r"\\.\pipe\frames", r"\\server\pipe\frames", "CONIN$"]
+        {
             assert!(is_device(Path::new(device)), "{device}");
         }
-        for file in ["nul.mp4", "console", r"C:\nul\out.mp4", r"\\?\C:\out.mp4"] {
+        for file in [
+            "nul.mp4",
+            "console",
+            r"C:\nul\out.mp4",
+            r"\\?\C:\out.mp4",
+            r"\\.\C:\out.mp4",
+            r"\\server\films\pipe",
+        ] {
             assert!(!is_device(Path::new(file)), "{file}");
         }
     }
@@ -77,6 +110,9 @@ mod tests {
             ("nul .mp4", "nul is a device"),
             ("rec-12:30.mp4", "has ':'"),
             (r"Z:\a\b?.mp4", "has '?'"),
+            (r"\\.\C:", "a disk is not written"),
+            (r"\\.\PhysicalDrive1", "a disk is not written"),
+            (r"\\.\GLOBALROOT\Device\Harddisk0\Partition0", "a disk is not written"),
             ("two\nlines.mp4", r"has '\n'"),
             (long.as_str(), "longer than 255"),
         ] {
@@ -89,6 +125,7 @@ mod tests {
             "a:b.mp4",
             r"C:\aux\b.mp4",
             r"\\?\C:\aux.mp4",
+            r"\\.\C:\films\out.mp4",
             "видео é.mp4",
             "..",
         ] {

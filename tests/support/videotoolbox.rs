@@ -99,7 +99,9 @@ pub(crate) fn clean_case(
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{machine} {settings} {case}: {}: {said}", output.status);
     let skipped: Vec<_> = said.lines().filter(|line| line.starts_with("SKIPPED")).collect();
-    skipped.iter().for_each(|line| say(&format!("{line}\n")));
+    for line in &skipped {
+        say(&format!("{line}\n"));
+    }
     let run = Run(std::fs::read_to_string(&report).unwrap_or_default());
     if run.0.is_empty() && !skipped.is_empty() {
         // Nothing was there that could be asked of the simulation.

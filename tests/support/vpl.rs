@@ -195,7 +195,9 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{profile} {settings} {case}: {}: {said}", output.status);
     let skipped: Vec<_> = said.lines().filter(|line| line.starts_with("SKIPPED")).collect();
-    skipped.iter().for_each(|line| say(&format!("{line}\n")));
+    for line in &skipped {
+        say(&format!("{line}\n"));
+    }
     let run = Run(std::fs::read_to_string(&report).unwrap_or_default(), said.clone().into_owned());
     if nothing {
         assert!(run.0.is_empty(), "the simulation was called: {}", run.0);

@@ -140,7 +140,7 @@ fn low_latency_keeps_gops_rates_and_profiles() {
         let low = config(Codec::H264).low_latency(true).gop_length(10).rate_control(average);
         let mut frames: Vec<_> = (0..24).map(|n| frame(n, low.format)).collect();
         frames[7].force_keyframe = true;
-        let packets = all_well(encode(&mut open(&low), frames.into_iter()));
+        let packets = all_well(encode(&mut open(&low), frames));
         assert_eq!(idrs(&packets), [0, 7, 17]);
     });
 }

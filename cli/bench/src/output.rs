@@ -36,12 +36,11 @@ pub(crate) fn files(args: &BenchArgs) -> Result<Outputs> {
     let input: Vec<PathBuf> = args.what()?.input.into_iter().collect();
     let mut known = Vec::new();
     for path in outputs.paths().filter(|path| path.as_path() != Path::new("-")) {
-        let there = std::fs::metadata(path).ok();
-        if there.as_ref().is_some_and(|there| !there.is_file() && !there.is_dir()) {
+        if OutputFile::is_written_directly(path) {
             // A device or pipe: opening it would be the first thing that its reader sees.
             continue;
         }
-        if there.is_some() && !outputs.overwrite {
+        if path.exists() && !outputs.overwrite {
             return Err(Error::invalid(format!(
                 "output {} exists already; give --overwrite (-y) or choose another name",
                 path.display()

@@ -1,6 +1,7 @@
 //! `--verify`: whether what came out is right. Asked of the output of the last run, outside the time that is measured.
 
 use std::collections::HashMap;
+use std::env::consts::EXE_SUFFIX;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -230,7 +231,10 @@ impl Verifier<'_> {
 
     /// That of the ffmpeg at hand, else that on PATH.
     fn ffprobe(&self) -> Option<PathBuf> {
-        let beside = self.peer.map(|peer| peer.path.with_file_name("ffprobe")).filter(|path| path.is_file());
+        let beside = self
+            .peer
+            .map(|peer| peer.path.with_file_name(format!("ffprobe{EXE_SUFFIX}")))
+            .filter(|path| path.is_file());
         beside.or_else(|| peer::on_path("ffprobe"))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use video_hw::Result;
+use video_hw::output_file::OutputFile;
 use video_hw::pipeline::CancelToken;
 
 use crate::text;
@@ -48,7 +49,7 @@ impl Interrupts {
         let mut signals = signals::Signals::register()?;
         let interrupts = Self::default();
         let watcher = interrupts.clone();
-        let leaves_nothing = output.is_none_or(is_written_directly);
+        let leaves_nothing = output.is_none_or(OutputFile::is_written_directly);
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || watcher.watch(&mut signals, quiet, leaves_nothing))
@@ -106,11 +107,6 @@ impl Interrupts {
             std::panic::resume_unwind(Box::new(Aborted));
         }
     }
-}
-
-/// Whether the output is a pipe or device, so that there is no temporary file to remove.
-fn is_written_directly(output: &Path) -> bool {
-    output == Path::new("-") || std::fs::metadata(output).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
 fn say(what: &str) {

@@ -75,11 +75,7 @@ pub(super) fn command(program: &Path, arguments: &[OsString]) -> Command {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     #[cfg(windows)]
-    {
-        /// Ctrl-C goes to this process alone; no console window.
-        const NEW_GROUP_WITHOUT_WINDOW: u32 = 0x0000_0200 | 0x0800_0000;
-        std::os::windows::process::CommandExt::creation_flags(&mut command, NEW_GROUP_WITHOUT_WINDOW);
-    }
+    crate::util::windows::in_a_group_without_window(&mut command);
     command
 }
 

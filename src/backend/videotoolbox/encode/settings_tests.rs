@@ -102,7 +102,7 @@ fn low_latency_holds_nothing_back() {
     assert!(!settings.wanted.low_latency_rate, "that has no constant quality");
     let rate = RateControl::Vbr { avg_bps: 1_000_000, max_bps: None };
     let low_rate = |config| negotiate(&config, &NONE).unwrap().wanted.low_latency_rate;
-    let average = low.rate_control(rate);
+    let average = low.clone().rate_control(rate);
     assert!(low_rate(average.clone()));
     assert!(low_rate(average.clone().profile(Profile::High)));
     assert!(!low_rate(average.profile(Profile::Baseline)), "high profiles alone");
