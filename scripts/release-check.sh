@@ -39,15 +39,15 @@ fi
 
 root=$dir/root
 mmdebstrap --quiet --variant=extract --include=libc6 "$suite" "$root"
-mkdir -p "$root/proc" "$root/work"
-cp "$program" clips/bars.mp4 "$root/work"
+mkdir -p "$root/proc" "$root/trial"
+cp "$program" clips/bars.mp4 "$root/trial"
 inside() { # in the bare root, with /proc and no variable
-  unshare --mount --pid --fork bash -c 'mount -t proc proc "$0/proc"; exec env -i HOME=/work /usr/sbin/chroot "$0" "$@"' "$root" "$@"
+  unshare --mount --pid --fork bash -c 'mount -t proc proc "$0/proc"; exec env -i HOME=/trial /usr/sbin/chroot "$0" "$@"' "$root" "$@"
 }
-inside /work/video-hw doctor --fresh
-inside /work/video-hw transcode /work/bars.mp4 /work/out.mp4 --bitrate 2M --overwrite
+inside /trial/video-hw doctor --fresh
+inside /trial/video-hw transcode /trial/bars.mp4 /trial/out.mp4 --bitrate 2M --overwrite
 PATH=/nonexistent "$native" transcode clips/bars.mp4 "$dir/native.mp4" --bitrate 2M --overwrite --quiet
 md5_of() { "$native" decode "$1" --md5 --quiet | cut -d" " -f1; }
-here=$(md5_of "$dir/native.mp4") there=$(md5_of "$root/work/out.mp4")
+here=$(md5_of "$dir/native.mp4") there=$(md5_of "$root/trial/out.mp4")
 echo "frames: $there"
 [ "$here" = "$there" ]

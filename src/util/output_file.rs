@@ -291,7 +291,7 @@ impl OutputFile {
         pending.renamed = renamed.is_ok() || is_kept;
         renamed.map_err(|e| {
             let place = pending.temporary.display();
-            let kept = || format!("{e}; another program has it open, and the new file is {place}");
+            let kept = || format!("{e}; another program may have it open, and the new file is {place}");
             let told = if is_kept { io::Error::new(e.kind(), kept()) } else { e };
             Error::io_writing("rename", &self.path, told)
         })

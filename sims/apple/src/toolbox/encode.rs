@@ -401,7 +401,7 @@ exports! {
             Ok(made) => Held::new(made),
             Err(status) => return status,
         };
-        let low_latency = specification.is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true));
+        let low_latency = list::low_latency(specification.as_deref());
         let shared = Arc::new(Shared {
             callback,
             refcon: refcon.expose_provenance(),

@@ -24,6 +24,11 @@ pub fn decoder(codec: u32) -> Option<&'static Decoder> {
     (!found.supplemental || locked(&REGISTERED).contains(&codec)).then_some(found)
 }
 
+/// Whether a specification asks for rate control for low latency.
+pub fn low_latency(specification: Option<&Dictionary>) -> bool {
+    specification.is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true))
+}
+
 /// The machine's encoder of a codec that a specification asks for.
 pub fn encoder(codec: u32, specification: Option<&Dictionary>) -> Result<&'static Encoder, Status> {
     let said = |key: &str| specification.and_then(|all| all.truth(key));
@@ -71,8 +76,7 @@ exports! {
                     id.put(value::text(encoder.id).give());
                 }
                 if !properties.is_null() {
-                    let low_latency = specification
-                        .is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true));
+                    let low_latency = low_latency(specification.as_deref());
                     properties.put(Properties::of_encoder(encoder, low_latency).describe().give());
                 }
                 OK

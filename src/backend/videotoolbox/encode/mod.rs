@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::output::Output;
-use self::settings::{Property, Rate, Settings, Value, frame_rate, negotiate};
+use self::settings::{Property, Rate, Settings, Value, frame_rate, negotiate, refuse};
 use super::driver::compression::{Compression, Properties, aspect_ratio, value};
 use super::driver::foundation::{Cf, array, boolean, data, integer, real};
 use super::driver::pixels::{PixelBufferPool, Tags};
@@ -147,6 +147,9 @@ fn open(settings: &Settings) -> Result<(Compression, Properties, bool)> {
     let session = Compression::new(&settings.wanted)?;
     let known = session.properties()?;
     let mut has_quality = has_quality(&known);
+    if let (Rate::Quality(quality), false) = (settings.rate, has_quality) {
+        return Err(refuse(settings.codec, "rate_control quality", quality, "cbr or vbr with this encoder"));
+    }
     let set_rate = |has_quality: bool| -> Result<()> {
         let properties = settings.rate.properties(has_quality);
         properties.iter().try_for_each(|property| set(&session, settings.codec, property))
