@@ -18,7 +18,7 @@ TEST = re.compile(r"--test[ =](\w+)(?: --)?((?: \w+::)*)")
 def text(page):
     """The page; of the table of old names, whose first column tells what is gone, only what took its place."""
     words = page.read_text()
-    if page.name == "migration.md":
+    if page.name == "decisions.md":
         words = re.sub(r"(?m)^\| [^|]* \|", "|", words)
     return words
 
@@ -54,7 +54,33 @@ def test_sources(name):
                 yield ROOT / file
 
 
+STATUS = re.compile(r"\*\*([^*]+)\*\*")
+
+
+def section(page, heading):
+    """What is below a heading of the second level."""
+    return page.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def rows(text, first):
+    """The rows of the table whose first column has this name, as lists of cells."""
+    table = re.search(rf"(?m)^\| {first} \|.*\n\|[-|]+\|\n((?:\|.*\n?)*)", text).group(1)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
 class Documents(unittest.TestCase):
+    def test_the_readme_and_the_overview_say_the_same_of_what_works(self):
+        works = section(ROOT / "docs/overview.md", "What works")
+        long, short = rows(works, "what"), rows(section(ROOT / "README.md", "What works"), "what")
+        self.assertEqual([row[0] for row in short], [row[0] for row in long])
+        for one, other in zip(short, long):
+            with self.subTest(row=one[0]):
+                self.assertEqual(one[1], other[1])
+                self.assertLess(len(one[2]), 110, "a cell of the README is short")
+        words = {STATUS.fullmatch(row[0]).group(1) for row in rows(works, "status")}
+        used = {word for row in long for word in STATUS.findall(row[1])}
+        self.assertEqual(used, words, "words that are used, and words that are explained")
+
     def test_links_lead_somewhere(self):
         for page in WRITTEN:
             for link in links(page):

@@ -1,0 +1,194 @@
+"""Every name in the columns `today` of docs/decisions.md exists: items, settings, flags, variables, metrics, files."""
+
+import functools
+import pathlib
+import re
+import unittest
+from collections import defaultdict
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/decisions.md"
+COMMAND = ("cli/src", "cli/bench/src", "cli/terminal/src")
+ITEM = re.compile(r"\bpub (?:(?:const|unsafe|async|extern) )*(?:fn|struct|enum|union|trait|type|const|static|mod|macro) (\w+)")
+HEAD = re.compile(r"\b(struct|enum|trait) (\w+)|\bimpl\b(?:<(?:[^<>]|<[^<>]*>)*>)? ?(?:[\w:]+(?:<[^{]*?>)? for )?(\w+)")
+MEMBER = {
+    "struct": re.compile(r"\bpub (\w+):"),
+    "enum": re.compile(r"(?m)^\s*([A-Z]\w*)\s*(?=[,({=]|$)"),
+    "trait": re.compile(r"\bfn (\w+)"),
+    "impl": re.compile(r"\bpub (?:(?:const|unsafe|async) )*(?:fn|const) (\w+)"),
+}
+
+
+def plain(source):
+    """Rust code without comments, strings and tests."""
+    source = re.sub(r"(?s)\n#\[cfg\(test\)\]\nmod \w+ \{.*", "", source)
+    return re.sub(r"""(?s)//[^\n]*|r#".*?"#|'(?:\\.|[^\\'\n])'|"(?:\\.|[^"\\])*"|#!?\[[^\]]*\]""", "", source)
+
+
+def block(code, start):
+    """What is between the brace at or behind `start` and the one that closes it; nothing for an item without braces."""
+    at = re.compile(r"[{;]").search(code, start)
+    if at is None or at.group() == ";":
+        return ""
+    depth = 0
+    for end in range(at.start(), len(code)):
+        depth += {"{": 1, "}": -1}.get(code[end], 0)
+        if depth == 0:
+            return code[at.end() : end]
+    return ""
+
+
+class Library:
+    """The public items of `src/`, the members of its types, and the files of its modules."""
+
+    def __init__(self):
+        self.items, self.members, self.modules = set(), defaultdict(set), defaultdict(list)
+        for file in sorted((ROOT / "src").rglob("*.rs")):
+            if file.stem.endswith("tests") or "tests" in file.parts:
+                continue
+            code = plain(file.read_text())
+            shown = set(ITEM.findall(code))
+            for used in re.findall(r"\bpub use ([^;]+);", code):
+                shown |= set(re.findall(r"(\w+)\s*(?:[,}]|$)", used))
+            self.items |= shown
+            for module in file.relative_to(ROOT / "src").with_suffix("").parts:
+                self.modules[module].append(shown)
+            for head in HEAD.finditer(code):
+                kind = head.group(1) or "impl"
+                self.members[head.group(2) or head.group(3)] |= set(MEMBER[kind].findall(block(code, head.end())))
+
+    def has(self, path):
+        *before, last = path.split("::")
+        if not before:
+            return last in self.items or last in self.modules or any(last in members for members in self.members.values())
+        if before[-1][0].isupper():
+            return self.has("::".join(before)) and last in self.members[before[-1]]
+        known = all(module in self.modules and module in self.items for module in before)
+        return known and (last in self.items and last in self.modules or any(last in shown for shown in self.modules[before[-1]]))
+
+
+@functools.cache
+def library():
+    return Library()
+
+
+@functools.cache
+def sources(*folders):
+    files = (file for folder in folders for file in sorted((ROOT / folder).rglob("*.rs")))
+    return "\n".join(file.read_text() for file in files)
+
+
+@functools.cache
+def flags():
+    """Long options of the command, and those that examples and scripts read."""
+    found = set()
+    settings = r"(?s)#\[arg\(((?:(?!#\[arg).)*?)\)\]\s*(?:pub(?:\(crate\))? )?(\w+):"
+    for attribute, field in re.findall(settings, sources(*COMMAND)):
+        if not re.search(r"\blong\b", attribute):
+            continue
+        named = re.search(r'\blong = "([\w-]+)"', attribute)
+        found.add(named.group(1) if named else field.replace("_", "-"))
+        found |= set(re.findall(r'\balias = "([\w-]+)"', attribute))
+    examples = sources("examples")
+    found |= set(re.findall(r'"--([a-z][\w-]*)', examples)) | set(re.findall(r'\boption\("([\w-]+)"\)', examples))
+    found |= {prefix + name for name in re.findall(r'\beither\("([\w-]+)"\)', examples) for prefix in ("", "nv-")}
+    for script in (ROOT / "scripts").glob("*.sh"):
+        found |= set(re.findall(r"--([a-z][\w-]*)", script.read_text()))
+    return found
+
+
+def is_value(word):
+    """Whether the program has it as text or as a value of an option; of figures in milliseconds the stage."""
+    word = word.removesuffix("_ms")
+    variant = "".join(part.title() for part in re.split("[-_]", word))
+    return re.search(rf'"{re.escape(word)}[":]', sources("src", *COMMAND, "examples")) or re.search(rf"\b{variant}\b", sources(*COMMAND))
+
+
+def problem(name):
+    """Says that a name of the page does not exist, or nothing."""
+    if name.startswith(("cargo ", "video-hw ")) or re.fullmatch(r"[A-Z]+( [A-Z]+)*", name):
+        return None  # commands: test_documents.py and cli/tests/cli/documents.rs; words that stand for files and sizes
+    if re.match(r"(FILE |IN OUT )?--", name):
+        words = name.split()
+        for word, value in zip(words, [*words[1:], ""]):
+            if word.startswith("--") and word[2:] not in flags():
+                return f"no option {word}"
+            if word.startswith("--") and re.fullmatch(r"[a-z]\w+", value) and not is_value(value):
+                return f"{word} has no value {value}"
+        return None
+    if " = " in name:
+        return None if name in (ROOT / "Cargo.toml").read_text() else "not in Cargo.toml"
+    if "/" in name:
+        return None if (ROOT / name).exists() else "no such file"
+    if re.fullmatch(r"VIDEO_HW_\w+", name):
+        return None if f'"{name}"' in sources("src", *COMMAND) else "no such variable"
+    if re.fullmatch(r"(?:encoder|decoder|gpu)_\w+", name) and not library().has(name):
+        return None if f'"{name}"' in sources("src/metrics") else "no such metric"
+    if re.fullmatch(r"[\w:]+", name) and library().has(name):
+        return None
+    return None if re.fullmatch(r"[\w-]+", name) and is_value(name) else "neither a public item nor a value of an option"
+
+
+def tables(text):
+    """The rows of the tables that have a column `today`, each as a list of cells with the number of that column."""
+    column = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] if line.startswith("|") else []
+        if not cells:
+            column = None
+        elif "today" in cells:
+            column = cells.index("today")
+        elif column is not None and not set(line) <= set("|-"):
+            yield column, cells
+
+
+def names(row):
+    """The names of the cell; where it says "the same" or "with these fields", those of the cell before it too."""
+    column, cells = row
+    found = re.findall(r"`([^`]+)`", cells[column])
+    if cells[column].startswith("the same"):
+        found = re.findall(r"`([^`]+)`", cells[column - 1]) + found
+    if "with these fields" in cells[column]:
+        fields = cells[column - 1].split(": ", 1)[1].split(", ")
+        found += [f"{found[0].rpartition('::')[2]}::{field}" for field in fields]
+    for name in found:
+        group = re.fullmatch(r"(\w+)::\{([^}]*)\}", name)
+        yield from (f"{group.group(1)}::{one.strip()}" for one in group.group(2).split(",")) if group else [name]
+
+
+class Decisions(unittest.TestCase):
+    def test_names_of_today_exist(self):
+        checked = 0
+        for row in tables(PAGE.read_text()):
+            for name in names(row):
+                checked += 1
+                with self.subTest(name=name, row=row[1][0]):
+                    self.assertIsNone(problem(name))
+        self.assertGreater(checked, 200)
+
+    def test_every_row_says_what_is_there_today(self):
+        for column, cells in tables(PAGE.read_text()):
+            with self.subTest(row=cells[0]):
+                self.assertTrue(len(cells) > column and cells[column], "an empty cell")
+
+    def test_lengths_of_queues_are_those_of_the_sessions(self):
+        lengths = []
+        for file in ("decode", "encode"):
+            code = (ROOT / f"src/session/{file}.rs").read_text()
+            lengths += [re.search(rf"const {queue}_QUEUE: usize = (\d+);", code).group(1) for queue in ("INPUT", "OUTPUT")]
+        self.assertIn(", ".join(lengths) + " (`src/session/decode.rs`", PAGE.read_text())
+
+    def test_rows_are_not_named_by_numbers(self):
+        self.assertIsNone(re.search(r"(?i)\brows? \d|\|\s*\d+\s*\|", PAGE.read_text()))
+
+    def test_the_check_finds_names_that_are_not_there(self):
+        missing = ["control::NoSuchThing", "queue::bounded", "Candidate::NOTHING", "StreamSpec::debits", "nothing_of_this_name"]
+        missing += ["--no-such-option", "--protocol no_such_value", "VIDEO_HW_NOTHING", "encoder_nothing_total", "src/nothing.rs"]
+        for name in missing:
+            with self.subTest(name=name):
+                self.assertIsNotNone(problem(name))
+        for name in ["Error::DeviceLost", "frame::Frame", "Frame::pts", "--bframes", "src/control", "transcode"]:
+            with self.subTest(name=name):
+                self.assertIsNone(problem(name))
+        [row] = tables("| expected | today |\n|---|---|\n| `A::{B, C}` | the same, and `d` |\n\n| x | y |\n|---|---|\n| `e` | `f` |\n")
+        self.assertEqual(list(names(row)), ["A::B", "A::C", "d"])
