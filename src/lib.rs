@@ -107,8 +107,9 @@
 //! | conversion and scaling; PSNR and SSIM | [`transform`], [`quality`] |
 //! | a robot's cameras into a dataset | [`dataset`] |
 //!
-//! The library prints nothing, and reads no environment variable but `PATH`, to find an installed ffmpeg. Errors are of few
-//! kinds ([`Error`]), each something that a caller can act on.
+//! This crate's own code prints nothing and reads two environment variables: `PATH`, to find an installed ffmpeg, and
+//! `CUDA_DEVICE_MAX_CONNECTIONS` in [`backend::dedicate_process`]. Some decoder crates print errors and read debug switches, which
+//! `docs/dependencies.md` lists. Errors are of few kinds ([`Error`]), each something that a caller can act on.
 
 #![cfg_attr(
     not(all(feature = "backend-nvidia", feature = "backend-ffmpeg", feature = "backend-software")),
@@ -186,3 +187,8 @@ struct Dataset;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/seeking.md")]
 struct Seeking;
+
+/// Compiles the example of the page on images.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/images.md")]
+struct Images;

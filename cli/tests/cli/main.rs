@@ -13,6 +13,7 @@ mod compare;
 mod copy;
 mod decode;
 mod doctor;
+mod documents;
 mod edges;
 mod environment;
 mod exact;

@@ -85,7 +85,7 @@ fn is_path(device: &str) -> bool {
 
 /// What starting `ffmpeg` without a path would start, as a path that stays the same.
 pub(super) fn on_path() -> Option<PathBuf> {
-    // The one variable of the environment that this library looks at: the system does the same to start a program.
+    // The system searches the same variable to start a program.
     first_in(&std::env::var_os("PATH")?)
 }
 
