@@ -251,14 +251,8 @@ fn told(summary: &EncodeSummary) -> String {
     };
     let mut parts = vec![stage("latency_ms", summary.latency)];
     if let Some(stages) = &summary.stages {
-        parts.extend([
-            stage("wait_ms", stages.wait),
-            stage("upload_ms", stages.upload),
-            stage("encode_ms", stages.submit),
-            stage("lock_ms", stages.lock),
-            stage("copy_ms", stages.copy),
-            format!("\"queue_peak\": {}", stages.queue_peak),
-        ]);
+        parts.extend(stages.named().map(|(name, times)| stage(&format!("{name}_ms"), times)));
+        parts.push(format!("\"queue_peak\": {}", stages.queue_peak));
     }
     parts.join(", ")
 }

@@ -13,9 +13,10 @@
 //! # }
 //! ```
 //!
-//! In a line, `lock_ms` and its like are sums over the whole session, in milliseconds; `lock_ms_per_picture` is the mean of
-//! one, `lock_p50_ms` to `lock_max_ms` are percentiles and the largest. `queue_peak` is the number of pictures that were in
-//! flight at most: handed over, and their result not yet taken.
+//! In a line, `lock_ms` and its like are sums over the whole session, in milliseconds, and over all decoders where several share
+//! a stream; `lock_ms_per_picture` is the mean of one, `lock_p50_ms` to `lock_max_ms` are percentiles and the largest. A stage
+//! that has not run is left out. `queue_peak` is the largest number of pictures that were in flight at once: handed over, and their
+//! result not yet taken. `docs/metrics.md` says which stages each backend has, and where each begins and ends.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -57,16 +58,6 @@ impl Figures<'_> {
     }
 }
 
-fn named(stages: &EncodeStages) -> [Named; 5] {
-    [
-        ("wait", stages.wait),
-        ("upload", stages.upload),
-        ("encode", stages.submit),
-        ("lock", stages.lock),
-        ("copy", stages.copy),
-    ]
-}
-
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
@@ -83,9 +74,9 @@ fn in_words(name: &str, stage: StageSummary) -> String {
     )
 }
 
-/// A line in words for each stage of an encoder.
+/// A line in words for each stage of an encoder that has run.
 pub fn lines(stages: &EncodeStages) -> Vec<String> {
-    let mut lines: Vec<_> = named(stages).into_iter().map(|(name, stage)| in_words(name, stage)).collect();
+    let mut lines: Vec<_> = stages.named().map(|(name, stage)| in_words(name, stage)).collect();
     lines.push(format!("  at most {} pictures inside the encoder", stages.queue_peak));
     lines
 }
@@ -107,21 +98,12 @@ fn decode_line(prefix: &str, d: &DecodeSummary) -> String {
         ("input_queue_peak", d.input_queue.peak as u64),
         ("output_queue_peak", d.output_queue.peak as u64),
     ];
-    let stages = [
-        ("decode", d.stages.decode),
-        ("map", d.stages.map),
-        ("convert", d.stages.convert),
-        ("download", d.stages.download),
-        ("output", d.stages.output),
-        ("latency", d.latency),
-        ("jitter", d.jitter),
-    ];
+    let stages: Vec<Named> = d.stages.named().chain([("latency", d.latency), ("jitter", d.jitter)]).collect();
     let copies = [d.input_copy_bytes, d.output_copy_bytes, d.device_copy_bytes];
     line(&format!("[{prefix}.decode]"), &counts, &stages, copies)
 }
 
 fn encode_line(prefix: &str, e: &EncodeSummary, synth: Option<StageSummary>) -> String {
-    // An encoder that has no outputs to count has frames inside all the same.
     let inside = e.stages.map_or(e.in_flight_peak, |stages| stages.queue_peak);
     let (frames, packets) = match (first_takeover(e), e.stages) {
         // What the dead one did is what its stages have counted.
@@ -136,11 +118,13 @@ fn encode_line(prefix: &str, e: &EncodeSummary, synth: Option<StageSummary>) -> 
         ("output_queue_peak", e.output_queue.peak as u64),
     ];
     let mut stages: Vec<Named> = synth.map(|synth| ("synth", synth)).into_iter().collect();
-    match &e.stages {
-        Some(inside) => stages.extend(named(inside)),
-        None => stages.push(("encode", e.calls)),
-    }
-    stages.extend([("output", e.output_wait), ("latency", e.latency), ("jitter", e.jitter)]);
+    stages.extend(e.stages.iter().flat_map(EncodeStages::named));
+    stages.extend([
+        ("calls", e.calls),
+        ("output", e.output_wait),
+        ("latency", e.latency),
+        ("jitter", e.jitter),
+    ]);
     let copies = [e.input_copy_bytes, e.output_copy_bytes, e.device_copy_bytes];
     line(&format!("[{prefix}.encode]"), &counts, &stages, copies)
 }
@@ -182,19 +166,21 @@ mod tests {
             p95: Duration::from_micros(4500),
             ..StageSummary::default()
         };
-        let stages = EncodeStages { lock, queue_peak: 3, ..EncodeStages::default() };
+        let wait = StageSummary { count: 5, ..StageSummary::default() };
+        let stages = EncodeStages { wait, lock, queue_peak: 3, ..EncodeStages::default() };
         let counts = [("frames", 5), ("packets", 4), ("queue_peak", 3)];
-        let said = line("[nv.encode]", &counts, &named(&stages), [9, 0, 1]);
+        let run: Vec<_> = stages.named().collect();
+        let said = line("[nv.encode]", &counts, &run, [9, 0, 1]);
         assert!(said.starts_with("[nv.encode] frames=5 packets=4 queue_peak=3 wait_ms=0.000 "), "{said}");
         assert!(said.contains(" lock_ms=10.000 lock_ms_per_picture=2.500 "), "{said}");
         assert!(said.contains(" lock_p95_ms=4.500 "), "{said}");
         assert!(said.ends_with(" input_copy_bytes=9 output_copy_bytes=0 device_copy_bytes=1"), "{said}");
         let mut names: Vec<_> =
             said.split(' ').filter_map(|word| word.split_once('=')).map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 3 + 5 * 6 + 3);
+        assert_eq!(names.len(), 3 + 2 * 6 + 3, "stages that have not run are left out: {said}");
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 3 + 5 * 6 + 3);
-        assert!(lines(&stages)[3].starts_with("  lock: 4 times, mean 2.500 ms"));
+        assert_eq!(names.len(), 3 + 2 * 6 + 3);
+        assert!(lines(&stages)[1].starts_with("  lock: 4 times, mean 2.500 ms"));
     }
 }

@@ -87,7 +87,7 @@ fn an_encode_session_is_counted_while_it_runs_and_behind_its_end() {
     drop(session);
     let ended = snapshot();
     // A packet is out before the call that made it has returned: only now are all of them known.
-    let encode = [("stream", "one"), ("stage", "encode")];
+    let encode = [("stream", "one"), ("stage", "calls")];
     assert_eq!(times(&ended, "encoder_stage_seconds", &encode).count(), 5);
     assert_eq!(ended.sum("encoder_sessions", &stream), 0.0);
     assert_eq!(ended.sum("encoder_frames_total", &stream), 5.0);
@@ -95,7 +95,8 @@ fn an_encode_session_is_counted_while_it_runs_and_behind_its_end() {
     let left = ended.series().iter().filter(|series| series.label("stream") == Some("one"));
     let left: BTreeSet<_> =
         left.filter(|series| series.metric.kind == Kind::Gauge).map(|series| series.metric.name).collect();
-    assert_eq!(left, BTreeSet::from(["encoder_fps", "encoder_queue_peak", "encoder_sessions"]));
+    let wanted = ["encoder_fps", "encoder_in_flight_peak", "encoder_queue_peak", "encoder_sessions"];
+    assert_eq!(left, BTreeSet::from(wanted));
     // Another one under the same name adds to it.
     let mut session = EncodeSession::new(BackendKind::Software, config("one")).unwrap();
     assert!(matches!(session.submit(frame(0)).unwrap(), Submit::Accepted));
@@ -126,7 +127,13 @@ fn a_decode_session_is_counted_with_what_it_dropped() {
     assert_eq!(found.sum("decoder_frames_dropped_total", &reason), 1.0);
     assert_eq!(found.sum("decoder_sessions", &[("decoder_type", "mock decoder"), ("stream", "mocked")]), 1.0);
     let summary = session.summary();
-    assert_eq!((summary.stages.decode.count, summary.stages.output.count), (6, 5));
+    // Each packet, and the drain.
+    assert_eq!((summary.stages.decode.count, summary.stages.output.count), (7, 5));
+    assert_eq!(
+        times(&found, "decoder_stage_seconds", &[("stream", "mocked"), ("stage", "decode")]).count(),
+        7
+    );
+    assert_eq!(found.sum("decoder_in_flight_peak", &stream), summary.in_flight_peak as f64);
 }
 
 #[test]

@@ -240,35 +240,21 @@ fn figures(stage: StageSummary) -> Value {
     })
 }
 
-/// The stages of a hardware encoder, in milliseconds.
+/// The stages of a hardware encoder that have run, in milliseconds.
 fn encode_stages(stages: &EncodeStages) -> Value {
     let mut object = json!({
         "queue_peak": stages.queue_peak,
         "input_copy_bytes": stages.input_copy_bytes,
         "output_copy_bytes": stages.output_copy_bytes,
     });
-    for (name, stage) in [
-        ("wait", stages.wait),
-        ("upload", stages.upload),
-        ("encode", stages.submit),
-        ("lock", stages.lock),
-        ("copy", stages.copy),
-    ] {
-        put_stage(&mut object, name, stage);
-    }
+    stages.named().for_each(|(name, stage)| put_stage(&mut object, name, stage));
     object
 }
 
-/// The stages of a decoder, in milliseconds; those of a device only where there is one.
+/// The stages of a decoder that have run, in milliseconds.
 fn decode_stages(stages: &DecodeStages) -> Value {
     let mut object = json!({});
-    put_stage(&mut object, "decode", stages.decode);
-    put_stage(&mut object, "output", stages.output);
-    for (name, stage) in [("map", stages.map), ("convert", stages.convert), ("download", stages.download)] {
-        if stage.count > 0 {
-            put_stage(&mut object, name, stage);
-        }
-    }
+    stages.named().for_each(|(name, stage)| put_stage(&mut object, name, stage));
     object
 }
 

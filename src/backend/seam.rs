@@ -15,7 +15,7 @@ use crate::error::{Error, Remedy, Result};
 use crate::frame::{Frame, Surface};
 use crate::packet::{BitstreamLayout, Packet, PictureType};
 use crate::pixel::PixelFormat;
-use crate::stages::EncodeMeter;
+use crate::stages::{DecodeMeter, EncodeMeter};
 use crate::time::Rational;
 
 /// One access unit on its way into a decoder.
@@ -57,14 +57,15 @@ pub struct DecodedPicture {
     pub surface: Surface,
 }
 
-/// How long the steps took that bring a decoded picture out of a device; `None`: there was no such step, or nobody tells.
+/// How long the steps took that bring a decoded picture out of a device; `None`: there was no such step, or its time is not
+/// known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceTimes {
-    /// Until the picture could be read: decoded, and post-processed.
+    /// See [`DecodeStages::map`](crate::stages::DecodeStages::map).
     pub map: Option<Duration>,
-    /// Conversion on the device, or the copy inside it.
+    /// See [`DecodeStages::convert`](crate::stages::DecodeStages::convert).
     pub convert: Option<Duration>,
-    /// Copy to host memory.
+    /// See [`DecodeStages::download`](crate::stages::DecodeStages::download).
     pub download: Option<Duration>,
 }
 
@@ -119,6 +120,12 @@ pub trait DecoderBackend: Send {
 
     /// Name of the codec library or engine in use, for summaries.
     fn implementation(&self) -> &'static str;
+
+    /// Where its calls are counted, if it passes them on to decoders on other threads; asked once, after opening. Without one
+    /// the session counts the calls itself.
+    fn meter(&self) -> Option<Arc<DecodeMeter>> {
+        None
+    }
 }
 
 /// One picture on its way into an encoder.

@@ -96,6 +96,7 @@ pub(crate) struct Side {
     pub(crate) device_copies: Metric,
     pub(crate) fps: Metric,
     pub(crate) in_flight: Metric,
+    pub(crate) in_flight_peak: Metric,
     pub(crate) queue_depth: Metric,
     pub(crate) queue_peak: Metric,
     pub(crate) queue_capacity: Metric,
@@ -219,6 +220,13 @@ pub(crate) static ENCODER: Side = Side {
         ENCODER_LABELS,
         "Frames submitted whose outcome is not known, those in the input queue included.",
     ),
+    in_flight_peak: metric(
+        "encoder_in_flight_peak",
+        Gauge,
+        Frames,
+        ENCODER_LABELS,
+        "Most frames that were inside an encoder at once: handed over, and their packet not out; of sessions with the same labels, in the busiest.",
+    ),
     queue_depth: metric("encoder_queue_depth", Gauge, Frames, ENCODER_QUEUE, "Frames or packets in a queue."),
     queue_peak: metric(
         "encoder_queue_peak",
@@ -341,6 +349,13 @@ pub(crate) static DECODER: Side = Side {
         DECODER_LABELS,
         "Packets submitted whose outcome is not known, those in the input queue included.",
     ),
+    in_flight_peak: metric(
+        "decoder_in_flight_peak",
+        Gauge,
+        Packets,
+        DECODER_LABELS,
+        "Most packets that were inside a decoder, or all decoders that share a stream, at once: handed over, and their frame not out; of sessions with the same labels, in the busiest.",
+    ),
     queue_depth: metric("decoder_queue_depth", Gauge, Frames, DECODER_QUEUE, "Packets or frames in a queue."),
     queue_peak: metric(
         "decoder_queue_peak",
@@ -389,14 +404,6 @@ pub(crate) static DECODER: Side = Side {
 /// Random access points among the packets.
 pub(crate) static KEYFRAMES: Metric =
     metric("encoder_keyframes_total", Counter, Frames, ENCODER_LABELS, "Random access points encoded.");
-/// Pictures inside the driver.
-pub(crate) static INSIDE_PEAK: Metric = metric(
-    "encoder_in_flight_peak",
-    Gauge,
-    Frames,
-    ENCODER_LABELS,
-    "Most pictures that were inside a hardware encoder at once: handed over, and their output not taken; of sessions with the same labels, in the busiest.",
-);
 /// What became of switches.
 pub(crate) static SWITCHES: Metric = metric(
     "encoder_switches_total",
@@ -428,7 +435,7 @@ pub(crate) static GPU_MEMORY_USED: Metric =
 pub(crate) static GPU_MEMORY_TOTAL: Metric =
     metric("gpu_memory_total_bytes", Gauge, Bytes, GPU, "Memory of a GPU in use.");
 
-const fn all_of(side: &'static Side) -> [&'static Metric; 20] {
+const fn all_of(side: &'static Side) -> [&'static Metric; 21] {
     [
         &side.frames,
         &side.fps,
@@ -444,6 +451,7 @@ const fn all_of(side: &'static Side) -> [&'static Metric; 20] {
         &side.output_copies,
         &side.device_copies,
         &side.in_flight,
+        &side.in_flight_peak,
         &side.latency,
         &side.stage,
         &side.jitter,
@@ -455,7 +463,7 @@ const fn all_of(side: &'static Side) -> [&'static Metric; 20] {
 
 /// Every metric, in the order in which they are told.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    all_of(&ENCODER).into_iter().chain([&KEYFRAMES, &INSIDE_PEAK, &SWITCHES]).chain(all_of(&DECODER)).chain([
+    all_of(&ENCODER).into_iter().chain([&KEYFRAMES, &SWITCHES]).chain(all_of(&DECODER)).chain([
         &CONCEALED,
         &GPU_UTILIZATION,
         &GPU_MEMORY_USED,

@@ -62,7 +62,7 @@ pub struct DecodeSummary {
     pub timing: SessionTiming,
     /// From a packet's turn at the decoder to its frame.
     pub latency: StageSummary,
-    /// The stages of the worker thread.
+    /// The stages of the decoder.
     pub stages: DecodeStages,
     /// How far the intervals between frames are from the moving mean interval; see [`crate::stages::Jitter`].
     pub jitter: StageSummary,
@@ -70,7 +70,8 @@ pub struct DecodeSummary {
     pub first_frame_after: Option<Duration>,
     /// From the submission of the first packet until the last frame so far was taken out.
     pub last_frame_after: Option<Duration>,
-    /// Most packets that were inside the decoder at once: given to it, and their picture not yet out.
+    /// Most packets that were inside the decoder at once: given to it, and their picture not yet out. Of several decoders that share
+    /// the stream: inside all of them together.
     pub in_flight_peak: usize,
     /// Packets waiting for the decoder.
     pub input_queue: QueueStats,
@@ -171,6 +172,7 @@ impl DecodeSession {
             table: table.clone(),
             queues: output.monitors(),
             counts: Own::counts,
+            stages: |table| (decode_work::stages_now(table), decode_work::in_flight_peak(table)),
             worker: super::observe::Worker::Decoder(receipt.clone()),
             meter: None,
             stream: config.stream.clone(),
@@ -448,16 +450,10 @@ impl DecodeOutput {
             output_copy_bytes: table.own.copies.output,
             device_copy_bytes: table.own.copies.device,
             notes: table.own.notes.iter().cloned().chain(self.shaping.note()).collect(),
-            timing: table.timing,
+            timing: decode_work::timing(&table),
             latency: table.latency.summary(),
-            stages: DecodeStages {
-                decode: table.calls.summary(),
-                output: table.output.summary(),
-                map: table.own.map.summary(),
-                convert: table.own.convert.summary(),
-                download: table.own.download.summary(),
-            },
-            in_flight_peak: table.in_flight_peak,
+            stages: decode_work::stages(&table),
+            in_flight_peak: decode_work::in_flight_peak(&table),
             jitter: table.jitter.deviations().summary(),
             first_frame_after: table.own.since_first_in(table.own.first_out),
             last_frame_after: table.own.since_first_in(table.own.last_out),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::SessionTiming;
 use super::in_flight::SharedTable;
 use super::layout::LayoutConverter;
 use super::losses::{LossKind, Losses};
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::frame::{FieldOrder, Frame};
 use crate::limits::{Limit, Limits};
 use crate::packet::{BitstreamLayout, Packet};
-use crate::stages::Histogram;
+use crate::stages::{DecodeMeter, DecodeStages, Histogram};
 use crate::time::{Rational, TimeBase, Timestamp};
 use crate::transform::Ticket;
 
@@ -54,9 +55,11 @@ pub(super) struct Own {
     end: Option<String>,
     pub(super) shaped: u64,
     pub(super) copies: CopyBytes,
-    pub(super) map: Histogram,
-    pub(super) convert: Histogram,
-    pub(super) download: Histogram,
+    map: Histogram,
+    convert: Histogram,
+    download: Histogram,
+    /// Of decoders that share the stream: their calls, and not those of the session, are what decoding takes.
+    meter: Option<Arc<DecodeMeter>>,
     pub(super) first_in: Option<Instant>,
     pub(super) first_out: Option<Instant>,
     pub(super) last_out: Option<Instant>,
@@ -80,6 +83,41 @@ pub(super) fn losses(table: &InFlightTable) -> Losses {
         }
     }
     losses
+}
+
+/// Calls of the decoder, or of all decoders that share the stream.
+fn calls(table: &InFlightTable) -> &Histogram {
+    table.own.meter.as_ref().map_or(&table.calls, |meter| &meter.decode)
+}
+
+pub(super) fn stages(table: &InFlightTable) -> DecodeStages {
+    DecodeStages {
+        decode: calls(table).summary(),
+        map: table.own.map.summary(),
+        convert: table.own.convert.summary(),
+        download: table.own.download.summary(),
+        output: table.output.summary(),
+    }
+}
+
+/// The same, by name, while the session runs.
+#[cfg(feature = "metrics")]
+pub(super) fn stages_now(table: &InFlightTable) -> Vec<super::observe::Named<'_>> {
+    let Own { map, convert, download, .. } = &table.own;
+    DecodeStages::NAMES.into_iter().zip([calls(table), map, convert, download, &table.output]).collect()
+}
+
+/// Busy is what the decoder was, or all decoders that share the stream.
+pub(super) fn timing(table: &InFlightTable) -> SessionTiming {
+    match &table.own.meter {
+        Some(meter) => SessionTiming { busy: meter.decode.distribution().total(), ..table.timing },
+        None => table.timing,
+    }
+}
+
+/// Most units that were inside the decoder, or inside all that share the stream, at once.
+pub(super) fn in_flight_peak(table: &InFlightTable) -> usize {
+    table.own.meter.as_ref().map_or(table.in_flight_peak, |meter| meter.in_flight_peak())
 }
 
 fn note_loss(table: &mut InFlightTable, kind: LossKind, serial: u64, reason: &str) {
@@ -172,6 +210,7 @@ impl Own {
             map: Histogram::default(),
             convert: Histogram::default(),
             download: Histogram::default(),
+            meter: None,
             first_in: None,
             first_out: None,
             last_out: None,
@@ -357,6 +396,7 @@ impl DecodeWork {
         let converter =
             LayoutConverter::new(config.codec, config.codec_config.clone(), backend.input_layout())?;
         let (limits, silence) = (config.limits.clone(), Silence::default());
+        table.lock().own.meter = backend.meter();
         let fields = FieldDetector::new(config.codec, config.codec_config.as_deref());
         Ok(Self { backend, table, converter, fields, report, next_serial: 0, limits, silence, dead: false })
     }
@@ -388,7 +428,7 @@ impl Work for DecodeWork {
         let Self { backend, table, converter, report, dead, .. } = self;
         let before = packet.data.as_ptr();
         let began = Instant::now();
-        table.charge_unit(|| match converter.convert(packet) {
+        table.charge_call(|| match converter.convert(packet) {
             Ok(packet) => {
                 let mut locked = table.lock();
                 if packet.data.as_ptr() != before {
@@ -419,14 +459,14 @@ impl Work for DecodeWork {
     fn flush(&mut self) -> Result<()> {
         self.converter.restart();
         let Self { backend, table, dead, .. } = self;
-        table.charge(|| backend.flush().inspect_err(|_| *dead = true))
+        table.charge_call(|| backend.flush().inspect_err(|_| *dead = true))
     }
 
     fn drain(&mut self, error: &Error) {
         let of_stream = matches!(error, Error::CorruptStream { .. } | Error::Unsupported { .. });
         if of_stream && !self.dead {
             // Why the session ends is known.
-            let _ = self.table.charge(|| self.backend.flush());
+            let _ = self.table.charge_call(|| self.backend.flush());
         }
     }
 

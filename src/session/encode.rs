@@ -65,7 +65,8 @@ pub struct EncodeSummary {
     pub output_wait: StageSummary,
     /// The stages inside the encoder that the session began with, where it tells them.
     pub stages: Option<EncodeStages>,
-    /// Most frames that were inside the encoder at once: given to it, and their packet not yet out.
+    /// Most frames that were inside the encoder at once: given to it, and their packet not yet out. Of an encoder that tells its
+    /// stages it is [`EncodeStages::queue_peak`], unless another took over.
     pub in_flight_peak: usize,
     /// Frames waiting for the encoder.
     pub input_queue: QueueStats,
@@ -437,12 +438,16 @@ impl EncodeOutput {
     /// What the session did so far.
     pub fn summary(&self) -> EncodeSummary {
         let (input_queue, output_queue) = self.worker.stats();
+        let takeovers = self.log.since(0);
+        let stages = self.meter.as_ref().map(|meter| meter.stages());
+        // Stages are of the encoder that the session began with.
+        let inside = stages.filter(|_| takeovers.iter().all(|takeover| takeover.to.is_none()));
         let table = self.table.lock();
         EncodeSummary {
             receipt: self.log.receipt(),
             ledger: table.ledger(),
             losses: table.own.losses.clone(),
-            takeovers: self.log.since(0),
+            takeovers,
             bytes_out: table.own.bytes_out,
             keyframes: table.own.keyframes,
             input_copy_bytes: table.own.copies.input,
@@ -453,8 +458,8 @@ impl EncodeOutput {
             jitter: table.jitter.deviations().summary(),
             calls: table.calls.summary(),
             output_wait: table.output.summary(),
-            stages: self.meter.as_ref().map(|meter| meter.stages()),
-            in_flight_peak: table.in_flight_peak,
+            stages,
+            in_flight_peak: inside.map_or(table.in_flight_peak, |stages| stages.queue_peak),
             input_queue,
             output_queue,
         }
@@ -498,6 +503,7 @@ fn observed(
             copies: own.copies,
             ..Default::default()
         },
+        stages: |table| (vec![("calls", &table.calls), ("output", &table.output)], table.in_flight_peak),
         worker: super::observe::Worker::Encoder { first: log.receipt(), log: log.clone() },
         meter,
         stream: config.stream.clone(),
@@ -584,7 +590,7 @@ impl Work for EncodeWork {
             table.own.dts.submitted(serial, frame.pts);
             table.enter(serial, Pending { pts: frame.pts, duration: frame.duration });
         }
-        let done = self.table.charge_unit(|| self.backend.submit(EncodeUnit { serial, frame }));
+        let done = self.table.charge_call(|| self.backend.submit(EncodeUnit { serial, frame }));
         self.note_copies();
         done
     }

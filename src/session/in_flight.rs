@@ -19,7 +19,7 @@ pub(super) struct InFlightTable<P, S> {
     pub(super) latency: Histogram,
     /// How evenly results come.
     pub(super) jitter: Jitter,
-    /// Calls of the backend, less what they waited for room.
+    /// Calls of the backend, less the time in which they waited for room.
     pub(super) calls: Histogram,
     /// Waits for room in the output queue.
     pub(super) output: Histogram,
@@ -145,8 +145,8 @@ impl<P, S> SharedTable<P, S> {
         lock(&self.0)
     }
 
-    /// As [`Self::charge`], for a call that is about one unit: its time is one of those that are told as the stage's.
-    pub(super) fn charge_unit(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    /// As [`Self::charge`], for a call that is one of those in `calls`.
+    pub(super) fn charge_call(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
         let busy_before = self.lock().timing.busy;
         let done = self.charge(call);
         let table = self.lock();

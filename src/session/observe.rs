@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::in_flight::SharedTable;
+use super::in_flight::{InFlightTable, SharedTable};
 use crate::backend::{BackendKind, CopyBytes, Receipt, SharedReceipt, Verdict};
 use crate::failover::FailoverLog;
 use crate::metrics::names::{self, Side};
 use crate::metrics::{Chosen, Identity, Observed, Sample, observe};
 use crate::queue::QueueMonitor;
-use crate::stages::EncodeMeter;
+use crate::stages::{EncodeMeter, Histogram};
 
 /// What only one kind of session counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,9 @@ pub(super) struct Counts {
     pub(super) concealed: u64,
     pub(super) copies: CopyBytes,
 }
+
+/// A stage under its name.
+pub(super) type Named<'a> = (&'static str, &'a Histogram);
 
 /// Who does a session's work. That may change, so it is asked for whenever it is wanted.
 #[derive(Clone)]
@@ -76,6 +79,8 @@ pub(super) struct Watched<P, S> {
     /// Input first.
     pub(super) queues: (QueueMonitor, QueueMonitor),
     pub(super) counts: fn(&S) -> Counts,
+    /// The session's stages by name, and the most units that were inside the codec at once.
+    pub(super) stages: fn(&InFlightTable<P, S>) -> (Vec<Named<'_>>, usize),
     pub(super) worker: Worker,
     /// Of the encoder that the session began with.
     pub(super) meter: Option<Arc<EncodeMeter>>,
@@ -126,21 +131,21 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
         sample.gauge(&side.in_flight, &[], ledger.pending as f64);
         sample.times(&side.latency, &[], &table.latency);
         sample.times(&side.jitter, &[], table.jitter.deviations());
-        sample.times(&side.stage, &[("stage", "output")], &table.output);
+        let (of_session, mut peak) = (self.stages)(&table);
+        stages(side, of_session, sample);
         let counts = (self.counts)(&table.own);
         sample.counter(&side.coded_bytes, &[], counts.coded_bytes);
         copies(side, counts.copies, sample);
-        if side.type_label == names::DECODER.type_label {
-            sample.times(&side.stage, &[("stage", "decode")], &table.calls);
-            sample.counter(&names::CONCEALED, &[], counts.concealed);
-            return;
+        match &self.worker {
+            Worker::Decoder(_) => sample.counter(&names::CONCEALED, &[], counts.concealed),
+            Worker::Encoder { .. } => sample.counter(&names::KEYFRAMES, &[], counts.keyframes),
         }
-        sample.counter(&names::KEYFRAMES, &[], counts.keyframes);
-        match &self.meter {
-            // What is known of the inside of an encoder that died is not of the one that its series are told of now.
-            Some(meter) if !self.worker.was_replaced() => inside(meter, sample),
-            _ => sample.times(&side.stage, &[("stage", "encode")], &table.calls),
+        // The inside of an encoder that died is not that of the one whose labels the series have now.
+        if let Some(meter) = self.meter.as_ref().filter(|_| !self.worker.was_replaced()) {
+            stages(side, meter.named(), sample);
+            peak = meter.queue_peak();
         }
+        sample.gauge(&side.in_flight_peak, &[], peak as f64);
     }
 }
 
@@ -160,19 +165,17 @@ pub(crate) fn copies(side: &'static Side, copies: CopyBytes, sample: &mut Sample
     sample.counter(&side.device_copies, &[], copies.device);
 }
 
+/// Stages, those that have run.
+fn stages<'a>(side: &'static Side, stages: impl IntoIterator<Item = Named<'a>>, sample: &mut Sample<'_>) {
+    for (name, times) in stages.into_iter().filter(|(_, times)| !times.is_empty()) {
+        sample.times(&side.stage, &[("stage", name)], times);
+    }
+}
+
 /// The stages inside a hardware encoder.
 pub(crate) fn inside(meter: &EncodeMeter, sample: &mut Sample<'_>) {
-    let stages = [
-        ("wait", &meter.wait),
-        ("upload", &meter.upload),
-        ("encode", &meter.submit),
-        ("lock", &meter.lock),
-        ("copy", &meter.copy),
-    ];
-    for (name, times) in stages {
-        sample.times(&names::ENCODER.stage, &[("stage", name)], times);
-    }
-    sample.gauge(&names::INSIDE_PEAK, &[], meter.queue_peak() as f64);
+    stages(&names::ENCODER, meter.named(), sample);
+    sample.gauge(&names::ENCODER.in_flight_peak, &[], meter.queue_peak() as f64);
 }
 
 #[cfg(test)]
@@ -229,7 +232,8 @@ mod tests {
         Frame::host(Timestamp::new(number, TimeBase::new(1, 25).unwrap()), surface)
     }
 
-    fn stages(found: &Snapshot, stream: &str) -> Vec<(String, u64)> {
+    /// Stages, and how many times each has run; that of the output is another test's.
+    fn counts(found: &Snapshot, stream: &str) -> Vec<(String, u64)> {
         let of_it = found.series().iter().filter(|series| {
             series.metric == &names::ENCODER.stage && series.label("stream") == Some(stream)
         });
@@ -265,9 +269,8 @@ mod tests {
         let nvenc = [("stream", STREAM), ("encoder_type", "h264_nvenc"), ("backend", "nvidia")];
         assert_eq!(before.sum("encoder_frames_total", &nvenc), 3.0);
         assert_eq!(before.sum("encoder_fallbacks_total", &stream), 0.0);
-        let inside = ["copy", "encode", "lock", "upload", "wait"];
-        let counted = |stage: &str| if stage == "encode" { 3 } else { 0 };
-        assert_eq!(stages(&before, STREAM), inside.map(|stage| (stage.to_owned(), counted(stage))));
+        let counted = |stage: &str, times| (stage.to_owned(), times);
+        assert_eq!(counts(&before, STREAM), [counted("calls", 3), counted("encode", 3)]);
 
         let why = Error::DeviceLost { backend: BackendKind::Nvidia, detail: "reset".into() };
         let takeover = Takeover {
@@ -291,8 +294,8 @@ mod tests {
         let refused = [&openh264[..], &[("refused", "nvidia"), ("step", "work")]].concat();
         assert_eq!(after.sum("encoder_fallbacks_total", &refused), 1.0);
         assert_eq!(after.sum("encoder_fallbacks_total", &stream), 1.0);
-        // The meter is of the dead one: the calls of both are what is known.
-        assert_eq!(stages(&after, STREAM), [("encode".to_owned(), 5)]);
+        // The meter is of the dead one: the calls of both are known.
+        assert_eq!(counts(&after, STREAM), [counted("calls", 5)]);
 
         // Where nobody takes over, nobody fell back on anything.
         kept.add(Takeover { from: Candidate::Embedded, to: None, ..takeover }, &why, &[]);

@@ -1,5 +1,5 @@
-//! How long the stages of an encoder take: distributions that are recorded without allocation and without locks, while
-//! the encoder runs, and read at any time.
+//! How long the stages of decoders and encoders take: distributions that are recorded without allocation and without locks, while
+//! they run, and read at any time. `docs/metrics.md` has the table of all stages: meaning, aggregation, vendors.
 
 // By their paths: `models/` takes this file from elsewhere.
 #[path = "stages/distribution.rs"]
@@ -116,6 +116,11 @@ impl Histogram {
     pub fn summary(&self) -> StageSummary {
         self.distribution().summary()
     }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
 }
 
 /// The stages of a hardware encoder while it runs.
@@ -169,6 +174,12 @@ impl EncodeMeter {
         self.queue_peak.load(Ordering::Relaxed)
     }
 
+    /// The stages that have run, by the names that reports use.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+        let stages = [&self.wait, &self.upload, &self.submit, &self.lock, &self.copy];
+        EncodeStages::NAMES.into_iter().zip(stages).filter(|(_, times)| !times.is_empty())
+    }
+
     /// The stages so far.
     pub fn stages(&self) -> EncodeStages {
         EncodeStages {
@@ -186,7 +197,8 @@ impl EncodeMeter {
 }
 
 /// Where the time of a hardware encoder's session went. The first three stages are those of the thread that hands
-/// pictures over, the other two those of the thread that takes coded ones; both work side by side.
+/// pictures over, the other two those of the thread that takes coded ones; both work side by side. A stage that the encoder
+/// does not have stays empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncodeStages {
@@ -200,7 +212,7 @@ pub struct EncodeStages {
     pub lock: StageSummary,
     /// Copying a coded picture out and giving its memory back.
     pub copy: StageSummary,
-    /// Outputs in flight, at most: pictures that were handed over, and whose output was not yet taken.
+    /// Most outputs in flight at once: pictures that were handed over, and whose output was not yet taken.
     pub queue_peak: usize,
     /// Bytes of pictures copied from host memory.
     pub input_copy_bytes: u64,
@@ -210,21 +222,71 @@ pub struct EncodeStages {
     pub device_copy_bytes: u64,
 }
 
-/// Where the time of a decoder's session went, seen from its worker thread.
+impl EncodeStages {
+    /// Names of the stages in reports, in the order of the fields.
+    pub const NAMES: [&'static str; 5] = ["wait", "upload", "encode", "lock", "copy"];
+
+    /// The stages that have run, by the names that reports use.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, StageSummary)> + use<> {
+        let stages = [self.wait, self.upload, self.submit, self.lock, self.copy];
+        Self::NAMES.into_iter().zip(stages).filter(|(_, stage)| stage.count > 0)
+    }
+}
+
+/// The calls of several decoders that share one stream, while they run.
+#[derive(Debug, Default)]
+pub struct DecodeMeter {
+    /// See [`DecodeStages::decode`]: the calls of all decoders.
+    pub decode: Histogram,
+    in_flight: AtomicUsize,
+    in_flight_peak: AtomicUsize,
+}
+
+impl DecodeMeter {
+    /// A decoder is given one more unit.
+    pub fn enter(&self) {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.in_flight_peak.fetch_max(in_flight, Ordering::Relaxed);
+    }
+
+    /// A decoder has answered as many units, or has ended with them.
+    pub fn leave(&self, units: usize) {
+        self.in_flight.fetch_sub(units, Ordering::Relaxed);
+    }
+
+    /// Most units that were inside all decoders together at once.
+    pub fn in_flight_peak(&self) -> usize {
+        self.in_flight_peak.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the time of a decoder's session went. Where several decoders share the stream each stage is the sum over all of them,
+/// which may exceed the time of the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeStages {
-    /// In the decoder, call by call, less what it waited for room: decoding itself on the CPU, parsing and handing over on a
-    /// GPU.
+    /// Calls of the decoder, each with one access unit or to drain it, less the time in which it waited for room behind it: decoding
+    /// itself on the CPU, parsing, handing over and waiting for a free surface on a GPU.
     pub decode: StageSummary,
-    /// Waiting for room in the output queue: the consumer is behind.
-    pub output: StageSummary,
-    /// On a device: until a decoded picture can be read there. Beside the first two, on threads of the decoder's own.
+    /// On a device: the wait until a decoded picture can be read there.
     pub map: StageSummary,
-    /// On a device: conversion, or the copy inside it.
+    /// On a device: conversion of format or size, or the copy inside it.
     pub convert: StageSummary,
-    /// On a device: the copy to host memory.
+    /// From a device: the copy to host memory, or the mapping that has the same purpose.
     pub download: StageSummary,
+    /// The wait for room in the output queue: the consumer is behind.
+    pub output: StageSummary,
+}
+
+impl DecodeStages {
+    /// Names of the stages in reports, in the order of the fields.
+    pub const NAMES: [&'static str; 5] = ["decode", "map", "convert", "download", "output"];
+
+    /// The stages that have run, by the names that reports use.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, StageSummary)> + use<> {
+        let stages = [self.decode, self.map, self.convert, self.download, self.output];
+        Self::NAMES.into_iter().zip(stages).filter(|(_, stage)| stage.count > 0)
+    }
 }
 
 #[cfg(test)]

@@ -60,12 +60,7 @@ fn one_by_one(args: &WorkArgs, begun: Instant) -> Result<Report> {
     report.steady_s = first.map(|first| begun.elapsed().saturating_sub(first).as_secs_f64());
     report.latency = Some(latency(times.summary()));
     if let Some(stages) = session.summary().stages {
-        for (name, stage) in [
-            ("upload", stages.upload),
-            ("encode", stages.submit),
-            ("lock", stages.lock),
-            ("copy", stages.copy),
-        ] {
+        for (name, stage) in stages.named() {
             report.internal.insert(format!("{name}_ms"), stage.total.as_secs_f64() * 1e3);
             report.internal.insert(format!("{name}_ms_per_picture"), stage.mean().as_secs_f64() * 1e3);
             report.internal.insert(format!("{name}_p95_ms"), stage.p95.as_secs_f64() * 1e3);

@@ -40,5 +40,6 @@ mod probe_schema;
 mod readme;
 mod retired;
 mod session_limits;
+mod stages;
 mod transcode;
 mod videotoolbox;

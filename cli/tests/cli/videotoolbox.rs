@@ -193,10 +193,11 @@ fn the_variable_asks_for_a_line_of_each_session() {
     };
     assert!(decode.starts_with("[vt.decode] frames=120 packets=120 queue_peak="), "{said}");
     assert!(encode.starts_with("[vt.encode] frames=120 packets=120 queue_peak="), "{said}");
-    for name in ["input_queue_peak", "output_queue_peak", "decode_ms", "map_ms", "latency_ms", "jitter_ms"] {
+    for name in ["input_queue_peak", "output_queue_peak", "decode_ms", "output_ms", "latency_ms", "jitter_ms"]
+    {
         assert!(names(decode).iter().any(|known| known == name), "{name}: {decode}");
     }
-    for name in ["wait_ms", "upload_ms", "encode_ms", "lock_ms", "copy_ms", "latency_ms", "jitter_ms"] {
+    for name in ["wait_ms", "upload_ms", "encode_ms", "copy_ms", "calls_ms", "latency_ms", "jitter_ms"] {
         assert!(names(encode).iter().any(|known| known == name), "{name}: {encode}");
     }
     assert!(encode.contains(" input_copy_bytes=0 ") && decode.contains(" output_copy_bytes=0 "), "{said}");

@@ -1,20 +1,28 @@
 //! One decoder and its thread: takes segment after segment and drains the decoder behind each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::segment_queue::SegmentQueue;
 use super::segmenter::Piece;
 use super::window::Window;
 use crate::backend::{DecodeEvent, DecodeSink, DecoderBackend, SinkFactory};
 use crate::error::{Error, Result, panic_message};
+use crate::stages::DecodeMeter;
 use crate::sync::lock;
 
 /// No unit has this serial.
 const NONE: u64 = u64::MAX;
 
-/// What a lane's decoder works on, for the sink to know.
-pub(super) struct Bench(Mutex<Task>);
+/// What a lane's decoder works on, for the sink to know, and what is counted of it.
+pub(super) struct Bench {
+    task: Mutex<Task>,
+    /// Nanoseconds in which the decoder waited for room in the window.
+    blocked: AtomicU64,
+    meter: Arc<DecodeMeter>,
+}
 
 struct Task {
     segment: u64,
@@ -22,11 +30,24 @@ struct Task {
     echo: u64,
     /// Something was said of one of the segment's units.
     heard: bool,
+    /// Units that the decoder has been given and has not answered.
+    inside: usize,
+}
+
+impl Task {
+    const fn of(segment: u64) -> Self {
+        Self { segment, echo: NONE, heard: false, inside: 0 }
+    }
 }
 
 impl Bench {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Task { segment: NONE, echo: NONE, heard: false })))
+    /// `meter`: of all lanes of the stream.
+    pub(super) fn new(meter: &Arc<DecodeMeter>) -> Arc<Self> {
+        Arc::new(Self {
+            task: Mutex::new(Task::of(NONE)),
+            blocked: AtomicU64::new(0),
+            meter: Arc::clone(meter),
+        })
     }
 
     /// Makes sinks for the lane's decoder.
@@ -41,20 +62,50 @@ impl Bench {
         let (bench, window) = (Arc::clone(self), Arc::clone(window));
         Box::new(move |event| {
             let segment = {
-                let mut task = lock(&bench.0);
-                task.heard |= serial(&event).is_some();
+                let mut task = lock(&bench.task);
+                if serial(&event).is_some() {
+                    task.heard = true;
+                    bench.leave(&mut task, 1);
+                }
                 if serial(&event) == Some(task.echo) && !is_fatal(&event) {
                     return true;
                 }
                 task.segment
             };
-            window.push(segment, event)
+            let begun = Instant::now();
+            let taken = window.push(segment, event);
+            let waited = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            bench.blocked.fetch_add(waited, Ordering::Relaxed);
+            taken
         })
+    }
+
+    /// The decoder is given a unit.
+    fn enter(&self) {
+        lock(&self.task).inside += 1;
+        self.meter.enter();
+    }
+
+    /// Units are inside no more: at most as many as were.
+    fn leave(&self, task: &mut Task, most: usize) {
+        let left = task.inside.min(most);
+        task.inside -= left;
+        self.meter.leave(left);
+    }
+
+    /// A call of the decoder: counted, less the time in which it waited for room.
+    fn timed<T>(&self, call: impl FnOnce() -> T) -> T {
+        let blocked = || Duration::from_nanos(self.blocked.load(Ordering::Relaxed));
+        let (before, begun) = (blocked(), Instant::now());
+        let done = call();
+        let waited = blocked().saturating_sub(before);
+        self.meter.decode.record(begun.elapsed().saturating_sub(waited));
+        done
     }
 
     /// Whatever the decoder says from now on belongs to no segment, unless it has said something of this one: `false`.
     fn clear(&self) -> bool {
-        let mut task = lock(&self.0);
+        let mut task = lock(&self.task);
         if !task.heard {
             task.segment = NONE;
         }
@@ -100,12 +151,14 @@ pub(super) fn run(
     while let Some(segment) = segments.take_part() {
         window.adopt(segment);
         window.wait_for_turn(segment);
-        *lock(&bench.0) = Task { segment, echo: NONE, heard: false };
+        *lock(&bench.task) = Task::of(segment);
         let mut first = None;
         // A panic in a codec library must end one session, not leave it waiting.
         let done = catch_unwind(AssertUnwindSafe(|| {
             decode(decoder, segment, &mut first, bench, segments, &mut begins)
         }));
+        // Behind a failure there may be units without an answer.
+        bench.leave(&mut lock(&bench.task), usize::MAX);
         let error = match done {
             Ok(Ok(())) => {
                 window.finish(segment, None);
@@ -150,15 +203,86 @@ fn decode(
     let mut is_first = true;
     while let Some(piece) = segments.next(segment) {
         if piece.echo {
-            lock(&bench.0).echo = piece.unit.serial;
+            lock(&bench.task).echo = piece.unit.serial;
         }
         // Cheap: the data is shared.
         *first = std::mem::take(&mut is_first).then(|| piece.clone());
-        decoder.submit(piece.unit)?;
+        bench.enter();
+        bench.timed(|| decoder.submit(piece.unit))?;
         if let Some(begins) = begins.take() {
             begins();
         }
     }
     *first = None;
-    decoder.flush()
+    bench.timed(|| decoder.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::CardRoom;
+    use crate::backend::split::window::Room;
+
+    const ANSWER: DecodeEvent = DecodeEvent::NoPicture { serial: 0, reason: "test" };
+
+    #[test]
+    fn a_wait_for_room_is_no_part_of_a_call() {
+        let meter = Arc::default();
+        let bench = Bench::new(&meter);
+        bench.timed(|| ());
+        let alone = meter.decode.distribution().total();
+        // Longer than any call takes.
+        let wait = Duration::from_secs(3600);
+        let answer = bench.timed(|| bench.blocked.fetch_add(wait.as_nanos() as u64, Ordering::Relaxed));
+        assert_eq!((answer, meter.decode.distribution().count()), (0, 2));
+        assert_eq!(meter.decode.distribution().total(), alone);
+    }
+
+    #[test]
+    fn waiting_in_the_window_is_a_wait_for_room() {
+        let window = Arc::new(Window::new(Arc::new(CardRoom::new())));
+        window.set_room(Room::of(1), u64::MAX);
+        let bench = Bench::new(&Arc::default());
+        // Of the second segment nothing fits but when nothing else is there.
+        let segments = [window.begin(), window.begin()];
+        for _ in 0..2 {
+            assert!(window.push(segments[0], ANSWER));
+        }
+        let mut sink = bench.sink(&window);
+        *lock(&bench.task) = Task::of(segments[1]);
+        let waits = std::thread::spawn(move || sink(ANSWER));
+        window.close();
+        assert!(!waits.join().unwrap());
+        assert!(bench.blocked.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn units_are_in_flight_until_they_are_answered_or_their_decoder_ends() {
+        let window = Arc::new(Window::new(Arc::new(CardRoom::new())));
+        let meter = Arc::default();
+        let (one, other) = (Bench::new(&meter), Bench::new(&meter));
+        let segment = window.begin();
+        for bench in [&one, &other] {
+            *lock(&bench.task) = Task::of(segment);
+        }
+        let mut sink = one.sink(&window);
+        for _ in 0..5 {
+            one.enter();
+            assert!(sink(ANSWER));
+        }
+        assert_eq!(meter.in_flight_peak(), 1);
+        // An answer more than there were units is nobody's.
+        assert!(sink(ANSWER));
+        one.enter();
+        one.enter();
+        other.enter();
+        assert_eq!(meter.in_flight_peak(), 3);
+        // The first one's decoder has failed.
+        one.leave(&mut lock(&one.task), usize::MAX);
+        other.enter();
+        other.enter();
+        assert_eq!(meter.in_flight_peak(), 3);
+        other.enter();
+        assert_eq!(meter.in_flight_peak(), 4);
+    }
 }

@@ -42,6 +42,7 @@ use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::hang;
 use crate::packet::BitstreamLayout;
+use crate::stages::DecodeMeter;
 use crate::sync::lock;
 
 /// How a stream was shared out.
@@ -137,6 +138,8 @@ struct Shared {
     /// Of the first lane.
     receipt: SharedReceipt,
     report: SharedReport,
+    /// Of all lanes.
+    meter: Arc<DecodeMeter>,
     /// What went wrong with a decoder first.
     trouble: Mutex<Option<String>>,
 }
@@ -184,7 +187,8 @@ pub(super) fn open(
 ) -> Result<(Box<dyn DecoderBackend>, SharedReceipt)> {
     // How large the window may be is known once the first decoder is there, and it needs the window.
     let window = Arc::new(Window::new(cards));
-    let bench = Bench::new();
+    let meter = Arc::default();
+    let bench = Bench::new(&meter);
     let (decoder, receipt) = open(0, bench.sinks(&window))?;
     let chosen = receipt.get().chosen();
     let mut download = download(chosen);
@@ -200,6 +204,7 @@ pub(super) fn open(
         open,
         receipt: receipt.clone(),
         report,
+        meter,
         trouble: Mutex::new(None),
     });
     let delivery = {
@@ -357,7 +362,7 @@ impl Shared {
         number: usize,
         layout: BitstreamLayout,
     ) -> Result<(Box<dyn DecoderBackend>, Arc<Bench>)> {
-        let bench = Bench::new();
+        let bench = Bench::new(&self.meter);
         let (decoder, receipt) = (self.open)(number, bench.sinks(&self.window))?;
         if decoder.input_layout() != layout {
             return Err(Error::unsupported("it takes another layout of the stream than the first"));
@@ -447,6 +452,10 @@ impl DecoderBackend for SplitDecoder {
 
     fn implementation(&self) -> &'static str {
         self.implementation
+    }
+
+    fn meter(&self) -> Option<Arc<DecodeMeter>> {
+        Some(Arc::clone(&self.shared.meter))
     }
 }
 

@@ -17,6 +17,8 @@ struct Common {
     first_is_at_work: AtomicBool,
     /// The last unit is about to go in.
     all_is_in: AtomicBool,
+    /// Calls of all decoders.
+    calls: AtomicU64,
 }
 
 type Seen = Arc<Common>;
@@ -65,6 +67,7 @@ impl DecoderBackend for Scripted {
     }
 
     fn submit(&mut self, unit: CodedUnit) -> Result<()> {
+        self.seen.calls.fetch_add(1, Ordering::SeqCst);
         self.seen.highest.fetch_max(unit.serial, Ordering::SeqCst);
         if self.lane == 0 {
             self.seen.first_is_at_work.store(true, Ordering::SeqCst);
@@ -90,6 +93,7 @@ impl DecoderBackend for Scripted {
     }
 
     fn flush(&mut self) -> Result<()> {
+        self.seen.calls.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -129,7 +133,7 @@ fn fed(
         _ => false,
     });
     let seen = Seen::default();
-    let watched = Arc::clone(&seen);
+    let (watched, worked) = (Arc::clone(&seen), Arc::clone(&seen));
     let open_lane = move |lane, sinks: SinkFactory| {
         let given = Receipt::given(Job::Decode, Codec::Hevc, BackendKind::Custom, "scripted");
         let receipt = SharedReceipt::new(given);
@@ -149,6 +153,7 @@ fn fed(
         }),
     )
     .unwrap();
+    let meter = decoder.meter().unwrap();
     let (done, wait) = mpsc::channel();
     let reported = receipt.clone();
     std::thread::spawn(move || {
@@ -165,7 +170,11 @@ fn fed(
         done.send(ended)
     });
     let ended = wait.recv_timeout(3 * PATIENCE).unwrap();
-    (rx.iter().collect(), ended, receipt.get().split.unwrap())
+    let report = receipt.get().split.unwrap();
+    // The calls of all, those that failed too; each answers a unit before it takes the next.
+    assert_eq!(meter.decode.distribution().count(), worked.calls.load(Ordering::SeqCst));
+    assert!((1..=report.engines).contains(&meter.in_flight_peak()), "{meter:?}");
+    (rx.iter().collect(), ended, report)
 }
 
 #[test]

@@ -231,19 +231,23 @@ impl Output {
         let (mut dimensions, corner) = area(shape, buffer.size())?;
         let mut sample_aspect_ratio = shape.sample_aspect_ratio;
         let mut shaped = false;
+        let mut device_times = DeviceTimes::default();
+        let asked = Instant::now();
         if let Some(scaled) = self.scaled(&buffer, shape.format, dimensions) {
+            device_times.convert = Some(asked.elapsed());
             (buffer, shaped) = (scaled, true);
             let size = self.size.unwrap_or(dimensions);
             sample_aspect_ratio = aspect_ratio(sample_aspect_ratio, dimensions, size);
             dimensions = size;
         }
         let mut copied = CopyBytes::default();
-        let mut device_times = DeviceTimes::default();
+        let asked = Instant::now();
         let surface = match self.mode {
             DecodeOutputMode::MetadataOnly => Surface::None,
             _ if matches!(shape.format.layout(), PlaneLayout::Planar(_)) => {
                 let (host, bytes) = apart::planes(&buffer, shape.format, dimensions, corner)?;
                 copied.output = bytes;
+                device_times.download = Some(asked.elapsed());
                 Surface::Host(host)
             }
             mode => {
@@ -253,9 +257,8 @@ impl Output {
                 if mode == DecodeOutputMode::NativeSurface || converts {
                     Surface::Device(picture)
                 } else {
-                    let started = Instant::now();
                     let host = picture.download()?;
-                    device_times.map = Some(started.elapsed());
+                    device_times.download = Some(asked.elapsed());
                     Surface::Host(host)
                 }
             }

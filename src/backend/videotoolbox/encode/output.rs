@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::videotoolbox::driver::compression::{Arriving, Coded};
 use crate::backend::videotoolbox::driver::media::{LENGTH_SIZE, SampleBuffer};
@@ -116,6 +116,15 @@ impl Output {
     /// # Errors
     /// The encoder has told that it can do no more.
     pub(super) fn settle(&self, most: usize, patience: Duration) -> Result<bool> {
+        let mut waited = Duration::ZERO;
+        let settled = self.wait(most, patience, &mut waited);
+        // One time for each frame, as of encoders that wait before they take one.
+        self.shared.meter.wait.record(waited);
+        settled
+    }
+
+    /// As [`Self::settle`]; `waited` for the encoder, and not for the consumer.
+    fn wait(&self, most: usize, patience: Duration, waited: &mut Duration) -> Result<bool> {
         let shared = &*self.shared;
         let mut state = lock(&shared.state);
         while state.inside.len() > most && state.death.is_none() && !state.gone {
@@ -124,19 +133,19 @@ impl Output {
                 continue;
             }
             let before = state.inside.len();
-            let (kept, timeout) = shared.meter.lock.time(|| {
-                hang::during(
-                    BackendKind::VideoToolbox,
-                    "VTCompressionOutputCallback",
-                    hang::DRIVER_CALL,
-                    || {
-                        let still = |state: &mut State| {
-                            state.inside.len() == before && state.death.is_none() && !state.delivers
-                        };
-                        whole(shared.changed.wait_timeout_while(state, patience, still))
-                    },
-                )
-            });
+            let asked = Instant::now();
+            let (kept, timeout) = hang::during(
+                BackendKind::VideoToolbox,
+                "VTCompressionOutputCallback",
+                hang::DRIVER_CALL,
+                || {
+                    let still = |state: &mut State| {
+                        state.inside.len() == before && state.death.is_none() && !state.delivers
+                    };
+                    whole(shared.changed.wait_timeout_while(state, patience, still))
+                },
+            );
+            *waited += asked.elapsed();
             state = kept;
             if timeout.timed_out() {
                 return Ok(false);

@@ -205,8 +205,14 @@ impl Output {
     }
 
     /// The picture, in the size that is wanted where the GPU makes it so.
-    fn shaped(&mut self, entry: &Entry, surface: VplSurface, times: DeviceTimes) -> Result<DecodedPicture> {
+    fn shaped(
+        &mut self,
+        entry: &Entry,
+        surface: VplSurface,
+        mut times: DeviceTimes,
+    ) -> Result<DecodedPicture> {
         let mut notes = None;
+        let asked = Instant::now();
         let scaled = match &mut self.scaler {
             Some(scaler) => scaler.scale(&surface, |note| notes = Some(note))?,
             None => None,
@@ -217,6 +223,7 @@ impl Output {
         let Some(scaled) = scaled else { return self.picture(entry, Arc::new(surface), times) };
         let size = |info: FrameInfo| Dimensions::new(info.crop_w.into(), info.crop_h.into());
         let sides = size(surface.info()).zip(size(scaled.info()));
+        times.convert = Some(asked.elapsed());
         let mut picture = self.picture(entry, Arc::new(scaled), times)?;
         picture.shaped = true;
         if let Some((from, to)) = sides {
@@ -229,7 +236,7 @@ impl Output {
         &self,
         entry: &Entry,
         surface: Arc<VplSurface>,
-        device_times: DeviceTimes,
+        mut device_times: DeviceTimes,
     ) -> Result<DecodedPicture> {
         let info = surface.info();
         let size = if info.crop_w > 0 && info.crop_h > 0 {
@@ -249,11 +256,13 @@ impl Output {
         let format = two_planes.or_else(|| apart::format(info.fourcc));
         let format = format.ok_or_else(|| wrong(format!("format {:#x}", info.fourcc)))?;
         let mut copied = CopyBytes::default();
+        let asked = Instant::now();
         let surface = match self.mode {
             DecodeOutputMode::MetadataOnly => Surface::None,
             _ if two_planes.is_none() => {
                 let (host, bytes) = apart::planes(&surface, dimensions, corner)?;
                 copied.output = bytes;
+                device_times.download = Some(asked.elapsed());
                 Surface::Host(host)
             }
             mode => {
@@ -261,7 +270,9 @@ impl Output {
                 if mode == DecodeOutputMode::NativeSurface {
                     Surface::Device(picture)
                 } else {
-                    Surface::Host(picture.download()?)
+                    let host = picture.download()?;
+                    device_times.download = Some(asked.elapsed());
+                    Surface::Host(host)
                 }
             }
         };
