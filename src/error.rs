@@ -177,6 +177,13 @@ impl Error {
         self
     }
 
+    /// The same error of a job that has tried every backend.
+    #[must_use]
+    pub(crate) fn after_every_backend(self) -> Self {
+        let remedy = self.remedy().after_every_backend();
+        self.with_remedy(remedy)
+    }
+
     /// What the user can do about it.
     pub fn remedy(&self) -> Remedy {
         match self {
@@ -247,6 +254,15 @@ impl Error {
             if !what.contains(&name) {
                 *what = format!("{name}: {what}");
             }
+        }
+        self
+    }
+
+    /// The same error, whose words name this file.
+    #[must_use]
+    pub(crate) fn about_file(mut self, path: &Path) -> Self {
+        if let Self::InvalidInput { file, .. } = &mut self {
+            file.get_or_insert_with(|| path.to_owned());
         }
         self
     }
@@ -323,7 +339,7 @@ mod tests {
         };
         let reported = |error: &Error| error.explain(|remedy| format!("give {}", remedy.name()));
         assert_eq!(reported(&error), "nvidia is not available: no encoder. Give other_backend");
-        assert!(error.to_string().contains("no encoder. Let another backend do it: "), "{error}");
+        assert!(error.to_string().contains("no encoder. Let another backend do it"), "{error}");
         let error = Error::corrupt("a").with_remedy(Remedy::KeepGoing).in_file(Path::new("b")).ending();
         assert_eq!(reported(&error), "corrupt stream: b: a; give keep_going");
         assert!(!error.is_recoverable());
@@ -340,5 +356,16 @@ mod tests {
         let names: std::collections::BTreeSet<_> = Remedy::PLAIN.iter().map(Remedy::name).collect();
         assert_eq!(names.len(), Remedy::PLAIN.len());
         assert!(Remedy::PLAIN.iter().all(|remedy| !remedy.to_string().is_empty()));
+    }
+
+    #[test]
+    fn the_source_of_a_wrong_file_is_kept() {
+        let file = |error: Error| match error {
+            Error::InvalidInput { file, .. } => file,
+            other => panic!("{other}"),
+        };
+        assert_eq!(file(Error::invalid("line 3").about_file(Path::new("a"))), Some("a".into()));
+        let of_another = Error::invalid_file(Path::new("b"), "is empty").about_file(Path::new("a"));
+        assert_eq!(file(of_another), Some("b".into()));
     }
 }

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use video_hw::backend::Backend;
-use video_hw::config::{Crop, Engines};
+use video_hw::config::Engines;
 use video_hw::dimensions::Dimensions;
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::TimeUnit;
@@ -16,9 +17,9 @@ use video_hw_terminal::parse;
 use crate::compare::CompareArgs;
 use crate::doctor::{DoctorArgs, ProbeChildArgs};
 use crate::exit::{self, Paths};
-use crate::failure::FailureArgs;
+use crate::failure::{FailureArgs, OnFailure};
 use crate::limits::LimitArgs;
-use crate::options::{BackendArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
+use crate::options::{BackendArgs, CropArgs, EncoderArgs, JobArgs, PartArgs, PictureArgs};
 use crate::packaging::{CompletionsArgs, ManArgs};
 use crate::pick::PickArgs;
 use crate::thumbnails::ThumbnailsArgs;
@@ -57,6 +58,7 @@ Examples:
   video-hw transcode in.mp4 out.mp4
   video-hw transcode in.mp4 out.mp4 --codec h264 --bitrate 6M --size hd720 --fps 29.97
   video-hw transcode in.mp4 part.mp4 --start 1:02:03.5 --duration 10
+  video-hw transcode in.mp4 wide.mp4 --crop 0:140:1920:800 --size 960x400     cut out first, then scaled
   video-hw transcode in.h265 out.mp4 --copy               into another container, nothing encoded anew
   video-hw transcode in.mp4 out.mp4 --copy --audio lang:eng --subtitles none
   curl -s https://example.org/film.mp4 | video-hw transcode - out.mp4 --spool=4G
@@ -83,6 +85,7 @@ Examples:
   video-hw decode in.mp4 'frame-%05d.png' --frames-at 0,100,5000
   video-hw decode in.mp4 frame.png --frames-at 5000
   video-hw decode in.mp4 'frame-%05d.png' --every 10s
+  video-hw decode phone.mp4 'frame-%05d.png' --upright --height 720 --every 10s
   video-hw decode in.h264 --frame-md5 --times-at 20,1.5 --index in.index
   video-hw decode in.mp4 - --format y4m --quiet | ffplay -
   video-hw decode in.mp4 --null               decode as fast as possible, keep nothing
@@ -102,6 +105,7 @@ Examples:
   video-hw encode frames/ out.mp4 --timestamps times.txt --quality 23
   video-hw encode 'frame-%06d.png' out.mp4 --fps 30
   video-hw encode camera-left/ out.mp4 --times-from-names ns
+  video-hw encode in.y4m part.mp4 --crop 64:0:640:480 --scale 320x240
   video-hw encode camera.rgb out.mp4 --size 640x480 --pix-fmt rgb24 --timestamps times.txt --time-unit ns
   video-hw encode hdr.yuv out.mp4 --size uhd2160 --pix-fmt p010le --fps 24 -c hevc --profile main10 \
       --hdr-mastering 'G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)' --hdr-light 1000,400
@@ -156,9 +160,10 @@ pub(crate) enum Command {
 }
 
 /// What has no meaning where nothing is encoded.
-const OF_ENCODING: [&str; 43] = [
+const OF_ENCODING: [&str; 44] = [
     "no_copy",
     "deinterlace",
+    "crop",
     "codec",
     "rc",
     "bitrate",
@@ -229,6 +234,8 @@ pub(crate) struct TranscodeArgs {
     #[arg(long, help_heading = "Pictures")]
     pub(crate) deinterlace: bool,
     #[command(flatten)]
+    pub(crate) crop: CropArgs,
+    #[command(flatten)]
     pub(crate) encoder: EncoderArgs,
     #[command(flatten)]
     pub(crate) pictures: PictureArgs,
@@ -278,9 +285,20 @@ pub(crate) struct DecodeArgs {
     /// The same as --output metadata
     #[arg(long, requires = "null", conflicts_with_all = ["md5", "frame_md5", "output_mode"])]
     pub(crate) metadata_only: bool,
-    /// Keep only this part of the picture, before --size: columns left out, rows left out, width, height
-    #[arg(long, value_name = "X:Y:W:H", value_parser = parse::crop, help_heading = "Pictures", allow_hyphen_values = true)]
-    pub(crate) crop: Option<Crop>,
+    #[command(flatten)]
+    pub(crate) crop: CropArgs,
+    /// Turn, mirror and stretch pictures to the shape in which a player shows them, behind --crop
+    #[arg(long, conflicts_with = "size", help_heading = "Pictures")]
+    pub(crate) upright: bool,
+    /// Output width, in samples; the height follows from the shape in which the picture is shown
+    #[arg(long, value_name = "N", value_parser = side(), conflicts_with_all = ["size", "height"], help_heading = "Pictures", allow_hyphen_values = true)]
+    pub(crate) width: Option<u32>,
+    /// Output height, in samples; the width follows from the shape in which the picture is shown
+    #[arg(long, value_name = "N", value_parser = side(), conflicts_with = "size", help_heading = "Pictures", allow_hyphen_values = true)]
+    pub(crate) height: Option<u32>,
+    /// Pictures keep their times in the input behind --start too
+    #[arg(long, help_heading = "Part of the input")]
+    pub(crate) original_times: bool,
     /// Treat a picture that the decoder had to conceal damage in as an error: stop there, or with --keep-going leave it
     /// out
     #[arg(long, help_heading = "Reporting")]
@@ -317,10 +335,25 @@ pub(crate) struct DecodeArgs {
     /// Threads that a CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
+    /// What to do when the decoder dies during the job. Another may give pictures of another format: choose one with --pix-fmt
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value = "stop",
+        conflicts_with = "picks",
+        help_heading = "Where it runs"
+    )]
+    pub(crate) on_failure: OnFailure,
     #[command(flatten)]
     pub(crate) job: JobArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// Sides that a picture can have.
+pub(crate) fn side() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(Dimensions::MAX_SIDE))
 }
 
 /// Unit of a time that is a bare number.
@@ -383,6 +416,8 @@ pub(crate) struct EncodeArgs {
     /// Times of images are the numbers that their names end in, of this unit: s, ms, us, ns
     #[arg(long, value_name = "UNIT", value_enum, conflicts_with_all = ["fps", "timestamps"], help_heading = "Times of pictures")]
     pub(crate) times_from_names: Option<NumberUnit>,
+    #[command(flatten)]
+    pub(crate) crop: CropArgs,
     /// Output size
     #[arg(long, value_name = "WxH", value_parser = parse::size, help_heading = "Pictures", allow_hyphen_values = true)]
     pub(crate) scale: Option<Dimensions>,
@@ -442,12 +477,15 @@ pub(crate) struct DevicesArgs {
 impl Command {
     /// What the command reads and writes.
     pub(crate) fn paths(&self) -> Paths {
+        let with = |input: &PathBuf, second: Option<&PathBuf>| {
+            [Some(input), second].into_iter().flatten().cloned().collect()
+        };
         let (inputs, output) = match self {
             Self::Transcode(a) | Self::Trim(a) => (vec![a.input.clone()], Some(a.output.clone())),
-            Self::Decode(a) => (vec![a.input.clone()], a.output.clone()),
-            Self::Thumbnails(a) => (vec![a.input.clone()], Some(a.output.clone())),
-            Self::Encode(a) => (vec![a.input.clone()], Some(a.output.clone())),
-            Self::Probe(a) => (vec![a.input.clone()], None),
+            Self::Decode(a) => (with(&a.input, a.pick.index.as_ref()), a.output.clone()),
+            Self::Thumbnails(a) => (with(&a.input, a.index.as_ref()), Some(a.output.clone())),
+            Self::Encode(a) => (with(&a.input, a.timestamps.as_ref()), Some(a.output.clone())),
+            Self::Probe(a) => (with(&a.input, a.index.as_ref()), None),
             Self::Devices(_)
             | Self::Doctor(_)
             | Self::ProbeChild(_)

@@ -24,6 +24,9 @@ pub(crate) fn run(args: &EncodeArgs) -> Result<Exit> {
     if let Some(times) = times(args)? {
         job = job.times(times);
     }
+    if let Some(crop) = args.crop.crop {
+        job = job.crop(crop);
+    }
     if let Some(size) = args.scale {
         job = job.size(size);
     }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use video_hw::Error;
-use video_hw::error::Remedy;
 use video_hw_bench::Outcome;
 use video_hw_terminal::cancel;
 
@@ -15,7 +14,7 @@ use crate::remedy;
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the input cannot be read, or is damaged; bench: slower than --baseline
+  1    an input cannot be read, is damaged, or is larger than --limits allow; bench: slower than --baseline
   2    wrong arguments
   3    not supported, or nothing on this machine can do it
   4    the output cannot be written
@@ -144,8 +143,10 @@ pub(crate) fn kind(error: &Error) -> &'static str {
 pub(crate) fn message(error: &Error) -> String {
     let text = match error {
         // Wrong arguments need no word that they are.
-        Error::InvalidInput { what, remedy: Remedy::None, .. } => what.clone(),
-        Error::InvalidInput { what, remedy, .. } => format!("{what}; {}", remedy::message(remedy)),
+        Error::InvalidInput { what, remedy, .. } => match remedy::message(remedy) {
+            none if none.is_empty() => what.clone(),
+            remedy => format!("{what}; {remedy}"),
+        },
         other => other.explain(remedy::message),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -155,6 +156,8 @@ pub(crate) fn message(error: &Error) -> String {
 mod tests {
     use super::*;
     use video_hw::backend::BackendKind;
+    use video_hw::error::Remedy;
+    use video_hw::limits::Limit;
 
     fn paths() -> Paths {
         Paths { inputs: vec!["in.mp4".into()], output: Some("out.mp4".into()) }
@@ -165,11 +168,19 @@ mod tests {
         new(action, path, io::Error::from(kind))
     }
 
-    #[test]
-    fn every_kind_has_its_code() {
+    /// Each kind of error with the code that it leads to where no input is named.
+    fn table() -> [(Error, Exit, &'static str); 12] {
         let backend = BackendKind::Nvidia;
         let text = String::new;
-        let table = [
+        let (limit, what) = (Limit::Tracks, text());
+        [
+            (Error::LimitExceeded { limit, wanted: 2, allowed: 1, what }, Exit::Input, "limit_exceeded"),
+            (
+                Error::FormatChanged { what: text(), remedy: Remedy::Size },
+                Exit::Unsupported,
+                "format_changed",
+            ),
+            (io_error("read", "in.mp4", io::ErrorKind::NotFound), Exit::Input, "io"),
             (Error::corrupt("x"), Exit::Input, "corrupt_stream"),
             (Error::invalid("x"), Exit::Usage, "invalid_input"),
             (Error::unsupported("x"), Exit::Unsupported, "unsupported"),
@@ -187,10 +198,44 @@ mod tests {
             ),
             (Error::Backend { backend, call: "f", code: 1, detail: text() }, Exit::Backend, "backend"),
             (Error::Cancelled, Exit::Cancelled, "cancelled"),
-        ];
-        for (error, exit, name) in table {
+        ]
+    }
+
+    #[test]
+    fn every_kind_has_its_code() {
+        for (error, exit, name) in table() {
             assert_eq!(of_error(&error, &paths()), exit, "{error}");
             assert_eq!(kind(&error), name);
+        }
+    }
+
+    /// The variants of the library's enum, the table above and the one in the documents name the same.
+    #[test]
+    fn the_documents_name_every_kind_with_its_code() {
+        let read = |path: &str| {
+            std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        };
+        let source = read("src/error.rs");
+        let (_, variants) = source.split_once("pub enum Error {\n").unwrap();
+        let (variants, _) = variants.split_once("\n}").unwrap();
+        let is_variant = |line: &&str| {
+            line.strip_prefix("    ").is_some_and(|line| line.starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        assert_eq!(variants.lines().filter(is_variant).count(), table().len());
+        let document = read("docs/command-line.md");
+        let (_, codes) = document.split_once("## Exit codes").unwrap();
+        let rows: Vec<_> =
+            codes.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| code")).collect();
+        let number = |row: &&str| row.split('|').nth(1).unwrap().trim().to_owned();
+        let in_help = HELP.lines().filter_map(|line| {
+            line.strip_prefix("  ").filter(|line| line.starts_with(|c: char| c.is_ascii_digit()))
+        });
+        let in_help: Vec<_> = in_help.map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(rows.iter().map(number).collect::<Vec<_>>(), in_help);
+        for (_, exit, name) in table() {
+            let code = exit.code().to_string();
+            let row = rows.iter().find(|row| number(row) == code).unwrap();
+            assert!(row.contains(&format!("`{name}`")), "{code} lacks {name}: {row}");
         }
     }
 
@@ -220,12 +265,9 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_one_line_and_name_the_option() {
+    fn messages_are_one_line_with_the_remedy() {
         let exists = Error::invalid("output a.mp4 exists already").with_remedy(Remedy::Overwrite);
-        assert_eq!(
-            message(&exists),
-            "output a.mp4 exists already; give --overwrite (-y) or choose another name"
-        );
+        assert_eq!(message(&exists), "output a.mp4 exists already; choose another name");
         assert_eq!(message(&Error::corrupt("one\n  two")), "corrupt stream: one two");
         assert!(!message(&io_error("write", "-", io::ErrorKind::StorageFull)).contains(" -:"));
     }

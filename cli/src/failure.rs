@@ -34,12 +34,20 @@ pub(crate) enum OnFailure {
 
 impl FailureArgs {
     pub(crate) fn policy(self) -> FailurePolicy {
-        match self.on_failure {
-            _ if self.strict => FailurePolicy::Stop,
-            None => FailurePolicy::Auto,
-            Some(OnFailure::Next) => FailurePolicy::Next,
-            Some(OnFailure::Reopen) => FailurePolicy::Reopen,
-            Some(OnFailure::Stop) => FailurePolicy::Stop,
+        if self.strict {
+            FailurePolicy::Stop
+        } else {
+            self.on_failure.map_or(FailurePolicy::Auto, OnFailure::policy)
+        }
+    }
+}
+
+impl OnFailure {
+    pub(crate) const fn policy(self) -> FailurePolicy {
+        match self {
+            Self::Next => FailurePolicy::Next,
+            Self::Reopen => FailurePolicy::Reopen,
+            Self::Stop => FailurePolicy::Stop,
         }
     }
 }

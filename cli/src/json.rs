@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use video_hw::Error;
 use video_hw::backend::{Receipt, Verdict};
 use video_hw::color::{ColorInfo, ColorRange};
-use video_hw::error::Remedy;
 use video_hw::pipeline::{FilterSummary, SourceInfo, SourceSummary};
 use video_hw::session::{DecodeSummary, EncodeSummary, Ledger, LossKind, Losses, QueueStats, SessionTiming};
 use video_hw::stages::{DecodeStages, EncodeStages, StageSummary};
@@ -15,20 +14,20 @@ use video_hw::time::Rational;
 use video_hw_terminal::text;
 
 use crate::exit::{self, Exit};
-use crate::{clock, failure};
+use crate::{clock, failure, remedy};
 
 /// What ends a run that failed.
 pub(crate) fn error(error: &Error, exit: Exit) -> Value {
     json!({
-        "error": { "kind": exit::kind(error), "message": exit::message(error), "remedy": remedy(error) },
+        "error": { "kind": exit::kind(error), "message": exit::message(error), "remedy": remedy_name(error) },
         "exit_code": exit.code(),
     })
 }
 
-/// The kind of what can be done about it.
-fn remedy(error: &Error) -> Option<&'static str> {
+/// The kind of what can be done about it, where the command line leaves anything to be done.
+fn remedy_name(error: &Error) -> Option<&'static str> {
     let remedy = error.remedy();
-    (remedy != Remedy::None).then(|| remedy.name())
+    (!remedy::message(&remedy).is_empty()).then(|| remedy.name())
 }
 
 /// Wrong arguments, before there is a job.

@@ -8,8 +8,8 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use video_hw_terminal::{cancel, text};
 
 mod args;
@@ -22,6 +22,7 @@ mod doctor;
 mod encode;
 mod exit;
 mod failure;
+mod given;
 mod json;
 mod limits;
 mod metrics;
@@ -34,6 +35,8 @@ mod progress;
 mod remedy;
 mod report;
 mod retired;
+#[cfg(test)]
+mod settings_tests;
 mod thumbnails;
 mod tracks;
 mod transcode;
@@ -41,11 +44,12 @@ mod trim;
 
 use args::{Cli, Command};
 use exit::Exit;
+use given::Given;
 
 fn main() -> ExitCode {
     clock::begin();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match Cli::try_parse_from(&arguments) {
+    match parse(&arguments) {
         // Without the exit handlers of a GPU driver that may have been loaded: they take their time to close what the
         // system closes anyway.
         Ok(cli) => {
@@ -60,6 +64,14 @@ fn main() -> ExitCode {
         }
         Err(error) => refuse(&error, arguments.iter().any(|w| w == "--json")).into(),
     }
+}
+
+/// The command, with its options kept for the wording of remedies.
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut root = Cli::command();
+    let matches = root.try_get_matches_from_mut(arguments)?;
+    Given::keep(&root, &matches);
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut root))
 }
 
 /// Runs the command; a panic is a defect told in one line.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
-use video_hw::config::{Engines, Profile};
+use video_hw::config::{Crop, Engines, Profile};
 use video_hw::dimensions::Dimensions;
 use video_hw::hdr::{ContentLight, MasteringDisplay};
 use video_hw::pixel::PixelFormat;
@@ -70,6 +70,16 @@ pub(crate) struct PictureArgs {
     /// Frame rate of an input that carries no times (raw H.264, H.265)
     #[arg(long, value_name = "RATE", value_parser = parse::frame_rate, allow_hyphen_values = true)]
     pub(crate) input_fps: Option<Rational>,
+}
+
+/// A part of the picture.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct CropArgs {
+    /// Keep only this part of the picture as it is stored: columns left out, rows left out, width, height. Cut out first,
+    /// before anything else is done to the picture
+    #[arg(long, value_name = "X:Y:W:H", value_parser = parse::crop, allow_hyphen_values = true)]
+    pub(crate) crop: Option<Crop>,
 }
 
 /// Options for encoders that are not ffmpeg's.

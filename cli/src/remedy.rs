@@ -1,41 +1,157 @@
-//! What can be done about an error, in terms of this program's options.
+//! What can be done about an error, in terms of the options that this command line can still have.
 
 use video_hw::backend::BackendKind;
 use video_hw::error::Remedy;
+use video_hw::limits::Limit;
 use video_hw::pipeline::Note;
 
+use crate::given::Given;
 use crate::limits;
 
-/// To follow what happened, behind a semicolon.
+/// To follow what happened, behind a semicolon. Empty where the command line says all that could be advised.
 pub(crate) fn message(remedy: &Remedy) -> String {
+    words(remedy, Given::of_process())
+}
+
+fn words(remedy: &Remedy, given: &Given) -> String {
+    let size = size_option(given);
+    let fps = changes_frames(given).then_some("fps").filter(|fps| given.takes(fps));
     match remedy {
-        Remedy::OtherBackend => {
-            format!("let another backend do it (--backend {}, --backend auto)", BackendKind::Software)
-        }
-        Remedy::OtherDevice(which) => format!("{}; or {which}", message(&Remedy::OtherBackend)),
-        Remedy::FreeSession => format!(
-            "close a session or another program that encodes, wait for one (--session-wait SECONDS), or use another GPU \
-             (--device) or --backend {}",
-            BackendKind::Software
+        Remedy::OtherBackend => other_backend(given).unwrap_or_default(),
+        Remedy::OtherDevice(words) => either([other_backend(given), Some(words.to_string())], "; or "),
+        Remedy::FreeSession => either(
+            [
+                Some("close a session or another program that encodes".to_owned()),
+                given.takes("session-wait").then(|| {
+                    if given.has("session-wait") {
+                        "wait longer for one (--session-wait)".to_owned()
+                    } else {
+                        "wait for one (--session-wait SECONDS)".to_owned()
+                    }
+                }),
+                given.takes("device").then(|| "use another GPU (--device)".to_owned()),
+                other_backend(given),
+            ],
+            ", or ",
         ),
-        Remedy::RaiseLimit { limit, to } => {
-            format!("if you trust the input, give --limits {}={}", limit.name(), limits::write(*limit, *to))
+        Remedy::RaiseLimit { limit, to } if given.takes("limits") => {
+            format!("if you trust the input, give --limits {}", raised(*limit, *to, given))
         }
-        Remedy::Size => "give --size WIDTHxHEIGHT to bring all pictures to another size".to_owned(),
-        Remedy::PixelFormat => "give --pix-fmt NAME to bring all pictures to one format".to_owned(),
-        Remedy::FewerPixels => "a smaller --size or a lower --fps needs less".to_owned(),
-        Remedy::OwnTimes => "leave out --fps to keep the input's own times".to_owned(),
-        Remedy::MendTimes => {
-            "--keep-going puts such times right, --fps RATE makes the frame rate constant".to_owned()
+        Remedy::RaiseLimit { .. } => String::new(),
+        Remedy::Size => match size {
+            Some(size) if given.has(size) => format!("give --{size} another size"),
+            Some(size) => format!("give --{size} WIDTHxHEIGHT to bring all pictures to another size"),
+            None => "bring the pictures to another size first".to_owned(),
+        },
+        Remedy::PixelFormat if changes_frames(given) && given.lacks("pix-fmt") => {
+            "give --pix-fmt NAME to bring all pictures to one format".to_owned()
         }
-        Remedy::KeepGoing => "--keep-going goes over it".to_owned(),
-        Remedy::Deinterlace => "--deinterlace makes them progressive".to_owned(),
-        Remedy::Overwrite => "give --overwrite (-y) or choose another name".to_owned(),
-        Remedy::Spool => "save it to a file first, or give --spool to keep it in a temporary one".to_owned(),
-        Remedy::OutputFormat(known) => format!("state the format with --format, one of {known}"),
+        Remedy::PixelFormat => "bring the pictures to one format first".to_owned(),
+        Remedy::FewerPixels => {
+            let parts =
+                [size.map(|size| format!("a smaller --{size}")), fps.map(|fps| format!("a lower --{fps}"))];
+            match either(parts, " or ") {
+                none if none.is_empty() => "smaller pictures need less".to_owned(),
+                parts => format!("{parts} needs less"),
+            }
+        }
+        Remedy::OwnTimes if given.has("fps") => "leave out --fps to keep the input's own times".to_owned(),
+        Remedy::OwnTimes => String::new(),
+        Remedy::MendTimes => either(
+            [
+                given.lacks("keep-going").then(|| "--keep-going puts such times right".to_owned()),
+                fps.filter(|fps| !given.has(fps))
+                    .map(|fps| format!("--{fps} RATE makes the frame rate constant")),
+            ],
+            ", ",
+        ),
+        Remedy::KeepGoing if given.lacks("keep-going") => "--keep-going goes over it".to_owned(),
+        Remedy::Deinterlace if given.lacks("deinterlace") => {
+            "--deinterlace makes them progressive".to_owned()
+        }
+        Remedy::KeepGoing | Remedy::Deinterlace => String::new(),
+        Remedy::Overwrite if given.lacks("overwrite") => {
+            "give --overwrite (-y) or choose another name".to_owned()
+        }
+        Remedy::Overwrite => "choose another name".to_owned(),
+        Remedy::Spool if given.lacks("spool") => {
+            "save it to a file first, or give --spool to keep it in a temporary one".to_owned()
+        }
+        Remedy::Spool => "save it to a file first".to_owned(),
+        Remedy::LargerSpool => {
+            let larger = given.takes("spool").then(|| "give --spool a larger SIZE".to_owned());
+            either([larger, Some("save the input to a file first".to_owned())], ", or ")
+        }
+        Remedy::LessDeviceMemory => either(
+            [
+                Some(
+                    size.map_or("use smaller pictures".to_owned(), |size| format!("use a smaller --{size}")),
+                ),
+                given.takes("max-in-flight").then(|| "a smaller --max-in-flight".to_owned()),
+                given.has("lookahead").then(|| "no --lookahead".to_owned()),
+                Some("fewer jobs at once".to_owned()),
+                Some("another GPU".to_owned())
+                    .map(|gpu| if given.takes("device") { gpu + " (--device)" } else { gpu }),
+            ],
+            ", or ",
+        ),
+        Remedy::OutputFormat(known) if given.lacks("format") => {
+            format!("state the format with --format, one of {known}")
+        }
+        Remedy::OutputFormat(known) => format!("known formats: {known}"),
         // The others are words already.
         other => other.to_string(),
     }
+}
+
+/// The alternatives that there are.
+fn either(parts: impl IntoIterator<Item = Option<String>>, between: &str) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join(between)
+}
+
+/// Whether the command has options that say what becomes of decoded pictures, `--fps` and `--pix-fmt`: with `encode` and
+/// `compare` these describe the input.
+fn changes_frames(given: &Given) -> bool {
+    ["transcode", "trim", "decode"].contains(&given.command())
+}
+
+/// The option that says how large pictures come out.
+fn size_option(given: &Given) -> Option<&'static str> {
+    let option = match given.command() {
+        "encode" => "scale",
+        _ if changes_frames(given) => "size",
+        _ => return None,
+    };
+    given.takes(option).then_some(option)
+}
+
+/// Another backend than the command line names: the automatic choice, or where that is in use the embedded one.
+fn other_backend(given: &Given) -> Option<String> {
+    const DO: &str = "let another backend do it";
+    // Reports on backends, which ask for none.
+    if ["doctor", "devices"].contains(&given.command()) {
+        return Some(DO.to_owned());
+    }
+    // What is copied is neither decoded nor encoded.
+    if given.has("copy") && !given.has("exact") {
+        return None;
+    }
+    let is_auto = |option: &str| given.value(option).is_none_or(|value| value.eq_ignore_ascii_case("auto"));
+    let named =
+        ["backend", "decoder-backend", "encoder-backend"].into_iter().filter(|option| !is_auto(option));
+    let named: Vec<_> = named.map(|option| format!("--{option} auto")).collect();
+    if !named.is_empty() {
+        return Some(format!("{DO} ({})", named.join(" or ")));
+    }
+    given.takes("backend").then(|| format!("{DO} (--backend {})", BackendKind::Software))
+}
+
+/// What `--limits` has to say: what it says, but for this limit.
+fn raised(limit: Limit, to: u64, given: &Given) -> String {
+    let raised = format!("{}={}", limit.name(), limits::write(limit, to));
+    let said = given.value("limits").unwrap_or_default().split(',').filter(|part| !part.is_empty());
+    let others = said.filter(|part| part.split('=').next().map(str::trim) != Some(limit.name()));
+    others.chain([raised.as_str()]).collect::<Vec<_>>().join(",")
 }
 
 /// A sentence of its own.
@@ -59,54 +175,5 @@ pub(crate) fn of_note(note: &Note) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use clap::CommandFactory;
-    use video_hw::limits::Limit;
-
-    use super::*;
-
-    /// Whoever follows the advice must find the option, and nobody is told of the library's own names.
-    #[test]
-    fn remedies_name_options_that_there_are() {
-        let command = crate::args::Cli::command();
-        let options: BTreeSet<_> = command
-            .get_subcommands()
-            .flat_map(|command| command.get_arguments().filter_map(clap::Arg::get_long))
-            .map(|option| format!("--{option}"))
-            .collect();
-        for remedy in [
-            Remedy::OtherBackend,
-            Remedy::OtherDevice("a GPU that encodes".into()),
-            Remedy::FreeSession,
-            Remedy::RaiseLimit { limit: Limit::Tracks, to: 5000 },
-            Remedy::Size,
-            Remedy::PixelFormat,
-            Remedy::FewerPixels,
-            Remedy::OwnTimes,
-            Remedy::MendTimes,
-            Remedy::KeepGoing,
-            Remedy::Deinterlace,
-            Remedy::Overwrite,
-            Remedy::Spool,
-            Remedy::OutputFormat("mp4, ivf".to_owned()),
-        ] {
-            let message = message(&remedy);
-            let named: Vec<_> = message
-                .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-                .filter(|word| word.starts_with("--"))
-                .collect();
-            assert!(!named.is_empty() && named.iter().all(|one| options.contains(*one)), "{message}");
-            assert!(message != remedy.to_string() && !message.contains(['`', ':']), "{message}");
-        }
-        assert_eq!(message(&Remedy::from("unpack it first")), "unpack it first");
-        assert_eq!(message(&Remedy::None), "");
-    }
-
-    #[test]
-    fn a_reason_ends_with_what_to_do() {
-        assert_eq!(after("no GPU.", &Remedy::from("buy one")), "no GPU. Buy one");
-        assert_eq!(after("no GPU", &Remedy::None), "no GPU");
-    }
-}
+#[path = "remedy_tests.rs"]
+mod tests;

@@ -1,11 +1,14 @@
 //! `thumbnails`: a contact sheet.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
 use video_hw::backend::Backend;
+use video_hw::config::Engines;
+use video_hw::container::TrackId;
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::output_file::OutputFile;
@@ -13,21 +16,25 @@ use video_hw::pipeline::{CancelToken, Progress, SourceOptions};
 use video_hw::pixel::PixelFormat;
 use video_hw::rawvideo::write_png;
 use video_hw::reader::Reader;
+use video_hw::time::Rational;
 use video_hw::{Error, Result};
 use video_hw_terminal::{cancel::Interrupts, parse, text};
 
+use crate::args::side;
 use crate::exit::Exit;
 use crate::limits::LimitArgs;
 use crate::metrics::Exporting;
-use crate::options::JobArgs;
+use crate::options::{CropArgs, JobArgs};
 use crate::pick;
 use crate::progress::ProgressView;
+use crate::tracks::number as track_number;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   video-hw thumbnails in.mp4 sheet.png
   video-hw thumbnails in.mp4 sheet.png --grid 8x6 --width 160
-  video-hw thumbnails in.mp4 poster.png --grid 1x1 --width 1280   the frame in the middle";
+  video-hw thumbnails in.mp4 poster.png --grid 1x1 --width 1280   the frame in the middle
+  video-hw thumbnails in.mp4 sheet.png --crop 0:140:1920:800       without the black bars";
 
 /// Most pictures on a sheet.
 const MOST: u32 = 10_000;
@@ -47,8 +54,16 @@ pub(crate) struct ThumbnailsArgs {
     #[arg(long, value_name = "CxR", value_parser = grid, default_value = "5x4", help_heading = "Pictures")]
     pub(crate) grid: (u32, u32),
     /// Width of each picture, in samples; the height follows from the shape in which it is shown
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Dimensions::MAX_SIDE)), default_value_t = 320, help_heading = "Pictures", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = side(), default_value_t = 320, help_heading = "Pictures", allow_hyphen_values = true)]
     pub(crate) width: u32,
+    #[command(flatten)]
+    pub(crate) crop: CropArgs,
+    /// Video track, by its number (see `probe`); by default the largest of those that players show
+    #[arg(long, value_name = "N", value_parser = track_number, help_heading = "Input", allow_hyphen_values = true)]
+    pub(crate) track: Option<TrackId>,
+    /// Frame rate of an input that carries no times (raw H.264, H.265)
+    #[arg(long, value_name = "RATE", value_parser = parse::frame_rate, help_heading = "Input", allow_hyphen_values = true)]
+    pub(crate) input_fps: Option<Rational>,
     /// Where each frame is in the file: taken from here, or written here where there is no such file yet
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,
@@ -58,6 +73,12 @@ pub(crate) struct ThumbnailsArgs {
     /// GPU, where there are several: its number or its identifier, as `devices` lists them
     #[arg(long, value_name = "ID", help_heading = "Where it runs")]
     pub(crate) device: Option<String>,
+    /// Decoders that share the file: auto (all engines of the GPU, all cores of the CPU), or a number
+    #[arg(long, value_name = "N", value_parser = parse::engines, default_value = "auto", help_heading = "Where it runs")]
+    pub(crate) engines: Engines,
+    /// Threads that a CPU decoder may use
+    #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
+    pub(crate) threads: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) job: JobArgs,
     #[command(flatten)]
@@ -90,6 +111,11 @@ pub(crate) fn run(args: &ThumbnailsArgs) -> Result<Exit> {
     let options = SourceOptions::default()
         .backend(args.backend.unwrap_or(Backend::Auto))
         .device(args.device.clone())
+        .engines(args.engines)
+        .threads(args.threads)
+        .crop(args.crop.crop)
+        .track(args.track)
+        .frame_rate(args.input_fps)
         .width(args.width)
         .upright(true)
         .convert(video_hw::config::ColorRequest::Rgb8)

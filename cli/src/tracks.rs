@@ -37,7 +37,7 @@ pub(crate) struct CopyArgs {
     pub(crate) subtitles: TrackChoice,
 }
 
-fn number(text: &str) -> Result<TrackId, String> {
+pub(crate) fn number(text: &str) -> Result<TrackId, String> {
     text.trim().parse().map(TrackId).map_err(|_| format!("{text:?} is not the number of a track"))
 }
 

@@ -48,6 +48,9 @@ pub(crate) fn encode(command: &'static str, args: &TranscodeArgs) -> Result<Exit
     if let Some(size) = args.pictures.size {
         job = job.size(size);
     }
+    if let Some(crop) = args.crop.crop {
+        job = job.crop(crop);
+    }
     if let Some(format) = args.pictures.pix_fmt {
         job = job.pixel_format(format);
     }

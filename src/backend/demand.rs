@@ -2,7 +2,7 @@
 
 use crate::backend_kind::BackendKind;
 use crate::bitstream::StreamInfo;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::limits::{Limit, Limits};
 use crate::pixel::Chroma;
 
@@ -74,7 +74,7 @@ impl Demand {
         proof.try_reserve_exact(half).map_err(|_| Error::OutOfMemory {
             backend: BackendKind::EMBEDDED,
             what: format!("{half} bytes for {what}"),
-            remedy: "use a machine with more memory, or a hardware decoder".into(),
+            remedy: Remedy::OtherDevice("use a machine with more memory".into()),
         })
     }
 

@@ -112,7 +112,10 @@ fn select<T>(
     }
     match opened {
         Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() })),
-        None => Err(refusal.map_or_else(|| nobody(wanted), |refusal| refusal.error)),
+        None => {
+            let error = refusal.map_or_else(|| nobody(wanted), |refusal| refusal.error);
+            Err(if wanted == Backend::Auto { error.after_every_backend() } else { error })
+        }
     }
 }
 
@@ -483,6 +486,38 @@ mod tests {
         assert!(
             format!("{receipt:#}").contains("software refused at capability: unsupported: nothing works")
         );
+    }
+
+    /// Over all remedies and every way to ask for a backend: another one is advised where one was named, and only there.
+    #[test]
+    fn another_backend_is_no_advice_where_all_were_tried() {
+        let refuse = |remedy: &Remedy, wanted, job| {
+            let open = |_: &Turn| -> Result<()> {
+                Err(Error::Unsupported { feature: "this".into(), remedy: remedy.clone() })
+            };
+            let turns = match job {
+                Job::Decode => decoders(wanted, &CANDIDATES),
+                Job::Encode => encoders(wanted, false, &BackendEncodeConfig::None),
+            };
+            select(wanted, job, Codec::H264, turns, open, |()| "").unwrap_err()
+        };
+        let more =
+            [Remedy::None, Remedy::OtherDevice("use a GPU".into()), Remedy::Other("install it".into())];
+        for remedy in Remedy::PLAIN.into_iter().chain(more) {
+            for job in [Job::Decode, Job::Encode] {
+                let auto = refuse(&remedy, Backend::Auto, job);
+                assert!(!auto.to_string().contains("another backend"), "{auto}");
+                match &remedy {
+                    Remedy::OtherBackend => assert_eq!(auto.remedy(), Remedy::None),
+                    Remedy::OtherDevice(words) => assert_eq!(auto.remedy(), Remedy::Other(words.clone())),
+                    other => assert_eq!(auto.remedy(), *other),
+                }
+                for kind in CANDIDATES {
+                    let named = refuse(&remedy, Backend::Only(kind), job);
+                    assert_eq!(named.remedy(), remedy, "{kind}: {named}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::mp4::{Mp4Demuxer, is_stored_in_order};
 use crate::buffered::Buffered;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::limits::Limits;
 use crate::stream_io::{NonSeekable, PositionedFile, read_some, read_up_to};
 
@@ -118,7 +118,7 @@ fn copy(from: &mut impl Read, path: &Path, most: u64) -> Result<File> {
         if bytes > most {
             return Err(Error::Unsupported {
                 feature: format!("spooling more than {most} bytes to a temporary file"),
-                remedy: "allow it a larger file, or save the input to a file first".into(),
+                remedy: Remedy::LargerSpool,
             });
         }
         file.write_all(part).map_err(|e| Error::io_writing("write", &name, e))?;

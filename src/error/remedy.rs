@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::backend_kind::BackendKind;
 use crate::limits::Limit;
 
 /// What a user can do about an error.
@@ -18,9 +17,9 @@ pub enum Remedy {
     None,
     /// Let another backend do it.
     OtherBackend,
-    /// Let another backend do it, or a device that can; in words, which.
+    /// Let another backend do it, or do what these words say: use a device that can, or another stream.
     OtherDevice(Cow<'static, str>),
-    /// Close a session, or wait for one ([`SessionAdmission::Wait`](crate::config::SessionAdmission::Wait)).
+    /// Close a session, or wait longer for one ([`SessionAdmission::Wait`](crate::config::SessionAdmission::Wait)).
     FreeSession,
     /// Raise a limit ([`Limits`](crate::limits::Limits)), if the input is trusted.
     RaiseLimit {
@@ -60,6 +59,10 @@ pub enum Remedy {
     Overwrite,
     /// Save the input to a file first, or allow that it is spooled to a temporary one (`spool`).
     Spool,
+    /// Allow a larger temporary file (`spool`), or save the input to a file first.
+    LargerSpool,
+    /// Ask less of a device's memory: smaller pictures, fewer of them at once, fewer sessions, or another device.
+    LessDeviceMemory,
     /// State the format of the output; these are known.
     OutputFormat(String),
     /// Something else, in words.
@@ -68,7 +71,7 @@ pub enum Remedy {
 
 impl Remedy {
     /// Those that are nothing but their kind.
-    pub(crate) const PLAIN: [Self; 11] = [
+    pub const PLAIN: [Self; 13] = [
         Self::OtherBackend,
         Self::FreeSession,
         Self::Size,
@@ -80,6 +83,8 @@ impl Remedy {
         Self::Deinterlace,
         Self::Overwrite,
         Self::Spool,
+        Self::LargerSpool,
+        Self::LessDeviceMemory,
     ];
 
     /// A word for its kind, which stays the same: `other_backend`.
@@ -103,8 +108,20 @@ impl Remedy {
             Self::Deinterlace => "deinterlace",
             Self::Overwrite => "overwrite",
             Self::Spool => "spool",
+            Self::LargerSpool => "larger_spool",
+            Self::LessDeviceMemory => "less_device_memory",
             Self::OutputFormat(_) => "output_format",
             Self::Other(_) => "other",
+        }
+    }
+
+    /// The remedy of a job that has tried every backend: to ask for another one is no part of it.
+    #[must_use]
+    pub(crate) fn after_every_backend(self) -> Self {
+        match self {
+            Self::OtherBackend => Self::None,
+            Self::OtherDevice(words) => Self::Other(words),
+            other => other,
         }
     }
 
@@ -118,17 +135,11 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "",
-            Self::OtherBackend => {
-                return write!(f, "let another backend do it: {}, or the one that is chosen by itself", BackendKind::EMBEDDED);
-            }
+            Self::OtherBackend => "let another backend do it",
             Self::OtherDevice(which) => return write!(f, "{}; or {which}", Self::OtherBackend),
             Self::FreeSession => {
-                return write!(
-                    f,
-                    "close a session or another program that encodes, wait for one (SessionAdmission::Wait), or use another \
-                     device or the backend {}",
-                    BackendKind::EMBEDDED
-                );
+                "close a session or another program that encodes, wait longer for one (SessionAdmission::Wait), or use another \
+                 device"
             }
             Self::RaiseLimit { limit, to } => {
                 return write!(f, "if the input is trusted, raise the limit to {}", limit.amount(*to));
@@ -148,6 +159,10 @@ impl fmt::Display for Remedy {
             Self::Deinterlace => "have them made progressive (`deinterlace`)",
             Self::Overwrite => "allow overwriting or choose another name",
             Self::Spool => "save it to a file first, or have it spooled to a temporary one (`spool`)",
+            Self::LargerSpool => "allow a larger temporary file (`spool`), or save the input to a file first",
+            Self::LessDeviceMemory => {
+                "use smaller pictures, fewer at once (`max_in_flight_outputs`), no lookahead, fewer sessions, or another device"
+            }
         })
     }
 }

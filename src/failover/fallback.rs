@@ -138,7 +138,8 @@ impl Watch {
         watched.decoder = ALL;
         watched.answered.clear();
         let refusal = watched.refusal.take();
-        let refusal = refusal.map(|(serial, error)| DecodeEvent::Failed { serial, error });
+        let refusal =
+            refusal.map(|(serial, error)| DecodeEvent::Failed { serial, error: error.after_every_backend() });
         refusal.into_iter().chain(std::mem::take(&mut watched.held)).collect()
     }
 }
@@ -279,7 +280,7 @@ impl FallbackDecoder {
                 break;
             }
         }
-        done
+        done.map_err(Error::after_every_backend)
     }
 }
 

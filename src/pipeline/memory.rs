@@ -65,8 +65,9 @@ pub(super) fn choose(
     if filter.deinterlace {
         return Some("pictures are deinterlaced on the CPU".to_owned());
     }
-    if filter.size.is_none() && asked.size != video.dimensions {
-        return Some(format!("pictures of {} are extended to {} on the CPU", video.dimensions, asked.size));
+    let pictures = source.crop.map_or(video.dimensions, |crop| crop.size);
+    if filter.size.is_none() && asked.size != pictures {
+        return Some(format!("pictures of {pictures} are extended to {} on the CPU", asked.size));
     }
     let native = native_format(video);
     let taken = |format: &PixelFormat| formats.contains(format);

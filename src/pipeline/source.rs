@@ -14,7 +14,7 @@ use super::reopen::can_be_read_again;
 use super::side::Side;
 use super::tracks::TrackSelection;
 use super::window::{Place, Window};
-use crate::backend::{self, Backend, Receipt};
+use crate::backend::{self, Backend, BackendKind, Receipt};
 use crate::codec::Codec;
 use crate::config::setters::setters;
 use crate::config::{
@@ -555,7 +555,15 @@ impl FrameSource {
                 "no frame of {name} could be decoded: there is damage at {} places, the first: {first}",
                 read.problem_count
             );
-            return Error::corrupt_fatal(what).with_remedy(Remedy::OtherBackend);
+            // The embedded decoder is the last that is chosen automatically.
+            let last = read.decode.as_ref().and_then(|decode| decode.receipt.chosen());
+            let last = last.is_some_and(|(kind, _)| kind == BackendKind::EMBEDDED);
+            let error = Error::corrupt_fatal(what).with_remedy(Remedy::OtherBackend);
+            return if last && self.options.backend == Backend::Auto {
+                error.after_every_backend()
+            } else {
+                error
+            };
         }
         Error::corrupt_fatal(format!("{name} ({}) holds no frame in the wanted part", self.info.format))
     }

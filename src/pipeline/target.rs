@@ -3,7 +3,7 @@
 use super::tracks::TrackChoice;
 use super::transcode::Transcode;
 use crate::codec::Codec;
-use crate::config::{CommonEncodeConfig, FailurePolicy, Profile};
+use crate::config::{CommonEncodeConfig, Crop, FailurePolicy, Profile};
 use crate::container::TrackId;
 use crate::dimensions::Dimensions;
 use crate::hdr::{ContentLight, MasteringDisplay};
@@ -63,6 +63,25 @@ impl<'a> Transcode<'a> {
     /// See [`OpenOptions::spool`](crate::container::OpenOptions::spool).
     pub fn spool(mut self, most_bytes: u64) -> Self {
         self.source.spool = Some(most_bytes);
+        self
+    }
+
+    /// The part of the picture, as it is stored, that is encoded. It is cut out first: before fields are made progressive, and
+    /// before the size is changed. A turn that the input states is not made, and the output states it too. With
+    /// [`Self::deinterlace`] the part begins at a multiple of 4 rows, where a field has its chroma.
+    ///
+    /// ```no_run
+    /// # fn main() -> video_hw::Result<()> {
+    /// use video_hw::config::Crop;
+    /// use video_hw::dimensions::Dimensions;
+    ///
+    /// let (Some(size), Some(half)) = (Dimensions::new(1920, 800), Dimensions::new(960, 400)) else { return Ok(()) };
+    /// let crop = Crop { left: 0, top: 140, size };
+    /// video_hw::transcode("in.mp4", "out.mp4").crop(crop).size(half).run()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn crop(mut self, crop: Crop) -> Self {
+        self.source.crop = Some(crop);
         self
     }
 

@@ -32,7 +32,7 @@ use crate::config::{
 };
 use crate::container::{MuxOptions, OutputFormat, create_muxer};
 use crate::dimensions::Dimensions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failover::FrameRecovery;
 use crate::frame::Frame;
 use crate::output_file::{self, OutputFile};
@@ -373,6 +373,15 @@ impl<'a> Transcode<'a> {
         let started = Instant::now();
         self.source.cancel = self.source.cancel.of_one_job();
         output_file::refuse_directory(&self.output)?;
+        if let Some(crop) =
+            self.source.crop.filter(|crop| self.filter.deinterlace && !crop.top.is_multiple_of(4))
+        {
+            return Err(Error::invalid(format!(
+                "a crop from row {} parts the lines of a field from its chroma: to be deinterlaced, pictures begin at a multiple \
+                 of 4 rows",
+                crop.top
+            )));
+        }
         let format = OutputFormat::from_path(&self.output, self.output_format.as_deref())?;
         let codec = self.codec.or(format.implied_codec()).unwrap_or(Codec::H264);
         // B frames lie between pictures that are coded before them, and coding begins so much earlier.
@@ -388,7 +397,9 @@ impl<'a> Transcode<'a> {
         let mut notes = Vec::new();
         let mut source = self.open_source(codec, &mut notes, started)?;
         let decoded = source.info().codec.is_some();
-        let begin = source.next_frame().map_err(|e| if decoded { e.of_input(&self.input) } else { e })?;
+        // A crop that the pictures do not have is wrong in the call, and not in the input.
+        let of_input = decoded && self.source.crop.is_none();
+        let begin = source.next_frame().map_err(|e| if of_input { e.of_input(&self.input) } else { e })?;
         let Some(first) = begin else {
             return Err(source.nothing());
         };
@@ -545,7 +556,7 @@ impl<'a> Transcode<'a> {
         };
         let mut options = SourceOptions { on_failure: self.on_failure, ..self.source.clone() };
         let source = FrameSource::open_for(&self.input, &mut options, |video, options| {
-            let size = self.coded_size(video.dimensions);
+            let size = self.coded_size(options.crop.map_or(video.dimensions, |crop| crop.size));
             let device = device.as_deref();
             let (special, low_latency) = (&self.special, self.target.is_low_latency());
             let asked = FormatQuestion { codec, size, device, special, low_latency, request };

@@ -210,7 +210,7 @@ impl ProbeVerdict {
     /// Every failure says what to do.
     fn fails(step: ProbeStep, failure: Failure, reason: String, remedy: Remedy) -> Self {
         let usual = || match failure {
-            Failure::Unavailable => "Install what is missing, or let another backend do it".into(),
+            Failure::Unavailable => "Install what is missing".into(),
             Failure::Unsupported => Remedy::OtherBackend,
             Failure::SessionLimit => Remedy::FreeSession,
             Failure::OutOfMemory => "End a program that uses the device's memory".into(),

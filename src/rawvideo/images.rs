@@ -54,6 +54,16 @@ pub enum PictureTimes {
     List(Vec<Duration>),
 }
 
+impl PictureTimes {
+    /// An error about the times, with the file that they are read from.
+    pub(super) fn name_file(&self, error: Error) -> Error {
+        match self {
+            Self::File { path, .. } => error.about_file(path),
+            _ => error,
+        }
+    }
+}
+
 /// How to read a sequence of images.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ImageOptions {
@@ -97,6 +107,10 @@ fn is_image_name(name: &OsStr) -> bool {
 
 /// Finds the files, orders them and gives each its time.
 pub(super) fn plan(input: &Path, options: &ImageOptions) -> Result<Sequence> {
+    plan_of(input, options).map_err(|error| options.times.name_file(error))
+}
+
+fn plan_of(input: &Path, options: &ImageOptions) -> Result<Sequence> {
     let found = find(input)?;
     let mut notes = Vec::new();
     let listed = match &options.times {

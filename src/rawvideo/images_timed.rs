@@ -35,6 +35,15 @@ impl TimedReader {
         times: &PictureTimes,
         reordered: Option<u32>,
     ) -> Result<Self> {
+        Self::with_times(inner, input, times, reordered).map_err(|error| times.name_file(error))
+    }
+
+    fn with_times(
+        inner: Box<dyn FrameReader>,
+        input: &Path,
+        times: &PictureTimes,
+        reordered: Option<u32>,
+    ) -> Result<Self> {
         let (schedule, from) = match times {
             PictureTimes::File { path, unit } => {
                 let listed = images_times::read(path, *unit)?;

@@ -246,7 +246,9 @@ impl ReaderBuilder {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 Ok(StoredIndex::Missing)
             }
-            Err(error @ Error::InvalidInput { .. }) => Ok(StoredIndex::Stale(error.to_string())),
+            Err(error @ (Error::InvalidInput { .. } | Error::CorruptStream { .. })) => {
+                Ok(StoredIndex::Stale(error.to_string()))
+            }
             Err(error) => Err(error),
         };
         Ok(IndexState { by_tables, stored: self.stored.as_ref().map(found).transpose()? })

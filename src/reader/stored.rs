@@ -28,6 +28,8 @@ const WORDS: usize = 1000;
 /// Bytes in front of the parts, and of the sum behind them.
 const HEAD: usize = 76;
 const SUM: usize = 8;
+/// The remedy of an index that is not taken.
+const AGAIN: &str = "delete the index and have it made again";
 
 /// Which state of which file an index is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +103,14 @@ pub(super) fn load(path: &Path, video: &Path, track: TrackId, limits: &Limits) -
     claims.parts(&rest)?.ok_or_else(|| broken(path, "holds what no index holds"))
 }
 
+/// What the index itself breaks.
 fn broken(path: &Path, what: &str) -> Error {
-    stale(path, what.to_owned())
+    Error::corrupt_fatal(format!("{} {what}", path.display())).with_remedy(AGAIN)
 }
 
+/// A whole index of something else.
 fn stale(path: &Path, what: String) -> Error {
-    Error::invalid_file(path, what).with_remedy("delete the index and have it made again")
+    Error::invalid_file(path, what).with_remedy(AGAIN)
 }
 
 fn write(index: &Index, identity: Identity, track: TrackId) -> Result<Vec<u8>> {

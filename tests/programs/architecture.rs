@@ -247,6 +247,38 @@ fn options(source: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// Words of advice for which there is a `Remedy`: it is narrowed where all backends were tried, and words are not.
+const ADVICE: [&str; 4] = ["another backend", "hardware decoder", "other backend", "software backend"];
+
+/// Strings that speak of other backends and are no advice on an error: where, and why.
+const NO_ADVICE: [(&str, &str); 6] = [
+    ("error/remedy.rs", "where the words are"),
+    ("backend/vendors/engines.rs", "nothing is to be done"),
+    ("backend/ffmpeg/settings.rs", "the fault itself: settings of one backend with another"),
+    ("backend/split/mod.rs", "a note on what was done"),
+    ("failover/settings.rs", "a note on what was given up"),
+    ("probing/mod.rs", "the report on a driver that crashed lists all backends"),
+];
+
+/// What of `files` advises another backend in words, and what of `known` is not needed.
+fn backends_advised(files: &[(String, String)], known: &[(&str, &str)]) -> Vec<String> {
+    let mut unused: Vec<_> = known.iter().map(|(file, _)| *file).collect();
+    let mut wrong = Vec::new();
+    for (path, source) in files.iter().filter(|(path, _)| !is_test(path)) {
+        for (line, token) in code(source) {
+            let Token::Text(text) = token else { continue };
+            if ADVICE.iter().any(|advice| text.contains(advice)) {
+                unused.retain(|file| file != path);
+                if !known.iter().any(|(file, _)| file == path) {
+                    wrong.push(format!("{path}, line {line}: {text}"));
+                }
+            }
+        }
+    }
+    wrong.extend(unused.iter().map(|file| format!("{file} does not speak of other backends any more")));
+    wrong
+}
+
 /// What of `files` names an option that is not among `known`, and what of `known` is not needed.
 fn options_named(files: &[(String, String)], known: &[(&str, &str, &str)]) -> Vec<String> {
     let mut unused: Vec<_> = known.iter().map(|(file, option, _)| (*file, *option)).collect();
@@ -337,6 +369,14 @@ fn each_vendor_is_looked_for() {
 fn the_library_names_no_option_of_the_command() {
     let wrong = options_named(&all_sources(), &OPTIONS);
     assert!(wrong.is_empty(), "strings that name an option:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn another_backend_is_advised_by_a_remedy_alone() {
+    let wrong = backends_advised(&all_sources(), &NO_ADVICE);
+    assert!(wrong.is_empty(), "advice in words:\n{}", wrong.join("\n"));
+    let planted = [("session/a.rs".to_owned(), "const A: &str = \"or use another backend\";".to_owned())];
+    assert_eq!(backends_advised(&planted, &[]).len(), 1);
 }
 
 #[test]

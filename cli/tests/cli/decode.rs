@@ -306,3 +306,32 @@ fn of_several_video_tracks_the_first_that_players_show_is_decoded() {
     tool("ffmpeg", &[&hidden[..], &[one.as_str()]].concat());
     assert_eq!(run(&["decode", &one, "--frame-md5"]).ok().out().lines().count(), 5);
 }
+
+/// The options that say how pictures are shown: turned, by one side, with their own times.
+#[test]
+fn pictures_as_they_are_shown() {
+    let film = clip("vfr-rotated.mp4");
+    let lines = |more: &[&str]| {
+        let out = run(&[&["decode", &film, "--frame-md5", "--frames", "3", "-q"], more].concat()).ok().out();
+        out.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    // Stored as 178x146, on its side.
+    for (options, size) in [
+        (&[][..], "178x146"),
+        (&["--upright"], "146x178"),
+        (&["--upright", "--width", "72"], "72x88"),
+        (&["--height", "72"], "88x72"),
+        (&["--upright", "--crop", "0:0:178:100"], "100x178"),
+    ] {
+        assert!(lines(options).iter().all(|line| line[2] == size), "{options:?}: {:?}", lines(options));
+    }
+    let (from_zero, original) = (lines(&["--start", "0.2"]), lines(&["--start", "0.2", "--original-times"]));
+    let time = |line: &Vec<String>| line[1].parse::<f64>().unwrap();
+    assert!(time(&from_zero[0]) < 0.2 && time(&original[0]) >= 0.2, "{from_zero:?} {original:?}");
+    assert_eq!(from_zero[0][4], original[0][4], "the same picture");
+    for wrong in
+        [&["--upright", "--size", "64x48"][..], &["--width", "64", "--height", "48"], &["--width", "0"]]
+    {
+        run(&[&["decode", &film, "--null"], wrong].concat()).refused(2, &[wrong[0]]);
+    }
+}

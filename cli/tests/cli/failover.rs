@@ -124,3 +124,18 @@ fn frames_that_are_left_out_are_named_by_reason() {
         assert!((frame / 30.0 - pts).abs() < 1e-6, "{named}");
     }
 }
+
+/// `decode` ends with a decoder that dies, unless another is asked for.
+#[test]
+fn a_decode_goes_on_where_that_is_asked_for() {
+    let input = clip("bars.mp4");
+    let settings = lost("cuvidMapVideoFrame64", 30);
+    let decode = ["decode", &input, "--md5", "--json", "-q", "--pix-fmt", "yuv420p"];
+    let Some(stopped) = on_chip("h200", &settings, &decode) else { return };
+    assert_eq!(stopped.code, Some(5), "{}", stopped.stderr);
+    let next = [&decode[..], &["--on-failure", "next"]].concat();
+    let Some(run) = on_chip("h200", &settings, &next) else { return };
+    let said = run.ok().json();
+    assert_eq!(said["decode"]["events"][0]["to"], "software", "{said}");
+    assert_eq!(said["md5"], "4c44b66919f1e08e0ceadc8a16ced774", "every frame once");
+}

@@ -38,6 +38,7 @@ mod printed;
 mod probe;
 mod probe_schema;
 mod readme;
+mod remedies;
 mod retired;
 mod session_limits;
 mod stages;

@@ -303,15 +303,17 @@ fn an_odd_size_grows_by_a_column_and_a_row_and_is_told() {
 fn a_picture_too_small_for_every_encoder_is_told_with_the_remedy() {
     let scratch = Scratch::new();
     let (input, output) = (scratch.file("tiny.y4m", &y4m(8, 8, 3)), scratch.path("out.mp4"));
-    for job in ["encode", "transcode"] {
+    // With `encode`, --size describes the input.
+    for (job, option) in [("encode", "--scale"), ("transcode", "--size")] {
         let mut command = crate::common::command(&[job, &input, &output, "-q"]);
         // Nothing of this machine may encode it.
         let result = crate::common::Run::of(command.env("PATH", "").output().unwrap());
-        result.refused(3, &["8x8", "software", "16x16", "--size"]);
+        result.refused(3, &["8x8", "software", "16x16", option]);
         // Of several the one that takes the smallest is the one to know of.
-        run(&[job, &input, &output, "-q"]).refused(3, &["8x8", "software", "16x16", "--size"]);
+        run(&[job, &input, &output, "-q"]).refused(3, &["8x8", "software", "16x16", option]);
+        run(&[job, &input, &output, "-q", option, "16x16"]).ok();
+        std::fs::remove_file(&output).unwrap();
     }
-    run(&["transcode", &input, &output, "-q", "--size", "16x16"]).ok();
 }
 
 /// The number in the text is the sum of what JSON lists.
@@ -374,4 +376,62 @@ fn the_summary_is_what_ran_and_what_came_out() {
         "{last}"
     );
     assert!(result.stdout.is_empty());
+}
+
+/// What is cut out is what `decode` cuts out; it is cut out before it is scaled, and the turn of the input is kept.
+#[test]
+fn a_crop_is_encoded_as_it_is_decoded() {
+    let scratch = Scratch::new();
+    let (film, output) = (clip("bars.mp4"), scratch.path("out.mp4"));
+    let part = ["--crop", "64:32:320:180", "--frames", "5", "-q", "-y"];
+    let of = |job: &[&str], more: &[&str]| run(&[job, &part, more].concat()).ok();
+    // Exit code 6: too far from it.
+    let judged = |reference: &str, least: &str| {
+        let result = run(&["compare", reference, &output, "-q", "--metrics", "psnr", "--min-psnr", least]);
+        (result.code, result.stderr)
+    };
+    let raw = scratch.path("raw.y4m");
+    run(&["decode", &film, &raw, "--frames", "5", "-q"]).ok();
+    for (more, size) in [(&[][..], "320x180"), (&["--size", "160x90"], "160x90")] {
+        let reference = scratch.path("reference.y4m");
+        of(&["decode", &film, &reference], more);
+        let jobs: [(&[&str], &[&str]); 2] = [
+            (&["transcode", &film, &output, "--qp", "8"], more),
+            (
+                &["encode", &raw, &output, "--qp", "8"],
+                if more.is_empty() { more } else { &["--scale", "160x90"] },
+            ),
+        ];
+        for (job, more) in jobs {
+            of(job, more);
+            let probe = run(&["probe", &output, "--json"]).ok().json();
+            assert_eq!(probe["tracks"][0]["size"], size, "{job:?}");
+            assert_eq!(judged(&reference, "35"), (Some(0), String::new()), "{job:?}");
+        }
+        // Another part is far from it.
+        run(&["decode", &film, &reference, "--crop", "0:0:320:180", "--frames", "5", "-q", "-y"]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect::<Vec<_>>())
+        .ok();
+        assert_eq!(judged(&reference, "25").0, Some(6));
+    }
+    let rotated = clip("vfr-rotated.mp4");
+    let turn = |file: &str| run(&["probe", file, "--json"]).ok().json()["tracks"][0]["rotation"].clone();
+    run(&["transcode", &rotated, &output, "--crop", "0:2:64:48", "-q", "-y"]).ok();
+    assert_eq!(turn(&output), turn(&rotated));
+    // A part that the pictures do not have is a wrong argument, for every command.
+    for crop in ["1:0:100:100", "600:0:100:100"] {
+        run(&["transcode", &film, &output, "-y", "-q", "--crop", crop]).refused(2, &["a crop"]);
+        run(&["encode", &raw, &output, "-y", "-q", "--crop", crop]).refused(2, &["a crop"]);
+        run(&["decode", &film, "--null", "-q", "--crop", crop]).refused(2, &["a crop"]);
+        run(&["thumbnails", &film, &scratch.path("a.png"), "-y", "-q", "--crop", crop])
+            .refused(2, &["a crop"]);
+    }
+    let fields = clip("interlaced.h264");
+    let job = ["transcode", &fields, &output, "-y", "-q", "--deinterlace", "--crop"];
+    run(&[&job[..], &["0:2:32:32"]].concat()).refused(2, &["row 2", "multiple of 4"]);
+    run(&[&job[..], &["0:4:32:32"]].concat()).ok();
+    run(&["transcode", &film, &output, "--copy", "--crop", "0:0:64:64"]).refused(2, &["--crop"]);
 }

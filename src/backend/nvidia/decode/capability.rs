@@ -30,7 +30,7 @@ pub(super) fn check_codec(device: i32, codec: Codec) -> Result<()> {
     }
     Err(Error::Unsupported {
         feature: format!("{codec} on this GPU's decoder"),
-        remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
+        remedy: Remedy::OtherDevice("use a GPU that decodes it".into()),
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) fn check_vp9(device: i32, format: &KeyFormat) -> Result<()> {
     };
     Err(Error::Unsupported {
         feature: format!("{} {name} with {depth} bits on this GPU's decoder", Codec::Vp9),
-        remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
+        remedy: Remedy::OtherDevice("use a GPU that decodes it".into()),
     })
 }
 

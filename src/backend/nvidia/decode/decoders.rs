@@ -158,7 +158,7 @@ impl Decoders {
     fn check(&self, format: &VideoFormat, caps: &DecodeCaps) -> Result<()> {
         let unsupported = |feature: String| Error::Unsupported {
             feature,
-            remedy: Remedy::OtherDevice("a GPU that decodes it".into()),
+            remedy: Remedy::OtherDevice("use a GPU that decodes it".into()),
         };
         let name = format!("{} {}-bit chroma format {}", self.codec, depth(format), format.chroma);
         if caps.supported == 0 {

@@ -9,7 +9,7 @@ use super::format::display_area;
 use crate::backend::nvidia::driver::cuvid_abi::{ShortRect, VideoFormat, codec};
 use crate::config::{CommonDecodeConfig, Crop};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::time::Rational;
 
 /// Whole macroblocks: columns and rows at which every decoder can begin and end.
@@ -132,7 +132,7 @@ impl Geometry {
                     "scaling from {} to {} in this GPU's decoder (it answers with code {code})",
                     self.part, self.dimensions
                 ),
-                remedy: "ask for a size nearer to the picture's, or use another backend".into(),
+                remedy: Remedy::OtherDevice("ask for a size nearer to the picture's".into()),
             },
             other => other,
         }
@@ -172,7 +172,7 @@ fn check_crop(crop: Crop, whole: Dimensions, format: &VideoFormat) -> Result<()>
                  GPU's decoder cannot begin between two",
                 crop.left, crop.top
             ),
-            remedy: "begin at even numbers, or use another backend".into(),
+            remedy: Remedy::OtherDevice("begin at even numbers".into()),
         });
     }
     Ok(())

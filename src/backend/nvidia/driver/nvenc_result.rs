@@ -33,9 +33,7 @@ impl NvStatus {
             Self::OUT_OF_MEMORY => Error::OutOfMemory {
                 backend,
                 what: format!("{call} found no device memory"),
-                remedy:
-                    "Encode smaller pictures, fewer at once (max_in_flight_outputs), or in fewer sessions"
-                        .into(),
+                remedy: Remedy::LessDeviceMemory,
             },
             _ => Error::Backend { backend, call, code: i64::from(self.0), detail: message.to_owned() },
         }
@@ -53,7 +51,7 @@ impl NvStatus {
             Self::NO_ENCODE_DEVICE | Self::UNSUPPORTED_DEVICE => unavailable(
                 "this GPU has no encoder, or the container may not use it",
                 Remedy::OtherDevice(
-                    "a GPU with NVENC (GeForce, RTX, T4, L4, L40 have it; A100, H100, H200 do not); start containers with \
+                    "use a GPU with NVENC (GeForce, RTX, T4, L4, L40 have it; A100, H100, H200 do not); start containers with \
                      NVIDIA_DRIVER_CAPABILITIES=compute,video,utility"
                         .into(),
                 ),

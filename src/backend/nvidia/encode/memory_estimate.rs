@@ -20,7 +20,7 @@ use crate::backend::nvidia::driver::nvenc_names::{PRESETS, format, rate, tuning}
 use crate::backend::nvidia::driver::nvenc_version::Api;
 use crate::codec::Codec;
 use crate::config::{CommonEncodeConfig, NvidiaEncodeConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::PlaneLayout;
 
 /// Rows of an input begin at multiples of this, or of less.
@@ -63,9 +63,7 @@ pub(super) fn check(
             mib(needed),
             free >> 20
         ),
-        remedy: "Encode smaller pictures, fewer at once (max_in_flight_outputs), without lookahead (presets p1 to p5), \
-                 in fewer sessions, or on another GPU"
-            .into(),
+        remedy: Remedy::LessDeviceMemory,
     })
 }
 

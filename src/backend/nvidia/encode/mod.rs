@@ -38,7 +38,7 @@ use crate::backend::{
     BackendKind, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, InPlace,
 };
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::packet::BitstreamLayout;
 use crate::stages::EncodeMeter;
 
@@ -85,9 +85,7 @@ pub(crate) fn open_encoder(
     let Some(caps) = Caps::ask(&session, codec)? else {
         return Err(Error::Unsupported {
             feature: format!("encoding {codec} on this GPU"),
-            remedy:
-                "NVENC is used for h264, hevc and av1, where the GPU has them; others need another backend"
-                    .into(),
+            remedy: Remedy::OtherBackend,
         });
     };
     let settings = settings::negotiate(config, &own, &caps)?;

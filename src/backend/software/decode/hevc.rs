@@ -17,7 +17,7 @@ use crate::bitstream::hevc::{
     HevcConfig, NAL_AUD, NAL_PPS, NAL_SPS, NAL_VPS, Pps, Sps, is_irap, is_rasl, nal_type,
 };
 use crate::config::CommonDecodeConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::packet::BitstreamLayout;
 use crate::pixel::{Chroma, PixelFormat};
 
@@ -66,7 +66,7 @@ impl Profile {
         let why = why.map_or_else(String::new, |why| format!(" ({LIBRARY}: {why})"));
         Error::Unsupported {
             feature: format!("HEVC {}", self.name),
-            remedy: format!("use a hardware decoder, or re-encode as Main or Main 10{why}").into(),
+            remedy: Remedy::OtherDevice(format!("re-encode as Main or Main 10{why}").into()),
         }
     }
 }
@@ -163,7 +163,7 @@ impl HevcDecoder {
             if nal_type < NAL_VPS && !is_irap(nal_type) && !self.constrained.is_empty() {
                 outcome = outcome.and(Err(Error::Unsupported {
                     feature: super::HEVC_CONSTRAINED.into(),
-                    remedy: "use a hardware decoder, or re-encode without it".into(),
+                    remedy: Remedy::OtherDevice("re-encode without it".into()),
                 }));
                 continue;
             }
@@ -299,7 +299,7 @@ fn translate(error: HevcError, profile: &Profile) -> Error {
         {
             Error::Unsupported {
                 feature: format!("HEVC {what}"),
-                remedy: "use a hardware decoder, or re-encode".into(),
+                remedy: Remedy::OtherDevice("re-encode".into()),
             }
         }
         HevcError::Unsupported(what) => profile.refused(Some(&what)),

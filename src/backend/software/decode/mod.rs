@@ -16,7 +16,7 @@ use crate::capability::DecodeCapability;
 use crate::codec::Codec;
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
 use crate::dimensions::Dimensions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
 
 /// Most luma samples of one picture, whatever the codec: a header of a few bytes must not be able to ask
@@ -39,7 +39,7 @@ pub(crate) fn open_decoder(config: &CommonDecodeConfig, sink: DecodeSink) -> Res
         codec @ (Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1 | Codec::Mjpeg) => {
             return Err(Error::Unsupported {
                 feature: format!("{codec} decoding on the CPU"),
-                remedy: "use hardware that decodes it (video-hw devices lists what there is)".into(),
+                remedy: Remedy::OtherBackend,
             });
         }
     })
