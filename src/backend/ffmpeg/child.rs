@@ -57,6 +57,9 @@ impl Read for Output {
     }
 }
 
+/// Options of an input by which a child opens nothing but files and pipes for it, whatever its bytes refer to.
+pub(super) const ONLY_FILES_AND_PIPES: [&str; 2] = ["-protocol_whitelist", "file,pipe"];
+
 /// A running child.
 pub(super) struct Process {
     child: Child,
