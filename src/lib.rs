@@ -149,7 +149,7 @@ use backend::hang;
 use limits::memory;
 use media::user_sei;
 pub use media::{codec, color, dimensions, frame, hdr, packet, pixel, time};
-use util::{buffered, queue, sync};
+use util::{buffered, cpu_time, queue, sync};
 pub use util::{output_file, stages, stream_io};
 
 pub use backend::{Backend, BackendKind, Receipt};

@@ -32,11 +32,13 @@ pub enum Limit {
     WaitingUnits,
     /// [`Limits::silent_time`].
     SilentTime,
+    /// [`Limits::decode_time`].
+    DecodeTime,
 }
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PicturePixels,
         Self::PictureMemory,
         Self::IndexMemory,
@@ -47,6 +49,7 @@ impl Limit {
         Self::PacketBytes,
         Self::WaitingUnits,
         Self::SilentTime,
+        Self::DecodeTime,
     ];
 
     /// Its name: `picture-memory`.
@@ -62,6 +65,7 @@ impl Limit {
             Self::PacketBytes => "packet-bytes",
             Self::WaitingUnits => "waiting-units",
             Self::SilentTime => "silent-time",
+            Self::DecodeTime => "decode-time",
         }
     }
 
@@ -74,7 +78,7 @@ impl Limit {
     pub const fn unit(self) -> LimitUnit {
         match self {
             Self::PictureMemory | Self::IndexMemory | Self::PacketBytes => LimitUnit::Bytes,
-            Self::SilentTime => LimitUnit::Milliseconds,
+            Self::SilentTime | Self::DecodeTime => LimitUnit::Milliseconds,
             Self::PicturePixels
             | Self::Tracks
             | Self::Fragments
@@ -142,6 +146,9 @@ pub struct Limits {
     pub waiting_units: u64,
     /// How long a decoder may work on input without giving a picture or a reason.
     pub silent_time: Duration,
+    /// CPU time of decoding for each KiB of compressed input, beyond the first two seconds. A picture counts as one byte for
+    /// each 50,000 luma samples where it is coded in less, so that the bound follows the size of still pictures too.
+    pub decode_time: Duration,
 }
 
 setters!(Limits {
@@ -155,6 +162,7 @@ setters!(Limits {
     packet_bytes: u64,
     waiting_units: u64,
     silent_time: Duration,
+    decode_time: Duration,
 });
 
 impl Default for Limits {
@@ -170,6 +178,7 @@ impl Default for Limits {
             packet_bytes: 256 << 20,
             waiting_units: 1 << 16,
             silent_time: Duration::from_secs(60),
+            decode_time: Duration::from_millis(500),
         }
     }
 }
@@ -189,6 +198,7 @@ impl Limits {
             packet_bytes: u64::MAX,
             waiting_units: u64::MAX,
             silent_time: Duration::MAX,
+            decode_time: Duration::MAX,
         }
     }
 
@@ -205,6 +215,7 @@ impl Limits {
             Limit::PacketBytes => self.packet_bytes,
             Limit::WaitingUnits => self.waiting_units,
             Limit::SilentTime => u64::try_from(self.silent_time.as_millis()).unwrap_or(u64::MAX),
+            Limit::DecodeTime => u64::try_from(self.decode_time.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
@@ -222,6 +233,10 @@ impl Limits {
             Limit::WaitingUnits => &mut self.waiting_units,
             Limit::SilentTime => {
                 self.silent_time = Duration::from_millis(value);
+                return;
+            }
+            Limit::DecodeTime => {
+                self.decode_time = Duration::from_millis(value);
                 return;
             }
         };

@@ -21,7 +21,7 @@ use video_hw::Error;
 use video_hw::backend::BackendKind;
 use video_hw::bitstream::AccessUnitAssembler;
 use video_hw::codec::Codec;
-use video_hw::config::CommonDecodeConfig;
+use video_hw::config::{CommonDecodeConfig, Engines};
 use video_hw::container::Demuxer;
 use video_hw::container::ivf::IvfDemuxer;
 use video_hw::limits::{Limit, Limits};
@@ -47,8 +47,12 @@ struct Ended {
 
 /// Decodes with the software decoders until the session ends.
 fn decode(codec: Codec, units: &[Vec<u8>], limits: Limits) -> Ended {
+    decode_on(Engines::One, codec, units, limits)
+}
+
+fn decode_on(engines: Engines, codec: Codec, units: &[Vec<u8>], limits: Limits) -> Ended {
     let before = ALLOCATOR.current_usage();
-    let config = CommonDecodeConfig::new(codec).limits(limits).threads(NonZeroUsize::new(1));
+    let config = CommonDecodeConfig::new(codec).limits(limits).threads(NonZeroUsize::new(1)).engines(engines);
     let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
     ALLOCATOR.reset_peak_usage();
     let (mut frames, mut error) = (0, None);
@@ -148,14 +152,63 @@ fn a_lower_limit_refuses_what_is_decoded_otherwise() {
     assert!(decoded.error.is_none() && decoded.frames == 4, "{decoded:?}");
 }
 
+/// Units of a VP9 clip of 320x240 whose key frame is made to say 320x49392; `None` where ffmpeg cannot make the clip.
+fn tall_pictures() -> Option<Vec<Vec<u8>>> {
+    let source = "testsrc=s=320x240:r=25:d=4";
+    let coding =
+        ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "50k", "-g", "999"];
+    let mut units = made(Codec::Vp9, source, &coding)?;
+    // Frame marker, profile, three flags and the frame type in 8 bits, the sync code, 4 bits of colour, the width less one.
+    let key = units.first_mut().filter(|key| key[1..4] == [0x49, 0x83, 0x42])?;
+    let mut header = u128::from_be_bytes(key[..16].try_into().unwrap());
+    let at = 128 - (8 + 24 + 4 + 16) - 16;
+    assert_eq!(header >> at & 0xffff, 239, "the height less one");
+    header = header & !(0xffff << at) | 49_391 << at;
+    key[..16].copy_from_slice(&header.to_be_bytes());
+    Some(units)
+}
+
+/// Pictures of 15.8 million samples in a few hundred bytes each, on one decoder and on several that share the limit.
+#[test]
+fn little_input_does_not_buy_much_time() {
+    let _alone = ALONE.lock();
+    let Some(units) = tall_pictures() else { return };
+    let impatient = Limits::default().decode_time(Duration::from_millis(1));
+    for engines in [Engines::One, Engines::Count(NonZeroUsize::new(2).unwrap())] {
+        let ended = decode_on(engines, Codec::Vp9, &units, impatient.clone());
+        assert!(ended.frames < units.len(), "{engines:?}: {ended:?}");
+        let error = ended.error.unwrap_or_else(|| panic!("{engines:?}: not refused"));
+        assert!(
+            matches!(error, Error::LimitExceeded { limit: Limit::DecodeTime, .. }),
+            "{engines:?}: {error}"
+        );
+        assert!(error.to_string().contains("decode-time"), "{error}");
+    }
+}
+
+/// A picture that stands still is coded in a dozen bytes, which are not what its copies are paid by.
+#[test]
+fn still_pictures_are_decoded_however_long_they_stand() {
+    let _alone = ALONE.lock();
+    let units = bombs::h264(120, 68, 1, 1500);
+    let bytes: usize = units[1..].iter().map(Vec::len).sum();
+    assert!(bytes < 16 * units.len(), "{bytes}");
+    let ended = decode(Codec::H264, &units, Limits::default());
+    assert!(ended.error.is_none() && ended.frames == units.len(), "{ended:?}");
+}
+
 /// A stream that ffmpeg makes of moving noise, which leaves the libraries as little to save as may be; `None` where it cannot.
 fn encoded(codec: Codec, encoder: &[&str]) -> Option<Vec<Vec<u8>>> {
+    made(codec, "testsrc2=s=1280x720:r=25:d=0.6,noise=alls=20:allf=t:all_seed=3", encoder)
+}
+
+/// Units of a stream that ffmpeg makes of this source; `None`, said loudly, where it cannot.
+fn made(codec: Codec, source: &str, encoder: &[&str]) -> Option<Vec<Vec<u8>>> {
     let (format, name) = match codec {
         Codec::H264 => ("h264", "H.264"),
         Codec::Hevc => ("hevc", "HEVC"),
         _ => ("ivf", "IVF"),
     };
-    let source = "testsrc2=s=1280x720:r=25:d=0.6,noise=alls=20:allf=t:all_seed=3";
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", source, "-threads", "1"])
         .args(encoder)
@@ -226,6 +279,7 @@ fn no_library_takes_more_than_its_streams_are_judged_by() {
         // Memory is judged here; an emulator may take its time.
         let mut patient = Limits::default();
         patient.silent_time = Duration::MAX;
+        patient.decode_time = Duration::MAX;
         let taken = decode(codec, &units, patient);
         assert!(taken.error.is_none() && taken.frames > 10, "{codec} {encoder:?}: {taken:?}");
         let peak = taken.peak as u64;

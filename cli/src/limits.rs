@@ -39,6 +39,7 @@ const fn about(limit: Limit) -> &'static str {
         Limit::PacketBytes => "one compressed picture",
         Limit::WaitingUnits => "compressed pictures that wait for their headers",
         Limit::SilentTime => "time in which a decoder gives no picture",
+        Limit::DecodeTime => "CPU time of decoding for each KiB of input, after the first 2 s",
         _ => "",
     }
 }
@@ -61,7 +62,8 @@ fn long_help() -> String {
 pub(crate) fn write(limit: Limit, value: u64) -> String {
     const STEPS: [(char, u32); 3] = [('G', 30), ('M', 20), ('K', 10)];
     match limit.unit() {
-        LimitUnit::Milliseconds => value.div_ceil(1000).to_string(),
+        LimitUnit::Milliseconds if value.is_multiple_of(1000) => (value / 1000).to_string(),
+        LimitUnit::Milliseconds => format!("{value}ms"),
         LimitUnit::Bytes => STEPS.into_iter().find(|(_, shift)| value >> shift > 0).map_or_else(
             || value.to_string(),
             |(name, shift)| format!("{}{name}", value.div_ceil(1 << shift)),

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
+use super::budget::Budget;
 use super::split::{self, Growth, Room, Terms};
 use super::vendors::{self, Cards, vendor};
 use super::{
@@ -61,8 +62,10 @@ pub(crate) fn share_out(
             ),
         });
     }
+    let budget = Budget::new(config);
     if config.engines == Engines::One || config.low_latency {
-        return open(wanted, config, &Downloads::default(), sink);
+        let (decoder, receipt) = open(wanted, config, &Downloads::default(), budget.over(sink))?;
+        return Ok((budget.bound(decoder), receipt));
     }
     let lanes = Lanes::new(wanted, config)?;
     let (each, decide) = (lanes.clone(), lanes);
@@ -71,7 +74,10 @@ pub(crate) fn share_out(
     let to_host = matches!(config.output, DecodeOutputMode::HostSurface | DecodeOutputMode::CpuRgb);
     let downloads = Downloads { room: to_host.then(|| Arc::clone(&room)), ..Downloads::default() };
     let (own, landed) = (downloads.clone(), sink());
-    let open_lane = Box::new(move |number, sink| open(wanted, &each.config(number), &own, sink));
+    let open_lane = Box::new(move |number, sink| {
+        let (decoder, receipt) = open(wanted, &each.config(number), &own, budget.over(sink))?;
+        Ok((budget.bound(decoder), receipt))
+    });
     let download =
         |chosen: Option<(BackendKind, _)>| downloads.download(chosen.map(|(kind, _)| kind), landed);
     split::open(config.codec, download, room, open_lane, Box::new(move |chosen| decide.terms(chosen)))

@@ -4,6 +4,7 @@
 //! A session owns a worker thread and one backend object.
 
 pub(crate) mod admission;
+mod budget;
 mod cards;
 mod demand;
 mod download;

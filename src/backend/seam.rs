@@ -126,6 +126,11 @@ pub trait DecoderBackend: Send {
     fn meter(&self) -> Option<Arc<DecodeMeter>> {
         None
     }
+
+    /// CPU time that threads other than the caller's have decoded for so far.
+    fn helper_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// One picture on its way into an encoder.

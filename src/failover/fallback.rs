@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::backend::{
     self, Backend, CANDIDATES, CodedUnit, DecodeEvent, DecoderBackend, Downloads, SharedReceipt, SinkFactory,
@@ -56,6 +57,7 @@ fn open_one(
         sets: ActiveParameterSets::new(config.codec),
         lead: Vec::new(),
         keeps: true,
+        helpers_before: Duration::ZERO,
     };
     Ok((Box::new(decoder), receipt))
 }
@@ -190,6 +192,8 @@ struct FallbackDecoder {
     lead: Vec<u8>,
     /// Another decoder may still take over, from the first of the kept units on.
     keeps: bool,
+    /// CPU time of the threads of decoders that were replaced.
+    helpers_before: Duration,
 }
 
 impl FallbackDecoder {
@@ -253,6 +257,7 @@ impl FallbackDecoder {
         // failed.
         let _ = self.current.flush();
         self.watch.adopt();
+        self.helpers_before += self.current.helper_time();
         self.current = decoder;
         self.receipt.change(|receipt| receipt.replace_chosen(refusal, rest.entries));
         true
@@ -315,5 +320,9 @@ impl DecoderBackend for FallbackDecoder {
 
     fn implementation(&self) -> &'static str {
         self.current.implementation()
+    }
+
+    fn helper_time(&self) -> Duration {
+        self.helpers_before + self.current.helper_time()
     }
 }

@@ -1,5 +1,5 @@
 //! The library on the simulated runtime of oneVPL (`sims/vpl/`): each test body runs in a process of its own, with the runtime
-//! found by Debian's dispatcher or, where that is not installed, by its own name; and what the simulation reports of it.
+//! found by its name; and what the simulation reports of it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,15 +32,9 @@ fn find() -> Option<PathBuf> {
         std::os::unix::fs::symlink(deps.join("libnvsim.so"), &aside).unwrap();
         std::fs::rename(&aside, names.join("nvidia").join(name)).unwrap();
     }
-    // Libraries that cannot be loaded, for tests without a dispatcher, and without a runtime too.
-    for (folder, names_of) in
-        [("alone", &["libvpl.so.2"][..]), ("nothing", &["libvpl.so.2", "libmfx-gen.so.1.2"])]
-    {
-        std::fs::create_dir_all(names.join(folder)).unwrap();
-        for name in names_of {
-            std::fs::write(names.join(folder).join(name), "no library").unwrap();
-        }
-    }
+    // A library that cannot be loaded, for tests without a runtime.
+    std::fs::create_dir_all(names.join("nothing")).unwrap();
+    std::fs::write(names.join("nothing/libmfx-gen.so.1.2"), "no library").unwrap();
     Some(names)
 }
 
@@ -83,9 +77,7 @@ pub(crate) struct Machine {
     /// What the simulation calls it.
     pub(crate) profile: &'static str,
     pub(crate) settings: &'static str,
-    /// Without a dispatcher.
-    pub(crate) alone: bool,
-    /// Without a runtime too.
+    /// Without a runtime.
     pub(crate) nothing: bool,
     /// With a simulated card of NVIDIA's.
     pub(crate) nvidia: bool,
@@ -99,7 +91,6 @@ impl Machine {
     pub(crate) const USUAL: Self = Self {
         profile: "tigerlake",
         settings: "",
-        alone: false,
         nothing: false,
         nvidia: false,
         bare: false,
@@ -153,8 +144,8 @@ fn shown(node: Node, folder: &Path) -> Option<Command> {
 #[track_caller]
 pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl FnOnce(&str)) -> Option<Run> {
     const MARK: &str = "VIDEO_HW_SIMULATED_INTEL";
-    let Machine { profile, settings, alone, nothing, nvidia, bare, node } = machine;
-    let mark = format!("{profile} {settings} {alone} {nothing} {nvidia} {bare} {node:?} {test} {case}");
+    let Machine { profile, settings, nothing, nvidia, bare, node } = machine;
+    let mark = format!("{profile} {settings} {nothing} {nvidia} {bare} {node:?} {test} {case}");
     if std::env::var(MARK).is_ok_and(|wanted| wanted == mark) {
         body(case);
         std::process::exit(0);
@@ -169,7 +160,7 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.json");
     let mut libraries = names.display().to_string();
-    let folders = [(alone, "alone"), (nothing, "nothing"), (nvidia, "nvidia")];
+    let folders = [(nothing, "nothing"), (nvidia, "nvidia")];
     for (_, folder) in folders.into_iter().filter(|(wanted, _)| *wanted) {
         libraries = format!("{}:{libraries}", names.join(folder).display());
     }
@@ -186,7 +177,6 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
         .args(["--exact", &name, "--nocapture", "--test-threads=1"])
         .env(MARK, mark)
         .env("LD_LIBRARY_PATH", libraries)
-        .env("ONEVPL_SEARCH_PATH", &names)
         .env("VPLSIM_PROFILE", profile)
         .env("VPLSIM_SET", settings)
         .env("VPLSIM_REPORT", &report)
@@ -212,7 +202,7 @@ pub(crate) fn clean_case(machine: Machine, test: &str, case: &str, body: impl Fn
     Some(run)
 }
 
-/// As [`clean_case`], for tests that do so once on a machine with a dispatcher.
+/// Runs [`clean_case`] once, on a machine of this profile.
 #[track_caller]
 pub(crate) fn clean_on(
     profile: &'static str,

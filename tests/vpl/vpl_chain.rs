@@ -110,7 +110,7 @@ fn software_is_never_taken_silently() {
 /// A runtime that is too old is refused, with that reason.
 #[test]
 fn an_old_runtime_is_refused_with_the_reason() {
-    let machine = Machine { settings: "api=1.35", alone: true, ..Machine::USUAL };
+    let machine = Machine { settings: "api=1.35", ..Machine::USUAL };
     clean_case(machine, "an_old_runtime_is_refused_with_the_reason", "", |_| {
         let receipt = decoder();
         let reason = reason(&receipt, Candidate::Qsv);
@@ -161,20 +161,18 @@ fn the_display_of_the_render_node_is_handed_over() {
 /// `--device` says which of two GPUs it is.
 #[test]
 fn one_of_two_gpus_is_chosen() {
-    for alone in [false, true] {
-        let machine = Machine { profile: "kabylake", settings: "gpus=2", alone, ..Machine::USUAL };
-        clean_case(machine, "one_of_two_gpus_is_chosen", "", |_| {
-            let [first, second] = &devices(QSV).unwrap()[..] else { panic!("two GPUs") };
-            assert!(first.id != second.id && first.name != second.name, "{first:?}, {second:?}");
-            // The second has AV1, the first has not.
-            for (device, has_av1) in
-                [("0", false), ("1", true), (&second.id, true), ("/dev/dri/renderD129", true)]
-            {
-                let config = CommonDecodeConfig::new(Codec::Av1).device(device.to_owned());
-                assert_eq!(DecodeSession::new(QSV, config).is_ok(), has_av1, "{device}");
-            }
-        });
-    }
+    let machine = Machine { profile: "kabylake", settings: "gpus=2", ..Machine::USUAL };
+    clean_case(machine, "one_of_two_gpus_is_chosen", "", |_| {
+        let [first, second] = &devices(QSV).unwrap()[..] else { panic!("two GPUs") };
+        assert!(first.id != second.id && first.name != second.name, "{first:?}, {second:?}");
+        // The second has AV1, the first has not.
+        for (device, has_av1) in
+            [("0", false), ("1", true), (&second.id, true), ("/dev/dri/renderD129", true)]
+        {
+            let config = CommonDecodeConfig::new(Codec::Av1).device(device.to_owned());
+            assert_eq!(DecodeSession::new(QSV, config).is_ok(), has_av1, "{device}");
+        }
+    });
 }
 
 #[test]
@@ -214,9 +212,8 @@ fn on_a_machine_with_nothing_what_is_missing_is_named() {
         for receipt in [decoder(), encoder()] {
             assert_eq!(receipt.engine(), Some(Candidate::Embedded), "{receipt:#}");
             let reason = reason(&receipt, Candidate::Qsv);
-            for library in ["libvpl.so.2", "libmfx-gen.so.1.2"] {
-                assert!(reason.contains(&format!("{library} cannot be loaded")), "{reason}");
-            }
+            assert!(reason.contains("libmfx-gen.so.1.2 cannot be loaded"), "{reason}");
+            assert!(!reason.contains("libvpl"), "{reason}");
         }
     });
 }

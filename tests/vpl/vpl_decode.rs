@@ -49,18 +49,13 @@ fn h264_is_exact() {
     });
 }
 
-/// The dispatcher finds the runtime, or it is opened by its own name.
 #[test]
-fn every_codec_is_exact_with_and_without_a_dispatcher() {
-    for alone in [false, true] {
-        let machine = Machine { alone, ..Machine::USUAL };
-        let test = "every_codec_is_exact_with_and_without_a_dispatcher";
-        clean_case(machine, test, "", |_| {
-            for name in ["small.h265", "small-10bit.h265", "small-vp9.ivf", "small-av1.ivf"] {
-                decode_exactly(name);
-            }
-        });
-    }
+fn every_codec_is_exact() {
+    clean("every_codec_is_exact", "", || {
+        for name in ["small.h265", "small-10bit.h265", "small-vp9.ivf", "small-av1.ivf"] {
+            decode_exactly(name);
+        }
+    });
 }
 
 #[test]
@@ -292,8 +287,7 @@ fn a_job_goes_on_where_its_device_is_lost() {
 fn a_decoder_that_does_not_open_is_told_and_the_next_is_taken() {
     for settings in ["init.decode.fail=-15", "init.decode.fail=-4", "init.decode.fail=-17", "session.fail=-3"]
     {
-        // Debian's dispatcher closes a session that it was not given.
-        let machine = Machine { settings, alone: settings.starts_with("session"), ..Machine::USUAL };
+        let machine = Machine { settings, ..Machine::USUAL };
         clean_case(machine, "a_decoder_that_does_not_open_is_told_and_the_next_is_taken", "", |_| {
             let frames = video_hw::frames(clip("small.h264")).on_failure(FailurePolicy::Auto).open().unwrap();
             assert_eq!(md5(frames.map(|frame| frame.unwrap())), golden("small.h264"));

@@ -49,6 +49,18 @@ impl Program {
         self
     }
 
+    /// Adds the options by which ffmpeg and ffprobe read nothing but files and pipes, whatever a file refers to.
+    #[must_use]
+    pub(crate) fn local(self) -> Self {
+        self.args(["-protocol_whitelist", "file,pipe"])
+    }
+
+    /// Adds an input of ffmpeg's. Its path is absolute: a name like `concat:a` or `http:b` would be that of a protocol.
+    #[must_use]
+    pub(crate) fn input(self, file: &Path) -> Self {
+        self.local().arg("-i").arg(absolute(file))
+    }
+
     /// Adds arguments where there is a value for them.
     #[must_use]
     pub(crate) fn option(self, name: &str, value: Option<impl Into<OsString>>) -> Self {
@@ -74,6 +86,11 @@ impl Program {
         let env = self.env.iter().map(|(name, value)| format!("{name}={}", named_only(value)));
         env.chain([program]).chain(self.args.iter().map(name)).collect()
     }
+}
+
+/// The path from the root on; as it is where there is no current directory.
+pub(crate) fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 /// A word without the folders of this machine.

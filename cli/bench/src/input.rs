@@ -304,7 +304,7 @@ impl<'a> Inputs<'a> {
 /// ffmpeg's words for a raw input.
 pub(crate) fn raw_input(program: Program, raw: &Source, pixels: &str) -> Program {
     let program = program.args(["-f", "rawvideo", "-pix_fmt", pixels, "-video_size", &raw.size()]);
-    let program = program.arg("-framerate").arg(raw.rate.to_string()).arg("-i").arg(&raw.path);
+    let program = program.arg("-framerate").arg(raw.rate.to_string()).input(&raw.path);
     program.option("-frames:v", raw.limit())
 }
 

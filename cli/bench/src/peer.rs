@@ -155,7 +155,7 @@ impl Peer {
             }
         }
         // Ours leaves turning pictures to whoever shows them, too.
-        program.arg("-noautorotate").arg("-i").arg(&source.path)
+        program.arg("-noautorotate").input(&source.path)
     }
 
     /// Encodes raw pictures.
@@ -200,9 +200,9 @@ impl Peer {
 
     /// The sum of every sample that it decodes, on the CPU.
     pub(crate) fn md5(&self, args: &BenchArgs, source: &Source, format: &str) -> Program {
-        let program =
-            Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-noautorotate", "-i"]);
-        let program = program.arg(&source.path).args(["-map", "0:v:0"]).option("-frames:v", source.limit());
+        let program = Program::new(&self.path, &args.env).args(["-v", "error", "-nostdin", "-noautorotate"]);
+        let program = program.input(&source.path).args(["-map", "0:v:0"]);
+        let program = program.option("-frames:v", source.limit());
         // Where the format alone is asked for, it makes pictures of full range ones of limited range, which are other samples.
         let program = program.args(["-vf", "scale=in_range=limited:out_range=limited"]);
         program.args(self.every_frame()).args(["-pix_fmt", format, "-f", "md5", "-"])

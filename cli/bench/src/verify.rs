@@ -150,8 +150,8 @@ impl Verifier<'_> {
             Some(ffprobe) => {
                 let program =
                     Program::new(&ffprobe, &self.args.env).args(["-v", "error", "-select_streams", "v:0"]);
-                let program =
-                    program.args(["-show_entries", "stream=codec_name", "-of", "csv=p=0"]).arg(output);
+                let program = program.local().args(["-show_entries", "stream=codec_name", "-of", "csv=p=0"]);
+                let program = program.arg(child::absolute(output));
                 self.said(&program).map(|said| said.trim().trim_end_matches(',').to_owned())
             }
             None => self.json(&self.own().arg("probe").arg(output).arg("--json")).and_then(|said| {
@@ -169,7 +169,7 @@ impl Verifier<'_> {
             return check("plays", Err(why.to_owned()));
         };
         let program =
-            Program::new(&peer.path, &self.args.env).args(["-v", "error", "-nostdin", "-i"]).arg(output);
+            Program::new(&peer.path, &self.args.env).args(["-v", "error", "-nostdin"]).input(output);
         // The encoder's time base: by default one frame of the average rate, in which uneven times collide.
         let said = self.said(&program.args(["-enc_time_base", "1/90000", "-f", "null", "-"]));
         check("plays", said.map(|_| "ffmpeg says nothing".to_owned()))
@@ -180,7 +180,8 @@ impl Verifier<'_> {
         let mut times: Vec<f64> = if let Some(ffprobe) = self.ffprobe() {
             let program =
                 Program::new(&ffprobe, &self.args.env).args(["-v", "error", "-select_streams", "v:0"]);
-            let program = program.args(["-show_entries", "packet=pts_time", "-of", "csv=p=0"]).arg(file);
+            let program = program.local().args(["-show_entries", "packet=pts_time", "-of", "csv=p=0"]);
+            let program = program.arg(child::absolute(file));
             let said = self.said(&program)?;
             said.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
         } else {

@@ -75,10 +75,15 @@ pub fn per_second(count: f64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { count / time.as_secs_f64() }
 }
 
-/// Whether a character acts on a terminal instead of being shown: control characters (C0, DEL, C1), and those that turn the
-/// direction of what follows or begin a line.
+/// Whether a character acts on a terminal instead of being shown: control characters (C0, DEL, C1), `Bidi_Control`, and the
+/// separators of lines and paragraphs.
 fn acts(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || turns_direction(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Unicode's property `Bidi_Control`, whole: twelve characters, as of Unicode 17.
+const fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn escaped(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -119,7 +124,7 @@ pub fn markup(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             // What turns the direction of text makes it say something else than it does.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.push('\u{fffd}'),
+            c if turns_direction(c) => out.push('\u{fffd}'),
             // XML 1.0 cannot carry control characters, not even escaped.
             c if c.is_control() => out.push(' '),
             c => out.push(c),
@@ -157,6 +162,19 @@ pub fn to_stdout(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_of_bidi_control_is_written_out() {
+        let all = ['\u{61c}', '\u{200e}', '\u{200f}'].into_iter();
+        let all = all.chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let all: Vec<char> = all.collect();
+        assert_eq!(all.len(), 12);
+        for c in all {
+            let (text, escape) = (format!("a{c}b"), format!("a\\u{:04x}b", u32::from(c)));
+            assert_eq!((printable(&text), one_line(&text)), (escape.as_str().into(), escape.as_str().into()));
+            assert_eq!(markup(&text), "a\u{fffd}b");
+        }
+    }
 
     #[test]
     fn what_acts_on_a_terminal_is_written_out() {

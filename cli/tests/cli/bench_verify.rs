@@ -2,7 +2,7 @@
 
 #![cfg(unix)]
 
-use crate::common::{Scratch, have, run, tool};
+use crate::common::{Run, Scratch, clip, command, have, run, tool};
 
 /// Whether both programs decode a stream that is made with these options to the same samples, and what is said of it.
 fn verified(options: &[&str]) -> (bool, String) {
@@ -33,4 +33,26 @@ fn samples_of_full_range_are_compared_as_they_are() {
     // Told as one and coded as the other: nothing but the flag differs.
     let (right, said) = verified(&["-pix_fmt", "yuv420p", "-x264-params", "fullrange=on"]);
     assert!(right, "{said}");
+}
+
+/// ffmpeg takes `concat:` for a protocol, and a name without a folder for nothing else.
+#[test]
+fn a_file_whose_name_looks_like_a_protocol_is_a_file() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let scratch = Scratch::new();
+    for name in ["concat:none.h264", "http:none.h264"] {
+        std::fs::copy(clip("small.h264"), scratch.path(name)).unwrap();
+        let words = ["bench", "decode", name, "--backend", "software", "--peer", "ffmpeg", "--verify"];
+        let often = ["--warmup", "0", "--repeat", "1", "--quiet", "--json", "-"];
+        let mut bench = command(&[&words[..], &often].concat());
+        let run = Run::of(bench.current_dir(scratch.dir()).output().unwrap()).ok();
+        let record = run.json();
+        let rows = record["rows"].as_array().unwrap();
+        let peer = rows.iter().find(|row| row["program"] == "ffmpeg").unwrap_or_else(|| panic!("{record:#}"));
+        let said = peer.to_string();
+        assert!(!said.contains(scratch.dir().to_str().unwrap()), "the record tells no folder: {said}");
+        assert!(rows.iter().all(|row| row["failed"].is_null()), "{name}: {record:#}");
+    }
 }

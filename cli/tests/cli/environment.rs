@@ -66,3 +66,45 @@ fn what_bench_starts_finds_the_environment_as_it_is() {
         assert!(all_are(&found, expected), "{set:?}: {found:?}");
     }
 }
+
+/// Each start of ffmpeg or ffprobe with an input restricts its protocols first.
+#[test]
+fn ffmpeg_opens_files_and_pipes_alone() {
+    let Some(real) = real_ffmpeg() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes");
+    for name in ["ffmpeg", "ffprobe"] {
+        let (program, real) = (folder.path().join(name), real.with_file_name(name));
+        let (notes, real) = (notes.display(), real.display());
+        let script = format!("#!/bin/sh\necho \"$0 $*\" >> '{notes}'\nexec '{real}' \"$@\"\n");
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (clip, out) = (clip("bars.mp4"), folder.path().join("out.mp4"));
+    let out = out.to_str().unwrap();
+    let often = ["--warmup", "0", "--repeat", "1", "--quiet"];
+    let bench = |case: &'static str| {
+        let words = ["bench", case, &clip, "--backend", "software", "--peer", "ffmpeg", "--verify"];
+        [&words[..], &often].concat()
+    };
+    let mut inputs = 0;
+    for words in [
+        vec!["decode", &clip, "--null", "--backend", "ffmpeg"],
+        vec!["transcode", &clip, out, "-y", "--backend", "ffmpeg"],
+        bench("decode"),
+        bench("encode"),
+        bench("transcode"),
+    ] {
+        let _ = fs::remove_file(&notes);
+        command(&words).env("PATH", folder.path()).output().unwrap();
+        let starts = fs::read_to_string(&notes).unwrap_or_default();
+        for start in starts.lines() {
+            let reads = start.contains(" -i ") || start.contains("-show_entries");
+            inputs += usize::from(reads);
+            let local = start.find("-protocol_whitelist file,pipe");
+            let before = local.is_some_and(|at| start.find(" -i ").is_none_or(|input| at < input));
+            assert!(!reads || before, "{words:?}: {start}");
+        }
+    }
+    assert!(inputs >= 10, "{inputs} starts with an input");
+}

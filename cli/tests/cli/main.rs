@@ -12,6 +12,7 @@ mod common;
 mod compare;
 mod copy;
 mod decode;
+mod decoys;
 mod doctor;
 mod documents;
 mod edges;

@@ -7,10 +7,11 @@ use std::fs;
 use crate::common::{Run, Scratch, clip, run};
 
 /// Clears the screen, sets the title, rings, turns the direction of text, begins lines and goes back to their start.
-const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}a\nvideo-hw: error: forged\rb\tc";
+const HOSTILE: &str =
+    "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}\u{61c}a\nvideo-hw: error: forged\rb\tc";
 
 fn acts(c: char) -> bool {
-    c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)
+    c.is_control() || c == '\u{61c}' || ('\u{202a}'..='\u{202e}').contains(&c)
 }
 
 /// Nothing on either output acts on a terminal; gives all of it.

@@ -57,6 +57,9 @@ impl Read for Output {
     }
 }
 
+/// Options of an input by which a child opens nothing but files and pipes for it, whatever its bytes refer to.
+pub(super) const ONLY_FILES_AND_PIPES: [&str; 2] = ["-protocol_whitelist", "file,pipe"];
+
 /// A running child.
 pub(super) struct Process {
     child: Child,
@@ -70,8 +73,14 @@ pub(super) struct Process {
 
 /// Settings of a start.
 pub(super) fn command(program: &Path, arguments: &[OsString]) -> Command {
-    let mut command = Command::new(program);
+    let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+    let mut command = Command::new(&program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Libraries of ffmpeg's, as Intel's dispatcher, load others from the current directory. It needs no file of this one's.
+    let home = if cfg!(windows) { program.parent() } else { Some(Path::new("/")) };
+    if let Some(home) = home.filter(|home| home.is_absolute()) {
+        command.current_dir(home);
+    }
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     #[cfg(windows)]

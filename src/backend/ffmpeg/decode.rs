@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::child::{Output, Process, READ_AHEAD};
+use super::child::{ONLY_FILES_AND_PIPES, Output, Process, READ_AHEAD};
 use super::nut::{self, Damage, NutReader, NutStream};
 use super::program::{Program, program};
 use crate::backend::demand::{Allowance, Demand, Kept};
@@ -236,7 +236,9 @@ impl FfmpegDecoder {
         if let Ok(most) = i32::try_from(self.config.limits.picture_pixels) {
             add(&["-max_pixels", &most.to_string()]);
         }
-        add(&["-copyts", "-f", "nut", "-i", "pipe:0", "-map", "0:v:0"]);
+        add(&["-copyts", "-f", "nut"]);
+        add(&ONLY_FILES_AND_PIPES);
+        add(&["-i", "pipe:0", "-map", "0:v:0"]);
         list.extend(self.program.every_frame());
         // The numbers' own ticks, and no scaler in front of the pictures.
         let rest = ["-enc_time_base", "1:1000000", "-noautoscale", "-c:v", "rawvideo"];

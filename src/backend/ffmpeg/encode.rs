@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::child::{Output, Process, READ_AHEAD};
+use super::child::{ONLY_FILES_AND_PIPES, Output, Process, READ_AHEAD};
 use super::encoders::{ENCODERS, Encoder, Family};
 use super::nut::{Damage, NutReader};
 use super::program::{Program, program};
@@ -332,7 +332,9 @@ fn arguments(program: &Program, plan: &Plan) -> Vec<OsString> {
         fixed(&["-hide_banner", "-nostdin", "-loglevel", "level+warning"]),
         plan.input.clone(),
         // Nothing has to be found out, so nothing is held back for it.
-        fixed(&["-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0", "-map", "0:v:0"]),
+        fixed(&["-probesize", "32", "-analyzeduration", "0"]),
+        fixed(&ONLY_FILES_AND_PIPES),
+        fixed(&["-i", "pipe:0", "-map", "0:v:0"]),
         program.every_frame().to_vec(),
         plan.output.clone(),
         // Each packet as soon as it is there. Its time is moved by as much as decoding times would be negative, which

@@ -85,7 +85,7 @@ pub(crate) const ENGINES: &[Engine] = &[
         decodes: true,
         #[cfg(feature = "backend-vpl")]
         facts: crate::backend::vpl::facts,
-        libraries: &["libvpl.so.2", "libmfx-gen.so.1.2", "iHD_drv_video.so"],
+        libraries: &["libmfx-gen.so.1.2", "iHD_drv_video.so"],
         folders: &["/usr/lib/x86_64-linux-gnu/dri", "/usr/lib64/dri"],
         ..OTHER
     },

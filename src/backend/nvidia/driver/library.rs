@@ -91,11 +91,19 @@ impl Name {
 
 /// Loads a library from where the system keeps its own: by a name without a folder, so that the current directory plays no
 /// part in it.
-#[cfg(not(windows))]
+#[cfg(not(any(windows, target_vendor = "apple")))]
 fn load(file: &str) -> Result<Library, libloading::Error> {
     // SAFETY: loading runs the initialisers of the system's own driver, found by the system's own search path; that is what
     // every user of the driver does.
     unsafe { Library::new(file) }
+}
+
+/// Loads a library by an absolute path: dyld looks up a name alone in the current directory too. No Mac of today has these
+/// libraries.
+#[cfg(target_vendor = "apple")]
+fn load(file: &str) -> Result<Library, libloading::Error> {
+    // SAFETY: loading runs the initialisers of a library where administrators alone write.
+    unsafe { Library::new(Path::new("/usr/lib").join(file)) }
 }
 
 /// As above. The usual search of this system includes the program's folder and the current directory, so it is told to look

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::MAX_PIXELS;
 use super::output::{Output, PictureShape, StreamFacts};
@@ -11,6 +12,7 @@ use crate::backend::{BackendKind, CodedUnit, DecodeSink, DecoderBackend};
 use crate::bitstream::av1;
 use crate::color::{ColorInfo, ColorPrimaries, ColorRange, MatrixCoefficients, TransferCharacteristics};
 use crate::config::CommonDecodeConfig;
+use crate::cpu_time;
 use crate::error::{Error, Result};
 use crate::hang;
 use crate::limits::Limits;
@@ -40,6 +42,8 @@ pub(super) struct Av1Decoder {
     /// Sequence header from the container, sent ahead of the first unit.
     config_obus: Vec<u8>,
     config_pending: bool,
+    /// CPU time of the library's threads.
+    helpers: Duration,
 }
 
 struct Opened {
@@ -69,6 +73,7 @@ impl Av1Decoder {
             output: Output::new(config, sink),
             config_obus,
             config_pending,
+            helpers: Duration::ZERO,
         }
     }
 
@@ -143,7 +148,7 @@ impl Av1Decoder {
     /// Takes one picture; `false` when there is none.
     fn take_picture(&mut self) -> bool {
         let Some(Opened { decoder, .. }) = &mut self.open else { return false };
-        match during(|| decoder.picture()) {
+        match during(self.threads, &mut self.helpers, || decoder.picture()) {
             Ok(picture) => {
                 self.deliver(&picture);
                 true
@@ -206,7 +211,7 @@ impl Av1Decoder {
         let mut stalls = 0;
         loop {
             let Some(Opened { decoder, .. }) = &mut self.open else { return };
-            match during(|| decoder.send(&mut data)) {
+            match during(self.threads, &mut self.helpers, || decoder.send(&mut data)) {
                 Ok(()) => break,
                 // The library still has data of the unit before. Asking for a picture makes it go on, whether
                 // one comes out or not; asking again makes it finish what is in flight.
@@ -237,9 +242,18 @@ fn kept(demand: Demand, frames: usize) -> Kept {
     Kept { pictures: 9 + frames, each, work, waiting: 0 }
 }
 
-/// Makes a call that decodes.
-fn during<T>(call: impl FnOnce() -> T) -> T {
-    hang::during(BackendKind::Software, LIBRARY, hang::CODEC_CALL, call)
+/// Makes a call that decodes, and adds to `helpers` what the library's own threads work meanwhile. They cannot be asked: it is
+/// the time for which the call waits, and no more than the whole process works in it.
+fn during<T>(threads: usize, helpers: &mut Duration, call: impl FnOnce() -> T) -> T {
+    let call = || hang::during(BackendKind::Software, LIBRARY, hang::CODEC_CALL, call);
+    if threads == 1 {
+        return call();
+    }
+    let (begun, process, own) = (Instant::now(), cpu_time::of_process(), cpu_time::of_thread());
+    let done = call();
+    let most = begun.elapsed().min(cpu_time::of_process().saturating_sub(process));
+    *helpers += most.saturating_sub(cpu_time::of_thread().saturating_sub(own));
+    done
 }
 
 fn facts(picture: &Picture) -> StreamFacts {
@@ -305,5 +319,9 @@ impl DecoderBackend for Av1Decoder {
 
     fn implementation(&self) -> &'static str {
         LIBRARY
+    }
+
+    fn helper_time(&self) -> Duration {
+        self.helpers
     }
 }

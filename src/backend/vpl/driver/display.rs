@@ -12,7 +12,7 @@ use libloading::Library;
 
 use super::abi::Handle;
 use super::calling;
-use super::library::{Missing, install_runtime};
+use super::library::{self, Missing, install_runtime};
 use super::nodes;
 use crate::sync::lock;
 
@@ -60,10 +60,8 @@ impl Display {
     }
 
     fn open(node: File, path: &Path) -> Result<Self, String> {
-        let load = |file: &str| {
-            // SAFETY: loading runs the initialisers of the system's own library, found by the system's own search path.
-            unsafe { Library::new(file) }.map_err(|error| format!("{file} cannot be loaded: {error}"))
-        };
+        let load =
+            |file: &str| library::open(file).map_err(|error| format!("{file} cannot be loaded: {error}"));
         let libraries = [load("libva-drm.so.2")?, load("libva.so.2")?];
         let missing = |error: libloading::Error| format!("libva is too old: {error}");
         // SAFETY: the signatures are those of libva's headers (`VADisplay` is a pointer, `VAStatus` an int), and the libraries

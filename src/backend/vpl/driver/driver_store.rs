@@ -1,5 +1,5 @@
 //! Where Windows keeps Intel's runtime: in the folder of the driver's own package, which each display adapter's key in the registry
-//! names. The dispatcher finds it there too; the system's folder has neither of them as a rule.
+//! names. The system's folder has none as a rule.
 
 use std::ffi::OsString;
 use std::os::windows::ffi::OsStringExt as _;

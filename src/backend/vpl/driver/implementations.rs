@@ -1,4 +1,4 @@
-//! The GPUs that oneVPL finds. Implementations in software are passed over: whoever wants the CPU has better ones.
+//! The GPUs that Intel's runtime finds. Implementations in software are passed over: better ones decode on the CPU.
 
 use std::fmt::Write as _;
 use std::ptr;
@@ -10,7 +10,7 @@ use super::abi::names::{
 };
 use super::abi::{DeviceId, Handle, ImplDescription, InitializationParam, Version};
 use super::calling;
-use super::library::{Api, Entry, Missing, api};
+use super::library::{Api, Missing, api};
 use super::nodes;
 use super::status::Status;
 use crate::backend::BackendKind;
@@ -20,7 +20,7 @@ use crate::sync::lock;
 /// The first version whose surfaces the runtime makes itself.
 const OLDEST: (u16, u16) = (2, 0);
 
-/// More than any machine has: a dispatcher that goes on for ever is not followed.
+/// More than any machine has: a longer list is not believed.
 const MOST: u32 = 64;
 
 /// A GPU.
@@ -34,7 +34,7 @@ pub(crate) struct Adapter {
     /// The number of its render node.
     pub(crate) render_node: u32,
     pub(crate) version: (u16, u16),
-    /// How the library knows it: the dispatcher's number of it, or a runtime's own.
+    /// The runtime's number of it.
     index: u32,
 }
 
@@ -47,32 +47,13 @@ impl Adapter {
 /// What was found: the GPUs, or why there is none.
 type Found = Result<Vec<Adapter>, Missing>;
 
-/// A dispatcher's loader, which lives as long as the process: sessions may be opened from it at any time.
-struct Loader(Handle);
+static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 
-// SAFETY: the loader is used by one thread at a time, which holds the lock around it.
-unsafe impl Send for Loader {}
-
-struct State {
-    loader: Loader,
-    found: Found,
-}
-
-static STATE: Mutex<Option<State>> = Mutex::new(None);
-
-/// Does something with the loader and what it found, which is looked for once.
-fn with<T>(api: &Api, work: impl FnOnce(Handle, &Found) -> T) -> T {
-    // Who waits for one whose call does not return is watched as that one is.
-    let mut state = calling("MFXCreateSession", || lock(&STATE));
-    let state = state.get_or_insert_with(|| {
-        let loader = match &api.entry {
-            // SAFETY: takes nothing.
-            Entry::Dispatcher(dispatcher) => calling("MFXLoad", || unsafe { (dispatcher.MFXLoad)() }),
-            Entry::Runtime(_) => ptr::null_mut(),
-        };
-        State { loader: Loader(loader), found: look(api, loader) }
-    });
-    work(state.loader.0, &state.found)
+/// Looks once, and gives one thread after the other what was found.
+fn with<T>(api: &Api, work: impl FnOnce(&Found) -> T) -> T {
+    // A thread that waits for one whose call does not return is watched as that one is.
+    let mut found = calling("MFXInitialize", || lock(&FOUND));
+    work(found.get_or_insert_with(|| look(api)))
 }
 
 /// The GPUs of this machine.
@@ -80,7 +61,7 @@ fn with<T>(api: &Api, work: impl FnOnce(Handle, &Found) -> T) -> T {
 /// # Errors
 /// There is none, with the reason.
 pub(crate) fn adapters() -> Result<Vec<Adapter>> {
-    with(api()?, |_, found| found.clone()).map_err(|missing| missing.error())
+    with(api()?, Clone::clone).map_err(|missing| missing.error())
 }
 
 /// The GPU of this number, identifier or render node; the first if none is named.
@@ -110,27 +91,17 @@ pub(crate) fn choose(device: Option<&str>) -> Result<Adapter> {
 pub(super) fn create(adapter: &Adapter) -> Result<Handle> {
     let api = api()?;
     let mut session = ptr::null_mut();
-    let (status, call) = with(api, |loader, _| match &api.entry {
-        Entry::Dispatcher(dispatcher) => {
-            let call = "MFXCreateSession";
-            // SAFETY: a loader, the number of one of its implementations, and room for a session.
-            let status = calling(call, || unsafe {
-                (dispatcher.MFXCreateSession)(loader, adapter.index, &raw mut session)
-            });
-            (status, call)
-        }
-        Entry::Runtime(runtime) => {
-            let call = "MFXInitialize";
-            let acceleration = if cfg!(windows) { ACCEL_MODE_VIA_D3D11 } else { ACCEL_MODE_VIA_VAAPI };
-            let parameters = InitializationParam {
-                acceleration,
-                vendor_impl_id: adapter.index,
-                ..InitializationParam::default()
-            };
-            // SAFETY: parameters without extensions, and room for a session.
-            let status = calling(call, || unsafe { (runtime.MFXInitialize)(parameters, &raw mut session) });
-            (status, call)
-        }
+    let call = "MFXInitialize";
+    // One session is opened at a time.
+    let status = with(api, |_| {
+        let acceleration = if cfg!(windows) { ACCEL_MODE_VIA_D3D11 } else { ACCEL_MODE_VIA_VAAPI };
+        let parameters = InitializationParam {
+            acceleration,
+            vendor_impl_id: adapter.index,
+            ..InitializationParam::default()
+        };
+        // SAFETY: parameters without extensions, and room for a session.
+        calling(call, || unsafe { (api.runtime.MFXInitialize)(parameters, &raw mut session) })
     });
     match status {
         // What a runtime says that cannot open its device.
@@ -157,77 +128,42 @@ fn none(passed_over: &[String]) -> Missing {
     nodes::why_none(&tried)
 }
 
-fn look(api: &Api, loader: Handle) -> Found {
+fn look(api: &Api) -> Found {
     let mut adapters = Vec::new();
     let mut passed_over = Vec::new();
     let nodes = nodes::numbers();
-    let mut take = |index: u32, description: &ImplDescription, device: Option<&DeviceId>| {
-        match adapter(adapters.len() as u32, index, description, device, &nodes) {
-            // Several libraries may know the same GPU; the first of them is the one that the dispatcher prefers.
+    let mut take = |description: &ImplDescription, device: Option<&DeviceId>| {
+        match adapter(adapters.len() as u32, description.vendor_impl_id, description, device, &nodes) {
+            // A runtime may list a GPU more than once.
             Ok(adapter) if adapters.iter().any(|known: &Adapter| known.is_same_gpu(&adapter)) => {}
             Ok(adapter) => adapters.push(adapter),
             Err(reason) => passed_over.extend(reason),
         }
     };
-    match &api.entry {
-        Entry::Dispatcher(dispatcher) if !loader.is_null() => {
-            let describe = |index, form| {
-                let mut description: Handle = ptr::null_mut();
-                // SAFETY: a loader, and room for a pointer; what comes stays until it is released below.
-                let status = calling("MFXEnumImplementations", || unsafe {
-                    (dispatcher.MFXEnumImplementations)(loader, index, form, &raw mut description)
-                });
-                match status {
-                    _ if status.0 >= 0 && !description.is_null() => Ok(description),
-                    status => Err(status),
-                }
-            };
-            for index in 0..MOST {
-                let description = match describe(index, IMPLCAPS_IMPLDESCSTRUCTURE) {
-                    Ok(description) => description,
-                    Err(Status::NOT_FOUND) => break,
-                    // One of them that cannot be described does not hide those behind it.
-                    Err(_) => continue,
-                };
-                let device = describe(index, IMPLCAPS_DEVICE_ID_EXTENDED).ok();
-                // SAFETY: structures of the form that was asked for, which nobody changes.
-                unsafe {
-                    take(index, &*description.cast(), device.map(|device| &*device.cast()));
-                }
-                for release in [Some(description), device].into_iter().flatten() {
-                    // SAFETY: it came from this loader, and is not used afterwards.
-                    unsafe { (dispatcher.MFXDispReleaseImplDescription)(loader, release) };
-                }
+    let describe = |form| {
+        let mut count = 0;
+        // SAFETY: room for a number.
+        let list = calling("MFXQueryImplsDescription", || unsafe {
+            (api.runtime.MFXQueryImplsDescription)(form, &raw mut count)
+        });
+        (list, if list.is_null() { 0 } else { count.min(MOST) })
+    };
+    let (list, count) = describe(IMPLCAPS_IMPLDESCSTRUCTURE);
+    let (devices, known) = describe(IMPLCAPS_DEVICE_ID_EXTENDED);
+    for index in 0..count {
+        // SAFETY: as many pointers to structures of the forms that were asked for as the runtime says.
+        unsafe {
+            let description = (*list.add(index as usize)).cast::<ImplDescription>();
+            let device = if index < known { *devices.add(index as usize) } else { ptr::null_mut() };
+            if let Some(description) = description.as_ref() {
+                take(description, device.cast::<DeviceId>().as_ref());
             }
         }
-        Entry::Dispatcher(_) => {}
-        Entry::Runtime(runtime) => {
-            let describe = |form| {
-                let mut count = 0;
-                // SAFETY: room for a number.
-                let list = calling("MFXQueryImplsDescription", || unsafe {
-                    (runtime.MFXQueryImplsDescription)(form, &raw mut count)
-                });
-                (list, if list.is_null() { 0 } else { count.min(MOST) })
-            };
-            let (list, count) = describe(IMPLCAPS_IMPLDESCSTRUCTURE);
-            let (devices, known) = describe(IMPLCAPS_DEVICE_ID_EXTENDED);
-            for index in 0..count {
-                // SAFETY: as many pointers to structures of the forms that were asked for as the runtime says.
-                unsafe {
-                    let description = (*list.add(index as usize)).cast::<ImplDescription>();
-                    let device = if index < known { *devices.add(index as usize) } else { ptr::null_mut() };
-                    if let Some(description) = description.as_ref() {
-                        take(description.vendor_impl_id, description, device.cast::<DeviceId>().as_ref());
-                    }
-                }
-            }
-            for (list, count) in [(list, count), (devices, known)] {
-                if count > 0 {
-                    // SAFETY: it came from this runtime, and is not used afterwards.
-                    unsafe { (runtime.MFXReleaseImplDescription)(list.cast()) };
-                }
-            }
+    }
+    for (list, count) in [(list, count), (devices, known)] {
+        if count > 0 {
+            // SAFETY: the list came from this runtime, and nothing refers to it any more.
+            unsafe { (api.runtime.MFXReleaseImplDescription)(list.cast()) };
         }
     }
     if adapters.is_empty() { Err(none(&passed_over)) } else { Ok(adapters) }

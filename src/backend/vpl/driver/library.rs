@@ -1,4 +1,5 @@
-//! Finding oneVPL at run time: its dispatcher, which finds the GPU's runtime, or that runtime itself.
+//! Finding Intel's runtime for GPUs at run time. Intel's dispatcher is not used: it looks for runtimes in the current directory
+//! too, and loads every file there whose name looks like one.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -32,23 +33,8 @@ impl Missing {
     }
 }
 
-/// The library that all calls go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Dispatcher,
-    Runtime,
-}
-
-impl Kind {
-    const fn file(self) -> &'static str {
-        match (self, cfg!(windows)) {
-            (Self::Dispatcher, false) => "libvpl.so.2",
-            (Self::Dispatcher, true) => "libvpl.dll",
-            (Self::Runtime, false) => "libmfx-gen.so.1.2",
-            (Self::Runtime, true) => "libmfx64-gen.dll",
-        }
-    }
-}
+/// The runtime for GPUs from 2021 on. Older ones (`libmfxhw64`) have an interface before 2.0.
+const FILE: &str = if cfg!(windows) { "libmfx64-gen.dll" } else { "libmfx-gen.so.1.2" };
 
 /// What to do where there is no runtime for the GPU.
 pub(super) const fn install_runtime() -> Remedy {
@@ -63,12 +49,19 @@ pub(super) const fn install_runtime() -> Remedy {
     }
 }
 
-/// Loads a library from where the system keeps its own: by a name without a folder, so that the current directory plays no
-/// part in it.
-#[cfg(not(windows))]
-fn open(file: &str) -> Result<Library, libloading::Error> {
+/// Loads a library from where the system keeps its own: by a name without a folder, which glibc and musl look up in the folders
+/// of their configuration, and never in the current directory unless `LD_LIBRARY_PATH` says so.
+#[cfg(not(any(windows, target_vendor = "apple")))]
+pub(super) fn open(file: &str) -> Result<Library, libloading::Error> {
     // SAFETY: loading runs the initialisers of the system's own library, found by the system's own search path.
     unsafe { Library::new(file) }
+}
+
+/// Loads a library by an absolute path: dyld looks up a name alone in the current directory too. No Mac has these libraries.
+#[cfg(target_vendor = "apple")]
+pub(super) fn open(file: &str) -> Result<Library, libloading::Error> {
+    // SAFETY: loading runs the initialisers of a library where administrators alone write.
+    unsafe { Library::new(std::path::Path::new("/usr/lib").join(file)) }
 }
 
 /// As above, in the system's folder and in those of drivers: a program lies among downloads perhaps, beside what anybody has put
@@ -102,7 +95,7 @@ macro_rules! functions {
         }
 
         impl $table {
-            fn load(library: &Library, kind: Kind) -> Result<Self, Missing> {
+            fn load(library: &Library) -> Result<Self, Missing> {
                 Ok(Self {
                     $($name: {
                         // SAFETY: the signature is the one of the header, and the library is never unloaded, so that the
@@ -110,7 +103,7 @@ macro_rules! functions {
                         match unsafe { library.get(concat!(stringify!($name), "\0").as_bytes()) } {
                             Ok(symbol) => *symbol,
                             Err(_) => return Err(Missing::new(
-                                format!("{} has no {}: it is too old", kind.file(), stringify!($name)),
+                                format!("{FILE} has no {}: it is too old", stringify!($name)),
                                 install_runtime(),
                             )),
                         }
@@ -122,17 +115,7 @@ macro_rules! functions {
 }
 
 functions! {
-    /// What the dispatcher has besides.
-    Dispatcher {
-        MFXLoad() -> Handle;
-        MFXEnumImplementations(Handle, u32, i32, *mut Handle) -> Status;
-        MFXCreateSession(Handle, u32, *mut Handle) -> Status;
-        MFXDispReleaseImplDescription(Handle, Handle) -> Status;
-    }
-}
-
-functions! {
-    /// What a runtime has besides.
+    /// The functions that find GPUs and open sessions.
     Runtime {
         MFXQueryImplsDescription(i32, *mut u32) -> *mut Handle;
         MFXReleaseImplDescription(Handle) -> Status;
@@ -168,15 +151,9 @@ functions! {
     }
 }
 
-/// Where sessions come from.
-pub(super) enum Entry {
-    Dispatcher(Dispatcher),
-    Runtime(Runtime),
-}
-
 /// oneVPL.
 pub(crate) struct Api {
-    pub(super) entry: Entry,
+    pub(super) runtime: Runtime,
     pub(super) functions: Functions,
     /// Never unloaded: it has threads of its own.
     _library: Library,
@@ -189,24 +166,12 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    fn load(kind: Kind) -> Result<Self, Missing> {
-        let library = open(kind.file()).map_err(|error| {
-            Missing::new(
-                format!("{} cannot be loaded: {}", kind.file(), last_line(&error)),
-                install_runtime(),
-            )
-        })?;
-        let entry = match kind {
-            Kind::Dispatcher => Entry::Dispatcher(Dispatcher::load(&library, kind)?),
-            Kind::Runtime => Entry::Runtime(Runtime::load(&library, kind)?),
-        };
-        Ok(Self { entry, functions: Functions::load(&library, kind)?, _library: library })
-    }
-
     fn find() -> Result<Self, Missing> {
-        Self::load(Kind::Dispatcher).or_else(|dispatcher| {
-            Self::load(Kind::Runtime).map_err(|runtime| nodes::why_none(&[dispatcher.reason, runtime.reason]))
-        })
+        let library = open(FILE)
+            .map_err(|error| nodes::why_none(&[format!("{FILE} cannot be loaded: {}", last_line(&error))]))?;
+        let loaded = Runtime::load(&library).and_then(|runtime| Ok((runtime, Functions::load(&library)?)));
+        let (runtime, functions) = loaded.map_err(|missing| nodes::why_none(&[missing.reason]))?;
+        Ok(Self { runtime, functions, _library: library })
     }
 }
 
@@ -231,9 +196,7 @@ mod tests {
 
     /// A name with a separator would be a path, and a path without a root is looked up in the current directory.
     #[test]
-    fn libraries_are_looked_for_by_name_alone() {
-        for file in [Kind::Dispatcher, Kind::Runtime].map(Kind::file) {
-            assert!(!file.contains(['/', '\\']) && !file.starts_with('.'), "{file}");
-        }
+    fn the_library_is_looked_for_by_name_alone() {
+        assert!(!FILE.contains(['/', '\\']) && !FILE.starts_with('.'), "{FILE}");
     }
 }

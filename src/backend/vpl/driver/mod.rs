@@ -1,5 +1,5 @@
 //! The only place of the oneVPL backend that talks to Intel's runtime, and the only one with `unsafe` code. Upwards it offers
-//! owned, lifetime-safe objects; downwards it opens the dispatcher or the runtime when it runs. Declarations are our own, held
+//! owned, lifetime-safe objects; downwards it opens the runtime when it runs. Declarations are our own, held
 //! against the headers in a test; no GPU has run them yet (docs/intel.md).
 #![allow(unsafe_code, reason = "this module is the wall around oneVPL's C interface")]
 
