@@ -33,6 +33,10 @@ pub(crate) fn message(remedy: &Remedy) -> String {
         Remedy::Overwrite => "give --overwrite (-y) or choose another name".to_owned(),
         Remedy::Spool => "save it to a file first, or give --spool to keep it in a temporary one".to_owned(),
         Remedy::OutputFormat(known) => format!("state the format with --format, one of {known}"),
+        Remedy::OtherCodec { works, or } => {
+            let works = works.map(|codec| format!("--codec {codec} works now"));
+            works.into_iter().chain(or.iter().map(message)).collect::<Vec<_>>().join(". Or: ")
+        }
         // The others are words already.
         other => other.to_string(),
     }
@@ -63,6 +67,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use clap::CommandFactory;
+    use video_hw::codec::Codec;
     use video_hw::limits::Limit;
 
     use super::*;
@@ -91,6 +96,7 @@ mod tests {
             Remedy::Overwrite,
             Remedy::Spool,
             Remedy::OutputFormat("mp4, ivf".to_owned()),
+            Remedy::OtherCodec { works: Some(Codec::H264), or: vec![Remedy::from("buy one")] },
         ] {
             let message = message(&remedy);
             let named: Vec<_> = message

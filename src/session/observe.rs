@@ -136,6 +136,9 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
             return;
         }
         sample.counter(&names::KEYFRAMES, &[], counts.keyframes);
+        if let Worker::Encoder { log, .. } = &self.worker {
+            sample.counter(&names::CONVERTED, &[], log.converted());
+        }
         match &self.meter {
             // What is known of the inside of an encoder that died is not of the one that its series are told of now.
             Some(meter) if !self.worker.was_replaced() => inside(meter, sample),
