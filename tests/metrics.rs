@@ -221,6 +221,16 @@ fn a_ring_in_front_of_an_encoder_is_one_of_its_queues() {
     assert_eq!(snapshot().sum("encoder_queue_capacity", &ring), 7.0);
     encoder.flush().unwrap();
     assert_eq!(snapshot().sum("encoder_queue_depth", &ring), 0.0);
+
+    // A picture at the time of the first: its time is corrected. Both pictures were converted.
+    let earlier = Timestamp::new(0, TimeBase::new(1, 30).unwrap());
+    let mut chunks =
+        encoder.encode_frame_at(&vec![9; 96 * 64 * 3], earlier).unwrap().into_iter().collect::<Vec<_>>();
+    chunks.extend(encoder.flush().unwrap());
+    assert_eq!(chunks.len(), 1, "no picture is lost");
+    let openh264 = [("encoder_type", "openh264")];
+    assert_eq!(snapshot().sum("encoder_times_corrected_total", &openh264), 1.0);
+    assert!(snapshot().sum("encoder_frames_converted_total", &openh264) >= 2.0);
 }
 
 /// What a recorder of the `metrics` crate was told.

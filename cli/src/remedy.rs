@@ -99,6 +99,11 @@ fn words(remedy: &Remedy, given: &Given) -> String {
             format!("state the format with --format, one of {known}")
         }
         Remedy::OutputFormat(known) => format!("known formats: {known}"),
+        Remedy::OtherCodec { works, or } => {
+            let works = works.filter(|_| given.takes("codec")).map(|codec| format!("--codec {codec} works now"));
+            let or = or.iter().map(|one| words(one, given)).filter(|one| !one.is_empty());
+            works.into_iter().chain(or).collect::<Vec<_>>().join(". Or: ")
+        }
         // The others are words already.
         other => other.to_string(),
     }

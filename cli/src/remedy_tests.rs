@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
+use video_hw::codec::Codec;
 
 use super::*;
 use crate::args::Cli;
@@ -19,6 +20,7 @@ fn all() -> Vec<Remedy> {
         Remedy::TryAgain(words.into()),
         Remedy::Allowed(words.to_owned()),
         Remedy::OutputFormat("mp4, ivf".to_owned()),
+        Remedy::OtherCodec { works: Some(Codec::H264), or: vec![Remedy::Spool, words.into()] },
         Remedy::Other(words.into()),
     ]);
     all

@@ -9,7 +9,7 @@ use crate::program::Parsed;
 
 pub(crate) const HELP: &str = "\
 Records cameras side by side: raw R, G, B pictures with uneven times go through a video encoder each, and come out as one
-MP4 file a camera with exactly these times.
+MP4 file a camera with exactly these times. A time that cannot follow the one before is corrected; no picture is lost.
 
 Usage: dataset_cameras [OPTIONS] DIRECTORY
 
@@ -19,8 +19,10 @@ Usage: dataset_cameras [OPTIONS] DIRECTORY
   --encoder TYPE    nvenc, qsv, videotoolbox, x264 or embedded; no other takes its place
                     (without it: the first that works)
   --nvenc-preset P  p1 (fastest) to p7                                                  [p4]
+  --clock-steps-back
+                    half-way, each camera's clock is set back by an hour
   --crf N           quality, 0 to 51                                                    [23]
-  --x264-preset P   of libx264, for the encoder x264 and for the baseline               [medium]
+  --x264-preset P   of the encoder x264 (AV1: 0 to 13, slowest first) and of the baseline [the encoder's own]
   --baseline        then encode the first camera's pictures by an ffmpeg of one thread with libx264,
                     and compare
   --json            one JSON document instead of lines
@@ -38,7 +40,8 @@ pub(crate) struct Options {
     pub(crate) encoder: Option<EncoderType>,
     pub(crate) nvenc_preset: String,
     pub(crate) crf: u8,
-    pub(crate) x264_preset: String,
+    pub(crate) x264_preset: Option<String>,
+    pub(crate) clock_steps_back: bool,
     pub(crate) baseline: bool,
     pub(crate) json: bool,
 }
@@ -52,7 +55,8 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed<Opt
         encoder: None,
         nvenc_preset: "p4".to_owned(),
         crf: 23,
-        x264_preset: "medium".to_owned(),
+        x264_preset: None,
+        clock_steps_back: false,
         baseline: false,
         json: false,
     };
@@ -70,7 +74,8 @@ pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Parsed<Opt
             "--encoder" => options.encoder = Some(value()?.parse().map_err(|e| format!("--encoder: {e}"))?),
             "--nvenc-preset" => options.nvenc_preset = value()?,
             "--crf" => options.crf = number(value()?, 51)? as u8,
-            "--x264-preset" => options.x264_preset = value()?,
+            "--x264-preset" => options.x264_preset = Some(value()?),
+            "--clock-steps-back" => options.clock_steps_back = true,
             "--baseline" => options.baseline = true,
             "--json" => options.json = true,
             "-h" | "--help" => return Ok(Parsed::Help),

@@ -37,6 +37,13 @@ pub(crate) fn times(camera: usize, frames: usize) -> Vec<i64> {
     times
 }
 
+/// Returns the times of a clock that is set back by an hour half-way.
+pub(crate) fn stepped_back(mut times: Vec<i64>) -> Vec<i64> {
+    let middle = times.len() / 2;
+    times.iter_mut().skip(middle).for_each(|time| *time -= 3600 * TICKS);
+    times
+}
+
 /// Packed R, G, B: a scene that moves, with detail and a little noise, so that an encoder has work to do.
 pub(crate) fn pictures(camera: usize, size: Dimensions) -> Vec<Vec<u8>> {
     let (width, height) = (size.width() as usize, size.height() as usize);
@@ -73,6 +80,8 @@ pub(crate) struct Recorded {
     pub(crate) coded_bytes: u64,
     pub(crate) took: Duration,
     pub(crate) ring: Option<RingStats>,
+    /// Pictures whose time could not follow the one before.
+    pub(crate) corrected: u64,
 }
 
 /// Encodes the pictures in turn, one at each time, into an MP4 file.
@@ -115,6 +124,7 @@ pub(crate) fn record(
         coded_bytes,
         took,
         ring: summary.ring,
+        corrected: summary.times.pictures,
     })
 }
 

@@ -3,6 +3,7 @@
 //!
 //! ```console
 //! $ cargo run --release --example dataset_cameras -- recording/
+//! $ cargo run --release --example dataset_cameras -- recording/ --codec av1 --clock-steps-back
 //! $ cargo run --release --example dataset_cameras -- recording/ --encoder nvenc --baseline
 //! ```
 //!
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use video_hw::dataset::{EncoderConfig, GpuEncoderConfig};
 use video_hw::dimensions::Dimensions;
+use video_hw::error::{Error, Remedy};
 use video_hw::pixel::PixelFormat;
 
 mod args;
@@ -45,7 +47,11 @@ fn run(options: &Options) -> Result<String, AnyError> {
         .strict(options.encoder.is_some())
         .nvenc_preset(options.nvenc_preset.clone());
     let sources: Vec<_> = (0..options.cameras)
-        .map(|number| (camera::pictures(number, size), camera::times(number, options.frames)))
+        .map(|number| {
+            let times = camera::times(number, options.frames);
+            let times = if options.clock_steps_back { camera::stepped_back(times) } else { times };
+            (camera::pictures(number, size), times)
+        })
         .collect();
     let begin = Barrier::new(options.cameras);
     let recorded = std::thread::scope(|scope| {
@@ -57,7 +63,7 @@ fn run(options: &Options) -> Result<String, AnyError> {
                 let path = options.directory.join(format!("camera-{number}.mp4"));
                 scope.spawn(move || {
                     camera::record(&path, config, gpu, pictures, times, begin)
-                        .map_err(|error| format!("{}: {error}", path.display()))
+                        .map_err(|error| format!("{}: {}", path.display(), explained(&error)))
                 })
             })
             .collect();
@@ -71,13 +77,27 @@ fn run(options: &Options) -> Result<String, AnyError> {
     let baseline = match (options.baseline, sources.first()) {
         (true, Some((pictures, _))) => {
             let path = options.directory.join("baseline.mp4");
-            let (preset, crf) = (&options.x264_preset, options.crf);
+            let (preset, crf) = (options.x264_preset.as_deref().unwrap_or("medium"), options.crf);
             let took = baseline::encode(&path, size, pictures, options.frames, preset, crf)?;
             Some(rate(recorded.first().map_or(0, |one| one.raw_bytes), took))
         }
         _ => None,
     };
     Ok(if options.json { json(&recorded, baseline) } else { lines(&recorded, baseline) })
+}
+
+/// An error in terms of this program's options.
+fn explained(error: &AnyError) -> String {
+    fn message(remedy: &Remedy) -> String {
+        match remedy {
+            Remedy::OtherCodec { works, or } => {
+                let works = works.map(|codec| format!("--codec {codec} works now"));
+                works.into_iter().chain(or.iter().map(message)).collect::<Vec<_>>().join(". Or: ")
+            }
+            other => other.to_string(),
+        }
+    }
+    error.downcast_ref::<Error>().map_or_else(|| error.to_string(), |error| error.explain(message))
 }
 
 /// Megabytes a second.
@@ -99,8 +119,12 @@ fn lines(recorded: &[Recorded], baseline: Option<f64>) -> String {
             let ring = one.ring.map_or(String::new(), |ring| {
                 format!("; ring: {} at most, {} pictures allocated", ring.frames.peak, ring.slots_made)
             });
+            let corrected = match one.corrected {
+                0 => String::new(),
+                count => format!("; {count} times corrected"),
+            };
             format!(
-                "camera {number}: {} pictures by {} in {:.2} s, {:.0} MB/s of raw pictures, 1:{:.0}{ring}",
+                "camera {number}: {} pictures by {} in {:.2} s, {:.0} MB/s of raw pictures, 1:{:.0}{ring}{corrected}",
                 one.frames,
                 one.encoder,
                 one.took.as_secs_f64(),
@@ -124,12 +148,13 @@ fn json(recorded: &[Recorded], baseline: Option<f64>) -> String {
         .iter()
         .map(|one| {
             format!(
-                "{{\"encoder_type\": \"{}\", \"frames\": {}, \"raw_bytes\": {}, \"coded_bytes\": {}, \"seconds\": {:.6}}}",
+                "{{\"encoder_type\": \"{}\", \"frames\": {}, \"raw_bytes\": {}, \"coded_bytes\": {}, \"seconds\": {:.6}, \"times_corrected\": {}}}",
                 one.encoder,
                 one.frames,
                 one.raw_bytes,
                 one.coded_bytes,
-                one.took.as_secs_f64()
+                one.took.as_secs_f64(),
+                one.corrected
             )
         })
         .collect();

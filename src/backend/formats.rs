@@ -1,12 +1,13 @@
 //! The format in which frames should reach the encoder that will be chosen, found out before any is opened.
 
-use super::Backend;
 use super::admission::SessionRequest;
-use super::select::{Refusal, Turn, encode_capability, encoders};
+use super::refusals::Refusals;
+use super::select::{Turn, encode_capability, encoders};
 use super::vendors::{self, Candidate};
+use super::{Backend, Job};
 use crate::capability::EncodeCapability;
 use crate::codec::Codec;
-use crate::config::BackendEncodeConfig;
+use crate::config::{BackendEncodeConfig, CommonEncodeConfig};
 use crate::dimensions::Dimensions;
 use crate::error::{Error, Remedy, Result};
 use crate::pixel::PixelFormat;
@@ -35,7 +36,7 @@ pub(crate) fn pick_input_format(
     native: PixelFormat,
 ) -> Result<PixelFormat> {
     let FormatQuestion { codec, size, .. } = *asked;
-    let mut refusal = None;
+    let mut refusals = Refusals::new(Job::Encode, codec);
     let mut wrong = None;
     for turn in encoders(wanted, asked.low_latency, asked.special) {
         let Turn { candidate, kind, .. } = turn;
@@ -47,12 +48,12 @@ pub(crate) fn pick_input_format(
             Ok(Some(encode)) => encode,
             Ok(None) => {
                 let error = Error::unsupported(format!("{} does not encode {codec}", candidate.label()));
-                Refusal::note(&mut refusal, Refusal::of(kind, true, error));
+                refusals.add(candidate, true, error);
                 continue;
             }
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => {
-                Refusal::note(&mut refusal, Refusal::of(kind, candidate.lacks(codec), error));
+                refusals.add(candidate, false, error);
                 continue;
             }
         };
@@ -76,7 +77,7 @@ pub(crate) fn pick_input_format(
     }
     let wrong = wrong.map(|(_, error)| error);
     Err(wrong
-        .or(refusal.map(|refusal| refusal.error))
+        .or_else(|| refusals.told())
         .unwrap_or_else(|| Error::unsupported(format!("encoding {codec} at {size}"))))
 }
 
@@ -100,6 +101,24 @@ fn shared_with_last(
         formats.retain(|format| encode.formats.contains(format));
     }
     formats
+}
+
+/// The format in which a candidate takes frames of the settings' format without loss: the same samples arranged otherwise, or
+/// with more bits where it has no other. `None`: it takes them as they are, or not at all.
+pub(crate) fn rearranged(
+    candidate: Candidate,
+    config: &CommonEncodeConfig,
+    special: &BackendEncodeConfig,
+) -> Option<PixelFormat> {
+    let own = config.format;
+    let (device, request) = (config.device.as_deref(), SessionRequest::default());
+    let formats =
+        encode_capability(candidate, config.codec, device, special, &request).ok().flatten()?.formats;
+    if own.is_rgb() || formats.contains(&own) {
+        return None;
+    }
+    let keeps_all = |f: &PixelFormat| f.chroma() == own.chroma() && f.bit_depth() >= own.bit_depth();
+    formats.into_iter().filter(keeps_all).min_by_key(|format| format.bit_depth())
 }
 
 /// What frames may be where a decoder of the same vendor leaves them, for the encoder that will be chosen, by the rule of the

@@ -17,6 +17,7 @@ pub mod mock;
 #[cfg(feature = "backend-nvidia")]
 mod nvidia;
 mod receipt;
+mod refusals;
 #[cfg(any(feature = "backend-nvidia", feature = "backend-vpl"))]
 mod ring;
 mod seam;
@@ -35,10 +36,11 @@ pub use crate::backend_kind::BackendKind;
 pub(crate) use admission::SessionRequest;
 pub(crate) use cards::CardRoom;
 use download::{Direct, DownloadStage};
-pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format};
+pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format, rearranged};
 pub(crate) use lanes::{Downloads, share_out};
 pub(crate) use receipt::SharedReceipt;
 pub use receipt::{Receipt, RefusalStep, Verdict};
+pub(crate) use refusals::Refusals;
 use seam::plain_host_frames;
 pub use seam::{
     CodedUnit, CopyBytes, DecodeEvent, DecodeSink, DecodedPicture, DecoderBackend, DeviceTimes, EncodeEvent,
@@ -51,7 +53,7 @@ pub use select::{
     Backend, CANDIDATES, HeldDevice, device_memory, devices, encode_sessions, hold_device,
     query_backend_capability, query_capability, query_device_capability, utilization,
 };
-pub(crate) use select::{in_turn, open_decoder_from, open_encoder, open_engine};
+pub(crate) use select::{arrangement_note, in_turn, open_decoder_from, open_encoder, open_engine};
 pub use split::SplitReport;
 pub(crate) use vendor_facts::for_frames_lost_with_device;
 pub use vendors::Candidate;

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::admission::SessionRequest;
-use super::vendors::{self, Candidate, VENDORS, calls, vendor};
+use super::formats::rearranged;
+use super::refusals::Refusals;
+use super::vendors::{self, Candidate, VENDORS, calls};
 use super::{
     BackendKind, DecodeSink, DecoderBackend, Downloads, EncodeSink, EncoderBackend, Job, Receipt, Verdict,
 };
@@ -18,6 +20,7 @@ use crate::capability::{
 use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonDecodeConfig, CommonEncodeConfig};
 use crate::error::{Error, Result};
+use crate::pixel::PixelFormat;
 
 /// What the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -81,7 +84,7 @@ fn select<T>(
 ) -> Result<(T, Receipt)> {
     let mut entries: Vec<(Candidate, Verdict)> = Vec::new();
     let mut opened = None;
-    let mut refusal: Option<Refusal> = None;
+    let mut refusals = Refusals::new(job, codec);
     for turn in turns {
         let again = entries.iter().position(|(known, _)| *known == turn.candidate);
         if again.is_some() && opened.is_some() {
@@ -100,7 +103,7 @@ fn select<T>(
                 Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     let verdict = Verdict::refused(&error);
-                    Refusal::note(&mut refusal, Refusal::of(turn.kind, turn.lacks(job, codec), error));
+                    refusals.add(turn.candidate, turn.foreign, error);
                     verdict
                 }
             }
@@ -113,7 +116,7 @@ fn select<T>(
     match opened {
         Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() })),
         None => {
-            let error = refusal.map_or_else(|| nobody(wanted), |refusal| refusal.error);
+            let error = refusals.told().unwrap_or_else(|| nobody(wanted));
             Err(if wanted == Backend::Auto { error.after_every_backend() } else { error })
         }
     }
@@ -128,45 +131,6 @@ fn nobody(wanted: Backend) -> Error {
         },
         Backend::Only(kind) => Error::invalid(format!("backend {kind} cannot be selected by name")),
         Backend::Auto => Error::invalid("no backend candidates"),
-    }
-}
-
-impl Turn {
-    /// Whether it is nobody for this codec or these settings, whatever is installed.
-    fn lacks(&self, job: Job, codec: Codec) -> bool {
-        self.foreign || job == Job::Encode && self.candidate.lacks(codec)
-    }
-}
-
-/// Why a job was refused, and how much that says.
-pub(super) struct Refusal {
-    worth: u8,
-    pub(super) error: Error,
-}
-
-impl Refusal {
-    /// That a backend is not there, or that an optional program is not installed, is no answer where another backend has said what
-    /// it cannot do; nor is it one that somebody never encodes that codec, or does not know settings that are another's, where that
-    /// one has said why not now.
-    pub(super) fn of(kind: BackendKind, lacks: bool, error: Error) -> Self {
-        let worth = match &error {
-            Error::Unavailable { .. } if vendor(kind).is_child => 0,
-            Error::Unavailable { .. } => 1,
-            _ if lacks => 2,
-            _ => 3,
-        };
-        Self { worth, error }
-    }
-
-    /// Of two that are worth the same the later one stays, but for those that are not there at all: with the first of them the
-    /// job would have been done best.
-    pub(super) fn note(before: &mut Option<Self>, new: Self) {
-        if before
-            .as_ref()
-            .is_none_or(|before| new.worth > before.worth || new.worth == before.worth && new.worth > 0)
-        {
-            *before = Some(new);
-        }
     }
 }
 
@@ -230,21 +194,45 @@ pub(crate) fn open_decoder_from(
     Ok((decoder, receipt))
 }
 
+/// Opens the first encoder that takes the job. The format is the one in which it reads frames: that of the settings, or another
+/// arrangement of the same samples.
 pub(crate) fn open_encoder(
     wanted: Backend,
     config: &CommonEncodeConfig,
     special: &BackendEncodeConfig,
     sink: impl Fn() -> EncodeSink,
-) -> Result<(Box<dyn EncoderBackend>, Receipt)> {
-    let open = |turn: &Turn| open_engine(turn.candidate, config, special, sink());
+) -> Result<(Box<dyn EncoderBackend>, PixelFormat, Receipt)> {
+    let open = |turn: &Turn| open_arranged(turn.candidate, config, special, &sink);
     let turns = encoders(wanted, config.low_latency, special);
-    let (backend, mut receipt) =
-        select(wanted, Job::Encode, config.codec, turns, open, |b| b.implementation())?;
+    let ((backend, format), mut receipt) =
+        select(wanted, Job::Encode, config.codec, turns, open, |(b, _)| b.implementation())?;
     receipt.notes = backend.notes();
+    receipt.notes.extend(arrangement_note(config.format, format, backend.implementation()));
     let chosen = receipt.chosen();
     receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
     receipt.notes.extend(receipt.engine().and_then(|engine| engine.device_note(config.device.as_deref())));
-    Ok((backend, receipt))
+    Ok((backend, format, receipt))
+}
+
+/// Opens an encoder of one candidate; in another arrangement of the frames' samples where it does not take theirs.
+fn open_arranged(
+    candidate: Candidate,
+    config: &CommonEncodeConfig,
+    special: &BackendEncodeConfig,
+    sink: &dyn Fn() -> EncodeSink,
+) -> Result<(Box<dyn EncoderBackend>, PixelFormat)> {
+    let refusal = match open_engine(candidate, config, special, sink()) {
+        Err(error @ (Error::Unsupported { .. } | Error::InvalidInput { .. })) => error,
+        done => return Ok((done?, config.format)),
+    };
+    let format = rearranged(candidate, config, special).ok_or(refusal)?;
+    let arranged = CommonEncodeConfig { format, ..config.clone() };
+    Ok((open_engine(candidate, &arranged, special, sink())?, format))
+}
+
+/// Note of a receipt that frames are converted to the format that the encoder reads.
+pub(crate) fn arrangement_note(from: PixelFormat, to: PixelFormat, implementation: &str) -> Option<String> {
+    (from != to).then(|| format!("frames are converted from {from} to {to} for {implementation}"))
 }
 
 /// Opens an encoder of one candidate, and of no other.

@@ -52,13 +52,21 @@ const NAMES: [(OutputFormat, &str, &[&str]); 11] = [
 impl OutputFormat {
     /// The error of who lacks an encoder for this format, with what else can be written where that is all it holds.
     pub(crate) fn without_encoder(self, error: Error) -> Error {
-        let holds_little = matches!(self, Self::WebM | Self::Ivf);
-        if holds_little && matches!(&error, Error::Unsupported { remedy: Remedy::None, .. }) {
-            return error.with_remedy(format!(
-                "{self} output needs an encoder of AV1 or VP9; .mp4 and .mkv hold H.264, which is encoded everywhere"
-            ));
+        let Some(codec) = self.implied_codec().filter(|codec| *codec != Codec::H264) else { return error };
+        let codecs = if codec == Codec::Av1 { "AV1 or VP9".to_owned() } else { codec.to_string() };
+        let words = format!(
+            "{self} output needs an encoder of {codecs}; .mp4 and .mkv hold H.264, which is encoded everywhere"
+        );
+        match error.remedy() {
+            Remedy::None if codec == Codec::Av1 && matches!(error, Error::Unsupported { .. }) => {
+                error.with_remedy(words)
+            }
+            Remedy::OtherCodec { or, .. } => {
+                let or = [words.into()].into_iter().chain(or).collect();
+                error.with_remedy(Remedy::OtherCodec { works: None, or })
+            }
+            _ => error,
         }
-        error
     }
 
     /// The codec that the format alone decides.

@@ -9,7 +9,7 @@ use super::running::{Received, Running};
 use super::telemetry::SwitchCounts;
 use crate::backend::{BackendKind, CopyBytes};
 use crate::config::CommonEncodeConfig;
-use crate::metrics::names::{ENCODER, KEYFRAMES, SWITCHES};
+use crate::metrics::names::{CONVERTED, ENCODER, KEYFRAMES, SWITCHES};
 use crate::metrics::{Identity, Observed, Sample, observe};
 use crate::queue::QueueMonitor;
 use crate::session::observe::{copies, fallbacks, inside};
@@ -43,7 +43,7 @@ impl Figures {
     fn of(session: &Running) -> (Arc<Self>, Observed) {
         let figures = Arc::new(Self::default());
         let (seen, queues, meter) = (Arc::clone(&figures), session.queues(), session.facts.meter.clone());
-        let receipt = session.receipt.clone();
+        let (receipt, converted) = (session.receipt.clone(), Arc::clone(&session.converted));
         let chosen = (session.candidate.backend(), session.facts.implementation);
         let identity = Identity {
             side: &ENCODER,
@@ -55,6 +55,7 @@ impl Figures {
         };
         let observed = observe(identity, move |sample| {
             seen.tell(sample);
+            sample.counter(&CONVERTED, &[], converted.load(Ordering::Relaxed));
             fallbacks(&ENCODER, &receipt, sample);
             for (name, queue) in [("input", queues.0.stats()), ("output", queues.1.stats())] {
                 let label = [("queue", name)];
@@ -132,6 +133,20 @@ pub(super) fn ring(
     encoder: Option<(BackendKind, &'static str)>,
     ring: QueueMonitor,
 ) -> Observed {
+    in_front(config, encoder, move |sample| {
+        let (queue, label) = (ring.stats(), [("queue", "ring")]);
+        sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
+        sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
+        sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
+    })
+}
+
+/// Has something in front of a stream watched, under the labels of the encoder that runs now.
+pub(super) fn in_front(
+    config: &CommonEncodeConfig,
+    encoder: Option<(BackendKind, &'static str)>,
+    ask: impl Fn(&mut Sample<'_>) + Send + 'static,
+) -> Observed {
     let chosen = encoder.unwrap_or((BackendKind::Custom, "none"));
     let identity = Identity {
         side: &ENCODER,
@@ -141,12 +156,7 @@ pub(super) fn ring(
         device: None,
         session: false,
     };
-    observe(identity, move |sample| {
-        let (queue, label) = (ring.stats(), [("queue", "ring")]);
-        sample.gauge(&ENCODER.queue_depth, &label, queue.depth as f64);
-        sample.gauge(&ENCODER.queue_peak, &label, queue.peak as f64);
-        sample.gauge(&ENCODER.queue_capacity, &label, queue.capacity as f64);
-    })
+    observe(identity, ask)
 }
 
 /// What is told of a session of a stream; nothing before it is the stream's, or without anybody who asks.

@@ -7,7 +7,7 @@ use super::running::{Counts, Received, Running};
 use crate::backend::{self, Candidate, Verdict};
 use crate::config::{CommonEncodeConfig, SessionAdmission};
 use crate::error::{Error, Result};
-use crate::failover::{EncoderSource, Target, first_that_opens, with_what_it_has};
+use crate::failover::{EncoderSource, Target, first_that_opens, told, with_what_it_has};
 use crate::frame::{Frame, HostSurface};
 use crate::time::{TimeBase, Timestamp};
 
@@ -66,12 +66,14 @@ impl Opening {
     /// Opens the first backend that takes the settings and encodes a picture.
     ///
     /// # Errors
-    /// The refusal of the first backend tried, or of the one that has no room.
+    /// No encoder of the codec is available; the refusal that says most of why the settings are not taken; the refusal of the
+    /// backend that has no room.
     pub(super) fn run(self) -> Result<Proven> {
         let turns = backend::in_turn(&self.named(), self.target.0.low_latency);
         let last = |error: &Error| self.strict && !lacks(error);
+        let nobody = || Error::invalid("no backend candidates");
         let found = first_that_opens(turns, last, |candidate| self.attempt(candidate))
-            .map_err(|refusal| refusal.unwrap_or_else(|| Error::invalid("no backend candidates")))?;
+            .map_err(|refused| told(self.target.0.codec, refused).unwrap_or_else(nobody))?;
         let mut proven = found.value;
         let receipt = &mut proven.session.receipt;
         receipt.entries = self.candidates.iter().map(|candidate| (*candidate, Verdict::NotTried)).collect();
@@ -99,6 +101,12 @@ impl Opening {
         with_what_it_has(&self.target, self.before, candidate, self.adapt, |target, given_up, adapted| {
             let mut session = self.prove(candidate, target)?;
             session.adapted = adapted && !given_up.is_empty();
+            if !adapted {
+                session.asked_format = self.target.0.format;
+                let (asked, format) = (session.asked_format, session.target.0.format);
+                let note = backend::arrangement_note(asked, format, session.facts.implementation);
+                session.receipt.notes.extend(note);
+            }
             Ok(Proven { session, given_up })
         })
     }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::failover::{Fitting, Target};
 use crate::frame::Frame;
 use crate::packet::BitstreamLayout;
+use crate::pixel::PixelFormat;
 #[cfg(feature = "metrics")]
 use crate::queue::QueueMonitor;
 use crate::session::Submit;
@@ -75,12 +76,17 @@ pub(super) struct Running {
     pub(super) facts: Facts,
     /// Its settings are not all that was asked for.
     pub(super) adapted: bool,
+    /// The format that was asked for, where it reads another arrangement of the same samples.
+    pub(super) asked_format: PixelFormat,
     next: u64,
     run: Run,
     /// For each flush that was asked for, the number behind the last frame before it.
     marks: VecDeque<u64>,
     fed_since_flush: bool,
     order_pending: Option<Box<Target>>,
+    /// Frames that were brought to what its encoder reads.
+    #[cfg(feature = "metrics")]
+    pub(super) converted: Arc<AtomicU64>,
     /// Last: it is asked once more when nothing can come any more.
     #[cfg(feature = "metrics")]
     pub(super) watched: Watched,
@@ -123,6 +129,9 @@ impl Running {
         counts: &Arc<Counts>,
         open: impl FnOnce(&Target, EncodeSink) -> Result<Box<dyn EncoderBackend>>,
     ) -> Result<Self> {
+        let converted = Arc::<AtomicU64>::default();
+        #[cfg(feature = "metrics")]
+        let of_session = Arc::clone(&converted);
         let (input, output, (facts, notes)) =
             worker::spawn("vhw-encode", INPUT_QUEUE, OUTPUT_QUEUE, |outlet| {
                 let backend = open(&target, sink(outlet.clone()))?;
@@ -141,6 +150,7 @@ impl Running {
                     fitting,
                     outlet,
                     counts: Arc::clone(counts),
+                    converted,
                     gave_up_messages: false,
                 };
                 Ok((work, (facts, notes)))
@@ -150,6 +160,7 @@ impl Running {
         Ok(Self {
             input,
             output,
+            asked_format: target.0.format,
             target,
             candidate,
             receipt: Receipt { notes, ..receipt },
@@ -160,6 +171,8 @@ impl Running {
             marks: VecDeque::new(),
             fed_since_flush: false,
             order_pending: None,
+            #[cfg(feature = "metrics")]
+            converted: of_session,
             #[cfg(feature = "metrics")]
             watched: None,
         })
@@ -188,9 +201,18 @@ impl Running {
         matches!(self.input.submit(order), Ok(Submit::Accepted))
     }
 
+    /// Settings as this session has them: in the format that it reads, where the stream's is another.
+    pub(super) fn own_settings(&self, target: &Target) -> Target {
+        let mut own = target.clone();
+        if own.0.format == self.asked_format {
+            own.0.format = self.target.0.format;
+        }
+        own
+    }
+
     /// Asks for new settings, behind the frames that were fed; never waits. `false`: as there.
     pub(super) fn reconfigure(&mut self, target: &Target) -> bool {
-        let order = Box::new(target.clone());
+        let order = Box::new(self.own_settings(target));
         let taken = self.submit(Order::Reconfigure(order.clone()));
         if taken {
             self.order_pending = Some(order);
@@ -300,6 +322,7 @@ struct EncodeWork {
     fitting: Fitting,
     outlet: Outlet<Received>,
     counts: Arc<Counts>,
+    converted: Arc<AtomicU64>,
     gave_up_messages: bool,
 }
 
@@ -315,6 +338,7 @@ impl EncodeWork {
                 }
             }
             self.counts.converted.fetch_add(1, Ordering::Relaxed);
+            self.converted.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(refusal) = self.fitting.with_messages(&mut frame, messages) {
             self.counts.without_messages.fetch_add(1, Ordering::Relaxed);

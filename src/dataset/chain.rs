@@ -14,8 +14,9 @@ use crate::pixel::PixelFormat;
 use crate::probing::{self, ProbeVerdict, Question};
 use crate::sync::lock;
 
-/// What pictures are brought to: every encoder takes it, and it is what hardware works on.
-pub(super) const WORKING_FORMAT: PixelFormat = PixelFormat::Nv12;
+/// The format that encoders are asked for: hardware works on it, and the embedded encoder takes it too. One that does not take it
+/// is opened for another arrangement of the same samples.
+pub(super) const USUAL_FORMAT: PixelFormat = PixelFormat::Nv12;
 
 /// What became of one encoder when it was tried.
 #[derive(Debug)]
@@ -59,11 +60,14 @@ impl Chain {
         let opened = Arc::clone(&self.opened);
         // Where no other may be taken at the start, none may be taken in the middle.
         let on_failure = if self.gpu.strict { OnFailure::Stop } else { OnFailure::Reopen };
-        let options = StreamOptions { on_failure, ..StreamOptions::default() };
+        let options = StreamOptions { on_failure, reorder_reserve: Some(0), ..StreamOptions::default() };
         let config = CommonEncodeConfig {
-            format: WORKING_FORMAT,
+            format: USUAL_FORMAT,
             color,
             gop_length: self.config.gop_size,
+            // Decoding times then are presentation times, and an MP4 file states each pause as one number. AV1 shows pictures in
+            // the order of its units in any case.
+            b_frames: (self.config.codec != Codec::Av1).then_some(0),
             ..CommonEncodeConfig::new(self.config.codec, self.config.resolution, self.config.frame_rate)
         };
         let stream = SwitchingEncoder::with_source(self, config, BackendEncodeConfig::None, options)?;

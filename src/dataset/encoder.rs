@@ -1,10 +1,16 @@
 //! The encoder itself.
 
-use super::chain::{Chain, Running, WORKING_FORMAT};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::chain::{Chain, Running, USUAL_FORMAT};
 use super::pump::{Behind, Pump, Ready};
+use super::times::{Limits, RisingTimes, TimeCorrections};
 use super::{EncodedChunk, EncoderConfig, EncoderType, GpuEncoderConfig, VideoEncoder};
 use crate::backend::Receipt;
 use crate::control::StreamSummary;
+#[cfg(feature = "metrics")]
+use crate::control::SwitchingEncoder;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, HostSurface};
 use crate::pipeline::RingStats;
@@ -24,7 +30,11 @@ pub struct SessionVideoEncoder {
     /// Of the pictures that come without a time.
     base: TimeBase,
     count: i64,
+    times: RisingTimes,
+    counts: Arc<Counts>,
     last_ring: Option<RingStats>,
+    #[cfg(feature = "metrics")]
+    _observed: crate::metrics::Observed,
 }
 
 /// What a [`SessionVideoEncoder`] did, as far as its encoder's thread has told.
@@ -35,6 +45,18 @@ pub struct EncoderSummary {
     pub stream: StreamSummary,
     /// The ring before the last flush, where there was one.
     pub ring: Option<RingStats>,
+    /// Pictures that were brought to the format that the encoder reads. Those that had to be converted once more, because an
+    /// encoder took over that reads another, are in [`StreamSummary::converted`].
+    pub converted: u64,
+    /// Differences between the times of pictures and those that were given.
+    pub times: TimeCorrections,
+}
+
+/// Counts that are kept on several threads, for metrics.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) converted: AtomicU64,
+    pub(super) corrected: AtomicU64,
 }
 
 enum State {
@@ -54,14 +76,17 @@ impl SessionVideoEncoder {
         // What the pictures' colour is once they are converted, the stream has to say.
         let bytes = config.pixel_format.frame_bytes(config.resolution);
         let blank = picture(config, vec![0; bytes], Timestamp::new(0, base))?;
-        let color = transform::convert(&blank, WORKING_FORMAT)?.frame.color;
+        let color = transform::convert(&blank, USUAL_FORMAT)?.frame.color;
         let (stream, running) = Chain::new(config, gpu).start(color)?;
         let summary = stream.summary();
         let Some(receipt) = summary.generations.first().map(|first| first.receipt.clone()) else {
             return Err(Error::invalid("a stream without a first generation"));
         };
-        let ready = Ready::default();
-        let pump = Pump { stream, ready: ready.clone() };
+        let (ready, counts) = (Ready::default(), Arc::<Counts>::default());
+        let limits = Limits { reorder: stream.reserve(), frame: base, any_pause: config.keep_long_pauses };
+        #[cfg(feature = "metrics")]
+        let observed = observed(&stream, Arc::clone(&counts));
+        let pump = Pump { stream, ready: ready.clone(), counts: Arc::clone(&counts) };
         Ok(Self {
             config: config.clone(),
             ring: gpu.enable_ring_buffer.then_some(gpu.ring_buffer_size),
@@ -71,7 +96,11 @@ impl SessionVideoEncoder {
             receipt,
             base,
             count: 0,
+            times: RisingTimes::new(limits),
+            counts,
             last_ring: None,
+            #[cfg(feature = "metrics")]
+            _observed: observed,
         })
     }
 
@@ -94,6 +123,11 @@ impl SessionVideoEncoder {
         }
     }
 
+    /// Returns how the times of pictures differ from those that were given so far, without waiting.
+    pub const fn times(&self) -> &TimeCorrections {
+        self.times.corrections()
+    }
+
     /// What the encoder did. Flushes first, because pictures may be under way.
     ///
     /// # Errors
@@ -101,7 +135,8 @@ impl SessionVideoEncoder {
     pub fn summary(&mut self) -> Result<EncoderSummary> {
         let pump = self.settle()?;
         let stream = pump.stream.summary();
-        Ok(EncoderSummary { stream, ring: self.last_ring })
+        let converted = self.counts.converted.load(Ordering::Relaxed);
+        Ok(EncoderSummary { stream, ring: self.last_ring, converted, times: self.times().clone() })
     }
 
     /// Brings the stream back to this thread, with everything encoded.
@@ -135,6 +170,7 @@ impl SessionVideoEncoder {
         pts: Timestamp,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<Option<EncodedChunk>> {
+        let pts = self.place(pts);
         if let Some(frames) = self.ring {
             self.through_ring(frames, pts, fill)?;
         } else {
@@ -145,6 +181,16 @@ impl SessionVideoEncoder {
             pump.give(&frame)?;
         }
         Ok(self.ready.next())
+    }
+
+    /// The time that a picture gets.
+    fn place(&mut self, given: Timestamp) -> Timestamp {
+        let written = self.times.place(given);
+        if written != given {
+            self.ready.corrected(written, given);
+            self.counts.corrected.fetch_add(1, Ordering::Relaxed);
+        }
+        written
     }
 
     fn through_ring(&mut self, frames: usize, pts: Timestamp, fill: impl FnOnce(&mut [u8])) -> Result<()> {
@@ -164,6 +210,15 @@ impl SessionVideoEncoder {
         // The thread has ended, and says why.
         self.settle().map(|_| ()).and(Err(over()))
     }
+}
+
+#[cfg(feature = "metrics")]
+fn observed(stream: &SwitchingEncoder, counts: Arc<Counts>) -> crate::metrics::Observed {
+    use crate::metrics::names::{CONVERTED, TIMES_CORRECTED};
+    stream.observe_counts(move |sample| {
+        sample.counter(&CONVERTED, &[], counts.converted.load(Ordering::Relaxed));
+        sample.counter(&TIMES_CORRECTED, &[], counts.corrected.load(Ordering::Relaxed));
+    })
 }
 
 fn over() -> Error {

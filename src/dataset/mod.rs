@@ -28,6 +28,7 @@
 mod chain;
 mod encoder;
 mod pump;
+mod times;
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,6 +47,7 @@ use crate::time::{Rational, Timestamp};
 
 pub use chain::{Probe, detect_available_encoders, probe_encoders};
 pub use encoder::{EncoderSummary, SessionVideoEncoder};
+pub use times::{TimeCorrections, TimeRun};
 
 /// A kind of encoder, as people know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,11 +169,14 @@ pub struct EncoderConfig {
     /// Speed against size by the CPU encoder's name for it (`veryfast`, `medium` ...); hardware has
     /// [`GpuEncoderConfig::nvenc_preset`].
     pub preset: Option<String>,
+    /// Keep pauses between pictures that MP4 cannot state: more than 2^31 ticks of the pictures' time base, about 35 minutes in
+    /// microseconds and 2 seconds in nanoseconds. Otherwise they are closed ([`TimeCorrections`]).
+    pub keep_long_pauses: bool,
 }
 
 setters!(EncoderConfig {
     codec: Codec, pixel_format: PixelFormat, resolution: Dimensions, frame_rate: Rational,
-    color: ColorInfo, crf: u8,
+    color: ColorInfo, crf: u8, keep_long_pauses: bool,
 } option { gop_size: u32, preset: String });
 
 impl EncoderConfig {
@@ -186,6 +191,7 @@ impl EncoderConfig {
             crf: 23,
             gop_size: None,
             preset: None,
+            keep_long_pauses: false,
         }
     }
 }
@@ -232,8 +238,10 @@ pub struct EncodedChunk {
     pub layout: BitstreamLayout,
     /// The coded bytes.
     pub data: Bytes,
-    /// When it is shown.
+    /// Presentation time, in the unit of the first picture's time.
     pub pts: Timestamp,
+    /// The time that was given for its picture; not `pts` where that could not follow the time before.
+    pub given: Timestamp,
     /// When it is decoded.
     pub dts: Timestamp,
     /// Whether decoding can start here.
@@ -252,6 +260,7 @@ impl EncodedChunk {
             layout: packet.layout,
             data: packet.data,
             pts,
+            given: pts,
             dts,
             is_keyframe: packet.keyframe,
             generation: packet.generation,
@@ -277,10 +286,11 @@ pub trait VideoEncoder {
     /// A picture of another size; an encoder that can do no more, and none that can take over.
     fn encode_frame(&mut self, frame: &[u8]) -> Result<Option<EncodedChunk>>;
 
-    /// The same at a time of its own, later than that of the picture before.
+    /// Encodes the next picture at a stated time. A time that is not later than that of the picture before is corrected, and the
+    /// picture is kept: see [`TimeCorrections`].
     ///
     /// # Errors
-    /// As [`Self::encode_frame`], and a time that does not rise.
+    /// As [`Self::encode_frame`].
     fn encode_frame_at(&mut self, frame: &[u8], pts: Timestamp) -> Result<Option<EncodedChunk>>;
 
     /// Every chunk that is left. The encoder stays usable; the next picture is a key frame.

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::EncodedChunk;
-use super::chain::WORKING_FORMAT;
+use super::encoder::Counts;
 use crate::control::SwitchingEncoder;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
@@ -15,6 +15,7 @@ use crate::packet::Packet;
 use crate::pipeline::{RingConsumer, RingProducer, RingStats, frame_ring};
 use crate::session::Submit;
 use crate::sync::lock;
+use crate::time::Timestamp;
 use crate::transform;
 
 /// While the encoder takes no more, its packets are looked for this often.
@@ -22,23 +23,41 @@ const SLICE: Duration = Duration::from_millis(2);
 /// While the ring is empty, packets are looked for this often: they shall not wait for the next picture.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// Chunks that are ready.
+/// Chunks that are ready, and the times that were given for pictures whose chunks are not.
 #[derive(Clone, Default)]
-pub(super) struct Ready(Arc<Mutex<VecDeque<EncodedChunk>>>);
+pub(super) struct Ready(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    chunks: VecDeque<EncodedChunk>,
+    /// Corrected times: the one that the picture has, and the one that was given.
+    corrected: VecDeque<(Timestamp, Timestamp)>,
+}
 
 impl Ready {
+    /// Notes the time that was given for a picture which has another.
+    pub(super) fn corrected(&self, written: Timestamp, given: Timestamp) {
+        lock(&self.0).corrected.push_back((written, given));
+    }
+
     fn put(&self, packet: Packet) -> Result<()> {
-        let chunk = EncodedChunk::of(packet)?;
-        lock(&self.0).push_back(chunk);
+        let mut chunk = EncodedChunk::of(packet)?;
+        let mut inner = lock(&self.0);
+        if let Some(at) = inner.corrected.iter().position(|(written, _)| *written == chunk.pts) {
+            inner.corrected.remove(at).into_iter().for_each(|(_, given)| chunk.given = given);
+        }
+        // A picture that is not shown after this is decoded has no chunk any more.
+        while inner.corrected.pop_front_if(|(written, _)| *written <= chunk.dts).is_some() {}
+        inner.chunks.push_back(chunk);
         Ok(())
     }
 
     pub(super) fn next(&self) -> Option<EncodedChunk> {
-        lock(&self.0).pop_front()
+        lock(&self.0).chunks.pop_front()
     }
 
     pub(super) fn all(&self) -> Vec<EncodedChunk> {
-        lock(&self.0).drain(..).collect()
+        lock(&self.0).chunks.drain(..).collect()
     }
 }
 
@@ -46,12 +65,15 @@ impl Ready {
 pub(super) struct Pump {
     pub(super) stream: SwitchingEncoder,
     pub(super) ready: Ready,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Pump {
     /// Encodes a picture, waiting for room.
     pub(super) fn give(&mut self, frame: &Frame) -> Result<()> {
-        let mut frame = transform::convert(frame, WORKING_FORMAT)?.frame;
+        let format = self.stream.frame_format();
+        self.counts.converted.fetch_add(u64::from(frame.format != format), Ordering::Relaxed);
+        let mut frame = transform::convert(frame, format)?.frame;
         loop {
             match self.stream.submit(frame)? {
                 Submit::Accepted => return self.collect(),

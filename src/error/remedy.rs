@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::codec::Codec;
 use crate::limits::Limit;
 
 /// What a user can do about an error.
@@ -65,6 +66,13 @@ pub enum Remedy {
     LessDeviceMemory,
     /// State the format of the output; these are known.
     OutputFormat(String),
+    /// Ask for another codec, or make an encoder of this one available.
+    OtherCodec {
+        /// A codec that is encoded here as things are; `None`: there is none.
+        works: Option<Codec>,
+        /// Each of them brings an encoder of the codec that was asked for, the preferred one first.
+        or: Vec<Remedy>,
+    },
     /// Something else, in words.
     Other(Cow<'static, str>),
 }
@@ -111,6 +119,7 @@ impl Remedy {
             Self::LargerSpool => "larger_spool",
             Self::LessDeviceMemory => "less_device_memory",
             Self::OutputFormat(_) => "output_format",
+            Self::OtherCodec { .. } => "other_codec",
             Self::Other(_) => "other",
         }
     }
@@ -146,6 +155,11 @@ impl fmt::Display for Remedy {
             }
             Self::Allowed(values) => return write!(f, "allowed: {values}"),
             Self::OutputFormat(known) => return write!(f, "state the format, one of {known}"),
+            Self::OtherCodec { works, or } => {
+                let works = works.map(|codec| format!("{codec} works now (`codec`)"));
+                let all: Vec<_> = works.into_iter().chain(or.iter().map(Self::to_string)).collect();
+                return f.write_str(&all.join(". Or: "));
+            }
             Self::Install { how: message, .. }
             | Self::CheckDevice(message)
             | Self::TryAgain(message)

@@ -134,9 +134,9 @@ impl FailoverDecoder {
                 self.trial = Some(Trial { why, untried });
                 Ok(opened)
             }
-            Err(Some(Error::Cancelled)) => Err(Error::Cancelled),
-            Err(refusal) => {
-                let refusal = refusal.map_or_else(String::new, |error| format!(": {error}"));
+            Err(refused) if matches!(refused[..], [(_, Error::Cancelled)]) => Err(Error::Cancelled),
+            Err(refused) => {
+                let refusal = refused.first().map_or_else(String::new, |(_, error)| format!(": {error}"));
                 let reason = format!("{}; no other decoder could be opened{refusal}", takeover.reason);
                 self.add(Takeover { reason, took: at.elapsed(), ..takeover }, &why);
                 Err(why)

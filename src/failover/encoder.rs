@@ -17,14 +17,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
+use super::arranged::arranged;
 use super::in_flight::{KeptFrames, serial_of};
 use super::log::{FailoverLog, Takeover};
-use super::policy::{Deaths, EncoderSource, Opened, encoders_behind, first_that_opens};
+use super::policy::{Deaths, EncoderSource, Opened, encoders_behind, first_that_opens, told};
 use super::recovery::FrameRecovery;
 use super::settings::{Fitting, Target, with_what_it_has};
 use crate::backend::{
-    self, Backend, Candidate, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck,
-    Job, Receipt,
+    self, Backend, Candidate, CopyBytes, EncodeEvent, EncodeSink, EncodeUnit, EncoderBackend, FrameCheck, Job,
 };
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
 use crate::error::{Error, Result, panic_message};
@@ -49,14 +49,18 @@ pub(crate) fn open_encoder(
     sinks: impl Fn() -> EncodeSink,
 ) -> Result<(Box<dyn EncoderBackend>, FailoverLog)> {
     if policy == FailurePolicy::Stop {
-        let (encoder, receipt) = backend::open_encoder(wanted, config, special, sinks)?;
-        return Ok((encoder, FailoverLog::new(receipt)));
+        let (encoder, format, receipt) = backend::open_encoder(wanted, config, special, sinks)?;
+        let log = FailoverLog::new(receipt);
+        return Ok((arranged(encoder, config, format, &log), log));
     }
     let shared = Shared::new(sinks());
-    let (first, receipt) = backend::open_encoder(wanted, config, special, || shared.sink())?;
+    let (first, format, receipt) = backend::open_encoder(wanted, config, special, || shared.sink())?;
+    let log = FailoverLog::new(receipt);
+    let first = arranged(first, config, format, &log);
     let target = (config.clone(), special.clone());
-    Ok(Replacements { wanted, policy, source: Box::new(wanted), target, recovery }
-        .begin(first, receipt, shared))
+    let encoder = Replacements { wanted, policy, source: Box::new(wanted), target, recovery }
+        .begin(first, &log, shared);
+    Ok((encoder, log))
 }
 
 /// Where encoders come from when one has died.
@@ -72,11 +76,10 @@ impl Replacements {
     fn begin(
         self,
         current: Box<dyn EncoderBackend>,
-        receipt: Receipt,
+        log: &FailoverLog,
         shared: Shared,
-    ) -> (Box<dyn EncoderBackend>, FailoverLog) {
-        let candidate = receipt.engine().unwrap_or(Candidate::Custom);
-        let log = FailoverLog::new(receipt);
+    ) -> Box<dyn EncoderBackend> {
+        let candidate = log.receipt().engine().unwrap_or(Candidate::Custom);
         let encoder = FailoverEncoder {
             layout: current.output_layout(),
             reserve: current.reorder_delay(),
@@ -94,7 +97,7 @@ impl Replacements {
             died_young: Deaths::default(),
             death: None,
         };
-        (Box::new(encoder), log)
+        Box::new(encoder)
     }
 }
 
@@ -256,6 +259,7 @@ impl FailoverEncoder {
                 (Err(_), Some(recover)) => fitting.fit(recover(&frame)?)?,
                 (Err(error), None) => return Err(error),
             };
+            self.log.converted_one();
             let kept = Frame { user_sei: messages.clone(), ..frame.clone() };
             lock(&self.shared.state).frames.replace(serial, kept);
         }
@@ -285,8 +289,9 @@ impl FailoverEncoder {
             let Opened { candidate, value: Next { encoder, target, given_up }, refused } =
                 match self.open_next() {
                     Ok(next) => next,
-                    Err(refusal) => {
-                        let refusal = refusal.unwrap_or_else(|| Error::invalid("there is none"));
+                    Err(refused) => {
+                        let refusal = told(self.succession.target.0.codec, refused)
+                            .unwrap_or_else(|| Error::invalid("there is none"));
                         let message = format!("{why}; no other encoder could be opened: {refusal}");
                         return self.give_up(why, message, died.elapsed());
                     }
@@ -353,7 +358,7 @@ impl FailoverEncoder {
     }
 
     /// Opens the first encoder of those that may take over.
-    fn open_next(&self) -> Result<Opened<Candidate, Next>, Option<Error>> {
+    fn open_next(&self) -> Result<Opened<Candidate, Next>, Vec<(Candidate, Error)>> {
         let Replacements { wanted, policy, target, .. } = &self.succession;
         let candidates = encoders_behind(self.candidate, *wanted, *policy, &target.1);
         let turns = backend::in_turn(&candidates, target.0.low_latency);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::backend::BackendKind;
-use crate::backend::{EncodedUnit, Job};
+use crate::backend::{EncodedUnit, Job, Receipt};
 use crate::codec::Codec;
 use crate::dimensions::Dimensions;
 use crate::frame::HostSurface;
@@ -180,7 +180,9 @@ fn encode_as(
         let first = plans.open(Candidate::of(kind), &target.0, &target.1, shared.sink())?;
         let receipt = Receipt::given(Job::Encode, Codec::H264, kind, "toy");
         let (source, policy) = (Box::new(plans), FailurePolicy::Auto);
-        Ok(Replacements { wanted, policy, source, target, recovery }.begin(first, receipt, shared))
+        let log = FailoverLog::new(receipt);
+        let replacements = Replacements { wanted, policy, source, target, recovery };
+        Ok((replacements.begin(first, &log, shared), log))
     })
     .unwrap();
     let (mut packets, mut end) = (Vec::new(), None);

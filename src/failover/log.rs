@@ -1,6 +1,7 @@
 //! The failover log: what a session tells of a backend that has died and of the one that took its place.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,11 +95,21 @@ const fn frames(count: u64) -> &'static str {
 
 /// Who does a session's work, and who did it before. Shared by whoever replaces backends and whoever tells of it.
 #[derive(Clone)]
-pub(crate) struct FailoverLog(Arc<Mutex<(Receipt, Vec<Takeover>)>>);
+pub(crate) struct FailoverLog(Arc<Mutex<(Receipt, Vec<Takeover>)>>, Arc<AtomicU64>);
 
 impl FailoverLog {
     pub(crate) fn new(receipt: Receipt) -> Self {
-        Self(Arc::new(Mutex::new((receipt, Vec::new()))))
+        Self(Arc::new(Mutex::new((receipt, Vec::new()))), Arc::default())
+    }
+
+    /// Frames that were brought to the format, size or memory that their encoder reads.
+    pub(crate) fn converted(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    /// One more was.
+    pub(super) fn converted_one(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What works now, and why.

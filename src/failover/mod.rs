@@ -3,6 +3,7 @@
 //!
 //! * [`policy`]: the candidates that may go on, in their order, and when it is enough.
 //! * [`settings`]: what a candidate is opened with that lacks some of what was asked for, and what frames have to be for it.
+//! * [`arranged`]: an encoder that reads frames in another arrangement of their samples.
 //! * [`in_flight`]: the frames whose packets are not out. Packets leave in closed groups, so these are always everything from
 //!   one frame on, and whoever takes over begins there.
 //! * [`encoder`]: the [`FailoverEncoder`](encoder), replaced in the call in which its death shows.
@@ -13,6 +14,7 @@
 //!
 //! Nothing here knows where a stream comes from: how an input is read again is handed in as a closure.
 
+mod arranged;
 mod decoder;
 mod encoder;
 mod fallback;
@@ -29,6 +31,6 @@ pub(crate) use in_flight::InFlight;
 pub(crate) use log::FailoverLog;
 pub use log::Takeover;
 pub use policy::EncoderSource;
-pub(crate) use policy::{Deaths, behind, first_that_opens};
+pub(crate) use policy::{Deaths, behind, first_that_opens, told};
 pub(crate) use recovery::{FrameRecovery, Frames, frame_recovery};
 pub(crate) use settings::{Fitting, Target, with_what_it_has};

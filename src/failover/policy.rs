@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::backend::{self, Backend, BackendKind, CANDIDATES, Candidate, EncodeSink, EncoderBackend};
+use crate::backend::{
+    self, Backend, BackendKind, CANDIDATES, Candidate, EncodeSink, EncoderBackend, Job, Refusals,
+};
+use crate::codec::Codec;
 use crate::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy};
 use crate::error::{Error, Result};
 
@@ -104,22 +107,32 @@ pub(crate) struct Opened<C, T> {
 /// Asks candidates in their turns until one opens. Who has a reason beside it is passed over for that.
 ///
 /// # Errors
-/// The first refusal, since that candidate would have been best; an error for which nobody else shall be asked: that the
-/// caller has cancelled, and those that are `last`. `None`: there was nobody to ask.
+/// The refusals, in order. An error that ends the search (a cancellation, and those that are `last`) is returned alone.
 pub(crate) fn first_that_opens<C: Copy, T>(
     turns: impl IntoIterator<Item = (C, Option<Error>)>,
     last: impl Fn(&Error) -> bool,
     mut open: impl FnMut(C) -> Result<T>,
-) -> Result<Opened<C, T>, Option<Error>> {
+) -> Result<Opened<C, T>, Vec<(C, Error)>> {
     let mut refused: Vec<(C, Error)> = Vec::new();
     for (candidate, put_off) in turns {
         match put_off.map_or_else(|| open(candidate), Err) {
             Ok(value) => return Ok(Opened { candidate, value, refused }),
-            Err(error) if matches!(error, Error::Cancelled) || last(&error) => return Err(Some(error)),
+            Err(error) if matches!(error, Error::Cancelled) || last(&error) => {
+                return Err(vec![(candidate, error)]);
+            }
             Err(error) => refused.push((candidate, error)),
         }
     }
-    Err(refused.into_iter().next().map(|(_, error)| error))
+    Err(refused)
+}
+
+/// Reduces the refusals of encoders of a codec to one error; `None`: no candidate was asked.
+pub(crate) fn told(codec: Codec, refused: Vec<(Candidate, Error)>) -> Option<Error> {
+    let mut refusals = Refusals::new(Job::Encode, codec);
+    for (candidate, error) in refused {
+        refusals.add(candidate, false, error);
+    }
+    refusals.told()
 }
 
 /// Deaths in a row without much work between them: a frame that kills everybody must not go on for ever.
@@ -140,20 +153,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn candidates_are_asked_in_turn_and_the_first_refusal_counts() {
+    fn candidates_are_asked_in_turn_and_all_refusals_are_told() {
         let turns = || [(1, None), (2, Some(Error::unsupported("its turn"))), (3, None), (4, None)];
         let refuse = |candidate: i32| Err::<(), _>(Error::unsupported(candidate.to_string()));
         let opened = first_that_opens(turns(), |_| false, |n| if n == 3 { Ok(()) } else { refuse(n) });
         let Ok(Opened { candidate: 3, refused, .. }) = opened else { panic!("another opened, or none") };
-        let refused: Vec<_> = refused.iter().map(|(n, why)| format!("{n} {why}")).collect();
-        assert_eq!(refused, ["1 unsupported: 1", "2 unsupported: its turn"]);
-        let none = |last: fn(&Error) -> bool| first_that_opens(turns(), last, refuse).err().unwrap().unwrap();
-        assert_eq!(none(|_| false).to_string(), "unsupported: 1");
-        assert_eq!(none(|error| error.to_string().contains("turn")).to_string(), "unsupported: its turn");
+        let words = |refused: Vec<(i32, Error)>| -> Vec<_> {
+            refused.iter().map(|(n, why)| format!("{n} {why}")).collect()
+        };
+        let all = ["1 unsupported: 1", "2 unsupported: its turn", "3 unsupported: 3", "4 unsupported: 4"];
+        assert_eq!(words(refused), all[..2]);
+        let none = |last: fn(&Error) -> bool| words(first_that_opens(turns(), last, refuse).err().unwrap());
+        assert_eq!(none(|_| false), all);
+        assert_eq!(none(|error| error.to_string().contains("turn")), all[1..2]);
         let mut asked = 0;
         let cancel = |_| Err::<(), _>(Error::Cancelled).inspect_err(|_| asked += 1);
-        assert!(matches!(first_that_opens(turns(), |_| false, cancel), Err(Some(Error::Cancelled))));
+        let cancelled = first_that_opens(turns(), |_| false, cancel).err().unwrap();
+        assert!(matches!(cancelled[..], [(1, Error::Cancelled)]));
         assert_eq!(asked, 1);
-        assert!(matches!(first_that_opens([], |_| false, refuse), Err(None)));
+        assert!(first_that_opens([], |_| false, refuse).err().unwrap().is_empty());
     }
 }

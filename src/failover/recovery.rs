@@ -63,7 +63,9 @@ impl<F: Fn(BackendKind, Option<Timestamp>) -> Result<Frames>> Recovery<F> {
             },
         );
         let nobody = || Error::invalid("nothing decodes it again");
-        begun.map(|begun| begun.value).map_err(|refusal| refusal.unwrap_or_else(nobody))
+        let first =
+            |refused: Vec<(_, Error)>| refused.into_iter().next().map_or_else(nobody, |(_, error)| error);
+        begun.map(|begun| begun.value).map_err(first)
     }
 
     /// Reads up to the frame that is shown at this time.

@@ -1,7 +1,7 @@
 //! What an encoder is opened with that goes on in the middle of another's stream: all settings, or those of them that it has.
 //! And what the frames have to be for it that were made for the other.
 
-use crate::backend::{Candidate, EncoderBackend, FrameCheck};
+use crate::backend::{self, Candidate, EncoderBackend, FrameCheck};
 use crate::config::{BackendEncodeConfig, ColorRequest, CommonEncodeConfig, RateControl};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Surface, UserSei};
@@ -17,11 +17,12 @@ type Adapted = (Target, Vec<String>);
 /// What is given up of a picture's light, in words.
 const HDR: &str = "HDR10 metadata";
 
-/// Has a candidate opened with all settings, or, where it `may_lack` some and refuses for them, with those that it has, and at
-/// last with the plainest. `open` gets the settings, what was given up for them, and whether they were adapted.
+/// Has a candidate opened with all settings, in another arrangement of the frames' samples where it does not take theirs, or,
+/// where it `may_lack` some settings and refuses for them, with those that it has, and at last with the plainest. `open` gets
+/// the settings, what was given up for them, and whether they were adapted.
 ///
 /// # Errors
-/// The refusal of all settings; an error that other settings cannot mend.
+/// The refusal of all settings; an error that other settings do not avoid.
 pub(crate) fn with_what_it_has<T>(
     target: &Target,
     before: Option<Candidate>,
@@ -31,12 +32,23 @@ pub(crate) fn with_what_it_has<T>(
 ) -> Result<T> {
     let (same, given_up) = unchanged(target, before, candidate);
     // A wish that comes to nothing is no setting that the session lacks: the next can be asked for it again.
-    let refusal = match open(same, given_up, false) {
-        Err(error) if may_lack && is_for_settings(&error) => error,
+    let mut refusal = match open(same, given_up.clone(), false) {
+        Err(error) if is_for_settings(&error) => error,
         done => return done,
     };
+    let mut target = target.clone();
+    if let Some(format) = backend::rearranged(candidate, &target.0, &target.1) {
+        target.0.format = format;
+        refusal = match open(target.clone(), given_up, false) {
+            Err(error) if is_for_settings(&error) => error,
+            done => return done,
+        };
+    }
+    if !may_lack {
+        return Err(refusal);
+    }
     for way in [adapt, plain] {
-        let (target, given_up) = way(target, candidate);
+        let (target, given_up) = way(&target, candidate);
         match open(target, given_up, true) {
             Err(error) if is_for_settings(&error) => {}
             done => return done,
@@ -46,7 +58,7 @@ pub(crate) fn with_what_it_has<T>(
 }
 
 /// Only what is refused for its settings can be had with others.
-const fn is_for_settings(error: &Error) -> bool {
+pub(super) const fn is_for_settings(error: &Error) -> bool {
     matches!(error, Error::Unsupported { .. } | Error::InvalidInput { .. })
 }
 

@@ -412,6 +412,22 @@ pub(crate) static SWITCHES: Metric = metric(
     ENCODER_RESULT,
     "Switches of settings or sessions, by what became of them.",
 );
+/// Frames that were not as their encoder reads them.
+pub(crate) static CONVERTED: Metric = metric(
+    "encoder_frames_converted_total",
+    Counter,
+    Frames,
+    ENCODER_LABELS,
+    "Frames brought to the format, size or memory that their encoder reads.",
+);
+/// Times that do not rise.
+pub(crate) static TIMES_CORRECTED: Metric = metric(
+    "encoder_times_corrected_total",
+    Counter,
+    Frames,
+    ENCODER_LABELS,
+    "Pictures of recordings whose time was corrected, because it could not follow the one before.",
+);
 /// Mended pictures.
 pub(crate) static CONCEALED: Metric = metric(
     "decoder_frames_concealed_total",
@@ -463,7 +479,8 @@ const fn all_of(side: &'static Side) -> [&'static Metric; 21] {
 
 /// Every metric, in the order in which they are told.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    all_of(&ENCODER).into_iter().chain([&KEYFRAMES, &SWITCHES]).chain(all_of(&DECODER)).chain([
+    let encoder = [&KEYFRAMES, &SWITCHES, &CONVERTED, &TIMES_CORRECTED];
+    all_of(&ENCODER).into_iter().chain(encoder).chain(all_of(&DECODER)).chain([
         &CONCEALED,
         &GPU_UTILIZATION,
         &GPU_MEMORY_USED,

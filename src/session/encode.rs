@@ -42,6 +42,9 @@ pub struct EncodeSummary {
     /// Encoders that have died, and what took their place; only in sessions that outlive them
     /// ([`EncodeSession::with_failover`]).
     pub takeovers: Vec<Takeover>,
+    /// Frames that were brought to the format, size or memory that their encoder reads: it takes another arrangement of the same
+    /// samples than the settings', or took over from one that did.
+    pub converted: u64,
     /// Coded bytes given out.
     pub bytes_out: u64,
     /// Random access points among the packets.
@@ -448,6 +451,7 @@ impl EncodeOutput {
             ledger: table.ledger(),
             losses: table.own.losses.clone(),
             takeovers,
+            converted: self.log.converted(),
             bytes_out: table.own.bytes_out,
             keyframes: table.own.keyframes,
             input_copy_bytes: table.own.copies.input,

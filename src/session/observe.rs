@@ -138,7 +138,10 @@ impl<P: Send + 'static, S: Send + 'static> Watched<P, S> {
         copies(side, counts.copies, sample);
         match &self.worker {
             Worker::Decoder(_) => sample.counter(&names::CONCEALED, &[], counts.concealed),
-            Worker::Encoder { .. } => sample.counter(&names::KEYFRAMES, &[], counts.keyframes),
+            Worker::Encoder { log, .. } => {
+                sample.counter(&names::KEYFRAMES, &[], counts.keyframes);
+                sample.counter(&names::CONVERTED, &[], log.converted());
+            }
         }
         // The inside of an encoder that died is not that of the one whose labels the series have now.
         if let Some(meter) = self.meter.as_ref().filter(|_| !self.worker.was_replaced()) {

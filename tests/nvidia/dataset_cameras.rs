@@ -86,6 +86,28 @@ fn files_of_the_embedded_encoder_have_the_cameras_times() {
     cameras_keep_their_times(EncoderType::Embedded, Codec::H264, 34);
 }
 
+/// The clock of the camera is set back by an hour half-way: every picture is in the file, and the intervals are those of the clock.
+#[test]
+fn a_clock_that_is_set_back_loses_no_picture() {
+    if !crate::support::nvenc::have_ffmpeg() {
+        return;
+    }
+    let size = Dimensions::new(320, 240).unwrap();
+    let config = EncoderConfig::new(Codec::H264, PixelFormat::Rgb24, size);
+    let gpu = GpuEncoderConfig::default().preferred_encoder(EncoderType::Embedded).strict(true);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("camera.mp4");
+    let (pictures, even) = (camera::pictures(0, size), camera::times(0, FRAMES));
+    let times = camera::stepped_back(even);
+    let recorded = camera::record(&path, &config, &gpu, &pictures, &times, &Barrier::new(1)).unwrap();
+    assert_eq!(recorded.corrected, FRAMES as u64 / 2);
+    let found = probed(&path);
+    assert_eq!((found.len(), &found[..FRAMES / 2]), (FRAMES, &times[..FRAMES / 2]));
+    assert_eq!(found[FRAMES / 2], found[FRAMES / 2 - 1] + 1, "one tick behind the picture before");
+    let moved = found[FRAMES / 2] - times[FRAMES / 2];
+    assert!(found.iter().zip(&times).skip(FRAMES / 2).all(|(found, given)| found - given == moved));
+}
+
 /// Uneven for certain: else the tests above would say little.
 #[test]
 fn times_are_uneven_and_each_cameras_own() {

@@ -11,9 +11,11 @@ use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, FailurePolicy, RateControl};
 use video_hw::control::{StreamOptions, SwitchingEncoder};
 use video_hw::dataset::{EncoderConfig, EncoderType, GpuEncoderConfig, SessionVideoEncoder, VideoEncoder};
+use video_hw::error::Remedy;
 use video_hw::pipeline::TranscodeReport;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::EncodeSession;
+use video_hw::time::{TimeBase, Timestamp};
 
 use crate::support::failover::{assert_whole, film, judge};
 use crate::support::ffmpeg::{Picture, config, decode_here, ffmpeg_here, frame};
@@ -23,18 +25,18 @@ use crate::support::streams::have;
 const FAKE: &str = r#"#!/bin/bash
 real=@REAL@
 case "$*" in
-*-encoders*) "$real" "$@"; echo ' V....D h264_qsv stands for Quick Sync'; exit ;;
-*encoder=h264_qsv*) echo '    Supported pixel formats: nv12 p010le qsv'; exit ;;
-*h264_vaapi*) echo 'no such card' >&2; exit 1 ;;
-*h264_qsv*) limit=@QSV@ ;;
-*'-c:v libx264'*) limit=@X264@ ;;
+*-encoders*) "$real" "$@"; echo ' V....D @CODEC@_qsv stands for Quick Sync'; exit ;;
+*encoder=@CODEC@_qsv*) echo '    Supported pixel formats: nv12 p010le qsv'; exit ;;
+*@CODEC@_vaapi*) echo 'no such card' >&2; exit 1 ;;
+*@CODEC@_qsv*) limit=@QSV@ ;;
+*'-c:v @CPU@'*) limit=@X264@ ;;
 *) exec "$real" "$@" ;;
 esac
 if [ "$limit" = refuse ]; then echo 'Error initializing an internal MFX session' >&2; exit 1; fi
 for word; do
     shift
     case "$word" in
-    h264_qsv) set -- "$@" libx264 ;;
+    @CODEC@_qsv) set -- "$@" @CPU@ ;;
     -idr_interval:v) ;;
     *) [ "$before" = -idr_interval:v ] || set -- "$@" "$word" ;;
     esac
@@ -48,6 +50,12 @@ exec "$real" "$@" < <(head -c "$limit"; [ "$(head -c 1 | wc -c)" -eq 1 ] && kill
 /// Runs `body` in a process whose PATH begins with the fake; `None` as limit stands for no ffmpeg at all.
 #[track_caller]
 fn with_fake(test: &str, limits: Option<(&str, &str)>, body: impl FnOnce()) {
+    with_fake_of(("h264", "libx264"), test, limits, body);
+}
+
+/// Does what [`with_fake`] does for the encoders of another codec.
+#[track_caller]
+fn with_fake_of((codec, cpu): (&str, &str), test: &str, limits: Option<(&str, &str)>, body: impl FnOnce()) {
     const MARK: &str = "VIDEO_HW_ENCODER_ORDER";
     if std::env::var(MARK).is_ok_and(|name| name == test) {
         body();
@@ -66,6 +74,7 @@ fn with_fake(test: &str, limits: Option<(&str, &str)>, body: impl FnOnce()) {
         let real = ffmpeg_here().unwrap();
         let text =
             FAKE.replace("@REAL@", real.to_str().unwrap()).replace("@QSV@", qsv).replace("@X264@", x264);
+        let text = text.replace("@CODEC@", codec).replace("@CPU@", cpu);
         let (script, program) = (folder.path().join("text"), folder.path().join("ffmpeg"));
         std::fs::write(&script, text).unwrap();
         // By another process: one that is being started has copies of this one's open files, and a file that is open for
@@ -157,6 +166,39 @@ fn a_dataset_goes_the_same_way() {
         for dead in [Candidate::FfmpegQsv, Candidate::Ffmpeg] {
             assert!(reason(last, dead).contains("signal 9"), "{last:#}");
         }
+    });
+}
+
+/// The one that dies reads another arrangement of samples than the next, and the clock steps back meanwhile.
+#[test]
+fn a_recording_goes_on_in_the_format_of_the_next_encoder() {
+    let test = "a_recording_goes_on_in_the_format_of_the_next_encoder";
+    with_fake_of(("hevc", "libx265"), test, Some((LIMITS.0, "never")), || {
+        let codec = Codec::Hevc;
+        let config = EncoderConfig::new(codec, PixelFormat::Nv12, config(codec).dimensions).gop_size(25);
+        let gpu = GpuEncoderConfig::default().enable_ring_buffer(false);
+        let mut encoder = SessionVideoEncoder::open(&config, &gpu).unwrap();
+        assert_eq!(encoder.encoder_type(), EncoderType::FfmpegQsv, "{:#}", encoder.receipt());
+        let milliseconds = TimeBase::new(1, 1000).unwrap();
+        let times: Vec<_> = (0..FRAMES as i64).map(|n| 40 * n - 1500 * i64::from(n > 50)).collect();
+        let mut chunks = Vec::new();
+        for (number, time) in times.iter().enumerate() {
+            let picture = frame(number, PixelFormat::Nv12).as_host().unwrap().to_packed();
+            chunks.extend(encoder.encode_frame_at(&picture, Timestamp::new(*time, milliseconds)).unwrap());
+        }
+        chunks.extend(encoder.flush().unwrap());
+        let mut given: Vec<_> = chunks.iter().map(|chunk| (chunk.pts, chunk.given.ticks())).collect();
+        given.sort_unstable_by_key(|(pts, _)| *pts);
+        assert!(given.iter().map(|(_, given)| *given).eq(times), "each chunk has the time that was given");
+        let packets: Vec<_> = chunks.into_iter().map(video_hw::dataset::EncodedChunk::into_packet).collect();
+        let frames = decode_here(codec, &packets);
+        assert_eq!(frames.len(), FRAMES);
+        frames.iter().enumerate().for_each(|(number, frame)| Picture::of(frame).assert_is(number));
+        let summary = encoder.summary().unwrap();
+        let formats: Vec<_> = summary.stream.generations.iter().map(|one| one.config.format).collect();
+        assert_eq!(formats, [PixelFormat::Nv12, PixelFormat::I420]);
+        assert!(summary.stream.converted > 0, "those that the first had are converted for the second");
+        assert_eq!(summary.stream.converted + summary.converted, summary.stream.generations[1].frames);
     });
 }
 
@@ -264,6 +306,51 @@ fn without_ffmpeg_the_embedded_encoder_does_the_work() {
         assert_eq!(receipt.engine(), Some(Candidate::Embedded));
         for absent in [Candidate::FfmpegQsv, Candidate::Vaapi, Candidate::Ffmpeg] {
             assert!(reason(&receipt, absent).contains("no ffmpeg on the PATH"), "{receipt:#}");
+        }
+    });
+}
+
+/// The error says what is missing in one line: what works now, and each candidate's own reason in order.
+#[test]
+fn without_an_encoder_of_the_codec_everybody_says_so() {
+    with_fake("without_an_encoder_of_the_codec_everybody_says_so", None, || {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, output) = (folder.path().join("in.y4m"), folder.path().join("out.mp4"));
+        film(&input, 3);
+        for codec in [Codec::Hevc, Codec::Av1] {
+            let dataset = EncoderConfig::new(codec, PixelFormat::Rgb24, config(codec).dimensions);
+            let none = BackendEncodeConfig::None;
+            let errors = [
+                SessionVideoEncoder::open(&dataset, &GpuEncoderConfig::default()).err().unwrap(),
+                SwitchingEncoder::new(Backend::Auto, config(codec), none).err().unwrap(),
+                EncodeSession::new(Backend::Auto, config(codec)).err().unwrap(),
+                video_hw::transcode(&input, &output).codec(codec).run().unwrap_err(),
+            ];
+            for error in errors {
+                let Remedy::OtherCodec { works, or } = error.remedy() else { panic!("{error}") };
+                assert_eq!(works, Some(Codec::H264));
+                assert!(or.iter().any(|remedy| remedy.to_string().contains("ffmpeg")), "{or:?}");
+                let words = error.to_string();
+                let begin =
+                    format!("unsupported: encoding {codec}: no encoder for it is available here (nvidia: ");
+                assert!(words.starts_with(&begin) && !words.contains('\n'), "{words}");
+                assert!(words.contains("); h264 works now (`codec`)"), "{words}");
+                let at = |what: &str| words.find(what).unwrap_or_else(|| panic!("no {what} in {words}"));
+                assert!(
+                    at("nvidia: ") < at("; ffmpeg: ")
+                        && at("; ffmpeg: ") < at("; software: it does not encode")
+                );
+                assert_eq!(words.matches("no ffmpeg on the PATH").count(), 1, "{words}");
+            }
+        }
+        // Where the file's name asks for the codec, another file is what can be written.
+        for name in ["out.webm", "out.h265"] {
+            let error = video_hw::transcode(&input, folder.path().join(name)).run().unwrap_err();
+            let Remedy::OtherCodec { works: None, or } = error.remedy() else { panic!("{error}") };
+            assert!(
+                or[0].to_string().ends_with(".mp4 and .mkv hold H.264, which is encoded everywhere"),
+                "{or:?}"
+            );
         }
     });
 }

@@ -418,6 +418,17 @@ impl SwitchingEncoder {
         self.active.as_ref().map(|session| (session.candidate.backend(), session.facts.implementation))
     }
 
+    /// Frames by which decoding times are earlier than presentation times.
+    pub(crate) const fn reserve(&self) -> usize {
+        self.reserve
+    }
+
+    /// The format in which the session that runs reads frames, so that none is converted twice; while none runs, that of the
+    /// settings.
+    pub(crate) fn frame_format(&self) -> PixelFormat {
+        self.active.as_ref().map_or(self.settings.0.format, |session| session.target.0.format)
+    }
+
     /// What the stream is doing.
     pub fn state(&self) -> StreamState {
         let to = self.state.generation().or(self.queued.as_ref().map(|switch| switch.generation));
@@ -480,6 +491,15 @@ impl SwitchingEncoder {
             State::Ended(reason) => Err(reason.clone()),
             _ => Ok(()),
         }
+    }
+
+    /// Has counts kept in front of the stream watched, as those of the encoder that runs now.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observe_counts(
+        &self,
+        ask: impl Fn(&mut crate::metrics::Sample<'_>) + Send + 'static,
+    ) -> crate::metrics::Observed {
+        observe::in_front(&self.settings.0, self.backend(), ask)
     }
 
     /// Has a ring in front of the stream watched, as a queue of the encoder that runs now.

@@ -72,8 +72,8 @@ impl SwitchingEncoder {
     fn begin_queued(&mut self) -> bool {
         let Some(active) = &self.active else { return false };
         let Some(switch) = self.queued.take() else { return false };
-        let (old, new) = ((&active.target.0, &active.target.1), (&switch.target.0, &switch.target.1));
-        let change = decide(old, new, &active.facts.in_place);
+        let (old, new) = (&active.target, active.own_settings(&switch.target));
+        let change = decide((&old.0, &old.1), (&new.0, &new.1), &active.facts.in_place);
         let new_session = match change {
             Change::NewSession { because } => Some(because),
             Change::Nothing | Change::InPlace { .. } => None,
@@ -234,6 +234,8 @@ impl SwitchingEncoder {
     /// Frames from `from` on go to this session.
     pub(super) fn install(&mut self, mut session: Running, from: u64) {
         session.begin_run(from);
+        // Frames may also be given as the session reads them.
+        self.know_shape(session.target.0.dimensions, session.target.0.format);
         #[cfg(feature = "metrics")]
         session.begin_watch();
         self.cursor = from;
