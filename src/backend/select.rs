@@ -210,7 +210,7 @@ pub(crate) fn open_encoder(
     receipt.notes.extend(arrangement_note(config.format, format, backend.implementation()));
     let chosen = receipt.chosen();
     receipt.notes.extend(chosen.and_then(|(kind, implementation)| kind.hdr_note(config, implementation)));
-    receipt.notes.extend(receipt.engine().and_then(|engine| engine.device_note(config.device.as_deref())));
+    receipt.notes.extend(receipt.engine().into_iter().flat_map(|engine| engine.setting_notes(config)));
     Ok((backend, format, receipt))
 }
 

@@ -6,7 +6,7 @@ use super::Job;
 use super::vendors::{self, Candidate, vendor};
 use super::{Backend, BackendKind, CANDIDATES};
 use crate::codec::Codec;
-use crate::config::CommonEncodeConfig;
+use crate::config::{CommonEncodeConfig, SessionAdmission};
 
 impl BackendKind {
     /// Whether its decoders can leave pictures in the memory of a device, with which they can be lost.
@@ -78,9 +78,23 @@ impl BackendKind {
 }
 
 impl Candidate {
+    /// Notes for the receipt of its encoder: the settings that have no effect on it.
+    pub(crate) fn setting_notes(self, config: &CommonEncodeConfig) -> Vec<String> {
+        let threads = config.threads.filter(|_| !self.engine().on_cpu);
+        let threads = threads
+            .map(|threads| format!("threads {threads} does not apply: {} is no CPU encoder", self.label()));
+        let counted = vendors::cards().any(|(kind, _)| kind == self.backend());
+        let waits = config.admission != SessionAdmission::Refuse && !counted;
+        let admission = waits.then(|| {
+            let label = self.label();
+            format!("admission and cancel_waiting do not apply: no limit of sessions is known for {label}")
+        });
+        [self.device_note(config.device.as_deref()), threads, admission].into_iter().flatten().collect()
+    }
+
     /// What a receipt says of its encoder where a device was named that has no effect on it. To a backend that is a program a
     /// device's name may be the path of that program.
-    pub(crate) fn device_note(self, device: Option<&str>) -> Option<String> {
+    fn device_note(self, device: Option<&str>) -> Option<String> {
         let (kind, given) = (self.backend(), device?);
         if !self.is_child() || given.contains(std::path::is_separator) {
             return kind.device_note(device);

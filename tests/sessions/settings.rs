@@ -69,7 +69,8 @@ use Does::{Makes, Refuses};
 
 type Change = fn(&mut CommonEncodeConfig);
 
-/// A field, a value, and what the embedded encoder and libx264 in a child ffmpeg do with it.
+/// A field, a value at the edge of its range, and what the embedded encoder and libx264 in a child ffmpeg do with it. That every
+/// setting is heeded at all is tested in `encode_settings`.
 const ENCODING: &[(&str, Change, Does, Does)] = &[
     ("codec", |c| c.codec = Codec::Vp8, Refuses("vp8"), Refuses("vp8")),
     (
@@ -199,15 +200,8 @@ const ENCODING: &[(&str, Change, Does, Does)] = &[
 
 const LIGHT: ContentLight = ContentLight { max_cll: 1000, max_fall: 400 };
 
-/// Of what these say the stream bears nothing: a display, how to wait for a session, a name.
-const NOT_OF_THE_STREAM: [&str; 4] = ["mastering_display", "admission", "cancel_waiting", "stream"];
-
 #[test]
 fn an_encoder_does_what_a_setting_says_or_refuses_it_by_name() {
-    let known: Vec<_> = ENCODING.iter().map(|row| row.0).chain(NOT_OF_THE_STREAM).collect();
-    for field in fields(&format!("{:#?}", encoding())) {
-        assert!(known.contains(&field.as_str()), "{field} is in no row");
-    }
     let ffmpeg = have(&["ffmpeg"]);
     for (field, change, embedded, child) in ENCODING {
         let mut config = encoding();

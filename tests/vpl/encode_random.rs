@@ -71,7 +71,8 @@ fn plan(random: &mut Random) -> Plan {
     let special = VplEncodeConfig::default()
         .max_in_flight_outputs(random.within(1, 8))
         .preset(random.one_in(2).then(|| format!("p{}", random.within(1, 7))))
-        .b_pyramid(random.one_in(2).then(|| random.one_in(2)))
+        // Refused with fewer B frames than two.
+        .b_pyramid(random.one_in(2).then(|| random.one_in(2) && common.b_frames >= Some(2)))
         .lookahead((ahead && random.one_in(2)).then_some(20));
     let frames = random.within(1, 24);
     Plan::new(BackendKind::Qsv, common, BackendEncodeConfig::Vpl(special), frames, random)

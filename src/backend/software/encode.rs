@@ -18,6 +18,7 @@ use crate::transform::split_pairs;
 use super::driver::openh264::{Coded, Encoder, Parameters};
 pub(crate) use super::encode_settings::encode_capability;
 use super::encode_settings::{IMPLEMENTATION, negotiate};
+use super::rate_guard::{RateGuard, average_squares};
 use super::sps_timing::with_frame_rate;
 
 /// Opens an encoder, or says which setting it cannot honour.
@@ -33,6 +34,7 @@ pub(crate) fn open_encoder(
     let encoder = Encoder::open(&parameters)?;
     Ok(Box::new(SoftwareEncoder {
         encoder,
+        guard: RateGuard::new(&parameters, config.frame_rate),
         parameters,
         config: config.clone(),
         sink,
@@ -41,6 +43,7 @@ pub(crate) fn open_encoder(
         count: 0,
         output: Vec::new(),
         chroma: [Vec::new(), Vec::new()],
+        softened: [Vec::new(), Vec::new(), Vec::new()],
         copies: CopyBytes::default(),
     }))
 }
@@ -48,6 +51,7 @@ pub(crate) fn open_encoder(
 struct SoftwareEncoder {
     encoder: Encoder,
     parameters: Parameters,
+    guard: Option<RateGuard>,
     config: CommonEncodeConfig,
     sink: EncodeSink,
     /// The session is gone; nothing is worth coding any more.
@@ -58,6 +62,8 @@ struct SoftwareEncoder {
     output: Vec<u8>,
     /// Cb and Cr of the NV12 picture at hand.
     chroma: [Vec<u8>; 2],
+    /// The picture at hand with less detail.
+    softened: [Vec<u8>; 3],
     copies: CopyBytes,
 }
 
@@ -82,9 +88,11 @@ impl SoftwareEncoder {
 
     fn code(&mut self, frame: &Frame) -> Result<Coded> {
         let host = self.check(frame)?;
-        if frame.force_keyframe || self.idr_next {
+        let force = frame.force_keyframe || self.idr_next;
+        if force {
             self.encoder.force_idr()?;
         }
+        let first = self.count == 0;
         let milliseconds = milliseconds(self.count, self.config.frame_rate, self.parameters.frame_rate);
         self.count += 1;
         let planes = host.planes();
@@ -92,13 +100,10 @@ impl SoftwareEncoder {
             return Err(Error::invalid("the frame has no planes"));
         };
         let luma = (y.data().as_ref(), y.stride());
-        self.output.clear();
-        match chroma {
-            [cb, cr] if host.format() == PixelFormat::I420 => self.encoder.encode(
-                [luma, (cb.data().as_ref(), cb.stride()), (cr.data().as_ref(), cr.stride())],
-                milliseconds,
-                &mut self.output,
-            ),
+        let planes = match chroma {
+            [cb, cr] if host.format() == PixelFormat::I420 => {
+                [luma, (cb.data().as_ref(), cb.stride()), (cr.data().as_ref(), cr.stride())]
+            }
             [interleaved] => {
                 let [cb, cr] = &mut self.chroma;
                 cb.clear();
@@ -111,9 +116,39 @@ impl SoftwareEncoder {
                 }
                 self.copies.input += (cb.len() + cr.len()) as u64;
                 let stride = interleaved.row_bytes() / 2;
-                self.encoder.encode([luma, (cb, stride), (cr, stride)], milliseconds, &mut self.output)
+                [luma, (cb.as_slice(), stride), (cr.as_slice(), stride)]
             }
-            _ => Err(Error::invalid("the frame has the wrong number of planes")),
+            _ => return Err(Error::invalid("the frame has the wrong number of planes")),
+        };
+        let size = (usize::from(self.parameters.width), usize::from(self.parameters.height));
+        let mut level = self.guard.as_ref().map_or(0, |guard| guard.level(force));
+        loop {
+            self.output.clear();
+            let mut planes = planes;
+            if level > 0 {
+                for (at, (plane, soft)) in planes.iter_mut().zip(&mut self.softened).enumerate() {
+                    let (width, rows) = if at == 0 { size } else { (size.0 / 2, size.1 / 2) };
+                    average_squares(*plane, (width, rows), level, soft)?;
+                    self.copies.input += soft.len() as u64;
+                    *plane = (soft.as_slice(), width);
+                }
+            }
+            let coded = self.encoder.encode(planes, milliseconds, &mut self.output)?;
+            let Some(guard) = &mut self.guard else { return Ok(coded) };
+            let (idr, bits) = (coded == Coded::Idr, self.output.len() * 8);
+            if idr && let Some(again) = guard.again(bits, level) {
+                level = again;
+                // What was coded is thrown away: nothing may refer to it.
+                if first {
+                    // Nor does rate control have to know.
+                    self.encoder = Encoder::open(&self.parameters)?;
+                } else {
+                    self.encoder.force_idr()?;
+                }
+                continue;
+            }
+            guard.count(idr, bits, level, self.encoder.average_qp()?);
+            return Ok(coded);
         }
     }
 }

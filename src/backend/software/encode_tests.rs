@@ -369,35 +369,6 @@ fn the_capability_is_what_opens() {
     assert_eq!(run(&wide, 2, &[]).len(), 2);
 }
 
-/// As many bits for each sample as 500 kb/s at 640x360, of a still picture under strong noise. By quantisers up to 42 it takes
-/// 350 kb/s, and noise looks like new scenes.
-#[test]
-fn a_low_rate_is_kept_to_under_noise() {
-    let mut config = config(320, 192);
-    let asked = 130_000;
-    config.rate_control = Some(RateControl::Cbr { bitrate_bps: asked });
-    config.frame_rate = Rational::new(25, 1).unwrap();
-    let size = config.dimensions;
-    let (mut encoder, events) = open(&config);
-    let mut random = 7_u32;
-    for n in 0..100_u64 {
-        let luma = (0..size.pixels()).map(|at| {
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let board = (at % 320 / 16 + at / 320 / 16) % 2 * 80;
-            (60 + board + u64::from(random >> 24) * 100 / 256) as u8
-        });
-        let mut data: Vec<u8> = luma.collect();
-        data.resize(PixelFormat::I420.frame_bytes(size), 128);
-        let surface = HostSurface::from_packed(PixelFormat::I420, size, data).unwrap();
-        let frame = Frame::host(Timestamp::new(n as i64, TimeBase::new(1, 25).unwrap()), surface);
-        encoder.submit(EncodeUnit { serial: n, frame }).unwrap();
-    }
-    let units = units(&events);
-    assert_eq!(keyframes(&units), [0], "the rate has no bits for more");
-    let bits: usize = units.iter().map(|unit| unit.data.len() * 8).sum();
-    assert!(bits as f64 / 4.0 < f64::from(asked) * 1.1, "{} bit/s, asked {asked}", bits / 4);
-}
-
 #[test]
 fn noise_at_the_best_quality_is_coded() {
     let mut config = config(640, 480);

@@ -4,6 +4,7 @@ mod decode;
 mod driver;
 mod encode;
 mod encode_settings;
+mod rate_guard;
 mod sps_timing;
 
 pub(crate) use decode::{decode_capability, open_decoder};

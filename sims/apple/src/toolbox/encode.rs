@@ -94,6 +94,8 @@ pub struct Encode {
     encoder: &'static Encoder,
     size: (usize, usize),
     low_latency: bool,
+    /// The client takes no encoder but hardware.
+    hardware_alone: bool,
     given: Mutex<Given>,
     /// By the client.
     invalidated: AtomicBool,
@@ -292,7 +294,10 @@ impl Encode {
         for (name, count) in list {
             all.insert(name.into(), count.into());
         }
-        all.insert("settings".into(), locked(&self.properties).told().into());
+        let mut told = locked(&self.properties).told();
+        told.insert("RequireHardware".into(), self.hardware_alone.into());
+        told.insert("LowLatencyRateControl".into(), self.low_latency.into());
+        all.insert("settings".into(), told.into());
         report::session(all.into());
     }
 
@@ -417,6 +422,7 @@ exports! {
             encoder,
             size: (width, height),
             low_latency,
+            hardware_alone: list::hardware_alone(specification.as_deref()),
             given: Mutex::default(),
             invalidated: AtomicBool::new(false),
             lost: AtomicBool::new(false),

@@ -29,10 +29,15 @@ pub fn low_latency(specification: Option<&Dictionary>) -> bool {
     specification.is_some_and(|all| all.truth("EnableLowLatencyRateControl") == Some(true))
 }
 
+/// Whether a specification takes no encoder but hardware.
+pub fn hardware_alone(specification: Option<&Dictionary>) -> bool {
+    specification.is_some_and(|all| all.truth("RequireHardwareAcceleratedVideoEncoder") == Some(true))
+}
+
 /// The machine's encoder of a codec that a specification asks for.
 pub fn encoder(codec: u32, specification: Option<&Dictionary>) -> Result<&'static Encoder, Status> {
     let said = |key: &str| specification.and_then(|all| all.truth(key));
-    let require = said("RequireHardwareAcceleratedVideoEncoder").unwrap_or(false);
+    let require = hardware_alone(specification);
     let enable = require || said("EnableHardwareAcceleratedVideoEncoder").unwrap_or(true);
     let id = specification.and_then(|all| all.text("EncoderID"));
     let fits = |encoder: &&Encoder| {

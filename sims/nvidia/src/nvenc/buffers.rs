@@ -243,6 +243,7 @@ pub(super) unsafe fn create_output(
     p.buffer = new_handle();
     p.pointer = 0;
     state.outputs.insert(p.buffer, Output::default());
+    state.figures.reported["outputs"] = state.outputs.len().into();
     // SAFETY: as above.
     unsafe { abi::write(params.cast(), p) };
     Ok(())

@@ -67,7 +67,7 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
         return Err(NvStatus(policy::NVENC_WRONG_STATE));
     }
     // SAFETY: the caller vouches for it.
-    let (_, settings) = unsafe { read(call, session, init) }?;
+    let (params, settings) = unsafe { read(call, session, init) }?;
     let (max_size, spec) = (settings.max_size, &settings.spec);
     if max_size != (0, 0) && (max_size.0 < spec.width || max_size.1 < spec.height) {
         return Err(NvStatus::INVALID_PARAM);
@@ -87,6 +87,14 @@ pub(super) unsafe fn initialize(call: &Call, session: &Session, init: *const c_v
     state.figures.codec = Some(settings.spec.codec);
     state.figures.size = (settings.spec.width, settings.spec.height);
     state.figures.reported = settings.reported.clone();
+    for (name, value) in [
+        ("device", session.device.into()),
+        ("frame_rate", format!("{}/{}", params.fps_num, params.fps_den).into()),
+        ("display", format!("{}x{}", params.dar_width, params.dar_height).into()),
+        ("colour", format!("{:?}", (settings.spec.colour, settings.spec.full_range)).into()),
+    ] {
+        state.figures.reported[name] = value;
+    }
     state.running = Some(Running {
         spec: Arc::new(settings.spec.clone()),
         planner: Planner::new(pattern),

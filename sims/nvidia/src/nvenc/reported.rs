@@ -65,6 +65,7 @@ pub(super) fn reported(api: Api, codec: EncoderCodec, init: &InitParams, config:
         "vbv": rc.vbv_buffer_size,
         "vbv_initial": rc.vbv_initial_delay,
         "quality": rc.target_quality,
+        "quantisers": format!("{} {} {}", rc.const_qp.i, rc.const_qp.p, rc.const_qp.b),
         "multi_pass": rc.multi_pass,
         "lookahead": bit(rc.bits, rc_bits::LOOKAHEAD) * u32::from(rc.lookahead_depth),
         "lookahead_level": rc.lookahead_level,

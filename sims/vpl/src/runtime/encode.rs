@@ -51,6 +51,8 @@ pub struct Encoder {
     flying: VecDeque<Arc<Task>>,
     frames: u32,
     bits: u64,
+    /// What the client asked for.
+    told: serde_json::Value,
 }
 
 // SAFETY: the pointers are the client's, who keeps its surfaces while they are locked.
@@ -94,7 +96,12 @@ pub fn mark(parameters: &mut mfxVideoParam) {
 }
 
 impl Encoder {
-    fn open(session: usize, parameters: mfxVideoParam, options: Options) -> Result<Self, Status> {
+    fn open(
+        session: usize,
+        parameters: mfxVideoParam,
+        options: Options,
+        told: serde_json::Value,
+    ) -> Result<Self, Status> {
         let surfaces = parameters.mfx().FrameInfo;
         let soft = library(&parameters, &options)?;
         let sets = soft.sets();
@@ -115,6 +122,7 @@ impl Encoder {
             flying: VecDeque::new(),
             frames: 0,
             bits: 0,
+            told,
         };
         encoder.tell_level();
         Ok(encoder)
@@ -430,6 +438,7 @@ pub fn close(session: &Session) -> Option<()> {
         "frames": encoder.frames, "bits": encoder.bits, "inside": inside, "unfinished": unfinished,
         "method": mfx.RateControlMethod, "gop": mfx.GopPicSize, "distance": mfx.GopRefDist,
         "video_memory": encoder.parameters.IOPattern & abi::IOPATTERN_IN_VIDEO_MEMORY != 0,
+        "settings": encoder.told,
     });
     session::report(session.id, "encode", figures);
     Some(())
@@ -461,6 +470,8 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         .map_or(Ok(()), |(status, _)| Err(status))?;
     let ordered = session.ready(config().settings.init_encode)?;
     let options = Options::of(&parameters);
+    let mut told = plan::told(&parameters);
+    told["device"] = session.gpu.into();
     let info = parameters.mfx().FrameInfo;
     if parameters.mfx().CodecId != abi::CODEC_JPEG
         && !super::decode::aligned(info.Width, info.Height, info.PicStruct)
@@ -488,7 +499,7 @@ fn init(session: &Session, parameters: In<mfxVideoParam>, again: bool) -> Result
         (Some(old), true) => {
             old.reset(parameters, options)?;
         }
-        (None, false) => *place = Some(Encoder::open(session.id, parameters, options)?),
+        (None, false) => *place = Some(Encoder::open(session.id, parameters, options, told)?),
     }
     Ok(if checked == abi::ERR_NONE { ordered } else { checked })
 }

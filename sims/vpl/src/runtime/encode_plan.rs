@@ -57,6 +57,24 @@ impl Options {
     }
 }
 
+/// What the client asks for, for the report. Much of it has no effect on the pictures of the libraries, and a test still wants
+/// to see that it arrived.
+pub fn told(parameters: &mfxVideoParam) -> serde_json::Value {
+    let mut coding = *parameters.mfx();
+    let frame_rate = format!("{}/{}", coding.FrameInfo.FrameRateExtN, coding.FrameInfo.FrameRateExtD);
+    (coding.FrameInfo.FrameRateExtN, coding.FrameInfo.FrameRateExtD) = (0, 0);
+    // Readers of the report look for the brackets of JSON.
+    let words = format!("{coding:?}").replace(['{', '}', '"'], "");
+    let mut told = serde_json::json!({
+        "frame_rate": frame_rate, "depth": parameters.AsyncDepth, "coding": words,
+    });
+    for (id, bytes) in List::new(parameters.ExtParam, parameters.NumExtParam).contents() {
+        let name = String::from_utf8_lossy(&id.to_le_bytes()).into_owned();
+        told[name] = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into();
+    }
+    told
+}
+
 /// Methods with a bit rate.
 fn has_rate(method: u16) -> bool {
     !matches!(method, abi::RATECONTROL_CQP | abi::RATECONTROL_ICQ | abi::RATECONTROL_LA_ICQ)

@@ -86,6 +86,20 @@ impl List {
         each.collect()
     }
 
+    /// The ids, and all bytes of each buffer.
+    pub fn contents(self) -> Vec<(u32, Vec<u8>)> {
+        let each = (0..usize::from(self.count)).filter_map(|at| {
+            // SAFETY: so many pointers are there, as the client says.
+            let buffer = unsafe { *self.first.add(at) };
+            // SAFETY: every buffer begins with its header.
+            let header = (!buffer.is_null()).then(|| unsafe { *buffer })?;
+            // SAFETY: so many bytes are there, as the header says.
+            let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), header.BufferSz as usize) };
+            Some((header.BufferId, bytes.to_vec()))
+        });
+        each.collect()
+    }
+
     /// Refuses what the encoder of a codec does not know, and what is there twice.
     pub fn check(self, codec: u32) -> Result<(), Status> {
         let ids = self.ids();

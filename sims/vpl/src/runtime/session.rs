@@ -25,6 +25,8 @@ pub struct Session {
     pub id: usize,
     /// The GPU.
     pub machine: &'static Machine,
+    /// Which of the machine's GPUs that is.
+    pub gpu: usize,
     /// The decoder, when it is initialised.
     pub decoder: Mutex<Option<Decoder>>,
     /// The encoder, when it is initialised.
@@ -121,7 +123,8 @@ fn open(number: usize) -> Result<Arc<Session>, Status> {
     }
     let id = BASE + NEXT.fetch_add(1, Ordering::Relaxed);
     let machine = config().gpus().get(number).copied().ok_or(abi::ERR_UNSUPPORTED)?;
-    let session = Arc::new(Session { id, machine, priority: AtomicUsize::new(1), ..Session::default() });
+    let session =
+        Arc::new(Session { id, machine, gpu: number, priority: AtomicUsize::new(1), ..Session::default() });
     locked(&SESSIONS).insert(id, session.clone());
     Ok(session)
 }
@@ -260,8 +263,7 @@ exports! {
             if clone.is_null() {
                 return Err(abi::ERR_NULL_PTR);
             }
-            let number = config().gpus().iter().position(|gpu| gpu.name == session.machine.name);
-            let new = open(number.unwrap_or(0))?;
+            let new = open(session.gpu)?;
             new.parent.store(session.family(), Ordering::Relaxed);
             clone.put(std::ptr::without_provenance_mut(new.id));
             Ok(abi::ERR_NONE)

@@ -43,6 +43,13 @@ pub(super) fn initialize(session: Session, settings: &Settings) -> Result<(Arc<E
         other => other?,
     };
     let structure = configure(&mut config, settings, session.api());
+    if let Some(mode @ (b_reference::EACH | b_reference::MIDDLE)) = settings.tools.b_reference
+        && structure.b_frames == 0
+    {
+        let name = if mode == b_reference::EACH { "each" } else { "middle" };
+        let allowed = "off, or b_frames of 1 and more: this preset has none";
+        return Err(refuse(settings.codec, "b_reference", name, allowed));
+    }
     let mut params = InitParams {
         codec: guid,
         preset: settings.preset,

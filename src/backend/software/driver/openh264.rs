@@ -108,6 +108,7 @@ struct Vtable {
     ) -> c_int,
     force_intra_frame: unsafe extern "C" fn(*mut sys::ISVCEncoder, bool) -> c_int,
     set_option: unsafe extern "C" fn(*mut sys::ISVCEncoder, sys::ENCODER_OPTION, *mut c_void) -> c_int,
+    get_option: unsafe extern "C" fn(*mut sys::ISVCEncoder, sys::ENCODER_OPTION, *mut c_void) -> c_int,
 }
 
 pub(super) fn failed(call: &'static str, code: c_int, detail: &str) -> Error {
@@ -173,6 +174,22 @@ impl Encoder {
         // SAFETY: the object is initialised.
         let code = unsafe { (self.vtable.force_intra_frame)(self.object, true) };
         if code == 0 { Ok(()) } else { Err(failed("ForceIntraFrame", code, "no IDR can be forced")) }
+    }
+
+    /// The average quantiser of the last picture.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when the library does not tell it.
+    pub(in crate::backend::software) fn average_qp(&mut self) -> Result<u32> {
+        let mut statistics = sys::SEncoderStatistics::default();
+        let place = (&raw mut statistics).cast();
+        // SAFETY: the object is initialised, and this option writes one whole structure of this kind.
+        let code =
+            unsafe { (self.vtable.get_option)(self.object, sys::ENCODER_OPTION_GET_STATISTICS, place) };
+        if code == 0 {
+            return Ok(statistics.uiAverageFrameQP);
+        }
+        Err(failed("GetOption(ENCODER_OPTION_GET_STATISTICS)", code, "no statistics"))
     }
 
     /// Codes one picture and appends its NAL units, with start codes, to `out`.
@@ -290,6 +307,7 @@ impl Vtable {
             encode_frame: table.EncodeFrame?,
             force_intra_frame: table.ForceIntraFrame?,
             set_option: table.SetOption?,
+            get_option: table.GetOption?,
         })
     }
 }

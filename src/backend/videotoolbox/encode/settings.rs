@@ -214,7 +214,12 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
         setting: asked,
     }));
     color(config, &mut properties)?;
-    let notes = light(config, &mut properties)?;
+    let mut notes: Vec<_> = light(config, &mut properties)?.into_iter().collect();
+    if let Some(asked) = config.requested_b_frames().filter(|asked| (1..MAX_B_FRAMES).contains(asked)) {
+        notes.push(format!(
+            "b_frames {asked}: VideoToolbox is told that it may reorder, and decides how many there are"
+        ));
+    }
     if let Some(ratio) = config.sample_aspect_ratio.map(Rational::reduced) {
         properties.push(Property {
             name: "kVTCompressionPropertyKey_PixelAspectRatio",
@@ -249,7 +254,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, special: &BackendEncodeConf
         reorder: if reorders { MAX_B_FRAMES as usize } else { 0 },
         gop,
         properties,
-        notes: notes.into_iter().collect(),
+        notes,
     })
 }
 

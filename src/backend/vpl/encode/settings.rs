@@ -107,6 +107,9 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, own: &VplEncodeConfig, caps
     let (usage, tuned_low) = usage(own, codec)?;
     let low_latency = config.low_latency || tuned_low;
     check_size(config, caps)?;
+    if codec == Codec::Mjpeg {
+        of_moving_pictures(config, own)?;
+    }
     if !caps.formats().contains(&config.format) {
         let names: Vec<_> = caps.formats().iter().map(|format| format.name()).collect();
         return Err(refuse(codec, "format", config.format, names.join(", ")));
@@ -116,6 +119,9 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, own: &VplEncodeConfig, caps
     let rate = rate::rate(config, caps)?;
     let (messages, mut notes) = picture::messages(config)?;
     let signal = picture::signal(config, &mut notes);
+    if tuned_low && !matches!(codec, Codec::H264 | Codec::Hevc) {
+        notes.push(format!("tuning for low latency: oneVPL has no rate control for it with {codec}"));
+    }
     Ok(Settings {
         codec,
         codec_id: codec_id(codec)?,
@@ -127,7 +133,7 @@ pub(super) fn negotiate(config: &CommonEncodeConfig, own: &VplEncodeConfig, caps
         low_latency,
         low_power: own.low_power,
         b_frames,
-        pyramid: own.b_pyramid.unwrap_or(b_frames > 2) && b_frames > 1,
+        pyramid: pyramid(codec, own, b_frames)?,
         gop: if intra_refresh.is_some() { None } else { Some(gop(config)?) },
         intra_refresh,
         profile: picture::profile(config)?,
@@ -195,6 +201,32 @@ fn b_frames(
         // What is left open has no B frames: a reordered stream is nothing to be surprised by.
         (asked, _) => Ok(asked.unwrap_or(0) as u16),
     }
+}
+
+fn pyramid(codec: Codec, own: &VplEncodeConfig, b_frames: u16) -> Result<bool> {
+    match own.b_pyramid {
+        Some(true) if b_frames < 2 => Err(refuse(
+            codec,
+            "b_pyramid",
+            "true",
+            format!("false: b_frames is {b_frames}, and 2 are needed"),
+        )),
+        asked => Ok(asked.unwrap_or(b_frames > 2)),
+    }
+}
+
+/// Refuses settings that mean nothing where each picture stands alone.
+fn of_moving_pictures(config: &CommonEncodeConfig, own: &VplEncodeConfig) -> Result<()> {
+    let codec = config.codec;
+    if let Some(gop @ 2..) = config.gop_length {
+        return Err(refuse(codec, "gop_length", gop, "1: each picture stands alone"));
+    }
+    for (setting, name) in [("preset", &own.preset), ("tuning", &own.tuning)] {
+        if let Some(name) = name {
+            return Err(refuse(codec, setting, name, "none; rate_control quality is what there is"));
+        }
+    }
+    Ok(())
 }
 
 fn gop(config: &CommonEncodeConfig) -> Result<u32> {
