@@ -100,7 +100,8 @@ fn words(remedy: &Remedy, given: &Given) -> String {
         }
         Remedy::OutputFormat(known) => format!("known formats: {known}"),
         Remedy::OtherCodec { works, or } => {
-            let works = works.filter(|_| given.takes("codec")).map(|codec| format!("--codec {codec} works now"));
+            let works =
+                works.filter(|_| given.takes("codec")).map(|codec| format!("--codec {codec} works now"));
             let or = or.iter().map(|one| words(one, given)).filter(|one| !one.is_empty());
             works.into_iter().chain(or).collect::<Vec<_>>().join(". Or: ")
         }
