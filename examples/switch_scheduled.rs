@@ -14,7 +14,7 @@ use std::time::Duration;
 use video_hw::backend::Backend;
 use video_hw::codec::Codec;
 use video_hw::config::{BackendEncodeConfig, CommonEncodeConfig, RateControl};
-use video_hw::control::{SessionSwitchRequest, SwitchingEncoder};
+use video_hw::control::{EventKind, SessionSwitchRequest, SwitchingEncoder};
 use video_hw::dimensions::Dimensions;
 use video_hw::frame::{Frame, HostSurface};
 use video_hw::pipeline::scheduler::{PipelineScheduler, SchedulerOptions, StreamSpec, SwitchingStage, Unit};
@@ -44,6 +44,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if i == count / 2 {
             let target = (half.clone(), BackendEncodeConfig::None);
             encoder.lock().request_switch(SessionSwitchRequest::immediate(target))?;
+            // The new session proves itself on another thread. A camera gives its next frames later than that; these wait for it.
+            while !encoder
+                .lock()
+                .take_events()
+                .iter()
+                .any(|event| matches!(event.kind, EventKind::Ready { .. } | EventKind::SwitchFailed { .. }))
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         let pts = Timestamp::new(i64::from(i), TimeBase::from_frame_rate(rate));
         let mut unit: Unit = Frame::host(pts, picture(size, i)?).into();

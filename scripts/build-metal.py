@@ -39,7 +39,7 @@ def skip(why):
 
 
 def translate():
-    naga = shutil.which("naga") or skip(f"naga {TRANSLATOR} is not installed; the kernel is not translated")
+    naga = shutil.which("naga") or skip(f"the translation is of the long form, which installs naga {TRANSLATOR}")
     found = subprocess.run([naga, "--version"], capture_output=True, text=True).stdout.strip()
     if found != TRANSLATOR:
         skip(f"naga is {found}, not {TRANSLATOR}, which may write it otherwise; the kernel is not translated")

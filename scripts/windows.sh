@@ -297,7 +297,7 @@ else
   limit=(timeout -k 5 1800)
   export PROPTEST_CASES=${PROPTEST_CASES:-16}
   # What takes minutes where nothing is optimised, and is no other on Windows.
-  skipped=(--skip av1_damage --skip software::tests::assets --skip split::shared_clips --skip split::the_clips_of_the_project --skip split::whatever_its_consumer)
+  skipped=(--skip av1_damage --skip split::the_streams_of_several_groups --skip split::the_clips_of_the_project --skip split::whatever_its_consumer)
   while IFS=$'\t' read -r folder kind name test; do
     counted "$folder" "$kind" "$name" "$test" "${skipped[@]}"
   done <<<"$suite"

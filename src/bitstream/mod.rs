@@ -82,6 +82,6 @@ pub(crate) fn read_frame_headers(data: &[u8]) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
 mod tests {
-    mod assets;
     mod properties;
+    mod streams;
 }

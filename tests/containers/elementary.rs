@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::support::streams::{asset, ffmpeg_md5s, have, run, text};
+use crate::support::streams::{ffmpeg_md5s, have, run, stream, text};
 use proptest::prelude::*;
 use video_hw::bitstream::annexb::nal_units;
 use video_hw::bitstream::convert::{Keep, annexb_to_length_prefixed};
@@ -56,13 +56,16 @@ fn samples_are_the_packets_of_ffprobe() {
         return;
     }
     for (name, codec) in [
-        ("test-25fps.h264", Codec::H264),
-        ("64x64-I-P-B-P-high.h264", Codec::H264),
-        ("test-25fps.h265", Codec::Hevc),
-        ("bear.h265", Codec::Hevc),
-        ("64x64-I-P-B-P.h265", Codec::Hevc),
+        ("groups.h264", Codec::H264),
+        ("mbaff.h264", Codec::H264),
+        ("slices-cavlc.h264", Codec::H264),
+        ("ipbp-high.h264", Codec::H264),
+        ("groups-hevc.h265", Codec::Hevc),
+        ("open-groups-hevc.h265", Codec::Hevc),
+        ("slices-hevc.h265", Codec::Hevc),
+        ("ipbp-hevc.h265", Codec::Hevc),
     ] {
-        let Some(path) = asset(&format!("cros-codecs/{name}")) else { continue };
+        let path = stream(name);
         let mut demuxer = open(&path);
         let video = demuxer.tracks()[0].video.clone().unwrap();
         assert_eq!(video.codec, codec);

@@ -3,7 +3,7 @@
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use crate::support::streams::{asset, ffmpeg_md5s, have, md5_hex, run, text};
+use crate::support::streams::{ffmpeg_md5s, have, md5_hex, run, stream, text};
 use proptest::prelude::*;
 use video_hw::codec::Codec;
 use video_hw::container::ivf::{IvfDemuxer, IvfMuxer};
@@ -101,16 +101,14 @@ fn packets_are_those_of_ffprobe() {
         return;
     }
     for (name, codec) in [
-        ("test-25fps.vp8", Codec::Vp8),
-        ("test-25fps.vp9", Codec::Vp9),
-        ("test-25fps.ivf.av1", Codec::Av1),
-        ("resolution_change_500frames-vp9.ivf", Codec::Vp9),
-        ("vp90-2-10-show-existing-frame.vp9.ivf", Codec::Vp9),
-        ("vp90-2-10-show-existing-frame2.vp9.ivf", Codec::Vp9),
+        ("groups-vp8.ivf", Codec::Vp8),
+        ("groups-vp9.ivf", Codec::Vp9),
+        ("shown-again-vp9.ivf", Codec::Vp9),
+        ("sizes-vp9.ivf", Codec::Vp9),
+        ("groups-av1.ivf", Codec::Av1),
+        ("svt-av1.ivf", Codec::Av1),
     ] {
-        if let Some(path) = asset(&format!("cros-codecs/{name}")) {
-            judge(&path, codec);
-        }
+        judge(&stream(name), codec);
     }
 }
 

@@ -204,7 +204,7 @@ fn encode_raw_argb_on_a_simulated_card() {
                 .env("LD_LIBRARY_PATH", names.path())
                 .env("NVSIM_PROFILE", "ada")
                 .env("TMPDIR", names.path())
-                .env("NVSIM_SET", "time.enabled=true;time.encode_ns_per_frame=3000000")
+                .env("NVSIM_SET", "time.enabled=true;time.encode_ns_per_frame=20000000")
                 .env("VIDEO_HW_NV_METRICS", "1");
         });
         assert!(ok && said.contains("encoded as they are") && said.contains("24 frames"), "{said}");

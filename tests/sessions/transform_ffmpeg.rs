@@ -1,5 +1,4 @@
-//! Conversion and scaling of natural pictures, against ffmpeg.
-use std::path::PathBuf;
+//! Conversion and scaling of textured pictures, against ffmpeg.
 use std::process::{Command, Stdio};
 
 use video_hw::color::{ColorInfo, ColorRange, MatrixCoefficients};
@@ -35,22 +34,17 @@ fn ffmpeg(arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-/// One picture of the clip in a format, as the decoder gives it or scaled to a size.
-fn natural(format: PixelFormat, size: Dimensions) -> Option<Vec<u8>> {
-    let clip = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets/bench/sample-10s-1080p.h265");
-    if !clip.is_file() {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED: {} is missing\n", clip.display()),
-        );
-        return None;
-    }
-    let filter = format!("select=gte(n\\,40),scale={}:{}", size.width(), size.height());
-    let clip = clip.to_str().unwrap();
-    ffmpeg(
-        &["-i", clip, "-frames:v", "1", "-vf", &filter, "-f", "rawvideo", "-pix_fmt", format.name(), "-"],
-        &[],
-    )
+/// Texture of many frequencies with a little noise, in a format and size.
+fn textured(format: PixelFormat, size: Dimensions) -> Option<Vec<u8>> {
+    let source = format!(
+        "color=gray:s={size},format=yuv444p,\
+         geq=lum='128+45*sin(X/61+Y/97)+30*sin(X/23-Y/31)*cos(Y/41)+20*sin(X*Y/9000)+10*sin(X/3.7)*sin(Y/4.3)':\
+         cb='128+50*sin(X/157+Y/183)':cr='128+50*cos(X/171-Y/143)',\
+         noise=c0s=4:all_seed=7"
+    );
+    let arguments =
+        ["-f", "lavfi", "-i", &source, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", format.name(), "-"];
+    ffmpeg(&arguments, &[])
 }
 
 /// ffmpeg's conversion or scaling of one raw picture.
@@ -100,7 +94,7 @@ fn rgb_is_as_ffmpeg_makes_it() {
         (PixelFormat::Nv12, 96, 0.8),
         (PixelFormat::P010, 96, 1.0),
     ] {
-        let Some(data) = natural(format, size) else { return };
+        let Some(data) = textured(format, size) else { return };
         for (matrix, name) in [
             (MatrixCoefficients::Smpte170M, "bt601"),
             (MatrixCoefficients::Bt709, "bt709"),
@@ -129,7 +123,7 @@ fn rgb_is_as_ffmpeg_makes_it() {
 fn scaled_pictures_are_as_ffmpeg_scales_them() {
     let size = Dimensions::new(1280, 720).unwrap();
     for format in [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::I010, PixelFormat::Rgb24] {
-        let Some(data) = natural(format, size) else { return };
+        let Some(data) = textured(format, size) else { return };
         for (w, h) in [(640, 360), (854, 480), (1920, 1080), (1000, 720)] {
             let to = Dimensions::new(w, h).unwrap();
             for (filter, name) in [

@@ -28,15 +28,42 @@ pub(crate) fn have(programs: &[&str]) -> bool {
     })
 }
 
-/// A file of the shared test material.
-pub(crate) fn asset(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name);
-    if path.exists() {
-        return Some(path);
+/// A stream of `tests/data/streams`.
+pub(crate) fn stream(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/streams").join(name)
+}
+
+/// All of them.
+pub(crate) fn streams() -> Vec<PathBuf> {
+    let found = below(&stream(""));
+    assert!(found.len() >= 35, "only {} streams", found.len());
+    found
+}
+
+/// The streams in the folder that `VIDEO_HW_ASSETS` names.
+pub(crate) fn further_streams() -> Vec<PathBuf> {
+    let folder = std::env::var_os("VIDEO_HW_ASSETS").map(PathBuf::from);
+    folder.map(|folder| below(&folder)).unwrap_or_default()
+}
+
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            found.extend(below(&path));
+        } else if ["h264", "264", "jsv", "h265", "265", "hevc", "ivf", "vp8", "vp9", "av1"].contains(&end) {
+            found.push(path);
+        }
     }
-    let _ =
-        std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED: no {}\n", path.display()));
-    None
+    found.sort();
+    found
+}
+
+/// One MD5 for each frame of a stream of the repository, as ffmpeg decoded it.
+pub(crate) fn listed(path: &Path) -> Vec<String> {
+    let list = std::fs::read_to_string(path.with_extension("md5")).unwrap();
+    list.lines().map(str::to_owned).collect()
 }
 
 pub(crate) fn md5_hex(bytes: &[u8]) -> String {
@@ -60,7 +87,9 @@ pub(crate) fn run(program: &str, args: &[&str]) -> String {
 
 /// One md5 per picture, as ffmpeg decodes them.
 pub(crate) fn ffmpeg_md5s(input: &[&str]) -> Vec<String> {
-    let args = [input, &["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]].concat();
+    let args =
+        [input, &["-map", "0:v:0", "-autoscale", "0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]]
+            .concat();
     run("ffmpeg", &args)
         .lines()
         .filter(|l| !l.starts_with('#'))

@@ -1,74 +1,60 @@
-//! Clips that are not in the repository, and streams that a tool makes: exact, whatever they are, or refused by name.
+//! Streams of the repository, and streams that a tool makes: exact, whatever they are, or refused by name.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use video_hw::backend::BackendKind;
+use video_hw::codec::Codec;
 use video_hw::error::Error;
 use video_hw::frame::Frame;
 use video_hw::pixel::PixelFormat;
 use video_hw::session::DecodeSession;
 
-use crate::support::failover::long;
 use crate::support::nvidia::{decode, decode_into, packets, planar};
-use crate::support::streams::{asset, ffmpeg_md5s, have, md5_hex, text};
+use crate::support::streams::{ffmpeg_md5s, further_streams, have, listed, md5_hex, stream, streams, text};
 use crate::support::vpl::{clean, clean_on};
 
 const QSV: BackendKind = BackendKind::Qsv;
-/// Packets of a clip in the short form, and how many of them may be shown behind others that it leaves out.
-const BEGINNING: usize = 40;
-const REORDERED: usize = 16;
 
-/// Every frame of so many packets of a clip, as it comes.
-fn each_frame(path: &Path, most: usize, mut take: impl FnMut(Frame)) {
-    let (config, mut packets) = packets(path);
-    packets.truncate(most);
+/// Every frame of a stream, as it comes.
+fn each_frame(path: &Path, mut take: impl FnMut(Frame)) {
+    let (config, packets) = packets(path);
     let mut session = DecodeSession::new(QSV, config).unwrap();
     decode_into(&mut session, &packets, |frame| {
         take(frame.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
     });
 }
 
-/// One md5 for each of those frames, of these samples of it.
-fn sums(path: &Path, most: usize, samples: fn(&Frame) -> Vec<u8>) -> Vec<String> {
+/// One MD5 for each frame.
+fn sums(path: &Path) -> Vec<String> {
     let mut sums = Vec::new();
-    each_frame(path, most, |frame| sums.push(md5_hex(&samples(&frame))));
+    each_frame(path, |frame| sums.push(md5_hex(&planar(&frame))));
     sums
 }
 
-/// Clips of the cros-codecs project, with an md5 for each frame in its list. The short form decodes the beginning of each.
+/// Streams of the repository with one feature each, of all codecs but VP8, which no chip decodes.
 #[test]
-fn clips_with_a_sum_for_each_frame_are_exact() {
-    clean("clips_with_a_sum_for_each_frame_are_exact", "", || {
-        for name in [
-            "64x64-I.h264",
-            "64x64-I-P.h264",
-            "64x64-I-P-B-P.h264",
-            "64x64-I-P-B-P-high.h264",
-            "test-25fps.h264",
-            "test-25fps-interlaced.h264",
-            "64x64-I.h265",
-            "64x64-I-P.h265",
-            "64x64-I-P-B-P.h265",
-            "bbb.h265",
-            "bear.h265",
-            "test-25fps.h265",
-            "test-25fps.vp9",
-            "vp90-2-10-show-existing-frame.vp9.ivf",
-            "vp90-2-10-show-existing-frame2.vp9.ivf",
-            "resolution_change_500frames-vp9.ivf",
-            "test-25fps.ivf.av1",
-        ] {
-            let Some(path) = asset(&format!("cros-codecs/{name}")) else { return };
-            let list = std::fs::read_to_string(format!("{}.md5", path.display())).unwrap();
-            let wanted: Vec<_> = list.split_whitespace().map(str::to_owned).collect();
-            // Of the pictures as NV12.
-            let most = if long() { usize::MAX } else { BEGINNING };
-            let found = sums(&path, most, |frame| frame.as_host().unwrap().to_packed());
-            // Of some clips the first frames alone are listed, and the last of a part may be shown behind others.
-            let listed = wanted.len().min(most.saturating_sub(REORDERED));
-            assert!(found.len() >= listed && listed > 0, "{name}: {} frames", found.len());
-            assert_eq!(found[..listed], wanted[..listed], "{name}");
+fn streams_with_one_feature_each_are_exact() {
+    clean("streams_with_one_feature_each_are_exact", "", || {
+        for path in streams().into_iter().filter(|path| !is_vp8(path)) {
+            assert_eq!(sums(&path), listed(&path), "{}", path.display());
+        }
+    });
+}
+
+fn is_vp8(path: &Path) -> bool {
+    packets(path).0.codec == Codec::Vp8
+}
+
+/// Every stream in the folder that `VIDEO_HW_ASSETS` names, as ffmpeg decodes it.
+#[test]
+fn further_streams_are_exact() {
+    if further_streams().is_empty() {
+        return;
+    }
+    clean("further_streams_are_exact", "", || {
+        for path in further_streams().into_iter().filter(|path| !is_vp8(path)) {
+            assert_eq!(sums(&path), ffmpeg_md5s(&["-i", text(&path)]), "{}", path.display());
         }
     });
 }
@@ -76,53 +62,10 @@ fn clips_with_a_sum_for_each_frame_are_exact() {
 #[test]
 fn a_codec_that_no_chip_has_is_refused_by_name() {
     clean("a_codec_that_no_chip_has_is_refused_by_name", "", || {
-        let Some(path) = asset("cros-codecs/test-25fps.vp8") else { return };
-        let (config, _) = packets(&path);
+        let (config, _) = packets(stream("groups-vp8.ivf"));
         let error = DecodeSession::new(QSV, config).err().unwrap();
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
         assert!(error.to_string().contains("vp8"), "{error}");
-    });
-}
-
-/// HEVC of 1080p; long form.
-#[test]
-fn natural_pictures_are_exact() {
-    if !long() {
-        return;
-    }
-    clean("natural_pictures_are_exact", "", || {
-        let Some(path) = asset("bench/sample-10s-1080p.h265") else { return };
-        if have(&["ffmpeg"]) {
-            assert_eq!(sums(&path, usize::MAX, planar), ffmpeg_md5s(&["-i", text(&path)]));
-        }
-    });
-}
-
-/// H.264 with several slices, reordering, PCM, scaling lists and odd sizes; `md5s.txt` has an md5 of each whole clip.
-#[test]
-fn clips_with_one_sum_are_exact() {
-    clean("clips_with_one_sum_are_exact", "", || {
-        let Some(list) = asset("jvt/md5s.txt") else { return };
-        let mut pixels = 0;
-        for line in std::fs::read_to_string(&list).unwrap().lines() {
-            let fields: Vec<_> = line.split(' ').collect();
-            let [md5, frames, _, name] = fields[..] else { panic!("{line}") };
-            // The long and the large ones take their time.
-            let is_large = ["1280", "1920", "1080"].iter().any(|size| name.contains(size));
-            if !long() && (is_large || frames.parse::<u32>().unwrap() > 100) {
-                continue;
-            }
-            let (mut hash, mut count) = (md5::Md5::default(), 0);
-            each_frame(&list.with_file_name(name), usize::MAX, |frame| {
-                md5::Digest::update(&mut hash, planar(&frame));
-                count += 1;
-                pixels += frame.dimensions.pixels();
-            });
-            let found: String =
-                md5::Digest::finalize(hash).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!((found.as_str(), count), (md5, frames.parse().unwrap()), "{name}");
-        }
-        assert!(pixels > 0);
     });
 }
 
@@ -157,7 +100,7 @@ fn mpeg2_and_jpeg_are_exact() {
             ("jpeg.mkv", &["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-q:v", "3"]),
         ] {
             let Some(path) = made(folder.path(), name, options) else { return };
-            assert_eq!(sums(&path, usize::MAX, planar), ffmpeg_md5s(&["-i", text(&path)]), "{name}");
+            assert_eq!(sums(&path), ffmpeg_md5s(&["-i", text(&path)]), "{name}");
         }
     });
 }

@@ -17,7 +17,7 @@ fn encode(scratch: &Scratch, options: &[&str], change: impl FnOnce(&mut Command)
     let mut command = command(&all);
     command.env_remove("VIDEO_HW_NV_METRICS");
     // An engine that is slower than the program: pictures pile up in front of it.
-    machine.runs(&mut command, "ada", "time.enabled=true;time.encode_ns_per_frame=3000000");
+    machine.runs(&mut command, "ada", "time.enabled=true;time.encode_ns_per_frame=20000000");
     change(&mut command);
     Some(Run::of(command.output().unwrap()))
 }

@@ -130,22 +130,17 @@ fn bytes(dump: &str) -> Vec<u8> {
     data
 }
 
-/// The folder with further streams, if there is one.
-pub fn assets() -> Option<PathBuf> {
-    let path = std::env::var_os("VIDEO_HW_ASSETS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/assets"), PathBuf::from);
-    if !path.is_dir() {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED: no folder of further streams at {}\n", path.display()),
-        );
-        return None;
+/// The streams of the repository, and those in the folder that `VIDEO_HW_ASSETS` names.
+pub fn streams() -> Vec<(PathBuf, u32)> {
+    let mut found = raw_streams(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/streams"));
+    if let Some(folder) = std::env::var_os("VIDEO_HW_ASSETS") {
+        found.extend(raw_streams(Path::new(&folder)));
     }
-    Some(path)
+    found
 }
 
 /// Raw H.264 and HEVC streams below a folder.
-pub fn raw_streams(folder: &Path) -> Vec<(PathBuf, u32)> {
+fn raw_streams(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {

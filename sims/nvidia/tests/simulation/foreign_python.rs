@@ -11,7 +11,9 @@ fn run(client: &str, forgiven: &[&str]) {
     let Some(python) = std::env::var_os("NVSIM_PYTHON") else {
         let _ = std::io::Write::write_fmt(
             &mut std::io::stderr(),
-            format_args!("SKIPPED: NVSIM_PYTHON is not set: the Python clients were not run\n"),
+            format_args!(
+                "SKIPPED: the Python clients are of the long form (scripts/foreign-clients.sh sets NVSIM_PYTHON)\n"
+            ),
         );
         return;
     };

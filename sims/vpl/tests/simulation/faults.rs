@@ -110,12 +110,12 @@ fn engines_take_as_long_as_they_are_told() {
             |point: Handle, wait: u32| unsafe { (runtime.MFXVideoCORE_SyncOperation)(session, point, wait) };
         assert_eq!(wait(points[1], 0), WRN_IN_EXECUTION);
         assert_eq!(wait(points[1], u32::MAX), ERR_NONE);
-        assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+        assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
         assert_eq!(wait(points[0], u32::MAX), ERR_NONE);
         frames.into_iter().for_each(|frame| runtime.release(frame));
         unsafe { (runtime.MFXClose)(session) };
     };
-    scenario("engines_take_as_long_as_they_are_told", &[("VPLSIM_SET", "time.encode_us=150000")], body)
+    scenario("engines_take_as_long_as_they_are_told", &[("VPLSIM_SET", "time.encode_us=1000000")], body)
         .clean();
 }
 

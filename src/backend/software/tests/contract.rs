@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::encoded::encode;
-use super::harness::{Bench, asset, decode, host, ivf_units, nal_access_units};
+use super::harness::{Bench, decode, host, nal_access_units, stream_path, units_of};
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::h264::AvcConfig;
 use crate::codec::Codec;
@@ -111,13 +111,13 @@ fn parameter_sets_may_come_from_the_container_only() {
 
 #[test]
 fn metadata_only_copies_no_sample() {
-    let Some(file) = asset("cros-codecs/64x64-I-P-B-P.h265") else { return };
-    let config = CommonDecodeConfig::new(Codec::Hevc).output(DecodeOutputMode::MetadataOnly);
-    let outcome = decode(&config, &nal_access_units(Codec::Hevc, &file));
-    assert_eq!(outcome.pictures.len(), 3);
+    let (codec, units) = units_of(&stream_path("ipbp-hevc.h265"));
+    let config = CommonDecodeConfig::new(codec).output(DecodeOutputMode::MetadataOnly);
+    let outcome = decode(&config, &units);
+    assert_eq!(outcome.pictures.len(), 4);
     assert!(outcome.pictures.iter().all(|p| matches!(p.surface, Surface::None)));
     let sizes: Vec<_> = outcome.pictures.iter().map(|p| p.dimensions.to_string()).collect();
-    assert_eq!(sizes, ["64x64"; 3]);
+    assert_eq!(sizes, ["64x64"; 4]);
     assert!(outcome.pictures[0].keyframe && !outcome.pictures[1].keyframe);
 }
 
@@ -151,15 +151,14 @@ fn a_lost_slice_is_a_failure() {
 /// still works afterwards.
 #[test]
 fn damaged_streams_keep_the_books() {
-    let nal = |codec, name: &str| asset(name).map(|f| nal_access_units(codec, &f));
     let streams = [
-        (Codec::H264, nal(Codec::H264, "jvt/BA1_FT_C.264")),
-        (Codec::H264, nal(Codec::H264, "jvt/test_vd_rc.264")),
-        (Codec::H264, nal(Codec::H264, "cros-codecs/test-25fps-interlaced.h264")),
-        (Codec::Hevc, nal(Codec::Hevc, "cros-codecs/bear.h265")),
-        (Codec::Vp8, asset("cros-codecs/test-25fps.vp8").map(|f| ivf_units(&f))),
-        (Codec::Vp9, asset("cros-codecs/test-25fps.vp9").map(|f| ivf_units(&f))),
-        (Codec::Av1, asset("cros-codecs/test-25fps.ivf.av1").map(|f| ivf_units(&f))),
+        "slices-cavlc.h264",
+        "groups.h264",
+        "mbaff.h264",
+        "groups-hevc.h265",
+        "groups-vp8.ivf",
+        "groups-vp9.ivf",
+        "groups-av1.ivf",
     ];
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |bound: usize| {
@@ -168,8 +167,8 @@ fn damaged_streams_keep_the_books() {
         random ^= random << 17;
         (random % bound as u64) as usize
     };
-    for (codec, units) in streams {
-        let Some(units) = units else { continue };
+    for name in streams {
+        let (codec, units) = units_of(&stream_path(name));
         let units = &units[..units.len().min(12)];
         let mut config = CommonDecodeConfig::new(codec);
         config.threads = 1.try_into().ok();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -27,23 +27,6 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// md5 of each 8-bit 4:2:0 picture as NV12, the form of the cros-codecs lists.
-    pub(super) fn nv12_md5s(&self) -> Vec<String> {
-        self.pictures.iter().map(|p| hex(Md5::digest(nv12(host(p))).as_slice())).collect()
-    }
-
-    /// md5 of all pictures as one byte stream.
-    pub(super) fn stream_md5(&self) -> String {
-        let mut context = Md5::new();
-        let mut packed = Vec::new();
-        for picture in &self.pictures {
-            packed.clear();
-            host(picture).write_packed(&mut packed);
-            context.update(&packed);
-        }
-        hex(context.finalize().as_slice())
-    }
-
     /// The feature that the stream was refused for.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.failures.iter().find_map(|(_, e)| match e {
@@ -53,17 +36,13 @@ impl Outcome {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn nv12(picture: &HostSurface) -> Vec<u8> {
-    let [y, cb, cr] = picture.planes() else { panic!("{} is not planar", picture.format()) };
-    let mut out: Vec<u8> = y.iter_rows().flatten().copied().collect();
-    for (cb, cr) in cb.iter_rows().zip(cr.iter_rows()) {
-        out.extend(cb.iter().zip(cr).flat_map(|(&b, &r)| [b, r]));
-    }
-    out
+/// MD5 of a picture's packed samples.
+pub(super) fn packed_md5(picture: &DecodedPicture) -> String {
+    hex(Md5::digest(host(picture).to_packed()).as_slice())
 }
 
 pub(super) fn host(picture: &DecodedPicture) -> &HostSurface {
@@ -130,6 +109,18 @@ impl Bench {
 
     /// Sorts the log; panics unless every serial was answered exactly once.
     pub(super) fn finish(self) -> Outcome {
+        let submitted = self.submitted;
+        let outcome = self.outcome();
+        assert!(
+            outcome.answered.iter().copied().eq(0..submitted),
+            "of {submitted} units, {} were answered",
+            outcome.answered.len()
+        );
+        outcome
+    }
+
+    /// Sorts the log; panics if a serial was answered twice.
+    pub(super) fn outcome(self) -> Outcome {
         let mut outcome = Outcome::default();
         for event in std::mem::take(&mut *self.events.lock().unwrap()) {
             let serial = match event {
@@ -150,12 +141,6 @@ impl Bench {
             };
             assert!(outcome.answered.insert(serial), "unit {serial} was answered twice");
         }
-        assert!(
-            outcome.answered.iter().copied().eq(0..self.submitted),
-            "of {} units, {} were answered",
-            self.submitted,
-            outcome.answered.len()
-        );
         outcome
     }
 }
@@ -195,18 +180,42 @@ pub(super) fn nal_access_units(codec: Codec, file: &[u8]) -> Vec<Bytes> {
     units
 }
 
-pub(super) fn asset_path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/assets").join(name)
+/// A stream of the repository.
+pub(super) fn stream_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/streams").join(name)
 }
 
-/// A shared test asset; says so loudly when the folder is not there.
-pub(super) fn asset(name: &str) -> Option<Vec<u8>> {
-    let read = fs::read(asset_path(name));
-    if read.is_err() {
-        let _ = std::io::Write::write_fmt(
-            &mut std::io::stderr(),
-            format_args!("SKIPPED: no {name} below ../shared/assets\n"),
-        );
+/// Streams in a folder and in those below it, by what their names end with.
+pub(super) fn stream_paths(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            found.extend(stream_paths(&entry));
+        } else if codec_of(&entry).is_some() {
+            found.push(entry);
+        }
     }
-    read.ok()
+    found.sort();
+    found
+}
+
+/// The codec of an elementary stream or an IVF file.
+fn codec_of(path: &Path) -> Option<Codec> {
+    match path.extension()?.to_str()? {
+        "h264" | "264" | "jsv" => Some(Codec::H264),
+        "h265" | "265" | "hevc" => Some(Codec::Hevc),
+        "ivf" | "vp8" | "vp9" | "av1" => match fs::read(path).ok()?.get(8..12)? {
+            b"VP80" => Some(Codec::Vp8),
+            b"VP90" => Some(Codec::Vp9),
+            b"AV01" => Some(Codec::Av1),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A stream's codec and its access units.
+pub(super) fn units_of(path: &Path) -> (Codec, Vec<Bytes>) {
+    let (codec, file) = (codec_of(path).unwrap(), fs::read(path).unwrap());
+    (codec, if codec.uses_nal_units() { nal_access_units(codec, &file) } else { ivf_units(&file) })
 }

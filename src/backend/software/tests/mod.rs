@@ -1,9 +1,8 @@
 //! Decoding against the results of reference decoders.
 
-mod assets;
 mod contract;
-mod differential;
 mod harness;
+mod streams;
 
 mod encoded;
 mod measure;
