@@ -113,13 +113,11 @@ fn select<T>(
             None => entries.push((turn.candidate, verdict)),
         }
     }
-    match opened {
-        Some(backend) => Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() })),
-        None => {
-            let error = refusals.told().unwrap_or_else(|| nobody(wanted));
-            Err(if wanted == Backend::Auto { error.after_every_backend() } else { error })
-        }
+    if let Some(backend) = opened {
+        return Ok((backend, Receipt { job, codec, entries, split: None, notes: Vec::new() }));
     }
+    let error = refusals.told().unwrap_or_else(|| nobody(wanted));
+    Err(if wanted == Backend::Auto { error.after_every_backend() } else { error })
 }
 
 /// Nobody could even be asked.

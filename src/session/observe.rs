@@ -73,14 +73,16 @@ impl Worker {
 /// The step of those that were opened, and died later.
 const AT_WORK: &str = "work";
 
+/// The stages of a session by name, and the most units that were inside the codec at once.
+type Stages<'a> = (Vec<Named<'a>>, usize);
+
 /// A session that is to be watched.
 pub(super) struct Watched<P, S> {
     pub(super) table: SharedTable<P, S>,
     /// Input first.
     pub(super) queues: (QueueMonitor, QueueMonitor),
     pub(super) counts: fn(&S) -> Counts,
-    /// The session's stages by name, and the most units that were inside the codec at once.
-    pub(super) stages: fn(&InFlightTable<P, S>) -> (Vec<Named<'_>>, usize),
+    pub(super) stages: fn(&InFlightTable<P, S>) -> Stages<'_>,
     pub(super) worker: Worker,
     /// Of the encoder that the session began with.
     pub(super) meter: Option<Arc<EncodeMeter>>,
