@@ -6,7 +6,7 @@ use serde_json::Value;
 use video_hw_terminal::cancel::Interrupts;
 
 use super::args::{BenchArgs, Case, Pictures};
-use super::cases::{Job, Side};
+use super::cases::{Job, OTHER, Side};
 use super::child::{self, Finished, LIMIT, Limits};
 use super::live::Report;
 use super::record::Run;
@@ -82,9 +82,13 @@ impl Rounds<'_> {
         if round % 2 == 1 {
             turn.reverse();
         }
+        let mut waiting = None;
         for place in turn {
             let all = jobs.iter().filter(|job| runs(job)).count() as u64;
-            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else { continue };
+            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else {
+                waiting = None;
+                continue;
+            };
             if self.interrupts.token.is_cancelled() {
                 continue;
             }
@@ -97,12 +101,31 @@ impl Rounds<'_> {
             let total = u64::from(self.warmup + self.repeat) * all;
             self.view.running(&job.row.id, state.done, total.max(state.done), self.left(state, total));
             let load = machine::load();
-            let finished = self.start(job);
+            let finished = match waiting.take() {
+                Some(finished) => finished,
+                None => {
+                    let job = &jobs[place];
+                    // Live streams of two versions run at the same time: the machine holds up both alike.
+                    match jobs.get(place + 1).filter(|other| job.once && other.row.program == OTHER) {
+                        Some(other) => {
+                            let (finished, beside) = std::thread::scope(|scope| {
+                                let beside = scope.spawn(|| self.start(other));
+                                (self.start(job), beside.join())
+                            });
+                            waiting = Some(beside.unwrap_or_else(|_| Err("its thread panicked".to_owned())));
+                            finished
+                        }
+                        None => self.start(job),
+                    }
+                }
+            };
             state.done += 1;
             if self.interrupts.token.is_cancelled() {
                 return;
             }
-            self.take(job, finished, load, state, (place, round, counts));
+            if let Some(job) = jobs.get_mut(place) {
+                self.take(job, finished, load, state, (place, round, counts));
+            }
         }
     }
 
@@ -220,6 +243,8 @@ impl Rounds<'_> {
                         stayed(&said)?;
                     }
                     self.own(&said, &mut run)?;
+                    let by = |side: &str| said[side]["implementation"].as_str().map(str::to_owned);
+                    (job.row.decoder, job.row.encoder) = (by("decode"), by("encode"));
                 }
                 Side::Work => {
                     let said: Report = json(one)?;

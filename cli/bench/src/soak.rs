@@ -25,6 +25,10 @@ const HOST_GROWTH_MIB: f64 = 32.0;
 const DEVICE_GROWTH_MIB: f64 = 8.0;
 const INSIDE_P95: f64 = 3.0;
 const SUBMIT_P95_MS: f64 = 16.0;
+/// Limit of the time from a frame's due time to its packet.
+const LATEST_MS: f64 = 250.0;
+/// Frames that are due earlier are not judged by [`LATEST_MS`]: encoders start.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// What a single stream may lose (percent) and how uneven it may be (milliseconds at p95); several may a little more.
 const fn limits(streams: u32) -> (f64, f64) {
@@ -37,6 +41,8 @@ struct Meters {
     inside: Vec<AtomicU64>,
     jitter: Histogram,
     latency: Histogram,
+    /// Without the first second, in which encoders start.
+    latest: AtomicU64,
     late: Histogram,
     submit: Histogram,
     dropped: AtomicU64,
@@ -47,14 +53,20 @@ struct Meters {
 }
 
 pub(super) fn run(args: &WorkArgs) -> Result<Report> {
-    let config = args.config().format(PixelFormat::Nv12);
-    let pictures = pictures(args)?;
-    let mut sessions = Vec::new();
-    for _ in 0..args.streams {
+    let mut config = args.config().format(PixelFormat::Nv12);
+    let mut first = EncodeSession::new(args.backend, config.clone());
+    if let Err(Error::Unsupported { .. }) = first {
+        // libx265 takes planar pictures alone.
+        config = config.format(PixelFormat::I420);
+        first = EncodeSession::new(args.backend, config.clone());
+    }
+    let mut sessions = vec![first?];
+    for _ in 1..args.streams {
         sessions.push(EncodeSession::new(args.backend, config.clone())?);
     }
-    let kind = sessions.first().and_then(|one| one.receipt().chosen()).map(|(kind, _)| kind);
-    let kind = kind.ok_or_else(|| Error::unsupported("no stream"))?;
+    let pictures = pictures(args, config.format)?;
+    let chosen = sessions.first().and_then(|one| one.receipt().chosen());
+    let (kind, encoder) = chosen.ok_or_else(|| Error::unsupported("no stream"))?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
     let frames = ((time.as_secs_f64() * args.fps.as_f64()) as u64).max(1);
     let inside = (0..MOST_INSIDE).map(|_| AtomicU64::new(0)).collect();
@@ -79,7 +91,12 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
         let memory = watching.join().map_err(|_| Error::unsupported("the watching thread panicked"))?;
         done.map(|_| memory)
     })?;
-    Ok(reported(args, &meters, frames * u64::from(args.streams), (memory, device), time))
+    let report = reported(args, &meters, frames * u64::from(args.streams), (memory, device), time);
+    Ok(Report {
+        encoder: Some(encoder.to_owned()),
+        pixel_format: Some(config.format.name().to_owned()),
+        ..report
+    })
 }
 
 fn join(ended: std::thread::Result<Result<()>>) -> Result<()> {
@@ -111,6 +128,7 @@ fn reported(
         judged("frames inside at p95", inside_p95(&meters.inside), INSIDE_P95, "frames"),
         judged("jitter at p95", ms(jitter.p95), most_jitter, "ms"),
         judged("submit at p95", ms(submit.p95), SUBMIT_P95_MS, "ms"),
+        judged("latest frame", get(&meters.latest) as f64 / 1e3, LATEST_MS, "ms"),
         judged("ledgers that do not balance", get(&meters.unbalanced) as f64, 0.0, ""),
     ];
     for (name, trend, limit) in [
@@ -138,13 +156,13 @@ fn reported(
     report
 }
 
-fn pictures(args: &WorkArgs) -> Result<Vec<HostSurface>> {
+fn pictures(args: &WorkArgs, format: PixelFormat) -> Result<Vec<HostSurface>> {
     let (width, height) = (args.size.width() as usize, args.size.height() as usize);
     let picture = |number: usize| {
         let luma = (0..height)
             .flat_map(move |y| (0..width).map(move |x| ((x + y + 16 * number) / 4 % 200 + 20) as u8));
         let chroma = std::iter::repeat_n(128, width.next_multiple_of(2) * height.div_ceil(2));
-        HostSurface::from_packed(PixelFormat::Nv12, args.size, luma.chain(chroma).collect::<Vec<u8>>())
+        HostSurface::from_packed(format, args.size, luma.chain(chroma).collect::<Vec<u8>>())
     };
     (0..PICTURES).map(picture).collect()
 }
@@ -209,7 +227,13 @@ fn take(
         meters.packets.fetch_add(1, Ordering::Relaxed);
         meters.bytes.fetch_add(packet.data.len() as u64, Ordering::Relaxed);
         let Some(number) = packet.pts.map(Timestamp::ticks) else { continue };
-        meters.latency.record(now.saturating_duration_since(start + interval.mul_f64(number.max(0) as f64)));
+        let due = interval.mul_f64(number.max(0) as f64);
+        let late = now.saturating_duration_since(start + due);
+        meters.latency.record(late);
+        if due >= STARTING {
+            let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+            meters.latest.fetch_max(late, Ordering::Relaxed);
+        }
         // Where a frame was lost in between there is no interval to speak of.
         if let Some((_, at)) = before.filter(|(last, _)| last + 1 == number) {
             meters.jitter.record((now - at).abs_diff(interval));
