@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whether scripts/canary.sh lets an unchanged version through and finds a worse one, on this machine as it is:
-#   scripts/canary-trials.sh [TRIALS] [--only NAME[,NAME...]] [--release]
+#   scripts/canary-trials.sh [TRIALS] [--only NAME[,NAME...]] [--release | --programs DIR] [--keep DIR]
 # Each trial (20 by default) gives the program to the canary as its own candidate, with the installed ffmpeg (same) and with a PATH
 # that lacks it (same-alone), and then faulty candidates without ffmpeg:
 #   work, wait   a millisecond of CPU time, or of waiting, more for each frame that is encoded
@@ -8,7 +8,8 @@
 #   lost         one frame is missing from each output
 #   late         one frame of each live stream comes half a second late
 # work-ffmpeg, wait-ffmpeg, ... are the same with ffmpeg, by name alone. The faulty program is this source with
-# scripts/canary/faults.patch, built in a folder that goes away; the program itself has no such switches.
+# scripts/canary/faults.patch, built in a folder that goes away; the program itself has no such switches. --programs names a
+# folder with both, DIR/stable and DIR/faulty, so that nothing is built; --keep one for the records of all trials.
 # Exit code 1 when a verdict is wrong.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,12 +17,15 @@ cd "$(dirname "$0")/.."
 trials=20
 only=same,same-alone,work,wait,quality,lost,late
 profile=()
+programs='' keep=''
 while [ $# -gt 0 ]; do
   case "$1" in
     --only) only=$2; shift ;;
     --release) profile=(--release) ;;
+    --programs) programs=$2; shift ;;
+    --keep) keep=$2; shift ;;
     [1-9]*) trials=$1 ;;
-    *) sed -n '2,13p' "$0"; exit 2 ;;
+    *) sed -n '2,15p' "$0"; exit 2 ;;
   esac
   shift
 done
@@ -32,16 +36,22 @@ built=$target/debug
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 # As the tests are built, so that nothing is compiled for this alone but the program.
-build() { CARGO_TARGET_DIR=$target cargo build --quiet --locked --workspace --all-features --bin "$1" "${profile[@]}"; }
-build video-hw
+build() { cargo build --quiet --locked --workspace --all-features --target-dir "$1" --bin "$2" "${profile[@]}"; }
 # Copies: a build beside the trials must not change what is measured.
-cp "$built/video-hw" "$dir/stable"
-if [ "${only//same-alone/same}" != same ] && [ "$only" != same,same-alone ]; then
+if [ -n "$programs" ]; then
+  cp "$programs/stable" "$programs/faulty" "$dir"
+else
+  build "$target" video-hw
+  cp "$built/video-hw" "$dir/stable"
   mkdir "$dir/tree"
   tar --exclude=./target --exclude=./.git -cf - . | tar -xf - -C "$dir/tree"
   patch --quiet --directory "$dir/tree" --strip 1 <scripts/canary/faults.patch
-  (cd "$dir/tree" && build video-hw-faulty)
-  cp "$built/video-hw-faulty" "$dir/faulty"
+  # Cargo takes the same files for both sources, so the faulty one gets its own copy of what is built.
+  mkdir "$dir/target"
+  tar --exclude=incremental --exclude=./tmp -C "$target" -cf - . | tar -xf - -C "$dir/target"
+  (cd "$dir/tree" && CARGO_INCREMENTAL=0 build "$dir/target" video-hw-faulty)
+  cp "$dir/target/${built##*/}/video-hw-faulty" "$dir/faulty"
+  rm -r "$dir/target"
 fi
 
 # The programs that the canary starts, and no ffmpeg.
@@ -49,19 +59,22 @@ mkdir "$dir/alone"
 for name in bash cat dirname ln mktemp mkdir mv realpath sed; do
   ln -s "$(command -v "$name")" "$dir/alone/$name"
 done
-env PATH="$PATH" "$dir/stable" bench encode --codec h264 --backend software --size 160x96 --seconds 8 --peer none \
+env PATH="$PATH" "$dir/stable" bench encode --codec h264 --backend software --size 160x96 --seconds 4 --peer none \
   --warmup 0 --repeat 1 --quiet --keep >"$dir/log" 2>&1
 kept=$(sed -n 's/.*inputs and outputs are in //p' "$dir/log")
 mv "$kept"/own-*.mp4 "$dir/film.mp4"
 rm -r "$kept"
 
 judge() { # judge NAME: runs the canary once; answers with its exit code
-  local fault=${1%-ffmpeg} candidate=$dir/faulty path=$dir/alone code=0
-  case "$1" in same | *-ffmpeg) path=$PATH ;; esac
+  rm -rf "$dir/out"
+  local fault=${1%-ffmpeg} candidate=$dir/faulty path=$dir/alone rounds=15 code=0
+  # A process of ffmpeg's takes ten times as long as one of ours for these clips.
+  case "$1" in same | *-ffmpeg) path=$PATH rounds=7 ;; esac
   case "$1" in same*) candidate=$dir/stable fault='' ;; esac
   ln -sf "$dir/stable" "$dir/link"
   PATH=$path CANARY_FAULT=$fault TMPDIR=$dir bash scripts/canary.sh --link "$dir/link" --candidate "$candidate" --stable "$dir/stable" \
-    --sample "$dir/film.mp4" --minutes 0.05 --streams 2 --out "$dir/out" -- --size 160x96 --repeat 9 --warmup 1 >"$dir/log" 2>&1 || code=$?
+    --sample "$dir/film.mp4" --minutes 0.05 --streams 2 --out "$dir/out" -- --size 160x96 --repeat "$rounds" --warmup 1 >"$dir/log" 2>&1 || code=$?
+  [ -z "$keep" ] || { mkdir -p "$keep" && cp -r "$dir/out" "$keep/$1-$trial" && cp "$dir/log" "$keep/$1-$trial/log"; }
   return "$code"
 }
 
@@ -81,7 +94,7 @@ for ((trial = 1; trial <= trials; trial++)); do
       echo "WRONG: exit code $code, expected $expected; the canary said:"
       cat "$dir/log"
     elif [ "$trial" = 1 ]; then
-      sed 's/^/  | /' "$dir/log" | grep -E 'baseline|row |video-hw/|/video-hw|slower|broken|is ' || true
+      sed 's/^/  | /' "$dir/log" | grep -E '^  . (baseline|  row |  [a-z]+/)|slower|broken' || true
     fi
   done
 done

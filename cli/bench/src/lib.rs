@@ -63,6 +63,9 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let what = args.what()?;
     let outputs = output::files(args)?;
     let baseline = args.baseline.as_deref().map(report::files::read).transpose()?;
+    if let Some(other) = args.against.as_ref().filter(|other| !other.is_file()) {
+        return Err(Error::invalid(format!("--against {}: there is no such program", other.display())));
+    }
     let own = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
     // What both versions are judged by has to be the same for both, and is that of the version that is known to work.
     let judge = args.against.clone().unwrap_or_else(|| own.clone());

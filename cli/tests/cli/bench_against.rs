@@ -180,11 +180,8 @@ fn live_streams_of_libx265() {
     let record = run.json();
     let row = &record["rows"][0];
     assert!(row["failed"].is_null(), "{row:#}");
-    assert_eq!(
-        (&row["encoder"], &row["input"]["pixel_format"]),
-        (&"libx265".into(), &"yuv420p".into()),
-        "{row:#}"
-    );
+    assert!(row["encoder"].as_str().unwrap().contains("libx265"), "{row:#}");
+    assert_eq!(row["input"]["pixel_format"], "yuv420p", "{row:#}");
 }
 
 #[test]

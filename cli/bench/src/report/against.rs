@@ -25,13 +25,9 @@ pub(crate) fn judge(record: &Record) -> Option<Comparison> {
         return None;
     }
     let rows = pairs::own_rows(record).map(|row| line(record, row)).collect();
-    let label = |which: &str| format!("{which}, {} of {}", record.version, record.started);
-    Some(Comparison {
-        old: "the other version, its runs in turn with these".to_owned(),
-        new: label("this version"),
-        rows,
-        notes: Vec::new(),
-    })
+    let old = OTHER.to_owned();
+    let new = format!("{} of {}", record.version, record.started);
+    Some(Comparison { old, new, rows, notes: Vec::new() })
 }
 
 fn line(record: &Record, new: &Row) -> Line {
@@ -46,7 +42,8 @@ fn line(record: &Record, new: &Row) -> Line {
         (None, Some(why)) => return bare(Verdict::NotComparable, format!("the other version fails: {why}")),
         (None, None) => {}
     }
-    if (&new.decoder, &new.encoder) != (&old.decoder, &old.encoder) {
+    let unlike = |new: &Option<String>, old: &Option<String>| new.is_some() && old.is_some() && new != old;
+    if unlike(&new.decoder, &old.decoder) || unlike(&new.encoder, &old.encoder) {
         let why = format!("it was {} and is {} now", implementations(old), implementations(new));
         return bare(Verdict::NotComparable, why);
     }
@@ -65,8 +62,11 @@ fn line(record: &Record, new: &Row) -> Line {
 fn times(new: &Row, old: &Row, measure: Measure) -> Line {
     // Live streams take the time that they are asked to take.
     let live = matches!(new.case.as_str(), "soak" | "switch");
-    let shift =
-        |measure: Measure| Shift::paired(&stats::log_ratios(&new.runs, &old.runs, |run| measure.of(run)));
+    let shift = |measure: Measure| {
+        let mut shift = Shift::paired(&stats::log_ratios(&new.runs, &old.runs, |run| measure.of(run)))?;
+        shift.judge_order(&measure.values(old), &measure.values(new));
+        Some(shift)
+    };
     let (time, cpu) = (shift(measure), shift(Measure::Cpu));
     let mut line = Line::bare(new, Verdict::Same, None);
     line.measure = measure.message();
@@ -221,6 +221,19 @@ mod tests {
     fn a_millisecond_of_work_for_each_of_300_frames_is_found_on_a_busy_machine() {
         let found = slower(0.3);
         assert!(found > 1_995, "{found} of 2000");
+    }
+
+    /// The clock of runs that others hold up for up to seven times as long, and that cannot be shorter than they are.
+    #[test]
+    fn waiting_is_found_by_the_fastest_runs() {
+        // In another order in each version, so that pairs say nothing.
+        let held_up =
+            |least: f64, turn: usize| std::array::from_fn(|n| least + 0.15 * ((n * turn) % 9) as f64);
+        let found = |more: f64| {
+            let record = pair([held_up(0.2 + more, 7), held_up(0.2, 2)], [[0.4; ROUNDS]; 2]);
+            judge(&record).unwrap().rows[0].verdict
+        };
+        assert_eq!([0.0, 0.01, 1.1].map(found), [Verdict::Same, Verdict::Same, Verdict::Slower]);
     }
 
     #[test]

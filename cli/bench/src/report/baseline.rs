@@ -422,6 +422,13 @@ impl Shift {
         })
     }
 
+    /// Also sure where the fastest runs are all of one side (Nelson's precedence test, 1963): a busy machine makes times longer and never
+    /// shorter than the program needs.
+    pub(super) fn judge_order(&mut self, before: &[f64], now: &[f64]) {
+        self.sure_larger |= precedes(before, now);
+        self.sure_smaller |= precedes(now, before);
+    }
+
     /// The same of what ours changed by more than the peer, from all four without their order: pairs are surer where the
     /// machine wanders, this where single runs are held up, each spoiling one group and not a pair.
     fn judge_apart(&mut self, [before, now, peer_before, peer_now]: [&[f64]; 4]) {
@@ -470,6 +477,15 @@ fn surely_positive(changes: &[f64]) -> bool {
         return is_sure(&[(1.0, changes)], &[Trim::Ends(8), Trim::Ends(4)]);
     }
     ends(changes).1 > 0.0 && is_sure(&[(1.0, changes)], &[Trim::Nothing])
+}
+
+/// Whether more of `a` are below all of `b` than chance brings about once in 2,000 times.
+fn precedes(a: &[f64], b: &[f64]) -> bool {
+    let least = ends(b).1;
+    let below = a.iter().filter(|value| **value < least).count();
+    let (n, all) = (a.len() as f64, (a.len() + b.len()) as f64);
+    let chance: f64 = (0..below).map(|k| (n - k as f64) / (all - k as f64)).product();
+    !b.is_empty() && chance < 1.0 / 2000.0
 }
 
 /// Whether this sum of means is above zero by more than chance, by one of these.
