@@ -54,6 +54,7 @@ else
   rm -r "$dir/target"
 fi
 
+cp scripts/canary.sh "$dir"
 # The programs that the canary starts, and no ffmpeg.
 mkdir "$dir/alone"
 for name in bash cat dirname ln mktemp mkdir mv realpath sed; do
@@ -72,7 +73,7 @@ judge() { # judge NAME: runs the canary once; answers with its exit code
   case "$1" in same | *-ffmpeg) path=$PATH rounds=7 ;; esac
   case "$1" in same*) candidate=$dir/stable fault='' ;; esac
   ln -sf "$dir/stable" "$dir/link"
-  PATH=$path CANARY_FAULT=$fault TMPDIR=$dir bash scripts/canary.sh --link "$dir/link" --candidate "$candidate" --stable "$dir/stable" \
+  PATH=$path CANARY_FAULT=$fault TMPDIR=$dir bash "$dir/canary.sh" --link "$dir/link" --candidate "$candidate" --stable "$dir/stable" \
     --sample "$dir/film.mp4" --minutes 0.05 --streams 2 --out "$dir/out" -- --size 160x96 --repeat "$rounds" --warmup 1 >"$dir/log" 2>&1 || code=$?
   [ -z "$keep" ] || { mkdir -p "$keep" && cp -r "$dir/out" "$keep/$1-$trial" && cp "$dir/log" "$keep/$1-$trial/log"; }
   return "$code"

@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) source: Option<Source>,
     /// Not repeated.
     pub(crate) once: bool,
+    /// It has no runs while others are measured again.
+    pub(crate) rests: bool,
 }
 
 impl Job {
@@ -63,6 +65,7 @@ impl Job {
             expected: 0,
             source: None,
             once: false,
+            rests: false,
         }
     }
 }

@@ -110,6 +110,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let (warmup, repeat) = args.runs();
     let rounds = Rounds { args, interrupts: &interrupts, view: &view, begun, warmup, repeat };
     notes.extend(rounds.run(&mut jobs));
+    notes.extend(rounds.make_sure(&mut jobs));
     if args.verifies() && !interrupts.token.is_cancelled() {
         view.doing("verifying");
         let verifier = Verifier {

@@ -10,8 +10,12 @@ use super::cases::{Job, OTHER, Side};
 use super::child::{self, Finished, LIMIT, Limits};
 use super::live::Report;
 use super::record::Run;
+use super::report::against;
 use super::view::View;
 use super::{input, machine, peer};
+
+/// How often rows in doubt are measured again.
+const AGAIN: u32 = 2;
 
 pub(crate) struct Rounds<'a> {
     pub(crate) args: &'a BenchArgs,
@@ -57,6 +61,37 @@ impl Rounds<'_> {
         state.notes
     }
 
+    /// Runs rows again, as often as before, that seem slower than the other version's or are not clear. All runs are judged then: chance
+    /// seldom says the same again, and a busy machine needs more of them.
+    pub(crate) fn make_sure(&self, jobs: &mut [Job]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for time in 1..=AGAIN {
+            let doubtful = |pair: &[Job]| match pair {
+                [new, old] => {
+                    new.row.peer.as_ref() == Some(&old.row.id) && against::in_doubt(&new.row, &old.row)
+                }
+                _ => false,
+            };
+            let doubts: Vec<bool> = jobs.windows(2).map(doubtful).collect();
+            if !doubts.contains(&true) {
+                break;
+            }
+            let doubt =
+                |place: Option<usize>| place.and_then(|place| doubts.get(place)).is_some_and(|doubt| *doubt);
+            for (place, job) in jobs.iter_mut().enumerate() {
+                job.rests = !doubt(Some(place)) && !doubt(place.checked_sub(1));
+            }
+            let order = jobs.iter().flat_map(|job| &job.row.runs).map(|run| run.order + 1).max().unwrap_or(0);
+            let mut state = State { took: vec![None; jobs.len()], order, ..State::default() };
+            for round in self.repeat * time..self.repeat * (time + 1) {
+                self.round(jobs, &mut state, round, true);
+            }
+            notes.extend(state.notes);
+        }
+        jobs.iter_mut().for_each(|job| job.rests = false);
+        notes
+    }
+
     /// Whether so many more rounds would not fit.
     fn over_budget(&self, state: &State, jobs: &[Job], rounds: u32) -> bool {
         let Some(budget) = self.args.budget else { return false };
@@ -70,7 +105,7 @@ impl Rounds<'_> {
     }
 
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
-        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
+        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none() && !job.rests;
         let begin = |job: &&Job| runs(job) && !(job.once && !(counts && round == 0));
         let (rows, of) = (jobs.iter().filter(begin).count(), if counts { self.repeat } else { self.warmup });
         if rows > 0 && !self.interrupts.token.is_cancelled() {

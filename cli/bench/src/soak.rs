@@ -16,6 +16,8 @@ use video_hw::{Error, Result};
 
 use super::live::{Report, WorkArgs, judged, latency};
 
+/// The limit of frames that were not taken when they were due, or did not come out.
+pub(crate) const LOST: &str = "frames lost";
 /// Pictures that are shown in turn; frames hold references to their samples.
 const PICTURES: usize = 8;
 /// Numbers of frames inside that are told apart.
@@ -124,7 +126,7 @@ fn reported(
         ..Report::default()
     };
     report.judged = vec![
-        judged("frames lost", 100.0 * lost as f64 / due.max(1) as f64, most_lost, "%"),
+        judged(LOST, 100.0 * lost as f64 / due.max(1) as f64, most_lost, "%"),
         judged("frames inside at p95", inside_p95(&meters.inside), INSIDE_P95, "frames"),
         judged("jitter at p95", ms(jitter.p95), most_jitter, "ms"),
         judged("submit at p95", ms(submit.p95), SUBMIT_P95_MS, "ms"),

@@ -31,17 +31,6 @@ impl Host {
         host
     }
 
-    /// Lets a program do this in the folder instead, after it has noted its call.
-    fn replace(&self, name: &str, does: &str) {
-        let log = self.path("calls");
-        let text = format!(
-            "#!/bin/sh\necho \"{name} $*\" >> {}\ncd {}\n{does}\nexit 0\n",
-            log.display(),
-            self.0.path().display()
-        );
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -111,25 +100,6 @@ fn a_candidate_that_fails_a_step_leaves_the_stable_one_in_its_place() {
             let expected = (step == "\"bench soak\"").then_some(!watch.is_empty());
             assert_eq!(soaked_as, expected, "{calls}");
         }
-    }
-}
-
-#[test]
-fn what_is_called_slower_is_measured_once_more() {
-    let bench = |host: &Host| {
-        let calls = std::fs::read_to_string(host.path("calls")).unwrap();
-        calls.lines().filter(|line| line.contains("bench decode")).count()
-    };
-    for (marks, code) in [(1, 0), (2, 1)] {
-        let host = Host::new("never");
-        // Slower as often as there are marks.
-        host.replace(
-            "candidate",
-            "case \"$*\" in *decode*) rm \"$(ls -d mark* | head -1)\" 2>/dev/null && exit 1 ;; esac",
-        );
-        (0..marks).for_each(|n| std::fs::write(host.path(&format!("mark{n}")), "").unwrap());
-        let output = host.run(&[]);
-        assert_eq!((output.status.code(), bench(&host)), (Some(code), 2), "{output:?}");
     }
 }
 

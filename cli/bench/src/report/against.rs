@@ -11,13 +11,17 @@ use super::pairs::{self, Measure};
 use super::words::{digits, implementations};
 use crate::cases::OTHER;
 use crate::record::{Judged, Record, Row};
+use crate::soak::LOST;
 use crate::stats;
 
 /// Two versions of one encoder differ by less. A tenth less bit rate costs about as much.
 const WORSE_DB: f64 = 0.5;
 
-/// What breaks a limit is the machine's as long as the other version, beside it, comes up to this part of it.
-const MACHINE: f64 = 0.5;
+/// What breaks a limit is the machine's as long as the other version comes up to this part of it at the same time.
+const MACHINE: f64 = 1.0 / 3.0;
+
+/// Where both versions lose so many per cent of the frames of live streams the machine is overloaded, and times say nothing.
+const OVERLOADED: f64 = 5.0;
 
 /// Judges every row of this program that has one of the other version; none where no other version was measured.
 pub(crate) fn judge(record: &Record) -> Option<Comparison> {
@@ -57,6 +61,12 @@ fn line(record: &Record, new: &Row) -> Line {
         line.why = Some(line.why.map_or(excused.clone(), |why| format!("{why}; {excused}")));
     }
     line
+}
+
+/// Whether more runs are needed to call a row slower, or not.
+pub(crate) fn in_doubt(new: &Row, old: &Row) -> bool {
+    let line = times(new, old, pairs::measure_of(&[Some(old), Some(new)]));
+    new.failed.is_none() && old.failed.is_none() && matches!(line.verdict, Verdict::Slower | Verdict::Unclear)
 }
 
 fn times(new: &Row, old: &Row, measure: Measure) -> Line {
@@ -113,7 +123,7 @@ fn worse(new: &Row, old: &Row) -> Vec<String> {
     {
         all.push(format!("PSNR {is:.2} dB, of the other version {was:.2} dB"));
     }
-    for limit in new.judged.iter().filter(|limit| !limit.passed && !shared(limit, old)) {
+    for limit in new.judged.iter().filter(|limit| !limit.passed && !shared(limit, new, old)) {
         let beside = old.judged.iter().find(|other| other.name == limit.name);
         let beside = beside
             .map_or_else(String::new, |other| format!(", of the other version {}", digits(other.value)));
@@ -130,15 +140,17 @@ fn worse(new: &Row, old: &Row) -> Vec<String> {
 
 /// Whether the other version, beside it, has come near what breaks this limit. Counts of defects have a limit of zero, and no machine
 /// explains them.
-fn shared(limit: &Judged, old: &Row) -> bool {
+fn shared(limit: &Judged, new: &Row, old: &Row) -> bool {
     let beside = old.judged.iter().find(|other| other.name == limit.name);
-    limit.limit > 0.0 && beside.is_some_and(|other| other.value >= limit.value * MACHINE)
+    let loses = |row: &Row| row.judged.iter().any(|one| one.name == LOST && one.value >= OVERLOADED);
+    let near = beside.is_some_and(|other| other.value >= limit.value * MACHINE);
+    limit.limit > 0.0 && (near || loses(new) && loses(old))
 }
 
 /// What fails in both.
 fn excused(new: &Row, old: &Row) -> Option<String> {
     let failed = new.verify.iter().flat_map(|verify| &verify.checks).filter(|check| !check.passed);
-    let limits = new.judged.iter().filter(|limit| !limit.passed && shared(limit, old));
+    let limits = new.judged.iter().filter(|limit| !limit.passed && shared(limit, new, old));
     let all: Vec<_> =
         failed.map(|check| check.name.as_str()).chain(limits.map(|limit| limit.name.as_str())).collect();
     (!all.is_empty()).then(|| format!("fails in both versions: {}", all.join(", ")))
@@ -287,7 +299,16 @@ mod tests {
             judged(|new, old| (new.judged, old.judged) = (limit(name, is, at), limit(name, was, at))).verdict
         };
         assert_eq!(found("latest frame", 540.0, 80.0, 250.0), Verdict::Worse);
-        assert_eq!(found("latest frame", 300.0, 220.0, 250.0), Verdict::Same);
+        assert_eq!(found("latest frame", 300.0, 120.0, 250.0), Verdict::Same);
+        let overloaded = |lost: [f64; 2]| {
+            let both =
+                |lost: f64, late: f64| [limit(LOST, lost, 1.0), limit("latest frame", late, 250.0)].concat();
+            judged(|new, old| (new.judged, old.judged) = (both(lost[0], 900.0), both(lost[1], 40.0))).verdict
+        };
+        assert_eq!(
+            [[60.0, 45.0], [60.0, 0.0], [2.0, 2.0]].map(overloaded),
+            [Verdict::Same, Verdict::Worse, Verdict::Worse]
+        );
         assert_eq!(found("latest frame", 240.0, 10.0, 250.0), Verdict::Same);
         assert_eq!(found("ledgers that do not balance", 1.0, 1.0, 0.0), Verdict::Worse);
     }
