@@ -67,9 +67,7 @@ impl Rounds<'_> {
         let mut notes = Vec::new();
         for time in 1..=AGAIN {
             let doubtful = |pair: &[Job]| match pair {
-                [new, old] => {
-                    new.row.peer.as_ref() == Some(&old.row.id) && against::in_doubt(&new.row, &old.row)
-                }
+                [new, old] => old.row.program == OTHER && against::in_doubt(&new.row, &old.row),
                 _ => false,
             };
             let doubts: Vec<bool> = jobs.windows(2).map(doubtful).collect();

@@ -29,8 +29,8 @@ const INSIDE_P95: f64 = 3.0;
 const SUBMIT_P95_MS: f64 = 16.0;
 /// Limit of the time from a frame's due time to its packet.
 const LATEST_MS: f64 = 250.0;
-/// Frames that are due earlier are not judged by [`LATEST_MS`]: encoders start.
-const STARTING: Duration = Duration::from_secs(1);
+/// An encoder that holds its first frame back for longer starts with the others.
+const START: Duration = Duration::from_secs(5);
 
 /// What a single stream may lose (percent) and how uneven it may be (milliseconds at p95); several may a little more.
 const fn limits(streams: u32) -> (f64, f64) {
@@ -43,7 +43,6 @@ struct Meters {
     inside: Vec<AtomicU64>,
     jitter: Histogram,
     latency: Histogram,
-    /// Without the first second, in which encoders start.
     latest: AtomicU64,
     late: Histogram,
     submit: Histogram,
@@ -69,11 +68,15 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
     let pictures = pictures(args, config.format)?;
     let chosen = sessions.first().and_then(|one| one.receipt().chosen());
     let (kind, encoder) = chosen.ok_or_else(|| Error::unsupported("no stream"))?;
+    sessions
+        .iter_mut()
+        .zip(pictures.iter().cycle())
+        .try_for_each(|(one, picture)| started(args, one, picture))?;
     let time = Duration::from_secs_f64(args.minutes * 60.0);
     let frames = ((time.as_secs_f64() * args.fps.as_f64()) as u64).max(1);
     let inside = (0..MOST_INSIDE).map(|_| AtomicU64::new(0)).collect();
     let meters = Meters { inside, ..Meters::default() };
-    // All are open: from here on nothing should be allocated that stays.
+    // All have started: from here on nothing should be allocated that stays.
     let start = Instant::now() + Duration::from_millis(100);
     let interval = Duration::from_secs_f64(1.0 / args.fps.as_f64());
     let (memory, device) = std::thread::scope(|scope| {
@@ -99,6 +102,15 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
         pixel_format: Some(config.format.name().to_owned()),
         ..report
     })
+}
+
+/// Encodes a first frame: what starting takes, a process of ffmpeg's above all, is no part of a stream.
+fn started(args: &WorkArgs, session: &mut EncodeSession, picture: &HostSurface) -> Result<()> {
+    let frame = Frame::host(Timestamp::new(0, TimeBase::from_frame_rate(args.fps)), picture.clone());
+    let Submit::Accepted = session.submit(frame)? else {
+        return Err(Error::unsupported("the first frame was not taken"));
+    };
+    session.reap_timeout(START).map(drop)
 }
 
 fn join(ended: std::thread::Result<Result<()>>) -> Result<()> {
@@ -195,7 +207,7 @@ fn feed(
     (start, interval, frames): (Instant, Duration, u64),
 ) -> Result<()> {
     let base = TimeBase::from_frame_rate(args.fps);
-    for (number, picture) in (0..frames).zip(pictures.iter().cycle()) {
+    for (number, picture) in (1..=frames).zip(pictures.iter().cycle()) {
         let due = start + interval.mul_f64(number as f64);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         meters.late.record(due.elapsed());
@@ -224,6 +236,10 @@ fn take(
     let mut packets = 0;
     while let Some(packet) = output.reap()? {
         let now = Instant::now();
+        if packet.pts.is_some_and(|pts| pts.ticks() == 0) {
+            // The first one, where it was held back.
+            continue;
+        }
         packets += 1;
         taken.fetch_add(1, Ordering::Relaxed);
         meters.packets.fetch_add(1, Ordering::Relaxed);
@@ -232,18 +248,17 @@ fn take(
         let due = interval.mul_f64(number.max(0) as f64);
         let late = now.saturating_duration_since(start + due);
         meters.latency.record(late);
-        if due >= STARTING {
-            let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-            meters.latest.fetch_max(late, Ordering::Relaxed);
-        }
+        let late = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        meters.latest.fetch_max(late, Ordering::Relaxed);
         // Where a frame was lost in between there is no interval to speak of.
         if let Some((_, at)) = before.filter(|(last, _)| last + 1 == number) {
             meters.jitter.record((now - at).abs_diff(interval));
         }
         before = Some((number, now));
     }
+    // And the first frame.
     let ledger = output.summary().ledger;
-    if !ledger.balances() || ledger.pending > 0 || ledger.unexpected > 0 || ledger.delivered != packets {
+    if !ledger.balances() || ledger.pending > 0 || ledger.unexpected > 0 || ledger.delivered != packets + 1 {
         meters.unbalanced.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
