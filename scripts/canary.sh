@@ -41,6 +41,9 @@ roll_back() {
   exit 1
 }
 
+# Both versions take turns in each bench, so that what else the machine does falls on both.
+beside() { "$candidate" bench "$@" --against "$stable" --quiet -y; }
+
 if [ -n "$back" ]; then
   point_to "$stable"
   exit 0
@@ -51,11 +54,10 @@ mkdir -p "$out"
 echo "reports are in $out"
 
 "$candidate" doctor --json > "$out/doctor.json" || roll_back "the candidate does not work here (exit code $?)"
-"$stable" bench decode encode "$sample" --json "$out/stable.json" --quiet -y "$@" \
-  || roll_back "the stable version could not be measured (exit code $?)"
-"$candidate" bench decode encode "$sample" --verify --baseline "$out/stable.json" --json "$out/candidate.json" --quiet -y "$@" \
+case " $* " in *" --protocol "*) protocol=() ;; *) protocol=(--protocol main) ;; esac
+beside decode encode "$sample" --verify --json "$out/bench.json" "${protocol[@]}" "$@" \
   || roll_back "the candidate is slower, or an output is wrong (exit code $?)"
 [ -z "$watch" ] || point_to "$candidate"
-"$candidate" bench soak --minutes "$minutes" --streams "$streams" --json "$out/soak.json" --quiet -y "$@" \
+beside soak --minutes "$minutes" --streams "$streams" --json "$out/soak.json" "$@" \
   || roll_back "a limit was broken (exit code $?)"
 point_to "$candidate"

@@ -4,7 +4,7 @@
 #   --long   also fuzz each target for a minute, run all foreign clients of the simulated drivers, compare 40 minutes of
 #            random streams and files with ffmpeg, check the files in models/ with miri and ThreadSanitizer, lint for both of
 #            Apple's processors, run all tests for Windows under wine and for ARM under qemu, plant mistakes that only Windows
-#            has, and the tests' long forms
+#            has, try the canary on faulty versions, and the tests' long forms
 # The tests themselves run last, so that their summary is the last thing printed, except for a list of the steps that were left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -190,6 +190,8 @@ if [ "$long" = yes ]; then
   noted bash scripts/foreign-videotoolbox.sh
   [ "$(uname -m)" != x86_64 ] || noted bash scripts/foreign-vpl.sh
   noted bash scripts/workflows.sh
+  # Verdicts on an unchanged version and on faulty ones, with ffmpeg and without.
+  bash scripts/canary-trials.sh 2
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   python3 scripts/differential_files.py --program "$VIDEO_HW" --files 10000 --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.

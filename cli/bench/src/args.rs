@@ -26,6 +26,7 @@ Examples:
   video-hw bench --protocol sweep --backend nvidia --max-in-flight 2,4,8 --gop-length 60
   video-hw bench encode --protocol sweep --codec hevc --backend nvidia --fastest
   video-hw bench decode --baseline old.json        exit code 1 when it became slower
+  video-hw bench decode encode in.mp4 --verify --against /opt/old/video-hw
   video-hw bench switch latency --codec h264 --verify
   video-hw bench soak --minutes 10 --streams 4 --paced 30 --backend nvidia
   video-hw bench encode --budget 120 --env CUDA_VISIBLE_DEVICES=1";
@@ -43,8 +44,9 @@ Cases:
   soak       live streams for a while; judged are losses, waiting, evenness and memory
   all        all of these but soak
 
-Exit codes: 0, 1 slower than --baseline (or an unreadable input), 7 a row has no figures, an output
-is wrong (--verify) or a limit is broken; others as for every command.";
+Exit codes: 0, 1 slower than --baseline or --against (or an unreadable input), 7 a row has no
+figures, an output is wrong (--verify) or worse than with --against, or a limit is broken; others
+as for every command.";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,6 +295,10 @@ pub struct BenchArgs {
     /// An older record: exit code 1 when this one is slower
     #[arg(long, value_name = "FILE", help_heading = "Judging")]
     pub(crate) baseline: Option<PathBuf>,
+    /// Another version of this program, whose runs take turns with ours in place of ffmpeg's: exit code 1 when ours is
+    /// slower, 7 when it fails or what it makes is worse
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["baseline", "peer"], help_heading = "Judging")]
+    pub(crate) against: Option<PathBuf>,
 
     /// Add the program's own figures of its stages to each run
     #[arg(long, help_heading = "Reporting")]

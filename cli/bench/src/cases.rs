@@ -1,6 +1,6 @@
 //! Which rows there are, and what makes each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use video_hw::backend::{BackendKind, CANDIDATES};
 use video_hw::codec::Codec;
@@ -11,15 +11,15 @@ use super::input::{Inputs, Source};
 use super::peer::{self, Decoding, Peer};
 use super::record::{Input, Row};
 use crate::abilities::Abilities;
+use crate::aims;
 
 mod command;
 mod row;
 mod what;
 
 use command::{extension, writes};
-use row::aim;
-pub(crate) use what::OWN;
 use what::{Asked, Combination, Variant};
+pub(crate) use what::{OTHER, OWN};
 
 /// Who tells the figures of a run, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) source: Option<Source>,
     /// Not repeated.
     pub(crate) once: bool,
+    /// It has no runs while others are measured again.
+    pub(crate) rests: bool,
 }
 
 impl Job {
@@ -63,6 +65,7 @@ impl Job {
             expected: 0,
             source: None,
             once: false,
+            rests: false,
         }
     }
 }
@@ -70,7 +73,11 @@ impl Job {
 /// Makes the rows.
 pub(crate) struct Planner<'a, 'b> {
     pub(crate) args: &'a BenchArgs,
+    /// This program.
+    pub(crate) own: &'a Path,
     pub(crate) abilities: &'a Abilities,
+    /// The version of `--against`, and its abilities.
+    pub(crate) other: Option<(&'a Path, &'a Abilities)>,
     pub(crate) peer: Result<&'a Peer, String>,
     pub(crate) inputs: &'a mut Inputs<'b>,
     pub(crate) jobs: Vec<Job>,
@@ -89,7 +96,7 @@ impl Planner<'_, '_> {
                 self.note(format!("no rows of {backend}: {why}"));
             }
         }
-        if let (Err(why), None) = (&self.peer, self.args.peer) {
+        if let (Err(why), None, None) = (&self.peer, self.args.peer, self.other) {
             self.note(format!("no peer: {why}"));
         }
         for case in cases {
@@ -104,7 +111,7 @@ impl Planner<'_, '_> {
     }
 
     fn asked(&self) -> Asked<'_> {
-        Asked { args: self.args, abilities: self.abilities, own: &self.inputs.own }
+        Asked { args: self.args, abilities: self.abilities, own: self.own }
     }
 
     fn note(&mut self, note: String) {
@@ -144,9 +151,12 @@ impl Planner<'_, '_> {
 
     fn add(&mut self, what: Combination) {
         let job = if what.case.decodes() { "decode" } else { "encode" };
-        let able = self.abilities.can(what.backend, what.codec, job, self.args.device.as_deref());
+        let device = self.args.device.as_deref();
+        let able = self.abilities.can(what.backend, what.codec, job, device);
         if let Err(why) = able.and_then(|()| what.has_memory()) {
-            if self.args.named_backends().contains(&what.backend) {
+            let others =
+                self.other.is_some_and(|(_, one)| one.can(what.backend, what.codec, job, device).is_ok());
+            if others || self.args.named_backends().contains(&what.backend) {
                 self.fail_own(what, why);
             } else {
                 self.note(format!("no row {}: {why}", what.own_id()));
@@ -183,13 +193,12 @@ impl Planner<'_, '_> {
             name: "made: stripes that move".to_owned(),
             width: size.0,
             height: size.1,
-            pixel_format: Some("nv12".to_owned()),
             ..Input::default()
         };
         Source { path: PathBuf::new(), input, codec: None, rate: self.args.paced, cut: false }
     }
 
-    /// Our rows; whether a peer does the same.
+    /// Our rows, each with that of the other version; whether a peer does the same.
     fn add_own(&mut self, what: Combination, source: &Source) -> bool {
         let nvenc = what.backend == BackendKind::Nvidia && !what.case.decodes() && what.case != Case::Soak;
         let several = matches!(what.case, Case::Decode | Case::Rgb) && what.backend != BackendKind::Ffmpeg;
@@ -210,18 +219,27 @@ impl Planner<'_, '_> {
             if let Some((name, value)) = variant.message() {
                 row.settings.insert(name.to_owned(), value);
             }
-            let file = format!("own-{}.{}", self.jobs.len(), extension(what));
-            let out = self.inputs.dir.join(file);
-            let program = self.asked().own(what, source, variant, &out);
             let side = if matches!(what.case, Case::Latency | Case::Switch | Case::Soak) {
                 Side::Work
             } else {
                 Side::Own
             };
-            let output = writes(what).then_some(out);
-            self.push(what, side, row, program, output, source);
+            let mut versions = vec![(self.own, row)];
+            if let (Some((other, _)), Some((_, row))) = (self.other, versions.first_mut()) {
+                let id = row.id.replacen(OWN, OTHER, 1);
+                row.peer = Some(id.clone());
+                let row = Row { id, program: OTHER.to_owned(), peer: None, ..row.clone() };
+                versions.push((other, row));
+            }
+            for (own, row) in versions {
+                let file = format!("own-{}.{}", self.jobs.len(), extension(what));
+                let out = self.inputs.dir.join(file);
+                let program = Asked { own, ..self.asked() }.own(what, source, variant, &out);
+                let output = writes(what).then_some(out);
+                self.push(what, side, row, program, output, source);
+            }
         }
-        !matches!(what.case, Case::Latency | Case::Switch | Case::Soak)
+        self.other.is_none() && !matches!(what.case, Case::Latency | Case::Switch | Case::Soak)
     }
 
     fn push(
@@ -316,9 +334,7 @@ impl Planner<'_, '_> {
             self.jobs.iter_mut().filter(|job| made.is_ok() && job.row.program == OWN && job.what == own)
         {
             job.row.peer = Some(id.clone());
-            let (all, best) = aim(what.case, what.codec);
-            job.row.aim = hardware.then_some(all);
-            job.row.aim_best = best.filter(|_| hardware);
+            aims::set(&mut job.row);
         }
         if known {
             return;

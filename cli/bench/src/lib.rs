@@ -11,6 +11,7 @@ use video_hw::{Error, Result};
 use video_hw_terminal::cancel::Interrupts;
 
 mod abilities;
+mod aims;
 mod args;
 mod cases;
 mod child;
@@ -39,11 +40,12 @@ pub use work::run as work;
 
 use abilities::Abilities;
 use args::{BenchCommand, PeerName, Protocol};
-use cases::Planner;
+use cases::{OTHER, Planner};
 use child::{LIMIT, Limits, Program};
 use input::Inputs;
 use peer::Peer;
 use record::{FORMAT, Record, Row};
+use report::baseline::Comparison;
 use rounds::Rounds;
 use verify::Verifier;
 use view::View;
@@ -61,15 +63,23 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let what = args.what()?;
     let outputs = output::files(args)?;
     let baseline = args.baseline.as_deref().map(report::files::read).transpose()?;
+    if let Some(other) = args.against.as_ref().filter(|other| !other.is_file()) {
+        return Err(Error::invalid(format!("--against {}: there is no such program", other.display())));
+    }
     let own = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
+    // What both versions are judged by has to be the same for both, and is that of the version that is known to work.
+    let judge = args.against.clone().unwrap_or_else(|| own.clone());
     let scratch = tempfile::Builder::new().prefix("video-hw-bench-").tempdir();
     let scratch = scratch.map_err(|e| Error::io_writing("create a folder in", std::env::temp_dir(), e))?;
     let interrupts = Interrupts::install(args.quiet, Some(scratch.path()))?;
     let view = View::new(args.quiet, args.verbose);
 
     view.doing("asking what this machine can do");
-    let abilities = abilities(&own, args, &interrupts)?;
-    let found = if args.peer == Some(PeerName::None) && !args.verifies() {
+    let own_abilities = abilities(&own, args, &interrupts)?;
+    let other_abilities =
+        args.against.as_ref().map(|other| abilities(other, args, &interrupts)).transpose()?;
+    let abilities = own_abilities;
+    let found = if (args.peer == Some(PeerName::None) || args.against.is_some()) && !args.verifies() {
         Err("none is wanted".to_owned())
     } else {
         Peer::find(args, &abilities, &interrupts)
@@ -78,10 +88,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let ffmpeg = ffmpeg.or_else(|| args.ffmpeg.clone().or_else(|| peer::on_path("ffmpeg")));
     // What has to be made is made, whatever the budget: it is the runs that are left out.
     let limits = Limits { time: LIMIT, interrupts: &interrupts };
-    let mut inputs = Inputs::new(args, what.input.clone(), &own, ffmpeg, scratch.path(), limits);
+    let mut inputs = Inputs::new(args, what.input.clone(), &judge, ffmpeg, scratch.path(), limits);
     let mut planner = Planner {
         args,
+        own: &own,
         abilities: &abilities,
+        other: args.against.as_deref().zip(other_abilities.as_ref()),
         peer: found.as_ref().map_err(Clone::clone),
         inputs: &mut inputs,
         jobs: Vec::new(),
@@ -98,11 +110,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let (warmup, repeat) = args.runs();
     let rounds = Rounds { args, interrupts: &interrupts, view: &view, begun, warmup, repeat };
     notes.extend(rounds.run(&mut jobs));
+    notes.extend(rounds.make_sure(&mut jobs));
     if args.verifies() && !interrupts.token.is_cancelled() {
         view.doing("verifying");
         let verifier = Verifier {
             args,
-            own: &own,
+            judge: &judge,
             peer: found.as_ref().ok(),
             limits: Limits { time: LIMIT, interrupts: &interrupts },
         };
@@ -136,9 +149,12 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
         rows,
         notes,
     };
-    let comparison = baseline.map(|old| report::baseline::judge(&old, &record));
+    let comparison = match baseline {
+        Some(old) => Some(report::baseline::judge(&old, &record)),
+        None => report::against::judge(&record),
+    };
     output::write(&record, comparison.as_ref(), &outputs)?;
-    Ok(outcome(&record, cancelled, comparison.is_some_and(|comparison| comparison.regressed())))
+    Ok(outcome(&record, cancelled, comparison.as_ref()))
 }
 
 /// Takes folders out of what children said: where files lie on one machine is no part of a record.
@@ -156,17 +172,23 @@ fn names_only(rows: &mut [Row], notes: &mut [String], folders: &[&Path]) {
     }
 }
 
-fn outcome(record: &Record, cancelled: bool, slower: bool) -> Outcome {
+fn outcome(record: &Record, cancelled: bool, comparison: Option<&Comparison>) -> Outcome {
     let wrong = |row: &Row| {
         row.failed.is_some()
             || row.judged.iter().any(|one| !one.passed)
             || row.verify.as_ref().is_some_and(|verify| verify.checks.iter().any(|check| !check.passed))
     };
+    // Beside another version a row is wrong when it is worse than that one's.
+    let beside = record.rows.iter().any(|row| row.program == OTHER);
+    let wrong = match comparison.filter(|_| beside) {
+        Some(comparison) => comparison.wrong(),
+        None => record.rows.iter().any(wrong),
+    };
     if cancelled {
         Outcome::Cancelled
-    } else if record.rows.iter().any(wrong) {
+    } else if wrong {
         Outcome::Wrong
-    } else if slower {
+    } else if comparison.is_some_and(Comparison::regressed) {
         Outcome::Slower
     } else {
         Outcome::Done

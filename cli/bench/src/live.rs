@@ -79,6 +79,9 @@ pub(crate) struct Report {
     pub(crate) steady_s: Option<f64>,
     pub(crate) bytes_out: Option<u64>,
     pub(crate) latency: Option<Latency>,
+    pub(crate) encoder: Option<String>,
+    /// The format of pictures that are made in memory.
+    pub(crate) pixel_format: Option<String>,
     /// Figures that belong to every record.
     #[serde(default)]
     pub(crate) figures: BTreeMap<String, f64>,
@@ -98,6 +101,10 @@ impl Report {
         run.bytes_out = self.bytes_out;
         run.latency = self.latency;
         run.internal = self.figures;
+        row.encoder = self.encoder;
+        if self.pixel_format.is_some() {
+            row.input.pixel_format = self.pixel_format;
+        }
         if with_internal {
             run.internal.extend(self.internal);
         }

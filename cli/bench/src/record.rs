@@ -70,9 +70,14 @@ pub(crate) struct Row {
     pub(crate) backend: String,
     /// `video-hw`, `ffmpeg`, ...
     pub(crate) program: String,
+    /// The implementations that did the work, as the program reports them: `rusty_h264`, `libx265`, `NVENC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) decoder: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) encoder: Option<String>,
     /// The row of the peer whose runs took turns with these.
     pub(crate) peer: Option<String>,
-    /// What the ratio to the peer's time should not exceed.
+    /// The limit of the ratio to the peer's time, of the program that made the record; reports judge by their own.
     pub(crate) aim: Option<f64>,
     /// The same of the best run of each.
     pub(crate) aim_best: Option<f64>,

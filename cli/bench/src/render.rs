@@ -9,7 +9,7 @@ use video_hw_terminal::text;
 
 use crate::outcome::Outcome;
 use crate::report::files::{self, Outputs};
-use crate::report::{Source, baseline, pairs, terminal};
+use crate::report::{Source, against, baseline, pairs, terminal};
 
 /// The examples of the help of `bench report`.
 pub const EXAMPLES: &str = "\
@@ -77,7 +77,12 @@ pub(crate) fn run(args: &RenderArgs) -> Result<Outcome> {
     };
     let sources: Vec<Source> = args.records.iter().map(source).collect::<Result<_>>()?;
     let old = args.baseline.as_deref().map(files::read).transpose()?;
-    let comparison = old.zip(sources.first()).map(|(old, new)| baseline::judge(&old, &new.record));
+    let first = sources.first().map(|source| &source.record);
+    let comparison = match (old, first) {
+        (Some(old), Some(new)) => Some(baseline::judge(&old, new)),
+        (None, Some(record)) if !several => against::judge(record),
+        _ => None,
+    };
     files::write_all(&sources, comparison.as_ref(), &outputs, &args.inputs())?;
     if args.json {
         let records: Vec<_> = sources

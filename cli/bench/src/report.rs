@@ -1,5 +1,6 @@
 //! Reports: what records say, in numbers, in words, and as pages.
 
+pub(crate) mod against;
 pub(crate) mod baseline;
 mod chart;
 pub(crate) mod files;

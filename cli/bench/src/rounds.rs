@@ -6,12 +6,16 @@ use serde_json::Value;
 use video_hw_terminal::cancel::Interrupts;
 
 use super::args::{BenchArgs, Case, Pictures};
-use super::cases::{Job, Side};
+use super::cases::{Job, OTHER, Side};
 use super::child::{self, Finished, LIMIT, Limits};
 use super::live::Report;
 use super::record::Run;
+use super::report::against;
 use super::view::View;
 use super::{input, machine, peer};
+
+/// How often rows in doubt are measured again.
+const AGAIN: u32 = 2;
 
 pub(crate) struct Rounds<'a> {
     pub(crate) args: &'a BenchArgs,
@@ -31,6 +35,9 @@ struct State {
     done: u64,
     notes: Vec<String>,
 }
+
+/// The processes of a job that ended, or why there are none.
+type Ended = Result<Vec<Finished>, String>;
 
 impl Rounds<'_> {
     /// Runs all jobs; tells what is doubtful about the runs.
@@ -57,6 +64,37 @@ impl Rounds<'_> {
         state.notes
     }
 
+    /// Runs rows again, as often as before, that seem slower than the other version's or are not clear. All runs are judged then: chance
+    /// seldom says the same again, and a busy machine needs more of them.
+    pub(crate) fn make_sure(&self, jobs: &mut [Job]) -> Vec<String> {
+        let mut notes = Vec::new();
+        for time in 1..=AGAIN {
+            let doubtful = |pair: &[Job]| match pair {
+                [new, old] => old.row.program == OTHER && against::in_doubt(&new.row, &old.row),
+                _ => false,
+            };
+            let doubts: Vec<bool> = jobs.windows(2).map(doubtful).collect();
+            if !doubts.contains(&true) {
+                break;
+            }
+            let doubt =
+                |place: Option<usize>| place.and_then(|place| doubts.get(place)).is_some_and(|doubt| *doubt);
+            for (place, job) in jobs.iter_mut().enumerate() {
+                job.rests = !doubt(Some(place)) && !doubt(place.checked_sub(1));
+            }
+            let order = jobs.iter().flat_map(|job| &job.row.runs).map(|run| run.order + 1).max().unwrap_or(0);
+            let mut state = State { took: vec![None; jobs.len()], order, ..State::default() };
+            for round in self.repeat * time..self.repeat * (time + 1) {
+                self.round(jobs, &mut state, round, true);
+            }
+            notes.extend(state.notes);
+        }
+        for job in jobs.iter_mut() {
+            job.rests = false;
+        }
+        notes
+    }
+
     /// Whether so many more rounds would not fit.
     fn over_budget(&self, state: &State, jobs: &[Job], rounds: u32) -> bool {
         let Some(budget) = self.args.budget else { return false };
@@ -70,7 +108,7 @@ impl Rounds<'_> {
     }
 
     fn round(&self, jobs: &mut [Job], state: &mut State, round: u32, counts: bool) {
-        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none();
+        let runs = |job: &Job| job.program.is_some() && job.row.failed.is_none() && !job.rests;
         let begin = |job: &&Job| runs(job) && !(job.once && !(counts && round == 0));
         let (rows, of) = (jobs.iter().filter(begin).count(), if counts { self.repeat } else { self.warmup });
         if rows > 0 && !self.interrupts.token.is_cancelled() {
@@ -82,9 +120,13 @@ impl Rounds<'_> {
         if round % 2 == 1 {
             turn.reverse();
         }
+        let mut waiting = None;
         for place in turn {
             let all = jobs.iter().filter(|job| runs(job)).count() as u64;
-            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else { continue };
+            let Some(job) = jobs.get_mut(place).filter(|job| begin(&&**job)) else {
+                waiting = None;
+                continue;
+            };
             if self.interrupts.token.is_cancelled() {
                 continue;
             }
@@ -97,12 +139,18 @@ impl Rounds<'_> {
             let total = u64::from(self.warmup + self.repeat) * all;
             self.view.running(&job.row.id, state.done, total.max(state.done), self.left(state, total));
             let load = machine::load();
-            let finished = self.start(job);
+            let finished = waiting.take().unwrap_or_else(|| {
+                let (finished, beside) = self.start_with_other(jobs, place);
+                waiting = beside;
+                finished
+            });
             state.done += 1;
             if self.interrupts.token.is_cancelled() {
                 return;
             }
-            self.take(job, finished, load, state, (place, round, counts));
+            if let Some(job) = jobs.get_mut(place) {
+                self.take(job, finished, load, state, (place, round, counts));
+            }
         }
     }
 
@@ -115,7 +163,20 @@ impl Rounds<'_> {
         Some(budget.map_or(left, |budget| budget.min(left)))
     }
 
-    fn start(&self, job: &Job) -> Result<Vec<Finished>, String> {
+    /// Runs a job, and the same live streams of the other version at the same time: the machine holds up both alike.
+    fn start_with_other(&self, jobs: &[Job], place: usize) -> (Ended, Option<Ended>) {
+        let job = &jobs[place];
+        match jobs.get(place + 1).filter(|other| job.once && other.row.program == OTHER) {
+            Some(other) => std::thread::scope(|scope| {
+                let beside = scope.spawn(|| self.start(other));
+                let finished = self.start(job);
+                (finished, Some(beside.join().unwrap_or_else(|_| Err("its thread panicked".to_owned()))))
+            }),
+            None => (self.start(job), None),
+        }
+    }
+
+    fn start(&self, job: &Job) -> Ended {
         let Some(program) = &job.program else { return Err("there is nothing to run".to_owned()) };
         // What is left of the budget.
         let left = self.args.budget.map_or(LIMIT, |budget| budget.saturating_sub(self.begun.elapsed()));
@@ -220,6 +281,8 @@ impl Rounds<'_> {
                         stayed(&said)?;
                     }
                     self.own(&said, &mut run)?;
+                    let by = |side: &str| said[side]["implementation"].as_str().map(str::to_owned);
+                    (job.row.decoder, job.row.encoder) = (by("decode"), by("encode"));
                 }
                 Side::Work => {
                     let said: Report = json(one)?;

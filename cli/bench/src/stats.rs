@@ -141,6 +141,11 @@ pub(crate) fn log(value: f64) -> Option<f64> {
     (value > 0.0 && value.is_finite()).then(|| value.ln())
 }
 
+/// How many times as large the second of each pair is, from the logarithms; none without pairs.
+pub(crate) fn paired_ratio(differences: &[f64]) -> Option<Ratio> {
+    (!differences.is_empty()).then(|| paired(differences))
+}
+
 /// The middle of all averages of two, and the interval of Wilcoxon's signed ranks.
 fn paired(differences: &[f64]) -> Ratio {
     let n = differences.len();

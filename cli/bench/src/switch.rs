@@ -182,6 +182,11 @@ impl Stream {
             steady_s: self.first.map(|first| self.begun.elapsed().saturating_sub(first).as_secs_f64()),
             bytes_out: Some(summary.bytes_out),
             latency: Some(latency(self.times.summary())),
+            encoder: summary
+                .generations
+                .first()
+                .and_then(|one| one.receipt.chosen())
+                .map(|(_, name)| name.to_owned()),
             ..Report::default()
         };
         let lost = frames.abs_diff(self.packets) + summary.ledger.failed + summary.ledger.dropped_total();

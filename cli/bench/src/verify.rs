@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::args::{BenchArgs, Case, Pictures};
-use super::cases::{Job, OWN};
+use super::cases::{Job, OTHER, OWN};
 use super::child::{self, Limits, Program};
 use super::input::Source;
 use super::peer::{self, Peer};
@@ -21,7 +21,8 @@ const SAME_TIME: f64 = 0.001;
 
 pub(crate) struct Verifier<'a> {
     pub(crate) args: &'a BenchArgs,
-    pub(crate) own: &'a Path,
+    /// The version that outputs are judged by.
+    pub(crate) judge: &'a Path,
     pub(crate) peer: Option<&'a Peer>,
     pub(crate) limits: Limits<'a>,
 }
@@ -47,8 +48,13 @@ impl Verifier<'_> {
                     {
                         verify.checks.push(against_peer(frames_of(job), *theirs));
                     }
-                    let ours = job.row.program == OWN && matches!(job.what.case, Case::Decode | Case::Multi);
-                    if ours && job.row.peer.is_some() {
+                    let sums_of = match job.row.program.as_str() {
+                        OWN => job.row.peer.is_some(),
+                        // It is what ours is compared with where there is no ffmpeg.
+                        OTHER => self.peer.is_some(),
+                        _ => false,
+                    };
+                    if sums_of && matches!(job.what.case, Case::Decode | Case::Multi) {
                         verify.checks.push(self.same_pictures(job, &source, &mut sums));
                     }
                 }
@@ -61,8 +67,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn own(&self) -> Program {
-        Program::new(self.own, &self.args.env)
+    fn judge(&self) -> Program {
+        Program::new(self.judge, &self.args.env)
     }
 
     fn said(&self, program: &Program) -> Result<String, String> {
@@ -81,13 +87,13 @@ impl Verifier<'_> {
         serde_json::from_str(&self.said(program)?).map_err(|error| error.to_string())
     }
 
-    /// Every decoded sample by both programs. Ours come out where the row had them; ffmpeg's are the CPU's, of the same format.
-    fn same_pictures(&self, job: &Job, source: &Source, sums: &mut Sums) -> Check {
-        let program = self.own().arg("decode").arg(&source.path).args(["--md5", "--json", "--quiet"]);
+    /// The sum of every sample as a version of this program decodes it for a row, and the format of the samples.
+    fn sum(&self, own: &Path, job: &Job, source: &Source) -> Result<(String, String), String> {
+        let program = Program::new(own, &self.args.env);
+        let program = program.arg("decode").arg(&source.path).args(["--md5", "--json", "--quiet"]);
         let program =
             program.args(["--backend", job.what.backend.name()]).option("--device", self.args.device.clone());
-        let on_device = job.what.pictures == Some(Pictures::Device);
-        let program = if on_device {
+        let program = if on_device(job) {
             // The decoder's own format: what else there is may be made on the CPU alone.
             program.args(["--output", Pictures::Device.name()])
         } else {
@@ -96,42 +102,62 @@ impl Verifier<'_> {
         // As the row was measured.
         let set = |name: &str| job.row.settings.get(name).cloned();
         let program = program.option("--engines", set("engines")).option("--threads", set("threads"));
-        let ours = self.json(&program.option("--frames", source.limit())).and_then(|said| {
-            let text = |name: &str| said[name].as_str().map(str::to_owned).ok_or(format!("no {name}"));
-            Ok((text("md5")?, text("pix_fmt")?))
-        });
-        let (ours, format) = match ours {
+        let said = self.json(&program.option("--frames", source.limit()))?;
+        let text = |name: &str| said[name].as_str().map(str::to_owned).ok_or(format!("no {name}"));
+        Ok((text("md5")?, text("pix_fmt")?))
+    }
+
+    /// Every decoded sample by both programs. Ours come out where the row had them; ffmpeg's are the CPU's, of the same format.
+    /// Without ffmpeg another version's are compared, of the same backend.
+    fn same_pictures(&self, job: &Job, source: &Source, sums: &mut Sums) -> Check {
+        let own = job.program.as_ref().map_or(self.judge, |program| &program.path);
+        let (ours, format) = match self.sum(own, job, source) {
             Ok(ours) => ours,
             Err(why) => return check("md5", Err(format!("this program tells no sum: {why}"))),
         };
-        let theirs = sums.entry((source.path.clone(), format.clone())).or_insert_with(|| {
-            let peer = self.peer.ok_or("there is no ffmpeg to compare with")?;
-            let said = self.said(&peer.md5(self.args, source, &format))?;
-            said.trim().strip_prefix("MD5=").map(str::to_owned).ok_or_else(|| format!("no sum but {said:?}"))
-        });
-        let place = if on_device {
+        let other;
+        let (whose, theirs) = match (self.peer, &self.args.against) {
+            (Some(peer), _) => {
+                let sum = sums.entry((source.path.clone(), format.clone())).or_insert_with(|| {
+                    let said = self.said(&peer.md5(self.args, source, &format))?;
+                    let sum = said.trim().strip_prefix("MD5=").map(str::to_owned);
+                    sum.ok_or_else(|| format!("no sum but {said:?}"))
+                });
+                ("ffmpeg", &*sum)
+            }
+            (None, Some(version)) => {
+                other = self.sum(version, job, source).map(|(sum, _)| sum);
+                ("the other version", &other)
+            }
+            (None, None) => return check("md5", Err("there is no ffmpeg to compare with".to_owned())),
+        };
+        let place = if on_device(job) {
             format!(", ours copied from the card's memory as {format}")
         } else {
             String::new()
         };
         let found = match theirs {
             Ok(theirs) if ours == *theirs => Ok(format!("{ours} by both programs{place}")),
-            Ok(theirs) => Err(format!("{ours} by this program, {theirs} by ffmpeg{place}")),
-            Err(why) => Err(format!("ffmpeg tells no sum: {why}")),
+            Ok(theirs) => Err(format!("{ours} by this program, {theirs} by {whose}{place}")),
+            Err(why) => Err(format!("{whose} reports no sum: {why}")),
         };
         check("md5", found)
     }
 
     fn encoded(&self, job: &Job, source: &Source, output: &Path, verify: &mut Verify) {
         // What a peer says of itself is asked as well: its output alone tells whether it did the work.
-        let counted = self.json(&self.own().arg("decode").arg(output).args(["--null", "--json", "--quiet"]));
+        let counted =
+            self.json(&self.judge().arg("decode").arg(output).args(["--null", "--json", "--quiet"]));
         let counted = counted.and_then(|said| said["frames_out"].as_u64().ok_or("no number".to_owned()));
         verify.checks.push(match counted {
             Ok(count) => frames(count, job.expected),
             Err(why) => check("frames", Err(format!("it does not decode: {why}"))),
         });
         verify.checks.push(self.codec(job, output));
-        verify.checks.push(self.plays(output));
+        // The other version, which has counted the frames, stands in where there is no ffmpeg.
+        if self.peer.is_some() || self.args.against.is_none() {
+            verify.checks.push(self.plays(output));
+        }
         if job.what.case != Case::Switch {
             verify.checks.push(self.times(job, source, output));
         }
@@ -154,7 +180,7 @@ impl Verifier<'_> {
                 let program = program.arg(child::absolute(output));
                 self.said(&program).map(|said| said.trim().trim_end_matches(',').to_owned())
             }
-            None => self.json(&self.own().arg("probe").arg(output).arg("--json")).and_then(|said| {
+            None => self.json(&self.judge().arg("probe").arg(output).arg("--json")).and_then(|said| {
                 said["tracks"][0]["codec"].as_str().map(str::to_owned).ok_or("no codec".to_owned())
             }),
         };
@@ -186,7 +212,7 @@ impl Verifier<'_> {
             said.lines().filter_map(|line| line.trim_end_matches(',').parse().ok()).collect()
         } else {
             let said =
-                self.json(&self.own().arg("decode").arg(file).args(["--frame-md5", "--json", "--quiet"]))?;
+                self.json(&self.judge().arg("decode").arg(file).args(["--frame-md5", "--json", "--quiet"]))?;
             let list = said["frame_md5"].as_array().map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(|frame| frame["pts_s"].as_f64()).collect()
         };
@@ -209,7 +235,7 @@ impl Verifier<'_> {
     }
 
     fn psnr(&self, job: &Job, source: &Source, output: &Path) -> Result<f64, String> {
-        let program = self.own().arg("compare").arg(&source.path).arg(output).args(["--metrics", "psnr"]);
+        let program = self.judge().arg("compare").arg(&source.path).arg(output).args(["--metrics", "psnr"]);
         let program =
             program.args(["--backend", "software", "--json", "--quiet"]).option("--frames", source.limit());
         let program = if source.codec.is_none() {
@@ -247,6 +273,10 @@ fn frames_of(job: &Job) -> u64 {
 fn frames(found: u64, wanted: u64) -> Check {
     let right = found == wanted;
     check("frames", if right { Ok(found.to_string()) } else { Err(format!("{found} instead of {wanted}")) })
+}
+
+fn on_device(job: &Job) -> bool {
+    job.what.pictures == Some(Pictures::Device)
 }
 
 /// What the count alone says nothing of.

@@ -36,7 +36,8 @@ fn one_by_one(args: &WorkArgs, begun: Instant) -> Result<Report> {
     let mut session = EncodeSession::with_special(args.backend, args.config(), &args.special())?;
     let mut pictures = args.pictures()?;
     let times = Histogram::default();
-    let (mut report, mut first) = (Report::default(), None);
+    let encoder = session.receipt().chosen().map(|(_, name)| name.to_owned());
+    let (mut report, mut first) = (Report { encoder, ..Report::default() }, None);
     while report.frames < args.frames
         && let Some(frame) = pictures.next_frame()?
     {

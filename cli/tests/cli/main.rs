@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed run")]
 
 mod bench;
+mod bench_against;
 mod bench_faults;
 mod bench_report;
 mod bench_verify;

@@ -1,25 +1,13 @@
-//! A row before anything has run: its name, its settings, its aim.
+//! A row before anything has run: its name and its settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use video_hw::backend::BackendKind;
-use video_hw::codec::Codec;
 
 use super::what::{Asked, Combination};
 use crate::args::Case;
 use crate::record::{Input, Row};
-
-/// What the time of a process on the GPU should not exceed, as a part of ffmpeg's on the same one: the ratio of all runs, and
-/// that of the best. Decoding: what was reached before this program. Else the same engine works for both, and whatever is
-/// above it is the program's own.
-pub(super) const fn aim(case: Case, codec: Codec) -> (f64, Option<f64>) {
-    match (case, codec) {
-        (Case::Decode, Codec::Hevc) => (0.63, Some(0.56)),
-        (Case::Decode, _) => (0.58, Some(0.49)),
-        _ => (1.0, None),
-    }
-}
 
 impl Asked<'_> {
     pub(super) fn row(

@@ -12,6 +12,8 @@ use crate::input::Source;
 
 /// The name of our own program in a record.
 pub(crate) const OWN: &str = "video-hw";
+/// The name of the version that `--against` names.
+pub(crate) const OTHER: &str = "other version";
 
 /// What is asked for, and who does it.
 #[derive(Clone, Copy)]

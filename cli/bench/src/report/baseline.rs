@@ -17,12 +17,12 @@
 use serde::Serialize;
 
 use super::pairs::{self, Measure};
-use super::words::percent;
+use super::words::{implementations, percent};
 use crate::record::{Input, Machine, Record, Row};
 use crate::stats::{self, Ratio, Trim};
 
 /// Changes below this do not matter.
-const MATTERS: f64 = 1.05;
+pub(super) const WORTH: f64 = 1.05;
 
 /// Student's t that chance exceeds once in 2,000 times, by degrees of freedom from 1; beyond the table the last one, which is
 /// on the safe side. A few such tests, which mostly agree, decide.
@@ -56,6 +56,12 @@ impl Comparison {
         self.rows.iter().any(|row| row.verdict.is_regression())
     }
 
+    /// Whether a row of this version fails, or what it makes is worse. Where nothing could be compared nothing is known to be right.
+    pub(crate) fn wrong(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row.verdict, Verdict::Broken | Verdict::Worse))
+            || self.rows.iter().all(|row| matches!(row.verdict, Verdict::NotComparable | Verdict::New))
+    }
+
     pub(crate) fn count(&self, verdict: Verdict) -> usize {
         self.rows.iter().filter(|row| row.verdict == verdict).count()
     }
@@ -73,6 +79,8 @@ impl Comparison {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) id: String,
+    /// The decoder and the encoder that did the work.
+    pub(crate) by: String,
     /// What is compared.
     pub(crate) measure: &'static str,
     /// Medians, in seconds.
@@ -80,6 +88,8 @@ pub(crate) struct Line {
     pub(crate) new_s: Option<f64>,
     /// New time / old time.
     pub(crate) time: Option<Change>,
+    /// New CPU time / old CPU time, where two versions took turns.
+    pub(crate) cpu: Option<Change>,
     /// The same of the ratio to the peer.
     pub(crate) ratio: Option<Change>,
     /// The same of the peer's time: what the machine did.
@@ -119,6 +129,8 @@ pub(crate) enum Verdict {
     Slower,
     /// It had figures, and has none any more.
     Broken,
+    /// An output is worse, or a limit is broken that the other version keeps.
+    Worse,
     Unclear,
     Faster,
     Same,
@@ -129,9 +141,10 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) const ALL: [(Self, &str); 8] = [
+    pub(crate) const ALL: [(Self, &str); 9] = [
         (Self::Slower, "SLOWER"),
         (Self::Broken, "BROKEN"),
+        (Self::Worse, "WORSE"),
         (Self::Unclear, "unclear"),
         (Self::Faster, "faster"),
         (Self::Same, "same"),
@@ -146,7 +159,7 @@ impl Verdict {
     }
 
     pub(crate) fn is_regression(self) -> bool {
-        matches!(self, Self::Slower | Self::Broken)
+        matches!(self, Self::Slower | Self::Broken | Self::Worse)
     }
 }
 
@@ -154,6 +167,7 @@ impl Verdict {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum By {
     Time,
+    Cpu,
     /// The ratio to the peer: the machines differ.
     Ratio,
     TimeAndRatio,
@@ -164,6 +178,7 @@ impl By {
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Time => "time",
+            Self::Cpu => "CPU time",
             Self::Ratio => "ratio to the peer",
             Self::TimeAndRatio => "time and ratio to the peer",
             Self::Nothing => "",
@@ -270,6 +285,10 @@ impl Both<'_> {
         if named(old) != named(new) {
             return Some(format!("it was {} and is {} now", named(old), named(new)));
         }
+        let (before, now) = (implementations(old), implementations(new));
+        if !before.is_empty() && !now.is_empty() && before != now {
+            return Some(format!("it was done by {before} and is by {now} now"));
+        }
         if let Some(what) = other_input(&old.input, &new.input) {
             return Some(format!("the input is another one: {what}"));
         }
@@ -303,11 +322,11 @@ impl Both<'_> {
                 (verdict, By::TimeAndRatio, why)
             }
             (false, Some((relative, _))) => {
-                let (verdict, why) = relative.verdict(MATTERS.ln());
+                let (verdict, why) = relative.verdict(WORTH.ln());
                 (verdict, By::Ratio, why)
             }
             (true, None) => {
-                let (verdict, why) = time.verdict(MATTERS.ln());
+                let (verdict, why) = time.verdict(WORTH.ln());
                 match self.busier(rows) {
                     Some(load) if verdict == Verdict::Slower => {
                         let why = format!("{load}; measure again, with --peer ffmpeg for a ratio");
@@ -343,9 +362,9 @@ fn changed_setting<'a>(old: &'a Row, new: &'a Row) -> Option<&'a String> {
 /// What the time says and what the ratio says.
 fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Option<String>) {
     // Two programs do not suffer alike from a busy machine: what the unchanged one moved by is a measure of that.
-    let least = MATTERS.ln().max(peer.value.ln().abs() / 2.0);
+    let least = WORTH.ln().max(peer.value.ln().abs() / 2.0);
     let moved = percent(peer.value - 1.0);
-    let (longer, shorter) = (time.ratio.value >= MATTERS, time.ratio.value <= 1.0 / MATTERS);
+    let (longer, shorter) = (time.ratio.value >= WORTH, time.ratio.value <= 1.0 / WORTH);
     match relative.verdict(least) {
         (Verdict::Slower, _) if longer => (Verdict::Slower, None),
         (Verdict::Slower, _) => {
@@ -356,7 +375,7 @@ fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Opti
         }
         (Verdict::Faster, _) if shorter => (Verdict::Faster, None),
         (Verdict::Unclear, why) if longer && relative.ratio.value > 1.0 => (Verdict::Unclear, why),
-        (Verdict::Same, _) if longer && (relative.ratio.value >= MATTERS || least > TOO_FAR.ln()) => {
+        (Verdict::Same, _) if longer && (relative.ratio.value >= WORTH || least > TOO_FAR.ln()) => {
             let why = format!(
                 "the machine had changed too much (the peer: {moved}); measure again on a quieter one"
             );
@@ -370,8 +389,8 @@ fn time_and_ratio(time: &Shift, relative: &Shift, peer: Ratio) -> (Verdict, Opti
 }
 
 /// Two samples of logarithms.
-struct Shift {
-    ratio: Ratio,
+pub(super) struct Shift {
+    pub(super) ratio: Ratio,
     runs: (usize, usize),
     sure_larger: bool,
     sure_smaller: bool,
@@ -391,6 +410,25 @@ impl Shift {
         })
     }
 
+    /// A shift of pairs, from the logarithms of new / old; none without any.
+    pub(super) fn paired(changes: &[f64]) -> Option<Self> {
+        let negative: Vec<f64> = changes.iter().map(|change| -change).collect();
+        Some(Self {
+            ratio: stats::paired_ratio(changes)?,
+            runs: (changes.len(), changes.len()),
+            sure_larger: surely_positive(changes),
+            sure_smaller: surely_positive(&negative),
+            few: changes.len() < ENOUGH,
+        })
+    }
+
+    /// Also sure where the fastest runs are all of one side (Nelson's precedence test, 1963): a busy machine makes times longer and never
+    /// shorter than the program needs.
+    pub(super) fn judge_order(&mut self, before: &[f64], now: &[f64]) {
+        self.sure_larger |= precedes(before, now);
+        self.sure_smaller |= precedes(now, before);
+    }
+
     /// The same of what ours changed by more than the peer, from all four without their order: pairs are surer where the
     /// machine wanders, this where single runs are held up, each spoiling one group and not a pair.
     fn judge_apart(&mut self, [before, now, peer_before, peer_now]: [&[f64]; 4]) {
@@ -403,7 +441,7 @@ impl Shift {
     }
 
     /// By this rule alone; changes below `least` (a logarithm) do not count.
-    fn verdict(&self, least: f64) -> (Verdict, Option<String>) {
+    pub(super) fn verdict(&self, least: f64) -> (Verdict, Option<String>) {
         let change = self.ratio.value.ln();
         if change.abs() < least {
             return (Verdict::Same, None);
@@ -433,6 +471,23 @@ fn surely_larger(a: &[f64], b: &[f64]) -> bool {
     ends(a).0 < ends(b).1 && is_sure(&groups, &[Trim::Nothing])
 }
 
+/// Whether chance would make their mean that large too seldom to be thought of.
+fn surely_positive(changes: &[f64]) -> bool {
+    if changes.len() >= ENOUGH {
+        return is_sure(&[(1.0, changes)], &[Trim::Ends(8), Trim::Ends(4)]);
+    }
+    ends(changes).1 > 0.0 && is_sure(&[(1.0, changes)], &[Trim::Nothing])
+}
+
+/// Whether more of `a` are below all of `b` than chance brings about once in 2,000 times.
+fn precedes(a: &[f64], b: &[f64]) -> bool {
+    let least = ends(b).1;
+    let below = a.iter().filter(|value| **value < least).count();
+    let (n, all) = (a.len() as f64, (a.len() + b.len()) as f64);
+    let chance: f64 = (0..below).map(|k| (n - k as f64) / (all - k as f64)).product();
+    !b.is_empty() && chance < 1.0 / 2000.0
+}
+
 /// Whether this sum of means is above zero by more than chance, by one of these.
 fn is_sure(groups: &[(f64, &[f64])], trims: &[Trim]) -> bool {
     trims.iter().any(|trim| {
@@ -447,13 +502,15 @@ fn ends(values: &[f64]) -> (f64, f64) {
 }
 
 impl Line {
-    fn bare(row: &Row, verdict: Verdict, why: Option<String>) -> Self {
+    pub(super) fn bare(row: &Row, verdict: Verdict, why: Option<String>) -> Self {
         Self {
             id: row.id.clone(),
+            by: implementations(row),
             measure: Measure::Wall.message(),
             old_s: None,
             new_s: None,
             time: None,
+            cpu: None,
             ratio: None,
             peer: None,
             verdict,
@@ -506,4 +563,4 @@ fn other_input(old: &Input, new: &Input) -> Option<String> {
 }
 
 #[cfg(test)]
-mod trials;
+pub(super) mod trials;

@@ -327,6 +327,7 @@ pub(crate) fn caption(measure: Measure) -> &'static str {
     match measure {
         Measure::Wall => "Seconds of the whole process",
         Measure::Startup => "Until the first frame",
+        Measure::Cpu => "CPU time",
         Measure::Latency => "A frame's way, median of the run",
     }
 }

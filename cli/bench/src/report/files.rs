@@ -9,6 +9,7 @@ use video_hw::{Error, Result};
 use super::baseline::Comparison;
 use super::page::Source;
 use super::{html, markdown};
+use crate::aims;
 use crate::record::{FORMAT, Record};
 
 /// Where a report goes.
@@ -105,9 +106,10 @@ pub(crate) fn read(path: &Path) -> Result<Record> {
             format!("is of format {format}, of a later version of this program, which reads up to {FORMAT}"),
         ));
     }
-    let record: Record = serde_json::from_slice(&text).map_err(wrong)?;
+    let mut record: Record = serde_json::from_slice(&text).map_err(wrong)?;
     if record.rows.len() > MOST || record.rows.iter().any(|row| row.runs.len() > MOST) {
         return Err(Error::invalid_file(path, format!("has more than {MOST} rows, or runs of one row")));
     }
+    record.rows.iter_mut().for_each(aims::set);
     Ok(record)
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::baseline::{Change, Comparison, Line, Verdict};
 use super::pairs::{Pair, SPREAD, measure_of};
-use super::words::{digits, range, seconds, share, times};
+use super::words::{digits, implementations, range, seconds, share, times};
 use crate::record::{Record, Row, Run};
 use crate::stats::{self, Stats};
 
@@ -159,7 +159,10 @@ pub(crate) fn figures(pair: &Pair<'_>) -> Vec<Cell> {
         ..Cell::default()
     });
     let runs = Cell::number(pair.ours.n as f64, |n| n.to_string());
-    let mut all = vec![pair.row.codec.as_str().into(), pair.row.backend.as_str().into(), runs];
+    let by = implementations(pair.row);
+    let backend = &pair.row.backend;
+    let backend = if by.is_empty() { backend.clone() } else { format!("{backend} ({by})") };
+    let mut all = vec![pair.row.codec.as_str().into(), backend.into(), runs];
     all.extend(side(Some(pair.ours)));
     all.push(peer.unwrap_or_default());
     all.extend(side(pair.theirs));
@@ -225,23 +228,26 @@ pub(crate) fn compared(comparison: &Comparison) -> Table {
             (None, by) => format!("by {by}"),
         };
         let tone = match line.verdict {
-            Verdict::Slower | Verdict::Broken => Tone::Bad,
+            Verdict::Slower | Verdict::Broken | Verdict::Worse => Tone::Bad,
             Verdict::Faster => Tone::Good,
             Verdict::Unclear | Verdict::NotComparable => Tone::Warn,
             _ => Tone::Plain,
         };
         vec![
             line.id.as_str().into(),
+            line.by.as_str().into(),
             time(line.old_s),
             time(line.new_s),
             change(line.time),
+            change(line.cpu),
             change(line.peer),
             change(line.ratio),
             Cell { tone, strong: tone == Tone::Bad, ..line.verdict.word().into() },
             why.into(),
         ]
     };
-    let columns = ["row", "old", "new", "time", "peer's time", "ratio to the peer", "verdict", "why"];
+    let columns =
+        ["row", "by", "old", "new", "time", "CPU time", "peer's time", "ratio to the peer", "verdict", "why"];
     let caption = "Medians, and how many per cent the new time is above the old";
-    Table::new(caption, &columns, 1..6, comparison.rows.iter().map(row).collect())
+    Table::new(caption, &columns, 2..8, comparison.rows.iter().map(row).collect())
 }

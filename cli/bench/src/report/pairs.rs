@@ -17,6 +17,8 @@ pub(crate) const SPREAD: f64 = 0.10;
 pub(crate) enum Measure {
     /// The whole process.
     Wall,
+    /// CPU time of the process and its children.
+    Cpu,
     /// Until the first frame.
     Startup,
     /// The median of a frame's way through.
@@ -27,6 +29,7 @@ impl Measure {
     pub(crate) fn of(self, run: &Run) -> Option<f64> {
         match self {
             Self::Wall => Some(run.wall_s),
+            Self::Cpu => run.cpu_s,
             Self::Startup => run.startup_s,
             Self::Latency => run.latency.map(|latency| latency.p50_s),
         }
@@ -35,6 +38,7 @@ impl Measure {
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Wall => "whole process",
+            Self::Cpu => "CPU time",
             Self::Startup => "until the first frame",
             Self::Latency => "one frame, median",
         }
@@ -257,6 +261,7 @@ pub(crate) fn figures(record: &Record) -> Vec<Value> {
             "aim": row.aim,
             "aim_best": row.aim_best,
             "aim_met": pair.aim.map(|aim| aim.met),
+            "aim_found": pair.aim.map(Aim::message),
             "verified": pair.verified().map(|(passed, _)| passed),
         })
     };

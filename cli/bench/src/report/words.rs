@@ -1,6 +1,6 @@
 //! Numbers and words of a report, as people read them.
 
-use crate::record::Record;
+use crate::record::{Record, Row};
 use crate::stats::Ratio;
 
 /// `1.234 s`, `56.7 ms`: four digits at most.
@@ -59,6 +59,12 @@ pub(crate) fn machine(record: &Record) -> String {
     all.push(machine.system.clone());
     all.retain(|word| !word.is_empty());
     all.join(", ")
+}
+
+/// `rusty_h264`, `rusty_h264 -> libx265`: the decoder and the encoder of a row, where it is known.
+pub(crate) fn implementations(row: &Row) -> String {
+    let all: Vec<_> = [&row.decoder, &row.encoder].into_iter().flatten().map(String::as_str).collect();
+    all.join(" -> ")
 }
 
 /// A command as a shell takes it.
