@@ -283,7 +283,7 @@ fn no_advice_is_what_the_command_line_says_already() {
                     match (takes_value, has, value) {
                         (Some(true), Some(has), Some(value)) => assert_ne!(has, value, "{context}"),
                         (Some(true), None, Some(value)) if auto => {
-                            assert_ne!(value, "auto", "the default: {context}")
+                            assert_ne!(value, "auto", "the default: {context}");
                         }
                         (Some(false), has, _) => assert!(has.is_none(), "{context}"),
                         _ => {}
