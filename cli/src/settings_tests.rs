@@ -205,11 +205,11 @@ fn each_line(folder: &Path, each: &mut impl FnMut(&str, &str)) {
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let mut of = String::new();
             for line in fs::read_to_string(&path).unwrap().lines() {
-                if line.starts_with("impl") {
-                    let rest = line
+                if let Some(rest) = line.strip_prefix("impl") {
+                    let rest = rest
                         .split_once("> ")
-                        .filter(|_| line.starts_with("impl<"))
-                        .map_or(&line[4..], |(_, rest)| rest);
+                        .filter(|_| rest.starts_with('<'))
+                        .map_or(rest, |(_, rest)| rest);
                     of = rest
                         .trim_start()
                         .split(|c: char| !c.is_alphanumeric())
@@ -251,7 +251,9 @@ fn settings() -> BTreeMap<String, Vec<String>> {
         .filter_map(|part| part.split_once(": "))
         .map(|(name, _)| name.trim().to_owned());
     found.insert("SourceOptions".to_owned(), fields.collect());
-    found.values_mut().for_each(|names| names.sort());
+    for names in found.values_mut() {
+        names.sort();
+    }
     found
 }
 

@@ -41,6 +41,9 @@ static void set_rate(AVCodecContext *c, const nvsim_settings *s)
         break;
     case NVSIM_RATE_QUALITY:
         av_opt_set_int(c->priv_data, "crf", s->qp, 0);
+        /* libaom limits a quality only by an average: constrained quality. */
+        if (s->max > 0)
+            c->bit_rate = (int64_t)s->max * 1000;
         break;
     default:
         c->bit_rate = (int64_t)s->average * 1000;
