@@ -6,8 +6,8 @@
 use crate::cases::OWN;
 use crate::record::Row;
 
-/// The ratio of all runs, and that of the best ones. Decoding: the figures of the time before this program. Otherwise the same engine works
-/// for both, and whatever is above it is the program's own.
+/// The ratio of all runs, and that of the best ones. The aims of decoding are the figures of an earlier program. In other cases the same
+/// engine works for both programs, and what is above 1 is this program's share.
 fn of(case: &str, codec: &str) -> (f64, Option<f64>) {
     match (case, codec) {
         ("decode", "hevc") => (0.63, Some(0.56)),
@@ -16,7 +16,7 @@ fn of(case: &str, codec: &str) -> (f64, Option<f64>) {
     }
 }
 
-/// Gives a row its aims: one of this program on NVIDIA's GPUs that has ffmpeg beside it.
+/// Gives aims to a row of this program on NVIDIA's GPUs whose peer is ffmpeg.
 pub(crate) fn set(row: &mut Row) {
     let peer = row.peer.as_ref().is_some_and(|id| id.split('/').any(|part| part == "ffmpeg"));
     let aims = (peer && row.program == OWN && row.backend == "nvidia").then(|| of(&row.case, &row.codec));

@@ -1,10 +1,10 @@
 //! Two versions of this program in one record, whose runs took turns (`--against`).
 //!
-//! Each run has one of the other version beside it, so whatever else the machine does falls on both. A row is slower where the
-//! pairs say so by the rule of a [`baseline`](super::baseline): 5 % or more, and not by chance. CPU time is judged beside the clock: other
-//! work on the machine hardly changes it. A program that takes more CPU time and surely less of the clock's is not slower.
+//! Each run is followed by one of the other version, so other work on the machine falls on both. A row is slower if the pairs say so
+//! by the rule of a [`baseline`](super::baseline): 5 % or more, and not by chance. CPU time is judged as well as the clock, because
+//! other work hardly changes it. A program that takes more CPU time and surely less of the clock's is not slower.
 //!
-//! A row is worse where a check or a limit fails that the other version passes, or where its pictures have lost [`WORSE_DB`].
+//! A row is worse if a check or a limit fails that the other version passes, or if its pictures have lost [`WORSE_DB`].
 
 use super::baseline::{By, Comparison, Line, Shift, Verdict, WORTH};
 use super::pairs::{self, Measure};
@@ -17,10 +17,10 @@ use crate::stats;
 /// Two versions of one encoder differ by less. A tenth less bit rate costs about as much.
 const WORSE_DB: f64 = 0.5;
 
-/// What breaks a limit is the machine's as long as the other version comes up to this part of it at the same time.
+/// Share of a broken limit's value up to which the other version, at the same time, must come for the machine to be the cause.
 const MACHINE: f64 = 1.0 / 3.0;
 
-/// Where both versions lose so many per cent of the frames of live streams the machine is overloaded, and times say nothing.
+/// Lost frames of live streams, in per cent, from which on in both versions the machine is overloaded and times are not judged.
 const OVERLOADED: f64 = 5.0;
 
 /// Judges every row of this program that has one of the other version; none where no other version was measured.
@@ -106,7 +106,7 @@ fn times(new: &Row, old: &Row, measure: Measure) -> Line {
     line
 }
 
-/// In what the row is worse than that of the other version.
+/// The checks, limits and figures in which the row is worse than the other version's.
 fn worse(new: &Row, old: &Row) -> Vec<String> {
     let mut all = Vec::new();
     let checks =
@@ -138,7 +138,7 @@ fn worse(new: &Row, old: &Row) -> Vec<String> {
     all
 }
 
-/// Whether the other version, beside it, has come near what breaks this limit. Counts of defects have a limit of zero, and no machine
+/// Whether the other version comes near the value that breaks this limit. Counts of defects have a limit of zero, and no machine
 /// explains them.
 fn shared(limit: &Judged, new: &Row, old: &Row) -> bool {
     let beside = old.judged.iter().find(|other| other.name == limit.name);
@@ -147,7 +147,7 @@ fn shared(limit: &Judged, new: &Row, old: &Row) -> bool {
     limit.limit > 0.0 && (near || loses(new) && loses(old))
 }
 
-/// What fails in both.
+/// The checks and limits that fail in both versions.
 fn excused(new: &Row, old: &Row) -> Option<String> {
     let failed = new.verify.iter().flat_map(|verify| &verify.checks).filter(|check| !check.passed);
     let limits = new.judged.iter().filter(|limit| !limit.passed && shared(limit, new, old));
