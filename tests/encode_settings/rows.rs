@@ -310,7 +310,7 @@ pub(crate) static ROWS: &[Row] = &[
         "main, HEVC main10",
         |job| {
             job.common.profile =
-                Some(if job.encoder.codec == Codec::Hevc { Profile::Main10 } else { Profile::Main })
+                Some(if job.encoder.codec == Codec::Hevc { Profile::Main10 } else { Profile::Main });
         },
         Always(|job, made| {
             is(job, made, &[("profile", if job.encoder.codec == Codec::Hevc { "Main 10" } else { "Main" })])
@@ -376,7 +376,7 @@ pub(crate) static ROWS: &[Row] = &[
         },
         Session(|job| {
             with_none_left(job, |job, held| {
-                let cancelled = matches!(job.open().err(), Some(Error::Cancelled { .. }));
+                let cancelled = matches!(job.open().err(), Some(Error::Cancelled));
                 drop(held);
                 cancelled
             })

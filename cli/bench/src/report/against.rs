@@ -277,11 +277,11 @@ mod tests {
     #[test]
     fn a_check_that_the_other_version_passes_is_worse() {
         let found = judged(|new, old| {
-            (new.verify, old.verify) = (Some(verify(36.0, false)), Some(verify(36.0, true)))
+            (new.verify, old.verify) = (Some(verify(36.0, false)), Some(verify(36.0, true)));
         });
         assert_eq!((found.verdict, found.why.as_deref()), (Verdict::Worse, Some("frames: 89 instead of 90")));
         let found = judged(|new, old| {
-            (new.verify, old.verify) = (Some(verify(36.0, false)), Some(verify(36.0, false)))
+            (new.verify, old.verify) = (Some(verify(36.0, false)), Some(verify(36.0, false)));
         });
         assert_eq!(
             (found.verdict, found.why.as_deref()),
