@@ -335,7 +335,7 @@ pub(crate) static ROWS: &[Row] = &[
         Always(|_, made| has_light(made)),
     )
     .words(&["HDR10"]),
-    row("force_idr", "true", |job| job.common.force_idr = true, Output(|_, made| keys(made).len() == FRAMES)),
+    row("force_idr", "true", |job| job.common.force_idr = true, Always(|_, made| keys(made).len() == FRAMES)),
     row(
         "threads",
         "2",

@@ -135,7 +135,7 @@ fn a_card_without_encoder_is_passed_over_and_the_receipt_says_why() {
         let only = gpu(false, Some(EncoderType::Nvenc), true);
         let error = SessionVideoEncoder::open(&config(Codec::H264), &only).err().unwrap();
         assert!(matches!(error, Error::Unavailable { .. }), "{error}");
-        assert!(error.to_string().contains("Let another backend do it: software"), "{error}");
+        assert!(error.to_string().contains("Let another backend do it"), "{error}");
     });
 }
 

@@ -157,7 +157,7 @@ fn live_streams_of_both_run_side_by_side() {
     assert_eq!(std::fs::read_to_string(&beside).unwrap().trim(), "2", "one after the other");
 }
 
-/// libx265 takes planar pictures alone.
+/// libx265 takes planar pictures alone; the session converts NV12 for it.
 #[test]
 fn live_streams_of_libx265() {
     if !have("ffmpeg") {
@@ -181,7 +181,6 @@ fn live_streams_of_libx265() {
     let row = &record["rows"][0];
     assert!(row["failed"].is_null(), "{row:#}");
     assert!(row["encoder"].as_str().unwrap().contains("libx265"), "{row:#}");
-    assert_eq!(row["input"]["pixel_format"], "yuv420p", "{row:#}");
 }
 
 #[test]
