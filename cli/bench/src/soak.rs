@@ -59,7 +59,7 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
     let mut config = args.config().format(PixelFormat::Nv12);
     let mut first = EncodeSession::new(args.backend, config.clone());
     if let Err(Error::Unsupported { .. }) = first {
-        // libx265 takes planar pictures alone.
+        // Some encoders take planar pictures alone.
         config = config.format(PixelFormat::I420);
         first = EncodeSession::new(args.backend, config.clone());
     }
