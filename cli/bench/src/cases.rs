@@ -33,7 +33,7 @@ pub(crate) enum Side {
 }
 
 /// A row with what makes its runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) row: Row,
     pub(crate) what: Combination,

@@ -111,6 +111,7 @@ pub fn run(args: &BenchArgs) -> Result<Outcome> {
     let rounds = Rounds { args, interrupts: &interrupts, view: &view, begun, warmup, repeat };
     notes.extend(rounds.run(&mut jobs));
     notes.extend(rounds.make_sure(&mut jobs));
+    notes.extend(rounds.soak_again(&mut jobs));
     if args.verifies() && !interrupts.token.is_cancelled() {
         view.doing("verifying");
         let verifier = Verifier {

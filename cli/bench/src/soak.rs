@@ -16,6 +16,8 @@ use video_hw::{Error, Result};
 
 use super::live::{Report, WorkArgs, judged, latency};
 
+/// The unit of limits on the growth of memory.
+pub(crate) const MEMORY_UNIT: &str = "MiB";
 /// The limit of frames that were not taken when they were due, or did not come out.
 pub(crate) const LOST: &str = "frames lost";
 /// Pictures that are shown in turn; frames hold references to their samples.
@@ -57,7 +59,7 @@ pub(super) fn run(args: &WorkArgs) -> Result<Report> {
     let mut config = args.config().format(PixelFormat::Nv12);
     let mut first = EncodeSession::new(args.backend, config.clone());
     if let Err(Error::Unsupported { .. }) = first {
-        // libx265 takes planar pictures alone.
+        // Some encoders take planar pictures alone.
         config = config.format(PixelFormat::I420);
         first = EncodeSession::new(args.backend, config.clone());
     }
@@ -151,7 +153,7 @@ fn reported(
     ] {
         // Too short to tell a slope: nothing is claimed.
         if let Some(slope) = trend.slope() {
-            report.judged.push(judged(name, slope * time.as_secs_f64(), limit, "MiB"));
+            report.judged.push(judged(name, slope * time.as_secs_f64(), limit, MEMORY_UNIT));
         }
     }
     let figures = [

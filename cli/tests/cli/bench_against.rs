@@ -58,7 +58,9 @@ fn a_version_beside_itself_is_right_and_its_encoder_is_named() {
     let orders = |row: &Value| {
         row["runs"].as_array().unwrap().iter().map(|run| run["order"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!((orders(&rows[0]), orders(&rows[1])), (vec![0, 7], vec![1, 6]));
+    // What is in doubt is measured again, so there may be more.
+    let (ours, others) = (orders(&rows[0]), orders(&rows[1]));
+    assert_eq!((&ours[..2], &others[..2]), (&[0, 7][..], &[1, 6][..]));
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn live_streams_of_both_run_side_by_side() {
     assert_eq!(std::fs::read_to_string(&beside).unwrap().trim(), "2", "one after the other");
 }
 
-/// libx265 takes planar pictures alone; the session converts NV12 for it.
+/// Older encoders take planar pictures alone; the stream has a format that its encoder takes.
 #[test]
 fn live_streams_of_libx265() {
     if !have("ffmpeg") {
@@ -181,6 +183,7 @@ fn live_streams_of_libx265() {
     let row = &record["rows"][0];
     assert!(row["failed"].is_null(), "{row:#}");
     assert!(row["encoder"].as_str().unwrap().contains("libx265"), "{row:#}");
+    assert!(row["input"]["pixel_format"].is_string(), "{row:#}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::pairs::{self, Measure};
 use super::words::{digits, implementations};
 use crate::cases::OTHER;
 use crate::record::{Judged, Record, Row};
-use crate::soak::LOST;
+use crate::soak::{LOST, MEMORY_UNIT};
 use crate::stats;
 
 /// Two versions of one encoder differ by less. A tenth less bit rate costs about as much.
@@ -67,6 +67,16 @@ fn line(record: &Record, new: &Row) -> Line {
 pub(crate) fn in_doubt(new: &Row, old: &Row) -> bool {
     let line = times(new, old, pairs::measure_of(&[Some(old), Some(new)]));
     new.failed.is_none() && old.failed.is_none() && matches!(line.verdict, Verdict::Slower | Verdict::Unclear)
+}
+
+/// The limits that only this version breaks, if all of them are such as other work on the machine can break: what starts a thread late delays
+/// one version and not the other now and then. Memory and ledgers are the program's.
+pub(crate) fn held_up(new: &Row, old: &Row) -> Option<String> {
+    let broken: Vec<_> =
+        new.judged.iter().filter(|limit| !limit.passed && !shared(limit, new, old)).collect();
+    let machine = |limit: &&Judged| limit.limit > 0.0 && limit.unit != MEMORY_UNIT;
+    (new.case == "soak" && !broken.is_empty() && broken.iter().all(machine))
+        .then(|| worse(new, old).join("; "))
 }
 
 fn times(new: &Row, old: &Row, measure: Measure) -> Line {
@@ -335,6 +345,23 @@ mod tests {
             (failed(true, true), failed(false, true)),
             (Verdict::NotComparable, Verdict::NotComparable)
         );
+        let again = |name: &str, unit: &str, at: f64| {
+            let mut record = same();
+            let [new, old] = &mut record.rows[..] else { panic!("two rows") };
+            new.case = "soak".to_owned();
+            let of = |value: f64| Judged {
+                name: name.to_owned(),
+                value,
+                limit: at,
+                unit: unit.to_owned(),
+                passed: value <= at,
+            };
+            (new.judged, old.judged) = (vec![of(540.0)], vec![of(0.0)]);
+            held_up(new, old).is_some()
+        };
+        assert!(again("latest frame", "ms", 250.0) && again(LOST, "%", 1.0));
+        assert!(!again("memory of the process, growth", MEMORY_UNIT, 32.0));
+        assert!(!again("ledgers that do not balance", "", 0.0) && !again("latest frame", "ms", 600.0));
         let mut record = same();
         record.rows.truncate(1);
         record.rows[0].program = OTHER.to_owned();
