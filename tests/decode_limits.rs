@@ -14,7 +14,7 @@ mod bombs;
 use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use video_hw::Error;
@@ -53,42 +53,42 @@ fn decode(codec: Codec, units: &[Vec<u8>], limits: Limits) -> Ended {
 fn decode_on(engines: Engines, codec: Codec, units: &[Vec<u8>], limits: Limits) -> Ended {
     let before = ALLOCATOR.current_usage();
     let config = CommonDecodeConfig::new(codec).limits(limits).threads(NonZeroUsize::new(1)).engines(engines);
-    let mut session = DecodeSession::new(BackendKind::Software, config).unwrap();
+    let session = DecodeSession::new(BackendKind::Software, config).unwrap();
     ALLOCATOR.reset_peak_usage();
+    let (mut input, mut output) = session.split();
     let (mut frames, mut error) = (0, None);
-    let mut take = |reaped: Result<Option<video_hw::frame::Frame>, Error>| match reaped {
+    // Takes what the session has for now, or waits until it has something; false once it has ended.
+    let mut reap = |wait: Duration| match output.reap_timeout(wait) {
         Ok(Some(_)) => {
             frames += 1;
             // What was asked for in one piece and given back, to prove that it is there, is not counted.
             if frames == 1 {
                 ALLOCATOR.reset_peak_usage();
             }
-            false
-        }
-        Ok(None) => false,
-        Err(e) if e.is_recoverable() => false,
-        Err(e) => {
-            error.get_or_insert(e);
             true
         }
+        Ok(None) => !output.is_finished(),
+        Err(e) if e.is_recoverable() => true,
+        Err(e) => {
+            error = Some(e);
+            false
+        }
     };
-    'units: for unit in units {
+    let began = Instant::now();
+    let mut open = true;
+    for unit in units {
         let mut packet = Packet::new(codec, BitstreamLayout::elementary(codec), unit.clone());
-        loop {
-            match session.submit(packet) {
-                Ok(Submit::Accepted) => break,
-                Ok(Submit::Full(back)) => packet = back,
-                Err(_) => break 'units,
-            }
-            if take(session.reap_timeout(Duration::from_millis(20))) {
-                break 'units;
-            }
+        while open && let Ok(Submit::Full(back)) = input.submit(packet) {
+            packet = back;
+            open = reap(Duration::from_millis(20));
         }
     }
-    if session.flush().is_ok() {
-        while !session.is_drained() && !take(session.reap_timeout(Duration::from_secs(60))) {}
-    } else {
-        while !take(session.reap_timeout(Duration::from_secs(60))) {}
+    // Without its input the session ends when the last frame is out.
+    let _ = input.flush();
+    drop(input);
+    while open {
+        open = reap(Duration::from_secs(60));
+        assert!(began.elapsed() < Duration::from_secs(300), "{codec}: the session does not end");
     }
     let peak = ALLOCATOR.peak_usage().saturating_sub(before);
     Ended { frames, error, peak }
