@@ -177,7 +177,7 @@ impl Error {
         self
     }
 
-    /// The same error of a job that has tried every backend.
+    /// Returns this error as one of a job that has tried every backend.
     #[must_use]
     pub(crate) fn after_every_backend(self) -> Self {
         let remedy = self.remedy().after_every_backend();
@@ -258,7 +258,7 @@ impl Error {
         self
     }
 
-    /// The same error, whose words name this file.
+    /// Adds the name of the file to the message.
     #[must_use]
     pub(crate) fn about_file(mut self, path: &Path) -> Self {
         if let Self::InvalidInput { file, .. } = &mut self {

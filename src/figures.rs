@@ -15,7 +15,7 @@
 //!
 //! In a line, `lock_ms` and its like are sums over the whole session, in milliseconds, and over all decoders where several share
 //! a stream; `lock_ms_per_picture` is the mean of one, `lock_p50_ms` to `lock_max_ms` are percentiles and the largest. A stage
-//! that has not run is left out. `queue_peak` is the largest number of pictures that were in flight at once: handed over, and their
+//! that has not run is left out. `queue_peak` is the largest number of pictures in flight at once: submitted, and their
 //! result not yet taken. `docs/metrics.md` says which stages each backend has, and where each begins and ends.
 
 use std::fmt::Write;

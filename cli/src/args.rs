@@ -335,7 +335,7 @@ pub(crate) struct DecodeArgs {
     /// Threads that a CPU decoder may use
     #[arg(long, value_name = "N", value_parser = parse::threads, allow_hyphen_values = true, help_heading = "Where it runs")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// What to do when the decoder dies during the job. Another may give pictures of another format: choose one with --pix-fmt
+    /// Policy for a decoder that dies during the job. Another may give pictures of another format: choose one with --pix-fmt
     #[arg(
         long,
         value_name = "WHAT",

@@ -1,4 +1,4 @@
-//! The command line as it was given: which options the command takes, and what they say. Remedies are worded by it.
+//! The options of this command line and those that its command accepts. Remedies are phrased in terms of both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ pub(crate) struct Given {
     command: String,
     /// Options that can stand beside those that are given.
     takes: BTreeSet<String>,
-    /// What was given, with its values; a switch has one that means nothing.
+    /// Options on the command line with their values; a switch has one placeholder value.
     values: BTreeMap<String, Vec<String>>,
 }
 
@@ -21,11 +21,11 @@ static GIVEN: OnceLock<Given> = OnceLock::new();
 impl Given {
     /// Keeps the command line of this process.
     pub(crate) fn keep(root: &Command, matches: &ArgMatches) {
-        // Once for each process, before there is an error to word.
+        // Called once per process, before any error can be reported.
         let _ = GIVEN.set(Self::of(root, matches));
     }
 
-    /// The command line of this process; one without options before it is known.
+    /// Returns the command line of this process, or an empty one if it has not been parsed yet.
     pub(crate) fn of_process() -> &'static Self {
         GIVEN.get_or_init(Self::default)
     }
@@ -79,7 +79,7 @@ impl Given {
 
 #[cfg(test)]
 impl Given {
-    /// Of a line without the program's name, which has to parse.
+    /// Parses a line that lacks the program's name. Panics if the line is invalid.
     pub(crate) fn of_line(line: &str) -> Self {
         use clap::CommandFactory;
         let mut root = crate::args::Cli::command();
@@ -105,7 +105,7 @@ mod tests {
         assert!(!given.takes("grid") && !given.takes("frames-at"));
         let copy = Given::of_line("transcode a b --copy");
         assert!(!copy.takes("deinterlace") && copy.takes("keep-going"));
-        // By the other option's rule too.
+        // Either option may declare the conflict.
         assert!(!Given::of_line("transcode a b --deinterlace").takes("copy"));
     }
 }

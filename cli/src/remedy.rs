@@ -1,4 +1,4 @@
-//! What can be done about an error, in terms of the options that this command line can still have.
+//! Remedies for errors, phrased as options that can still be added to this command line.
 
 use video_hw::backend::BackendKind;
 use video_hw::error::Remedy;
@@ -8,7 +8,7 @@ use video_hw::pipeline::Note;
 use crate::given::Given;
 use crate::limits;
 
-/// To follow what happened, behind a semicolon. Empty where the command line says all that could be advised.
+/// Returns the remedy as text that follows the error and a semicolon. Empty if the command line already has every option that would help.
 pub(crate) fn message(remedy: &Remedy) -> String {
     words(remedy, Given::of_process())
 }
@@ -105,23 +105,22 @@ fn words(remedy: &Remedy, given: &Given) -> String {
             let or = or.iter().map(|one| words(one, given)).filter(|one| !one.is_empty());
             works.into_iter().chain(or).collect::<Vec<_>>().join(". Or: ")
         }
-        // The others are words already.
+        // Other remedies are plain text.
         other => other.to_string(),
     }
 }
 
-/// The alternatives that there are.
+/// Joins the alternatives that are present.
 fn either(parts: impl IntoIterator<Item = Option<String>>, between: &str) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(between)
 }
 
-/// Whether the command has options that say what becomes of decoded pictures, `--fps` and `--pix-fmt`: with `encode` and
-/// `compare` these describe the input.
+/// Whether `--fps` and `--pix-fmt` of this command apply to decoded pictures. In `encode` and `compare` they describe the input.
 fn changes_frames(given: &Given) -> bool {
     ["transcode", "trim", "decode"].contains(&given.command())
 }
 
-/// The option that says how large pictures come out.
+/// The option that sets the size of the output pictures.
 fn size_option(given: &Given) -> Option<&'static str> {
     let option = match given.command() {
         "encode" => "scale",
@@ -131,14 +130,14 @@ fn size_option(given: &Given) -> Option<&'static str> {
     given.takes(option).then_some(option)
 }
 
-/// Another backend than the command line names: the automatic choice, or where that is in use the embedded one.
+/// A backend to try instead of the one in use: `auto`, or `software` if `auto` is in use.
 fn other_backend(given: &Given) -> Option<String> {
     const DO: &str = "let another backend do it";
-    // Reports on backends, which ask for none.
+    // These commands report on backends and open none.
     if ["doctor", "devices"].contains(&given.command()) {
         return Some(DO.to_owned());
     }
-    // What is copied is neither decoded nor encoded.
+    // A copy opens no decoder and no encoder.
     if given.has("copy") && !given.has("exact") {
         return None;
     }
@@ -152,7 +151,7 @@ fn other_backend(given: &Given) -> Option<String> {
     given.takes("backend").then(|| format!("{DO} (--backend {})", BackendKind::Software))
 }
 
-/// What `--limits` has to say: what it says, but for this limit.
+/// Returns the value of `--limits` with this one limit raised and the others unchanged.
 fn raised(limit: Limit, to: u64, given: &Given) -> String {
     let raised = format!("{}={}", limit.name(), limits::write(limit, to));
     let said = given.value("limits").unwrap_or_default().split(',').filter(|part| !part.is_empty());
@@ -160,14 +159,14 @@ fn raised(limit: Limit, to: u64, given: &Given) -> String {
     others.chain([raised.as_str()]).collect::<Vec<_>>().join(",")
 }
 
-/// A sentence of its own.
+/// Formats the remedy as a separate sentence.
 pub(crate) fn sentence(remedy: &Remedy) -> String {
     let message = message(remedy);
     let mut rest = message.chars();
     rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
-/// A reason, and what to do as a sentence behind it.
+/// Formats a reason followed by the remedy as a second sentence.
 pub(crate) fn after(reason: &str, remedy: &Remedy) -> String {
     format!("{}. {}", reason.trim_end_matches('.'), sentence(remedy)).trim_end_matches([' ', '.']).to_owned()
 }

@@ -163,7 +163,7 @@ fn no_remedy_advises_what_the_command_line_says_or_cannot_say() {
                         "{context}"
                     ),
                 }
-                // What can be added as it stands is taken.
+                // An option without a placeholder value is added unchanged.
                 let addition = match &value {
                     Some(value) if given.has(&option) || value.chars().any(|c| c.is_ascii_uppercase()) => {
                         continue;

@@ -1,4 +1,4 @@
-//! Every public setting of the library's jobs is an option of the commands that do these jobs, or is none for a reason.
+//! Every public setting of the library's jobs has an option in the commands that run these jobs, or a listed reason for having none.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ const ALONE: &str = "uncompressed pictures come without other tracks";
 const UNCOMPRESSED: &str = "uncompressed pictures need no decoder";
 const SHEET: &str = "a sheet is RGB in host memory";
 
-/// A job's settings, each with the option that says it, or the reason why none does.
+/// Settings of a job, each with its option or the reason for having none.
 type Table = &'static [(&'static str, &'static str)];
 
 const TRANSCODE: Table = &[
@@ -67,7 +67,7 @@ const TRANSCODE: Table = &[
     ("vbv", "--vbv"),
 ];
 
-/// Where `encode` differs from `transcode`.
+/// Entries of `encode` that differ from `transcode`.
 const ENCODE: Table = &[
     ("audio", ALONE),
     ("copy_tracks", ALONE),
@@ -132,7 +132,7 @@ const FRAMES: Table = &[
     ("width", "--width"),
 ];
 
-/// What [`video_hw::pipeline::SourceOptions`] has more.
+/// Entries that only [`video_hw::pipeline::SourceOptions`] has.
 const SOURCE: Table = &[
     ("cancel", ENDS),
     ("damage", "--strict"),
@@ -172,7 +172,7 @@ const READER: Table = &[
     ("with_index", "--index"),
 ];
 
-/// Where `thumbnails` differs from `decode`.
+/// Entries of `thumbnails` that differ from `decode`.
 const SHEETS: Table = &[
     ("convert", SHEET),
     ("height", "--width, and the shape of the picture"),
@@ -184,7 +184,7 @@ const SHEETS: Table = &[
     ("upright", "always"),
 ];
 
-/// The commands of each builder, as lines that parse, with the tables that apply: of a setting the first that has it.
+/// Command lines for each builder, with the tables that apply in order of precedence.
 const JOBS: [(&str, &str, &[Table]); 8] = [
     ("Transcode", "transcode a b", &[TRANSCODE]),
     ("Transcode", "trim a b", &[TRANSCODE]),
@@ -196,7 +196,7 @@ const JOBS: [(&str, &str, &[Table]); 8] = [
     ("ReaderBuilder", "thumbnails a b", &[SHEETS, READER]),
 ];
 
-/// Every line of the library's files with the type whose `impl` block it is in.
+/// Lists every line of the library's files with the type of the enclosing `impl` block.
 fn each_line(folder: &Path, each: &mut impl FnMut(&str, &str)) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -223,7 +223,7 @@ fn each_line(folder: &Path, each: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// The builders' methods that take one and give it back, by builder.
+/// Lists the methods of each builder that take and return the builder.
 fn settings() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");

@@ -1,8 +1,8 @@
 //! Bounds the CPU time that decoding takes by the compressed bytes it is given.
 //!
-//! The clock is CPU time of the decoding threads, so that a busy machine refuses nothing. Bytes alone would not do: a picture
-//! that repeats another is coded in a dozen bytes, whatever its size, and takes as long as copying it. So each picture counts as
-//! a byte for so many of its samples at least.
+//! The clock is CPU time of the decoding threads, so that a busy machine refuses nothing. A picture that
+//! repeats another is coded in a dozen bytes, whatever its size, and still takes as long as a copy. Each picture therefore counts
+//! as at least one byte per `SAMPLES_PER_BYTE` samples.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -221,7 +221,7 @@ mod tests {
         assert!(check(Account { time, last: 0, ..waiting }).is_err());
     }
 
-    /// Works for a second and a half on each unit, by a thread of its own.
+    /// Spends 1.5 s of CPU time on each unit, on a separate thread.
     struct Slow {
         worked: Duration,
         sink: DecodeSink,

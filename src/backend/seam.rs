@@ -121,8 +121,8 @@ pub trait DecoderBackend: Send {
     /// Name of the codec library or engine in use, for summaries.
     fn implementation(&self) -> &'static str;
 
-    /// Where its calls are counted, if it passes them on to decoders on other threads; asked once, after opening. Without one
-    /// the session counts the calls itself.
+    /// The meter of a backend that forwards calls to decoders on other threads. Read once, after opening; without a meter the
+    /// session counts the calls itself.
     fn meter(&self) -> Option<Arc<DecodeMeter>> {
         None
     }

@@ -474,7 +474,7 @@ mod tests {
         );
     }
 
-    /// Over all remedies and every way to ask for a backend: another one is advised where one was named, and only there.
+    /// Every remedy and every way to select a backend: another backend is suggested only if one was named.
     #[test]
     fn another_backend_is_no_advice_where_all_were_tried() {
         let refuse = |remedy: &Remedy, wanted, job| {

@@ -17,9 +17,9 @@ type Adapted = (Target, Vec<String>);
 /// What is given up of a picture's light, in words.
 const HDR: &str = "HDR10 metadata";
 
-/// Has a candidate opened with all settings, in another arrangement of the frames' samples where it does not take theirs, or,
-/// where it `may_lack` some settings and refuses for them, with those that it has, and at last with the plainest. `open` gets
-/// the settings, what was given up for them, and whether they were adapted.
+/// Opens a candidate with all settings. If it does not accept the frames' format, another format is tried. If it `may_lack`
+/// settings and refuses them, it is opened without these, and finally with the defaults. `open` receives the settings, the list
+/// of omitted ones, and whether they were adapted.
 ///
 /// # Errors
 /// The refusal of all settings; an error that other settings do not avoid.

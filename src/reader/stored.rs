@@ -103,7 +103,7 @@ pub(super) fn load(path: &Path, video: &Path, track: TrackId, limits: &Limits) -
     claims.parts(&rest)?.ok_or_else(|| broken(path, "holds what no index holds"))
 }
 
-/// What the index itself breaks.
+/// An error for an index that contradicts itself.
 fn broken(path: &Path, what: &str) -> Error {
     Error::corrupt_fatal(format!("{} {what}", path.display())).with_remedy(AGAIN)
 }

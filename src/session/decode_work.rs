@@ -58,7 +58,7 @@ pub(super) struct Own {
     map: Histogram,
     convert: Histogram,
     download: Histogram,
-    /// Of decoders that share the stream: their calls, and not those of the session, are what decoding takes.
+    /// The meter of decoders that share the stream. Decode time is then the sum of their calls instead of the calls of the session.
     meter: Option<Arc<DecodeMeter>>,
     pub(super) first_in: Option<Instant>,
     pub(super) first_out: Option<Instant>,
@@ -100,7 +100,7 @@ pub(super) fn stages(table: &InFlightTable) -> DecodeStages {
     }
 }
 
-/// The same, by name, while the session runs.
+/// Returns the stages by name while the session runs.
 #[cfg(feature = "metrics")]
 pub(super) fn stages_now(table: &InFlightTable) -> Vec<super::observe::Named<'_>> {
     let Own { map, convert, download, .. } = &table.own;

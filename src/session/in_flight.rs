@@ -145,7 +145,7 @@ impl<P, S> SharedTable<P, S> {
         lock(&self.0)
     }
 
-    /// As [`Self::charge`], for a call that is one of those in `calls`.
+    /// Charges a call like [`Self::charge`] and records it in `calls`.
     pub(super) fn charge_call(&self, call: impl FnOnce() -> Result<()>) -> Result<()> {
         let busy_before = self.lock().timing.busy;
         let done = self.charge(call);

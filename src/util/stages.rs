@@ -212,7 +212,7 @@ pub struct EncodeStages {
     pub lock: StageSummary,
     /// Copying a coded picture out and giving its memory back.
     pub copy: StageSummary,
-    /// Most outputs in flight at once: pictures that were handed over, and whose output was not yet taken.
+    /// Most pictures in flight at once: submitted, and their output not yet taken.
     pub queue_peak: usize,
     /// Bytes of pictures copied from host memory.
     pub input_copy_bytes: u64,
@@ -260,19 +260,19 @@ impl DecodeMeter {
     }
 }
 
-/// Where the time of a decoder's session went. Where several decoders share the stream each stage is the sum over all of them,
-/// which may exceed the time of the job.
+/// Stage times of a decode session. If several decoders share the stream, each stage is the sum over all of them and may exceed
+/// the duration of the job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecodeStages {
-    /// Calls of the decoder, each with one access unit or to drain it, less the time in which it waited for room behind it: decoding
-    /// itself on the CPU, parsing, handing over and waiting for a free surface on a GPU.
+    /// Decoder calls, one per access unit or drain, without the wait for room in the output queue. On the CPU this is decoding
+    /// itself; on a GPU it is parsing, submission and the wait for a free surface.
     pub decode: StageSummary,
     /// On a device: the wait until a decoded picture can be read there.
     pub map: StageSummary,
     /// On a device: conversion of format or size, or the copy inside it.
     pub convert: StageSummary,
-    /// From a device: the copy to host memory, or the mapping that has the same purpose.
+    /// On a device: the copy to host memory, or the mapping of the surface for the CPU.
     pub download: StageSummary,
     /// The wait for room in the output queue: the consumer is behind.
     pub output: StageSummary,

@@ -16,7 +16,7 @@ fn fields(of: &dyn std::fmt::Debug) -> Vec<String> {
     inner.filter_map(|line| Some(line.trim().split_once(':')?.0.to_owned())).collect()
 }
 
-/// The rows of a rate control. A variant or a field that is new does not compile here before it has its row.
+/// Returns the rows of a rate control. A new variant or field does not compile until it has a row.
 fn rows_of(rate: RateControl) -> Vec<&'static str> {
     match rate {
         RateControl::Cbr { bitrate_bps: _ } => vec!["Cbr.bitrate_bps"],

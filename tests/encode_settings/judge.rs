@@ -1,4 +1,4 @@
-//! What becomes of each setting on an encoder.
+//! Classifies the effect of each setting on an encoder.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,12 +11,12 @@ use crate::support::encoded::settings_of_sessions;
 /// The words of the table.
 pub(crate) const WORDS: [&str; 5] = ["refused", "output", "session", "told", "noted"];
 
-/// What was seen of a setting.
+/// The observed effect of a setting.
 enum Seen {
     Word(&'static str),
-    /// Nothing yet: what the simulation was told in these two sessions decides.
+    /// Undecided until the simulation has reported the settings of these two sessions.
     InSessions(u32, u32),
-    /// Nothing at all.
+    /// No effect.
     Nothing,
 }
 
@@ -90,7 +90,7 @@ fn seen(row: &Row, encoder: &'static Encoder, without: &mut Without) -> Seen {
     Seen::Nothing
 }
 
-/// What becomes of each setting on an encoder that runs in this process or in a child of it.
+/// Returns the effect of each setting on an encoder that runs in this process or in a child process.
 pub(crate) fn column(encoder: &'static Encoder) -> Vec<&'static str> {
     let mut without = Without::default();
     let (one, two) = (make(&Job::new(encoder)).unwrap(), make(&Job::new(encoder)).unwrap());
@@ -108,7 +108,7 @@ fn file_of(encoder: &Encoder) -> PathBuf {
     scratch(&encoder.name.replace(' ', "-"))
 }
 
-/// As [`column`], in a process on a simulated machine: writes what the process that has the simulation's report goes on with.
+/// Runs [`column`] in a process on a simulated machine and writes the result for the parent, which has the simulation's report.
 pub(crate) fn write_column(encoder: &'static Encoder) {
     let mut without = Without::default();
     let mut text = String::new();

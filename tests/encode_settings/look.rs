@@ -1,4 +1,4 @@
-//! The output of an encoder, looked at.
+//! Checks of encoder output.
 
 use std::collections::BTreeMap;
 
@@ -26,11 +26,11 @@ fn are_b(made: &Made) -> Vec<bool> {
     made.packets.iter().map(is_b).collect()
 }
 
-/// Whether there are so many B pictures between any two others, but for the end of the stream.
+/// Whether `count` B pictures lie between any two other pictures, except at the end of the stream.
 pub(crate) fn has_b_frames(made: &Made, count: usize) -> bool {
     let are_b = are_b(made);
     let mut runs: Vec<_> = are_b.split(|is_b| !is_b).map(<[bool]>::len).collect();
-    // In front of the first picture, behind it, and at the end.
+    // Skips the runs before and after the first picture, and the last run.
     runs.drain(..2.min(runs.len()));
     runs.pop();
     !runs.is_empty() && runs.iter().all(|run| *run == count)
@@ -74,7 +74,7 @@ pub(crate) fn has_display(made: &Made) -> bool {
     contains(made, &[0x3d, 0x13, 0x40, 0x42]) || contains(made, &[0x50, 0x0d, 0x54, 0x39])
 }
 
-/// What ffprobe says of the stream.
+/// Returns the stream properties that ffprobe prints.
 pub(crate) fn probe(job: &Job, made: &Made) -> BTreeMap<String, String> {
     let directory = tempfile::tempdir().unwrap();
     let (codec, size) = (job.common.codec, job.common.dimensions);

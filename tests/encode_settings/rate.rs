@@ -18,7 +18,7 @@ const HEIGHT: usize = 360;
 const RATE: usize = 25;
 const ASKED: u32 = 500_000;
 
-/// What pictures show.
+/// The content of the pictures.
 #[derive(Clone, Copy, Debug)]
 enum Content {
     /// A chessboard under noise of this amplitude.

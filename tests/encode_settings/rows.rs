@@ -23,7 +23,7 @@ use super::run::{FRAMES, Job, Made, scratch};
 
 type Change = fn(&mut Job);
 
-/// How it is seen that a setting was heeded.
+/// The check that a setting was applied.
 pub(crate) enum Proof {
     /// True of the output, and false of the output without the setting.
     Output(fn(&Job, &Made) -> bool),
@@ -33,7 +33,7 @@ pub(crate) enum Proof {
     Differs(fn(&Made, &Made) -> bool),
     /// True of sessions with it.
     Session(fn(&Job) -> bool),
-    /// The encoder was told something else.
+    /// The encoder received different parameters.
     Told,
 }
 

@@ -73,7 +73,7 @@ impl Encoder {
     }
 }
 
-/// What an encoder is asked for.
+/// One encode with its settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) encoder: &'static Encoder,
@@ -138,7 +138,7 @@ impl Job {
         self.special = BackendEncodeConfig::Ffmpeg(own);
     }
 
-    /// By this number the session is found in a simulation's report, where it is a part of the frame rate.
+    /// Makes the session identifiable in a simulation's report: the number becomes part of the frame rate.
     pub(crate) fn numbered(mut self, number: u32) -> Self {
         if self.encoder.is_simulated() {
             let rate = self.common.frame_rate;

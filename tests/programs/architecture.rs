@@ -260,7 +260,7 @@ const NO_ADVICE: [(&str, &str); 6] = [
     ("probing/mod.rs", "the report on a driver that crashed lists all backends"),
 ];
 
-/// What of `files` advises another backend in words, and what of `known` is not needed.
+/// Lists `files` that suggest another backend in text, and entries of `known` that are unused.
 fn backends_advised(files: &[(String, String)], known: &[(&str, &str)]) -> Vec<String> {
     let mut unused: Vec<_> = known.iter().map(|(file, _)| *file).collect();
     let mut wrong = Vec::new();

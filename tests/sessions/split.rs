@@ -57,8 +57,7 @@ fn compare(path: &Path) -> SplitReport {
     last.unwrap()
 }
 
-/// Segments that wait get decoders of their own. None waits where packets come slower than one decoder takes them, so that no frame
-/// is taken here, which stops the first.
+/// A waiting segment gets another decoder. No frame is reaped here: this stops the first decoder, so that segments have to wait.
 fn several_are_opened(path: &Path) {
     let (config, packets) = packets(path);
     let config = config.engines(Engines::Count(NonZeroUsize::new(3).unwrap())).reorder_window(1);

@@ -98,8 +98,8 @@ impl Rounds<'_> {
         notes
     }
 
-    /// Runs live streams again that only this version has handed over late or lost. Unless they break a limit each time it was the machine, and the
-    /// limits are those of the last time.
+    /// Repeats the live streams in which this version alone lost frames or delivered them late. A stream that breaks a limit in every
+    /// repetition has failed; for any other the last repetition counts, since the machine caused the delay.
     pub(crate) fn soak_again(&self, jobs: &mut [Job]) -> Vec<String> {
         let mut notes = Vec::new();
         for place in 1..jobs.len() {
@@ -358,7 +358,7 @@ impl Rounds<'_> {
     }
 }
 
-/// The same streams, for ten minutes at most.
+/// Returns the program with its `--minutes` reduced to at most ten.
 fn shortened(mut program: Program, minutes: Option<f64>) -> Program {
     let asked = program.args.iter().position(|arg| arg == "--minutes");
     if let Some(value) = asked.and_then(|place| program.args.get_mut(place + 1)) {

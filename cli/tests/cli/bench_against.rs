@@ -58,7 +58,7 @@ fn a_version_beside_itself_is_right_and_its_encoder_is_named() {
     let orders = |row: &Value| {
         row["runs"].as_array().unwrap().iter().map(|run| run["order"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    // What is in doubt is measured again, so there may be more.
+    // Rows with an uncertain result are measured again, so more runs may follow.
     let (ours, others) = (orders(&rows[0]), orders(&rows[1]));
     assert_eq!((&ours[..2], &others[..2]), (&[0, 7][..], &[1, 6][..]));
 }

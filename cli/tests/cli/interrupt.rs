@@ -30,7 +30,7 @@ fn start<S: AsRef<str>>(args: &[S]) -> Child {
     spawn(crate::common::command(args))
 }
 
-/// As [`start`], with SIGHUP heeded where `nohup` has started these tests: children inherit that it is ignored.
+/// Starts the program like [`start`], with the default action for SIGHUP. Under `nohup` children inherit an ignored SIGHUP.
 fn start_heeding_hangup(args: &[&str]) -> Child {
     if !ignores_hangup() {
         return start(args);

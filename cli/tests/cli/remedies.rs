@@ -1,4 +1,4 @@
-//! Advice on what to do about an error: never what the command line says already, and never an option that the command lacks.
+//! A remedy never names an option that the command line already has or that the command lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::common::{Run, Scratch, clip, command, run, y4m};
 
-/// Options that are given beside what provokes an error; one that the command does not take is passed over.
+/// Options added to each failing command line. Options that the command lacks are skipped.
 const BESIDE: [&[&str]; 14] = [
     &[],
     &["--backend", "auto"],
@@ -30,7 +30,7 @@ struct Case {
     stdin: Option<String>,
 }
 
-/// Inputs of many faults.
+/// Inputs with various faults.
 struct Inputs(Scratch);
 
 impl Inputs {
@@ -94,7 +94,7 @@ impl Inputs {
             "transcode small.h264 -",
             "transcode small.h264 @out.xyz",
             "decode small.h264 -",
-            // Pictures that no encoder takes, and such as change.
+            // Pictures that no encoder accepts, and a size that changes mid-stream.
             "encode @tiny.y4m @out.mp4",
             "transcode @tiny.y4m @out.mp4",
             "transcode small.h264 @out.mp4 --size 8x8",
@@ -175,7 +175,7 @@ fn runs(line: &[String], stdin: Option<&str>) -> Run {
     Run::of(command.output().unwrap())
 }
 
-/// The options of a command, from its help; of each whether it takes a value.
+/// Parses the options of a command from its help, with a flag for those that take a value.
 fn options(command: &str) -> BTreeMap<String, bool> {
     let help = run(&[command, "--help"]).ok().out();
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
@@ -188,7 +188,7 @@ fn options(command: &str) -> BTreeMap<String, bool> {
     lines.filter_map(option).collect()
 }
 
-/// `--size` and `--backend auto` of a message.
+/// Extracts the options that a message names, such as `--size` or `--backend auto`.
 fn named(message: &str) -> Vec<(String, Option<String>)> {
     let words: Vec<_> = message.split([' ', '(', ')', ';', '"']).filter(|word| !word.is_empty()).collect();
     let pairs = words.iter().enumerate().filter_map(|(at, word)| {
@@ -242,7 +242,7 @@ fn no_advice_is_what_the_command_line_says_already() {
             }
             let document: serde_json::Value = match serde_json::from_slice(&result.stdout) {
                 Ok(document) => document,
-                // What goes to standard output leaves the document to standard error.
+                // The media is on standard output here, and the report on standard error.
                 Err(_) => serde_json::Value::Null,
             };
             // Not a line of this command.
@@ -312,7 +312,6 @@ fn no_advice_is_what_the_command_line_says_already() {
     }
 }
 
-/// What is advised works.
 #[test]
 fn advice_that_is_followed_helps() {
     let inputs = Inputs::new();

@@ -1,5 +1,5 @@
-//! Where the time of decoders and encoders goes: each backend reports the stages that docs/metrics.md gives it, reports in every
-//! form agree, and several decoders of one stream report what one does.
+//! Stage times of decoders and encoders. Each backend reports the stages that docs/metrics.md lists for it, the text, JSON and
+//! Prometheus reports agree, and several decoders of one stream report the same sums as a single one.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::common::{Machine, Run, Scratch, clip, command, have, y4m};
 
-/// A column of the table, the name of its backend, and the variable that asks for lines.
+/// A column of the table: its backend, and the variable that selects its simulation.
 struct Vendor {
     column: &'static str,
     backend: &'static str,
@@ -49,7 +49,7 @@ impl Vendor {
     }
 }
 
-/// The stages of one side that the table gives a vendor.
+/// Reads the stages of one side from a column of the table.
 fn table(side: &str, column: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap();
@@ -68,7 +68,7 @@ fn table(side: &str, column: &str) -> BTreeSet<String> {
 /// Count and sum (in milliseconds) of each stage that has run.
 type Stages = BTreeMap<String, (u64, f64)>;
 
-/// What a JSON report has of one side.
+/// Reads the stages of one side from a JSON report.
 fn in_json(report: &Value, side: &str) -> Stages {
     let of_session = &report["stages"][side];
     let places = [&of_session["stages"], of_session];
@@ -81,7 +81,7 @@ fn in_json(report: &Value, side: &str) -> Stages {
     found.filter(|(_, (count, _))| *count > 0).collect()
 }
 
-/// What a page for Prometheus has of it.
+/// Reads the stages of one side from a Prometheus page.
 fn in_page(page: &str, side: &str) -> Stages {
     let mut found = Stages::new();
     for line in page.lines() {
@@ -98,7 +98,7 @@ fn in_page(page: &str, side: &str) -> Stages {
     found
 }
 
-/// The sums in a line of text, of all but latency and jitter, which are no stages.
+/// Reads the sums from a line of text. Latency and jitter are not stages.
 fn in_line(said: &str, side: &str) -> BTreeMap<String, f64> {
     let line =
         said.lines().find(|line| line.contains(&format!(".{side}] "))).unwrap_or_else(|| panic!("{said}"));
@@ -108,7 +108,7 @@ fn in_line(said: &str, side: &str) -> BTreeMap<String, f64> {
     stages.map(|name| (name.to_owned(), words[&*format!("{name}_ms")].parse().unwrap())).collect()
 }
 
-/// Runs a job, and gives its report when everything that tells of its stages says the same.
+/// Runs a job, checks that all its reports agree on the stages, and returns the JSON report.
 fn job(vendor: &Vendor, side: &str, arguments: &[&str]) -> Option<(Stages, Value)> {
     let scratch = Scratch::new();
     let file = scratch.path("job.prom");
@@ -152,7 +152,7 @@ fn each_backend_has_the_stages_of_the_table_and_all_reports_agree() {
             found.extend(stages.into_keys());
         }
         if found.is_empty() {
-            // Said by whoever looked for the machine.
+            // `machine` has printed why the simulation is missing.
             continue;
         }
         assert_eq!(found, table("decode", vendor.column), "decoding by {}", vendor.column);

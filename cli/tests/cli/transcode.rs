@@ -316,7 +316,6 @@ fn a_picture_too_small_for_every_encoder_is_told_with_the_remedy() {
     }
 }
 
-/// The number in the text is the sum of what JSON lists.
 #[test]
 fn text_and_json_count_the_same_dropped_frames() {
     let scratch = Scratch::new();
@@ -378,7 +377,7 @@ fn the_summary_is_what_ran_and_what_came_out() {
     assert!(result.stdout.is_empty());
 }
 
-/// What is cut out is what `decode` cuts out; it is cut out before it is scaled, and the turn of the input is kept.
+/// `transcode --crop` selects the same pixels as `decode --crop`. Cropping precedes scaling, and the rotation is kept.
 #[test]
 fn a_crop_is_encoded_as_it_is_decoded() {
     let scratch = Scratch::new();

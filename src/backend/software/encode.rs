@@ -138,9 +138,9 @@ impl SoftwareEncoder {
             let (idr, bits) = (coded == Coded::Idr, self.output.len() * 8);
             if idr && let Some(again) = guard.again(bits, level) {
                 level = again;
-                // What was coded is thrown away: nothing may refer to it.
+                // The discarded picture must not become a reference.
                 if first {
-                    // Nor does rate control have to know.
+                    // A new encoder also resets rate control.
                     self.encoder = Encoder::open(&self.parameters)?;
                 } else {
                     self.encoder.force_idr()?;

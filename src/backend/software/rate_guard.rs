@@ -9,9 +9,9 @@ use crate::time::Rational;
 
 /// Pictures are averaged over squares of up to 16x16 samples, two to the power of this.
 const MOST: u8 = 4;
-/// From this average quantiser on rate control has nothing left.
+/// Average quantiser from which rate control cannot reduce the rate further.
 const SPENT_QP: u32 = 50;
-/// Up to this one it has room for twice the detail.
+/// Average quantiser up to which the rate allows twice the detail.
 const ROOMY_QP: u32 = 40;
 /// The share of the rate that a stream may take in the long run.
 const SHARE: f64 = 1.05;
@@ -31,7 +31,7 @@ pub(super) struct RateGuard {
     debt: f64,
     /// Two to the power of this is the side of the squares.
     level: u8,
-    /// The same for IDR pictures.
+    /// `level` of IDR pictures.
     idr_level: u8,
     /// Frames before more detail is tried, to begin with, now, and what is left of them.
     first_hold: u32,
@@ -89,7 +89,7 @@ impl RateGuard {
         self.debt = (self.debt + bits - allowed).max(0.0);
         self.left = self.left.saturating_sub(1);
         if idr {
-            // The pictures behind it would have to make up for its detail.
+            // An IDR picture at a finer level would exceed the rate, and the following pictures would pay for it.
             if level > self.level {
                 (self.level, self.left) = (level, self.hold);
             }

@@ -16,7 +16,7 @@ use crate::sync::lock;
 /// No unit has this serial.
 const NONE: u64 = u64::MAX;
 
-/// What a lane's decoder works on, for the sink to know, and what is counted of it.
+/// The current task of a lane's decoder and its counters, shared with the sink.
 pub(super) struct Bench {
     task: Mutex<Task>,
     /// Nanoseconds in which the decoder waited for room in the window.
@@ -86,7 +86,7 @@ impl Bench {
         self.meter.enter();
     }
 
-    /// Units are inside no more: at most as many as were.
+    /// Removes up to `most` units from those inside the decoder.
     fn leave(&self, task: &mut Task, most: usize) {
         let left = task.inside.min(most);
         task.inside -= left;
@@ -271,7 +271,7 @@ mod tests {
             assert!(sink(ANSWER));
         }
         assert_eq!(meter.in_flight_peak(), 1);
-        // An answer more than there were units is nobody's.
+        // A surplus answer belongs to no unit.
         assert!(sink(ANSWER));
         one.enter();
         one.enter();

@@ -138,7 +138,7 @@ struct Shared {
     /// Of the first lane.
     receipt: SharedReceipt,
     report: SharedReport,
-    /// Of all lanes.
+    /// Calls of all lanes.
     meter: Arc<DecodeMeter>,
     /// What went wrong with a decoder first.
     trouble: Mutex<Option<String>>,

@@ -171,7 +171,7 @@ fn fed(
     });
     let ended = wait.recv_timeout(3 * PATIENCE).unwrap();
     let report = receipt.get().split.unwrap();
-    // The calls of all, those that failed too; each answers a unit before it takes the next.
+    // All calls are counted, including failed ones.
     assert_eq!(meter.decode.distribution().count(), worked.calls.load(Ordering::SeqCst));
     assert!((1..=report.engines).contains(&meter.in_flight_peak()), "{meter:?}");
     (rx.iter().collect(), ended, report)

@@ -51,7 +51,7 @@ pub struct Encoder {
     flying: VecDeque<Arc<Task>>,
     frames: u32,
     bits: u64,
-    /// What the client asked for.
+    /// Settings that the client requested, for the report.
     told: serde_json::Value,
 }
 

@@ -57,8 +57,8 @@ impl Options {
     }
 }
 
-/// What the client asks for, for the report. Much of it has no effect on the pictures of the libraries, and a test still wants
-/// to see that it arrived.
+/// Returns the requested settings for the report. Many of them do not change the coded pictures, so a test can only
+/// check that they arrived.
 pub fn told(parameters: &mfxVideoParam) -> serde_json::Value {
     let mut coding = *parameters.mfx();
     let frame_rate = format!("{}/{}", coding.FrameInfo.FrameRateExtN, coding.FrameInfo.FrameRateExtD);

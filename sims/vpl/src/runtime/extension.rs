@@ -78,7 +78,7 @@ impl List {
     /// The ids in it.
     pub fn ids(self) -> Vec<u32> {
         let each = (0..usize::from(self.count)).filter_map(|at| {
-            // SAFETY: so many pointers are there, as the client says.
+            // SAFETY: the client provides `count` pointers.
             let buffer = unsafe { *self.first.add(at) };
             // SAFETY: every buffer begins with its header.
             (!buffer.is_null()).then(|| unsafe { (*buffer).BufferId })
@@ -89,11 +89,11 @@ impl List {
     /// The ids, and all bytes of each buffer.
     pub fn contents(self) -> Vec<(u32, Vec<u8>)> {
         let each = (0..usize::from(self.count)).filter_map(|at| {
-            // SAFETY: so many pointers are there, as the client says.
+            // SAFETY: the client provides `count` pointers.
             let buffer = unsafe { *self.first.add(at) };
             // SAFETY: every buffer begins with its header.
             let header = (!buffer.is_null()).then(|| unsafe { *buffer })?;
-            // SAFETY: so many bytes are there, as the header says.
+            // SAFETY: the buffer has the `BufferSz` bytes that its header states.
             let bytes = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), header.BufferSz as usize) };
             Some((header.BufferId, bytes.to_vec()))
         });
@@ -115,7 +115,7 @@ impl List {
     /// Where a structure is; none where it is not there, or of the wrong size.
     pub fn place<T: Extension>(self) -> Option<*mut T> {
         for at in 0..usize::from(self.count) {
-            // SAFETY: so many pointers are there, as the client says.
+            // SAFETY: the client provides `count` pointers.
             let buffer = unsafe { *self.first.add(at) };
             if buffer.is_null() {
                 breach(&rules::NULL_POINTER, "extension buffer");

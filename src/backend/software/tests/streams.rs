@@ -10,7 +10,7 @@ use super::encoded::ffmpeg;
 use super::harness::{Bench, packed_md5, stream_paths, units_of};
 use crate::config::CommonDecodeConfig;
 
-/// Decodes with so many threads, and keeps no picture longer than its MD5 takes.
+/// Decodes with `threads` threads and drops each picture once its MD5 is known.
 fn check(path: &Path, expected: &str, threads: usize) -> Result<(), String> {
     let (codec, units) = units_of(path);
     let mut config = CommonDecodeConfig::new(codec);

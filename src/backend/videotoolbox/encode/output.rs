@@ -123,7 +123,7 @@ impl Output {
         settled
     }
 
-    /// As [`Self::settle`]; `waited` for the encoder, and not for the consumer.
+    /// Waits like [`Self::settle`], and adds to `waited` only the time spent on the encoder.
     fn wait(&self, most: usize, patience: Duration, waited: &mut Duration) -> Result<bool> {
         let shared = &*self.shared;
         let mut state = lock(&shared.state);

@@ -162,7 +162,7 @@ fn look(api: &Api) -> Found {
     }
     for (list, count) in [(list, count), (devices, known)] {
         if count > 0 {
-            // SAFETY: the list came from this runtime, and nothing refers to it any more.
+            // SAFETY: the list came from this runtime, and no reference to it remains.
             unsafe { (api.runtime.MFXReleaseImplDescription)(list.cast()) };
         }
     }
