@@ -147,12 +147,51 @@ ended_while_waiting() { # ended_while_waiting SIGNAL film|nothing EXITCODE
   [ $code = "$3" ] || { echo "exit code $code"; return 1; }
   left "$out" "$2"
 }
-other_peoples_library() { # neither beside the program nor in the current directory
+# A folder with a decoy of every library that the program, or a library that it loads, looks for, and of the programs that it starts.
+decoys() {
+  local folder=$dir/decoys name job here
+  local jobs=(devices "doctor --fresh" "probe small.h264" "decode small.h264 --null" "transcode small.h264 out.mp4 -y")
+  for name in nvidia qsv ffmpeg; do jobs+=("decode small.h264 --null --backend $name" "transcode small.h264 out.mp4 -y --backend $name"); done
+  mkdir "$folder"
+  cp clips/small.h264 "$folder"
+  "$cc" -O1 -shared -o "$dir/decoy.dll" scripts/windows/decoy.c
+  # In a folder of their own: with the decoys of the system's libraries beside them they would not start.
+  mkdir "$dir/programs"
+  cp clips/small.h264 "$dir/programs"
+  "$cc" -O1 -DPROGRAM -o "$dir/programs/ffmpeg.exe" scripts/windows/decoy.c
+  cp "$dir/programs/ffmpeg.exe" "$dir/programs/ffprobe.exe"
+  export DECOY_MARK="Z:${dir//\//\\}\\mark"
+  printf '%s\n' nvcuda nvcuvid nvEncodeAPI64 nvml libmfx64-gen libmfxhw64 libvpl libvplevil libmfx64 >"$dir/names"
+  (
+    cd "$folder"
+    for job in "${jobs[@]}"; do
+      # shellcheck disable=SC2086
+      WINEDEBUG=trace+module there "$program" $job 2>&1 </dev/null || true
+    done
+  ) >"$dir/trace"
+  sed -n 's/.*trace:module:load_dll looking for L"\([^"]*\)".*/\1/p' "$dir/trace" | sed 's/.*\\\\//; s/\.dll$//I' | sort -u >>"$dir/names"
+  grep -qix nvcuda.dll <(sed 's/$/.dll/' "$dir/names") && grep -qi kernel32 "$dir/names" || { echo "wine does not name the libraries"; return 1; }
+  sort -fu "$dir/names" | while read -r name; do ln -f "$dir/decoy.dll" "$folder/$name.dll"; done
+  # The decoys run where something does load or start them.
+  (cd "$dir/programs" && there ./ffmpeg.exe || true; there rundll32 "Z:${folder//\//\\}\\nvcuda.dll,x" || true) >/dev/null 2>&1
+  [ "$(sort -u "$dir/mark" | wc -l)" = 2 ] || { cat "$dir/mark"; echo "the decoys do not run"; return 1; }
+  rm "$dir/mark"
+  for here in "$folder" "$dir/programs"; do
+    for job in "${jobs[@]}"; do
+      # shellcheck disable=SC2086
+      (cd "$here" && there "$program" $job >/dev/null 2>&1 </dev/null) || true
+      [ ! -e "$dir/mark" ] || { echo "$job:"; cat "$dir/mark"; return 1; }
+    done
+  done
+  echo "$(ls "$folder" | grep -c '\.dll$') names of libraries, none loaded from the current directory" >&3
+}
+planted_beside_the_program() {
+  local name
   mkdir "$dir/planted"
   cp "$program" "$dir/planted/app.exe"
-  cp "$libraries/bcryptprimitives.dll" "$dir/planted/nvcuda.dll"
+  for name in nvcuda nvcuvid nvEncodeAPI64 nvml libmfx64-gen libvpl; do cp "$dir/decoy.dll" "$dir/planted/$name.dll"; done
   cp clips/small.h264 "$dir/planted"
-  (cd "$dir/planted" && program=app.exe refuses 3 'nvcuda.dll cannot be loaded' decode small.h264 --null --backend nvidia)
+  (cd "$dir/planted" && program=app.exe refuses 3 'nvcuda.dll cannot be loaded' decode small.h264 --null --backend nvidia) && [ ! -e "$dir/mark" ]
 }
 
 # What is started first makes the system's folders; nothing of a run that was ended is in them.
@@ -171,7 +210,8 @@ ran "a file that is not there" refuses 1 'nothing.mp4' decode nothing.mp4 --null
 ran "an output that exists" refuses 2 'exists already' transcode clips/bars.mp4 "$dir/written.y4m"
 ran "an output that is the input" refuses 2 'is the input' transcode "$dir/written.y4m" "$dir/./WRITTEN.y4m" --overwrite
 ran "no NVIDIA driver" refuses 3 'nvcuda.dll cannot be loaded.*Install the NVIDIA driver' decode clips/small.h264 --null --backend nvidia
-ran "a library that somebody has put beside the program" other_peoples_library
+ran "decoys in the current directory" decoys
+ran "decoys of vendors' libraries beside the program" planted_beside_the_program
 ran "doctor: all is well" there "$program" doctor --fresh
 ran "killed while it waits for input" ended_while_waiting KILL nothing 137
 ran "Ctrl-C while it waits for input" ended_while_waiting INT film 130
