@@ -158,17 +158,22 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         self.end_streams();
     }
 
-    /// What is still open is complete, or is not.
+    /// Ends the last unit of every stream that is read.
     pub(super) fn end_streams(&mut self) {
         for number in 0..self.streams.len() {
-            let stream = self.streams.get(number).filter(|stream| stream.is_read());
-            let lacking = stream.and_then(|stream| Some((stream.pid, stream.lacks()?)));
+            let Some(stream) = self.streams.get(number).filter(|stream| stream.is_read()) else { continue };
+            let (pid, kind, lacking) = (stream.pid, stream.kind, stream.lacks());
             let ending = if lacking.is_some() { Ending::Broken } else { Ending::Unsure };
             self.with_stream(number, |stream, units| stream.end(ending, units));
-            if let Some((pid, bytes)) = lacking {
-                self.fault(Error::corrupt(format!(
-                    "PID {pid}: the last PES packet lacks {bytes} bytes; it is left out"
-                )));
+            let Some(bytes) = lacking else { continue };
+            let what = format!(
+                "PID {pid} ({}): the last PES packet lacks {bytes} bytes; it is left out",
+                kind.name()
+            );
+            // A recording ends in the middle of the packets of some stream: of sound that is a fraction of a second.
+            match kind {
+                Kind::Sound(_) => self.note_change(what),
+                Kind::Video(_) | Kind::Other(_) => self.fault(Error::corrupt(what)),
             }
         }
     }
@@ -205,7 +210,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             if stream.selected {
                 stream.take(number, (at, header, packet), &mut self.common, &mut units, &mut told);
             } else {
-                told.extend(pass_over(number, header, packet, &mut self.common));
+                told.extend(pass_over(number, (at, header, packet), &mut self.common));
             }
         }
         self.add(number, units);
@@ -387,7 +392,12 @@ impl<R: Read + Seek + Send> Demuxer for MpegTsDemuxer<R> {
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
         for stream in &mut self.streams {
-            stream.selected = tracks.contains(&stream.id);
+            let selected = tracks.contains(&stream.id);
+            if stream.selected != selected {
+                // What has come of it so far belongs to no unit that is given out.
+                stream.restart();
+            }
+            stream.selected = selected;
         }
         let streams = &self.streams;
         self.ready.retain(|ready| match ready {

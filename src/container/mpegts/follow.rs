@@ -47,6 +47,15 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
 
     /// Begins with the first program that has video, or `now` with the first of those there are that can be read.
     pub(super) fn choose(&mut self, now: bool) -> Result<()> {
+        if now && !self.programs.are_known() {
+            self.programs.find(self.held.iter().map(|(_, packet)| packet));
+            if self.programs.are_known() {
+                self.notes.push(
+                    "there is no program association table; the program maps were found without it"
+                        .to_owned(),
+                );
+            }
+        }
         let found = self.programs.choose(now, has_video) || (now && self.programs.choose(true, has_sound));
         if found { self.begin() } else { Ok(()) }
     }

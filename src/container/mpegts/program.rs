@@ -1,7 +1,9 @@
 //! Which program is read, and what it is made of, as far as the tables have come.
 
+use std::collections::BTreeMap;
+
 use super::kinds::Kind;
-use super::packets::Header;
+use super::packets::{Header, PACKET};
 use super::sections::{Entry, ProgramMap, Sections, programs};
 
 /// A program that the association table names.
@@ -65,6 +67,37 @@ impl Programs {
             let known = self.named.iter().any(|program| (program.number, program.pid) == (number, pid));
             if !known && self.named.len() < MAX_PROGRAMS {
                 self.named.push(Program { number, pid, sections: Sections::default(), map: None });
+            }
+        }
+    }
+
+    /// Takes the maps among these packets for those of all programs: the stream has no association table.
+    pub(super) fn find<'a>(&mut self, packets: impl Iterator<Item = &'a [u8; PACKET]>) {
+        let mut maps: BTreeMap<u16, Sections> = BTreeMap::new();
+        let mut found = Vec::new();
+        for packet in packets {
+            let header = Header::of(packet);
+            let payload = packet.get(header.payload..).unwrap_or_default();
+            // `pointer_field`, and the first byte of the section that begins in the packet.
+            let table = payload.first().and_then(|pointer| payload.get(1 + usize::from(*pointer)));
+            if header.damaged || header.scrambled || !header.has_payload() {
+                continue;
+            }
+            if header.starts && table == Some(&2) && maps.len() < MAX_PROGRAMS {
+                maps.entry(header.pid).or_default();
+            }
+            if let Some(sections) = maps.get_mut(&header.pid) {
+                sections.push(header.starts, payload, |section| {
+                    found.extend(ProgramMap::parse(section).map(|map| (header.pid, map)));
+                });
+            }
+        }
+        for (pid, map) in found {
+            self.associate(&[(map.number, pid)], false);
+            if let Some(program) =
+                self.named.iter_mut().find(|one| (one.number, one.pid) == (map.number, pid))
+            {
+                program.map = Some(map);
             }
         }
     }

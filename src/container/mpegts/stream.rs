@@ -65,15 +65,14 @@ pub(super) struct Common {
 /// whichever of them are read.
 pub(super) fn pass_over(
     number: usize,
-    header: &Header,
-    packet: &[u8; PACKET],
+    (at, header, packet): (u64, &Header, &[u8; PACKET]),
     common: &mut Common,
 ) -> Option<Told> {
     if !header.starts || header.scrambled {
         return None;
     }
     let found = pes::header(packet.get(header.payload..)?).filter(|found| !found.scrambled)?;
-    common.clock.place(number, found.pts?, found.dts).jump.map(Told::Jump)
+    common.clock.place(number, at, found.pts?, found.dts).jump.map(Told::Jump)
 }
 
 impl Stream {
@@ -166,6 +165,9 @@ impl Stream {
         self.damage = common.damage;
         if header.starts {
             self.pes.begin();
+        } else if self.pes.is_complete() && matches!(self.kind, Kind::Video(_)) {
+            // More than 16 bits can state: some writers leave the upper bits of the length out.
+            self.pes.lose();
         }
         let Some(piece) = self.pes.push(payload) else {
             let pid = self.pid;
@@ -178,8 +180,8 @@ impl Stream {
                 self.meets_scrambling(at, units, told);
                 return;
             }
+            let placed = found.pts.map(|pts| common.clock.place(number, at, pts, found.dts));
             let place = Place { at, clock: common.clock.state() };
-            let placed = found.pts.map(|pts| common.clock.place(number, pts, found.dts));
             let gap = self.gap.take();
             match (placed.and_then(|placed| placed.jump), gap) {
                 (Some(jump), _) => told.push(Told::Jump(jump)),
