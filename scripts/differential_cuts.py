@@ -66,6 +66,9 @@ class Source:
         self.size = r.choice(["64x64", "96x80", "128x96", "176x144"])
         self.codec = self.kind.split("-")[0]
         self.container = r.choice([name for name, codecs in CONTAINERS.items() if self.codec in codecs])
+        if self.kind == "h264-fields":
+            # ffmpeg puts each field into a sample of its own, in every container.
+            self.container = "raw"
         self.path = folder / f"source.{self.extension(self.container)}"
 
     def extension(self, container):

@@ -183,7 +183,10 @@ fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
         Codec::H264 => {
             let mut slices = nals.iter().filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
             let intra = slices.peek().is_some() && slices.all(|nal| h264::is_intra_slice(nal));
-            intra || nals.iter().any(|nal| h264::has_recovery_point(nal))
+            // The second field of an IDR picture may be predicted from the first.
+            intra
+                || begins_closed(codec, layout, sample)
+                || nals.iter().any(|nal| h264::has_recovery_point(nal))
         }
         Codec::Hevc => nals.iter().any(|nal| hevc::nal_type(nal).is_some_and(hevc::is_irap)),
         // Not told by the unit alone.

@@ -17,7 +17,8 @@ fn film(scratch: &Scratch, name: &str, video: &str) -> Option<String> {
     }
     let output = scratch.path(name);
     let args = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x80:r=25:d=2.4", "-threads", "1"];
-    let made = Command::new("ffmpeg").args(args).args(video.split(' ')).args(["-y", &output]).output().unwrap();
+    let made =
+        Command::new("ffmpeg").args(args).args(video.split(' ')).args(["-y", &output]).output().unwrap();
     assert!(made.status.success(), "{video}: {}", String::from_utf8_lossy(&made.stderr));
     Some(output)
 }
@@ -38,7 +39,8 @@ fn decoded(args: &[&str]) -> Vec<(usize, f64, String)> {
     run.out().lines().map(|line| frame(words(line))).collect()
 }
 
-const REFRESH: &str = "-c:v libx264 -preset ultrafast -x264-params intra-refresh=1:keyint=20:bframes=0:scenecut=0";
+const REFRESH: &str =
+    "-c:v libx264 -preset ultrafast -x264-params intra-refresh=1:keyint=20:bframes=0:scenecut=0";
 const OPEN: &str = "-c:v mpeg2video -bf 2 -g 12 -sc_threshold 1000000000";
 
 /// The first group without the pictures that the leading ones refer to.
@@ -70,7 +72,13 @@ fn a_part_without_a_frame_is_an_error() {
     let scratch = Scratch::new();
     let Some(video) = film(&scratch, "v.mp4", "-c:v libx264 -preset ultrafast -g 10") else { return };
     let input = scratch.path("sound.mp4");
-    tool("ffmpeg", &["-v", "error", "-i", &video, "-f", "lavfi", "-i", "sine=d=5", "-c:v", "copy", "-c:a", "aac", &input]);
+    tool(
+        "ffmpeg",
+        &[
+            "-v", "error", "-i", &video, "-f", "lavfi", "-i", "sine=d=5", "-c:v", "copy", "-c:a", "aac",
+            &input,
+        ],
+    );
     let before = scratch.names();
     for output in ["out.mp4", "out.ts"].map(|name| scratch.path(name)) {
         for exact in [&["--copy"][..], &["--copy", "--exact"]] {
@@ -86,7 +94,10 @@ fn a_part_without_a_frame_is_an_error() {
 #[test]
 fn a_part_keeps_parameter_sets_that_are_stated_once() {
     let scratch = Scratch::new();
-    let Some(repeated) = film(&scratch, "in.h264", "-c:v libx264 -preset ultrafast -g 10 -bf 0 -f h264") else { return };
+    let Some(repeated) = film(&scratch, "in.h264", "-c:v libx264 -preset ultrafast -g 10 -bf 0 -f h264")
+    else {
+        return;
+    };
     // Parameter sets behind the first access unit go.
     let data = std::fs::read(&repeated).unwrap();
     let mut once = Vec::new();
@@ -106,7 +117,11 @@ fn a_part_keeps_parameter_sets_that_are_stated_once() {
         let part = ["--copy", "--start", "1.2", "--duration", "0.4", "-q", "-y"];
         for input in [&raw, &ts, "-"] {
             let command = [&["trim", input, &output], &part[..]].concat();
-            if input == "-" { run_with_stdin(&command, &once).ok() } else { run(&command).ok() };
+            if input == "-" {
+                run_with_stdin(&command, &once).ok()
+            } else {
+                run(&command).ok()
+            };
             assert_eq!(frames(&output), all[30..40], "{number}: {input} to {output}");
         }
     }
@@ -141,12 +156,28 @@ fn frames_of_an_open_group_at_the_start_are_not_counted() {
         let all = decoded(&[&input]);
         assert_eq!(all.len(), frames(&input).len(), "{name}");
         let chosen = decoded(&[&input, "--frames-at", "0,1,5,30"]);
-        assert_eq!(chosen.iter().map(|one| &one.2).collect::<Vec<_>>(), [0, 1, 5, 30].map(|at| &all[at].2), "{name}");
+        assert_eq!(
+            chosen.iter().map(|one| &one.2).collect::<Vec<_>>(),
+            [0, 1, 5, 30].map(|at| &all[at].2),
+            "{name}"
+        );
         let every = decoded(&[&input, "--every", "500ms"]);
-        let at = |number: usize| all.iter().rfind(|one| one.1 <= all[0].1 + number as f64 * 0.5 + 0.001).unwrap();
+        let at =
+            |number: usize| all.iter().rfind(|one| one.1 <= all[0].1 + number as f64 * 0.5 + 0.001).unwrap();
         assert_eq!(every[0].2, all[0].2, "{name}");
         assert!(every.iter().enumerate().all(|(number, one)| one.2 == at(number).2), "{name}: {every:?}");
-        run(&["thumbnails", &input, &scratch.path("sheet.png"), "--grid", "8x8", "--width", "32", "-q", "-y"]).ok();
+        run(&[
+            "thumbnails",
+            &input,
+            &scratch.path("sheet.png"),
+            "--grid",
+            "8x8",
+            "--width",
+            "32",
+            "-q",
+            "-y",
+        ])
+        .ok();
     }
 }
 
@@ -165,7 +196,10 @@ fn a_raw_mpeg_stream_has_the_rate_of_its_header() {
 #[test]
 fn intervals_begin_with_the_first_frame() {
     let scratch = Scratch::new();
-    let Some(input) = film(&scratch, "late.mkv", "-c:v libx264 -preset ultrafast -output_ts_offset 3.23") else { return };
+    let Some(input) = film(&scratch, "late.mkv", "-c:v libx264 -preset ultrafast -output_ts_offset 3.23")
+    else {
+        return;
+    };
     let all = decoded(&[&input]);
     let every = decoded(&[&input, "--every", "1s"]);
     assert_eq!(every.iter().map(|one| one.0).collect::<Vec<_>>(), [0, 25, 50]);
