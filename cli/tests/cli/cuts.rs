@@ -136,7 +136,7 @@ fn a_part_keeps_parameter_sets_that_are_stated_once() {
 fn an_exact_cut_takes_any_stated_rate() {
     let scratch = Scratch::new();
     let Some(video) = film(&scratch, "v.mp4", "-c:v libx264 -preset ultrafast -g 10 -bf 0") else { return };
-    for rate in ["1/100000", "4000000000", "1/4000000000"] {
+    for rate in ["1/100000", "2000000000", "1/2000000000"] {
         let (input, output) = (scratch.path("rate.mp4"), scratch.path("out.mkv"));
         let filter = format!("h264_metadata=tick_rate={rate}");
         tool("ffmpeg", &["-v", "error", "-i", &video, "-c", "copy", "-bsf:v", &filter, "-y", &input]);
