@@ -194,6 +194,7 @@ if [ "$long" = yes ]; then
   bash scripts/canary-trials.sh 2
   bash scripts/differential.sh --minutes 20 --seed "$(date +%s)"
   python3 scripts/differential_files.py --program "$VIDEO_HW" --files 10000 --minutes 20 --seed "$(date +%s)"
+  python3 scripts/differential_cuts.py --program "$VIDEO_HW" --jobs 10000 --minutes 20 --seed "$(date +%s)"
   # 1,500 deaths of encoders and cards, 1,000 transcodes in one process.
   export VIDEO_HW_LONG=1
 fi
@@ -209,6 +210,9 @@ bash scripts/differential.sh --streams 50 --quiet
 
 step "random files, and what users do with them, against ffmpeg"
 python3 scripts/differential_files.py --program "$VIDEO_HW" --files 30
+
+step "random copies and cuts against ffmpeg"
+python3 scripts/differential_cuts.py --program "$VIDEO_HW" --jobs 30
 
 step "tests"
 # Many of them wait for children and modelled clocks, so that there may be more at once than processors.

@@ -26,7 +26,7 @@ pub(crate) struct PickArgs {
     /// The frames that are shown at these times, in this order: 1.5,20,1:02:03
     #[arg(long, value_name = "TIME,TIME,...", value_delimiter = ',', value_parser = parse::time, conflicts_with_all = ["every", "start", "duration", "frames"])]
     pub(crate) times_at: Vec<Duration>,
-    /// The frame that is shown at the start and after each interval of this length: 1s, 500ms
+    /// The frame that is shown at the start, by default the first one, and after each interval of this length: 1s, 500ms
     #[arg(long, value_name = "TIME", value_parser = parse::length)]
     pub(crate) every: Option<Duration>,
     /// Where each frame is in the file: taken from here, or written here where there is no such file yet. For files that are
@@ -110,7 +110,9 @@ pub(crate) fn numbers(args: &DecodeArgs, film: &Reader) -> Result<Vec<usize>> {
         };
         return pick.times_at.iter().map(shown).collect();
     };
-    let start = args.part.start.unwrap_or_default();
+    // Nothing is shown in front of the first frame.
+    let first = film.pts(0).map_or(Duration::ZERO, Timestamp::as_duration);
+    let start = args.part.start.unwrap_or_default().max(first);
     let end = args
         .part
         .duration
@@ -124,7 +126,6 @@ pub(crate) fn numbers(args: &DecodeArgs, film: &Reader) -> Result<Vec<usize>> {
     let mut numbers = Vec::new();
     let mut time = start;
     while time < end {
-        // None in front of the first frame.
         numbers.extend(film.index_at(time));
         time = time.saturating_add(every);
     }

@@ -296,6 +296,8 @@ impl Header {
     pub(super) fn find(data: &[u8]) -> Option<Self> {
         let mut rest = data;
         let mut found: Option<(u32, u32, u8)> = None;
+        // frame_rate_extension_n and _d.
+        let mut factor = (0, 0);
         while let Some(at) = find_start_code(rest) {
             let unit = rest.get(at + 3..)?;
             let byte = |offset: usize| unit.get(offset).map(|byte| u32::from(*byte));
@@ -308,6 +310,7 @@ impl Header {
                     let (width, height, _) = found.as_mut()?;
                     *width |= ((byte(2)? & 1) << 1 | byte(3)? >> 7) << 12;
                     *height |= (byte(3)? >> 5 & 3) << 12;
+                    factor = byte(6).map_or(factor, |last| (last >> 5 & 3, last & 31));
                 }
                 PICTURE => break,
                 _ => {}
@@ -315,7 +318,10 @@ impl Header {
             rest = unit;
         }
         let (width, height, rate) = found?;
-        Some(Self { dimensions: Dimensions::new(width, height)?, frame_rate: rate_of(rate) })
+        let stated = rate_of(rate).and_then(|rate| {
+            Rational::new(rate.num() * (factor.0 + 1), rate.den() * (factor.1 + 1)).map(Rational::reduced)
+        });
+        Some(Self { dimensions: Dimensions::new(width, height)?, frame_rate: stated })
     }
 }
 

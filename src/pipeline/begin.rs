@@ -5,31 +5,42 @@
 //! the place that was promised.
 
 use crate::bitstream::convert::length_prefixed_units;
-use crate::bitstream::{UnitRole, annexb, h264, hevc};
+use crate::bitstream::{ActiveParameterSets, UnitRole, annexb, h264, hevc};
 use crate::codec::Codec;
 use crate::container::{Demuxer, TrackId, VideoTrack};
 use crate::error::Result;
 use crate::packet::BitstreamLayout;
-use crate::time::Timestamp;
+use crate::time::{TimeBase, Timestamp};
 
 /// How far back the second try goes, in seconds; each further one twice as far.
 const FIRST_STEP: i64 = 1;
+/// Samples of all tracks that are read for the first key frame, at most.
+const MOST_BEFORE_FIRST: u32 = 4096;
 
-/// Moves `demuxer` to where frames of `track` from `from` on can be decoded.
+/// What the place where reading begins is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Decoding: a gradual refresh that is complete in time is enough.
+    Decode,
+    /// Copying: the output has to begin with a picture that can be decoded alone.
+    Copy,
+}
+
+/// Moves `demuxer` to where frames of `track` from `from` on can be decoded or copied.
 ///
 /// # Errors
 /// As [`Demuxer::seek`].
 pub(super) fn seek(
     demuxer: &mut dyn Demuxer,
-    track: TrackId,
-    video: &VideoTrack,
+    (track, video): (TrackId, &VideoTrack),
     from: Timestamp,
+    purpose: Purpose,
 ) -> Result<()> {
     let rate = from.base().seconds_per_tick();
     let second = (i64::from(rate.den()) / i64::from(rate.num())).max(1);
     let (mut at, mut step) = (from, FIRST_STEP);
     while demuxer.seek(track, at)? {
-        let found = can_begin_before(demuxer, track, video, from);
+        let found = can_begin_before(demuxer, (track, video), from, purpose);
         demuxer.seek(track, at)?;
         if found || at.ticks() <= 0 {
             break;
@@ -40,11 +51,41 @@ pub(super) fn seek(
     Ok(())
 }
 
+/// The parameter sets that come with the first key frame of `track`, where the demuxer can go back to it. Streams may
+/// state them there and nowhere else. The position of the demuxer changes.
+///
+/// # Errors
+/// As [`Demuxer::seek`].
+pub(super) fn first_sets(
+    demuxer: &mut dyn Demuxer,
+    (track, video): (TrackId, &VideoTrack),
+) -> Result<ActiveParameterSets> {
+    let mut sets = ActiveParameterSets::new(video.codec);
+    let in_samples = video.layout == BitstreamLayout::AnnexB && video.codec.uses_nal_units();
+    if in_samples && demuxer.seek(track, Timestamp::new(0, TimeBase::NANOS))? {
+        let mut left = MOST_BEFORE_FIRST;
+        while let Ok(Some(sample)) = demuxer.next_packet() {
+            left -= 1;
+            if sample.track == track {
+                sets.observe(&sample.data);
+            }
+            if left == 0 || sample.track == track && sample.keyframe {
+                break;
+            }
+        }
+    }
+    Ok(sets)
+}
+
 /// Whether decoding can begin at one of the next samples so that pictures come out right from this time on. What cannot be
 /// read is the decoder's business.
-fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrack, time: Timestamp) -> bool {
-    // Reference pictures until a gradual refresh is complete: `frame_num` counts these (H.264 section D.2.8).
-    let mut left: Option<u32> = None;
+fn can_begin_before(
+    demuxer: &mut dyn Demuxer,
+    (track, video): (TrackId, &VideoTrack),
+    time: Timestamp,
+    purpose: Purpose,
+) -> bool {
+    let mut refresh = Refresh::default();
     while let Ok(Some(sample)) = demuxer.next_packet() {
         if sample.track != track {
             continue;
@@ -52,18 +93,41 @@ fn can_begin_before(demuxer: &mut dyn Demuxer, track: TrackId, video: &VideoTrac
         if sample.pts.is_none_or(|pts| time.is_before(pts)) {
             return false;
         }
-        if can_begin(video.codec, video.layout, &sample.data) {
-            let Some(count) = gradual_refresh(video.codec, video.layout, &sample.data) else { return true };
-            left = Some(left.map_or(count, |left| left.saturating_sub(1).min(count)));
-        } else if is_h264_reference(video.layout, &sample.data) {
-            left = left.map(|left| left.saturating_sub(1));
-        }
-        if left == Some(0) {
+        let found = match purpose {
+            Purpose::Decode => refresh.take(video.codec, video.layout, &sample.data),
+            Purpose::Copy => sample.keyframe && is_cut_point(video.codec, video.layout, &sample.data),
+        };
+        if found {
             return true;
         }
     }
     // Nothing was found to be wrong with the place.
     false
+}
+
+/// How far a decoder that begins somewhere in a stream is from right pictures.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refresh {
+    /// Reference pictures until a gradual refresh is complete: `frame_num` counts these (H.264 section D.2.8).
+    left: Option<u32>,
+}
+
+impl Refresh {
+    /// Takes the next sample in decoding order. Returns whether it and those behind it come out right.
+    pub(super) fn take(&mut self, codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
+        if can_begin(codec, layout, sample) {
+            let count = gradual_refresh(codec, layout, sample).unwrap_or(0);
+            self.left = Some(self.left.map_or(count, |left| left.saturating_sub(1).min(count)));
+        } else if is_h264_reference(layout, sample) {
+            self.left = self.left.map(|left| left.saturating_sub(1));
+        }
+        self.left == Some(0)
+    }
+
+    /// Whether a place was found at which decoding can begin.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.left.is_some()
+    }
 }
 
 /// The frames that an H.264 refresh takes, where a sample begins one that takes longer than one picture.
@@ -119,7 +183,10 @@ fn can_begin(codec: Codec, layout: BitstreamLayout, sample: &[u8]) -> bool {
         Codec::H264 => {
             let mut slices = nals.iter().filter(|nal| matches!(h264::nal_type(nal), Some(1..=5))).peekable();
             let intra = slices.peek().is_some() && slices.all(|nal| h264::is_intra_slice(nal));
-            intra || nals.iter().any(|nal| h264::has_recovery_point(nal))
+            // The second field of an IDR picture may be predicted from the first.
+            intra
+                || begins_closed(codec, layout, sample)
+                || nals.iter().any(|nal| h264::has_recovery_point(nal))
         }
         Codec::Hevc => nals.iter().any(|nal| hevc::nal_type(nal).is_some_and(hevc::is_irap)),
         // Not told by the unit alone.

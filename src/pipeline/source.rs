@@ -169,7 +169,8 @@ impl SourceOptions {
             size: self.size,
             damage: self.damage,
             codec_config: video.codec_config.clone(),
-            frame_rate: self.frame_rate,
+            // The decoders of MPEG-2 do not report the rate of the sequence header.
+            frame_rate: self.frame_rate.or(video.frame_rate.filter(|_| video.codec == Codec::Mpeg2)),
             color: video.color,
             threads: self.threads,
             device: self.device.clone(),
@@ -410,7 +411,7 @@ impl FrameSource {
         }
         demuxer.select_tracks(&selected);
         if let Some(from) = from {
-            begin::seek(demuxer.as_mut(), track.id, &video, from)?;
+            begin::seek(demuxer.as_mut(), (track.id, &video), from, begin::Purpose::Decode)?;
         }
         let (side, cancel) = (options.side.clone(), options.cancel.clone());
         let feed = Feed::decode(demuxer, session.split(), side, options.keep_going, cancel)?;

@@ -98,11 +98,13 @@ struct Front<'a> {
     video: &'a VideoTrack,
     begun: bool,
     cut: Option<i64>,
+    /// Decoders leave out what is shown before the first picture.
+    open: bool,
 }
 
 impl<'a> Front<'a> {
     fn new(video: &'a VideoTrack) -> Self {
-        Self { video, begun: false, cut: None }
+        Self { video, begun: false, cut: None, open: false }
     }
 
     fn hides(&mut self, place: &PacketPlace, bytes: &mut dyn PacketBytes) -> Result<bool> {
@@ -118,6 +120,8 @@ impl<'a> Front<'a> {
         let first = !self.begun && (begins || place.keyframe);
         if first || slice.is_some_and(|kind| (16..=18).contains(&kind)) {
             self.cut = Some(place.pts);
+            self.open = matches!(codec, Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1)
+                && start::begins_open(codec, &start::whole(self.video, bytes)?.data);
         } else if begins {
             self.cut = None;
         }
@@ -125,7 +129,7 @@ impl<'a> Front<'a> {
         let skipped = match codec {
             Codec::Hevc => self.cut.is_some() && slice.is_some_and(hevc::is_rasl),
             Codec::H264 => self.cut.is_some_and(|cut| place.pts < cut),
-            _ => false,
+            _ => self.open && self.cut.is_some_and(|cut| place.pts < cut),
         };
         Ok(!self.begun || skipped || !start::shows_in(codec, bytes)?)
     }
@@ -139,13 +143,18 @@ fn hide_first_leading(
 ) -> Result<()> {
     let first = index.key(0);
     let leading = (1..index.packets()).take_while(|packet| index.key(*packet) < first).count();
-    if video.codec != Codec::Hevc || leading == 0 || !demuxer.resume(track.id, index.place(0))? {
+    let has_them = matches!(video.codec, Codec::Hevc | Codec::Mpeg2 | Codec::Mpeg4 | Codec::Vc1);
+    if !has_them || leading == 0 || !demuxer.resume(track.id, index.place(0))? {
         return Ok(());
     }
+    let mut open = false;
     for packet in 0..=leading {
         // What cannot be read is told when it is wanted.
         let Ok(Some(read)) = demuxer.next_packet() else { break };
-        if start::is_skipped_leading(video.codec, &read)
+        if packet == 0 {
+            open = start::begins_open(video.codec, &read.data);
+        }
+        if (packet > 0 && open || start::is_skipped_leading(video.codec, &read))
             && let Some(flags) = index.flags.get_mut(packet)
         {
             *flags |= HIDDEN;
@@ -164,6 +173,8 @@ struct Scan {
     begun: bool,
     /// The order of the random access point whose leading pictures are never shown.
     cut: Option<i64>,
+    /// Decoders leave out what is shown before the first picture.
+    open: bool,
 }
 
 fn of_packets(
@@ -219,6 +230,7 @@ impl Scan {
             sets: ActiveParameterSets::new(video.codec),
             begun: false,
             cut: None,
+            open: false,
         }
     }
 
@@ -238,6 +250,7 @@ impl Scan {
         let first = !self.begun && (begins.is_some() || packet.keyframe);
         if first || start::breaks_links(self.codec, packet) {
             self.cut = Some(key);
+            self.open = start::begins_open(self.codec, &packet.data);
         } else if begins.is_some() {
             self.cut = None;
         }
@@ -246,7 +259,7 @@ impl Scan {
             Codec::Hevc => self.cut.is_some() && start::is_skipped_leading(self.codec, packet),
             // Behind a first picture that is no IDR picture, those that are shown before it are not given.
             Codec::H264 => self.cut.is_some_and(|cut| key < cut),
-            _ => false,
+            _ => self.open && self.cut.is_some_and(|cut| key < cut),
         };
         if !self.begun || skipped || packet.discard || !start::shows(self.codec, packet) {
             flags |= HIDDEN;

@@ -2,7 +2,7 @@
 
 use super::index::Begins;
 use crate::bitstream::convert::length_prefixed_units;
-use crate::bitstream::{UnitRole, annexb, h264, hevc, vp8, vp9};
+use crate::bitstream::{UnitRole, annexb, h264, hevc, mpeg, vp8, vp9};
 use crate::codec::Codec;
 use crate::container::{PacketBytes, VideoTrack};
 use crate::error::Result;
@@ -57,6 +57,16 @@ fn hevc_type(packet: &Packet) -> Option<u8> {
 /// Whether it is a leading picture that refers to what is before its random access point (HEVC RASL).
 pub(super) fn is_skipped_leading(codec: Codec, packet: &Packet) -> bool {
     codec == Codec::Hevc && hevc_type(packet).is_some_and(hevc::is_rasl)
+}
+
+/// Whether decoders leave out what is shown before this packet when they begin with it: `FFmpeg` gives no B picture of an
+/// open group without both of the pictures around it.
+pub(super) fn begins_open(codec: Codec, unit: &[u8]) -> bool {
+    match codec {
+        Codec::Mpeg2 => !mpeg::Head::of(codec, unit).is_ok_and(|head| head.is_closed),
+        Codec::Mpeg4 | Codec::Vc1 => true,
+        _ => false,
+    }
 }
 
 /// Whether no decoder gives the leading pictures of this random access point that refer to what is before it (HEVC BLA).

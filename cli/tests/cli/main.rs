@@ -12,6 +12,7 @@ mod carried;
 mod common;
 mod compare;
 mod copy;
+mod cuts;
 mod decode;
 mod decoys;
 mod doctor;

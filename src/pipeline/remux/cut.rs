@@ -3,12 +3,15 @@
 //! What has to be decoded and is not wanted is hidden where the output can say so. Otherwise it is shown, and told.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::begin::is_cut_point;
+use super::picture::with_sets;
+use crate::bitstream::ActiveParameterSets;
 use crate::container::{Hides, Track, TrackId, TrackKind, VideoTrack};
 use crate::error::{Error, Result};
-use crate::packet::Packet;
+use crate::packet::{BitstreamLayout, Packet};
 use crate::time::{TimeBase, Timestamp};
 
 /// Sound in front of the start that its decoder needs as a run-up (an Opus decoder 80 ms, the others one packet).
@@ -85,6 +88,11 @@ pub(super) struct Cut {
     /// The first picture that is copied, on the input's time line; known as long as nothing is held.
     first: Option<Timestamp>,
     begun: bool,
+    /// The parameter sets in force, which the first picture that is copied needs.
+    sets: ActiveParameterSets,
+    /// Pictures of the lead that lie in the part, and those left out since nothing before them can be decoded alone.
+    pictures: u64,
+    undecodable: u64,
     /// What the times of the input are in the output: these are taken off.
     origin: Option<Timestamp>,
     /// Pictures behind the end, for one that refers to them.
@@ -101,6 +109,7 @@ impl Cut {
         hides: Hides,
         lead: Option<(TrackId, VideoTrack)>,
         tracks: &[&Track],
+        sets: ActiveParameterSets,
     ) -> Self {
         let of_kind = |kind: TrackKind| -> HashSet<TrackId> {
             tracks.iter().filter(|track| track.kind == kind).map(|track| track.id).collect()
@@ -118,6 +127,9 @@ impl Cut {
             held: Vec::new(),
             held_bytes: 0,
             first: None,
+            sets,
+            pictures: 0,
+            undecodable: 0,
             behind: Vec::new(),
             ended: HashSet::new(),
             tracks: tracks.len(),
@@ -136,6 +148,34 @@ impl Cut {
         self.start.is_some() || self.end.is_some()
     }
 
+    /// Refuses a part of `input` in which no picture lies.
+    pub(super) fn check(&self, pictures: u64, input: &Path) -> Result<()> {
+        if pictures > 0 || !self.is_wanted() {
+            return Ok(());
+        }
+        let (name, start) = (input.display(), self.start.map_or(0.0, Timestamp::as_secs_f64));
+        if self.undecodable > 0 {
+            return Err(Error::Unsupported {
+                feature: format!(
+                    "copying {name} from {start:.3} s on: no picture at or before it can be decoded alone"
+                ),
+                remedy: "begin somewhere else, or encode the part anew".into(),
+            });
+        }
+        Err(Error::invalid(match self.end {
+            Some(end) => format!(
+                "no frame of {name} is shown between {start:.3} s and {:.3} s; give an earlier start or a longer part",
+                end.as_secs_f64()
+            ),
+            None => format!("nothing of {name} lies behind start {start} s; give an earlier start"),
+        }))
+    }
+
+    /// Pictures of the part.
+    pub(super) const fn pictures(&self) -> u64 {
+        self.pictures
+    }
+
     /// No more of this track is wanted.
     pub(super) fn end_track(&mut self, track: TrackId) {
         self.ended.insert(track);
@@ -143,7 +183,7 @@ impl Cut {
     }
 
     /// Takes a packet and gives those that are copied.
-    pub(super) fn push(&mut self, packet: Packet, out: &mut Vec<Packet>) -> Result<()> {
+    pub(super) fn push(&mut self, mut packet: Packet, out: &mut Vec<Packet>) -> Result<()> {
         if self.begun {
             self.place(packet, out);
             return Ok(());
@@ -152,14 +192,19 @@ impl Cut {
         let pts = packet.pts.or(packet.dts);
         if packet.track == *lead {
             let dts = packet.dts.or(packet.pts);
-            if packet.keyframe
-                && pts.is_some_and(|pts| !start.is_before(pts))
-                && is_cut_point(video.codec, video.layout, &packet.data)
-            {
+            let begins = packet.keyframe && is_cut_point(video.codec, video.layout, &packet.data);
+            if video.layout == BitstreamLayout::AnnexB {
+                let missing = if begins { self.sets.missing_from(&packet.data) } else { Vec::new() };
+                self.sets.observe(&packet.data);
+                packet = with_sets(video.codec, packet, &missing)?;
+            }
+            if begins && pts.is_some_and(|pts| !start.is_before(pts)) {
                 self.begin_at(&packet);
             } else if dts.is_some_and(|dts| start.is_before(dts)) {
                 // No picture from here on is shown before the start.
-                if self.first.is_none() && !packet.keyframe {
+                if self.first.is_none() && !begins {
+                    let is_wanted = |pts: Timestamp| self.end.is_none_or(|end| pts.is_before(end));
+                    self.undecodable += u64::from(pts.is_some_and(is_wanted));
                     return Ok(());
                 }
                 self.first = self.first.or(pts);
@@ -264,11 +309,17 @@ impl Cut {
 
     /// Whether a picture is copied.
     fn place_picture(&mut self, packet: &mut Packet, pts: Timestamp) -> bool {
-        let Some(start) = self.start else { return true };
         let is_lead = self.lead.as_ref().is_some_and(|(lead, _)| *lead == packet.track);
+        let Some(start) = self.start else {
+            self.pictures += u64::from(is_lead && !packet.discard);
+            return true;
+        };
         if is_lead && self.first.is_some_and(|first| pts < first) {
             self.report.leading_left_out += 1;
             return false;
+        }
+        if is_lead && !packet.discard && !pts.is_before(start) {
+            self.pictures += 1;
         }
         if pts.is_before(start) {
             self.report.included_before += u64::from(is_lead);

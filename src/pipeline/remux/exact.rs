@@ -18,7 +18,7 @@ use crate::codec::Codec;
 use crate::container::{TrackId, VideoTrack};
 use crate::error::{Error, Result};
 use crate::packet::Packet;
-use crate::pipeline::begin::is_cut_point;
+use crate::pipeline::begin::{Refresh, is_cut_point};
 use crate::time::Timestamp;
 
 /// Pictures that wait for one that is shown before them, at most: more than any stream that can be decoded has.
@@ -55,6 +55,8 @@ pub(super) struct Exact {
     /// Pictures with which those can be decoded that may have to be encoded anew.
     group: Vec<Picture>,
     group_bytes: usize,
+    /// How far the group's pictures are from right ones, where it begins with a gradual refresh.
+    refresh: Refresh,
     /// The group is too long to be kept.
     overlong: bool,
     /// Pictures of the copy that one may follow which is shown before them.
@@ -80,8 +82,8 @@ impl Exact {
         (start, end): (Timestamp, Option<Timestamp>),
         hides_behind: bool,
         renewer: Renewer,
+        mut sets: ActiveParameterSets,
     ) -> Result<Self> {
-        let mut sets = ActiveParameterSets::new(video.codec);
         if let Some(config) = &video.codec_config {
             sets.observe(&match video.codec {
                 Codec::Hevc => HevcConfig::parse(config)?.to_annexb(),
@@ -99,6 +101,7 @@ impl Exact {
             state: State::Gathering(None),
             group: Vec::new(),
             group_bytes: 0,
+            refresh: Refresh::default(),
             overlong: false,
             pending: Vec::new(),
             hidden_behind: 0,
@@ -114,6 +117,12 @@ impl Exact {
     /// Whether all pictures of the part have come.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+
+    /// Pictures of the part so far.
+    pub(super) const fn pictures(&self) -> u64 {
+        let ExactReport { encoded_at_start, encoded_at_end, copied, .. } = self.report;
+        encoded_at_start + encoded_at_end + copied.saturating_sub(self.hidden_behind)
     }
 
     /// What was done, and pictures that could not be decoded for it.
@@ -157,16 +166,16 @@ impl Exact {
     }
 
     fn gather(&mut self, picture: Picture, mut seam: Option<Timestamp>, out: &mut Vec<Packet>) -> Result<()> {
+        let right = self.refresh.take(self.video.codec, self.video.layout, &picture.packet.data);
         if picture.begins && !self.start.is_before(picture.pts) {
             (self.group_bytes, seam) = (0, None);
             self.group.clear();
-        } else if self.group.is_empty() && !picture.begins {
-            if picture.is_shown(self.start, self.end) {
-                let start = self.start.as_secs_f64();
-                return Err(beyond(format!(
-                    "a part from {start:.3} s on: nothing at or before it can be decoded alone"
-                )));
-            }
+        } else if !right && picture.is_shown(self.start, self.end) {
+            let start = self.start.as_secs_f64();
+            return Err(beyond(format!(
+                "a part from {start:.3} s on: nothing at or before it can be decoded alone"
+            )));
+        } else if !self.refresh.has_begun() {
             return Ok(());
         }
         if seam.is_none()

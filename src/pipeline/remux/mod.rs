@@ -22,7 +22,7 @@ use self::exact::Exact;
 use self::interleave::Interleaver;
 use self::renew::Renewer;
 pub(super) use self::times::Stamper;
-use super::begin;
+use super::begin::{self, Purpose};
 use super::carried::describe;
 use super::control::{CancelToken, Progress, ProgressFn, Reporter};
 use super::feed;
@@ -31,6 +31,8 @@ use super::problems::Problems;
 use super::source::SourceOptions;
 use super::tracks::{Taken, TrackChoice, TrackSelection, chapters};
 use crate::backend::Backend;
+use crate::bitstream::ActiveParameterSets;
+use crate::codec::Codec;
 use crate::container::{
     Demuxer, Input, MuxOptions, Muxer, OutputFormat, Track, TrackId, TrackKind, VideoTrack, create_muxer,
 };
@@ -308,9 +310,15 @@ impl<'a> Remux<'a> {
         let lead = copied.iter().find(|one| Some(one.track.id) == main);
         let lead = lead.or(copied.iter().find(|one| one.track.video.is_some()));
         let lead = lead.and_then(|one| Some((one.track.id, one.track.video.clone()?)));
+        let has_pictures = lead.is_some();
+        let mut sets = ActiveParameterSets::new(lead.as_ref().map_or(Codec::H264, |(_, video)| video.codec));
         if let (Some(start), true) = (self.source.start, starts_late) {
             match (&lead, copied.first()) {
-                (Some((id, video)), _) => begin::seek(demuxer.as_mut(), *id, video, at(start))?,
+                (Some((id, video)), _) => {
+                    sets = begin::first_sets(demuxer.as_mut(), (*id, video))?;
+                    let purpose = if exact { Purpose::Decode } else { Purpose::Copy };
+                    begin::seek(demuxer.as_mut(), (*id, video), at(start), purpose)?;
+                }
                 (None, Some(first)) => drop(demuxer.seek(first.track.id, at(start))?),
                 (None, None) => {}
             }
@@ -323,13 +331,13 @@ impl<'a> Remux<'a> {
                 let renewer = Renewer::new(&video, &self.source, self.encode_backend)?;
                 let start = self.source.start.unwrap_or_default();
                 let end = self.source.duration.map(|duration| at(start.saturating_add(duration)));
-                (Some(Exact::new((id, video), (at(start), end), hides.behind, renewer)?), None)
+                (Some(Exact::new((id, video), (at(start), end), hides.behind, renewer, sets.clone())?), None)
             }
             lead => (None, lead),
         };
         let mut job = Job {
             stampers: tracks.iter().filter_map(|track| Some((track.id, Stamper::new(track)?))).collect(),
-            cut: Cut::new(wanted, hides, lead, &tracks),
+            cut: Cut::new(wanted, hides, lead, &tracks, sets),
             exact,
             interleaver: Interleaver::new(copied.iter().map(|one| one.output)),
             numbers,
@@ -348,6 +356,10 @@ impl<'a> Remux<'a> {
         };
         job.run(demuxer.as_mut(), muxer.as_mut())?;
         let Job { mut cut, exact, copied, end, hidden, untimed, mut problems, .. } = job;
+        if has_pictures && !self.source.cancel.is_cancelled() {
+            let pictures = exact.as_ref().map_or(cut.pictures(), Exact::pictures);
+            cut.check(pictures, &self.input)?;
+        }
         if copied.iter().all(|one| one.samples == 0) {
             return Err(nothing(&self.input, self.source.start, self.source.cancel.is_cancelled()));
         }

@@ -46,16 +46,7 @@ impl Picture {
 
     /// The packet with all parameter sets that it needs.
     pub(super) fn complete(&self, codec: Codec) -> Result<Packet> {
-        if self.sets.is_empty() {
-            return Ok(self.packet.clone());
-        }
-        let sets = units(BitstreamLayout::AnnexB, &self.sets);
-        let own = units(self.packet.layout, &self.packet.data);
-        // An access unit delimiter stays in front.
-        let delimiters = usize::from(own.first().is_some_and(|nal| is_delimiter(codec, nal)));
-        let (head, rest) = own.split_at_checked(delimiters).unwrap_or((&[], &own));
-        let data = framed(self.packet.layout, head.iter().chain(&sets).chain(rest).copied())?;
-        Ok(Packet { data: data.into(), ..self.packet.clone() })
+        with_sets(codec, self.packet.clone(), &self.sets)
     }
 
     /// Has decoders take what follows for a stream that begins here: leading pictures are not there.
@@ -82,6 +73,20 @@ impl Picture {
     pub(super) fn is_shown(&self, from: Timestamp, to: Option<Timestamp>) -> bool {
         !self.packet.discard && !self.pts.is_before(from) && to.is_none_or(|to| self.pts.is_before(to))
     }
+}
+
+/// The packet with these parameter sets, which are in Annex B, in front of its slices.
+pub(super) fn with_sets(codec: Codec, packet: Packet, sets: &[u8]) -> Result<Packet> {
+    if sets.is_empty() {
+        return Ok(packet);
+    }
+    let sets = units(BitstreamLayout::AnnexB, sets);
+    let own = units(packet.layout, &packet.data);
+    // An access unit delimiter stays in front.
+    let delimiters = usize::from(own.first().is_some_and(|nal| is_delimiter(codec, nal)));
+    let (head, rest) = own.split_at_checked(delimiters).unwrap_or((&[], &own));
+    let data = framed(packet.layout, head.iter().chain(&sets).chain(rest).copied())?;
+    Ok(Packet { data: data.into(), ..packet })
 }
 
 /// Whether everything behind a picture, in the order of decoding, can be decoded without anything before it, once its leading

@@ -21,6 +21,8 @@ use crate::transform;
 
 /// How long one look at an output lasts.
 const LOOK: Duration = Duration::from_millis(20);
+/// Frames a second that encoders take. Headers may state anything.
+const RATES: std::ops::RangeInclusive<f64> = 1.0..=960.0;
 /// Frames a second where nothing is stated.
 const NOMINAL_RATE: (u32, u32) = (25, 1);
 /// So fine that nobody sees where copying begins, and a second of it no burden. Some encoders have one for all pictures.
@@ -224,7 +226,8 @@ impl Renewer {
     fn open(&self, format: &Format) -> Result<(EncodeSession, PixelFormat)> {
         let info = &format.info;
         let codec = self.video.codec;
-        let rate = info.frame_rate.or(self.video.frame_rate);
+        let plausible = |rate: &Rational| RATES.contains(&rate.as_f64());
+        let rate = info.frame_rate.filter(plausible).or(self.video.frame_rate.filter(plausible));
         let rate = rate.or(Rational::new(NOMINAL_RATE.0, NOMINAL_RATE.1)).unwrap_or(Rational::ONE);
         let mut config = CommonEncodeConfig::new(codec, info.dimensions, rate)
             .color(info.color)
