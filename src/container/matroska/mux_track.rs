@@ -195,7 +195,7 @@ impl OutTrack {
             return Err(Error::invalid(format!("a packet of track {id} has no time; Matroska needs one")));
         };
         let data = match &mut self.content {
-            Content::Coded(payload) => payload.convert(&packet.data)?,
+            Content::Coded(payload) => payload.convert(&packet.data, packet.keyframe)?,
             Content::AsIs => packet.data.clone(),
             Content::Text => {
                 let text = text::of_sample(&packet.data).ok_or_else(|| {
