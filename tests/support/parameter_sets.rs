@@ -12,12 +12,14 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) codec: Codec,
     pub(crate) bytes: Vec<u8>,
+    /// Sets change between the fields of a frame.
+    pub(crate) fields: bool,
 }
 
 impl Case {
     fn new(name: impl Into<String>, codec: Codec, nals: &[Vec<u8>]) -> Self {
         let bytes = nals.iter().flat_map(|nal| [&[0, 0, 0, 1], &nal[..]].concat()).collect();
-        Self { name: name.into(), codec, bytes }
+        Self { name: name.into(), codec, bytes, fields: false }
     }
 
     /// The name of the raw format, in ffmpeg and as a file's extension.
@@ -248,7 +250,7 @@ fn spliced(codec: Codec, streams: [&[u8]; 2]) -> Vec<Vec<u8>> {
 /// A short clip, as ffmpeg encodes it into a raw stream.
 fn encoded(dir: &Path, name: &str, size: &str, args: &str) -> Vec<u8> {
     let path = dir.join(name);
-    let source = format!("-y -f lavfi -i testsrc2=size={size}:rate=25:duration=1.2 -pix_fmt yuv420p -threads 1 {args}");
+    let source = format!("-y -f lavfi -i testsrc2=size={size}:rate=25:duration=0.8 -pix_fmt yuv420p -threads 1 {args}");
     let args: Vec<&str> = source.split_whitespace().chain([path.to_str().unwrap()]).collect();
     streams::run("ffmpeg", &args);
     std::fs::read(path).unwrap()
@@ -258,24 +260,24 @@ fn encoded(dir: &Path, name: &str, size: &str, args: &str) -> Vec<u8> {
 pub(crate) fn h264(dir: &Path) -> Vec<Case> {
     let h264 = Codec::H264;
     let mut cases = Vec::new();
-    for name in ["streams/fields.h264", "streams/fields-and-frames.h264", "differential/fields-idr-then-p.h264"] {
+    for name in ["streams/fields.h264", "differential/fields-idr-then-p.h264", "streams/fields-and-frames.h264"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
         let stream = std::fs::read(path).unwrap();
         let every = with_changes(h264, &stream, false, |_, second| Some(if second { 5 } else { -4 }));
-        cases.push(Case::new(format!("{name}: one for each field"), h264, &every));
+        cases.push(Case { fields: true, ..Case::new(format!("{name}: each field"), h264, &every) });
         let some = with_changes(h264, &stream, true, |frame, second| {
             (second && frame % 3 == 1).then_some(if frame % 2 == 0 { 5 } else { -5 })
         });
-        cases.push(Case::new(format!("{name}: between some fields, and for all behind"), h264, &some));
+        cases.push(Case { fields: true, ..Case::new(format!("{name}: some fields, and all behind"), h264, &some) });
     }
     let x264 = |name: &str, size: &str, args: &str, params: &str| {
         let args = format!("-c:v libx264 -preset veryfast {args} -x264-params log-level=error:scenecut=0:{params}");
         encoded(dir, name, size, &args)
     };
-    let plain = x264("a.h264", "96x80", "-g 10 -bf 2", "");
-    let other = x264("b.h264", "96x80", "-g 10 -bf 0", "cabac=0:8x8dct=0:weightp=0:chroma-qp-offset=4:qp=20:ref=1");
-    let sized = x264("c.h264", "64x96", "-g 10 -bf 1", "ref=2");
-    let named = x264("d.h264", "96x80", "-g 10 -bf 1", "sps-id=3:cabac=0");
+    let plain = x264("a.h264", "96x80", "-g 6 -bf 2", "");
+    let other = x264("b.h264", "96x80", "-g 6 -bf 0", "cabac=0:8x8dct=0:weightp=0:chroma-qp-offset=4:qp=20:ref=1");
+    let sized = x264("c.h264", "64x96", "-g 6 -bf 1", "ref=2");
+    let named = x264("d.h264", "96x80", "-g 6 -bf 1", "sps-id=3:cabac=0");
     for (name, second) in [("other content", &other), ("another size", &sized), ("other numbers", &named)] {
         cases.push(Case::new(format!("IDR pictures: {name}"), h264, &spliced(h264, [&plain, second])));
     }
@@ -283,13 +285,13 @@ pub(crate) fn h264(dir: &Path) -> Vec<Case> {
     cases.push(Case::new("any picture, until the stream's own come again", h264, &changed));
     let changed = with_changes(h264, &plain, true, |frame, _| (frame % 7 == 3).then_some(frame as i32 % 8 - 3));
     cases.push(Case::new("any picture, and for all behind", h264, &changed));
-    let open = x264("e.h264", "96x80", "-g 10 -bf 2", "open-gop=1");
-    let refreshing = x264("f.h264", "96x80", "-g 10 -bf 0", "intra-refresh=1");
+    let open = x264("e.h264", "96x80", "-g 6 -bf 2", "open-gop=1");
+    let refreshing = x264("f.h264", "96x80", "-g 6 -bf 0", "intra-refresh=1");
     for (name, stream) in [("recovery points", &open), ("gradual refresh", &refreshing)] {
-        let changed = with_changes(h264, stream, true, |frame, _| (frame % 10 == 0).then_some(4 - frame as i32 / 4));
+        let changed = with_changes(h264, stream, true, |frame, _| (frame % 6 == 0).then_some(4 - frame as i32 / 3));
         cases.push(Case::new(name, h264, &changed));
     }
-    let interlaced = x264("g.h264", "96x96", "-g 10 -bf 2 -flags +ildct+ilme", "tff=1");
+    let interlaced = x264("g.h264", "96x96", "-g 6 -bf 2 -flags +ildct+ilme", "tff=1");
     let changed = with_changes(h264, &interlaced, true, |frame, _| (frame % 4 == 1).then_some(frame as i32 % 8 - 3));
     cases.push(Case::new("interlaced frames", h264, &changed));
     cases
@@ -302,7 +304,7 @@ pub(crate) fn hevc(dir: &Path) -> Vec<Case> {
     let x265 = |name: &str, size: &str, params: &str| {
         let args = format!(
             "-c:v libx265 -preset ultrafast -x265-params \
-             log-level=error:info=0:pools=1:frame-threads=1:repeat-headers=1:scenecut=0:keyint=10:min-keyint=10:{params}"
+             log-level=error:info=0:pools=1:frame-threads=1:repeat-headers=1:scenecut=0:keyint=6:min-keyint=6:{params}"
         );
         encoded(dir, name, size, &args)
     };
@@ -316,7 +318,7 @@ pub(crate) fn hevc(dir: &Path) -> Vec<Case> {
     for (name, stream) in [("closed groups", &plain), ("open groups", &open)] {
         let changed = with_changes(hevc, stream, true, |frame, _| (frame % 7 == 3).then_some(frame as i32 % 8 - 3));
         cases.push(Case::new(format!("any picture, and for all behind, in {name}"), hevc, &changed));
-        let changed = with_changes(hevc, stream, true, |frame, _| (frame % 10 == 0).then_some(4 - frame as i32 / 4));
+        let changed = with_changes(hevc, stream, true, |frame, _| (frame % 6 == 0).then_some(4 - frame as i32 / 3));
         cases.push(Case::new(format!("random access points of {name}"), hevc, &changed));
     }
     cases
