@@ -238,7 +238,10 @@ mod tests {
         let (sps, first, second) = ([0x67, 66, 0, 30, 0x80], [0x68, 0x80], [0x68, 0xC0]);
         sets.observe(&unit(&[&sps, &first]));
         let fields = unit(&[&[0x65], &second, &[0x41]]);
-        assert_eq!(sets.missing_from(&fields), [[0, 0, 0, 1].as_slice(), &sps, &[0x80, 0, 0, 0, 1], &first, &[0x80]].concat());
+        assert_eq!(
+            sets.missing_from(&fields),
+            [[0, 0, 0, 1].as_slice(), &sps, &[0x80, 0, 0, 0, 1], &first, &[0x80]].concat()
+        );
         sets.observe(&fields);
         assert!(sets.missing_from(&unit(&[&[0x41]])).windows(2).any(|two| two == second));
     }

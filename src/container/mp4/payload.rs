@@ -131,7 +131,11 @@ impl Payload {
     /// Follows the parameter sets of a sample, and gives those that it lacks (Annex B). Once one differs from that of `config`
     /// all stay, since a repetition may undo the change, and entry points get those in force: a reader that begins there has
     /// those of `config`.
-    fn follow<'a, I: Iterator<Item = &'a [u8]>>(&mut self, units: impl Fn() -> I, entry_point: bool) -> Vec<u8> {
+    fn follow<'a, I: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        units: impl Fn() -> I,
+        entry_point: bool,
+    ) -> Vec<u8> {
         let codec = self.codec;
         let missing = if self.in_band && entry_point {
             self.sets.missing_from_units(units().take_while(|nal| !is_slice(codec, nal)))
