@@ -375,12 +375,11 @@ impl MatroskaDemuxer {
         let text = format!(
             "{count} blocks of tracks that are not described are left out; the last is of track {track}, at byte {here}"
         );
-        match note.and_then(|note| self.notes.get_mut(note)) {
-            Some(told) => *told = text,
-            None => {
-                *note = Some(self.notes.len());
-                self.notes.push(text);
-            }
+        if let Some(told) = note.and_then(|note| self.notes.get_mut(note)) {
+            *told = text;
+        } else {
+            *note = Some(self.notes.len());
+            self.notes.push(text);
         }
     }
 

@@ -15,16 +15,13 @@ pub(super) fn with_unmarked(unit: &Unit, sets: &Sets, before: &[u32]) -> Result<
     let mut sets = unit.sets(sets).clone();
     for nal in nal_units(&unit.data) {
         out.extend_from_slice(&START_CODE_LONG);
-        match (nal_type(nal), nal.split_first()) {
-            (Some(NAL_SLICE), Some((kind, payload))) => {
-                let changed = changed(nal, &unescape(payload), &sets, before)?;
-                out.push(*kind);
-                escape(&changed, &mut out);
-            }
-            _ => {
-                sets.insert(nal)?;
-                out.extend_from_slice(nal);
-            }
+        if let (Some(NAL_SLICE), Some((kind, payload))) = (nal_type(nal), nal.split_first()) {
+            let changed = changed(nal, &unescape(payload), &sets, before)?;
+            out.push(*kind);
+            escape(&changed, &mut out);
+        } else {
+            sets.insert(nal)?;
+            out.extend_from_slice(nal);
         }
     }
     Ok(out)
