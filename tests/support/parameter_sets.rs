@@ -91,12 +91,24 @@ fn recoloured(codec: Codec, pps: &[u8], by: i32) -> Vec<u8> {
     let mut bits = Bits::new(pps);
     if codec == Codec::H264 {
         bits.u(8);
-        (bits.ue(), bits.ue(), bits.u(2));
+        bits.ue();
+        bits.ue();
+        bits.u(2);
         assert_eq!(bits.ue(), 0, "no slice groups");
-        (bits.ue(), bits.ue(), bits.u(3), bits.se(), bits.se());
+        bits.ue();
+        bits.ue();
+        bits.u(3);
+        bits.se();
+        bits.se();
     } else {
         bits.u(16);
-        (bits.ue(), bits.ue(), bits.u(7), bits.ue(), bits.ue(), bits.se(), bits.u(2));
+        bits.ue();
+        bits.ue();
+        bits.u(7);
+        bits.ue();
+        bits.ue();
+        bits.se();
+        bits.u(2);
         if bits.u(1) == 1 {
             bits.ue();
         }
@@ -147,31 +159,40 @@ fn parsed(codec: Codec, stream: &[u8]) -> Vec<(Kind, Vec<u8>)> {
         match bits.u(8) & 0x1f {
             7 => {
                 let profile = bits.u(8);
-                (bits.u(16), bits.ue());
+                bits.u(16);
+                bits.ue();
                 if !matches!(profile, 66 | 77 | 88) {
                     assert_eq!(bits.ue(), 1, "4:2:0");
-                    (bits.ue(), bits.ue(), bits.u(1));
+                    bits.ue();
+                    bits.ue();
+                    bits.u(1);
                     assert_eq!(bits.u(1), 0, "no scaling matrices");
                 }
                 frame_num_bits = bits.ue() as usize + 4;
                 match bits.ue() {
                     0 => drop(bits.ue()),
                     1 => {
-                        (bits.u(1), bits.se(), bits.se());
+                        bits.u(1);
+                        bits.se();
+                        bits.se();
                         for _ in 0..bits.ue() {
                             bits.se();
                         }
                     }
                     _ => {}
                 }
-                (bits.ue(), bits.u(1), bits.ue(), bits.ue());
+                bits.ue();
+                bits.u(1);
+                bits.ue();
+                bits.ue();
                 frame_mbs_only = bits.u(1) == 1;
                 Kind::Set(SPS)
             }
             8 => Kind::Set(PPS),
             kind @ (1 | 5) => {
                 let first_mb = bits.ue();
-                (bits.ue(), bits.ue());
+                bits.ue();
+                bits.ue();
                 let frame_num = bits.u(frame_num_bits);
                 let bottom = (!frame_mbs_only && bits.u(1) == 1).then(|| bits.u(1));
                 match (first_mb, bottom, first_field) {
