@@ -35,7 +35,7 @@ pub(crate) use foreign::foreign_nal;
 pub use h264::AvcConfig;
 pub use hevc::HevcConfig;
 pub(crate) use order::OutputOrder;
-pub(crate) use random_access::{ActiveParameterSets, UnitRole, is_delimiter};
+pub(crate) use random_access::{ActiveParameterSets, UnitRole, is_delimiter, is_slice, leading_units};
 pub(crate) use reorder::Reorder;
 pub use stream_info::{StreamInfo, hdr_of_unit};
 pub use vp9::VpConfig;

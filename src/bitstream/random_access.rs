@@ -70,6 +70,20 @@ pub(crate) fn is_delimiter(codec: Codec, nal: &[u8]) -> bool {
     }
 }
 
+/// Whether a NAL unit of H.264 or HEVC holds a slice.
+pub(crate) fn is_slice(codec: Codec, nal: &[u8]) -> bool {
+    match codec {
+        Codec::Hevc => hevc::NalHeader::parse(nal)
+            .is_some_and(|header| header.layer_id == 0 && header.nal_type < hevc::NAL_VPS),
+        _ => matches!(h264::nal_type(nal), Some(1..=5)),
+    }
+}
+
+/// The NAL units in front of the first slice of an Annex B access unit.
+pub(crate) fn leading_units(codec: Codec, unit: &[u8]) -> impl Iterator<Item = &[u8]> {
+    nal_units(unit).take_while(move |nal| !is_slice(codec, nal))
+}
+
 /// The parameter sets in force, as they came: what a decoder needs that starts in the middle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ActiveParameterSets {
@@ -93,24 +107,47 @@ impl ActiveParameterSets {
     /// Takes the parameter sets of an Annex B access unit; those of the same number are replaced. Sets behind the first
     /// slice count too: they are in force from the next unit on at the latest.
     pub(crate) fn observe(&mut self, unit: &[u8]) {
-        if !matches!(self.codec, Codec::H264 | Codec::Hevc) {
-            return;
+        if matches!(self.codec, Codec::H264 | Codec::Hevc) {
+            self.take(nal_units(unit));
         }
-        for nal in nal_units(unit) {
+    }
+
+    /// Takes the parameter sets among these NAL units; whether one is new or replaces another.
+    pub(crate) fn take<'a>(&mut self, nals: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut changed = false;
+        for nal in nals {
             let Some(key) = self.key(nal) else { continue };
             match self.sets.iter().position(|(known, _)| *known == key) {
-                Some(at) if self.sets[at].1 == nal => {}
+                Some(at) if self.sets[at].1 == nal => continue,
                 Some(at) => nal.clone_into(&mut self.sets[at].1),
                 None if self.sets.len() < MAX_SETS => self.sets.push((key, nal.to_vec())),
                 None => {}
             }
+            changed = true;
         }
+        changed
+    }
+
+    /// Those in force, each behind what it refers to.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &[u8]> {
+        self.sets.iter().map(|(_, nal)| nal.as_slice())
+    }
+
+    /// Whether this set is in force.
+    pub(crate) fn holds(&self, nal: &[u8]) -> bool {
+        self.units().any(|set| set == nal)
     }
 
     /// What must be put in front of `unit`, an Annex B access unit, for a decoder that starts with it: all sets in
-    /// force that it does not bring itself.
+    /// force that it does not bring itself in front of its first slice. Call it before [`Self::observe`]: a set between the
+    /// fields of a frame is not that of its first field.
     pub(crate) fn missing_from(&self, unit: &[u8]) -> Vec<u8> {
-        let own: Vec<_> = nal_units(unit).filter_map(|nal| self.key(nal)).collect();
+        self.missing_from_units(leading_units(self.codec, unit))
+    }
+
+    /// As [`Self::missing_from`], of the units in front of the first slice.
+    pub(crate) fn missing_from_units<'a>(&self, lead: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let own: Vec<_> = lead.filter_map(|nal| self.key(nal)).collect();
         let mut out = Vec::new();
         for (key, nal) in &self.sets {
             if !own.contains(key) {
@@ -193,6 +230,20 @@ mod tests {
         });
         let with_pps = unit(&[&pps1, &[0x65]]);
         assert!(!sets.missing_from(&with_pps).windows(2).any(|two| two == pps1));
+    }
+
+    #[test]
+    fn a_set_between_fields_does_not_replace_that_of_the_first_field() {
+        let mut sets = ActiveParameterSets::new(Codec::H264);
+        let (sps, first, second) = ([0x67, 66, 0, 30, 0x80], [0x68, 0x80], [0x68, 0xC0]);
+        sets.observe(&unit(&[&sps, &first]));
+        let fields = unit(&[&[0x65], &second, &[0x41]]);
+        assert_eq!(
+            sets.missing_from(&fields),
+            [[0, 0, 0, 1].as_slice(), &sps, &[0x80, 0, 0, 0, 1], &first, &[0x80]].concat()
+        );
+        sets.observe(&fields);
+        assert!(sets.missing_from(&unit(&[&[0x41]])).windows(2).any(|two| two == second));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use crate::bitstream::annexb::{find_start_code, nal_units};
 use crate::bitstream::convert::length_prefixed_to_annexb;
-use crate::bitstream::{AccessUnit, AccessUnitAssembler, StreamInfo, h264, hevc};
+use crate::bitstream::{
+    AccessUnit, AccessUnitAssembler, ActiveParameterSets, AvcConfig, HevcConfig, StreamInfo, is_delimiter,
+};
 use crate::buffered::PageBytes;
 use crate::codec::Codec;
 use crate::container::{ContainerFormat, Demuxer, MuxSummary, Muxer, Track, TrackId, TrackKind, VideoTrack};
@@ -252,9 +254,8 @@ fn track(codec: Codec, info: Option<&StreamInfo>) -> Track {
 
 /// Writes a raw stream. Times are not written.
 ///
-/// Length-prefixed samples are converted. Where the track comes with a codec configuration (`avcC`, `hvcC`), its
-/// parameter sets are put before the first sample and before every random access point that has none,
-/// until the stream brings its own.
+/// Length-prefixed samples are converted. The first sample and every random access point get the parameter sets in force
+/// that they do not bring: those of the track's codec configuration (`avcC`, `hvcC`), until samples bring others.
 pub struct ElementaryMuxer<W> {
     writer: W,
     path: PathBuf,
@@ -267,10 +268,8 @@ pub struct ElementaryMuxer<W> {
 struct MuxTrack {
     codec: Codec,
     layout: BitstreamLayout,
-    /// Parameter sets of the configuration, in Annex B; empty without one.
-    parameter_sets: Vec<u8>,
-    /// The stream has brought parameter sets of its own: those of the configuration may be outdated.
-    in_band: bool,
+    /// Those in force: of the configuration, until the stream brings others.
+    sets: ActiveParameterSets,
 }
 
 impl<W: Write + Send> ElementaryMuxer<W> {
@@ -303,13 +302,13 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
                 return Err(Error::invalid(format!("{codec} samples cannot be in the layout {layout}")));
             }
         }
-        let parameter_sets = match (&video.codec_config, video.codec) {
-            (None, _) => Vec::new(),
-            (Some(config), Codec::Hevc) => hevc::HevcConfig::parse(config)?.to_annexb(),
-            (Some(config), _) => h264::AvcConfig::parse(config)?.to_annexb(),
-        };
-        self.track =
-            Some(MuxTrack { codec: video.codec, layout: video.layout, parameter_sets, in_band: false });
+        let mut sets = ActiveParameterSets::new(video.codec);
+        match (&video.codec_config, video.codec) {
+            (None, _) => {}
+            (Some(config), Codec::Hevc) => sets.observe(&HevcConfig::parse(config)?.to_annexb()),
+            (Some(config), _) => sets.observe(&AvcConfig::parse(config)?.to_annexb()),
+        }
+        self.track = Some(MuxTrack { codec: video.codec, layout: video.layout, sets });
         Ok(TRACK)
     }
 
@@ -326,8 +325,9 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
             }
             _ => &sample.data,
         };
-        let parts = track.complete(data, sample.keyframe || number == 0);
-        for part in parts {
+        let (missing, at) = track.complete(data, sample.keyframe || number == 0);
+        let (delimiter, rest) = data.split_at_checked(at).unwrap_or((&[], data));
+        for part in [delimiter, &missing, rest] {
             self.writer.write_all(part).map_err(|e| Error::io_writing("write", &self.path, e))?;
             self.summary.bytes += part.len() as u64;
         }
@@ -342,26 +342,13 @@ impl<W: Write + Send> Muxer for ElementaryMuxer<W> {
 }
 
 impl MuxTrack {
-    /// The unit in three parts, the middle one being the parameter sets that it needs. An access unit
-    /// delimiter stays in front (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
-    fn complete<'a>(&'a mut self, data: &'a [u8], entry_point: bool) -> [&'a [u8]; 3] {
-        let (sps, delimiter) = match self.codec {
-            Codec::Hevc => (hevc::NAL_SPS, hevc::NAL_AUD),
-            _ => (h264::NAL_SPS, h264::NAL_AUD),
-        };
-        if self.in_band || self.parameter_sets.is_empty() {
-            return [&[], &[], data];
-        }
-        let codec = self.codec;
-        let kind = |nal: &[u8]| if codec == Codec::Hevc { hevc::nal_type(nal) } else { h264::nal_type(nal) };
-        self.in_band = nal_units(data).any(|nal| kind(nal) == Some(sps));
-        if self.in_band || !entry_point {
-            return [&[], &[], data];
-        }
-        let has_delimiter = nal_units(data).next().is_some_and(|nal| kind(nal) == Some(delimiter));
-        let split = if has_delimiter { end_of_first_unit(data) } else { 0 };
-        let (delimiter, rest) = data.split_at_checked(split).unwrap_or((&[], data));
-        [delimiter, &self.parameter_sets, rest]
+    /// The parameter sets in force that an entry point lacks, and where in the unit they go: an access unit delimiter stays in
+    /// front (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+    fn complete(&mut self, data: &[u8], entry_point: bool) -> (Vec<u8>, usize) {
+        let missing = if entry_point { self.sets.missing_from(data) } else { Vec::new() };
+        self.sets.observe(data);
+        let delimited = nal_units(data).next().is_some_and(|nal| is_delimiter(self.codec, nal));
+        (missing, if delimited { end_of_first_unit(data) } else { 0 })
     }
 }
 

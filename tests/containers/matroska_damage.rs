@@ -270,3 +270,51 @@ fn what_zlib_has_compressed_is_inflated_within_bounds() {
     let error = demuxer.next_packet().unwrap_err();
     assert!(matches!(error, video_hw::Error::LimitExceeded { .. }), "{error}");
 }
+
+#[test]
+fn blocks_of_a_track_that_is_not_described_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("film.mkv");
+    let stray = simple(9, 20, 0, b"x");
+    let blocks = [simple(1, 0, KEY, b"a"), stray.clone(), simple(1, 40, 0, b"b"), stray];
+    std::fs::write(&path, film(&[pictures(1, &[])], &[cluster(0, &blocks), clusters().remove(1)])).unwrap();
+    for (firsts, errors) in both_ways(&std::fs::read(&path).unwrap()) {
+        assert_eq!((firsts, errors), (vec![b'a', b'b', 2, 3], Vec::new()));
+    }
+    let report = video_hw::remux(&path, dir.path().join("copy.mkv")).run().unwrap();
+    assert_eq!(report.video_samples(), 4);
+    let notes: Vec<_> = report.notes.iter().map(|note| &note.what).collect();
+    assert!(notes.iter().any(|note| note.contains("2 blocks") && note.contains("track 9")), "{notes:?}");
+}
+
+#[test]
+fn a_disabled_track_stays_disabled_in_a_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("film.mkv"), dir.path().join("copy.mkv"));
+    let blocks = [simple(1, 0, KEY, b"a"), simple(2, 0, KEY, b"b")];
+    let entries = [pictures(1, &[]), pictures(2, &[uint(&[0xb9], 0)])];
+    std::fs::write(&path, film(&entries, &[cluster(0, &blocks)])).unwrap();
+    video_hw::remux(&path, &copy).run().unwrap();
+    let demuxer = open_bytes(std::fs::read(&copy).unwrap());
+    assert_eq!(demuxer.tracks().len(), 2);
+    let disabled: Vec<_> =
+        demuxer.notes().iter().filter(|note| note.contains("marked as disabled")).collect();
+    assert_eq!(disabled.len(), 1, "{:?}", demuxer.notes());
+}
+
+/// Motion JPEG is read; what has other times than those of presentation, or no decoder, is named.
+#[test]
+fn a_track_of_video_for_windows_is_read_or_named_by_its_code() {
+    let of = |code: &[u8; 4]| {
+        let private = element(&[0x63, 0xa2], &[&[40, 0, 0, 0], &[0; 12][..], code, &[0; 20]].concat());
+        let size = [uint(&[0xb0], 160), uint(&[0xba], 96)].concat();
+        let entry = entry(1, 1, "V_MS/VFW/FOURCC", &[private, element(&[0xe0], &size)]);
+        open_bytes(film(&[entry], &[cluster(0, &[simple(1, 0, KEY, b"a")])])).tracks()[0].clone()
+    };
+    assert_eq!(of(b"MJPG").video.unwrap().codec, video_hw::codec::Codec::Mjpeg);
+    for code in [b"XVID", b"DX50", b"DIV3", b"H264"] {
+        let track = of(code);
+        assert!(track.video.is_none());
+        assert!(track.codec_name.contains(std::str::from_utf8(code).unwrap()), "{}", track.codec_name);
+    }
+}

@@ -12,7 +12,8 @@ use video_hw::frame::Frame;
 use video_hw::session::DecodeSession;
 use video_hw::transform;
 
-use crate::support::nvidia::{clean, decode, packets, planar_of, simulated};
+use crate::support::nvidia::{clean, decode, packets, planar, planar_of, simulated};
+use crate::support::parameter_sets::judge;
 use crate::support::streams::md5_hex;
 
 fn area(name: &str) -> PathBuf {
@@ -39,6 +40,19 @@ fn found(frames: &[Frame]) -> (String, usize, String) {
     let host = |frame: &Frame| transform::to_host(frame.clone()).unwrap().as_host().unwrap().clone();
     let bytes: Vec<u8> = frames.iter().flat_map(|frame| planar_of(&host(frame))).collect();
     (md5_hex(&bytes), frames.len(), frames[0].dimensions.to_string())
+}
+
+#[test]
+fn parameter_sets_change_on_the_way() {
+    clean("parameter_sets_change_on_the_way", "", || {
+        judge(|path| {
+            let (config, packets) = packets(path);
+            let (frames, errors) =
+                decode(&mut DecodeSession::new(BackendKind::Nvidia, config).unwrap(), &packets);
+            assert!(errors.is_empty(), "{errors:?}");
+            frames.iter().map(|frame| md5_hex(&planar(frame))).collect()
+        });
+    });
 }
 
 #[test]

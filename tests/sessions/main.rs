@@ -17,6 +17,7 @@ mod decode_controller;
 mod e2e_video_hw;
 mod encoder_order;
 mod frames_builder;
+mod parameter_sets;
 mod quality;
 mod reader;
 mod recording;

@@ -14,6 +14,7 @@ pub(crate) mod ffmpeg;
 pub(crate) mod nvenc;
 pub(crate) mod nvidia;
 pub(crate) mod nvidia_split;
+pub(crate) mod parameter_sets;
 pub(crate) mod picture;
 pub(crate) mod streams;
 pub(crate) mod switching;

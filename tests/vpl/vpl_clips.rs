@@ -11,6 +11,7 @@ use video_hw::pixel::PixelFormat;
 use video_hw::session::DecodeSession;
 
 use crate::support::nvidia::{decode, decode_into, packets, planar};
+use crate::support::parameter_sets::judge;
 use crate::support::streams::{ffmpeg_md5s, further_streams, have, listed, md5_hex, stream, streams, text};
 use crate::support::vpl::{clean, clean_on};
 
@@ -40,6 +41,11 @@ fn streams_with_one_feature_each_are_exact() {
             assert_eq!(sums(&path), listed(&path), "{}", path.display());
         }
     });
+}
+
+#[test]
+fn parameter_sets_change_on_the_way() {
+    clean("parameter_sets_change_on_the_way", "", || judge(sums));
 }
 
 fn is_vp8(path: &Path) -> bool {

@@ -38,10 +38,10 @@ impl UnitReader {
             let picture_type = key.then_some(PictureType::Idr);
             return Unit { data, keyframe: key, picture_type };
         };
-        self.sets.observe(&data);
         let role = UnitRole::of(self.codec, &data);
         let keyframe = role == UnitRole::Closed || role == UnitRole::Open && key;
         let missing = if keyframe { self.sets.missing_from(&data) } else { Vec::new() };
+        self.sets.observe(&data);
         let data = if missing.is_empty() {
             data
         } else {

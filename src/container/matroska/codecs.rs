@@ -47,6 +47,10 @@ pub(super) fn video(id: &str, private: &Bytes) -> Result<Option<(Codec, Bitstrea
             (Codec::Mpeg4, BitstreamLayout::Opaque, config())
         }
         "V_MJPEG" => (Codec::Mjpeg, BitstreamLayout::Opaque, None),
+        // Its blocks have times of decoding: only what is shown in that order is read.
+        "V_MS/VFW/FOURCC" if four_character_code(private).as_ref() == Some(b"MJPG") => {
+            (Codec::Mjpeg, BitstreamLayout::Opaque, None)
+        }
         _ => return Ok(None),
     }))
 }
@@ -216,8 +220,16 @@ fn opus_samples(packet: &[u8]) -> Option<u64> {
     Some(frame * frames)
 }
 
+/// `biCompression` of the `BITMAPINFOHEADER` in the `CodecPrivate` of `V_MS/VFW/FOURCC`.
+fn four_character_code(private: &[u8]) -> Option<[u8; 4]> {
+    private.get(16..20).and_then(|code| code.first_chunk().copied())
+}
+
 /// Names of codecs that are only known by their ID, for people.
-pub(super) fn name(id: &str) -> String {
+pub(super) fn name(id: &str, private: &[u8]) -> String {
+    if let ("V_MS/VFW/FOURCC", Some(code)) = (id, four_character_code(private)) {
+        return format!("{} (V_MS/VFW/FOURCC)", code.escape_ascii());
+    }
     match id {
         "S_TEXT/UTF8" | "S_TEXT/ASCII" => "SubRip text",
         "S_TEXT/WEBVTT" | "D_WEBVTT/SUBTITLES" => "WebVTT",

@@ -52,8 +52,8 @@ pub struct MatroskaDemuxer {
     ended: bool,
     /// What was met when reading ahead, where it cannot be met again.
     held: Option<Error>,
-    /// A block of a track that is not described has been told of.
-    pub(super) told_unknown: bool,
+    /// Blocks of tracks that are not described, and which of the notes counts them.
+    undescribed: (u64, Option<usize>),
     /// So has a segment behind the first one.
     pub(super) told_another: bool,
 }
@@ -164,7 +164,7 @@ impl MatroskaDemuxer {
             telling: None,
             ended: false,
             held: None,
-            told_unknown: false,
+            undescribed: (0, None),
             told_another: false,
         };
         this.look_ahead()?;
@@ -201,6 +201,7 @@ impl MatroskaDemuxer {
         if self.source.len().is_some() {
             self.source.seek(self.header.first_cluster)?;
             self.restart(Cluster::default());
+            self.undescribed.0 = 0;
         }
         Ok(())
     }
@@ -352,13 +353,10 @@ impl MatroskaDemuxer {
         is_empty: impl Fn(&Frame) -> bool,
     ) -> Result<Option<usize>> {
         let Some(at) = self.inner.iter().position(|track| track.number == block.track) else {
-            if std::mem::replace(&mut self.told_unknown, true) {
-                return Ok(None);
+            if self.telling.is_none() {
+                self.note_undescribed(block.track, here);
             }
-            return Err(self.corrupt(format_args!(
-                "a block at byte {here} is of track {}, which is not described",
-                block.track
-            )));
+            return Ok(None);
         };
         if self.inner.get(at).is_none_or(|track| self.passes_over(track)) {
             return Ok(None);
@@ -368,6 +366,21 @@ impl MatroskaDemuxer {
                 .corrupt(format_args!("a block at byte {here} holds {} empty frames", block.frames.len())));
         }
         Ok(Some(at))
+    }
+
+    /// Counts a block of a track that is not described, which nobody can read.
+    fn note_undescribed(&mut self, track: u64, here: u64) {
+        let (count, note) = &mut self.undescribed;
+        *count += 1;
+        let text = format!(
+            "{count} blocks of tracks that are not described are left out; the last is of track {track}, at byte {here}"
+        );
+        if let Some(told) = note.and_then(|note| self.notes.get_mut(note)) {
+            *told = text;
+        } else {
+            *note = Some(self.notes.len());
+            self.notes.push(text);
+        }
     }
 
     /// Makes packets of a block.

@@ -71,6 +71,8 @@ pub(super) struct TrackDetails {
     pub(super) uid: u64,
     pub(super) name: Bytes,
     pub(super) bcp47: Option<String>,
+    /// `FlagEnabled`: players offer it.
+    pub(super) enabled: bool,
     pub(super) default: bool,
     /// IDs of the flags that are set: forced, for the hearing impaired ...
     pub(super) flags: Vec<u32>,
@@ -85,6 +87,7 @@ impl Default for TrackDetails {
             uid: 0,
             name: Bytes::new(),
             bcp47: None,
+            enabled: true,
             default: true,
             flags: Vec::new(),
             codec_delay: 0,

@@ -195,7 +195,7 @@ impl OutTrack {
             return Err(Error::invalid(format!("a packet of track {id} has no time; Matroska needs one")));
         };
         let data = match &mut self.content {
-            Content::Coded(payload) => payload.convert(&packet.data)?,
+            Content::Coded(payload) => payload.convert(&packet.data, packet.keyframe)?,
             Content::AsIs => packet.data.clone(),
             Content::Text => {
                 let text = text::of_sample(&packet.data).ok_or_else(|| {
@@ -264,6 +264,9 @@ impl OutTrack {
                 },
             );
             let default = told.map(|told| told.default).or(enabled).unwrap_or(true);
+            if told.is_some_and(|told| !told.enabled) {
+                out.uint(ids::FLAG_ENABLED, 0);
+            }
             out.uint(ids::FLAG_DEFAULT, default.into());
             told.into_iter().flat_map(|told| &told.flags).for_each(|flag| out.uint(*flag, 1));
             out.uint(ids::FLAG_LACING, 0);

@@ -144,13 +144,13 @@ impl MatroskaDemuxer {
 
     /// Goes over blocks of track `number` instead of reading them; what was told of damage on the way may be told again.
     fn by_heads<T>(&mut self, number: u64, walk: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let told = (self.header.end, self.told_unknown, self.told_another);
+        let told = (self.header.end, self.told_another);
         self.telling = Some(Telling { number, packets: Vec::new(), end: None });
         self.source.skim(true);
         let walked = walk(self);
         self.source.skim(false);
         self.telling = None;
-        (self.header.end, self.told_unknown, self.told_another) = told;
+        (self.header.end, self.told_another) = told;
         walked
     }
 

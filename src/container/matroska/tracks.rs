@@ -61,7 +61,6 @@ pub(super) struct MkvTrack {
 struct Fields {
     number: u64,
     kind: u64,
-    enabled: bool,
     language: Option<String>,
     default_duration: Option<u64>,
     codec_delay: u64,
@@ -81,7 +80,6 @@ impl Fields {
         let mut this = Self {
             number: 0,
             kind: 0,
-            enabled: true,
             language: None,
             default_duration: None,
             codec_delay: 0,
@@ -100,7 +98,7 @@ impl Fields {
                 ids::TRACK_NUMBER => this.number = child.uint()?,
                 ids::TRACK_UID => this.details.uid = child.uint()?,
                 ids::TRACK_TYPE => this.kind = child.uint()?,
-                ids::FLAG_ENABLED => this.enabled = child.uint()? != 0,
+                ids::FLAG_ENABLED => this.details.enabled = child.uint()? != 0,
                 ids::FLAG_DEFAULT => this.details.default = child.uint()? != 0,
                 ids::FLAG_FORCED
                 | ids::FLAG_HEARING_IMPAIRED
@@ -208,9 +206,10 @@ impl MkvTrack {
             id,
             kind: if kind == TrackKind::Video && video.is_none() { TrackKind::Other } else { kind },
             time_base,
-            codec_name: video
-                .as_ref()
-                .map_or_else(|| codecs::name(&fields.codec_id), |video| video.codec.name().to_owned()),
+            codec_name: video.as_ref().map_or_else(
+                || codecs::name(&fields.codec_id, &fields.private),
+                |video| video.codec.name().to_owned(),
+            ),
             language: fields.language(),
             duration: end,
             sample_count: None,
@@ -220,7 +219,7 @@ impl MkvTrack {
         let mut this = Self {
             public,
             number: fields.number,
-            enabled: fields.enabled,
+            enabled: fields.details.enabled,
             selected: true,
             is_text: matches!(fields.codec_id.as_str(), "S_TEXT/UTF8" | "S_TEXT/ASCII"),
             codec_id: fields.codec_id,

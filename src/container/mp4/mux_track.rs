@@ -235,7 +235,7 @@ impl MuxTrack {
             )));
         }
         let data = match &mut self.payload {
-            Some(payload) => payload.convert(&sample.data)?,
+            Some(payload) => payload.convert(&sample.data, sample.keyframe)?,
             None => sample.data.clone(),
         };
         let Ok(size) = u32::try_from(data.len()) else {

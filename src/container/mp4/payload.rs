@@ -12,6 +12,7 @@ use crate::bitstream::convert::length_prefixed_units;
 use crate::bitstream::h264::{self, AvcConfig};
 use crate::bitstream::hevc::{self, HevcConfig};
 use crate::bitstream::vp9::VpConfig;
+use crate::bitstream::{ActiveParameterSets, is_delimiter, is_slice, leading_units};
 use crate::codec::Codec;
 use crate::color::ColorInfo;
 use crate::container::VideoTrack;
@@ -27,9 +28,9 @@ pub(in crate::container) struct Payload {
     layout: BitstreamLayout,
     /// The configuration record; absent until the first random access point where the caller had none.
     config: Option<Bytes>,
-    /// The parameter sets in `config`.
-    stored: Vec<Vec<u8>>,
-    /// The samples carry parameter sets that `config` does not have.
+    /// The parameter sets in force: those of `config` until samples bring others. Empty for codecs without.
+    sets: ActiveParameterSets,
+    /// A sample has brought a parameter set other than that of `config`.
     in_band: bool,
     /// Samples that repeat those of `config` keep them: others come in between.
     sets_change: bool,
@@ -60,103 +61,104 @@ impl Payload {
         if !fits {
             return Err(Error::invalid(format!("{codec} samples cannot be in {layout} layout")));
         }
-        let stored = match (&video.codec_config, codec) {
-            (Some(config), Codec::H264) => {
-                let config = AvcConfig::parse(config)?;
-                config.sps.into_iter().chain(config.pps).collect()
-            }
-            (Some(config), Codec::Hevc) => HevcConfig::parse(config)?.units().map(<[u8]>::to_vec).collect(),
+        let mut sets = ActiveParameterSets::new(codec);
+        match (&video.codec_config, codec) {
+            (Some(config), Codec::H264) => sets.observe(&AvcConfig::parse(config)?.to_annexb()),
+            (Some(config), Codec::Hevc) => drop(sets.take(HevcConfig::parse(config)?.units())),
             (None, _) if matches!(layout, BitstreamLayout::Avcc { .. } | BitstreamLayout::Hvcc { .. }) => {
                 return Err(Error::invalid(format!(
                     "{codec} samples in {layout} layout need a codec_config"
                 )));
             }
-            _ => Vec::new(),
-        };
+            _ => {}
+        }
         let (config, sets_change) = (video.codec_config.clone(), video.sets_change);
-        Ok(Self { codec, layout, config, stored, in_band: false, sets_change })
+        Ok(Self { codec, layout, config, sets, in_band: false, sets_change })
     }
 
-    /// The sample as it is stored.
-    pub(in crate::container) fn convert(&mut self, data: &Bytes) -> Result<Bytes> {
+    /// The sample as it is stored. `entry_point`: reading may begin with it.
+    pub(in crate::container) fn convert(&mut self, data: &Bytes, entry_point: bool) -> Result<Bytes> {
         match self.layout {
-            BitstreamLayout::AnnexB => self.store_annexb(data),
+            BitstreamLayout::AnnexB => self.store_annexb(data, entry_point),
             BitstreamLayout::Avcc { length_size } | BitstreamLayout::Hvcc { length_size } => {
-                self.store_length_prefixed(data, length_size)
+                self.store_length_prefixed(data, length_size, entry_point)
             }
             BitstreamLayout::Obu => self.store_obus(data),
             BitstreamLayout::Opaque => self.store_vpx(data),
         }
     }
 
-    fn store_annexb(&mut self, data: &[u8]) -> Result<Bytes> {
+    fn store_annexb(&mut self, data: &[u8], entry_point: bool) -> Result<Bytes> {
         if self.config.is_none() {
             self.build_nal_config(data)?;
         }
-        let mut out = memory::room(data.len() + 16)?;
-        for nal in nal_units(data) {
-            match self.role(nal) {
-                Role::Delimiter => {}
-                Role::ParameterSet if self.is_redundant(nal) => {}
-                Role::ParameterSet | Role::Other => push_unit(&mut out, nal)?,
+        let missing = self.follow(|| nal_units(data), entry_point);
+        let drops = !self.in_band && !self.sets_change;
+        let mut out = memory::room(data.len() + missing.len() + 16)?;
+        for nal in nal_units(&missing).chain(nal_units(data)) {
+            if !(is_delimiter(self.codec, nal) || drops && self.sets.holds(nal)) {
+                push_unit(&mut out, nal)?;
             }
         }
         Ok(out.into())
     }
 
     /// Samples that have lengths already are left as they are, so that a copy stays a copy.
-    fn store_length_prefixed(&mut self, data: &Bytes, length_size: u8) -> Result<Bytes> {
-        let mut out = memory::room(if length_size == LENGTH_SIZE { 0 } else { data.len() })?;
-        for nal in length_prefixed_units(data, length_size) {
+    fn store_length_prefixed(&mut self, data: &Bytes, length_size: u8, entry_point: bool) -> Result<Bytes> {
+        let units = || length_prefixed_units(data, length_size);
+        for nal in units() {
+            nal?;
+        }
+        let missing = self.follow(|| units().map_while(Result::ok), entry_point);
+        if length_size == LENGTH_SIZE && missing.is_empty() {
+            return Ok(data.clone());
+        }
+        let mut out = memory::room(data.len() + missing.len() + 16)?;
+        let mut missing = Some(missing);
+        for nal in units() {
             let nal = nal?;
-            if matches!(self.role(nal), Role::ParameterSet) {
-                self.is_redundant(nal);
+            // An access unit delimiter stays in front.
+            if !is_delimiter(self.codec, nal) {
+                for set in missing.take().iter().flat_map(|missing| nal_units(missing)) {
+                    push_unit(&mut out, set)?;
+                }
             }
-            if length_size != LENGTH_SIZE {
-                push_unit(&mut out, nal)?;
-            }
+            push_unit(&mut out, nal)?;
         }
-        Ok(if length_size == LENGTH_SIZE { data.clone() } else { out.into() })
+        Ok(out.into())
     }
 
-    fn role(&self, nal: &[u8]) -> Role {
-        match self.codec {
-            Codec::Hevc => match hevc::nal_type(nal) {
-                Some(hevc::NAL_VPS | hevc::NAL_SPS | hevc::NAL_PPS) => Role::ParameterSet,
-                Some(hevc::NAL_AUD) => Role::Delimiter,
-                _ => Role::Other,
-            },
-            _ => match h264::nal_type(nal) {
-                Some(h264::NAL_SPS | h264::NAL_PPS | h264::NAL_SPS_EXTENSION) => Role::ParameterSet,
-                Some(h264::NAL_AUD) => Role::Delimiter,
-                _ => Role::Other,
-            },
-        }
+    /// Follows the parameter sets of a sample, and gives those that it lacks (Annex B). Once one differs from that of `config`
+    /// all stay, since a repetition may undo the change, and entry points get those in force: a reader that begins there has
+    /// those of `config`.
+    fn follow<'a, I: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        units: impl Fn() -> I,
+        entry_point: bool,
+    ) -> Vec<u8> {
+        let codec = self.codec;
+        let missing = if self.in_band && entry_point {
+            self.sets.missing_from_units(units().take_while(|nal| !is_slice(codec, nal)))
+        } else {
+            Vec::new()
+        };
+        self.in_band |= self.sets.take(units());
+        missing
     }
 
-    /// Whether a parameter set in a sample repeats the stored one and may go. Once one differs all stay: a
-    /// later repetition of the stored one undoes the change.
-    fn is_redundant(&mut self, nal: &[u8]) -> bool {
-        self.in_band |= !self.stored.iter().any(|stored| stored == nal);
-        !self.in_band && !self.sets_change
-    }
-
+    /// The record of the sets in front of the first slice, of each number the last.
     fn build_nal_config(&mut self, data: &[u8]) -> Result<()> {
-        let sets: Vec<&[u8]> =
-            nal_units(data).filter(|nal| matches!(self.role(nal), Role::ParameterSet)).collect();
+        self.sets.take(leading_units(self.codec, data));
         let config = if self.codec == Codec::Hevc {
-            HevcConfig::from_parameter_sets(sets.iter().copied(), true)?.build()
+            HevcConfig::from_parameter_sets(self.sets.units(), true)?.build()
         } else {
             let of_type = |wanted: u8| {
-                let chosen = sets.iter().filter(move |nal| h264::nal_type(nal) == Some(wanted));
-                chosen.map(|nal| nal.to_vec()).collect::<Vec<_>>()
+                let chosen = self.sets.units().filter(move |nal| h264::nal_type(nal) == Some(wanted));
+                chosen.map(<[u8]>::to_vec).collect::<Vec<_>>()
             };
             AvcConfig::from_parameter_sets(of_type(h264::NAL_SPS), of_type(h264::NAL_PPS))?.build()
         };
         self.config = Some(config.into());
-        let held =
-            |nal: &&[u8]| self.codec == Codec::Hevc || h264::nal_type(nal) != Some(h264::NAL_SPS_EXTENSION);
-        self.stored = sets.into_iter().filter(held).map(<[u8]>::to_vec).collect();
         Ok(())
     }
 
@@ -220,12 +222,6 @@ impl Payload {
         };
         Ok(Description { entry, config_box, config })
     }
-}
-
-enum Role {
-    ParameterSet,
-    Delimiter,
-    Other,
 }
 
 fn push_unit(out: &mut Vec<u8>, nal: &[u8]) -> Result<()> {

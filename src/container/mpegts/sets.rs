@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::bitstream::annexb::{START_CODE_LONG, nal_units};
-use crate::bitstream::{ActiveParameterSets, is_delimiter};
+use crate::bitstream::{ActiveParameterSets, is_delimiter, leading_units};
 use crate::codec::Codec;
 use crate::error::Result;
 use crate::memory;
@@ -17,25 +17,29 @@ const MOST_CHANGES: usize = 256;
 pub(super) struct SetHistory {
     codec: Codec,
     changes: Vec<(u64, ActiveParameterSets)>,
+    /// The sets in force behind the last key frame.
+    behind: Option<ActiveParameterSets>,
 }
 
 impl SetHistory {
     pub(super) const fn new(codec: Codec) -> Self {
-        Self { codec, changes: Vec::new() }
+        Self { codec, changes: Vec::new(), behind: None }
     }
 
-    /// Notes the sets of a key frame at this byte of the input.
+    /// Notes the sets of a key frame at this byte of the input. Those between its fields are in force behind it.
     pub(super) fn note(&mut self, at: u64, unit: &[u8]) {
         let latest = self.changes.last();
         // Read again.
         if self.changes.len() >= MOST_CHANGES || latest.is_some_and(|(last, _)| at <= *last) {
             return;
         }
-        let mut sets = latest.map_or_else(|| ActiveParameterSets::new(self.codec), |(_, sets)| sets.clone());
-        sets.observe(unit);
+        let mut sets = self.behind.take().unwrap_or_else(|| ActiveParameterSets::new(self.codec));
+        sets.take(leading_units(self.codec, unit));
         if latest.is_none_or(|(_, latest)| *latest != sets) && self.changes.try_reserve(1).is_ok() {
-            self.changes.push((at, sets));
+            self.changes.push((at, sets.clone()));
         }
+        sets.observe(unit);
+        self.behind = Some(sets);
     }
 
     /// The key frame at this byte with the sets in force there that it does not bring itself, for who begins with it.

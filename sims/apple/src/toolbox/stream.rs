@@ -35,7 +35,7 @@ impl Stream {
         let begins = self.soft.is_none();
         let changed =
             self.format.as_ref().is_none_or(|old| !Arc::ptr_eq(old, format) && old.sets != format.sets);
-        let Some(packet) = self.packet(format, sample, begins || changed) else {
+        let Some(packets) = self.packets(format, sample, begins || changed) else {
             return Outcome::Bad(status::BAD_DATA);
         };
         if format.codec == HEVC {
@@ -67,17 +67,20 @@ impl Stream {
         }
         let Some(soft) = &mut self.soft else { return Outcome::Bad(status::NO_DECODER) };
         self.format = Some(format.clone());
-        match soft.decode(&packet) {
-            Ok(decoded) if decoded.damaged => Outcome::Bad(status::BAD_DATA),
-            Ok(decoded) => {
-                decoded.picture.map_or(Outcome::Bad(status::BAD_DATA), |picture| shown(format, picture))
+        let mut picture = None;
+        for packet in packets {
+            match soft.decode(&packet) {
+                Ok(decoded) if decoded.damaged => return Outcome::Bad(status::BAD_DATA),
+                Ok(decoded) => picture = decoded.picture,
+                Err(_) => return Outcome::Bad(status::UNSUPPORTED_DATA),
             }
-            Err(_) => Outcome::Bad(status::UNSUPPORTED_DATA),
         }
+        picture.map_or(Outcome::Bad(status::BAD_DATA), |picture| shown(format, picture))
     }
 
-    /// What the library is given: NAL units with start codes, and parameter sets where they are new.
-    fn packet(&self, format: &Format, sample: &[u8], sets: bool) -> Option<Vec<u8>> {
+    /// What the library is given: NAL units with start codes, and parameter sets where they are new. Behind sets between two
+    /// fields another packet begins: the library reads both fields of a packet by the set of the first.
+    fn packets(&self, format: &Format, sample: &[u8], sets: bool) -> Option<Vec<Vec<u8>>> {
         if sample.is_empty() {
             return None;
         }
@@ -88,15 +91,23 @@ impl Stream {
                 MPEG4 if sets => format.visual_headers(),
                 _ => None,
             };
-            return Some([&header.unwrap_or_default(), sample].concat());
+            return Some(vec![[&header.unwrap_or_default(), sample].concat()]);
         }
-        let mut packet = Vec::with_capacity(sample.len() + 64);
+        let mut packets = Vec::new();
+        let (mut packet, mut holds) = (Vec::with_capacity(sample.len() + 64), false);
         let own = format.sets.iter().map(Vec::as_slice).filter(|_| sets);
         for unit in own.chain(units(sample, format.length)?) {
+            let kind = Syntax::H264.kind(unit);
+            if format.codec == H264 && holds && matches!(kind, 7 | 8) {
+                packets.push(std::mem::take(&mut packet));
+                holds = false;
+            }
+            holds |= matches!(kind, 1..=5);
             packet.extend([0, 0, 0, 1]);
             packet.extend(unit);
         }
-        Some(packet)
+        packets.push(packet);
+        Some(packets)
     }
 }
 

@@ -45,6 +45,13 @@ pub fn end(codec: u32, data: &[u8]) -> Option<usize> {
     }
 }
 
+/// Where the first AVC parameter set behind a slice begins.
+pub fn second_set(data: &[u8]) -> Option<usize> {
+    let kinds = || units(data).into_iter().map(|(at, unit)| (at, unit.first().map_or(0, |head| head & 0x1f)));
+    let slices = kinds().skip_while(|(_, kind)| !matches!(kind, 1..=5));
+    slices.skip(1).find(|(_, kind)| matches!(kind, 7 | 8)).map(|(at, _)| at)
+}
+
 fn end_of_units(codec: u32, data: &[u8]) -> Option<usize> {
     let (mut picture, mut from) = (false, 0);
     loop {

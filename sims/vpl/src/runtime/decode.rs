@@ -196,12 +196,20 @@ impl Decoder {
         if unit.is_some() {
             self.times.insert(self.number, self.pending_time);
         }
-        match self.soft.send(unit, self.number) {
-            Ok((pictures, failed)) => {
-                self.damaged += u32::from(failed);
-                self.queue.extend(pictures.into_iter().filter(|_| !fault::is_kept(Place::Decoded)));
+        // The library reads both fields of a packet by the set of the first.
+        let split = unit.filter(|_| self.codec() == abi::CODEC_AVC).and_then(bitstream::second_set);
+        let parts = match (unit, split) {
+            (Some(unit), Some(at)) => vec![Some(&unit[..at]), Some(&unit[at..])],
+            _ => vec![unit],
+        };
+        for part in parts {
+            match self.soft.send(part, self.number) {
+                Ok((pictures, failed)) => {
+                    self.damaged += u32::from(failed);
+                    self.queue.extend(pictures.into_iter().filter(|_| !fault::is_kept(Place::Decoded)));
+                }
+                Err(_) => self.damaged += 1,
             }
-            Err(_) => self.damaged += 1,
         }
     }
 

@@ -12,6 +12,7 @@ use super::planes::{Window16, pack};
 use super::pool::BufferPool;
 use crate::backend::demand::{Allowance, Demand, Kept};
 use crate::backend::{CodedUnit, DecodeSink, DecoderBackend};
+use crate::bitstream::ActiveParameterSets;
 use crate::bitstream::annexb::nal_units;
 use crate::bitstream::hevc::{
     HevcConfig, NAL_AUD, NAL_PPS, NAL_SPS, NAL_VPS, Pps, Sps, is_irap, is_rasl, nal_type,
@@ -35,8 +36,8 @@ pub(super) struct HevcDecoder {
     output: Output,
     pool: BufferPool,
     facts: FactsTimeline,
-    /// Parameter sets from the container, given to every new library object.
-    parameter_sets: Vec<Vec<u8>>,
+    /// Parameter sets in force, given to every new library object: the container's, until the stream brings others.
+    sets: ActiveParameterSets,
     /// Of the newest sequence parameter set.
     profile: Profile,
     allowance: Allowance,
@@ -95,16 +96,16 @@ impl UnitKind {
 
 impl HevcDecoder {
     pub(super) fn open(config: &CommonDecodeConfig, sink: DecodeSink) -> Result<Self> {
-        let parameter_sets = match &config.codec_config {
-            Some(record) => HevcConfig::parse(record)?.units().map(<[u8]>::to_vec).collect(),
-            None => Vec::new(),
-        };
+        let mut sets = ActiveParameterSets::new(config.codec);
+        if let Some(record) = &config.codec_config {
+            sets.take(HevcConfig::parse(record)?.units());
+        }
         let mut decoder = Self {
             library: Library::new(),
             output: Output::new(config, sink),
             pool: BufferPool::default(),
             facts: FactsTimeline::default(),
-            parameter_sets,
+            sets,
             profile: Profile::default(),
             allowance: Allowance::of(&config.limits),
             beyond: None,
@@ -115,11 +116,11 @@ impl HevcDecoder {
         Ok(decoder)
     }
 
-    /// A fresh library object with the container's parameter sets. Errors in those show again, with a
+    /// A fresh library object with the parameter sets in force. Errors in those show again, with a
     /// serial, when a slice needs them.
     fn restart(&mut self) {
         self.library = Library::new();
-        for set in &self.parameter_sets {
+        for set in self.sets.units() {
             if let Ok(sps) = Sps::parse(set) {
                 if let Err(error) = check(&sps, &mut self.allowance) {
                     self.beyond.get_or_insert(error);
@@ -155,6 +156,7 @@ impl HevcDecoder {
                 self.profile = Profile::of(&sps);
             }
             note_constrained(nal, &mut self.constrained);
+            self.sets.take(std::iter::once(nal));
             if nal_type < NAL_VPS && self.profile.foreign {
                 outcome = outcome.and(Err(self.profile.refused(None)));
                 continue;

@@ -7,7 +7,7 @@ use crate::backend::videotoolbox::codec_type;
 use crate::backend::videotoolbox::driver::abi::pixel_format;
 use crate::backend::videotoolbox::driver::media::FormatDescription;
 use crate::bitstream::annexb::nal_units;
-use crate::bitstream::{Av1Config, StreamInfo, VpConfig, h264, hevc, mpeg};
+use crate::bitstream::{Av1Config, StreamInfo, VpConfig, h264, hevc, leading_units, mpeg};
 use crate::codec::Codec;
 use crate::color::{ColorInfo, ColorRange, MatrixCoefficients};
 use crate::config::{CommonDecodeConfig, DecodeOutputMode};
@@ -252,7 +252,7 @@ fn active_sets(codec: Codec, unit: &[u8]) -> Option<(Vec<Vec<u8>>, Corner)> {
         }
         let sps = sets.sps(wanted?)?;
         corner = (sps.crop.left, sps.crop.top);
-        for nal in nal_units(unit) {
+        for nal in leading_units(codec, unit) {
             match h264::nal_type(nal) {
                 Some(kind @ h264::NAL_SPS) => {
                     let own = h264::Sps::parse(nal).ok().filter(|own| own.id == sps.id);
@@ -284,7 +284,7 @@ fn active_sets(codec: Codec, unit: &[u8]) -> Option<(Vec<Vec<u8>>, Corner)> {
         }
         let sps = sets.sps(wanted?)?;
         corner = (sps.crop.left, sps.crop.top);
-        for nal in nal_units(unit) {
+        for nal in leading_units(codec, unit) {
             let Some(header) = base(nal) else { continue };
             let kind = header.nal_type;
             let number = match kind {

@@ -45,6 +45,8 @@ pub(super) enum Start {
 pub(super) struct Reader {
     config: CommonDecodeConfig,
     sets: ActiveParameterSets,
+    /// The decoder has no parameter sets but those of the description of the format: none came between two fields.
+    told: bool,
     order: DisplayOrder,
     /// VP9, AV1: units so far. MPEG-2, MPEG-4: those that others may refer to.
     count: u64,
@@ -63,6 +65,7 @@ impl Reader {
         Self {
             config: config.clone(),
             sets: ActiveParameterSets::new(config.codec),
+            told: true,
             order: DisplayOrder::new(config.codec),
             count: 0,
             between: 0,
@@ -92,8 +95,8 @@ impl Reader {
 
     fn read_nals(&mut self, data: &[u8]) -> Result<Option<Unit>> {
         let codec = self.config.codec;
-        self.sets.observe(data);
         let kinds = Kinds::of(codec, data);
+        let told = std::mem::replace(&mut self.told, !kinds.late_sets);
         let start = match (codec, UnitRole::of(codec, data)) {
             (_, UnitRole::Closed) => Start::Closed,
             (_, UnitRole::Open) => {
@@ -103,7 +106,7 @@ impl Reader {
             _ => Start::No,
         };
         // Where a sequence may begin, and where sets are sent again, all that are in force count.
-        let whole = if kinds.sets || start != Start::No {
+        let whole = if kinds.sets || start != Start::No || !told {
             let mut whole = self.sets.missing_from(data);
             memory::grow(&mut whole, data.len())?;
             whole.extend_from_slice(data);
@@ -111,6 +114,7 @@ impl Reader {
         } else {
             None
         };
+        self.sets.observe(data);
         let place = self.order.of_unit(BitstreamLayout::AnnexB, whole.as_deref().unwrap_or(data));
         if kinds.first_slice.is_none() {
             return Ok(None);
@@ -122,7 +126,14 @@ impl Reader {
         })?;
         let stream = whole.as_deref().map(|whole| Stream::of(whole, &self.config)).transpose()?.flatten();
         let mut sample = Vec::new();
-        annexb_to_length_prefixed(codec, data, LENGTH_SIZE, Keep::WithoutParameterSets, &mut sample)?;
+        match whole.as_deref().filter(|_| kinds.late_sets || !told) {
+            // The description of the format has those of the first field; the decoder takes others up where it meets them, and
+            // keeps them.
+            Some(whole) => annexb_to_length_prefixed(codec, whole, LENGTH_SIZE, Keep::All, &mut sample)?,
+            None => {
+                annexb_to_length_prefixed(codec, data, LENGTH_SIZE, Keep::WithoutParameterSets, &mut sample)?;
+            }
+        }
         let is_rasl = codec == Codec::Hevc && kinds.first_slice.is_some_and(hevc::is_rasl);
         Ok(Some(Unit { sample, start, is_rasl, key, stream }))
     }
@@ -205,6 +216,8 @@ impl Reader {
 #[derive(Clone, Copy, Debug, Default)]
 struct Kinds {
     sets: bool,
+    /// There are sets behind the first slice: between the fields of a frame.
+    late_sets: bool,
     first_slice: Option<u8>,
     /// `recovery_frame_cnt`.
     recovery: Option<u32>,
@@ -216,7 +229,10 @@ impl Kinds {
         for nal in nal_units(data) {
             if codec == Codec::H264 {
                 match h264::nal_type(nal) {
-                    Some(h264::NAL_SPS | h264::NAL_PPS) => kinds.sets = true,
+                    Some(h264::NAL_SPS | h264::NAL_PPS) => {
+                        kinds.sets = true;
+                        kinds.late_sets |= kinds.first_slice.is_some();
+                    }
                     Some(h264::NAL_SEI) if kinds.recovery.is_none() => {
                         kinds.recovery = h264::recovery_frame_count(nal);
                     }

@@ -71,7 +71,6 @@ impl Reader {
         let layout = BitstreamLayout::elementary(codec);
         let mut unit = Unit { data: data.clone(), start: Start::No, is_rasl: false, key: None, info: None };
         if codec.uses_nal_units() {
-            self.sets.observe(data);
             let kinds = Kinds::of(codec, data);
             unit.start = kinds.start(codec, UnitRole::of(codec, data));
             // Where a sequence may begin, and where sets are sent again, all that are in force count.
@@ -83,6 +82,7 @@ impl Reader {
                     unit.data = whole.into();
                 }
             }
+            self.sets.observe(data);
             unit.key = self.order.of_unit(layout, &unit.data);
             if kinds.first_slice.is_none() {
                 return Ok(None);

@@ -83,7 +83,7 @@ impl H264Decoder {
     /// Decodes one unit, or says why it is lost.
     fn take(&mut self, coded: &CodedUnit) -> Result<()> {
         let serial = coded.serial;
-        let unit = Unit::read(&coded.packet.data, &mut self.sets)?;
+        let mut unit = Unit::read(&coded.packet.data, &mut self.sets)?;
         let Some((first, pps)) = unit.slices.first() else {
             self.output.no_picture(serial, "no coded picture in the unit");
             return Ok(());
@@ -143,7 +143,7 @@ impl H264Decoder {
         }
         let mut data = crate::memory::room(unit.data.len() + 128)?;
         // A sequence that starts over must be enough for another library.
-        self.sets.tell(sps.id, new_sequence || unit.is_idr(), &mut data);
+        unit.tell(&mut self.sets, sps.id, new_sequence || unit.is_idr(), &mut data);
         if stale.is_empty() {
             data.extend_from_slice(&unit.data);
         } else {

@@ -60,10 +60,10 @@ impl Survey {
         Self { reader: Decoder::new() }
     }
 
-    /// Takes over the parameter sets at the beginning of `unit` (Annex B).
+    /// Takes over the parameter sets of `unit` (Annex B).
     pub(super) fn learn(&mut self, unit: &[u8]) -> Result<()> {
         let is_set = |nal: &&[u8]| matches!(nal_type(nal), Some(NAL_SPS | NAL_PPS));
-        for nal in nal_units(unit).take_while(is_set) {
+        for nal in nal_units(unit).filter(is_set) {
             if nal_type(nal) == Some(NAL_SPS) && Sps::parse(nal).is_ok_and(|sps| route::is_too_long(&sps)) {
                 // Nothing is read with it; who asks is told so.
                 return Ok(());
@@ -113,8 +113,14 @@ impl Survey {
     fn read(&mut self, unit: &[u8]) -> Result<Findings> {
         let mut findings = Findings { highest_index: i32::MIN, ..Findings::default() };
         let (mut offset, mut quantiser) = (i32::MIN, i32::MIN);
-        for nal in nal_units(unit).filter(|nal| matches!(nal_type(nal), Some(NAL_SLICE | NAL_IDR))) {
+        // A unit with sets between its fields begins with those of the first, so that it is read alike each time.
+        let is_read = |nal: &&[u8]| matches!(nal_type(nal), Some(NAL_SLICE | NAL_IDR | NAL_SPS | NAL_PPS));
+        for nal in nal_units(unit).filter(is_read) {
             let reader = &mut self.reader;
+            if matches!(nal_type(nal), Some(NAL_SPS | NAL_PPS)) {
+                guarded(exact::LIBRARY, || reader.process_nal(nal))?.map_err(unreadable)?;
+                continue;
+            }
             let slice = guarded(exact::LIBRARY, || match reader.process_nal(nal) {
                 Ok(Event::Slice { header, rbsp, slice_data_cursor: (byte, bit), pps, sps, .. }) => {
                     let data = parse_slice_data(&rbsp, byte, bit, &header, &sps, &pps);

@@ -13,9 +13,11 @@ use crate::memory;
 /// What the decoders need of an access unit.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
-    /// The primary coded picture's slices after start codes. Parameter sets, delimiters, messages, redundant
-    /// pictures and what other layers add are left out.
+    /// The primary coded picture's slices after start codes, and the parameter sets between its fields. Other sets,
+    /// delimiters, messages, redundant pictures and what other layers add are left out.
     pub(super) data: Vec<u8>,
+    /// The parameter sets in force at its first slice, where others follow.
+    before: Option<Box<Sets>>,
     /// Header and picture parameter set of each slice.
     pub(super) slices: Vec<(SliceHeader, Pps)>,
     /// `recovery_frame_cnt`, with a recovery point message.
@@ -23,7 +25,7 @@ pub(super) struct Unit {
 }
 
 /// Parameter sets, read and as they were sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sets {
     pub(super) parsed: ParameterSets,
     sps: BTreeMap<u8, Vec<u8>>,
@@ -46,6 +48,12 @@ impl Sets {
             self.changed = true;
         }
         Ok(())
+    }
+
+    /// Whether this set was stored last under its number.
+    fn holds(&self, nal: &[u8]) -> bool {
+        let list = if nal_type(nal) == Some(NAL_SPS) { &self.sps } else { &self.pps };
+        list.values().any(|stored| stored == nal)
     }
 
     /// Appends the sequence parameter set `sps_id` and all picture parameter sets that refer to it, when
@@ -86,8 +94,15 @@ impl Unit {
 
     fn take(&mut self, nal: &[u8], sets: &mut Sets) -> Result<()> {
         match nal_type(nal) {
-            Some(NAL_SPS | NAL_PPS) => {
+            Some(NAL_SPS | NAL_PPS) if self.slices.is_empty() || sets.holds(nal) => {
                 return sets.insert(nal);
+            }
+            // The field in front of it keeps the set that it replaces.
+            Some(NAL_SPS | NAL_PPS) => {
+                if self.before.is_none() {
+                    self.before = Some(Box::new(sets.clone()));
+                }
+                sets.insert(nal)?;
             }
             Some(NAL_SLICE | NAL_IDR | NAL_PARTITION_A) => {
                 let header = SliceHeader::parse(nal, &sets.parsed)?;
@@ -117,6 +132,24 @@ impl Unit {
         self.data.extend_from_slice(&START_CODE_LONG);
         self.data.extend_from_slice(nal);
         Ok(())
+    }
+
+    /// Appends what a library has to be told in front of [`Self::data`]: as [`Sets::tell`], of the sets in force there. `sets`:
+    /// those behind the unit.
+    pub(super) fn tell(&mut self, sets: &mut Sets, sps_id: u8, new: bool, out: &mut Vec<u8>) {
+        match &mut self.before {
+            None => sets.tell(sps_id, new, out),
+            // The others are in the data. All are told, so that the unit can be read twice.
+            Some(before) => {
+                before.tell(sps_id, true, out);
+                sets.changed = false;
+            }
+        }
+    }
+
+    /// The parameter sets with which its first slice is read; `sets`: those behind the unit.
+    pub(super) fn sets<'a>(&'a self, sets: &'a Sets) -> &'a ParameterSets {
+        self.before.as_deref().map_or(&sets.parsed, |before| &before.parsed)
     }
 
     pub(super) fn is_idr(&self) -> bool {

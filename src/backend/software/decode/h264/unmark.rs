@@ -3,7 +3,7 @@
 use super::unit::{Sets, Unit};
 use crate::backend::software::sps_timing::{BitWriter, escape, unescape};
 use crate::bitstream::annexb::{START_CODE_LONG, nal_units};
-use crate::bitstream::h264::{MemoryManagement, NAL_SLICE, SliceHeader, nal_type};
+use crate::bitstream::h264::{MemoryManagement, NAL_SLICE, ParameterSets, SliceHeader, nal_type};
 use crate::error::Result;
 use crate::memory;
 
@@ -12,22 +12,23 @@ use crate::memory;
 /// has to leave.
 pub(super) fn with_unmarked(unit: &Unit, sets: &Sets, before: &[u32]) -> Result<Vec<u8>> {
     let mut out = memory::room(unit.data.len() + unit.slices.len() * 64)?;
+    let mut sets = unit.sets(sets).clone();
     for nal in nal_units(&unit.data) {
         out.extend_from_slice(&START_CODE_LONG);
-        match (nal_type(nal), nal.split_first()) {
-            (Some(NAL_SLICE), Some((kind, payload))) => {
-                let changed = changed(nal, &unescape(payload), sets, before)?;
-                out.push(*kind);
-                escape(&changed, &mut out);
-            }
-            _ => out.extend_from_slice(nal),
+        if let (Some(NAL_SLICE), Some((kind, payload))) = (nal_type(nal), nal.split_first()) {
+            let changed = changed(nal, &unescape(payload), &sets, before)?;
+            out.push(*kind);
+            escape(&changed, &mut out);
+        } else {
+            sets.insert(nal)?;
+            out.extend_from_slice(nal);
         }
     }
     Ok(out)
 }
 
-fn changed(nal: &[u8], payload: &[u8], sets: &Sets, before: &[u32]) -> Result<Vec<u8>> {
-    let (header, data) = SliceHeader::of_payload(nal, payload, &sets.parsed)?;
+fn changed(nal: &[u8], payload: &[u8], sets: &ParameterSets, before: &[u32]) -> Result<Vec<u8>> {
+    let (header, data) = SliceHeader::of_payload(nal, payload, sets)?;
     let mut bits = BitWriter::default();
     memory::grow(&mut bits.bytes, payload.len() + 8 * before.len() + 8)?;
     copy(payload, 0..header.marking.start, &mut bits);
@@ -47,7 +48,7 @@ fn changed(nal: &[u8], payload: &[u8], sets: &Sets, before: &[u32]) -> Result<Ve
     }
     bits.golomb(0);
     copy(payload, header.marking.end..data, &mut bits);
-    let cabac = sets.parsed.pps(header.identity.pps_id).is_some_and(|pps| pps.cabac);
+    let cabac = sets.pps(header.identity.pps_id).is_some_and(|pps| pps.cabac);
     if cabac {
         // `cabac_alignment_one_bit`; the slice data are whole bytes.
         bits.align_with_ones();
