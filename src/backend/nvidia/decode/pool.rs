@@ -220,8 +220,9 @@ impl<M: Memory> Drop for Lease<M> {
     }
 }
 
-/// Frees the idle memory of all frames, to make room for something else: allocations of which no part is in use.
+/// Destroys idle decoders and frees the idle memory of all frames: allocations of which no part is in use.
 pub(in crate::backend::nvidia) fn make_room() {
+    super::kept::release();
     free_idle::<DeviceBlock>();
     free_idle::<PinnedMemory>();
 }
