@@ -161,8 +161,8 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     /// What is still open is complete, or is not.
     pub(super) fn end_streams(&mut self) {
         for number in 0..self.streams.len() {
-            let stream = self.streams.get(number).filter(|stream| stream.is_read());
-            let lacking = stream.and_then(|stream| Some((stream.pid, stream.lacks()?)));
+            let Some(stream) = self.streams.get(number).filter(|stream| stream.is_read()) else { continue };
+            let lacking = stream.lacks().map(|bytes| (stream.pid, bytes));
             let ending = if lacking.is_some() { Ending::Broken } else { Ending::Unsure };
             self.with_stream(number, |stream, units| stream.end(ending, units));
             if let Some((pid, bytes)) = lacking {
@@ -387,7 +387,12 @@ impl<R: Read + Seek + Send> Demuxer for MpegTsDemuxer<R> {
 
     fn select_tracks(&mut self, tracks: &[TrackId]) {
         for stream in &mut self.streams {
-            stream.selected = tracks.contains(&stream.id);
+            let selected = tracks.contains(&stream.id);
+            // A unit that is still open must not come out at the end.
+            if stream.selected && !selected {
+                stream.restart();
+            }
+            stream.selected = selected;
         }
         let streams = &self.streams;
         self.ready.retain(|ready| match ready {

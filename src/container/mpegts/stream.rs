@@ -178,8 +178,9 @@ impl Stream {
                 self.meets_scrambling(at, units, told);
                 return;
             }
-            let place = Place { at, clock: common.clock.state() };
             let placed = found.pts.map(|pts| common.clock.place(number, pts, found.dts));
+            // Reading resumes here with the offset behind a jump.
+            let place = Place { at, clock: common.clock.state() };
             let gap = self.gap.take();
             match (placed.and_then(|placed| placed.jump), gap) {
                 (Some(jump), _) => told.push(Told::Jump(jump)),
