@@ -256,3 +256,42 @@ fn in_packet(counter: u8, mut section: Vec<u8>) -> Vec<u8> {
     packet.resize(188, 0xff);
     packet
 }
+
+#[test]
+fn streams_that_are_not_selected_give_no_packets() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let eac3 = format!("{PICTURE} {SOUND} {H264} -c:a eac3");
+    let two = format!("{PICTURE} {PICTURE} -map 0:v -map 1:v {H264}");
+    for (name, args) in [("eac3.ts", eac3), ("two.ts", two)] {
+        let path = made(dir.path(), name, &args);
+        let mut demuxer = open(&path);
+        let track = track_of(&*demuxer, TrackKind::Video);
+        demuxer.select_tracks(&[track.id]);
+        let (packets, faults) = read(&mut *demuxer);
+        assert_eq!(faults, [""; 0], "{name}");
+        assert_eq!((packets.len(), of(&packets, &track).len()), (50, 50), "{name}");
+    }
+}
+
+#[test]
+fn seeking_behind_a_clock_jump_keeps_times() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let part = bytes_of(dir.path(), &format!("{PICTURE} {H264}"));
+    let path = dir.path().join("joined.ts");
+    std::fs::write(&path, [&part[..], &part].concat()).unwrap();
+    let mut demuxer = open(&path);
+    let track = track_of(&*demuxer, TrackKind::Video);
+    let all = read(&mut *demuxer).0;
+    for key in all.iter().filter(|packet| packet.keyframe) {
+        let mut demuxer = open(&path);
+        assert!(demuxer.seek(track.id, key.pts.unwrap()).unwrap());
+        let first = demuxer.next_packet().unwrap().unwrap();
+        assert_eq!((first.pts, first.dts), (key.pts, key.dts));
+    }
+}

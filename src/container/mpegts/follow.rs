@@ -120,7 +120,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     fn lose(&mut self, number: usize, at: u64, becomes: Option<&(u16, Kind)>) {
         let Some(stream) = self.streams.get(number) else { return };
         let (name, id) = (stream.kind.name(), stream.id.0);
-        let is_video = matches!(stream.kind, Kind::Video(_));
+        let is_wanted = stream.selected && matches!(stream.kind, Kind::Video(_));
         self.with_stream(number, |stream, units| {
             stream.end(Ending::Whole, units);
             stream.gone = true;
@@ -130,7 +130,7 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
             "track {id} ({name}) {what} at byte {at}: the program has changed; what follows is left out"
         );
         // A program may change. Without its pictures little is left; other tracks have their say in the notes.
-        if is_video {
+        if is_wanted {
             self.common.damage += 1;
             self.fault(Error::corrupt(told));
         } else {
