@@ -68,7 +68,7 @@ fn wrong(case: &Case) -> Vec<String> {
     }
     let mut read = copies.clone();
     if case.fields {
-        // ffmpeg decodes both fields of a packet by the set of the first (5.1 and later: `h264_init_ps` has a new one with the
+        // ffmpeg decodes both fields of a packet by the set of the first (5.1: `h264_init_ps` has a new one with the
         // first slice of a packet alone). Behind start codes it takes them apart.
         let mut args = Vec::new();
         for copy in
