@@ -50,7 +50,8 @@ impl Kind {
         let blu_ray =
             descriptors(program).any(|(tag, bytes)| tag == REGISTRATION && bytes.starts_with(b"HDMV"));
         match entry.stream_type {
-            0x01 | 0x02 => Self::Video(Codec::Mpeg2),
+            0x01 => Self::Other("MPEG-1 video"),
+            0x02 => Self::Video(Codec::Mpeg2),
             0x03 | 0x04 => Self::Sound(SoundKind::Mpeg),
             0x05 => Self::Other("private sections"),
             0x0b..=0x0d | 0x16..=0x1a => Self::Other("data sections"),
