@@ -23,6 +23,7 @@ mod matroska_made;
 mod matroska_mux;
 mod mpegts;
 mod mpegts_damage;
+mod mpegts_jumps;
 mod mpegts_mux;
 mod mpegts_tracks;
 mod open;

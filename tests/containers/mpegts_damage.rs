@@ -336,3 +336,41 @@ proptest! {
         }
     }
 }
+
+/// CPU time of this thread so far.
+#[cfg(target_os = "linux")]
+fn cpu_time() -> std::time::Duration {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(times.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn small_packets_are_probed_in_linear_time() {
+    if !have(&["ffmpeg"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sample = sample(dir.path());
+    let tables =
+        sample.chunks_exact(188).filter(|packet| matches!(packet[1] & 0x1f, 0 | 0x10) && packet[2] == 0);
+    let tables: Vec<u8> = tables.take(2).flatten().copied().collect();
+    // A delimiter and a slice of no key frame in a PES packet, behind an adaptation field that fills the packet.
+    let pes = [
+        0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1, 0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x41, 0x9a, 2, 3,
+    ];
+    let cost = |count: usize| {
+        let mut bytes = tables.clone();
+        for number in 0..count {
+            let stuffing = 184 - pes.len();
+            bytes.extend([0x47, 0x41, 0, 0x30 | (number & 15) as u8, (stuffing - 1) as u8, 0]);
+            bytes.resize(bytes.len() + stuffing - 2, 0xff);
+            bytes.extend(pes);
+        }
+        let began = cpu_time();
+        let _ = MpegTsDemuxer::new(std::io::Cursor::new(bytes), "small.ts");
+        cpu_time() - began
+    };
+    let (few, many) = (cost(20_000), cost(80_000));
+    assert!(many < 8 * few + std::time::Duration::from_millis(200), "{few:?} for 20000, {many:?} for 80000");
+}

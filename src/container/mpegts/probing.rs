@@ -29,13 +29,21 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
     /// Reads until every track is described, within the bounds above.
     pub(super) fn describe(&mut self) -> Result<()> {
         let start = self.packets.position();
+        let mut due = 0;
         while !self.ended && self.packets.position().saturating_sub(start) < MOST_BYTES {
             let read = self.packets.position().saturating_sub(start);
             if self.streams.is_empty() && read > MAPS_BYTES {
                 self.choose(true)?;
             }
-            if self.is_described() {
+            if self.is_refused() {
                 break;
+            }
+            // The units are gone over again when they have grown by a sixteenth, so that the cost stays linear.
+            if self.ready.len() >= due {
+                if self.is_described() {
+                    break;
+                }
+                due = self.ready.len() + self.ready.len() / 16 + 1;
             }
             self.step()?;
         }
@@ -216,6 +224,17 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         Error::corrupt_fatal(format!("{path}: {what}")).with_remedy(Remedy::Other(remedy.into()))
     }
 
+    /// Whether the first video stream cannot be read.
+    fn is_refused(&self) -> bool {
+        self.streams
+            .iter()
+            .find_map(|stream| match &stream.units {
+                Units::Video(video) => Some(video.refused().is_some()),
+                Units::Sound(_) => None,
+            })
+            .unwrap_or(false)
+    }
+
     fn is_described(&self) -> bool {
         let first = self.streams.iter().position(|stream| matches!(stream.kind, Kind::Video(_)));
         let all = || self.streams.iter().all(Stream::is_described);
@@ -224,13 +243,6 @@ impl<R: Read + Seek + Send> MpegTsDemuxer<R> {
         };
         let described = self.streams.get(first).is_some_and(Stream::is_described);
         let span = self.span();
-        let refused = self.streams.get(first).is_some_and(|stream| match &stream.units {
-            Units::Video(video) => video.refused().is_some(),
-            Units::Sound(_) => false,
-        });
-        if refused {
-            return true;
-        }
         if !described || !(self.knows_first_shown() || span > NO_KEY_TICKS) {
             return false;
         }
