@@ -53,7 +53,7 @@ fn take(job: &Job, path: &str, number: usize, times: &Mutex<Times>) -> Result<Md
         let mut times = times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         times.open.push(opened);
         times.frames.push(taken);
-        times.close.push(closed - taken);
+        times.close.push(closed.saturating_sub(taken));
     }
     let mut sum = Md5::new();
     for frame in &frames {
@@ -118,7 +118,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut times = times.into_inner()?;
     let sums = sums.into_inner()?;
     let mut whole = Md5::new();
-    sums.iter().for_each(|sum| whole.update(sum));
+    for sum in &sums {
+        whole.update(sum);
+    }
     let report = idle_report();
     println!(
         "threads {threads}, window {}, {}: {} of {all} clips, {took:.3} s, {:.1} clips/s; open p50 {:.2} ms; frames p50 {:.2} \

@@ -17,7 +17,6 @@ mod fields;
 mod foreign;
 pub(crate) mod h264;
 pub(crate) mod hevc;
-#[cfg(any(test, feature = "backend-vt", feature = "fuzzing"))]
 pub(crate) mod mpeg;
 mod order;
 mod random_access;

@@ -207,7 +207,7 @@ impl Decoders {
     }
 
     /// The size that a new decoder is created for: the next of [`ROOMS`] if decoders are kept.
-    fn shared_room(&self, room: (u32, u32), caps: &DecodeCaps) -> (u32, u32) {
+    fn shared_room(room: (u32, u32), caps: &DecodeCaps) -> (u32, u32) {
         let (long, short) = (room.0.max(room.1), room.0.min(room.1));
         let shared = ROOMS.into_iter().find(|(width, height)| long <= *width && short <= *height);
         let turned =
@@ -237,7 +237,7 @@ impl Decoders {
 
     fn create(&self, kind: Kind, setting: Setting, caps: &DecodeCaps, surfaces: u32) -> Result<Kept> {
         let Setting { coded, geometry } = setting;
-        let room = self.shared_room(self.room(coded, caps), caps);
+        let room = Self::shared_room(self.room(coded, caps), caps);
         // The memory of mapped pictures keeps the size that it is created with, so this is created for the largest pictures.
         let target_room = if kept::keeps() {
             (geometry.target.0.max(room.0), geometry.target.1.max(room.1))

@@ -154,7 +154,8 @@ impl Pool {
 
     /// Starts the thread that destroys decoders; the decoders that it would have destroyed if that fails.
     fn start_thread(&mut self) -> Vec<Decoder> {
-        if !self.has_thread && !(self.waiting.is_empty() && self.doomed.is_empty()) {
+        let has_work = !self.waiting.is_empty() || !self.doomed.is_empty();
+        if has_work && !self.has_thread {
             let started = thread::Builder::new().name("vhw-idle".to_owned()).spawn(destroy);
             self.has_thread = started.is_ok();
         }
