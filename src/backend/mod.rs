@@ -12,7 +12,6 @@ mod download;
 mod ffmpeg;
 mod formats;
 pub(crate) mod hang;
-mod idle;
 mod lanes;
 pub mod mock;
 #[cfg(feature = "backend-nvidia")]
@@ -38,7 +37,6 @@ pub(crate) use admission::SessionRequest;
 pub(crate) use cards::CardRoom;
 use download::{Direct, DownloadStage};
 pub(crate) use formats::{FormatQuestion, device_input_formats, pick_input_format, rearranged};
-pub use idle::{IdleReport, Retired, idle_report, keep_idle, release_idle};
 pub(crate) use lanes::{Downloads, share_out};
 pub(crate) use receipt::SharedReceipt;
 pub use receipt::{Receipt, RefusalStep, Verdict};

@@ -379,7 +379,6 @@ fn a_ring_between_tasks_keeps_order_and_counts() {
 #[test]
 fn a_transcode_that_is_dropped_leaves_nothing_behind() {
     clean_on("ada", "a_transcode_that_is_dropped_leaves_nothing_behind", "", || {
-        video_hw::backend::keep_idle(std::time::Duration::ZERO);
         let (config, packets) = packets("bars.mp4");
         let (first, expected) = reference(&config, &packets);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::support::nvidia::{clean, clip, decode, decode_into, packets, planar, simulated, simulated_case};
 use crate::support::streams::{ffmpeg_md5s, have, listed, md5_hex, run, stream, text};
-use video_hw::backend::keep_idle;
 use video_hw::backend::{Backend, BackendKind, query_device_capability};
 use video_hw::codec::Codec;
 use video_hw::config::{CommonDecodeConfig, Crop};
@@ -184,7 +183,6 @@ fn joined(folder: &Path, name: &str, parts: &[PathBuf]) -> PathBuf {
 #[test]
 fn sizes_change_without_a_loss() {
     let report = clean("sizes_change_without_a_loss", "", || {
-        keep_idle(Duration::ZERO);
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -259,7 +257,6 @@ fn a_larger_size_takes_the_place_of_the_smaller() {
 #[test]
 fn a_change_of_colour_or_rate_alone_touches_no_decoder() {
     let report = clean("a_change_of_colour_or_rate_alone_touches_no_decoder", "", || {
-        keep_idle(Duration::ZERO);
         if !have(&["ffmpeg"]) {
             return;
         }
@@ -303,7 +300,6 @@ fn resized() -> (PathBuf, &'static str) {
 #[test]
 fn vp9_changes_its_size_between_key_frames() {
     let report = clean("vp9_changes_its_size_between_key_frames", "", || {
-        keep_idle(Duration::ZERO);
         let (path, sum) = resized();
         let (config, packets) = packets(&path);
         let frames = all(&config, &packets);
@@ -484,7 +480,6 @@ fn a_display_delay_holds_frames_back_and_loses_none() {
 #[test]
 fn many_sessions_ask_the_chip_once() {
     let report = clean("many_sessions_ask_the_chip_once", "", || {
-        keep_idle(Duration::ZERO);
         let (config, packets) = packets("small.h264");
         let sessions: Vec<_> =
             (0..14).map(|_| DecodeSession::new(BackendKind::Nvidia, config.clone()).unwrap()).collect();

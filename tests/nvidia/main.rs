@@ -28,7 +28,6 @@ mod failover;
 mod hangs;
 mod hdr_carried;
 mod input;
-mod kept;
 mod kernels;
 mod many_transcodes;
 mod nvenc_av1;

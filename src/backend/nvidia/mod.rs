@@ -7,7 +7,7 @@ mod encode;
 mod simulated;
 mod transform;
 
-pub(crate) use decode::{Downloads, engine_count, kept};
+pub(crate) use decode::{Downloads, engine_count};
 pub(crate) use driver::cuda::leave_to_exit;
 pub(crate) use driver::process::ask_for_one_channel;
 

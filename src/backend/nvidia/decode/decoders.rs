@@ -1,14 +1,11 @@
-//! The hardware decoder of a session: taken from those that are kept, or created, and set to the sequences of the stream
-//! wherever the driver allows it.
+//! Hardware decoders: made for the first sequence, and kept for the next ones wherever the driver allows it.
 
 use std::sync::Arc;
 
 use super::format::{coded_size, color_of, output_of, rate_of};
-use super::geometry::{Geometry, Wanted, rectangle};
-use super::kept::{self, Kept, Kind};
+use super::geometry::{Geometry, Wanted};
 use super::output::{MAPPED, OutputStage, Shape};
 use super::pool::make_room;
-use crate::backend::Retired;
 use crate::backend::demand::Demand;
 use crate::backend::nvidia::driver::cuda::Context;
 use crate::backend::nvidia::driver::cuvid::{Decoder, caps, ulong};
@@ -28,10 +25,6 @@ const EXTRA_SURFACES: u32 = 4 + MAPPED as u32 + 1;
 pub(super) const MAX_SURFACES: u32 = 32;
 /// Room for pictures that grow between key frames: see [`Decoders::room`].
 const USUAL_PICTURE: (u32, u32) = (1920, 1088);
-/// Sizes that decoders are created for, with the longer side first, so that streams of all sizes between two of them share
-/// decoders.
-const ROOMS: [(u32, u32); 6] =
-    [(640, 480), (1280, 720), (1920, 1088), (2560, 1440), (4096, 2304), (8192, 4352)];
 
 /// What became of the pictures in the decode surfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +46,6 @@ pub(super) struct Setting {
 struct Running {
     format: VideoFormat,
     setting: Setting,
-    kind: Kind,
     surfaces: u32,
     /// Largest coded size that it can be set to.
     room: (u32, u32),
@@ -128,27 +120,23 @@ impl Decoders {
         self.largest = (self.largest.0.max(coded.0), self.largest.1.max(coded.1));
         let wanted = (u32::from(format.min_surfaces) + EXTRA_SURFACES + self.delay).min(MAX_SURFACES);
         self.allow(format, coded, wanted)?;
-        if let Some(running) = &self.running
+        if let Some(running) = &mut self.running
             && let Some(surfaces) = running.adapt(format, setting, wanted)?
         {
             let decoder = Arc::clone(&running.shape.decoder);
-            let (kind, room, target_room) = (running.kind, running.room, running.target_room);
+            let (room, target_room) = (running.room, running.target_room);
             let shape = describe(stage, decoder, format, &geometry, &caps)?;
-            self.running =
-                Some(Running { format: *format, setting, kind, surfaces, room, target_room, shape });
+            self.running = Some(Running { format: *format, setting, surfaces, room, target_room, shape });
             return Ok(Begun::Kept);
         }
         // Its memory goes before the next one's is taken.
         letting_go();
-        self.retire();
-        let kind = Kind::new(format, output_of(format, &caps)?.surface);
-        let kept = match self.reuse(kind, setting, wanted)? {
-            Some(kept) => kept,
-            None => self.create(kind, setting, &caps, wanted)?,
-        };
-        let Kept { decoder, kind, surfaces, room, target_room } = kept;
+        self.running = None;
+        let room = self.room(coded, &caps);
+        let decoder = self.open(format, &geometry, &caps, room, wanted)?;
         let shape = describe(stage, Arc::new(decoder), format, &geometry, &caps)?;
-        self.running = Some(Running { format: *format, setting, kind, surfaces, room, target_room, shape });
+        let target_room = geometry.target;
+        self.running = Some(Running { format: *format, setting, surfaces: wanted, room, target_room, shape });
         Ok(Begun::Fresh)
     }
 
@@ -206,117 +194,43 @@ impl Decoders {
         if fits(room, caps) { room } else { coded }
     }
 
-    /// The size that a new decoder is created for: the next of [`ROOMS`] if decoders are kept.
-    fn shared_room(room: (u32, u32), caps: &DecodeCaps) -> (u32, u32) {
-        let (long, short) = (room.0.max(room.1), room.0.min(room.1));
-        let shared = ROOMS.into_iter().find(|(width, height)| long <= *width && short <= *height);
-        let turned =
-            shared.map(|(width, height)| if room.0 < room.1 { (height, width) } else { (width, height) });
-        turned.filter(|shared| kept::keeps() && fits(*shared, caps)).unwrap_or(room)
-    }
-
-    /// A decoder of an earlier stream, set to this one.
-    fn reuse(&self, kind: Kind, setting: Setting, surfaces: u32) -> Result<Option<Kept>> {
-        while let Some(mut kept) = kept::take(&self.context, kind, setting.coded, setting.geometry.target) {
-            kept.surfaces = kept.surfaces.max(surfaces);
-            match set(&kept.decoder, setting, kept.surfaces) {
-                Ok(()) => {
-                    kept::note_reused();
-                    return Ok(Some(kept));
-                }
-                Err(error) => {
-                    kept::retire(kept.decoder, Retired::Refused);
-                    if !matches!(error, Error::Backend { .. }) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn create(&self, kind: Kind, setting: Setting, caps: &DecodeCaps, surfaces: u32) -> Result<Kept> {
-        let Setting { coded, geometry } = setting;
-        let room = Self::shared_room(self.room(coded, caps), caps);
-        // The memory of mapped pictures keeps the size that it is created with, so this is created for the largest pictures.
-        let target_room = if kept::keeps() {
-            (geometry.target.0.max(room.0), geometry.target.1.max(room.1))
-        } else {
-            geometry.target
-        };
-        let (size, source) = if target_room == geometry.target {
-            (coded, geometry.source)
-        } else {
-            (room, rectangle((0, 0), room))
-        };
+    fn open(
+        &self,
+        format: &VideoFormat,
+        geometry: &Geometry,
+        caps: &DecodeCaps,
+        room: (u32, u32),
+        surfaces: u32,
+    ) -> Result<Decoder> {
+        let (width, height) = coded_size(format);
+        let output = output_of(format, caps)?;
         let info = CreateInfo {
-            width: ulong(size.0),
-            height: ulong(size.1),
+            width: ulong(width),
+            height: ulong(height),
             max_width: ulong(room.0),
             max_height: ulong(room.1),
             decode_surfaces: ulong(surfaces),
-            codec: kind.codec,
-            chroma: kind.chroma,
+            codec: format.codec,
+            chroma: format.chroma,
             flags: PREFER_CUVID,
-            depth_minus8: ulong(u32::from(kind.luma_depth_minus8)),
-            display_area: source,
-            output_format: kind.output,
-            target_width: ulong(target_room.0),
-            target_height: ulong(target_room.1),
+            depth_minus8: ulong(depth(format) - 8),
+            display_area: geometry.source,
+            output_format: output.surface,
+            target_width: ulong(geometry.target.0),
+            target_height: ulong(geometry.target.1),
             output_surfaces: ulong(MAPPED as u32 + 1),
             ..CreateInfo::default()
         };
         let made = match Decoder::new(&self.context, &info) {
             Err(error) if is_out_of_memory(&error) => {
-                // What frames and earlier streams have left idle may be enough.
+                // What frames have left idle may be enough.
                 make_room();
                 Decoder::new(&self.context, &info)
             }
             made => made,
         };
-        let decoder = made.map_err(|error| geometry.explain(error))?;
-        kept::note_made();
-        let kept = Kept { decoder, kind, surfaces, room, target_room };
-        if target_room != geometry.target
-            && let Err(error) = set(&kept.decoder, setting, surfaces)
-        {
-            kept::retire(kept.decoder, Retired::Refused);
-            return Err(geometry.explain(error));
-        }
-        Ok(kept)
+        made.map_err(|error| geometry.explain(error))
     }
-
-    /// Lets go of the decoder, which is kept for the next stream.
-    fn retire(&mut self) {
-        let Some(Running { kind, surfaces, room, target_room, shape, .. }) = self.running.take() else {
-            return;
-        };
-        // Mapped pictures and reference slots may still refer to it: then it is destroyed with the last of them.
-        match Arc::into_inner(shape).map(|shape| Arc::try_unwrap(shape.decoder)) {
-            Some(Ok(decoder)) => kept::give_back(Kept { decoder, kind, surfaces, room, target_room }),
-            Some(Err(_)) | None => kept::note_referenced(),
-        }
-    }
-}
-
-impl Drop for Decoders {
-    fn drop(&mut self) {
-        self.retire();
-    }
-}
-
-/// Sets a decoder, of which no picture is mapped, to a sequence.
-fn set(decoder: &Decoder, setting: Setting, surfaces: u32) -> Result<()> {
-    let Setting { coded: (width, height), geometry } = setting;
-    decoder.reconfigure(&ReconfigureInfo {
-        width,
-        height,
-        target_width: geometry.target.0,
-        target_height: geometry.target.1,
-        decode_surfaces: surfaces,
-        display_area: geometry.source,
-        ..ReconfigureInfo::default()
-    })
 }
 
 /// What the pictures of a sequence share.
@@ -363,7 +277,16 @@ impl Running {
         if decoder.has_mapped() {
             return Ok(None);
         }
-        match set(decoder, setting, surfaces) {
+        let info = ReconfigureInfo {
+            width,
+            height,
+            target_width: geometry.target.0,
+            target_height: geometry.target.1,
+            decode_surfaces: surfaces,
+            display_area: geometry.source,
+            ..ReconfigureInfo::default()
+        };
+        match decoder.reconfigure(&info) {
             Ok(()) => Ok(Some(surfaces)),
             // What this driver does not change it may still make anew, or refuse then in its own words.
             Err(Error::Backend { .. }) => Ok(None),

@@ -143,7 +143,7 @@ fn even(width: u32, height: u32) -> (u32, u32) {
     (width.next_multiple_of(2), height.next_multiple_of(2))
 }
 
-pub(super) fn rectangle((left, top): (u32, u32), (right, bottom): (u32, u32)) -> ShortRect {
+fn rectangle((left, top): (u32, u32), (right, bottom): (u32, u32)) -> ShortRect {
     let edge = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
     ShortRect { left: edge(left), top: edge(top), right: edge(right), bottom: edge(bottom) }
 }

@@ -13,7 +13,6 @@ mod downloads;
 mod format;
 mod gate;
 mod geometry;
-pub(crate) mod kept;
 mod output;
 mod plan;
 pub(super) mod pool;

@@ -220,9 +220,8 @@ impl<M: Memory> Drop for Lease<M> {
     }
 }
 
-/// Destroys idle decoders and frees the idle memory of all frames: allocations of which no part is in use.
+/// Frees the idle memory of all frames, to make room for something else: allocations of which no part is in use.
 pub(in crate::backend::nvidia) fn make_room() {
-    super::kept::release();
     free_idle::<DeviceBlock>();
     free_idle::<PinnedMemory>();
 }

@@ -80,6 +80,7 @@ pub(super) struct Sequencer {
     codec: Codec,
     pub(super) stage: OutputStage,
     pub(super) answers: Answers,
+    decoders: Decoders,
     /// What the stream's headers state.
     pub(super) stated: Stated,
     /// The sequence at hand in the parser's words.
@@ -93,8 +94,6 @@ pub(super) struct Sequencer {
     /// VP9: the picture in each reference slot.
     slots: [Option<Held>; 8],
     pub(super) current: Current,
-    /// Last: a decoder is kept for the next stream once nothing else refers to it.
-    decoders: Decoders,
 }
 
 impl Sequencer {

@@ -264,7 +264,6 @@ pub(crate) struct Context {
     cuda: &'static Cuda,
     handle: Handle,
     device: i32,
-    total_memory: u64,
 }
 
 // SAFETY: a context handle may be made current on any thread, on several at once; the driver locks inside.
@@ -288,14 +287,13 @@ impl Context {
         {
             return Ok(context);
         }
-        let total_memory = cuda.device(device)?.memory;
         let mut handle = std::ptr::null_mut();
         calling("cuDevicePrimaryCtxRetain", || {
             // SAFETY: writes one handle; the device exists.
             unsafe { (cuda.functions.primary_retain)(&raw mut handle, device) }
         })
         .ok("cuDevicePrimaryCtxRetain")?;
-        let context = Arc::new(Self { cuda, handle, device, total_memory });
+        let context = Arc::new(Self { cuda, handle, device });
         contexts.push((device, Arc::downgrade(&context)));
         Ok(context)
     }
@@ -320,11 +318,6 @@ impl Context {
         // SAFETY: writes two numbers; the context is current.
         unsafe { (self.cuda.functions.memory_info)(&raw mut free, &raw mut total) }.ok("cuMemGetInfo")?;
         Ok(DeviceMemory { free: free as u64, total: total as u64 })
-    }
-
-    /// All of the device's memory.
-    pub(crate) const fn total_memory(&self) -> u64 {
-        self.total_memory
     }
 
     /// The device's number.

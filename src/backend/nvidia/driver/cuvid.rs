@@ -1,7 +1,7 @@
 //! The decoder library: capabilities, decoder and mapped pictures. The parser is in [`super::parser`].
 
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use super::calling;
@@ -121,10 +121,6 @@ pub(crate) struct Decoder {
     mapped_rows: AtomicUsize,
     /// Pictures mapped now.
     mapped: AtomicUsize,
-    /// Surface of the last picture that was submitted.
-    last: AtomicI32,
-    /// A call has failed.
-    failed: AtomicBool,
 }
 
 // SAFETY: one thread may decode while another maps; that is how the library is meant to be used. The library locks
@@ -152,33 +148,7 @@ impl Decoder {
             surface: info.output_format,
             mapped_rows: AtomicUsize::new(mapped_rows(info.output_format, info.target_height as usize)),
             mapped: AtomicUsize::new(0),
-            last: AtomicI32::new(0),
-            failed: AtomicBool::new(false),
         })
-    }
-
-    pub(crate) const fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
-    /// Whether any call has failed since the decoder was made.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Records a failure.
-    fn noted<T>(&self, result: Result<T>) -> Result<T> {
-        if result.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
-        }
-        result
-    }
-
-    /// Whether the hardware still works on the last picture.
-    pub(crate) fn is_busy(&self) -> Result<bool> {
-        /// `cuvidDecodeStatus_InProgress`.
-        const IN_PROGRESS: u32 = 1;
-        Ok(self.status(self.last.load(Ordering::Relaxed))? == Some(IN_PROGRESS))
     }
 
     /// Changes sizes and geometry without a new decoder; decoded pictures stay. Nothing may be mapped meanwhile, and
@@ -186,11 +156,8 @@ impl Decoder {
     pub(crate) fn reconfigure(&self, info: &ReconfigureInfo) -> Result<()> {
         let mut info = *info;
         let _current = self.context.enter()?;
-        let status = calling("cuvidReconfigureDecoder", || {
-            // SAFETY: a whole structure of the asserted size, reserved fields zero.
-            unsafe { (self.functions.reconfigure)(self.handle, &raw mut info) }
-        });
-        self.noted(status.ok("cuvidReconfigureDecoder"))?;
+        // SAFETY: a whole structure of the asserted size, reserved fields zero.
+        unsafe { (self.functions.reconfigure)(self.handle, &raw mut info) }.ok("cuvidReconfigureDecoder")?;
         self.mapped_rows.store(mapped_rows(self.surface, info.target_height as usize), Ordering::Relaxed);
         Ok(())
     }
@@ -207,8 +174,7 @@ impl Decoder {
             // SAFETY: the parser made the structure and keeps what it points to alive while `Picture` is borrowed.
             unsafe { (self.functions.decode)(self.handle, picture.0) }
         });
-        self.last.store(picture.index(), Ordering::Relaxed);
-        self.noted(status.ok("cuvidDecodePicture"))
+        status.ok("cuvidDecodePicture")
     }
 
     /// Waits for a picture, post-processes it in `stream` and gives its memory. The pixels are ready when the stream
@@ -224,7 +190,7 @@ impl Decoder {
         };
         let (mut address, mut pitch) = (0, 0);
         let _current = self.context.enter()?;
-        let status = calling("cuvidMapVideoFrame", || {
+        calling("cuvidMapVideoFrame", || {
             // SAFETY: whole structures of the asserted sizes; the stream outlives the mapping's use of it, because the
             // caller waits for it before unmapping.
             unsafe {
@@ -236,8 +202,8 @@ impl Decoder {
                     &raw mut process,
                 )
             }
-        });
-        self.noted(status.ok("cuvidMapVideoFrame"))?;
+        })
+        .ok("cuvidMapVideoFrame")?;
         self.mapped.fetch_add(1, Ordering::AcqRel);
         let rows = self.mapped_rows.load(Ordering::Relaxed);
         Ok(Mapped { decoder: Arc::clone(self), address, pitch: pitch as usize, rows })
@@ -250,7 +216,7 @@ impl Decoder {
         // SAFETY: a whole structure of the asserted size.
         match unsafe { (self.functions.status)(self.handle, index, &raw mut status) } {
             CuResult::NOT_SUPPORTED => Ok(None),
-            code => self.noted(code.ok("cuvidGetDecodeStatus")).map(|()| Some(status.status)),
+            code => code.ok("cuvidGetDecodeStatus").map(|()| Some(status.status)),
         }
     }
 }
