@@ -344,6 +344,8 @@ class Judge:
         if head + tail:
             first = frames.index(inside[0])
             ours, theirs = self.samples(out), self.samples(self.source.path)[first:]
+            if len(ours) != len(inside) or len(theirs) < len(inside):
+                raise Wrong(f"{what}: {len(ours)} and {len(theirs)} raw pictures for {len(inside)} frames")
             for at in [*range(head), *range(len(inside) - tail, len(inside))]:
                 value = psnr(ours[at], theirs[at])
                 if value < LEAST_PSNR:
