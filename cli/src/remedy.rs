@@ -100,8 +100,11 @@ fn words(remedy: &Remedy, given: &Given) -> String {
         }
         Remedy::OutputFormat(known) => format!("known formats: {known}"),
         Remedy::OtherCodec { works, or } => {
-            let works =
-                works.filter(|_| given.takes("codec")).map(|codec| format!("--codec {codec} works now"));
+            let works = works.map(|codec| codec.to_string()).filter(|codec| {
+                given.takes("codec")
+                    && !given.value("codec").is_some_and(|said| said.eq_ignore_ascii_case(codec))
+            });
+            let works = works.map(|codec| format!("--codec {codec} works now"));
             let or = or.iter().map(|one| words(one, given)).filter(|one| !one.is_empty());
             works.into_iter().chain(or).collect::<Vec<_>>().join(". Or: ")
         }

@@ -116,7 +116,7 @@ fn lines() -> Vec<String> {
 fn named(message: &str) -> Vec<(String, Option<String>)> {
     let words: Vec<_> = message.split([' ', '(', ')', ';']).filter(|word| !word.is_empty()).collect();
     let value = |word: &&&str| {
-        let known = ["auto", "software", "WIDTHxHEIGHT", "NAME", "RATE", "SECONDS"];
+        let known = ["auto", "software", "h264", "WIDTHxHEIGHT", "NAME", "RATE", "SECONDS"];
         known.contains(*word) || word.contains('=')
     };
     let pairs = words.iter().enumerate().filter_map(|(at, word)| {
@@ -182,6 +182,7 @@ fn no_remedy_advises_what_the_command_line_says_or_cannot_say() {
         "backend",
         "decoder-backend",
         "encoder-backend",
+        "codec",
         "size",
         "scale",
         "fps",
