@@ -11,7 +11,7 @@ use crate::support::streams::have;
 
 /// Seconds at which parts begin. Each join is a jump, and a part at 95,438 s or later wraps.
 const OFFSETS: [&[f64]; 3] =
-    [&[0.0, 95_438.2, 5_000.0, 17.0], &[95_440.5, 300.0, 3.0], &[700.0, 740.5, 650.0, 40_000.0, 0.5]];
+    [&[0.0, 95_438.2, 5_000.0, 17.0], &[95_440.5, 300.0, 30.0], &[700.0, 740.5, 650.0, 40_000.0, 0.5]];
 
 /// Parts of 2.4 s with B frames and sound, one behind the other.
 fn joined(dir: &Path, name: &str, offsets: &[f64]) -> PathBuf {
